@@ -1,0 +1,313 @@
+//! Exact decimals, as DynamoDB stores numbers: up to 38 significant digits and an exponent. No floats, no rounding.
+
+use std::fmt;
+
+/// 38: the significant digits of a DynamoDB number.
+pub const DIGITS: u32 = 38;
+/// 1E-130 and 9.99…E+125: the smallest and largest magnitude of a DynamoDB number.
+const MIN_EXPONENT: i32 = -130;
+const MAX_EXPONENT: i32 = 125;
+/// The largest mantissa: 38 nines.
+const MAX_MANTISSA: i128 = 10_i128.pow(DIGITS) - 1;
+
+/// `mantissa` × 10^`exponent`, kept without trailing zeros so that equal numbers are equal values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Decimal {
+    mantissa: i128,
+    exponent: i16,
+}
+
+/// Why a text is no number, or a sum has no exact result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    #[error("is not a decimal number")]
+    Syntax,
+    #[error("has more than 38 significant digits")]
+    Precision,
+    #[error("is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)")]
+    Range,
+}
+
+impl Decimal {
+    pub const ZERO: Decimal = Decimal { mantissa: 0, exponent: 0 };
+
+    /// Parses DynamoDB's number syntax: digits with an optional sign, point and exponent.
+    ///
+    /// # Errors
+    /// When the text is no number, or one that DynamoDB couldn't store exactly.
+    pub fn parse(text: &str) -> Result<Decimal, DecimalError> {
+        let bytes = text.as_bytes();
+        let (negative, bytes) = match bytes {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        if !bytes.is_empty() && bytes.len() <= 18 && bytes.iter().all(u8::is_ascii_digit) {
+            let value = bytes.iter().fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
+            return Ok(Decimal::from(if negative { -value } else { value }));
+        }
+        let end = bytes.iter().position(|byte| matches!(byte, b'e' | b'E'));
+        let (digits, exponent) = match end.and_then(|end| bytes.split_at_checked(end)) {
+            Some((digits, exponent)) => (digits, parse_exponent(exponent)?),
+            None => (bytes, 0),
+        };
+        parse_digits(negative, digits, exponent)
+    }
+
+    /// This number as an integer count of 10^-`scale`, if it has no more than `scale` fraction digits and fits.
+    pub fn units(self, scale: u32) -> Option<i128> {
+        let shift = i32::from(self.exponent).checked_add(i32::try_from(scale).ok()?)?;
+        if self.mantissa == 0 {
+            return Some(0);
+        }
+        self.mantissa.checked_mul(10_i128.checked_pow(u32::try_from(shift).ok()?)?)
+    }
+
+    /// The nearest double.
+    pub fn to_f64(self) -> f64 {
+        /// 2^53: below it every integer is a double.
+        const EXACT: i128 = 1 << 53;
+        /// 10^22 is the largest power of ten that is a double.
+        const POWERS: i16 = 22;
+        if self.mantissa.abs() < EXACT && self.exponent.abs() <= POWERS {
+            // Both operands are exact, so one correctly rounded operation gives the nearest double.
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+            let mantissa = self.mantissa as f64;
+            let power = 10_f64.powi(i32::from(self.exponent.abs()));
+            return if self.exponent < 0 { mantissa / power } else { mantissa * power };
+        }
+        format!("{}E{}", self.mantissa, self.exponent).parse().unwrap_or(f64::NAN)
+    }
+
+    /// The digits after the decimal point.
+    pub fn scale(self) -> u32 {
+        u32::try_from(-i32::from(self.exponent)).unwrap_or(0)
+    }
+
+    /// Whether this is zero.
+    pub fn is_zero(self) -> bool {
+        self.mantissa == 0
+    }
+
+    /// The exact sum.
+    ///
+    /// # Errors
+    /// When the sum needs more than 38 digits.
+    pub fn checked_add(self, other: Decimal) -> Result<Decimal, DecimalError> {
+        if self.is_zero() {
+            return Ok(other);
+        }
+        if other.is_zero() {
+            return Ok(self);
+        }
+        let exponent = self.exponent.min(other.exponent);
+        let mantissa = self
+            .mantissa_at(exponent)
+            .zip(other.mantissa_at(exponent))
+            .and_then(|(a, b)| a.checked_add(b))
+            .ok_or(DecimalError::Precision)?;
+        normalized(mantissa, i32::from(exponent))
+    }
+
+    /// The exact difference.
+    ///
+    /// # Errors
+    /// When the difference needs more than 38 digits.
+    pub fn checked_sub(self, other: Decimal) -> Result<Decimal, DecimalError> {
+        self.checked_add(-other)
+    }
+
+    fn mantissa_at(self, exponent: i16) -> Option<i128> {
+        let shift = u32::try_from(i32::from(self.exponent) - i32::from(exponent)).ok()?;
+        self.mantissa.checked_mul(10_i128.checked_pow(shift)?)
+    }
+}
+
+impl std::ops::Neg for Decimal {
+    type Output = Decimal;
+
+    fn neg(self) -> Decimal {
+        Decimal { mantissa: -self.mantissa, exponent: self.exponent }
+    }
+}
+
+impl From<i64> for Decimal {
+    fn from(value: i64) -> Self {
+        // Every i64 has at most 19 digits: within precision and range.
+        normalized(i128::from(value), 0).unwrap_or_default()
+    }
+}
+
+/// Plain notation up to 40 places either way, as people write amounts; an exponent beyond.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PLACES: usize = 40;
+        let sign = if self.mantissa < 0 { "-" } else { "" };
+        let digits = self.mantissa.unsigned_abs().to_string();
+        let places = usize::from(self.exponent.unsigned_abs());
+        if self.exponent >= 0 && digits.len() + places <= PLACES {
+            return write!(f, "{sign}{digits}{}", "0".repeat(places));
+        }
+        if self.exponent < 0 && places <= PLACES {
+            let padded = format!("{digits:0>width$}", width = places + 1);
+            let (whole, fraction) = padded.split_at(padded.len() - places);
+            return write!(f, "{sign}{whole}.{fraction}");
+        }
+        write!(f, "{sign}{digits}E{}", self.exponent)
+    }
+}
+
+fn parse_exponent(text: &[u8]) -> Result<i32, DecimalError> {
+    let digits = match text {
+        [_, b'-' | b'+', digits @ ..] | [_, digits @ ..] => digits,
+        [] => return Err(DecimalError::Syntax),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(DecimalError::Syntax);
+    }
+    let value = digits.iter().fold(0_i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
+    // Saturated well outside the range, so that arithmetic on it can't overflow.
+    let value = value.min(1_000_000);
+    Ok(if text.get(1) == Some(&b'-') { -value } else { value })
+}
+
+fn parse_digits(negative: bool, text: &[u8], exponent: i32) -> Result<Decimal, DecimalError> {
+    let mut mantissa = 0_i128;
+    let mut exponent = exponent;
+    let (mut any, mut point, mut zeros) = (false, false, 0_u32);
+    for byte in text {
+        match byte {
+            b'.' if !point => point = true,
+            b'0'..=b'9' => {
+                any = true;
+                if point {
+                    exponent -= 1;
+                }
+                // Zeros wait until a digit follows, so that trailing ones cost no precision.
+                if *byte == b'0' && mantissa != 0 {
+                    zeros += 1;
+                } else if *byte != b'0' {
+                    let shift = 10_i128.checked_pow(zeros + 1).ok_or(DecimalError::Precision)?;
+                    mantissa = mantissa
+                        .checked_mul(shift)
+                        .and_then(|mantissa| mantissa.checked_add(i128::from(byte - b'0')))
+                        .filter(|mantissa| *mantissa <= MAX_MANTISSA)
+                        .ok_or(DecimalError::Precision)?;
+                    zeros = 0;
+                }
+            }
+            _ => return Err(DecimalError::Syntax),
+        }
+    }
+    if !any {
+        return Err(DecimalError::Syntax);
+    }
+    let exponent = exponent.saturating_add(i32::try_from(zeros).map_err(|_| DecimalError::Range)?);
+    normalized(if negative { -mantissa } else { mantissa }, exponent)
+}
+
+/// Strips trailing zeros and checks that DynamoDB could store the number.
+fn normalized(mut mantissa: i128, mut exponent: i32) -> Result<Decimal, DecimalError> {
+    if mantissa == 0 {
+        return Ok(Decimal::ZERO);
+    }
+    while mantissa % 10 == 0 {
+        mantissa /= 10;
+        exponent += 1;
+    }
+    if mantissa.abs() > MAX_MANTISSA {
+        return Err(DecimalError::Precision);
+    }
+    let digits = i32::try_from(mantissa.unsigned_abs().ilog10()).map_err(|_| DecimalError::Range)?;
+    let magnitude = exponent + digits;
+    if !(MIN_EXPONENT..=MAX_EXPONENT).contains(&magnitude) || exponent < MIN_EXPONENT - 38 {
+        return Err(DecimalError::Range);
+    }
+    let exponent = i16::try_from(exponent).map_err(|_| DecimalError::Range)?;
+    Ok(Decimal { mantissa, exponent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_that_dynamodb_stores_are_exact() {
+        let nines = "9".repeat(38);
+        let cases = [
+            ("0", "0"),
+            ("-0", "0"),
+            ("0.10", "0.1"),
+            ("+5", "5"),
+            ("9007199254740993", "9007199254740993"),
+            (nines.as_str(), nines.as_str()),
+            ("1E+3", "1000"),
+            ("1.78965166E9", "1789651660"),
+            ("1E-130", "1E-130"),
+            ("9.9e125", "99E124"),
+            ("-12.5", "-12.5"),
+            ("100000000000000000000000000000000000000000000", "1E44"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Decimal::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_dynamodb_would_refuse_is_refused() {
+        let cases = [
+            ("", DecimalError::Syntax),
+            ("-", DecimalError::Syntax),
+            (" 1", DecimalError::Syntax),
+            ("1 ", DecimalError::Syntax),
+            ("NaN", DecimalError::Syntax),
+            ("Infinity", DecimalError::Syntax),
+            ("0x10", DecimalError::Syntax),
+            ("1e", DecimalError::Syntax),
+            ("1.2.3", DecimalError::Syntax),
+            (".", DecimalError::Syntax),
+            ("1e126", DecimalError::Range),
+            ("1e-131", DecimalError::Range),
+            ("1e999999999999999999", DecimalError::Range),
+            ("123456789012345678901234567890123456789", DecimalError::Precision),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Decimal::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_needs_more_digits_is_an_error_not_a_rounding() {
+        let big = Decimal::parse(&"9".repeat(38)).unwrap();
+        assert_eq!(big.checked_add(big), Err(DecimalError::Precision));
+        assert_eq!(Decimal::from(1).checked_add(Decimal::parse("1E-130").unwrap()), Err(DecimalError::Precision));
+        assert_eq!(big.checked_sub(big), Ok(Decimal::ZERO));
+    }
+
+    proptest! {
+        #[test]
+        fn text_survives_a_round_trip(mantissa in -MAX_MANTISSA..=MAX_MANTISSA, exponent in -90i32..80) {
+            let number = normalized(mantissa, exponent).unwrap();
+            prop_assert_eq!(Decimal::parse(&number.to_string()), Ok(number));
+        }
+
+        #[test]
+        fn sums_agree_with_integers(a: i64, b: i64, scale in 0u32..9) {
+            let number = |units: i64| normalized(i128::from(units), -i32::try_from(scale).unwrap()).unwrap();
+            let sum = number(a).checked_add(number(b)).unwrap();
+            prop_assert_eq!(sum.units(scale), Some(i128::from(a) + i128::from(b)));
+        }
+
+        #[test]
+        fn doubles_are_the_nearest(mantissa: i64, exponent in -30i32..30) {
+            let text = format!("{mantissa}E{exponent}");
+            prop_assert_eq!(Decimal::parse(&text).unwrap().to_f64(), text.parse::<f64>().unwrap());
+        }
+
+        #[test]
+        fn no_text_panics(text in "[0-9eE+.-]{0,60}") {
+            let _ = Decimal::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What can go wrong with an invocation as a whole, by what its caller must do; and the one place that reads the AWS
+//! SDKs' errors. What is wrong with one record is a [`crate::record::Fault`].
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// What the caller must do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Try again: throttling, a lost connection, a deadline.
+    Transient,
+    /// Reject the record: no retry can help it.
+    Poison,
+    /// Don't start, or fail the invocation: somebody must mend a setting, a permission or a table.
+    Config,
+}
+
+/// An error that says what failed, on what, and what to try next; it reads after "failed to".
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+impl Error {
+    /// An error that a retry may mend.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Transient, message: message.into() }
+    }
+
+    /// An error of one record's content.
+    pub fn poison(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Poison, message: message.into() }
+    }
+
+    /// An error of the surroundings.
+    pub fn config(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Config, message: message.into() }
+    }
+
+    /// Classifies what an SDK call ended in. `doing` reads after "failed to" and names the resource.
+    pub fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        let SdkError::ServiceError(service) = error else {
+            return match error {
+                // No request left: there are no credentials, no region, or the input can't be built.
+                SdkError::ConstructionFailure(_) => {
+                    Error::config(format!("{doing}: no request could be made; check credentials, region and endpoint"))
+                }
+                other => Error::transient(format!("{doing}: {}", root_cause(other))),
+            };
+        };
+        let code = service.err().code().unwrap_or("unknown error");
+        let message = service.err().message().unwrap_or("the service gave no reason");
+        let text = format!("{doing}: {code}: {message}");
+        match kind_of(code) {
+            ErrorKind::Transient => Error::transient(text),
+            ErrorKind::Poison => Error::poison(text),
+            ErrorKind::Config => Error::config(format!("{text}; {}", remedy(code))),
+        }
+    }
+}
+
+/// The kind of an error code of DynamoDB, S3 or CloudWatch. An unknown code is worth a retry: the record then ends in
+/// the failure destination with it, and nothing is lost.
+fn kind_of(code: &str) -> ErrorKind {
+    match code {
+        "AccessDenied" | "AccessDeniedException" | "UnrecognizedClientException" | "InvalidSignatureException"
+        | "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "ExpiredToken" | "ExpiredTokenException" | "NoSuchBucket"
+        | "ResourceNotFoundException" | "AllAccessDisabled" | "AccountProblem" | "KMS.DisabledException"
+        | "KMS.NotFoundException" | "KMS.InvalidStateException" | "KMSAccessDeniedException"
+        | "PermanentRedirect" => ErrorKind::Config,
+        "ValidationException" | "ItemCollectionSizeLimitExceededException" | "EntityTooLarge" | "KeyTooLongError" => {
+            ErrorKind::Poison
+        }
+        _ => ErrorKind::Transient,
+    }
+}
+
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "NoSuchBucket" => "create the bucket or correct ARCHIVE_BUCKET",
+        "ResourceNotFoundException" => "create the table or correct USAGE_TABLE and CLAIMS_TABLE",
+        "PermanentRedirect" => "the bucket is in another region: correct AWS_REGION",
+        code if code.starts_with("KMS") => "enable the key and allow the function's role to use it",
+        _ => "allow this action on this resource in the function's role",
+    }
+}
+
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
