@@ -4,3 +4,8 @@ pub mod decimal;
 pub mod error;
 pub mod record;
 pub mod time;
+pub mod decode;
+pub mod backoff;
+pub mod pipeline;
+pub mod plan;
+pub mod usage;

@@ -1,0 +1,200 @@
+//! Attribute values: DynamoDB's typed JSON (`{"N":"1"}`) and plain JSON become [`Value`]s. Nesting is checked on the way
+//! down, so that no depth of input can exhaust the stack; a fault names the path of the attribute, never its value.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::json::{JsonError, Reader};
+use crate::decimal::Decimal;
+use crate::record::{Code, Fault, Item, Value};
+
+/// 32: DynamoDB's limit on levels of nesting.
+const MAX_DEPTH: usize = 32;
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        Fault::new(Code::Malformed, "", error.to_string())
+    }
+}
+
+/// Reads an image or the keys: an object of attribute names and typed values.
+pub fn item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
+    let mut reader = Reader::new(text);
+    let item = attributes(&mut reader, 0, &typed)?;
+    reader.end()?;
+    Ok(item)
+}
+
+/// Reads a plain JSON object as an item: strings are S, numbers N, arrays L, objects M.
+pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
+    let mut reader = Reader::new(text);
+    let item = attributes(&mut reader, 0, &plain)?;
+    reader.end()?;
+    Ok(item)
+}
+
+type ReadValue<'f, 'a> = &'f dyn Fn(&mut Reader<'a>, usize) -> Result<Value<'a>, Fault>;
+
+fn attributes<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Item<'a>, Fault> {
+    let mut item = Vec::new();
+    reader.object(|reader, name| {
+        let value = read(reader, depth).map_err(|fault| within(&name, fault))?;
+        item.push((name, value));
+        Ok::<_, Fault>(())
+    })?;
+    Ok(Item(item))
+}
+
+fn list<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Vec<Value<'a>>, Fault> {
+    let mut list = Vec::new();
+    reader.array(|reader| {
+        let value = read(reader, depth).map_err(|fault| within(&format!("[{}]", list.len()), fault))?;
+        list.push(value);
+        Ok::<_, Fault>(())
+    })?;
+    Ok(list)
+}
+
+/// One typed value below `depth` maps and lists.
+fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
+    let mut value = None;
+    reader.object(|reader, tag| {
+        if value.is_some() {
+            return Err(invalid("has more than one type tag"));
+        }
+        value = Some(match &*tag {
+            "S" => Value::S(reader.string()?),
+            "N" => Value::N(number(&reader.string()?)?),
+            "B" => Value::B(binary(&reader.string()?)?),
+            "BOOL" => Value::Bool(reader.boolean()?),
+            "NULL" if reader.boolean()? => Value::Null,
+            "NULL" => return Err(invalid("is a NULL that is false")),
+            "M" => Value::M(attributes(reader, deeper(depth)?, &typed)?),
+            "L" => Value::L(list(reader, deeper(depth)?, &typed)?),
+            "SS" => Value::Ss(set(reader, |text| Ok(text.clone()))?),
+            "NS" => Value::Ns(set(reader, |text| number(text))?),
+            "BS" => Value::Bs(set(reader, |text| binary(text))?),
+            _ => return Err(invalid("has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS")),
+        });
+        Ok(())
+    })?;
+    value.ok_or_else(|| invalid("has no type tag"))
+}
+
+/// One plain JSON value below `depth` objects and arrays.
+fn plain<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
+    match reader.peek() {
+        Some(b'"') => Ok(Value::S(reader.string()?)),
+        Some(b'{') => Ok(Value::M(attributes(reader, deeper(depth)?, &plain)?)),
+        Some(b'[') => Ok(Value::L(list(reader, deeper(depth)?, &plain)?)),
+        Some(b't' | b'f') => Ok(Value::Bool(reader.boolean()?)),
+        Some(b'n') if reader.null() => Ok(Value::Null),
+        _ => Ok(Value::N(number(reader.number()?)?)),
+    }
+}
+
+fn deeper(depth: usize) -> Result<usize, Fault> {
+    if depth == MAX_DEPTH {
+        return Err(Fault::new(Code::TooDeep, "", "is nested deeper than 32 levels, DynamoDB's limit"));
+    }
+    Ok(depth + 1)
+}
+
+/// Reads a set, which DynamoDB keeps neither empty nor with a member twice.
+fn set<'a, T: PartialEq>(
+    reader: &mut Reader<'a>,
+    member: impl Fn(&Cow<'a, str>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut texts: Vec<Cow<'a, str>> = Vec::new();
+    let mut members = Vec::new();
+    reader.array(|reader| {
+        let text = reader.string()?;
+        members.push(member(&text)?);
+        texts.push(text);
+        Ok::<_, Fault>(())
+    })?;
+    if members.is_empty() {
+        return Err(invalid("is an empty set"));
+    }
+    texts.sort_unstable();
+    if texts.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(invalid("is a set with a member twice"));
+    }
+    Ok(members)
+}
+
+fn number(text: &str) -> Result<Decimal, Fault> {
+    Decimal::parse(text).map_err(|error| Fault::new(Code::InvalidNumber, "", error.to_string()))
+}
+
+fn binary(text: &str) -> Result<Vec<u8>, Fault> {
+    BASE64.decode(text).map_err(|_| invalid("is a binary value that isn't base64"))
+}
+
+fn invalid(message: &str) -> Fault {
+    Fault::new(Code::InvalidAttribute, "", message)
+}
+
+/// Puts `step` before the path of `fault`.
+pub fn within(step: &str, fault: Fault) -> Fault {
+    let field = match fault.field.as_str() {
+        "" => step.to_owned(),
+        rest if rest.starts_with('[') => format!("{step}{rest}"),
+        rest => format!("{step}.{rest}"),
+    };
+    Fault { field, ..fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_type_is_read() {
+        let text = r#"{"s":{"S":"é\n"},"n":{"N":"-1.50"},"b":{"B":"Zm9v"},"t":{"BOOL":true},"z":{"NULL":true},
+            "m":{"M":{"x":{"L":[{"S":""},{"N":"0"}]}}},"ss":{"SS":["a","b"]},"ns":{"NS":["1","2E1"]},"bs":{"BS":["AA=="]}}"#;
+        insta::assert_debug_snapshot!(item(text).unwrap());
+    }
+
+    #[test]
+    fn a_fault_names_the_path_and_never_the_value() {
+        let cases = [
+            (r#"{"a":{"N":"SECRET"}}"#, "invalid_number: a: is not a decimal number"),
+            (r#"{"a":{"M":{"b":{"L":[{"S":"x"},{"N":"1e126"}]}}}}"#, "invalid_number: a.b[1]: is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)"),
+            (r#"{"a":{"B":"SECRET!"}}"#, "invalid_attribute: a: is a binary value that isn't base64"),
+            (r#"{"a":{"SS":[]}}"#, "invalid_attribute: a: is an empty set"),
+            (r#"{"a":{"NS":["1","1"]}}"#, "invalid_attribute: a: is a set with a member twice"),
+            (r#"{"a":{"X":"SECRET"}}"#, "invalid_attribute: a: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS"),
+            (r#"{"a":{}}"#, "invalid_attribute: a: has no type tag"),
+            (r#"{"a":{"S":"x","N":"1"}}"#, "invalid_attribute: a: has more than one type tag"),
+            (r#"{"a":{"NULL":false}}"#, "invalid_attribute: a: is a NULL that is false"),
+            (r#"{"a":{"N":1}}"#, "malformed: a: expected a string at byte 10"),
+            (r#"{"a":{"S":"\ud800"}}"#, "malformed: a: expected the second half of a surrogate pair at byte 17"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(item(text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn thirty_two_levels_are_read_and_thirty_three_refused() {
+        let nested = |levels: usize, open: &str, close: &str| {
+            format!(r#"{{"a":{}{{"S":"x"}}{}}}"#, open.repeat(levels), close.repeat(levels))
+        };
+        for (open, close) in [(r#"{"L":["#, "]}"), (r#"{"M":{"b":"#, "}}")] {
+            assert!(item(&nested(32, open, close)).is_ok());
+            assert_eq!(item(&nested(33, open, close)).unwrap_err().code, Code::TooDeep);
+            assert_eq!(item(&nested(200_000, open, close)).unwrap_err().code, Code::TooDeep);
+        }
+        let plain = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+        assert_eq!(plain_item(&plain).unwrap_err().code, Code::TooDeep);
+    }
+
+    #[test]
+    fn plain_json_keeps_exact_numbers() {
+        let text = r#"{"n":9007199254740993,"x":[true,null,{"y":"z"}],"e":1.50E2}"#;
+        insta::assert_debug_snapshot!(plain_item(text).unwrap());
+    }
+}

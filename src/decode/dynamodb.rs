@@ -1,0 +1,165 @@
+//! A record of DynamoDB Streams, and the `dynamodb` object that Kinesis Data Streams for DynamoDB shares with it.
+
+use std::borrow::Cow;
+
+use super::attribute::{self, within};
+use super::json::{JsonError, Reader};
+use super::{RawRecord, identity, text};
+use crate::decimal::Decimal;
+use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Remover, Source};
+use crate::time::{Timestamp, Unit};
+
+/// The fields of a `dynamodb` object, as JSON text.
+#[derive(Debug, Default)]
+pub struct StreamRecord<'a> {
+    pub created_at: Option<&'a str>,
+    pub precision: Option<&'a str>,
+    pub keys: Option<&'a str>,
+    new_image: Option<&'a str>,
+    old_image: Option<&'a str>,
+    view_type: Option<&'a str>,
+}
+
+impl<'a> StreamRecord<'a> {
+    pub fn read(json: Option<&'a str>) -> Result<Self, Fault> {
+        let json = json.ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
+        let mut record = StreamRecord::default();
+        Reader::new(json)
+            .object(|reader, name| {
+                let value = Some(reader.raw()?);
+                match &*name {
+                    "ApproximateCreationDateTime" => record.created_at = value,
+                    "ApproximateCreationDateTimePrecision" => record.precision = value,
+                    "Keys" => record.keys = value,
+                    "NewImage" => record.new_image = value,
+                    "OldImage" => record.old_image = value,
+                    "StreamViewType" => record.view_type = value,
+                    _ => {}
+                }
+                Ok::<_, JsonError>(())
+            })
+            .map_err(|error| within("dynamodb", error.into()))?;
+        Ok(record)
+    }
+
+    pub fn keys(&self) -> Result<Item<'a>, Fault> {
+        let json = self.keys.ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
+        let keys = attribute::item(json).map_err(|fault| within("Keys", fault))?;
+        if keys.0.is_empty() {
+            return Err(Fault::new(Code::Malformed, "Keys", "is empty"));
+        }
+        Ok(keys)
+    }
+
+    /// The time of the change, in whatever unit of the three it makes sense, and that unit.
+    pub fn created_at(&self) -> Result<(Timestamp, Unit), Fault> {
+        time(self.created_at, "ApproximateCreationDateTime")
+    }
+
+    /// The change with the images that are there.
+    pub fn change(&self, event_name: &str, by: Remover) -> Result<Change<'a>, Fault> {
+        let views = self.views()?;
+        let new = |carries| image(self.new_image, "NewImage", carries);
+        let old = |carries| image(self.old_image, "OldImage", carries);
+        match event_name {
+            "INSERT" => Ok(Change::Insert { new: new(views.new)? }),
+            "MODIFY" => Ok(Change::Modify { old: old(views.old)?, new: new(views.new)? }),
+            "REMOVE" => Ok(Change::Remove { old: old(views.old)?, by }),
+            _ => Err(Fault::new(Code::UnknownEventName, "eventName", "is none of INSERT, MODIFY, REMOVE")),
+        }
+    }
+
+    fn views(&self) -> Result<Views, Fault> {
+        if self.view_type.is_none() {
+            return Ok(Views { new: false, old: false });
+        }
+        match &*text(self.view_type, "StreamViewType")? {
+            "KEYS_ONLY" => Ok(Views { new: false, old: false }),
+            "NEW_IMAGE" => Ok(Views { new: true, old: false }),
+            "OLD_IMAGE" => Ok(Views { new: false, old: true }),
+            "NEW_AND_OLD_IMAGES" => Ok(Views { new: true, old: true }),
+            _ => {
+                let known = "is none of KEYS_ONLY, NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES";
+                Err(Fault::new(Code::UnknownViewType, "StreamViewType", known))
+            }
+        }
+    }
+}
+
+/// Which images a stream's view type promises.
+struct Views {
+    new: bool,
+    old: bool,
+}
+
+pub fn decode<'b>(raw: &'b RawRecord<'_>) -> Result<ChangeRecord<'b>, Fault> {
+    let record = StreamRecord::read(raw.fields.dynamodb)?;
+    let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
+    let keys = record.keys()?;
+    let (created_at, _) = record.created_at()?;
+    let event_name = text(raw.fields.event_name, "eventName")?;
+    let change = record.change(&event_name, remover(raw.fields.user_identity)?)?;
+    Ok(ChangeRecord {
+        id: identity::of_stream_record(&stream_arn, &keys, &raw.sequence),
+        sequence: raw.sequence.clone(),
+        event_id: text(raw.fields.event_id, "eventID")?,
+        created_at,
+        source: Source { name: table_of(&stream_arn)?, stream_arn },
+        keys,
+        change,
+    })
+}
+
+/// Who removed an item: DynamoDB itself signs what its time to live deletes.
+pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
+    let Some(json) = user_identity.filter(|json| *json != "null") else {
+        return Ok(Remover::Caller);
+    };
+    let mut principal = None;
+    Reader::new(json)
+        .object(|reader, name| {
+            // Lambda writes lower-case names, the streams API itself upper-case ones.
+            if name.eq_ignore_ascii_case("principalId") && reader.peek() == Some(b'"') {
+                principal = Some(reader.string()?);
+            } else {
+                reader.raw()?;
+            }
+            Ok::<_, JsonError>(())
+        })
+        .map_err(|error| within("userIdentity", error.into()))?;
+    Ok(if principal.as_deref() == Some("dynamodb.amazonaws.com") { Remover::TimeToLive } else { Remover::Caller })
+}
+
+/// Reads a number that means a time.
+pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
+    let json = json.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is missing"))?;
+    let number = Reader::new(json).number().ok().and_then(|text| Decimal::parse(text).ok());
+    let number = number.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is no number"))?;
+    Timestamp::recognize(number).ok_or_else(|| {
+        let message = "is no time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970";
+        Fault::new(Code::InvalidTime, field, message)
+    })
+}
+
+fn image<'a>(json: Option<&'a str>, name: &str, promised: bool) -> Result<Image<'a>, Fault> {
+    match json {
+        Some(json) => Ok(Image::Carried(attribute::item(json).map_err(|fault| within(name, fault))?)),
+        None if promised => Err(Fault::new(Code::Malformed, name, "is missing though the view type promises it")),
+        None => Ok(Image::NotCarried),
+    }
+}
+
+/// `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL` -> NAME
+fn table_of<'a>(stream_arn: &Cow<'a, str>) -> Result<Cow<'a, str>, Fault> {
+    let name = |arn: &str| -> Option<std::ops::Range<usize>> {
+        let start = arn.find(":table/")? + ":table/".len();
+        let length = arn.get(start..)?.find('/')?;
+        Some(start..start + length)
+    };
+    let range = name(stream_arn)
+        .ok_or_else(|| Fault::new(Code::Malformed, "eventSourceARN", "is not the ARN of a DynamoDB stream"))?;
+    Ok(match stream_arn {
+        Cow::Borrowed(arn) => Cow::Borrowed(arn.get(range).unwrap_or_default()),
+        Cow::Owned(arn) => Cow::Owned(arn.get(range).unwrap_or_default().to_owned()),
+    })
+}

@@ -1,0 +1,141 @@
+//! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what makes a record itself. Attributes are sorted by
+//! name and set members by bytes, numbers are normalized: two spellings of one change have one id.
+
+use crate::record::{Event, Image, Item, RecordId, SequenceNumber, Value};
+use crate::time::{Timestamp, Unit};
+
+/// The id of a DynamoDB Streams record: the stream, the item's keys and the sequence number. Sequence numbers alone
+/// aren't documented to be unique across shards.
+pub fn of_stream_record(stream_arn: &str, keys: &Item<'_>, sequence: &SequenceNumber<'_>) -> RecordId {
+    let mut canonical = Canonical::new(b'D');
+    canonical.text(stream_arn);
+    canonical.item(keys);
+    canonical.text(sequence.as_str());
+    canonical.finish()
+}
+
+/// A change of a table that came through Kinesis, which may repeat it under another Kinesis sequence number: only what
+/// changed identifies it.
+#[derive(Debug)]
+pub struct TableChange<'c, 'a> {
+    pub table: &'c str,
+    pub keys: &'c Item<'a>,
+    pub event: Event,
+    pub created_at: Timestamp,
+    pub precision: Unit,
+    pub old: Option<&'c Image<'a>>,
+    pub new: Option<&'c Image<'a>>,
+}
+
+/// The id of a change that came through Kinesis Data Streams for DynamoDB.
+pub fn of_table_change(change: &TableChange<'_, '_>) -> RecordId {
+    let mut canonical = Canonical::new(b'K');
+    canonical.text(change.table);
+    canonical.item(change.keys);
+    canonical.text(change.event.stream_name());
+    canonical.bytes(&change.created_at.micros().to_be_bytes());
+    canonical.tag(match change.precision {
+        Unit::Seconds => b's',
+        Unit::Milliseconds => b'm',
+        Unit::Microseconds => b'u',
+    });
+    for image in [change.old, change.new] {
+        match image.and_then(Image::item) {
+            Some(item) => canonical.item(item),
+            None => canonical.tag(b'-'),
+        }
+    }
+    canonical.finish()
+}
+
+/// The id of a plain Kinesis message. The data is part of it: an aggregated record repeats its sequence number.
+pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
+    let mut canonical = Canonical::new(b'M');
+    canonical.text(stream_arn);
+    canonical.text(shard);
+    canonical.text(sequence.as_str());
+    canonical.bytes(data);
+    canonical.finish()
+}
+
+/// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
+struct Canonical(Vec<u8>);
+
+impl Canonical {
+    fn new(kind: u8) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.push(kind);
+        Canonical(bytes)
+    }
+
+    fn finish(self) -> RecordId {
+        let hash = blake3::hash(&self.0);
+        let (id, _) = hash.as_bytes().as_chunks::<16>();
+        RecordId(id.first().copied().unwrap_or_default())
+    }
+
+    fn tag(&mut self, tag: u8) {
+        self.0.push(tag);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.0.extend_from_slice(&u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.length(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn item(&mut self, item: &Item<'_>) {
+        let mut attributes: Vec<_> = item.0.iter().collect();
+        attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.tag(b'{');
+        self.length(attributes.len());
+        for (name, value) in attributes {
+            self.text(name);
+            self.value(value);
+        }
+    }
+
+    fn value(&mut self, value: &Value<'_>) {
+        match value {
+            Value::S(text) => {
+                self.tag(b'S');
+                self.text(text);
+            }
+            Value::N(number) => {
+                self.tag(b'N');
+                self.text(&number.to_string());
+            }
+            Value::B(bytes) => {
+                self.tag(b'B');
+                self.bytes(bytes);
+            }
+            Value::Bool(true) => self.tag(b'1'),
+            Value::Bool(false) => self.tag(b'0'),
+            Value::Null => self.tag(b'Z'),
+            Value::M(item) => self.item(item),
+            Value::L(list) => {
+                self.tag(b'[');
+                self.length(list.len());
+                list.iter().for_each(|value| self.value(value));
+            }
+            Value::Ss(set) => self.set(b's', set.iter().map(|text| text.as_bytes().to_vec())),
+            Value::Ns(set) => self.set(b'n', set.iter().map(|number| number.to_string().into_bytes())),
+            Value::Bs(set) => self.set(b'b', set.iter().cloned()),
+        }
+    }
+
+    fn set(&mut self, tag: u8, members: impl Iterator<Item = Vec<u8>>) {
+        let mut members: Vec<_> = members.collect();
+        members.sort_unstable();
+        self.tag(tag);
+        self.length(members.len());
+        members.iter().for_each(|member| self.bytes(member));
+    }
+}

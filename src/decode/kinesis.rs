@@ -1,0 +1,139 @@
+//! A Kinesis record: a DynamoDB change that came by Kinesis Data Streams for DynamoDB, or a plain JSON message, which is
+//! the insertion of an item without keys.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::attribute::{self, within};
+use super::dynamodb::{StreamRecord, remover, time};
+use super::json::{JsonError, Reader};
+use super::{Fields, RawRecord, identity, text};
+use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Source};
+use crate::time::Unit;
+
+/// The first bytes of a record that the Kinesis Producer Library has aggregated.
+const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
+
+pub fn decode<'b>(raw: &'b RawRecord<'_>, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
+    let message = Message::read(raw)?;
+    scratch.clear();
+    BASE64.decode_vec(message.data.as_bytes(), scratch).map_err(|_| fault("kinesis.data", "isn't base64"))?;
+    if scratch.starts_with(&AGGREGATE_MAGIC) {
+        let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
+        return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
+    }
+    let json = std::str::from_utf8(scratch).map_err(|_| fault("kinesis.data", "isn't UTF-8"))?;
+    let fields = super::fields(json).map_err(|error| within("kinesis.data", error.into()))?;
+    if fields.dynamodb.is_some() && fields.event_name.is_some() {
+        table_change(raw, &fields, message.stream_arn).map_err(|fault| within("kinesis.data", fault))
+    } else {
+        plain_message(raw, json, &message)
+    }
+}
+
+/// What surrounds the data.
+struct Message<'a> {
+    stream_arn: Cow<'a, str>,
+    data: Cow<'a, str>,
+    arrived_at: Option<&'a str>,
+}
+
+impl<'a> Message<'a> {
+    fn read(raw: &'a RawRecord<'_>) -> Result<Self, Fault> {
+        let json = raw.fields.kinesis.ok_or_else(|| fault("kinesis", "is missing"))?;
+        let (mut data, mut arrived_at) = (None, None);
+        Reader::new(json)
+            .object(|reader, name| {
+                let value = Some(reader.raw()?);
+                match &*name {
+                    "data" => data = value,
+                    "approximateArrivalTimestamp" => arrived_at = value,
+                    _ => {}
+                }
+                Ok::<_, JsonError>(())
+            })
+            .map_err(|error| within("kinesis", error.into()))?;
+        Ok(Message {
+            stream_arn: stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
+            data: text(data, "kinesis.data")?,
+            arrived_at,
+        })
+    }
+}
+
+fn table_change<'b>(
+    raw: &'b RawRecord<'_>,
+    fields: &Fields<'b>,
+    stream_arn: Cow<'b, str>,
+) -> Result<ChangeRecord<'b>, Fault> {
+    let record = StreamRecord::read(fields.dynamodb)?;
+    let table = text(fields.table_name, "tableName")?;
+    let keys = record.keys()?;
+    let (created_at, precision) = record.created_at()?;
+    check_precision(record.precision, precision)?;
+    let change = record.change(&text(fields.event_name, "eventName")?, remover(fields.user_identity)?)?;
+    let (old, new) = match &change {
+        Change::Insert { new } => (None, Some(new)),
+        Change::Modify { old, new } => (Some(old), Some(new)),
+        Change::Remove { old, .. } => (Some(old), None),
+    };
+    let identity =
+        identity::TableChange { table: &table, keys: &keys, event: change.event(), created_at, precision, old, new };
+    Ok(ChangeRecord {
+        id: identity::of_table_change(&identity),
+        sequence: raw.sequence.clone(),
+        event_id: text(fields.event_id, "eventID")?,
+        created_at,
+        source: Source { stream_arn, name: table },
+        keys,
+        change,
+    })
+}
+
+fn plain_message<'b>(raw: &'b RawRecord<'_>, json: &'b str, message: &Message<'b>) -> Result<ChangeRecord<'b>, Fault> {
+    let (created_at, _) = time(message.arrived_at, "kinesis.approximateArrivalTimestamp")?;
+    let event_id = text(raw.fields.event_id, "eventID")?;
+    let shard = event_id.split(':').next().unwrap_or_default();
+    let new = attribute::plain_item(json).map_err(|fault| within("kinesis.data", fault))?;
+    let stream_arn = message.stream_arn.clone();
+    let name = stream_arn.rsplit('/').next().unwrap_or_default().to_owned();
+    Ok(ChangeRecord {
+        id: identity::of_message(&stream_arn, shard, &raw.sequence, json.as_bytes()),
+        sequence: raw.sequence.clone(),
+        event_id,
+        created_at,
+        source: Source { stream_arn, name: Cow::Owned(name) },
+        keys: Item::default(),
+        change: Change::Insert { new: Image::Carried(new) },
+    })
+}
+
+/// The precision that a record states must be the one its time is in; without one it is milliseconds or microseconds.
+fn check_precision(stated: Option<&str>, found: Unit) -> Result<(), Fault> {
+    const FIELD: &str = "ApproximateCreationDateTimePrecision";
+    let stated = match stated {
+        None => return Ok(()),
+        Some(_) => text(stated, FIELD)?,
+    };
+    match (&*stated, found) {
+        ("MILLISECOND", Unit::Milliseconds) | ("MICROSECOND", Unit::Microseconds) => Ok(()),
+        ("MILLISECOND" | "MICROSECOND", _) => {
+            Err(Fault::new(Code::InvalidTime, FIELD, "contradicts the size of ApproximateCreationDateTime"))
+        }
+        _ => Err(Fault::new(Code::InvalidTime, FIELD, "is none of MILLISECOND, MICROSECOND")),
+    }
+}
+
+/// With enhanced fan-out the ARN is the consumer's; the stream's is the part before it.
+fn stream_of(arn: Cow<'_, str>) -> Cow<'_, str> {
+    match arn.find("/consumer/") {
+        None => arn,
+        Some(end) => Cow::Owned(arn.get(..end).unwrap_or_default().to_owned()),
+    }
+}
+
+fn fault(field: &str, message: &str) -> Fault {
+    Fault::new(Code::Malformed, field, message)
+}

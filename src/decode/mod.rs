@@ -1,0 +1,227 @@
+//! One Lambda event becomes records in stream order. First the envelope, in which every record must have the identifier
+//! that an answer would name; then each record by itself, borrowing from the event's bytes, so that one odd record never
+//! fails a batch.
+
+pub mod attribute;
+mod dynamodb;
+mod identity;
+pub mod json;
+mod kinesis;
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber};
+use json::{JsonError, Reader};
+
+/// A batch as Lambda delivers it: the envelope is read, the records are not yet.
+#[derive(Debug)]
+pub struct Event<'a> {
+    records: Vec<RawRecord<'a>>,
+}
+
+/// One record of a batch: its identifier is known, its content not yet read.
+#[derive(Debug)]
+pub struct RawRecord<'a> {
+    /// What the answer to Lambda calls this record.
+    pub sequence: SequenceNumber<'a>,
+    service: Service,
+    fields: Fields<'a>,
+    /// Whether the batch's first record is of the same service.
+    belongs: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    DynamoDb,
+    Kinesis,
+}
+
+/// The fields of a record that matter, as JSON text.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    event_id: Option<&'a str>,
+    event_name: Option<&'a str>,
+    event_source: Option<&'a str>,
+    event_source_arn: Option<&'a str>,
+    user_identity: Option<&'a str>,
+    table_name: Option<&'a str>,
+    dynamodb: Option<&'a str>,
+    kinesis: Option<&'a str>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the envelope of `bytes`.
+    ///
+    /// # Errors
+    /// When this is no DynamoDB Streams or Kinesis event, or a record has no identifier that an answer could name: then
+    /// the invocation must fail, since nothing can be reported. The message says what was found.
+    pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, Error> {
+        let refused = |found: String| Error::config(format!("read the event: {found}"));
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| refused(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
+        let envelope = envelope(text).map_err(refused)?;
+        let mut records: Vec<RawRecord<'a>> = Vec::with_capacity(envelope.len());
+        for (index, record) in envelope.into_iter().enumerate() {
+            let first = records.first().map(|first| first.service);
+            let record = raw_record(record, first).map_err(|found| refused(format!("Records[{index}] {found}")))?;
+            records.push(record);
+        }
+        Ok(Event { records })
+    }
+
+    /// The records in stream order.
+    pub fn records(&self) -> &[RawRecord<'a>] {
+        &self.records
+    }
+}
+
+impl RawRecord<'_> {
+    /// Decodes this record. `scratch` holds what can't borrow from the event, such as decoded base64.
+    ///
+    /// # Errors
+    /// When the record can't be understood; the rejection names it and the field.
+    pub fn decode<'b>(&'b self, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Rejection> {
+        let decoded = match self.service {
+            _ if !self.belongs => {
+                Err(Fault::new(Code::MixedSources, "eventSource", "differs from that of the batch's first record"))
+            }
+            Service::DynamoDb => dynamodb::decode(self),
+            Service::Kinesis => kinesis::decode(self, scratch),
+        };
+        decoded.map_err(|fault| Rejection { sequence: self.sequence.clone().into_owned(), fault })
+    }
+}
+
+/// The texts of the envelope's records.
+fn envelope(text: &str) -> Result<Vec<&str>, String> {
+    if text.starts_with('\u{feff}') {
+        return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
+    }
+    let mut reader = Reader::new(text);
+    if reader.peek() != Some(b'{') {
+        return Err(format!("it is {}, not an object with `Records`", kind_of_json(reader.peek())));
+    }
+    let mut names = Vec::new();
+    let mut records: Option<Vec<&str>> = None;
+    let read = reader.object(|reader, name| {
+        if name == "Records" && reader.peek() == Some(b'[') {
+            let mut list = Vec::new();
+            reader.array(|reader| {
+                list.push(reader.raw()?);
+                Ok::<_, JsonError>(())
+            })?;
+            records = Some(list);
+        } else {
+            reader.raw()?;
+        }
+        names.push(name);
+        Ok::<_, JsonError>(())
+    });
+    read.and_then(|()| reader.end()).map_err(|error| format!("its JSON is broken: {error}"))?;
+    if names.iter().any(|name| name == "window") {
+        let remedy = "set TumblingWindowInSeconds to 0, since usage windows don't need it";
+        return Err(format!("it is a tumbling window's, which would need a state in the answer; {remedy}"));
+    }
+    records.ok_or_else(|| describe_fields(&names))
+}
+
+fn kind_of_json(first: Option<u8>) -> &'static str {
+    match first {
+        None => "empty",
+        Some(b'[') => "a JSON array",
+        Some(b'"') => "a JSON string",
+        Some(b'0'..=b'9' | b'-') => "a JSON number",
+        Some(b't' | b'f' | b'n') => "a JSON literal",
+        Some(_) => "no JSON",
+    }
+}
+
+fn describe_fields(names: &[Cow<'_, str>]) -> String {
+    if names.iter().any(|name| name == "Records") {
+        return "its `Records` is no array".to_owned();
+    }
+    if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case("records")) {
+        return format!("it has `{name}` instead of `Records`; names are case-sensitive");
+    }
+    // Five names of forty characters tell a person which service it came from, whatever the event holds.
+    let shown: Vec<String> =
+        names.iter().take(5).map(|name| name.escape_default().take(40).collect::<String>()).collect();
+    match shown.as_slice() {
+        [] => "it is an empty object, not one with `Records`".to_owned(),
+        shown => format!("it has no `Records` but {}: not a DynamoDB Streams or Kinesis event", shown.join(", ")),
+    }
+}
+
+/// Finds a record's service and identifier. The error reads after `Records[0]`.
+fn raw_record<'a>(text: &'a str, first: Option<Service>) -> Result<RawRecord<'a>, String> {
+    let fields = fields(text).map_err(|error| format!("can't be read: {error}"))?;
+    let source = fields.event_source.and_then(|text| Reader::new(text).string().ok());
+    let service = match source.as_deref() {
+        Some("aws:dynamodb") => Service::DynamoDb,
+        Some("aws:kinesis") => Service::Kinesis,
+        // A record of another service within a batch is rejected by itself, if only it can be named.
+        _ if first.is_some() && fields.kinesis.is_some() => Service::Kinesis,
+        _ if first.is_some() && fields.dynamodb.is_some() => Service::DynamoDb,
+        Some(other) => {
+            let other: String = other.escape_default().take(40).collect();
+            return Err(format!("is of `{other}`, not of aws:dynamodb or aws:kinesis"));
+        }
+        None => return Err("has no eventSource".to_owned()),
+    };
+    let known_source = matches!(source.as_deref(), Some("aws:dynamodb" | "aws:kinesis"));
+    let belongs = known_source && first.is_none_or(|first| first == service);
+    let (inner, place) = match service {
+        Service::DynamoDb => (fields.dynamodb, "dynamodb.SequenceNumber"),
+        Service::Kinesis => (fields.kinesis, "kinesis.sequenceNumber"),
+    };
+    let number = inner.and_then(|inner| sequence_number(inner, place));
+    let sequence = number.ok_or_else(|| format!("has no usable {place}: an answer could not name it"))?;
+    Ok(RawRecord { sequence, service, fields, belongs })
+}
+
+fn fields(text: &str) -> Result<Fields<'_>, JsonError> {
+    let mut fields = Fields::default();
+    let mut reader = Reader::new(text);
+    reader.object(|reader, name| {
+        let value = Some(reader.raw()?);
+        match &*name {
+            "eventID" => fields.event_id = value,
+            "eventName" => fields.event_name = value,
+            "eventSource" => fields.event_source = value,
+            "eventSourceARN" => fields.event_source_arn = value,
+            "userIdentity" => fields.user_identity = value,
+            "tableName" => fields.table_name = value,
+            "dynamodb" => fields.dynamodb = value,
+            "kinesis" => fields.kinesis = value,
+            _ => {}
+        }
+        Ok::<_, JsonError>(())
+    })?;
+    reader.end()?;
+    Ok(fields)
+}
+
+fn sequence_number<'a>(inner: &'a str, place: &str) -> Option<SequenceNumber<'a>> {
+    let (_, wanted) = place.split_once('.')?;
+    let mut found = None;
+    // What is broken behind the identifier is found when the record is decoded, and reported by that identifier.
+    let _ = Reader::new(inner).object(|reader, name| {
+        if name == wanted && reader.peek() == Some(b'"') {
+            found = SequenceNumber::parse(reader.string()?);
+        } else {
+            reader.raw()?;
+        }
+        Ok::<_, JsonError>(())
+    });
+    found
+}
+
+/// Reads a field that must be a string.
+fn text<'a>(field: Option<&'a str>, name: &str) -> Result<Cow<'a, str>, Fault> {
+    let text = field.ok_or_else(|| Fault::new(Code::Malformed, name, "is missing"))?;
+    Reader::new(text).string().map_err(|_| Fault::new(Code::Malformed, name, "is no string"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! `[[record.measure]]`: one number that a record type counts.
+
+use super::super::document::{Section, Text};
+use super::super::template::{self, Pattern, Template};
+use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
+use super::route::conditions;
+use super::{EVENTS, parse_text};
+use crate::record::Event;
+
+/// 38: more fraction digits than a DynamoDB number can have.
+const MAX_SCALE: i64 = 38;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Count,
+    Sum,
+    Delta,
+}
+
+pub fn read(section: Section<'_>, snapshot: &Snapshot, events: &[Event], measures: &mut Vec<String>) -> Option<Measure> {
+    let kind = section.choice("kind", &[("count", Kind::Count), ("sum", Kind::Sum), ("delta", Kind::Delta)]);
+    if kind.is_none() {
+        section.mistake("`kind` is missing; write kind = \"count\", \"sum\" or \"delta\"");
+    }
+    let quantity = quantity(&section, kind);
+    let name = section.required_text("name", "\"orders\"");
+    let name = name.and_then(|name| measure_name(&section, &name, quantity.as_ref(), snapshot, measures));
+    let amount = amount(&section, kind?, events);
+    let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
+    let scale = section.integer("scale").and_then(|(scale, span)| {
+        let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
+        if valid.is_none() {
+            section.document.mistake(&span, format!("{}: `scale` must be 0 to {MAX_SCALE} fraction digits", section.title));
+        }
+        valid
+    });
+    section.finish();
+    Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale })
+}
+
+fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
+    let attribute = section.text("attribute");
+    let pattern = section.text("attributes");
+    let except = section.texts("except").unwrap_or_default();
+    let missing = section.choice("missing", &[("reject", Missing::Reject), ("zero", Missing::Zero)]);
+    match (attribute, pattern, kind) {
+        (Some(attribute), _, Some(Kind::Count)) => {
+            let message = format!("{}: a count counts records; for an attribute write kind = \"sum\" or \"delta\"", section.title);
+            section.document.mistake(&attribute.span, message);
+            None
+        }
+        (Some(_), Some(pattern), _) => {
+            section.document.mistake(&pattern.span, format!("{}: `attribute` or `attributes`, not both", section.title));
+            None
+        }
+        (Some(attribute), None, _) => {
+            Some(Quantity::Attribute { path: attribute.text.to_owned(), missing: missing.unwrap_or(Missing::Reject) })
+        }
+        (None, Some(pattern), _) => matching(section, &pattern, &except),
+        (None, None, Some(Kind::Sum)) => {
+            section.mistake("`attribute` is missing; a sum needs one: attribute = \"total\"");
+            None
+        }
+        (None, None, _) => Some(Quantity::One),
+    }
+}
+
+fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Option<Quantity> {
+    let parsed = parse_text(section, "attributes", text)?;
+    let pattern = Pattern::new(&parsed, |_| 0);
+    match pattern {
+        Ok(pattern) if parsed.variables().count() == 1 => {
+            Some(Quantity::Matching { pattern, except: except.iter().map(|text| text.text.to_owned()).collect() })
+        }
+        _ => {
+            let message = format!("{}: `attributes` needs one capture, such as \"b_{{limit}}_tc\"", section.title);
+            section.document.mistake(&text.span, message);
+            None
+        }
+    }
+}
+
+fn measure_name(
+    section: &Section<'_>,
+    name: &Text<'_>,
+    quantity: Option<&Quantity>,
+    snapshot: &Snapshot,
+    measures: &mut Vec<String>,
+) -> Option<MeasureName> {
+    let mistake = |message: &str| section.document.mistake(&name.span, format!("{}: `name` {message}", section.title));
+    let parsed = parse_text(section, "name", name)?;
+    let captured = matches!(quantity, Some(Quantity::Matching { .. }));
+    let variables: Vec<&str> = parsed.variables().collect();
+    match (variables.as_slice(), captured) {
+        ([], false) => {
+            if snapshot.reserved().any(|reserved| reserved == name.text) {
+                mistake("is an attribute that every snapshot has; choose another");
+            }
+            if name.text.is_empty() || name.text.len() > 255 {
+                mistake("must have 1 to 255 bytes");
+            }
+            let known = measures.iter().position(|known| known == name.text);
+            Some(MeasureName::Fixed(known.unwrap_or_else(|| {
+                measures.push(name.text.to_owned());
+                measures.len() - 1
+            })))
+        }
+        ([variable], true) if captures(section, variable) => {
+            Template::new(&parsed, |_| Some(0)).map(MeasureName::Captured).map_err(|error| mistake(&error.to_string())).ok()
+        }
+        (_, true) => {
+            mistake("must name the capture of `attributes`, so that each has its own counter");
+            None
+        }
+        (_, false) => {
+            mistake("can't have a capture, since there is no pattern in `attributes`");
+            None
+        }
+    }
+}
+
+fn captures(section: &Section<'_>, variable: &str) -> bool {
+    let pattern = section.text("attributes").and_then(|text| template::Text::parse(text.text).ok());
+    pattern.is_some_and(|pattern| pattern.variables().any(|name| name == variable))
+}
+
+fn amount(section: &Section<'_>, kind: Kind, events: &[Event]) -> Amount {
+    let own_events = section.choices("events", &EVENTS);
+    let removals = [("subtract", Removal::Subtract), ("ignore", Removal::Ignore)];
+    let removed = section.choice("removed", &removals);
+    let expired = section.choice("expired", &removals);
+    match kind {
+        Kind::Count | Kind::Sum => {
+            if removed.or(expired).is_some() {
+                section.mistake("`removed` and `expired` are a delta's; for a count or sum list its `events`");
+            }
+            Amount::Each(own_events.unwrap_or_else(|| events.to_vec()))
+        }
+        Kind::Delta => {
+            if own_events.is_some() {
+                section.mistake("a delta takes every event of its record type; limit those with the record's `events`");
+            }
+            let removed = removed.unwrap_or(Removal::Subtract);
+            Amount::Difference { removed, expired: expired.unwrap_or(removed) }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `pipeline.toml` -> [`Pipeline`]. Everything is checked here, once, at start: unknown keys, captures that nothing
+//! binds, schemas that don't parse. All mistakes are reported together, each with its line and what to write instead.
+
+mod measure;
+mod route;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+pub use super::document::Mistakes;
+use super::document::{Document, Section, Text};
+use super::template::{self, Template, TemplateError};
+use super::{Folder, Pipeline, Unmatched};
+use crate::record::Event;
+use crate::usage::Window;
+
+/// The file that makes a folder a pipeline.
+pub const FILE: &str = "pipeline.toml";
+
+const DEFAULT_PREFIX: &str = "data-pipeline";
+
+const EVENTS: [(&str, Event); 4] =
+    [("INSERT", Event::Insert), ("MODIFY", Event::Modify), ("REMOVE", Event::Remove), ("EXPIRE", Event::Expire)];
+
+const WINDOWS: [(&str, Window); 3] = [("hour", Window::Hour), ("day", Window::Day), ("month", Window::Month)];
+
+impl Pipeline {
+    /// Reads and validates the pipeline in `folder`.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn parse(folder: &Folder) -> Result<Pipeline, Mistakes> {
+        let place = format!("{}/{FILE}", folder.name);
+        let Some(text) = folder.files.get(FILE) else {
+            return Err(Mistakes(vec![format!("{place}:1: is missing; a pipeline is a folder with this file")]));
+        };
+        let document = Document::new(&place, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            document.mistake(&error.span().unwrap_or_default(), error.message());
+        }
+        let root = Section::new(&document, table.get_ref(), table.span(), "");
+        let pipeline = errors.is_empty().then(|| read(&folder.name, &folder.files, root)).flatten();
+        let mistakes = document.into_mistakes();
+        match pipeline {
+            Some(pipeline) if mistakes.0.is_empty() => Ok(pipeline),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Option<Pipeline> {
+    root.text("description");
+    let sources = root.texts("sources").unwrap_or_default().iter().map(|source| source.text.to_owned()).collect();
+    let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
+    let archive_prefix = root.section("archive").and_then(archive_prefix);
+    let snapshot = root.section("snapshot").and_then(snapshot::read);
+    let mut measures = Vec::new();
+    let sections = root.sections("record");
+    if sections.is_empty() {
+        root.document.mistake(&root.span, "no [[record]]: a pipeline needs at least one record type");
+    }
+    let mut routes: Vec<super::Route> = Vec::new();
+    for section in sections {
+        let span = section.span.clone();
+        if let Some(route) = route::read(section, snapshot.as_ref(), files, &mut measures) {
+            if routes.iter().any(|other| other.record_type == route.record_type) {
+                root.document.mistake(&span, format!("record type `{}` is there twice", route.record_type));
+            }
+            routes.push(route);
+        }
+    }
+    root.finish();
+    Some(Pipeline {
+        name: name.to_owned(),
+        sources,
+        unmatched: unmatched.unwrap_or(Unmatched::Skip),
+        snapshot,
+        archive_prefix: archive_prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
+        routes,
+        measures,
+    })
+}
+
+fn archive_prefix(section: Section<'_>) -> Option<String> {
+    let prefix = section.text("prefix");
+    let valid = prefix.and_then(|prefix| {
+        let check = check_prefix(prefix.text);
+        if let Err(message) = check {
+            section.document.mistake(&prefix.span, format!("{}: `prefix` {message}", section.title));
+        }
+        check.ok().map(|()| prefix.text.to_owned())
+    });
+    section.finish();
+    valid
+}
+
+/// Checks what object keys start with: plain path segments, so that listing and Athena agree on what lies below.
+///
+/// # Errors
+/// What is wrong, to be read after the setting's name.
+pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let segment = |segment: &str| !segment.is_empty() && segment.chars().all(plain) && !segment.starts_with('.');
+    if prefix.len() > 512 || !prefix.split('/').all(segment) {
+        return Err("must be segments of letters, digits, `-`, `_` and `.` joined by `/`, such as data-pipeline/test");
+    }
+    Ok(())
+}
+
+/// Parses a text with variables, noting a mistake at its place.
+fn parse_text(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<template::Text> {
+    template::Text::parse(text.text)
+        .map_err(|message| section.document.mistake(&text.span, format!("{}: `{key}`: {message}", section.title)))
+        .ok()
+}
+
+/// Parses a template, noting a mistake at its place; `known` says which variables there are.
+fn parse_template(
+    section: &Section<'_>,
+    key: &str,
+    text: &Text<'_>,
+    known: &dyn Fn(&str) -> Option<usize>,
+    hint: &str,
+) -> Option<Template> {
+    let parsed = parse_text(section, key, text)?;
+    Template::new(&parsed, known)
+        .map_err(|error| {
+            let hint = if matches!(error, TemplateError::Unbound(_)) { hint } else { "" };
+            section.document.mistake(&text.span, format!("{}: `{key}`: {error}{hint}", section.title));
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

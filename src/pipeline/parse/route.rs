@@ -1,0 +1,214 @@
+//! `[[record]]`: a record type, how it is recognized, and what becomes of it.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::super::condition::{Condition, Scalar, Test};
+use super::super::document::{Section, Text};
+use super::super::template::{Pattern, Template};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Route, Snapshot, Usage, Wanted};
+use super::{EVENTS, measure, parse_template, parse_text};
+use crate::archive::RecordSchema;
+use crate::decimal::Decimal;
+use crate::record::Event;
+use crate::time::Unit;
+
+pub fn read(
+    section: Section<'_>,
+    snapshot: Option<&Snapshot>,
+    files: &BTreeMap<String, String>,
+    measures: &mut Vec<String>,
+) -> Option<Route> {
+    let record_type = section.required_text("type", "\"order\"");
+    let record_type = record_type.and_then(|name| check_type(&section, &name));
+    let mut variables = Vec::new();
+    let matchers = section.section("match").map(|section| matchers(&section, &mut variables));
+    if matchers.as_ref().is_none_or(Vec::is_empty) {
+        section.mistake("`match` is missing; write match = { pk = \"CUSTOMER#{customer}\" }, or { some_attribute = \"value\" }");
+    }
+    let binds = section.section("bind").map(|section| binds(&section, &mut variables)).unwrap_or_default();
+    let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
+    let events = section.choices("events", &EVENTS).unwrap_or_else(|| Event::ALL.to_vec());
+    let usage = usage(&section, snapshot, &variables, &events, measures);
+    let archive = section.section("archive").and_then(|section| archive(section, files, &events));
+    let slots = variables.len();
+    section.finish();
+    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, usage, archive, slots })
+}
+
+/// A record type is a folder of the archive and a table of Athena.
+fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let valid = name.text.len() <= 64 && name.text.starts_with(|c: char| c.is_ascii_lowercase()) && name.text.chars().all(plain);
+    if !valid {
+        let message = format!("{}: `type` must be lower-case letters, digits and `_`, 64 at most: it names a folder and a table", section.title);
+        section.document.mistake(&name.span, message);
+    }
+    valid.then(|| name.text.to_owned())
+}
+
+fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
+    let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
+        let wanted = match value.get_ref() {
+            DeValue::String(text) => Wanted::Pattern(pattern(section, attribute, &Text { text, span: value.span() }, variables)?),
+            _ => Wanted::Equal(scalar(section, attribute, value)?),
+        };
+        Some(Matcher { attribute: attribute.to_owned(), wanted })
+    };
+    section.entries().filter_map(matcher).collect()
+}
+
+fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
+    let parsed = parse_text(section, key, text)?;
+    let before = variables.len();
+    if let Some(twice) = parsed.variables().find(|name| variables.iter().any(|known| known == name)) {
+        section.document.mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use two names", section.title));
+    }
+    variables.extend(parsed.variables().map(str::to_owned));
+    let added = variables.get(before..).unwrap_or_default();
+    let slot = |name: &str| before + added.iter().position(|known| known == name).unwrap_or(0);
+    Pattern::new(&parsed, slot)
+        .map_err(|message| section.document.mistake(&text.span, format!("{}: `{key}`: {message}", section.title)))
+        .ok()
+}
+
+fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usize)> {
+    let mut binds = Vec::new();
+    for (name, value) in section.entries() {
+        let DeValue::String(path) = value.get_ref() else {
+            section.wrong::<()>(name, value, "the name of an attribute", value.get_ref());
+            continue;
+        };
+        if variables.iter().any(|known| known == name) {
+            section.document.mistake(&value.span(), format!("{}: `{name}` is captured by `match` already", section.title));
+        }
+        binds.push((path.clone().into_owned(), variables.len()));
+        variables.push(name.to_owned());
+    }
+    binds
+}
+
+pub fn conditions(section: &Section<'_>) -> Vec<Condition> {
+    let condition = |(path, value): (&str, &Spanned<DeValue<'_>>)| {
+        Some(Condition { path: path.to_owned(), test: test(section, path, value)? })
+    };
+    section.entries().filter_map(condition).collect()
+}
+
+fn test(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Test> {
+    match value.get_ref() {
+        DeValue::Array(_) => Some(Test::AnyOf(scalars(section, path, value)?)),
+        DeValue::Table(table) => {
+            let mut entries = table.iter();
+            match (entries.next().map(|(key, value)| (key.get_ref().as_ref(), value)), entries.next()) {
+                (Some(("not", value)), None) => Some(Test::NoneOf(scalars(section, path, value)?)),
+                (Some(("exists", value)), None) => match value.get_ref() {
+                    DeValue::Boolean(true) => Some(Test::Exists),
+                    DeValue::Boolean(false) => Some(Test::Absent),
+                    other => section.wrong(path, value, "exists = true or false", other),
+                },
+                _ => section.wrong(path, value, "a value, a list of values, { not = [...] } or { exists = true }", value.get_ref()),
+            }
+        }
+        _ => Some(Test::AnyOf(vec![scalar(section, path, value)?])),
+    }
+}
+
+fn scalars(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Scalar>> {
+    match value.get_ref() {
+        DeValue::Array(list) => list.iter().map(|value| scalar(section, path, value)).collect(),
+        _ => Some(vec![scalar(section, path, value)?]),
+    }
+}
+
+fn scalar(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Scalar> {
+    let number = |text: &str| Decimal::parse(text).ok().map(Scalar::Number);
+    let scalar = match value.get_ref() {
+        DeValue::String(text) => Some(Scalar::Text(text.clone().into_owned())),
+        DeValue::Boolean(truth) => Some(Scalar::Bool(*truth)),
+        DeValue::Integer(integer) if integer.radix() == 10 => number(integer.as_str()),
+        DeValue::Float(float) => number(float.as_str()),
+        _ => None,
+    };
+    scalar.or_else(|| section.wrong(path, value, "a text, a decimal number, true or false", value.get_ref()))
+}
+
+fn usage(
+    section: &Section<'_>,
+    snapshot: Option<&Snapshot>,
+    variables: &[String],
+    events: &[Event],
+    measures: &mut Vec<String>,
+) -> Option<Usage> {
+    let sections = section.sections("measure");
+    let entity = section.text("entity");
+    let resource = section.text("resource");
+    if sections.is_empty() {
+        if let Some(text) = entity.or(resource) {
+            section.document.mistake(&text.span, format!("{}: nothing is counted for it; add a [[record.measure]]", section.title));
+        }
+        return None;
+    }
+    let Some(snapshot) = snapshot else {
+        section.mistake("has measures, but the pipeline has no [snapshot] to keep them in");
+        return None;
+    };
+    let known = |name: &str| variables.iter().position(|known| known == name);
+    let hint = format!("; bound here: {}", if variables.is_empty() { "nothing".to_owned() } else { variables.join(", ") });
+    let template = |key: &'static str, text: Option<Text<'_>>| match text {
+        Some(text) => parse_template(section, key, &text, &known, &hint),
+        None => {
+            section.mistake(format_args!("`{key}` is missing; write {key} = \"{{customer}}\", made of what `match` and `bind` capture"));
+            None
+        }
+    };
+    let mut group = vec![template("entity", entity), template("resource", resource)];
+    group.extend(snapshot.group_variables.iter().skip(2).map(|name| further_variable(section, name, &known, &hint)));
+    let read = |section: Section<'_>| measure::read(section, snapshot, events, measures);
+    let measures = sections.into_iter().filter_map(read).collect();
+    Some(Usage { group: group.into_iter().collect::<Option<_>>()?, measures })
+}
+
+/// A variable that the snapshot's templates name besides entity and resource comes from a capture of that name.
+fn further_variable(section: &Section<'_>, name: &str, known: &dyn Fn(&str) -> Option<usize>, hint: &str) -> Option<Template> {
+    let text = format!("{{{name}}}");
+    let template = super::template::Text::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
+    if template.is_none() {
+        section.mistake(format_args!("[snapshot] needs `{text}`, which nothing here binds{hint}"));
+    }
+    template
+}
+
+fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Event]) -> Option<Archive> {
+    let file = section.required_text("schema", "\"order.avsc\"");
+    let schema = file.and_then(|file| schema(&section, &file, files));
+    let images = [("newest", ArchivedImage::Newest), ("new", ArchivedImage::New), ("old", ArchivedImage::Old)];
+    let image = section.choice("image", &images).unwrap_or(ArchivedImage::Newest);
+    let own_events = section.choices("events", &EVENTS).unwrap_or_else(|| events.to_vec());
+    let path = section.text("partition_date").filter(|path| path.text != "created_at");
+    let units = [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
+    let unit = section.choice("partition_date_unit", &units).unwrap_or(Unit::Seconds);
+    let partition_date = match path {
+        None => PartitionDate::CreatedAt,
+        Some(path) => PartitionDate::Attribute { path: path.text.to_owned(), unit },
+    };
+    section.finish();
+    Some(Archive { schema: schema?, image, partition_date, events: own_events })
+}
+
+fn schema(section: &Section<'_>, file: &Text<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
+    let Some(text) = files.get(file.text) else {
+        let others: Vec<&str> = files.keys().map(String::as_str).filter(|name| name.ends_with(".avsc")).collect();
+        let message = format!("{}: no file `{}` in the pipeline's folder; there are: {}", section.title, file.text, others.join(", "));
+        section.document.mistake(&file.span, message);
+        return None;
+    };
+    let note = |mistakes: Vec<String>| {
+        for mistake in mistakes {
+            section.document.mistake(&file.span, format!("{}: {}: {mistake}", section.title, file.text));
+        }
+    };
+    RecordSchema::parse(text).map_err(note).ok()
+}

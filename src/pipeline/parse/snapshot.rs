@@ -1,0 +1,122 @@
+//! `[snapshot]`: how the items that hold the counters look.
+
+use toml::de::DeValue;
+
+use super::super::document::{Section, Text};
+use super::super::template::Template;
+use super::super::{Snapshot, TimeToLive, WINDOW_VARIABLES};
+use super::{WINDOWS, parse_template, parse_text};
+use crate::usage::Window;
+
+/// The longest retention: a thousand years, so that no expiry overflows.
+const MAX_DAYS: i64 = 365_000;
+
+pub fn read(section: Section<'_>) -> Option<Snapshot> {
+    let partition = section.section("partition_key");
+    let sort = section.section("sort_key");
+    if partition.is_none() {
+        section.mistake("`partition_key` is missing; write partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }");
+    }
+    let attributes = section.section("attributes");
+    let group_variables = group_variables([&partition, &sort, &attributes]);
+    let slot = |name: &str| slot(&group_variables, name);
+    let partition_key = partition.and_then(|section| key(section, &slot));
+    let sort_key = sort.and_then(|section| key(section, &slot));
+    let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
+    let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
+    if windows.is_empty() {
+        section.mistake("`windows` is empty; write windows = [\"hour\", \"day\", \"month\"]");
+    }
+    let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
+    let title_and_span = (section.title.clone(), section.span.clone(), section.document);
+    section.finish();
+    let snapshot = Snapshot { group_variables, partition_key: partition_key?, sort_key, attributes, windows, time_to_live };
+    if let Some(twice) = snapshot.attribute_twice() {
+        let (title, span, document) = title_and_span;
+        document.mistake(&span, format!("{title}: attribute `{twice}` is there twice"));
+    }
+    Some(snapshot)
+}
+
+impl Snapshot {
+    /// The names of the attributes that every snapshot item has, which no measure may take.
+    pub fn reserved(&self) -> impl Iterator<Item = &str> {
+        let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
+        let names = keys.chain(&self.attributes).map(|(name, _)| name.as_str());
+        names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()))
+    }
+
+    fn attribute_twice(&self) -> Option<String> {
+        let mut names: Vec<&str> = self.reserved().collect();
+        names.sort_unstable();
+        names.windows(2).find_map(|pair| matches!(pair, [a, b] if a == b).then(|| pair.concat())).map(|both| {
+            both.get(..both.len() / 2).unwrap_or_default().to_owned()
+        })
+    }
+}
+
+/// `entity`, `resource`, and every other variable of these tables that isn't the window's.
+fn group_variables(sections: [&Option<Section<'_>>; 3]) -> Vec<String> {
+    let mut names = vec!["entity".to_owned(), "resource".to_owned()];
+    for section in sections.into_iter().flatten() {
+        for (_, value) in section.entries() {
+            let DeValue::String(text) = value.get_ref() else { continue };
+            let Some(text) = parse_text(section, "value", &Text { text, span: value.span() }) else { continue };
+            for name in text.variables().filter(|name| !WINDOW_VARIABLES.contains(name)) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+    }
+    names
+}
+
+fn slot(group_variables: &[String], name: &str) -> Option<usize> {
+    let known = group_variables.iter().map(String::as_str).chain(WINDOW_VARIABLES);
+    known.enumerate().find(|(_, known)| *known == name).map(|(slot, _)| slot)
+}
+
+fn key(section: Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Option<(String, Template)> {
+    let name = section.required_text("name", "\"pk\"");
+    let value = section.required_text("value", "\"USAGE#{entity}\"");
+    let template = value.and_then(|value| parse_template(&section, "value", &value, slot, ""));
+    section.finish();
+    Some((name?.text.to_owned(), template?))
+}
+
+fn templates(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Vec<(String, Template)> {
+    let template = |(name, value): (&str, &toml::Spanned<DeValue<'_>>)| {
+        let DeValue::String(text) = value.get_ref() else {
+            return section.wrong(name, value, "a text, such as \"{entity}\"", value.get_ref());
+        };
+        let template = parse_template(section, name, &Text { text, span: value.span() }, slot, "")?;
+        Some((name.to_owned(), template))
+    };
+    section.entries().filter_map(template).collect()
+}
+
+fn time_to_live(section: Section<'_>, windows: &[Window]) -> Option<TimeToLive> {
+    let attribute = section.required_text("attribute", "\"expires_at\"");
+    let mut days = Vec::new();
+    for (name, window) in WINDOWS {
+        let Some((count, span)) = section.integer(days_key(window)) else { continue };
+        if !windows.contains(&window) {
+            section.document.mistake(&span, format!("{}: `windows` has no {name}", section.title));
+        } else if !(1..=MAX_DAYS).contains(&count) {
+            section.document.mistake(&span, format!("{}: must be 1 to {MAX_DAYS} days", section.title));
+        } else {
+            days.push((window, count));
+        }
+    }
+    section.finish();
+    Some(TimeToLive { attribute: attribute?.text.to_owned(), days })
+}
+
+fn days_key(window: Window) -> &'static str {
+    match window {
+        Window::Hour => "hour_days",
+        Window::Day => "day_days",
+        Window::Month => "month_days",
+    }
+}

@@ -1,0 +1,120 @@
+//! Matching: which route an image takes, and the variables it fills on the way.
+
+use std::borrow::Cow;
+
+use super::{Pipeline, Route, Wanted};
+use crate::record::{Code, Fault, Image, Item, Value};
+
+/// The values of a route's variables, by slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bindings<'r>(Vec<Cow<'r, str>>);
+
+impl Bindings<'_> {
+    /// The value in `slot`.
+    pub fn value(&self, slot: usize) -> &str {
+        self.0.get(slot).map_or("", AsRef::as_ref)
+    }
+}
+
+/// What matching an image came to.
+#[derive(Debug)]
+pub enum Routed<'p, 'r> {
+    To(&'p Route, Bindings<'r>),
+    Nowhere,
+    /// Whether this route matches depends on an image that the stream doesn't carry.
+    NeedsImage(&'p Route),
+}
+
+impl Pipeline {
+    /// The first route that matches an item with these keys and this image.
+    pub fn route<'p, 'r>(&'p self, keys: &'r Item<'_>, image: &'r Image<'_>) -> Routed<'p, 'r> {
+        for route in &self.routes {
+            match route.matches(keys, image) {
+                Matched::Yes(bindings) => return Routed::To(route, bindings),
+                Matched::No => {}
+                Matched::Unknown => return Routed::NeedsImage(route),
+            }
+        }
+        Routed::Nowhere
+    }
+}
+
+enum Matched<'r> {
+    Yes(Bindings<'r>),
+    No,
+    Unknown,
+}
+
+impl Route {
+    fn matches<'r>(&self, keys: &'r Item<'_>, image: &'r Image<'_>) -> Matched<'r> {
+        let mut slots = vec![Cow::Borrowed(""); self.slots];
+        let mut unknown = false;
+        for matcher in &self.matchers {
+            let value = keys.attribute(&matcher.attribute).or_else(|| image.item()?.at_path(&matcher.attribute));
+            match (value, image) {
+                (Some(value), _) if matcher.wanted.matches(value, &mut slots) => {}
+                (None, Image::NotCarried) => unknown = true,
+                _ => return Matched::No,
+            }
+        }
+        match image {
+            _ if unknown => Matched::Unknown,
+            Image::NotCarried if !self.conditions.is_empty() => Matched::Unknown,
+            Image::Carried(item) if !self.conditions.iter().all(|condition| condition.holds(item)) => Matched::No,
+            _ => Matched::Yes(Bindings(slots)),
+        }
+    }
+
+    /// Fills the slots of the attributes that this route's templates need.
+    ///
+    /// # Errors
+    /// When one is missing, empty or neither text nor number.
+    pub fn bind<'r>(&self, bindings: &mut Bindings<'r>, item: &'r Item<'_>) -> Result<(), Fault> {
+        for (path, slot) in &self.binds {
+            let fault = |code, message: &str| Fault::new(code, path.as_str(), message);
+            let value = item.at_path(path).ok_or_else(|| {
+                fault(Code::MissingAttribute, &format!("is missing, and record type `{}` needs it", self.record_type))
+            })?;
+            let text = text_of(value).ok_or_else(|| {
+                fault(Code::InvalidValue, &format!("expected S or N, found {}", value.type_name()))
+            })?;
+            if text.is_empty() {
+                return Err(fault(Code::InvalidValue, "is empty, and a key can't be made of it"));
+            }
+            if let Some(place) = bindings.0.get_mut(*slot) {
+                *place = text;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the templates need attributes besides those of the match.
+    pub fn needs_binding(&self) -> bool {
+        !self.binds.is_empty()
+    }
+}
+
+impl Wanted {
+    fn matches<'r>(&self, value: &'r Value<'_>, slots: &mut [Cow<'r, str>]) -> bool {
+        match self {
+            Wanted::Equal(scalar) => scalar.equals(value),
+            Wanted::Pattern(pattern) => match text_of(value) {
+                Some(Cow::Borrowed(text)) => pattern.matches(text, |slot, found| {
+                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Borrowed(found));
+                }),
+                Some(Cow::Owned(text)) => pattern.matches(&text, |slot, found| {
+                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Owned(found.to_owned()));
+                }),
+                None => false,
+            },
+        }
+    }
+}
+
+fn text_of<'r>(value: &'r Value<'_>) -> Option<Cow<'r, str>> {
+    match value {
+        Value::S(text) => Some(Cow::Borrowed(text)),
+        Value::N(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
+    }
+}

@@ -1,0 +1,280 @@
+//! Texts with `{variables}`: a [`Pattern`] takes values out of an attribute, a [`Template`] puts them into a key.
+
+use std::borrow::Cow;
+
+/// The characters at which a capture that stands next to one ends: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
+const SEPARATORS: &str = "#/|:";
+
+/// A parsed text, its variables still names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(Vec<Piece<String>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece<V> {
+    Literal(String),
+    Variable(V),
+}
+
+impl Text {
+    /// Parses `text`; `{{` and `}}` stand for braces.
+    ///
+    /// # Errors
+    /// Says what is wrong with the braces or a name.
+    pub fn parse(text: &str) -> Result<Text, String> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+                literal.push_str(brace.get(..1).unwrap_or_default());
+                rest = after;
+                continue;
+            }
+            let (name, after) = brace
+                .strip_prefix('{')
+                .and_then(|inner| inner.split_once('}'))
+                .ok_or_else(|| format!("`{text}` has an unpaired brace; write `{{{{` or `}}}}` for one as such"))?;
+            if !is_name(name) {
+                return Err(format!("`{{{name}}}` is no variable: use lower-case letters, digits and `_`"));
+            }
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            }
+            pieces.push(Piece::Variable(name.to_owned()));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Ok(Text(pieces))
+    }
+
+    /// The names of the variables, in order.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Variable(name) => Some(name.as_str()),
+        })
+    }
+
+    fn separates_its_variables(&self) -> bool {
+        let mut separated = true;
+        self.0.iter().all(|piece| match piece {
+            Piece::Literal(literal) => {
+                separated |= literal.contains(|c: char| c.is_ascii_punctuation());
+                true
+            }
+            Piece::Variable(_) => std::mem::replace(&mut separated, false),
+        })
+    }
+
+    /// This text with its variables resolved to slots.
+    ///
+    /// # Errors
+    /// The first name that `slot` doesn't know.
+    fn resolve(&self, mut slot: impl FnMut(&str) -> Option<usize>) -> Result<Vec<Piece<usize>>, String> {
+        let resolve = |piece: &Piece<String>| match piece {
+            Piece::Literal(text) => Ok(Piece::Literal(text.clone())),
+            Piece::Variable(name) => slot(name).map(Piece::Variable).ok_or_else(|| name.clone()),
+        };
+        self.0.iter().map(resolve).collect()
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// A text that an attribute must match; its captures go to slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(Vec<Piece<usize>>);
+
+impl Pattern {
+    /// Resolves the captures of `text`.
+    ///
+    /// # Errors
+    /// When two captures touch, so that nothing tells where one ends.
+    pub fn new(text: &Text, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
+        let touching = text.0.windows(2).any(|pair| matches!(pair, [Piece::Variable(_), Piece::Variable(_)]));
+        if touching {
+            return Err("two captures touch: put a literal between them".to_owned());
+        }
+        text.resolve(|name| Some(slot(name))).map(Pattern)
+    }
+
+    /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first
+    /// place where what follows it matches, and doesn't contain a separator that stands beside it in the pattern.
+    pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
+        let mut rest = value;
+        let mut before = None;
+        let mut pieces = self.0.iter().peekable();
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Piece::Literal(literal) => {
+                    let Some(after) = rest.strip_prefix(literal.as_str()) else { return false };
+                    rest = after;
+                    before = literal.chars().next_back();
+                }
+                Piece::Variable(slot) => {
+                    let follower = match pieces.peek() {
+                        Some(Piece::Literal(literal)) => Some(literal.as_str()),
+                        _ => None,
+                    };
+                    // The last literal must be the end of the text, so search from there.
+                    let last = follower.is_some() && pieces.clone().count() == 1;
+                    let end = match follower {
+                        Some(literal) if last => rest.ends_with(literal).then(|| rest.len() - literal.len()),
+                        Some(literal) => rest.char_indices().skip(1).map(|(at, _)| at).find(|at| {
+                            rest.get(*at..).is_some_and(|tail| tail.starts_with(literal))
+                        }),
+                        None => Some(rest.len()),
+                    };
+                    let Some((found, after)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };
+                    let beside = [before, follower.and_then(|literal| literal.chars().next())];
+                    let stops = |c: char| SEPARATORS.contains(c) && beside.contains(&Some(c));
+                    if found.is_empty() || found.contains(stops) {
+                        return false;
+                    }
+                    capture(*slot, found);
+                    rest = after;
+                }
+            }
+        }
+        rest.is_empty()
+    }
+}
+
+/// Why a text can't be a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("nothing gives `{{{0}}}` a value")]
+    Unbound(String),
+    #[error("put punctuation, such as `#`, between two variables, so that their values can't be confused")]
+    Unseparated,
+}
+
+/// A text to be filled in from slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece<usize>>,
+    /// The characters that are escaped in values, empty where nothing can be confused.
+    escaped: String,
+}
+
+impl Template {
+    /// Resolves the variables of `text`.
+    ///
+    /// # Errors
+    /// The first name that `slot` doesn't know, or two variables without punctuation between them, whose values could
+    /// be confused.
+    pub fn new(text: &Text, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
+        if !text.separates_its_variables() {
+            return Err(TemplateError::Unseparated);
+        }
+        let pieces = text.resolve(slot).map_err(TemplateError::Unbound)?;
+        let variables = pieces.iter().filter(|piece| matches!(piece, Piece::Variable(_))).count();
+        let literals = pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(literal) => Some(literal.as_str()),
+            Piece::Variable(_) => None,
+        });
+        // With one variable different values give different texts anyway, and the value stays as it is.
+        let escaped = match variables {
+            0 | 1 => String::new(),
+            _ => literals.flat_map(str::chars).filter(char::is_ascii_punctuation).chain(['%']).collect(),
+        };
+        Ok(Template { pieces, escaped })
+    }
+
+    /// Fills in the slots. In a template of several variables its own punctuation is percent-encoded in the values, so
+    /// that different values never give the same text.
+    pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Variable(slot) => text.push_str(&self.escape(value(*slot))),
+            }
+        }
+        text
+    }
+
+    fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {
+        if !value.contains(|c| self.escaped.contains(c)) {
+            return Cow::Borrowed(value);
+        }
+        let escape = |c: char| {
+            if self.escaped.contains(c) { format!("%{:02X}", u32::from(c)) } else { c.to_string() }
+        };
+        Cow::Owned(value.chars().map(escape).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn captures(pattern: &str, value: &str) -> Option<Vec<String>> {
+        let mut count = 0;
+        let pattern = Pattern::new(&Text::parse(pattern).unwrap(), |_| {
+            count += 1;
+            count - 1
+        });
+        let mut found = vec![String::new(); count];
+        pattern.unwrap().matches(value, |slot, text| found[slot] = text.to_owned()).then_some(found)
+    }
+
+    #[test]
+    fn patterns_capture_what_their_literals_leave() {
+        let cases: &[(&str, &str, Option<&[&str]>)] = &[
+            ("ORDER#{order}", "ORDER#7", Some(&["7"])),
+            ("ORDER#{order}", "ORDER#7#LINE#1", None),
+            ("ORDER#{order}#LINE#{line}", "ORDER#7#LINE#1", Some(&["7", "1"])),
+            ("ORDER#{order}", "ORDER#", None),
+            ("ORDER#{order}", "order#7", None),
+            ("PROFILE", "PROFILE", Some(&[])),
+            ("PROFILE", "PROFILES", None),
+            ("{ns}/BUCKET#{entity}#{resource}#{shard}", "n-1/BUCKET#a:b#gpt/4#0", Some(&["n-1", "a:b", "gpt/4", "0"])),
+            ("{ns}/BUCKET#{entity}#{resource}#{shard}", "n/BUCKET#a#b", None),
+            ("b_{limit}_tc", "b_tokens_tc_tc", Some(&["tokens_tc"])),
+            ("b_{limit}_tc", "b__tc", None),
+            ("{{x}}{y}", "{x}1", Some(&["1"])),
+            ("{x}", "é", Some(&["é"])),
+        ];
+        for (pattern, value, expected) in cases {
+            let expected = expected.map(|list| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            assert_eq!(captures(pattern, value), expected, "{pattern} on {value}");
+        }
+    }
+
+    #[test]
+    fn wrong_texts_say_what_to_write() {
+        for text in ["{a", "a}", "{A}", "{}", "{a b}", "{1}"] {
+            assert!(Text::parse(text).is_err(), "{text}");
+        }
+        assert!(Pattern::new(&Text::parse("{a}{b}").unwrap(), |_| 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn different_values_never_give_the_same_key(a in "[a#%/]{0,4}", b in "[a#%/]{0,4}", c in "[a#%/]{0,4}", d in "[a#%/]{0,4}") {
+            let template = Template::new(&Text::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
+            let render = |values: [&str; 2]| template.render(|slot| if slot == 0 { values[0] } else { values[1] }.to_owned().leak());
+            prop_assert_eq!(render([&a, &b]) == render([&c, &d]), (a, b) == (c, d));
+        }
+
+        #[test]
+        fn captures_put_back_give_the_value(value in "[a-z#/]{0,20}") {
+            let text = Text::parse("{a}/x#{b}").unwrap();
+            let slot = |name: &str| usize::from(name == "b");
+            let mut found = [String::new(), String::new()];
+            if Pattern::new(&text, slot).unwrap().matches(&value, |slot, text| found[slot] = text.to_owned()) {
+                prop_assert_eq!(format!("{}/x#{}", found[0], found[1]), value);
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Records and routes become a [`Plan`]: a value that says all that a batch will do before anything is done. It can be
+//! printed, compared and committed; making it is pure and needs no clock.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::archive::{self, FileDraft};
+use crate::decode;
+use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
+use crate::record::{ChangeRecord, Code, Event, Fault, Image, Item, RecordId, Rejection, Value};
+use crate::time::{Date, Timestamp, Unit};
+use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas};
+
+/// All that a batch will do.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// How many records, from the first on, this plan covers: all, or those before the rejected one.
+    pub records: usize,
+    /// The record that ends the prefix. Nothing after it is touched.
+    pub rejected: Option<Rejection>,
+    /// What is counted: in the order of first appearance.
+    pub groups: Vec<Group>,
+    /// What is archived: by record type and date.
+    pub files: BTreeMap<(String, Date), FileDraft>,
+    pub tally: Tally,
+}
+
+/// The records of a plan by what becomes of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records by kind of event, before anything is skipped.
+    pub events: BTreeMap<Event, usize>,
+    /// Records that no route takes, that a route doesn't care for, or that are of our own tables.
+    pub skipped: usize,
+    /// Records that come a second time within the batch.
+    pub repeated: usize,
+    /// Positions of the records that have effects.
+    pub effective: Vec<usize>,
+    /// The creation time of the oldest record.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What a plan depends on besides the records and the pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Records before this can't be proven new any more: their claims may have expired.
+    pub horizon: Option<Timestamp>,
+    /// Tables of our own, whose changes are nobody's usage.
+    pub own_tables: Vec<String>,
+}
+
+impl Plan {
+    /// Plans the records of `event` up to the first that can't be decoded, routed, counted or encoded.
+    pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
+        let mut planner = Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
+        let mut scratch = Vec::new();
+        for (index, raw) in event.records().iter().enumerate() {
+            let planned = raw.decode(&mut scratch).and_then(|record| {
+                let reject = |fault| Rejection { sequence: raw.sequence.clone().into_owned(), fault };
+                planner.plan(index, &record).map_err(reject)
+            });
+            if let Err(rejection) = planned {
+                planner.plan.rejected = Some(rejection);
+                break;
+            }
+            planner.plan.records = index + 1;
+        }
+        planner.plan
+    }
+}
+
+struct Planner<'p> {
+    pipeline: &'p Pipeline,
+    terms: &'p Terms,
+    plan: Plan,
+    seen: HashSet<RecordId>,
+    /// The place of each group in the plan.
+    groups: HashMap<(CounterKey, Segment), usize>,
+}
+
+impl Planner<'_> {
+    fn plan(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<(), Fault> {
+        let done = self.effects(index, record)?;
+        let tally = &mut self.plan.tally;
+        *tally.events.entry(record.change.event()).or_default() += 1;
+        tally.oldest = Some(tally.oldest.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
+        match done {
+            Done::Repeated => tally.repeated += 1,
+            Done::Skipped => tally.skipped += 1,
+            Done::Effective => tally.effective.push(index),
+        }
+        Ok(())
+    }
+
+    fn effects(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<Done, Fault> {
+        if self.terms.own_tables.iter().any(|table| *table == record.source.name) {
+            return Ok(Done::Skipped);
+        }
+        let (route, bindings) = match self.pipeline.route(&record.keys, record.newest_image()) {
+            Routed::To(route, bindings) => (route, bindings),
+            Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => return Ok(Done::Skipped),
+            Routed::Nowhere => return Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches")),
+            Routed::NeedsImage(route) => {
+                let needs = format!("whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES", route.record_type);
+                return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs));
+            }
+        };
+        if !route.events.contains(&record.change.event()) {
+            return Ok(Done::Skipped);
+        }
+        if self.seen.contains(&record.id) {
+            return Ok(Done::Repeated);
+        }
+        let deltas = self.deltas(record, route, &bindings)?;
+        let archived = self.archive(index, record, route)?;
+        let counted = !deltas.is_empty();
+        self.count(index, record, deltas);
+        self.seen.insert(record.id);
+        Ok(if counted || archived { Done::Effective } else { Done::Skipped })
+    }
+
+    fn deltas(
+        &self,
+        record: &ChangeRecord<'_>,
+        route: &Route,
+        bindings: &Bindings<'_>,
+    ) -> Result<Vec<UsageDelta>, Fault> {
+        let deltas = deltas(self.pipeline, record, route, bindings)?;
+        if deltas.is_empty() {
+            return Ok(deltas);
+        }
+        if self.terms.horizon.is_some_and(|horizon| record.created_at < horizon) {
+            let message = "is older than the horizon, so its claims may have expired and it can't be proven new";
+            return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
+        }
+        let segment = Segment::containing(record.created_at);
+        for delta in &deltas {
+            let known = self.groups.contains_key(&(delta.key.clone(), segment));
+            if let Some(snapshot) = self.pipeline.snapshot.as_ref().filter(|_| !known) {
+                check_keys(snapshot, &delta.key, record.created_at)?;
+            }
+        }
+        Ok(deltas)
+    }
+
+    fn archive(&mut self, index: usize, record: &ChangeRecord<'_>, route: &Route) -> Result<bool, Fault> {
+        let event = record.change.event();
+        let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
+            return Ok(false);
+        };
+        let Some((name, image)) = archived_image(record, archive.image) else { return Ok(false) };
+        let Image::Carried(item) = image else {
+            let message = "isn't in the stream, and it is what is archived; it needs view type NEW_AND_OLD_IMAGES";
+            return Err(Fault::new(Code::ImageNotCarried, name, message));
+        };
+        let within = |fault| decode::attribute::within(name, fault);
+        let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
+        let key = (route.record_type.clone(), date);
+        let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));
+        let pushed = draft.push(index, |out| archive::encode(&archive.schema, record, item, out));
+        let fault = pushed.map_err(within);
+        // A draft that the rejected record alone would have opened is none.
+        self.plan.files.retain(|_, draft| !draft.is_empty());
+        fault.map(|()| true)
+    }
+
+    fn count(&mut self, index: usize, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) {
+        let segment = Segment::containing(record.created_at);
+        for delta in deltas {
+            let groups = &mut self.plan.groups;
+            let place = *self.groups.entry((delta.key.clone(), segment)).or_insert_with(|| {
+                groups.push(Group { key: delta.key, segment, effects: Vec::new() });
+                groups.len() - 1
+            });
+            let Some(group) = groups.get_mut(place) else { continue };
+            let amount = (delta.measure, delta.amount);
+            match group.effects.last_mut().filter(|effect| effect.record == index) {
+                Some(effect) => effect.amounts.push(amount),
+                None => group.effects.push(Effect { record: index, id: record.id, amounts: vec![amount] }),
+            }
+        }
+    }
+}
+
+enum Done {
+    Effective,
+    Skipped,
+    Repeated,
+}
+
+/// The image that is archived and its name, where the event has that image at all.
+fn archived_image<'r, 'a>(record: &'r ChangeRecord<'a>, wanted: ArchivedImage) -> Option<(&'static str, &'r Image<'a>)> {
+    use crate::record::Change::{Insert, Modify, Remove};
+    match (wanted, &record.change) {
+        (ArchivedImage::Newest | ArchivedImage::New, Insert { new } | Modify { new, .. }) => Some(("NewImage", new)),
+        (ArchivedImage::Newest | ArchivedImage::Old, Remove { old, .. }) => Some(("OldImage", old)),
+        (ArchivedImage::Old, Modify { old, .. }) => Some(("OldImage", old)),
+        (ArchivedImage::New, Remove { .. }) | (ArchivedImage::Old, Insert { .. }) => None,
+    }
+}
+
+fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &PartitionDate) -> Result<Date, Fault> {
+    let (path, unit) = match source {
+        PartitionDate::CreatedAt => return Ok(record.created_at.date()),
+        PartitionDate::Attribute { path, unit } => (path, *unit),
+    };
+    let value = item.at_path(path).ok_or_else(|| {
+        Fault::new(Code::MissingAttribute, path.as_str(), "is missing, and it is the date of the partition")
+    })?;
+    let instant = match value {
+        Value::S(text) => Timestamp::parse(text),
+        Value::N(number) => Timestamp::from_number(*number, unit),
+        _ => None,
+    };
+    let unit = match unit {
+        Unit::Seconds => "seconds",
+        Unit::Milliseconds => "milliseconds",
+        Unit::Microseconds => "microseconds",
+    };
+    instant.map(Timestamp::date).ok_or_else(|| {
+        let found = value.type_name();
+        let expected = format!("expected a date, an instant with offset, or {unit} since 1970, from 2000 to 2099; found another {found}");
+        Fault::new(Code::InvalidValue, path.as_str(), expected)
+    })
+}

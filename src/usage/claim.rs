@@ -1,0 +1,190 @@
+//! Claims: the evidence that records are counted. A claim item lists the ids of one entity's, resource's and minute's
+//! records; it is written in the transaction that counts them.
+//!
+//! A segment's first page takes ids until it is full; then it never changes again and the next page takes over. Full
+//! pages being frozen, an id that none of them has can't get into one later, so a condition on the version of the open
+//! page alone is enough.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
+
+use super::counter::CounterKey;
+use super::group::Segment;
+use crate::error::Error;
+
+/// 1,000 ids make a page of 8 KB, whose writing costs 16 write units in a transaction. Fewer make more pages to read,
+/// more make every small batch of a busy minute rewrite a large item.
+const FULL_PAGE: usize = 1_000;
+
+/// The version of the item's format.
+const FORMAT: u64 = 1;
+
+/// The partition key, which is all the key a claim has.
+pub const KEY: &str = "claim";
+
+/// A claim item as it is stored.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    format: u64,
+    version: u64,
+    #[serde(with = "serde_bytes")]
+    ids: Vec<u8>,
+}
+
+/// One page of claimed ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// 0 where the item doesn't exist yet.
+    version: u64,
+    /// The first halves of record ids, sorted.
+    ids: Vec<u64>,
+}
+
+/// The claims of one segment: pages that are full, and the one that is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    full: Vec<Page>,
+    open: Page,
+}
+
+impl Page {
+    /// Reads a stored item.
+    ///
+    /// # Errors
+    /// When the item isn't a claim of the format this version knows.
+    pub fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
+        let unreadable = |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
+        let stored: Stored = serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
+        if stored.format != FORMAT {
+            return Err(unreadable("a newer version wrote it; deploy that version"));
+        }
+        let (ids, rest) = stored.ids.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(unreadable("its ids are cut off"));
+        }
+        Ok(Page { version: stored.version, ids: ids.iter().map(|id| u64::from_be_bytes(*id)).collect() })
+    }
+
+    /// Whether no id may be added any more.
+    pub fn is_full(&self) -> bool {
+        self.ids.len() >= FULL_PAGE
+    }
+
+    fn has(&self, id: u64) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+}
+
+impl Claims {
+    /// The next page to read, given that `page` is the last one read: none when it is open.
+    pub fn add_page(&mut self, page: Page) -> bool {
+        if page.is_full() {
+            self.full.push(page);
+            return true;
+        }
+        self.open = page;
+        false
+    }
+
+    /// Whether the record with this short id is counted already.
+    pub fn has(&self, id: u64) -> bool {
+        self.open.has(id) || self.full.iter().any(|page| page.has(id))
+    }
+
+    /// The number of the page that takes new ids.
+    pub fn open_page(&self) -> usize {
+        self.full.len()
+    }
+
+    /// The version that the open page must still have.
+    pub fn version(&self) -> u64 {
+        self.open.version
+    }
+
+    /// The open page with `new` ids added, as it is to be stored under `key`.
+    pub fn item_with(&self, key: String, new: &[u64], expires_at: i64) -> HashMap<String, AttributeValue> {
+        let mut ids = [self.open.ids.as_slice(), new].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let packed: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        HashMap::from([
+            (KEY.to_owned(), AttributeValue::S(key)),
+            ("format".to_owned(), number(FORMAT)),
+            ("version".to_owned(), number(self.open.version + 1)),
+            ("ids".to_owned(), AttributeValue::B(Blob::new(packed))),
+            ("expires_at".to_owned(), AttributeValue::N(expires_at.to_string())),
+        ])
+    }
+}
+
+/// The key of a page: the pipeline, entity and resource as a hash, since their own text may be too long or hold anything.
+pub fn page_key(pipeline: &str, key: &CounterKey, segment: Segment, page: usize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in std::iter::once(pipeline).chain(key.0.iter().map(String::as_str)) {
+        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hash = hasher.finalize().to_hex();
+    format!("{}/{}/{page}", hash.get(..32).unwrap_or_default(), segment.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(count: u64) -> Page {
+        Page { version: 1, ids: (0..count).collect() }
+    }
+
+    #[test]
+    fn a_stored_page_reads_back() {
+        let mut claims = Claims::default();
+        claims.add_page(page(3));
+        let item = claims.item_with("key".into(), &[9, 1, 7], 5);
+        assert_eq!(Page::read(item).unwrap(), Page { version: 2, ids: vec![0, 1, 2, 7, 9] });
+    }
+
+    #[test]
+    fn full_pages_are_frozen_and_the_open_one_takes_new_ids() {
+        let mut claims = Claims::default();
+        assert!(claims.add_page(page(1_000)));
+        assert!(!claims.add_page(Page { version: 4, ids: vec![5_000] }));
+        assert_eq!((claims.open_page(), claims.version()), (1, 4));
+        assert!(claims.has(999) && claims.has(5_000) && !claims.has(1_000));
+    }
+
+    #[test]
+    fn an_item_of_another_kind_is_refused() {
+        let item = |format: &str, ids: Vec<u8>| {
+            HashMap::from([
+                ("format".to_owned(), AttributeValue::N(format.to_owned())),
+                ("version".to_owned(), AttributeValue::N("1".to_owned())),
+                ("ids".to_owned(), AttributeValue::B(Blob::new(ids))),
+            ])
+        };
+        assert!(Page::read(item("1", vec![0; 16])).is_ok());
+        for wrong in [item("2", vec![]), item("1", vec![0; 9]), HashMap::new()] {
+            assert!(Page::read(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn page_keys_of_different_counters_differ() {
+        let key = |a: &str, b: &str| CounterKey(vec![a.to_owned(), b.to_owned()]);
+        let segment = Segment::containing(crate::time::Timestamp::parse("2026-11-21T03:05:59Z").unwrap());
+        let keys = [
+            page_key("p", &key("ab", "c"), segment, 0),
+            page_key("p", &key("a", "bc"), segment, 0),
+            page_key("pa", &key("b", "c"), segment, 0),
+            page_key("p", &key("ab", "c"), segment, 1),
+        ];
+        assert!(keys[0].ends_with("/2026-11-21T03:05/0"));
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What one record adds to which counters: pure, exact, without a clock. A delta looks at both images, each by the route
+//! that it takes itself, so that an item which moves from one entity to another leaves the one and joins the other.
+
+use crate::decimal::{Decimal, DecimalError};
+use crate::pipeline::{Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage};
+use crate::record::{Change, ChangeRecord, Code, Event, Fault, Image, Item, Remover, Value};
+
+/// The values of a snapshot's group variables: entity, resource, and what else its keys name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterKey(pub Vec<String>);
+
+impl CounterKey {
+    /// Whose usage it is.
+    pub fn entity(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
+    /// What is used.
+    pub fn resource(&self) -> &str {
+        self.0.get(1).map_or("", String::as_str)
+    }
+}
+
+/// One record's contribution to one counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageDelta {
+    pub key: CounterKey,
+    pub measure: String,
+    pub amount: Decimal,
+}
+
+/// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
+///
+/// # Errors
+/// When an image or attribute that a measure needs is missing or doesn't fit.
+pub fn deltas(
+    pipeline: &Pipeline,
+    record: &ChangeRecord<'_>,
+    route: &Route,
+    bindings: &Bindings<'_>,
+) -> Result<Vec<UsageDelta>, Fault> {
+    let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
+    let newest = Side { route, image: record.newest_image(), name: newest_name(&record.change) };
+    deltas.add_each(&newest, bindings)?;
+    match &record.change {
+        Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
+        Change::Modify { old, .. } => {
+            deltas.add_difference(&newest, bindings, Sign::Plus)?;
+            deltas.subtract_old(record, old, route)?;
+        }
+        Change::Remove { by, .. } => {
+            let expired = *by == Remover::TimeToLive;
+            deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
+        }
+    }
+    Ok(deltas.sums.into_iter().filter(|delta| !delta.amount.is_zero()).collect())
+}
+
+fn newest_name(change: &Change<'_>) -> &'static str {
+    match change {
+        Change::Insert { .. } | Change::Modify { .. } => "NewImage",
+        Change::Remove { .. } => "OldImage",
+    }
+}
+
+/// One image with the route it takes.
+struct Side<'s, 'a> {
+    route: &'s Route,
+    image: &'s Image<'a>,
+    /// What the stream calls the image.
+    name: &'static str,
+}
+
+/// Which way a difference counts an image.
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus { removed: bool, expired: bool },
+}
+
+struct Deltas<'p> {
+    pipeline: &'p Pipeline,
+    event: Event,
+    sums: Vec<UsageDelta>,
+}
+
+impl Deltas<'_> {
+    fn add_each(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+        let event = self.event;
+        self.add(side, bindings, |measure| match &measure.amount {
+            Amount::Each(events) if events.contains(&event) => Some(false),
+            _ => None,
+        })
+    }
+
+    fn add_difference(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
+        self.add(side, bindings, |measure| match (&measure.amount, sign) {
+            (Amount::Each(_), _) => None,
+            (Amount::Difference { .. }, Sign::Plus) => Some(false),
+            (Amount::Difference { removed, expired }, Sign::Minus { removed: gone, expired: by_ttl }) => {
+                let rule = if by_ttl { expired } else { removed };
+                (!gone || *rule == Removal::Subtract).then_some(true)
+            }
+        })
+    }
+
+    /// Subtracts what the old image had counted, by the route it took then.
+    fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>, new_route: &Route) -> Result<(), Fault> {
+        if matches!(old, Image::NotCarried) && !needs_old_image(new_route) {
+            return Ok(());
+        }
+        match self.pipeline.route(&record.keys, old) {
+            Routed::Nowhere => Ok(()),
+            Routed::NeedsImage(_) => Err(not_carried("OldImage")),
+            Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
+            Routed::To(route, bindings) => {
+                let side = Side { route, image: old, name: "OldImage" };
+                self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
+            }
+        }
+    }
+
+    /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
+    fn add(
+        &mut self,
+        side: &Side<'_, '_>,
+        bindings: &Bindings<'_>,
+        counts: impl Fn(&Measure) -> Option<bool>,
+    ) -> Result<(), Fault> {
+        let Some(usage) = &side.route.usage else { return Ok(()) };
+        let mut key = None;
+        for measure in &usage.measures {
+            let Some(negate) = counts(measure) else { continue };
+            for (name, quantity) in self.quantities(measure, side)? {
+                let key = match &key {
+                    Some(key) => key,
+                    None => key.insert(counter_key(usage, side, bindings)?),
+                };
+                self.sum(key, name, if negate { -quantity } else { quantity }, side)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sum(&mut self, key: &CounterKey, measure: String, amount: Decimal, side: &Side<'_, '_>) -> Result<(), Fault> {
+        match self.sums.iter_mut().find(|delta| delta.key == *key && delta.measure == measure) {
+            Some(delta) => {
+                let sum = delta.amount.checked_add(amount);
+                delta.amount = sum.map_err(|error| inexact(side.name, &measure, error))?;
+            }
+            None => self.sums.push(UsageDelta { key: key.clone(), measure, amount }),
+        }
+        Ok(())
+    }
+
+    /// What `measure` counts of an image: a name and a number for each of its counters.
+    fn quantities(&self, measure: &Measure, side: &Side<'_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
+        let fixed = |slot: usize| self.pipeline.measures.get(slot).cloned().unwrap_or_default();
+        let item = match side.image {
+            Image::Carried(item) => item,
+            Image::NotCarried => {
+                return match (&measure.quantity, &measure.name) {
+                    (Quantity::One, MeasureName::Fixed(slot)) if measure.conditions.is_empty() => {
+                        Ok(vec![(fixed(*slot), Decimal::from(1))])
+                    }
+                    _ => Err(not_carried(side.name)),
+                };
+            }
+        };
+        if !measure.conditions.iter().all(|condition| condition.holds(item)) {
+            return Ok(Vec::new());
+        }
+        match (&measure.quantity, &measure.name) {
+            (Quantity::One, MeasureName::Fixed(slot)) => Ok(vec![(fixed(*slot), Decimal::from(1))]),
+            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
+                Some(value) => Ok(vec![(fixed(*slot), number(value, measure, side.name, path)?)]),
+                None if *missing == Missing::Zero => Ok(Vec::new()),
+                None => {
+                    let needs = format!("is missing, and measure `{}` needs it", fixed(*slot));
+                    Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", side.name), needs))
+                }
+            },
+            (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
+                self.matching(item, measure, side.name, |attribute| {
+                    let mut name = None;
+                    let matched = pattern.matches(attribute, |_, capture| name = Some(capture));
+                    let name = name.filter(|name| matched && !except.iter().any(|except| except == name))?;
+                    Some(template.render(|_| name))
+                })
+            }
+            // Validation pairs patterns with captured names, and nothing else.
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn matching(
+        &self,
+        item: &Item<'_>,
+        measure: &Measure,
+        image: &str,
+        name_of: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<(String, Decimal)>, Fault> {
+        let mut found = Vec::new();
+        for (attribute, value) in &item.0 {
+            let Some(name) = name_of(attribute) else { continue };
+            let reserved = self.pipeline.snapshot.as_ref().is_some_and(|snapshot| snapshot.reserved().any(|r| r == name));
+            if reserved {
+                let message = "gives a counter the name of an attribute that every snapshot has";
+                return Err(Fault::new(Code::InvalidKey, format!("{image}.{attribute}"), message));
+            }
+            found.push((name, number(value, measure, image, attribute)?));
+        }
+        Ok(found)
+    }
+}
+
+fn needs_old_image(route: &Route) -> bool {
+    let difference = |measure: &Measure| {
+        matches!(measure.amount, Amount::Difference { .. })
+            && !(measure.quantity == Quantity::One && measure.conditions.is_empty())
+    };
+    route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
+}
+
+fn counter_key(usage: &Usage, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<CounterKey, Fault> {
+    let mut bindings = bindings.clone();
+    match side.image {
+        Image::Carried(item) => {
+            side.route.bind(&mut bindings, item).map_err(|fault| crate::decode::attribute::within(side.name, fault))?;
+        }
+        Image::NotCarried if side.route.needs_binding() => return Err(not_carried(side.name)),
+        Image::NotCarried => {}
+    }
+    Ok(CounterKey(usage.group.iter().map(|template| template.render(|slot| bindings.value(slot))).collect()))
+}
+
+fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
+    let invalid = |message: String| Fault::new(Code::InvalidValue, format!("{image}.{path}"), message);
+    let Value::N(number) = value else {
+        return Err(invalid(format!("expected N, found {}", value.type_name())));
+    };
+    match measure.scale {
+        Some(scale) if number.scale() > scale => {
+            Err(invalid(format!("has {} fraction digits, the measure's scale is {scale}", number.scale())))
+        }
+        _ => Ok(*number),
+    }
+}
+
+fn not_carried(image: &str) -> Fault {
+    Fault::new(Code::ImageNotCarried, image, "isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES")
+}
+
+fn inexact(image: &str, measure: &str, error: DecimalError) -> Fault {
+    Fault::new(Code::InvalidValue, image, format!("the difference for measure `{measure}` {error}"))
+}

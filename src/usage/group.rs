@@ -1,0 +1,79 @@
+//! Records that feed one entity and resource in one minute: the unit that is claimed and counted together.
+
+use std::collections::BTreeMap;
+
+use super::counter::CounterKey;
+use super::window::Span;
+use crate::decimal::{Decimal, DecimalError};
+use crate::pipeline::Snapshot;
+use crate::record::RecordId;
+use crate::time::Timestamp;
+
+/// The minute of the record's own creation time that a claim covers; minutes since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Segment(i64);
+
+impl Segment {
+    /// The segment that `at` lies in.
+    pub fn containing(at: Timestamp) -> Segment {
+        Segment(at.seconds().div_euclid(60))
+    }
+
+    /// The first second of the minute.
+    pub fn start(self) -> i64 {
+        self.0 * 60
+    }
+
+    /// The minute, as claims are keyed: `2026-11-21T03:05`.
+    pub fn text(self) -> String {
+        let full = jiff::Timestamp::from_second(self.start()).unwrap_or_default().to_string();
+        full.get(.."2026-11-21T03:05".len()).unwrap_or(&full).to_owned()
+    }
+}
+
+/// All that a batch does to one entity and resource in one minute. A group is never split between transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub key: CounterKey,
+    pub segment: Segment,
+    /// In the order of the batch.
+    pub effects: Vec<Effect>,
+}
+
+/// What one record adds to its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// The record's position in the batch.
+    pub record: usize,
+    pub id: RecordId,
+    /// By measure; none is zero.
+    pub amounts: Vec<(String, Decimal)>,
+}
+
+/// What is added to one snapshot item.
+pub type Sums = BTreeMap<String, Decimal>;
+
+/// What is added to each snapshot item of several groups, by entity, resource and window.
+pub type Totals = BTreeMap<(CounterKey, Span), Sums>;
+
+/// Sums up effects for every window of `snapshot`. A sum of zero stays: the item then says that there was traffic.
+///
+/// # Errors
+/// The position of the record at which a sum would need more than 38 digits.
+pub fn totals<'g>(
+    snapshot: &Snapshot,
+    effects: impl Iterator<Item = (&'g Group, &'g Effect)>,
+) -> Result<Totals, (usize, DecimalError)> {
+    let mut totals = Totals::new();
+    for (group, effect) in effects {
+        let at = Timestamp::from_seconds(group.segment.start()).ok_or((effect.record, DecimalError::Range))?;
+        for window in &snapshot.windows {
+            let sums = totals.entry((group.key.clone(), window.containing(at))).or_default();
+            for (measure, amount) in &effect.amounts {
+                let sum = sums.entry(measure.clone()).or_default();
+                *sum = sum.checked_add(*amount).map_err(|error| (effect.record, error))?;
+            }
+        }
+    }
+    Ok(totals)
+}

@@ -1,0 +1,16 @@
+//! Usage: what records add to counters (`counter`), in which windows (`window`), and how that is committed exactly once
+//! (`claim`, `table`).
+
+mod claim;
+mod counter;
+mod group;
+mod snapshot;
+mod table;
+mod transaction;
+mod window;
+
+pub use counter::{CounterKey, UsageDelta, deltas};
+pub use group::{Effect, Group, Segment, Sums, Totals, totals};
+pub use snapshot::{SnapshotItem, check_keys};
+pub use table::{Committed, UsageTables};
+pub use window::{Span, Window};
