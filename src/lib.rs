@@ -2,5 +2,7 @@
 
 pub mod decimal;
 pub mod error;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod record;
 pub mod time;
