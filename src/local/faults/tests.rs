@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use aws_sdk_s3::primitives::ByteStream;
@@ -126,8 +127,8 @@ async fn a_conflict_cancels_a_transaction_with_a_reason_for_every_action() {
     let puts = ["a", "b"].map(|key| TransactWriteItem::builder().put(put(key)).build());
     let request = bench.suffering.transact_write_items().set_transact_items(Some(puts.to_vec()));
     let error = request.send().await.unwrap_err().into_service_error();
-    let reasons = error.as_transaction_canceled_exception().unwrap().cancellation_reasons();
-    let codes: Vec<_> = reasons.iter().filter_map(|reason| reason.code()).collect();
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { panic!("{error:?}") };
+    let codes: Vec<_> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
     assert_eq!(codes, ["TransactionConflict", "None"]);
     assert_eq!(bench.amount().await, 0);
 }
