@@ -40,11 +40,12 @@ pub struct Services {
 impl Services {
     /// Starts the services with their data in `folder`, or without one in memory and in a folder that is deleted on drop.
     pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
-        let temporary = folder.is_none().then(tempfile::tempdir).transpose().context("create a temporary folder")?;
-        let objects = match (folder, &temporary) {
-            (Some(folder), _) => folder.join("s3"),
-            (None, Some(temporary)) => temporary.path().join("s3"),
-            (None, None) => anyhow::bail!("no folder for the objects"),
+        let (objects, temporary) = match folder {
+            Some(folder) => (folder.join("s3"), None),
+            None => {
+                let temporary = tempfile::tempdir().context("create a temporary folder")?;
+                (temporary.path().join("s3"), Some(temporary))
+            }
         };
         let servers = Servers::new()?;
         let database = dynamodb::open(folder)?;
@@ -57,8 +58,8 @@ impl Services {
         let (listener, cloudwatch_url) = servers.listen()?;
         servers.spawn(cloudwatch::serve(listener, metrics.clone()));
 
-        let _servers = servers;
-        Ok(Services { database, metrics, dynamodb_url, s3_url, cloudwatch_url, _servers, _temporary: temporary })
+        let (_servers, _temporary) = (servers, temporary);
+        Ok(Services { database, metrics, dynamodb_url, s3_url, cloudwatch_url, _servers, _temporary })
     }
 
     /// The endpoint of DynamoDB and DynamoDB Streams.

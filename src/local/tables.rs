@@ -35,8 +35,9 @@ pub async fn ensure_tables(client: &aws_sdk_dynamodb::Client, tables: &[TableSpe
 /// Creates the bucket `name` if it doesn't exist.
 pub async fn ensure_bucket(client: &aws_sdk_s3::Client, name: &str) -> anyhow::Result<()> {
     match client.create_bucket().bucket(name).send().await.map_err(|error| error.into_service_error()) {
-        Ok(_)
-        | Err(CreateBucketError::BucketAlreadyExists(_) | CreateBucketError::BucketAlreadyOwnedByYou(_)) => Ok(()),
+        Ok(_) | Err(CreateBucketError::BucketAlreadyExists(_) | CreateBucketError::BucketAlreadyOwnedByYou(_)) => {
+            Ok(())
+        }
         Err(error) => Err(error).with_context(|| format!("create the bucket {name}")),
     }
 }

@@ -64,13 +64,12 @@ pub struct Call {
 impl Call {
     pub(super) fn of(request: &HttpRequest, number: usize) -> Call {
         let (path, query) = split_uri(request.uri());
-        let after = |text: &str, separator| text.rsplit_once(separator).map(|(_, name): (_, &str)| name.to_owned());
         let (service, operation) = match request.headers().get("x-amz-target") {
-            Some(target) => (Service::DynamoDb, after(target, '.')),
-            None if path.starts_with("/service/") => (Service::CloudWatch, after(path, '/')),
-            None => (Service::S3, query.split('&').find_map(|pair| pair.strip_prefix("x-id=")).map(str::to_owned)),
+            Some(target) => (Service::DynamoDb, target.rsplit('.').next()),
+            None if path.starts_with("/service/") => (Service::CloudWatch, path.rsplit('/').next()),
+            None => (Service::S3, query.split('&').find_map(|pair| pair.strip_prefix("x-id="))),
         };
-        let operation = operation.unwrap_or_else(|| request.method().to_owned());
+        let operation = operation.unwrap_or_else(|| request.method()).to_owned();
         Call { number, service, operation, path: path.to_owned() }
     }
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::*;
@@ -91,6 +91,23 @@ async fn the_sdks_own_retry_of_a_lost_response_adds_twice_and_shows_no_error() {
     bench.add(FaultPlan::at(1, Fault::LoseResponse)).await.unwrap();
     assert_eq!(bench.amount().await, 2);
     assert_eq!(bench.log(), [Fault::LoseResponse, Fault::None]);
+}
+
+/// The SDK gives every transaction a token and repeats it in its retries; a later transaction with the same content has
+/// another one.
+#[tokio::test]
+async fn the_sdks_own_retry_of_a_transaction_applies_it_once() {
+    let bench = Bench::start(local_retries()).await;
+    bench.faulty.set_plan(FaultPlan::at(1, Fault::LoseResponse));
+    let add = Update::builder().table_name("counters").key("pk", string("a")).update_expression("ADD amount :one");
+    let add = add.expression_attribute_values(":one", number("1")).build().unwrap();
+    let transaction = bench.suffering.transact_write_items();
+    let transaction = transaction.transact_items(TransactWriteItem::builder().update(add).build());
+    transaction.clone().send().await.unwrap();
+    assert_eq!(bench.log(), [Fault::LoseResponse, Fault::None]);
+    assert_eq!(bench.amount().await, 1);
+    transaction.send().await.unwrap();
+    assert_eq!(bench.amount().await, 2);
 }
 
 #[tokio::test]

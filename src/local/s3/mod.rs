@@ -1,8 +1,8 @@
 //! The embedded S3: s3s-fs behind a lock, because by itself it lets several conditional writers of a key win, and a GET
 //! during an overwrite fail.
 //!
-//! A folder is the store, with a folder's limits: keys `a` and `a/b` can't both exist, a key part is at most 255 bytes, and bucket and key
-//! together about 168. One process per folder.
+//! A folder is the store, object for file, with a folder's limits: keys `a` and `a/b` can't both exist, and bucket and
+//! key together have at most about 168 bytes. One process per folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use tokio::sync::RwLock;
 
 use super::clients::{ACCESS_KEY, SECRET_KEY};
 
+mod limits;
+
 /// Opens the store in `folder`, which is created if need be.
 pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -27,6 +29,7 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {
     };
     let mut service = S3ServiceBuilder::new(LockedFiles(Arc::new(RwLock::new(files))));
     service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    service.set_access(limits::Limits { folder: folder.to_owned() });
     Ok(service.build())
 }
 

@@ -24,3 +24,6 @@ pub(super) async fn serve(listener: TcpListener, database: Database) {
         tracing::error!(%error, "the embedded DynamoDB ended");
     }
 }
+
+#[cfg(test)]
+mod tests;
