@@ -129,3 +129,45 @@ impl Request {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudwatch::types as sdk;
+    use aws_sdk_cloudwatch::types::{MetricDatum, StandardUnit};
+
+    use super::*;
+    use crate::local::{Services, sdk_config};
+
+    #[tokio::test]
+    async fn cloudwatch_keeps_small_and_compressed_data_points() {
+        let services = Services::start(None).unwrap();
+        let client = services.cloudwatch_client(&sdk_config(None));
+        let datum = |number: usize| {
+            let dimension = sdk::Dimension::builder().name("Pipeline").value("orders").build();
+            let datum = MetricDatum::builder().metric_name(format!("RecordsCommitted{number}")).dimensions(dimension);
+            datum.unit(StandardUnit::Count).value(1.5)
+        };
+        let put =
+            |data: Vec<MetricDatum>| client.put_metric_data().namespace("Usage").set_metric_data(Some(data)).send();
+        let timed = datum(0).timestamp(std::time::SystemTime::now().into()).build();
+        put(vec![timed]).await.unwrap();
+        // Well over the 10 KiB from which the SDK compresses.
+        put((1..=500).map(|number| datum(number).build()).collect()).await.unwrap();
+        let points = services.metrics().points();
+        assert_eq!(points.len(), 501);
+        let expected = DataPoint {
+            namespace: "Usage".into(),
+            name: "RecordsCommitted500".into(),
+            dimensions: BTreeMap::from([("Pipeline".into(), "orders".into())]),
+            values: vec![1.5],
+            counts: vec![],
+            unit: Some("Count".into()),
+        };
+        assert_eq!(points.last(), Some(&expected));
+        services.metrics().clear();
+        let distinct = MetricDatum::builder().metric_name("Latency").set_values(Some(vec![1.0, 2.0]));
+        put(vec![distinct.set_counts(Some(vec![3.0, 1.0])).build()]).await.unwrap();
+        let points = services.metrics().points();
+        assert_eq!((&points[0].values, &points[0].counts, &points[0].unit), (&vec![1.0, 2.0], &vec![3.0, 1.0], &None));
+    }
+}

@@ -1,7 +1,7 @@
 //! The laptop and the tests: DynamoDB, S3 and CloudWatch inside this process, real clients for them, and an HTTP client
 //! that loses requests and responses. The function's own code runs against them unchanged, over real HTTP.
 //!
-//! What the embedded services don't do as AWS does is pinned by the tests beside them.
+//! What the project relies on in them is pinned by the tests beside each.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts the services with their data in `folder`, or without one in memory and in a folder that is deleted on drop.
+    /// Starts the services with their data in `folder`; without one, in memory and in a folder that is deleted on drop.
     pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
         let (objects, temporary) = match folder {
             Some(folder) => (folder.join("s3"), None),

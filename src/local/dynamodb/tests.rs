@@ -1,4 +1,4 @@
-//! What the counters' transaction relies on, as the embedded DynamoDB does it: as AWS documents it, but where a test says otherwise.
+//! What the counters' transaction relies on, as the embedded DynamoDB does it. AWS documents the same.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;

@@ -49,7 +49,7 @@ fn transaction_cancelled(request: &HttpRequest) -> Answer {
         std::iter::once(conflict).chain(std::iter::repeat(json!({ "Code": "None" }))).take(actions).collect();
     dynamodb_error(json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [TransactionConflict]",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
         "CancellationReasons": reasons,
     }))
 }

@@ -1,7 +1,8 @@
 //! Faults between the SDK's retries and the network, where real ones happen: requests and responses get lost, services
 //! refuse, and the process dies in the middle of a call.
 //!
-//! A [`FaultPlan`] decides; [`FaultyHttp`] does what it says and keeps a log. What the code under test must then do is its own tests' business.
+//! A [`FaultPlan`] decides; [`FaultyHttp`] does what it says and keeps a log. What must then be true is left to the
+//! tests of the code that suffers.
 
 use std::fmt;
 use std::future::pending;
@@ -55,8 +56,8 @@ impl FaultyHttp {
         *self.script() = Script { plan, calls: Vec::new() };
     }
 
-    /// Completes when a call has crashed; at once if one has. The driver then drops the future of the code under test, as
-    /// the end of its process would.
+    /// Completes when a call has crashed; at once if one has. The driver then drops the future of the code under test,
+    /// as the end of its process would.
     pub async fn crashed(&self) {
         // An error would mean that the sender is gone, but self holds it.
         let _ = self.crashed.subscribe().wait_for(|crashed| *crashed).await;

@@ -14,7 +14,8 @@ pub enum Fault {
     LoseResponse,
     /// The service answers 503 without having done anything.
     Status503,
-    /// The service throttles: ProvisionedThroughputExceededException in DynamoDB, SlowDown in S3, Throttling in CloudWatch.
+    /// The service throttles: ProvisionedThroughputExceededException in DynamoDB, SlowDown in S3, Throttling in
+    /// CloudWatch.
     Throttle,
     /// Another writer was there at the same time: in DynamoDB a TransactionCanceledException whose first reason is
     /// TransactionConflict, or TransactionConflictException outside of transactions; ConditionalRequestConflict in S3;
@@ -55,7 +56,7 @@ pub struct Call {
     /// 1 for the first call.
     pub number: usize,
     pub service: Service,
-    /// The operation's name, such as `UpdateItem`; the method, such as `HEAD`, where S3's SDK doesn't name the operation.
+    /// The operation's name, such as `UpdateItem`; the method, such as `HEAD`, where S3's SDK doesn't name it.
     pub operation: String,
     /// The path of the URL: in S3 `/bucket/key`, percent-encoded.
     pub path: String,

@@ -59,7 +59,10 @@ pub(super) async fn serve(listener: TcpListener, service: S3Service) {
 struct LockedFiles(Arc<RwLock<FileSystem>>);
 
 macro_rules! locked {
-    (read { $($read:ident: $read_in:ident -> $read_out:ident,)* } write { $($write:ident: $write_in:ident -> $write_out:ident,)* }) => {
+    (
+        read { $($read:ident: $read_in:ident -> $read_out:ident,)* }
+        write { $($write:ident: $write_in:ident -> $write_out:ident,)* }
+    ) => {
         #[async_trait::async_trait]
         impl S3 for LockedFiles {
             $(async fn $read(&self, request: S3Request<dto::$read_in>) -> S3Result<S3Response<dto::$read_out>> {
@@ -101,3 +104,6 @@ locked! {
         upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput,
     }
 }
+
+#[cfg(test)]
+mod tests;
