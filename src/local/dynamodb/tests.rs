@@ -1,4 +1,4 @@
-//! What the counters' transaction relies on, as the embedded DynamoDB does it. AWS documents the same.
+//! What the counters' transaction relies on, as the embedded DynamoDB does it; not measured against AWS.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
