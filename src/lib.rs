@@ -2,6 +2,8 @@
 
 pub mod decimal;
 pub mod error;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod record;
 pub mod time;
 pub mod decode;

@@ -1,0 +1,130 @@
+//! The laptop and the tests: DynamoDB, S3 and CloudWatch inside this process, real clients for them, and an HTTP client
+//! that loses requests and responses. The function's own code runs against them unchanged, over real HTTP.
+//!
+//! What the project relies on in them is pinned by the tests beside each.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use dynoxide::Database;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+mod clients;
+mod cloudwatch;
+mod dynamodb;
+mod faults;
+mod s3;
+mod tables;
+
+pub use clients::{http_client, retry_config, sdk_config};
+pub use cloudwatch::{DataPoint, Metrics};
+pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
+pub use tables::{TableSpec, ensure_bucket, ensure_tables};
+
+/// The embedded services, each on a free port of the loopback interface, until this is dropped.
+pub struct Services {
+    database: Database,
+    metrics: Metrics,
+    dynamodb_url: String,
+    s3_url: String,
+    cloudwatch_url: String,
+    // Fields drop in this order: the servers end before the folder that they write to is deleted.
+    _servers: Servers,
+    _temporary: Option<TempDir>,
+}
+
+impl Services {
+    /// Starts the services with their data in `folder`; without one, in memory and in a folder that is deleted on drop.
+    pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
+        let (objects, temporary) = match folder {
+            Some(folder) => (folder.join("s3"), None),
+            None => {
+                let temporary = tempfile::tempdir().context("create a temporary folder")?;
+                (temporary.path().join("s3"), Some(temporary))
+            }
+        };
+        let servers = Servers::new()?;
+        let database = dynamodb::open(folder)?;
+        let metrics = Metrics::default();
+
+        let (listener, dynamodb_url) = servers.listen()?;
+        servers.spawn(dynamodb::serve(listener, database.clone()));
+        let (listener, s3_url) = servers.listen()?;
+        servers.spawn(s3::serve(listener, s3::open(&objects)?));
+        let (listener, cloudwatch_url) = servers.listen()?;
+        servers.spawn(cloudwatch::serve(listener, metrics.clone()));
+
+        let (_servers, _temporary) = (servers, temporary);
+        Ok(Services { database, metrics, dynamodb_url, s3_url, cloudwatch_url, _servers, _temporary })
+    }
+
+    /// The endpoint of DynamoDB and DynamoDB Streams.
+    pub fn dynamodb_url(&self) -> &str {
+        &self.dynamodb_url
+    }
+
+    /// The endpoint of S3, which takes path-style addresses only.
+    pub fn s3_url(&self) -> &str {
+        &self.s3_url
+    }
+
+    /// The endpoint of CloudWatch, which takes PutMetricData only.
+    pub fn cloudwatch_url(&self) -> &str {
+        &self.cloudwatch_url
+    }
+
+    /// The database behind the DynamoDB endpoint, for reading its streams in-process.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What CloudWatch was sent.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+/// The threads of the servers. Theirs alone: SQLite blocks the thread that calls it, and must not block the caller's.
+struct Servers(Option<Runtime>);
+
+impl Servers {
+    fn new() -> anyhow::Result<Servers> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("local-services").enable_all().build();
+        Ok(Servers(Some(runtime.context("start the threads of the embedded services")?)))
+    }
+
+    /// Listens on a free port of the loopback interface; gives the listener and its URL.
+    fn listen(&self) -> anyhow::Result<(TcpListener, String)> {
+        // Through std: the caller may itself be in a runtime, where this one can't be waited for.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen on 127.0.0.1")?;
+        listener.set_nonblocking(true)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let _inside = self.0.as_ref().map(Runtime::enter);
+        Ok((TcpListener::from_std(listener)?, url))
+    }
+
+    fn spawn(&self, server: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(server);
+        }
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        let Some(runtime) = self.0.take() else { return };
+        // On a thread of its own, because a runtime can't be waited for from within another. A request that has begun
+        // ends; the rest is dropped, and with it every handle to the database.
+        let ending = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+        if ending.join().is_err() {
+            tracing::warn!("the embedded services did not end in order");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

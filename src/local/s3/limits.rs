@@ -1,0 +1,47 @@
+//! Refuses, before anything is done, what s3s-fs would do wrongly: it makes a bucket of any name that it is written to,
+//! and of a key that is too long for a file name it keeps the object and answers an error.
+
+use std::path::PathBuf;
+
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::{S3Result, s3_error};
+
+/// The longest file name.
+const FILE_NAME_BYTES: usize = 255;
+/// s3s-fs keeps an object's attributes in a file `.bucket-<bucket>.object-<key>.metadata.json`, both names in Base64.
+const ATTRIBUTES_NAME_BYTES: usize = ".bucket-.object-.metadata.json".len();
+
+/// Lets through what the folder can hold, from a caller with credentials.
+pub(super) struct Limits {
+    pub(super) folder: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Limits {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied, "send the local credentials"));
+        }
+        let Some(bucket) = context.s3_path().get_bucket_name() else { return Ok(()) };
+        if context.s3_op().name() != "CreateBucket" && !self.folder.join(bucket).is_dir() {
+            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
+        }
+        context.s3_path().get_object_key().map_or(Ok(()), |key| check_key(bucket, key))
+    }
+}
+
+fn check_key(bucket: &str, key: &str) -> S3Result<()> {
+    let parts_fit = key.split('/').all(|part| part.len() <= FILE_NAME_BYTES);
+    if !parts_fit || ATTRIBUTES_NAME_BYTES + base64_bytes(bucket) + base64_bytes(key) > FILE_NAME_BYTES {
+        return Err(s3_error!(KeyTooLongError, "the embedded S3 takes about 168 bytes of bucket and key together"));
+    }
+    // They are keys like any other in S3, and not what they say in a folder.
+    if key.trim_end_matches('/').split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(s3_error!(InvalidArgument, "the embedded S3 takes no key with an empty, `.` or `..` part"));
+    }
+    Ok(())
+}
+
+fn base64_bytes(text: &str) -> usize {
+    (text.len() * 4).div_ceil(3)
+}

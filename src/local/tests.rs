@@ -1,0 +1,60 @@
+//! The services as a whole: their start and end, their tables and buckets.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::primitives::ByteStream;
+
+use super::*;
+
+const TABLE: TableSpec<'_> = TableSpec {
+    name: "claims",
+    partition_key: "pk",
+    sort_key: Some("sk"),
+    ttl_attribute: Some("expires_at"),
+    stream: true,
+};
+
+#[tokio::test]
+async fn tables_and_buckets_are_created_once() {
+    let services = Services::start(None).unwrap();
+    let client = services.dynamodb_client(&sdk_config(None));
+    for _ in 0..2 {
+        ensure_tables(&client, &[TABLE]).await.unwrap();
+        ensure_bucket(&services.s3_client(&sdk_config(None)), "archive").await.unwrap();
+    }
+    let table = client.describe_table().table_name("claims").send().await.unwrap().table.unwrap();
+    assert_eq!(table.key_schema().len(), 2);
+    assert!(table.stream_specification().unwrap().stream_enabled());
+    let ttl = client.describe_time_to_live().table_name("claims").send().await.unwrap();
+    assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some("expires_at"));
+}
+
+#[tokio::test]
+async fn data_in_a_folder_outlive_the_services() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..2 {
+        let services = Services::start(Some(folder.path())).unwrap();
+        let client = services.dynamodb_client(&sdk_config(None));
+        ensure_tables(&client, &[TABLE]).await.unwrap();
+        let objects = services.s3_client(&sdk_config(None));
+        ensure_bucket(&objects, "archive").await.unwrap();
+        let key = |text: &str| AttributeValue::S(text.into());
+        if round == 0 {
+            let put = client.put_item().table_name("claims").item("pk", key("a")).item("sk", key("b"));
+            put.send().await.unwrap();
+            objects.put_object().bucket("archive").key("a").body(ByteStream::from_static(b"x")).send().await.unwrap();
+        } else {
+            let get = client.get_item().table_name("claims").key("pk", key("a")).key("sk", key("b"));
+            assert!(get.send().await.unwrap().item.is_some());
+            objects.get_object().bucket("archive").key("a").send().await.unwrap();
+        }
+    }
+}
+
+#[test]
+fn services_start_and_end_without_a_runtime_and_delete_their_folder() {
+    let services = Services::start(None).unwrap();
+    let folder = services._temporary.as_ref().unwrap().path().to_owned();
+    assert!(folder.exists());
+    drop(services);
+    assert!(!folder.exists());
+}
