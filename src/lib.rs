@@ -1,5 +1,6 @@
 //! Exact usage snapshots and a queryable Avro archive from the change stream of a DynamoDB table.
 
+pub mod archive;
 pub mod decimal;
 pub mod error;
 #[cfg(feature = "local")]

@@ -1,0 +1,187 @@
+//! From an `.avsc` file's JSON to the tree that encoding walks. Walks the JSON rather than the Avro library's schema,
+//! because that one stops at the first mistake and passes over others in silence: a misspelt logical type, a decimal
+//! without precision, a `logicalType` beside the type. What the walk doesn't check is left to the library.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::schema::{Enum, Node, Record};
+use crate::time::Unit;
+
+mod field;
+mod logical;
+
+/// Compiles a schema to its record types, the top-level one first.
+///
+/// # Errors
+/// All mistakes at once.
+pub(super) fn compile(json: &Json) -> Result<Vec<Record>, Vec<String>> {
+    let mut compiler = Compiler::default();
+    let root = Place { path: "", namespace: "", unit: None };
+    if json.get("type").and_then(Json::as_str) == Some("record") {
+        compiler.node(root, json);
+    } else {
+        compiler.mistake::<Node>(root, "is no record; write {\"type\": \"record\", \"name\": …, \"fields\": […]}");
+    }
+    if compiler.mistakes.is_empty() {
+        return Ok(compiler.records.into_iter().flatten().collect());
+    }
+    Err(compiler.mistakes)
+}
+
+/// Where in the schema the walk is.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    /// The names of the fields on the way, with dots between them.
+    path: &'p str,
+    /// The enclosing namespace; may be empty.
+    namespace: &'p str,
+    /// The unit of numbers, if the field says one.
+    unit: Option<Unit>,
+}
+
+#[derive(Default)]
+struct Compiler {
+    /// The named types so far, by full name.
+    names: HashMap<String, Node>,
+    /// `None` while a record's fields are being compiled.
+    records: Vec<Option<Record>>,
+    mistakes: Vec<String>,
+}
+
+/// `None` means that a mistake has been noted.
+impl Compiler {
+    fn mistake<T>(&mut self, at: Place<'_>, text: impl AsRef<str>) -> Option<T> {
+        let path = if at.path.is_empty() { "the schema" } else { at.path };
+        self.mistakes.push(format!("{path}: {}", text.as_ref()));
+        None
+    }
+
+    fn node(&mut self, at: Place<'_>, json: &Json) -> Option<Node> {
+        match json {
+            Json::String(name) => self.named(at, name),
+            Json::Array(branches) => self.union(at, branches),
+            Json::Object(object) => self.complex(at, object),
+            _ => self.mistake(at, "has no type; write a type's name, an object or a list of types"),
+        }
+    }
+
+    fn named(&mut self, at: Place<'_>, name: &str) -> Option<Node> {
+        Some(match name {
+            "null" => Node::Null,
+            "boolean" => Node::Boolean,
+            "int" => Node::Int,
+            "long" => Node::Long,
+            "float" => Node::Float,
+            "double" => Node::Double,
+            "bytes" => Node::Bytes,
+            "string" => Node::String,
+            _ => match self.names.get(&full_name(name, at.namespace)) {
+                Some(node) => node.clone(),
+                None => {
+                    return self.mistake(at, format!("unknown type `{name}`; write an Avro type or define it before"));
+                }
+            },
+        })
+    }
+
+    fn union(&mut self, at: Place<'_>, branches: &[Json]) -> Option<Node> {
+        if branches.is_empty() {
+            return self.mistake(at, "a union of nothing; write at least one type in it");
+        }
+        // Each branch is visited, also after a mistake in one.
+        let nodes: Vec<_> = branches.iter().map(|branch| self.node(at, branch)).collect();
+        Some(Node::Union(nodes.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn complex(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+        let kind = object.get("type").unwrap_or(&Json::Null);
+        let node = match kind.as_str() {
+            Some("record") => return self.record(at, object),
+            Some("enum") => self.enumeration(at, object)?,
+            Some("fixed") => self.fixed(at, object)?,
+            Some("array") => Node::Array(Box::new(self.part(at, object, "items")?)),
+            Some("map") => Node::Map(Box::new(self.part(at, object, "values")?)),
+            _ => self.node(at, kind)?,
+        };
+        let node = match object.get("logicalType") {
+            None => node,
+            Some(logical_type) => match logical::node(logical_type, object, node, at.unit) {
+                Ok(node) => node,
+                Err(text) => return self.mistake(at, text),
+            },
+        };
+        if matches!(kind.as_str(), Some("enum" | "fixed")) {
+            self.define(at, object, node.clone())?;
+        }
+        Some(node)
+    }
+
+    fn part(&mut self, at: Place<'_>, object: &Map<String, Json>, key: &str) -> Option<Node> {
+        match object.get(key) {
+            Some(part) => self.node(at, part),
+            None => self.mistake(at, format!("has no {key}; write \"{key}\": <type>")),
+        }
+    }
+
+    fn fixed(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+        match object.get("size").and_then(Json::as_u64).and_then(|size| usize::try_from(size).ok()) {
+            Some(size @ 1..) => Some(Node::Fixed(size)),
+            _ => self.mistake(at, "a fixed without a size; write \"size\": <number of bytes>"),
+        }
+    }
+
+    fn enumeration(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+        let symbols = object.get("symbols").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let symbols: Option<Vec<_>> = symbols.iter().map(|symbol| symbol.as_str().map(str::to_owned)).collect();
+        match symbols {
+            Some(symbols) if !symbols.is_empty() => {
+                let name = text(object, "name").unwrap_or_default().to_owned();
+                Some(Node::Enum(Arc::new(Enum { name, symbols })))
+            }
+            _ => self.mistake(at, "an enum without symbols; write \"symbols\": [\"A\", \"B\"]"),
+        }
+    }
+
+    /// Makes `node` known by the name in `object`, and gives its namespace.
+    fn define(&mut self, at: Place<'_>, object: &Map<String, Json>, node: Node) -> Option<String> {
+        let Some(name) = text(object, "name") else {
+            return self.mistake(at, "a record, enum or fixed without a name; write \"name\": \"…\"");
+        };
+        let full = full_name(name, text(object, "namespace").unwrap_or(at.namespace));
+        let namespace = full.rsplit_once('.').map(|(namespace, _)| namespace.to_owned()).unwrap_or_default();
+        if self.names.contains_key(&full) {
+            return self.mistake(at, format!("`{full}` is defined twice; name it where it is used again"));
+        }
+        self.names.insert(full, node);
+        Some(namespace)
+    }
+
+    fn record(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+        let index = self.records.len();
+        let name: Arc<str> = text(object, "name").and_then(|name| name.rsplit('.').next()).unwrap_or_default().into();
+        let node = Node::Record { index, name: Arc::clone(&name) };
+        let namespace = self.define(at, object, node.clone())?;
+        self.records.push(None);
+        let Some(fields) = object.get("fields").and_then(Json::as_array) else {
+            return self.mistake(at, "a record without fields; write \"fields\": […]");
+        };
+        let at = Place { namespace: &namespace, unit: None, ..at };
+        let fields: Vec<_> = fields.iter().map(|field| self.field(at, field, index == 0)).collect();
+        let fields = fields.into_iter().collect::<Option<_>>()?;
+        if let Some(slot) = self.records.get_mut(index) {
+            *slot = Some(Record { name, fields });
+        }
+        Some(node)
+    }
+}
+
+fn text<'j>(object: &'j Map<String, Json>, key: &str) -> Option<&'j str> {
+    object.get(key).and_then(Json::as_str)
+}
+
+fn full_name(name: &str, namespace: &str) -> String {
+    if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
+}

@@ -1,0 +1,91 @@
+//! One field of a record: its type, where its value comes from and its default.
+
+use serde_json::{Map, Value as Json};
+
+use super::super::default;
+use super::super::metadata::{Metadata, Source};
+use super::super::schema::{Field, Node, Origin};
+use super::{Compiler, Place, text};
+use crate::time::Unit;
+
+/// `None` means that a mistake has been noted.
+impl Compiler {
+    pub(super) fn field(&mut self, at: Place<'_>, json: &Json, in_root: bool) -> Option<Field> {
+        let Some((object, name)) = json.as_object().and_then(|object| Some((object, text(object, "name")?))) else {
+            return self.mistake(at, "a field without a name; write {\"name\": …, \"type\": …}");
+        };
+        let path = if at.path.is_empty() { name.to_owned() } else { format!("{}.{name}", at.path) };
+        let at = Place { path: &path, ..at };
+        if object.contains_key("logicalType") {
+            return self.mistake(at, "logicalType beside the type; write \"type\": {\"type\": …, \"logicalType\": …}");
+        }
+        let unit = self.unit(at, object);
+        let node = self.part(Place { unit: unit?, ..at }, object, "type")?;
+        if unit?.is_some() && !has_time(&node) {
+            return self.mistake(at, format!("unit on {node}; leave it out or write a date or time type"));
+        }
+        let origin = self.origin(at, object, name, &node, in_root)?;
+        let default = self.encoded_default(at, object, &node)?;
+        Some(Field { name: name.to_owned(), origin, node, default })
+    }
+
+    fn unit(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Option<Unit>> {
+        Some(Some(match object.get("unit").map(Json::as_str) {
+            None => return Some(None),
+            Some(Some("seconds")) => Unit::Seconds,
+            Some(Some("milliseconds")) => Unit::Milliseconds,
+            Some(Some("microseconds")) => Unit::Microseconds,
+            Some(_) => return self.mistake(at, "unknown unit; write seconds, milliseconds or microseconds"),
+        }))
+    }
+
+    fn origin(
+        &mut self,
+        at: Place<'_>,
+        object: &Map<String, Json>,
+        name: &str,
+        node: &Node,
+        in_root: bool,
+    ) -> Option<Origin> {
+        match (object.get("source"), object.get("attribute")) {
+            (None, None) => Some(Origin::Attribute(name.to_owned())),
+            (None, Some(Json::String(path))) if !path.is_empty() => Some(Origin::Attribute(path.clone())),
+            (None, Some(_)) => self.mistake(at, "attribute is no name; write \"attribute\": \"<attribute's name>\""),
+            (Some(_), Some(_)) => self.mistake(at, "both source and attribute; leave one out"),
+            (Some(_), None) if !in_root => self.mistake(at, "source in an inner record; write it in the top-level one"),
+            (Some(source), None) => self.metadata(at, source, node).map(Origin::Metadata),
+        }
+    }
+
+    fn metadata(&mut self, at: Place<'_>, source: &Json, node: &Node) -> Option<Metadata> {
+        let Some(source) = Source::ALL.into_iter().find(|known| source.as_str() == Some(known.name())) else {
+            let known = Source::ALL.map(Source::name).join(", ");
+            return self.mistake(at, format!("unknown source; write one of {known}"));
+        };
+        let metadata = Metadata::new(source, node);
+        match metadata {
+            Some(metadata) => Some(metadata),
+            None => self.mistake(at, format!("source {} as {node}; write {}", source.name(), source.types())),
+        }
+    }
+
+    fn encoded_default(&mut self, at: Place<'_>, object: &Map<String, Json>, node: &Node) -> Option<Option<Vec<u8>>> {
+        let Some(json) = object.get("default") else {
+            return Some(None);
+        };
+        let mut encoded = Vec::new();
+        match default::encode(node, json, &self.records, &mut encoded) {
+            Ok(()) => Some(Some(encoded)),
+            Err(unfit) => self.mistake(at, format!("the default is no {unfit}; write one, or leave it out")),
+        }
+    }
+}
+
+fn has_time(node: &Node) -> bool {
+    match node {
+        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => true,
+        Node::Array(part) | Node::Map(part) => has_time(part),
+        Node::Union(branches) => branches.iter().any(has_time),
+        _ => false,
+    }
+}

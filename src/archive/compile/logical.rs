@@ -1,0 +1,99 @@
+//! Which logical types this crate writes, over which types, and what is wrong with the others.
+
+use serde_json::{Map, Value as Json};
+
+use super::super::schema::{DecimalForm, Node};
+use crate::decimal::DIGITS;
+use crate::time::Unit;
+
+/// The type that `logical_type` makes of `node`; `unit` is the unit of numbers, if the field says one.
+///
+/// # Errors
+/// The mistake, with what to write instead.
+pub(super) fn node(
+    logical_type: &Json,
+    object: &Map<String, Json>,
+    node: Node,
+    unit: Option<Unit>,
+) -> Result<Node, String> {
+    let Some(name) = logical_type.as_str() else {
+        return Err("logicalType is no name; write one in quotes".to_owned());
+    };
+    let own = |target: Unit| (target, unit.unwrap_or(target));
+    match (name, node) {
+        ("decimal", Node::Bytes) => decimal(object, DecimalForm::Bytes),
+        ("decimal", Node::Fixed(size)) => decimal(object, DecimalForm::Fixed(size)),
+        ("uuid", Node::String) => Ok(Node::UuidText),
+        ("uuid", Node::Fixed(16)) => Ok(Node::UuidBytes),
+        ("date", Node::Int) => Ok(Node::Date { unit }),
+        ("time-millis", Node::Int) => {
+            let (target, unit) = own(Unit::Milliseconds);
+            Ok(Node::TimeOfDay { target, unit })
+        }
+        ("time-micros", Node::Long) => {
+            let (target, unit) = own(Unit::Microseconds);
+            Ok(Node::TimeOfDay { target, unit })
+        }
+        ("timestamp-millis", Node::Long) => {
+            let (target, unit) = own(Unit::Milliseconds);
+            Ok(Node::Timestamp { target, unit })
+        }
+        ("timestamp-micros", Node::Long) => {
+            let (target, unit) = own(Unit::Microseconds);
+            Ok(Node::Timestamp { target, unit })
+        }
+        (_, node) => Err(format!("logicalType {name} on {node}; {}", instead_of(name))),
+    }
+}
+
+/// What to write instead of a logical type that is unknown, or known but on another type.
+fn instead_of(name: &str) -> &'static str {
+    match name {
+        "decimal" => "write it on bytes or fixed",
+        "uuid" => "write it on string or a fixed of size 16",
+        "date" | "time-millis" => "write it on int",
+        "time-micros" | "timestamp-millis" | "timestamp-micros" => "write it on long",
+        "timestamp-nanos" => "write timestamp-micros",
+        "local-timestamp-millis" | "local-timestamp-micros" | "local-timestamp-nanos" => {
+            "write timestamp-millis or timestamp-micros"
+        }
+        "big-decimal" => "write decimal with a precision and a scale",
+        "duration" => "write a long and say the unit in the field's name",
+        _ => {
+            "write decimal, uuid, date, time-millis, time-micros, timestamp-millis or timestamp-micros, or leave it out"
+        }
+    }
+}
+
+fn decimal(object: &Map<String, Json>, form: DecimalForm) -> Result<Node, String> {
+    let number = |key: &str| object.get(key).map(|value| value.as_u64().and_then(|value| u32::try_from(value).ok()));
+    // 38: the digits of a DynamoDB number, and the most that Athena and Spark read.
+    let Some(Some(precision @ 1..=DIGITS)) = number("precision") else {
+        return Err(format!("a decimal's precision is 1 to {DIGITS}; write \"precision\": <digits>"));
+    };
+    let Some(scale) = number("scale").unwrap_or(Some(0)).filter(|scale| *scale <= precision) else {
+        return Err("a decimal's scale is 0 to its precision; write \"scale\": <fraction digits>".to_owned());
+    };
+    match form {
+        DecimalForm::Fixed(size) if digits_in(size) < precision => {
+            Err(format!("a fixed of size {size} holds {} digits; write a larger size", digits_in(size)))
+        }
+        form => Ok(Node::Decimal { precision, scale, form }),
+    }
+}
+
+/// The digits that always fit into a two's complement number of `size` bytes, 38 at the most.
+fn digits_in(size: usize) -> u32 {
+    let unused_bits = u32::try_from(16_usize.saturating_sub(size) * 8).unwrap_or(0);
+    (i128::MAX >> unused_bits).checked_ilog10().unwrap_or(0).min(DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_fixed_holds_the_digits_that_always_fit() {
+        for (size, digits) in [(1, 2), (2, 4), (4, 9), (8, 18), (12, 28), (15, 35), (16, 38), (20, 38)] {
+            assert_eq!(super::digits_in(size), digits, "{size}");
+        }
+    }
+}

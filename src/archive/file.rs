@@ -1,0 +1,160 @@
+//! Object container files whose bytes and names are made of their rows alone: no clock, nothing random, nothing in
+//! the order of a hash. Which rows go together is the plan's choice, and sending them `bucket`'s work.
+
+use super::codec::Codec;
+use super::schema::RecordSchema;
+use super::wire;
+use crate::error::Error;
+use crate::record::Fault;
+use crate::time::Date;
+
+/// The uncompressed size at which a block is cut: what Java's Avro writes by default, within the 2 KiB to 2 MiB that
+/// the specification suggests.
+const BLOCK_SIZE_BYTES: usize = 64_000;
+
+/// The rows of one record type and one partition date, in the order of the batch.
+#[derive(Debug, Clone)]
+pub struct FileDraft {
+    record_type: String,
+    date: Date,
+    buffer: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+/// One row: the record it is from and where it ends in the buffer.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    record_index: usize,
+    end: usize,
+}
+
+/// A finished file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvroFile {
+    /// The object's key, which names the content.
+    pub key: String,
+    pub body: Vec<u8>,
+    pub rows: usize,
+    /// The position in its batch of the first record with a row in this file.
+    pub first_record: usize,
+    /// The position in its batch of the last record with a row in this file.
+    pub last_record: usize,
+    pub record_type: String,
+    pub date: Date,
+}
+
+impl FileDraft {
+    /// A file without rows.
+    pub fn new(record_type: impl Into<String>, date: Date) -> Self {
+        FileDraft { record_type: record_type.into(), date, buffer: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds the row that `write` appends for the record at `record_index` of the batch. Rows come in ascending order of
+    /// their records.
+    ///
+    /// # Errors
+    /// The fault of `write`; the draft is then as it was.
+    pub fn push(
+        &mut self,
+        record_index: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        debug_assert!(self.rows.last().is_none_or(|row| row.record_index <= record_index), "rows out of order");
+        let start = self.buffer.len();
+        if let Err(fault) = write(&mut self.buffer) {
+            self.buffer.truncate(start);
+            return Err(fault);
+        }
+        self.rows.push(Row { record_index, end: self.buffer.len() });
+        Ok(())
+    }
+
+    /// The file of those rows whose records come before position `before` of the batch, if there are any.
+    ///
+    /// # Errors
+    /// When a block can't be compressed, for want of memory.
+    pub fn seal(
+        &self,
+        schema: &RecordSchema,
+        codec: Codec,
+        prefix: &str,
+        before: usize,
+    ) -> Result<Option<AvroFile>, Error> {
+        let count = self.rows.partition_point(|row| row.record_index < before);
+        let rows = self.rows.get(..count).unwrap_or_default();
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Ok(None);
+        };
+        let body = container(schema, codec, &self.buffer, rows)?;
+        Ok(Some(AvroFile {
+            key: key(prefix, &self.record_type, self.date, &body),
+            body,
+            rows: count,
+            first_record: first.record_index,
+            last_record: last.record_index,
+            record_type: self.record_type.clone(),
+            date: self.date,
+        }))
+    }
+}
+
+/// `prefix/avro/type/partition_date=YYYY-MM-DD/hash.avro`: of the records' data, only the parsed date.
+fn key(prefix: &str, record_type: &str, date: Date, body: &[u8]) -> String {
+    let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+    let hash = blake3::hash(body).to_hex();
+    let hash = hash.get(..32).unwrap_or_default();
+    format!("{prefix}{slash}avro/{record_type}/partition_date={date}/{hash}.avro")
+}
+
+/// An Avro object container file: a header, then blocks with the sync marker after each.
+fn container(schema: &RecordSchema, codec: Codec, buffer: &[u8], rows: &[Row]) -> Result<Vec<u8>, Error> {
+    let end = rows.last().map_or(0, |row| row.end);
+    let content = buffer.get(..end).unwrap_or_default();
+    let sync = sync_marker(schema, codec, content);
+    let mut body = header(schema, codec, sync);
+    let (mut start, mut count) = (0, 0);
+    for (index, row) in rows.iter().enumerate() {
+        count += 1;
+        if row.end - start >= BLOCK_SIZE_BYTES || index + 1 == rows.len() {
+            write_block(&mut body, count, codec, buffer.get(start..row.end).unwrap_or_default(), sync)?;
+            (start, count) = (row.end, 0);
+        }
+    }
+    Ok(body)
+}
+
+/// Made of all that the file is made of, so that the same rows always give the same bytes.
+fn sync_marker(schema: &RecordSchema, codec: Codec, content: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [schema.json().as_bytes(), codec.name().as_bytes(), content] {
+        let mut length = Vec::new();
+        wire::count(&mut length, part.len());
+        hasher.update(&length);
+        hasher.update(part);
+    }
+    let mut marker = [0; 16];
+    hasher.finalize_xof().fill(&mut marker);
+    marker
+}
+
+/// The magic bytes, the metadata in a fixed order and the sync marker.
+fn header(schema: &RecordSchema, codec: Codec, sync: [u8; 16]) -> Vec<u8> {
+    let mut out = b"Obj\x01".to_vec();
+    let metadata = [("avro.schema", schema.json()), ("avro.codec", codec.name())];
+    wire::count(&mut out, metadata.len());
+    for (key, value) in metadata {
+        wire::bytes(&mut out, key.as_bytes());
+        wire::bytes(&mut out, value.as_bytes());
+    }
+    wire::count(&mut out, 0);
+    out.extend_from_slice(&sync);
+    out
+}
+
+fn write_block(body: &mut Vec<u8>, count: usize, codec: Codec, rows: &[u8], sync: [u8; 16]) -> Result<(), Error> {
+    let compressed = codec.compress(rows.to_vec())?;
+    wire::count(body, count);
+    wire::bytes(body, &compressed);
+    body.extend_from_slice(&sync);
+    Ok(())
+}

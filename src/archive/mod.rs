@@ -1,0 +1,28 @@
+//! The Avro archive: a pipeline's schema, rows encoded straight from change records, object container files with names
+//! made of their content, and the bucket they go to. Only `bucket` does I/O; which record goes into which file is the
+//! plan's affair.
+//!
+//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`encode`] (with `scalar`,
+//! `temporal` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
+
+pub mod bucket;
+pub mod codec;
+mod compile;
+mod default;
+pub mod encode;
+pub mod file;
+mod metadata;
+mod misfit;
+mod scalar;
+pub mod schema;
+mod temporal;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use bucket::{Bucket, Put};
+pub use codec::Codec;
+pub use encode::encode;
+pub use file::{AvroFile, FileDraft};
+pub use schema::RecordSchema;

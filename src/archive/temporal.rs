@@ -1,0 +1,89 @@
+//! Dates and times as Avro's logical types count them, from ISO 8601 text or from numbers in the field's unit. What is
+//! finer than the type is cut off, towards the past.
+
+use super::schema::Node;
+use crate::decimal::Decimal;
+use crate::record::Value;
+use crate::time::Unit;
+
+const DAY_SECONDS: i128 = 86_400;
+
+/// What `value` is as the date or time type `node`: days, or milliseconds or microseconds.
+///
+/// # Errors
+/// What was found instead, in fixed words.
+pub(super) fn count(node: &Node, value: &Value<'_>) -> Result<i64, &'static str> {
+    match (node, value) {
+        (Node::Date { .. }, Value::S(text)) => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
+        (Node::Date { unit }, Value::N(number)) => days(*number, *unit).ok_or("N out of range"),
+        (Node::TimeOfDay { target, .. }, Value::S(text)) => {
+            time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)")
+        }
+        (Node::TimeOfDay { target, unit }, Value::N(number)) => {
+            scaled(*number, *unit, *target).filter(|count| is_in_day(*count, *target)).ok_or("N out of range")
+        }
+        (Node::Timestamp { target, .. }, Value::S(text)) => {
+            instant(text, *target).ok_or("S that is no RFC 3339 time with an offset")
+        }
+        (Node::Timestamp { target, unit }, Value::N(number)) => scaled(*number, *unit, *target).ok_or("N out of range"),
+        (_, value) => Err(value.type_name()),
+    }
+}
+
+fn date(text: &str) -> Option<i64> {
+    // jiff would also take the date out of a longer text.
+    let date: jiff::civil::Date = (text.len() == 10).then(|| text.parse().ok())??;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(midnight.timestamp().as_second().div_euclid(86_400))
+}
+
+fn days(number: Decimal, unit: Option<Unit>) -> Option<i64> {
+    let days = match unit {
+        None => number.units(0)?,
+        Some(unit) => i128::from(scaled(number, unit, Unit::Seconds)?).div_euclid(DAY_SECONDS),
+    };
+    i32::try_from(days).ok().map(i64::from)
+}
+
+fn time_of_day(text: &str, target: Unit) -> Option<i64> {
+    // jiff would also take the time out of a longer text, and one without seconds.
+    let (clock, fraction) = text.split_at_checked(8)?;
+    let shape = clock.bytes().enumerate().all(|(index, byte)| (byte == b':') == matches!(index, 2 | 5));
+    if !shape || !fraction.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit()) {
+        return None;
+    }
+    let time: jiff::civil::Time = text.parse().ok()?;
+    let nanoseconds = time.duration_since(jiff::civil::Time::midnight()).as_nanos();
+    i64::try_from(shifted(nanoseconds, digits(target) - 9)?).ok()
+}
+
+fn is_in_day(count: i64, target: Unit) -> bool {
+    shifted(DAY_SECONDS, digits(target)).is_some_and(|day| (0..day).contains(&i128::from(count)))
+}
+
+fn instant(text: &str, target: Unit) -> Option<i64> {
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(shifted(instant.as_nanosecond(), digits(target) - 9)?).ok()
+}
+
+/// `number` of `unit` as a count of `target`.
+fn scaled(number: Decimal, unit: Unit, target: Unit) -> Option<i64> {
+    let scale = number.scale();
+    let shift = digits(target) - digits(unit) - i32::try_from(scale).ok()?;
+    i64::try_from(shifted(number.units(scale)?, shift)?).ok()
+}
+
+/// `value` × 10^`shift`, cut to an integer.
+fn shifted(value: i128, shift: i32) -> Option<i128> {
+    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+    if shift < 0 { Some(value.div_euclid(power)) } else { value.checked_mul(power) }
+}
+
+/// A unit is 10^-digits of a second.
+fn digits(unit: Unit) -> i32 {
+    match unit {
+        Unit::Seconds => 0,
+        Unit::Milliseconds => 3,
+        Unit::Microseconds => 6,
+    }
+}
