@@ -71,7 +71,7 @@ impl Decimal {
         const POWERS: i16 = 22;
         if self.mantissa.abs() < EXACT && self.exponent.abs() <= POWERS {
             // Both operands are exact, so one correctly rounded operation gives the nearest double.
-            #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+            #[expect(clippy::as_conversions, reason = "there is no lossless From, and below 2^53 nothing is lost")]
             let mantissa = self.mantissa as f64;
             let power = 10_f64.powi(i32::from(self.exponent.abs()));
             return if self.exponent < 0 { mantissa / power } else { mantissa * power };

@@ -157,10 +157,11 @@ impl Planner<'_> {
         let key = (route.record_type.clone(), date);
         let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));
         let pushed = draft.push(index, |out| archive::encode(&archive.schema, record, item, out));
-        let fault = pushed.map_err(within);
-        // A draft that the rejected record alone would have opened is none.
-        self.plan.files.retain(|_, draft| !draft.is_empty());
-        fault.map(|()| true)
+        if pushed.is_err() {
+            // A draft that only the rejected record opened is none.
+            self.plan.files.retain(|_, draft| draft.rows() > 0);
+        }
+        pushed.map(|()| true).map_err(within)
     }
 
     fn count(&mut self, index: usize, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) {

@@ -69,6 +69,11 @@ impl FileDraft {
         Ok(())
     }
 
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The file of those rows whose records come before position `before` of the batch, if there are any.
     ///
     /// # Errors
