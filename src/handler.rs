@@ -1,0 +1,206 @@
+//! One invocation: decode, plan, commit, report.
+
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use crate::archive::{AvroFile, Bucket, Put};
+use crate::config::{ArchivePlace, Config, Metrics, Sink};
+use crate::decode::Event;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{BatchMetrics, cloudwatch, emf};
+use crate::outcome::{BatchOutcome, Stored, StoredFile};
+use crate::pipeline::Pipeline;
+use crate::plan::{Plan, Terms};
+use crate::record;
+use crate::time::Timestamp;
+use crate::usage::{Committed, UsageTables};
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// The SDK clients of the sinks.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub s3: aws_sdk_s3::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+}
+
+/// The function, ready for invocations. It keeps nothing between them.
+#[derive(Debug)]
+pub struct Handler {
+    pub pipeline: Pipeline,
+    usage: Option<UsageTables>,
+    archive: Option<(Bucket, ArchivePlace)>,
+    metrics: Metrics,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    own_tables: Vec<String>,
+    horizon_seconds: i64,
+}
+
+/// What an invocation knows of its surroundings.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub request_id: String,
+    /// The time, for the horizon and the metrics alone: no effect depends on it.
+    pub now: Timestamp,
+    /// When effects must stop, so that the answer is still sent.
+    pub deadline: Option<tokio::time::Instant>,
+}
+
+impl Handler {
+    /// A handler with these clients.
+    pub fn new(config: Config, clients: Clients) -> Handler {
+        let pipeline_name = config.pipeline.name.clone();
+        let (dynamodb, concurrency) = (clients.dynamodb, config.concurrency);
+        let own_tables = config.tables.iter().flat_map(|tables| [tables.usage.clone(), tables.claims.clone()]).collect();
+        let usage = config.tables.map(|tables| UsageTables {
+            client: dynamodb,
+            usage_table: tables.usage,
+            claims_table: tables.claims,
+            pipeline: pipeline_name,
+            // A day more than the horizon, so that no skew of clocks lets a claim expire too early.
+            claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
+            concurrency,
+        });
+        let archive = config.archive.map(|place| (Bucket::new(clients.s3, &*place.bucket, concurrency), place));
+        Handler {
+            pipeline: config.pipeline,
+            usage,
+            archive,
+            metrics: config.metrics,
+            cloudwatch: clients.cloudwatch,
+            own_tables,
+            horizon_seconds: config.horizon_days * DAY_SECONDS,
+        }
+    }
+
+    /// Handles one event.
+    ///
+    /// # Errors
+    /// When the event is none of ours, or something must be mended that no record is to blame for. Lambda then delivers
+    /// the whole batch again.
+    pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
+        let started = Instant::now();
+        let event = Event::read(event)?;
+        let plan = self.plan(&event, invocation.now);
+        let counted = self.count(&plan, invocation).await?;
+        let stored = self.store(&plan, &counted, invocation).await?;
+        let outcome = BatchOutcome::new(&event, plan, counted, stored);
+        let metrics = batch_metrics(&outcome, invocation.now, started);
+        log(&event, &outcome, &metrics);
+        self.send(&metrics, invocation).await;
+        Ok(outcome)
+    }
+
+    /// What handling `event` would do.
+    pub fn plan(&self, event: &Event<'_>, now: Timestamp) -> Plan {
+        let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_seconds);
+        Plan::new(event, &self.pipeline, &Terms { horizon, own_tables: self.own_tables.clone() })
+    }
+
+    async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
+        match (&self.usage, &self.pipeline.snapshot) {
+            (Some(usage), Some(snapshot)) => usage.commit(snapshot, &plan.groups, invocation.deadline).await,
+            _ => Ok(Committed::default()),
+        }
+    }
+
+    /// Stores the files of the prefix up to the first record whose counters failed.
+    async fn store(&self, plan: &Plan, counted: &Committed, invocation: &Invocation) -> Result<Stored, Error> {
+        let Some((bucket, place)) = &self.archive else { return Ok(Stored::default()) };
+        let before = counted.failed.iter().map(|(record, _)| *record).min().unwrap_or(plan.records);
+        let files = self.seal(plan, place, before)?;
+        let summaries: Vec<_> =
+            files.iter().map(|file| (file.key.clone(), file.rows, file.body.len(), file.first_record)).collect();
+        let puts = bucket.put_all(files, invocation.deadline).await;
+        let mut stored = Stored::default();
+        for ((key, rows, bytes, first_record), put) in summaries.into_iter().zip(puts) {
+            match put {
+                Ok(put) => stored.files.push(StoredFile { key, rows, bytes, created: put == Put::Created }),
+                Err(error) if error.kind == ErrorKind::Config => return Err(error),
+                Err(error) => stored.failed.push((first_record, error)),
+            }
+        }
+        Ok(stored)
+    }
+
+    fn seal(&self, plan: &Plan, place: &ArchivePlace, before: usize) -> Result<Vec<AvroFile>, Error> {
+        let mut files = Vec::new();
+        for ((record_type, _), draft) in &plan.files {
+            let schema = self.pipeline.schemas().find(|(name, _)| name == record_type);
+            if let Some((_, schema)) = schema {
+                files.extend(draft.seal(schema, place.codec, &place.prefix, before)?);
+            }
+        }
+        Ok(files)
+    }
+
+    async fn send(&self, metrics: &BatchMetrics, invocation: &Invocation) {
+        let Metrics { sink, namespace } = &self.metrics;
+        match sink {
+            Sink::Nowhere => {}
+            Sink::Emf => {
+                let line = emf::line(metrics, namespace, &self.pipeline.name, &invocation.request_id, invocation.now);
+                if let Err(error) = emf::print(&line) {
+                    warn!(%error, "failed to print metrics");
+                }
+            }
+            Sink::CloudWatch => {
+                let put = cloudwatch::put(&self.cloudwatch, metrics, namespace, &self.pipeline.name, invocation.now);
+                if let Err(error) = put.await {
+                    warn!(%error, "failed to send metrics; the batch is not affected");
+                }
+            }
+        }
+    }
+}
+
+fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> BatchMetrics {
+    let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
+    let age = outcome.tally.oldest.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
+    BatchMetrics {
+        records_processed: whole(outcome.durable),
+        processing_errors: whole(outcome.records - outcome.durable),
+        processing_duration_ms: started.elapsed().as_secs_f64() * 1000.0,
+        insert_count: whole(events(record::Event::Insert)),
+        modify_count: whole(events(record::Event::Modify)),
+        remove_count: whole(events(record::Event::Remove) + events(record::Event::Expire)),
+        duplicates_skipped: whole(outcome.duplicates),
+        snapshots_updated: whole(outcome.snapshots.len()),
+        files_written: whole(outcome.files.iter().filter(|file| file.created).count()),
+        processing_latency_ms: std::time::Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0,
+    }
+}
+
+/// One line for the batch and one for each rejected record; never an item's contents.
+fn log(event: &Event<'_>, outcome: &BatchOutcome, metrics: &BatchMetrics) {
+    for record::Rejection { sequence, fault } in &outcome.rejected {
+        let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);
+        warn!(%sequence, code, %field, %reason, "record rejected");
+    }
+    for file in &outcome.files {
+        debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
+    }
+    let sequence = |raw: Option<&crate::decode::RawRecord<'_>>| raw.map(|raw| raw.sequence.to_string()).unwrap_or_default();
+    info!(
+        records = outcome.records,
+        durable = outcome.durable,
+        inserts = metrics.insert_count,
+        modifies = metrics.modify_count,
+        removes = metrics.remove_count,
+        applied = outcome.applied,
+        duplicates = outcome.duplicates,
+        skipped = outcome.skipped,
+        rejected = outcome.rejected.len(),
+        snapshots = outcome.snapshots.len(),
+        files = metrics.files_written,
+        bytes = outcome.files.iter().filter(|file| file.created).map(|file| file.bytes).sum::<usize>(),
+        duration_ms = metrics.processing_duration_ms,
+        oldest_age_ms = metrics.processing_latency_ms,
+        first_sequence_number = sequence(event.records().first()),
+        last_sequence_number = sequence(event.records().last()),
+        "batch done"
+    );
+}

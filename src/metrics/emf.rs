@@ -1,0 +1,37 @@
+//! Metrics as a line of the embedded metric format, which CloudWatch Logs turns into metrics without a call.
+
+use serde_json::{Map, Value, json};
+
+use super::BatchMetrics;
+use crate::time::Timestamp;
+
+/// One JSON object in one line. Values are escaped, and the metrics' names are fixed.
+pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id: &str, now: Timestamp) -> String {
+    let data = metrics.data();
+    let definitions: Vec<Value> =
+        data.iter().map(|datum| json!({ "Name": datum.name, "Unit": datum.unit.name() })).collect();
+    let directive = json!({
+        "Timestamp": now.micros() / 1000,
+        "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Pipeline"]], "Metrics": definitions }],
+    });
+    let mut root = Map::new();
+    root.insert("_aws".to_owned(), directive);
+    root.insert("Pipeline".to_owned(), pipeline.into());
+    root.insert("requestId".to_owned(), request_id.into());
+    root.extend(data.iter().map(|datum| (datum.name.to_owned(), datum.value.into())));
+    Value::Object(root).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_the_names_hold() {
+        let metrics = BatchMetrics { records_processed: 3, processing_latency_ms: 1.5, ..BatchMetrics::default() };
+        let now = Timestamp::parse("2026-11-21T03:00:00Z").unwrap();
+        let line = line(&metrics, "Name\nspace", "pipe\"line", "id\r\n{\"_aws\":1}", now);
+        assert!(!line.contains(['\n', '\r']));
+        insta::assert_json_snapshot!(serde_json::from_str::<Value>(&line).unwrap());
+    }
+}
