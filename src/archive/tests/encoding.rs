@@ -39,7 +39,10 @@ fn every_primitive_type_reads_back() {
 fn every_complex_type_reads_back() {
     let long = json!("long");
     let array = |items: &str| json!({"type": "array", "items": items});
-    let point = json!({"type": "record", "name": "Point", "fields": [{"name": "x", "type": "int"}, {"name": "y", "type": "int"}]});
+    let point = json!({"type": "record", "name": "Point", "fields": [
+        {"name": "x", "type": "int"},
+        {"name": "y", "type": "int"},
+    ]});
     let strings = |texts: [&str; 2]| Avro::Array(texts.map(|text| Avro::String(text.into())).into());
     let cases = [
         (json!({"type": "fixed", "name": "F", "size": 3}), b(&[1, 2, 3]), Avro::Fixed(3, vec![1, 2, 3])),
@@ -222,7 +225,10 @@ fn attributes_are_found_by_name_by_other_name_and_inside_maps() {
 #[test]
 fn an_absent_attribute_takes_the_default() {
     let string = |text: &str| Avro::String(text.into());
-    let inner = json!({"type": "record", "name": "R", "fields": [{"name": "x", "type": "int"}, {"name": "y", "type": "int", "default": 5}]});
+    let inner = json!({"type": "record", "name": "R", "fields": [
+        {"name": "x", "type": "int"},
+        {"name": "y", "type": "int", "default": 5},
+    ]});
     let cases = [
         (json!("string"), json!("a"), string("a")),
         (json!("int"), json!(-3), Avro::Int(-3)),

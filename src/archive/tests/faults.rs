@@ -19,71 +19,55 @@ fn logical(name: &str, node: &str) -> Json {
 fn a_misfit_says_what_was_expected_and_found() {
     let decimal = json!({"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2});
     let color = json!({"type": "enum", "name": "Color", "symbols": ["RED"]});
-    let number = "no integer in range";
+    let fixed = json!({"type": "fixed", "name": "F", "size": 2});
+    let union = json!(["null", "int", "string"]);
+    let (date, millis, micros) =
+        (logical("date", "int"), logical("time-millis", "int"), logical("time-micros", "long"));
+    let instant = |unit: &str| logical(&format!("timestamp-{unit}"), "long");
     let cases = [
-        (json!("string"), Value::Null, "expected string, found NULL".to_owned()),
-        (json!("string"), n("1"), "expected string, found N".to_owned()),
-        (json!("null"), s(""), "expected null, found S".to_owned()),
-        (json!("boolean"), s("true"), "expected boolean, found S".to_owned()),
-        (json!("int"), n("2147483648"), format!("expected int, found N that is {number}")),
-        (json!("int"), n("1.5"), format!("expected int, found N that is {number}")),
-        (json!("long"), n("9223372036854775808"), format!("expected long, found N that is {number}")),
-        (json!("long"), n("9E125"), format!("expected long, found N that is {number}")),
-        (json!("long"), s("1"), "expected long, found S".to_owned()),
-        (json!("float"), n("3.5E38"), "expected float, found N out of range".to_owned()),
-        (json!("double"), b(&[1]), "expected double, found B".to_owned()),
-        (json!("bytes"), s("AA=="), "expected bytes, found S".to_owned()),
+        (json!("string"), Value::Null, "string, found NULL"),
+        (json!("string"), n("1"), "string, found N"),
+        (json!("null"), s(""), "null, found S"),
+        (json!("boolean"), s("true"), "boolean, found S"),
+        (json!("int"), n("2147483648"), "int, found N that is no integer in range"),
+        (json!("int"), n("1.5"), "int, found N that is no integer in range"),
+        (json!("long"), n("9223372036854775808"), "long, found N that is no integer in range"),
+        (json!("long"), n("9E125"), "long, found N that is no integer in range"),
+        (json!("long"), s("1"), "long, found S"),
+        (json!("float"), n("3.5E38"), "float, found N out of range"),
+        (json!("double"), b(&[1]), "double, found B"),
+        (json!("bytes"), s("AA=="), "bytes, found S"),
+        (fixed, b(&[1]), "fixed(2), found B of another length"),
+        (color.clone(), s("red"), "enum Color, found S that is none of its symbols"),
+        (color, n("0"), "enum Color, found N"),
+        (decimal.clone(), n("0.001"), "decimal(4, 2), found N with more fraction digits"),
+        (decimal.clone(), n("100"), "decimal(4, 2), found N with more digits"),
+        (decimal.clone(), n("1E125"), "decimal(4, 2), found N with more digits"),
+        (decimal, s("1"), "decimal(4, 2), found S"),
+        (logical("uuid", "string"), s("x"), "uuid, found S that is no UUID"),
+        (date.clone(), s("2026-09-17T00:00:00Z"), "date, found S that is no date (YYYY-MM-DD)"),
+        (date.clone(), s("2026-02-29"), "date, found S that is no date (YYYY-MM-DD)"),
+        (date, n("1.5"), "date, found N that is no day in range"),
+        (millis.clone(), s("12:34"), "time-millis, found S that is no time of day (HH:MM:SS)"),
+        (micros, s("12:34:56+01:00"), "time-micros, found S that is no time of day (HH:MM:SS)"),
+        (millis.clone(), n("86400000"), "time-millis, found N out of range"),
+        (millis, n("-1"), "time-millis, found N out of range"),
         (
-            json!({"type": "fixed", "name": "F", "size": 2}),
-            b(&[1]),
-            "expected fixed(2), found B of another length".to_owned(),
-        ),
-        (color.clone(), s("red"), "expected enum Color, found S that is none of its symbols".to_owned()),
-        (color, n("0"), "expected enum Color, found N".to_owned()),
-        (decimal.clone(), n("0.001"), "expected decimal(4, 2), found N with more fraction digits".to_owned()),
-        (decimal.clone(), n("100"), "expected decimal(4, 2), found N with more digits".to_owned()),
-        (decimal.clone(), n("1E125"), "expected decimal(4, 2), found N with more digits".to_owned()),
-        (decimal, s("1"), "expected decimal(4, 2), found S".to_owned()),
-        (logical("uuid", "string"), s("x"), "expected uuid, found S that is no UUID".to_owned()),
-        (
-            logical("date", "int"),
-            s("2026-09-17T00:00:00Z"),
-            "expected date, found S that is no date (YYYY-MM-DD)".to_owned(),
-        ),
-        (logical("date", "int"), s("2026-02-29"), "expected date, found S that is no date (YYYY-MM-DD)".to_owned()),
-        (logical("date", "int"), n("1.5"), "expected date, found N that is no day in range".to_owned()),
-        (
-            logical("time-millis", "int"),
-            s("12:34"),
-            "expected time-millis, found S that is no time of day (HH:MM:SS)".to_owned(),
-        ),
-        (
-            logical("time-micros", "long"),
-            s("12:34:56+01:00"),
-            "expected time-micros, found S that is no time of day (HH:MM:SS)".to_owned(),
-        ),
-        (logical("time-millis", "int"), n("86400000"), "expected time-millis, found N out of range".to_owned()),
-        (logical("time-millis", "int"), n("-1"), "expected time-millis, found N out of range".to_owned()),
-        (
-            logical("timestamp-millis", "long"),
+            instant("millis"),
             s("2026-09-17T00:00:00"),
-            "expected timestamp-millis, found S that is no RFC 3339 time with an offset".to_owned(),
+            "timestamp-millis, found S that is no RFC 3339 time with an offset",
         ),
-        (logical("timestamp-micros", "long"), n("1E125"), "expected timestamp-micros, found N out of range".to_owned()),
-        (logical("timestamp-micros", "long"), Value::Bool(true), "expected timestamp-micros, found BOOL".to_owned()),
-        (json!({"type": "array", "items": "int"}), m([]), "expected array of (int), found M".to_owned()),
-        (json!({"type": "map", "values": "int"}), l([]), "expected map of (int), found L".to_owned()),
-        (
-            json!(["null", "int", "string"]),
-            n("1.5"),
-            format!("expected null or int or string, found N that is {number}"),
-        ),
-        (json!(["null", "int", "string"]), Value::Bool(true), "expected null or int or string, found BOOL".to_owned()),
-        (json!(["int", "long"]), n("1.5"), "expected int or long, found N".to_owned()),
-        (json!(["int", "string"]), Value::Null, "expected int or string, found NULL".to_owned()),
+        (instant("micros"), n("1E125"), "timestamp-micros, found N out of range"),
+        (instant("micros"), Value::Bool(true), "timestamp-micros, found BOOL"),
+        (json!({"type": "array", "items": "int"}), m([]), "array of (int), found M"),
+        (json!({"type": "map", "values": "int"}), l([]), "map of (int), found L"),
+        (union.clone(), n("1.5"), "null or int or string, found N that is no integer in range"),
+        (union, Value::Bool(true), "null or int or string, found BOOL"),
+        (json!(["int", "long"]), n("1.5"), "int or long, found N"),
+        (json!(["int", "string"]), Value::Null, "int or string, found NULL"),
     ];
     for (node, value, message) in cases {
-        assert_eq!(fault(node, value), Fault::new(Code::InvalidValue, "f", message));
+        assert_eq!(fault(node, value), Fault::new(Code::InvalidValue, "f", format!("expected {message}")));
     }
 }
 
@@ -97,7 +81,9 @@ fn a_missing_attribute_is_said_to_be_missing() {
 
 #[test]
 fn the_path_leads_to_the_part_that_is_wrong() {
-    let line = json!({"type": "record", "name": "Line", "fields": [{"name": "price", "type": "int", "attribute": "p.amount"}]});
+    let line = json!({"type": "record", "name": "Line", "fields": [
+        {"name": "price", "type": "int", "attribute": "p.amount"},
+    ]});
     let lines = json!({"type": "array", "items": line});
     let good = || m([("p", m([("amount", n("1"))]))]);
     let bad = || m([("p", m([("amount", s("1"))]))]);
@@ -158,6 +144,6 @@ fn unions_in_unions_take_no_time_that_doubles_with_each_level() {
     let deep = (0..31).fold(s("no int"), |value, _| m([("next", value)]));
     let start = std::time::Instant::now();
     let fault = fault(a, deep);
-    assert_eq!(fault.code, Code::InvalidValue);
+    assert_eq!(fault.message, "expected record A or record B or int, found a value that nearly fits too many branches");
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }

@@ -128,11 +128,14 @@ fn an_empty_draft_is_no_file() {
 proptest! {
     /// Sealing before a record gives the very file that those records alone would have given.
     #[test]
-    fn a_sealed_prefix_is_the_file_of_the_prefix(texts in prop::collection::vec(".{0,40}", 1..20), steps in prop::collection::vec(0usize..3, 20), before in 0usize..50) {
+    fn a_sealed_prefix_is_the_file_of_the_prefix(
+        rows in prop::collection::vec((".{0,40}", 0usize..3), 1..20),
+        before in 0usize..50,
+    ) {
         let schema = text_schema();
         let (mut whole, mut prefix) = (FileDraft::new("order", date()), FileDraft::new("order", date()));
         let mut index = 0;
-        for (text, step) in texts.iter().zip(&steps) {
+        for (text, step) in &rows {
             index += step;
             let image = item([("f", s(text))]);
             whole.push(index, |out| encode(&schema, &record(), &image, out)).unwrap();

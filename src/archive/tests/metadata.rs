@@ -39,8 +39,9 @@ fn every_source_reads_back_in_every_type_it_fits() {
 
 #[test]
 fn the_event_is_told_by_its_stream_name_and_expiry_apart() {
+    let event = json!({"type": "enum", "name": "E", "symbols": ["INSERT", "MODIFY", "REMOVE"]});
     let schema = schema(json!([
-        {"name": "event", "type": {"type": "enum", "name": "E", "symbols": ["INSERT", "MODIFY", "REMOVE"]}, "source": "event_name"},
+        {"name": "event", "type": event, "source": "event_name"},
         {"name": "expired", "type": "boolean", "source": "expired"},
     ]));
     let image = || Image::NotCarried;

@@ -110,7 +110,10 @@ fn value_of(node: &Json) -> BoxedStrategy<Case> {
 proptest! {
     #[test]
     fn what_is_encoded_is_read_back(
-        (node, cases) in types().prop_flat_map(|node| (prop::collection::vec(value_of(&node), 1..4), Just(node))).prop_map(|(cases, node)| (node, cases))
+        (node, cases) in types().prop_flat_map(|node| {
+            let cases = prop::collection::vec(value_of(&node), 1..4);
+            (Just(node), cases)
+        })
     ) {
         let schema = schema_of(node);
         let images: Vec<_> = cases.iter().map(|(value, _)| item([("f", value.clone())])).collect();

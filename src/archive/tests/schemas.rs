@@ -10,7 +10,12 @@ fn mistakes(fields: Json) -> Vec<String> {
 #[test]
 fn every_mistake_names_its_field_and_what_to_write() {
     let logical = |name: &str, node: &str| json!({"type": node, "logicalType": name});
-    let decimal = |precision: Json, scale: Json| json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale});
+    let decimal = |precision: u32, scale: u32| json!({
+        "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale,
+    });
+    let small = json!({"type": "fixed", "name": "D", "size": 2, "logicalType": "decimal", "precision": 5});
+    let duration = json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"});
+    let insert = json!({"type": "enum", "name": "E", "symbols": ["INSERT"]});
     let cases = [
         (json!({"name": "f", "type": "strng"}), "f: unknown type `strng`; write an Avro type or define it before"),
         (json!({"name": "f"}), "f: has no type; write \"type\": <type>"),
@@ -51,7 +56,8 @@ fn every_mistake_names_its_field_and_what_to_write() {
         ),
         (
             json!({"name": "f", "type": logical("timestamp-mills", "long")}),
-            "f: logicalType timestamp-mills on long; write decimal, uuid, date, time-millis, time-micros, timestamp-millis or timestamp-micros, or leave it out",
+            "f: logicalType timestamp-mills on long; write decimal, uuid, date, time-millis, time-micros, \
+             timestamp-millis or timestamp-micros, or leave it out",
         ),
         (
             json!({"name": "f", "type": logical("timestamp-nanos", "long")}),
@@ -66,21 +72,18 @@ fn every_mistake_names_its_field_and_what_to_write() {
             "f: logicalType big-decimal on bytes; write decimal with a precision and a scale",
         ),
         (
-            json!({"name": "f", "type": {"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"}}),
+            json!({"name": "f", "type": duration}),
             "f: logicalType duration on fixed(12); write a long and say the unit in the field's name",
         ),
         (
-            json!({"name": "f", "type": decimal(json!(39), json!(0))}),
+            json!({"name": "f", "type": decimal(39, 0)}),
             "f: a decimal's precision is 1 to 38; write \"precision\": <digits>",
         ),
         (
-            json!({"name": "f", "type": decimal(json!(4), json!(5))}),
+            json!({"name": "f", "type": decimal(4, 5)}),
             "f: a decimal's scale is 0 to its precision; write \"scale\": <fraction digits>",
         ),
-        (
-            json!({"name": "f", "type": {"type": "fixed", "name": "D", "size": 2, "logicalType": "decimal", "precision": 5}}),
-            "f: a fixed of size 2 holds 4 digits; write a larger size",
-        ),
+        (json!({"name": "f", "type": small}), "f: a fixed of size 2 holds 4 digits; write a larger size"),
         (
             json!({"name": "f", "type": "int", "unit": "seconds"}),
             "f: unit on int; leave it out or write a date or time type",
@@ -99,7 +102,8 @@ fn every_mistake_names_its_field_and_what_to_write() {
         ),
         (
             json!({"name": "f", "type": "string", "source": "id"}),
-            "f: unknown source; write one of record_id, event_id, event_name, sequence_number, created_at, stream_arn, source_name, expired",
+            "f: unknown source; write one of record_id, event_id, event_name, sequence_number, created_at, \
+             stream_arn, source_name, expired",
         ),
         (
             json!({"name": "f", "type": "int", "source": "record_id"}),
@@ -107,7 +111,7 @@ fn every_mistake_names_its_field_and_what_to_write() {
         ),
         (json!({"name": "f", "type": "string", "source": "expired"}), "f: source expired as string; write boolean"),
         (
-            json!({"name": "f", "type": {"type": "enum", "name": "E", "symbols": ["INSERT"]}, "source": "event_name"}),
+            json!({"name": "f", "type": insert, "source": "event_name"}),
             "f: source event_name as enum E; write string or an enum with the symbols INSERT, MODIFY and REMOVE",
         ),
         (json!({"name": "f", "type": "int", "default": "1"}), "f: the default is no int; write one, or leave it out"),
