@@ -10,9 +10,11 @@ fn mistakes(fields: Json) -> Vec<String> {
 #[test]
 fn every_mistake_names_its_field_and_what_to_write() {
     let logical = |name: &str, node: &str| json!({"type": node, "logicalType": name});
-    let decimal = |precision: u32, scale: u32| json!({
-        "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale,
-    });
+    let decimal = |precision: u32, scale: u32| {
+        json!({
+            "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale,
+        })
+    };
     let small = json!({"type": "fixed", "name": "D", "size": 2, "logicalType": "decimal", "precision": 5});
     let duration = json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"});
     let insert = json!({"type": "enum", "name": "E", "symbols": ["INSERT"]});
@@ -143,6 +145,8 @@ fn all_mistakes_come_at_once_with_their_paths() {
         {"name": "lines", "type": {"type": "array", "items": line}},
         {"name": "union", "type": ["nil", "strin"]},
         {"name": "fine", "type": "int"},
+        {"name": "unit", "type": "lng", "unit": "hours"},
+        {"name": "default", "type": "int", "source": "event_id", "default": "1"},
     ]));
     let places: Vec<_> = found.iter().map(|mistake| mistake.split(';').next().unwrap()).collect();
     let expected = [
@@ -150,6 +154,10 @@ fn all_mistakes_come_at_once_with_their_paths() {
         "lines.id: source in an inner record",
         "union: unknown type `nil`",
         "union: unknown type `strin`",
+        "unit: unknown unit",
+        "unit: unknown type `lng`",
+        "default: source event_id as int",
+        "default: the default is no int",
     ];
     assert_eq!(places, expected);
 }
