@@ -107,7 +107,8 @@ impl Config {
     pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, Mistakes> {
         let mut reader = Reader { value: &value, mistakes: Vec::new() };
         let pipeline = reader.pipeline();
-        let counts = pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
+        let counts =
+            pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
         let archives = pipeline.as_ref().is_some_and(|pipeline| pipeline.schemas().next().is_some());
         let tables = if counts { reader.tables() } else { None };
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
@@ -138,7 +139,10 @@ struct Reader<'v> {
 impl Reader<'_> {
     fn get(&self, name: &str) -> Option<String> {
         (self.value)(name).filter(|value| !value.is_empty()).or_else(|| {
-            VARIABLES.iter().find(|variable| variable.name == name && !variable.default.is_empty()).map(|v| v.default.to_owned())
+            VARIABLES
+                .iter()
+                .find(|variable| variable.name == name && !variable.default.is_empty())
+                .map(|v| v.default.to_owned())
         })
     }
 
@@ -164,7 +168,9 @@ impl Reader<'_> {
     fn pipeline(&mut self) -> Option<Pipeline> {
         let folder = match (self.get("PIPELINE"), self.get("PIPELINE_DIR")) {
             (Some(_), Some(_)) => Err("PIPELINE and PIPELINE_DIR are both set: keep one".to_owned()),
-            (None, None) => Err(format!("PIPELINE is not set: choose one of {}, or set PIPELINE_DIR", shipped_names().join(", "))),
+            (None, None) => {
+                Err(format!("PIPELINE is not set: choose one of {}, or set PIPELINE_DIR", shipped_names().join(", ")))
+            }
             (Some(name), None) => shipped(&name)
                 .ok_or_else(|| format!("PIPELINE: no pipeline `{name}`; choose one of {}", shipped_names().join(", "))),
             (None, Some(path)) => {
@@ -186,10 +192,12 @@ impl Reader<'_> {
 
     fn tables(&mut self) -> Option<Tables> {
         let usage = self.required("USAGE_TABLE", "the pipeline counts, and its snapshots need a table");
-        let claims = self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a claims table of its own");
+        let claims =
+            self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a claims table of its own");
         let (usage, claims) = (usage?, claims?);
         if usage == claims {
-            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE are the same: claims need a table of their own".to_owned());
+            self.mistakes
+                .push("USAGE_TABLE and CLAIMS_TABLE are the same: claims need a table of their own".to_owned());
         }
         Some(Tables { usage, claims })
     }
@@ -221,7 +229,9 @@ impl Reader<'_> {
         // CloudWatch's rules for namespaces (API reference, PutMetricData).
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
         if namespace.len() > 255 || namespace.starts_with("AWS/") || !namespace.chars().all(plain) {
-            self.mistakes.push("METRICS_NAMESPACE must be up to 255 of letters, digits and .-_/#: and not start with AWS/".to_owned());
+            self.mistakes.push(
+                "METRICS_NAMESPACE must be up to 255 of letters, digits and .-_/#: and not start with AWS/".to_owned(),
+            );
         }
         Metrics { sink, namespace }
     }
@@ -237,7 +247,8 @@ mod tests {
 
     #[test]
     fn defaults_are_complete_once_the_places_are_named() {
-        let places = [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "lake")];
+        let places =
+            [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "lake")];
         let config = read(&places).unwrap();
         assert_eq!(config.tables, Some(Tables { usage: "usage".into(), claims: "claims".into() }));
         assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
@@ -247,7 +258,9 @@ mod tests {
 
     #[test]
     fn a_pipeline_that_only_archives_needs_no_tables() {
-        let config = read(&[("PIPELINE", "demand"), ("ARCHIVE_BUCKET", "lake"), ("ARCHIVE_PREFIX", "data-pipeline/test")]).unwrap();
+        let config =
+            read(&[("PIPELINE", "demand"), ("ARCHIVE_BUCKET", "lake"), ("ARCHIVE_PREFIX", "data-pipeline/test")])
+                .unwrap();
         assert_eq!(config.tables, None);
         assert_eq!(config.archive.unwrap().prefix, "data-pipeline/test");
     }
@@ -270,7 +283,12 @@ mod tests {
 
     #[test]
     fn a_wrong_pipeline_names_those_that_there_are() {
-        for variables in [&[][..], &[("PIPELINE", "order")], &[("PIPELINE", "orders"), ("PIPELINE_DIR", "x")], &[("PIPELINE_DIR", "/nowhere")]] {
+        for variables in [
+            &[][..],
+            &[("PIPELINE", "order")],
+            &[("PIPELINE", "orders"), ("PIPELINE_DIR", "x")],
+            &[("PIPELINE_DIR", "/nowhere")],
+        ] {
             let mistakes = read(variables).unwrap_err().to_string();
             assert!(mistakes.contains("PIPELINE"), "{mistakes}");
         }

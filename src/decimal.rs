@@ -165,7 +165,8 @@ fn parse_exponent(text: &[u8]) -> Result<i32, DecimalError> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(DecimalError::Syntax);
     }
-    let value = digits.iter().fold(0_i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
+    let value =
+        digits.iter().fold(0_i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
     // Saturated well outside the range, so that arithmetic on it can't overflow.
     let value = value.min(1_000_000);
     Ok(if text.get(1) == Some(&b'-') { -value } else { value })

@@ -69,10 +69,22 @@ impl Error {
 /// the failure destination with it, and nothing is lost.
 fn kind_of(code: &str) -> ErrorKind {
     match code {
-        "AccessDenied" | "AccessDeniedException" | "UnrecognizedClientException" | "InvalidSignatureException"
-        | "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "ExpiredToken" | "ExpiredTokenException" | "NoSuchBucket"
-        | "ResourceNotFoundException" | "AllAccessDisabled" | "AccountProblem" | "KMS.DisabledException"
-        | "KMS.NotFoundException" | "KMS.InvalidStateException" | "KMSAccessDeniedException"
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "InvalidAccessKeyId"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "NoSuchBucket"
+        | "ResourceNotFoundException"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "KMS.DisabledException"
+        | "KMS.NotFoundException"
+        | "KMS.InvalidStateException"
+        | "KMSAccessDeniedException"
         | "PermanentRedirect" => ErrorKind::Config,
         "ValidationException" | "ItemCollectionSizeLimitExceededException" | "EntityTooLarge" | "KeyTooLongError" => {
             ErrorKind::Poison

@@ -26,6 +26,20 @@ pub struct Clients {
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
 
+impl Clients {
+    /// Clients that share the connections and credentials of `config`. An S3 endpoint of one's own, as on a laptop, has
+    /// no host names for buckets, so they go into the path.
+    pub fn new(config: &aws_config::SdkConfig) -> Clients {
+        let own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build();
+        Clients {
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+        }
+    }
+}
+
 /// The function, ready for invocations. It keeps nothing between them.
 #[derive(Debug)]
 pub struct Handler {
@@ -53,7 +67,8 @@ impl Handler {
     pub fn new(config: Config, clients: Clients) -> Handler {
         let pipeline_name = config.pipeline.name.clone();
         let (dynamodb, concurrency) = (clients.dynamodb, config.concurrency);
-        let own_tables = config.tables.iter().flat_map(|tables| [tables.usage.clone(), tables.claims.clone()]).collect();
+        let own_tables =
+            config.tables.iter().flat_map(|tables| [tables.usage.clone(), tables.claims.clone()]).collect();
         let usage = config.tables.map(|tables| UsageTables {
             client: dynamodb,
             usage_table: tables.usage,
@@ -111,13 +126,20 @@ impl Handler {
         let Some((bucket, place)) = &self.archive else { return Ok(Stored::default()) };
         let before = counted.failed.iter().map(|(record, _)| *record).min().unwrap_or(plan.records);
         let files = self.seal(plan, place, before)?;
-        let summaries: Vec<_> =
-            files.iter().map(|file| (file.key.clone(), file.rows, file.body.len(), file.first_record)).collect();
-        let puts = bucket.put_all(files, invocation.deadline).await;
         let mut stored = Stored::default();
-        for ((key, rows, bytes, first_record), put) in summaries.into_iter().zip(puts) {
+        let unsent: Vec<StoredFile> = files.iter().map(StoredFile::unsent).collect();
+        let spans: Vec<_> = files.iter().map(|file| (file.record_type.clone(), file.date, file.first_record)).collect();
+        let puts = bucket.put_all(files, invocation.deadline).await;
+        for ((file, (record_type, date, first_record)), put) in unsent.into_iter().zip(spans).zip(puts) {
             match put {
-                Ok(put) => stored.files.push(StoredFile { key, rows, bytes, created: put == Put::Created }),
+                Ok(put) => {
+                    let created = put == Put::Created;
+                    let draft = plan.files.get(&(record_type, date)).filter(|_| created);
+                    stored
+                        .created
+                        .extend(draft.iter().flat_map(|draft| draft.records()).filter(|record| *record < before));
+                    stored.files.push(StoredFile { created, ..file });
+                }
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
                 Err(error) => stored.failed.push((first_record, error)),
             }
@@ -183,7 +205,8 @@ fn log(event: &Event<'_>, outcome: &BatchOutcome, metrics: &BatchMetrics) {
     for file in &outcome.files {
         debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
     }
-    let sequence = |raw: Option<&crate::decode::RawRecord<'_>>| raw.map(|raw| raw.sequence.to_string()).unwrap_or_default();
+    let sequence =
+        |raw: Option<&crate::decode::RawRecord<'_>>| raw.map(|raw| raw.sequence.to_string()).unwrap_or_default();
     info!(
         records = outcome.records,
         durable = outcome.durable,

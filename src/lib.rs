@@ -5,23 +5,28 @@
 //! ```
 //! Everything up to the [`plan::Plan`] is pure; `usage::UsageTables` and `archive::Bucket` then make it true.
 
-// In reading order.
-pub mod record;
-
+// In reading order: what a record is,
 pub mod decimal;
+pub mod record;
 pub mod time;
 
+// from the event to the plan,
 pub mod decode;
-
 pub mod pipeline;
-
 pub mod plan;
 
+// what a plan's halves are and how each is committed,
+pub mod archive;
 pub mod usage;
 
-pub mod archive;
-
-pub mod backoff;
+// and what an invocation does with all that.
+pub mod config;
 pub mod error;
+pub mod handler;
+pub mod logs;
+pub mod metrics;
+pub mod outcome;
+
+mod backoff;
 #[cfg(feature = "local")]
 pub mod local;

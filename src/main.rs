@@ -1,1 +1,53 @@
-fn main(){}
+//! The Lambda function: logging, configuration, clients, and the run loop. No logic.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_config::BehaviorVersion;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use tracing::{Instrument, error, info_span};
+use usage_aggregator::config::Config;
+use usage_aggregator::error::Error;
+use usage_aggregator::handler::{Clients, Handler, Invocation};
+use usage_aggregator::logs;
+use usage_aggregator::outcome::Response;
+use usage_aggregator::time::Timestamp;
+
+// One thread: a small function has a fraction of a core, and what it waits for is the network.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    logs::start();
+    let config = Config::from_env().inspect_err(|mistakes| error!(%mistakes, "failed to start"))?;
+    let margin = Duration::from_millis(config.deadline_margin_ms);
+    let handler = &Handler::new(config, clients().await);
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Box<RawValue>>| {
+        let invocation = invocation(&event.context, margin)?;
+        let span = info_span!("invocation", requestId = %invocation.request_id);
+        Ok::<_, lambda_runtime::Error>(respond(handler, event.payload.get(), &invocation).instrument(span).await?)
+    }))
+    .await
+}
+
+async fn respond(handler: &Handler, event: &str, invocation: &Invocation) -> Result<Response, Error> {
+    let outcome = handler.handle(event.as_bytes(), invocation).await;
+    outcome.map(|outcome| outcome.response()).inspect_err(|error| error!(%error, "failed to process the batch"))
+}
+
+/// One HTTP client, with its connections, for all services.
+async fn clients() -> Clients {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+    Clients::new(&config)
+}
+
+fn invocation(context: &lambda_runtime::Context, margin: Duration) -> Result<Invocation, Error> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros);
+    let now = now.ok_or_else(|| Error::config("tell the time: the clock says a year outside 2000 to 2099"))?;
+    // cargo-lambda sends a deadline in 1970, which is none.
+    let deadline = Duration::from_millis(context.deadline);
+    let deadline = Timestamp::from_seconds(i64::try_from(deadline.as_secs()).unwrap_or(0))
+        .map(|_| tokio::time::Instant::now() + deadline.saturating_sub(since_epoch).saturating_sub(margin));
+    Ok(Invocation { request_id: context.request_id.clone(), now, deadline })
+}

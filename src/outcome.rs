@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aws_lambda_events::event::dynamodb::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+pub use aws_lambda_events::event::streams::DynamoDbEventResponse as Response;
 
+use crate::archive::AvroFile;
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, Tally};
@@ -40,6 +41,13 @@ pub struct StoredFile {
     pub created: bool,
 }
 
+impl StoredFile {
+    /// What is known of `file` before it is put.
+    pub fn unsent(file: &AvroFile) -> StoredFile {
+        StoredFile { key: file.key.clone(), rows: file.rows, bytes: file.body.len(), created: false }
+    }
+}
+
 /// What came of a plan's files.
 #[derive(Debug, Default)]
 pub struct Stored {
@@ -58,9 +66,11 @@ impl BatchOutcome {
         let first = failed.min_by_key(|(record, ..)| *record);
         let durable = first.as_ref().map_or(plan.records, |(record, ..)| *record);
         let lost = first.and_then(|(record, error, sink)| not_durable(event, record, &error, sink));
-        let effective = || plan.tally.effective.iter().filter(|record| **record < durable || counted.applied.contains(record));
+        let effective =
+            || plan.tally.effective.iter().filter(|record| **record < durable || counted.applied.contains(record));
         let applied = |record: &&usize| {
-            counted.applied.contains(record) || (!counted.duplicates.contains(record) && stored.created.contains(record))
+            counted.applied.contains(record)
+                || (!counted.duplicates.contains(record) && stored.created.contains(record))
         };
         let applied = effective().filter(applied).count();
         BatchOutcome {
@@ -77,14 +87,11 @@ impl BatchOutcome {
     }
 
     /// The answer: the first record that failed, or nobody. DynamoDB Streams and Kinesis take the same JSON.
-    pub fn response(&self) -> DynamoDbEventResponse {
-        let failure = |rejection: &Rejection| {
-            let mut failure = DynamoDbBatchItemFailure::default();
-            failure.item_identifier = Some(rejection.sequence.to_string());
-            failure
-        };
-        let mut response = DynamoDbEventResponse::default();
-        response.batch_item_failures = self.rejected.first().map(failure).into_iter().collect();
+    pub fn response(&self) -> Response {
+        let mut response = Response::default();
+        if let Some(rejection) = self.rejected.first() {
+            response.add_failure(rejection.sequence.to_string());
+        }
         response
     }
 }

@@ -51,7 +51,8 @@ pub struct Terms {
 impl Plan {
     /// Plans the records of `event` up to the first that can't be decoded, routed, counted or encoded.
     pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
-        let mut planner = Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
+        let mut planner =
+            Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
         let mut scratch = Vec::new();
         for (index, raw) in event.records().iter().enumerate() {
             let planned = raw.decode(&mut scratch).and_then(|record| {
@@ -98,9 +99,14 @@ impl Planner<'_> {
         let (route, bindings) = match self.pipeline.route(&record.keys, record.newest_image()) {
             Routed::To(route, bindings) => (route, bindings),
             Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => return Ok(Done::Skipped),
-            Routed::Nowhere => return Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches")),
+            Routed::Nowhere => {
+                return Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches"));
+            }
             Routed::NeedsImage(route) => {
-                let needs = format!("whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES", route.record_type);
+                let needs = format!(
+                    "whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES",
+                    route.record_type
+                );
                 return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs));
             }
         };
@@ -189,7 +195,10 @@ enum Done {
 }
 
 /// The image that is archived and its name, where the event has that image at all.
-fn archived_image<'r, 'a>(record: &'r ChangeRecord<'a>, wanted: ArchivedImage) -> Option<(&'static str, &'r Image<'a>)> {
+fn archived_image<'r, 'a>(
+    record: &'r ChangeRecord<'a>,
+    wanted: ArchivedImage,
+) -> Option<(&'static str, &'r Image<'a>)> {
     use crate::record::Change::{Insert, Modify, Remove};
     match (wanted, &record.change) {
         (ArchivedImage::Newest | ArchivedImage::New, Insert { new } | Modify { new, .. }) => Some(("NewImage", new)),
@@ -219,7 +228,9 @@ fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &Partition
     };
     instant.map(Timestamp::date).ok_or_else(|| {
         let found = value.type_name();
-        let expected = format!("expected a date, an instant with offset, or {unit} since 1970, from 2000 to 2099; found another {found}");
+        let expected = format!(
+            "expected a date, an instant with offset, or {unit} since 1970, from 2000 to 2099; found another {found}"
+        );
         Fault::new(Code::InvalidValue, path.as_str(), expected)
     })
 }

@@ -349,7 +349,9 @@ mod tests {
     #[test]
     fn sequence_numbers_of_forty_digits_order_as_numbers() {
         let number = |text: &'static str| SequenceNumber::parse(text).unwrap();
-        assert!(number("9999999999999999999999999999999999999998") < number("9999999999999999999999999999999999999999"));
+        assert!(
+            number("9999999999999999999999999999999999999998") < number("9999999999999999999999999999999999999999")
+        );
         assert!(number("0100") > number("99"));
         assert!(SequenceNumber::parse("").is_none());
         assert!(SequenceNumber::parse("12a").is_none());

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn times_are_recognized_in_every_notation_and_unit() {
-        for text in ["1789651660", "1.78965166E9", "1789651660.0", "1789651660000", "1.78965166E12", "1789651660000000"] {
+        for text in ["1789651660", "1.78965166E9", "1789651660.0", "1789651660000", "1.78965166E12", "1789651660000000"]
+        {
             assert_eq!(recognized(text).as_deref(), Some("2026-09-17T13:27:40Z"), "{text}");
         }
         assert_eq!(recognized("1789651660.5").as_deref(), Some("2026-09-17T13:27:40.5Z"));

@@ -126,46 +126,4 @@ fn longest_pause(attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use aws_sdk_s3::config::http::HttpResponse;
-    use aws_sdk_s3::error::ErrorMetadata;
-
-    fn answer(status: u16, code: Option<&str>) -> SdkError<PutObjectError> {
-        let mut metadata = ErrorMetadata::builder();
-        if let Some(code) = code {
-            metadata = metadata.code(code);
-        }
-        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
-        SdkError::service_error(PutObjectError::generic(metadata.build()), response)
-    }
-
-    #[test]
-    fn an_answer_says_what_the_caller_must_do() {
-        let cases = [
-            (403, None, ErrorKind::Config),
-            (403, Some("AccessDenied"), ErrorKind::Config),
-            (404, None, ErrorKind::Config),
-            (404, Some("NoSuchBucket"), ErrorKind::Config),
-            (409, Some("ConditionalRequestConflict"), ErrorKind::Transient),
-            (409, None, ErrorKind::Transient),
-            (400, Some("RequestTimeout"), ErrorKind::Transient),
-            (400, Some("EntityTooLarge"), ErrorKind::Poison),
-            (500, Some("InternalError"), ErrorKind::Transient),
-            (503, None, ErrorKind::Transient),
-            (503, Some("SlowDown"), ErrorKind::Transient),
-        ];
-        for (status, code, kind) in cases {
-            let error = classified("put s3://bucket/key (s3:PutObject)", &answer(status, code));
-            assert_eq!(error.kind, kind, "{status} {code:?}");
-            assert!(error.message.starts_with("put s3://bucket/key (s3:PutObject): "), "{error}");
-        }
-    }
-
-    #[test]
-    fn pauses_double_up_to_two_seconds() {
-        let pauses: Vec<_> = (1..=8).map(|attempt| longest_pause(attempt).as_millis()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
-        assert_eq!(longest_pause(u32::MAX), LONGEST_PAUSE);
-    }
-}
+mod tests;

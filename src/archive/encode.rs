@@ -13,6 +13,7 @@ use crate::record::{ChangeRecord, Fault, Item, Value};
 /// that doubles with each level of an item's nesting.
 const MAX_DISCARDED: usize = 4 << 20;
 const BRANCH_COST: usize = 16;
+const TOO_CLOSE: &str = "a value that nearly fits too many branches";
 
 /// Appends the row of `record`, whose attributes are taken from `image`, to `out`.
 ///
@@ -109,7 +110,7 @@ impl<'s> Encoder<'s, '_> {
             if misfit.is_inside() || misfit.found != kind {
                 self.discarded += out.len() - start + BRANCH_COST;
                 if self.discarded > MAX_DISCARDED {
-                    return Err(misfit);
+                    return Err(Misfit::value(node, TOO_CLOSE));
                 }
                 close.push(misfit);
             }

@@ -69,6 +69,11 @@ impl FileDraft {
         Ok(())
     }
 
+    /// The positions in the batch of the records that have rows.
+    pub fn records(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().map(|row| row.record_index)
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows.len()

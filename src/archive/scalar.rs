@@ -25,7 +25,9 @@ pub(super) fn encode(node: &Node, value: &Value<'_>, out: &mut Vec<u8>) -> Resul
         (Node::Fixed(size), Value::B(bytes)) if bytes.len() == *size => out.extend_from_slice(bytes),
         (Node::Fixed(_), Value::B(_)) => return Err("B of another length"),
         (Node::String, Value::S(text)) => wire::bytes(out, text.as_bytes()),
-        (Node::Enum(symbols), Value::S(text)) => wire::count(out, symbols.position(text).ok_or("another S")?),
+        (Node::Enum(symbols), Value::S(text)) => {
+            wire::count(out, symbols.position(text).ok_or("S that is none of its symbols")?)
+        }
         (Node::UuidText, Value::S(text)) => {
             let text = uuid(text)?;
             wire::bytes(out, text.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());

@@ -15,7 +15,7 @@ const DAY_SECONDS: i128 = 86_400;
 pub(super) fn count(node: &Node, value: &Value<'_>) -> Result<i64, &'static str> {
     match (node, value) {
         (Node::Date { .. }, Value::S(text)) => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
-        (Node::Date { unit }, Value::N(number)) => days(*number, *unit).ok_or("N out of range"),
+        (Node::Date { unit }, Value::N(number)) => days(*number, *unit).ok_or("N that is no day in range"),
         (Node::TimeOfDay { target, .. }, Value::S(text)) => {
             time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)")
         }

@@ -162,11 +162,17 @@ mod tests {
     fn a_fault_names_the_path_and_never_the_value() {
         let cases = [
             (r#"{"a":{"N":"SECRET"}}"#, "invalid_number: a: is not a decimal number"),
-            (r#"{"a":{"M":{"b":{"L":[{"S":"x"},{"N":"1e126"}]}}}}"#, "invalid_number: a.b[1]: is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)"),
+            (
+                r#"{"a":{"M":{"b":{"L":[{"S":"x"},{"N":"1e126"}]}}}}"#,
+                "invalid_number: a.b[1]: is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)",
+            ),
             (r#"{"a":{"B":"SECRET!"}}"#, "invalid_attribute: a: is a binary value that isn't base64"),
             (r#"{"a":{"SS":[]}}"#, "invalid_attribute: a: is an empty set"),
             (r#"{"a":{"NS":["1","1"]}}"#, "invalid_attribute: a: is a set with a member twice"),
-            (r#"{"a":{"X":"SECRET"}}"#, "invalid_attribute: a: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS"),
+            (
+                r#"{"a":{"X":"SECRET"}}"#,
+                "invalid_attribute: a: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
+            ),
             (r#"{"a":{}}"#, "invalid_attribute: a: has no type tag"),
             (r#"{"a":{"S":"x","N":"1"}}"#, "invalid_attribute: a: has more than one type tag"),
             (r#"{"a":{"NULL":false}}"#, "invalid_attribute: a: is a NULL that is false"),

@@ -383,7 +383,8 @@ mod tests {
         leaf.prop_recursive(4, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
-                prop::collection::vec((".{0,12}", inner), 0..6).prop_map(|fields| Json::Object(fields.into_iter().collect())),
+                prop::collection::vec((".{0,12}", inner), 0..6)
+                    .prop_map(|fields| Json::Object(fields.into_iter().collect())),
             ]
         })
     }

@@ -1,5 +1,7 @@
 //! Metrics as a line of the embedded metric format, which CloudWatch Logs turns into metrics without a call.
 
+use std::io::{self, Write};
+
 use serde_json::{Map, Value, json};
 
 use super::BatchMetrics;
@@ -20,6 +22,16 @@ pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id:
     root.insert("requestId".to_owned(), request_id.into());
     root.extend(data.iter().map(|datum| (datum.name.to_owned(), datum.value.into())));
     Value::Object(root).to_string()
+}
+
+/// Prints a line in one write, so that no log line can get into it.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn print(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(format!("{line}\n").as_bytes())?;
+    stdout.flush()
 }
 
 #[cfg(test)]

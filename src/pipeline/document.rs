@@ -120,7 +120,8 @@ impl<'d> Section<'d> {
         let found = choices.iter().find(|(name, _)| *name == text.text).map(|(_, choice)| *choice);
         if found.is_none() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            let message = format!("{}: `{key}` can't be \"{}\"; write one of {}", self.title, text.text, names.join(", "));
+            let message =
+                format!("{}: `{key}` can't be \"{}\"; write one of {}", self.title, text.text, names.join(", "));
             self.document.mistake(&text.span, message);
         }
         found
@@ -191,13 +192,7 @@ impl<'d> Section<'d> {
     }
 
     /// Notes that a value has the wrong type.
-    pub fn wrong<T>(
-        &self,
-        key: &str,
-        value: &Spanned<DeValue<'_>>,
-        expected: &str,
-        found: &DeValue<'_>,
-    ) -> Option<T> {
+    pub fn wrong<T>(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str, found: &DeValue<'_>) -> Option<T> {
         let message = format!("{}: `{key}` must be {expected}, not {}", self.title, found.type_str());
         self.document.mistake(&value.span(), message.trim_start_matches(": "));
         None

@@ -13,7 +13,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::usage::Window;
 pub use condition::Condition;
-pub use parse::Mistakes;
+pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
 use template::{Pattern, Template};
@@ -104,10 +104,7 @@ pub enum Amount {
     /// The quantity of the newest image, for each record of these events.
     Each(Vec<Event>),
     /// The quantity of the new image minus that of the old one.
-    Difference {
-        removed: Removal,
-        expired: Removal,
-    },
+    Difference { removed: Removal, expired: Removal },
 }
 
 /// What a difference makes of an item that is gone.

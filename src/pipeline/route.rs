@@ -75,9 +75,8 @@ impl Route {
             let value = item.at_path(path).ok_or_else(|| {
                 fault(Code::MissingAttribute, &format!("is missing, and record type `{}` needs it", self.record_type))
             })?;
-            let text = text_of(value).ok_or_else(|| {
-                fault(Code::InvalidValue, &format!("expected S or N, found {}", value.type_name()))
-            })?;
+            let text = text_of(value)
+                .ok_or_else(|| fault(Code::InvalidValue, &format!("expected S or N, found {}", value.type_name())))?;
             if text.is_empty() {
                 return Err(fault(Code::InvalidValue, "is empty, and a key can't be made of it"));
             }

@@ -21,7 +21,8 @@ impl Folder {
     /// # Errors
     /// When the folder or a file in it can't be read.
     pub fn read(path: &Path) -> io::Result<Folder> {
-        let name = path.canonicalize()?.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            path.canonicalize()?.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;

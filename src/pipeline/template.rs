@@ -128,9 +128,11 @@ impl Pattern {
                     let last = follower.is_some() && pieces.clone().count() == 1;
                     let end = match follower {
                         Some(literal) if last => rest.ends_with(literal).then(|| rest.len() - literal.len()),
-                        Some(literal) => rest.char_indices().skip(1).map(|(at, _)| at).find(|at| {
-                            rest.get(*at..).is_some_and(|tail| tail.starts_with(literal))
-                        }),
+                        Some(literal) => rest
+                            .char_indices()
+                            .skip(1)
+                            .map(|(at, _)| at)
+                            .find(|at| rest.get(*at..).is_some_and(|tail| tail.starts_with(literal))),
                         None => Some(rest.len()),
                     };
                     let Some((found, after)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };

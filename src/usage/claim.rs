@@ -56,7 +56,8 @@ impl Page {
     /// # Errors
     /// When the item isn't a claim of the format this version knows.
     pub fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
-        let unreadable = |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
+        let unreadable =
+            |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
         let stored: Stored = serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
         if stored.format != FORMAT {
             return Err(unreadable("a newer version wrote it; deploy that version"));

@@ -2,7 +2,9 @@
 //! that it takes itself, so that an item which moves from one entity to another leaves the one and joins the other.
 
 use crate::decimal::{Decimal, DecimalError};
-use crate::pipeline::{Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage};
+use crate::pipeline::{
+    Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
+};
 use crate::record::{Change, ChangeRecord, Code, Event, Fault, Image, Item, Remover, Value};
 
 /// The values of a snapshot's group variables: entity, resource, and what else its keys name.
@@ -203,7 +205,8 @@ impl Deltas<'_> {
         let mut found = Vec::new();
         for (attribute, value) in &item.0 {
             let Some(name) = name_of(attribute) else { continue };
-            let reserved = self.pipeline.snapshot.as_ref().is_some_and(|snapshot| snapshot.reserved().any(|r| r == name));
+            let reserved =
+                self.pipeline.snapshot.as_ref().is_some_and(|snapshot| snapshot.reserved().any(|r| r == name));
             if reserved {
                 let message = "gives a counter the name of an attribute that every snapshot has";
                 return Err(Fault::new(Code::InvalidKey, format!("{image}.{attribute}"), message));

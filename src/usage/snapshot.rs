@@ -38,7 +38,11 @@ impl SnapshotItem {
             Some((ttl.attribute.clone(), span.end() + days * DAY_SECONDS))
         });
         SnapshotItem {
-            key: [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()].into_iter().flatten().map(render).collect(),
+            key: [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(render)
+                .collect(),
             attributes: snapshot.attributes.iter().map(render).collect(),
             expires_at,
         }

@@ -215,7 +215,8 @@ impl UsageTables {
     /// Sends one transaction, unless nothing in it is new.
     async fn attempt(&self, snapshot: &Snapshot, bundle: &[Claimed<'_>]) -> Result<BTreeSet<SnapshotItem>, Refusal> {
         let new = bundle.iter().flat_map(|claimed| claimed.new_effects().map(|effect| (claimed.group, effect)));
-        let totals = totals(snapshot, new).map_err(|(_, error)| Refusal::Poison(Error::poison(format!("count usage: a sum {error}"))))?;
+        let totals = totals(snapshot, new)
+            .map_err(|(_, error)| Refusal::Poison(Error::poison(format!("count usage: a sum {error}"))))?;
         if totals.is_empty() {
             return Ok(BTreeSet::new());
         }

@@ -21,7 +21,8 @@ pub fn actions<'g>(snapshot: &Snapshot, groups: impl Iterator<Item = &'g Group>)
     for group in groups {
         claims += 1;
         let at = Timestamp::from_seconds(group.segment.start());
-        items.extend(at.into_iter().flat_map(|at| snapshot.windows.iter().map(move |w| (&group.key, w.containing(at)))));
+        items
+            .extend(at.into_iter().flat_map(|at| snapshot.windows.iter().map(move |w| (&group.key, w.containing(at)))));
     }
     claims + items.len()
 }

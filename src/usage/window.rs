@@ -31,9 +31,10 @@ impl Window {
         let start = match self {
             Window::Hour => second - second.rem_euclid(3_600),
             Window::Day => at.date().start_seconds(),
-            Window::Month => civil(second).first_of_month().to_zoned(jiff::tz::TimeZone::UTC).map_or(second, |zoned| {
-                zoned.timestamp().as_second()
-            }),
+            Window::Month => civil(second)
+                .first_of_month()
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .map_or(second, |zoned| zoned.timestamp().as_second()),
         };
         Span { window: self, start }
     }

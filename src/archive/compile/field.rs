@@ -19,14 +19,16 @@ impl Compiler {
         if object.contains_key("logicalType") {
             return self.mistake(at, "logicalType beside the type; write \"type\": {\"type\": …, \"logicalType\": …}");
         }
+        // Each part is visited, also after a mistake in one.
         let unit = self.unit(at, object);
-        let node = self.part(Place { unit: unit?, ..at }, object, "type")?;
-        if unit?.is_some() && !has_time(&node) {
+        let node = self.part(Place { unit: unit.flatten(), ..at }, object, "type");
+        let (unit, node) = (unit?, node?);
+        if unit.is_some() && !has_time(&node) {
             return self.mistake(at, format!("unit on {node}; leave it out or write a date or time type"));
         }
-        let origin = self.origin(at, object, name, &node, in_root)?;
-        let default = self.encoded_default(at, object, &node)?;
-        Some(Field { name: name.to_owned(), origin, node, default })
+        let origin = self.origin(at, object, name, &node, in_root);
+        let default = self.encoded_default(at, object, &node);
+        Some(Field { name: name.to_owned(), origin: origin?, node, default: default? })
     }
 
     fn unit(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Option<Unit>> {

@@ -17,7 +17,12 @@ enum Kind {
     Delta,
 }
 
-pub fn read(section: Section<'_>, snapshot: &Snapshot, events: &[Event], measures: &mut Vec<String>) -> Option<Measure> {
+pub fn read(
+    section: Section<'_>,
+    snapshot: &Snapshot,
+    events: &[Event],
+    measures: &mut Vec<String>,
+) -> Option<Measure> {
     let kind = section.choice("kind", &[("count", Kind::Count), ("sum", Kind::Sum), ("delta", Kind::Delta)]);
     if kind.is_none() {
         section.mistake("`kind` is missing; write kind = \"count\", \"sum\" or \"delta\"");
@@ -30,7 +35,9 @@ pub fn read(section: Section<'_>, snapshot: &Snapshot, events: &[Event], measure
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
         if valid.is_none() {
-            section.document.mistake(&span, format!("{}: `scale` must be 0 to {MAX_SCALE} fraction digits", section.title));
+            section
+                .document
+                .mistake(&span, format!("{}: `scale` must be 0 to {MAX_SCALE} fraction digits", section.title));
         }
         valid
     });
@@ -45,12 +52,17 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let missing = section.choice("missing", &[("reject", Missing::Reject), ("zero", Missing::Zero)]);
     match (attribute, pattern, kind) {
         (Some(attribute), _, Some(Kind::Count)) => {
-            let message = format!("{}: a count counts records; for an attribute write kind = \"sum\" or \"delta\"", section.title);
+            let message = format!(
+                "{}: a count counts records; for an attribute write kind = \"sum\" or \"delta\"",
+                section.title
+            );
             section.document.mistake(&attribute.span, message);
             None
         }
         (Some(_), Some(pattern), _) => {
-            section.document.mistake(&pattern.span, format!("{}: `attribute` or `attributes`, not both", section.title));
+            section
+                .document
+                .mistake(&pattern.span, format!("{}: `attribute` or `attributes`, not both", section.title));
             None
         }
         (Some(attribute), None, _) => {
@@ -105,9 +117,10 @@ fn measure_name(
                 measures.len() - 1
             })))
         }
-        ([variable], true) if captures(section, variable) => {
-            Template::new(&parsed, |_| Some(0)).map(MeasureName::Captured).map_err(|error| mistake(&error.to_string())).ok()
-        }
+        ([variable], true) if captures(section, variable) => Template::new(&parsed, |_| Some(0))
+            .map(MeasureName::Captured)
+            .map_err(|error| mistake(&error.to_string()))
+            .ok(),
         (_, true) => {
             mistake("must name the capture of `attributes`, so that each has its own counter");
             None

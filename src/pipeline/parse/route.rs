@@ -26,7 +26,9 @@ pub fn read(
     let mut variables = Vec::new();
     let matchers = section.section("match").map(|section| matchers(&section, &mut variables));
     if matchers.as_ref().is_none_or(Vec::is_empty) {
-        section.mistake("`match` is missing; write match = { pk = \"CUSTOMER#{customer}\" }, or { some_attribute = \"value\" }");
+        section.mistake(
+            "`match` is missing; write match = { pk = \"CUSTOMER#{customer}\" }, or { some_attribute = \"value\" }",
+        );
     }
     let binds = section.section("bind").map(|section| binds(&section, &mut variables)).unwrap_or_default();
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
@@ -41,9 +43,14 @@ pub fn read(
 /// A record type is a folder of the archive and a table of Athena.
 fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let valid = name.text.len() <= 64 && name.text.starts_with(|c: char| c.is_ascii_lowercase()) && name.text.chars().all(plain);
+    let valid = name.text.len() <= 64
+        && name.text.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.text.chars().all(plain);
     if !valid {
-        let message = format!("{}: `type` must be lower-case letters, digits and `_`, 64 at most: it names a folder and a table", section.title);
+        let message = format!(
+            "{}: `type` must be lower-case letters, digits and `_`, 64 at most: it names a folder and a table",
+            section.title
+        );
         section.document.mistake(&name.span, message);
     }
     valid.then(|| name.text.to_owned())
@@ -52,7 +59,9 @@ fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
 fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
     let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
         let wanted = match value.get_ref() {
-            DeValue::String(text) => Wanted::Pattern(pattern(section, attribute, &Text { text, span: value.span() }, variables)?),
+            DeValue::String(text) => {
+                Wanted::Pattern(pattern(section, attribute, &Text { text, span: value.span() }, variables)?)
+            }
             _ => Wanted::Equal(scalar(section, attribute, value)?),
         };
         Some(Matcher { attribute: attribute.to_owned(), wanted })
@@ -64,7 +73,9 @@ fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Ve
     let parsed = parse_text(section, key, text)?;
     let before = variables.len();
     if let Some(twice) = parsed.variables().find(|name| variables.iter().any(|known| known == name)) {
-        section.document.mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use two names", section.title));
+        section
+            .document
+            .mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use two names", section.title));
     }
     variables.extend(parsed.variables().map(str::to_owned));
     let added = variables.get(before..).unwrap_or_default();
@@ -82,7 +93,9 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
             continue;
         };
         if variables.iter().any(|known| known == name) {
-            section.document.mistake(&value.span(), format!("{}: `{name}` is captured by `match` already", section.title));
+            section
+                .document
+                .mistake(&value.span(), format!("{}: `{name}` is captured by `match` already", section.title));
         }
         binds.push((path.clone().into_owned(), variables.len()));
         variables.push(name.to_owned());
@@ -109,7 +122,12 @@ fn test(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Opti
                     DeValue::Boolean(false) => Some(Test::Absent),
                     other => section.wrong(path, value, "exists = true or false", other),
                 },
-                _ => section.wrong(path, value, "a value, a list of values, { not = [...] } or { exists = true }", value.get_ref()),
+                _ => section.wrong(
+                    path,
+                    value,
+                    "a value, a list of values, { not = [...] } or { exists = true }",
+                    value.get_ref(),
+                ),
             }
         }
         _ => Some(Test::AnyOf(vec![scalar(section, path, value)?])),
@@ -147,7 +165,9 @@ fn usage(
     let resource = section.text("resource");
     if sections.is_empty() {
         if let Some(text) = entity.or(resource) {
-            section.document.mistake(&text.span, format!("{}: nothing is counted for it; add a [[record.measure]]", section.title));
+            section
+                .document
+                .mistake(&text.span, format!("{}: nothing is counted for it; add a [[record.measure]]", section.title));
         }
         return None;
     }
@@ -156,11 +176,14 @@ fn usage(
         return None;
     };
     let known = |name: &str| variables.iter().position(|known| known == name);
-    let hint = format!("; bound here: {}", if variables.is_empty() { "nothing".to_owned() } else { variables.join(", ") });
+    let hint =
+        format!("; bound here: {}", if variables.is_empty() { "nothing".to_owned() } else { variables.join(", ") });
     let template = |key: &'static str, text: Option<Text<'_>>| match text {
         Some(text) => parse_template(section, key, &text, &known, &hint),
         None => {
-            section.mistake(format_args!("`{key}` is missing; write {key} = \"{{customer}}\", made of what `match` and `bind` capture"));
+            section.mistake(format_args!(
+                "`{key}` is missing; write {key} = \"{{customer}}\", made of what `match` and `bind` capture"
+            ));
             None
         }
     };
@@ -172,7 +195,12 @@ fn usage(
 }
 
 /// A variable that the snapshot's templates name besides entity and resource comes from a capture of that name.
-fn further_variable(section: &Section<'_>, name: &str, known: &dyn Fn(&str) -> Option<usize>, hint: &str) -> Option<Template> {
+fn further_variable(
+    section: &Section<'_>,
+    name: &str,
+    known: &dyn Fn(&str) -> Option<usize>,
+    hint: &str,
+) -> Option<Template> {
     let text = format!("{{{name}}}");
     let template = super::template::Text::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
     if template.is_none() {
@@ -188,7 +216,8 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
     let image = section.choice("image", &images).unwrap_or(ArchivedImage::Newest);
     let own_events = section.choices("events", &EVENTS).unwrap_or_else(|| events.to_vec());
     let path = section.text("partition_date").filter(|path| path.text != "created_at");
-    let units = [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
+    let units =
+        [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
     let unit = section.choice("partition_date_unit", &units).unwrap_or(Unit::Seconds);
     let partition_date = match path {
         None => PartitionDate::CreatedAt,
@@ -201,7 +230,12 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
 fn schema(section: &Section<'_>, file: &Text<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
     let Some(text) = files.get(file.text) else {
         let others: Vec<&str> = files.keys().map(String::as_str).filter(|name| name.ends_with(".avsc")).collect();
-        let message = format!("{}: no file `{}` in the pipeline's folder; there are: {}", section.title, file.text, others.join(", "));
+        let message = format!(
+            "{}: no file `{}` in the pipeline's folder; there are: {}",
+            section.title,
+            file.text,
+            others.join(", ")
+        );
         section.document.mistake(&file.span, message);
         return None;
     };

@@ -15,7 +15,8 @@ pub fn read(section: Section<'_>) -> Option<Snapshot> {
     let partition = section.section("partition_key");
     let sort = section.section("sort_key");
     if partition.is_none() {
-        section.mistake("`partition_key` is missing; write partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }");
+        section
+            .mistake("`partition_key` is missing; write partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }");
     }
     let attributes = section.section("attributes");
     let group_variables = group_variables([&partition, &sort, &attributes]);
@@ -30,7 +31,8 @@ pub fn read(section: Section<'_>) -> Option<Snapshot> {
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
     let title_and_span = (section.title.clone(), section.span.clone(), section.document);
     section.finish();
-    let snapshot = Snapshot { group_variables, partition_key: partition_key?, sort_key, attributes, windows, time_to_live };
+    let snapshot =
+        Snapshot { group_variables, partition_key: partition_key?, sort_key, attributes, windows, time_to_live };
     if let Some(twice) = snapshot.attribute_twice() {
         let (title, span, document) = title_and_span;
         document.mistake(&span, format!("{title}: attribute `{twice}` is there twice"));
@@ -49,9 +51,10 @@ impl Snapshot {
     fn attribute_twice(&self) -> Option<String> {
         let mut names: Vec<&str> = self.reserved().collect();
         names.sort_unstable();
-        names.windows(2).find_map(|pair| matches!(pair, [a, b] if a == b).then(|| pair.concat())).map(|both| {
-            both.get(..both.len() / 2).unwrap_or_default().to_owned()
-        })
+        names
+            .windows(2)
+            .find_map(|pair| matches!(pair, [a, b] if a == b).then(|| pair.concat()))
+            .map(|both| both.get(..both.len() / 2).unwrap_or_default().to_owned())
     }
 }
 
