@@ -21,7 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env().inspect_err(|mistakes| error!(%mistakes, "failed to start"))?;
     let margin = Duration::from_millis(config.deadline_margin_ms);
     let handler = &Handler::new(config, clients().await);
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Box<RawValue>>| {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let invocation = invocation(&event.context, margin)?;
         let span = info_span!("invocation", requestId = %invocation.request_id);
         Ok::<_, lambda_runtime::Error>(respond(handler, event.payload.get(), &invocation).instrument(span).await?)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-pub use aws_lambda_events::event::streams::DynamoDbEventResponse as Response;
+pub use aws_lambda_events::event::streams::KinesisEventResponse as Response;
 
 use crate::archive::AvroFile;
 use crate::decode::Event;
