@@ -122,17 +122,18 @@ impl UsageTables {
         ordered.sort_unstable_by(|a, b| (&a.key, a.segment).cmp(&(&b.key, b.segment)));
         let mut committed = Committed::default();
         let mut new = Vec::new();
-        let mut reads = stream::iter(ordered.chunks(MAX_KEYS))
-            .map(|chunk| self.read_until(chunk, deadline))
-            .buffered(self.concurrency);
+        // Futures are collected before they are streamed: a closure over borrows isn't Send for every lifetime.
+        let reads: Vec<_> = ordered.chunks(MAX_KEYS).map(|chunk| self.read_until(chunk, deadline)).collect();
+        let mut reads = stream::iter(reads).buffered(self.concurrency);
         while let Some((chunk, read)) = reads.try_next().await? {
             match read {
                 Ok(claimed) => new.extend(claimed.into_iter().filter_map(|claimed| committed.unless_done(claimed))),
                 Err(error) => committed.fail(chunk, &error),
             }
         }
-        stream::iter(bundles(snapshot, new))
-            .map(|bundle| self.commit_bundle(snapshot, bundle, deadline))
+        let bundles = bundles(snapshot, new).into_iter();
+        let commits: Vec<_> = bundles.map(|bundle| self.commit_bundle(snapshot, bundle, deadline)).collect();
+        stream::iter(commits)
             .buffer_unordered(self.concurrency)
             .try_fold(committed, |all, one| async { Ok(all.join(one)) })
             .await

@@ -1,0 +1,269 @@
+//! Delivers a history as badly as Lambda may, with faults in every call, and checks what is stored against the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use usage_aggregator::decode;
+use usage_aggregator::handler::Invocation;
+use usage_aggregator::local::{Fault, FaultPlan};
+use usage_aggregator::time::Timestamp;
+
+use super::history::{Change, History, What, event};
+use super::reference::{expected, stored};
+use crate::world::{Function, World, text};
+
+/// Invocations after which the faults stop, so that every history ends.
+const PATIENCE: usize = 25;
+const FAULTS: [Fault; 8] = [
+    Fault::LoseRequest,
+    Fault::LoseResponse,
+    Fault::Status503,
+    Fault::Throttle,
+    Fault::TransactionConflict,
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::Delay(Duration::from_millis(8)),
+];
+
+/// What the histories went through.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    pub invocations: usize,
+    pub crashes: usize,
+    pub errors: usize,
+    pub partial: usize,
+    pub parallel: usize,
+    pub rewinds: usize,
+    pub discarded: usize,
+    pub duplicates: usize,
+    pub unfinished: usize,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            invocations: self.invocations + other.invocations,
+            crashes: self.crashes + other.crashes,
+            errors: self.errors + other.errors,
+            partial: self.partial + other.partial,
+            parallel: self.parallel + other.parallel,
+            rewinds: self.rewinds + other.rewinds,
+            discarded: self.discarded + other.discarded,
+            duplicates: self.duplicates + other.duplicates,
+            unfinished: self.unfinished + other.unfinished,
+        }
+    }
+}
+
+impl Counts {
+    /// Whether every kind of trouble has been met.
+    pub fn covers_everything(&self) -> bool {
+        let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, discarded, duplicates, unfinished } = *self;
+        [invocations, crashes, partial, parallel, rewinds, discarded, duplicates, unfinished].iter().all(|count| *count > 0)
+    }
+}
+
+pub struct Delivery<'h> {
+    history: &'h History,
+    world: World,
+    function: Function,
+    random: fastrand::Rng,
+    /// The records before this are settled, as far as the mapping knows.
+    position: usize,
+    acknowledged: BTreeSet<usize>,
+    discarded: BTreeSet<usize>,
+    claimed: BTreeSet<u64>,
+    ids: BTreeMap<u64, usize>,
+    counts: Counts,
+}
+
+/// How an invocation ended.
+enum End {
+    Answer(Option<String>),
+    Error,
+    Crash,
+}
+
+impl<'h> Delivery<'h> {
+    pub async fn new(seed: u64, history: &'h History) -> Delivery<'h> {
+        let world = World::new(&format!("h{seed}"), "orders").await;
+        let function = world.function();
+        let bytes = event(&history.changes);
+        let decoded = decode::Event::read(&bytes).unwrap();
+        let id = |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
+        let ids: BTreeMap<u64, usize> = decoded.records().iter().enumerate().map(id).collect();
+        assert_eq!(ids.len(), history.changes.len(), "two records share an id");
+        Delivery {
+            history,
+            world,
+            function,
+            random: fastrand::Rng::with_seed(seed ^ 0x9E37_79B9),
+            position: 0,
+            acknowledged: BTreeSet::new(),
+            discarded: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            ids,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Delivers until all is settled, or, in one history of eight, until somebody looks too early.
+    pub async fn run(&mut self) {
+        let end = if self.random.u8(0..8) == 0 { self.random.usize(1..6) } else { usize::MAX };
+        for round in 0.. {
+            if self.position >= self.history.changes.len() {
+                break;
+            }
+            if round == end {
+                self.counts.unfinished += 1;
+                break;
+            }
+            assert!(round < 500, "the delivery makes no progress at {}", self.position);
+            self.round(round < PATIENCE).await;
+            if self.random.u8(0..10) == 0 {
+                self.check().await;
+            }
+        }
+    }
+
+    async fn round(&mut self, faults: bool) {
+        let percent = [0, 5, 15, 40][self.random.usize(0..4)];
+        let plan = if faults { FaultPlan::seeded(self.random.u64(..), percent, &FAULTS) } else { FaultPlan::none() };
+        self.function.http.set_plan(plan);
+        let batch = self.batch(self.position);
+        match self.random.u8(0..10) {
+            // Two pollers at once: overlapping batches, in two sandboxes.
+            0 => {
+                let back = self.random.usize(0..4);
+                let other = self.batch(self.position.saturating_sub(back));
+                let sandbox = self.world.function();
+                let (first, second) = futures::future::join(
+                    self.invoke(&self.function, batch.clone(), self.deadline(faults)),
+                    self.invoke(&sandbox, other.clone(), None),
+                )
+                .await;
+                self.counts.parallel += 1;
+                self.settle(other, second);
+                self.settle(batch, first);
+            }
+            // A checkpoint that lags: settled records come again, in other batches.
+            1 if self.position > 0 => {
+                self.counts.rewinds += 1;
+                self.position -= self.random.usize(1..=self.position);
+            }
+            _ => {
+                let end = self.invoke(&self.function, batch.clone(), self.deadline(faults)).await;
+                self.settle(batch, end);
+            }
+        }
+        self.function.http.revive();
+    }
+
+    fn batch(&mut self, from: usize) -> Range<usize> {
+        from..(from + self.random.usize(1..15)).min(self.history.changes.len())
+    }
+
+    fn deadline(&self, faults: bool) -> Option<tokio::time::Instant> {
+        faults.then(|| tokio::time::Instant::now() + Duration::from_millis(400))
+    }
+
+    async fn invoke(&self, function: &Function, batch: Range<usize>, deadline: Option<tokio::time::Instant>) -> End {
+        let event = event(self.changes(&batch));
+        let now = Timestamp::from_seconds(self.history.now).unwrap();
+        let invocation = Invocation { request_id: "r".to_owned(), now, deadline };
+        tokio::select! {
+            outcome = function.handler.handle(&event, &invocation) => match outcome {
+                Ok(outcome) => End::Answer(outcome.response().batch_item_failures.first().map(|failure| failure.item_identifier.clone().unwrap())),
+                Err(_) => End::Error,
+            },
+            () = function.http.crashed() => End::Crash,
+        }
+    }
+
+    /// What of a batch is still to be delivered: discarded records never come again.
+    fn changes(&self, batch: &Range<usize>) -> impl Iterator<Item = &'h Change> + use<'h> {
+        let history = self.history;
+        let discarded = self.discarded.clone();
+        batch.clone().filter(move |index| !discarded.contains(index)).map(|index| &history.changes[index])
+    }
+
+    fn settle(&mut self, batch: Range<usize>, end: End) {
+        self.counts.invocations += 1;
+        let failed = match end {
+            End::Crash => return self.counts.crashes += 1,
+            End::Error => return self.counts.errors += 1,
+            End::Answer(None) => batch.end,
+            End::Answer(Some(sequence)) => {
+                self.counts.partial += 1;
+                let failed = batch.clone().find(|index| self.history.changes[*index].sequence == sequence);
+                failed.expect("the answer names a record of the batch")
+            }
+        };
+        self.counts.duplicates += (batch.start..failed).filter(|index| self.acknowledged.contains(index)).count();
+        let discarded = self.discarded.clone();
+        self.acknowledged.extend((batch.start..failed).filter(|index| !discarded.contains(index)));
+        let hopeless = self.history.changes.get(failed).is_some_and(|change| self.history.is_hopeless(change));
+        if failed < batch.end && hopeless {
+            // Its retries are exhausted: to the failure destination.
+            self.discarded.insert(failed);
+            self.counts.discarded += 1;
+        }
+        if batch.start <= self.position {
+            self.position = self.position.max(failed);
+        }
+    }
+
+    /// I1 and I3: the snapshots are the sums over the claimed records, whichever they are. I2: what is acknowledged is
+    /// archived, and nothing is archived that never happened. I4: names are made of contents. I5: what is acknowledged
+    /// is claimed. I6: nothing hopeless is claimed. Claims only grow.
+    async fn check(&mut self) {
+        let acknowledged = self.acknowledged.clone();
+        let claimed_ids = self.world.claimed().await;
+        assert!(self.claimed.is_subset(&claimed_ids), "a claim is gone");
+        let claimed: BTreeSet<usize> = claimed_ids.iter().map(|id| self.ids[id]).collect();
+        self.claimed = claimed_ids;
+        assert!(acknowledged.is_subset(&claimed), "acknowledged, not counted: {:?}", &acknowledged - &claimed);
+        for index in &claimed {
+            assert!(!self.history.is_hopeless(&self.history.changes[*index]), "record {index} must not count");
+        }
+        let sums = expected(claimed.iter().map(|index| &self.history.changes[*index]));
+        assert_eq!(stored(self.world.items("usage").await), sums, "snapshots differ from the sums of the claimed records");
+        self.check_archive(&acknowledged).await;
+    }
+
+    async fn check_archive(&self, acknowledged: &BTreeSet<usize>) {
+        for (key, body) in self.world.objects().await {
+            let hash = blake3::hash(&body).to_hex();
+            assert!(key.ends_with(&format!("/{}.avro", &hash[..32])), "{key} isn't named by its content");
+        }
+        let mut archived = BTreeSet::new();
+        for row in self.world.rows().await {
+            let sequence = text(&row, "sequence_number");
+            let index = self.history.changes.iter().position(|change| change.sequence == sequence).expect("a source record");
+            let status = match self.history.changes[index].what {
+                What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => order.cancelled,
+                What::Poison => panic!("a poison record is archived"),
+            };
+            assert_eq!(text(&row, "status") == "CANCELLED", status);
+            archived.insert(index);
+        }
+        assert!(acknowledged.is_subset(&archived), "acknowledged, not archived: {:?}", acknowledged - &archived);
+    }
+
+    /// The last check: where all is settled, all is counted and archived.
+    pub async fn finish(mut self) -> Counts {
+        if self.position >= self.history.changes.len() {
+            let hopeful = |index: &usize| !self.discarded.contains(index);
+            let all: BTreeSet<usize> = (0..self.history.changes.len()).filter(hopeful).collect();
+            assert_eq!(self.acknowledged, all);
+        }
+        self.check().await;
+        for table in ["usage", "claims"] {
+            self.world.dynamodb.delete_table().table_name(format!("{}-{table}", self.world.name)).send().await.unwrap();
+        }
+        self.counts
+    }
+}

@@ -1,0 +1,143 @@
+//! A random history of an orders table: what happened to which order when, and the stream records that tell it.
+
+use serde_json::{Value, json};
+
+/// An order's state, in the model's own terms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Order {
+    pub cancelled: bool,
+    pub cents: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    Insert(Order),
+    Modify(Order, Order),
+    Remove(Order),
+    Expire(Order),
+    /// An order whose total is no number: it can't be counted.
+    Poison,
+}
+
+/// One change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub sequence: String,
+    pub second: i64,
+    pub customer: String,
+    order: String,
+    pub what: What,
+}
+
+pub struct History {
+    pub changes: Vec<Change>,
+    /// When the function runs; changes more than 18 days before are too old.
+    pub now: i64,
+}
+
+/// 2026-02-27T22:50:00Z: minutes before an hour, days before a month.
+const START: i64 = 1_772_232_600;
+const DAY: i64 = 86_400;
+
+impl History {
+    pub fn random(seed: u64) -> History {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let customers = random.usize(1..4);
+        let step = [1, 20, 600, 7_200][random.usize(0..4)];
+        let mut table: Vec<(String, String, Order)> = Vec::new();
+        let mut changes = Vec::new();
+        let mut second = START;
+        let count = random.usize(3..40);
+        while changes.len() < count {
+            second += random.i64(0..=step);
+            // Sequence numbers of 21 to 22 digits that rise in uneven steps, as on AWS.
+            let sequence = format!("{}", 999_999_999_999_990_000_000_u128 + (changes.len() as u128) * 1_000 + random.u128(0..1_000));
+            let mut emit = |customer: &str, order: &str, what| {
+                let (customer, order) = (customer.to_owned(), order.to_owned());
+                changes.push(Change { sequence: sequence.clone(), second, customer, order, what });
+            };
+            let order = Order { cancelled: false, cents: random.i64(-500..100_000) };
+            let customer = format!("c{}", random.usize(0..customers));
+            let pick = (!table.is_empty()).then(|| random.usize(0..table.len()));
+            match (random.u8(0..20), pick) {
+                (0, _) => emit(&customer, &format!("poison-{second}-{sequence}"), What::Poison),
+                (1..=8, _) | (_, None) => {
+                    let name = format!("{sequence}");
+                    emit(&customer, &name, What::Insert(order));
+                    table.push((customer, name, order));
+                }
+                (9..=13, Some(at)) => {
+                    let (customer, name, old) = table[at].clone();
+                    emit(&customer, &name, What::Modify(old, order));
+                    table[at].2 = order;
+                }
+                (14..=16, Some(at)) => {
+                    let (customer, name, old) = table[at].clone();
+                    let new = Order { cancelled: !old.cancelled, ..old };
+                    emit(&customer, &name, What::Modify(old, new));
+                    table[at].2 = new;
+                }
+                (_, Some(at)) => {
+                    let (customer, name, old) = table.swap_remove(at);
+                    emit(&customer, &name, if random.bool() { What::Remove(old) } else { What::Expire(old) });
+                }
+            }
+        }
+        // In one history of ten the first changes are older than the horizon.
+        let now = if random.u8(0..10) == 0 { changes[count / 4].second + 18 * DAY } else { second + 5 };
+        History { changes, now }
+    }
+
+    /// Whether a change can't be processed, however often it is delivered.
+    pub fn is_hopeless(&self, change: &Change) -> bool {
+        change.what == What::Poison || change.second < self.now - 18 * DAY
+    }
+}
+
+impl Change {
+    /// The record as Lambda delivers it.
+    pub fn record(&self) -> Value {
+        let keys = json!({ "pk": { "S": format!("CUSTOMER#{}", self.customer) }, "sk": { "S": format!("ORDER#{}", self.order) } });
+        let image = |order: &Order| {
+            let cents = order.cents;
+            let total = format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
+            let status = if order.cancelled { "CANCELLED" } else { "OPEN" };
+            json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } })
+        };
+        let poison = json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": "OPEN" }, "total": { "S": "much" } });
+        let (name, new, old) = match &self.what {
+            What::Insert(new) => ("INSERT", Some(image(new)), None),
+            What::Modify(old, new) => ("MODIFY", Some(image(new)), Some(image(old))),
+            What::Remove(old) | What::Expire(old) => ("REMOVE", None, Some(image(old))),
+            What::Poison => ("INSERT", Some(poison), None),
+        };
+        let mut record = json!({
+            "eventID": format!("{:0>32}", self.sequence),
+            "eventName": name,
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": "us-east-1",
+            "dynamodb": {
+                "ApproximateCreationDateTime": self.second as f64,
+                "Keys": keys,
+                "SequenceNumber": self.sequence,
+                "SizeBytes": 100,
+                "StreamViewType": "NEW_AND_OLD_IMAGES",
+            },
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000",
+        });
+        for (field, image) in [("NewImage", new), ("OldImage", old)] {
+            image.into_iter().for_each(|image| record["dynamodb"][field] = image);
+        }
+        if matches!(self.what, What::Expire(_)) {
+            record["userIdentity"] = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
+        }
+        record
+    }
+}
+
+/// The event of some changes.
+pub fn event<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Vec<u8> {
+    let records: Vec<Value> = changes.into_iter().map(Change::record).collect();
+    serde_json::to_vec(&json!({ "Records": records })).unwrap()
+}

@@ -1,0 +1,128 @@
+//! What the end-to-end tests run in: the embedded services, tables of a test's own, a handler whose HTTP may fail, and
+//! ways to look at what is stored without the code under test.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
+
+use apache_avro::types::Value as Avro;
+use aws_sdk_dynamodb::types::AttributeValue;
+use usage_aggregator::config::Config;
+use usage_aggregator::handler::{Clients, Handler, Invocation};
+use usage_aggregator::local::{self, FaultPlan, FaultyHttp, Services, TableSpec};
+use usage_aggregator::time::Timestamp;
+
+pub const BUCKET: &str = "archive";
+
+/// The services, started once for all tests of the process.
+pub fn services() -> &'static Services {
+    static SERVICES: OnceLock<Services> = OnceLock::new();
+    SERVICES.get_or_init(|| Services::start(None).unwrap())
+}
+
+/// Tables and an archive prefix that nobody else uses, and clients without faults to look at them.
+pub struct World {
+    pub name: String,
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub s3: aws_sdk_s3::Client,
+    variables: HashMap<&'static str, String>,
+}
+
+/// A handler of this world and the faults of its HTTP.
+pub struct Function {
+    pub handler: Handler,
+    pub http: FaultyHttp,
+}
+
+impl World {
+    pub async fn new(name: &str, pipeline: &str) -> World {
+        let config = local::sdk_config(None);
+        let (dynamodb, s3) = (services().dynamodb_client(&config), services().s3_client(&config));
+        let (usage, claims) = (format!("{name}-usage"), format!("{name}-claims"));
+        let tables = [
+            TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: false },
+            TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false },
+        ];
+        local::ensure_tables(&dynamodb, &tables).await.unwrap();
+        local::ensure_bucket(&s3, BUCKET).await.unwrap();
+        let variables = HashMap::from([
+            ("PIPELINE", pipeline.to_owned()),
+            ("USAGE_TABLE", usage),
+            ("CLAIMS_TABLE", claims),
+            ("ARCHIVE_BUCKET", BUCKET.to_owned()),
+            ("ARCHIVE_PREFIX", name.to_owned()),
+            ("ARCHIVE_CODEC", "null".to_owned()),
+            ("METRICS_SINK", "none".to_owned()),
+        ]);
+        World { name: name.to_owned(), dynamodb, s3, variables }
+    }
+
+    /// The same world under other settings.
+    pub fn with(mut self, name: &'static str, value: &str) -> World {
+        self.variables.insert(name, value.to_owned());
+        self
+    }
+
+    /// A new sandbox of the function.
+    pub fn function(&self) -> Function {
+        let http = FaultyHttp::new(local::http_client(), FaultPlan::none());
+        let sdk = local::sdk_config(Some(http.client()));
+        let clients = Clients {
+            dynamodb: services().dynamodb_client(&sdk),
+            s3: services().s3_client(&sdk),
+            cloudwatch: services().cloudwatch_client(&sdk),
+        };
+        let config = Config::read(|name| self.variables.get(name).cloned()).unwrap();
+        Function { handler: Handler::new(config, clients), http }
+    }
+
+    /// Every item of a table of this world: `usage` or `claims`.
+    pub async fn items(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
+        pages.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
+    }
+
+    /// The short ids that all claims hold.
+    pub async fn claimed(&self) -> BTreeSet<u64> {
+        let ids = |item: HashMap<String, AttributeValue>| {
+            let bytes = item["ids"].as_b().unwrap().clone().into_inner();
+            bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
+        };
+        self.items("claims").await.into_iter().flat_map(ids).collect()
+    }
+
+    /// Every object of the archive: its key and body.
+    pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut objects = BTreeMap::new();
+        let listing = self.s3.list_objects_v2().bucket(BUCKET).prefix(format!("{}/", self.name)).send().await.unwrap();
+        assert_ne!(listing.is_truncated(), Some(true));
+        for object in listing.contents() {
+            let key = object.key().unwrap().to_owned();
+            let body = self.s3.get_object().bucket(BUCKET).key(&key).send().await.unwrap().body.collect().await.unwrap();
+            objects.insert(key, body.to_vec());
+        }
+        objects
+    }
+
+    /// Every row of the archive, as apache-avro reads it.
+    pub async fn rows(&self) -> Vec<BTreeMap<String, Avro>> {
+        let row = |value: Avro| match value {
+            Avro::Record(fields) => fields.into_iter().collect(),
+            other => panic!("not a record: {other:?}"),
+        };
+        let objects = self.objects().await;
+        objects.values().flat_map(|body| apache_avro::Reader::new(&body[..]).unwrap()).map(|value| row(value.unwrap())).collect()
+    }
+}
+
+/// An invocation without a deadline at `now`.
+pub fn at(now: &str) -> Invocation {
+    Invocation { request_id: "test".to_owned(), now: Timestamp::parse(now).unwrap(), deadline: None }
+}
+
+/// The text of an Avro string field.
+pub fn text(row: &BTreeMap<String, Avro>, field: &str) -> String {
+    match &row[field] {
+        Avro::String(text) => text.clone(),
+        other => panic!("{field} is no string: {other:?}"),
+    }
+}
