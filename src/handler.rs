@@ -5,10 +5,11 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::archive::{AvroFile, Bucket, Put};
-use crate::config::{ArchivePlace, Config, Metrics, Sink};
+use crate::clients::Clients;
+use crate::config::{ArchivePlace, Config};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
-use crate::metrics::{BatchMetrics, cloudwatch, emf};
+use crate::metrics::{BatchMetrics, MetricsSink};
 use crate::outcome::{BatchOutcome, Stored, StoredFile};
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, Terms};
@@ -18,36 +19,13 @@ use crate::usage::{Committed, UsageTables};
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// The SDK clients of the sinks.
-#[derive(Debug, Clone)]
-pub struct Clients {
-    pub dynamodb: aws_sdk_dynamodb::Client,
-    pub s3: aws_sdk_s3::Client,
-    pub cloudwatch: aws_sdk_cloudwatch::Client,
-}
-
-impl Clients {
-    /// Clients that share the connections and credentials of `config`. An S3 endpoint of one's own, as on a laptop, has
-    /// no host names for buckets, so they go into the path.
-    pub fn new(config: &aws_config::SdkConfig) -> Clients {
-        let own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build();
-        Clients {
-            dynamodb: aws_sdk_dynamodb::Client::new(config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
-        }
-    }
-}
-
 /// The function, ready for invocations. It keeps nothing between them.
 #[derive(Debug)]
 pub struct Handler {
     pub pipeline: Pipeline,
     usage: Option<UsageTables>,
     archive: Option<(Bucket, ArchivePlace)>,
-    metrics: Metrics,
-    cloudwatch: aws_sdk_cloudwatch::Client,
+    metrics: MetricsSink,
     own_tables: Vec<String>,
     horizon_seconds: i64,
 }
@@ -78,13 +56,13 @@ impl Handler {
             claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
             concurrency,
         });
+        let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
         let archive = config.archive.map(|place| (Bucket::new(clients.s3, &*place.bucket, concurrency), place));
         Handler {
             pipeline: config.pipeline,
             usage,
             archive,
-            metrics: config.metrics,
-            cloudwatch: clients.cloudwatch,
+            metrics,
             own_tables,
             horizon_seconds: config.horizon_days * DAY_SECONDS,
         }
@@ -104,7 +82,9 @@ impl Handler {
         let outcome = BatchOutcome::new(&event, plan, counted, stored);
         let metrics = batch_metrics(&outcome, invocation.now, started);
         log(&event, &outcome, &metrics);
-        self.send(&metrics, invocation).await;
+        if let Err(error) = self.metrics.send(&metrics, &invocation.request_id, invocation.now).await {
+            warn!(%error, "failed to send metrics; the batch is not affected");
+        }
         Ok(outcome)
     }
 
@@ -156,25 +136,6 @@ impl Handler {
             }
         }
         Ok(files)
-    }
-
-    async fn send(&self, metrics: &BatchMetrics, invocation: &Invocation) {
-        let Metrics { sink, namespace } = &self.metrics;
-        match sink {
-            Sink::Nowhere => {}
-            Sink::Emf => {
-                let line = emf::line(metrics, namespace, &self.pipeline.name, &invocation.request_id, invocation.now);
-                if let Err(error) = emf::print(&line) {
-                    warn!(%error, "failed to print metrics");
-                }
-            }
-            Sink::CloudWatch => {
-                let put = cloudwatch::put(&self.cloudwatch, metrics, namespace, &self.pipeline.name, invocation.now);
-                if let Err(error) = put.await {
-                    warn!(%error, "failed to send metrics; the batch is not affected");
-                }
-            }
-        }
     }
 }
 

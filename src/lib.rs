@@ -20,6 +20,7 @@ pub mod archive;
 pub mod usage;
 
 // and what an invocation does with all that.
+pub mod clients;
 pub mod config;
 pub mod error;
 pub mod handler;

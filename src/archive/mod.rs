@@ -2,7 +2,7 @@
 //! made of their content, and the bucket they go to. Only `bucket` does I/O; which record goes into which file is the
 //! plan's affair.
 //!
-//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`encode`] (with `scalar`,
+//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`mod@encode`] (with `scalar`,
 //! `temporal` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
 
 pub mod bucket;

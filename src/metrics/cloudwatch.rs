@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::Client;
+pub use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
@@ -13,20 +13,30 @@ use crate::time::Timestamp;
 /// What a batch may wait for its metrics.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Sends all metrics of a batch in one call.
-///
-/// # Errors
-/// When CloudWatch refuses or doesn't answer in 200 ms; the caller says so in the log and goes on.
-pub async fn put(
-    client: &Client,
-    metrics: &BatchMetrics,
-    namespace: &str,
-    pipeline: &str,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let doing = format!("put metrics to {namespace} (cloudwatch:PutMetricData)");
-    let dimension = Dimension::builder().name("Pipeline").value(pipeline).build();
-    let datum = |datum: Datum| {
+/// A namespace of CloudWatch and the pipeline that is the metrics' dimension.
+#[derive(Debug)]
+pub struct CloudWatch {
+    pub client: Client,
+    pub namespace: String,
+    pub pipeline: String,
+}
+
+impl CloudWatch {
+    /// Sends all metrics of a batch in one call.
+    ///
+    /// # Errors
+    /// When CloudWatch refuses, or doesn't answer in 200 ms.
+    pub async fn put(&self, metrics: &BatchMetrics, now: Timestamp) -> Result<(), Error> {
+        let doing = format!("put metrics to {} (cloudwatch:PutMetricData)", self.namespace);
+        let data = metrics.data().into_iter().map(|datum| self.datum(datum, now)).collect();
+        let sending = self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data)).send();
+        match tokio::time::timeout(PATIENCE, sending).await {
+            Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),
+            Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", PATIENCE.as_millis()))),
+        }
+    }
+
+    fn datum(&self, datum: Datum, now: Timestamp) -> MetricDatum {
         MetricDatum::builder()
             .metric_name(datum.name)
             .value(datum.value)
@@ -35,13 +45,7 @@ pub async fn put(
                 Unit::Milliseconds => StandardUnit::Milliseconds,
             })
             .timestamp(DateTime::from_secs(now.seconds()))
-            .dimensions(dimension.clone())
+            .dimensions(Dimension::builder().name("Pipeline").value(&self.pipeline).build())
             .build()
-    };
-    let data = metrics.data().into_iter().map(datum).collect();
-    let sending = client.put_metric_data().namespace(namespace).set_metric_data(Some(data)).send();
-    match tokio::time::timeout(PATIENCE, sending).await {
-        Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),
-        Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", PATIENCE.as_millis()))),
     }
 }

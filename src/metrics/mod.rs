@@ -1,7 +1,12 @@
 //! The metrics of one batch. They are for watching, not for billing: a retried batch is reported twice.
 
-pub mod cloudwatch;
-pub mod emf;
+mod cloudwatch;
+mod emf;
+
+use crate::config::{Metrics, Sink};
+use crate::error::Error;
+use crate::time::Timestamp;
+use cloudwatch::CloudWatch;
 
 /// One field for each metric. Ten by default: CloudWatch's free tier.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,6 +84,45 @@ impl BatchMetrics {
             count("FilesWritten", files_written),
             milliseconds("ProcessingLatency", processing_latency_ms),
         ]
+    }
+}
+
+/// Where metrics go.
+#[derive(Debug)]
+pub enum MetricsSink {
+    /// A line on stdout.
+    Emf {
+        namespace: String,
+        pipeline: String,
+    },
+    CloudWatch(CloudWatch),
+    Nowhere,
+}
+
+impl MetricsSink {
+    /// The sink that the configuration chose.
+    pub fn new(config: &Metrics, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
+        let (namespace, pipeline) = (config.namespace.clone(), pipeline.to_owned());
+        match config.sink {
+            Sink::Emf => MetricsSink::Emf { namespace, pipeline },
+            Sink::CloudWatch => MetricsSink::CloudWatch(CloudWatch { client, namespace, pipeline }),
+            Sink::Nowhere => MetricsSink::Nowhere,
+        }
+    }
+
+    /// Sends the metrics of a batch that was done at `now`.
+    ///
+    /// # Errors
+    /// When they can't be sent, within 200 ms; the batch goes on without them.
+    pub async fn send(&self, metrics: &BatchMetrics, request_id: &str, now: Timestamp) -> Result<(), Error> {
+        match self {
+            MetricsSink::Nowhere => Ok(()),
+            MetricsSink::CloudWatch(cloudwatch) => cloudwatch.put(metrics, now).await,
+            MetricsSink::Emf { namespace, pipeline } => {
+                emf::print(&emf::line(metrics, namespace, pipeline, request_id, now))
+                    .map_err(|error| Error::transient(format!("print metrics: {error}")))
+            }
+        }
     }
 }
 

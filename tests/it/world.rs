@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 use apache_avro::types::Value as Avro;
 use aws_sdk_dynamodb::types::AttributeValue;
+use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
-use usage_aggregator::handler::{Clients, Handler, Invocation};
+use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::local::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::time::Timestamp;
 
@@ -97,7 +98,8 @@ impl World {
         assert_ne!(listing.is_truncated(), Some(true));
         for object in listing.contents() {
             let key = object.key().unwrap().to_owned();
-            let body = self.s3.get_object().bucket(BUCKET).key(&key).send().await.unwrap().body.collect().await.unwrap();
+            let body =
+                self.s3.get_object().bucket(BUCKET).key(&key).send().await.unwrap().body.collect().await.unwrap();
             objects.insert(key, body.to_vec());
         }
         objects
@@ -110,7 +112,11 @@ impl World {
             other => panic!("not a record: {other:?}"),
         };
         let objects = self.objects().await;
-        objects.values().flat_map(|body| apache_avro::Reader::new(&body[..]).unwrap()).map(|value| row(value.unwrap())).collect()
+        objects
+            .values()
+            .flat_map(|body| apache_avro::Reader::new(&body[..]).unwrap())
+            .map(|value| row(value.unwrap()))
+            .collect()
     }
 }
 

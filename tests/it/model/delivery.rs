@@ -61,8 +61,11 @@ impl std::ops::Add for Counts {
 impl Counts {
     /// Whether every kind of trouble has been met.
     pub fn covers_everything(&self) -> bool {
-        let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, discarded, duplicates, unfinished } = *self;
-        [invocations, crashes, partial, parallel, rewinds, discarded, duplicates, unfinished].iter().all(|count| *count > 0)
+        let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, discarded, duplicates, unfinished } =
+            *self;
+        [invocations, crashes, partial, parallel, rewinds, discarded, duplicates, unfinished]
+            .iter()
+            .all(|count| *count > 0)
     }
 }
 
@@ -93,7 +96,8 @@ impl<'h> Delivery<'h> {
         let function = world.function();
         let bytes = event(&history.changes);
         let decoded = decode::Event::read(&bytes).unwrap();
-        let id = |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
+        let id =
+            |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
         let ids: BTreeMap<u64, usize> = decoded.records().iter().enumerate().map(id).collect();
         assert_eq!(ids.len(), history.changes.len(), "two records share an id");
         Delivery {
@@ -230,7 +234,11 @@ impl<'h> Delivery<'h> {
             assert!(!self.history.is_hopeless(&self.history.changes[*index]), "record {index} must not count");
         }
         let sums = expected(claimed.iter().map(|index| &self.history.changes[*index]));
-        assert_eq!(stored(self.world.items("usage").await), sums, "snapshots differ from the sums of the claimed records");
+        assert_eq!(
+            stored(self.world.items("usage").await),
+            sums,
+            "snapshots differ from the sums of the claimed records"
+        );
         self.check_archive(&acknowledged).await;
     }
 
@@ -242,9 +250,12 @@ impl<'h> Delivery<'h> {
         let mut archived = BTreeSet::new();
         for row in self.world.rows().await {
             let sequence = text(&row, "sequence_number");
-            let index = self.history.changes.iter().position(|change| change.sequence == sequence).expect("a source record");
+            let index =
+                self.history.changes.iter().position(|change| change.sequence == sequence).expect("a source record");
             let status = match self.history.changes[index].what {
-                What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => order.cancelled,
+                What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => {
+                    order.cancelled
+                }
                 What::Poison => panic!("a poison record is archived"),
             };
             assert_eq!(text(&row, "status") == "CANCELLED", status);

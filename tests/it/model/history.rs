@@ -51,7 +51,10 @@ impl History {
         while changes.len() < count {
             second += random.i64(0..=step);
             // Sequence numbers of 21 to 22 digits that rise in uneven steps, as on AWS.
-            let sequence = format!("{}", 999_999_999_999_990_000_000_u128 + (changes.len() as u128) * 1_000 + random.u128(0..1_000));
+            let sequence = format!(
+                "{}",
+                999_999_999_999_990_000_000_u128 + (changes.len() as u128) * 1_000 + random.u128(0..1_000)
+            );
             let mut emit = |customer: &str, order: &str, what| {
                 let (customer, order) = (customer.to_owned(), order.to_owned());
                 changes.push(Change { sequence: sequence.clone(), second, customer, order, what });

@@ -21,7 +21,9 @@ pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
             What::Expire(_) => (0, 0),
             What::Poison => continue,
         };
-        for (window, format) in [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")] {
+        for (window, format) in
+            [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")]
+        {
             let start = jiff::Timestamp::from_second(change.second).unwrap().strftime(format).to_string();
             let counter = counters.entry((change.customer.clone(), window.to_owned(), start)).or_default();
             for (total, add) in counter.iter_mut().zip([orders, cents, 1]) {
