@@ -1,0 +1,203 @@
+//! The answer names the first record that failed; all before it is durable, and nothing after it is touched.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use usage_aggregator::error::ErrorKind;
+use usage_aggregator::local::{Fault, FaultPlan};
+
+use crate::world::{World, at, text};
+
+const NOW: &str = "2026-03-01T12:00:30Z";
+
+/// An order's insertion, one a second; its number is its place and its total.
+fn order(number: usize, total: &Value) -> Value {
+    json!({
+        "eventID": format!("{number:032}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_772_366_400 + number,
+            "Keys": { "pk": { "S": format!("CUSTOMER#{}", number % 3) }, "sk": { "S": format!("ORDER#{number}") } },
+            "NewImage": {
+                "pk": { "S": format!("CUSTOMER#{}", number % 3) }, "sk": { "S": format!("ORDER#{number}") },
+                "status": { "S": "OPEN" }, "total": total,
+            },
+            "SequenceNumber": format!("{}", 100_000_000_000_000_000_000_u128 + number as u128),
+            "SizeBytes": 80, "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000",
+    })
+}
+
+fn orders(count: usize) -> Vec<Value> {
+    (0..count).map(|number| order(number, &json!({ "N": number.to_string() }))).collect()
+}
+
+fn event(records: &[Value]) -> Vec<u8> {
+    serde_json::to_vec(&json!({ "Records": records })).unwrap()
+}
+
+/// The orders that the archive has rows of.
+async fn archived(world: &World) -> BTreeSet<String> {
+    world.rows().await.iter().map(|row| text(row, "order_key")).collect()
+}
+
+fn keys(numbers: std::ops::Range<usize>) -> BTreeSet<String> {
+    numbers.map(|number| format!("ORDER#{number}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_record_ends_the_prefix_wherever_it_stands() {
+    for position in [0, 1, 5, 9] {
+        let world = World::new(&format!("poison-{position}"), "orders").await;
+        let function = world.function();
+        let mut records = orders(10);
+        records[position] = order(position, &json!({ "S": "SECRET" }));
+
+        let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
+        let answer = serde_json::to_value(outcome.response()).unwrap();
+        let sequence = records[position]["dynamodb"]["SequenceNumber"].clone();
+        assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": sequence }] }));
+        let rejection = outcome.rejected[0].to_string();
+        assert!(rejection.contains("invalid_value: NewImage.total: expected N, found S"), "{rejection}");
+        assert!(!rejection.contains("SECRET"));
+        assert_eq!((outcome.durable, outcome.applied, world.claimed().await.len()), (position, position, position));
+        assert_eq!(archived(&world).await, keys(0..position));
+
+        // Lambda delivers the rest again, mended this time.
+        let mended = orders(10);
+        let outcome = function.handler.handle(&event(&mended[position..]), &at(NOW)).await.unwrap();
+        assert!(outcome.response().batch_item_failures.is_empty());
+        assert_eq!((outcome.applied, outcome.duplicates, world.claimed().await.len()), (10 - position, 0, 10));
+        assert_eq!(archived(&world).await, keys(0..10));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_batch_twice_changes_nothing_the_second_time() {
+    let world = World::new("twice", "orders").await;
+    let event = event(&orders(50));
+    let first = world.function().handler.handle(&event, &at(NOW)).await.unwrap();
+    let before = (world.items("usage").await, world.objects().await, world.items("claims").await);
+    let second = world.function().handler.handle(&event, &at("2026-03-02T00:00:00Z")).await.unwrap();
+    assert_eq!((first.applied, first.duplicates, second.applied, second.duplicates), (50, 0, 0, 50));
+    assert_eq!(before, (world.items("usage").await, world.objects().await, world.items("claims").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_record_is_refused_and_changes_nothing() {
+    let world = World::new("old", "orders").await;
+    let outcome = world.function().handler.handle(&event(&orders(3)), &at("2026-03-19T12:00:05Z")).await.unwrap();
+    assert_eq!(outcome.rejected[0].fault.code.name(), "too_old");
+    assert_eq!((world.claimed().await.len(), world.rows().await.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_a_busy_minute_go_on_to_further_pages() {
+    let world = World::new("pages", "alleycat").await;
+    let function = world.function();
+    // 3,300 messages of one racer within a minute, in batches of 700: three pages, the first two frozen.
+    let message = |number: usize| {
+        let data = json!({ "racerId": 7, "competitionId": 1, "distance": 0.5, "n": number }).to_string();
+        json!({
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0", "partitionKey": "7", "sequenceNumber": format!("{:056}", number + 1),
+                "data": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, data),
+                "approximateArrivalTimestamp": 1_772_366_400.0 + number as f64 / 100.0,
+            },
+            "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record",
+            "eventID": format!("shardId-000000000000:{:056}", number + 1), "awsRegion": "us-east-1",
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/alleycat",
+        })
+    };
+    let messages: Vec<Value> = (0..3_300).map(message).collect();
+    for batch in messages.chunks(700) {
+        let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
+        assert_eq!((outcome.applied, outcome.duplicates), (batch.len(), 0));
+    }
+    assert_eq!((world.items("claims").await.len(), world.claimed().await.len()), (3, 3_300));
+    // Again, cut otherwise.
+    for batch in messages.chunks(900) {
+        let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
+        assert_eq!((outcome.applied, outcome.duplicates), (0, batch.len()));
+    }
+    let hour = world.items("usage").await.into_iter().find(|item| item["window"].as_s().unwrap() == "hour").unwrap();
+    assert_eq!((hour["messages"].as_n().unwrap().as_str(), hour["metres"].as_n().unwrap().as_str()), ("3300", "1650"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
+    let world = World::new("deadline", "orders").await;
+    for (operation, claimed) in [("TransactWriteItems", 0), ("PutObject", 3)] {
+        let function = world.function();
+        function.http.set_plan(FaultPlan::always(operation, Fault::Status503));
+        let mut invocation = at(NOW);
+        invocation.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(300));
+        let event = event(&orders(3));
+        let answer = tokio::time::timeout(Duration::from_secs(20), function.handler.handle(&event, &invocation));
+        let outcome = answer.await.expect("an answer").unwrap();
+        assert_eq!(outcome.rejected[0].fault.code.name(), "not_durable", "{operation}");
+        assert_eq!(outcome.response().batch_item_failures.len(), 1);
+        assert_eq!((outcome.durable, world.claimed().await.len()), (0, claimed), "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_record_is_to_blame_for_fails_the_invocation_and_names_the_remedy() {
+    let cases = [
+        ("USAGE_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
+        ("CLAIMS_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
+        ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or correct ARCHIVE_BUCKET"),
+    ];
+    for (variable, value, remedy) in cases {
+        let world = World::new(&format!("config-{}", variable.to_lowercase().replace('_', "-")), "orders")
+            .await
+            .with(variable, value);
+        let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Config);
+        assert!(error.message.contains(value) && error.message.contains(remedy), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_counter_that_cannot_be_written_does_not_hold_up_the_others() {
+    let world = World::new("refused", "orders").await;
+    let function = world.function();
+    // Somebody has put a text where customer 1's counter is.
+    let item = [("pk", "CUSTOMER#1"), ("sk", "USAGE#orders#month#2026-03-01T00:00:00Z"), ("amount", "text")];
+    let put = item.into_iter().fold(world.dynamodb.put_item().table_name("refused-usage"), |put, (name, value)| {
+        put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))
+    });
+    put.send().await.unwrap();
+    let records: Vec<Value> = (1..7).map(|number| order(number, &json!({ "N": "1.00" }))).collect();
+    let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
+    // Orders 1 and 4 are customer 1's.
+    assert_eq!((outcome.durable, outcome.applied), (0, 4));
+    assert_eq!(outcome.rejected[0].fault.code.name(), "refused");
+    assert_eq!(outcome.rejected[0].sequence.as_str(), records[0]["dynamodb"]["SequenceNumber"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_arrive_at_cloudwatch_and_their_loss_harms_nothing() {
+    let world = World::new("metrics", "orders")
+        .await
+        .with("METRICS_SINK", "cloudwatch")
+        .with("METRICS_NAMESPACE", "metrics-test");
+    let function = world.function();
+    function.handler.handle(&event(&orders(4)), &at(NOW)).await.unwrap();
+    let value = |name: &str| {
+        let points = crate::world::services().metrics().points();
+        let point =
+            points.iter().find(|point| point.namespace == "metrics-test" && point.name == name).expect("a metric");
+        assert_eq!(point.dimensions["Pipeline"], "orders");
+        point.values[0]
+    };
+    assert_eq!(
+        (value("RecordsProcessed"), value("InsertCount"), value("FilesWritten"), value("ProcessingErrors")),
+        (4.0, 4.0, 1.0, 0.0)
+    );
+    function.http.set_plan(FaultPlan::always("PutMetricData", Fault::Status503));
+    let outcome = function.handler.handle(&event(&orders(5)), &at(NOW)).await.unwrap();
+    assert_eq!((outcome.applied, outcome.duplicates, outcome.rejected.len()), (1, 4, 0));
+}

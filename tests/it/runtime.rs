@@ -1,0 +1,206 @@
+//! The binary that is deployed, under a Runtime API of our own: polled for events, asked for answers, killed.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::world::{World, services};
+
+/// What the function does, as the Runtime API sees it.
+#[derive(Debug)]
+enum Heard {
+    Poll,
+    Answer(Value),
+    Error(Value),
+}
+
+#[derive(Clone)]
+struct Api {
+    heard: mpsc::UnboundedSender<Heard>,
+    events: Arc<Mutex<mpsc::UnboundedReceiver<Vec<u8>>>>,
+    deadline: Duration,
+}
+
+/// Serves the Runtime API.
+async fn serve(api: Api) -> String {
+    let router = axum::Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/response",
+            post(|State(api): State<Api>, body: Bytes| hear(api, Heard::Answer, body)),
+        )
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/error",
+            post(|State(api): State<Api>, _: Path<String>, body: Bytes| hear(api, Heard::Error, body)),
+        )
+        .with_state(api);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn next(State(api): State<Api>) -> (HeaderMap, Vec<u8>) {
+    let _ = api.heard.send(Heard::Poll);
+    let event = api.events.lock().await.recv().await.unwrap_or_default();
+    let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() + api.deadline;
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned()),
+        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned()),
+    ];
+    (headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(), event)
+}
+
+async fn hear(api: Api, heard: fn(Value) -> Heard, body: Bytes) -> StatusCode {
+    let _ = api.heard.send(heard(serde_json::from_slice(&body).unwrap()));
+    StatusCode::ACCEPTED
+}
+
+struct Sandbox {
+    process: tokio::process::Child,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    events: mpsc::UnboundedSender<Vec<u8>>,
+    started: Instant,
+}
+
+impl Sandbox {
+    async fn start(variables: &[(&str, &str)]) -> Sandbox {
+        let (sender, heard) = mpsc::unbounded_channel();
+        let (events, queue) = mpsc::unbounded_channel();
+        let api =
+            serve(Api { heard: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(30) }).await;
+        let started = Instant::now();
+        let process = tokio::process::Command::new(env!("CARGO_BIN_EXE_usage-aggregator"))
+            .env_clear()
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", api.as_str()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_ACCESS_KEY_ID", "local"),
+                ("AWS_SECRET_ACCESS_KEY", "local"),
+                ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
+                ("AWS_ENDPOINT_URL_S3", services().s3_url()),
+            ])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Sandbox { process, heard, events, started }
+    }
+
+    async fn hear(&mut self) -> Heard {
+        tokio::time::timeout(Duration::from_secs(60), self.heard.recv()).await.expect("the function is silent").unwrap()
+    }
+
+    async fn invoke(&mut self, event: &[u8]) -> Heard {
+        assert!(matches!(self.hear().await, Heard::Poll));
+        self.events.send(event.to_vec()).unwrap();
+        self.hear().await
+    }
+
+    /// Ends the function and gives what it printed: JSON lines, every one.
+    async fn stop(mut self) -> Vec<Value> {
+        self.process.start_kill().unwrap();
+        let output = self.process.wait_with_output().await.unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+    }
+}
+
+fn recent_orders() -> Vec<u8> {
+    // The deployed binary knows the real time, so the records must be of today.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let record = |number: usize| {
+        json!({
+            "eventID": format!("{number:032}"), "eventName": "INSERT", "eventSource": "aws:dynamodb",
+            "dynamodb": {
+                "ApproximateCreationDateTime": now,
+                "Keys": { "pk": { "S": "CUSTOMER#1" }, "sk": { "S": format!("ORDER#{number}") } },
+                "NewImage": { "pk": { "S": "CUSTOMER#1" }, "sk": { "S": format!("ORDER#{number}") }, "status": { "S": "OPEN" }, "total": { "N": "2.50" } },
+                "SequenceNumber": format!("{:021}", number + 1), "StreamViewType": "NEW_AND_OLD_IMAGES",
+            },
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000",
+        })
+    };
+    serde_json::to_vec(&json!({ "Records": (0..20).map(record).collect::<Vec<_>>() })).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployed_binary_counts_once_across_sandboxes_and_answers_errors_as_errors() {
+    let world = World::new("runtime", "orders").await;
+    let variables = [
+        ("PIPELINE", "orders"),
+        ("USAGE_TABLE", "runtime-usage"),
+        ("CLAIMS_TABLE", "runtime-claims"),
+        ("ARCHIVE_BUCKET", crate::world::BUCKET),
+        ("ARCHIVE_PREFIX", "runtime"),
+    ];
+    let event = recent_orders();
+    let mut first = Sandbox::start(&variables).await;
+    let answer = first.invoke(&event).await;
+    assert!(matches!(&answer, Heard::Answer(body) if *body == json!({ "batchItemFailures": [] })), "{answer:?}");
+    let mut second = Sandbox::start(&variables).await;
+    assert!(matches!(second.invoke(&event).await, Heard::Answer(_)));
+    let refused = second.invoke(br#"{"Records":[{"eventSource":"aws:sqs"}]}"#).await;
+    assert!(
+        matches!(&refused, Heard::Error(body) if body["errorMessage"].as_str().unwrap().contains("`aws:sqs`")),
+        "{refused:?}"
+    );
+    // After a function error the sandbox lives on.
+    assert!(matches!(second.invoke(br#"{"Records":[]}"#).await, Heard::Answer(_)));
+
+    let orders = |item: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>| {
+        item["orders"].as_n().unwrap().clone()
+    };
+    assert!(world.items("usage").await.iter().all(|item| orders(item) == "20"));
+    assert_eq!((world.claimed().await.len(), world.rows().await.len(), world.objects().await.len()), (20, 20, 1));
+
+    let lines = first.stop().await;
+    let summary = lines.iter().find(|line| line["message"] == "batch done").expect("a summary");
+    assert_eq!(
+        (&summary["applied"], &summary["requestId"]),
+        (&json!(20), &json!("8476a536-e9f4-11e8-9739-2dfe598c3fcd"))
+    );
+    let metrics = lines.iter().find(|line| line.get("_aws").is_some()).expect("a line of metrics");
+    assert_eq!(metrics["RecordsProcessed"], 20.0);
+    let lines = second.stop().await;
+    assert!(lines.iter().any(|line| line["duplicates"] == 20), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_environment_stops_the_start_and_says_all_that_is_wrong() {
+    let sandbox = Sandbox::start(&[("PIPELINE", "orders"), ("METRICS_SINK", "x")]).await;
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), sandbox.process.wait_with_output()).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for mistake in
+        ["USAGE_TABLE is not set", "CLAIMS_TABLE is not set", "ARCHIVE_BUCKET is not set", "METRICS_SINK must be"]
+    {
+        assert!(text.contains(mistake), "{text}");
+    }
+}
+
+/// Prints, for the record: `make measure` runs it on the release build.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_poll_comes_without_any_call_to_a_service() {
+    let variables = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("CLAIMS_TABLE", "c"), ("ARCHIVE_BUCKET", "b")];
+    let unreachable =
+        [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")];
+    let mut sandbox = Sandbox::start(&[&variables[..], &unreachable].concat()).await;
+    assert!(matches!(sandbox.hear().await, Heard::Poll));
+    println!("from start to the first poll: {:.1} ms", sandbox.started.elapsed().as_secs_f64() * 1000.0);
+}
