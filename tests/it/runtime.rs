@@ -79,7 +79,9 @@ impl Sandbox {
         let api =
             serve(Api { heard: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(30) }).await;
         let started = Instant::now();
-        let process = tokio::process::Command::new(env!("CARGO_BIN_EXE_usage-aggregator"))
+        // FUNCTION is another build of the binary, for measuring.
+        let binary = std::env::var("FUNCTION").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usage-aggregator").to_owned());
+        let process = tokio::process::Command::new(binary)
             .env_clear()
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", api.as_str()),
