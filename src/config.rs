@@ -113,7 +113,7 @@ impl Config {
         let tables = if counts { reader.tables() } else { None };
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
         let metrics = reader.metrics();
-        let horizon_days = reader.number("HORIZON_DAYS", 1, 400);
+        let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
         let concurrency = reader.number("CONCURRENCY", 1, 64);
         match (pipeline, reader.mistakes) {
