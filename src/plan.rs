@@ -223,3 +223,6 @@ fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &Partition
         Fault::new(Code::InvalidValue, path.as_str(), expected)
     })
 }
+
+#[cfg(test)]
+mod tests;
