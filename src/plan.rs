@@ -8,7 +8,7 @@ use crate::decode;
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeRecord, Code, Event, Fault, Image, Item, RecordId, Rejection, Value};
 use crate::time::{Date, Timestamp, Unit};
-use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas};
+use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas, departure};
 
 /// All that a batch will do.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ struct Planner<'p> {
     groups: HashMap<(CounterKey, Segment), usize>,
 }
 
-impl Planner<'_> {
+impl<'p> Planner<'p> {
     fn plan(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<(), Fault> {
         let done = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
@@ -96,41 +96,41 @@ impl Planner<'_> {
         if self.terms.own_tables.iter().any(|table| *table == record.source.name) {
             return Ok(Done::Skipped);
         }
-        let (route, bindings) = match self.pipeline.route(&record.keys, record.newest_image()) {
-            Routed::To(route, bindings) => (route, bindings),
-            Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => return Ok(Done::Skipped),
-            Routed::Nowhere => {
-                return Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches"));
-            }
-            Routed::NeedsImage(route) => {
-                let needs = format!(
-                    "whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES",
-                    route.record_type
-                );
-                return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs));
-            }
-        };
-        if !route.events.contains(&record.change.event()) {
-            return Ok(Done::Skipped);
-        }
         if self.seen.contains(&record.id) {
             return Ok(Done::Repeated);
         }
-        let deltas = self.deltas(record, route, &bindings)?;
-        let archived = self.archive(index, record, route)?;
+        let (deltas, archived) = match self.route(record)? {
+            Some((route, bindings)) => {
+                let deltas = self.countable(record, deltas(self.pipeline, record, route, &bindings)?)?;
+                (deltas, self.archive(index, record, route)?)
+            }
+            None => (self.countable(record, departure(self.pipeline, record)?)?, false),
+        };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
         self.seen.insert(record.id);
         Ok(if counted || archived { Done::Effective } else { Done::Skipped })
     }
 
-    fn deltas(
-        &self,
-        record: &ChangeRecord<'_>,
-        route: &Route,
-        bindings: &Bindings<'_>,
-    ) -> Result<Vec<UsageDelta>, Fault> {
-        let deltas = deltas(self.pipeline, record, route, bindings)?;
+    /// The route of the newest image, if it cares for this kind of event.
+    fn route<'r>(&self, record: &'r ChangeRecord<'_>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
+        match self.pipeline.route(&record.keys, record.newest_image()) {
+            Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
+            Routed::To(..) => Ok(None),
+            Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
+            Routed::Nowhere => Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches")),
+            Routed::NeedsImage(route) => {
+                let needs = format!(
+                    "whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES",
+                    route.record_type
+                );
+                Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs))
+            }
+        }
+    }
+
+    /// The deltas of `record`, once it is clear that they can be counted.
+    fn countable(&self, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) -> Result<Vec<UsageDelta>, Fault> {
         if deltas.is_empty() {
             return Ok(deltas);
         }
@@ -234,3 +234,6 @@ fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &Partition
         Fault::new(Code::InvalidValue, path.as_str(), expected)
     })
 }
+
+#[cfg(test)]
+mod tests;

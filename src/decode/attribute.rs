@@ -2,6 +2,8 @@
 //! down, so that no depth of input can exhaust the stack; a fault names the path of the attribute, never its value.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::Hash;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -103,23 +105,20 @@ fn deeper(depth: usize) -> Result<usize, Fault> {
 }
 
 /// Reads a set, which DynamoDB keeps neither empty nor with a member twice.
-fn set<'a, T: PartialEq>(
+fn set<'a, T: Eq + Hash>(
     reader: &mut Reader<'a>,
     member: impl Fn(&Cow<'a, str>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let mut texts: Vec<Cow<'a, str>> = Vec::new();
     let mut members = Vec::new();
     reader.array(|reader| {
-        let text = reader.string()?;
-        members.push(member(&text)?);
-        texts.push(text);
+        members.push(member(&reader.string()?)?);
         Ok::<_, Fault>(())
     })?;
     if members.is_empty() {
         return Err(invalid("is an empty set"));
     }
-    texts.sort_unstable();
-    if texts.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+    // By value, not by text: 1 and 1.0 are one number.
+    if members.iter().collect::<HashSet<_>>().len() < members.len() {
         return Err(invalid("is a set with a member twice"));
     }
     Ok(members)

@@ -133,7 +133,9 @@ pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
 /// Reads a number that means a time.
 pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
     let json = json.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is missing"))?;
-    let number = Reader::new(json).number().ok().and_then(|text| Decimal::parse(text).ok());
+    let mut reader = Reader::new(json);
+    let text = reader.number().ok().filter(|_| reader.peek().is_none());
+    let number = text.and_then(|text| Decimal::parse(text).ok());
     let number = number.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is no number"))?;
     Timestamp::recognize(number).ok_or_else(|| {
         let message = "is no time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970";

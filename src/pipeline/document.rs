@@ -122,7 +122,7 @@ impl<'d> Section<'d> {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             let message =
                 format!("{}: `{key}` can't be \"{}\"; write one of {}", self.title, text.text, names.join(", "));
-            self.document.mistake(&text.span, message);
+            self.document.mistake(&text.span, message.trim_start_matches(": "));
         }
         found
     }
@@ -143,6 +143,10 @@ impl<'d> Section<'d> {
     /// A list of words of a closed set.
     pub fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
         let texts = self.texts(key)?;
+        if texts.is_empty() {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.mistake(format_args!("`{key}` is empty; write one or more of {}", names.join(", ")));
+        }
         Some(texts.iter().filter_map(|text| self.choose(text, key, choices)).collect())
     }
 
@@ -151,7 +155,7 @@ impl<'d> Section<'d> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
-                Some(Section::new(self.document, table, value.span(), &format!("{} {key}", self.title)))
+                Some(Section::new(self.document, table, value.span(), format!("{} {key}", self.title).trim()))
             }
             other => self.wrong(key, value, "a table", other),
         }

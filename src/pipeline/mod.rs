@@ -188,3 +188,6 @@ impl Pipeline {
         self.routes.iter().filter_map(|route| Some((route.record_type.as_str(), &route.archive.as_ref()?.schema)))
     }
 }
+
+#[cfg(test)]
+mod tests;

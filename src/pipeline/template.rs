@@ -160,7 +160,7 @@ pub enum TemplateError {
 }
 
 /// A text to be filled in from slots.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece<usize>>,
     /// The characters that are escaped in values, empty where nothing can be confused.

@@ -48,14 +48,31 @@ pub fn deltas(
         Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
         Change::Modify { old, .. } => {
             deltas.add_difference(&newest, bindings, Sign::Plus)?;
-            deltas.subtract_old(record, old, route)?;
+            if needs_old_image(route) || matches!(old, Image::Carried(_)) {
+                deltas.subtract_old(record, old)?;
+            }
         }
         Change::Remove { by, .. } => {
             let expired = *by == Remover::TimeToLive;
             deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
         }
     }
-    Ok(deltas.sums.into_iter().filter(|delta| !delta.amount.is_zero()).collect())
+    Ok(deltas.nonzero())
+}
+
+/// What `record`, whose newest image takes no route, takes back of what its old image had counted.
+///
+/// # Errors
+/// When the old image or an attribute that a measure needs is missing or doesn't fit.
+pub fn departure(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
+    let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
+    match &record.change {
+        Change::Modify { old, .. } if pipeline.routes.iter().any(needs_old_image) => {
+            deltas.subtract_old(record, old)?
+        }
+        _ => {}
+    }
+    Ok(deltas.nonzero())
 }
 
 fn newest_name(change: &Change<'_>) -> &'static str {
@@ -87,6 +104,10 @@ struct Deltas<'p> {
 }
 
 impl Deltas<'_> {
+    fn nonzero(self) -> Vec<UsageDelta> {
+        self.sums.into_iter().filter(|delta| !delta.amount.is_zero()).collect()
+    }
+
     fn add_each(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
         let event = self.event;
         self.add(side, bindings, |measure| match &measure.amount {
@@ -107,10 +128,7 @@ impl Deltas<'_> {
     }
 
     /// Subtracts what the old image had counted, by the route it took then.
-    fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>, new_route: &Route) -> Result<(), Fault> {
-        if matches!(old, Image::NotCarried) && !needs_old_image(new_route) {
-            return Ok(());
-        }
+    fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>) -> Result<(), Fault> {
         match self.pipeline.route(&record.keys, old) {
             Routed::Nowhere => Ok(()),
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
@@ -218,10 +236,7 @@ impl Deltas<'_> {
 }
 
 fn needs_old_image(route: &Route) -> bool {
-    let difference = |measure: &Measure| {
-        matches!(measure.amount, Amount::Difference { .. })
-            && !(measure.quantity == Quantity::One && measure.conditions.is_empty())
-    };
+    let difference = |measure: &Measure| matches!(measure.amount, Amount::Difference { .. });
     route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
 }
 

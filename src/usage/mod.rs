@@ -9,8 +9,11 @@ mod table;
 mod transaction;
 mod window;
 
-pub use counter::{CounterKey, UsageDelta, deltas};
+pub use counter::{CounterKey, UsageDelta, deltas, departure};
 pub use group::{Effect, Group, Segment, Sums, Totals, totals};
 pub use snapshot::{SnapshotItem, check_keys};
 pub use table::{Committed, UsageTables};
 pub use window::{Span, Window};
+
+#[cfg(test)]
+mod tests;

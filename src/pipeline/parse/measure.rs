@@ -24,7 +24,7 @@ pub fn read(
     measures: &mut Vec<String>,
 ) -> Option<Measure> {
     let kind = section.choice("kind", &[("count", Kind::Count), ("sum", Kind::Sum), ("delta", Kind::Delta)]);
-    if kind.is_none() {
+    if section.value("kind").is_none() {
         section.mistake("`kind` is missing; write kind = \"count\", \"sum\" or \"delta\"");
     }
     let quantity = quantity(&section, kind);

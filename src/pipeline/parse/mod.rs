@@ -56,7 +56,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let sources = root.texts("sources").unwrap_or_default().iter().map(|source| source.text.to_owned()).collect();
     let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
     let archive_prefix = root.section("archive").and_then(archive_prefix);
-    let snapshot = root.section("snapshot").and_then(snapshot::read);
+    let snapshot = root.section("snapshot").map(snapshot::read);
     let mut measures = Vec::new();
     let sections = root.sections("record");
     if sections.is_empty() {

@@ -72,7 +72,10 @@ fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> 
 fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
     let parsed = parse_text(section, key, text)?;
     let before = variables.len();
-    if let Some(twice) = parsed.variables().find(|name| variables.iter().any(|known| known == name)) {
+    let again = |name: &&str| {
+        variables.iter().any(|known| known == name) || parsed.variables().filter(|other| other == name).count() > 1
+    };
+    if let Some(twice) = parsed.variables().find(again) {
         section
             .document
             .mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use two names", section.title));

@@ -11,33 +11,34 @@ use crate::usage::Window;
 /// The longest retention: a thousand years, so that no expiry overflows.
 const MAX_DAYS: i64 = 365_000;
 
-pub fn read(section: Section<'_>) -> Option<Snapshot> {
+/// Reads the section; what is wrong with it has been noted and is left out, so that measures can still be checked.
+pub fn read(section: Section<'_>) -> Snapshot {
     let partition = section.section("partition_key");
     let sort = section.section("sort_key");
-    if partition.is_none() {
+    if section.value("partition_key").is_none() {
         section
             .mistake("`partition_key` is missing; write partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }");
     }
     let attributes = section.section("attributes");
     let group_variables = group_variables([&partition, &sort, &attributes]);
     let slot = |name: &str| slot(&group_variables, name);
-    let partition_key = partition.and_then(|section| key(section, &slot));
+    let partition_key = partition.and_then(|section| key(section, &slot)).unwrap_or_default();
     let sort_key = sort.and_then(|section| key(section, &slot));
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
     let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
-    if windows.is_empty() {
-        section.mistake("`windows` is empty; write windows = [\"hour\", \"day\", \"month\"]");
+    // A window that is there twice would be counted twice.
+    if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
+        section.mistake("`windows` has a window twice");
     }
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
     let title_and_span = (section.title.clone(), section.span.clone(), section.document);
     section.finish();
-    let snapshot =
-        Snapshot { group_variables, partition_key: partition_key?, sort_key, attributes, windows, time_to_live };
+    let snapshot = Snapshot { group_variables, partition_key, sort_key, attributes, windows, time_to_live };
     if let Some(twice) = snapshot.attribute_twice() {
         let (title, span, document) = title_and_span;
         document.mistake(&span, format!("{title}: attribute `{twice}` is there twice"));
     }
-    Some(snapshot)
+    snapshot
 }
 
 impl Snapshot {
@@ -107,7 +108,9 @@ fn time_to_live(section: Section<'_>, windows: &[Window]) -> Option<TimeToLive> 
         if !windows.contains(&window) {
             section.document.mistake(&span, format!("{}: `windows` has no {name}", section.title));
         } else if !(1..=MAX_DAYS).contains(&count) {
-            section.document.mistake(&span, format!("{}: must be 1 to {MAX_DAYS} days", section.title));
+            section
+                .document
+                .mistake(&span, format!("{}: `{}` must be 1 to {MAX_DAYS}", section.title, days_key(window)));
         } else {
             days.push((window, count));
         }

@@ -1,5 +1,73 @@
+//! Mistakes in a pipeline.toml, one at a time and all at once. [`VALID`] is a pipeline without any.
+
+use proptest::prelude::*;
+
 use super::super::{shipped, shipped_names};
 use super::*;
+
+const VALID: &str = r#"
+unmatched = "skip"
+
+[archive]
+prefix = "data/test"
+
+[snapshot]
+windows = ["hour", "day"]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window_key}" }
+attributes = { owner = "{entity}" }
+time_to_live = { attribute = "expires_at", hour_days = 7 }
+
+[[record]]
+type = "order"
+match = { pk = "CUSTOMER#{customer}", sk = "ORDER#{order}" }
+bind = { shop = "shop" }
+where = { status = ["NEW", "PAID"] }
+events = ["INSERT", "MODIFY"]
+entity = "{customer}"
+resource = "{shop}"
+
+[[record.measure]]
+name = "orders"
+kind = "delta"
+removed = "ignore"
+
+[[record.measure]]
+name = "amount"
+kind = "sum"
+attribute = "total"
+missing = "zero"
+scale = 2
+
+[[record.measure]]
+name = "used_{limit}"
+kind = "sum"
+attributes = "b_{limit}_tc"
+except = ["none"]
+
+[record.archive]
+schema = "order.avsc"
+image = "newest"
+"#;
+
+const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"status","type":"string"}]}"#;
+
+fn parsed(text: &str) -> Result<Pipeline, Mistakes> {
+    let files =
+        [(FILE, text), ("order.avsc", ORDER), ("line.avsc", r#"{"type":"record","name":"Line"}"#), ("text.avsc", "{")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    Pipeline::parse(&Folder { name: "shop".to_owned(), files: files.into() })
+}
+
+/// [`VALID`] with the first `from` replaced.
+fn with(from: &str, to: &str) -> String {
+    assert!(VALID.contains(from), "{from}");
+    VALID.replacen(from, to, 1)
+}
+
+fn mistakes(text: &str) -> String {
+    parsed(text).map(|_| ()).unwrap_err().to_string()
+}
 
 #[test]
 fn every_shipped_pipeline_is_valid() {
@@ -9,3 +77,179 @@ fn every_shipped_pipeline_is_valid() {
         Pipeline::parse(&shipped(name).unwrap()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     }
 }
+
+#[test]
+fn the_example_is_valid() {
+    let pipeline = parsed(VALID).unwrap();
+    assert_eq!(pipeline.archive_prefix, "data/test");
+    assert_eq!(pipeline.measures, ["orders", "amount"]);
+    assert_eq!(pipeline.snapshot.unwrap().group_variables, ["entity", "resource"]);
+}
+
+#[test]
+fn each_mistake_says_where_it_is_and_what_to_write() {
+    let count = "name = \"orders\"\nkind = \"delta\"\nremoved = \"ignore\"";
+    let sum = "attribute = \"total\"\nmissing = \"zero\"\nscale = 2";
+    let cases = [
+        // The file.
+        ("unmatched", "unmatched ="),
+        ("unmatched = \"skip\"", "unmatched = \"drop\""),
+        ("unmatched = \"skip\"", "unmatch = \"skip\""),
+        ("unmatched = \"skip\"", "sources = \"orders\""),
+        ("unmatched = \"skip\"", "sources = [1]"),
+        ("[archive]", "[archives]"),
+        ("data/test", "../data"),
+        ("data/test", "/data"),
+        ("data/test", "data//test"),
+        ("data/test", "data/{x}"),
+        ("data/test", ""),
+        // The snapshot.
+        ("[snapshot]", "[snapshots]"),
+        ("[\"hour\", \"day\"]", "[\"hour\", \"week\"]"),
+        ("[\"hour\", \"day\"]", "[]"),
+        ("[\"hour\", \"day\"]", "[\"day\"]"),
+        ("[\"hour\", \"day\"]", "[\"hour\", \"hour\"]"),
+        ("partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }", ""),
+        ("partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }", "partition_key = \"pk\""),
+        ("name = \"pk\", value", "value"),
+        ("USAGE#{entity}", "USAGE#{entity"),
+        ("USAGE#{entity}", "USAGE#{Entity}"),
+        ("{resource}#{window_key}", "{resource}{window_key}"),
+        ("{resource}#{window_key}", "{resource}#{region}"),
+        ("name = \"sk\"", "name = \"pk\""),
+        ("owner = \"{entity}\"", "owner = 1"),
+        ("hour_days = 7", "hour_days = 0"),
+        ("hour_days = 7", "hour_days = 7.5"),
+        ("hour_days = 7", "month_days = 7"),
+        ("hour_days = 7", "weeks = 7"),
+        // A record type.
+        ("type = \"order\"", ""),
+        ("type = \"order\"", "type = \"../Order\""),
+        ("[[record]]", "[record]"),
+        ("match = {", "# match = {"),
+        ("{ pk = \"CUSTOMER#{customer}\", sk = \"ORDER#{order}\" }", "{}"),
+        ("ORDER#{order}", "ORDER#{customer}"),
+        ("ORDER#{order}", "{order}#{order}"),
+        ("ORDER#{order}", "{a}{b}"),
+        ("ORDER#{order}\"", "ORDER#{order}\", at = 2026-11-21"),
+        ("ORDER#{order}\"", "ORDER#{order}\", n = 0x10"),
+        ("{ shop = \"shop\" }", "{ shop = 1 }"),
+        ("{ shop = \"shop\" }", "{ shop = \"shop\", order = \"order\" }"),
+        ("{ shop = \"shop\" }", "{ Shop = \"shop\" }"),
+        ("[\"NEW\", \"PAID\"]", "[[\"NEW\"]]"),
+        ("[\"NEW\", \"PAID\"]", "{ is = \"NEW\" }"),
+        ("[\"NEW\", \"PAID\"]", "{ exists = \"yes\" }"),
+        ("[\"INSERT\", \"MODIFY\"]", "[\"INSERT\", \"UPSERT\"]"),
+        ("[\"INSERT\", \"MODIFY\"]", "[]"),
+        ("entity = \"{customer}\"", ""),
+        ("entity = \"{customer}\"", "entity = \"{client}\""),
+        ("entity = \"{customer}\"", "entity = \"{customer}{order}\""),
+        // A measure.
+        (count, "name = \"orders\""),
+        (count, "kind = \"count\""),
+        (count, "name = \"orders\"\nkind = \"average\""),
+        (count, "name = \"orders\"\nkind = \"count\"\nattribute = \"total\""),
+        (count, "name = \"orders\"\nkind = \"count\"\nremoved = \"ignore\""),
+        (count, "name = \"orders\"\nkind = \"delta\"\nevents = [\"INSERT\"]"),
+        (count, "name = \"owner\"\nkind = \"count\""),
+        (count, "name = \"expires_at\"\nkind = \"count\""),
+        (count, "name = \"pk\"\nkind = \"count\""),
+        (count, "name = \"\"\nkind = \"count\""),
+        (count, "name = \"{customer}\"\nkind = \"count\""),
+        (sum, ""),
+        (sum, "attribute = \"total\"\nattributes = \"b_{x}_tc\""),
+        (sum, "attribute = \"total\"\nmissing = \"guess\""),
+        (sum, "attribute = \"total\"\nscale = 39"),
+        (sum, "attribute = \"total\"\nscale = -1"),
+        (sum, "attribute = \"total\"\nscale = \"2\""),
+        ("b_{limit}_tc", "b_tc"),
+        ("b_{limit}_tc", "b_{limit}_{unit}"),
+        ("used_{limit}", "used"),
+        ("used_{limit}", "used_{order}"),
+        // The archive of a record type.
+        ("schema = \"order.avsc\"", ""),
+        ("order.avsc", "orders.avsc"),
+        ("order.avsc", "../order.avsc"),
+        ("order.avsc", "line.avsc"),
+        ("order.avsc", "text.avsc"),
+        ("image = \"newest\"", "image = \"oldest\""),
+        ("image = \"newest\"", "partition_date = \"day\"\npartition_date_unit = \"days\""),
+    ];
+    let title = |from: &str, to: &str| format!("{from}  =>  {to}").replace('\n', "; ");
+    let reported = cases.map(|(from, to)| format!("{}\n{}\n", title(from, to), mistakes(&with(from, to))));
+    insta::assert_snapshot!(reported.join("\n"));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    insta::assert_snapshot!(mistakes(include_str!("tests/mistakes.toml")));
+}
+
+#[test]
+fn a_pipeline_has_a_file_and_a_record_type() {
+    let folder = Folder { name: "shop".to_owned(), files: BTreeMap::new() };
+    let missing = Pipeline::parse(&folder).unwrap_err().to_string();
+    assert_eq!(missing, "shop/pipeline.toml:1: is missing; a pipeline is a folder with this file");
+    for empty in ["", "record = []", "# nothing"] {
+        assert_eq!(mistakes(empty), "shop/pipeline.toml:1: no [[record]]: a pipeline needs at least one record type");
+    }
+}
+
+#[test]
+fn a_record_type_may_be_there_once_only() {
+    let twice = format!("{VALID}\n[[record]]\ntype = \"order\"\nmatch = {{ pk = \"x\" }}\n");
+    assert_eq!(mistakes(&twice), "shop/pipeline.toml:45: record type `order` is there twice");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text: String) {
+        let _ = parsed(&text);
+    }
+
+    #[test]
+    fn no_damage_panics(at: prop::sample::Index, length in 0..12_usize, new in "[]\\[{}=\"#a-z0-9.,\n -]{0,6}") {
+        let at = at.index(VALID.len());
+        let mut text = VALID.to_owned();
+        text.replace_range(at..(at + length).min(VALID.len()), &new);
+        let _ = parsed(&text);
+    }
+
+    #[test]
+    fn no_value_in_place_of_another_panics(line in 0..VALID.lines().count(), value in prop::sample::select(VALUES)) {
+        let replace = |(index, text): (usize, &str)| match text.split_once(" = ") {
+            Some((key, _)) if index == line => format!("{key} = {value}\n"),
+            _ => format!("{text}\n"),
+        };
+        let _ = parsed(&VALID.lines().enumerate().map(replace).collect::<String>());
+    }
+}
+
+/// One of every type that TOML has, and the odd ones.
+const VALUES: &[&str] = &[
+    "\"\"",
+    "\"{\"",
+    "\"{a}\"",
+    "\"{entity}{resource}\"",
+    "\"é\"",
+    "0",
+    "-1",
+    "0xF",
+    "9223372036854775807",
+    "99999999999999999999",
+    "1e400",
+    "nan",
+    "-inf",
+    "true",
+    "2026-11-21",
+    "[]",
+    "[[]]",
+    "[1]",
+    "[\"\"]",
+    "[{}]",
+    "{}",
+    "{ a = 1 }",
+    "{ name = \"pk\", value = \"\" }",
+    "{ not = [] }",
+    "{ exists = 1, not = 1 }",
+];

@@ -1,0 +1,443 @@
+//! What records add to counters. Items are written as plain JSON; the key is CUSTOMER#7 | ORDER#42 throughout.
+
+use super::*;
+use crate::decimal::Decimal;
+use crate::decode::attribute::plain_item;
+use crate::pipeline::{Folder, Pipeline, Routed, shipped};
+use crate::record::{Change, ChangeRecord, Fault, Image, Item, RecordId, Remover, SequenceNumber, Source};
+use crate::time::Timestamp;
+
+const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
+
+/// A pipeline with one record type, matched by its keys; `measures` follow its stanza.
+fn counting(measures: &str) -> Pipeline {
+    pipeline(&format!(
+        r##"
+        [[record]]
+        type = "order"
+        match = {{ pk = "CUSTOMER#{{customer}}", sk = "ORDER#{{order}}" }}
+        entity = "{{customer}}"
+        resource = "orders"
+        {measures}
+        "##
+    ))
+}
+
+fn pipeline(records: &str) -> Pipeline {
+    let snapshot = r##"
+        [snapshot]
+        partition_key = { name = "pk", value = "U#{entity}" }
+        sort_key = { name = "sk", value = "{resource}#{window_key}" }
+    "##;
+    let files = [("pipeline.toml".to_owned(), format!("{snapshot}{records}"))].into();
+    Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn orders() -> Pipeline {
+    Pipeline::parse(&shipped("orders").unwrap()).unwrap()
+}
+
+/// An image; the empty text is one that the stream doesn't carry.
+fn image(json: &str) -> Image<'_> {
+    if json.is_empty() { Image::NotCarried } else { Image::Carried(plain_item(json).unwrap()) }
+}
+
+fn insert(new: &str) -> Change<'_> {
+    Change::Insert { new: image(new) }
+}
+
+fn modify<'a>(old: &'a str, new: &'a str) -> Change<'a> {
+    Change::Modify { old: image(old), new: image(new) }
+}
+
+fn remove(old: &str) -> Change<'_> {
+    Change::Remove { old: image(old), by: Remover::Caller }
+}
+
+fn expire(old: &str) -> Change<'_> {
+    Change::Remove { old: image(old), by: Remover::TimeToLive }
+}
+
+/// What a change of the item with `keys` counts: `entity/resource measure amount`, or why it can't be counted.
+fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String {
+    let record = ChangeRecord {
+        id: RecordId([0; 16]),
+        sequence: SequenceNumber::parse("1").unwrap(),
+        event_id: "e".into(),
+        created_at: Timestamp::parse("2026-11-21T03:05:05Z").unwrap(),
+        source: Source { stream_arn: "arn".into(), name: "orders".into() },
+        keys,
+        change,
+    };
+    let (route, bindings) = match pipeline.route(&record.keys, record.newest_image()) {
+        Routed::To(route, bindings) => (route, bindings),
+        Routed::Nowhere => return shown(departure(pipeline, &record)),
+        Routed::NeedsImage(_) => return "needs the image".to_owned(),
+    };
+    shown(deltas(pipeline, &record, route, &bindings))
+}
+
+fn shown(deltas: Result<Vec<UsageDelta>, Fault>) -> String {
+    let line = |delta: &UsageDelta| {
+        format!("{}/{} {} {}", delta.key.entity(), delta.key.resource(), delta.measure, delta.amount)
+    };
+    match deltas {
+        Ok(deltas) => deltas.iter().map(line).collect::<Vec<_>>().join(", "),
+        Err(fault) => fault.to_string(),
+    }
+}
+
+fn counted(pipeline: &Pipeline, change: Change<'_>) -> String {
+    counted_of(pipeline, plain_item(KEYS).unwrap(), change)
+}
+
+#[test]
+fn an_order_counts_from_when_it_is_placed_until_it_is_cancelled_or_deleted() {
+    let orders = orders();
+    let (new, paid) = (r#"{"status":"NEW","total":12.5}"#, r#"{"status":"PAID","total":10}"#);
+    let cancelled = r#"{"status":"CANCELLED","total":12.5}"#;
+    let cases = [
+        (insert(new), "7/orders changes 1, 7/orders orders 1, 7/orders amount 12.5"),
+        (insert(cancelled), "7/orders changes 1"),
+        (modify(new, new), "7/orders changes 1"),
+        (modify(new, paid), "7/orders changes 1, 7/orders amount -2.5"),
+        (modify(new, cancelled), "7/orders changes 1, 7/orders orders -1, 7/orders amount -12.5"),
+        (modify(cancelled, paid), "7/orders changes 1, 7/orders orders 1, 7/orders amount 10"),
+        (remove(new), "7/orders changes 1, 7/orders orders -1, 7/orders amount -12.5"),
+        (remove(cancelled), "7/orders changes 1"),
+        (expire(new), "7/orders changes 1"),
+        (insert(r#"{"status":"NEW","total":0}"#), "7/orders changes 1, 7/orders orders 1"),
+        (insert(r#"{"status":"NEW"}"#), "missing_attribute: NewImage.total: is missing, and measure `amount` needs it"),
+        (insert(r#"{"status":"CANCELLED"}"#), "7/orders changes 1"),
+        (insert(r#"{"status":"NEW","total":"SECRET"}"#), "invalid_value: NewImage.total: expected N, found S"),
+        (
+            insert(r#"{"status":"NEW","total":1.005}"#),
+            "invalid_value: NewImage.total: has 3 fraction digits, the measure's scale is 2",
+        ),
+        (insert(r#"{"status":"NEW","total":1.500}"#), "7/orders changes 1, 7/orders orders 1, 7/orders amount 1.5"),
+        (
+            modify(r#"{"status":"NEW"}"#, new),
+            "missing_attribute: OldImage.total: is missing, and measure `amount` needs it",
+        ),
+        (remove(r#"{"status":"NEW"}"#), "missing_attribute: OldImage.total: is missing, and measure `amount` needs it"),
+        (expire(r#"{"status":"NEW"}"#), "7/orders changes 1"),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&orders, change), expected, "{shown}");
+    }
+}
+
+#[test]
+fn counts_and_sums_take_the_events_they_list_and_deltas_take_back() {
+    let (a, b) = (r#"{"n":5}"#, r#"{"n":3}"#);
+    // What a measure makes of an insertion, a change from 5 to 3, a removal and an expiry.
+    let cases = [
+        (r#"kind = "count""#, ["1", "1", "1", "1"]),
+        ("kind = \"count\"\nevents = [\"INSERT\"]", ["1", "", "", ""]),
+        ("kind = \"count\"\nevents = [\"EXPIRE\"]", ["", "", "", "1"]),
+        ("kind = \"sum\"\nattribute = \"n\"", ["5", "3", "5", "5"]),
+        ("kind = \"sum\"\nattribute = \"n\"\nevents = [\"MODIFY\", \"REMOVE\"]", ["", "3", "5", ""]),
+        (r#"kind = "delta""#, ["1", "", "-1", "-1"]),
+        ("kind = \"delta\"\nremoved = \"ignore\"", ["1", "", "", ""]),
+        ("kind = \"delta\"\nexpired = \"ignore\"", ["1", "", "-1", ""]),
+        ("kind = \"delta\"\nremoved = \"ignore\"\nexpired = \"subtract\"", ["1", "", "", "-1"]),
+        ("kind = \"delta\"\nattribute = \"n\"", ["5", "-2", "-5", "-5"]),
+        ("kind = \"delta\"\nattribute = \"n\"\nremoved = \"ignore\"", ["5", "-2", "", ""]),
+        ("kind = \"delta\"\nattribute = \"x\"\nmissing = \"zero\"", ["", "", "", ""]),
+        ("kind = \"delta\"\nattribute = \"n\"\nwhere = { n = 5 }", ["5", "-5", "-5", "-5"]),
+        ("kind = \"delta\"\nwhere = { n = { not = 5 } }", ["", "1", "", ""]),
+    ];
+    for (measure, expected) in cases {
+        let pipeline = counting(&format!("[[record.measure]]\nname = \"m\"\n{measure}"));
+        let found = [insert(a), modify(a, b), remove(a), expire(a)].map(|change| counted(&pipeline, change));
+        assert_eq!(found.each_ref().map(|text| text.trim_start_matches("7/orders m ")), expected, "{measure}");
+    }
+}
+
+#[test]
+fn an_item_that_moves_leaves_one_entity_and_joins_another() {
+    let pipeline = pipeline(
+        r##"
+        [[record]]
+        type = "seat"
+        match = { kind = "seat" }
+        bind = { team = "team" }
+        entity = "{team}"
+        resource = "seats"
+        [[record.measure]]
+        name = "seats"
+        kind = "delta"
+        [[record.measure]]
+        name = "places"
+        kind = "delta"
+        attribute = "n"
+
+        [[record]]
+        type = "desk"
+        match = { kind = "desk" }
+        entity = "all"
+        resource = "desks"
+        [[record.measure]]
+        name = "desks"
+        kind = "delta"
+        "##,
+    );
+    let (red, blue) = (r#"{"kind":"seat","team":"red","n":2}"#, r#"{"kind":"seat","team":"blue","n":3}"#);
+    let (desk, other) = (r#"{"kind":"desk"}"#, r#"{"kind":"lamp"}"#);
+    let cases = [
+        (modify(red, blue), "blue/seats seats 1, blue/seats places 3, red/seats seats -1, red/seats places -2"),
+        (modify(red, desk), "all/desks desks 1, red/seats seats -1, red/seats places -2"),
+        (modify(desk, red), "red/seats seats 1, red/seats places 2, all/desks desks -1"),
+        (modify(other, red), "red/seats seats 1, red/seats places 2"),
+        (
+            modify(red, r#"{"kind":"seat","n":1}"#),
+            "missing_attribute: NewImage.team: is missing, and record type `seat` needs it",
+        ),
+        (
+            modify(r#"{"kind":"seat","n":1}"#, red),
+            "missing_attribute: OldImage.team: is missing, and record type `seat` needs it",
+        ),
+        (
+            modify("", red),
+            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
+        ),
+        (
+            modify("", desk),
+            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
+        ),
+        (
+            modify("", other),
+            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
+        ),
+        (modify(red, other), "red/seats seats -1, red/seats places -2"),
+        (modify(other, other), ""),
+        (modify(red, ""), "needs the image"),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+}
+
+#[test]
+fn an_image_that_is_needed_and_not_carried_is_never_guessed() {
+    let not_carried = |image: &str| {
+        format!("image_not_carried: {image}: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES")
+    };
+    let (new_only, old_only) = (r#"{"n":5}"#, r#"{"n":3}"#);
+    let one = "7/orders m 1".to_owned();
+    let cases = [
+        // Keys are enough to count records, whatever the view type.
+        ("kind = \"count\"", insert(""), one.clone()),
+        ("kind = \"count\"", modify("", ""), one.clone()),
+        ("kind = \"count\"", remove(""), one.clone()),
+        // And to count items, since an item has the same keys before and after.
+        ("kind = \"delta\"", insert(""), one.clone()),
+        ("kind = \"delta\"", modify("", ""), String::new()),
+        ("kind = \"delta\"", modify("", new_only), String::new()),
+        ("kind = \"delta\"", modify(old_only, ""), String::new()),
+        ("kind = \"delta\"", remove(""), "7/orders m -1".to_owned()),
+        ("kind = \"count\"\nwhere = { n = 5 }", insert(""), not_carried("NewImage")),
+        ("kind = \"count\"\nwhere = { n = 5 }", remove(""), not_carried("OldImage")),
+        ("kind = \"count\"\nwhere = { n = 5 }", modify("", new_only), one),
+        ("kind = \"sum\"\nattribute = \"n\"", modify("", new_only), "7/orders m 5".to_owned()),
+        ("kind = \"sum\"\nattribute = \"n\"", insert(""), not_carried("NewImage")),
+        ("kind = \"sum\"\nattribute = \"n\"", remove(""), not_carried("OldImage")),
+        ("kind = \"delta\"\nattribute = \"n\"", modify("", new_only), not_carried("OldImage")),
+        ("kind = \"delta\"\nattribute = \"n\"", modify(old_only, ""), not_carried("NewImage")),
+        ("kind = \"delta\"\nattribute = \"n\"\nmissing = \"zero\"", modify("", new_only), not_carried("OldImage")),
+        ("kind = \"delta\"\nattribute = \"n\"\nremoved = \"ignore\"", remove(""), String::new()),
+        ("kind = \"delta\"\nwhere = { n = 5 }", modify("", new_only), not_carried("OldImage")),
+    ];
+    for (measure, change, expected) in cases {
+        let pipeline = counting(&format!("[[record.measure]]\nname = \"m\"\n{measure}"));
+        let shown = format!("{measure} {change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+}
+
+#[test]
+fn a_pattern_gives_each_capture_its_own_counter() {
+    let pipeline = counting(
+        "[[record.measure]]\nname = \"used_{limit}\"\nkind = \"delta\"\nattributes = \"b_{limit}_tc\"\nexcept = [\"wcu\"]",
+    );
+    let (a, b) = (r#"{"b_rpm_tc":5,"b_tpm_tc":1.5,"b_wcu_tc":9,"b_rpm":7}"#, r#"{"b_tpm_tc":4,"b_new_tc":1}"#);
+    let cases = [
+        (insert(a), "7/orders used_rpm 5, 7/orders used_tpm 1.5"),
+        (modify(a, b), "7/orders used_tpm 2.5, 7/orders used_new 1, 7/orders used_rpm -5"),
+        (modify(a, a), ""),
+        (remove(b), "7/orders used_tpm -4, 7/orders used_new -1"),
+        (insert(r#"{"b_rpm_tc":"SECRET"}"#), "invalid_value: NewImage.b_rpm_tc: expected N, found S"),
+        (insert(r#"{"b_wcu_tc":"unread"}"#), ""),
+        (
+            modify("", a),
+            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
+        ),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+    let reserved = counting("[[record.measure]]\nname = \"{x}\"\nkind = \"sum\"\nattributes = \"b_{x}\"");
+    let expected = "invalid_key: NewImage.b_pk: gives a counter the name of an attribute that every snapshot has";
+    assert_eq!(counted(&reserved, insert(r#"{"b_pk":1}"#)), expected);
+}
+
+#[test]
+fn further_variables_of_the_snapshot_tell_groups_apart() {
+    let text = r##"
+        [snapshot]
+        partition_key = { name = "pk", value = "{ns}/U#{entity}" }
+        [[record]]
+        type = "bucket"
+        match = { pk = "{ns}/B#{who}" }
+        entity = "{who}"
+        resource = "tokens"
+        [[record.measure]]
+        name = "changes"
+        kind = "count"
+    "##;
+    let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
+    let pipeline = Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap();
+    let keys = Item(vec![("pk".into(), crate::record::Value::S("n-1/B#ada".into()))]);
+    let Routed::To(route, bindings) = pipeline.route(&keys, &Image::NotCarried) else { panic!("no route") };
+    let group = &route.usage.as_ref().unwrap().group;
+    let key = CounterKey(group.iter().map(|part| part.render(|slot| bindings.value(slot))).collect());
+    assert_eq!(key.0, ["ada", "tokens", "n-1"]);
+    let span = Window::Hour.containing(Timestamp::parse("2026-11-21T03:05:05Z").unwrap());
+    let item = SnapshotItem::new(pipeline.snapshot.as_ref().unwrap(), &key, span);
+    assert_eq!(item.key, [("pk".to_owned(), "n-1/U#ada".to_owned())]);
+}
+
+#[test]
+fn amounts_keep_all_thirty_eight_digits() {
+    let pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"delta\"\nattribute = \"n\"");
+    let image = |number: &str| format!(r#"{{"n":{number}}}"#);
+    let nines = "9".repeat(38);
+    let cases = [
+        ("0", nines.as_str(), format!("7/orders m {nines}")),
+        ("1", &nines, format!("7/orders m {}8", "9".repeat(37))),
+        (&nines, &nines, String::new()),
+        ("9007199254740992", "9007199254740993", "7/orders m 1".to_owned()),
+        ("0.1", "0.3", "7/orders m 0.2".to_owned()),
+        ("-1", &nines, format!("7/orders m 1{}", "0".repeat(38))),
+        (
+            "-2",
+            &nines,
+            "invalid_value: OldImage: the difference for measure `m` has more than 38 significant digits".to_owned(),
+        ),
+        (
+            "1e-130",
+            "1",
+            "invalid_value: OldImage: the difference for measure `m` has more than 38 significant digits".to_owned(),
+        ),
+    ];
+    for (old, new, expected) in cases {
+        assert_eq!(counted(&pipeline, modify(&image(old), &image(new))), expected, "{old} -> {new}");
+    }
+}
+
+#[test]
+fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
+    let pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"count\"");
+    let snapshot = pipeline.snapshot.as_ref().unwrap();
+    let effect = |record: usize, amount: &str| Effect {
+        record,
+        id: RecordId([0; 16]),
+        amounts: vec![("m".to_owned(), Decimal::parse(amount).unwrap())],
+    };
+    let group = |effects| Group {
+        key: CounterKey(vec!["7".to_owned(), "orders".to_owned()]),
+        segment: Segment::containing(Timestamp::parse("2026-11-30T23:59:59Z").unwrap()),
+        effects,
+    };
+    let summed = |effects| {
+        let group = group(effects);
+        totals(snapshot, group.effects.iter().map(|effect| (&group, effect))).map(|totals| {
+            let sum = |((_, span), sums): (&(CounterKey, Span), &Sums)| format!("{span} {}", sums["m"]);
+            totals.iter().map(sum).collect::<Vec<_>>().join(", ")
+        })
+    };
+    let nines = "9".repeat(38);
+    let three = summed(vec![effect(0, "0.1"), effect(1, "0.2"), effect(2, "-0.3")]);
+    assert_eq!(three.unwrap(), "hour 2026-11-30T23 0, day 2026-11-30 0, month 2026-11 0");
+    let back = summed(vec![effect(0, &nines), effect(1, "-1"), effect(2, "1")]);
+    assert_eq!(back.unwrap(), format!("hour 2026-11-30T23 {nines}, day 2026-11-30 {nines}, month 2026-11 {nines}"));
+    assert_eq!(summed(vec![effect(0, "1"), effect(4, &nines), effect(7, "1")]).unwrap_err().0, 7);
+}
+
+/// Texts that a key, a path or a log line could stumble over; all different.
+const HOSTILE: [&str; 22] = [
+    "a",
+    "A",
+    ".",
+    "..",
+    "../..",
+    "/",
+    "//",
+    "a/b",
+    "%",
+    "%2F",
+    "%23",
+    "#",
+    "##",
+    "a#b",
+    "\n",
+    "\0",
+    "\0\0",
+    "\u{202e}a",
+    "a ",
+    " a",
+    "é",
+    "e\u{301}",
+];
+
+#[test]
+fn hostile_entities_and_resources_give_distinct_keys() {
+    let pipeline = pipeline(
+        r##"
+        [[record]]
+        type = "r"
+        match = { sk = "{order}" }
+        bind = { who = "who", what = "what" }
+        entity = "{who}"
+        resource = "{what}"
+        [[record.measure]]
+        name = "m"
+        kind = "count"
+        "##,
+    );
+    let snapshot = pipeline.snapshot.as_ref().unwrap();
+    let at = Timestamp::parse("2026-11-21T03:05:05Z").unwrap();
+    let mut keys = std::collections::BTreeSet::new();
+    for who in HOSTILE {
+        for what in HOSTILE {
+            let key = CounterKey(vec![who.to_owned(), what.to_owned()]);
+            assert_eq!(check_keys(snapshot, &key, at), Ok(()));
+            for window in Window::ALL {
+                keys.insert(SnapshotItem::new(snapshot, &key, window.containing(at)).key);
+            }
+        }
+    }
+    assert_eq!(keys.len(), HOSTILE.len() * HOSTILE.len() * Window::ALL.len());
+}
+
+#[test]
+fn a_key_that_dynamodb_would_not_take_is_refused() {
+    let pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"count\"");
+    let at = Timestamp::parse("2026-11-21T03:05:05Z").unwrap();
+    let check = |who: usize, what: usize| {
+        let key = CounterKey(vec!["é".repeat(who / 2), "#".repeat(what)]);
+        check_keys(pipeline.snapshot.as_ref().unwrap(), &key, at).map_err(|fault| fault.to_string())
+    };
+    // `U#` before the entity; three bytes for each escaped `#` and fourteen for `#2026-11-21T03` after the resource.
+    assert_eq!(check(2_046, 336), Ok(()));
+    let cases = [
+        (2_048, 1, "invalid_key: pk: would be a snapshot key of 2050 bytes; DynamoDB takes 1 to 2048"),
+        (2, 337, "invalid_key: sk: would be a snapshot key of 1025 bytes; DynamoDB takes 1 to 1024"),
+    ];
+    for (who, what, expected) in cases {
+        assert_eq!(check(who, what), Err(expected.to_owned()));
+    }
+}
