@@ -158,7 +158,7 @@ impl<'p> Planner<'p> {
             let message = "isn't in the stream, and it is what is archived; it needs view type NEW_AND_OLD_IMAGES";
             return Err(Fault::new(Code::ImageNotCarried, name, message));
         };
-        let within = |fault| decode::attribute::within(name, fault);
+        let within = |fault: Fault| fault.within(name);
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
         let key = (route.record_type.clone(), date);
         let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));

@@ -267,6 +267,20 @@ impl Fault {
     pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { code, field: field.into(), message: message.into() }
     }
+
+    /// The same fault with `step` before the path of its field. A name of more than 80 characters is cut: names of
+    /// attributes are data, and a log line isn't the place for kilobytes of it.
+    #[must_use]
+    pub fn within(self, step: &str) -> Self {
+        const NAME_CHARACTERS: usize = 80;
+        let step = step.char_indices().nth(NAME_CHARACTERS).and_then(|(end, _)| step.get(..end)).unwrap_or(step);
+        let field = match self.field.as_str() {
+            "" => step.to_owned(),
+            rest if rest.starts_with('[') => format!("{step}{rest}"),
+            rest => format!("{step}.{rest}"),
+        };
+        Fault { field, ..self }
+    }
 }
 
 /// A record that can't be decoded, routed, encoded or made durable: it ends the prefix that an answer acknowledges.

@@ -42,7 +42,7 @@ type ReadValue<'f, 'a> = &'f dyn Fn(&mut Reader<'a>, usize) -> Result<Value<'a>,
 fn attributes<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Item<'a>, Fault> {
     let mut item = Vec::new();
     reader.object(|reader, name| {
-        let value = read(reader, depth).map_err(|fault| within(&name, fault))?;
+        let value = read(reader, depth).map_err(|fault| fault.within(&name))?;
         item.push((name, value));
         Ok::<_, Fault>(())
     })?;
@@ -52,7 +52,7 @@ fn attributes<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>
 fn list<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Vec<Value<'a>>, Fault> {
     let mut list = Vec::new();
     reader.array(|reader| {
-        let value = read(reader, depth).map_err(|fault| within(&format!("[{}]", list.len()), fault))?;
+        let value = read(reader, depth).map_err(|fault| fault.within(&format!("[{}]", list.len())))?;
         list.push(value);
         Ok::<_, Fault>(())
     })?;
@@ -134,16 +134,6 @@ fn binary(text: &str) -> Result<Vec<u8>, Fault> {
 
 fn invalid(message: &str) -> Fault {
     Fault::new(Code::InvalidAttribute, "", message)
-}
-
-/// Puts `step` before the path of `fault`.
-pub fn within(step: &str, fault: Fault) -> Fault {
-    let field = match fault.field.as_str() {
-        "" => step.to_owned(),
-        rest if rest.starts_with('[') => format!("{step}{rest}"),
-        rest => format!("{step}.{rest}"),
-    };
-    Fault { field, ..fault }
 }
 
 #[cfg(test)]

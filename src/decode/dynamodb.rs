@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::attribute::{self, within};
+use super::attribute;
 use super::json::{JsonError, Reader};
 use super::{RawRecord, identity, text};
 use crate::decimal::Decimal;
@@ -38,13 +38,13 @@ impl<'a> StreamRecord<'a> {
                 }
                 Ok::<_, JsonError>(())
             })
-            .map_err(|error| within("dynamodb", error.into()))?;
+            .map_err(|error| Fault::from(error).within("dynamodb"))?;
         Ok(record)
     }
 
     pub fn keys(&self) -> Result<Item<'a>, Fault> {
         let json = self.keys.ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
-        let keys = attribute::item(json).map_err(|fault| within("Keys", fault))?;
+        let keys = attribute::item(json).map_err(|fault| fault.within("Keys"))?;
         if keys.0.is_empty() {
             return Err(Fault::new(Code::Malformed, "Keys", "is empty"));
         }
@@ -126,7 +126,7 @@ pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
             }
             Ok::<_, JsonError>(())
         })
-        .map_err(|error| within("userIdentity", error.into()))?;
+        .map_err(|error| Fault::from(error).within("userIdentity"))?;
     Ok(if principal.as_deref() == Some("dynamodb.amazonaws.com") { Remover::TimeToLive } else { Remover::Caller })
 }
 
@@ -145,7 +145,7 @@ pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault>
 
 fn image<'a>(json: Option<&'a str>, name: &str, promised: bool) -> Result<Image<'a>, Fault> {
     match json {
-        Some(json) => Ok(Image::Carried(attribute::item(json).map_err(|fault| within(name, fault))?)),
+        Some(json) => Ok(Image::Carried(attribute::item(json).map_err(|fault| fault.within(name))?)),
         None if promised => Err(Fault::new(Code::Malformed, name, "is missing though the view type promises it")),
         None => Ok(Image::NotCarried),
     }

@@ -403,7 +403,12 @@ mod tests {
             let at = at.index(text.len());
             text[at] = new;
             let text: String = text.into_iter().collect();
-            prop_assert_eq!(read(&text).is_ok(), serde_json::from_str::<Json>(&text).is_ok(), "{}", text);
+            // serde_json refuses what no double holds (8E30307); here numbers are text, and Decimal's affair.
+            let valid = match serde_json::from_str::<Json>(&text) {
+                Ok(_) => true,
+                Err(error) => error.to_string().starts_with("number out of range"),
+            };
+            prop_assert_eq!(read(&text).is_ok(), valid, "{}", text);
             let _ = Reader::new(&text).raw();
         }
     }

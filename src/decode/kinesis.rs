@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::attribute::{self, within};
+use super::attribute;
 use super::dynamodb::{StreamRecord, remover, time};
 use super::json::{JsonError, Reader};
 use super::{Fields, RawRecord, identity, text};
@@ -25,9 +25,9 @@ pub fn decode<'b>(raw: &'b RawRecord<'_>, scratch: &'b mut Vec<u8>) -> Result<Ch
         return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
     }
     let json = std::str::from_utf8(scratch).map_err(|_| fault("kinesis.data", "isn't UTF-8"))?;
-    let fields = super::fields(json).map_err(|error| within("kinesis.data", error.into()))?;
+    let fields = super::fields(json).map_err(|error| Fault::from(error).within("kinesis.data"))?;
     if fields.dynamodb.is_some() && fields.event_name.is_some() {
-        table_change(raw, &fields, message.stream_arn).map_err(|fault| within("kinesis.data", fault))
+        table_change(raw, &fields, message.stream_arn).map_err(|fault| fault.within("kinesis.data"))
     } else {
         plain_message(raw, json, &message)
     }
@@ -54,7 +54,7 @@ impl<'a> Message<'a> {
                 }
                 Ok::<_, JsonError>(())
             })
-            .map_err(|error| within("kinesis", error.into()))?;
+            .map_err(|error| Fault::from(error).within("kinesis"))?;
         Ok(Message {
             stream_arn: stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
             data: text(data, "kinesis.data")?,
@@ -96,7 +96,7 @@ fn plain_message<'b>(raw: &'b RawRecord<'_>, json: &'b str, message: &Message<'b
     let (created_at, _) = time(message.arrived_at, "kinesis.approximateArrivalTimestamp")?;
     let event_id = text(raw.fields.event_id, "eventID")?;
     let shard = event_id.split(':').next().unwrap_or_default();
-    let new = attribute::plain_item(json).map_err(|fault| within("kinesis.data", fault))?;
+    let new = attribute::plain_item(json).map_err(|fault| fault.within("kinesis.data"))?;
     let stream_arn = message.stream_arn.clone();
     let name = stream_arn.rsplit('/').next().unwrap_or_default().to_owned();
     Ok(ChangeRecord {

@@ -27,7 +27,7 @@ pub struct RawRecord<'a> {
     pub sequence: SequenceNumber<'a>,
     service: Service,
     fields: Fields<'a>,
-    /// Whether the batch's first record is of the same service.
+    /// Whether the batch's first record is of the same stream.
     belongs: bool,
 }
 
@@ -63,8 +63,8 @@ impl<'a> Event<'a> {
         let envelope = envelope(text).map_err(refused)?;
         let mut records: Vec<RawRecord<'a>> = Vec::with_capacity(envelope.len());
         for (index, record) in envelope.into_iter().enumerate() {
-            let first = records.first().map(|first| first.service);
-            let record = raw_record(record, first).map_err(|found| refused(format!("Records[{index}] {found}")))?;
+            let record =
+                raw_record(record, records.first()).map_err(|found| refused(format!("Records[{index}] {found}")))?;
             records.push(record);
         }
         Ok(Event { records })
@@ -84,7 +84,7 @@ impl RawRecord<'_> {
     pub fn decode<'b>(&'b self, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Rejection> {
         let decoded = match self.service {
             _ if !self.belongs => {
-                Err(Fault::new(Code::MixedSources, "eventSource", "differs from that of the batch's first record"))
+                Err(Fault::new(Code::MixedSources, "eventSourceARN", "isn't the stream of the batch's first record"))
             }
             Service::DynamoDb => dynamodb::decode(self),
             Service::Kinesis => kinesis::decode(self, scratch),
@@ -154,7 +154,7 @@ fn describe_fields(names: &[Cow<'_, str>]) -> String {
 }
 
 /// Finds a record's service and identifier. The error reads after `Records[0]`.
-fn raw_record<'a>(text: &'a str, first: Option<Service>) -> Result<RawRecord<'a>, String> {
+fn raw_record<'a>(text: &'a str, first: Option<&RawRecord<'a>>) -> Result<RawRecord<'a>, String> {
     let fields = fields(text).map_err(|error| format!("can't be read: {error}"))?;
     let source = fields.event_source.and_then(|text| Reader::new(text).string().ok());
     let service = match source.as_deref() {
@@ -170,7 +170,9 @@ fn raw_record<'a>(text: &'a str, first: Option<Service>) -> Result<RawRecord<'a>
         None => return Err("has no eventSource".to_owned()),
     };
     let known_source = matches!(source.as_deref(), Some("aws:dynamodb" | "aws:kinesis"));
-    let belongs = known_source && first.is_none_or(|first| first == service);
+    let same_stream =
+        |first: &RawRecord<'_>| first.service == service && first.fields.event_source_arn == fields.event_source_arn;
+    let belongs = known_source && first.is_none_or(same_stream);
     let (inner, place) = match service {
         Service::DynamoDb => (fields.dynamodb, "dynamodb.SequenceNumber"),
         Service::Kinesis => (fields.kinesis, "kinesis.sequenceNumber"),

@@ -84,7 +84,8 @@ impl Text {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether this can be a variable's name.
+pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }

@@ -244,7 +244,7 @@ fn counter_key(usage: &Usage, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> R
     let mut bindings = bindings.clone();
     match side.image {
         Image::Carried(item) => {
-            side.route.bind(&mut bindings, item).map_err(|fault| crate::decode::attribute::within(side.name, fault))?;
+            side.route.bind(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
         }
         Image::NotCarried if side.route.needs_binding() => return Err(not_carried(side.name)),
         Image::NotCarried => {}

@@ -109,7 +109,7 @@ fn a_record_of_another_source_is_rejected_by_itself() {
     for records in cases {
         let outcomes = decoded(&event_of(&records), |_| ());
         let rejection = outcomes[1].as_ref().unwrap_err();
-        assert!(rejection.ends_with(": mixed_sources: eventSource: differs from that of the batch's first record"));
+        assert!(rejection.ends_with(": mixed_sources: eventSourceARN: isn't the stream of the batch's first record"));
         assert_eq!((&outcomes[0], &outcomes[2]), (&Ok(()), &Ok(())));
     }
 }

@@ -147,6 +147,9 @@ fn amount(section: &Section<'_>, kind: Kind, events: &[Event]) -> Amount {
             if removed.or(expired).is_some() {
                 section.mistake("`removed` and `expired` are a delta's; for a count or sum list its `events`");
             }
+            if own_events.iter().flatten().any(|event| !events.contains(event)) {
+                section.mistake("`events` has one that the record's own `events` leaves out, so it would never count");
+            }
             Amount::Each(own_events.unwrap_or_else(|| events.to_vec()))
         }
         Kind::Delta => {

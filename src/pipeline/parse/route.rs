@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::super::condition::{Condition, Scalar, Test};
 use super::super::document::{Section, Text};
-use super::super::template::{Pattern, Template};
+use super::super::template::{Pattern, Template, is_name};
 use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Route, Snapshot, Usage, Wanted};
 use super::{EVENTS, measure, parse_template, parse_text};
 use crate::archive::RecordSchema;
@@ -95,6 +95,10 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
             section.wrong::<()>(name, value, "the name of an attribute", value.get_ref());
             continue;
         };
+        if !is_name(name) {
+            let message = format!("{}: `{name}` is no variable: use lower-case letters, digits and `_`", section.title);
+            section.document.mistake(&value.span(), message);
+        }
         if variables.iter().any(|known| known == name) {
             section
                 .document
