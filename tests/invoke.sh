@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Invokes the function's own binary on an event file: cargo-lambda gives the Runtime API, `usagectl serve` the services.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+event=${1:?usage: tests/invoke.sh EVENT.json}
+work=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+
+cargo build --quiet --features local --bin usagectl
+cargo build --quiet --bin usage-aggregator
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+
+# Waits until a command succeeds, as long as the background process lives.
+await() {
+    local process=$1; shift
+    until "$@" 2>/dev/null; do
+        kill -0 "$process" 2>/dev/null || { cat "$work"/*.log >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+target/debug/usagectl serve --event "$event" --env-file "$work/env" >"$work/serve.log" 2>&1 &
+await $! test -s "$work/env"
+cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" \
+    --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/watch.log" 2>&1 &
+await $! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+
+printf 'answer:   '
+cargo lambda invoke usage-aggregator --invoke-address 127.0.0.1 --invoke-port "$port" --data-file "$event"
+printf '\nlog:\n'
+grep -h '"batch done"\|"record rejected"' "$work/watch.log" || true
+printf '\nsnapshots:\n'
+set -a; . "$work/env"; set +a
+target/debug/usagectl snapshots --pipeline "$PIPELINE"
