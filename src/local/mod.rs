@@ -23,7 +23,7 @@ mod tables;
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
-pub use tables::{TableSpec, ensure_bucket, ensure_tables};
+pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
 
 /// The embedded services, each on a free port of the loopback interface, until this is dropped.
 pub struct Services {

@@ -1,0 +1,71 @@
+//! What all commands say and how: results on stdout, notes on stderr, a progress bar where somebody watches, and how a
+//! command ends.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+use crate::options::Options;
+
+/// How a command ended that could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    Well,
+    /// What failed has been printed already.
+    WithFailures,
+}
+
+/// A mistake in what was asked for: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The reader of stdout has gone: nothing to complain of.
+#[derive(Debug, thiserror::Error)]
+#[error("stdout is closed")]
+pub struct Closed;
+
+/// Prints `text` and a line's end.
+///
+/// # Errors
+/// [`Closed`] when nobody reads any more, as behind `| head`.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    written.and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Closed.into(),
+        _ => anyhow::Error::new(error).context("write to stdout"),
+    })
+}
+
+/// Tells the person something that is no result.
+pub fn note(text: &str) {
+    // There is nowhere left to complain of a closed stderr.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A bar on stderr; a hidden one for a single step or where nobody watches.
+pub fn progress(steps: usize) -> ProgressBar {
+    if steps < 2 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::try_from(steps).unwrap_or(u64::MAX));
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// `text` without what would steer the terminal: it comes from events and tables.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Sends the function's own log lines to stderr: errors, or everything with `--verbose`.
+pub fn log_to_stderr(options: &Options) {
+    let level = if options.verbose { "warn,usage_aggregator=debug" } else { "off" };
+    tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new(level)).with_writer(io::stderr).init();
+}
