@@ -59,6 +59,18 @@ pub fn progress(steps: usize) -> ProgressBar {
     bar
 }
 
+/// A count on stderr of what can't be counted before; a hidden one where nobody watches.
+pub fn spinner() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {pos} snapshots read");
+    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
 /// `text` without what would steer the terminal: it comes from events and tables.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()

@@ -1,6 +1,8 @@
 //! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
 //! an exit code. One file per command; `workplace` opens what the commands work on.
 
+mod avro;
+mod cat;
 mod choice;
 mod console;
 mod explain;
@@ -8,8 +10,11 @@ mod folder;
 mod invoke;
 mod json;
 mod options;
+mod plot;
 mod report;
 mod rows;
+mod serve;
+mod snapshots;
 mod table;
 mod touched;
 mod workplace;
@@ -35,6 +40,9 @@ struct Cli {
 enum Command {
     Invoke(invoke::Invoke),
     Explain(explain::Explain),
+    Cat(cat::Cat),
+    Snapshots(snapshots::Snapshots),
+    Serve(serve::Serve),
 }
 
 const EXAMPLES: &str = "\
@@ -42,6 +50,8 @@ Examples:
   usagectl invoke events/insert.json        run the function on an event, in .usage/
   usagectl invoke --fresh --json events/*.json
   usagectl explain events/modify.json       what the function would do
+  usagectl snapshots --plot amount          what has been counted
+  usagectl cat data-pipeline/avro/order/    what has been archived
 
 Exit codes:
   0  all good
@@ -55,6 +65,9 @@ async fn main() -> ExitCode {
     let done = match command {
         Command::Invoke(command) => command.run(&options).await,
         Command::Explain(command) => command.run(&options),
+        Command::Cat(command) => command.run(&options).await,
+        Command::Snapshots(command) => command.run(&options).await,
+        Command::Serve(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

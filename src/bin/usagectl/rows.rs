@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use usage_aggregator::pipeline::template::{Pattern, Text};
+use usage_aggregator::pipeline::template::{Pattern, Template, Text};
 use usage_aggregator::pipeline::{Snapshot, WINDOW_VARIABLES};
 
 pub type Item = HashMap<String, AttributeValue>;
@@ -13,7 +13,7 @@ pub type Item = HashMap<String, AttributeValue>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// By the names of the pipeline: `entity`, `resource`, and what else its keys have.
-    variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
     /// Exact decimal texts.
     pub measures: BTreeMap<String, String>,
 }
@@ -48,8 +48,7 @@ impl RowReader {
             snapshot.group_variables.iter().cloned().chain(WINDOW_VARIABLES.map(str::to_owned)).collect();
         let keys = [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()].into_iter().flatten();
         let marks: Vec<String> = variables.iter().map(|name| format!("{{{name}}}")).collect();
-        let pattern = |(attribute, template): &(String, _)| {
-            let template: &usage_aggregator::pipeline::template::Template = template;
+        let pattern = |(attribute, template): &(String, Template)| {
             // With each variable's value being its own name in braces, what is rendered is the template's text.
             let text = Text::parse(&template.render(|slot| marks.get(slot).map_or("", String::as_str))).ok()?;
             let place = |name: &str| variables.iter().position(|known| known == name).unwrap_or(usize::MAX);

@@ -1,12 +1,12 @@
 //! Opens what commands work on: embedded services in a folder, or running ones; then, for a pipeline, its tables and
 //! bucket and the function's own handler.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use usage_aggregator::config::{ArchivePlace, Tables};
+use usage_aggregator::config::Tables;
 use usage_aggregator::handler::{Clients, Handler};
-use usage_aggregator::local::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
+use usage_aggregator::local::{Ports, Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
 
 use crate::choice::Variables;
 use crate::console;
@@ -43,7 +43,6 @@ pub struct Workplace {
 pub struct Site {
     pub handler: Handler,
     pub tables: Option<Tables>,
-    pub archive: Option<ArchivePlace>,
 }
 
 impl Workplace {
@@ -56,20 +55,41 @@ impl Workplace {
             Uses::Objects => s3 == Endpoint::Embedded,
         };
         if start == Start::Fresh && !embedded {
-            anyhow::bail!(console::UsageError(
-                "--fresh is for the embedded services, and none is used here".to_owned()
-            ));
+            bail!(console::UsageError("--fresh is for the embedded services, and none is used here".to_owned()));
         }
         let folder = if embedded { Some(Folder::lock(&options.data)?) } else { None };
         if let (Some(folder), Start::Fresh) = (&folder, start) {
             folder.clear()?;
         }
         let services = match &folder {
-            Some(folder) => Some(Services::start(Some(folder.path())).context("start the embedded services")?),
+            Some(folder) => Some(start_services(folder, Ports::default())?),
             None => None,
         };
         let clients = clients(services.as_ref(), [&dynamodb, &s3, &cloudwatch]).await;
         Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: folder })
+    }
+
+    /// Opens what earlier commands have made, without making a folder where there is none.
+    pub async fn open_existing(options: &Options, uses: Uses) -> anyhow::Result<Workplace> {
+        let endpoint = match uses {
+            Uses::Objects => options.s3()?,
+            Uses::Everything | Uses::Tables => options.dynamodb()?,
+        };
+        if endpoint == Endpoint::Embedded && !options.data.exists() {
+            let data = options.data.display();
+            bail!("there is no data folder {data} yet: invoke an event first, or give --data DIR or an endpoint");
+        }
+        Workplace::open(options, uses, Start::Continue).await
+    }
+
+    /// Starts the embedded services on these ports, whatever endpoints the options name.
+    pub async fn serve(options: &Options, ports: Ports) -> anyhow::Result<Workplace> {
+        let folder = Folder::lock(&options.data)?;
+        let services = Some(start_services(&folder, ports)?);
+        let embedded = || Endpoint::Embedded;
+        let clients = clients(services.as_ref(), [&embedded(), &embedded(), &embedded()]).await;
+        let (dynamodb, s3, cloudwatch) = (embedded(), embedded(), embedded());
+        Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
     }
 
     /// The embedded services.
@@ -88,8 +108,8 @@ impl Workplace {
             let hint = || format!("prepare the bucket in {}", shown(&self.s3));
             ensure_bucket(&self.clients.s3, &place.bucket).await.with_context(hint)?;
         }
-        let (tables, archive) = (config.tables.clone(), config.archive.clone());
-        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables, archive })
+        let tables = config.tables.clone();
+        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables })
     }
 
     /// The metrics' sink that there is.
@@ -110,6 +130,10 @@ impl Workplace {
             (Endpoint::Loopback(url) | Endpoint::Remote(url), _) => Some(format!("sent to {url}")),
         }
     }
+}
+
+fn start_services(folder: &Folder, ports: Ports) -> anyhow::Result<Services> {
+    Services::start_on(Some(folder.path()), ports).context("start the embedded services")
 }
 
 fn shown(endpoint: &Endpoint) -> String {
