@@ -76,6 +76,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// `1 record`, `2 records`.
+pub fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Sends the function's own log lines to stderr: errors, or everything with `--verbose`.
 pub fn log_to_stderr(options: &Options) {
     let level = if options.verbose { "warn,usage_aggregator=debug" } else { "off" };

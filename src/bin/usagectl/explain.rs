@@ -68,10 +68,12 @@ impl Explain {
             .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
         // The function's own plan; its clients are never called.
         let handler = Handler::new(config, Clients::new(&sdk_config(None)));
-        let plan = handler.plan(&Event::read(&bytes)?, time_of(self.now, &sample, path)?);
+        let event = Event::read(&bytes)?;
+        let plan = handler.plan(&event, time_of(self.now, &sample, path)?);
         let mut described = plan.describe(&handler.pipeline, &prefix, codec)?;
         if let Value::Object(fields) = &mut described {
             fields.insert("file".to_owned(), path.display().to_string().into());
+            fields.insert("event_records".to_owned(), event.records().len().into());
         }
         Ok(described)
     }
@@ -89,12 +91,13 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     let tally = at(plan, "tally");
     writeln!(
         out,
-        "{}: pipeline {}, plan of {} records",
+        "{}: pipeline {}, plan of {} of {} records",
         show(plan, "file"),
         show(plan, "pipeline"),
-        show(plan, "records")
+        show(plan, "records"),
+        show(plan, "event_records")
     )?;
-    write!(out, "records   {}", sums(at(tally, "events"), " "))?;
+    write!(out, "records   {}", pairs(at(tally, "events"), show))?;
     writeln!(
         out,
         "; {} effective, {} skipped, {} repeated",
@@ -124,7 +127,7 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
     writeln!(
         out,
         "counter   {}, minute {}, record {first}{more}",
-        sums(at(counter, "key"), " "),
+        pairs(at(counter, "key"), show),
         show(counter, "minute")
     )?;
     for window in list(counter, "windows") {
@@ -133,16 +136,21 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
             "          {:<6}{}  {}",
             show(window, "window"),
             show(window, "start"),
-            sums(at(window, "adds"), " += ")
+            pairs(at(window, "adds"), signed)
         )?;
     }
     Ok(())
 }
 
-/// `orders += 1, amount += 129.9`
-fn sums(object: &Value, between: &str) -> String {
-    let fields = object.as_object().into_iter().flat_map(Map::keys);
-    fields.map(|name| format!("{}{between}{}", plain(name), show(object, name))).collect::<Vec<_>>().join(", ")
+/// `amount +129.9, orders -1`
+fn pairs(object: &Value, value: fn(&Value, &str) -> String) -> String {
+    let names = object.as_object().into_iter().flat_map(Map::keys);
+    names.map(|name| format!("{} {}", plain(name), value(object, name))).collect::<Vec<_>>().join(", ")
+}
+
+fn signed(value: &Value, name: &str) -> String {
+    let number = show(value, name);
+    if number.starts_with('-') { number } else { format!("+{number}") }
 }
 
 fn at<'v>(value: &'v Value, name: &str) -> &'v Value {

@@ -11,7 +11,7 @@ use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
 use crate::choice::{Sample, Variables};
-use crate::console::{self, Done, UsageError};
+use crate::console::{self, Done, UsageError, counted};
 use crate::options::Options;
 use crate::report::{Changes, Report};
 use crate::rows::RowReader;
@@ -42,7 +42,7 @@ Examples:
 
 Exit code 0 only when every event was processed and no record was rejected.";
 
-/// What an invocation may take: Lambda's 30 seconds of many a function.
+/// What an invocation may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const DAY_SECONDS: i64 = 86_400;
 
@@ -161,11 +161,11 @@ pub fn instant(text: &str) -> Result<Timestamp, String> {
 fn total(reports: &[Report]) -> String {
     let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
     format!(
-        "total: {} events, {} records, {} applied, {} duplicates, {} skipped, {} rejected, {} failed",
-        reports.len(),
-        sum(|report| report.records),
+        "total: {}, {}, {} applied, {}, {} skipped, {} rejected, {} failed",
+        counted(reports.len(), "event"),
+        counted(sum(|report| report.records), "record"),
         sum(|report| report.applied),
-        sum(|report| report.duplicates),
+        counted(sum(|report| report.duplicates), "duplicate"),
         sum(|report| report.skipped),
         sum(|report| report.rejected.len()),
         sum(|report| usize::from(report.error.is_some())),

@@ -62,7 +62,12 @@ mod tests {
     fn bars_are_as_long_as_their_numbers() {
         let bars =
             [bar("2026-11-20T13", "20"), bar("2026-11-20T14", "7.5"), bar("2026-11-20T15", "-10"), bar("later", "0")];
-        insta::assert_snapshot!(chart(&bars, 43));
+        insta::assert_snapshot!(chart(&bars, 43), @r"
+        2026-11-20T13   20  ███████████████████████
+        2026-11-20T14  7.5  ████████▋
+        2026-11-20T15  -10  ▒▒▒▒▒▒▒▒▒▒▒▒
+        later            0
+        ");
     }
 
     #[test]

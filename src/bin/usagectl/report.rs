@@ -8,7 +8,7 @@ use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::outcome::BatchOutcome;
 
-use crate::console::plain;
+use crate::console::{counted, plain};
 use crate::json;
 use crate::rows::{Item, Row, RowReader};
 use crate::table;
@@ -158,10 +158,14 @@ impl Report {
 
     /// For people.
     pub fn text(&self) -> String {
-        let mut out = format!("{}: pipeline {}, {} records\n", self.file, self.pipeline, self.records);
+        let mut out = String::new();
+        let Report { file, pipeline, .. } = self;
         match &self.error {
-            Some(Failure { kind, message }) => line(&mut out, &format!("failed ({kind}): {}", plain(message))),
-            None => self.write_outcome(&mut out),
+            Some(Failure { kind, message }) => line(&mut out, &format!("{file}: {message} ({kind})")),
+            None => {
+                line(&mut out, &format!("{file}: pipeline {pipeline}, {}", counted(self.records, "record")));
+                self.write_outcome(&mut out);
+            }
         }
         out
     }
@@ -170,7 +174,13 @@ impl Report {
         line(out, &format!("answer    {}", self.response));
         let Report { applied, duplicates, skipped, .. } = self;
         let unchanged = if *applied == 0 && *duplicates > 0 { ", snapshots unchanged" } else { "" };
-        line(out, &format!("records   {applied} applied, {duplicates} duplicates, {skipped} skipped{unchanged}"));
+        line(
+            out,
+            &format!(
+                "records   {applied} applied, {}, {skipped} skipped{unchanged}",
+                counted(*duplicates, "duplicate")
+            ),
+        );
         for Rejected { sequence_number, code, field, reason } in &self.rejected {
             line(out, &format!("rejected  {sequence_number}: {code}: {}: {}", plain(field), plain(reason)));
         }
