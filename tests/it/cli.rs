@@ -232,7 +232,8 @@ fn a_folder_serves_one_process_and_others_through_its_endpoints() {
     desk.write("event.json", &two_orders());
     let mut serving = desk.command(&["serve", "--env-file", "env"]);
     let mut serving = Ending(serving.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    let ready = BufReader::new(serving.0.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let mut lines = BufReader::new(serving.0.stdout.take().unwrap()).lines();
+    let ready = lines.next().unwrap().unwrap();
     assert!(ready.starts_with("export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:"), "{ready}");
 
     let refused = desk.run(&["invoke", "event.json"]);

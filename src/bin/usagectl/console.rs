@@ -33,7 +33,8 @@ pub struct Closed;
 /// [`Closed`] when nobody reads any more, as behind `| head`.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    // In one piece: a reader that takes the first line and goes has had all of it.
+    let written = stdout.write_all(format!("{text}\n").as_bytes());
     written.and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Closed.into(),
         _ => anyhow::Error::new(error).context("write to stdout"),

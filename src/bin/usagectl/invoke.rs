@@ -35,10 +35,10 @@ pub struct Invoke {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl invoke events/insert.json                   then once more: all duplicates, snapshots unchanged
-  usagectl invoke --fresh events/*.json                start over, with several events
+  usagectl invoke events/insert.json       and once more: duplicates, snapshots unchanged
+  usagectl invoke --fresh events/*.json    start over, with several events
   usagectl invoke --json events/poison.json | jq .rejected
-  usagectl invoke --dynamodb-endpoint http://127.0.0.1:8000 --s3-endpoint http://127.0.0.1:9000 events/insert.json
+  usagectl invoke --s3-endpoint http://127.0.0.1:9000 events/insert.json
 
 Exit code 0 only when every event was processed and no record was rejected.";
 
@@ -48,6 +48,8 @@ const DAY_SECONDS: i64 = 86_400;
 
 impl Invoke {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        // Before anything is opened or cleared: a wrong pipeline or variable is one for every event.
+        Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
         let start = if self.fresh { Start::Fresh } else { Start::Continue };
         let place = Workplace::open(options, Uses::Everything, start).await?;
         let progress = console::progress(self.events.len());

@@ -47,9 +47,8 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl invoke events/insert.json        run the function on an event, in .usage/
-  usagectl invoke --fresh --json events/*.json
-  usagectl explain events/modify.json       what the function would do
+  usagectl explain events/insert.json       what the function would do with an event
+  usagectl invoke events/insert.json        run it, with all data in .usage/
   usagectl snapshots --plot amount          what has been counted
   usagectl cat data-pipeline/avro/order/    what has been archived
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use usage_aggregator::local::{Ports, Services};
 
@@ -26,7 +27,7 @@ pub struct Serve {
     /// Port of CloudWatch; 0 for a free one
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     cloudwatch_port: u16,
-    /// Write the variables to this file as NAME=VALUE lines, once all is ready
+    /// Write the variables to this file as NAME=VALUE lines once all is ready
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
 }
@@ -50,7 +51,8 @@ impl Serve {
         if let Some(path) = &self.env_file {
             write_whole(path, &text(&lines, ""))?;
         }
-        console::print(text(&lines, "export ").trim_end())?;
+        let shown = if options.json { json(&lines) } else { text(&lines, "export ").trim_end().to_owned() };
+        console::print(&shown)?;
         console::note("serving; Ctrl-C ends");
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -72,6 +74,11 @@ fn environment(services: &Services, variables: &Variables) -> Vec<(String, Strin
         ("METRICS_SINK", "cloudwatch"),
     ];
     fixed.into_iter().chain(variables.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn json(lines: &[(String, String)]) -> String {
+    let variables = lines.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+    Value::Object(variables.collect()).to_string()
 }
 
 fn text(lines: &[(String, String)], before: &str) -> String {
