@@ -12,6 +12,7 @@ pub mod time;
 
 // from the event to the plan,
 pub mod decode;
+pub mod explain;
 pub mod pipeline;
 pub mod plan;
 

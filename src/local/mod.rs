@@ -23,9 +23,17 @@ mod tables;
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
-pub use tables::{TableSpec, ensure_bucket, ensure_tables};
+pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
 
-/// The embedded services, each on a free port of the loopback interface, until this is dropped.
+/// The ports of the services; 0, the default, is a free one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ports {
+    pub dynamodb: u16,
+    pub s3: u16,
+    pub cloudwatch: u16,
+}
+
+/// The embedded services, each on a port of the loopback interface, until this is dropped.
 pub struct Services {
     database: Database,
     metrics: Metrics,
@@ -40,6 +48,11 @@ pub struct Services {
 impl Services {
     /// Starts the services with their data in `folder`; without one, in memory and in a folder that is deleted on drop.
     pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
+        Services::start_on(folder, Ports::default())
+    }
+
+    /// The same on chosen ports.
+    pub fn start_on(folder: Option<&Path>, ports: Ports) -> anyhow::Result<Services> {
         let (objects, temporary) = match folder {
             Some(folder) => (folder.join("s3"), None),
             None => {
@@ -51,11 +64,11 @@ impl Services {
         let database = dynamodb::open(folder)?;
         let metrics = Metrics::default();
 
-        let (listener, dynamodb_url) = servers.listen()?;
+        let (listener, dynamodb_url) = servers.listen(ports.dynamodb)?;
         servers.spawn(dynamodb::serve(listener, database.clone()));
-        let (listener, s3_url) = servers.listen()?;
+        let (listener, s3_url) = servers.listen(ports.s3)?;
         servers.spawn(s3::serve(listener, s3::open(&objects)?));
-        let (listener, cloudwatch_url) = servers.listen()?;
+        let (listener, cloudwatch_url) = servers.listen(ports.cloudwatch)?;
         servers.spawn(cloudwatch::serve(listener, metrics.clone()));
 
         let (_servers, _temporary) = (servers, temporary);
@@ -97,10 +110,11 @@ impl Servers {
         Ok(Servers(Some(runtime.context("start the threads of the embedded services")?)))
     }
 
-    /// Listens on a free port of the loopback interface; gives the listener and its URL.
-    fn listen(&self) -> anyhow::Result<(TcpListener, String)> {
+    /// Listens on a port of the loopback interface; gives the listener and its URL.
+    fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, String)> {
         // Through std: the caller may itself be in a runtime, where this one can't be waited for.
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen on 127.0.0.1")?;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .with_context(|| format!("listen on 127.0.0.1:{port}"))?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
         let _inside = self.0.as_ref().map(Runtime::enter);

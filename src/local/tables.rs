@@ -8,6 +8,12 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 
+use crate::config::Config;
+
+/// As `usage::claim` writes its items.
+const CLAIM_KEY: &str = "claim";
+const CLAIM_EXPIRY: &str = "expires_at";
+
 /// A table whose keys are all strings, with on-demand billing.
 #[derive(Debug, Clone, Copy)]
 pub struct TableSpec<'a> {
@@ -17,6 +23,26 @@ pub struct TableSpec<'a> {
     pub ttl_attribute: Option<&'a str>,
     /// Whether the table has a stream, of new and old images.
     pub stream: bool,
+}
+
+/// The tables that the function needs: its pipeline's snapshots and the claims, or none where it doesn't count.
+pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
+    let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return Vec::new() };
+    let usage = TableSpec {
+        name: &tables.usage,
+        partition_key: &snapshot.partition_key.0,
+        sort_key: snapshot.sort_key.as_ref().map(|(name, _)| name.as_str()),
+        ttl_attribute: snapshot.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()),
+        stream: false,
+    };
+    let claims = TableSpec {
+        name: &tables.claims,
+        partition_key: CLAIM_KEY,
+        sort_key: None,
+        ttl_attribute: Some(CLAIM_EXPIRY),
+        stream: false,
+    };
+    vec![usage, claims]
 }
 
 /// Creates those of `tables` that don't exist; one that does is taken as it is.

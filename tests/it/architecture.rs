@@ -22,7 +22,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outcome", &["record", "decode", "error", "plan", "usage", "archive"]),
     ("clients", &[]),
     ("logs", &[]),
-    ("handler", &["record", "decode", "time", "error", "config", "clients", "pipeline", "plan", "usage", "archive", "metrics", "outcome"]),
+    (
+        "handler",
+        &[
+            "record", "decode", "time", "error", "config", "clients", "pipeline", "plan", "usage", "archive",
+            "metrics", "outcome",
+        ],
+    ),
     ("main", &["clients", "config", "error", "handler", "logs", "outcome", "time"]),
 ];
 
@@ -38,8 +44,18 @@ const MAY_CALL: &[(&str, &[&str])] = &[
 
 /// The pure halves, which must not wait for anything.
 const PURE: &[&str] = &[
-    "record.rs", "decimal.rs", "time.rs", "plan.rs", "usage/counter.rs", "usage/group.rs", "usage/snapshot.rs",
-    "usage/window.rs", "archive/encode.rs", "archive/file.rs", "archive/schema.rs", "outcome.rs",
+    "record.rs",
+    "decimal.rs",
+    "time.rs",
+    "plan.rs",
+    "usage/counter.rs",
+    "usage/group.rs",
+    "usage/snapshot.rs",
+    "usage/window.rs",
+    "archive/encode.rs",
+    "archive/file.rs",
+    "archive/schema.rs",
+    "outcome.rs",
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
@@ -80,17 +96,25 @@ fn named(code: &str, prefix: &str) -> BTreeSet<String> {
     let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
     let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
-    code.split(prefix).skip(1).map(word).filter(|word| word.chars().next().is_some_and(|c| c.is_ascii_lowercase())).collect()
+    code.split(prefix)
+        .skip(1)
+        .map(word)
+        .filter(|word| word.chars().next().is_some_and(|c| c.is_ascii_lowercase()))
+        .collect()
 }
 
 #[test]
 fn rooms_import_only_what_the_architecture_allows() {
     for (path, code) in sources().iter().filter(|(path, _)| path != Path::new("lib.rs")) {
         let room = room(path);
-        let (_, allowed) = MAY_IMPORT.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{room} is a new room: say what it may import"));
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == room)
+            .unwrap_or_else(|| panic!("{room} is a new room: say what it may import"));
         let prefix = if room == "main" { "usage_aggregator::" } else { "crate::" };
         for word in named(code, prefix) {
-            let ours = word == room || allowed.contains(&word.as_str()) || !MAY_IMPORT.iter().any(|(name, _)| *name == word);
+            let ours =
+                word == room || allowed.contains(&word.as_str()) || !MAY_IMPORT.iter().any(|(name, _)| *name == word);
             assert!(ours, "{} imports {word}, which {room} may not", path.display());
         }
     }

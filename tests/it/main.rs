@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
 
 mod architecture;
+mod cli;
+mod golden;
 mod model;
 mod prefix;
 mod readers;

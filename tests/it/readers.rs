@@ -49,7 +49,8 @@ fn sample(name: &str) -> Vec<u8> {
 async fn fastavro_reads_every_codec_and_every_row() {
     for codec in ["null", "deflate", "snappy", "zstandard"] {
         let world = World::new(&format!("fastavro-{codec}"), "orders").await.with("ARCHIVE_CODEC", codec);
-        let outcome = world.function().handler.handle(&sample("batch-1000.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
+        let outcome =
+            world.function().handler.handle(&sample("batch-1000.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
         assert_eq!((outcome.applied, outcome.rejected.len()), (1000, 0));
         let ours = world.rows().await;
         let mut theirs = read_with_fastavro(&world).await;

@@ -1,1 +1,81 @@
-fn main() {}
+//! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
+//! an exit code. One file per command; `workplace` opens what the commands work on.
+
+mod avro;
+mod cat;
+mod choice;
+mod console;
+mod explain;
+mod folder;
+mod invoke;
+mod json;
+mod options;
+mod plot;
+mod report;
+mod rows;
+mod serve;
+mod snapshots;
+mod table;
+mod touched;
+mod workplace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use console::{Closed, Done, UsageError};
+use options::Options;
+
+/// Runs the usage aggregator on a laptop, and shows what it does and holds.
+#[derive(Debug, Parser)]
+#[command(name = "usagectl", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Invoke(invoke::Invoke),
+    Explain(explain::Explain),
+    Cat(cat::Cat),
+    Snapshots(snapshots::Snapshots),
+    Serve(serve::Serve),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl explain events/insert.json       what the function would do with an event
+  usagectl invoke events/insert.json        run it, with all data in .usage/
+  usagectl snapshots --plot amount          what has been counted
+  usagectl cat data-pipeline/avro/order/    what has been archived
+
+Exit codes:
+  0  all good
+  1  something failed, or a record was rejected
+  2  the command line, an endpoint or the pipeline is wrong";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Cli { command, options } = Cli::parse();
+    console::log_to_stderr(&options);
+    let done = match command {
+        Command::Invoke(command) => command.run(&options).await,
+        Command::Explain(command) => command.run(&options),
+        Command::Cat(command) => command.run(&options).await,
+        Command::Snapshots(command) => command.run(&options).await,
+        Command::Serve(command) => command.run(&options).await,
+    };
+    match done {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::WithFailures) => ExitCode::from(1),
+        // Whoever read the output has seen enough.
+        Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            console::note(&format!("error: {error:#}"));
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+        }
+    }
+}

@@ -65,7 +65,7 @@ impl History {
             match (random.u8(0..20), pick) {
                 (0, _) => emit(&customer, &format!("poison-{second}-{sequence}"), What::Poison),
                 (1..=8, _) | (_, None) => {
-                    let name = format!("{sequence}");
+                    let name = sequence.clone();
                     emit(&customer, &name, What::Insert(order));
                     table.push((customer, name, order));
                 }

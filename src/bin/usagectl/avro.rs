@@ -1,0 +1,274 @@
+//! Avro files as JSON rows that a person can read: exact decimals, ISO dates, RFC 3339 instants, base64 bytes. The file
+//! may be anybody's, so what would exhaust the memory or the stack is refused.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
+use apache_avro::schema::{Name, ResolvedSchema, Schema};
+use apache_avro::types::Value as Avro;
+use apache_avro::{Reader, util::max_allocation_bytes};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
+
+/// A thousand times the size of a block that this project's files have.
+const MAX_ALLOCATION_BYTES: usize = 64 << 20;
+/// Types in a row, each named type counted wherever it is used: our largest schema has below 100.
+const MAX_TYPES: usize = 10_000;
+/// 64 bytes are 153 digits; no decimal of an item has more than 38.
+const MAX_DECIMAL_BYTES: usize = 64;
+
+type Names<'s> = HashMap<Name, &'s Schema>;
+
+/// Hands each row of `file`, at most `limit`, to `row` and returns how many there were.
+pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
+    let reader = open(file)?;
+    let schema = reader.writer_schema().clone();
+    let resolved = ResolvedSchema::new(&schema).context("resolve the schema's names")?;
+    let names = resolved.get_names();
+    check(&schema, names, &mut Vec::new(), &mut 0)?;
+    let mut count = 0;
+    for value in reader.take(limit) {
+        let value = value.with_context(|| format!("read row {} of the file", count + 1))?;
+        row(json(&value, &schema, names))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The schema of `file`, as it is written there.
+pub fn read_schema(file: &[u8]) -> anyhow::Result<Value> {
+    serde_json::to_value(open(file)?.writer_schema()).context("print the schema")
+}
+
+fn open(file: &[u8]) -> anyhow::Result<Reader<'static, &[u8]>> {
+    max_allocation_bytes(MAX_ALLOCATION_BYTES);
+    Reader::new(file).context("read the file's header: is it an Avro object container file?")
+}
+
+/// Refuses what a small file could make endless: types within themselves, and types multiplied by each other.
+fn check<'s>(
+    schema: &'s Schema,
+    names: &Names<'s>,
+    within: &mut Vec<&'s Name>,
+    types: &mut usize,
+) -> anyhow::Result<()> {
+    *types += 1;
+    if *types > MAX_TYPES {
+        bail!("read the file: its schema has more than {MAX_TYPES} types in a row");
+    }
+    match schema {
+        Schema::Ref { name } if within.contains(&name) => bail!("read the file: its type {name} holds itself"),
+        Schema::Ref { name } => names.get(name).map_or(Ok(()), |schema| check(schema, names, within, types)),
+        Schema::Record(record) => {
+            within.push(&record.name);
+            record.fields.iter().try_for_each(|field| check(&field.schema, names, within, types))?;
+            within.pop();
+            Ok(())
+        }
+        Schema::Union(union) => union.variants().iter().try_for_each(|variant| check(variant, names, within, types)),
+        Schema::Array(array) => check(&array.items, names, within, types),
+        Schema::Map(map) => check(&map.types, names, within, types),
+        _ => Ok(()),
+    }
+}
+
+fn json(value: &Avro, schema: &Schema, names: &Names<'_>) -> Value {
+    match (value, schema) {
+        (value, Schema::Ref { name }) => names.get(name).map_or(Value::Null, |schema| json(value, schema, names)),
+        (Avro::Union(index, value), Schema::Union(union)) => {
+            let variant = usize::try_from(*index).ok().and_then(|index| union.variants().get(index));
+            json(value, variant.unwrap_or(&Schema::Null), names)
+        }
+        (Avro::Record(fields), Schema::Record(record)) => fields
+            .iter()
+            .zip(&record.fields)
+            .map(|((name, value), field)| (name.clone(), json(value, &field.schema, names)))
+            .collect::<Map<_, _>>()
+            .into(),
+        (Avro::Array(items), Schema::Array(array)) => {
+            items.iter().map(|item| json(item, &array.items, names)).collect()
+        }
+        (Avro::Map(entries), Schema::Map(map)) => entries
+            .iter()
+            .map(|(name, value)| (name.clone(), json(value, &map.types, names)))
+            .collect::<Map<_, _>>()
+            .into(),
+        (Avro::Decimal(decimal), Schema::Decimal(schema)) => {
+            let bytes: Vec<u8> = decimal.try_into().unwrap_or_default();
+            decimal_text(&bytes, schema.scale).map_or_else(|| base64(&bytes), Value::from)
+        }
+        (value, _) => scalar(value),
+    }
+}
+
+fn scalar(value: &Avro) -> Value {
+    match value {
+        Avro::Boolean(truth) => json!(truth),
+        Avro::Int(number) => json!(number),
+        Avro::Long(number) => json!(number),
+        Avro::Float(number) => float(f64::from(*number)),
+        Avro::Double(number) => float(*number),
+        Avro::String(text) | Avro::Enum(_, text) => json!(text),
+        Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => base64(bytes),
+        Avro::BigDecimal(number) => json!(number.to_string()),
+        Avro::Uuid(uuid) => json!(uuid.to_string()),
+        Avro::Duration(duration) => {
+            let (months, days, millis) = (duration.months(), duration.days(), duration.millis());
+            json!({ "months": u32::from(months), "days": u32::from(days), "millis": u32::from(millis) })
+        }
+        value => time(value).unwrap_or(Value::Null),
+    }
+}
+
+/// A time as ISO text; nothing where `value` is none, and the bare number where no calendar has it.
+fn time(value: &Avro) -> Option<Value> {
+    let (per_second, units) = match value {
+        Avro::Date(days) => (1, i64::from(*days) * 86_400),
+        Avro::TimeMillis(units) => (1_000, i64::from(*units)),
+        Avro::TimestampMillis(units) | Avro::LocalTimestampMillis(units) => (1_000, *units),
+        Avro::TimeMicros(units) | Avro::TimestampMicros(units) | Avro::LocalTimestampMicros(units) => {
+            (1_000_000, *units)
+        }
+        Avro::TimestampNanos(units) | Avro::LocalTimestampNanos(units) => (1_000_000_000, *units),
+        _ => return None,
+    };
+    let nanos = i128::from(units) * (1_000_000_000 / per_second);
+    let Ok(instant) = jiff::Timestamp::from_nanosecond(nanos) else { return Some(units.into()) };
+    let civil = jiff::tz::Offset::UTC.to_datetime(instant);
+    Some(Value::from(match value {
+        Avro::Date(_) => civil.date().to_string(),
+        Avro::TimeMillis(_) | Avro::TimeMicros(_) => civil.time().to_string(),
+        Avro::TimestampMillis(_) | Avro::TimestampMicros(_) | Avro::TimestampNanos(_) => instant.to_string(),
+        _ => civil.to_string(),
+    }))
+}
+
+fn float(number: f64) -> Value {
+    // JSON has no NaN and no infinities.
+    serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number)
+}
+
+fn base64(bytes: &[u8]) -> Value {
+    BASE64_STANDARD.encode(bytes).into()
+}
+
+/// The exact text of a two's complement big-endian number of `10^-scale`.
+fn decimal_text(bytes: &[u8], scale: usize) -> Option<String> {
+    if bytes.len() > MAX_DECIMAL_BYTES || scale > 1_000 {
+        return None;
+    }
+    let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+    // The magnitude of a negative number is its complement and one.
+    let mut digits = Vec::new();
+    for byte in bytes {
+        multiply_add(&mut digits, 256, if negative { !byte } else { *byte });
+    }
+    if negative {
+        multiply_add(&mut digits, 1, 1);
+    }
+    digits.resize(digits.len().max(scale + 1), 0);
+    let mut text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+    if scale > 0 {
+        text.insert(text.len() - scale, '.');
+    }
+    Some(if negative { format!("-{text}") } else { text })
+}
+
+/// `digits * factor + term`; the digits are decimal, the lowest first.
+fn multiply_add(digits: &mut Vec<u8>, factor: u16, term: u8) {
+    let mut carry = u16::from(term);
+    for digit in digits.iter_mut() {
+        let value = u16::from(*digit) * factor + carry;
+        *digit = u8::try_from(value % 10).unwrap_or(0);
+        carry = value / 10;
+    }
+    while carry > 0 {
+        digits.push(u8::try_from(carry % 10).unwrap_or(0));
+        carry /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_at_every_size() {
+        for (number, scale, text) in [
+            (0, 0, "0"),
+            (0, 2, "0.00"),
+            (-1, 2, "-0.01"),
+            (12_990, 2, "129.90"),
+            (-12_990, 2, "-129.90"),
+            (i128::MAX, 0, "170141183460469231731687303715884105727"),
+            (i128::MIN, 38, "-1.70141183460469231731687303715884105728"),
+        ] {
+            assert_eq!(decimal_text(&i128::to_be_bytes(number), scale).unwrap(), text);
+        }
+        assert_eq!(decimal_text(&[0x80], 0).unwrap(), "-128");
+        assert_eq!(decimal_text(&[], 0).unwrap(), "0");
+        assert_eq!(decimal_text(&[0; 65], 0), None);
+    }
+
+    #[test]
+    fn times_are_readable_and_odd_ones_are_numbers() {
+        for (value, text) in [
+            (Avro::Date(20_412), json!("2025-11-20")),
+            (Avro::Date(-1), json!("1969-12-31")),
+            (Avro::TimestampMicros(1_795_181_258_500_000), json!("2026-11-20T13:27:38.5Z")),
+            (Avro::LocalTimestampMillis(0), json!("1970-01-01T00:00:00")),
+            (Avro::TimeMillis(3_600_001), json!("01:00:00.001")),
+            (Avro::TimestampMillis(i64::MAX), json!(i64::MAX)),
+        ] {
+            assert_eq!(scalar(&value), text, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_endless_is_refused() {
+        let file = |schema: &str| {
+            let schema = Schema::parse_str(schema).unwrap();
+            apache_avro::Writer::new(&schema, Vec::new()).unwrap().into_inner().unwrap()
+        };
+        let list = r#"{"type":"record","name":"List","fields":[{"name":"next","type":["null","List"]}]}"#;
+        let error = read_rows(&file(list), 1, |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("holds itself"), "{error}");
+
+        let mut laughs = r#"{"type":"record","name":"T0","fields":[]}"#.to_owned();
+        for level in 1..20 {
+            let inner = level - 1;
+            laughs = format!(
+                r#"{{"type":"record","name":"T{level}","fields":[{{"name":"a","type":{laughs}}},{{"name":"b","type":"T{inner}"}}]}}"#
+            );
+        }
+        let error = read_rows(&file(&laughs), 1, |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("types in a row"), "{error}");
+    }
+
+    #[test]
+    fn broken_files_are_errors() {
+        let schema = Schema::parse_str(r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","string"]},{"name":"b","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}}]}"#).unwrap();
+        let mut writer = apache_avro::Writer::new(&schema, Vec::new()).unwrap();
+        let decimal = Avro::Decimal(apache_avro::Decimal::from([4, 1]));
+        let text = Avro::Union(1, Box::new(Avro::String("x".into())));
+        writer.append_value(Avro::Record(vec![("a".into(), text), ("b".into(), decimal)])).unwrap();
+        let file = writer.into_inner().unwrap();
+        let mut rows = Vec::new();
+        read_rows(&file, 9, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rows, [json!({ "a": "x", "b": "10.25" })]);
+        // Whatever byte is wrong or missing, the answer is a value or an error.
+        for at in 0..file.len() {
+            let _ = read_rows(&file[..at], 9, |_| Ok(()));
+            for wrong in [0, 0x7f, 0xff] {
+                let mut broken = file.clone();
+                broken[at] = wrong;
+                let _ = read_rows(&broken, 9, |_| Ok(()));
+            }
+        }
+    }
+}

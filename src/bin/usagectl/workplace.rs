@@ -1,0 +1,178 @@
+//! Opens what commands work on: embedded services in a folder, or running ones; then, for a pipeline, its tables and
+//! bucket and the function's own handler.
+
+use anyhow::{Context, bail};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use usage_aggregator::clients::Clients;
+use usage_aggregator::config::Tables;
+use usage_aggregator::handler::Handler;
+use usage_aggregator::local::{Ports, Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
+
+use crate::choice::Variables;
+use crate::console;
+use crate::folder::Folder;
+use crate::options::{Endpoint, Options};
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uses {
+    Everything,
+    Tables,
+    Objects,
+}
+
+/// What becomes of the embedded services' data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Continue,
+    Fresh,
+}
+
+/// The services of a command, until this is dropped.
+pub struct Workplace {
+    pub clients: Clients,
+    dynamodb: Endpoint,
+    s3: Endpoint,
+    cloudwatch: Endpoint,
+    // Fields drop in this order: the services end before the folder's lock does.
+    services: Option<Services>,
+    _folder: Option<Folder>,
+}
+
+/// The function with one pipeline, and where its effects are.
+pub struct Site {
+    pub handler: Handler,
+    pub tables: Option<Tables>,
+}
+
+impl Workplace {
+    /// Starts the embedded services, unless all that the command needs is running elsewhere.
+    pub async fn open(options: &Options, uses: Uses, start: Start) -> anyhow::Result<Workplace> {
+        let (dynamodb, s3, cloudwatch) = (options.dynamodb()?, options.s3()?, options.cloudwatch()?);
+        let embedded = match uses {
+            Uses::Everything => dynamodb == Endpoint::Embedded || s3 == Endpoint::Embedded,
+            Uses::Tables => dynamodb == Endpoint::Embedded,
+            Uses::Objects => s3 == Endpoint::Embedded,
+        };
+        if start == Start::Fresh && !embedded {
+            bail!(console::UsageError("--fresh is for the embedded services, and none is used here".to_owned()));
+        }
+        let folder = if embedded { Some(Folder::lock(&options.data)?) } else { None };
+        if let (Some(folder), Start::Fresh) = (&folder, start) {
+            folder.clear()?;
+        }
+        let services = match &folder {
+            Some(folder) => Some(start_services(folder, Ports::default())?),
+            None => None,
+        };
+        let clients = clients(services.as_ref(), [&dynamodb, &s3, &cloudwatch]).await;
+        Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: folder })
+    }
+
+    /// Opens what earlier commands have made, without making a folder where there is none.
+    pub async fn open_existing(options: &Options, uses: Uses) -> anyhow::Result<Workplace> {
+        let endpoint = match uses {
+            Uses::Objects => options.s3()?,
+            Uses::Everything | Uses::Tables => options.dynamodb()?,
+        };
+        if endpoint == Endpoint::Embedded && !options.data.exists() {
+            let data = options.data.display();
+            bail!("there is no data folder {data} yet: invoke an event first, or give --data DIR or an endpoint");
+        }
+        Workplace::open(options, uses, Start::Continue).await
+    }
+
+    /// Starts the embedded services on these ports, whatever endpoints the options name.
+    pub async fn serve(options: &Options, ports: Ports) -> anyhow::Result<Workplace> {
+        let folder = Folder::lock(&options.data)?;
+        let services = Some(start_services(&folder, ports)?);
+        let embedded = || Endpoint::Embedded;
+        let clients = clients(services.as_ref(), [&embedded(), &embedded(), &embedded()]).await;
+        let (dynamodb, s3, cloudwatch) = (embedded(), embedded(), embedded());
+        Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
+    }
+
+    /// The embedded services.
+    pub fn services(&self) -> Option<&Services> {
+        self.services.as_ref()
+    }
+
+    /// The handler of a pipeline, its tables and bucket created unless they are another machine's.
+    pub async fn site(&self, variables: Variables) -> anyhow::Result<Site> {
+        let config = variables.with_metrics_sink(self.metrics_sink()).config()?;
+        if !matches!(self.dynamodb, Endpoint::Remote(_)) {
+            let hint = || format!("prepare the tables in {}", shown(&self.dynamodb));
+            ensure_tables(&self.clients.dynamodb, &table_specs(&config)).await.with_context(hint)?;
+        }
+        if let (Some(place), false) = (&config.archive, matches!(self.s3, Endpoint::Remote(_))) {
+            let hint = || format!("prepare the bucket in {}", shown(&self.s3));
+            ensure_bucket(&self.clients.s3, &place.bucket).await.with_context(hint)?;
+        }
+        let tables = config.tables.clone();
+        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables })
+    }
+
+    /// The metrics' sink that there is.
+    pub fn metrics_sink(&self) -> &'static str {
+        match (&self.cloudwatch, &self.services) {
+            (Endpoint::Embedded, None) => "none",
+            _ => "cloudwatch",
+        }
+    }
+
+    /// Where metrics went, if they can't be shown.
+    pub fn metrics_note(&self) -> Option<String> {
+        match (&self.cloudwatch, &self.services) {
+            (Endpoint::Embedded, None) => {
+                Some("none are sent to running services without --cloudwatch-endpoint".to_owned())
+            }
+            (Endpoint::Embedded, Some(_)) => None,
+            (Endpoint::Loopback(url) | Endpoint::Remote(url), _) => Some(format!("sent to {url}")),
+        }
+    }
+}
+
+fn start_services(folder: &Folder, ports: Ports) -> anyhow::Result<Services> {
+    Services::start_on(Some(folder.path()), ports).context("start the embedded services")
+}
+
+fn shown(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Embedded => "the data folder".to_owned(),
+        Endpoint::Loopback(url) | Endpoint::Remote(url) => {
+            format!("{url} (is it running? it comes from an --…-endpoint option or AWS_ENDPOINT_URL_…)")
+        }
+    }
+}
+
+async fn clients(services: Option<&Services>, endpoints: [&Endpoint; 3]) -> Clients {
+    let local = sdk_config(None);
+    let remote = if endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Remote(_))) {
+        Some(aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await)
+    } else {
+        None
+    };
+    let config = |endpoint: &Endpoint, embedded: fn(&Services) -> &str| -> SdkConfig {
+        match (endpoint, services, &remote) {
+            (Endpoint::Embedded, Some(services), _) => local.to_builder().endpoint_url(embedded(services)).build(),
+            (Endpoint::Embedded, None, _) => local.clone(),
+            (Endpoint::Remote(url), _, Some(remote)) => remote.to_builder().endpoint_url(url).build(),
+            (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) if url.starts_with("https") => {
+                local.to_builder().endpoint_url(url).http_client(https()).build()
+            }
+            (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) => local.to_builder().endpoint_url(url).build(),
+        }
+    };
+    let [dynamodb, s3, cloudwatch] = endpoints;
+    let s3 = aws_sdk_s3::config::Builder::from(&config(s3, Services::s3_url)).force_path_style(true).build();
+    Clients {
+        dynamodb: aws_sdk_dynamodb::Client::new(&config(dynamodb, Services::dynamodb_url)),
+        s3: aws_sdk_s3::Client::from_conf(s3),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(&config(cloudwatch, Services::cloudwatch_url)),
+    }
+}
+
+fn https() -> aws_sdk_dynamodb::config::SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}

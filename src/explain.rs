@@ -1,0 +1,103 @@
+//! A plan as JSON, for people, tools and golden tests: pure, every object's keys sorted, every list in the plan's order.
+
+use serde_json::{Map, Value, json};
+
+use crate::archive::Codec;
+use crate::decimal::Decimal;
+use crate::error::Error;
+use crate::pipeline::Pipeline;
+use crate::plan::{Plan, Tally};
+use crate::record::Rejection;
+use crate::usage::{Effect, Group, totals};
+
+impl Plan {
+    /// All that this plan will do: records, counters by group and window, files as they would be sealed under `prefix`
+    /// with `codec`, and the rejection. Record ids are cut to the half that claims keep.
+    ///
+    /// # Errors
+    /// When a file can't be compressed.
+    pub fn describe(&self, pipeline: &Pipeline, prefix: &str, codec: Codec) -> Result<Value, Error> {
+        let counters: Vec<Value> = self.groups.iter().map(|group| counter(pipeline, group)).collect();
+        let mut files = Vec::new();
+        for ((record_type, _), draft) in &self.files {
+            let schema = pipeline.schemas().find(|(name, _)| name == record_type);
+            let Some((_, schema)) = schema else { continue };
+            let sealed = draft.seal(schema, codec, prefix, self.records)?;
+            files.extend(sealed.map(|file| {
+                json!({
+                    "key": file.key,
+                    "record_type": file.record_type,
+                    "partition_date": file.date.to_string(),
+                    "rows": file.rows,
+                    "bytes": file.body.len(),
+                })
+            }));
+        }
+        Ok(json!({
+            "pipeline": pipeline.name,
+            "records": self.records,
+            "tally": tally(&self.tally),
+            "counters": counters,
+            "files": files,
+            "rejected": self.rejected.as_ref().map(rejected),
+        }))
+    }
+}
+
+fn tally(tally: &Tally) -> Value {
+    let events: Map<String, Value> =
+        tally.events.iter().map(|(event, count)| (event.name().to_owned(), (*count).into())).collect();
+    json!({
+        "events": events,
+        "effective": tally.effective.len(),
+        "skipped": tally.skipped,
+        "repeated": tally.repeated,
+        "oldest": tally.oldest.map(|oldest| oldest.to_string()),
+    })
+}
+
+fn counter(pipeline: &Pipeline, group: &Group) -> Value {
+    let names = pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.group_variables);
+    let key: Map<String, Value> =
+        names.zip(&group.key.0).map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    json!({
+        "key": key,
+        "minute": group.segment.text(),
+        "records": group.effects.iter().map(record).collect::<Vec<_>>(),
+        "windows": windows(pipeline, group),
+    })
+}
+
+/// What one record adds: its place in the batch, its id, its amounts.
+fn record(effect: &Effect) -> Value {
+    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (measure, amount))) })
+}
+
+/// What is added in each window, or the record at which the sum would need more than 38 digits.
+fn windows(pipeline: &Pipeline, group: &Group) -> Value {
+    let Some(snapshot) = &pipeline.snapshot else { return Value::Null };
+    match totals(snapshot, group.effects.iter().map(|effect| (group, effect))) {
+        Ok(totals) => totals
+            .iter()
+            .map(|((_, span), sums)| {
+                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter()) })
+            })
+            .collect(),
+        Err((record, error)) => json!({ "record": record, "error": error.to_string() }),
+    }
+}
+
+fn amounts<'a>(amounts: impl Iterator<Item = (&'a String, &'a Decimal)>) -> Map<String, Value> {
+    amounts.map(|(measure, amount)| (measure.clone(), amount.to_string().into())).collect()
+}
+
+/// The rejected record and why, without its contents.
+fn rejected(rejection: &Rejection) -> Value {
+    let Rejection { sequence, fault } = rejection;
+    json!({
+        "sequence_number": sequence.as_str(),
+        "code": fault.code.name(),
+        "field": fault.field,
+        "reason": fault.message,
+    })
+}

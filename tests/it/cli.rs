@@ -1,0 +1,270 @@
+//! `usagectl` as a person meets it: the built binary, in an empty folder, without anything of the environment.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests, which the lints' exception for tests doesn't see"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// An empty folder in which commands run.
+struct Desk(TempDir);
+
+/// What a command did.
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk(tempfile::tempdir().unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_usagectl"));
+        command.args(arguments).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let run = self.run(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+    }
+
+    fn write(&self, name: &str, content: &Value) {
+        std::fs::write(self.0.path().join(name), content.to_string()).unwrap();
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+fn order(number: u32, total: Value) -> Value {
+    let keys = json!({ "pk": { "S": "CUSTOMER#7" }, "sk": { "S": format!("ORDER#{number}") } });
+    let mut image = keys.clone();
+    for (name, value) in [
+        ("status", json!({ "S": "NEW" })),
+        ("currency", json!({ "S": "EUR" })),
+        ("total", total),
+        ("ordered_at", json!({ "S": "2026-09-17T13:27:38Z" })),
+    ] {
+        image[name] = value;
+    }
+    json!({
+        "eventID": format!("{number:032x}"),
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_789_651_660,
+            "Keys": keys,
+            "NewImage": image,
+            "SequenceNumber": format!("80000000000312627{number:04}"),
+            "SizeBytes": 100,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000",
+    })
+}
+
+fn event(records: &[Value]) -> Value {
+    json!({ "Records": records })
+}
+
+fn two_orders() -> Value {
+    event(&[order(1, json!({ "N": "129.9" })), order(2, json!({ "N": "0.1" }))])
+}
+
+#[test]
+fn help_of_every_command() {
+    let desk = Desk::new();
+    for command in ["invoke", "explain", "cat", "snapshots", "serve"] {
+        let run = desk.run(&[command, "--help"]);
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+        insta::assert_snapshot!(format!("help_{command}"), run.stdout);
+    }
+    insta::assert_snapshot!("help", desk.run(&["--help"]).stdout);
+}
+
+#[test]
+fn an_event_counts_once_however_often_it_is_invoked() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let runs = [(); 2].map(|()| desk.json(&["invoke", "event.json"]));
+    let [first, second] = &runs;
+
+    let answer = json!({ "batchItemFailures": [] });
+    assert_eq!((&first["response"], &first["error"], &first["rejected"]), (&answer, &Value::Null, &json!([])));
+    assert_eq!((&first["records"], &first["applied"], &first["duplicates"]), (&json!(2), &json!(2), &json!(0)));
+    assert_eq!((&second["records"], &second["applied"], &second["duplicates"]), (&json!(2), &json!(0), &json!(2)));
+    assert_eq!(first["snapshots"], second["snapshots"]);
+    assert_eq!(first["files"][0]["key"], second["files"][0]["key"]);
+    assert_eq!((&first["files"][0]["created"], &second["files"][0]["created"]), (&json!(true), &json!(false)));
+    insta::assert_json_snapshot!(first["snapshots"]);
+    // The function gives metrics 200 ms and then goes on, which a busy machine may exceed.
+    assert!(runs.iter().any(|run| run["metrics"]["RecordsProcessed"] == json!(2.0)), "{runs:?}");
+
+    let third = desk.json(&["invoke", "--fresh", "event.json"]);
+    assert_eq!((&third["applied"], &third["snapshots"]), (&json!(2), &first["snapshots"]));
+}
+
+#[test]
+fn an_invocation_as_people_read_it() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let runs = [(); 2].map(|()| desk.run(&["invoke", "event.json"]));
+    let [first, second] = runs.map(|run| {
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(run.stderr.contains("is of 2026-09-17T13:27:40Z"), "{run:?}");
+        // Metrics have durations among them.
+        run.stdout.split("metrics").next().unwrap().to_owned()
+    });
+    insta::assert_snapshot!(format!("{first}\n{second}"));
+}
+
+#[test]
+fn a_rejected_record_is_named_and_the_exit_code_says_so() {
+    let desk = Desk::new();
+    desk.write("poison.json", &event(&[order(1, json!({ "N": "1" })), order(2, json!({ "S": "free" }))]));
+    assert_eq!(desk.run(&["invoke", "poison.json"]).code, Some(1));
+    let report = desk.json(&["invoke", "poison.json"]);
+    assert_eq!(report["response"], json!({ "batchItemFailures": [{ "itemIdentifier": "800000000003126270002" }] }));
+    let rejected = &report["rejected"][0];
+    assert_eq!(rejected["sequence_number"], json!("800000000003126270002"));
+    assert_eq!((&rejected["code"], &rejected["field"]), (&json!("invalid_value"), &json!("NewImage.total")));
+    assert_eq!(report["snapshots"].as_array().unwrap().len(), 3);
+    assert_eq!(desk.run(&["explain", "poison.json"]).code, Some(1));
+}
+
+#[test]
+fn what_fails_as_a_whole_is_an_error_in_the_report_and_the_next_file_is_tried() {
+    let desk = Desk::new();
+    desk.write("wrong.json", &json!({ "records": [] }));
+    desk.write("event.json", &two_orders());
+    let run = desk.run(&["invoke", "wrong.json", "missing.json", "event.json", "--json"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let reports: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        reports.iter().map(|report| &report["file"]).collect::<Vec<_>>(),
+        ["wrong.json", "missing.json", "event.json"]
+    );
+    assert_eq!(reports[0]["response"], Value::Null);
+    insta::assert_json_snapshot!([&reports[0]["error"], &reports[1]["error"], &reports[2]["error"]]);
+}
+
+#[test]
+fn a_plan_is_explained_without_being_carried_out() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let run = desk.run(&["explain", "event.json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::assert_snapshot!(run.stdout);
+    insta::assert_json_snapshot!(desk.json(&["explain", "event.json"]));
+    assert!(!desk.0.path().join(".usage").exists());
+}
+
+#[test]
+fn what_was_stored_can_be_read() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let report = desk.json(&["invoke", "event.json"]);
+    let key = report["files"][0]["key"].as_str().unwrap();
+    let rows = desk.run(&["cat", "--limit", "1", key]);
+    insta::assert_json_snapshot!(serde_json::from_str::<Value>(&rows.stdout).unwrap());
+    assert_eq!(desk.run(&["cat", &format!("s3://archive/{key}"), "--limit", "1"]).stdout, rows.stdout);
+    assert_eq!(desk.run(&["cat", "data-pipeline/"]).stdout.lines().count(), 2);
+    assert!(desk.run(&["cat", "--schema", key]).stdout.contains("\"logicalType\":\"decimal\""));
+    assert_eq!(desk.run(&["cat", "nothing.avro", "event.json"]).code, Some(1));
+
+    let filters = ["--entity", "7", "--from", "2026-09-17", "--to", "2026-09-17"];
+    insta::assert_snapshot!("snapshots_table", desk.run(&[&["snapshots"], &filters[..]].concat()).stdout);
+    insta::assert_snapshot!("snapshots_json", desk.run(&["snapshots", "--window", "month", "--json"]).stdout);
+    insta::assert_snapshot!("snapshots_plot", desk.run(&["snapshots", "--plot", "amount"]).stdout);
+    assert_eq!(desk.run(&["snapshots", "--entity", "8", "--json"]).stdout, "");
+}
+
+#[test]
+fn mistakes_on_the_command_line_have_their_own_exit_code() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    for wrong in [
+        &["invoke"][..],
+        &["invoke", "--frehs", "event.json"],
+        &["invoke", "--now", "yesterday", "event.json"],
+        &["invoke", "--pipeline", "order", "event.json"],
+        &["invoke", "--s3-endpoint", "http://s3.amazonaws.com", "event.json"],
+        &["invoke", "--dynamodb-endpoint", "localhost:8000", "event.json"],
+        &["snapshots", "--from", "2026-02-30"],
+        &["snapshots", "--pipeline", "demand"],
+        &["cat", "s3://bucket"],
+    ] {
+        let run = desk.run(wrong);
+        assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");
+        assert!(run.stderr.starts_with("error: "), "{wrong:?}: {run:?}");
+    }
+    let remote = desk.run(&["invoke", "--s3-endpoint", "http://s3.amazonaws.com", "event.json"]);
+    assert!(remote.stderr.contains("--allow-remote"), "{remote:?}");
+    assert!(!desk.0.path().join(".usage").exists());
+}
+
+#[test]
+fn a_folder_serves_one_process_and_others_through_its_endpoints() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let mut serving = desk.command(&["serve", "--env-file", "env"]);
+    let mut serving = Ending(serving.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(serving.0.stdout.take().unwrap()).lines();
+    let ready = lines.next().unwrap().unwrap();
+    assert!(ready.starts_with("export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:"), "{ready}");
+
+    let refused = desk.run(&["invoke", "event.json"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another usagectl is using .usage"), "{refused:?}");
+
+    let variables = std::fs::read_to_string(desk.0.path().join("env")).unwrap();
+    let variables = || variables.lines().filter_map(|line| line.split_once('='));
+    let run: Run = desk.command(&["invoke", "event.json", "--json"]).envs(variables()).output().unwrap().into();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &report["applied"]), (Some(0), &json!(2)), "{run:?}");
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_never_cleared() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let theirs = desk.0.path().join("mine/s3");
+    std::fs::create_dir_all(&theirs).unwrap();
+    let run = desk.run(&["invoke", "--fresh", "--data", "mine", "event.json"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(Path::new(&theirs).exists());
+}
+
+/// A process that ends with its test.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
