@@ -4,11 +4,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt clippy doc deny invoke soak mutants measure build clean
 
-USAGECTL := cargo run --quiet --features local --bin usagectl --
+USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The event of `make invoke`.
 E ?= events/modify.json
+# The poison record is for trying: its invocation fails, as it should.
+DEMO := $(filter-out events/poison.json,$(wildcard events/*.json))
 HISTORIES ?= 10000
 CARGO_DENY := 0.20.2
 
@@ -16,8 +18,15 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 run: ## the demo: sample events become usage snapshots and Avro files, twice over, counted once
-	@cargo build --features local --bin usagectl
-	@$(USAGECTL) demo
+	cargo build --features local --bin usagectl
+	@echo; echo "--- Every kind of event, through the function's own handler, into embedded DynamoDB and S3:"
+	@$(USAGECTL) --data .usage/demo invoke --fresh $(DEMO)
+	@echo; echo "--- The batch of 1,000 again, as Lambda may deliver it: all duplicates, nothing changes."
+	@$(USAGECTL) --data .usage/demo invoke events/batch-1000.json
+	@echo; echo "--- What one customer has used, and what the lake holds of an order:"
+	@$(USAGECTL) --data .usage/demo snapshots --entity 7 --window day --plot amount
+	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
+	@echo; echo "--- Next: make invoke, usagectl --help (README.md), docs/pipelines.md to describe your own table."
 
 test: .venv ## all tests
 	cargo test

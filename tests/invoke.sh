@@ -19,8 +19,11 @@ await() {
     done
 }
 
-target/debug/usagectl serve --event "$event" --env-file "$work/env" >"$work/serve.log" 2>&1 &
+pipeline=$(target/debug/usagectl explain --json "$event" 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["pipeline"])')
+target/debug/usagectl serve --data .usage/invoke --pipeline "$pipeline" --env-file "$work/env" >"$work/serve.log" 2>&1 &
 await $! test -s "$work/env"
+# The samples have fixed dates and the function knows the real time: let none be older than the horizon.
+echo HORIZON_DAYS=36500 >>"$work/env"
 cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" \
     --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/watch.log" 2>&1 &
 await $! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
