@@ -1,41 +1,83 @@
-//! Pauses between attempts: exponential with full jitter, and never past the deadline.
+//! Attempts and the pauses between them: exponential with full jitter, and never past the deadline.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::error::Error;
+
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long to go on where there is no deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The most that one attempt may take, so that a stalled connection leaves time for another.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pauses of one operation.
+/// The attempts of one operation.
 #[derive(Debug)]
 pub struct Backoff {
     deadline: Instant,
-    longest: Duration,
+    attempts: u32,
 }
 
 impl Backoff {
-    /// Pauses until `deadline`, or for half a minute without one.
+    /// Attempts until `deadline`, or for half a minute without one.
     pub fn until(deadline: Option<Instant>) -> Self {
-        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + PATIENCE), longest: FIRST_PAUSE }
+        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + PATIENCE), attempts: 0 }
     }
 
-    /// The time left.
-    pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// Waits for one attempt, ten seconds at most and not past the deadline. None means that there was no answer: what
+    /// the attempt was to do may have happened all the same.
+    pub async fn attempt<T>(&mut self, attempt: impl Future<Output = T>) -> Option<T> {
+        self.attempts += 1;
+        tokio::time::timeout(self.remaining().min(ATTEMPT_TIMEOUT), attempt).await.ok()
     }
 
     /// Pauses before another attempt; false, at once, when there is no time for one.
     pub async fn pause(&mut self) -> bool {
         // A random part of the longest pause, so that writers in conflict don't come back at once.
-        let pause = self.longest.mul_f64(fastrand::f64());
-        self.longest = (self.longest * 2).min(LONGEST_PAUSE);
+        let pause = longest_pause(self.attempts).mul_f64(fastrand::f64());
         if self.remaining() <= pause {
             return false;
         }
         tokio::time::sleep(pause).await;
         true
+    }
+
+    /// The error of an attempt without an answer; `doing` reads after "failed to".
+    pub fn no_answer(&self, doing: &str) -> Error {
+        Error::transient(format!("{doing}: no answer in time"))
+    }
+
+    /// The same error, saying how often it was tried.
+    pub fn give_up(&self, error: Error) -> Error {
+        Error { message: format!("{} (attempt {})", error.message, self.attempts), ..error }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+fn longest_pause(attempt: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_two_seconds() {
+        let pauses: Vec<_> = (1..=8).map(|attempt| longest_pause(attempt).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(longest_pause(u32::MAX), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_past_the_deadline() {
+        let mut backoff = Backoff::until(Some(Instant::now()));
+        assert_eq!(backoff.attempt(std::future::pending::<()>()).await, None);
+        assert!(!backoff.pause().await);
     }
 }

@@ -2,8 +2,6 @@
 //! success, and a lost answer costs nothing but another try. What to do about a file that couldn't be put is left to
 //! the caller.
 
-use std::time::Duration;
-
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, retry::RetryConfig};
 use aws_sdk_s3::error::SdkError;
@@ -13,15 +11,8 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::file::AvroFile;
+use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
-
-/// The most that one attempt may take, so that a stalled connection leaves time for another.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Attempts where there is no deadline.
-const ATTEMPTS: u32 = 5;
-/// The longest first pause between attempts, doubled for each next one up to the longest of all.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The archive's bucket.
 #[derive(Debug, Clone)]
@@ -56,25 +47,17 @@ impl Bucket {
     async fn put(&self, file: AvroFile, deadline: Option<Instant>) -> Result<Put, Error> {
         let doing = format!("put s3://{}/{} (s3:PutObject)", self.name, file.key);
         let body = SdkBody::from(file.body);
-        let mut attempt = 0;
+        let mut backoff = Backoff::until(deadline);
         loop {
-            let timeout = remaining(deadline).min(ATTEMPT_TIMEOUT);
-            let error = match tokio::time::timeout(timeout, self.attempt(&file.key, &body)).await {
-                Ok(Ok(_)) => return Ok(Put::Created),
-                Ok(Err(error)) if status(&error) == Some(412) => return Ok(Put::AlreadyThere),
-                Ok(Err(error)) => classified(&doing, &error),
-                Err(_) => Error::transient(format!("{doing}: no answer within {} ms", timeout.as_millis())),
+            let error = match backoff.attempt(self.attempt(&file.key, &body)).await {
+                Some(Ok(())) => return Ok(Put::Created),
+                Some(Err(error)) if status(&error) == Some(412) => return Ok(Put::AlreadyThere),
+                Some(Err(error)) => classified(&doing, &error),
+                None => backoff.no_answer(&doing),
             };
-            attempt += 1;
-            let pause = longest_pause(attempt).mul_f64(fastrand::f64());
-            let is_last = match deadline {
-                Some(_) => remaining(deadline) <= pause,
-                None => attempt >= ATTEMPTS,
-            };
-            if error.kind != ErrorKind::Transient || is_last {
-                return Err(Error { message: format!("{} (attempt {attempt})", error.message), ..error });
+            if error.kind != ErrorKind::Transient || !backoff.pause().await {
+                return Err(backoff.give_up(error));
             }
-            tokio::time::sleep(pause).await;
         }
     }
 
@@ -113,16 +96,6 @@ fn classified(doing: &str, error: &SdkError<PutObjectError>) -> Error {
 
 fn status(error: &SdkError<PutObjectError>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
-}
-
-fn remaining(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
-}
-
-/// The bound of the pause after an attempt; the pause is a random part of it, so that many writers don't come back
-/// at once.
-fn longest_pause(attempt: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Usage: what records add to counters (`counter`), in which windows (`window`), and how that is committed exactly once
-//! (`claim`, `table`).
+//! (`claim`, `read`, `table`).
 
 mod claim;
 mod counter;
 mod group;
+mod read;
 mod snapshot;
 mod table;
 mod transaction;

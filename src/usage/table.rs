@@ -1,25 +1,23 @@
 //! The commit: claims and counters of a batch's groups are read, written together, and on any conflict read again.
 //! Effect and evidence land together or not at all, so that no retry, of ours, the SDK's or Lambda's, counts twice.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::claim::{self, Claims, Page};
-use super::group::{Effect, Group, totals};
+use super::claim::{self, Claims};
+use super::group::{Group, totals};
+use super::read::{Claimed, MAX_KEYS};
 use super::snapshot::SnapshotItem;
 use super::transaction::{self, MAX_ACTIONS, actions};
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Snapshot;
-
-/// 100: BatchGetItem's limit of keys.
-const MAX_KEYS: usize = 100;
 
 /// The usage and claims tables, for one pipeline.
 #[derive(Debug, Clone)]
@@ -78,24 +76,6 @@ impl Committed {
     }
 }
 
-/// A group with the claims read for it.
-#[derive(Debug)]
-struct Claimed<'g> {
-    group: &'g Group,
-    claims: Claims,
-}
-
-impl<'g> Claimed<'g> {
-    fn new_effects(&self) -> impl Iterator<Item = &'g Effect> {
-        let group: &'g Group = self.group;
-        group.effects.iter().filter(|effect| !self.claims.has(effect.id.short()))
-    }
-
-    fn is_done(&self) -> bool {
-        self.new_effects().next().is_none()
-    }
-}
-
 /// Why a transaction didn't happen.
 enum Refusal {
     /// Read the claims again and retry. True when it may have happened all the same.
@@ -139,23 +119,6 @@ impl UsageTables {
             .await
     }
 
-    /// Reads claims until the deadline; the inner error is what was wrong then.
-    async fn read_until<'c, 'g>(
-        &self,
-        groups: &'c [&'g Group],
-        deadline: Option<Instant>,
-    ) -> Result<(&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>), Error> {
-        let mut backoff = Backoff::until(deadline);
-        loop {
-            match self.read_claims(groups).await {
-                Ok(claimed) => return Ok((groups, Ok(claimed))),
-                Err(error) if error.kind == ErrorKind::Config => return Err(error),
-                Err(error) if !backoff.pause().await => return Ok((groups, Err(error))),
-                Err(_) => {}
-            }
-        }
-    }
-
     /// Counts one bundle in one transaction; where DynamoDB refuses it for good, each group by itself.
     async fn commit_bundle(
         &self,
@@ -190,25 +153,26 @@ impl UsageTables {
         let mut backoff = Backoff::until(deadline);
         let mut attempted: BTreeSet<usize> = BTreeSet::new();
         loop {
-            let error = match self.attempt(snapshot, &bundle).await {
-                Ok(snapshots) => return Ok(summarize(&bundle, &attempted, snapshots)),
-                Err(Refusal::Config(error) | Refusal::Poison(error)) => return Err(error),
-                Err(Refusal::Retry { error, ambiguous }) => {
+            let refusal = match backoff.attempt(self.attempt(snapshot, &bundle)).await {
+                Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
+                Some(Err(refusal)) => refusal,
+                None => Refusal::Retry { error: backoff.no_answer(&self.doing()), ambiguous: true },
+            };
+            let error = match refusal {
+                Refusal::Config(error) | Refusal::Poison(error) => return Err(error),
+                Refusal::Retry { error, ambiguous } => {
                     if ambiguous {
                         attempted.extend(bundle.iter().flat_map(Claimed::new_effects).map(|effect| effect.record));
                     }
                     error
                 }
             };
-            loop {
-                if !backoff.pause().await {
-                    return Ok(Committed::failed(&groups, &error));
-                }
-                match self.read_claims(&groups).await {
-                    Ok(claimed) => break bundle = claimed,
-                    Err(error) if error.kind == ErrorKind::Config => return Err(error),
-                    Err(_) => {}
-                }
+            if !backoff.pause().await {
+                return Ok(Committed::failed(&groups, &backoff.give_up(error)));
+            }
+            match self.read_until(&groups, deadline).await? {
+                (_, Ok(claimed)) => bundle = claimed,
+                (_, Err(error)) => return Ok(Committed::failed(&groups, &error)),
             }
         }
     }
@@ -241,13 +205,15 @@ impl UsageTables {
         transaction::claim(&self.claims_table, claims.item_with(key, new, expires_at), claims.version())
     }
 
+    fn doing(&self) -> String {
+        let (usage, claims) = (&self.usage_table, &self.claims_table);
+        format!("count usage in {usage} with claims in {claims} (dynamodb:PutItem, dynamodb:UpdateItem)")
+    }
+
     async fn send(&self, writes: Vec<TransactWriteItem>) -> Result<(), Refusal> {
         let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         let Err(failure) = sent else { return Ok(()) };
-        let doing = format!(
-            "count usage in {} with claims in {} (dynamodb:PutItem, dynamodb:UpdateItem)",
-            self.usage_table, self.claims_table
-        );
+        let doing = self.doing();
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = failure.as_service_error() {
             return Err(canceled_for(&doing, canceled.cancellation_reasons()));
         }
@@ -258,75 +224,7 @@ impl UsageTables {
             ErrorKind::Transient => Refusal::Retry { error, ambiguous: true },
         })
     }
-
-    /// Reads every page of the claims of `groups`: the first of each, and where that is full, ever more of the next.
-    async fn read_claims<'g>(&self, groups: &[&'g Group]) -> Result<Vec<Claimed<'g>>, Error> {
-        let mut claimed: Vec<_> = groups.iter().map(|group| Claimed { group, claims: Claims::default() }).collect();
-        let mut pending: Vec<usize> = (0..claimed.len()).collect();
-        let mut pages_ahead = 1;
-        while !pending.is_empty() {
-            let mut keys = Vec::new();
-            for claimed in pending.iter().filter_map(|index| claimed.get(*index)) {
-                let first = claimed.claims.open_page();
-                keys.extend((first..first + pages_ahead).map(|page| self.page_key(claimed.group, page)));
-            }
-            let mut pages = self.get_pages(keys).await?;
-            pending.retain(|index| {
-                let Some(Claimed { group, claims }) = claimed.get_mut(*index) else { return false };
-                let mut full = true;
-                for _ in 0..pages_ahead {
-                    let page = pages.remove(&self.page_key(group, claims.open_page())).unwrap_or_default();
-                    full = claims.add_page(page);
-                    if !full {
-                        break;
-                    }
-                }
-                full
-            });
-            pages_ahead *= 2;
-        }
-        Ok(claimed)
-    }
-
-    fn page_key(&self, group: &Group, page: usize) -> String {
-        claim::page_key(&self.pipeline, &group.key, group.segment, page)
-    }
-
-    async fn get_pages(&self, keys: Vec<String>) -> Result<HashMap<String, Page>, Error> {
-        let mut pages = HashMap::new();
-        for chunk in keys.chunks(MAX_KEYS) {
-            let key = |key: &String| HashMap::from([(claim::KEY.to_owned(), AttributeValue::S(key.clone()))]);
-            let mut wanted: Vec<_> = chunk.iter().map(key).collect();
-            let mut backoff = Backoff::until(None);
-            while !wanted.is_empty() {
-                let (found, left) = self.get_items(wanted).await?;
-                for item in found {
-                    if let Some(Ok(key)) = item.get(claim::KEY).map(|key| key.as_s().cloned()) {
-                        pages.insert(key, Page::read(item)?);
-                    }
-                }
-                wanted = left;
-                if !wanted.is_empty() && !backoff.pause().await {
-                    return Err(Error::transient(format!("read claims from {}: throttled", self.claims_table)));
-                }
-            }
-        }
-        Ok(pages)
-    }
-
-    async fn get_items(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
-        let doing = format!("read claims from {} (dynamodb:BatchGetItem)", self.claims_table);
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let request = request.map_err(|error| Error::config(format!("{doing}: {error}")))?;
-        let answer = self.client.batch_get_item().request_items(&self.claims_table, request).send().await;
-        let answer = answer.map_err(|error| Error::from_sdk(&doing, &error))?;
-        let found = answer.responses.unwrap_or_default().remove(&self.claims_table).unwrap_or_default();
-        let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.claims_table);
-        Ok((found, left.map(|left| left.keys).unwrap_or_default()))
-    }
 }
-
-type Item = HashMap<String, AttributeValue>;
 
 /// Packs groups into transactions of at most 100 actions.
 fn bundles<'g>(snapshot: &Snapshot, groups: Vec<Claimed<'g>>) -> Vec<Vec<Claimed<'g>>> {

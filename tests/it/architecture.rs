@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &["decimal"]),
     ("record", &["decimal", "time"]),
     ("error", &[]),
-    ("backoff", &[]),
+    ("backoff", &["error"]),
     ("decode", &["record", "decimal", "time", "error"]),
     // A pipeline names the schema and the windows it is made of; neither knows it.
     ("pipeline", &["record", "decimal", "time", "archive", "usage"]),
@@ -35,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// The files that may name an AWS service's client, and which.
 const MAY_CALL: &[(&str, &[&str])] = &[
     ("usage/table.rs", &["aws_sdk_dynamodb"]),
+    ("usage/read.rs", &["aws_sdk_dynamodb"]),
     ("usage/transaction.rs", &["aws_sdk_dynamodb"]),
     ("usage/claim.rs", &["aws_sdk_dynamodb"]),
     ("archive/bucket.rs", &["aws_sdk_s3"]),

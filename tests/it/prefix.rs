@@ -129,9 +129,18 @@ async fn claims_of_a_busy_minute_go_on_to_further_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
     let world = World::new("deadline", "orders").await;
-    for (operation, claimed) in [("TransactWriteItems", 0), ("PutObject", 3)] {
+    let stall = Fault::Delay(Duration::from_secs(600));
+    let cases = [
+        ("BatchGetItem", Fault::Throttle, 0),
+        ("BatchGetItem", stall, 0),
+        ("TransactWriteItems", Fault::Status503, 0),
+        ("TransactWriteItems", stall, 0),
+        ("PutObject", Fault::Status503, 3),
+        ("PutObject", stall, 3),
+    ];
+    for (operation, fault, claimed) in cases {
         let function = world.function();
-        function.http.set_plan(FaultPlan::always(operation, Fault::Status503));
+        function.http.set_plan(FaultPlan::always(operation, fault));
         let mut invocation = at(NOW);
         invocation.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(300));
         let event = event(&orders(3));

@@ -1,5 +1,7 @@
 //! What putting does with the answers it gets. The answers are scripted below the SDK, where a lost one would be lost.
 
+use std::time::Duration;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -88,9 +90,10 @@ async fn what_may_pass_is_tried_again_with_the_same_content() {
 }
 
 #[tokio::test]
-async fn five_attempts_without_a_deadline_and_as_many_as_fit_before_one() {
-    let (result, requests) = put(&[(503, "SlowDown")], None).await;
-    assert_eq!((result.unwrap_err().kind, requests.len()), (ErrorKind::Transient, 5));
+async fn as_many_attempts_as_fit_before_the_deadline() {
+    let (result, requests) = put(&[(503, "SlowDown")], Some(Duration::from_millis(500))).await;
+    assert_eq!(result.unwrap_err().kind, ErrorKind::Transient);
+    assert!(requests.len() > 1);
     let (result, requests) = put(&[(503, "SlowDown")], Some(Duration::ZERO)).await;
     assert_eq!((result.unwrap_err().kind, requests.len()), (ErrorKind::Transient, 1));
 }
@@ -143,11 +146,4 @@ fn an_answer_says_what_the_caller_must_do() {
         assert_eq!(error.kind, kind, "{status} {code:?}");
         assert!(error.message.starts_with("put s3://bucket/key (s3:PutObject): "), "{error}");
     }
-}
-
-#[test]
-fn pauses_double_up_to_two_seconds() {
-    let pauses: Vec<_> = (1..=8).map(|attempt| longest_pause(attempt).as_millis()).collect();
-    assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
-    assert_eq!(longest_pause(u32::MAX), LONGEST_PAUSE);
 }
