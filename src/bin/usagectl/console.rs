@@ -84,6 +84,6 @@ pub fn counted(number: usize, what: &str) -> String {
 
 /// Sends the function's own log lines to stderr: errors, or everything with `--verbose`.
 pub fn log_to_stderr(options: &Options) {
-    let level = if options.verbose { "warn,usage_aggregator=debug" } else { "off" };
+    let level = if options.verbose { "warn,dynoxide=error,usage_aggregator=debug" } else { "off" };
     tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new(level)).with_writer(io::stderr).init();
 }

@@ -98,10 +98,11 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
         show(plan, "records"),
         show(plan, "event_records")
     )?;
-    write!(out, "records   {}", pairs(at(tally, "events"), show))?;
+    let events = pairs(at(tally, "events"), show);
     writeln!(
         out,
-        "; {} effective, {} skipped, {} repeated",
+        "records   {}; {} effective, {} skipped, {} repeated",
+        if events.is_empty() { "none" } else { &events },
         show(tally, "effective"),
         show(tally, "skipped"),
         show(tally, "repeated")

@@ -10,10 +10,11 @@ use usage_aggregator::decode::Event;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
+use crate::changes::Changes;
 use crate::choice::{Sample, Variables};
 use crate::console::{self, Done, UsageError, counted};
 use crate::options::Options;
-use crate::report::{Changes, Report};
+use crate::report::Report;
 use crate::rows::RowReader;
 use crate::touched;
 use crate::workplace::{Site, Start, Uses, Workplace};

@@ -3,6 +3,7 @@
 
 mod avro;
 mod cat;
+mod changes;
 mod choice;
 mod console;
 mod explain;

@@ -1,6 +1,6 @@
 //! What came of one invocation: as one JSON object, or as text and tables.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -8,14 +8,12 @@ use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::outcome::BatchOutcome;
 
+use crate::changes::Changes;
 use crate::console::{counted, plain};
 use crate::json;
-use crate::rows::{Item, Row, RowReader};
+use crate::rows::Item;
 use crate::table;
 use crate::touched::Key;
-
-/// The rows that a table of changes shows at most; `--json` has them all.
-const SHOWN_ROWS: usize = 40;
 
 /// One line of `invoke --json`.
 #[derive(Debug, Default, Serialize)]
@@ -64,13 +62,6 @@ pub struct Stored {
     pub created: bool,
 }
 
-/// Snapshot rows that an invocation changed.
-#[derive(Debug)]
-pub struct Changes {
-    columns: Vec<String>,
-    rows: Vec<(Option<Row>, Row)>,
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let kind = match error.kind {
@@ -85,44 +76,6 @@ impl From<Error> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
         Failure { kind: "config", message: format!("failed to {error:#}") }
-    }
-}
-
-impl Changes {
-    /// Compares the items of `keys`.
-    pub fn new(reader: &RowReader, keys: &[Key], before: &HashMap<Key, Item>, after: &HashMap<Key, Item>) -> Changes {
-        let changed = keys.iter().filter(|key| before.get(*key) != after.get(*key));
-        let rows = changed
-            .filter_map(|key| Some((before.get(key).map(|item| reader.read(item)), reader.read(after.get(key)?))));
-        Changes { columns: reader.group_variables().map(str::to_owned).collect(), rows: rows.collect() }
-    }
-
-    fn text(&self) -> String {
-        let measures: BTreeSet<&String> = self.rows.iter().flat_map(|(_, after)| after.measures.keys()).collect();
-        let columns = self.columns.iter().map(String::as_str).chain(["window", "start"]);
-        let mut table = table::titled(columns.clone().chain(measures.iter().map(|measure| measure.as_str())));
-        for (before, after) in self.rows.iter().take(SHOWN_ROWS) {
-            let variables = columns.clone().map(|name| match name {
-                "start" => table::text(after.start()),
-                name => table::text(after.variable(name)),
-            });
-            let numbers = measures.iter().map(|measure| table::number(&change(before.as_ref(), after, measure)));
-            table.add_row(variables.chain(numbers));
-        }
-        match self.rows.len().saturating_sub(SHOWN_ROWS) {
-            0 => table.to_string(),
-            more => format!("{table}\n  … and {more} more; --json lists all"),
-        }
-    }
-}
-
-/// `2 → 3` where a measure changed.
-fn change(before: Option<&Row>, after: &Row, measure: &str) -> String {
-    let of = |row: &Row| row.measures.get(measure).cloned();
-    let (before, after) = (before.and_then(of), of(after).unwrap_or_default());
-    match before {
-        Some(before) if before != after => format!("{before} → {after}"),
-        _ => after,
     }
 }
 
@@ -184,7 +137,7 @@ impl Report {
         for Rejected { sequence_number, code, field, reason } in &self.rejected {
             line(out, &format!("rejected  {sequence_number}: {code}: {}: {}", plain(field), plain(reason)));
         }
-        if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.rows.is_empty()) {
+        if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             line(out, &changes.text());
         }
         if !self.files.is_empty() {

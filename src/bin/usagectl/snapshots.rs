@@ -149,7 +149,7 @@ fn listing(reader: &RowReader, rows: &[Row]) -> String {
 
 /// The sums by length of window: an hour's usage is also its day's.
 fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
-    let mut lines = vec![format!("total: {} snapshots", rows.len())];
+    let mut lines = vec![format!("total: {}", console::counted(rows.len(), "snapshot"))];
     for window in Window::ALL {
         let of_window = || rows.iter().filter(|row| row.variable("window") == window.name());
         let sums = measures
