@@ -1,6 +1,7 @@
 //! What can go wrong with an invocation as a whole, by what its caller must do; and the one place that reads the AWS
 //! SDKs' errors. What is wrong with one record is a [`crate::record::Fault`].
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -47,9 +48,12 @@ impl Error {
     {
         let SdkError::ServiceError(service) = error else {
             return match error {
-                // No request left: there are no credentials, no region, or the input can't be built.
+                // No request left: the input can't be built, or there is no region.
                 SdkError::ConstructionFailure(_) => {
-                    Error::config(format!("{doing}: no request could be made; check credentials, region and endpoint"))
+                    Error::config(format!("{doing}: no request could be made; check region and endpoint"))
+                }
+                other if lacks_credentials(other) => {
+                    Error::config(format!("{doing}: there are no credentials; give the function a role"))
                 }
                 other => Error::transient(format!("{doing}: {}", root_cause(other))),
             };
@@ -77,6 +81,10 @@ fn kind_of(code: &str) -> ErrorKind {
         | "InvalidAccessKeyId"
         | "ExpiredToken"
         | "ExpiredTokenException"
+        | "InvalidToken"
+        | "MissingAuthenticationTokenException"
+        | "AuthorizationHeaderMalformed"
+        | "InvalidBucketName"
         | "NoSuchBucket"
         | "ResourceNotFoundException"
         | "AllAccessDisabled"
@@ -95,18 +103,27 @@ fn kind_of(code: &str) -> ErrorKind {
 
 fn remedy(code: &str) -> &'static str {
     match code {
-        "NoSuchBucket" => "create the bucket or correct ARCHIVE_BUCKET",
+        "NoSuchBucket" | "InvalidBucketName" => "create the bucket or correct ARCHIVE_BUCKET",
         "ResourceNotFoundException" => "create the table or correct USAGE_TABLE and CLAIMS_TABLE",
-        "PermanentRedirect" => "the bucket is in another region: correct AWS_REGION",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another region: correct AWS_REGION",
         code if code.starts_with("KMS") => "enable the key and allow the function's role to use it",
         _ => "allow this action on this resource in the function's role",
     }
 }
 
+/// Whether credentials are missing or wrong, rather than late.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<CredentialsError>()).any(|credentials| {
+        matches!(credentials, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
+    })
+}
+
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }

@@ -196,6 +196,23 @@ async fn a_wrong_environment_stops_the_start_and_says_all_that_is_wrong() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_credentials_the_invocation_fails_and_says_so() {
+    let variables = [
+        ("PIPELINE", "orders"),
+        ("USAGE_TABLE", "u"),
+        ("CLAIMS_TABLE", "c"),
+        ("ARCHIVE_BUCKET", "b"),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let mut sandbox = Sandbox::start(&variables).await;
+    let refused = sandbox.invoke(&recent_orders()).await;
+    let Heard::Error(body) = &refused else { panic!("{refused:?}") };
+    assert!(body["errorMessage"].as_str().unwrap().contains("credentials"), "{body}");
+}
+
 /// Prints, for the record: `make measure` runs it on the release build.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_poll_comes_without_any_call_to_a_service() {
