@@ -195,6 +195,9 @@ impl Reader<'_> {
         let claims =
             self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a claims table of its own");
         let (usage, claims) = (usage?, claims?);
+        if [&usage, &claims].into_iter().any(|table| table.contains(':')) {
+            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE must be names of tables, not ARNs".to_owned());
+        }
         if usage == claims {
             self.mistakes
                 .push("USAGE_TABLE and CLAIMS_TABLE are the same: claims need a table of their own".to_owned());

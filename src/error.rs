@@ -60,13 +60,26 @@ impl Error {
         };
         let code = service.err().code().unwrap_or("unknown error");
         let message = service.err().message().unwrap_or("the service gave no reason");
-        let text = format!("{doing}: {code}: {message}");
         match kind_of(code) {
-            ErrorKind::Transient => Error::transient(text),
-            ErrorKind::Poison => Error::poison(text),
-            ErrorKind::Config => Error::config(format!("{text}; {}", remedy(code))),
+            ErrorKind::Poison if is_key_mismatch(message) => key_mismatch(doing),
+            // A validation's message may quote what it refuses, which is an item's content.
+            ErrorKind::Poison => Error::poison(format!("{doing}: {code}")),
+            ErrorKind::Transient => Error::transient(format!("{doing}: {code}: {message}")),
+            ErrorKind::Config => Error::config(format!("{doing}: {code}: {message}; {}", remedy(code))),
         }
     }
+}
+
+/// Whether DynamoDB's message of a validation says that a table has other keys than the function writes.
+pub fn is_key_mismatch(message: &str) -> bool {
+    ["match the schema", "Type mismatch for key", "Missing the key"].iter().any(|part| message.contains(part))
+}
+
+/// The error of a table with other keys than the function writes.
+pub fn key_mismatch(doing: &str) -> Error {
+    let remedy =
+        "USAGE_TABLE needs the pipeline's snapshot keys, CLAIMS_TABLE the partition key `claim`, all of type S";
+    Error::config(format!("{doing}: the table's keys are others; {remedy}"))
 }
 
 /// The kind of an error code of DynamoDB, S3 or CloudWatch. An unknown code is worth a retry: the record then ends in
@@ -89,14 +102,18 @@ fn kind_of(code: &str) -> ErrorKind {
         | "ResourceNotFoundException"
         | "AllAccessDisabled"
         | "AccountProblem"
-        | "KMS.DisabledException"
-        | "KMS.NotFoundException"
-        | "KMS.InvalidStateException"
-        | "KMSAccessDeniedException"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "OptInRequired"
+        | "IllegalLocationConstraintException"
+        | "MethodNotAllowed"
+        | "InvalidRequest"
         | "PermanentRedirect" => ErrorKind::Config,
         "ValidationException" | "ItemCollectionSizeLimitExceededException" | "EntityTooLarge" | "KeyTooLongError" => {
             ErrorKind::Poison
         }
+        // A key that is disabled, denied or about to be deleted, in S3's and DynamoDB's spelling.
+        code if code.starts_with("KMS") && !code.contains("Throttling") => ErrorKind::Config,
         _ => ErrorKind::Transient,
     }
 }

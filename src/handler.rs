@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::archive::{AvroFile, Bucket, Put};
 use crate::clients::Clients;
@@ -75,17 +75,29 @@ impl Handler {
     /// the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let started = Instant::now();
+        let outcome = self.process(event, invocation).await;
+        let metrics = match &outcome {
+            Ok(outcome) => batch_metrics(outcome, invocation.now, started),
+            // The invocation failed as a whole, maybe before anybody could count its records.
+            Err(_) => BatchMetrics {
+                processing_errors: 1,
+                processing_duration_ms: milliseconds(started),
+                ..BatchMetrics::default()
+            },
+        };
+        log(&outcome, &metrics);
+        if let Err(error) = self.metrics.send(&metrics, &invocation.request_id, invocation.now).await {
+            warn!(%error, "failed to send metrics; the batch is not affected");
+        }
+        outcome
+    }
+
+    async fn process(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let event = Event::read(event)?;
         let plan = self.plan(&event, invocation.now);
         let counted = self.count(&plan, invocation).await?;
         let stored = self.store(&plan, &counted, invocation).await?;
-        let outcome = BatchOutcome::new(&event, plan, counted, stored);
-        let metrics = batch_metrics(&outcome, invocation.now, started);
-        log(&event, &outcome, &metrics);
-        if let Err(error) = self.metrics.send(&metrics, &invocation.request_id, invocation.now).await {
-            warn!(%error, "failed to send metrics; the batch is not affected");
-        }
-        Ok(outcome)
+        Ok(BatchOutcome::new(&event, plan, counted, stored))
     }
 
     /// What handling `event` would do.
@@ -95,8 +107,11 @@ impl Handler {
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
+        // A quarter of the time is kept for the files: what is counted can only be acknowledged once it is archived.
+        let now = tokio::time::Instant::now();
+        let deadline = invocation.deadline.map(|end| now + end.saturating_duration_since(now).mul_f64(0.75));
         match (&self.usage, &self.pipeline.snapshot) {
-            (Some(usage), Some(snapshot)) => usage.commit(snapshot, &plan.groups, invocation.deadline).await,
+            (Some(usage), Some(snapshot)) => usage.commit(snapshot, &plan.groups, deadline).await,
             _ => Ok(Committed::default()),
         }
     }
@@ -146,7 +161,7 @@ fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> Ba
     BatchMetrics {
         records_processed: whole(outcome.durable),
         processing_errors: whole(outcome.records - outcome.durable),
-        processing_duration_ms: started.elapsed().as_secs_f64() * 1000.0,
+        processing_duration_ms: milliseconds(started),
         insert_count: whole(events(record::Event::Insert)),
         modify_count: whole(events(record::Event::Modify)),
         remove_count: whole(events(record::Event::Remove) + events(record::Event::Expire)),
@@ -157,8 +172,22 @@ fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> Ba
     }
 }
 
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}
+
 /// One line for the batch and one for each rejected record; never an item's contents.
-fn log(event: &Event<'_>, outcome: &BatchOutcome, metrics: &BatchMetrics) {
+fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            return error!(%error, duration_ms = metrics.processing_duration_ms, "failed to process the batch");
+        }
+    };
+    if outcome.tally.own > 0 {
+        let remedy = "map the source table's stream to the function, not that of USAGE_TABLE or CLAIMS_TABLE";
+        warn!(records = outcome.tally.own, remedy, "ignored records of the function's own table");
+    }
     for record::Rejection { sequence, fault } in &outcome.rejected {
         let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);
         warn!(%sequence, code, %field, %reason, "record rejected");
@@ -166,8 +195,6 @@ fn log(event: &Event<'_>, outcome: &BatchOutcome, metrics: &BatchMetrics) {
     for file in &outcome.files {
         debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
     }
-    let sequence =
-        |raw: Option<&crate::decode::RawRecord<'_>>| raw.map(|raw| raw.sequence.to_string()).unwrap_or_default();
     info!(
         records = outcome.records,
         durable = outcome.durable,
@@ -183,8 +210,8 @@ fn log(event: &Event<'_>, outcome: &BatchOutcome, metrics: &BatchMetrics) {
         bytes = outcome.files.iter().filter(|file| file.created).map(|file| file.bytes).sum::<usize>(),
         duration_ms = metrics.processing_duration_ms,
         oldest_age_ms = metrics.processing_latency_ms,
-        first_sequence_number = sequence(event.records().first()),
-        last_sequence_number = sequence(event.records().last()),
+        first_sequence_number = outcome.first_sequence_number,
+        last_sequence_number = outcome.last_sequence_number,
         "batch done"
     );
 }

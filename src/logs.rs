@@ -5,19 +5,31 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging to stdout at the level of AWS_LAMBDA_LOG_LEVEL, info by default.
 pub fn start() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_lowercase();
-    let level = if matches!(level.as_str(), "trace" | "debug" | "warn" | "error") { level } else { "info".to_owned() };
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
+    start_with(level, std::io::stdout);
+}
+
+/// Starts logging to `writer` at `level`.
+pub fn start_with(level: Level, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     // The SDKs and the HTTP stack log the requests they sign; below warnings they would print items.
-    let filter = EnvFilter::new(format!("warn,usage_aggregator={level}"));
-    tracing_subscriber::fmt().with_env_filter(filter).fmt_fields(JsonFields::new()).event_format(Lines).init();
+    let targets = Targets::new().with_default(Level::WARN).with_target("usage_aggregator", level);
+    let lines = tracing_subscriber::fmt::layer()
+        .fmt_fields(JsonFields::new())
+        .event_format(Lines)
+        .with_writer(writer)
+        .with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
 }
 
 struct Lines;

@@ -31,8 +31,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn respond(handler: &Handler, event: &str, invocation: &Invocation) -> Result<Response, Error> {
-    let outcome = handler.handle(event.as_bytes(), invocation).await;
-    outcome.map(|outcome| outcome.response()).inspect_err(|error| error!(%error, "failed to process the batch"))
+    handler.handle(event.as_bytes(), invocation).await.map(|outcome| outcome.response())
 }
 
 /// One HTTP client, with its connections, for all services.
@@ -48,7 +47,14 @@ fn invocation(context: &lambda_runtime::Context, margin: Duration) -> Result<Inv
     let now = now.ok_or_else(|| Error::config("tell the time: the clock says a year outside 2000 to 2099"))?;
     // cargo-lambda sends a deadline in 1970, which is none.
     let deadline = Duration::from_millis(context.deadline);
-    let deadline = Timestamp::from_seconds(i64::try_from(deadline.as_secs()).unwrap_or(0))
-        .map(|_| tokio::time::Instant::now() + deadline.saturating_sub(since_epoch).saturating_sub(margin));
+    let is_real = Timestamp::from_seconds(i64::try_from(deadline.as_secs()).unwrap_or(0)).is_some();
+    let left = deadline.saturating_sub(since_epoch);
+    if is_real && left <= margin {
+        let (left, margin) = (left.as_millis(), margin.as_millis());
+        return Err(Error::config(format!(
+            "handle the batch: {left} ms are left and DEADLINE_MARGIN_MS keeps {margin} of them: raise the function's timeout"
+        )));
+    }
+    let deadline = is_real.then(|| tokio::time::Instant::now() + left.saturating_sub(margin));
     Ok(Invocation { request_id: context.request_id.clone(), now, deadline })
 }

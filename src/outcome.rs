@@ -29,6 +29,8 @@ pub struct BatchOutcome {
     pub snapshots: BTreeSet<SnapshotItem>,
     pub files: Vec<StoredFile>,
     pub tally: Tally,
+    pub first_sequence_number: Option<String>,
+    pub last_sequence_number: Option<String>,
 }
 
 /// An object of the archive that this batch made sure of.
@@ -83,6 +85,8 @@ impl BatchOutcome {
             snapshots: counted.snapshots,
             files: stored.files,
             tally: plan.tally,
+            first_sequence_number: event.records().first().map(|raw| raw.sequence.to_string()),
+            last_sequence_number: event.records().last().map(|raw| raw.sequence.to_string()),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Tally {
     pub events: BTreeMap<Event, usize>,
     /// Records that no route takes, that a route doesn't care for, or that are of our own tables.
     pub skipped: usize,
+    /// Those of them that are of our own tables.
+    pub own: usize,
     /// Records that come a second time within the batch.
     pub repeated: usize,
     /// Positions of the records that have effects.
@@ -87,14 +89,20 @@ impl<'p> Planner<'p> {
         match done {
             Done::Repeated => tally.repeated += 1,
             Done::Skipped => tally.skipped += 1,
+            Done::Own => {
+                tally.skipped += 1;
+                tally.own += 1;
+            }
             Done::Effective => tally.effective.push(index),
         }
         Ok(())
     }
 
     fn effects(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<Done, Fault> {
-        if self.terms.own_tables.iter().any(|table| *table == record.source.name) {
-            return Ok(Done::Skipped);
+        // A plain message has no keys, and its source is a stream, whatever its name.
+        let is_table = !record.keys.0.is_empty();
+        if is_table && self.terms.own_tables.iter().any(|table| *table == record.source.name) {
+            return Ok(Done::Own);
         }
         if self.seen.contains(&record.id) {
             return Ok(Done::Repeated);
@@ -191,6 +199,8 @@ impl<'p> Planner<'p> {
 enum Done {
     Effective,
     Skipped,
+    /// Of a table of our own.
+    Own,
     Repeated,
 }
 

@@ -13,7 +13,7 @@ use cloudwatch::CloudWatch;
 pub struct BatchMetrics {
     /// Records whose effects are durable, duplicates and skipped ones included.
     pub records_processed: u64,
-    /// Records that were not, so that Lambda delivers them again.
+    /// Records that were not, so that Lambda delivers them again; 1 where the invocation failed as a whole.
     pub processing_errors: u64,
     /// From the event's arrival to the answer.
     pub processing_duration_ms: f64,

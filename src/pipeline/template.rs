@@ -192,6 +192,14 @@ impl Template {
         Ok(Template { pieces, escaped })
     }
 
+    /// The slots that are filled in.
+    pub fn slots(&self) -> impl Iterator<Item = usize> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Variable(slot) => Some(*slot),
+        })
+    }
+
     /// Fills in the slots. In a template of several variables its own punctuation is percent-encoded in the values, so
     /// that different values never give the same text.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {

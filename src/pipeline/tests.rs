@@ -5,7 +5,9 @@ use crate::decode::attribute::plain_item;
 use crate::record::{Fault, Image, Item};
 
 fn pipeline(records: &str) -> Pipeline {
-    let text = format!("[snapshot]\npartition_key = {{ name = \"pk\", value = \"{{entity}}\" }}\n{records}");
+    let text = format!(
+        "[snapshot]\npartition_key = {{ name = \"pk\", value = \"{{entity}}\" }}\nsort_key = {{ name = \"sk\", value = \"{{resource}}#{{window_key}}\" }}\n{records}"
+    );
     let files = [("pipeline.toml".to_owned(), text)].into();
     Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }

@@ -153,7 +153,7 @@ fn a_record_of_no_type_is_skipped_or_rejected_by_choice() {
 
 #[test]
 fn an_item_that_stops_being_of_its_type_is_taken_back() {
-    let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\n[[record]]\ntype = \"seat\"\nmatch = { pk = \"{who}\" }\nwhere = { taken = true }\nentity = \"{who}\"\nresource = \"seats\"\n[[record.measure]]\nname = \"seats\"\nkind = \"delta\"\n";
+    let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n[[record]]\ntype = \"seat\"\nmatch = { pk = \"{who}\" }\nwhere = { taken = true }\nentity = \"{who}\"\nresource = \"seats\"\n[[record.measure]]\nname = \"seats\"\nkind = \"delta\"\n";
     let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
     let seats = Pipeline::parse(&crate::pipeline::Folder { name: "seats".to_owned(), files }).unwrap();
     let image = |taken: bool| format!(r#"{{"pk":{{"S":"a"}},"taken":{{"BOOL":{taken}}}}}"#);

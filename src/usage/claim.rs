@@ -122,10 +122,12 @@ impl Claims {
     }
 }
 
-/// The key of a page: the pipeline, entity and resource as a hash, since their own text may be too long or hold anything.
-pub fn page_key(pipeline: &str, key: &CounterKey, segment: Segment, page: usize) -> String {
+/// The key of a page: where the counters are (usage table and pipeline), entity and resource as a hash, since their own
+/// text may be too long or hold anything. With the usage table in it, a new table starts from nothing even where it
+/// shares the claims table of an old one.
+pub fn page_key(place: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in std::iter::once(pipeline).chain(key.0.iter().map(String::as_str)) {
+    for part in place.into_iter().chain(key.0.iter().map(String::as_str)) {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -178,10 +180,11 @@ mod tests {
         let key = |a: &str, b: &str| CounterKey(vec![a.to_owned(), b.to_owned()]);
         let segment = Segment::containing(crate::time::Timestamp::parse("2026-11-21T03:05:59Z").unwrap());
         let keys = [
-            page_key("p", &key("ab", "c"), segment, 0),
-            page_key("p", &key("a", "bc"), segment, 0),
-            page_key("pa", &key("b", "c"), segment, 0),
-            page_key("p", &key("ab", "c"), segment, 1),
+            page_key(["t", "p"], &key("ab", "c"), segment, 0),
+            page_key(["t", "p"], &key("a", "bc"), segment, 0),
+            page_key(["t", "pa"], &key("b", "c"), segment, 0),
+            page_key(["tp", ""], &key("ab", "c"), segment, 0),
+            page_key(["t", "p"], &key("ab", "c"), segment, 1),
         ];
         assert!(keys[0].ends_with("/2026-11-21T03:05/0"));
         for (index, key) in keys.iter().enumerate() {

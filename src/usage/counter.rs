@@ -48,9 +48,7 @@ pub fn deltas(
         Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
         Change::Modify { old, .. } => {
             deltas.add_difference(&newest, bindings, Sign::Plus)?;
-            if needs_old_image(route) || matches!(old, Image::Carried(_)) {
-                deltas.subtract_old(record, old)?;
-            }
+            deltas.subtract_old(record, old)?;
         }
         Change::Remove { by, .. } => {
             let expired = *by == Remover::TimeToLive;
@@ -66,11 +64,8 @@ pub fn deltas(
 /// When the old image or an attribute that a measure needs is missing or doesn't fit.
 pub fn departure(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
     let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    match &record.change {
-        Change::Modify { old, .. } if pipeline.routes.iter().any(needs_old_image) => {
-            deltas.subtract_old(record, old)?
-        }
-        _ => {}
+    if let Change::Modify { old, .. } = &record.change {
+        deltas.subtract_old(record, old)?;
     }
     Ok(deltas.nonzero())
 }
@@ -129,6 +124,9 @@ impl Deltas<'_> {
 
     /// Subtracts what the old image had counted, by the route it took then.
     fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>) -> Result<(), Fault> {
+        if matches!(old, Image::NotCarried) && !self.pipeline.routes.iter().any(needs_old_image) {
+            return Ok(());
+        }
         match self.pipeline.route(&record.keys, old) {
             Routed::Nowhere => Ok(()),
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),

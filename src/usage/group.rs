@@ -31,13 +31,23 @@ impl Segment {
     }
 }
 
-/// All that a batch does to one entity and resource in one minute. A group is never split between transactions.
+/// All that a batch does to one entity and resource in one minute. A group is one transaction, unless DynamoDB refuses
+/// it and the record to blame must be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub key: CounterKey,
     pub segment: Segment,
     /// In the order of the batch.
     pub effects: Vec<Effect>,
+}
+
+impl Group {
+    /// The earlier and the later half of the records.
+    pub fn halves(&self) -> (Group, Group) {
+        let (earlier, later) = self.effects.split_at(self.effects.len() / 2);
+        let half = |effects: &[Effect]| Group { effects: effects.to_vec(), ..self.clone() };
+        (half(earlier), half(later))
+    }
 }
 
 /// What one record adds to its group.

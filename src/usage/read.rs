@@ -52,7 +52,10 @@ impl UsageTables {
         loop {
             let error = match backoff.attempt(self.read_claims(groups)).await {
                 Some(Ok(claimed)) => return Ok((groups, Ok(claimed))),
-                Some(Err(error)) if error.kind == ErrorKind::Config => return Err(error),
+                Some(Err(error)) if error.kind != ErrorKind::Transient => {
+                    // The keys are this function's own, so no record is to blame for a refused read.
+                    return Err(Error { kind: ErrorKind::Config, ..error });
+                }
                 Some(Err(error)) => error,
                 None => backoff.no_answer(&self.reading()),
             };
@@ -91,8 +94,8 @@ impl UsageTables {
         Ok(claimed)
     }
 
-    fn page_key(&self, group: &Group, page: usize) -> String {
-        claim::page_key(&self.pipeline, &group.key, group.segment, page)
+    pub(super) fn page_key(&self, group: &Group, page: usize) -> String {
+        claim::page_key([&self.usage_table, &self.pipeline], &group.key, group.segment, page)
     }
 
     async fn get_pages(&self, keys: Vec<String>) -> Result<HashMap<String, Page>, Error> {

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::Client;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::claim::{self, Claims};
+use super::claim::Claims;
 use super::group::{Group, totals};
 use super::read::{Claimed, MAX_KEYS};
 use super::snapshot::SnapshotItem;
 use super::transaction::{self, MAX_ACTIONS, actions};
 use crate::backoff::Backoff;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, is_key_mismatch, key_mismatch};
 use crate::pipeline::Snapshot;
 
 /// The usage and claims tables, for one pipeline.
@@ -80,11 +80,20 @@ impl Committed {
 enum Refusal {
     /// Read the claims again and retry. True when it may have happened all the same.
     Retry { error: Error, ambiguous: bool },
-    /// No retry can help; the groups must be tried apart to find out which is to blame.
-    Poison(Error),
+    /// No retry of the same can help.
+    Stop(Stop),
+}
+
+/// Why a bundle isn't tried again as it is.
+enum Stop {
+    /// Something in it is refused, or in the way: its parts must be tried apart to find out which.
+    Apart(Error),
     /// Somebody must mend something first.
     Config(Error),
 }
+
+/// After so many refusals in a row the groups of a bundle go on apart, so that one busy counter doesn't hold up others.
+const PATIENCE: u32 = 2;
 
 impl UsageTables {
     /// Counts `groups`, each exactly once whatever has been delivered before, until the deadline.
@@ -119,7 +128,7 @@ impl UsageTables {
             .await
     }
 
-    /// Counts one bundle in one transaction; where DynamoDB refuses it for good, each group by itself.
+    /// Counts one bundle in one transaction, or in parts where that can't be.
     async fn commit_bundle(
         &self,
         snapshot: &Snapshot,
@@ -127,31 +136,57 @@ impl UsageTables {
         deadline: Option<Instant>,
     ) -> Result<Committed, Error> {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
-        match self.commit_together(snapshot, bundle, deadline).await {
-            Ok(committed) => Ok(committed),
-            Err(error) if error.kind == ErrorKind::Config => Err(error),
-            Err(error) if groups.len() == 1 => Ok(Committed::failed(&groups, &error)),
-            Err(_) => {
-                let mut committed = Committed::default();
-                for group in groups {
-                    let alone = Box::pin(self.commit(snapshot, std::slice::from_ref(group), deadline)).await?;
-                    committed = committed.join(alone);
-                }
-                Ok(committed)
-            }
+        match (self.commit_together(snapshot, bundle, deadline).await, groups.as_slice()) {
+            (Ok(committed), _) => Ok(committed),
+            (Err(Stop::Config(error)), _) => Err(error),
+            (Err(Stop::Apart(error)), [group]) if group.effects.len() < 2 => Ok(Committed::failed(&groups, &error)),
+            (Err(Stop::Apart(_)), [group]) => self.commit_halves(snapshot, group, deadline).await,
+            (Err(Stop::Apart(_)), groups) => self.commit_apart(snapshot, groups, deadline).await,
         }
     }
 
-    /// The loop of one transaction. A poison error means that something in the bundle can't be counted.
+    /// Counts each group in a transaction of its own.
+    async fn commit_apart(
+        &self,
+        snapshot: &Snapshot,
+        groups: &[&Group],
+        deadline: Option<Instant>,
+    ) -> Result<Committed, Error> {
+        let alone = |group| Box::pin(self.commit(snapshot, std::slice::from_ref(group), deadline));
+        let commits: Vec<_> = groups.iter().copied().map(alone).collect();
+        stream::iter(commits)
+            .buffer_unordered(self.concurrency)
+            .try_fold(Committed::default(), |all, one| async { Ok(all.join(one)) })
+            .await
+    }
+
+    /// Counts the earlier half of a group, then the later one, so that what precedes the record to blame is counted.
+    /// Claims are each record's own, which is why a group may be split between transactions.
+    async fn commit_halves(
+        &self,
+        snapshot: &Snapshot,
+        group: &Group,
+        deadline: Option<Instant>,
+    ) -> Result<Committed, Error> {
+        let (earlier, later) = group.halves();
+        let first = Box::pin(self.commit(snapshot, std::slice::from_ref(&earlier), deadline)).await?;
+        match first.failed.first().map(|(_, error)| error.clone()) {
+            Some(error) => Ok(first.join(Committed::failed(&[&later], &error))),
+            None => Ok(first.join(Box::pin(self.commit(snapshot, std::slice::from_ref(&later), deadline)).await?)),
+        }
+    }
+
+    /// The loop of one transaction.
     async fn commit_together<'g>(
         &self,
         snapshot: &Snapshot,
         mut bundle: Vec<Claimed<'g>>,
         deadline: Option<Instant>,
-    ) -> Result<Committed, Error> {
+    ) -> Result<Committed, Stop> {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         let mut backoff = Backoff::until(deadline);
         let mut attempted: BTreeSet<usize> = BTreeSet::new();
+        let mut refusals = 0;
         loop {
             let refusal = match backoff.attempt(self.attempt(snapshot, &bundle)).await {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
@@ -159,7 +194,7 @@ impl UsageTables {
                 None => Refusal::Retry { error: backoff.no_answer(&self.doing()), ambiguous: true },
             };
             let error = match refusal {
-                Refusal::Config(error) | Refusal::Poison(error) => return Err(error),
+                Refusal::Stop(stop) => return Err(stop),
                 Refusal::Retry { error, ambiguous } => {
                     if ambiguous {
                         attempted.extend(bundle.iter().flat_map(Claimed::new_effects).map(|effect| effect.record));
@@ -167,10 +202,14 @@ impl UsageTables {
                     error
                 }
             };
+            refusals += 1;
             if !backoff.pause().await {
                 return Ok(Committed::failed(&groups, &backoff.give_up(error)));
             }
-            match self.read_until(&groups, deadline).await? {
+            if refusals == PATIENCE && groups.len() > 1 {
+                return Err(Stop::Apart(error));
+            }
+            match self.read_until(&groups, deadline).await.map_err(Stop::Config)? {
                 (_, Ok(claimed)) => bundle = claimed,
                 (_, Err(error)) => return Ok(Committed::failed(&groups, &error)),
             }
@@ -181,26 +220,26 @@ impl UsageTables {
     async fn attempt(&self, snapshot: &Snapshot, bundle: &[Claimed<'_>]) -> Result<BTreeSet<SnapshotItem>, Refusal> {
         let new = bundle.iter().flat_map(|claimed| claimed.new_effects().map(|effect| (claimed.group, effect)));
         let totals = totals(snapshot, new)
-            .map_err(|(_, error)| Refusal::Poison(Error::poison(format!("count usage: a sum {error}"))))?;
+            .map_err(|(_, error)| Refusal::Stop(Stop::Apart(Error::poison(format!("count usage: a sum {error}")))))?;
         if totals.is_empty() {
             return Ok(BTreeSet::new());
         }
         let mut writes = Vec::new();
         for claimed in bundle.iter().filter(|claimed| !claimed.is_done()) {
             let new: Vec<u64> = claimed.new_effects().map(|effect| effect.id.short()).collect();
-            writes.push(self.claim_write(claimed.group, &claimed.claims, &new).map_err(Refusal::Config)?);
+            writes.push(self.claim_write(claimed.group, &claimed.claims, &new).map_err(config)?);
         }
         let mut snapshots = BTreeSet::new();
         for ((key, span), sums) in &totals {
             let item = SnapshotItem::new(snapshot, key, *span);
-            writes.push(transaction::add(&self.usage_table, &item, sums).map_err(Refusal::Config)?);
+            writes.push(transaction::add(&self.usage_table, &item, sums).map_err(config)?);
             snapshots.insert(item);
         }
         self.send(writes).await.map(|()| snapshots)
     }
 
     fn claim_write(&self, group: &Group, claims: &Claims, new: &[u64]) -> Result<TransactWriteItem, Error> {
-        let key = claim::page_key(&self.pipeline, &group.key, group.segment, claims.open_page());
+        let key = self.page_key(group, claims.open_page());
         let expires_at = group.segment.start() + self.claim_seconds;
         transaction::claim(&self.claims_table, claims.item_with(key, new, expires_at), claims.version())
     }
@@ -219,8 +258,8 @@ impl UsageTables {
         }
         let error = Error::from_sdk(&doing, &failure);
         Err(match error.kind {
-            ErrorKind::Config => Refusal::Config(error),
-            ErrorKind::Poison => Refusal::Poison(error),
+            ErrorKind::Config => Refusal::Stop(Stop::Config(error)),
+            ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
             ErrorKind::Transient => Refusal::Retry { error, ambiguous: true },
         })
     }
@@ -255,12 +294,52 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
     committed
 }
 
+fn config(error: Error) -> Refusal {
+    Refusal::Stop(Stop::Config(error))
+}
+
 /// What a cancelled transaction means. One item that can never be written outweighs any number of conflicts.
-fn canceled_for(doing: &str, reasons: &[aws_sdk_dynamodb::types::CancellationReason]) -> Refusal {
+fn canceled_for(doing: &str, reasons: &[CancellationReason]) -> Refusal {
     let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
     let text = format!("{doing}: the transaction was cancelled: {}", codes().collect::<Vec<_>>().join(", "));
-    if codes().any(|code| matches!(code, "ValidationError" | "ItemCollectionSizeLimitExceeded")) {
-        return Refusal::Poison(Error::poison(text));
+    let refused = |reason: &&CancellationReason| {
+        matches!(reason.code(), Some("ValidationError" | "ItemCollectionSizeLimitExceeded"))
+    };
+    match reasons.iter().find(refused) {
+        Some(reason) if is_key_mismatch(reason.message().unwrap_or_default()) => config(key_mismatch(doing)),
+        Some(_) => Refusal::Stop(Stop::Apart(Error::poison(format!(
+            "{text}; a counter's attribute isn't a number, its item is over 400 KB, or its sum needs over 38 digits"
+        )))),
+        None => Refusal::Retry { error: Error::transient(text), ambiguous: false },
     }
-    Refusal::Retry { error: Error::transient(text), ambiguous: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_item_that_can_never_be_written_outweighs_conflicts() {
+        let reason = |code: &str, message: &str| CancellationReason::builder().code(code).message(message).build();
+        let mismatch = "The provided key element does not match the schema";
+        let cases = [
+            (vec![reason("None", ""), reason("TransactionConflict", "")], "retry"),
+            (vec![reason("ConditionalCheckFailed", ""), reason("ThrottlingError", "")], "retry"),
+            (
+                vec![reason("TransactionConflict", ""), reason("ValidationError", "Type mismatch for attribute")],
+                "apart",
+            ),
+            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "apart"),
+            (vec![reason("None", ""), reason("ValidationError", mismatch)], "config"),
+        ];
+        for (reasons, expected) in cases {
+            let found = match canceled_for("count", &reasons) {
+                Refusal::Retry { ambiguous: false, .. } => "retry",
+                Refusal::Stop(Stop::Apart(error)) if error.kind == ErrorKind::Poison => "apart",
+                Refusal::Stop(Stop::Config(_)) => "config",
+                _ => "something else",
+            };
+            assert_eq!(found, expected, "{reasons:?}");
+        }
+    }
 }

@@ -289,6 +289,7 @@ fn further_variables_of_the_snapshot_tell_groups_apart() {
     let text = r##"
         [snapshot]
         partition_key = { name = "pk", value = "{ns}/U#{entity}" }
+        sort_key = { name = "sk", value = "{resource}#{window_key}" }
         [[record]]
         type = "bucket"
         match = { pk = "{ns}/B#{who}" }
@@ -307,7 +308,8 @@ fn further_variables_of_the_snapshot_tell_groups_apart() {
     assert_eq!(key.0, ["ada", "tokens", "n-1"]);
     let span = Window::Hour.containing(Timestamp::parse("2026-11-21T03:05:05Z").unwrap());
     let item = SnapshotItem::new(pipeline.snapshot.as_ref().unwrap(), &key, span);
-    assert_eq!(item.key, [("pk".to_owned(), "n-1/U#ada".to_owned())]);
+    let key = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(item.key, [key("pk", "n-1/U#ada"), key("sk", "tokens#2026-11-21T03")]);
 }
 
 #[test]

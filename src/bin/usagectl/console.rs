@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tracing_subscriber::EnvFilter;
 
 use crate::options::Options;
 
@@ -82,8 +81,9 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Sends the function's own log lines to stderr: errors, or everything with `--verbose`.
+/// Sends the function's own log lines to stderr, if `--verbose` asks for them.
 pub fn log_to_stderr(options: &Options) {
-    let level = if options.verbose { "warn,dynoxide=error,usage_aggregator=debug" } else { "off" };
-    tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new(level)).with_writer(io::stderr).init();
+    if options.verbose {
+        usage_aggregator::logs::start_with(tracing::Level::DEBUG, io::stderr);
+    }
 }

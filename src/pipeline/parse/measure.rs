@@ -32,6 +32,11 @@ pub fn read(
     let name = name.and_then(|name| measure_name(&section, &name, quantity.as_ref(), snapshot, measures));
     let amount = amount(&section, kind?, events);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
+    let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
+    let sees_changes = events.contains(&Event::Insert) && events.contains(&Event::Modify);
+    if kind == Some(Kind::Delta) && changes && !sees_changes {
+        section.mistake("a delta must see every change of its value: add INSERT and MODIFY to the record's `events`");
+    }
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
         if valid.is_none() {

@@ -23,7 +23,9 @@ pub fn read(section: Section<'_>) -> Snapshot {
     let group_variables = group_variables([&partition, &sort, &attributes]);
     let slot = |name: &str| slot(&group_variables, name);
     let partition_key = partition.and_then(|section| key(section, &slot)).unwrap_or_default();
+    let has_sort = sort.is_some();
     let sort_key = sort.and_then(|section| key(section, &slot));
+    let keys_are_right = !partition_key.0.is_empty() && has_sort == sort_key.is_some();
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
     let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
     // A window that is there twice would be counted twice.
@@ -31,13 +33,16 @@ pub fn read(section: Section<'_>) -> Snapshot {
         section.mistake("`windows` has a window twice");
     }
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
-    let title_and_span = (section.title.clone(), section.span.clone(), section.document);
-    section.finish();
     let snapshot = Snapshot { group_variables, partition_key, sort_key, attributes, windows, time_to_live };
     if let Some(twice) = snapshot.attribute_twice() {
-        let (title, span, document) = title_and_span;
-        document.mistake(&span, format!("{title}: attribute `{twice}` is there twice"));
+        section.mistake(format_args!("attribute `{twice}` is there twice"));
     }
+    for missing in snapshot.missing_in_key().into_iter().filter(|_| keys_are_right) {
+        section.mistake(format_args!(
+            "the partition and sort keys don't name `{{{missing}}}`, so different counters would share an item"
+        ));
+    }
+    section.finish();
     snapshot
 }
 
@@ -47,6 +52,26 @@ impl Snapshot {
         let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
         let names = keys.chain(&self.attributes).map(|(name, _)| name.as_str());
         names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()))
+    }
+
+    /// The variables that the key needs to tell any two counters apart, and doesn't have.
+    fn missing_in_key(&self) -> Vec<&str> {
+        let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
+        let slots: Vec<usize> = keys.flat_map(|(_, template)| template.slots()).collect();
+        let names = || self.group_variables.iter().map(String::as_str).chain(WINDOW_VARIABLES);
+        let has = |name: &str| names().position(|known| known == name).is_some_and(|slot| slots.contains(&slot));
+        let mut missing: Vec<&str> =
+            self.group_variables.iter().map(String::as_str).filter(|name| !has(name)).collect();
+        // The short text of a window tells its length, too; its first or last second doesn't.
+        if !has("window_key") {
+            if !has("window_start") && !has("window_end") {
+                missing.push("window_start");
+            }
+            if !has("window") && self.windows.len() > 1 {
+                missing.push("window");
+            }
+        }
+        missing
     }
 
     fn attribute_twice(&self) -> Option<String> {
