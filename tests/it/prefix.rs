@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use usage_aggregator::error::ErrorKind;
-use usage_aggregator::local::{Fault, FaultPlan};
+use usage_aggregator::local::{Fault, FaultPlan, TableSpec};
 
 use crate::world::{World, at, text};
 
@@ -36,6 +36,25 @@ fn orders(count: usize) -> Vec<Value> {
 
 fn event(records: &[Value]) -> Vec<u8> {
     serde_json::to_vec(&json!({ "Records": records })).unwrap()
+}
+
+/// A racer's message, a hundred a second.
+fn message(number: usize, racer: usize) -> Value {
+    message_of(number, racer, "0.5")
+}
+
+fn message_of(number: usize, racer: usize, distance: &str) -> Value {
+    let data = format!(r#"{{"racerId":{racer},"competitionId":1,"distance":{distance},"n":{number}}}"#);
+    json!({
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0", "partitionKey": "7", "sequenceNumber": format!("{:056}", number + 1),
+            "data": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, data),
+            "approximateArrivalTimestamp": 1_772_366_400.0 + number as f64 / 100.0,
+        },
+        "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record",
+        "eventID": format!("shardId-000000000000:{:056}", number + 1), "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/alleycat",
+    })
 }
 
 /// The orders that the archive has rows of.
@@ -75,13 +94,17 @@ async fn a_poison_record_ends_the_prefix_wherever_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_batch_twice_changes_nothing_the_second_time() {
+async fn a_thousand_records_twice_change_nothing_the_second_time() {
     let world = World::new("twice", "orders").await;
-    let event = event(&orders(50));
-    let first = world.function().handler.handle(&event, &at(NOW)).await.unwrap();
+    let event = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/events/batch-1000.json")).unwrap();
+    let function = world.function();
+    let first = function.handler.handle(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
+    // 50 customers, some in several minutes, each with a claim and up to four snapshots: many transactions of 100.
+    let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
+    assert!(transactions > 2, "{transactions}");
     let before = (world.items("usage").await, world.objects().await, world.items("claims").await);
-    let second = world.function().handler.handle(&event, &at("2026-03-02T00:00:00Z")).await.unwrap();
-    assert_eq!((first.applied, first.duplicates, second.applied, second.duplicates), (50, 0, 0, 50));
+    let second = world.function().handler.handle(&event, &at("2026-11-22T00:00:00Z")).await.unwrap();
+    assert_eq!((first.applied, first.duplicates, second.applied, second.duplicates), (1000, 0, 0, 1000));
     assert_eq!(before, (world.items("usage").await, world.objects().await, world.items("claims").await));
 }
 
@@ -98,19 +121,7 @@ async fn claims_of_a_busy_minute_go_on_to_further_pages() {
     let world = World::new("pages", "alleycat").await;
     let function = world.function();
     // 3,300 messages of one racer within a minute, in batches of 700: three pages, the first two frozen.
-    let message = |number: usize| {
-        let data = json!({ "racerId": 7, "competitionId": 1, "distance": 0.5, "n": number }).to_string();
-        json!({
-            "kinesis": {
-                "kinesisSchemaVersion": "1.0", "partitionKey": "7", "sequenceNumber": format!("{:056}", number + 1),
-                "data": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, data),
-                "approximateArrivalTimestamp": 1_772_366_400.0 + number as f64 / 100.0,
-            },
-            "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record",
-            "eventID": format!("shardId-000000000000:{:056}", number + 1), "awsRegion": "us-east-1",
-            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/alleycat",
-        })
-    };
+    let message = |number| message(number, 7);
     let messages: Vec<Value> = (0..3_300).map(message).collect();
     for batch in messages.chunks(700) {
         let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
@@ -144,7 +155,8 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
         let mut invocation = at(NOW);
         invocation.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(300));
         let event = event(&orders(3));
-        let answer = tokio::time::timeout(Duration::from_secs(20), function.handler.handle(&event, &invocation));
+        // Less than what one attempt may take without a deadline.
+        let answer = tokio::time::timeout(Duration::from_secs(8), function.handler.handle(&event, &invocation));
         let outcome = answer.await.expect("an answer").unwrap();
         assert_eq!(outcome.rejected[0].fault.code.name(), "not_durable", "{operation}");
         assert_eq!(outcome.response().batch_item_failures.len(), 1);
@@ -188,6 +200,91 @@ async fn one_counter_that_cannot_be_written_does_not_hold_up_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_sum_is_blamed_on_its_record_and_what_precedes_it_counts() {
+    let world = World::new("overflow", "alleycat").await;
+    // One racer, one minute: one group. With the fourth distance the sum would need 39 digits.
+    let distances = ["1.50", "2.50", "0.25", "1E37", "0.01"];
+    let messages = distances.iter().enumerate().map(|(number, distance)| message_of(number, 7, distance));
+    let records: Vec<Value> = messages.collect();
+    let outcome = world.function().handler.handle(&event(&records), &at(NOW)).await.unwrap();
+    assert_eq!(outcome.rejected[0].sequence.as_str(), records[3]["kinesis"]["sequenceNumber"]);
+    assert_eq!((outcome.rejected[0].fault.code.name(), outcome.durable, outcome.applied), ("refused", 3, 3));
+    let metres = |item: &std::collections::HashMap<_, aws_sdk_dynamodb::types::AttributeValue>| {
+        item["metres"].as_n().unwrap().clone()
+    };
+    assert_eq!(world.items("usage").await.iter().map(metres).collect::<Vec<_>>(), ["4.25", "4.25"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_in_trouble_leave_time_for_the_files_of_what_precedes_them() {
+    let world = World::new("share", "orders").await;
+    let function = world.function();
+    function.http.set_plan(FaultPlan::always("TransactWriteItems", Fault::Throttle));
+    let line = |number: usize| {
+        let mut line = order(number, &json!({ "N": "1" }));
+        let (pk, sk) = (json!({ "S": "ORDER#1" }), json!({ "S": format!("LINE#{number}") }));
+        line["dynamodb"]["Keys"] = json!({ "pk": pk, "sk": sk });
+        line["dynamodb"]["NewImage"] =
+            json!({ "pk": pk, "sk": sk, "sku": { "S": "x" }, "quantity": { "N": "1" }, "price": { "N": "1.50" } });
+        line
+    };
+    let mut records: Vec<Value> = (0..3).map(line).collect();
+    records.extend((3..6).map(|number| order(number, &json!({ "N": "1" }))));
+    let mut invocation = at(NOW);
+    invocation.deadline = Some(tokio::time::Instant::now() + Duration::from_secs(2));
+    let outcome = function.handler.handle(&event(&records), &invocation).await.unwrap();
+    assert_eq!(outcome.rejected[0].sequence.as_str(), records[3]["dynamodb"]["SequenceNumber"]);
+    assert_eq!((outcome.durable, outcome.applied, world.rows().await.len()), (3, 3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_in_conflict_go_on_apart() {
+    let world = World::new("apart", "orders").await;
+    let function = world.function();
+    let mut conflicts = 2;
+    function.http.set_plan(FaultPlan::new(move |call| {
+        let conflict = call.operation == "TransactWriteItems" && conflicts > 0;
+        conflicts -= i32::from(conflict);
+        if conflict { Fault::TransactionConflict } else { Fault::None }
+    }));
+    let outcome = function.handler.handle(&event(&orders(6)), &at(NOW)).await.unwrap();
+    assert_eq!((outcome.applied, outcome.rejected.len()), (6, 0));
+    let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
+    // Twice together, then each of the three customers.
+    assert_eq!(transactions, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_called_for_nothing() {
+    let world = World::new("nothing", "orders").await;
+    let function = world.function();
+    let outcome = function.handler.handle(br#"{"Records":[]}"#, &at(NOW)).await.unwrap();
+    assert_eq!((outcome.records, outcome.response().batch_item_failures.len(), function.http.calls().len()), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_messages_are_one_batch() {
+    let world = World::new("ten-thousand", "alleycat").await;
+    let messages: Vec<Value> = (0..10_000).map(|number| message(number, number % 200)).collect();
+    let event = event(&messages);
+    let outcome = world.function().handler.handle(&event, &at(NOW)).await.unwrap();
+    assert_eq!((outcome.durable, outcome.applied, outcome.files.len()), (10_000, 10_000, 1));
+    assert_eq!((world.claimed().await.len(), world.rows().await.len()), (10_000, 10_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_other_keys_fails_the_invocation() {
+    let keys =
+        |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: false };
+    for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("CLAIMS_TABLE", "other-keys-claims")] {
+        let world = World::new(table, "orders").await.with(variable, table);
+        usage_aggregator::local::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
+        let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
+        assert!(error.kind == ErrorKind::Config && error.message.contains("keys are others"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_arrive_at_cloudwatch_and_their_loss_harms_nothing() {
     let world = World::new("metrics", "orders")
         .await
@@ -206,7 +303,12 @@ async fn metrics_arrive_at_cloudwatch_and_their_loss_harms_nothing() {
         (value("RecordsProcessed"), value("InsertCount"), value("FilesWritten"), value("ProcessingErrors")),
         (4.0, 4.0, 1.0, 0.0)
     );
-    function.http.set_plan(FaultPlan::always("PutMetricData", Fault::Status503));
-    let outcome = function.handler.handle(&event(&orders(5)), &at(NOW)).await.unwrap();
-    assert_eq!((outcome.applied, outcome.duplicates, outcome.rejected.len()), (1, 4, 0));
+    for (count, fault) in [(5, Fault::Status503), (6, Fault::Delay(Duration::from_secs(600)))] {
+        function.http.set_plan(FaultPlan::always("PutMetricData", fault));
+        let event = event(&orders(count));
+        let invocation = at(NOW);
+        let answer = tokio::time::timeout(Duration::from_secs(8), function.handler.handle(&event, &invocation));
+        let outcome = answer.await.expect("an answer").unwrap();
+        assert_eq!((outcome.applied, outcome.duplicates, outcome.rejected.len()), (1, count - 1, 0));
+    }
 }
