@@ -92,3 +92,48 @@ impl Visit for Fields {
         self.0.insert(field.name().to_owned(), format!("{value:?}").into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_value_can_forge_a_line() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(Lines)
+            .with_writer(move || writer.clone());
+        let hostile = "x\r\n{\"level\":\"ERROR\"}\u{1b}[31m\u{2028}\"";
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let span = tracing::info_span!("invocation", requestId = hostile);
+            let _entered = span.enter();
+            tracing::warn!(field = %hostile, count = 3, "{hostile}");
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'));
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["level"], &line["count"]), (&"WARN".into(), &3.into()));
+        assert_eq!(line["requestId"], hostile);
+        // tracing-subscriber shows control characters of a formatted text as their escapes.
+        assert!(line["field"].as_str().unwrap().contains("level"));
+    }
+}

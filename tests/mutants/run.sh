@@ -3,7 +3,8 @@
 # mutant. Exit 0 when all are caught.
 set -uo pipefail
 root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+# A target folder of its own: cargo can't tell the mutants' artifacts from the real ones by more than their age.
+export CARGO_TARGET_DIR=$root/target/mutants
 survivors=0
 for patch in "$root"/tests/mutants/*.patch; do
     name=$(basename "$patch" .patch)

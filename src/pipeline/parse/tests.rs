@@ -52,6 +52,14 @@ image = "newest"
 
 const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"status","type":"string"}]}"#;
 
+#[test]
+fn a_delta_must_see_every_change() {
+    let text = VALID.replace("kind = \"sum\"\nattribute = \"total\"", "kind = \"delta\"\nattribute = \"total\"");
+    assert!(parsed(&text).is_ok());
+    let mistakes = parsed(&text.replace(r#"["INSERT", "MODIFY"]"#, r#"["INSERT"]"#)).unwrap_err().to_string();
+    assert!(mistakes.contains("add INSERT and MODIFY to the record's `events`"), "{mistakes}");
+}
+
 fn parsed(text: &str) -> Result<Pipeline, Mistakes> {
     let files =
         [(FILE, text), ("order.avsc", ORDER), ("line.avsc", r#"{"type":"record","name":"Line"}"#), ("text.avsc", "{")];
