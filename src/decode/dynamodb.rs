@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::attribute;
-use super::json::{JsonError, Reader};
+use super::json::{Reader, raw_fields};
 use super::{RawRecord, identity, text};
 use crate::decimal::Decimal;
 use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Remover, Source};
@@ -24,21 +24,16 @@ impl<'a> StreamRecord<'a> {
     pub fn read(json: Option<&'a str>) -> Result<Self, Fault> {
         let json = json.ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
         let mut record = StreamRecord::default();
-        Reader::new(json)
-            .object(|reader, name| {
-                let value = Some(reader.raw()?);
-                match &*name {
-                    "ApproximateCreationDateTime" => record.created_at = value,
-                    "ApproximateCreationDateTimePrecision" => record.precision = value,
-                    "Keys" => record.keys = value,
-                    "NewImage" => record.new_image = value,
-                    "OldImage" => record.old_image = value,
-                    "StreamViewType" => record.view_type = value,
-                    _ => {}
-                }
-                Ok::<_, JsonError>(())
-            })
-            .map_err(|error| Fault::from(error).within("dynamodb"))?;
+        let read = raw_fields(json, |name, value| match name {
+            "ApproximateCreationDateTime" => record.created_at = Some(value),
+            "ApproximateCreationDateTimePrecision" => record.precision = Some(value),
+            "Keys" => record.keys = Some(value),
+            "NewImage" => record.new_image = Some(value),
+            "OldImage" => record.old_image = Some(value),
+            "StreamViewType" => record.view_type = Some(value),
+            _ => {}
+        });
+        read.map_err(|error| Fault::from(error).within("dynamodb"))?;
         Ok(record)
     }
 
@@ -116,17 +111,13 @@ pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
         return Ok(Remover::Caller);
     };
     let mut principal = None;
-    Reader::new(json)
-        .object(|reader, name| {
-            // Lambda writes lower-case names, the streams API itself upper-case ones.
-            if name.eq_ignore_ascii_case("principalId") && reader.peek() == Some(b'"') {
-                principal = Some(reader.string()?);
-            } else {
-                reader.raw()?;
-            }
-            Ok::<_, JsonError>(())
-        })
-        .map_err(|error| Fault::from(error).within("userIdentity"))?;
+    // Lambda writes lower-case names, the streams API itself upper-case ones.
+    let read = raw_fields(json, |name, value| {
+        if name.eq_ignore_ascii_case("principalId") {
+            principal = Reader::new(value).string().ok();
+        }
+    });
+    read.map_err(|error| Fault::from(error).within("userIdentity"))?;
     Ok(if principal.as_deref() == Some("dynamodb.amazonaws.com") { Remover::TimeToLive } else { Remover::Caller })
 }
 

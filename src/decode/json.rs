@@ -11,6 +11,16 @@ pub struct JsonError {
     pub at: usize,
 }
 
+/// Hands each field of the object that `text` is to `field`: its name and the text of its value.
+pub fn raw_fields<'a>(text: &'a str, mut field: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
+    let mut reader = Reader::new(text);
+    reader.object(|reader, name| {
+        field(&name, reader.raw()?);
+        Ok::<_, JsonError>(())
+    })?;
+    reader.end()
+}
+
 /// A position in a JSON text.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {

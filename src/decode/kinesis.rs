@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::attribute;
 use super::dynamodb::{StreamRecord, remover, time};
-use super::json::{JsonError, Reader};
+use super::json::raw_fields;
 use super::{Fields, RawRecord, identity, text};
 use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Source};
 use crate::time::Unit;
@@ -44,17 +44,12 @@ impl<'a> Message<'a> {
     fn read(raw: &'a RawRecord<'_>) -> Result<Self, Fault> {
         let json = raw.fields.kinesis.ok_or_else(|| fault("kinesis", "is missing"))?;
         let (mut data, mut arrived_at) = (None, None);
-        Reader::new(json)
-            .object(|reader, name| {
-                let value = Some(reader.raw()?);
-                match &*name {
-                    "data" => data = value,
-                    "approximateArrivalTimestamp" => arrived_at = value,
-                    _ => {}
-                }
-                Ok::<_, JsonError>(())
-            })
-            .map_err(|error| Fault::from(error).within("kinesis"))?;
+        let read = raw_fields(json, |name, value| match name {
+            "data" => data = Some(value),
+            "approximateArrivalTimestamp" => arrived_at = Some(value),
+            _ => {}
+        });
+        read.map_err(|error| Fault::from(error).within("kinesis"))?;
         Ok(Message {
             stream_arn: stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
             data: text(data, "kinesis.data")?,

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber};
-use json::{JsonError, Reader};
+use json::{JsonError, Reader, raw_fields};
 
 /// A batch as Lambda delivers it: the envelope is read, the records are not yet.
 #[derive(Debug)]
@@ -184,23 +184,17 @@ fn raw_record<'a>(text: &'a str, first: Option<&RawRecord<'a>>) -> Result<RawRec
 
 fn fields(text: &str) -> Result<Fields<'_>, JsonError> {
     let mut fields = Fields::default();
-    let mut reader = Reader::new(text);
-    reader.object(|reader, name| {
-        let value = Some(reader.raw()?);
-        match &*name {
-            "eventID" => fields.event_id = value,
-            "eventName" => fields.event_name = value,
-            "eventSource" => fields.event_source = value,
-            "eventSourceARN" => fields.event_source_arn = value,
-            "userIdentity" => fields.user_identity = value,
-            "tableName" => fields.table_name = value,
-            "dynamodb" => fields.dynamodb = value,
-            "kinesis" => fields.kinesis = value,
-            _ => {}
-        }
-        Ok::<_, JsonError>(())
+    raw_fields(text, |name, value| match name {
+        "eventID" => fields.event_id = Some(value),
+        "eventName" => fields.event_name = Some(value),
+        "eventSource" => fields.event_source = Some(value),
+        "eventSourceARN" => fields.event_source_arn = Some(value),
+        "userIdentity" => fields.user_identity = Some(value),
+        "tableName" => fields.table_name = Some(value),
+        "dynamodb" => fields.dynamodb = Some(value),
+        "kinesis" => fields.kinesis = Some(value),
+        _ => {}
     })?;
-    reader.end()?;
     Ok(fields)
 }
 

@@ -15,16 +15,6 @@ use crate::world::{Function, World, text};
 
 /// Invocations after which the faults stop, so that every history ends.
 const PATIENCE: usize = 25;
-const FAULTS: [Fault; 8] = [
-    Fault::LoseRequest,
-    Fault::LoseResponse,
-    Fault::Status503,
-    Fault::Throttle,
-    Fault::TransactionConflict,
-    Fault::CrashBefore,
-    Fault::CrashAfter,
-    Fault::Delay(Duration::from_millis(8)),
-];
 
 /// What the histories went through.
 #[derive(Debug, Default, Clone, Copy)]
@@ -83,6 +73,10 @@ pub struct Delivery<'h> {
     counts: Counts,
 }
 
+fn faults_and_delays() -> Vec<Fault> {
+    Fault::ALL.into_iter().chain([Fault::Delay(Duration::from_millis(8))]).collect()
+}
+
 /// How an invocation ended.
 enum End {
     Answer(Option<String>),
@@ -135,7 +129,11 @@ impl<'h> Delivery<'h> {
 
     async fn round(&mut self, faults: bool) {
         let percent = [0, 5, 15, 40][self.random.usize(0..4)];
-        let plan = if faults { FaultPlan::seeded(self.random.u64(..), percent, &FAULTS) } else { FaultPlan::none() };
+        let plan = if faults {
+            FaultPlan::seeded(self.random.u64(..), percent, &faults_and_delays())
+        } else {
+            FaultPlan::none()
+        };
         self.function.http.set_plan(plan);
         let batch = self.batch(self.position);
         match self.random.u8(0..10) {
