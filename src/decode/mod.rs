@@ -133,7 +133,7 @@ fn kind_of_json(first: Option<u8>) -> &'static str {
         Some(b'"') => "a JSON string",
         Some(b'0'..=b'9' | b'-') => "a JSON number",
         Some(b't' | b'f' | b'n') => "a JSON literal",
-        Some(_) => "no JSON",
+        Some(_) => "text that isn't JSON",
     }
 }
 

@@ -18,7 +18,7 @@ fn what_is_no_stream_event_is_refused_with_what_was_found() {
         (b"[]", "it is a JSON array, not an object with `Records`"),
         (b"\"SECRET\"", "it is a JSON string, not an object with `Records`"),
         (b"-1", "it is a JSON number, not an object with `Records`"),
-        (b"SECRET", "it is no JSON, not an object with `Records`"),
+        (b"SECRET", "it is text that isn't JSON, not an object with `Records`"),
         (b"{}", "it is an empty object, not one with `Records`"),
         (br#"{"Records":{}}"#, "its `Records` is no array"),
         (br#"{"Records":null}"#, "its `Records` is no array"),
