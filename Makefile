@@ -50,7 +50,7 @@ invoke: .venv ## invoke the function with E=events/modify.json through cargo-lam
 	tests/invoke.sh $(E)
 
 soak: ## HISTORIES=10000 random histories of faults, from SEED or the clock
-	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --test it model:: -- --nocapture
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
 mutants: ## break each rule of exactly-once and see that the tests notice
 	tests/mutants/run.sh
