@@ -147,7 +147,7 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_answers_errors_as_
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "runtime-usage"),
         ("CLAIMS_TABLE", "runtime-claims"),
-        ("ARCHIVE_BUCKET", crate::world::BUCKET),
+        ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "runtime"),
     ];
     let event = recent_orders();

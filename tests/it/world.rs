@@ -12,15 +12,13 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::local::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::time::Timestamp;
 
-pub const BUCKET: &str = "archive";
-
 /// The services, started once for all tests of the process.
 pub fn services() -> &'static Services {
     static SERVICES: OnceLock<Services> = OnceLock::new();
     SERVICES.get_or_init(|| Services::start(None).unwrap())
 }
 
-/// Tables and an archive prefix that nobody else uses, and clients without faults to look at them.
+/// Tables and a bucket that nobody else uses, and clients without faults to look at them.
 pub struct World {
     pub name: String,
     pub dynamodb: aws_sdk_dynamodb::Client,
@@ -44,12 +42,13 @@ impl World {
             TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false },
         ];
         local::ensure_tables(&dynamodb, &tables).await.unwrap();
-        local::ensure_bucket(&s3, BUCKET).await.unwrap();
+        let bucket = format!("{name}-archive");
+        local::ensure_bucket(&s3, &bucket).await.unwrap();
         let variables = HashMap::from([
             ("PIPELINE", pipeline.to_owned()),
             ("USAGE_TABLE", usage),
             ("CLAIMS_TABLE", claims),
-            ("ARCHIVE_BUCKET", BUCKET.to_owned()),
+            ("ARCHIVE_BUCKET", bucket),
             ("ARCHIVE_PREFIX", name.to_owned()),
             ("ARCHIVE_CODEC", "null".to_owned()),
             ("METRICS_SINK", "none".to_owned()),
@@ -76,6 +75,22 @@ impl World {
         Function { handler: Handler::new(config, clients), http }
     }
 
+    pub fn bucket(&self) -> String {
+        format!("{}-archive", self.name)
+    }
+
+    /// Ends this world, so that thousands of them don't pile up.
+    pub async fn delete(self) {
+        for table in ["usage", "claims"] {
+            self.dynamodb.delete_table().table_name(format!("{}-{table}", self.name)).send().await.unwrap();
+        }
+        let bucket = self.bucket();
+        for key in self.objects().await.into_keys() {
+            self.s3.delete_object().bucket(&bucket).key(key).send().await.unwrap();
+        }
+        self.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
+    }
+
     /// Every item of a table of this world: `usage` or `claims`.
     pub async fn items(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
@@ -94,13 +109,13 @@ impl World {
     /// Every object of the archive: its key and body.
     pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         let mut objects = BTreeMap::new();
-        let listing = self.s3.list_objects_v2().bucket(BUCKET).prefix(format!("{}/", self.name)).send().await.unwrap();
+        let bucket = self.bucket();
+        let listing = self.s3.list_objects_v2().bucket(&bucket).send().await.unwrap();
         assert_ne!(listing.is_truncated(), Some(true));
         for object in listing.contents() {
             let key = object.key().unwrap().to_owned();
-            let body =
-                self.s3.get_object().bucket(BUCKET).key(&key).send().await.unwrap().body.collect().await.unwrap();
-            objects.insert(key, body.to_vec());
+            let object = self.s3.get_object().bucket(&bucket).key(&key).send().await.unwrap();
+            objects.insert(key, object.body.collect().await.unwrap().to_vec());
         }
         objects
     }

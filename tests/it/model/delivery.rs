@@ -270,9 +270,7 @@ impl<'h> Delivery<'h> {
             assert_eq!(self.acknowledged, all);
         }
         self.check().await;
-        for table in ["usage", "claims"] {
-            self.world.dynamodb.delete_table().table_name(format!("{}-{table}", self.world.name)).send().await.unwrap();
-        }
+        self.world.delete().await;
         self.counts
     }
 }

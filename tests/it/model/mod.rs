@@ -28,7 +28,13 @@ fn random_histories_of_faults_leave_every_invariant_intact() {
         futures::stream::iter(first..first + count)
             .map(one)
             .buffer_unordered(PARALLEL)
-            .fold(delivery::Counts::default(), |all, one| async move { all + one })
+            .enumerate()
+            .fold(delivery::Counts::default(), |all, (done, one)| async move {
+                if done % 1_000 == 999 {
+                    println!("{} of {count} histories in {:.0?}", done + 1, started.elapsed());
+                }
+                all + one
+            })
             .await
     });
     println!("{count} histories from seed {first} in {:.0?}: {totals:?}, 0 violations", started.elapsed());
