@@ -20,6 +20,8 @@ mod faults;
 mod s3;
 mod tables;
 
+pub mod mapping;
+
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
