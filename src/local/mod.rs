@@ -21,6 +21,7 @@ mod s3;
 mod tables;
 
 pub mod mapping;
+pub mod sources;
 
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};

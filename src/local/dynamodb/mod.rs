@@ -1,6 +1,7 @@
 //! The embedded DynamoDB: dynoxide, in memory or in one SQLite file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use dynoxide::Database;
@@ -14,7 +15,24 @@ pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Database> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let file = folder.join("dynamodb.sqlite");
     let name = file.to_str().with_context(|| format!("{} is not UTF-8", file.display()))?;
-    Database::new(name).with_context(|| format!("open {name}"))
+    let database = Database::new(name).with_context(|| format!("open {name}"))?;
+    // Every write to a table with a stream looks for the stream's last record, and every read for the next one: without
+    // an index each is a walk through all of them.
+    connect(&file)?
+        .execute_batch(
+            "CREATE INDEX IF NOT EXISTS _stream_records_in_order ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+             CREATE INDEX IF NOT EXISTS _stream_records_by_age ON _stream_records (table_name, created_at)",
+        )
+        .context("index the streams")?;
+    Ok(database)
+}
+
+/// A connection of our own to a database's file.
+pub(super) fn connect(file: &Path) -> anyhow::Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open(file).with_context(|| format!("open {}", file.display()))?;
+    // The other connection's writes are short.
+    connection.busy_timeout(Duration::from_secs(10))?;
+    Ok(connection)
 }
 
 /// Serves `database` over HTTP until the runtime ends.

@@ -167,6 +167,3 @@ impl From<&Position> for Checkpoint {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -68,8 +68,8 @@ pub struct Discard {
 /// What to do next: settle, then discard, then wait, then deliver what is left.
 #[derive(Debug, Default)]
 pub struct Next {
-    /// How many records from the front are done with.
-    pub settled: usize,
+    /// The records from the front that are done with.
+    pub settled: Vec<Arc<SourceRecord>>,
     pub discard: Option<Discard>,
     pub pause: Option<Duration>,
     /// Batches to deliver, in this order, before any newer record.
@@ -123,10 +123,11 @@ impl Batch {
             self.refusals = 0;
         }
         match verdict {
-            Verdict::Success => Next { settled: self.records.len(), ..Next::default() },
+            Verdict::Success => Next { settled: self.records, ..Next::default() },
             Verdict::Partial(failed) => {
                 let rest = self.records.split_off(failed.min(self.records.len()));
-                Next { settled: self.records.len(), again: vec![Batch::new(rest, request_id())], ..Next::default() }
+                let again = vec![Batch::new(rest, request_id())];
+                Next { settled: self.records, again, ..Next::default() }
             }
             Verdict::NotInvoked => {
                 let pause = Some(backoff(self.refusals, settings));
@@ -197,6 +198,3 @@ fn lowest_failure(body: &[u8], batch: &Batch) -> Result<Option<usize>, Unreadabl
         Ok(Some(lowest.map_or(position, |lowest| lowest.min(position))))
     })
 }
-
-#[cfg(test)]
-mod tests;
