@@ -17,7 +17,11 @@ mod clients;
 mod cloudwatch;
 mod dynamodb;
 mod faults;
+mod mischief;
+mod remote_function;
 mod s3;
+mod sandboxes;
+mod supervisor;
 mod tables;
 
 pub mod mapping;
@@ -26,6 +30,10 @@ pub mod sources;
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
+pub use mischief::{Mischief, Mischievous};
+pub use remote_function::RemoteFunction;
+pub use sandboxes::{Sandbox, Sandboxes};
+pub use supervisor::Supervisor;
 pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
 
 /// The ports of the services; 0, the default, is a free one.

@@ -24,6 +24,8 @@ pub struct Pipeline {
     pub name: String,
     /// Tables and streams this pipeline is meant for; tools choose a pipeline by them.
     pub sources: Vec<String>,
+    /// What kind of stream they are read from; for tools.
+    pub stream: Stream,
     pub unmatched: Unmatched,
     pub snapshot: Option<Snapshot>,
     /// What object keys start with, unless the environment says otherwise.
@@ -32,6 +34,14 @@ pub struct Pipeline {
     pub routes: Vec<Route>,
     /// The names of the measures that need no capture, for [`MeasureName::Fixed`].
     pub measures: Vec<String>,
+}
+
+/// Kinds of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    DynamoDb,
+    /// Kinesis messages that aren't changes of a table.
+    Kinesis,
 }
 
 /// What becomes of a record that no route matches.

@@ -73,6 +73,11 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
+    /// The same places, which are then forgotten.
+    pub fn copy_in_memory(&self) -> Checkpoints {
+        Checkpoints { file: None, state: self.state.clone(), earlier: VecDeque::new() }
+    }
+
     /// The mapping's own id, which stays the same over restarts.
     pub fn mapping_uuid(&self) -> &str {
         &self.state.mapping_uuid

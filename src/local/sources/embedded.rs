@@ -10,9 +10,11 @@ use dynoxide::Database;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use rusqlite::OptionalExtension;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::local::dynamodb;
 use crate::local::mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use crate::record::SequenceNumber;
 use crate::time::Timestamp;
@@ -61,12 +63,37 @@ impl EmbeddedStream {
     /// When the database's file can't be written.
     pub fn trim(&self, horizon: Timestamp) -> anyhow::Result<usize> {
         let Some(file) = &self.file else { return Ok(0) };
-        let connection = super::super::dynamodb::connect(file)?;
-        let sql = "DELETE FROM _stream_records WHERE table_name = ?1 AND created_at < ?2";
-        connection.execute(sql, (&self.table, horizon.seconds())).context("trim the stream")
+        let connection = dynamodb::connect(file)?;
+        connection.execute_batch(TRIMMED).context("prepare the stream's trimming")?;
+        let old = "table_name = ?1 AND created_at < ?2";
+        // First the mark: dying in between, we had rather call a record lost that isn't than the other way round.
+        let mark = format!(
+            "INSERT OR REPLACE INTO usagectl_trimmed SELECT ?1, MAX(CAST(sequence_number AS INTEGER)) \
+             FROM _stream_records WHERE {old} HAVING COUNT(*) > 0"
+        );
+        connection.execute(&mark, (&self.table, horizon.seconds())).context("mark what is trimmed")?;
+        let delete = format!("DELETE FROM _stream_records WHERE {old}");
+        connection.execute(&delete, (&self.table, horizon.seconds())).context("trim the stream")
+    }
+
+    /// The sequence number of the last record that was trimmed.
+    fn trimmed(&self) -> anyhow::Result<Option<SequenceNumber<'static>>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let connection = dynamodb::connect(file)?;
+        connection.execute_batch(TRIMMED)?;
+        let sql = "SELECT sequence_number FROM usagectl_trimmed WHERE table_name = ?1";
+        let last: Option<i64> = connection.query_row(sql, [&self.table], |row| row.get(0)).optional()?;
+        let last = last.and_then(|last| u128::try_from(last).ok());
+        Ok(last.and_then(|last| SequenceNumber::parse((SEQUENCE_NUMBER_OFFSET + last).to_string())))
     }
 
     fn read_blocking(&self, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        if let (Position::After(sequence), Some(trimmed)) = (position, self.trimmed()?)
+            && *sequence < trimmed
+            && sequence.as_str() != "0"
+        {
+            return Err(ReadError::Trimmed);
+        }
         let (kind, sequence_number) = match position {
             Position::Latest => ("LATEST", None),
             Position::After(sequence) if sequence.as_str() != "0" => {
@@ -144,6 +171,10 @@ impl EmbeddedStream {
         Ok(Arc::new(SourceRecord { sequence, item, created_at, json }))
     }
 }
+
+/// How far streams have been trimmed.
+const TRIMMED: &str =
+    "CREATE TABLE IF NOT EXISTS usagectl_trimmed (table_name TEXT PRIMARY KEY, sequence_number INTEGER NOT NULL)";
 
 /// What dynoxide adds to its own sequence numbers.
 const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
@@ -225,3 +256,6 @@ fn iso_label(label: &str) -> Option<String> {
     let time = jiff::Timestamp::new(seconds.parse().ok()?, nanos.parse().ok()?).ok()?;
     Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string())
 }
+
+#[cfg(test)]
+mod tests;

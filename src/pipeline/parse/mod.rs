@@ -12,7 +12,7 @@ use toml::de::DeTable;
 pub use super::document::Mistakes;
 use super::document::{Document, Section, Text};
 use super::template::{self, Template, TemplateError};
-use super::{Folder, Pipeline, Unmatched};
+use super::{Folder, Pipeline, Stream, Unmatched};
 use crate::record::Event;
 use crate::usage::Window;
 
@@ -54,6 +54,7 @@ impl Pipeline {
 fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Option<Pipeline> {
     root.text("description");
     let sources = root.texts("sources").unwrap_or_default().iter().map(|source| source.text.to_owned()).collect();
+    let stream = root.choice("stream", &[("dynamodb", Stream::DynamoDb), ("kinesis", Stream::Kinesis)]);
     let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
     let archive_prefix = root.section("archive").and_then(archive_prefix);
     let snapshot = root.section("snapshot").map(snapshot::read);
@@ -76,6 +77,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     Some(Pipeline {
         name: name.to_owned(),
         sources,
+        stream: stream.unwrap_or(Stream::DynamoDb),
         unmatched: unmatched.unwrap_or(Unmatched::Skip),
         snapshot,
         archive_prefix: archive_prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
