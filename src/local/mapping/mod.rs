@@ -2,6 +2,7 @@
 //! retries, bisecting, checkpoints and failure destination.
 
 mod checkpoint;
+mod destination;
 mod failure;
 mod filter;
 mod function;
@@ -9,8 +10,9 @@ mod settings;
 mod source;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
+pub use destination::{Destination, Document};
 pub use failure::{Batch, Condition, Discard, Next, Response, Verdict, verdict};
-pub use filter::Filters;
+pub use filter::{FilterError, Filters};
 pub use function::{Answer, Function};
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};
 pub use source::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
