@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod checkpoint;
+mod destination;
 mod failure;
 mod filter;
 mod function;
@@ -23,8 +24,9 @@ mod source;
 mod tracker;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
+pub use destination::{Destination, Document};
 pub use failure::{Batch, Condition, Discard, Next, Response, Verdict, verdict};
-pub use filter::Filters;
+pub use filter::{FilterError, Filters};
 pub use function::{Answer, Function};
 pub use meter::{Counts, Meter};
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};

@@ -1,0 +1,210 @@
+//! Reads a pattern's text, strictly: what EventBridge doesn't know, or Lambda doesn't take for streams, is a mistake.
+
+use super::MAXIMUM_PATTERN_CHARACTERS;
+use super::json::Json;
+use super::rule::{Comparison, Node, Rule, Step, TextRule};
+
+/// What is wrong with a pattern, and where in it.
+#[derive(Debug)]
+pub struct Mistake {
+    pub path: String,
+    pub problem: String,
+}
+
+type Read<T> = Result<T, Mistake>;
+
+const OPERATORS: &str = "prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard";
+
+pub fn pattern(text: &str) -> Read<Node> {
+    let root = Path::default();
+    let length = text.chars().count();
+    if length > MAXIMUM_PATTERN_CHARACTERS {
+        return root.mistake(format!("has {length} characters; Lambda takes up to {MAXIMUM_PATTERN_CHARACTERS}"));
+    }
+    match Json::parse(text) {
+        Ok(Json::Object(fields)) => all(fields, &root),
+        Ok(_) => root.mistake("must be an object"),
+        Err(error) => root.mistake(format!("isn't JSON: {error}")),
+    }
+}
+
+/// Where in a pattern: the keys, joined by dots.
+#[derive(Default)]
+struct Path(String);
+
+impl Path {
+    fn step(&self, key: &str) -> Path {
+        Path(if self.0.is_empty() { key.to_owned() } else { format!("{}.{key}", self.0) })
+    }
+
+    fn mistake<T>(&self, problem: impl Into<String>) -> Read<T> {
+        let path = if self.0.is_empty() { "top level".to_owned() } else { self.0.clone() };
+        Err(Mistake { path, problem: problem.into() })
+    }
+}
+
+fn all(fields: Vec<(String, Json)>, path: &Path) -> Read<Node> {
+    if fields.is_empty() {
+        return path.mistake("an empty object matches nothing; name a key");
+    }
+    let steps = fields.into_iter().map(|(key, value)| {
+        let path = path.step(&key);
+        match value {
+            value if key == "$or" => Ok(Step::Or(alternatives(value, &path)?)),
+            Json::Object(fields) => Ok(Step::Key(key, all(fields, &path)?)),
+            Json::List(values) if values.is_empty() => path.mistake("an empty list matches nothing; name a value"),
+            Json::List(values) => {
+                let rules = values.into_iter().map(|value| rule(value, &path)).collect::<Read<_>>()?;
+                Ok(Step::Key(key, Node::Any(rules)))
+            }
+            _ => path.mistake("must be a list of values, such as [\"INSERT\"], or an object"),
+        }
+    });
+    Ok(Node::All(steps.collect::<Read<_>>()?))
+}
+
+fn alternatives(value: Json, path: &Path) -> Read<Vec<Node>> {
+    match value {
+        Json::List(list) if list.len() >= 2 => {
+            let alternatives = list.into_iter().map(|alternative| match alternative {
+                Json::Object(fields) => all(fields, path),
+                _ => path.mistake("each alternative must be an object"),
+            });
+            alternatives.collect()
+        }
+        _ => path.mistake("must be a list of at least two objects"),
+    }
+}
+
+fn rule(value: Json, path: &Path) -> Read<Rule> {
+    match value {
+        Json::Object(fields) => {
+            let (name, operand) = single(fields, path)?;
+            operator(&name, operand, &path.step(&name))
+        }
+        Json::List(_) => path.mistake("a list within a list; name values only"),
+        scalar => Ok(Rule::Is(scalar)),
+    }
+}
+
+fn operator(name: &str, operand: Json, path: &Path) -> Read<Rule> {
+    match (name, operand) {
+        ("exists", Json::Bool(exists)) => Ok(Rule::Exists(exists)),
+        ("exists", _) => path.mistake("takes true or false"),
+        ("numeric", Json::List(terms)) => numeric(terms, path),
+        ("numeric", _) => path.mistake("takes a list such as [\">\", 0, \"<=\", 5]"),
+        ("anything-but", operand) => anything_but(operand, path),
+        (name, operand) => text_rule(name, operand, path).map(Rule::Text),
+    }
+}
+
+fn text_rule(name: &str, operand: Json, path: &Path) -> Read<TextRule> {
+    match (name, operand) {
+        ("prefix", Json::Text(text)) => Ok(TextRule::Prefix(text)),
+        ("suffix", Json::Text(text)) => Ok(TextRule::Suffix(text)),
+        ("prefix", Json::Object(fields)) => ignoring_case(fields, path).map(TextRule::PrefixIgnoreCase),
+        ("suffix", Json::Object(fields)) => ignoring_case(fields, path).map(TextRule::SuffixIgnoreCase),
+        ("equals-ignore-case", Json::Text(text)) => Ok(TextRule::EqualsIgnoreCase(text.to_lowercase())),
+        ("wildcard", Json::Text(text)) => wildcard(&text, path),
+        ("prefix" | "suffix", _) => path.mistake("takes a string or {\"equals-ignore-case\": STRING}"),
+        ("equals-ignore-case" | "wildcard", _) => path.mistake("takes a string"),
+        _ => path.mistake(format!("`{name}` is no operator of stream filters; there are {OPERATORS}")),
+    }
+}
+
+fn ignoring_case(fields: Vec<(String, Json)>, path: &Path) -> Read<String> {
+    match single(fields, path)? {
+        (name, Json::Text(text)) if name == "equals-ignore-case" => Ok(text.to_lowercase()),
+        _ => path.mistake("takes a string or {\"equals-ignore-case\": STRING}"),
+    }
+}
+
+fn anything_but(operand: Json, path: &Path) -> Read<Rule> {
+    let values = match operand {
+        Json::Object(fields) => {
+            let (name, operand) = single(fields, path)?;
+            return no_text(&name, operand, &path.step(&name));
+        }
+        Json::List(values) => values,
+        value => vec![value],
+    };
+    let texts = values.iter().all(|value| matches!(value, Json::Text(_)));
+    let numbers = values.iter().all(|value| matches!(value, Json::Number(_)));
+    if values.is_empty() || !(texts || numbers) {
+        return path.mistake("takes strings, or numbers, or an object with one operator");
+    }
+    Ok(Rule::NoneOf(values))
+}
+
+fn no_text(name: &str, operand: Json, path: &Path) -> Read<Rule> {
+    let operands = match operand {
+        Json::List(operands) if operands.is_empty() => return path.mistake("an empty list excludes nothing"),
+        Json::List(operands) => operands,
+        operand => vec![operand],
+    };
+    let rules = operands.into_iter().map(|operand| match operand {
+        Json::Text(text) if text.is_empty() => path.mistake("an empty string is not allowed here"),
+        operand => text_rule(name, operand, path),
+    });
+    Ok(Rule::NoText(rules.collect::<Read<_>>()?))
+}
+
+fn numeric(terms: Vec<Json>, path: &Path) -> Read<Rule> {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
+    const SHAPE: &str = "takes one comparison, or a lower and an upper one: [\"=\", 3], [\">\", 0, \"<=\", 5]";
+    let (pairs, rest) = terms.as_chunks::<2>();
+    let read = pairs.iter().map(|[comparison, limit]| {
+        let (Json::Text(comparison), Json::Number(limit)) = (comparison, limit) else { return path.mistake(SHAPE) };
+        let comparison = match comparison.as_str() {
+            "<" => Less,
+            "<=" => LessOrEqual,
+            "=" => Equal,
+            ">=" => GreaterOrEqual,
+            ">" => Greater,
+            _ => return path.mistake(format!("`{comparison}` is none of <, <=, =, >=, >")),
+        };
+        Ok((comparison, limit.clone()))
+    });
+    let comparisons = read.collect::<Read<Vec<_>>>()?;
+    match comparisons.as_slice() {
+        [_] if rest.is_empty() => {}
+        [(Greater | GreaterOrEqual, _), (Less | LessOrEqual, _)] if rest.is_empty() => {}
+        _ => return path.mistake(SHAPE),
+    }
+    Ok(Rule::Numeric(comparisons))
+}
+
+/// `*` stands for any text; `\*` and `\\` for themselves.
+fn wildcard(text: &str, path: &Path) -> Read<TextRule> {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            '*' if parts.len() > 1 && parts.last().is_some_and(String::is_empty) => {
+                return path.mistake("two asterisks in a row; one stands for any text");
+            }
+            '*' => {
+                parts.push(String::new());
+                continue;
+            }
+            '\\' => match characters.next() {
+                Some(escaped @ ('*' | '\\')) => escaped,
+                _ => return path.mistake("a backslash escapes only * and \\"),
+            },
+            plain => plain,
+        };
+        if let Some(part) = parts.last_mut() {
+            part.push(literal);
+        }
+    }
+    Ok(TextRule::Wildcard(parts))
+}
+
+fn single(fields: Vec<(String, Json)>, path: &Path) -> Read<(String, Json)> {
+    let count = fields.len();
+    let mut fields = fields.into_iter();
+    match (fields.next(), count) {
+        (Some(field), 1) => Ok(field),
+        _ => path.mistake(format!("takes exactly one operator in an object; here are {count}")),
+    }
+}
