@@ -59,6 +59,9 @@ pub struct Mapping {
     pub function: Arc<dyn Function>,
     pub clock: Clock,
     pub meter: Arc<Meter>,
+    /// Where records go that are given up; without one they are only counted.
+    pub destination: Option<Destination>,
+    uuid: String,
     checkpoints: Arc<Mutex<Checkpoints>>,
     random: Mutex<fastrand::Rng>,
 }
@@ -81,7 +84,8 @@ impl Mapping {
         seed: u64,
     ) -> Mapping {
         let (meter, random) = (Arc::default(), Mutex::new(fastrand::Rng::with_seed(seed)));
-        Mapping { settings, source, function, clock, meter, checkpoints, random }
+        let uuid = checkpoints.lock().unwrap_or_else(PoisonError::into_inner).mapping_uuid().to_owned();
+        Mapping { settings, source, function, clock, meter, destination: None, uuid, checkpoints, random }
     }
 
     /// Runs until `stop` says true; what is being invoked then ends in order. Dropping the future is a crash instead:
@@ -159,8 +163,23 @@ impl Mapping {
     }
 
     /// Whether there is a destination, which then has the records.
-    async fn send_to_destination(&self, _shard: &str, _discard: &Discard) -> anyhow::Result<bool> {
-        Ok(false)
+    async fn send_to_destination(&self, shard: &str, discard: &Discard) -> anyhow::Result<bool> {
+        let Some(destination) = &self.destination else { return Ok(false) };
+        let document = Document {
+            kind: self.source.kind(),
+            mapping_uuid: &self.uuid,
+            function_arn: self.function.arn(),
+            request_id: &discard.batch.request_id,
+            condition: discard.condition,
+            approximate_invoke_count: discard.batch.invocations,
+            response: discard.response,
+            shard_id: shard,
+            stream_arn: self.source.arn(),
+            records: &discard.batch.records,
+            discarded_at: self.clock.now(),
+        };
+        destination.deliver(&document, &self.request_id()).await?;
+        Ok(true)
     }
 }
 

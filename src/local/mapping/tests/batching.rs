@@ -83,3 +83,18 @@ async fn every_poll_is_counted_also_an_empty_one() {
     let counts = bench.run_for(Duration::from_secs(10)).await;
     assert_eq!((counts.polled_event_count, counts.invocations, counts.polls), (3, 1, 40));
 }
+
+#[tokio::test(start_paused = true)]
+async fn filtered_records_are_never_delivered_and_the_checkpoint_passes_them() {
+    let odd = r#"{"n":[1,3,5]}"#.to_owned();
+    let bench =
+        Bench::new(|_, _| well()).with(|settings| settings.filters = Filters::parse(&[odd]).unwrap()).records(6);
+    let counts = bench.run_for(LONG).await;
+    assert_eq!(bench.trace(), "[135]");
+    assert_eq!((counts.polled_event_count, counts.filtered_out_event_count, counts.invoked_event_count), (6, 3, 3));
+    assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(6))));
+    let none = r#"{"n":[9]}"#.to_owned();
+    let bench =
+        Bench::new(|_, _| well()).with(|settings| settings.filters = Filters::parse(&[none]).unwrap()).records(6);
+    assert_eq!(bench.run_for(LONG).await.invocations, 0);
+}

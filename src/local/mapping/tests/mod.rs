@@ -65,6 +65,7 @@ struct Bench {
     function: Arc<Script>,
     checkpoints: Arc<Mutex<Checkpoints>>,
     settings: Settings,
+    failures: tempfile::TempDir,
     started: Instant,
 }
 
@@ -80,6 +81,7 @@ impl Bench {
             function: Arc::new(function),
             checkpoints: Arc::new(Mutex::new(Checkpoints::in_memory(ARN, "uuid"))),
             settings: Settings::new(Duration::from_millis(250)),
+            failures: tempfile::tempdir().unwrap(),
             started,
         }
     }
@@ -102,7 +104,29 @@ impl Bench {
         };
         let (source, function): (Arc<MemoryStream>, Arc<Script>) = (self.stream.clone(), self.function.clone());
         let checkpoints = Arc::clone(&self.checkpoints);
-        Arc::new(Mapping::new(self.settings.clone(), source, function, Clock::new(now), checkpoints, 1))
+        let mut mapping = Mapping::new(self.settings.clone(), source, function, Clock::new(now), checkpoints, 1);
+        mapping.destination = Some(Destination::Folder(self.failures.path().join("failures")));
+        Arc::new(mapping)
+    }
+
+    /// The documents in the failure destination: condition, invocations, first sequence number and number of records.
+    fn discarded(&self) -> Vec<Value> {
+        let files = std::fs::read_dir(self.failures.path().join("failures")).into_iter().flatten();
+        let read = |file: std::io::Result<std::fs::DirEntry>| -> Value {
+            serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap()
+        };
+        let mut documents: Vec<Value> = files.map(read).collect();
+        documents.sort_by_key(|document| document["timestamp"].to_string());
+        let short = |document: Value| {
+            let (request, batch) = (&document["requestContext"], &document["DDBStreamBatchInfo"]);
+            json!([
+                request["condition"],
+                request["approximateInvokeCount"],
+                batch["startSequenceNumber"],
+                batch["batchSize"]
+            ])
+        };
+        documents.into_iter().map(short).collect()
     }
 
     /// Runs a mapping for this long, and stops it in order.

@@ -2,37 +2,62 @@
 
 use super::*;
 
+/// The deliveries, and the records in the failure destination: condition, invocations, the first, how many.
+async fn trace_and_discarded(
+    rule: impl Fn(&[u64], usize) -> Answer + Send + Sync + 'static,
+    change: impl FnOnce(&mut Settings),
+) -> (String, Vec<Value>) {
+    let bench = Bench::new(rule).with(|settings| settings.maximum_retry_attempts = Some(1)).with(change).records(4);
+    bench.run_for(LONG).await;
+    assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(4))), "all is settled in the end");
+    (bench.trace(), bench.discarded())
+}
+
 async fn trace(
     rule: impl Fn(&[u64], usize) -> Answer + Send + Sync + 'static,
     change: impl FnOnce(&mut Settings),
 ) -> String {
-    let bench = Bench::new(rule).with(|settings| settings.maximum_retry_attempts = Some(1)).with(change).records(4);
-    bench.run_for(LONG).await;
-    assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(4))), "all is settled in the end");
-    bench.trace()
+    trace_and_discarded(rule, change).await.0
+}
+
+fn exhausted(invocations: u64, first: u64, records: u64) -> Value {
+    json!(["RetryAttemptsExhausted", invocations, sequence(first), records])
 }
 
 #[tokio::test(start_paused = true)]
 async fn partial_responses() {
-    assert_eq!(trace(names(2), |_| {}).await, "[1234] [234] [234]");
+    let seen = trace_and_discarded(names(2), |_| {}).await;
+    assert_eq!(seen, ("[1234] [234] [234]".to_owned(), vec![exhausted(2, 2, 3)]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn partial_responses_and_bisect() {
     let bisect = |settings: &mut Settings| settings.bisect_batch_on_function_error = true;
-    assert_eq!(trace(names(2), bisect).await, "[1234] [234] [2] [2] [34]");
+    let seen = trace_and_discarded(names(2), bisect).await;
+    assert_eq!(seen, ("[1234] [234] [2] [2] [34]".to_owned(), vec![exhausted(2, 2, 1)]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn exceptions() {
     let twice = |settings: &mut Settings| settings.maximum_retry_attempts = Some(2);
-    assert_eq!(trace(throws(2), twice).await, "[1234] [1234] [1234]");
+    let seen = trace_and_discarded(throws(2), twice).await;
+    assert_eq!(seen, ("[1234] [1234] [1234]".to_owned(), vec![exhausted(3, 1, 4)]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn exceptions_and_bisect() {
     let bisect = |settings: &mut Settings| settings.bisect_batch_on_function_error = true;
     assert_eq!(trace(throws(2), bisect).await, "[1234] [12] [1] [2] [2] [34]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_refuses_makes_records_dropped() {
+    let bench = Bench::new(names(2)).with(|settings| settings.maximum_retry_attempts = Some(0)).records(4);
+    std::fs::write(bench.failures.path().join("failures"), "a file where the folder ought to be").unwrap();
+    let counts = bench.run_for(LONG).await;
+    assert_eq!((counts.dropped_event_count, counts.destination_delivery_failures), (3, 1));
+    assert_eq!(counts.on_failure_destination_delivered_event_count, 0);
+    assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(4))), "they never come again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,6 +101,7 @@ async fn item_six_in_batches_of_three_comes_five_times() {
     let bench = Bench::new(names(6)).with(change).records(6);
     bench.run_for(LONG).await;
     assert_eq!(bench.trace(), "[123] [456] [6] [6] [6] [6]");
+    assert_eq!(bench.discarded(), [exhausted(4, 6, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,6 +166,7 @@ async fn records_that_are_too_old_are_cut_from_the_front() {
     (2..=6).for_each(|number| bench.stream.push("s", record(number, number, START_MICROS)));
     bench.run_for(LONG).await;
     assert_eq!(bench.trace(), "[23456]");
+    assert_eq!(bench.discarded(), [json!(["RecordAgeExceeded", 1, sequence(1), 1])]);
     assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(6))));
 }
 
@@ -150,5 +177,6 @@ async fn a_batch_that_grows_too_old_while_it_is_retried_is_given_up() {
     bench.run_for(LONG).await;
     // 0.2 + 0.4 + … + 25.6 s: eight deliveries within the minute, as on AWS, and one that came just in time.
     assert_eq!(bench.deliveries().len(), 9);
+    assert_eq!(bench.discarded(), [json!(["RecordAgeExceeded", 9, sequence(1), 1])]);
     assert_eq!(bench.checkpoint("s"), Some(Checkpoint::After(sequence(1))));
 }
