@@ -10,10 +10,10 @@ use dynoxide::Database;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::types::Item;
 use rusqlite::OptionalExtension;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
+use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
 use crate::local::dynamodb;
 use crate::local::mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use crate::record::SequenceNumber;
@@ -140,35 +140,28 @@ impl EmbeddedStream {
 
     fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
         let Record { event_id, event_name, dynamodb, user_identity, .. } = record;
-        let sequence = sequence(&dynamodb.sequence_number)?;
-        let keys = raw(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?;
-        let hash = blake3::hash(keys.get().as_bytes());
-        let item = hash.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        let seconds = dynamodb.approximate_creation_date_time;
-        let created_at = jiff::Timestamp::UNIX_EPOCH.checked_add(jiff::SignedDuration::try_from_secs_f64(seconds)?)?;
-        let created_at = Timestamp::from_micros(created_at.as_microsecond());
-        let lambda = LambdaRecord {
-            event_id: &event_id,
-            event_name: &event_name,
+        let image = |image: &Option<Item>| image.as_ref().map(raw).transpose();
+        let record = LambdaRecord {
+            event_id,
+            event_name,
             event_version: "1.1",
             event_source: "aws:dynamodb",
             aws_region: REGION,
             dynamodb: LambdaChange {
-                approximate_creation_date_time: seconds,
-                keys,
-                new_image: dynamodb.new_image.as_ref().map(raw).transpose()?,
-                old_image: dynamodb.old_image.as_ref().map(raw).transpose()?,
-                sequence_number: sequence.as_str(),
+                approximate_creation_date_time: dynamodb.approximate_creation_date_time,
+                // In order of their names: the same keys give the same text.
+                keys: raw(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?,
+                new_image: image(&dynamodb.new_image)?,
+                old_image: image(&dynamodb.old_image)?,
+                sequence_number: dynamodb.sequence_number,
                 size_bytes: dynamodb.size_bytes,
-                stream_view_type: &dynamodb.stream_view_type,
+                stream_view_type: dynamodb.stream_view_type,
             },
             user_identity: user_identity
                 .map(|identity| LambdaIdentity { kind: identity.identity_type, principal_id: identity.principal_id }),
             event_source_arn: &self.arn,
         };
-        let json = serde_json::to_string(&lambda)?;
-        let created_at = created_at.with_context(|| format!("the record {sequence} has no time"))?;
-        Ok(Arc::new(SourceRecord { sequence, item, created_at, json }))
+        Ok(Arc::new(record.try_into()?))
     }
 }
 
@@ -198,56 +191,6 @@ impl Source for EmbeddedStream {
         let (stream, position) = (self.clone(), position.clone());
         tokio::task::spawn_blocking(move || stream.read_blocking(&position, limit)).await.map_err(anyhow::Error::new)?
     }
-}
-
-/// A record as Lambda delivers it, fields in the order seen there.
-#[derive(Serialize)]
-struct LambdaRecord<'a> {
-    #[serde(rename = "eventID")]
-    event_id: &'a str,
-    #[serde(rename = "eventName")]
-    event_name: &'a str,
-    #[serde(rename = "eventVersion")]
-    event_version: &'a str,
-    #[serde(rename = "eventSource")]
-    event_source: &'a str,
-    #[serde(rename = "awsRegion")]
-    aws_region: &'a str,
-    dynamodb: LambdaChange<'a>,
-    #[serde(rename = "userIdentity", skip_serializing_if = "Option::is_none")]
-    user_identity: Option<LambdaIdentity>,
-    #[serde(rename = "eventSourceARN")]
-    event_source_arn: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct LambdaChange<'a> {
-    approximate_creation_date_time: f64,
-    keys: Box<RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    new_image: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_image: Option<Box<RawValue>>,
-    sequence_number: &'a str,
-    size_bytes: i64,
-    stream_view_type: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LambdaIdentity {
-    #[serde(rename = "type")]
-    kind: String,
-    principal_id: String,
-}
-
-fn raw(value: &impl Serialize) -> anyhow::Result<Box<RawValue>> {
-    Ok(serde_json::value::to_raw_value(value)?)
-}
-
-fn sequence(text: &str) -> anyhow::Result<SequenceNumber<'static>> {
-    SequenceNumber::parse(text.to_owned()).with_context(|| format!("{text} is no sequence number"))
 }
 
 /// `1780000000.123456789` -> `2026-05-28T20:26:40.123`, as DynamoDB writes labels.
