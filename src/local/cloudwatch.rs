@@ -45,6 +45,11 @@ impl Metrics {
         self.lock().clone()
     }
 
+    /// All data points since the start or the last time; they are forgotten.
+    pub fn take(&self) -> Vec<DataPoint> {
+        std::mem::take(&mut *self.lock())
+    }
+
     /// Forgets all data points.
     pub fn clear(&self) {
         self.lock().clear();
