@@ -20,7 +20,9 @@ mod faults;
 mod s3;
 mod tables;
 
+pub mod avro;
 pub mod mapping;
+pub mod rows;
 
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
