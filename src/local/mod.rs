@@ -21,6 +21,7 @@ mod s3;
 mod tables;
 
 pub mod avro;
+pub mod load;
 pub mod mapping;
 pub mod rows;
 
