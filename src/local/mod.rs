@@ -23,6 +23,7 @@ mod tables;
 pub mod avro;
 pub mod load;
 pub mod mapping;
+pub mod reconcile;
 pub mod rows;
 
 pub use clients::{http_client, retry_config, sdk_config};
