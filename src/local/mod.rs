@@ -25,8 +25,12 @@ mod sandboxes;
 mod supervisor;
 mod tables;
 
+pub mod avro;
 pub mod kinesis;
+pub mod load;
 pub mod mapping;
+pub mod reconcile;
+pub mod rows;
 pub mod sources;
 
 pub use clients::{http_client, retry_config, sdk_config};

@@ -87,6 +87,21 @@ impl Route {
         Ok(())
     }
 
+    /// The attributes that a match looks at, keys and others.
+    pub fn matched_attributes(&self) -> impl Iterator<Item = &str> {
+        self.matchers.iter().map(|matcher| matcher.attribute.as_str())
+    }
+
+    /// The attributes besides those of the match that the templates need.
+    pub fn bound_attributes(&self) -> impl Iterator<Item = &str> {
+        self.binds.iter().map(|(path, _)| path.as_str())
+    }
+
+    /// Whether only some of the items that match are of this type.
+    pub fn is_conditional(&self) -> bool {
+        !self.conditions.is_empty()
+    }
+
     /// Whether the templates need attributes besides those of the match.
     pub fn needs_binding(&self) -> bool {
         !self.binds.is_empty()

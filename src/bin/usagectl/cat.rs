@@ -6,10 +6,10 @@ use anyhow::{Context, bail};
 use aws_sdk_s3::Client;
 use clap::Args;
 
-use crate::avro;
 use crate::console::{self, Done};
 use crate::options::Options;
 use crate::workplace::{Uses, Workplace};
+use usage_aggregator::local::avro;
 
 /// Print the rows of Avro files as JSON, one object a line
 #[derive(Debug, Args)]

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::rows::{Item, Row, RowReader};
 use crate::table;
 use crate::touched::Key;
+use usage_aggregator::local::rows::{Item, Row, RowReader};
 
 /// The rows that the table shows at most; `--json` has them all.
 const SHOWN_ROWS: usize = 40;

@@ -15,9 +15,9 @@ use crate::choice::{Sample, Variables};
 use crate::console::{self, Done, UsageError, counted};
 use crate::options::Options;
 use crate::report::Report;
-use crate::rows::RowReader;
 use crate::touched;
 use crate::workplace::{Site, Start, Uses, Workplace};
+use usage_aggregator::local::rows::RowReader;
 
 /// Run the function on events and show the answer, changed snapshots, files and metrics
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
 //! an exit code. One file per command; `workplace` opens what the commands work on.
 
-mod avro;
 mod cat;
 mod changes;
 mod choice;
@@ -13,7 +12,6 @@ mod json;
 mod options;
 mod plot;
 mod report;
-mod rows;
 mod serve;
 mod snapshots;
 mod table;

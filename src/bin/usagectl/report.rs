@@ -11,9 +11,9 @@ use usage_aggregator::outcome::BatchOutcome;
 use crate::changes::Changes;
 use crate::console::{counted, plain};
 use crate::json;
-use crate::rows::Item;
 use crate::table;
 use crate::touched::Key;
+use usage_aggregator::local::rows::Item;
 
 /// One line of `invoke --json`.
 #[derive(Debug, Default, Serialize)]

@@ -13,9 +13,9 @@ use crate::choice::{Sample, Variables};
 use crate::console::{self, Done, UsageError};
 use crate::options::Options;
 use crate::plot::{self, Bar};
-use crate::rows::{Row, RowReader};
 use crate::table;
 use crate::workplace::{Uses, Workplace};
+use usage_aggregator::local::rows::{Row, RowReader};
 
 /// List the usage snapshots
 #[derive(Debug, Args)]

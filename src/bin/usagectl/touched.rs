@@ -10,7 +10,7 @@ use usage_aggregator::plan::Plan;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::SnapshotItem;
 
-use crate::rows::Item;
+use usage_aggregator::local::rows::Item;
 
 /// 100: BatchGetItem's limit of keys.
 const MAX_KEYS: usize = 100;

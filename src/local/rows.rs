@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::pipeline::template::{Pattern, Template, Text};
+use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use aws_sdk_dynamodb::types::AttributeValue;
-use usage_aggregator::pipeline::template::{Pattern, Template, Text};
-use usage_aggregator::pipeline::{Snapshot, WINDOW_VARIABLES};
 
 pub type Item = HashMap<String, AttributeValue>;
 

@@ -1,0 +1,65 @@
+//! `usagectl faults`: which faults happen in a running `usagectl local`.
+
+use anyhow::{Context, bail};
+use axum::body::Bytes;
+use axum::http::{Method, Request};
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use usage_aggregator::local::Mischief;
+
+use crate::console::{self, Done, UsageError};
+use crate::options::Options;
+use crate::running::Running;
+
+/// Show or change the faults of a running `usagectl local`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Faults {
+    /// `none`, `all`, or such as `crash=2,lose=5,split=10s`; without it, what happens now is printed
+    #[arg(value_name = "FAULTS")]
+    faults: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl faults all
+  usagectl faults crash=5,restart=3s,twins
+  usagectl faults none
+
+Percent: redeliver (a success that Lambda doesn't hear of), crash (the sandbox dies in a call), lose (a request or a
+response), throttle, conflict, 503, slow (S3), refuse (the invocation itself), iterator (expired, or a throttled read),
+poison (records written by --simulate that can't be processed), repeat (Kinesis: again, and out of order).
+Seconds: split=10s (shards split or merge), restart=10s (the mapping dies and goes on from a checkpoint that lags).
+twins: two mappings at once.";
+
+impl Faults {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        if let Some(faults) = &self.faults {
+            faults.parse::<Mischief>().map_err(UsageError)?;
+        }
+        let running = Running::read(&options.data);
+        let Some(url) = running.and_then(|running| running.control) else {
+            bail!("no `usagectl local` runs in {}: start one, or say where with --data DIR", options.data.display());
+        };
+        let now = call(&url, self.faults).await?;
+        let shown = if options.json { serde_json::json!({ "faults": now }).to_string() } else { now };
+        console::print(&shown)?;
+        Ok(Done::Well)
+    }
+}
+
+async fn call(url: &str, faults: Option<String>) -> anyhow::Result<String> {
+    let method = if faults.is_some() { Method::PUT } else { Method::GET };
+    let body = Full::new(Bytes::from(faults.unwrap_or_default()));
+    let request = Request::builder().method(method).uri(format!("{url}/faults")).body(body)?;
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.with_context(|| format!("reach {url}: has it ended?"))?;
+    let good = response.status().is_success();
+    let text = String::from_utf8(response.into_body().collect().await?.to_bytes().into())?;
+    if !good {
+        bail!(UsageError(text));
+    }
+    Ok(text)
+}

@@ -1,0 +1,44 @@
+//! What a running `usagectl local` or `serve` tells other commands: where its services are.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use usage_aggregator::local::Services;
+
+const FILE: &str = "running.json";
+
+/// The URLs of a process that has the data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub dynamodb: String,
+    pub s3: String,
+    pub cloudwatch: String,
+    pub kinesis: String,
+    /// Of `local` alone.
+    pub control: Option<String>,
+}
+
+impl Running {
+    pub fn new(services: &Services, control: Option<String>) -> Running {
+        Running {
+            dynamodb: services.dynamodb_url().to_owned(),
+            s3: services.s3_url().to_owned(),
+            cloudwatch: services.cloudwatch_url().to_owned(),
+            kinesis: services.kinesis_url().to_owned(),
+            control,
+        }
+    }
+
+    /// What the process that has `folder` wrote down. It may have died since: the folder's lock tells.
+    pub fn read(folder: &Path) -> Option<Running> {
+        serde_json::from_str(&std::fs::read_to_string(folder.join(FILE)).ok()?).ok()
+    }
+
+    /// Writes it down in one step.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let (file, part) = (folder.join(FILE), folder.join("running.json.part"));
+        let written = std::fs::write(&part, serde_json::to_string(self)?).and_then(|()| std::fs::rename(&part, &file));
+        written.with_context(|| format!("write {}", file.display()))
+    }
+}

@@ -1,0 +1,243 @@
+//! Realistic load for tables and streams, and a record of it in independent terms.
+//!
+//! A `profile` says what happens next, a `change` what that writes and means; `table` and `stream` make it true through
+//! the SDK; the `ledger` keeps what was begun and done. What came of it all is held against the ledger by `reconcile`.
+
+mod alleycat;
+mod bucket;
+mod change;
+mod journal;
+mod ledger;
+mod orders;
+mod pace;
+mod profile;
+mod skew;
+mod stream;
+mod table;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::Instant;
+
+pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, Item, Meaning, Write};
+pub use journal::Written;
+pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
+pub use pace::clock;
+pub use profile::{Profile, ProfileName, Shape};
+
+use journal::Journal;
+use stream::{MAX_RECORDS, StreamWriter};
+use table::{Origin, TableWriter};
+
+/// Changes that wait for a writer, so that the profile isn't far ahead.
+const WAITING_CHANGES: usize = 64;
+
+/// What to simulate.
+#[derive(Debug, Clone, Copy)]
+pub struct Simulation {
+    pub profile: ProfileName,
+    pub shape: Shape,
+    /// Changes a second; 0 for as many as go.
+    pub rate_per_second: u32,
+    pub amount: Amount,
+    /// Writes under way at once; one item's are never.
+    pub concurrency: usize,
+    /// How long one write is tried.
+    pub patience: Duration,
+}
+
+/// When to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    Records(u64),
+    /// With a rate, as many records as fit.
+    Duration(Duration),
+}
+
+/// Where to write.
+#[derive(Debug, Clone)]
+pub enum Target {
+    Table { client: aws_sdk_dynamodb::Client, name: String },
+    Stream { client: aws_sdk_kinesis::Client, name: String },
+}
+
+impl Simulation {
+    /// The profile's usual load: 100 changes a second for ten seconds, or the race of a thousand bikes that send one
+    /// message a second for five minutes.
+    pub fn new(profile: ProfileName) -> Simulation {
+        let entities = profile.entities();
+        let (rate_per_second, seconds) = match profile {
+            ProfileName::Orders | ProfileName::Bucket => (100, 10),
+            ProfileName::Alleycat => (entities, 300),
+        };
+        Simulation {
+            profile,
+            shape: Shape { entities, skew: 0.0, seed: 1, poison_percent: 0 },
+            rate_per_second,
+            amount: Amount::Duration(Duration::from_secs(seconds)),
+            concurrency: 16,
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// How many records it will write, where that is known beforehand.
+    pub fn records(&self) -> Option<u64> {
+        match self.amount {
+            Amount::Records(records) => Some(records),
+            Amount::Duration(_) if self.rate_per_second == 0 => None,
+            Amount::Duration(duration) => {
+                let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                Some(millis.saturating_mul(u64::from(self.rate_per_second)) / 1_000)
+            }
+        }
+    }
+
+    /// Writes the load to `target` and records it in the ledger at `ledger`, after finishing what earlier runs had begun
+    /// there. `watch` is called after each change. Once `stop` is ready nothing new is begun; dropping this instead is
+    /// as harmless as any other end of the process.
+    ///
+    /// # Errors
+    /// When the target isn't what the profile needs, or a write failed for longer than the patience. The ledger then has
+    /// what a further run finishes.
+    pub async fn run(
+        &self,
+        target: &Target,
+        ledger: &Path,
+        watch: &(dyn Fn(&Written) + Sync),
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<Written> {
+        target.check(self).await?;
+        let head = Head::new(self.profile, target.name());
+        let mut profile = Profile::new(self.profile, &self.shape);
+        let (ledger, left) = Ledger::open(ledger, &head, |write| profile.resume(write))?;
+        profile.reseed(self.shape.seed, left.next_number);
+        let journal = Journal::new(ledger, watch);
+        self.finish(target, left.unfinished, &journal).await?;
+
+        let lanes: Vec<_> = (0..self.concurrency.max(1)).map(|_| channel(WAITING_CHANGES)).collect();
+        let (senders, receivers): (Vec<_>, Vec<_>) = lanes.into_iter().unzip();
+        let writers =
+            future::try_join_all(receivers.into_iter().map(|changes| self.write_all(target, changes, &journal)));
+        let generator = self.generate(profile, left.next_number, senders, stop);
+        future::try_join(writers, async { Ok(generator.await) }).await?;
+        Ok(journal.written())
+    }
+
+    /// Brings what an earlier run has begun to its end.
+    async fn finish(&self, target: &Target, unfinished: Vec<Begun>, journal: &Journal<'_>) -> anyhow::Result<()> {
+        for begun in unfinished {
+            let unsure = match target {
+                Target::Table { client, name } => {
+                    let writer = TableWriter { client, table: name, patience: self.patience };
+                    writer.write(&begun.write, Origin::Begun, journal).await?;
+                    None
+                }
+                // Nobody can tell whether the message had gone out.
+                Target::Stream { .. } => Some(Unsure::Arrival),
+            };
+            journal.count_finished();
+            journal.done(begun.change, begun.meaning, begun.sent_at, unsure)?;
+        }
+        Ok(())
+    }
+
+    /// Hands out changes at the rate; those of one item always to the same writer, in order.
+    async fn generate(
+        &self,
+        mut profile: Profile,
+        first: u64,
+        lanes: Vec<Sender<Change>>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let start = Instant::now();
+        let mut stop = std::pin::pin!(stop);
+        let records = self.records();
+        let end = match (records, self.amount) {
+            (None, Amount::Duration(duration)) => Some(start + duration),
+            _ => None,
+        };
+        for index in 0_u64.. {
+            if records.is_some_and(|records| index >= records) || end.is_some_and(|end| Instant::now() >= end) {
+                return;
+            }
+            let change = profile.next(first.saturating_add(index));
+            let hand_out = async {
+                tokio::time::sleep_until(start + pace::due(index, self.rate_per_second)).await;
+                // A writer that failed takes none; the error is its own to tell.
+                match lane(&change, &lanes) {
+                    Some(lane) => lane.send(change).await.is_ok(),
+                    None => false,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                taken = hand_out => if !taken { return },
+            }
+        }
+    }
+
+    async fn write_all(
+        &self,
+        target: &Target,
+        mut changes: Receiver<Change>,
+        journal: &Journal<'_>,
+    ) -> anyhow::Result<()> {
+        while let Some(change) = changes.recv().await {
+            match target {
+                Target::Table { client, name } => {
+                    let writer = TableWriter { client, table: name, patience: self.patience };
+                    journal.wait_until_quiet().await?;
+                    let sent_at = journal.begin(&change)?;
+                    writer.write(&change.write, Origin::New, journal).await?;
+                    journal.done(change.number, change.meaning, sent_at, None)?;
+                }
+                Target::Stream { client, name } => {
+                    let mut batch = vec![change];
+                    while batch.len() < MAX_RECORDS
+                        && let Ok(change) = changes.try_recv()
+                    {
+                        batch.push(change);
+                    }
+                    let writer = StreamWriter { client, stream: name, patience: self.patience };
+                    writer.write(batch, journal).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// The table's or stream's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Target::Table { name, .. } | Target::Stream { name, .. } => name,
+        }
+    }
+
+    async fn check(&self, simulation: &Simulation) -> anyhow::Result<()> {
+        match (self, simulation.profile.table(self.name())) {
+            (Target::Table { client, name }, Some(spec)) => {
+                TableWriter { client, table: name, patience: simulation.patience }.check(&spec).await
+            }
+            (Target::Stream { .. }, None) => Ok(()),
+            (Target::Table { .. }, None) => anyhow::bail!("write messages to a table: give a stream"),
+            (Target::Stream { .. }, Some(_)) => anyhow::bail!("write items to a stream: give a table"),
+        }
+    }
+}
+
+fn lane<'l>(change: &Change, lanes: &'l [Sender<Change>]) -> Option<&'l Sender<Change>> {
+    let mut hasher = DefaultHasher::new();
+    change.meaning.key.hash(&mut hasher);
+    let count = u64::try_from(lanes.len()).ok()?;
+    lanes.get(usize::try_from(hasher.finish().checked_rem(count)?).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What the failure destination holds: documents of the event source mapping, each with the event that it gave up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use aws_sdk_s3::Client;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::archive::fetch;
+use super::books::Books;
+use super::columns::item_text;
+
+/// Where the mapping's documents are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    pub bucket: String,
+    /// Empty for the whole bucket.
+    pub prefix: String,
+}
+
+/// What Lambda puts before a document's own name.
+const FOLDER: &str = "aws/lambda/";
+
+#[derive(Debug, Deserialize)]
+struct Document {
+    /// The event as text; documents of other destinations have none.
+    payload: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    #[serde(rename = "eventSourceARN")]
+    arn: String,
+    dynamodb: Option<Change>,
+    kinesis: Option<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Change {
+    #[serde(rename = "Keys")]
+    keys: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    data: String,
+}
+
+/// Enters every record of `sources` that was given up, at least once.
+pub async fn read(
+    client: &Client,
+    destination: &Destination,
+    sources: &BTreeSet<String>,
+    books: &mut Books,
+) -> anyhow::Result<()> {
+    let Destination { bucket, prefix } = destination;
+    let folder = match prefix.trim_end_matches('/') {
+        "" => FOLDER.to_owned(),
+        prefix => format!("{prefix}/{FOLDER}"),
+    };
+    let mut pages = client.list_objects_v2().bucket(bucket).prefix(&folder).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.with_context(|| format!("list s3://{bucket}/{folder} (s3:ListBucket)"))?;
+        for key in page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key) {
+            let (key, body) = fetch(client, bucket, key).await?;
+            let items = items(&body, sources).with_context(|| format!("read s3://{bucket}/{key}"))?;
+            items.iter().try_for_each(|item| books.find_poison(item))?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys of the records of a document, as far as they are of these tables and streams.
+fn items(document: &[u8], sources: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
+    let document: Document = serde_json::from_slice(document).context("read it as a document with a payload")?;
+    let event: Event = serde_json::from_str(&document.payload).context("read its payload as an event")?;
+    // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
+    let ours = |record: &Record| record.arn.split('/').nth(1).is_some_and(|name| sources.contains(name));
+    event.records.into_iter().filter(ours).map(item).collect()
+}
+
+fn item(record: Record) -> anyhow::Result<String> {
+    match (record.dynamodb, record.kinesis) {
+        (Some(change), _) => {
+            let text = |value: BTreeMap<String, Value>| value.into_values().map(text).collect::<String>();
+            Ok(item_text(&change.keys.into_iter().map(|(name, value)| (name, text(value))).collect()))
+        }
+        (None, Some(message)) => {
+            let data = BASE64_STANDARD.decode(message.data).context("decode a message")?;
+            Ok(String::from_utf8_lossy(&data).into_owned())
+        }
+        (None, None) => anyhow::bail!("read a record: it is of neither DynamoDB nor Kinesis"),
+    }
+}
+
+/// A text without its quotes.
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
