@@ -193,6 +193,13 @@ pub enum PartitionDate {
 }
 
 impl Pipeline {
+    /// The attributes by which the first record type is told, two at most: the keys of its table, in a single-table
+    /// design whose keys' names sort as they should.
+    pub fn source_keys(&self) -> Vec<&str> {
+        let matchers = self.routes.first().map(|route| route.matchers.as_slice()).unwrap_or_default();
+        matchers.iter().map(|matcher| matcher.attribute.as_str()).take(2).collect()
+    }
+
     /// The archived record types and their schemas.
     pub fn schemas(&self) -> impl Iterator<Item = (&str, &RecordSchema)> {
         self.routes.iter().filter_map(|route| Some((route.record_type.as_str(), &route.archive.as_ref()?.schema)))

@@ -43,6 +43,12 @@ impl Folder {
         }
     }
 
+    /// Whether a process has the folder at `path`.
+    pub fn is_locked(path: &Path) -> bool {
+        let lock = File::options().write(true).open(path.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

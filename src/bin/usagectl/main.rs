@@ -6,12 +6,15 @@ mod changes;
 mod choice;
 mod console;
 mod explain;
+mod faults;
 mod folder;
 mod invoke;
 mod json;
+mod local;
 mod options;
 mod plot;
 mod report;
+mod running;
 mod serve;
 mod snapshots;
 mod table;
@@ -41,6 +44,8 @@ enum Command {
     Explain(explain::Explain),
     Cat(cat::Cat),
     Snapshots(snapshots::Snapshots),
+    Local(Box<local::Local>),
+    Faults(faults::Faults),
     Serve(serve::Serve),
 }
 
@@ -58,13 +63,19 @@ Exit codes:
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli { command, options } = Cli::parse();
+    let Cli { command, mut options } = Cli::parse();
     console::log_to_stderr(&options);
+    // `local` and `serve` have services of their own; the others work with those of one that runs.
+    if !matches!(command, Command::Local(_) | Command::Serve(_)) {
+        running::join(&mut options);
+    }
     let done = match command {
         Command::Invoke(command) => command.run(&options).await,
         Command::Explain(command) => command.run(&options),
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
+        Command::Local(command) => command.run(&options).await,
+        Command::Faults(command) => command.run(&options).await,
         Command::Serve(command) => command.run(&options).await,
     };
     match done {

@@ -6,6 +6,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use usage_aggregator::local::Services;
 
+use crate::folder::Folder;
+use crate::options::Options;
+
 const FILE: &str = "running.json";
 
 /// The URLs of a process that has the data folder.
@@ -30,8 +33,12 @@ impl Running {
         }
     }
 
-    /// What the process that has `folder` wrote down. It may have died since: the folder's lock tells.
+    /// What the process that has `folder` wrote down; nothing if there is none.
     pub fn read(folder: &Path) -> Option<Running> {
+        // The file of a process that died may still be there.
+        if !Folder::is_locked(folder) {
+            return None;
+        }
         serde_json::from_str(&std::fs::read_to_string(folder.join(FILE)).ok()?).ok()
     }
 
@@ -40,5 +47,19 @@ impl Running {
         let (file, part) = (folder.join(FILE), folder.join("running.json.part"));
         let written = std::fs::write(&part, serde_json::to_string(self)?).and_then(|()| std::fs::rename(&part, &file));
         written.with_context(|| format!("write {}", file.display()))
+    }
+}
+
+/// Where the data folder is in use, points at its services what no option or variable points elsewhere.
+pub fn join(options: &mut Options) {
+    let Some(running) = Running::read(&options.data) else { return };
+    let Running { dynamodb, s3, cloudwatch, kinesis, control: _ } = running;
+    for (endpoint, url) in [
+        (&mut options.dynamodb_endpoint, dynamodb),
+        (&mut options.s3_endpoint, s3),
+        (&mut options.cloudwatch_endpoint, cloudwatch),
+        (&mut options.kinesis_endpoint, kinesis),
+    ] {
+        endpoint.get_or_insert(url);
     }
 }

@@ -12,6 +12,7 @@ use usage_aggregator::local::{Ports, Services};
 use crate::choice::{Sample, Variables};
 use crate::console::{self, Done};
 use crate::options::Options;
+use crate::running::Running;
 use crate::workplace::Workplace;
 
 /// Run the embedded DynamoDB, S3, CloudWatch and Kinesis, with tables and bucket, until Ctrl-C
@@ -55,6 +56,9 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
         let variables = Variables::new(options, &Sample::default());
         place.site(variables.clone()).await?;
+        if let Some(services) = place.services() {
+            Running::new(services, None).write(&options.data)?;
+        }
         let lines = place.services().map(|services| environment(services, &variables)).unwrap_or_default();
         if let Some(path) = &self.env_file {
             write_whole(path, &text(&lines, ""))?;
@@ -71,7 +75,7 @@ impl Serve {
 }
 
 /// The variables with which the function finds these services.
-fn environment(services: &Services, variables: &Variables) -> Vec<(String, String)> {
+pub fn environment(services: &Services, variables: &Variables) -> Vec<(String, String)> {
     let fixed = [
         ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url()),
         ("AWS_ENDPOINT_URL_S3", services.s3_url()),

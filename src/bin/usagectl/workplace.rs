@@ -3,11 +3,14 @@
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Tables;
 use usage_aggregator::handler::Handler;
-use usage_aggregator::local::{Ports, Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
+use usage_aggregator::local::{
+    Ports, Services, ensure_bucket, ensure_tables, http_client, sdk_config, table_specs,
+};
 
 use crate::choice::Variables;
 use crate::console;
@@ -32,6 +35,8 @@ pub enum Start {
 /// The services of a command, until this is dropped.
 pub struct Workplace {
     pub clients: Clients,
+    /// For clients of one's own.
+    pub connections: Connections,
     dynamodb: Endpoint,
     s3: Endpoint,
     cloudwatch: Endpoint,
@@ -49,6 +54,11 @@ pub struct Site {
 impl Workplace {
     /// Starts the embedded services, unless all that the command needs is running elsewhere.
     pub async fn open(options: &Options, uses: Uses, start: Start) -> anyhow::Result<Workplace> {
+        Workplace::open_on(options, uses, start, Ports::default()).await
+    }
+
+    /// The same on chosen ports.
+    pub async fn open_on(options: &Options, uses: Uses, start: Start, ports: Ports) -> anyhow::Result<Workplace> {
         let (dynamodb, s3, cloudwatch) = (options.dynamodb()?, options.s3()?, options.cloudwatch()?);
         let embedded = match uses {
             Uses::Everything => dynamodb == Endpoint::Embedded || s3 == Endpoint::Embedded,
@@ -63,11 +73,12 @@ impl Workplace {
             folder.clear()?;
         }
         let services = match &folder {
-            Some(folder) => Some(start_services(folder, Ports::default())?),
+            Some(folder) => Some(start_services(folder, ports)?),
             None => None,
         };
-        let clients = clients(services.as_ref(), [&dynamodb, &s3, &cloudwatch]).await;
-        Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: folder })
+        let connections = Connections::new(services.as_ref(), [&dynamodb, &s3, &cloudwatch]).await;
+        let clients = connections.clients();
+        Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: folder })
     }
 
     /// Opens what earlier commands have made, without making a folder where there is none.
@@ -88,9 +99,10 @@ impl Workplace {
         let folder = Folder::lock(&options.data)?;
         let services = Some(start_services(&folder, ports)?);
         let embedded = || Endpoint::Embedded;
-        let clients = clients(services.as_ref(), [&embedded(), &embedded(), &embedded()]).await;
+        let connections = Connections::new(services.as_ref(), [&embedded(), &embedded(), &embedded()]).await;
+        let clients = connections.clients();
         let (dynamodb, s3, cloudwatch) = (embedded(), embedded(), embedded());
-        Ok(Workplace { clients, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
+        Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
     }
 
     /// The embedded services.
@@ -146,33 +158,71 @@ fn shown(endpoint: &Endpoint) -> String {
     }
 }
 
-async fn clients(services: Option<&Services>, endpoints: [&Endpoint; 3]) -> Clients {
-    let local = sdk_config(None);
-    let remote = if endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Remote(_))) {
-        Some(aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await)
-    } else {
-        None
-    };
-    let config = |endpoint: &Endpoint, embedded: fn(&Services) -> &str| -> SdkConfig {
-        match (endpoint, services, &remote) {
-            (Endpoint::Embedded, Some(services), _) => local.to_builder().endpoint_url(embedded(services)).build(),
-            (Endpoint::Embedded, None, _) => local.clone(),
-            (Endpoint::Remote(url), _, Some(remote)) => remote.to_builder().endpoint_url(url).build(),
-            (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) if url.starts_with("https") => {
-                local.to_builder().endpoint_url(url).http_client(https()).build()
+/// How each service is reached.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// One HTTP client, with its connections, for all of them.
+    pub http: SharedHttpClient,
+    dynamodb: SdkConfig,
+    s3: SdkConfig,
+    cloudwatch: SdkConfig,
+}
+
+impl Connections {
+    async fn new(services: Option<&Services>, endpoints: [&Endpoint; 3]) -> Connections {
+        let secure = |endpoint: &&Endpoint| match endpoint {
+            Endpoint::Embedded => false,
+            Endpoint::Loopback(url) => url.starts_with("https"),
+            Endpoint::Remote(_) => true,
+        };
+        let http = if endpoints.iter().any(secure) { https() } else { http_client() };
+        let local = sdk_config(Some(http.clone()));
+        let remote = if endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Remote(_))) {
+            Some(aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).load().await)
+        } else {
+            None
+        };
+        let config = |endpoint: &Endpoint, embedded: fn(&Services) -> &str| -> SdkConfig {
+            match (endpoint, services, &remote) {
+                (Endpoint::Embedded, Some(services), _) => local.to_builder().endpoint_url(embedded(services)).build(),
+                (Endpoint::Embedded, None, _) => local.clone(),
+                (Endpoint::Remote(url), _, Some(remote)) => remote.to_builder().endpoint_url(url).build(),
+                (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) => local.to_builder().endpoint_url(url).build(),
             }
-            (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) => local.to_builder().endpoint_url(url).build(),
+        };
+        let [dynamodb, s3, cloudwatch] = endpoints;
+        Connections {
+            dynamodb: config(dynamodb, Services::dynamodb_url),
+            s3: config(s3, Services::s3_url),
+            cloudwatch: config(cloudwatch, Services::cloudwatch_url),
+            http,
         }
-    };
-    let [dynamodb, s3, cloudwatch] = endpoints;
-    let s3 = aws_sdk_s3::config::Builder::from(&config(s3, Services::s3_url)).force_path_style(true).build();
-    Clients {
-        dynamodb: aws_sdk_dynamodb::Client::new(&config(dynamodb, Services::dynamodb_url)),
-        s3: aws_sdk_s3::Client::from_conf(s3),
-        cloudwatch: aws_sdk_cloudwatch::Client::new(&config(cloudwatch, Services::cloudwatch_url)),
+    }
+
+    /// The same by way of another HTTP client.
+    #[must_use]
+    pub fn through(&self, http: &SharedHttpClient) -> Connections {
+        let through = |config: &SdkConfig| config.to_builder().http_client(http.clone()).build();
+        let (dynamodb, s3, cloudwatch) = (through(&self.dynamodb), through(&self.s3), through(&self.cloudwatch));
+        Connections { http: http.clone(), dynamodb, s3, cloudwatch }
+    }
+
+    /// Clients of the services.
+    pub fn clients(&self) -> Clients {
+        let s3 = aws_sdk_s3::config::Builder::from(&self.s3).force_path_style(true).build();
+        Clients {
+            dynamodb: aws_sdk_dynamodb::Client::new(&self.dynamodb),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&self.cloudwatch),
+        }
+    }
+
+    /// A client of DynamoDB's streams, which are where the tables are.
+    pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
+        aws_sdk_dynamodbstreams::Client::new(&self.dynamodb)
     }
 }
 
-fn https() -> aws_sdk_dynamodb::config::SharedHttpClient {
+fn https() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -45,6 +46,17 @@ pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 impl Clock {
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(now))
+    }
+
+    /// The system's.
+    ///
+    /// # Errors
+    /// When it says a year outside 2000 to 2099.
+    pub fn system() -> anyhow::Result<Clock> {
+        let now = || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+        let started = now().context("tell the time: the clock says a year outside 2000 to 2099")?;
+        // A clock that leaves the century while this runs is taken to stand still.
+        Ok(Clock::new(move || now().unwrap_or(started)))
     }
 
     pub fn now(&self) -> Timestamp {
