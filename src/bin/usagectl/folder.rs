@@ -11,6 +11,8 @@ const LOCK: &str = "usagectl.lock";
 /// What `local::Services` keeps in its folder.
 const DATABASE: &str = "dynamodb.sqlite";
 const OBJECTS: &str = "s3";
+/// What simulations have recorded, which is true of these tables only.
+pub const LEDGERS: &str = "simulated";
 
 /// The locked folder; the lock ends with this, however the process ends.
 #[derive(Debug)]
@@ -43,14 +45,16 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes all tables and objects.
+    /// Deletes all tables, objects and ledgers.
     pub fn clear(&self) -> anyhow::Result<()> {
         for end in ["", "-wal", "-shm", "-journal"] {
             let file = self.path.join(format!("{DATABASE}{end}"));
             unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
         }
-        let objects = self.path.join(OBJECTS);
-        unless_missing(fs::remove_dir_all(&objects)).with_context(|| format!("delete {}", objects.display()))
+        for folder in [OBJECTS, LEDGERS].map(|name| self.path.join(name)) {
+            unless_missing(fs::remove_dir_all(&folder)).with_context(|| format!("delete {}", folder.display()))?;
+        }
+        Ok(())
     }
 }
 

@@ -5,15 +5,19 @@ mod cat;
 mod changes;
 mod choice;
 mod console;
+mod differences;
 mod explain;
 mod folder;
 mod invoke;
 mod json;
 mod options;
 mod plot;
+mod reconcile;
 mod report;
 mod serve;
+mod simulate;
 mod snapshots;
+mod span;
 mod table;
 mod touched;
 mod workplace;
@@ -42,6 +46,8 @@ enum Command {
     Cat(cat::Cat),
     Snapshots(snapshots::Snapshots),
     Serve(serve::Serve),
+    Simulate(simulate::Simulate),
+    Reconcile(reconcile::Reconcile),
 }
 
 const EXAMPLES: &str = "\
@@ -50,6 +56,8 @@ Examples:
   usagectl invoke events/insert.json        run it, with all data in .usage/
   usagectl snapshots --plot amount          what has been counted
   usagectl cat data-pipeline/avro/order/    what has been archived
+  usagectl simulate orders                  load for a running table
+  usagectl reconcile                        whether all of it was counted once
 
 Exit codes:
   0  all good
@@ -66,6 +74,8 @@ async fn main() -> ExitCode {
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
         Command::Serve(command) => command.run(&options).await,
+        Command::Simulate(command) => command.run(&options).await,
+        Command::Reconcile(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -133,6 +133,22 @@ impl Workplace {
     }
 }
 
+/// A client of the Kinesis that is running somewhere.
+pub async fn kinesis_client(options: &Options) -> anyhow::Result<aws_sdk_kinesis::Client> {
+    let (config, url) = match options.kinesis()? {
+        Endpoint::Embedded => {
+            let remedy = "start `usagectl local` first and give its --kinesis-endpoint URL";
+            bail!(console::UsageError(format!("there is no Kinesis to write to: {remedy}")));
+        }
+        Endpoint::Remote(url) => {
+            (aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await, url)
+        }
+        Endpoint::Loopback(url) if url.starts_with("https") => (sdk_config(Some(https())), url),
+        Endpoint::Loopback(url) => (sdk_config(None), url),
+    };
+    Ok(aws_sdk_kinesis::Client::new(&config.into_builder().endpoint_url(url).build()))
+}
+
 fn start_services(folder: &Folder, ports: Ports) -> anyhow::Result<Services> {
     Services::start_on(Some(folder.path()), ports).context("start the embedded services")
 }
