@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use usage_aggregator::local::{TableSpec, ensure_tables, sdk_config};
 
 /// An empty folder in which commands run.
 struct Desk(TempDir);
@@ -97,7 +98,7 @@ fn two_orders() -> Value {
 #[test]
 fn help_of_every_command() {
     let desk = Desk::new();
-    for command in ["invoke", "explain", "cat", "snapshots", "serve"] {
+    for command in ["invoke", "explain", "cat", "snapshots", "serve", "simulate", "reconcile"] {
         let run = desk.run(&[command, "--help"]);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
         insta::assert_snapshot!(format!("help_{command}"), run.stdout);
@@ -216,6 +217,12 @@ fn mistakes_on_the_command_line_have_their_own_exit_code() {
         &["snapshots", "--from", "2026-02-30"],
         &["snapshots", "--pipeline", "demand"],
         &["cat", "s3://bucket"],
+        &["simulate", "orders"],
+        &["simulate", "alleycat"],
+        &["simulate", "bucket", "--poison", "1"],
+        &["simulate", "orders", "--stream", "orders"],
+        &["simulate", "orders", "--dynamodb-endpoint", "http://dynamodb.us-east-1.amazonaws.com"],
+        &["reconcile", "--failures", "failures"],
     ] {
         let run = desk.run(wrong);
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");
@@ -245,6 +252,74 @@ fn a_folder_serves_one_process_and_others_through_its_endpoints() {
     let run: Run = desk.command(&["invoke", "event.json", "--json"]).envs(variables()).output().unwrap().into();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &report["applied"]), (Some(0), &json!(2)), "{run:?}");
+}
+
+#[test]
+fn load_is_recorded_and_held_against_what_there_is() {
+    let desk = Desk::new();
+    let mut serving = desk.command(&["serve", "--env-file", "env"]);
+    let mut serving = Ending(serving.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    BufReader::new(serving.0.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let variables = std::fs::read_to_string(desk.0.path().join("env")).unwrap();
+    let run = |arguments: &[&str]| -> Run {
+        let variables = variables.lines().filter_map(|line| line.split_once('='));
+        desk.command(arguments).envs(variables).output().unwrap().into()
+    };
+    let simulate = ["simulate", "orders", "--records", "20", "--rate", "0", "--poison", "5", "--json"];
+    let missing = run(&simulate);
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stderr.contains("create it with the keys pk and sk"), "{missing:?}");
+
+    let table =
+        TableSpec { name: "orders", partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
+    let url = variables.lines().find_map(|line| line.strip_prefix("AWS_ENDPOINT_URL_DYNAMODB=")).unwrap();
+    let config = sdk_config(None).into_builder().endpoint_url(url).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(ensure_tables(&aws_sdk_dynamodb::Client::new(&config), &[table])).unwrap();
+
+    for _ in 0..2 {
+        let written = run(&simulate);
+        let summary: Value = serde_json::from_str(&written.stdout).unwrap();
+        assert_eq!(
+            (written.code, &summary["records"], &summary["unsure"]),
+            (Some(0), &json!(20), &json!(0)),
+            "{written:?}"
+        );
+        assert_eq!(summary["ledger"], json!(".usage/simulated/orders.jsonl"));
+    }
+    // Nobody has delivered anything.
+    let report = run(&["reconcile", "--json"]);
+    let report_json: Value = serde_json::from_str(&report.stdout).unwrap();
+    assert_eq!((report.code, &report_json["agrees"]), (Some(1), &json!(false)), "{report:?}");
+    assert_eq!(report_json["counted"]["agreeing_records"], json!(0));
+    assert_eq!(report_json["differences"].as_array().unwrap().len(), 50);
+    let text = run(&["reconcile"]);
+    assert_eq!(text.code, Some(1));
+    assert!(text.stdout.starts_with("orders: 0 of "), "{text:?}");
+    assert!(text.stdout.contains("more differences; at most 50 are shown"), "{text:?}");
+}
+
+#[test]
+fn an_archive_proves_what_was_counted_as_far_as_it_is_exact() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
+    let run = desk.run(&["reconcile"]);
+    assert_eq!(
+        (run.code, &*run.stdout),
+        (Some(0), "orders: 2 of 2 records counted once, 2 of 2 archived\n"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("taking the archive for the truth"), "{run:?}");
+    let report = desk.json(&["reconcile", "--archive"]);
+    assert_eq!((&report["agrees"], &report["counted"]["counters"]), (&json!(true), &json!(9)));
+
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/events/kinesis-plain.json");
+    assert_eq!(desk.run(&["invoke", "--fresh", sample]).code, Some(0));
+    let race = desk.run(&["reconcile", "--pipeline", "alleycat", "--archive"]);
+    assert_eq!(race.code, Some(2), "{race:?}");
+    assert!(race.stderr.contains("metres: racer.distance is a float"), "{race:?}");
+    assert!(race.stdout.starts_with("alleycat: "), "{race:?}");
 }
 
 #[test]

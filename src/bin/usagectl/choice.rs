@@ -93,6 +93,21 @@ impl Variables {
         Variables(variables)
     }
 
+    /// The same for a table or stream.
+    ///
+    /// # Errors
+    /// When nothing says which pipeline it is of.
+    pub fn of_source(options: &Options, source: &str) -> Result<Variables, UsageError> {
+        let sources = vec![source.to_owned()];
+        let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
+        let chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
+        if !chosen && shipped_for(&sources).is_none() {
+            let remedy = "choose with --pipeline or --pipeline-dir";
+            return Err(UsageError(format!("no shipped pipeline is meant for {source}; {remedy}")));
+        }
+        Ok(Variables::new(options, &Sample { sources, newest: None }))
+    }
+
     /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.
     pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
         self.0.insert("METRICS_SINK", sink.to_owned());
@@ -118,11 +133,15 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn by_source(sample: &Sample) -> String {
-    let meant = shipped_names().into_iter().find(|name| {
+fn shipped_for(sources: &[String]) -> Option<&'static str> {
+    shipped_names().into_iter().find(|name| {
         let pipeline = shipped(name).and_then(|folder| Pipeline::parse(&folder).ok());
-        pipeline.is_some_and(|pipeline| pipeline.sources.iter().any(|source| sample.sources.contains(source)))
-    });
+        pipeline.is_some_and(|pipeline| pipeline.sources.iter().any(|source| sources.contains(source)))
+    })
+}
+
+fn by_source(sample: &Sample) -> String {
+    let meant = shipped_for(&sample.sources);
     if meant.is_none() && !sample.sources.is_empty() {
         let sources = console::plain(&sample.sources.join(", "));
         console::note(&format!(

@@ -60,13 +60,14 @@ pub fn progress(steps: usize) -> ProgressBar {
 }
 
 /// A count on stderr of what can't be counted before; a hidden one where nobody watches.
-pub fn spinner() -> ProgressBar {
+pub fn spinner(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let spinner = ProgressBar::new_spinner();
-    let style = ProgressStyle::with_template("{spinner} {pos} snapshots read");
+    let style = ProgressStyle::with_template("{spinner} {pos} {prefix} {msg}");
     spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    spinner.set_prefix(what);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }

@@ -12,6 +12,10 @@ const LOCK: &str = "usagectl.lock";
 const DATABASE: &str = "dynamodb.sqlite";
 const OBJECTS: &str = "s3";
 const STREAMS: &str = "kinesis";
+/// What simulations have recorded, which is true of these tables only.
+pub const LEDGERS: &str = "simulated";
+/// How far mappings are, and what they have made of shards.
+pub const MAPPINGS: &str = "mapping";
 
 /// The locked folder; the lock ends with this, however the process ends.
 #[derive(Debug)]
@@ -53,14 +57,14 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes all tables, objects and streams.
+    /// Deletes all tables, objects, streams, ledgers and checkpoints.
     pub fn clear(&self) -> anyhow::Result<()> {
         for end in ["", "-wal", "-shm", "-journal"] {
             let file = self.path.join(format!("{DATABASE}{end}"));
             unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
         }
-        for files in [OBJECTS, STREAMS].map(|name| self.path.join(name)) {
-            unless_missing(fs::remove_dir_all(&files)).with_context(|| format!("delete {}", files.display()))?;
+        for folder in [OBJECTS, STREAMS, LEDGERS, MAPPINGS].map(|name| self.path.join(name)) {
+            unless_missing(fs::remove_dir_all(&folder)).with_context(|| format!("delete {}", folder.display()))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod cat;
 mod changes;
 mod choice;
 mod console;
+mod differences;
 mod explain;
 mod faults;
 mod folder;
@@ -13,10 +14,13 @@ mod json;
 mod local;
 mod options;
 mod plot;
+mod reconcile;
 mod report;
 mod running;
 mod serve;
+mod simulate;
 mod snapshots;
+mod span;
 mod table;
 mod touched;
 mod workplace;
@@ -47,6 +51,8 @@ enum Command {
     Local(Box<local::Local>),
     Faults(faults::Faults),
     Serve(serve::Serve),
+    Simulate(simulate::Simulate),
+    Reconcile(reconcile::Reconcile),
 }
 
 const EXAMPLES: &str = "\
@@ -55,6 +61,8 @@ Examples:
   usagectl invoke events/insert.json        run it, with all data in .usage/
   usagectl snapshots --plot amount          what has been counted
   usagectl cat data-pipeline/avro/order/    what has been archived
+  usagectl simulate orders                  load for a running table
+  usagectl reconcile                        whether all of it was counted once
 
 Exit codes:
   0  all good
@@ -77,6 +85,8 @@ async fn main() -> ExitCode {
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Serve(command) => command.run(&options).await,
+        Command::Simulate(command) => command.run(&options).await,
+        Command::Reconcile(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use axum::http::Uri;
 use clap::Args;
 
 use crate::console::UsageError;
+use crate::folder::LEDGERS;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
@@ -36,6 +37,9 @@ pub struct Options {
     /// A running S3 instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", hide_env_values = true)]
     pub s3_endpoint: Option<String>,
+    /// A running Kinesis; none is embedded
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_KINESIS", hide_env_values = true)]
+    pub kinesis_endpoint: Option<String>,
     /// A running CloudWatch instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_CLOUDWATCH", hide_env_values = true)]
     pub cloudwatch_endpoint: Option<String>,
@@ -68,6 +72,15 @@ impl Options {
 
     pub fn cloudwatch(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--cloudwatch-endpoint", self.cloudwatch_endpoint.as_deref())
+    }
+
+    pub fn kinesis(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--kinesis-endpoint", self.kinesis_endpoint.as_deref())
+    }
+
+    /// The folder of what simulations have recorded.
+    pub fn ledgers(&self) -> PathBuf {
+        self.data.join(LEDGERS)
     }
 
     fn endpoint(&self, option: &str, url: Option<&str>) -> Result<Endpoint, UsageError> {

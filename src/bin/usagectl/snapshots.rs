@@ -69,7 +69,7 @@ impl Snapshots {
         let place = Workplace::open_existing(options, Uses::Tables).await?;
         let reader = RowReader::new(&snapshot);
         let mut kept = Vec::new();
-        let progress = console::spinner();
+        let progress = console::spinner("snapshots read");
         let mut pages = place.clients.dynamodb.scan().table_name(&tables.usage).into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let doing =

@@ -6,11 +6,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use usage_aggregator::clients::Clients;
-use usage_aggregator::config::Tables;
+use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::handler::Handler;
-use usage_aggregator::local::{
-    Ports, Services, ensure_bucket, ensure_tables, http_client, sdk_config, table_specs,
-};
+use usage_aggregator::local::{Ports, Services, ensure_bucket, ensure_tables, http_client, sdk_config, table_specs};
 
 use crate::choice::Variables;
 use crate::console;
@@ -49,6 +47,7 @@ pub struct Workplace {
 pub struct Site {
     pub handler: Handler,
     pub tables: Option<Tables>,
+    pub archive: Option<ArchivePlace>,
 }
 
 impl Workplace {
@@ -121,8 +120,8 @@ impl Workplace {
             let hint = || format!("prepare the bucket in {}", shown(&self.s3));
             ensure_bucket(&self.clients.s3, &place.bucket).await.with_context(hint)?;
         }
-        let tables = config.tables.clone();
-        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables })
+        let (tables, archive) = (config.tables.clone(), config.archive.clone());
+        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables, archive })
     }
 
     /// The metrics' sink that there is.
@@ -143,6 +142,22 @@ impl Workplace {
             (Endpoint::Loopback(url) | Endpoint::Remote(url), _) => Some(format!("sent to {url}")),
         }
     }
+}
+
+/// A client of the Kinesis that is running somewhere.
+pub async fn kinesis_client(options: &Options) -> anyhow::Result<aws_sdk_kinesis::Client> {
+    let (config, url) = match options.kinesis()? {
+        Endpoint::Embedded => {
+            let remedy = "start `usagectl local` first and give its --kinesis-endpoint URL";
+            bail!(console::UsageError(format!("there is no Kinesis to write to: {remedy}")));
+        }
+        Endpoint::Remote(url) => {
+            (aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await, url)
+        }
+        Endpoint::Loopback(url) if url.starts_with("https") => (sdk_config(Some(https())), url),
+        Endpoint::Loopback(url) => (sdk_config(None), url),
+    };
+    Ok(aws_sdk_kinesis::Client::new(&config.into_builder().endpoint_url(url).build()))
 }
 
 fn start_services(folder: &Folder, ports: Ports) -> anyhow::Result<Services> {

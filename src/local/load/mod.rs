@@ -76,7 +76,7 @@ impl Simulation {
         };
         Simulation {
             profile,
-            shape: Shape { entities, skew: 0.0, seed: 1, poison_percent: 0 },
+            shape: Shape { entities, skew: 0.0, seed: 1, poison_percent: 0.0 },
             rate_per_second,
             amount: Amount::Duration(Duration::from_secs(seconds)),
             concurrency: 16,

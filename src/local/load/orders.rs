@@ -21,7 +21,7 @@ const RESOURCE: &str = "orders";
 pub struct Orders {
     pub(super) random: Rng,
     customers: Picker,
-    poison_percent: u8,
+    poison_percent: f64,
     live: Vec<Order>,
     /// The number of the last change of each customer's profile.
     profiles: BTreeMap<String, u64>,
@@ -88,7 +88,7 @@ impl Orders {
     }
 
     pub fn next(&mut self, number: u64) -> Change {
-        if self.random.u8(0..100) < self.poison_percent {
+        if self.random.f64() * 100.0 < self.poison_percent {
             return self.poisoned(number);
         }
         match self.happening() {

@@ -30,7 +30,7 @@ pub struct Shape {
     pub skew: f64,
     pub seed: u64,
     /// Of 100 changes, how many are orders that must be rejected; orders only.
-    pub poison_percent: u8,
+    pub poison_percent: f64,
 }
 
 /// A kind of load under way.

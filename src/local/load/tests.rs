@@ -103,8 +103,12 @@ fn sums_of_orders(items: &[HashItem]) -> Sums {
 fn a_seed_gives_the_same_changes_again() {
     let mut text = String::new();
     for name in ProfileName::ALL {
-        let shape =
-            Shape { entities: 3, skew: 1.0, seed: 7, poison_percent: if name == ProfileName::Orders { 20 } else { 0 } };
+        let shape = Shape {
+            entities: 3,
+            skew: 1.0,
+            seed: 7,
+            poison_percent: if name == ProfileName::Orders { 20.0 } else { 0.0 },
+        };
         let changes = |seed| {
             let mut profile = Profile::new(name, &Shape { seed, ..shape });
             (1..=6).map(|number| profile.next(number)).collect::<Vec<_>>()
@@ -122,7 +126,8 @@ fn a_seed_gives_the_same_changes_again() {
 #[test]
 fn racers_take_turns_unless_some_are_faster() {
     let racers = |skew| {
-        let mut profile = Profile::new(ProfileName::Alleycat, &Shape { entities: 4, skew, seed: 1, poison_percent: 0 });
+        let mut profile =
+            Profile::new(ProfileName::Alleycat, &Shape { entities: 4, skew, seed: 1, poison_percent: 0.0 });
         (1..=12).map(|number| profile.next(number).meaning.key["racerId"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(racers(0.0), ["1", "2", "3", "4"].repeat(3));
@@ -133,7 +138,7 @@ fn racers_take_turns_unless_some_are_faster() {
 async fn the_sums_of_a_ledger_are_those_of_the_items_left_behind() {
     let desk = Desk::new(ProfileName::Orders).await;
     let mut simulation = fast(ProfileName::Orders, 400);
-    simulation.shape.poison_percent = 5;
+    simulation.shape.poison_percent = 5.0;
     let written = desk.run(&simulation).await.unwrap();
     assert_eq!((written.records, written.retries, written.finished_for_earlier_run), (400, 0, 0));
     assert!(written.poison > 0);

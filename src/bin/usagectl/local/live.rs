@@ -89,12 +89,7 @@ async fn look(stage: &Stage, control: &Control, started: Instant) -> Status {
 }
 
 /// The end of the run: its numbers and, where there was load, the proof.
-pub fn conclude(
-    stage: &Stage,
-    options: &Options,
-    control: &Control,
-    proof: Option<&Report>,
-) -> anyhow::Result<Done> {
+pub fn conclude(stage: &Stage, options: &Options, control: &Control, proof: Option<&Report>) -> anyhow::Result<Done> {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.mapping = stage.meter.counts();
     if options.json {

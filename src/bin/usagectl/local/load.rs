@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use usage_aggregator::local::load::{Amount, ProfileName, Simulation, Target, Written};
-use usage_aggregator::local::sdk_config;
 use usage_aggregator::local::reconcile::{self, Destination, Report, Truth};
+use usage_aggregator::local::sdk_config;
 
-use super::control::Control;
 use super::StreamChoice;
+use super::control::Control;
 use super::stage::Stage;
 use crate::console;
 use crate::differences;

@@ -19,7 +19,8 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use usage_aggregator::local::{Mischief, Mischievous, Ports};
 
-use crate::console::{self, Done};
+use crate::console::Done;
+use crate::folder::MAPPINGS;
 use crate::options::Options;
 use crate::running::Running;
 use control::Control;
@@ -176,6 +177,6 @@ impl Local {
             StreamChoice::Kinesis => "kinesis",
             StreamChoice::KinesisForDynamodb => "kinesis-for-dynamodb",
         };
-        options.data.join("mapping").join(format!("{kind}-{source}.json"))
+        options.data.join(MAPPINGS).join(format!("{kind}-{source}.json"))
     }
 }

@@ -66,10 +66,8 @@ impl MappingOptions {
         settings.batch_size = self.batch_size;
         settings.batching_window = Duration::from_secs(self.batching_window);
         settings.parallelization_factor = self.parallelization_factor;
-        settings.maximum_retry_attempts = (self.retry_attempts != -1)
-            .then(|| u32::try_from(self.retry_attempts))
-            .transpose()
-            .unwrap_or_else(|_| {
+        settings.maximum_retry_attempts =
+            (self.retry_attempts != -1).then(|| u32::try_from(self.retry_attempts)).transpose().unwrap_or_else(|_| {
                 mistakes.push(format!("MaximumRetryAttempts is {}; it takes -1 to 10000", self.retry_attempts));
                 None
             });
@@ -85,7 +83,8 @@ impl MappingOptions {
         settings.starting_position = self.starting_position;
         settings.maximum_backoff = Duration::from_millis(self.maximum_backoff);
         if matches!((self.starting_position, kind), (StartingPosition::AtTimestamp(_), StreamKind::DynamoDb)) {
-            mistakes.push("StartingPosition AT_TIMESTAMP is for Kinesis; DynamoDB takes TRIM_HORIZON or LATEST".to_owned());
+            mistakes
+                .push("StartingPosition AT_TIMESTAMP is for Kinesis; DynamoDB takes TRIM_HORIZON or LATEST".to_owned());
         }
         match Filters::parse(&self.filters) {
             Ok(filters) => settings.filters = filters,
@@ -100,8 +99,8 @@ fn position(text: &str) -> Result<StartingPosition, String> {
     match text.to_ascii_uppercase().replace('-', "_").as_str() {
         "TRIM_HORIZON" => Ok(StartingPosition::TrimHorizon),
         "LATEST" => Ok(StartingPosition::Latest),
-        _ => instant(text)
-            .map(|time: Timestamp| StartingPosition::AtTimestamp(time))
-            .map_err(|expected| format!("expected TRIM_HORIZON or LATEST, or {}", expected.trim_start_matches("expected "))),
+        _ => instant(text).map(|time: Timestamp| StartingPosition::AtTimestamp(time)).map_err(|expected| {
+            format!("expected TRIM_HORIZON or LATEST, or {}", expected.trim_start_matches("expected "))
+        }),
     }
 }

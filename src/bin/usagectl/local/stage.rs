@@ -23,6 +23,7 @@ use super::control::Control;
 use super::{Local, StreamChoice};
 use crate::choice::{Sample, Variables};
 use crate::console::UsageError;
+use crate::folder::MAPPINGS;
 use crate::options::{Endpoint, Options};
 use crate::workplace::{Site, Start, Uses, Workplace};
 
@@ -40,7 +41,6 @@ pub struct Stage {
     pub source_name: String,
     pub kind: StreamChoice,
     pub source: Arc<dyn Source>,
-    pub settings: Settings,
     pub meter: Arc<Meter>,
     pub variables: Variables,
     /// Where records go that are given up, for people.
@@ -72,7 +72,7 @@ impl Stage {
         let source_name = named.ok_or_else(|| {
             UsageError("the pipeline names no source: say with --source which table or stream to read".to_owned())
         })?;
-        let folder = options.data.join("mapping");
+        let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
         let table = if kind == StreamChoice::Kinesis {
@@ -90,8 +90,7 @@ impl Stage {
             (_, table) => {
                 let disturbance = control.mischief.now().repeat;
                 let stream = table.map(|(stream, _)| stream);
-                let (source, replicator) =
-                    kinesis(local, &place, &source_name, stream, disturbance, &folder)?;
+                let (source, replicator) = kinesis(local, &place, &source_name, stream, disturbance, &folder)?;
                 (source, None, replicator)
             }
         };
@@ -122,7 +121,6 @@ impl Stage {
             source_name,
             kind,
             source,
-            settings,
             meter,
             variables,
             destination: destination.map_or_else(|| "none".to_owned(), |_| local.on_failure.clone()),
