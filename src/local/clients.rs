@@ -64,6 +64,15 @@ impl Services {
             .build();
         aws_sdk_cloudwatch::Client::from_conf(config)
     }
+
+    /// A client of the embedded Kinesis.
+    pub fn kinesis_client(&self, config: &SdkConfig) -> aws_sdk_kinesis::Client {
+        let config = aws_sdk_kinesis::config::Builder::from(config)
+            .endpoint_url(self.kinesis_url())
+            .retry_partition(own_retry_quota())
+            .build();
+        aws_sdk_kinesis::Client::from_conf(config)
+    }
 }
 
 /// A retry quota for one client. The SDK's default quota is the process's: one test's injected faults would use up the

@@ -1,4 +1,4 @@
-//! The laptop and the tests: DynamoDB, S3 and CloudWatch inside this process, real clients for them, and an HTTP client
+//! The laptop and the tests: DynamoDB, S3, CloudWatch and Kinesis inside this process, real clients for them, and an HTTP client
 //! that loses requests and responses. The function's own code runs against them unchanged, over real HTTP.
 //!
 //! What the project relies on in them is pinned by the tests beside each.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dynoxide::Database;
+use kinesis::Streams;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -20,6 +21,7 @@ mod faults;
 mod s3;
 mod tables;
 
+pub mod kinesis;
 pub mod mapping;
 
 pub use clients::{http_client, retry_config, sdk_config};
@@ -33,15 +35,18 @@ pub struct Ports {
     pub dynamodb: u16,
     pub s3: u16,
     pub cloudwatch: u16,
+    pub kinesis: u16,
 }
 
 /// The embedded services, each on a port of the loopback interface, until this is dropped.
 pub struct Services {
     database: Database,
     metrics: Metrics,
+    streams: Streams,
     dynamodb_url: String,
     s3_url: String,
     cloudwatch_url: String,
+    kinesis_url: String,
     // Fields drop in this order: the servers end before the folder that they write to is deleted.
     _servers: Servers,
     _temporary: Option<TempDir>,
@@ -55,26 +60,39 @@ impl Services {
 
     /// The same on chosen ports.
     pub fn start_on(folder: Option<&Path>, ports: Ports) -> anyhow::Result<Services> {
-        let (objects, temporary) = match folder {
-            Some(folder) => (folder.join("s3"), None),
+        let (files, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), None),
             None => {
                 let temporary = tempfile::tempdir().context("create a temporary folder")?;
-                (temporary.path().join("s3"), Some(temporary))
+                (temporary.path().to_owned(), Some(temporary))
             }
         };
         let servers = Servers::new()?;
         let database = dynamodb::open(folder)?;
         let metrics = Metrics::default();
+        let streams = Streams::open(&files.join("kinesis"))?;
 
         let (listener, dynamodb_url) = servers.listen(ports.dynamodb)?;
         servers.spawn(dynamodb::serve(listener, database.clone()));
         let (listener, s3_url) = servers.listen(ports.s3)?;
-        servers.spawn(s3::serve(listener, s3::open(&objects)?));
+        servers.spawn(s3::serve(listener, s3::open(&files.join("s3"))?));
         let (listener, cloudwatch_url) = servers.listen(ports.cloudwatch)?;
         servers.spawn(cloudwatch::serve(listener, metrics.clone()));
+        let (listener, kinesis_url) = servers.listen(ports.kinesis)?;
+        servers.spawn(kinesis::serve(listener, streams.clone()));
 
         let (_servers, _temporary) = (servers, temporary);
-        Ok(Services { database, metrics, dynamodb_url, s3_url, cloudwatch_url, _servers, _temporary })
+        Ok(Services {
+            database,
+            metrics,
+            streams,
+            dynamodb_url,
+            s3_url,
+            cloudwatch_url,
+            kinesis_url,
+            _servers,
+            _temporary,
+        })
     }
 
     /// The endpoint of DynamoDB and DynamoDB Streams.
@@ -92,9 +110,19 @@ impl Services {
         &self.cloudwatch_url
     }
 
+    /// The endpoint of Kinesis, which takes writes only.
+    pub fn kinesis_url(&self) -> &str {
+        &self.kinesis_url
+    }
+
     /// The database behind the DynamoDB endpoint, for reading its streams in-process.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The streams behind the Kinesis endpoint, for reading them in-process.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What CloudWatch was sent.

@@ -11,6 +11,7 @@ const LOCK: &str = "usagectl.lock";
 /// What `local::Services` keeps in its folder.
 const DATABASE: &str = "dynamodb.sqlite";
 const OBJECTS: &str = "s3";
+const STREAMS: &str = "kinesis";
 
 /// The locked folder; the lock ends with this, however the process ends.
 #[derive(Debug)]
@@ -24,9 +25,12 @@ impl Folder {
     pub fn lock(path: &Path) -> anyhow::Result<Folder> {
         let shown = path.display();
         fs::create_dir_all(path).with_context(|| format!("create the data folder {shown}"))?;
-        let foreign = !path.join(LOCK).exists() && [DATABASE, OBJECTS].iter().any(|name| path.join(name).exists());
+        let foreign =
+            !path.join(LOCK).exists() && [DATABASE, OBJECTS, STREAMS].iter().any(|name| path.join(name).exists());
         if foreign {
-            bail!("{shown} has {DATABASE} or {OBJECTS} of somebody else's: choose another folder with --data DIR");
+            bail!(
+                "{shown} has {DATABASE}, {OBJECTS} or {STREAMS} of somebody else's: choose another folder with --data DIR"
+            );
         }
         let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
         let lock = lock.with_context(|| format!("open {shown}/{LOCK}"))?;
@@ -43,14 +47,16 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes all tables and objects.
+    /// Deletes all tables, objects and streams.
     pub fn clear(&self) -> anyhow::Result<()> {
         for end in ["", "-wal", "-shm", "-journal"] {
             let file = self.path.join(format!("{DATABASE}{end}"));
             unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
         }
-        let objects = self.path.join(OBJECTS);
-        unless_missing(fs::remove_dir_all(&objects)).with_context(|| format!("delete {}", objects.display()))
+        for files in [OBJECTS, STREAMS].map(|name| self.path.join(name)) {
+            unless_missing(fs::remove_dir_all(&files)).with_context(|| format!("delete {}", files.display()))?;
+        }
+        Ok(())
     }
 }
 

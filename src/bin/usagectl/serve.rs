@@ -14,7 +14,7 @@ use crate::console::{self, Done};
 use crate::options::Options;
 use crate::workplace::Workplace;
 
-/// Run the embedded DynamoDB, S3 and CloudWatch, with tables and bucket, until Ctrl-C
+/// Run the embedded DynamoDB, S3, CloudWatch and Kinesis, with tables and bucket, until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
@@ -27,6 +27,9 @@ pub struct Serve {
     /// Port of CloudWatch; 0 for a free one
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     cloudwatch_port: u16,
+    /// Port of Kinesis; 0 for a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    kinesis_port: u16,
     /// Write the variables to this file as NAME=VALUE lines once all is ready
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
@@ -41,7 +44,12 @@ It serves on the loopback interface only, whatever endpoints the other options n
 
 impl Serve {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ports = Ports { dynamodb: self.dynamodb_port, s3: self.s3_port, cloudwatch: self.cloudwatch_port };
+        let ports = Ports {
+            dynamodb: self.dynamodb_port,
+            s3: self.s3_port,
+            cloudwatch: self.cloudwatch_port,
+            kinesis: self.kinesis_port,
+        };
         let place = Workplace::serve(options, ports).await?;
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
@@ -68,6 +76,7 @@ fn environment(services: &Services, variables: &Variables) -> Vec<(String, Strin
         ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url()),
         ("AWS_ENDPOINT_URL_S3", services.s3_url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", services.cloudwatch_url()),
+        ("AWS_ENDPOINT_URL_KINESIS", services.kinesis_url()),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_REGION", "us-east-1"),

@@ -1,0 +1,314 @@
+//! The records of one shard: a file of JSON lines that only grows. Numbers and times rise from line to line, so a place
+//! in it is found by halving the file, and nothing of it is kept in memory.
+//!
+//! A process that dies leaves at most one torn line, the last; it was never acknowledged, and the next one takes its
+//! place. Nothing is flushed to the disk: the end of the machine is no case here.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// 10 MiB: what one GetRecords of Kinesis gives.
+const PAGE_BYTES: usize = 10 * 1024 * 1024;
+/// How much of a file's end is read at first, to find its last line.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub number: u64,
+    /// When it arrived, in microseconds.
+    pub time: i64,
+    pub key: String,
+    /// In base64.
+    pub data: String,
+}
+
+/// A shard's file, for writing.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    last: Option<(u64, i64)>,
+}
+
+/// The whole lines that a file had at one moment.
+#[derive(Debug)]
+pub struct Extent {
+    path: PathBuf,
+    length: u64,
+    /// The number of the last record.
+    pub last: Option<u64>,
+}
+
+/// Where to begin to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    First,
+    AfterNumber(u64),
+    /// In microseconds.
+    AtTime(i64),
+}
+
+impl Log {
+    /// Opens the file, which is created if need be, and cuts off what isn't a whole line.
+    pub fn open(path: &Path) -> anyhow::Result<Log> {
+        let opened = File::options().create(true).read(true).write(true).truncate(false).open(path);
+        let mut file = opened.with_context(|| format!("open the shard {}", path.display()))?;
+        let (length, last) = tail(&mut file).with_context(|| format!("read the shard {}", path.display()))?;
+        file.set_len(length).with_context(|| format!("cut the shard {}", path.display()))?;
+        Ok(Log { path: path.to_owned(), file, length, last: last.map(|line| (line.number, line.time)) })
+    }
+
+    /// The number and time of the last record.
+    pub fn last(&self) -> Option<(u64, i64)> {
+        self.last
+    }
+
+    pub fn append(&mut self, line: &Line) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        // At the known end: what a failed write may have left there is overwritten.
+        let written = self.file.seek(SeekFrom::Start(self.length)).and_then(|_| self.file.write_all(&text));
+        written.with_context(|| format!("write the shard {}", self.path.display()))?;
+        self.length += bytes(text.len());
+        self.last = Some((line.number, line.time));
+        Ok(())
+    }
+
+    pub fn extent(&self) -> Extent {
+        Extent { path: self.path.clone(), length: self.length, last: self.last.map(|(number, _)| number) }
+    }
+}
+
+impl Extent {
+    /// At most `limit` records from `start` on, and whether they are the last there were.
+    pub fn read(&self, start: Start, limit: usize) -> anyhow::Result<(Vec<Line>, bool)> {
+        let read = || {
+            let mut lines = Lines::open(&self.path, self.length)?;
+            let first = match start {
+                Start::First => 0,
+                Start::AfterNumber(number) => lines.find(|line| line.number > number)?,
+                Start::AtTime(time) => lines.find(|line| line.time >= time)?,
+            };
+            lines.page(first, limit)
+        };
+        read().with_context(|| format!("read the shard {}", self.path.display()))
+    }
+}
+
+/// The whole lines at a file's end: where they end, and the last of them.
+fn tail(file: &mut File) -> anyhow::Result<(u64, Option<Line>)> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut size = TAIL_BYTES.min(length);
+    loop {
+        let start = length - size;
+        file.seek(SeekFrom::Start(start))?;
+        let mut text = Vec::new();
+        file.take(size).read_to_end(&mut text)?;
+        let newline = |text: &[u8]| text.iter().rposition(|byte| *byte == b'\n');
+        if let Some(end) = newline(&text) {
+            let whole = text.get(..end).unwrap_or_default();
+            let previous = newline(whole);
+            if previous.is_some() || start == 0 {
+                let last = whole.get(previous.map_or(0, |at| at + 1)..).unwrap_or_default();
+                let last = serde_json::from_slice(last).context("its last line is damaged")?;
+                return Ok((start + bytes(end) + 1, Some(last)));
+            }
+        } else if start == 0 {
+            return Ok((0, None));
+        }
+        size = size.saturating_mul(2).min(length);
+    }
+}
+
+/// A file, read line by line.
+struct Lines {
+    reader: BufReader<File>,
+    length: u64,
+    text: Vec<u8>,
+}
+
+impl Lines {
+    fn open(path: &Path, length: u64) -> anyhow::Result<Lines> {
+        Ok(Lines { reader: BufReader::new(File::open(path)?), length, text: Vec::new() })
+    }
+
+    /// Where the first line starts that is `wanted`; all lines after a wanted one are wanted too.
+    fn find(&mut self, wanted: impl Fn(&Line) -> bool) -> anyhow::Result<u64> {
+        // Every line that starts before `low` is not wanted. The first wanted one starts at or before `high`, or else is
+        // the next after those that start before `high`.
+        let (mut low, mut high) = (0, self.length);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let start = if middle == low { low } else { self.next_start(middle)? };
+            if start >= high {
+                high = middle;
+                continue;
+            }
+            let line = self.line(start)?;
+            if wanted(&line) {
+                high = start;
+            } else {
+                low = start + bytes(self.text.len());
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first place at or after `at` where a line starts.
+    fn next_start(&mut self, at: u64) -> anyhow::Result<u64> {
+        let before = at.saturating_sub(1);
+        self.reader.seek(SeekFrom::Start(before))?;
+        self.text.clear();
+        Ok(before + bytes(self.reader.read_until(b'\n', &mut self.text)?))
+    }
+
+    fn line(&mut self, start: u64) -> anyhow::Result<Line> {
+        self.reader.seek(SeekFrom::Start(start))?;
+        self.next_line(start)
+    }
+
+    fn next_line(&mut self, start: u64) -> anyhow::Result<Line> {
+        self.text.clear();
+        self.reader.read_until(b'\n', &mut self.text)?;
+        serde_json::from_slice(&self.text).with_context(|| format!("the line at byte {start} is damaged"))
+    }
+
+    fn page(&mut self, start: u64, limit: usize) -> anyhow::Result<(Vec<Line>, bool)> {
+        let (mut at, mut size) = (start, 0);
+        let mut lines = Vec::new();
+        self.reader.seek(SeekFrom::Start(start))?;
+        while at < self.length && lines.len() < limit && size < PAGE_BYTES {
+            lines.push(self.next_line(at)?);
+            at += bytes(self.text.len());
+            size += self.text.len();
+        }
+        Ok((lines, at >= self.length))
+    }
+}
+
+fn bytes(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: u64) -> Line {
+        // Lines of very different lengths.
+        let data = "x".repeat(usize::try_from(number * 37 % 101).unwrap());
+        Line { number, time: i64::try_from(number / 4).unwrap(), key: format!("k{number}"), data }
+    }
+
+    fn log(folder: &Path, numbers: impl Iterator<Item = u64>) -> Log {
+        let mut log = Log::open(&folder.join("shard")).unwrap();
+        numbers.for_each(|number| log.append(&line(number)).unwrap());
+        log
+    }
+
+    fn numbers(extent: &Extent, start: Start, limit: usize) -> (Vec<u64>, bool) {
+        let (lines, at_end) = extent.read(start, limit).unwrap();
+        assert!(lines.iter().all(|read| *read == line(read.number)));
+        (lines.iter().map(|line| line.number).collect(), at_end)
+    }
+
+    #[test]
+    fn every_place_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let even: Vec<u64> = (1..=150).map(|number| number * 2).collect();
+        let extent = log(folder.path(), even.iter().copied()).extent();
+        for number in 0..=302 {
+            let expected: Vec<u64> = even.iter().copied().filter(|found| *found > number).take(3).collect();
+            let at_end = number >= 294;
+            assert_eq!(numbers(&extent, Start::AfterNumber(number), 3), (expected, at_end), "{number}");
+            let time = i64::try_from(number / 4).unwrap();
+            let expected: Vec<u64> = even.iter().copied().filter(|found| found / 4 >= number / 4).take(3).collect();
+            assert_eq!(numbers(&extent, Start::AtTime(time), 3).0, expected, "{time}");
+        }
+        assert_eq!(numbers(&extent, Start::First, 1000), (even, true));
+        assert_eq!(extent.last, Some(300));
+    }
+
+    #[test]
+    fn an_empty_shard_has_no_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path(), 0..0);
+        for start in [Start::First, Start::AfterNumber(7), Start::AtTime(7)] {
+            assert_eq!(numbers(&log.extent(), start, 3), (vec![], true));
+        }
+        assert_eq!((log.last(), log.extent().last), (None, None));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_overwritten_wherever_it_was_torn() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(log(folder.path(), 1..=5));
+        let path = folder.path().join("shard");
+        let whole = std::fs::read(&path).unwrap();
+        let torn = serde_json::to_vec(&line(900)).unwrap();
+        for length in 0..=torn.len() {
+            std::fs::write(&path, [&whole, &torn[..length]].concat()).unwrap();
+            let mut log = Log::open(&path).unwrap();
+            assert_eq!(log.last(), Some((5, 1)));
+            log.append(&line(6)).unwrap();
+            drop(log);
+            let log = Log::open(&path).unwrap();
+            assert_eq!(numbers(&log.extent(), Start::First, 10), ((1..=6).collect(), true), "{length}");
+        }
+        // The first line of all may be the torn one.
+        std::fs::write(&path, &torn).unwrap();
+        assert_eq!(numbers(&Log::open(&path).unwrap().extent(), Start::First, 10), (vec![], true));
+    }
+
+    #[test]
+    fn a_last_line_longer_than_the_first_look_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        let long = |number| Line { data: "x".repeat(300_000), ..line(number) };
+        let mut log = Log::open(&path).unwrap();
+        (1..=2).for_each(|number| log.append(&long(number)).unwrap());
+        assert_eq!(Log::open(&path).unwrap().last(), Some((2, 0)));
+        // And so is the line before a torn one of that size.
+        std::fs::write(&path, [&std::fs::read(&path).unwrap()[..], &vec![b'x'; 300_000]].concat()).unwrap();
+        assert_eq!(Log::open(&path).unwrap().last(), Some((2, 0)));
+    }
+
+    #[test]
+    fn what_came_after_a_moment_is_not_part_of_its_extent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log(folder.path(), 1..=3);
+        let extent = log.extent();
+        log.append(&line(4)).unwrap();
+        assert_eq!(numbers(&extent, Start::AfterNumber(1), 10), (vec![2, 3], true));
+        assert_eq!(numbers(&log.extent(), Start::AfterNumber(1), 10), (vec![2, 3, 4], true));
+    }
+
+    #[test]
+    fn a_page_ends_at_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&folder.path().join("shard")).unwrap();
+        let large = |number| Line { data: "x".repeat(PAGE_BYTES / 4), ..line(number) };
+        (1..=6).for_each(|number| log.append(&large(number)).unwrap());
+        let (lines, at_end) = log.extent().read(Start::First, 10).unwrap();
+        assert_eq!((lines.len(), at_end), (4, false));
+    }
+
+    #[test]
+    fn damage_is_reported_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        std::fs::write(&path, "SECRET\n").unwrap();
+        let error = format!("{:#}", Log::open(&path).unwrap_err());
+        assert!(error.contains("read the shard") && error.contains("its last line is damaged"), "{error}");
+        let good = serde_json::to_string(&line(1)).unwrap();
+        std::fs::write(&path, format!("{good}\nSECRET\n{good}\n")).unwrap();
+        let error = format!("{:#}", Log::open(&path).unwrap().extent().read(Start::First, 10).unwrap_err());
+        assert!(error.contains(&format!("the line at byte {} is damaged", good.len() + 1)), "{error}");
+    }
+}
