@@ -13,7 +13,7 @@ use super::{Call, Fault, FaultPlan, Service};
 pub struct Mischief {
     /// Invocations whose success Lambda doesn't hear of, so that all comes again.
     pub redeliver: f64,
-    /// Calls in which the sandbox dies, half of them with the effect done.
+    /// Invocations in which the sandbox dies in one of its first calls, half of them with the effect done.
     pub crash: f64,
     /// Calls whose request or response is lost.
     pub lose: f64,
@@ -42,8 +42,11 @@ pub struct Mischief {
 }
 
 /// Everything at once.
-const ALL: &str = "redeliver=4,crash=1,lose=3,throttle=3,conflict=2,503=2,slow=5,refuse=3,iterator=5,poison=0.1,\
-                   repeat=2,split=4s,restart=5s,twins";
+const ALL: &str = "redeliver=5,crash=10,lose=2,throttle=2,conflict=2,503=2,slow=5,refuse=3,iterator=5,poison=0.1,\
+                   repeat=2,split=5s,restart=10s,twins";
+
+/// Among how many calls the one is chosen in which a sandbox dies.
+const CRASH_WITHIN: usize = 12;
 
 /// What a fault of S3 that is slow costs.
 const SLOW: Duration = Duration::from_millis(250);
@@ -165,10 +168,17 @@ impl Mischievous {
         self.with(|mischief, random| roll(random) < percent(mischief))
     }
 
-    /// The faults of a sandbox's calls.
+    /// The faults of an invocation's calls.
     pub fn plan(&self) -> FaultPlan {
         let mischief = self.clone();
-        FaultPlan::new(move |call| mischief.with(|mischief, random| fault(mischief, random, call)))
+        let crash = mischief.with(|mischief, random| {
+            (roll(random) < mischief.crash).then(|| (random.usize(1..=CRASH_WITHIN), random.bool()))
+        });
+        FaultPlan::new(move |call| match crash {
+            Some((number, true)) if number == call.number => Fault::CrashBefore,
+            Some((number, false)) if number == call.number => Fault::CrashAfter,
+            _ => mischief.with(|mischief, random| fault(mischief, random, call)),
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Mischief, &mut fastrand::Rng) -> T) -> T {
@@ -184,17 +194,13 @@ fn roll(random: &mut fastrand::Rng) -> f64 {
 }
 
 fn fault(mischief: &Mischief, random: &mut fastrand::Rng, call: &Call) -> Fault {
-    let either = |random: &mut fastrand::Rng, one, other| if random.bool() { one } else { other };
     let mut rest = roll(random);
     let mut hit = |percent: f64| {
         rest -= percent;
         rest < 0.0
     };
-    if hit(mischief.crash) {
-        return either(random, Fault::CrashBefore, Fault::CrashAfter);
-    }
     if hit(mischief.lose) {
-        return either(random, Fault::LoseRequest, Fault::LoseResponse);
+        return if random.bool() { Fault::LoseRequest } else { Fault::LoseResponse };
     }
     if hit(mischief.throttle) {
         return Fault::Throttle;

@@ -42,10 +42,13 @@ async fn data_in_a_folder_outlive_the_services() {
             let put = client.put_item().table_name("claims").item("pk", key("a")).item("sk", key("b"));
             put.send().await.unwrap();
             objects.put_object().bucket("archive").key("a").body(ByteStream::from_static(b"x")).send().await.unwrap();
+            let streams = services.kinesis_client(&sdk_config(None));
+            streams.create_stream().stream_name("clicks").shard_count(1).send().await.unwrap();
         } else {
             let get = client.get_item().table_name("claims").key("pk", key("a")).key("sk", key("b"));
             assert!(get.send().await.unwrap().item.is_some());
             objects.get_object().bucket("archive").key("a").send().await.unwrap();
+            assert_eq!(services.streams().names(), ["clicks"]);
         }
     }
 }

@@ -28,8 +28,8 @@ Examples:
   usagectl faults crash=5,restart=3s,twins
   usagectl faults none
 
-Percent: redeliver (a success that Lambda doesn't hear of), crash (the sandbox dies in a call), lose (a request or a
-response), throttle, conflict, 503, slow (S3), refuse (the invocation itself), iterator (expired, or a throttled read),
+Percent: redeliver (a success that Lambda doesn't hear of), crash (the sandbox dies in one of its calls);
+of calls: lose (a request or a response), throttle, conflict, 503, slow (S3); refuse (the invocation itself), iterator (expired, or a throttled read),
 poison (records written by --simulate that can't be processed), repeat (Kinesis: again, and out of order).
 Seconds: split=10s (shards split or merge), restart=10s (the mapping dies and goes on from a checkpoint that lags).
 twins: two mappings at once.";

@@ -12,6 +12,7 @@ use crate::local::mapping::SourceRecord;
 /// The unit of a change's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
+    /// What is the default there: equal changes of one item within a millisecond can't be told apart.
     Millisecond,
     Microsecond,
 }

@@ -11,20 +11,22 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::post;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use super::streams::{StreamError, Streams};
 use crate::time::Timestamp;
 
 mod operations;
+mod records;
 
 const PROTOCOL: &str = "application/x-amz-json-1.1";
 const TARGET: &str = "Kinesis_20131202.";
 /// 15 MiB: the 10 MiB of one PutRecords in base64, and some room for its keys.
 const MAXIMUM_BODY_BYTES: usize = 15 * 1024 * 1024;
 
-/// Serves `streams` until the runtime ends.
+/// Serves `streams` until the runtime ends, whose threads wait for the files.
 pub async fn serve(listener: TcpListener, streams: Streams) {
     let service = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAXIMUM_BODY_BYTES));
     if let Err(error) = axum::serve(listener, service.with_state(streams)).await {
@@ -70,6 +72,32 @@ fn now() -> Result<Timestamp, Refusal> {
         code: INTERNAL_FAILURE,
         message: "this machine's clock isn't within 2000 to 2099: set it".to_owned(),
     })
+}
+
+/// Reads a request: the stream, named by itself or by its ARN, and the operation's own parameters.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<(String, T), Refusal> {
+    let refused = |error: serde_json::Error| Refusal {
+        code: "ValidationException",
+        message: format!("the embedded Kinesis can't take this request: {error}"),
+    };
+    let mut parameters: Map<String, Value> = serde_json::from_slice(body).map_err(refused)?;
+    let stream = match (parameters.remove("StreamName"), parameters.remove("StreamARN")) {
+        (Some(Value::String(name)), _) => name,
+        (None, Some(Value::String(arn))) => match arn.rsplit_once(":stream/") {
+            Some((_, name)) => name.to_owned(),
+            None => return Err(invalid(format!("{arn:?} is no ARN of a stream"))),
+        },
+        _ => return Err(invalid("name the stream by StreamName or StreamARN")),
+    };
+    Ok((stream, serde_json::from_value(Value::Object(parameters)).map_err(refused)?))
+}
+
+fn hash_key_of(text: &str) -> Result<u128, Refusal> {
+    text.parse().map_err(|_| invalid(format!("{text:?} is no hash key: it takes 0 to 2^128 - 1")))
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal { code: "InvalidArgumentException", message: message.into() }
 }
 
 const INTERNAL_FAILURE: &str = "InternalFailure";

@@ -15,7 +15,7 @@ mod streams;
 pub use change::{Precision, change_of};
 pub use replicator::{Copied, Disturbance, Replicator};
 pub use source::KinesisSource;
-pub use streams::{ShardDescription, StreamError, Streams};
+pub use streams::{Placed, ShardDescription, StreamDescription, StreamError, Streams, stream_arn};
 
 pub(super) use endpoint::serve;
 

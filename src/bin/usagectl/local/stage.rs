@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use usage_aggregator::handler::Handler;
 use usage_aggregator::local::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
-use usage_aggregator::local::mapping::{
-    Checkpoints, Clock, Destination, Function, Mapping, Meter, Settings, Source, StreamKind,
-};
+use usage_aggregator::local::mapping::{Checkpoints, Clock, Destination, Function, Mapping, Meter, Source, StreamKind};
 use usage_aggregator::local::sources::{EmbeddedStream, RemoteStream, ShardedStream};
 use usage_aggregator::local::{
     FaultPlan, FaultyHttp, RemoteFunction, Sandbox, Sandboxes, Supervisor, TableSpec, ensure_bucket, ensure_tables,

@@ -5,6 +5,7 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StreamStatus};
 
+use super::*;
 use crate::local::kinesis::KinesisSource;
 use crate::local::mapping::{Position, Source};
 use crate::local::{Services, sdk_config};
@@ -120,4 +121,71 @@ async fn the_largest_request_is_taken() {
     let put =
         client.put_record().stream_name("clicks").partition_key("a").data(Blob::new(vec![b'x'; 10 * 1024 * 1024]));
     put.send().await.unwrap();
+}
+
+#[test]
+fn what_is_no_request_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let streams = Streams::open(folder.path()).unwrap();
+    let answer = |protocol: &str, operation: &str, body: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, protocol.parse().unwrap());
+        headers.insert("x-amz-target", format!("Kinesis_20131202.{operation}").parse().unwrap());
+        operate(&streams, &headers, body.as_bytes()).map_err(|Refusal { code, message }| format!("{code}: {message}"))
+    };
+    assert_eq!(answer(PROTOCOL, "CreateStream", r#"{"StreamName":"clicks","ShardCount":1}"#), Ok(None));
+    let cases = [
+        (
+            "application/x-amz-cbor-1.1",
+            "PutRecord",
+            "",
+            r#"SerializationException: the embedded Kinesis speaks application/x-amz-json-1.1 only, not "application/x-amz-cbor-1.1""#,
+        ),
+        (
+            PROTOCOL,
+            "PutRecord",
+            "{",
+            "ValidationException: the embedded Kinesis can't take this request: EOF while parsing an object at line 1 column 1",
+        ),
+        (
+            PROTOCOL,
+            "PutRecord",
+            r#"{"StreamName":"clicks","Data":""}"#,
+            "ValidationException: the embedded Kinesis can't take this request: missing field `PartitionKey`",
+        ),
+        (
+            PROTOCOL,
+            "PutRecord",
+            r#"{"StreamName":"clicks","Data":"*","PartitionKey":"a"}"#,
+            "InvalidArgumentException: Data isn't base64",
+        ),
+        (
+            PROTOCOL,
+            "PutRecord",
+            r#"{"StreamName":"clicks","Data":"","PartitionKey":"a","ExplicitHashKey":"340282366920938463463374607431768211456"}"#,
+            r#"InvalidArgumentException: "340282366920938463463374607431768211456" is no hash key: it takes 0 to 2^128 - 1"#,
+        ),
+        (
+            PROTOCOL,
+            "ListShards",
+            r#"{"StreamARN":"clicks"}"#,
+            r#"InvalidArgumentException: "clicks" is no ARN of a stream"#,
+        ),
+        (PROTOCOL, "ListShards", "{}", "InvalidArgumentException: name the stream by StreamName or StreamARN"),
+        (
+            PROTOCOL,
+            "CreateStream",
+            r#"{"StreamName":"visits","ShardCount":0}"#,
+            "ValidationException: the embedded Kinesis can't take this request: invalid value: integer `0`, expected a nonzero u32",
+        ),
+        (
+            PROTOCOL,
+            "SplitShard",
+            r#"{"StreamName":"clicks","ShardToSplit":"shardId-000000000007","NewStartingHashKey":"1"}"#,
+            "ResourceNotFoundException: the stream has no shard shardId-000000000007: list its shards",
+        ),
+    ];
+    for (protocol, operation, body, expected) in cases {
+        assert_eq!(answer(protocol, operation, body), Err(expected.to_owned()), "{operation} {body}");
+    }
 }

@@ -174,3 +174,34 @@ fn compare(a: &str, b: &str) -> Option<Ordering> {
         Err(_) => a.parse::<f64>().ok()?.partial_cmp(&b.parse::<f64>().ok()?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The meaning of a wildcard, spelled out: an asterisk is nothing, or one character and an asterisk.
+    fn means(pattern: &[char], text: &[char]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            (['*', rest @ ..], text) => means(rest, text) || (!text.is_empty() && means(pattern, &text[1..])),
+            ([p, rest @ ..], [t, after @ ..]) => p == t && means(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn wildcards_match_what_they_mean(pattern in "[ab*]{0,6}", text in "[ab]{0,10}") {
+            let parts: Vec<String> = pattern.split('*').map(str::to_owned).collect();
+            let characters = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(wildcard(&parts, &text), means(&characters(&pattern), &characters(&text)));
+        }
+
+        #[test]
+        fn numbers_compare_as_numbers(a: i64, b: i64, zeros in 0_usize..3) {
+            let a_text = format!("{a}.{}", "0".repeat(zeros + 1));
+            prop_assert_eq!(compare(&a_text, &b.to_string()), Some(a.cmp(&b)));
+        }
+    }
+}
