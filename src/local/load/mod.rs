@@ -123,7 +123,11 @@ impl Simulation {
         let writers =
             future::try_join_all(receivers.into_iter().map(|changes| self.write_all(target, changes, &journal)));
         let generator = self.generate(profile, left.next_number, senders, stop);
-        future::try_join(writers, async { Ok(generator.await) }).await?;
+        let generator = async {
+            generator.await;
+            Ok(())
+        };
+        future::try_join(writers, generator).await?;
         Ok(journal.written())
     }
 

@@ -1,5 +1,7 @@
 //! Profiles, held against the items that they leave behind; ledgers, after ends of every kind; writers, with lost calls.
 
+mod stream;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::pending;

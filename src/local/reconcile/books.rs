@@ -25,7 +25,7 @@ pub struct Counter {
 pub struct Books {
     connection: Connection,
     pending: HashMap<Counter, Decimal>,
-    /// Counting records by group and hour; the flag says whether what is counted is certain.
+    /// Counting records by group and hour, before they are added to the file's.
     tally: HashMap<(String, String), u64>,
 }
 

@@ -55,7 +55,7 @@ pub fn keep(record_type: &str, row: &Value, columns: &Columns, site: &Site<'_>, 
 /// Replays every history into what counters must be; gives the reasons why some can't be.
 pub fn replay(site: &Site<'_>, columns: &BTreeMap<&str, Columns>, books: &mut Books) -> anyhow::Result<Vec<String>> {
     let mut broken = Broken::default();
-    // A second connection to the same temporary file there is not: histories are read in pages, by key.
+    // In pages, by key: sums are written to the same file in between.
     let mut after: Option<Step> = None;
     let mut before: Option<(String, Item<'static>)> = None;
     loop {

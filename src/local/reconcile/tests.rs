@@ -182,6 +182,23 @@ async fn what_was_never_delivered_differs_until_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_unsure_is_left_out_and_counted() {
+    let desk = delivered(60, 0).await;
+    for (unsure, hours, lengths) in [("hour", 1, 1..=3), ("arrival", 0, 3..=3)] {
+        let ledger = desk.with_an_unsure_order(unsure, hours);
+        let report = desk.reconcile(&Truth::Ledgers(vec![ledger])).await.unwrap();
+        assert!(report.agrees(), "{unsure}: {:#?}", report.differences);
+        let (counted, archived) = (report.counted.unwrap(), report.archived.unwrap());
+        assert_eq!(report.unsure_records, 1);
+        assert_eq!(counted.agreeing_records, counted.records);
+        assert_eq!(archived.records, if unsure == "hour" { 60 } else { 59 });
+        // Three measures; in the hours before and after, or in all windows.
+        let (fewest, most) = (3 * lengths.start(), 3 * (lengths.end() + hours) + 3 * hours);
+        assert!((fewest..=most).contains(&counted.unsure_counters), "{unsure}: {counted:?}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_of_buckets_are_counted_by_limit() {
     let desk = Desk::new(ProfileName::Bucket).await;
     for _ in 0..2 {

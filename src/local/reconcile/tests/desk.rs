@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use dynoxide::actions::get_records::GetRecordsRequest;
@@ -80,6 +81,20 @@ impl Desk {
 
     pub fn ledgers(&self) -> Truth {
         Truth::Ledgers(vec![self.ledger()])
+    }
+
+    /// A copy of the ledger in which the first order's insertion is unsure, and was answered hours later.
+    pub fn with_an_unsure_order(&self, unsure: &str, hours: u64) -> PathBuf {
+        let text = std::fs::read_to_string(self.ledger()).unwrap();
+        let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let is_order = |line: &&mut Value| line["done"]["adds"].as_array().is_some_and(|adds| adds.len() == 3);
+        let entry = &mut lines.iter_mut().find(is_order).unwrap()["done"];
+        let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
+        entry["done_at"] = json!((done_at + Duration::from_secs(3_600 * hours)).to_string());
+        entry["unsure"] = json!(unsure);
+        let path = self.folder.path().join(format!("{unsure}.jsonl"));
+        std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        path
     }
 
     pub async fn simulate(&self, records: u64, poison_percent: u8) {
