@@ -72,3 +72,42 @@ impl Function for RemoteFunction {
             .unwrap_or_else(|error| Answer::NotInvoked(format!("{}: {error:#}", self.uri)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::post;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers with what the event asks for.
+    async fn answer(event: String) -> (StatusCode, HeaderMap, String) {
+        let mut headers = HeaderMap::new();
+        let (status, body) = match event.as_str() {
+            "fail" => {
+                headers.insert("x-amz-function-error", "Unhandled".parse().unwrap());
+                (StatusCode::OK, "boom")
+            }
+            "throttle" => (StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
+            _ => (StatusCode::OK, r#"{"batchItemFailures":[]}"#),
+        };
+        (status, headers, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn answers_are_told_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().route("/2015-03-31/functions/f/invocations", post(answer));
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let function = RemoteFunction::new("arn".to_owned(), &url, "f").unwrap();
+        assert_eq!(function.invoke(b"{}", "r").await, Answer::Returned(br#"{"batchItemFailures":[]}"#.to_vec()));
+        assert_eq!(function.invoke(b"fail", "r").await, Answer::FunctionError("boom".to_owned()));
+        assert!(matches!(function.invoke(b"throttle", "r").await, Answer::NotInvoked(why) if why.contains("429")));
+        let nobody = RemoteFunction::new("arn".to_owned(), "http://127.0.0.1:1", "f").unwrap();
+        assert!(matches!(nobody.invoke(b"{}", "r").await, Answer::NotInvoked(_)));
+        assert!(RemoteFunction::new("arn".to_owned(), "not a url", "f").is_err());
+    }
+}

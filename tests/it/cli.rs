@@ -16,32 +16,32 @@ use tempfile::TempDir;
 use usage_aggregator::local::{TableSpec, ensure_tables, sdk_config};
 
 /// An empty folder in which commands run.
-struct Desk(TempDir);
+pub struct Desk(pub TempDir);
 
 /// What a command did.
 #[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub fn new() -> Desk {
         Desk(tempfile::tempdir().unwrap())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_usagectl"));
         command.args(arguments).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         self.command(arguments).output().unwrap().into()
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         let run = self.run(&[arguments, &["--json"]].concat());
         serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
     }
@@ -98,7 +98,7 @@ fn two_orders() -> Value {
 #[test]
 fn help_of_every_command() {
     let desk = Desk::new();
-    for command in ["invoke", "explain", "cat", "snapshots", "serve", "simulate", "reconcile"] {
+    for command in ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile"] {
         let run = desk.run(&[command, "--help"]);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
         insta::assert_snapshot!(format!("help_{command}"), run.stdout);
@@ -243,7 +243,7 @@ fn a_folder_serves_one_process_and_others_through_its_endpoints() {
     let ready = lines.next().unwrap().unwrap();
     assert!(ready.starts_with("export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:"), "{ready}");
 
-    let refused = desk.run(&["invoke", "event.json"]);
+    let refused = desk.run(&["local"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("another usagectl is using .usage"), "{refused:?}");
 
@@ -252,6 +252,9 @@ fn a_folder_serves_one_process_and_others_through_its_endpoints() {
     let run: Run = desk.command(&["invoke", "event.json", "--json"]).envs(variables()).output().unwrap().into();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &report["applied"]), (Some(0), &json!(2)), "{run:?}");
+    // Without being told where: the folder says it.
+    let again = desk.json(&["invoke", "event.json"]);
+    assert_eq!(again["duplicates"], json!(2));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod golden;
+mod local;
 mod model;
 mod prefix;
 mod readers;

@@ -28,11 +28,21 @@ Examples:
   usagectl faults crash=5,restart=3s,twins
   usagectl faults none
 
-Percent: redeliver (a success that Lambda doesn't hear of), crash (the sandbox dies in one of its calls);
-of calls: lose (a request or a response), throttle, conflict, 503, slow (S3); refuse (the invocation itself), iterator (expired, or a throttled read),
-poison (records written by --simulate that can't be processed), repeat (Kinesis: again, and out of order).
-Seconds: split=10s (shards split or merge), restart=10s (the mapping dies and goes on from a checkpoint that lags).
-twins: two mappings at once.";
+Percent of invocations:
+  redeliver  a success that Lambda doesn't hear of: all of it comes again
+  crash      the sandbox dies in one of its calls
+  refuse     the invocation is throttled
+Percent of calls:
+  lose, throttle, conflict, 503, and slow (S3)
+Percent of reads of the stream:
+  iterator   it has expired, or the read is throttled
+Percent of records:
+  poison     can't be processed (of what --simulate writes, from the start)
+  repeat     come again and out of order (kinesis-for-dynamodb, from the start)
+Every so many seconds, as in split=10s:
+  split      shards split or merge
+  restart    the mapping dies and goes on from a checkpoint that lags
+And twins: two mappings at once";
 
 impl Faults {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {

@@ -32,12 +32,19 @@ pub struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     pub pipeline_dir: Option<PathBuf>,
     /// A running DynamoDB instead of the embedded one
-    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_DYNAMODB", hide_env_values = true)]
+    #[arg(
+        long,
+        visible_alias = "endpoint-url",
+        global = true,
+        value_name = "URL",
+        env = "AWS_ENDPOINT_URL_DYNAMODB",
+        hide_env_values = true
+    )]
     pub dynamodb_endpoint: Option<String>,
     /// A running S3 instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", hide_env_values = true)]
     pub s3_endpoint: Option<String>,
-    /// A running Kinesis; none is embedded
+    /// A running Kinesis to write load to
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_KINESIS", hide_env_values = true)]
     pub kinesis_endpoint: Option<String>,
     /// A running CloudWatch instead of the embedded one

@@ -110,8 +110,9 @@ Examples:
   usagectl local --filter '{\"eventName\":[\"INSERT\"]}' --batch-size 10 --batching-window 2
   usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
 
-Started again, it goes on from its checkpoint. With --simulate it ends when all that was written is counted, and says
-whether it is exact; --forever keeps it running. Exit code 1 when something was lost or counted twice.";
+Started again, it goes on from its checkpoint. With --simulate it ends when all that was written
+is counted, and says whether that is exact; --forever keeps it running. Exit code 1 when something
+was lost or counted twice. Its data folder's other commands find it by themselves.";
 
 impl Local {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {

@@ -100,7 +100,7 @@ impl Desk {
     pub async fn simulate(&self, records: u64, poison_percent: u8) {
         let mut simulation = Simulation::new(self.profile);
         simulation.shape.entities = 5;
-        simulation.shape.poison_percent = poison_percent;
+        simulation.shape.poison_percent = f64::from(poison_percent);
         let simulation = Simulation { rate_per_second: 0, amount: Amount::Records(records), ..simulation };
         let target = Target::Table { client: self.clients.dynamodb.clone(), name: self.profile.target().to_owned() };
         simulation.run(&target, &self.ledger(), &|_| {}, pending()).await.unwrap();

@@ -1,0 +1,128 @@
+//! `usagectl local` as a person meets it: a whole run with everything that can go wrong, other programs that write to it,
+//! its end and its next start.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use usage_aggregator::local::sdk_config;
+
+use crate::cli::Desk;
+
+/// What a run says in the end.
+fn end(desk: &Desk, arguments: &[&str]) -> Value {
+    let run = desk.run(&[&["local", "--json"], arguments].concat());
+    let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap_or_default()).unwrap();
+    assert_eq!(run.code, Some(0), "{last:#}\n{}", run.stderr);
+    last
+}
+
+#[test]
+fn load_under_every_fault_is_counted_once() {
+    let load = ["--simulate", "orders", "--records", "250", "--rate", "150"];
+    let patient = ["--retry-attempts", "3", "--maximum-backoff", "200", "--parallelization-factor", "3"];
+    let end = end(&Desk::new(), &[&load[..], &patient, &["--faults", "all,poison=1,split=1s,restart=3s"]].concat());
+    let (proof, mapping) = (&end["reconcile"], &end["ended"]["mapping"]);
+    assert_eq!(proof["counted"]["records"], proof["counted"]["agreeing_records"]);
+    assert!(mapping["errors"].as_u64() > Some(0) && mapping["shards_finished"].as_u64() > Some(0), "{end:#}");
+    assert_eq!(proof["poison"]["records"], proof["poison"]["found_records"]);
+}
+
+#[test]
+fn changes_that_come_by_way_of_kinesis_twice_and_out_of_order_are_counted_once() {
+    let kinesis = ["--stream", "kinesis-for-dynamodb", "--faults", "repeat=30", "--polling-interval", "100"];
+    let end = end(&Desk::new(), &[&kinesis[..], &["--simulate", "orders", "--records", "150", "--rate", "0"]].concat());
+    assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() > Some(150), "{end:#}");
+    assert_eq!(end["reconcile"]["archived"]["agreeing_records"], json!(150));
+}
+
+#[test]
+fn a_race_is_counted_once() {
+    let race = ["--pipeline", "alleycat", "--simulate", "alleycat", "--records", "300", "--rate", "0"];
+    let end = end(&Desk::new(), &[&race[..], &["--polling-interval", "100"]].concat());
+    assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
+}
+
+/// A run in the background, after its first line.
+struct Background {
+    process: Child,
+    started: Value,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Background {
+    fn start(desk: &Desk, arguments: &[&str]) -> Background {
+        let mut command = desk.command(&[&["local", "--json"], arguments].concat());
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let started: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        Background { process, started: started["started"].clone(), lines }
+    }
+
+    /// Reads on until a line is as wanted.
+    fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let lines = self.lines.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        lines.into_iter().find(wanted).expect("a line as wanted")
+    }
+
+    fn stop(mut self) -> Value {
+        // SIGTERM, as a terminal's Ctrl-C.
+        let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(kill.success());
+        let last = self.wait_for(|line| line["ended"].is_object());
+        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        last
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.process.kill();
+    }
+}
+
+#[tokio::test]
+async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended() {
+    let desk = Desk::new();
+    let mut local = Background::start(&desk, &[]);
+    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
+    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = client.put_item().table_name("orders").item("pk", text("CUSTOMER#7")).item("sk", text("ORDER#1"));
+    let put =
+        put.item("status", text("NEW")).item("currency", text("EUR")).item("ordered_at", text("2026-09-17T13:27:38Z"));
+    put.item("total", AttributeValue::N("12.5".to_owned())).send().await.unwrap();
+    local.wait_for(|line| line["function"]["SnapshotsUpdated"].as_f64() > Some(0.0));
+    let rows = desk.run(&["snapshots", "--entity", "7", "--window", "day"]);
+    assert!(rows.stdout.contains("12.5"), "{rows:?}");
+
+    assert_eq!(desk.run(&["faults"]).stdout, "none\n");
+    assert_eq!(desk.run(&["faults", "crash=5,split=9s"]).stdout, "crash=5,split=9s\n");
+    assert_eq!(desk.run(&["faults", "crash=500"]).code, Some(2));
+    local.wait_for(|line| line["faults"] == json!("crash=5,split=9s"));
+    let ended = local.stop();
+    assert_eq!(ended["ended"]["mapping"]["polled_event_count"], json!(1));
+
+    let mut again = Background::start(&desk, &[]);
+    let look = again.wait_for(|line| line["mapping"]["polls"].as_u64() > Some(3));
+    assert_eq!(look["mapping"]["polled_event_count"], json!(0));
+    again.stop();
+    assert_eq!(desk.run(&["faults"]).code, Some(1), "nothing runs any more");
+}
+
+#[test]
+fn wrong_settings_are_all_named_and_nothing_is_started() {
+    let desk = Desk::new();
+    let wrong = ["--batch-size", "0", "--parallelization-factor", "11", "--retry-attempts", "-2", "--record-age", "5"];
+    let run = desk.run(&[&["local", "--filter", r#"{"a":[{"cidr":"10.0.0.0/8"}]}"#], &wrong[..]].concat());
+    assert_eq!((run.code, &*run.stdout), (Some(2), ""));
+    insta::assert_snapshot!("local_wrong_settings", run.stderr);
+    let latest = ["local", "--starting-position", "2026-11-21T03:00:00Z"];
+    assert!(desk.run(&latest).stderr.contains("AT_TIMESTAMP is for Kinesis"));
+    let elsewhere = ["local", "--dynamodb-endpoint", "http://dynamodb.us-east-1.amazonaws.com"];
+    assert!(desk.run(&elsewhere).stderr.contains("is not this machine"));
+    assert!(!desk.0.path().join(".usage").exists());
+}
