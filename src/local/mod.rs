@@ -20,6 +20,7 @@ mod faults;
 mod s3;
 mod tables;
 
+pub mod in_process;
 pub mod mapping;
 pub mod sources;
 
