@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 mod checkpoint;
@@ -59,6 +59,7 @@ pub struct Mapping {
     pub meter: Arc<Meter>,
     checkpoints: Arc<Mutex<Checkpoints>>,
     random: Mutex<fastrand::Rng>,
+    discards: Option<mpsc::UnboundedSender<Discard>>,
 }
 
 /// Why something ended.
@@ -79,7 +80,12 @@ impl Mapping {
         seed: u64,
     ) -> Mapping {
         let (meter, random) = (Arc::default(), Mutex::new(fastrand::Rng::with_seed(seed)));
-        Mapping { settings, source, function, clock, meter, checkpoints, random }
+        Mapping { settings, source, function, clock, meter, checkpoints, random, discards: None }
+    }
+
+    /// Hands what is given up to `discards`, as to a failure destination in this process.
+    pub fn with_discards(self, discards: mpsc::UnboundedSender<Discard>) -> Mapping {
+        Mapping { discards: Some(discards), ..self }
     }
 
     /// Runs until `stop` says true; what is being invoked then ends in order. Dropping the future is a crash instead:
@@ -103,13 +109,14 @@ impl Mapping {
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to list the shards; trying again"),
             }
             tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => {}
                 Some(ended) = shards.join_next() => {
                     let (shard, ended) = ended?;
                     ended?;
                     running.remove(&shard);
                 }
                 () = tokio::time::sleep(LISTING_INTERVAL) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
             }
         }
         while let Some(ended) = shards.join_next().await {
@@ -157,8 +164,10 @@ impl Mapping {
     }
 
     /// Whether there is a destination, which then has the records.
-    async fn send_to_destination(&self, _shard: &str, _discard: &Discard) -> anyhow::Result<bool> {
-        Ok(false)
+    async fn send_to_destination(&self, _shard: &str, discard: &Discard) -> anyhow::Result<bool> {
+        let Some(discards) = &self.discards else { return Ok(false) };
+        discards.send(discard.clone()).map_err(|_| anyhow::anyhow!("send a discard: its receiver is gone"))?;
+        Ok(true)
     }
 }
 
