@@ -20,7 +20,7 @@ use run::Report;
 use crate::model::history::History;
 
 /// Runs that making a failing one simpler may take.
-const SIMPLIFYING_RUNS: usize = 1_000;
+const SIMPLIFYING_RUNS: usize = 500;
 /// What must have happened in a few hundred runs, each by its name in [`Counts`].
 const KINDS: [&str; 22] = [
     "acknowledged again",
@@ -134,9 +134,9 @@ fn simulate(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 
 /// What is wrong with a seed, told by the simplest run of it that still fails.
 fn explain(seed: u64) -> String {
-    let mut chaos = chaos_of(seed);
+    let (bench, mut chaos) = (Bench::new(), chaos_of(seed));
     let failure = |chaos: &Chaos| {
-        let report = simulate(&Bench::new(), chaos);
+        let report = simulate(&bench, chaos);
         report.result.err().map(|message| (message, report.trace))
     };
     let Some(mut found) = failure(&chaos) else { return format!("seed {seed} failed once and not again") };
