@@ -2,7 +2,7 @@
 # package registries into target/, .venv/ and .tools/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy doc deny invoke soak mutants measure build clean
+.PHONY: help run test check fmt clippy doc deny invoke soak soak-http mutants measure build clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
@@ -15,7 +15,7 @@ HISTORIES ?= 10000
 CARGO_DENY := 0.20.2
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 run: ## the demo: sample events become usage snapshots and Avro files, twice over, counted once
 	cargo build --features local --bin usagectl
@@ -49,7 +49,10 @@ deny: .tools/bin/cargo-deny
 invoke: .venv ## invoke the function with E=events/modify.json through cargo-lambda
 	tests/invoke.sh $(E)
 
-soak: ## HISTORIES=10000 random histories of faults, from SEED or the clock
+soak: ## HISTORIES=10000 simulated histories of faults, from SEED or the clock
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::simulated -- --nocapture
+
+soak-http: ## the same number of histories over real HTTP, without a mapping: far slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
 mutants: ## break each rule of exactly-once and see that the tests notice

@@ -26,6 +26,7 @@ mod supervisor;
 mod tables;
 
 pub mod avro;
+pub mod in_process;
 pub mod kinesis;
 pub mod load;
 pub mod mapping;

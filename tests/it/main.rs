@@ -9,4 +9,5 @@ mod model;
 mod prefix;
 mod readers;
 mod runtime;
+mod simulation;
 mod world;

@@ -12,6 +12,11 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::local::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::time::Timestamp;
 
+/// An item of a table.
+pub type Item = HashMap<String, AttributeValue>;
+/// A row of the archive.
+pub type Row = BTreeMap<String, Avro>;
+
 /// The services, started once for all tests of the process.
 pub fn services() -> &'static Services {
     static SERVICES: OnceLock<Services> = OnceLock::new();
@@ -92,18 +97,14 @@ impl World {
     }
 
     /// Every item of a table of this world: `usage` or `claims`.
-    pub async fn items(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+    pub async fn items(&self, table: &str) -> Vec<Item> {
         let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
         pages.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
     }
 
     /// The short ids that all claims hold.
     pub async fn claimed(&self) -> BTreeSet<u64> {
-        let ids = |item: HashMap<String, AttributeValue>| {
-            let bytes = item["ids"].as_b().unwrap().clone().into_inner();
-            bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
-        };
-        self.items("claims").await.into_iter().flat_map(ids).collect()
+        claimed(&self.items("claims").await)
     }
 
     /// Every object of the archive: its key and body.
@@ -121,18 +122,27 @@ impl World {
     }
 
     /// Every row of the archive, as apache-avro reads it.
-    pub async fn rows(&self) -> Vec<BTreeMap<String, Avro>> {
-        let row = |value: Avro| match value {
-            Avro::Record(fields) => fields.into_iter().collect(),
-            other => panic!("not a record: {other:?}"),
-        };
-        let objects = self.objects().await;
-        objects
-            .values()
-            .flat_map(|body| apache_avro::Reader::new(&body[..]).unwrap())
-            .map(|value| row(value.unwrap()))
-            .collect()
+    pub async fn rows(&self) -> Vec<Row> {
+        self.objects().await.values().flat_map(|body| rows(body)).collect()
     }
+}
+
+/// The short ids that claims hold.
+pub fn claimed(claims: &[Item]) -> BTreeSet<u64> {
+    let ids = |item: &Item| {
+        let bytes = item["ids"].as_b().unwrap().as_ref();
+        bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
+    };
+    claims.iter().flat_map(ids).collect()
+}
+
+/// The rows of an Avro file, as apache-avro reads it.
+pub fn rows(body: &[u8]) -> Vec<Row> {
+    let row = |value: Avro| match value {
+        Avro::Record(fields) => fields.into_iter().collect(),
+        other => panic!("not a record: {other:?}"),
+    };
+    apache_avro::Reader::new(body).unwrap().map(|value| row(value.unwrap())).collect()
 }
 
 /// An invocation without a deadline at `now`.
@@ -141,7 +151,7 @@ pub fn at(now: &str) -> Invocation {
 }
 
 /// The text of an Avro string field.
-pub fn text(row: &BTreeMap<String, Avro>, field: &str) -> String {
+pub fn text(row: &Row, field: &str) -> String {
     match &row[field] {
         Avro::String(text) => text.clone(),
         other => panic!("{field} is no string: {other:?}"),

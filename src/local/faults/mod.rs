@@ -133,6 +133,15 @@ async fn suffer(
             tokio::time::sleep(time).await;
             inner.call(request).await
         }
+        Fault::ArriveLate(time) => {
+            let inner = inner.clone();
+            // Nobody is there to be told what came of it.
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                drop(inner.call(request).await);
+            });
+            Err(ConnectorError::timeout("injected: the request is late".into()))
+        }
         Fault::CrashBefore => {
             faulty.crash();
             pending().await

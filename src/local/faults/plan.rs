@@ -23,6 +23,8 @@ pub enum Fault {
     TransactionConflict,
     /// The request is sent after this time.
     Delay(Duration),
+    /// The SDK sees a timeout at once; the request has its effect this much later, maybe after a retry's.
+    ArriveLate(Duration),
     /// The process dies before anything is sent: the call never ends.
     CrashBefore,
     /// The request has its effect and the process dies before the response is read: the call never ends.
@@ -30,7 +32,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault but a delay, for a test that tries each of them at each call.
+    /// Every fault that takes no time, for a test that tries each of them at each call.
     pub const ALL: [Fault; 7] = [
         Fault::LoseRequest,
         Fault::LoseResponse,

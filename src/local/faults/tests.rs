@@ -222,6 +222,20 @@ async fn cloudwatchs_throttling_is_read_by_its_sdk() {
     assert_eq!(bench.faulty.calls().remove(0).0.service, Service::CloudWatch);
 }
 
+#[tokio::test]
+async fn a_late_request_has_its_effect_after_the_sdk_has_seen_a_timeout() {
+    let bench = Bench::start(RetryConfig::disabled()).await;
+    assert!(bench.add(FaultPlan::at(1, Fault::ArriveLate(Duration::from_millis(50)))).await.is_err());
+    assert_eq!(bench.amount().await, 0);
+    let arrived = async {
+        while bench.amount().await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
+    assert_eq!(bench.amount().await, 1);
+}
+
 #[test]
 fn the_same_seed_and_calls_give_the_same_faults() {
     let faults = |seed| {

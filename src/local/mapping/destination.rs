@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
 mod document;
 
@@ -20,6 +21,8 @@ pub enum Destination {
     Queue { client: aws_sdk_sqs::Client, url: String },
     /// A file of what a queue would get.
     Folder(PathBuf),
+    /// Somebody in this process, who gets the event.
+    Channel(mpsc::UnboundedSender<String>),
 }
 
 impl Destination {
@@ -48,6 +51,9 @@ impl Destination {
                     .map_err(std::io::Error::from)
                     .flatten()
                     .with_context(|| format!("write the discarded records to {shown}"))?;
+            }
+            Destination::Channel(sender) => {
+                sender.send(document.event()).context("hand over the discarded records: nobody waits for them")?;
             }
         }
         Ok(())

@@ -68,13 +68,16 @@ impl<'s> Lane<'s> {
                 if fitting > 0 { tokio::time::sleep_until(until).await } else { std::future::pending().await }
             };
             tokio::select! {
+                // In order, here and elsewhere, so that what happens follows from what happened before. Stopping comes
+                // first: the shard's reader, which stops too, is no end of the shard.
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return Gathered::Stopped,
                 more = self.incoming.recv() => match more {
                     Some(more) => self.queue.extend(more),
                     None if fitting == 0 => return Gathered::End,
                     None => return Gathered::Batch(self.queue.drain(..fitting).collect()),
                 },
                 () = window => {}
-                _ = self.stop.wait_for(|stop| *stop) => return Gathered::Stopped,
             }
         }
     }
@@ -115,8 +118,9 @@ impl<'s> Lane<'s> {
             }
             if let Some(pause) = pause {
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    biased;
                     _ = self.stop.wait_for(|stop| *stop) => return Ok(Stop::Asked),
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         }

@@ -121,13 +121,14 @@ impl Mapping {
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to list the shards; trying again"),
             }
             tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => {}
                 Some(ended) = shards.join_next() => {
                     let (shard, ended) = ended?;
                     ended?;
                     running.remove(&shard);
                 }
                 () = tokio::time::sleep(LISTING_INTERVAL) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
             }
         }
         while let Some(ended) = shards.join_next().await {

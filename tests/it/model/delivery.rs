@@ -1,17 +1,16 @@
 //! Delivers a history as badly as Lambda may, with faults in every call, and checks what is stored against the model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use usage_aggregator::decode;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::local::{Fault, FaultPlan};
 use usage_aggregator::time::Timestamp;
 
-use super::history::{Change, History, What, event};
-use super::reference::{expected, stored};
-use crate::world::{Function, World, text};
+use super::history::{Change, History, event};
+use super::invariants::{Ledger, Stored};
+use crate::world::{Function, World};
 
 /// Invocations after which the faults stop, so that every history ends.
 const PATIENCE: usize = 25;
@@ -68,8 +67,7 @@ pub struct Delivery<'h> {
     position: usize,
     acknowledged: BTreeSet<usize>,
     discarded: BTreeSet<usize>,
-    claimed: BTreeSet<u64>,
-    ids: BTreeMap<u64, usize>,
+    ledger: Ledger<'h>,
     counts: Counts,
 }
 
@@ -88,12 +86,6 @@ impl<'h> Delivery<'h> {
     pub async fn new(seed: u64, history: &'h History) -> Delivery<'h> {
         let world = World::new(&format!("h{seed}"), "orders").await;
         let function = world.function();
-        let bytes = event(&history.changes);
-        let decoded = decode::Event::read(&bytes).unwrap();
-        let id =
-            |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
-        let ids: BTreeMap<u64, usize> = decoded.records().iter().enumerate().map(id).collect();
-        assert_eq!(ids.len(), history.changes.len(), "two records share an id");
         Delivery {
             history,
             world,
@@ -102,8 +94,7 @@ impl<'h> Delivery<'h> {
             position: 0,
             acknowledged: BTreeSet::new(),
             discarded: BTreeSet::new(),
-            claimed: BTreeSet::new(),
-            ids,
+            ledger: Ledger::new(history),
             counts: Counts::default(),
         }
     }
@@ -218,48 +209,13 @@ impl<'h> Delivery<'h> {
         }
     }
 
-    /// I1 and I3: the snapshots are the sums over the claimed records, whichever they are. I2: what is acknowledged is
-    /// archived, and nothing is archived that never happened. I4: names are made of contents. I5: what is acknowledged
-    /// is claimed. I6: nothing hopeless is claimed. Claims only grow.
     async fn check(&mut self) {
-        let acknowledged = self.acknowledged.clone();
-        let claimed_ids = self.world.claimed().await;
-        assert!(self.claimed.is_subset(&claimed_ids), "a claim is gone");
-        let claimed: BTreeSet<usize> = claimed_ids.iter().map(|id| self.ids[id]).collect();
-        self.claimed = claimed_ids;
-        assert!(acknowledged.is_subset(&claimed), "acknowledged, not counted: {:?}", &acknowledged - &claimed);
-        for index in &claimed {
-            assert!(!self.history.is_hopeless(&self.history.changes[*index]), "record {index} must not count");
-        }
-        let sums = expected(claimed.iter().map(|index| &self.history.changes[*index]));
-        assert_eq!(
-            stored(self.world.items("usage").await),
-            sums,
-            "snapshots differ from the sums of the claimed records"
-        );
-        self.check_archive(&acknowledged).await;
-    }
-
-    async fn check_archive(&self, acknowledged: &BTreeSet<usize>) {
-        for (key, body) in self.world.objects().await {
-            let hash = blake3::hash(&body).to_hex();
-            assert!(key.ends_with(&format!("/{}.avro", &hash[..32])), "{key} isn't named by its content");
-        }
-        let mut archived = BTreeSet::new();
-        for row in self.world.rows().await {
-            let sequence = text(&row, "sequence_number");
-            let index =
-                self.history.changes.iter().position(|change| change.sequence == sequence).expect("a source record");
-            let status = match self.history.changes[index].what {
-                What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => {
-                    order.cancelled
-                }
-                What::Poison => panic!("a poison record is archived"),
-            };
-            assert_eq!(text(&row, "status") == "CANCELLED", status);
-            archived.insert(index);
-        }
-        assert!(acknowledged.is_subset(&archived), "acknowledged, not archived: {:?}", acknowledged - &archived);
+        let stored = Stored {
+            usage: self.world.items("usage").await,
+            claims: self.world.items("claims").await,
+            objects: self.world.objects().await.into_iter().map(|(key, body)| (key, body.into())).collect(),
+        };
+        self.ledger.check(&stored, &self.acknowledged).unwrap();
     }
 
     /// The last check: where all is settled, all is counted and archived.

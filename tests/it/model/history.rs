@@ -1,5 +1,7 @@
 //! A random history of an orders table: what happened to which order when, and the stream records that tell it.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 /// An order's state, in the model's own terms.
@@ -40,14 +42,15 @@ const START: i64 = 1_772_232_600;
 const DAY: i64 = 86_400;
 
 impl History {
-    pub fn random(seed: u64) -> History {
+    /// A history of this many changes, the end excluded.
+    pub fn random(seed: u64, changes: Range<usize>) -> History {
         let mut random = fastrand::Rng::with_seed(seed);
         let customers = random.usize(1..4);
         let step = [1, 20, 600, 7_200][random.usize(0..4)];
         let mut table: Vec<(String, String, Order)> = Vec::new();
-        let mut changes = Vec::new();
         let mut second = START;
-        let count = random.usize(3..40);
+        let count = random.usize(changes);
+        let mut changes = Vec::new();
         while changes.len() < count {
             second += random.i64(0..=step);
             // Sequence numbers of 21 to 22 digits that rise in uneven steps, as on AWS.
@@ -98,6 +101,11 @@ impl History {
 }
 
 impl Change {
+    /// A number that all changes of an order share.
+    pub fn item(&self) -> u64 {
+        self.order.bytes().fold(0, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
+    }
+
     /// The record as Lambda delivers it.
     pub fn record(&self) -> Value {
         let keys = json!({ "pk": { "S": format!("CUSTOMER#{}", self.customer) }, "sk": { "S": format!("ORDER#{}", self.order) } });

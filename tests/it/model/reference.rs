@@ -1,10 +1,9 @@
 //! What the snapshots must be: plain arithmetic over changes, in cents, written without the code under test.
 
-use std::collections::{BTreeMap, HashMap};
-
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeMap;
 
 use super::history::{Change, What};
+use crate::world::Item;
 
 /// Orders, cents and changes of one customer in one window.
 pub type Counters = BTreeMap<(String, String, String), [i64; 3]>;
@@ -39,14 +38,14 @@ fn live(order: super::history::Order) -> (i64, i64) {
 }
 
 /// The counters that a usage table holds.
-pub fn stored(items: Vec<HashMap<String, AttributeValue>>) -> Counters {
-    let counter = |item: HashMap<String, AttributeValue>| {
+pub fn stored(items: &[Item]) -> Counters {
+    let counter = |item: &Item| {
         let text = |name: &str| item[name].as_s().unwrap().clone();
         let number = |name: &str| item.get(name).map_or("0", |value| value.as_n().unwrap()).to_owned();
         let key = (text("entity"), text("window"), text("window_start"));
         (key, [number("orders").parse().unwrap(), cents(&number("amount")), number("changes").parse().unwrap()])
     };
-    items.into_iter().map(counter).collect()
+    items.iter().map(counter).collect()
 }
 
 /// `-1.5` -> -150

@@ -34,7 +34,12 @@ impl Document<'_> {
 
     /// The JSON that S3 gets: the same and, as an escaped text, the event that was delivered.
     pub fn with_payload(&self) -> anyhow::Result<String> {
-        self.write(Some(Batch::new(self.records.to_vec(), String::new()).event()))
+        self.write(Some(self.event()))
+    }
+
+    /// The event that would deliver the records again.
+    pub fn event(&self) -> String {
+        Batch::new(self.records.to_vec(), String::new()).event()
     }
 
     /// The key of the object in S3.

@@ -1,0 +1,41 @@
+//! DynamoDB's operations, as JSON in and JSON out, on an embedded database.
+
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Answer;
+
+/// Answers the operation that `target` names, such as `DynamoDB_20120810.BatchGetItem`.
+pub(super) fn answer(database: &Database, target: &str, body: &[u8]) -> Answer {
+    let operation = target.rsplit('.').next().unwrap_or(target);
+    let (status, body) = match perform(database, operation, body) {
+        Ok(body) => (200, body),
+        Err(error) => (error.status_code(), error.to_json().into_bytes()),
+    };
+    Answer { status, content_type: "application/x-amz-json-1.0", body }
+}
+
+fn perform(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    match operation {
+        "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
+        "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+        "CreateTable" => run(body, |request| database.create_table(request)),
+        "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
+        "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
+        "DeleteTable" => run(body, |request| database.delete_table(request)),
+        "Scan" => run(body, |request| database.scan(request)),
+        _ => Err(DynoxideError::UnsupportedCapability(format!(
+            "the in-process DynamoDB has no {operation}: use the embedded services"
+        ))),
+    }
+}
+
+fn run<Request: DeserializeOwned, Reply: Serialize>(
+    body: &[u8],
+    operation: impl FnOnce(Request) -> Result<Reply, DynoxideError>,
+) -> Result<Vec<u8>, DynoxideError> {
+    let request = serde_json::from_slice(body);
+    let reply = operation(request.map_err(|error| DynoxideError::SerializationException(error.to_string()))?)?;
+    serde_json::to_vec(&reply).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}

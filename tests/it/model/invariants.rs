@@ -1,0 +1,135 @@
+//! The invariants of docs/semantics.md, held against what is stored: a ledger remembers what was there before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use usage_aggregator::decode;
+
+use super::history::{History, What, event};
+use super::reference;
+use crate::world::{self, Item, text};
+
+/// Everything that a world holds at one moment.
+pub struct Stored {
+    pub usage: Vec<Item>,
+    pub claims: Vec<Item>,
+    pub objects: BTreeMap<String, Arc<[u8]>>,
+}
+
+/// What has been seen of one history's effects.
+pub struct Ledger<'h> {
+    history: &'h History,
+    /// The change that each record id belongs to.
+    ids: BTreeMap<u64, usize>,
+    sequences: BTreeMap<&'h str, usize>,
+    /// Changes that are counted.
+    pub claimed: BTreeSet<usize>,
+    /// Changes that are archived.
+    pub archived: BTreeSet<usize>,
+    objects: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl<'h> Ledger<'h> {
+    pub fn new(history: &'h History) -> Ledger<'h> {
+        let bytes = event(&history.changes);
+        let decoded = decode::Event::read(&bytes).unwrap();
+        let id =
+            |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
+        let ids: BTreeMap<u64, usize> = decoded.records().iter().enumerate().map(id).collect();
+        assert_eq!(ids.len(), history.changes.len(), "two records share an id");
+        let sequences = history.changes.iter().enumerate().map(|(index, change)| (change.sequence.as_str(), index));
+        Ledger {
+            history,
+            ids,
+            sequences: sequences.collect(),
+            claimed: BTreeSet::new(),
+            archived: BTreeSet::new(),
+            objects: BTreeMap::new(),
+        }
+    }
+
+    /// Holds the invariants against what is `stored` now, when the changes of `acknowledged` have been.
+    ///
+    /// # Errors
+    /// The first that is violated, in words.
+    pub fn check(&mut self, stored: &Stored, acknowledged: &BTreeSet<usize>) -> Result<(), String> {
+        self.check_counters(stored)?;
+        self.check_archive(&stored.objects)?;
+        // I5 and I2: what is acknowledged is counted and archived.
+        let lost: Vec<_> = acknowledged.difference(&self.claimed).collect();
+        ensure(lost.is_empty(), || format!("acknowledged, not counted: {lost:?}"))?;
+        let lost: Vec<_> = acknowledged.difference(&self.archived).collect();
+        ensure(lost.is_empty(), || format!("acknowledged, not archived: {lost:?}"))
+    }
+
+    /// I1: the snapshots are the sums over the claimed records, whichever they are. I3: claims only grow. I6: nothing
+    /// hopeless is claimed.
+    fn check_counters(&mut self, stored: &Stored) -> Result<(), String> {
+        let mut claimed = BTreeSet::new();
+        for id in world::claimed(&stored.claims) {
+            claimed.insert(*self.ids.get(&id).ok_or_else(|| format!("a claim of no record: {id:016x}"))?);
+        }
+        let gone: Vec<_> = self.claimed.difference(&claimed).collect();
+        ensure(gone.is_empty(), || format!("claims are gone: {gone:?}"))?;
+        let hopeless: Vec<_> = claimed.iter().filter(|index| self.is_hopeless(**index)).collect();
+        ensure(hopeless.is_empty(), || format!("counted, but must not be: {hopeless:?}"))?;
+        let expected = reference::expected(claimed.iter().map(|index| &self.history.changes[*index]));
+        let found = reference::stored(&stored.usage);
+        ensure(found == expected, || {
+            format!(
+                "the snapshots differ from the sums of the claimed records {claimed:?}:\n{}",
+                difference(&found, &expected)
+            )
+        })?;
+        self.claimed = claimed;
+        Ok(())
+    }
+
+    /// I4: objects are named by their content and never change. I2: rows are of changes that happened and may count.
+    fn check_archive(&mut self, objects: &BTreeMap<String, Arc<[u8]>>) -> Result<(), String> {
+        for (key, body) in &self.objects {
+            ensure(objects.get(key) == Some(body), || format!("{key} is gone or has changed"))?;
+        }
+        for (key, body) in objects.iter().filter(|(key, _)| !self.objects.contains_key(*key)) {
+            let hash = blake3::hash(body).to_hex();
+            ensure(key.ends_with(&format!("/{}.avro", &hash[..32])), || format!("{key} isn't named by its content"))?;
+            for row in world::rows(body) {
+                let sequence = text(&row, "sequence_number");
+                let index = self.sequences.get(sequence.as_str()).copied();
+                let index = index.ok_or_else(|| format!("{key} has a row of no record: {sequence}"))?;
+                ensure(!self.is_hopeless(index), || format!("archived, but must not be: {index}"))?;
+                ensure(self.is_told(index, &text(&row, "status")), || format!("{key} tells another state of {index}"))?;
+                self.archived.insert(index);
+            }
+        }
+        self.objects.clone_from(objects);
+        Ok(())
+    }
+
+    fn is_hopeless(&self, index: usize) -> bool {
+        self.history.is_hopeless(&self.history.changes[index])
+    }
+
+    /// Whether `status` is that of the order's image in the archive.
+    fn is_told(&self, index: usize, status: &str) -> bool {
+        match self.history.changes[index].what {
+            What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => {
+                (status == "CANCELLED") == order.cancelled
+            }
+            What::Poison => false,
+        }
+    }
+}
+
+/// `message` unless `holds`.
+pub fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+/// The counters that differ, a line each.
+fn difference(found: &reference::Counters, expected: &reference::Counters) -> String {
+    let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
+    let differing = keys.into_iter().filter(|key| found.get(*key) != expected.get(*key));
+    let line = |key| format!("  {key:?}: {:?}, should be {:?}\n", found.get(key), expected.get(key));
+    differing.map(line).collect()
+}

@@ -1,0 +1,145 @@
+//! What the runs of a thread work on: a database and a bucket in this process, and sandboxes of the function.
+//!
+//! Sandboxes cost more than a run does and are used again; the services are new for each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient, http_client_fn};
+use dynoxide::Database;
+use dynoxide::actions::scan::ScanRequest;
+use serde_json::json;
+use usage_aggregator::config::Config;
+use usage_aggregator::handler::Handler;
+use usage_aggregator::local::in_process::{self, Objects};
+use usage_aggregator::local::{FaultPlan, FaultyHttp};
+
+use crate::model::invariants::Stored;
+use crate::world::Item;
+
+const USAGE: &str = "usage";
+const CLAIMS: &str = "claims";
+const ARCHIVE: &str = "archive";
+
+/// The services of the present run, and sandboxes that outlive it.
+pub struct Bench {
+    services: Arc<Mutex<Services>>,
+    free: Mutex<Vec<Arc<Sandbox>>>,
+}
+
+/// One run's own.
+#[derive(Clone)]
+struct Services {
+    database: Database,
+    objects: Objects,
+    http: SharedHttpClient,
+}
+
+/// The function in a process of its own, whose HTTP may fail.
+pub struct Sandbox {
+    pub handler: Handler,
+    pub http: FaultyHttp,
+}
+
+/// A sandbox in use; it is free again when this is dropped.
+pub struct Lease {
+    pub sandbox: Arc<Sandbox>,
+    bench: Arc<Bench>,
+}
+
+impl Bench {
+    pub fn new() -> Arc<Bench> {
+        Arc::new(Bench { services: Arc::new(Mutex::new(Services::new())), free: Mutex::default() })
+    }
+
+    /// Gives the sandboxes new services.
+    pub fn reset(&self) {
+        *self.services.lock().unwrap() = Services::new();
+    }
+
+    /// A sandbox that nobody uses.
+    pub fn sandbox(self: &Arc<Bench>) -> Lease {
+        let free = self.free.lock().unwrap().pop();
+        let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox()));
+        sandbox.http.revive();
+        Lease { sandbox, bench: Arc::clone(self) }
+    }
+
+    /// New clients draw from the thread's random numbers, which is undone: a run must not depend on how many sandboxes
+    /// were there before it.
+    fn new_sandbox(&self) -> Sandbox {
+        let before = fastrand::get_seed();
+        let services = Arc::clone(&self.services);
+        let http = http_client_fn(move |settings, components| {
+            services.lock().unwrap().http.http_connector(settings, components)
+        });
+        let http = FaultyHttp::new(http, FaultPlan::none());
+        let handler = Handler::new(config(), in_process::clients(http.client()));
+        fastrand::seed(before);
+        Sandbox { handler, http }
+    }
+
+    /// All that is there now.
+    pub fn stored(&self) -> Stored {
+        let Services { database, objects, .. } = self.services.lock().unwrap().clone();
+        Stored { usage: items(&database, USAGE), claims: items(&database, CLAIMS), objects: objects.bucket(ARCHIVE) }
+    }
+}
+
+impl Services {
+    fn new() -> Services {
+        let (database, objects) = (Database::memory().unwrap(), Objects::default());
+        let create = |table: &str, keys: &[(&str, &str)]| {
+            let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
+            let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });
+            let request = json!({
+                "TableName": table,
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": keys.iter().map(attribute).collect::<Vec<_>>(),
+                "KeySchema": keys.iter().map(key).collect::<Vec<_>>(),
+            });
+            database.create_table(serde_json::from_value(request).unwrap()).unwrap();
+        };
+        create(USAGE, &[("pk", "HASH"), ("sk", "RANGE")]);
+        create(CLAIMS, &[("claim", "HASH")]);
+        objects.create_bucket(ARCHIVE);
+        let http = in_process::client(database.clone(), objects.clone());
+        Services { database, objects, http }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.bench.free.lock().unwrap().push(Arc::clone(&self.sandbox));
+    }
+}
+
+fn items(database: &Database, table: &str) -> Vec<Item> {
+    let request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
+    let page = database.scan(request).unwrap();
+    assert!(page.last_evaluated_key.is_none(), "{table} is larger than a page");
+    let item = |item: dynoxide::Item| item.into_iter().map(|(name, value)| (name, attribute(value))).collect();
+    page.items.unwrap_or_default().into_iter().map(item).collect()
+}
+
+fn config() -> Config {
+    let variables = HashMap::from([
+        ("PIPELINE", "orders"),
+        ("USAGE_TABLE", USAGE),
+        ("CLAIMS_TABLE", CLAIMS),
+        ("ARCHIVE_BUCKET", ARCHIVE),
+        ("ARCHIVE_CODEC", "null"),
+        ("METRICS_SINK", "none"),
+    ]);
+    Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
+}
+
+fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {
+    match value {
+        dynoxide::AttributeValue::S(text) => AttributeValue::S(text),
+        dynoxide::AttributeValue::N(digits) => AttributeValue::N(digits),
+        dynoxide::AttributeValue::B(bytes) => AttributeValue::B(bytes.into()),
+        other => panic!("the function writes no {other:?}"),
+    }
+}

@@ -1,0 +1,190 @@
+//! All that happens to one history, drawn from its seed: the mapping's settings, what is done to the mapping and its
+//! stream, and what the function suffers. A failing one is made simpler by leaving things out.
+
+use std::time::Duration;
+
+use usage_aggregator::local::Fault;
+use usage_aggregator::local::mapping::Settings;
+
+use crate::model::history::History;
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Chaos {
+    pub seed: u64,
+    /// The history's changes that happen.
+    pub changes: Vec<usize>,
+    pub shards: usize,
+    pub settings: Settings,
+    /// What is done, and how long nothing else is done after it.
+    pub steps: Vec<(Step, Duration)>,
+    /// What befalls invocations, and how many in a hundred.
+    pub hazards: Vec<Hazard>,
+    pub hazard_percent: u8,
+    /// What befalls calls of DynamoDB and S3, and how many in a hundred.
+    pub faults: Vec<Fault>,
+    pub fault_percent: u8,
+    /// After so many invocations nothing befalls them any more.
+    pub troubled_invocations: usize,
+}
+
+/// Something that is done to the mapping or its stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// So many changes happen.
+    Write(usize),
+    Split,
+    Merge,
+    /// The mapping is stopped in order and started with another batch size and parallelization factor.
+    Update(usize, usize),
+    /// The mapping dies and is started again from checkpoints that are so many changes old.
+    Crash(usize),
+    /// Another mapping reads the same stream at the same time.
+    Rival(Progress),
+    RivalDies,
+    /// What is in the failure destination is delivered again.
+    Redrive,
+}
+
+/// Where a rival starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Progress {
+    /// Where the mapping is: two pollers of one mapping.
+    Shared,
+    /// At the beginning of the stream: a mapping that was made anew.
+    Own,
+}
+
+/// What may befall an invocation as a whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Hazard {
+    /// Lambda doesn't run it.
+    Throttled,
+    /// It dies before it has done anything.
+    DiesAtOnce,
+    /// It ends well, and its answer gets lost: all is delivered again.
+    AnswerLost,
+    /// Lambda gives it up, and it goes on, slowly: a zombie beside its own retry.
+    TimesOut,
+    /// Hardly any time is left for it.
+    Hurried,
+    DynamoDbDown,
+    S3Down,
+}
+
+const HAZARDS: [Hazard; 7] = [
+    Hazard::Throttled,
+    Hazard::DiesAtOnce,
+    Hazard::AnswerLost,
+    Hazard::TimesOut,
+    Hazard::Hurried,
+    Hazard::DynamoDbDown,
+    Hazard::S3Down,
+];
+
+impl Chaos {
+    pub fn random(seed: u64, history: &History) -> Chaos {
+        // Another sequence than the history's own.
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x5DEE_CE66);
+        let late = Duration::from_millis(random.u64(1..4_000));
+        let changes = history.changes.len();
+        Chaos {
+            seed,
+            changes: (0..changes).collect(),
+            shards: random.usize(1..4),
+            settings: settings(&mut random),
+            steps: steps(&mut random, changes),
+            hazards: HAZARDS.to_vec(),
+            hazard_percent: [0, 10, 30, 60][random.usize(0..4)],
+            faults: Fault::ALL.into_iter().chain([Fault::ArriveLate(late)]).collect(),
+            fault_percent: [0, 5, 15, 40][random.usize(0..4)],
+            troubled_invocations: random.usize(4..20),
+        }
+    }
+
+    /// Runs with something less in them each, the largest parts first.
+    pub fn simpler(&self) -> Vec<Chaos> {
+        let mut simpler = Vec::new();
+        let mut with = |change: &dyn Fn(&mut Chaos)| {
+            let mut chaos = self.clone();
+            change(&mut chaos);
+            simpler.push(chaos);
+        };
+        for part in [self.changes.len() / 2, self.changes.len() / 4, 1] {
+            let starts = (0..self.changes.len()).step_by(part.max(1)).filter(|_| part > 0);
+            starts.for_each(|start| {
+                let end = (start + part).min(self.changes.len());
+                with(&|chaos| drop(chaos.changes.drain(start..end)));
+            });
+        }
+        (0..self.steps.len()).for_each(|index| with(&|chaos| _ = chaos.steps.remove(index)));
+        (0..self.hazards.len()).for_each(|index| with(&|chaos| _ = chaos.hazards.remove(index)));
+        (0..self.faults.len()).for_each(|index| with(&|chaos| _ = chaos.faults.remove(index)));
+        if self.troubled_invocations > 0 {
+            with(&|chaos| chaos.troubled_invocations /= 2);
+            with(&|chaos| chaos.troubled_invocations -= 1);
+        }
+        let settings = &self.settings;
+        if self.shards > 1 {
+            with(&|chaos| chaos.shards = 1);
+        }
+        if settings.parallelization_factor > 1 {
+            with(&|chaos| chaos.settings.parallelization_factor = 1);
+        }
+        if settings.bisect_batch_on_function_error {
+            with(&|chaos| chaos.settings.bisect_batch_on_function_error = false);
+        }
+        if !settings.batching_window.is_zero() {
+            with(&|chaos| chaos.settings.batching_window = Duration::ZERO);
+        }
+        if settings.maximum_record_age.is_some() {
+            with(&|chaos| chaos.settings.maximum_record_age = None);
+        }
+        simpler
+    }
+}
+
+fn settings(random: &mut fastrand::Rng) -> Settings {
+    let age = Duration::from_secs(random.u64(60..4_000));
+    Settings {
+        batch_size: batch_size(random),
+        batching_window: Duration::from_secs([0, 0, 1, 4][random.usize(0..4)]),
+        parallelization_factor: random.usize(1..4),
+        maximum_retry_attempts: [None, Some(0), Some(1), Some(3)][random.usize(0..4)],
+        maximum_record_age: [None, None, None, Some(age)][random.usize(0..4)],
+        bisect_batch_on_function_error: random.bool(),
+        report_batch_item_failures: random.u8(0..4) > 0,
+        maximum_backoff: Duration::from_millis([200, 2_000, 30_000][random.usize(0..3)]),
+        ..Settings::new(Duration::from_millis(250))
+    }
+}
+
+fn batch_size(random: &mut fastrand::Rng) -> usize {
+    [1, 2, 3, 5, 8, 20, 100][random.usize(0..7)]
+}
+
+fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
+    // What is not written by a step is written at the end.
+    let mut steps = vec![(Step::Write(random.usize(0..=changes)), pause(random))];
+    for _ in 0..random.usize(1..8) {
+        let step = match random.u8(0..12) {
+            0..=2 => Step::Write(random.usize(1..=changes)),
+            3 => Step::Split,
+            4 => Step::Merge,
+            5 => Step::Update(batch_size(random), random.usize(1..4)),
+            6 => Step::Crash(0),
+            7 => Step::Crash(random.usize(1..8)),
+            8 => Step::Rival(if random.bool() { Progress::Shared } else { Progress::Own }),
+            9 => Step::RivalDies,
+            _ => Step::Redrive,
+        };
+        steps.push((step, pause(random)));
+    }
+    steps
+}
+
+/// Nothing, so that steps meet what is under way, up to a few retries.
+fn pause(random: &mut fastrand::Rng) -> Duration {
+    let longest = [1, 50, 500, 5_000][random.usize(0..4)];
+    Duration::from_millis(random.u64(0..longest))
+}

@@ -1,0 +1,156 @@
+//! Deterministic simulation: the real mapping and the real handler, in-process services and virtual time, thousands of
+//! times faster than any clock. One seed is one run; a failing one is made simpler until nothing more can be left out.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+mod bench;
+mod chaos;
+mod feed;
+mod lambda;
+mod run;
+
+use bench::Bench;
+use chaos::Chaos;
+use lambda::Counts;
+use run::Report;
+
+use crate::model::history::History;
+
+/// Runs that making a failing one simpler may take.
+const SIMPLIFYING_RUNS: usize = 500;
+/// What must have happened in a few hundred runs, each by its name in [`Counts`].
+const KINDS: [&str; 22] = [
+    "acknowledged again",
+    "answers lost",
+    "at the same time",
+    "calms",
+    "crashed",
+    "died",
+    "failed",
+    "given up",
+    "left out",
+    "mapping crashes",
+    "merges",
+    "partial",
+    "redrives",
+    "rewinds",
+    "rivals",
+    "rivals' deaths",
+    "splits",
+    "succeeded",
+    "throttled",
+    "updates",
+    "writes",
+    "zombies",
+];
+
+/// 2,000 histories with fixed seeds; `make soak` runs as many as HISTORIES says, from a seed of its own.
+#[test]
+fn simulated_histories_leave_every_invariant_intact() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+    let (count, first) = (number("HISTORIES").unwrap_or(2_000), number("SEED").unwrap_or(1));
+    let started = Instant::now();
+    let progress = |done| println!("{done} of {count} histories in {:.0?}", started.elapsed());
+    let totals = run_all(first, count, &progress).unwrap_or_else(|seed| panic!("{}", explain(seed)));
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = count as f64 / seconds;
+    println!("{count} histories from seed {first} in {seconds:.0} s ({rate:.0} a second): {totals:?}, 0 violations");
+    let missing: Vec<_> = KINDS.iter().filter(|kind| !totals.contains_key(*kind)).collect();
+    assert!(count < 500 || missing.is_empty(), "the histories no longer reach every case: {missing:?}");
+}
+
+/// Whatever else a thread has run before, and whenever.
+#[test]
+fn a_seed_is_a_run() {
+    let shared = Bench::new();
+    let later: Vec<Report> = (1..=12).rev().map(|seed| simulate(&shared, &chaos_of(seed))).collect();
+    for (seed, later) in (1..=12).rev().zip(later) {
+        let alone = simulate(&Bench::new(), &chaos_of(seed));
+        assert_eq!(alone.trace, later.trace, "seed {seed}");
+        assert!(!alone.trace.is_empty());
+    }
+}
+
+/// Runs `count` seeds from `first` on all cores; stops at the first that fails. Tells `progress` now and then.
+fn run_all(first: u64, count: u64, progress: &(dyn Fn(usize) + Sync)) -> Result<Counts, u64> {
+    let (next, failed, is_over) = (AtomicU64::new(first), AtomicU64::new(u64::MAX), AtomicBool::new(false));
+    let done = AtomicUsize::new(0);
+    let work = || {
+        let (bench, mut totals) = (Bench::new(), Counts::new());
+        while !is_over.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed - first >= count {
+                break;
+            }
+            match simulate(&bench, &chaos_of(seed)).result {
+                Ok(counts) => counts.into_iter().for_each(|(kind, count)| *totals.entry(kind).or_default() += count),
+                Err(_) => {
+                    failed.fetch_min(seed, Ordering::Relaxed);
+                    is_over.store(true, Ordering::Relaxed);
+                }
+            }
+            let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+            if done.is_multiple_of(10_000) {
+                progress(done);
+            }
+        }
+        totals
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let totals = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut totals = Counts::new();
+        for (kind, count) in workers.into_iter().flat_map(|worker| worker.join().unwrap()) {
+            *totals.entry(kind).or_default() += count;
+        }
+        totals
+    });
+    match failed.into_inner() {
+        u64::MAX => Ok(totals),
+        seed => Err(seed),
+    }
+}
+
+fn chaos_of(seed: u64) -> Chaos {
+    Chaos::random(seed, &History::random(seed, run::CHANGES))
+}
+
+/// One run, in virtual time. A panic of the code under test is a failure like any other.
+fn simulate(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
+    bench.reset();
+    // The pauses between attempts, ours and the SDK's, are drawn from the thread's random numbers.
+    fastrand::seed(chaos.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let run = AssertUnwindSafe(|| runtime.block_on(run::run(bench, chaos)));
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Report { result: Err(format!("panicked: {}", text.unwrap_or_default())), trace: Vec::new() }
+    })
+}
+
+/// What is wrong with a seed, told by the simplest run of it that still fails.
+fn explain(seed: u64) -> String {
+    let (bench, mut chaos) = (Bench::new(), chaos_of(seed));
+    let failure = |chaos: &Chaos| {
+        let report = simulate(&bench, chaos);
+        report.result.err().map(|message| (message, report.trace))
+    };
+    let Some(mut found) = failure(&chaos) else { return format!("seed {seed} failed once and not again") };
+    let mut runs = 0;
+    'simplifying: while runs < SIMPLIFYING_RUNS {
+        for simpler in chaos.simpler() {
+            runs += 1;
+            if let Some(again) = failure(&simpler) {
+                (chaos, found) = (simpler, again);
+                continue 'simplifying;
+            }
+        }
+        break;
+    }
+    let (message, trace) = found;
+    format!("seed {seed}: {message}\n{chaos:#?}\n{}\nSEED={seed} HISTORIES=1 repeats it", trace.join("\n"))
+}

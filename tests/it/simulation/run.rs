@@ -1,0 +1,265 @@
+//! One run: the real mapping delivers a history to the real handler while the steps of a chaos happen, then all
+//! becomes calm, what was given up is delivered again, and everything must be there exactly once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use usage_aggregator::decode;
+use usage_aggregator::local::mapping::{Checkpoints, Clock, Destination, Mapping, Settings};
+
+use super::bench::Bench;
+use super::chaos::{Chaos, Progress, Step};
+use super::feed::{ARN, Feed};
+use super::lambda::{Counts, End, Lambda};
+use crate::model::history::{History, event};
+use crate::model::invariants::{Ledger, ensure};
+
+/// Changes of one history: few, so that there can be many histories.
+pub const CHANGES: std::ops::Range<usize> = 2..10;
+/// Longer than any zombie lives and any late request is under way.
+const AFTERMATH: Duration = Duration::from_secs(120);
+/// How often a redrive delivers the same again before it leaves it for the next redrive.
+const REDRIVE_ATTEMPTS: usize = 3;
+
+/// What came of a run.
+pub struct Report {
+    pub result: Result<Counts, String>,
+    pub trace: Vec<String>,
+}
+
+/// Runs `chaos` on an emptied bench.
+pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
+    let history = history(chaos);
+    let mut run = Run::new(bench, chaos, &history);
+    let result = run.all().await;
+    let mut state = run.lambda.state();
+    Report { result: result.map(|()| std::mem::take(&mut state.counts)), trace: std::mem::take(&mut state.trace) }
+}
+
+/// The history of the seed, without the changes that are left out.
+fn history(chaos: &Chaos) -> History {
+    let History { changes, now } = History::random(chaos.seed, CHANGES);
+    let kept = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
+    History { changes: kept.map(|(_, change)| change).collect(), now }
+}
+
+struct Run<'h> {
+    bench: Arc<Bench>,
+    chaos: Chaos,
+    history: &'h History,
+    settings: Settings,
+    lambda: Lambda,
+    feed: Feed,
+    checkpoints: Arc<Mutex<Checkpoints>>,
+    mapping: Option<Running>,
+    rival: Option<Running>,
+    destination: (mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>),
+    /// Batches that were given up and not yet redriven.
+    discarded: Vec<Vec<usize>>,
+    ledger: Ledger<'h>,
+    random: fastrand::Rng,
+}
+
+/// A mapping under way.
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl<'h> Run<'h> {
+    fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &'h History) -> Run<'h> {
+        Run {
+            bench: Arc::clone(bench),
+            chaos: chaos.clone(),
+            history,
+            settings: chaos.settings.clone(),
+            lambda: Lambda::new(bench, chaos, history),
+            feed: Feed::new(chaos.shards, history.changes.clone()),
+            checkpoints: checkpoints(),
+            mapping: None,
+            rival: None,
+            destination: mpsc::unbounded_channel(),
+            discarded: Vec::new(),
+            ledger: Ledger::new(history),
+            random: fastrand::Rng::with_seed(chaos.seed),
+        }
+    }
+
+    async fn all(&mut self) -> Result<(), String> {
+        self.mapping = Some(self.start(&self.checkpoints));
+        for (step, pause) in self.chaos.steps.clone() {
+            self.step(step).await?;
+            tokio::time::sleep(pause).await;
+            self.check()?;
+        }
+        self.settle().await?;
+        // What is still under way, and what nobody waits for any more, arrives.
+        tokio::time::sleep(AFTERMATH).await;
+        self.check()?;
+        self.check_all_is_done()
+    }
+
+    fn start(&self, checkpoints: &Arc<Mutex<Checkpoints>>) -> Running {
+        let (lambda, checkpoints) = (self.lambda.clone(), Arc::clone(checkpoints));
+        let clock = Clock::new(move || lambda.now());
+        let (source, function) = (Arc::clone(&self.feed.stream), Arc::new(self.lambda.clone()));
+        let mut mapping = Mapping::new(self.settings.clone(), source, function, clock, checkpoints, self.chaos.seed);
+        mapping.destination = Some(Destination::Channel(self.destination.0.clone()));
+        let (stop, stopped) = watch::channel(false);
+        Running { stop, task: tokio::spawn(Arc::new(mapping).run(stopped)) }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), String> {
+        let count = match step {
+            Step::Write(changes) => {
+                self.feed.write(changes);
+                "writes"
+            }
+            Step::Split if self.feed.split(&mut self.random) => "splits",
+            Step::Merge if self.feed.merge(&mut self.random) => "merges",
+            Step::Update(batch_size, parallelization_factor) => {
+                end_in_order(self.mapping.take()).await?;
+                self.settings = Settings { batch_size, parallelization_factor, ..self.settings.clone() };
+                self.mapping = Some(self.start(&self.checkpoints));
+                "updates"
+            }
+            Step::Crash(rewind) => {
+                crash(self.mapping.take()).await?;
+                self.checkpoints.lock().unwrap().rewind(rewind).unwrap();
+                self.mapping = Some(self.start(&self.checkpoints));
+                if rewind > 0 { "rewinds" } else { "mapping crashes" }
+            }
+            Step::Rival(progress) if self.rival.is_none() => {
+                let own = if progress == Progress::Own { checkpoints() } else { Arc::clone(&self.checkpoints) };
+                self.rival = Some(self.start(&own));
+                "rivals"
+            }
+            Step::RivalDies if self.rival.is_some() => {
+                crash(self.rival.take()).await?;
+                "rivals' deaths"
+            }
+            Step::Redrive => {
+                self.redrive().await?;
+                "redrives"
+            }
+            Step::Split | Step::Merge | Step::Rival(_) | Step::RivalDies => return Ok(()),
+        };
+        self.lambda.note(count, format!("{step:?}"));
+        Ok(())
+    }
+
+    /// Lets all be delivered in peace, and what is given up redriven.
+    async fn settle(&mut self) -> Result<(), String> {
+        crash(self.rival.take()).await?;
+        end_in_order(self.mapping.take()).await?;
+        self.feed.finish();
+        self.lambda.calm_down();
+        self.lambda.note("calms", "all becomes calm".to_owned());
+        self.settings = Settings { maximum_retry_attempts: Some(1), maximum_record_age: None, ..self.settings.clone() };
+        let mapping = self.start(&self.checkpoints);
+        let finished = |checkpoints: &Mutex<Checkpoints>| {
+            let checkpoints = checkpoints.lock().unwrap();
+            self.feed.shards.iter().all(|shard| checkpoints.is_finished(shard))
+        };
+        let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
+        while !finished(&self.checkpoints) {
+            ensure(tokio::time::Instant::now() < until, || "the mapping makes no progress".to_owned())?;
+            ensure(!mapping.task.is_finished(), || "the mapping ended by itself".to_owned())?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        end_in_order(Some(mapping)).await?;
+        self.redrive().await
+    }
+
+    /// Delivers what was given up, oldest last or first.
+    async fn redrive(&mut self) -> Result<(), String> {
+        while let Ok(event) = self.destination.1.try_recv() {
+            let event = decode::Event::read(event.as_bytes()).unwrap();
+            let index = |sequence: &str| self.history.changes.iter().position(|change| change.sequence == sequence);
+            let records = event.records().iter().map(|record| index(record.sequence.as_str()).unwrap());
+            let records: Vec<usize> = records.collect();
+            self.lambda.note("given up", format!("{records:?} were given up"));
+            self.discarded.push(records);
+        }
+        let mut batches = std::mem::take(&mut self.discarded);
+        if self.random.bool() {
+            batches.reverse();
+        }
+        for batch in batches {
+            let left = self.redrive_batch(batch).await?;
+            self.discarded.extend((!left.is_empty()).then_some(left));
+        }
+        Ok(())
+    }
+
+    /// Delivers a batch again, passing over the records that are hopeless. Gives back what could not be delivered.
+    async fn redrive_batch(&self, mut batch: Vec<usize>) -> Result<Vec<usize>, String> {
+        for _ in 0..REDRIVE_ATTEMPTS {
+            loop {
+                if batch.is_empty() {
+                    return Ok(batch);
+                }
+                let changes = batch.iter().map(|index| &self.history.changes[*index]);
+                match self.lambda.deliver(&event(changes)).await {
+                    End::Answer(None) => return Ok(Vec::new()),
+                    End::Answer(Some(failed)) => batch.drain(..failed),
+                    End::Error(_) | End::NotInvoked => break,
+                };
+                if !self.is_hopeless(batch[0]) {
+                    break;
+                }
+                self.lambda.note("left out", format!("{} stays where it is", batch.remove(0)));
+            }
+        }
+        Ok(batch)
+    }
+
+    fn is_hopeless(&self, index: usize) -> bool {
+        self.history.is_hopeless(&self.history.changes[index])
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        let acknowledged = self.lambda.state().acknowledged.clone();
+        self.ledger.check(&self.bench.stored(), &acknowledged)
+    }
+
+    /// Whatever can be counted is counted and archived: no record is lost between mapping and destination.
+    fn check_all_is_done(&self) -> Result<(), String> {
+        ensure(self.discarded.is_empty(), || format!("a redrive in peace failed: {:?}", self.discarded))?;
+        let hopeful: BTreeSet<usize> =
+            (0..self.history.changes.len()).filter(|index| !self.is_hopeless(*index)).collect();
+        let acknowledged = self.lambda.state().acknowledged.clone();
+        for (done, what) in
+            [(&acknowledged, "acknowledged"), (&self.ledger.claimed, "counted"), (&self.ledger.archived, "archived")]
+        {
+            ensure(*done == hopeful, || format!("{what} in the end: {done:?}, should be {hopeful:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn checkpoints() -> Arc<Mutex<Checkpoints>> {
+    Arc::new(Mutex::new(Checkpoints::in_memory(ARN, "simulation")))
+}
+
+async fn end_in_order(running: Option<Running>) -> Result<(), String> {
+    let Some(Running { stop, task }) = running else { return Ok(()) };
+    stop.send_replace(true);
+    match task.await {
+        Ok(ended) => ended.map_err(|error| format!("the mapping failed: {error:#}")),
+        Err(error) => Err(format!("the mapping panicked: {error}")),
+    }
+}
+
+/// Drops a mapping in the middle of whatever it does.
+async fn crash(running: Option<Running>) -> Result<(), String> {
+    let Some(Running { task, .. }) = running else { return Ok(()) };
+    task.abort();
+    match task.await {
+        Err(error) if error.is_panic() => Err(format!("the mapping panicked: {error}")),
+        _ => Ok(()),
+    }
+}
