@@ -72,7 +72,7 @@ async fn a_stop_delivers_nothing_that_waits_for_its_window() {
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_is_handed_out() {
     let bench = Bench::new(throws(2)).with(|settings| settings.maximum_retry_attempts = Some(0)).records(3);
-    let (discards, mut given_up) = tokio::sync::mpsc::unbounded_channel();
+    let (discards, mut given_up) = mpsc::unbounded_channel();
     let mapping = Arc::new(Arc::into_inner(bench.mapping()).unwrap().with_discards(discards));
     let (meter, (_stop, stopped)) = (Arc::clone(&mapping.meter), watch::channel(false));
     assert!(tokio::time::timeout(LONG, mapping.run(stopped)).await.is_err());
