@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use usage_aggregator::decode;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::local::mapping::{Answer, Function};
-use usage_aggregator::local::{Fault, FaultPlan, Service};
+use usage_aggregator::local::{Call, Fault, FaultPlan, Service};
 use usage_aggregator::time::Timestamp;
 
 use super::bench::Bench;
@@ -157,12 +157,7 @@ impl Lambda {
             outcome = handler.handle(event, &invocation) => Some(outcome),
         };
         self.state().running -= 1;
-        let suffered: Vec<String> = http
-            .calls()
-            .iter()
-            .filter(|(_, fault)| !matches!(fault, Fault::None | Fault::Delay(_)))
-            .map(|(call, fault)| format!("{fault:?} at {}", call.operation))
-            .collect();
+        let suffered = self.count_faults(&http.calls());
         let (count, end) = match outcome {
             None => ("crashed", End::Error("crashed".to_owned())),
             Some(Err(error)) => ("failed", End::Error(error.to_string())),
@@ -180,6 +175,17 @@ impl Lambda {
         };
         self.note(count, format!("#{number} {records:?} {suffered:?} -> {end:?}"));
         end
+    }
+
+    /// Counts the faults of `calls`, and tells them.
+    fn count_faults(&self, calls: &[(Call, Fault)]) -> Vec<String> {
+        let mut told = Vec::new();
+        for (call, fault) in calls {
+            let Some(count) = name(*fault) else { continue };
+            *self.state().counts.entry(count).or_default() += 1;
+            told.push(format!("{fault:?} at {}", call.operation));
+        }
+        told
     }
 
     fn started_one(&self) {
@@ -252,6 +258,21 @@ fn plan(
             _ => delay,
         }
     })
+}
+
+/// What a fault is counted as; a delay is none.
+fn name(fault: Fault) -> Option<&'static str> {
+    match fault {
+        Fault::None | Fault::Delay(_) => None,
+        Fault::LoseRequest => Some("requests lost"),
+        Fault::LoseResponse => Some("responses lost"),
+        Fault::Status503 => Some("503s"),
+        Fault::Throttle => Some("calls throttled"),
+        Fault::TransactionConflict => Some("conflicts"),
+        Fault::ArriveLate(_) => Some("requests late"),
+        Fault::CrashBefore => Some("crashes before a call"),
+        Fault::CrashAfter => Some("crashes after a call"),
+    }
 }
 
 #[async_trait::async_trait]

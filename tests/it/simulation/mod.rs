@@ -17,25 +17,32 @@ use chaos::Chaos;
 use lambda::Counts;
 use run::Report;
 
-use crate::model::history::History;
+use crate::model::history::{Change, History};
 
 /// Runs that making a failing one simpler may take.
 const SIMPLIFYING_RUNS: usize = 500;
 /// What must have happened in a few hundred runs, each by its name in [`Counts`].
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 29] = [
+    "503s",
     "acknowledged again",
     "answers lost",
     "at the same time",
+    "calls throttled",
     "calms",
+    "conflicts",
     "crashed",
+    "crashes after a call",
+    "crashes before a call",
     "died",
-    "failed",
     "given up",
     "left out",
     "mapping crashes",
     "merges",
     "partial",
     "redrives",
+    "requests late",
+    "requests lost",
+    "responses lost",
     "rewinds",
     "rivals",
     "rivals' deaths",
@@ -152,5 +159,14 @@ fn explain(seed: u64) -> String {
         break;
     }
     let (message, trace) = found;
-    format!("seed {seed}: {message}\n{chaos:#?}\n{}\nSEED={seed} HISTORIES=1 repeats it", trace.join("\n"))
+    let changes = run::history(&chaos).changes;
+    let line = |(index, change): (usize, &Change)| {
+        format!("{index}: {:?} of {} at second {}", change.what, change.customer, change.second)
+    };
+    let changes: Vec<String> = changes.iter().enumerate().map(line).collect();
+    format!(
+        "seed {seed}: {message}\n{chaos:#?}\n{}\n{}\nSEED={seed} HISTORIES=1 repeats it, and then makes it as simple",
+        changes.join("\n"),
+        trace.join("\n")
+    )
 }

@@ -40,7 +40,7 @@ pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 }
 
 /// The history of the seed, without the changes that are left out.
-fn history(chaos: &Chaos) -> History {
+pub fn history(chaos: &Chaos) -> History {
     let History { changes, now } = History::random(chaos.seed, CHANGES);
     let kept = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
     History { changes: kept.map(|(_, change)| change).collect(), now }
@@ -158,7 +158,7 @@ impl<'h> Run<'h> {
         self.feed.finish();
         self.lambda.calm_down();
         self.lambda.note("calms", "all becomes calm".to_owned());
-        self.settings = Settings { maximum_retry_attempts: Some(1), maximum_record_age: None, ..self.settings.clone() };
+        self.settings = Settings { maximum_retry_attempts: Some(0), maximum_record_age: None, ..self.settings.clone() };
         let mapping = self.start(&self.checkpoints);
         let finished = |checkpoints: &Mutex<Checkpoints>| {
             let checkpoints = checkpoints.lock().unwrap();

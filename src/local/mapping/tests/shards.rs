@@ -60,6 +60,28 @@ async fn a_stopped_mapping_goes_on_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_delivers_nothing_that_waits_for_its_window() {
+    let bench = Bench::new(|_, _| well()).with(|settings| settings.batching_window = Duration::from_secs(5)).records(1);
+    // Whichever of a shard's reader and its lane hears of the stop first.
+    for _ in 0..20 {
+        bench.run_for(Duration::from_secs(1)).await;
+        assert_eq!((bench.trace().as_str(), bench.checkpoint("s")), ("", Some(Checkpoint::TrimHorizon)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_is_handed_out() {
+    let bench = Bench::new(throws(2)).with(|settings| settings.maximum_retry_attempts = Some(0)).records(3);
+    let (discards, mut given_up) = mpsc::unbounded_channel();
+    let mapping = Arc::new(Arc::into_inner(bench.mapping()).unwrap().with_discards(discards));
+    let (meter, (_stop, stopped)) = (Arc::clone(&mapping.meter), watch::channel(false));
+    assert!(tokio::time::timeout(LONG, mapping.run(stopped)).await.is_err());
+    let discard = given_up.recv().await.unwrap();
+    assert_eq!((discard.batch.records.len(), discard.condition), (3, Condition::RetryAttemptsExhausted));
+    assert_eq!(meter.counts().on_failure_destination_delivered_event_count, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_delivers_again_what_was_not_settled() {
     let mut bench = Bench::new(|_, _| well()).with(|settings| settings.batch_size = 2).records(6);
     Arc::get_mut(&mut bench.function).unwrap().lasts = Duration::from_secs(10);
