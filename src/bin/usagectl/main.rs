@@ -14,6 +14,7 @@ mod options;
 mod plot;
 mod report;
 mod rows;
+mod schema;
 mod serve;
 mod snapshots;
 mod table;
@@ -43,6 +44,7 @@ enum Command {
     Explain(explain::Explain),
     Cat(cat::Cat),
     Snapshots(snapshots::Snapshots),
+    Schema(schema::Schema),
     Serve(serve::Serve),
 }
 
@@ -67,6 +69,7 @@ async fn main() -> ExitCode {
         Command::Explain(command) => command.run(&options),
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
+        Command::Schema(command) => command.run(&options),
         Command::Serve(command) => command.run(&options).await,
     };
     match done {
