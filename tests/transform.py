@@ -1,4 +1,4 @@
-"""Writes what SAM deploys for a template: CloudFormation as JSON, for the tools that don't read SAM. No AWS account.
+"""Writes what SAM deploys for a template: CloudFormation as JSON, for tools and tests that don't read SAM. No AWS account.
 
 usage: transform.py template.yaml transformed.json
 """
@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from samcli.yamlhelper import yaml_parse
+from cfnlint.decode.cfn_yaml import load
 from samtranslator.translator.transform import transform
 
 
@@ -20,8 +20,7 @@ class NoManagedPolicies:
 
 def main(source, target):
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-    with open(source, encoding="utf-8") as file:
-        template = yaml_parse(file.read())
+    template = json.loads(json.dumps(load(source)))
     # What `sam package` puts there.
     template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     with open(target, "w", encoding="utf-8") as file:

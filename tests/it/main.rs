@@ -8,4 +8,5 @@ mod model;
 mod prefix;
 mod readers;
 mod runtime;
+mod template;
 mod world;
