@@ -3,6 +3,7 @@
 
 mod alarms;
 mod code;
+mod lake;
 mod mapping;
 mod moto;
 mod pipelines;
