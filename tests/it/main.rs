@@ -8,5 +8,6 @@ mod model;
 mod prefix;
 mod readers;
 mod runtime;
+mod schema;
 mod template;
 mod world;

@@ -45,11 +45,30 @@ pub fn draft(samples: &[Sample<'_>]) -> (BTreeMap<String, String>, Vec<String>) 
         );
         let items: Vec<&Item<'_>> = samples.iter().map(|sample| &sample.item).collect();
         let mut draft = Draft { names: BTreeSet::from([pascal(&name), "EventName".to_owned()]), notes: &mut notes };
-        let schema = json!({ "type": "record", "name": pascal(&name), "fields": draft.row(&name, &items) });
-        files.insert(format!("{name}.avsc"), format!("{schema:#}\n"));
+        let fields = draft.row(&name, &items);
+        files.insert(format!("{name}.avsc"), avsc(&pascal(&name), &fields));
     }
     files.insert("pipeline.toml".to_owned(), pipeline);
     (files, notes)
+}
+
+/// A schema as a person writes it: a field a line, its name first.
+fn avsc(name: &str, fields: &[Json]) -> String {
+    let fields: Vec<String> = fields.iter().map(|field| format!("    {}", notation(field))).collect();
+    format!("{{\n  \"type\": \"record\",\n  \"name\": \"{name}\",\n  \"fields\": [\n{}\n  ]\n}}\n", fields.join(",\n"))
+}
+
+fn notation(json: &Json) -> String {
+    match json {
+        Json::Array(parts) => format!("[{}]", parts.iter().map(notation).collect::<Vec<_>>().join(", ")),
+        Json::Object(object) => {
+            let mut entries: Vec<_> = object.iter().collect();
+            entries.sort_by_key(|(name, _)| name.as_str() != "name");
+            let entries = entries.into_iter().map(|(name, value)| format!("{}: {}", json!(name), notation(value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// What the keys of items like this one match; for a message without keys, its first text or number.
@@ -90,7 +109,8 @@ fn variable(key: &str, number: usize) -> String {
 /// The last constant word of the keys names the type.
 fn type_name(patterns: &[(String, String)]) -> Option<String> {
     let words = patterns.iter().flat_map(|(_, pattern)| pattern.split(SEPARATORS));
-    words.filter(|word| !word.is_empty() && !word.contains('{')).last().map(|word| snake(&word.to_lowercase()))
+    let mut constants = words.filter(|word| !word.is_empty() && !word.contains('{'));
+    constants.next_back().map(|word| snake(&word.to_lowercase()))
 }
 
 struct Draft<'n> {
@@ -241,11 +261,13 @@ fn key_text(key: &str) -> String {
 /// `orderId` is `order_id`; what no Avro name may hold is `_`.
 fn snake(name: &str) -> String {
     let mut out = String::new();
+    let mut before = '_';
     for c in name.chars() {
-        if c.is_ascii_uppercase() && out.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit()) {
+        if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
             out.push('_');
         }
         out.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+        before = c;
     }
     if out.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') { out } else { format!("_{out}") }
 }
@@ -258,3 +280,6 @@ fn pascal(name: &str) -> String {
         .collect();
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Type{name}") }
 }
+
+#[cfg(test)]
+mod tests;
