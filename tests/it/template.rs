@@ -8,11 +8,13 @@ mod mapping;
 mod moto;
 mod pipelines;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+
+use crate::readers::python;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,13 +22,6 @@ fn root() -> &'static Path {
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
-}
-
-/// The venv's Python; a plain `cargo test` on a new machine lets make build it.
-fn python() -> PathBuf {
-    let made = Command::new("make").args(["--silent", ".venv"]).current_dir(root()).status().unwrap();
-    assert!(made.success(), "make .venv failed");
-    root().join(".venv/bin/python")
 }
 
 /// The transformed template.

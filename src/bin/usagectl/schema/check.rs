@@ -8,12 +8,15 @@ use clap::Args;
 use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 
-use self::compare::{Finding, Verdict, compare};
+use self::compare::compare;
+use self::finding::{Finding, Verdict};
 use super::columns::columns;
 use crate::console::{self, Done, UsageError, plain};
 use crate::options::Options;
 
 mod compare;
+mod finding;
+mod kind;
 
 /// Say which changes between two schemas, or folders of them, are safe
 #[derive(Debug, Args)]

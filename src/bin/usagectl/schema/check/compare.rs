@@ -3,39 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::finding::{Finding, Verdict};
+use super::kind::kind;
 use apache_avro::schema::{Name, RecordField, RecordSchema, ResolvedSchema, Schema, UnionSchema};
-
-/// Whether a change may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Safe,
-    Unsafe,
-}
-
-impl Verdict {
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Safe => "safe",
-            Verdict::Unsafe => "unsafe",
-        }
-    }
-}
-
-/// One difference.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The field, by its path.
-    pub path: String,
-    pub change: String,
-    pub verdict: Verdict,
-    pub reason: String,
-}
-
-impl Finding {
-    pub fn new(path: &str, change: impl Into<String>, verdict: Verdict, reason: impl Into<String>) -> Finding {
-        Finding { path: path.to_owned(), change: change.into(), verdict, reason: reason.into() }
-    }
-}
 
 /// The attributes of ours that say what a field holds.
 const MEANING: [&str; 3] = ["source", "attribute", "unit"];
@@ -249,40 +219,6 @@ fn resolved<'s>(names: &HashMap<Name, &'s Schema>, schema: &'s Schema) -> &'s Sc
 
 fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-/// A type as a message names it; types of one name can be compared part by part.
-fn kind(schema: &Schema) -> String {
-    match schema {
-        Schema::Null => "null".to_owned(),
-        Schema::Boolean => "boolean".to_owned(),
-        Schema::Int => "int".to_owned(),
-        Schema::Long => "long".to_owned(),
-        Schema::Float => "float".to_owned(),
-        Schema::Double => "double".to_owned(),
-        Schema::Bytes => "bytes".to_owned(),
-        Schema::String => "string".to_owned(),
-        Schema::Array(_) => "array".to_owned(),
-        Schema::Map(_) => "map".to_owned(),
-        Schema::Union(_) => "union".to_owned(),
-        Schema::Record(record) => format!("record {}", record.name.name()),
-        Schema::Enum(symbols) => format!("enum {}", symbols.name.name()),
-        Schema::Fixed(fixed) => format!("fixed {}", fixed.name.name()),
-        Schema::Decimal(decimal) => format!("decimal({}, {})", decimal.precision, decimal.scale),
-        Schema::BigDecimal => "big-decimal".to_owned(),
-        Schema::Uuid(_) => "uuid".to_owned(),
-        Schema::Date => "date".to_owned(),
-        Schema::TimeMillis => "time-millis".to_owned(),
-        Schema::TimeMicros => "time-micros".to_owned(),
-        Schema::TimestampMillis => "timestamp-millis".to_owned(),
-        Schema::TimestampMicros => "timestamp-micros".to_owned(),
-        Schema::TimestampNanos => "timestamp-nanos".to_owned(),
-        Schema::LocalTimestampMillis => "local-timestamp-millis".to_owned(),
-        Schema::LocalTimestampMicros => "local-timestamp-micros".to_owned(),
-        Schema::LocalTimestampNanos => "local-timestamp-nanos".to_owned(),
-        Schema::Duration(_) => "duration".to_owned(),
-        Schema::Ref { name } => format!("type {}", name.name()),
-    }
 }
 
 #[cfg(test)]

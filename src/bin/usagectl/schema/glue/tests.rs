@@ -15,7 +15,7 @@ fn folder(avsc: &str) -> Folder {
 #[test]
 fn a_pipeline_becomes_a_table_a_view_and_queries() {
     let avsc = r#"{"type":"record","name":"V","doc":"a visitor's","fields":[{"name":"Id","type":"string","source":"record_id"},{"name":"n","type":["null","int"],"default":null}]}"#;
-    insta::assert_snapshot!(resources(&folder(avsc)).unwrap());
+    insta::assert_snapshot!(pipeline_resources(&folder(avsc)).unwrap());
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_schema_that_athena_cannot_read_once_is_refused() {
     for (avsc, mistake) in
         [(without_id, "no field has \"source\": \"record_id\""), (union, "n: is a union of several types")]
     {
-        let refused = resources(&folder(avsc)).unwrap_err().to_string();
+        let refused = pipeline_resources(&folder(avsc)).unwrap_err().to_string();
         assert!(refused.starts_with("my-site/visit: ") && refused.contains(mistake), "{refused}");
     }
 }
