@@ -20,6 +20,8 @@ ARCH ?= $(HOST_ARCH)
 LAMBDA_BUILD := cargo lambda build --release --bin usage-aggregator --skip-target-check
 # The stack of deploy, destroy and logs; lower case, because Athena's database is named like it.
 STACK ?= usage-aggregator
+# Parameters of the template to change: PARAMETERS='BatchSize=2000 Tracing=true'.
+PARAMETERS ?=
 # DATA=delete takes the tables and buckets along.
 DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
@@ -89,7 +91,7 @@ build-Function: build
 deploy: .venv .venv-lint ## build and deploy the stack STACK; the first time it asks for the parameters
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/.samconfig.toml --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 $(if $(wildcard .samconfig.toml),,--guided) --parameter-overrides Architecture=$(ARCH)
+	    --resolve-s3 $(if $(wildcard .samconfig.toml),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
 destroy: .venv-lint ## delete the stack STACK; tables and buckets stay unless DATA=delete
 	.venv-lint/bin/python deploy/destroy.py $(STACK) --data $(DATA)
