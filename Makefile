@@ -1,37 +1,55 @@
 # `make help` lists the targets. A fresh machine needs Rust, Python 3 and make; everything else is fetched by name from the
-# package registries into target/, .venv/ and .tools/.
+# package registries into target/, .venv/, .venv-lint/ and .tools/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy doc deny invoke soak soak-http mutants measure build clean
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke soak soak-http kill mutants measure build build-Function \
+    deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The event of `make invoke`.
 E ?= events/modify.json
-# The poison record is for trying: its invocation fails, as it should.
+# The poison record is left out: its invocation fails, as it should.
 DEMO := $(filter-out events/poison.json,$(wildcard events/*.json))
 HISTORIES ?= 10000
 CARGO_DENY := 0.20.2
+# What is built and deployed: arm64 or x86_64. Another than this machine's needs its standard library: docs/operations.md.
+HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
+ARCH ?= $(HOST_ARCH)
+LAMBDA_BUILD := cargo lambda build --release --bin usage-aggregator --skip-target-check
+# The stack of deploy, destroy and logs; lower case, because Athena's database is named like it.
+STACK ?= usage-aggregator
+# Parameters of the template to change: PARAMETERS='BatchSize=2000 Tracing=true'.
+PARAMETERS ?=
+# DATA=delete takes the tables and buckets along.
+DATA ?= keep
+export SAM_CLI_TELEMETRY := 0
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-run: ## the demo: sample events become usage snapshots and Avro files, twice over, counted once
+run: ## the demo: table, stream, mapping and function, then faults; ends with a proof (FOREVER=1 stays)
 	cargo build --features local --bin usagectl
-	@echo; echo "--- Every kind of event, through the function's own handler, into embedded DynamoDB and S3:"
-	@$(USAGECTL) --data .usage/demo invoke --fresh $(DEMO)
-	@echo; echo "--- The batch of 1,000 again, as Lambda may deliver it: all duplicates, nothing changes."
-	@$(USAGECTL) --data .usage/demo invoke events/batch-1000.json
+	@echo; echo "--- Orders are written to a table; its stream is delivered to the function as Lambda does it."
+	@echo "--- After four seconds everything goes wrong that can: crashes, lost answers, restarts, splits, poison."; echo
+	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --records 3000 --rate 400 --retry-attempts 3 \
+	    --maximum-backoff 200 --faults all --faults-after 4 $(if $(FOREVER),--forever)
 	@echo; echo "--- What one customer has used, and what the lake holds of an order:"
-	@$(USAGECTL) --data .usage/demo snapshots --entity 7 --window day --plot amount
+	@$(USAGECTL) --data .usage/demo snapshots --entity c1 --window day --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
-	@echo; echo "--- Next: make invoke, usagectl --help (README.md), docs/pipelines.md to describe your own table."
+	@echo; echo "--- Next: make events, make invoke, usagectl --help (README.md), docs/pipelines.md to describe your own table."
+
+events: ## the sample events through the function's own handler, one of them twice
+	cargo build --features local --bin usagectl
+	@$(USAGECTL) --data .usage/events invoke --fresh $(DEMO)
+	@echo; echo "--- The batch of 1,000 again, as Lambda may deliver it: all duplicates, nothing changes."
+	@$(USAGECTL) --data .usage/events invoke events/batch-1000.json
 
 test: .venv ## all tests
 	cargo test
 
-check: fmt clippy test doc deny ## everything that CI checks
+check: fmt clippy test doc deny schemas validate ## everything that CI checks
 
 fmt:
 	cargo fmt --check
@@ -46,6 +64,17 @@ doc:
 deny: .tools/bin/cargo-deny
 	.tools/bin/cargo-deny --all-features check bans licenses sources
 
+schemas: ## say whether the schemas still read what the last release wrote
+	cargo build --quiet --features local --bin usagectl
+	tests/schemas.sh
+
+glue: ## write Athena's tables, views and queries into template.yaml, from the schemas
+	cargo build --quiet --features local --bin usagectl
+	$(USAGECTL) schema glue --into template.yaml
+
+validate: .venv-lint ## check template.yaml: cfn-lint, sam, checkov; no network, no account
+	tests/validate.sh
+
 invoke: .venv ## invoke the function with E=events/modify.json through cargo-lambda
 	tests/invoke.sh $(E)
 
@@ -55,22 +84,46 @@ soak: ## HISTORIES=10000 simulated histories of faults, from SEED or the clock
 soak-http: ## the same number of histories over real HTTP, without a mapping: far slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
+kill: ## kill a local run ten times while another process writes, then ask whether it is exact
+	cargo build --features local --bin usagectl
+	tests/kill.sh
+
 mutants: ## break each rule of exactly-once and see that the tests notice
 	tests/mutants/run.sh
 
 measure: ## build for release; size, crates, and the time from start to the first poll
 	tests/measure.sh
 
-build: .venv ## build the function for deployment
-	cargo lambda build --release --bin usage-aggregator --skip-target-check
+build: .venv ## build the function for deployment, ARCH=arm64 or x86_64
+	$(LAMBDA_BUILD) $(if $(filter-out $(HOST_ARCH),$(ARCH)),--$(subst _,-,$(ARCH)))
+
+# Called by `sam build`.
+build-Function: build
+	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
+
+deploy: .venv .venv-lint ## build and deploy the stack STACK; the first time it asks for the parameters
+	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
+	.venv-lint/bin/sam deploy --config-file $(CURDIR)/.samconfig.toml --stack-name $(STACK) --capabilities CAPABILITY_IAM \
+	    --resolve-s3 $(if $(wildcard .samconfig.toml),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+
+destroy: .venv-lint ## delete the stack STACK; tables and buckets stay unless DATA=delete
+	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
+
+logs: .venv-lint ## follow the function's log
+	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove what was built, and the demo's data
-	rm -rf target .venv .tools .usage
+	rm -rf target .venv .venv-lint .tools .usage .aws-sam
 
 .venv: tests/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch .venv
+
+.venv-lint: tests/requirements-lint.txt
+	python3 -m venv .venv-lint
+	.venv-lint/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-lint.txt
+	@touch .venv-lint
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools

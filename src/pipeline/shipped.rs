@@ -27,7 +27,7 @@ impl Folder {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let file = entry.file_name().to_string_lossy().into_owned();
-            if file.ends_with(".toml") || file.ends_with(".avsc") {
+            if [".toml", ".avsc", ".sql"].iter().any(|end| file.ends_with(end)) {
                 files.insert(file, std::fs::read_to_string(entry.path())?);
             }
         }

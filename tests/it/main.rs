@@ -9,5 +9,7 @@ mod model;
 mod prefix;
 mod readers;
 mod runtime;
+mod schema;
 mod simulation;
+mod template;
 mod world;

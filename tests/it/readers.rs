@@ -25,7 +25,7 @@ for path in sys.argv[1:]:
 "#;
 
 /// The venv's Python; a plain `cargo test` on a new machine lets make build it.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = Command::new("make").args(["--silent", ".venv"]).current_dir(root).status().unwrap();
     assert!(made.success(), "make .venv failed");

@@ -15,7 +15,7 @@ use crate::world::{World, services};
 
 /// What the function does, as the Runtime API sees it.
 #[derive(Debug)]
-enum Heard {
+pub enum Heard {
     Poll,
     Answer(Value),
     Error(Value),
@@ -65,7 +65,8 @@ async fn hear(api: Api, heard: fn(Value) -> Heard, body: Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-struct Sandbox {
+/// The function's process, and both ends of its Runtime API.
+pub struct Sandbox {
     process: tokio::process::Child,
     heard: mpsc::UnboundedReceiver<Heard>,
     events: mpsc::UnboundedSender<Vec<u8>>,
@@ -73,7 +74,8 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    async fn start(variables: &[(&str, &str)]) -> Sandbox {
+    /// Starts the function with these variables; they may name other endpoints than the embedded services'.
+    pub async fn start(variables: &[(&str, &str)]) -> Sandbox {
         let (sender, heard) = mpsc::unbounded_channel();
         let (events, queue) = mpsc::unbounded_channel();
         let api =
@@ -107,7 +109,7 @@ impl Sandbox {
         tokio::time::timeout(Duration::from_secs(60), self.heard.recv()).await.expect("the function is silent").unwrap()
     }
 
-    async fn invoke(&mut self, event: &[u8]) -> Heard {
+    pub async fn invoke(&mut self, event: &[u8]) -> Heard {
         assert!(matches!(self.hear().await, Heard::Poll));
         self.events.send(event.to_vec()).unwrap();
         self.hear().await
@@ -122,7 +124,8 @@ impl Sandbox {
     }
 }
 
-fn recent_orders() -> Vec<u8> {
+/// An event of 20 orders of customer 1, each of 2.50, made now.
+pub fn recent_orders() -> Vec<u8> {
     // The deployed binary knows the real time, so the records must be of today.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let record = |number: usize| {

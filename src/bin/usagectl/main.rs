@@ -17,6 +17,7 @@ mod plot;
 mod reconcile;
 mod report;
 mod running;
+mod schema;
 mod serve;
 mod simulate;
 mod snapshots;
@@ -50,6 +51,7 @@ enum Command {
     Snapshots(snapshots::Snapshots),
     Local(Box<local::Local>),
     Faults(faults::Faults),
+    Schema(schema::Schema),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
@@ -84,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Snapshots(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
+        Command::Schema(command) => command.run(&options),
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,

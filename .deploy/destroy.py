@@ -1,0 +1,51 @@
+"""Deletes a stack. Its tables and buckets stay, as the template says; with --data delete they go too, for ever.
+
+usage: destroy.py STACK [--data keep|delete]
+"""
+
+import argparse
+import sys
+
+import boto3
+
+TABLES = ["SourceTableName", "UsageTableName", "ClaimsTableName"]
+BUCKETS = ["ArchiveBucketName", "FailureBucketName"]
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("stack")
+    arguments.add_argument("--data", choices=["keep", "delete"], default="keep")
+    arguments = arguments.parse_args()
+    cloudformation = boto3.client("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=arguments.stack)["Stacks"][0]
+    # Read before the stack is gone: nothing else knows the names.
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    data = {name: outputs[name] for name in [*TABLES, *BUCKETS, "FailureQueueUrl"] if name in outputs}
+    if arguments.data == "delete" and input(f"type {arguments.stack} to delete it with all its data: ") != arguments.stack:
+        sys.exit("nothing was deleted")
+    cloudformation.delete_stack(StackName=arguments.stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=arguments.stack)
+    print(f"deleted the stack {arguments.stack}")
+    for kind, name in data.items():
+        if arguments.data == "delete":
+            delete(kind, name)
+        print(f"{'deleted' if arguments.data == 'delete' else 'kept'} {name}")
+
+
+def delete(kind, name):
+    if kind in TABLES:
+        dynamodb = boto3.client("dynamodb")
+        dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+        dynamodb.get_waiter("table_exists").wait(TableName=name)
+        dynamodb.delete_table(TableName=name)
+    elif kind in BUCKETS:
+        bucket = boto3.resource("s3").Bucket(name)
+        # Versions and delete markers as well: a bucket is only deleted when nothing at all is in it.
+        bucket.object_versions.delete()
+        bucket.delete()
+    else:
+        boto3.client("sqs").delete_queue(QueueUrl=name)
+
+
+main()

@@ -1,0 +1,101 @@
+//! Changes one by one, and Avro's own rules, as the library has them, as the oracle.
+
+use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn schema(field: &Value) -> Schema {
+    let fields = if field.is_null() { vec![] } else { vec![field] };
+    Schema::parse(&json!({ "type": "record", "name": "Row", "fields": fields })).unwrap()
+}
+
+fn field(node: Value) -> Value {
+    json!({ "name": "a", "type": node })
+}
+
+fn with_default(node: Value, default: Value) -> Value {
+    json!({ "name": "a", "type": node, "default": default })
+}
+
+fn symbols(names: &[&str]) -> Value {
+    json!({ "type": "enum", "name": "E", "symbols": names })
+}
+
+#[test]
+fn each_change_has_its_verdict_and_avro_agrees() {
+    let inner = |fields: Value| field(json!({ "type": "record", "name": "Inner", "fields": fields }));
+    let safe = Verdict::Safe;
+    let not = Verdict::Unsafe;
+    let cases = [
+        ("added with a default", Value::Null, with_default(json!("int"), json!(1)), safe),
+        ("added without", Value::Null, field(json!("int")), not),
+        ("removed with a default", with_default(json!("int"), json!(1)), Value::Null, safe),
+        ("removed without", field(json!("int")), Value::Null, not),
+        ("promoted", field(json!("int")), field(json!("long")), not),
+        ("another type", field(json!("int")), field(json!("string")), not),
+        ("made nullable", field(json!("int")), field(json!(["null", "int"])), not),
+        ("no longer nullable", field(json!(["null", "int"])), field(json!("int")), not),
+        ("branch added", field(json!(["null", "int"])), field(json!(["null", "int", "string"])), not),
+        ("branch removed", field(json!(["null", "int"])), field(json!(["int"])), not),
+        ("branches in another order", field(json!(["null", "int"])), field(json!(["int", "null"])), safe),
+        ("symbol added", field(symbols(&["A"])), field(symbols(&["A", "B"])), not),
+        ("symbol removed", field(symbols(&["A", "B"])), field(symbols(&["A"])), not),
+        ("symbols in another order", field(symbols(&["A", "B"])), field(symbols(&["B", "A"])), safe),
+        (
+            "an inner field with a default",
+            inner(json!([{ "name": "x", "type": "int" }])),
+            inner(json!([{ "name": "x", "type": "int" }, { "name": "y", "type": "int", "default": 0 }])),
+            safe,
+        ),
+        (
+            "items of another type",
+            field(json!({ "type": "array", "items": "int" })),
+            field(json!({ "type": "array", "items": "bytes" })),
+            not,
+        ),
+        (
+            "a decimal of another scale",
+            field(json!({ "type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2 })),
+            field(json!({ "type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 3 })),
+            not,
+        ),
+    ];
+    for (what, old, new, verdict) in cases {
+        let (old, new) = (schema(&old), schema(&new));
+        let findings = compare(&old, &new);
+        let worst = findings.iter().any(|finding| finding.verdict == Verdict::Unsafe);
+        assert_eq!(worst, verdict == Verdict::Unsafe, "{what}: {findings:?}");
+        let avro = SchemaCompatibility::mutual_read(&old, &new);
+        assert_eq!(matches!(avro, Ok(Compatibility::Full)), verdict == Verdict::Safe, "{what}: {avro:?}");
+    }
+}
+
+#[test]
+fn what_avro_cannot_know_is_said_too() {
+    let old = with_default(json!({ "type": "long", "logicalType": "timestamp-millis" }), json!(0));
+    let mut other_source = old.clone();
+    other_source["attribute"] = json!("b");
+    let other_default = with_default(json!({ "type": "long", "logicalType": "timestamp-millis" }), json!(1));
+    let micros = with_default(json!({ "type": "long", "logicalType": "timestamp-micros" }), json!(0));
+    let verdicts = |new: &Value| -> Vec<(Verdict, String)> {
+        compare(&schema(&old), &schema(new)).into_iter().map(|finding| (finding.verdict, finding.change)).collect()
+    };
+    assert_eq!(verdicts(&other_source), [(Verdict::Unsafe, "`attribute` changed".to_owned())]);
+    assert_eq!(verdicts(&other_default), [(Verdict::Safe, "default changed".to_owned())]);
+    assert_eq!(verdicts(&micros), [(Verdict::Unsafe, "timestamp-millis becomes timestamp-micros".to_owned())]);
+    assert_eq!(verdicts(&old), []);
+}
+
+#[test]
+fn a_type_that_holds_itself_is_compared_once() {
+    let node = |kind: &str| {
+        field(json!({ "type": "record", "name": "Node", "fields": [
+            { "name": "value", "type": kind },
+            { "name": "next", "type": ["null", "Node"] },
+        ] }))
+    };
+    let findings = compare(&schema(&node("int")), &schema(&node("string")));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].path, "a.value");
+}

@@ -1,0 +1,204 @@
+//! The columns that Athena has for an Avro schema: Hive's types for Glue, Presto's for views. What Athena can't read is
+//! refused here, with the field's path and what to write instead.
+
+use std::collections::HashMap;
+
+use apache_avro::schema::{DecimalSchema, Name, RecordSchema, ResolvedSchema, Schema, UnionSchema};
+
+/// The partition's column, which no field may be called.
+pub const PARTITION: &str = "partition_date";
+
+/// A top-level field as Athena sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Column {
+    /// In lower case, as Athena folds it.
+    pub name: String,
+    pub hive: String,
+    pub presto: String,
+}
+
+/// The columns of a record's fields, in their order.
+///
+/// # Errors
+/// All fields that Athena can't have as they are, a line each.
+pub fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
+    let resolved = ResolvedSchema::new(schema).map_err(|error| vec![error.to_string()])?;
+    let Schema::Record(record) = schema else { return Err(vec!["the schema is no record".to_owned()]) };
+    let mut walk = Walk { names: resolved.get_names(), within: vec![&record.name], mistakes: Vec::new() };
+    let mut columns: Vec<Column> = Vec::new();
+    for field in &record.fields {
+        let name = field.name.to_lowercase();
+        if name == PARTITION || columns.iter().any(|column| column.name == name) {
+            walk.mistake(&field.name, "is a second column of this name to Athena, which ignores case; rename it");
+        }
+        if let Some(Types { hive, presto }) = walk.types(&field.name, &field.schema) {
+            columns.push(Column { name, hive, presto });
+        }
+    }
+    if walk.mistakes.is_empty() { Ok(columns) } else { Err(walk.mistakes) }
+}
+
+/// One type in both languages.
+struct Types {
+    hive: String,
+    presto: String,
+}
+
+struct Walk<'s> {
+    names: &'s HashMap<Name, &'s Schema>,
+    /// The record types around the current field.
+    within: Vec<&'s Name>,
+    mistakes: Vec<String>,
+}
+
+/// `None` means that a mistake has been noted.
+impl<'s> Walk<'s> {
+    fn mistake(&mut self, path: &str, text: &str) -> Option<Types> {
+        self.mistakes.push(format!("{path}: {text}"));
+        None
+    }
+
+    fn types(&mut self, path: &str, schema: &'s Schema) -> Option<Types> {
+        let (hive, presto) = match schema {
+            Schema::Boolean => ("boolean", "boolean"),
+            // Athena knows no time of day: its number is what is left.
+            Schema::Int | Schema::TimeMillis => ("int", "integer"),
+            // Of the timestamps, Hive's Avro knows milliseconds only: microseconds are numbers.
+            Schema::Long | Schema::TimeMicros | Schema::TimestampMicros => ("bigint", "bigint"),
+            Schema::Float => ("float", "real"),
+            Schema::Double => ("double", "double"),
+            Schema::Bytes | Schema::Fixed(_) => ("binary", "varbinary"),
+            Schema::String | Schema::Enum(_) => ("string", "varchar"),
+            Schema::Uuid(apache_avro::schema::UuidSchema::String) => ("string", "varchar"),
+            Schema::Uuid(_) => ("binary", "varbinary"),
+            Schema::Date => ("date", "date"),
+            Schema::TimestampMillis => ("timestamp", "timestamp(3)"),
+            Schema::Decimal(decimal) => return Some(decimal_types(decimal)),
+            Schema::Array(array) => return self.array(path, &array.items),
+            Schema::Map(map) => return self.map(path, &map.types),
+            Schema::Record(record) => return self.record(path, record),
+            Schema::Union(union) => return self.union(path, union),
+            Schema::Ref { name } => {
+                return match self.names.get(name).copied() {
+                    Some(schema) => self.types(path, schema),
+                    None => self.mistake(path, "names an unknown type"),
+                };
+            }
+            _ => return self.mistake(path, "has a type that Athena can't read; write another"),
+        };
+        Some(Types { hive: hive.to_owned(), presto: presto.to_owned() })
+    }
+
+    fn array(&mut self, path: &str, items: &'s Schema) -> Option<Types> {
+        let Types { hive, presto } = self.types(path, items)?;
+        Some(Types { hive: format!("array<{hive}>"), presto: format!("array({presto})") })
+    }
+
+    fn map(&mut self, path: &str, values: &'s Schema) -> Option<Types> {
+        let Types { hive, presto } = self.types(path, values)?;
+        Some(Types { hive: format!("map<string,{hive}>"), presto: format!("map(varchar, {presto})") })
+    }
+
+    fn record(&mut self, path: &str, record: &'s RecordSchema) -> Option<Types> {
+        if self.within.contains(&&record.name) {
+            return self.mistake(path, "holds its own type, which no column can; archive a list of plain records");
+        }
+        self.within.push(&record.name);
+        // Each field is visited, also after a mistake in one.
+        let fields: Vec<_> = record
+            .fields
+            .iter()
+            .map(|field| {
+                Some((field.name.to_lowercase(), self.types(&format!("{path}.{}", field.name), &field.schema)?))
+            })
+            .collect();
+        self.within.pop();
+        let fields: Vec<_> = fields.into_iter().collect::<Option<_>>()?;
+        let list = |part: &dyn Fn(&(String, Types)) -> String| fields.iter().map(part).collect::<Vec<_>>();
+        let hive = list(&|(name, types)| format!("{name}:{}", types.hive)).join(",");
+        let presto = list(&|(name, types)| format!("\"{name}\" {}", types.presto)).join(", ");
+        Some(Types { hive: format!("struct<{hive}>"), presto: format!("row({presto})") })
+    }
+
+    fn union(&mut self, path: &str, union: &'s UnionSchema) -> Option<Types> {
+        let mut others = union.variants().iter().filter(|variant| !matches!(variant, Schema::Null));
+        match (others.next(), others.next()) {
+            (Some(only), None) => self.types(path, only),
+            _ => self.mistake(path, "is a union of several types, which Athena can't read; write null and one type"),
+        }
+    }
+}
+
+fn decimal_types(decimal: &DecimalSchema) -> Types {
+    let text = format!("decimal({},{})", decimal.precision, decimal.scale);
+    Types { presto: text.clone(), hive: text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn of(fields: Value) -> Result<Vec<(String, String)>, Vec<String>> {
+        let schema = json!({ "type": "record", "name": "Row", "fields": fields });
+        let columns = columns(&Schema::parse(&schema).unwrap())?;
+        Ok(columns.into_iter().map(|column| (column.hive, column.presto)).collect())
+    }
+
+    fn one(node: Value) -> (String, String) {
+        of(json!([{ "name": "a", "type": node }])).unwrap().remove(0)
+    }
+
+    #[test]
+    fn every_type_that_athena_reads() {
+        let cases = [
+            (json!("boolean"), "boolean", "boolean"),
+            (json!("float"), "float", "real"),
+            (json!(["null", "int"]), "int", "integer"),
+            (json!(["string"]), "string", "varchar"),
+            (json!({ "type": "int", "logicalType": "date" }), "date", "date"),
+            (json!({ "type": "int", "logicalType": "time-millis" }), "int", "integer"),
+            (json!({ "type": "long", "logicalType": "timestamp-millis" }), "timestamp", "timestamp(3)"),
+            (json!({ "type": "long", "logicalType": "timestamp-micros" }), "bigint", "bigint"),
+            (
+                json!({ "type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2 }),
+                "decimal(9,2)",
+                "decimal(9,2)",
+            ),
+            (json!({ "type": "string", "logicalType": "uuid" }), "string", "varchar"),
+            (json!({ "type": "fixed", "name": "F", "size": 4 }), "binary", "varbinary"),
+            (json!({ "type": "array", "items": ["null", "double"] }), "array<double>", "array(double)"),
+            (json!({ "type": "map", "values": "bytes" }), "map<string,binary>", "map(varchar, varbinary)"),
+            (
+                json!({ "type": "record", "name": "R", "fields": [{ "name": "B", "type": "long" }, { "name": "c", "type": "string" }] }),
+                "struct<b:bigint,c:string>",
+                "row(\"b\" bigint, \"c\" varchar)",
+            ),
+        ];
+        for (node, hive, presto) in cases {
+            assert_eq!(one(node), (hive.to_owned(), presto.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_named_again_is_the_same() {
+        let fixed = json!({ "type": "fixed", "name": "F", "size": 4 });
+        let columns = of(json!([{ "name": "a", "type": fixed }, { "name": "b", "type": "F" }])).unwrap();
+        assert_eq!(columns[0], columns[1]);
+    }
+
+    #[test]
+    fn what_athena_cannot_read_is_refused_with_the_remedy() {
+        let node =
+            json!({ "type": "record", "name": "Node", "fields": [{ "name": "next", "type": ["null", "Node"] }] });
+        let mistakes = of(json!([
+            { "name": "either", "type": ["int", "string"] },
+            { "name": "nothing", "type": "null" },
+            { "name": "chain", "type": node },
+            { "name": "size", "type": "int" },
+            { "name": "Size", "type": "int" },
+            { "name": "partition_date", "type": "string" },
+        ]));
+        insta::assert_snapshot!(mistakes.unwrap_err().join("\n"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The text of the template's resources: one of Athena's tables, views and named queries each.
+
+use std::fmt::Write;
+
+use serde_json::json;
+use usage_aggregator::archive::RecordSchema;
+use usage_aggregator::pipeline::Pipeline;
+
+use super::super::athena::{NamedQuery, RecordType};
+use super::super::columns::{Column, PARTITION};
+
+/// The table of a record type, partitions projected.
+pub fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordSchema) -> String {
+    let (id, condition) = (logical_id(&[&pipeline.name, record_type.name, "table"]), condition(pipeline));
+    let name = record_type.name;
+    let (columns, literal) = (hive_columns(&record_type.columns), quoted(schema.json()));
+    let folder = format!("s3://${{ArchiveBucket}}/${{Prefix}}/avro/{name}");
+    format!(
+        "
+  {id}:
+    Type: AWS::Glue::Table
+    Condition: {condition}
+    Properties:
+      CatalogId: !Ref AWS::AccountId
+      DatabaseName: !Ref Database
+      TableInput:
+        Name: {name}
+        TableType: EXTERNAL_TABLE
+        PartitionKeys: [{{ Name: {PARTITION}, Type: string }}]
+        Parameters:
+          EXTERNAL: 'TRUE'
+          projection.enabled: 'true'
+          projection.{PARTITION}.type: date
+          projection.{PARTITION}.format: yyyy-MM-dd
+          projection.{PARTITION}.range: !Sub '${{ArchiveSince}},NOW+1DAYS'
+          projection.{PARTITION}.interval: '1'
+          projection.{PARTITION}.interval.unit: DAYS
+          storage.location.template: !Sub
+            - {folder}/{PARTITION}=${{!{PARTITION}}}
+            - {PREFIX}
+        StorageDescriptor:
+          Location: !Sub
+            - {folder}/
+            - {PREFIX}
+          InputFormat: org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat
+          OutputFormat: org.apache.hadoop.hive.ql.io.avro.AvroContainerOutputFormat
+          SerdeInfo:
+            SerializationLibrary: org.apache.hadoop.hive.serde2.avro.AvroSerDe
+            Parameters:
+              avro.schema.literal: {literal}
+          Columns:
+{columns}"
+    )
+}
+
+/// The variable that the locations above use.
+const PREFIX: &str =
+    "Prefix: !If [HasArchivePrefix, !Ref ArchivePrefix, !FindInMap [Pipelines, !Ref Pipeline, ArchivePrefix]]";
+
+/// The view that reads each record once. Athena keeps a view's definition as base64 in a comment.
+pub fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
+    let view = record_type.view();
+    let (id, condition) = (logical_id(&[&pipeline.name, &view]), condition(pipeline));
+    let mut columns: Vec<_> =
+        record_type.columns.iter().map(|column| json!({ "name": column.name, "type": column.presto })).collect();
+    columns.push(json!({ "name": PARTITION, "type": "varchar" }));
+    let definition = json!({
+        "catalog": "awsdatacatalog", "schema": "${Database}", "originalSql": record_type.once(), "columns": columns,
+    });
+    let (definition, hive) = (quoted(&definition.to_string()), hive_columns(&record_type.columns));
+    format!(
+        "
+  {id}:
+    Type: AWS::Glue::Table
+    Condition: {condition}
+    DependsOn: {table}
+    Properties:
+      CatalogId: !Ref AWS::AccountId
+      DatabaseName: !Ref Database
+      TableInput:
+        Name: {view}
+        TableType: VIRTUAL_VIEW
+        Parameters: {{ presto_view: 'true', comment: Presto View }}
+        ViewExpandedText: /* Presto View */
+        ViewOriginalText: !Join
+          - ''
+          - ['/* Presto View: ', Fn::Base64: !Sub {definition}, ' */']
+        StorageDescriptor:
+          Columns:
+{hive}            - {{ Name: {PARTITION}, Type: string }}
+",
+        table = logical_id(&[&pipeline.name, record_type.name, "table"]),
+    )
+}
+
+/// A query that is kept in the workgroup.
+pub fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
+    let (id, condition) = (logical_id(&[&pipeline.name, query.name]), condition(pipeline));
+    let NamedQuery { name, description, .. } = query;
+    let mut sql = String::new();
+    for line in query.sql.lines() {
+        // Writing to a String can't fail.
+        let _ = writeln!(sql, "        {line}");
+    }
+    format!(
+        "
+  {id}:
+    Type: AWS::Athena::NamedQuery
+    Condition: {condition}
+    Properties:
+      Name: {name}
+      Description: {description}
+      Database: !Ref Database
+      WorkGroup: !Ref WorkGroup
+      QueryString: |
+{sql}"
+    )
+}
+
+fn hive_columns(columns: &[Column]) -> String {
+    let mut text = String::new();
+    for Column { name, hive, .. } in columns {
+        let _ = writeln!(text, "            - {{ Name: {name}, Type: {} }}", quoted(hive));
+    }
+    text
+}
+
+/// `order_line_table` of `orders` is `OrdersOrderLineTable`.
+fn logical_id(parts: &[&str]) -> String {
+    let words = parts.iter().flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.map(capitalized).collect()
+}
+
+fn condition(pipeline: &Pipeline) -> String {
+    format!("Is{}", logical_id(&[&pipeline.name]))
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+/// A text in YAML's single quotes, in which nothing but the quote itself is special.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

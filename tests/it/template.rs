@@ -1,0 +1,81 @@
+//! template.yaml held against the code and docs/operations.md: variables, permissions, metrics, schemas, alarms. It is read
+//! as SAM transforms it, by the venv's Python.
+
+mod alarms;
+mod code;
+mod lake;
+mod mapping;
+mod moto;
+mod pipelines;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::readers::python;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The transformed template.
+fn template() -> &'static Value {
+    static TEMPLATE: OnceLock<Value> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("template.json");
+        let output = Command::new(python())
+            .args(["tests/transform.py", "template.yaml"])
+            .arg(&target)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&std::fs::read(target).unwrap()).unwrap()
+    })
+}
+
+/// The properties of a resource.
+fn properties(resource: &str) -> &'static Value {
+    let properties = &template()["Resources"][resource]["Properties"];
+    assert!(properties.is_object(), "template.yaml has no resource {resource}");
+    properties
+}
+
+/// All resources of a type: logical id and properties.
+fn resources(of_type: &str) -> Vec<(&'static str, &'static Value)> {
+    let resources = template()["Resources"].as_object().unwrap().iter();
+    let found: Vec<_> = resources
+        .filter(|(_, resource)| resource["Type"] == of_type)
+        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+        .collect();
+    assert!(!found.is_empty(), "template.yaml has no {of_type}");
+    found
+}
+
+/// A value, or the default of the parameter that it refers to, as text.
+fn text(value: &Value) -> String {
+    let value = match value["Ref"].as_str() {
+        Some(parameter) => &template()["Parameters"][parameter]["Default"],
+        None => value,
+    };
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The members of a list or a single one, with both branches of conditions.
+fn members(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(members).collect(),
+        Value::Object(object) if object.contains_key("Fn::If") => {
+            value["Fn::If"].as_array().unwrap()[1..].iter().flat_map(members).collect()
+        }
+        value if value["Ref"] == "AWS::NoValue" => Vec::new(),
+        value => vec![value],
+    }
+}

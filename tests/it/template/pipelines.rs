@@ -1,0 +1,110 @@
+//! The pipelines as the template knows them: their facts, and Athena's tables, which are made of their schemas.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use usage_aggregator::config::Config;
+use usage_aggregator::local::table_specs;
+use usage_aggregator::pipeline::{Pipeline, shipped, shipped_names};
+
+use super::{file, properties, resources, template};
+
+fn pipelines() -> Vec<Pipeline> {
+    shipped_names().into_iter().map(|name| Pipeline::parse(&shipped(name).unwrap()).unwrap()).collect()
+}
+
+/// What the mapping `Pipelines` must say of a pipeline.
+fn facts(pipeline: &Pipeline) -> Value {
+    let config = Config::read(|name| match name {
+        "PIPELINE" => Some(pipeline.name.clone()),
+        "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
+        _ => None,
+    })
+    .unwrap();
+    let specs = table_specs(&config);
+    let usage = specs.iter().find(|spec| spec.name == "USAGE_TABLE");
+    json!({
+        "Counts": usage.is_some().to_string(),
+        "ArchivePrefix": pipeline.archive_prefix,
+        "PartitionKey": usage.map_or("-", |spec| spec.partition_key),
+        "SortKey": usage.map_or("-", |spec| spec.sort_key.unwrap()),
+        "TimeToLive": usage.map_or("-", |spec| spec.ttl_attribute.unwrap()),
+    })
+}
+
+#[test]
+fn every_pipeline_can_be_chosen_and_its_facts_are_right() {
+    assert_eq!(template()["Parameters"]["Pipeline"]["AllowedValues"], json!(shipped_names()));
+    let mapping = template()["Mappings"]["Pipelines"].as_object().unwrap();
+    assert_eq!(mapping.len(), shipped_names().len());
+    for pipeline in pipelines() {
+        assert_eq!(mapping[&pipeline.name], facts(&pipeline), "{}", pipeline.name);
+    }
+}
+
+#[test]
+fn the_claims_table_has_the_key_that_claims_are_written_under() {
+    let config = Config::read(|name| match name {
+        "PIPELINE" => Some("orders".to_owned()),
+        "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
+        _ => None,
+    })
+    .unwrap();
+    let specs = table_specs(&config);
+    let claims = specs.iter().find(|spec| spec.name == "CLAIMS_TABLE").unwrap();
+    let table = properties("ClaimsTable");
+    assert_eq!(table["KeySchema"], json!([{ "AttributeName": claims.partition_key, "KeyType": "HASH" }]));
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], claims.ttl_attribute.unwrap());
+}
+
+#[test]
+fn what_usagectl_makes_of_the_schemas_is_in_the_template() {
+    let output = Command::new(env!("CARGO_BIN_EXE_usagectl")).args(["schema", "glue"]).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let made = String::from_utf8(output.stdout).unwrap();
+    let template = file("template.yaml");
+    let written = template.split_once("# glue: begin").unwrap().1.split_once("# glue: end").unwrap().0;
+    let (_, written) = written.split_once('\n').unwrap();
+    assert!(written.trim() == made.trim(), "the schemas have changed: run `make glue`");
+}
+
+#[test]
+fn every_schema_is_a_table_with_its_very_literal() {
+    let literal = |table: &'static Value| {
+        table["TableInput"]["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"].as_str()
+    };
+    let tables: BTreeSet<(&str, &str)> = resources("AWS::Glue::Table")
+        .into_iter()
+        .filter_map(|(_, table)| Some((table["TableInput"]["Name"].as_str().unwrap(), literal(table)?)))
+        .collect();
+    let pipelines = pipelines();
+    let schemas: BTreeSet<(&str, &str)> =
+        pipelines.iter().flat_map(Pipeline::schemas).map(|(name, schema)| (name, schema.json())).collect();
+    assert_eq!(tables, schemas);
+    for (name, literal) in tables {
+        // By another way: the file itself.
+        let folder = pipelines.iter().find(|pipeline| pipeline.schemas().any(|(other, _)| other == name)).unwrap();
+        let avsc: Value = serde_json::from_str(&file(&format!("schemas/{}/{name}.avsc", folder.name))).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(literal).unwrap(), avsc, "{name}");
+    }
+}
+
+#[test]
+fn partitions_are_projected_where_the_function_puts_files() {
+    for (id, table) in resources("AWS::Glue::Table") {
+        let input = &table["TableInput"];
+        if input["TableType"] == "VIRTUAL_VIEW" {
+            continue;
+        }
+        let name = input["Name"].as_str().unwrap();
+        let parameters = &input["Parameters"];
+        assert_eq!(parameters["projection.enabled"], "true", "{id}");
+        assert_eq!(input["PartitionKeys"], json!([{ "Name": "partition_date", "Type": "string" }]), "{id}");
+        let place = parameters["storage.location.template"]["Fn::Sub"][0].as_str().unwrap();
+        assert_eq!(
+            place,
+            format!("s3://${{ArchiveBucket}}/${{Prefix}}/avro/{name}/partition_date=${{!partition_date}}")
+        );
+    }
+}

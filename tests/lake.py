@@ -1,0 +1,37 @@
+"""Runs the views and named queries of the transformed template on DataFusion, over the files that the function wrote.
+
+usage: lake.py template.json AVRO_FOLDER PIPELINE; prints a JSON object: each query's rows, by the query's name
+"""
+
+import json
+import os
+import sys
+
+import pyarrow
+from datafusion import SessionContext
+
+# It asks Athena's hidden columns when a file was written.
+ATHENA_ALONE = {"late_data"}
+
+
+def main(template, folder, pipeline):
+    with open(template, encoding="utf-8") as file:
+        resources = json.load(file)["Resources"].values()
+    mine = [resource for resource in resources if resource.get("Condition") == f"Is{pipeline.capitalize()}"]
+    lake = SessionContext()
+    for name in sorted(os.listdir(folder)):
+        lake.register_avro(name, os.path.join(folder, name), table_partition_cols=[("partition_date", pyarrow.string())])
+    for view in of(mine, "AWS::Glue::Table"):
+        if view["TableInput"]["TableType"] == "VIRTUAL_VIEW":
+            text = view["TableInput"]["ViewOriginalText"]["Fn::Join"][1][1]["Fn::Base64"]["Fn::Sub"]
+            lake.sql(f'CREATE VIEW {view["TableInput"]["Name"]} AS {json.loads(text)["originalSql"]}')
+    queries = {query["Name"]: query["QueryString"] for query in of(mine, "AWS::Athena::NamedQuery")}
+    rows = {name: lake.sql(sql).to_pylist() for name, sql in queries.items() if name not in ATHENA_ALONE}
+    print(json.dumps(rows, default=str, sort_keys=True))
+
+
+def of(resources, of_type):
+    return [resource["Properties"] for resource in resources if resource["Type"] == of_type]
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,88 @@
+"""Creates the transformed template's stack on a moto server of its own, as far as moto can, and keeps it until stdin ends.
+
+usage: moto_stack.py template.json [PARAMETER=VALUE...]; prints one JSON object: the server's URL, the stack's outputs,
+the function's variables, the types of resources that moto made and those that it can't
+"""
+
+import io
+import json
+import os
+import re
+import sys
+import zipfile
+
+import boto3
+from moto.cloudformation.parsing import get_model_map
+from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
+
+
+def main(path, *parameters):
+    os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION=REGION)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    with open(path, encoding="utf-8") as file:
+        template = json.load(file)
+    unknown = leave_out(template)
+    put_code(url)
+    cloudformation = boto3.client("cloudformation", endpoint_url=url, region_name=REGION)
+    given = [dict(zip(("ParameterKey", "ParameterValue"), parameter.split("=", 1))) for parameter in parameters]
+    cloudformation.create_stack(StackName="moto", TemplateBody=json.dumps(template), Parameters=given)
+    stack = cloudformation.describe_stacks(StackName="moto")["Stacks"][0]
+    made = cloudformation.describe_stack_resources(StackName="moto")["StackResources"]
+    lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
+    answer = {
+        "url": url,
+        "status": stack["StackStatus"],
+        "variables": function["Environment"]["Variables"],
+        "outputs": outputs,
+        "made": sorted({resource["ResourceType"] for resource in made if "ResourceType" in resource}),
+        "unknown": sorted(unknown),
+    }
+    print(json.dumps(answer), flush=True)
+    sys.stdin.read()
+    server.stop()
+
+
+def put_code(url):
+    """Puts what `sam package` puts; moto looks whether the code is there."""
+    s3 = boto3.client("s3", endpoint_url=url, region_name=REGION)
+    s3.create_bucket(Bucket="artifacts")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr("bootstrap", "")
+    s3.put_object(Bucket="artifacts", Key="function.zip", Body=code.getvalue())
+
+
+def leave_out(template):
+    """Removes what moto can't make, and what refers to that; returns the types of the first kind."""
+    resources, outputs = template["Resources"], template["Outputs"]
+    unknown = {name for name, resource in resources.items() if resource["Type"] not in get_model_map()}
+    types = {resources[name]["Type"] for name in unknown}
+    gone = set(unknown)
+    while gone:
+        for name in gone:
+            resources.pop(name, None)
+            outputs.pop(name, None)
+        gone = {name for part in (resources, outputs) for name, value in part.items() if refers(value, unknown)}
+        unknown |= gone
+    return types
+
+
+def refers(value, names):
+    if isinstance(value, list):
+        return any(refers(part, names) for part in value)
+    if not isinstance(value, dict):
+        return False
+    sub = value.get("Fn::Sub", "")
+    text = sub[0] if isinstance(sub, list) else sub
+    named = {value.get("Ref"), *value.get("Fn::GetAtt", [])[:1], *re.findall(r"\$\{([A-Za-z0-9]+)", text)}
+    return bool(named & names) or any(refers(part, names) for part in value.values())
+
+
+main(*sys.argv[1:])
