@@ -2,7 +2,7 @@
 # package registries into target/, .venv/, .venv-lint/ and .tools/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke soak soak-http kill mutants measure build build-Function \
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants measure build build-Function \
     deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -77,6 +77,9 @@ validate: .venv-lint ## check template.yaml: cfn-lint, sam, checkov; no network,
 
 invoke: .venv ## invoke the function with E=events/modify.json through cargo-lambda
 	tests/invoke.sh $(E)
+
+drive: .venv ## the mapping invokes the function's own binary, run by cargo-lambda, under load
+	tests/drive.sh
 
 soak: ## HISTORIES=10000 simulated histories of faults, from SEED or the clock
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::simulated -- --nocapture

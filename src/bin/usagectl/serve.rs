@@ -61,7 +61,7 @@ impl Serve {
         }
         let lines = place.services().map(|services| environment(services, &variables)).unwrap_or_default();
         if let Some(path) = &self.env_file {
-            write_whole(path, &text(&lines, ""))?;
+            write_environment(path, &lines)?;
         }
         let shown = if options.json { json(&lines) } else { text(&lines, "export ").trim_end().to_owned() };
         console::print(&shown)?;
@@ -110,8 +110,9 @@ fn quote(value: &str) -> String {
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
-/// Writes the file in one step, so that whoever waits for it finds it whole.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes NAME=VALUE lines in one step, so that whoever waits for the file finds it whole.
+pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
+    let text = text(lines, "");
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));

@@ -23,6 +23,7 @@ use crate::console::Done;
 use crate::folder::MAPPINGS;
 use crate::options::Options;
 use crate::running::Running;
+use crate::serve;
 use control::Control;
 use load::LoadOptions;
 use settings::MappingOptions;
@@ -50,6 +51,9 @@ pub struct Local {
     /// Invoke the function behind this endpoint, such as a running `cargo lambda watch`, instead of in this process
     #[arg(long, value_name = "URL")]
     invoke: Option<String>,
+    /// Write the function's variables to this file as NAME=VALUE lines once all is ready
+    #[arg(long, value_name = "PATH")]
+    env_file: Option<PathBuf>,
     /// The function's timeout in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
@@ -106,7 +110,8 @@ Examples:
   usagectl local --dynamodb-port 8000                    then, elsewhere: usagectl simulate orders
   usagectl local --pipeline alleycat --simulate alleycat --duration 5m
   usagectl local --stream kinesis-for-dynamodb --faults repeat=10
-  usagectl local --invoke http://127.0.0.1:9000          drive a running `cargo lambda watch`
+  usagectl local --invoke http://127.0.0.1:9000 --env-file env &
+  cargo lambda watch --env-file env                      the very binary that is deployed
   usagectl local --filter '{\"eventName\":[\"INSERT\"]}' --batch-size 10 --batching-window 2
   usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
 
@@ -123,6 +128,9 @@ impl Local {
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = stage.place.services() {
             Running::new(services, Some(url.clone())).write(&options.data)?;
+            if let Some(path) = &self.env_file {
+                serve::write_environment(path, &serve::environment(services, &stage.variables))?;
+            }
         }
         live::introduce(&stage, options, &url)?;
 
