@@ -2,6 +2,7 @@
 //! an exit code. One file per command; `workplace` opens what the commands work on.
 
 mod avro;
+mod bench;
 mod cat;
 mod changes;
 mod choice;
@@ -44,6 +45,7 @@ enum Command {
     Cat(cat::Cat),
     Snapshots(snapshots::Snapshots),
     Serve(serve::Serve),
+    Bench(bench::Bench),
 }
 
 const EXAMPLES: &str = "\
@@ -68,6 +70,7 @@ async fn main() -> ExitCode {
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
         Command::Serve(command) => command.run(&options).await,
+        Command::Bench(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
