@@ -2,7 +2,7 @@
 # package registries into target/, .venv/ and .tools/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy doc deny invoke soak mutants measure build clean
+.PHONY: help run test check fmt clippy doc deny invoke soak mutants bench measure build clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
@@ -54,6 +54,10 @@ soak: ## HISTORIES=10000 random histories of faults, from SEED or the clock
 
 mutants: ## break each rule of exactly-once and see that the tests notice
 	tests/mutants/run.sh
+
+bench: ## time the job beside the floor and beside what people write, and count its instructions
+	cargo bench --profile soak --bench job
+	benches/instructions.sh
 
 measure: ## build for release; size, crates, and the time from start to the first poll
 	tests/measure.sh
