@@ -2,7 +2,7 @@
 # package registries into target/, .venv/, .venv-lint/ and .tools/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants measure build build-Function \
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench measure build build-Function \
     deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -93,6 +93,10 @@ kill: ## kill a local run ten times while another process writes, then ask wheth
 
 mutants: ## break each rule of exactly-once and see that the tests notice
 	tests/mutants/run.sh
+
+bench: ## time the job beside the floor and beside what people write, and count its instructions
+	cargo bench --profile soak --bench job
+	benches/instructions.sh
 
 measure: ## build for release; size, crates, and the time from start to the first poll
 	tests/measure.sh

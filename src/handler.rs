@@ -1,6 +1,6 @@
 //! One invocation: decode, plan, commit, report.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 use crate::usage::{Committed, UsageTables};
 
 const DAY_SECONDS: i64 = 86_400;
+/// Lambda ends an init after ten seconds. A handshake takes a tenth of a second; who waits for longer waits for nothing.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 /// The function, ready for invocations. It keeps nothing between them.
 #[derive(Debug)]
@@ -65,6 +67,22 @@ impl Handler {
             metrics,
             own_tables,
             horizon_seconds: config.horizon_days * DAY_SECONDS,
+        }
+    }
+
+    /// Opens the connections that a first invocation needs, while Lambda still lends the whole processor. Where that fails,
+    /// the invocation opens them itself, and says what is wrong if it can't.
+    pub async fn connect(&self) {
+        let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
+        let bucket = async { if let Some((bucket, _)) = &self.archive { bucket.connect().await } else { Ok(()) } };
+        let both = tokio::time::timeout(CONNECT_TIME, async { tokio::join!(tables, bucket) });
+        match both.await {
+            Ok((tables, bucket)) => {
+                for error in [tables.err(), bucket.err()].into_iter().flatten() {
+                    debug!(%error, "failed to connect ahead; the first invocation connects");
+                }
+            }
+            Err(_) => debug!("no connection in time; the first invocation connects"),
         }
     }
 
@@ -168,7 +186,7 @@ fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> Ba
         duplicates_skipped: whole(outcome.duplicates),
         snapshots_updated: whole(outcome.snapshots.len()),
         files_written: whole(outcome.files.iter().filter(|file| file.created).count()),
-        processing_latency_ms: std::time::Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0,
+        processing_latency_ms: Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0,
     }
 }
 

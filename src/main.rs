@@ -22,6 +22,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env().inspect_err(|mistakes| error!(%mistakes, "failed to start"))?;
     let margin = Duration::from_millis(config.deadline_margin_ms);
     let handler = &Handler::new(config, clients().await);
+    handler.connect().await;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let invocation = invocation(&event.context, margin)?;
         let span = info_span!("invocation", requestId = %invocation.request_id);

@@ -77,7 +77,7 @@ struct Planner<'p> {
     plan: Plan,
     seen: HashSet<RecordId>,
     /// The place of each group in the plan.
-    groups: HashMap<(CounterKey, Segment), usize>,
+    groups: HashMap<CounterKey, BTreeMap<Segment, usize>>,
 }
 
 impl<'p> Planner<'p> {
@@ -148,7 +148,7 @@ impl<'p> Planner<'p> {
         }
         let segment = Segment::containing(record.created_at);
         for delta in &deltas {
-            let known = self.groups.contains_key(&(delta.key.clone(), segment));
+            let known = self.groups.get(&delta.key).is_some_and(|segments| segments.contains_key(&segment));
             if let Some(snapshot) = self.pipeline.snapshot.as_ref().filter(|_| !known) {
                 check_keys(snapshot, &delta.key, record.created_at)?;
             }
@@ -180,19 +180,24 @@ impl<'p> Planner<'p> {
 
     fn count(&mut self, index: usize, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) {
         let segment = Segment::containing(record.created_at);
-        for delta in deltas {
-            let groups = &mut self.plan.groups;
-            let place = *self.groups.entry((delta.key.clone(), segment)).or_insert_with(|| {
-                groups.push(Group { key: delta.key, segment, effects: Vec::new() });
-                groups.len() - 1
-            });
-            let Some(group) = groups.get_mut(place) else { continue };
-            let amount = (delta.measure, delta.amount);
-            match group.effects.last_mut().filter(|effect| effect.record == index) {
-                Some(effect) => effect.amounts.push(amount),
-                None => group.effects.push(Effect { record: index, id: record.id, amounts: vec![amount] }),
+        for UsageDelta { key, amounts } in deltas {
+            let place = self.place(key, segment);
+            if let Some(group) = self.plan.groups.get_mut(place) {
+                group.effects.push(Effect { record: index, id: record.id, amounts });
             }
         }
+    }
+
+    /// Where the group of `key` and `segment` is in the plan.
+    fn place(&mut self, key: CounterKey, segment: Segment) -> usize {
+        let known = self.groups.get(&key).and_then(|segments| segments.get(&segment));
+        if let Some(place) = known {
+            return *place;
+        }
+        let place = self.plan.groups.len();
+        self.groups.entry(key.clone()).or_default().insert(segment, place);
+        self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+        place
     }
 }
 

@@ -36,6 +36,20 @@ impl Bucket {
         Bucket { client, name: name.into(), concurrency: concurrency.max(1) }
     }
 
+    /// Opens a connection by asking for the bucket. The role need not allow that: a refusal comes by the same connection.
+    ///
+    /// # Errors
+    /// When there is no answer at all.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let asked = self.client.head_bucket().bucket(&self.name).customize();
+        match asked.config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
+            Err(error) if error.raw_response().is_none() => {
+                Err(Error::from_sdk(&format!("connect to s3://{}", self.name), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts all files, retrying each until the deadline. The results are in the order of the files.
     ///
     /// # Errors

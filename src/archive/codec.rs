@@ -1,6 +1,9 @@
-//! How the blocks of a file are compressed. The compressing is the Avro library's; the levels are ours.
+//! How the blocks of a file are compressed. Deflate and snappy are the Avro library's work. Zstandard isn't: the library sets
+//! up a compressor of unknown length for each block, which costs more than the compressing.
 
-use apache_avro::{DeflateSettings, ZstandardSettings};
+use std::borrow::Cow;
+
+use apache_avro::DeflateSettings;
 use miniz_oxide::deflate::CompressionLevel;
 
 use crate::error::Error;
@@ -33,22 +36,56 @@ impl Codec {
         }
     }
 
+    /// What compresses the blocks of a file.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub(super) fn compressor(self) -> Result<Compressor, Error> {
+        Ok(match self {
+            Codec::Null => Compressor::Null,
+            // Level 6. The library's default is read as level 10, which takes several times as long for nothing.
+            Codec::Deflate => {
+                Compressor::Library(apache_avro::Codec::Deflate(DeflateSettings::new(CompressionLevel::DefaultLevel)))
+            }
+            Codec::Snappy => Compressor::Library(apache_avro::Codec::Snappy),
+            Codec::Zstandard => {
+                let compressor = zstd::bulk::Compressor::new(ZSTANDARD_LEVEL);
+                Compressor::Zstandard(compressor.map_err(|error| failed(self.name(), &error))?)
+            }
+        })
+    }
+}
+
+/// 3: zstd's own default, written down so that an upgrade doesn't change names of files.
+const ZSTANDARD_LEVEL: i32 = 3;
+
+/// A codec at work, with the memory that it keeps from block to block.
+pub(super) enum Compressor {
+    Null,
+    Library(apache_avro::Codec),
+    Zstandard(zstd::bulk::Compressor<'static>),
+}
+
+impl Compressor {
     /// One block, compressed.
     ///
     /// # Errors
-    /// When the compressor has no memory left.
-    pub(super) fn compress(self, mut block: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let codec = match self {
-            Codec::Null => apache_avro::Codec::Null,
-            // Level 6. The library's default is read as level 10, which takes several times as long for nothing.
-            Codec::Deflate => apache_avro::Codec::Deflate(DeflateSettings::new(CompressionLevel::DefaultLevel)),
-            Codec::Snappy => apache_avro::Codec::Snappy,
-            // 3: zstd's own default, written down so that an upgrade doesn't change names of files.
-            Codec::Zstandard => apache_avro::Codec::Zstandard(ZstandardSettings::new(3)),
-        };
-        codec
-            .compress(&mut block)
-            .map_err(|error| Error::transient(format!("compress a block with {}: {error}", self.name())))?;
-        Ok(block)
+    /// When there is no memory left.
+    pub(super) fn compress<'b>(&mut self, block: &'b [u8]) -> Result<Cow<'b, [u8]>, Error> {
+        match self {
+            Compressor::Null => Ok(Cow::Borrowed(block)),
+            Compressor::Library(codec) => {
+                let mut block = block.to_vec();
+                codec.compress(&mut block).map_err(|error| failed("the Avro library", &error))?;
+                Ok(Cow::Owned(block))
+            }
+            Compressor::Zstandard(compressor) => {
+                compressor.compress(block).map(Cow::Owned).map_err(|error| failed("zstandard", &error))
+            }
+        }
     }
+}
+
+fn failed(with: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::transient(format!("compress a block with {with}: {error}"))
 }

@@ -24,7 +24,7 @@ impl From<JsonError> for Fault {
 /// Reads an image or the keys: an object of attribute names and typed values.
 pub fn item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     let mut reader = Reader::new(text);
-    let item = attributes(&mut reader, 0, &typed)?;
+    let item = attributes(&mut reader, 0, typed)?;
     reader.end()?;
     Ok(item)
 }
@@ -32,15 +32,21 @@ pub fn item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
 /// Reads a plain JSON object as an item: strings are S, numbers N, arrays L, objects M.
 pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     let mut reader = Reader::new(text);
-    let item = attributes(&mut reader, 0, &plain)?;
+    let item = attributes(&mut reader, 0, plain)?;
     reader.end()?;
     Ok(item)
 }
 
-type ReadValue<'f, 'a> = &'f dyn Fn(&mut Reader<'a>, usize) -> Result<Value<'a>, Fault>;
+/// Room for the attributes of most items and of most maps in them, so that their lists don't grow in steps.
+const ITEM_ATTRIBUTES: usize = 24;
+const MAP_ATTRIBUTES: usize = 4;
 
-fn attributes<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Item<'a>, Fault> {
-    let mut item = Vec::new();
+fn attributes<'a>(
+    reader: &mut Reader<'a>,
+    depth: usize,
+    read: impl Fn(&mut Reader<'a>, usize) -> Result<Value<'a>, Fault>,
+) -> Result<Item<'a>, Fault> {
+    let mut item = Vec::with_capacity(if depth == 0 { ITEM_ATTRIBUTES } else { MAP_ATTRIBUTES });
     reader.object(|reader, name| {
         let value = read(reader, depth).map_err(|fault| fault.within(&name))?;
         item.push((name, value));
@@ -49,7 +55,11 @@ fn attributes<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>
     Ok(Item(item))
 }
 
-fn list<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> Result<Vec<Value<'a>>, Fault> {
+fn list<'a>(
+    reader: &mut Reader<'a>,
+    depth: usize,
+    read: impl Fn(&mut Reader<'a>, usize) -> Result<Value<'a>, Fault>,
+) -> Result<Vec<Value<'a>>, Fault> {
     let mut list = Vec::new();
     reader.array(|reader| {
         let value = read(reader, depth).map_err(|fault| fault.within(&format!("[{}]", list.len())))?;
@@ -61,6 +71,21 @@ fn list<'a>(reader: &mut Reader<'a>, depth: usize, read: ReadValue<'_, 'a>) -> R
 
 /// One typed value below `depth` maps and lists.
 fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
+    // Nearly all attributes are texts and numbers, written without white space.
+    match reader.tagged_text() {
+        Some((b'S', text)) => return Ok(Value::S(Cow::Borrowed(text))),
+        Some((b'N', text)) => return Ok(Value::N(number(text)?)),
+        Some((b'B', text)) => return Ok(Value::B(binary(text)?)),
+        Some(_) => return Err(invalid(UNKNOWN_TAG)),
+        None => {}
+    }
+    any_typed(reader, depth)
+}
+
+const UNKNOWN_TAG: &str = "has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS";
+
+/// A typed value in whatever way it is written.
+fn any_typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
     let mut value = None;
     reader.object(|reader, tag| {
         if value.is_some() {
@@ -73,12 +98,12 @@ fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> 
             "BOOL" => Value::Bool(reader.boolean()?),
             "NULL" if reader.boolean()? => Value::Null,
             "NULL" => return Err(invalid("is a NULL that is false")),
-            "M" => Value::M(attributes(reader, deeper(depth)?, &typed)?),
-            "L" => Value::L(list(reader, deeper(depth)?, &typed)?),
+            "M" => Value::M(attributes(reader, deeper(depth)?, typed)?),
+            "L" => Value::L(list(reader, deeper(depth)?, typed)?),
             "SS" => Value::Ss(set(reader, |text| Ok(text.clone()))?),
             "NS" => Value::Ns(set(reader, |text| number(text))?),
             "BS" => Value::Bs(set(reader, |text| binary(text))?),
-            _ => return Err(invalid("has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS")),
+            _ => return Err(invalid(UNKNOWN_TAG)),
         });
         Ok(())
     })?;
@@ -89,8 +114,8 @@ fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> 
 fn plain<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
     match reader.peek() {
         Some(b'"') => Ok(Value::S(reader.string()?)),
-        Some(b'{') => Ok(Value::M(attributes(reader, deeper(depth)?, &plain)?)),
-        Some(b'[') => Ok(Value::L(list(reader, deeper(depth)?, &plain)?)),
+        Some(b'{') => Ok(Value::M(attributes(reader, deeper(depth)?, plain)?)),
+        Some(b'[') => Ok(Value::L(list(reader, deeper(depth)?, plain)?)),
         Some(b't' | b'f') => Ok(Value::Bool(reader.boolean()?)),
         Some(b'n') if reader.null() => Ok(Value::Null),
         _ => Ok(Value::N(number(reader.number()?)?)),

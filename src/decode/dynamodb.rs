@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::attribute;
-use super::json::{Reader, raw_fields};
+use super::json::{JsonError, Reader, raw_fields};
 use super::{RawRecord, identity, text};
 use crate::decimal::Decimal;
 use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Remover, Source};
@@ -12,29 +12,55 @@ use crate::time::{Timestamp, Unit};
 /// The fields of a `dynamodb` object, as JSON text.
 #[derive(Debug, Default)]
 pub struct StreamRecord<'a> {
+    pub sequence: Option<&'a str>,
     pub created_at: Option<&'a str>,
     pub precision: Option<&'a str>,
     pub keys: Option<&'a str>,
     new_image: Option<&'a str>,
     old_image: Option<&'a str>,
     view_type: Option<&'a str>,
+    /// Why reading it ended early.
+    broken: Option<JsonError>,
 }
 
 impl<'a> StreamRecord<'a> {
-    pub fn read(json: Option<&'a str>) -> Result<Self, Fault> {
-        let json = json.ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
+    /// Reads an object of which nothing is broken as far as it is looked at.
+    pub fn read(reader: &mut Reader<'a>) -> Result<Self, JsonError> {
         let mut record = StreamRecord::default();
-        let read = raw_fields(json, |name, value| match name {
-            "ApproximateCreationDateTime" => record.created_at = Some(value),
-            "ApproximateCreationDateTimePrecision" => record.precision = Some(value),
-            "Keys" => record.keys = Some(value),
-            "NewImage" => record.new_image = Some(value),
-            "OldImage" => record.old_image = Some(value),
-            "StreamViewType" => record.view_type = Some(value),
-            _ => {}
-        });
-        read.map_err(|error| Fault::from(error).within("dynamodb"))?;
+        reader.object(|reader, name| {
+            record.set(&name, reader.raw()?);
+            Ok::<_, JsonError>(())
+        })?;
         Ok(record)
+    }
+
+    /// Reads an object that may be broken: what precedes the break counts.
+    pub fn of(json: &'a str) -> Self {
+        let mut record = StreamRecord::default();
+        record.broken = raw_fields(json, |name, value| record.set(name, value)).err();
+        record
+    }
+
+    fn set(&mut self, name: &str, value: &'a str) {
+        match name {
+            "SequenceNumber" => self.sequence = Some(value),
+            "ApproximateCreationDateTime" => self.created_at = Some(value),
+            "ApproximateCreationDateTimePrecision" => self.precision = Some(value),
+            "Keys" => self.keys = Some(value),
+            "NewImage" => self.new_image = Some(value),
+            "OldImage" => self.old_image = Some(value),
+            "StreamViewType" => self.view_type = Some(value),
+            _ => {}
+        }
+    }
+
+    /// The record, if there is one and it could be read to its end.
+    pub fn whole<'r>(record: &'r Option<Self>) -> Result<&'r Self, Fault> {
+        let record = record.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
+        match record.broken {
+            Some(error) => Err(Fault::from(error).within("dynamodb")),
+            None => Ok(record),
+        }
     }
 
     pub fn keys(&self) -> Result<Item<'a>, Fault> {
@@ -88,7 +114,7 @@ struct Views {
 }
 
 pub fn decode<'b>(raw: &'b RawRecord<'_>) -> Result<ChangeRecord<'b>, Fault> {
-    let record = StreamRecord::read(raw.fields.dynamodb)?;
+    let record = StreamRecord::whole(&raw.fields.dynamodb)?;
     let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
     let keys = record.keys()?;
     let (created_at, _) = record.created_at()?;

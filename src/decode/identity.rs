@@ -1,6 +1,8 @@
 //! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what makes a record itself. Attributes are sorted by
 //! name and set members by bytes, numbers are normalized: two spellings of one change have one id.
 
+use std::borrow::Cow;
+
 use crate::record::{Event, Image, Item, RecordId, SequenceNumber, Value};
 use crate::time::{Timestamp, Unit};
 
@@ -92,10 +94,18 @@ impl Canonical {
     }
 
     fn item(&mut self, item: &Item<'_>) {
+        self.tag(b'{');
+        self.length(item.0.len());
+        // Kinesis Data Streams for DynamoDB writes attributes in no order, the keys of most items come in theirs.
+        if item.0.is_sorted_by(|(a, _), (b, _)| a <= b) {
+            return self.attributes(item.0.iter());
+        }
         let mut attributes: Vec<_> = item.0.iter().collect();
         attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        self.tag(b'{');
-        self.length(attributes.len());
+        self.attributes(attributes.into_iter());
+    }
+
+    fn attributes<'i>(&mut self, attributes: impl Iterator<Item = &'i (Cow<'i, str>, Value<'i>)>) {
         for (name, value) in attributes {
             self.text(name);
             self.value(value);

@@ -88,6 +88,19 @@ impl<'a> Reader<'a> {
         self.escaped_string(start).map(Cow::Owned)
     }
 
+    /// Passes `{"X":"text"}` where it is written without white space and escapes; gives X and the text. Otherwise
+    /// nothing is passed.
+    pub fn tagged_text(&mut self) -> Option<(u8, &'a str)> {
+        const BEFORE_TEXT: usize = r#"{"X":""#.len();
+        let [b'{', b'"', tag, b'"', b':', b'"', ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let mut end = Reader { text: self.text, at: self.at + BEFORE_TEXT };
+        end.pass_plain_characters();
+        let [b'"', b'}', ..] = self.text.as_bytes().get(end.at..)? else { return None };
+        let text = end.slice(self.at + BEFORE_TEXT).ok()?;
+        self.at = end.at + 2;
+        Some((*tag, text))
+    }
+
     /// Reads a number as its text.
     pub fn number(&mut self) -> Result<&'a str, JsonError> {
         self.peek();

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::attribute;
 use super::dynamodb::{StreamRecord, remover, time};
-use super::json::raw_fields;
+use super::json::{JsonError, Reader, raw_fields};
 use super::{Fields, RawRecord, identity, text};
 use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Source};
 use crate::time::Unit;
@@ -25,11 +25,49 @@ pub fn decode<'b>(raw: &'b RawRecord<'_>, scratch: &'b mut Vec<u8>) -> Result<Ch
         return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
     }
     let json = std::str::from_utf8(scratch).map_err(|_| fault("kinesis.data", "isn't UTF-8"))?;
-    let fields = super::fields(json).map_err(|error| Fault::from(error).within("kinesis.data"))?;
+    let fields = Fields::of_whole(json).map_err(|error| Fault::from(error).within("kinesis.data"))?;
     if fields.dynamodb.is_some() && fields.event_name.is_some() {
         table_change(raw, &fields, message.stream_arn).map_err(|fault| fault.within("kinesis.data"))
     } else {
         plain_message(raw, json, &message)
+    }
+}
+
+/// The fields of a `kinesis` object, as JSON text.
+#[derive(Debug, Default)]
+pub struct KinesisFields<'a> {
+    pub sequence: Option<&'a str>,
+    data: Option<&'a str>,
+    arrived_at: Option<&'a str>,
+    /// Why reading it ended early.
+    broken: Option<JsonError>,
+}
+
+impl<'a> KinesisFields<'a> {
+    /// Reads an object of which nothing is broken as far as it is looked at.
+    pub fn read(reader: &mut Reader<'a>) -> Result<Self, JsonError> {
+        let mut fields = KinesisFields::default();
+        reader.object(|reader, name| {
+            fields.set(&name, reader.raw()?);
+            Ok::<_, JsonError>(())
+        })?;
+        Ok(fields)
+    }
+
+    /// Reads an object that may be broken: what precedes the break counts.
+    pub fn of(json: &'a str) -> Self {
+        let mut fields = KinesisFields::default();
+        fields.broken = raw_fields(json, |name, value| fields.set(name, value)).err();
+        fields
+    }
+
+    fn set(&mut self, name: &str, value: &'a str) {
+        match name {
+            "sequenceNumber" => self.sequence = Some(value),
+            "data" => self.data = Some(value),
+            "approximateArrivalTimestamp" => self.arrived_at = Some(value),
+            _ => {}
+        }
     }
 }
 
@@ -42,18 +80,14 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     fn read(raw: &'a RawRecord<'_>) -> Result<Self, Fault> {
-        let json = raw.fields.kinesis.ok_or_else(|| fault("kinesis", "is missing"))?;
-        let (mut data, mut arrived_at) = (None, None);
-        let read = raw_fields(json, |name, value| match name {
-            "data" => data = Some(value),
-            "approximateArrivalTimestamp" => arrived_at = Some(value),
-            _ => {}
-        });
-        read.map_err(|error| Fault::from(error).within("kinesis"))?;
+        let fields = raw.fields.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
+        if let Some(error) = fields.broken {
+            return Err(Fault::from(error).within("kinesis"));
+        }
         Ok(Message {
             stream_arn: stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
-            data: text(data, "kinesis.data")?,
-            arrived_at,
+            data: text(fields.data, "kinesis.data")?,
+            arrived_at: fields.arrived_at,
         })
     }
 }
@@ -63,7 +97,7 @@ fn table_change<'b>(
     fields: &Fields<'b>,
     stream_arn: Cow<'b, str>,
 ) -> Result<ChangeRecord<'b>, Fault> {
-    let record = StreamRecord::read(fields.dynamodb)?;
+    let record = StreamRecord::whole(&fields.dynamodb)?;
     let table = text(fields.table_name, "tableName")?;
     let keys = record.keys()?;
     let (created_at, precision) = record.created_at()?;

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber};
+use dynamodb::StreamRecord;
 use json::{JsonError, Reader, raw_fields};
+use kinesis::KinesisFields;
 
 /// A batch as Lambda delivers it: the envelope is read, the records are not yet.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ enum Service {
     Kinesis,
 }
 
-/// The fields of a record that matter, as JSON text.
+/// The fields of a record that matter, as JSON text, and those of the object that carries the change or message.
 #[derive(Debug, Default)]
 struct Fields<'a> {
     event_id: Option<&'a str>,
@@ -46,8 +48,8 @@ struct Fields<'a> {
     event_source_arn: Option<&'a str>,
     user_identity: Option<&'a str>,
     table_name: Option<&'a str>,
-    dynamodb: Option<&'a str>,
-    kinesis: Option<&'a str>,
+    dynamodb: Option<StreamRecord<'a>>,
+    kinesis: Option<KinesisFields<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -62,10 +64,11 @@ impl<'a> Event<'a> {
             .map_err(|error| refused(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
         let envelope = envelope(text).map_err(refused)?;
         let mut records: Vec<RawRecord<'a>> = Vec::with_capacity(envelope.len());
-        for (index, record) in envelope.into_iter().enumerate() {
-            let record =
-                raw_record(record, records.first()).map_err(|found| refused(format!("Records[{index}] {found}")))?;
-            records.push(record);
+        for (index, fields) in envelope.into_iter().enumerate() {
+            let record = fields
+                .map_err(|error| format!("can't be read: {error}"))
+                .and_then(|fields| raw_record(fields, records.first()));
+            records.push(record.map_err(|found| refused(format!("Records[{index}] {found}")))?);
         }
         Ok(Event { records })
     }
@@ -93,8 +96,11 @@ impl RawRecord<'_> {
     }
 }
 
-/// The texts of the envelope's records.
-fn envelope(text: &str) -> Result<Vec<&str>, String> {
+/// The fields of a record, or what is wrong with its JSON.
+type Read<'a> = Result<Fields<'a>, JsonError>;
+
+/// The envelope's records.
+fn envelope(text: &str) -> Result<Vec<Read<'_>>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
     }
@@ -103,12 +109,12 @@ fn envelope(text: &str) -> Result<Vec<&str>, String> {
         return Err(format!("it is {}, not an object with `Records`", kind_of_json(reader.peek())));
     }
     let mut names = Vec::new();
-    let mut records: Option<Vec<&str>> = None;
+    let mut records: Option<Vec<Read<'_>>> = None;
     let read = reader.object(|reader, name| {
         if name == "Records" && reader.peek() == Some(b'[') {
             let mut list = Vec::new();
             reader.array(|reader| {
-                list.push(reader.raw()?);
+                list.push(next_record(reader)?);
                 Ok::<_, JsonError>(())
             })?;
             records = Some(list);
@@ -153,9 +159,67 @@ fn describe_fields(names: &[Cow<'_, str>]) -> String {
     }
 }
 
+/// Reads the next record, in one pass where nothing is wrong. Otherwise it is passed as a whole and then read by itself:
+/// what is broken within it is its own fault and not the envelope's.
+fn next_record<'a>(reader: &mut Reader<'a>) -> Result<Read<'a>, JsonError> {
+    let mut attempt = reader.clone();
+    if let Ok(fields) = Fields::read(&mut attempt) {
+        *reader = attempt;
+        return Ok(Ok(fields));
+    }
+    reader.raw().map(Fields::of)
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a record of which nothing is broken as far as it is looked at.
+    fn read(reader: &mut Reader<'a>) -> Read<'a> {
+        let mut fields = Fields::default();
+        reader.object(|reader, name| {
+            match &*name {
+                "dynamodb" => fields.dynamodb = Some(StreamRecord::read(reader)?),
+                "kinesis" => fields.kinesis = Some(KinesisFields::read(reader)?),
+                name => fields.set(name, reader.raw()?),
+            }
+            Ok::<_, JsonError>(())
+        })?;
+        Ok(fields)
+    }
+
+    /// Reads a record whose inner objects may be broken.
+    fn of(text: &'a str) -> Read<'a> {
+        let mut fields = Fields::default();
+        raw_fields(text, |name, value| match name {
+            "dynamodb" => fields.dynamodb = Some(StreamRecord::of(value)),
+            "kinesis" => fields.kinesis = Some(KinesisFields::of(value)),
+            name => fields.set(name, value),
+        })?;
+        Ok(fields)
+    }
+
+    /// Reads a text that is a record and nothing else.
+    fn of_whole(text: &'a str) -> Read<'a> {
+        let mut reader = Reader::new(text);
+        match Fields::read(&mut reader).and_then(|fields| reader.end().map(|()| fields)) {
+            Ok(fields) => Ok(fields),
+            Err(_) => Fields::of(text),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &'a str) {
+        match name {
+            "eventID" => self.event_id = Some(value),
+            "eventName" => self.event_name = Some(value),
+            "eventSource" => self.event_source = Some(value),
+            "eventSourceARN" => self.event_source_arn = Some(value),
+            "userIdentity" => self.user_identity = Some(value),
+            "tableName" => self.table_name = Some(value),
+            _ => {}
+        }
+    }
+}
+
 /// Finds a record's service and identifier. The error reads after `Records[0]`.
-fn raw_record<'a>(text: &'a str, first: Option<&RawRecord<'a>>) -> Result<RawRecord<'a>, String> {
-    let fields = fields(text).map_err(|error| format!("can't be read: {error}"))?;
+fn raw_record<'a>(fields: Fields<'a>, first: Option<&RawRecord<'a>>) -> Result<RawRecord<'a>, String> {
     let source = fields.event_source.and_then(|text| Reader::new(text).string().ok());
     let service = match source.as_deref() {
         Some("aws:dynamodb") => Service::DynamoDb,
@@ -173,44 +237,13 @@ fn raw_record<'a>(text: &'a str, first: Option<&RawRecord<'a>>) -> Result<RawRec
     let same_stream =
         |first: &RawRecord<'_>| first.service == service && first.fields.event_source_arn == fields.event_source_arn;
     let belongs = known_source && first.is_none_or(same_stream);
-    let (inner, place) = match service {
-        Service::DynamoDb => (fields.dynamodb, "dynamodb.SequenceNumber"),
-        Service::Kinesis => (fields.kinesis, "kinesis.sequenceNumber"),
+    let (number, place) = match service {
+        Service::DynamoDb => (fields.dynamodb.as_ref().and_then(|of| of.sequence), "dynamodb.SequenceNumber"),
+        Service::Kinesis => (fields.kinesis.as_ref().and_then(|of| of.sequence), "kinesis.sequenceNumber"),
     };
-    let number = inner.and_then(|inner| sequence_number(inner, place));
+    let number = number.and_then(|number| SequenceNumber::parse(Reader::new(number).string().ok()?));
     let sequence = number.ok_or_else(|| format!("has no usable {place}: an answer could not name it"))?;
     Ok(RawRecord { sequence, service, fields, belongs })
-}
-
-fn fields(text: &str) -> Result<Fields<'_>, JsonError> {
-    let mut fields = Fields::default();
-    raw_fields(text, |name, value| match name {
-        "eventID" => fields.event_id = Some(value),
-        "eventName" => fields.event_name = Some(value),
-        "eventSource" => fields.event_source = Some(value),
-        "eventSourceARN" => fields.event_source_arn = Some(value),
-        "userIdentity" => fields.user_identity = Some(value),
-        "tableName" => fields.table_name = Some(value),
-        "dynamodb" => fields.dynamodb = Some(value),
-        "kinesis" => fields.kinesis = Some(value),
-        _ => {}
-    })?;
-    Ok(fields)
-}
-
-fn sequence_number<'a>(inner: &'a str, place: &str) -> Option<SequenceNumber<'a>> {
-    let (_, wanted) = place.split_once('.')?;
-    let mut found = None;
-    // What is broken behind the identifier is found when the record is decoded, and reported by that identifier.
-    let _ = Reader::new(inner).object(|reader, name| {
-        if name == wanted && reader.peek() == Some(b'"') {
-            found = SequenceNumber::parse(reader.string()?);
-        } else {
-            reader.raw()?;
-        }
-        Ok::<_, JsonError>(())
-    });
-    found
 }
 
 /// Reads a field that must be a string.

@@ -23,12 +23,12 @@ impl CounterKey {
     }
 }
 
-/// One record's contribution to one counter.
+/// One record's contribution to the counters of one entity and resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDelta {
     pub key: CounterKey,
-    pub measure: String,
-    pub amount: Decimal,
+    /// By measure, in the order of first appearance; none is zero.
+    pub amounts: Vec<(String, Decimal)>,
 }
 
 /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -99,8 +99,10 @@ struct Deltas<'p> {
 }
 
 impl Deltas<'_> {
-    fn nonzero(self) -> Vec<UsageDelta> {
-        self.sums.into_iter().filter(|delta| !delta.amount.is_zero()).collect()
+    fn nonzero(mut self) -> Vec<UsageDelta> {
+        self.sums.iter_mut().for_each(|delta| delta.amounts.retain(|(_, amount)| !amount.is_zero()));
+        self.sums.retain(|delta| !delta.amounts.is_empty());
+        self.sums
     }
 
     fn add_each(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
@@ -146,27 +148,33 @@ impl Deltas<'_> {
         counts: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
         let Some(usage) = &side.route.usage else { return Ok(()) };
-        let mut key = None;
+        let mut place = None;
         for measure in &usage.measures {
             let Some(negate) = counts(measure) else { continue };
             for (name, quantity) in self.quantities(measure, side)? {
-                let key = match &key {
-                    Some(key) => key,
-                    None => key.insert(counter_key(usage, side, bindings)?),
+                let place = match place {
+                    Some(place) => place,
+                    None => *place.insert(self.place(counter_key(usage, side, bindings)?)),
                 };
-                self.sum(key, name, if negate { -quantity } else { quantity }, side)?;
+                self.sum(place, name, if negate { -quantity } else { quantity }, side)?;
             }
         }
         Ok(())
     }
 
-    fn sum(&mut self, key: &CounterKey, measure: String, amount: Decimal, side: &Side<'_, '_>) -> Result<(), Fault> {
-        match self.sums.iter_mut().find(|delta| delta.key == *key && delta.measure == measure) {
-            Some(delta) => {
-                let sum = delta.amount.checked_add(amount);
-                delta.amount = sum.map_err(|error| inexact(side.name, &measure, error))?;
-            }
-            None => self.sums.push(UsageDelta { key: key.clone(), measure, amount }),
+    /// Where the sums of `key` are.
+    fn place(&mut self, key: CounterKey) -> usize {
+        self.sums.iter().position(|delta| delta.key == key).unwrap_or_else(|| {
+            self.sums.push(UsageDelta { key, amounts: Vec::new() });
+            self.sums.len() - 1
+        })
+    }
+
+    fn sum(&mut self, place: usize, measure: String, amount: Decimal, side: &Side<'_, '_>) -> Result<(), Fault> {
+        let Some(delta) = self.sums.get_mut(place) else { return Ok(()) };
+        match delta.amounts.iter_mut().find(|(name, _)| *name == measure) {
+            Some((_, sum)) => *sum = sum.checked_add(amount).map_err(|error| inexact(side.name, &measure, error))?,
+            None => delta.amounts.push((measure, amount)),
         }
         Ok(())
     }

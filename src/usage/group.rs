@@ -69,21 +69,45 @@ pub type Totals = BTreeMap<(CounterKey, Span), Sums>;
 /// Sums up effects for every window of `snapshot`. A sum of zero stays: the item then says that there was traffic.
 ///
 /// # Errors
-/// The position of the record at which a sum would need more than 38 digits.
+/// The position of the record, or of the first of its group, at which a sum would need more than 38 digits.
 pub fn totals<'g>(
     snapshot: &Snapshot,
     effects: impl Iterator<Item = (&'g Group, &'g Effect)>,
 ) -> Result<Totals, (usize, DecimalError)> {
     let mut totals = Totals::new();
-    for (group, effect) in effects {
-        let at = Timestamp::from_seconds(group.segment.start()).ok_or((effect.record, DecimalError::Range))?;
+    let mut effects = effects.peekable();
+    while let Some((group, first)) = effects.next() {
+        let at = Timestamp::from_seconds(group.segment.start()).ok_or((first.record, DecimalError::Range))?;
+        // Effects of one group follow each other, and their windows are the same.
+        let mut sums = Sums::new();
+        add(&mut sums, first)?;
+        while let Some((_, effect)) = effects.next_if(|(next, _)| std::ptr::eq(*next, group)) {
+            add(&mut sums, effect)?;
+        }
         for window in &snapshot.windows {
-            let sums = totals.entry((group.key.clone(), window.containing(at))).or_default();
-            for (measure, amount) in &effect.amounts {
-                let sum = sums.entry(measure.clone()).or_default();
-                *sum = sum.checked_add(*amount).map_err(|error| (effect.record, error))?;
-            }
+            let key = (group.key.clone(), window.containing(at));
+            merge(totals.entry(key).or_default(), &sums).map_err(|error| (first.record, error))?;
         }
     }
     Ok(totals)
+}
+
+fn add(sums: &mut Sums, effect: &Effect) -> Result<(), (usize, DecimalError)> {
+    for (measure, amount) in &effect.amounts {
+        add_amount(sums, measure, *amount).map_err(|error| (effect.record, error))?;
+    }
+    Ok(())
+}
+
+fn merge(sums: &mut Sums, more: &Sums) -> Result<(), DecimalError> {
+    more.iter().try_for_each(|(measure, amount)| add_amount(sums, measure, *amount))
+}
+
+fn add_amount(sums: &mut Sums, measure: &str, amount: Decimal) -> Result<(), DecimalError> {
+    // A measure's name is copied where it is new, which is once a group.
+    match sums.get_mut(measure) {
+        Some(sum) => *sum = sum.checked_add(amount)?,
+        None => drop(sums.insert(measure.to_owned(), amount)),
+    }
+    Ok(())
 }

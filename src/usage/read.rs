@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use tokio::time::Instant;
 
@@ -39,6 +40,20 @@ type Item = HashMap<String, AttributeValue>;
 type Read<'c, 'g> = (&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>);
 
 impl UsageTables {
+    /// Opens a connection by reading a claim that nobody makes: a batch's first call is a read of claims, too, so that it
+    /// needs no other permission.
+    ///
+    /// # Errors
+    /// When there is no answer at all.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let nobody = HashMap::from([(claim::KEY.to_owned(), AttributeValue::S("connect".to_owned()))]);
+        let asked = self.client.batch_get_item().request_items(&self.claims_table, self.request(vec![nobody])?);
+        match asked.customize().config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
+            Err(error) if error.raw_response().is_none() => Err(Error::from_sdk(&self.reading(), &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the claims of `groups` until the deadline.
     ///
     /// # Errors
@@ -122,13 +137,17 @@ impl UsageTables {
     }
 
     async fn get_items(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let request = request.map_err(|error| Error::config(format!("{}: {error}", self.reading())))?;
-        let answer = self.client.batch_get_item().request_items(&self.claims_table, request).send().await;
+        let asked = self.client.batch_get_item().request_items(&self.claims_table, self.request(keys)?);
+        let answer = asked.send().await;
         let answer = answer.map_err(|error| Error::from_sdk(&self.reading(), &error))?;
         let found = answer.responses.unwrap_or_default().remove(&self.claims_table).unwrap_or_default();
         let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.claims_table);
         Ok((found, left.map(|left| left.keys).unwrap_or_default()))
+    }
+
+    fn request(&self, keys: Vec<Item>) -> Result<KeysAndAttributes, Error> {
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        request.map_err(|error| Error::config(format!("{}: {error}", self.reading())))
     }
 
     fn reading(&self) -> String {

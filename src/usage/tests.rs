@@ -78,11 +78,13 @@ fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String
 }
 
 fn shown(deltas: Result<Vec<UsageDelta>, Fault>) -> String {
-    let line = |delta: &UsageDelta| {
-        format!("{}/{} {} {}", delta.key.entity(), delta.key.resource(), delta.measure, delta.amount)
+    let lines = |UsageDelta { key, amounts }: UsageDelta| {
+        amounts
+            .into_iter()
+            .map(move |(measure, amount)| format!("{}/{} {measure} {amount}", key.entity(), key.resource()))
     };
     match deltas {
-        Ok(deltas) => deltas.iter().map(line).collect::<Vec<_>>().join(", "),
+        Ok(deltas) => deltas.into_iter().flat_map(lines).collect::<Vec<_>>().join(", "),
         Err(fault) => fault.to_string(),
     }
 }

@@ -98,12 +98,29 @@ fn two_orders() -> Value {
 #[test]
 fn help_of_every_command() {
     let desk = Desk::new();
-    for command in ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile"] {
+    for command in
+        ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile", "bench"]
+    {
         let run = desk.run(&[command, "--help"]);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
         insta::assert_snapshot!(format!("help_{command}"), run.stdout);
     }
     insta::assert_snapshot!("help", desk.run(&["--help"]).stdout);
+}
+
+#[test]
+fn the_bench_prints_one_line_of_figures_that_belong_together() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let run = desk.run(&["bench", "--codec", "null", "--json", "event.json"]);
+    assert_eq!((run.code, run.stdout.lines().count()), (Some(0), 1), "{}", run.stderr);
+    let figures: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&figures["records"], &figures["bytes"]), (&json!(2), &json!(two_orders().to_string().len())));
+    let stages: f64 = figures["stages"].as_object().unwrap().values().map(|stage| stage.as_f64().unwrap()).sum();
+    let whole = figures["us_per_record"].as_f64().unwrap();
+    assert!(stages >= whole * 0.99 && whole > 0.0 && figures["output_bytes"].as_u64() > Some(0), "{figures}");
+    let refused = desk.run(&["bench", "--codec", "lz4", "event.json"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cli;
+mod connections;
 mod golden;
 mod local;
 mod model;

@@ -59,7 +59,7 @@ fn a_file_s_bytes_are_the_same_today_and_tomorrow() {
     prefix/avro/order/partition_date=2026-09-17/9877f2f2ae7cf25dcf1859b79128e7fe.avro
     prefix/avro/order/partition_date=2026-09-17/c218ee4737859475c8d2b17f056c4ca2.avro
     prefix/avro/order/partition_date=2026-09-17/02f7362841e04c1e2ad17dd8178c4088.avro
-    prefix/avro/order/partition_date=2026-09-17/1513580a3ab1bf64e82e643e6b0aa761.avro
+    prefix/avro/order/partition_date=2026-09-17/5f7f6b4ef227ec67d3e072fbd2b6d815.avro
     ");
 }
 

@@ -114,6 +114,12 @@ impl Variables {
         self
     }
 
+    /// Sets the archive's codec.
+    pub fn with_codec(mut self, codec: &str) -> Variables {
+        self.0.insert("ARCHIVE_CODEC", codec.to_owned());
+        self
+    }
+
     /// Name and value of each variable that is set here.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))

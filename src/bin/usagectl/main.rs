@@ -1,6 +1,7 @@
 //! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
 //! an exit code. One file per command; `workplace` opens what the commands work on.
 
+mod bench;
 mod cat;
 mod changes;
 mod choice;
@@ -55,6 +56,7 @@ enum Command {
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
+    Bench(bench::Bench),
 }
 
 const EXAMPLES: &str = "\
@@ -90,6 +92,7 @@ async fn main() -> ExitCode {
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
+        Command::Bench(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

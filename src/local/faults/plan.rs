@@ -65,7 +65,7 @@ pub struct Call {
 }
 
 impl Call {
-    pub(super) fn of(request: &HttpRequest, number: usize) -> Call {
+    pub(in crate::local) fn of(request: &HttpRequest, number: usize) -> Call {
         let (path, query) = split_uri(request.uri());
         let (service, operation) = match request.headers().get("x-amz-target") {
             Some(target) => (Service::DynamoDb, target.rsplit('.').next()),

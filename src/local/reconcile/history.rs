@@ -208,9 +208,10 @@ fn count(
         }
         for window in lengths.clone() {
             let start = windows::containing(*window, created_at);
-            let measure = delta.measure.clone();
-            let counter = Counter { group: group.clone(), window: window.name(), start, measure };
-            books.expect(counter, delta.amount)?;
+            for (measure, amount) in &delta.amounts {
+                let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
+                books.expect(Counter { group, window: window.name(), start, measure }, *amount)?;
+            }
         }
     }
     Ok(())

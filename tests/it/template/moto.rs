@@ -92,7 +92,7 @@ async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
         .chain([("AWS_ENDPOINT_URL_CLOUDWATCH", services().cloudwatch_url())])
         .collect();
     let mut sandbox = Sandbox::start(&variables).await;
-    let event = recent_orders();
+    let event = recent_orders(20, 0);
     for delivery in 1..=2 {
         let answer = sandbox.invoke(&event).await;
         let good = matches!(&answer, Heard::Answer(body) if *body == json!({ "batchItemFailures": [] }));

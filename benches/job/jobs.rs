@@ -1,0 +1,54 @@
+//! Our job and its stages, as a batch goes through them with the I/O left out: read the envelope, plan (decode, route,
+//! count, encode), seal the files, sum the counters up. `floor` is what merely looking at the bytes costs.
+
+use std::hint::black_box;
+
+use serde::de::IgnoredAny;
+use usage_aggregator::archive::Codec;
+use usage_aggregator::decode::Event;
+use usage_aggregator::pipeline::Pipeline;
+use usage_aggregator::plan::{Plan, Terms};
+use usage_aggregator::usage::totals;
+
+/// serde_json skipping the whole event: the floor that all ratios are to.
+pub fn floor(event: &[u8]) -> usize {
+    black_box(serde_json::from_slice::<IgnoredAny>(event).expect("an event is JSON"));
+    event.len()
+}
+
+pub fn read(event: &[u8]) -> usize {
+    Event::read(event).expect("an event").records().len()
+}
+
+/// Reads and decodes every record, without a plan.
+pub fn decode(event: &[u8]) -> usize {
+    let event = Event::read(event).expect("an event");
+    let mut scratch = Vec::new();
+    for raw in event.records() {
+        black_box(raw.decode(&mut scratch).expect("a record of the workload"));
+    }
+    event.records().len()
+}
+
+pub fn plan(event: &[u8], pipeline: &Pipeline) -> Plan {
+    let plan = Plan::new(&Event::read(event).expect("an event"), pipeline, &Terms::default());
+    assert!(plan.rejected.is_none(), "{:?}", plan.rejected);
+    plan
+}
+
+/// Everything but the calls to services; gives the bytes of the files.
+pub fn job(event: &[u8], pipeline: &Pipeline, codec: Codec) -> usize {
+    let plan = plan(event, pipeline);
+    let effects = plan.groups.iter().flat_map(|group| group.effects.iter().map(move |effect| (group, effect)));
+    let snapshot = pipeline.snapshot.as_ref().expect("workloads count");
+    black_box(totals(snapshot, effects).expect("small sums"));
+    sealed(&plan, pipeline, codec)
+}
+
+fn sealed(plan: &Plan, pipeline: &Pipeline, codec: Codec) -> usize {
+    let seal = |(record_type, draft): (&str, &usage_aggregator::archive::FileDraft)| {
+        let (_, schema) = pipeline.schemas().find(|(name, _)| *name == record_type).expect("a schema");
+        draft.seal(schema, codec, "bench", usize::MAX).expect("a file").map_or(0, |file| file.body.len())
+    };
+    plan.files.iter().map(|((record_type, _), draft)| seal((record_type, draft))).sum()
+}

@@ -1,0 +1,180 @@
+//! `make bench`: our job beside what people write and beside the floor, over seeded workloads. All rivals of a workload run
+//! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them.
+//!
+//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times and nothing else: callgrind's part.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::as_conversions, clippy::print_stdout)]
+
+mod cost;
+mod jobs;
+mod straightforward;
+mod workloads;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use usage_aggregator::archive::Codec;
+use workloads::Workload;
+
+/// A round of all rivals takes some tens of milliseconds; thirty make a median that repeats within 3 %.
+const ROUNDS: usize = 30;
+/// The records and entities of the main table's batches.
+const RECORDS: usize = 1_000;
+const ENTITIES: usize = 50;
+
+/// A name and what is timed; what it returns is only kept from being optimized away.
+type Rival<'r> = (&'static str, Box<dyn FnMut() -> usize + 'r>);
+
+fn main() {
+    // cargo bench passes --bench.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if let [word, name] = words.as_slice()
+        && word == "once"
+    {
+        return once(name);
+    }
+    println!("{RECORDS} records of {ENTITIES} entities, medians of {ROUNDS} interleaved rounds, µs a record:\n");
+    println!(
+        "| workload | bytes | floor | read | decode | plan | job: null | zstandard | deflate | snappy | typical Rust |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let rows: Vec<Row> = Workload::ALL.into_iter().map(Row::measure).collect();
+    rows.iter().for_each(|row| println!("{}", row.times()));
+    println!("\n| workload | records/s | MB/s | null / floor | typical Rust / zstandard |\n|---|---|---|---|---|");
+    rows.iter().for_each(|row| println!("{}", row.ratios()));
+    println!("\nThe job (zstandard) by batch size, µs a record:\n");
+    println!("| workload | 1 | 100 | 1,000 | most | 1,000 -> most | 100 -> most |\n|---|---|---|---|---|---|---|");
+    Workload::ALL.into_iter().for_each(|workload| println!("{}", by_batch(workload)));
+    println!("\nThe job (zstandard) of {RECORDS} records by entities in the batch, µs a record:\n");
+    println!("| workload | 1 | 10 | 50 | 500 | 5,000 |\n|---|---|---|---|---|---|");
+    Workload::ALL.into_iter().for_each(|workload| println!("{}", by_entities(workload)));
+    println!(
+        "\nA million records in batches of {RECORDS}: write units, against one UpdateItem per delta and window:\n"
+    );
+    println!(
+        "| workload | records an entity | write units | one by one | ours / theirs | PUTs |\n|---|---|---|---|---|---|"
+    );
+    for workload in [Workload::Bucket, Workload::Demand, Workload::Racer] {
+        [1, 10, 100, 1_000].into_iter().for_each(|each| println!("{}", cost_of(workload, each)));
+    }
+}
+
+/// The cost of a million records in batches that hold so many of each entity.
+fn cost_of(workload: Workload, records_each: usize) -> String {
+    let pipeline = workload.pipeline();
+    let event = workload.event(RECORDS, RECORDS / records_each);
+    let cost = cost::of(&jobs::plan(&event, &pipeline), &pipeline);
+    let (ours, theirs) = (cost.ours * 1_000_000 / RECORDS, cost.one_by_one * 1_000_000 / RECORDS);
+    let ratio = ours as f64 / theirs as f64;
+    let puts = cost.puts * 1_000_000 / RECORDS;
+    format!("| {} | {records_each} | {ours} | {theirs} | {ratio:.2} | {puts} |", workload.name())
+}
+
+/// The job and nothing else; the instructions of one are the difference between runs of many and of none.
+fn once(name: &str) {
+    let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name);
+    let workload = workload.unwrap_or_else(|| panic!("no workload {name}"));
+    let jobs: usize = std::env::var("JOBS").map_or(5, |jobs| jobs.parse().expect("JOBS is a number"));
+    let (event, pipeline) = (workload.event(RECORDS, ENTITIES), workload.pipeline());
+    for _ in 0..jobs {
+        black_box(jobs::job(&event, &pipeline, Codec::Zstandard));
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most memory that was resident");
+    println!("{}", peak.trim());
+}
+
+/// A workload's line of the tables.
+struct Row {
+    workload: Workload,
+    bytes: f64,
+    /// Microseconds a record, by rival.
+    times: BTreeMap<&'static str, f64>,
+}
+
+impl Row {
+    fn measure(workload: Workload) -> Row {
+        let (event, pipeline) = (workload.event(RECORDS, ENTITIES), workload.pipeline());
+        let (event, pipeline) = (event.as_slice(), &pipeline);
+        let schema = pipeline.schemas().next().map(|(_, schema)| schema.parsed()).expect("a schema");
+        let job = |codec: Codec| Box::new(move || jobs::job(event, pipeline, codec));
+        let rivals: Vec<Rival<'_>> = vec![
+            ("floor", Box::new(|| jobs::floor(event))),
+            ("read", Box::new(|| jobs::read(event))),
+            ("decode", Box::new(|| jobs::decode(event))),
+            ("plan", Box::new(|| jobs::plan(event, pipeline).records)),
+            ("null", job(Codec::Null)),
+            ("zstandard", job(Codec::Zstandard)),
+            ("deflate", job(Codec::Deflate)),
+            ("snappy", job(Codec::Snappy)),
+            ("typical", Box::new(|| straightforward::job(workload, schema, event))),
+        ];
+        let times = medians(rivals).into_iter().map(|(name, time)| (name, micros(time, RECORDS))).collect();
+        Row { workload, bytes: event.len() as f64 / RECORDS as f64, times }
+    }
+
+    fn times(&self) -> String {
+        let names = ["floor", "read", "decode", "plan", "null", "zstandard", "deflate", "snappy", "typical"];
+        let times: Vec<String> = names.iter().map(|name| format!("{:.2}", self.times[name])).collect();
+        format!("| {} | {:.0} | {} |", self.workload.name(), self.bytes, times.join(" | "))
+    }
+
+    fn ratios(&self) -> String {
+        let job = self.times["zstandard"];
+        let (floor, typical) = (self.times["null"] / self.times["floor"], self.times["typical"] / job);
+        format!("| {} | {:.0} | {:.0} | {floor:.2} | {typical:.1} |", self.workload.name(), 1e6 / job, self.bytes / job)
+    }
+}
+
+fn by_batch(workload: Workload) -> String {
+    let events = [1, 100, 1_000, 10_000].map(|records| workload.event(records, ENTITIES));
+    let times = job_times(workload, &events);
+    let (to_most, from_100) = (times[3] / times[2], times[3] / times[1]);
+    format!("| {} | {} | {to_most:.2} | {from_100:.2} |", workload.name(), shown(&times))
+}
+
+fn by_entities(workload: Workload) -> String {
+    let events = [1, 10, 50, 500, 5_000].map(|entities| workload.event(RECORDS, entities));
+    format!("| {} | {} |", workload.name(), shown(&job_times(workload, &events)))
+}
+
+/// Microseconds a record of the job on each of these events.
+fn job_times(workload: Workload, events: &[Vec<u8>]) -> Vec<f64> {
+    const NAMES: [&str; 5] = ["0", "1", "2", "3", "4"];
+    let pipeline = &workload.pipeline();
+    // Small batches are repeated, so that every turn is of about a thousand records.
+    let turns: Vec<(usize, usize)> =
+        events.iter().map(|event| jobs::read(event)).map(|n| (n, (1_000 / n).max(1))).collect();
+    let rival = |((name, event), (_, repeats)): ((&'static str, _), &(usize, usize))| -> Rival<'_> {
+        let (event, repeats): (&Vec<u8>, usize) = (event, *repeats);
+        (name, Box::new(move || (0..repeats).map(|_| jobs::job(event, pipeline, Codec::Zstandard)).sum()))
+    };
+    let medians = medians(NAMES.into_iter().zip(events).zip(&turns).map(rival).collect());
+    NAMES.iter().zip(turns).map(|(name, (records, repeats))| micros(medians[name], records * repeats)).collect()
+}
+
+fn shown(times: &[f64]) -> String {
+    times.iter().map(|time| format!("{time:.2}")).collect::<Vec<_>>().join(" | ")
+}
+
+fn micros(time: Duration, records: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / records as f64
+}
+
+/// The median time of each rival, over rounds in which each has one turn.
+fn medians(mut rivals: Vec<Rival<'_>>) -> BTreeMap<&'static str, Duration> {
+    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        for (name, run) in &mut rivals {
+            let started = Instant::now();
+            black_box(run());
+            times.entry(name).or_default().push(started.elapsed());
+        }
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    times.into_iter().map(|(name, times)| (name, median(times))).collect()
+}

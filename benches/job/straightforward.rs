@@ -1,0 +1,229 @@
+//! What people write in Rust: aws_lambda_events' types, serde_dynamo into a struct, apache_avro's serde writer, counters in a
+//! hash map. It does the same job as ours on the workloads, but for everything that makes it exact: no claims, floats for
+//! amounts, no rejection of one record alone. lambda_runtime's own decoding, 5 to 9 µs a record more, is left out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use apache_avro::{Codec, Schema, Writer, ZstandardSettings};
+use aws_lambda_events::event::dynamodb::{Event, EventRecord};
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::Item;
+
+use crate::workloads::Workload;
+
+/// The job with `schema` for its rows: the files by date, and the counters by entity and hour.
+pub fn job(workload: Workload, schema: &Schema, event: &[u8]) -> usize {
+    let records = match workload {
+        Workload::DemandKinesis => {
+            let event: KinesisEvent = serde_json::from_slice(event).expect("an event of Kinesis");
+            event.records.iter().map(|record| serde_json::from_slice(&record.kinesis.data).expect("a change")).collect()
+        }
+        _ => serde_json::from_slice::<Event>(event).expect("an event of DynamoDB Streams").records,
+    };
+    match workload {
+        Workload::Bucket => written::<Bucket>(records, schema),
+        Workload::Demand | Workload::DemandKinesis => written::<Order>(records, schema),
+        Workload::Racer => written::<Racer>(records, schema),
+    }
+}
+
+/// A row, and what it counts.
+trait Row: Serialize + for<'de> Deserialize<'de> {
+    fn counted(&self) -> Vec<(&'static str, f64)>;
+    fn entity(&self) -> String;
+    fn describe(&mut self, description: Description);
+}
+
+struct Description {
+    record_id: String,
+    event_name: EventName,
+    sequence_number: String,
+    created_at: i64,
+}
+
+fn written<R: Row>(records: Vec<EventRecord>, schema: &Schema) -> usize {
+    let mut files: BTreeMap<String, Vec<R>> = BTreeMap::new();
+    let mut counters: HashMap<(String, String, &'static str), f64> = HashMap::new();
+    for record in records {
+        let change = record.change;
+        let created_at = change.approximate_creation_date_time;
+        let newest = if record.event_name == "REMOVE" { &change.old_image } else { &change.new_image };
+        let mut row: R = read(newest);
+        let old: Option<R> =
+            (record.event_name == "MODIFY" && !change.old_image.is_empty()).then(|| read(&change.old_image));
+        row.describe(Description {
+            record_id: record.event_id,
+            event_name: EventName::of(&record.event_name),
+            sequence_number: change.sequence_number.unwrap_or_default(),
+            created_at: created_at.timestamp_micros(),
+        });
+        for (measure, amount) in row.counted() {
+            let before =
+                old.iter().flat_map(Row::counted).find(|(name, _)| *name == measure).map_or(0.0, |(_, old)| old);
+            for window in ["%Y-%m-%dT%H", "%Y-%m-%d"] {
+                let key = (row.entity(), created_at.format(window).to_string(), measure);
+                *counters.entry(key).or_default() += amount - before;
+            }
+        }
+        files.entry(created_at.format("%Y-%m-%d").to_string()).or_default().push(row);
+    }
+    let bodies = files.into_values().map(|rows| {
+        let codec = Codec::Zstandard(ZstandardSettings::new(3));
+        let mut writer = Writer::with_codec(schema, Vec::new(), codec).expect("a schema that can be written");
+        for row in rows {
+            writer.append_ser(row).expect("a row of the schema");
+        }
+        writer.into_inner().expect("a file").len()
+    });
+    bodies.sum::<usize>() + counters.len()
+}
+
+fn read<R: Row>(image: &Item) -> R {
+    serde_dynamo::from_item(image.clone()).expect("an item of the workload")
+}
+
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventName {
+    #[default]
+    Insert,
+    Modify,
+    Remove,
+}
+
+impl EventName {
+    fn of(name: &str) -> EventName {
+        match name {
+            "INSERT" => EventName::Insert,
+            "MODIFY" => EventName::Modify,
+            _ => EventName::Remove,
+        }
+    }
+}
+
+macro_rules! row {
+    ($name:ident { $($field:ident: $kind:ty $(= $attribute:literal)?),* $(,)? }) => {
+        #[derive(Debug, Serialize, Deserialize)]
+        struct $name {
+            #[serde(default)]
+            record_id: String,
+            #[serde(default)]
+            event_name: EventName,
+            #[serde(default)]
+            sequence_number: String,
+            #[serde(default)]
+            created_at: i64,
+            $($(#[serde(rename(deserialize = $attribute))])? $field: $kind,)*
+        }
+
+        impl $name {
+            fn set(&mut self, description: Description) {
+                self.record_id = description.record_id;
+                self.event_name = description.event_name;
+                self.sequence_number = description.sequence_number;
+                self.created_at = description.created_at;
+            }
+        }
+    };
+}
+
+row!(Bucket {
+    entity_id: String,
+    resource: String,
+    rf: i64,
+    shard_count: i32,
+    cascade: bool,
+    parent_id: Option<String>,
+    rpm_tk: i64 = "b_rpm_tk",
+    rpm_tc: i64 = "b_rpm_tc",
+    rpm_cp: i64 = "b_rpm_cp",
+    tpm_tk: i64 = "b_tpm_tk",
+    tpm_tc: i64 = "b_tpm_tc",
+    tpm_cp: i64 = "b_tpm_cp",
+    wcu_tk: i64 = "b_wcu_tk",
+    wcu_tc: i64 = "b_wcu_tc",
+    wcu_cp: i64 = "b_wcu_cp",
+});
+
+impl Row for Bucket {
+    fn counted(&self) -> Vec<(&'static str, f64)> {
+        vec![("rpm", self.rpm_tc as f64), ("tpm", self.tpm_tc as f64)]
+    }
+
+    fn entity(&self) -> String {
+        format!("{}#{}", self.entity_id, self.resource)
+    }
+
+    fn describe(&mut self, description: Description) {
+        self.set(description);
+    }
+}
+
+row!(Order {
+    pk: String,
+    sk: String,
+    order_id: String,
+    status: String,
+    channel: String,
+    currency: String,
+    total: f64,
+    tax: f64,
+    discount: Option<f64>,
+    created: i64,
+    updated: i64,
+    priority: i32,
+    gift: bool,
+    express: bool,
+    warehouse: String,
+    carrier: String,
+    email: String,
+    note: Option<String>,
+    address: Address,
+    lines: Vec<Line>,
+});
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Address {
+    street: String,
+    city: String,
+    zip: String,
+    country: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    sku: String,
+    quantity: i32,
+    price: f64,
+}
+
+impl Row for Order {
+    fn counted(&self) -> Vec<(&'static str, f64)> {
+        vec![("changes", 1.0), ("amount", self.total)]
+    }
+
+    fn entity(&self) -> String {
+        self.pk.clone()
+    }
+
+    fn describe(&mut self, description: Description) {
+        self.set(description);
+    }
+}
+
+row!(Racer { pk: String, sk: String, distance: f64, speed: f64 });
+
+impl Row for Racer {
+    fn counted(&self) -> Vec<(&'static str, f64)> {
+        vec![("metres", self.distance)]
+    }
+
+    fn entity(&self) -> String {
+        self.pk.clone()
+    }
+
+    fn describe(&mut self, description: Description) {
+        self.set(description);
+    }
+}
