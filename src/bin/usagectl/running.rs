@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use usage_aggregator::local::Services;
+use usage_aggregator::local::{Services, write_whole};
 
 use crate::folder::Folder;
 use crate::options::Options;
@@ -44,9 +43,7 @@ impl Running {
 
     /// Writes it down in one step.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let (file, part) = (folder.join(FILE), folder.join("running.json.part"));
-        let written = std::fs::write(&part, serde_json::to_string(self)?).and_then(|()| std::fs::rename(&part, &file));
-        written.with_context(|| format!("write {}", file.display()))
+        write_whole(&folder.join(FILE), &serde_json::to_string(self)?)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
-use usage_aggregator::local::{Ports, Services};
+use usage_aggregator::local::{Ports, Services, write_whole};
 
 use crate::choice::{Sample, Variables};
 use crate::console::{self, Done};
@@ -112,9 +112,5 @@ fn quote(value: &str) -> String {
 
 /// Writes NAME=VALUE lines in one step, so that whoever waits for the file finds it whole.
 pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
-    let text = text(lines, "");
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
-    written.with_context(|| format!("write {}", path.display()))
+    write_whole(path, &text(lines, ""))
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::source::Position;
+use crate::local::write_whole;
 use crate::record::SequenceNumber;
 use crate::time::Timestamp;
 
@@ -127,12 +128,7 @@ impl Checkpoints {
 
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let mut part = file.as_os_str().to_owned();
-        part.push(".part");
-        let text = serde_json::to_string_pretty(&self.state)?;
-        // A rename is all or nothing, whenever the process dies.
-        let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, file));
-        written.with_context(|| format!("write the checkpoints {}", file.display()))
+        write_whole(file, &serde_json::to_string_pretty(&self.state)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where discarded records go: the on-failure destination. What is sent there is the [`Document`]; when, is the mapping's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 mod document;
 
 pub use document::Document;
+
+use crate::local::write_whole;
 
 /// What S3 is told of a document: it has no type of its own there.
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -45,12 +47,7 @@ impl Destination {
             Destination::Folder(folder) => {
                 let file = folder.join(format!("{}.json", document.object_name(unique)));
                 let text = document.metadata()?;
-                let shown = file.display().to_string();
-                let written = tokio::task::spawn_blocking(move || write_whole(&file, &text)).await;
-                written
-                    .map_err(std::io::Error::from)
-                    .flatten()
-                    .with_context(|| format!("write the discarded records to {shown}"))?;
+                tokio::task::spawn_blocking(move || write_whole(&file, &text)).await??;
             }
             Destination::Channel(sender) => {
                 sender.send(document.event()).context("hand over the discarded records: nobody waits for them")?;
@@ -58,16 +55,6 @@ impl Destination {
         }
         Ok(())
     }
-}
-
-/// A rename is all or nothing, whenever the process dies.
-fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let part = file.with_extension("json.part");
-    std::fs::write(&part, text)?;
-    std::fs::rename(&part, file)
 }
 
 #[cfg(test)]

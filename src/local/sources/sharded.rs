@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::local::mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::local::write_whole;
 use crate::record::SequenceNumber;
 
 /// A source whose only shard is shown as several.
@@ -78,10 +79,7 @@ impl ShardedStream {
         }
         lineage.generations.push(Generation { shards: shards.max(1), last: None });
         let Some(file) = &self.file else { return Ok(()) };
-        let mut part = file.as_os_str().to_owned();
-        part.push(".part");
-        let written = fs::write(&part, serde_json::to_string(&*lineage)?).and_then(|()| fs::rename(&part, file));
-        written.with_context(|| format!("write the shards {}", file.display()))
+        write_whole(file, &serde_json::to_string(&*lineage)?)
     }
 
     async fn only_shard(&self) -> anyhow::Result<String> {
