@@ -47,7 +47,8 @@ impl Destination {
             Destination::Folder(folder) => {
                 let file = folder.join(format!("{}.json", document.object_name(unique)));
                 let text = document.metadata()?;
-                tokio::task::spawn_blocking(move || write_whole(&file, &text)).await??;
+                let written = tokio::task::spawn_blocking(move || write_whole(&file, &text)).await?;
+                written.context("keep the discarded records")?;
             }
             Destination::Channel(sender) => {
                 sender.send(document.event()).context("hand over the discarded records: nobody waits for them")?;
