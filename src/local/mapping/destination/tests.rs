@@ -187,5 +187,5 @@ async fn a_folder_gets_whole_files() {
     assert_eq!(std::fs::read_to_string(failed.join(&files[0])).unwrap(), document.metadata().unwrap());
     let blocked = failed.join(&files[0]);
     let error = Destination::Folder(blocked).deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(error.to_string().starts_with("keep the discarded records "), "{error}");
+    assert!(format!("{error:#}").starts_with("keep the discarded records: write "), "{error:#}");
 }
