@@ -141,14 +141,23 @@ impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const PLACES: usize = 40;
         let sign = if self.mantissa < 0 { "-" } else { "" };
-        let magnitude = self.mantissa.unsigned_abs();
-        // 64-bit division is many times as fast as 128-bit division.
-        let digits = u64::try_from(magnitude).map_or_else(|_| magnitude.to_string(), |short| short.to_string());
-        let places = usize::from(self.exponent.unsigned_abs());
-        if places == 0 {
-            f.write_str(sign)?;
-            return f.write_str(&digits);
+        if let Ok(short) = u64::try_from(self.mantissa.unsigned_abs()) {
+            if self.exponent == 0 {
+                return write!(f, "{sign}{short}");
+            }
+            // What people count in has few places, and 64-bit division is many times as fast as 128-bit division.
+            let power = 10_u64.checked_pow(u32::from(self.exponent.unsigned_abs()));
+            if let (Some(power), true) = (power, self.exponent < 0) {
+                let (whole, fraction) = (short / power, short % power);
+                return write!(
+                    f,
+                    "{sign}{whole}.{fraction:0>width$}",
+                    width = usize::from(self.exponent.unsigned_abs())
+                );
+            }
         }
+        let digits = self.mantissa.unsigned_abs().to_string();
+        let places = usize::from(self.exponent.unsigned_abs());
         if self.exponent >= 0 && digits.len() + places <= PLACES {
             return write!(f, "{sign}{digits}{}", "0".repeat(places));
         }

@@ -55,7 +55,7 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// The record, if there is one and it could be read to its end.
-    pub fn whole<'r>(record: &'r Option<Self>) -> Result<&'r Self, Fault> {
+    pub fn whole(record: &Option<Self>) -> Result<&Self, Fault> {
         let record = record.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
         match record.broken {
             Some(error) => Err(Fault::from(error).within("dynamodb")),

@@ -2,7 +2,9 @@
 //! name and set members by bytes, numbers are normalized: two spellings of one change have one id.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
+use crate::decimal::Decimal;
 use crate::record::{Event, Image, Item, RecordId, SequenceNumber, Value};
 use crate::time::{Timestamp, Unit};
 
@@ -93,6 +95,17 @@ impl Canonical {
         self.bytes(text.as_bytes());
     }
 
+    /// The text of a number, with its length before it.
+    fn number(&mut self, number: &Decimal) {
+        let start = self.0.len();
+        self.length(0);
+        let text = self.0.len();
+        // Writing to a Vec can't fail.
+        let _ = write!(self.0, "{number}");
+        let length = u64::try_from(self.0.len() - text).unwrap_or(u64::MAX).to_be_bytes();
+        self.0.iter_mut().skip(start).zip(length).for_each(|(place, byte)| *place = byte);
+    }
+
     fn item(&mut self, item: &Item<'_>) {
         self.tag(b'{');
         self.length(item.0.len());
@@ -120,7 +133,7 @@ impl Canonical {
             }
             Value::N(number) => {
                 self.tag(b'N');
-                self.text(&number.to_string());
+                self.number(number);
             }
             Value::B(bytes) => {
                 self.tag(b'B');

@@ -129,16 +129,15 @@ impl Pattern {
                     let last = follower.is_some() && pieces.clone().count() == 1;
                     let end = match follower {
                         Some(literal) if last => rest.ends_with(literal).then(|| rest.len() - literal.len()),
-                        Some(literal) => rest
-                            .char_indices()
-                            .skip(1)
-                            .map(|(at, _)| at)
-                            .find(|at| rest.get(*at..).is_some_and(|tail| tail.starts_with(literal))),
+                        Some(literal) => {
+                            let first = rest.chars().next().map_or(0, char::len_utf8);
+                            rest.get(first..).and_then(|tail| tail.find(literal)).map(|at| first + at)
+                        }
                         None => Some(rest.len()),
                     };
                     let Some((found, after)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };
                     let beside = [before, follower.and_then(|literal| literal.chars().next())];
-                    let stops = |c: char| SEPARATORS.contains(c) && beside.contains(&Some(c));
+                    let stops = |c: char| beside.contains(&Some(c)) && SEPARATORS.contains(c);
                     if found.is_empty() || found.contains(stops) {
                         return false;
                     }

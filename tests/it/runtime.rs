@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::world::{World, services};
@@ -68,6 +69,8 @@ async fn hear(api: Api, heard: fn(Value) -> Heard, body: Bytes) -> StatusCode {
 /// The function's process, and both ends of its Runtime API.
 pub struct Sandbox {
     process: tokio::process::Child,
+    /// What it prints, read as it comes: a full pipe would stop it.
+    printed: tokio::task::JoinHandle<String>,
     heard: mpsc::UnboundedReceiver<Heard>,
     events: mpsc::UnboundedSender<Vec<u8>>,
     started: Instant,
@@ -83,7 +86,7 @@ impl Sandbox {
         let started = Instant::now();
         // FUNCTION is another build of the binary, for measuring.
         let binary = std::env::var("FUNCTION").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usage-aggregator").to_owned());
-        let process = tokio::process::Command::new(binary)
+        let mut process = tokio::process::Command::new(binary)
             .env_clear()
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", api.as_str()),
@@ -102,7 +105,13 @@ impl Sandbox {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Sandbox { process, heard, events, started }
+        let mut stdout = process.stdout.take().unwrap();
+        let printed = tokio::spawn(async move {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        Sandbox { process, printed, heard, events, started }
     }
 
     pub async fn hear(&mut self) -> Heard {
@@ -130,8 +139,7 @@ impl Sandbox {
     /// Ends the function and gives what it printed: JSON lines, every one.
     async fn stop(mut self) -> Vec<Value> {
         self.process.start_kill().unwrap();
-        let output = self.process.wait_with_output().await.unwrap();
-        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines = self.printed.await.unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
     }
 }
@@ -232,11 +240,10 @@ async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_environment_stops_the_start_and_says_all_that_is_wrong() {
-    let sandbox = Sandbox::start(&[("PIPELINE", "orders"), ("METRICS_SINK", "x")]).await;
-    let output =
-        tokio::time::timeout(Duration::from_secs(60), sandbox.process.wait_with_output()).await.unwrap().unwrap();
-    assert!(!output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
+    let mut sandbox = Sandbox::start(&[("PIPELINE", "orders"), ("METRICS_SINK", "x")]).await;
+    let status = tokio::time::timeout(Duration::from_secs(60), sandbox.process.wait()).await.unwrap().unwrap();
+    assert!(!status.success());
+    let text = sandbox.printed.await.unwrap();
     for mistake in
         ["USAGE_TABLE is not set", "CLAIMS_TABLE is not set", "ARCHIVE_BUCKET is not set", "METRICS_SINK must be"]
     {
