@@ -3,8 +3,8 @@
 
 use super::counter::CounterKey;
 use super::window::{Span, Window};
-use crate::pipeline::Snapshot;
 use crate::pipeline::template::Template;
+use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
 use crate::time::Timestamp;
 
@@ -27,7 +27,8 @@ pub struct SnapshotItem {
 impl SnapshotItem {
     /// The item of `key` in the window `span`.
     pub fn new(snapshot: &Snapshot, key: &CounterKey, span: Span) -> SnapshotItem {
-        let window = [span.window.name().to_owned(), span.start_text(), span.end_text(), span.key()];
+        let name = snapshot.window_name(span.window).to_owned();
+        let window = [name, span.start_text(), span.end_text(), span.key()];
         let value = |slot: usize| match key.0.get(slot) {
             Some(value) => value.as_str(),
             None => window.get(slot - key.0.len()).map_or("", String::as_str),
@@ -37,16 +38,46 @@ impl SnapshotItem {
             let (_, days) = ttl.days.iter().find(|(window, _)| *window == span.window)?;
             Some((ttl.attribute.clone(), span.end() + days * DAY_SECONDS))
         });
+        let partition_key = render(&snapshot.partition_key);
+        let sort_key = snapshot.sort_key.as_ref().map(render);
+        let sort_key = sort_key.map(|(name, text)| (name, text + snapshot.suffix(span.window)));
         SnapshotItem {
-            key: [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(render)
-                .collect(),
+            key: [partition_key].into_iter().chain(sort_key).collect(),
             attributes: snapshot.attributes.iter().map(render).collect(),
             expires_at,
         }
     }
+}
+
+/// The counter and the window whose snapshot has these keys: none where it is no item that [`SnapshotItem::new`] makes.
+pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(CounterKey, Span)> {
+    Window::ALL.into_iter().find_map(|window| {
+        let mut values = vec![None; snapshot.group_variables.len() + WINDOW_VARIABLES.len()];
+        for (slot, value) in read_back(snapshot, keys, window)? {
+            *values.get_mut(slot)? = Some(value);
+        }
+        let texts = values.split_off(snapshot.group_variables.len());
+        let [_, start, end, key] = texts.as_slice() else { return None };
+        let span = [(start, Span::start_text as fn(Span) -> String), (end, Span::end_text), (key, Span::key)]
+            .into_iter()
+            .find_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of))?;
+        let counter = CounterKey(values.into_iter().collect::<Option<_>>()?);
+        // Whatever was read, only what would be written the same way is ours.
+        let item = SnapshotItem::new(snapshot, &counter, span);
+        let same = item.key.len() == keys.len()
+            && item.key.iter().all(|(name, text)| keys.contains(&(name.as_str(), text.as_str())));
+        same.then_some((counter, span))
+    })
+}
+
+fn read_back(snapshot: &Snapshot, keys: &[(&str, &str)], window: Window) -> Option<Vec<(usize, String)>> {
+    let text_of = |wanted: &str| keys.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+    let (name, template) = &snapshot.partition_key;
+    let mut values = template.read_back(text_of(name)?)?;
+    if let Some((name, template)) = &snapshot.sort_key {
+        values.extend(template.read_back(text_of(name)?.strip_suffix(snapshot.suffix(window))?)?);
+    }
+    Some(values)
 }
 
 /// Checks that the snapshot keys of `key` are ones that DynamoDB takes.
