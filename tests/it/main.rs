@@ -9,3 +9,4 @@ mod prefix;
 mod readers;
 mod runtime;
 mod world;
+mod zae;
