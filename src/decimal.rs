@@ -116,6 +116,32 @@ impl Decimal {
         self.checked_add(-other)
     }
 
+    /// The exact product.
+    ///
+    /// # Errors
+    /// When the product needs more than 38 digits.
+    pub fn checked_mul(self, other: Decimal) -> Result<Decimal, DecimalError> {
+        let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or(DecimalError::Precision)?;
+        normalized(mantissa, i32::from(self.exponent) + i32::from(other.exponent))
+    }
+
+    /// The nearest whole number, the larger one of two that are as near, and what is left: from -1/2 to just below 1/2.
+    pub fn nearest_whole(self) -> (Decimal, Decimal) {
+        let scale = self.scale();
+        // With more fraction digits than a number has digits it is below 1/10.
+        let Some(unit) = Some(scale).filter(|scale| *scale <= DIGITS).and_then(|scale| 10_i128.checked_pow(scale))
+        else {
+            return (Decimal::ZERO, self);
+        };
+        if scale == 0 {
+            return (self, Decimal::ZERO);
+        }
+        let whole = (self.mantissa + unit / 2).div_euclid(unit);
+        let left = self.mantissa - whole * unit;
+        // Both have fewer digits than the number itself, or are 1 or -1 half: no error is possible.
+        (normalized(whole, 0).unwrap_or_default(), normalized(left, i32::from(self.exponent)).unwrap_or_default())
+    }
+
     fn mantissa_at(self, exponent: i16) -> Option<i128> {
         let shift = u32::try_from(i32::from(self.exponent) - i32::from(exponent)).ok()?;
         self.mantissa.checked_mul(10_i128.checked_pow(shift)?)
@@ -332,7 +358,43 @@ mod tests {
         assert_eq!(big.checked_sub(big), Ok(Decimal::ZERO));
     }
 
+    #[test]
+    fn products_are_exact_and_whole_numbers_the_nearest() {
+        let product = |a: &str, b: &str| {
+            let product = Decimal::parse(a).unwrap().checked_mul(Decimal::parse(b).unwrap());
+            product.map(|product| product.to_string())
+        };
+        assert_eq!(product("5500", "0.001"), Ok("5.5".to_owned()));
+        assert_eq!(product("-3", "0"), Ok("0".to_owned()));
+        assert_eq!(product(&"9".repeat(38), "11"), Err(DecimalError::Precision));
+        assert_eq!(product("1E125", "1E125"), Err(DecimalError::Range));
+        let cases = [
+            ("7", "7", "0"),
+            ("0.4", "0", "0.4"),
+            ("0.5", "1", "-0.5"),
+            ("-0.5", "0", "-0.5"),
+            ("-0.6", "-1", "0.4"),
+            ("1.499", "1", "0.499"),
+            ("1E-100", "0", "1E-100"),
+            ("-0.99999999999999999999999999999999999999", "-1", "0.00000000000000000000000000000000000001"),
+            ("2E20", "200000000000000000000", "0"),
+        ];
+        for (text, whole, left) in cases {
+            let split = Decimal::parse(text).unwrap().nearest_whole();
+            assert_eq!((split.0.to_string(), split.1.to_string()), (whole.to_owned(), left.to_owned()), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_whole_number_and_what_is_left_are_the_number(mantissa: i64, exponent in -40i32..5) {
+            let number = normalized(i128::from(mantissa), exponent).unwrap();
+            let (whole, left) = number.nearest_whole();
+            prop_assert_eq!(whole.scale(), 0);
+            prop_assert_eq!(whole.checked_add(left), Ok(number));
+            prop_assert!(left.to_f64().abs() <= 0.5);
+        }
+
         #[test]
         fn text_survives_a_round_trip(mantissa in -MAX_MANTISSA..=MAX_MANTISSA, exponent in -90i32..80) {
             let number = normalized(mantissa, exponent).unwrap();

@@ -28,7 +28,6 @@ pub struct Handler {
     usage: Option<UsageTables>,
     archive: Option<(Bucket, ArchivePlace)>,
     metrics: MetricsSink,
-    own_tables: Vec<String>,
     horizon_seconds: i64,
 }
 
@@ -47,8 +46,6 @@ impl Handler {
     pub fn new(config: Config, clients: Clients) -> Handler {
         let pipeline_name = config.pipeline.name.clone();
         let (dynamodb, concurrency) = (clients.dynamodb, config.concurrency);
-        let own_tables =
-            config.tables.iter().flat_map(|tables| [tables.usage.clone(), tables.claims.clone()]).collect();
         let usage = config.tables.map(|tables| UsageTables {
             client: dynamodb,
             usage_table: tables.usage,
@@ -65,7 +62,6 @@ impl Handler {
             usage,
             archive,
             metrics,
-            own_tables,
             horizon_seconds: config.horizon_days * DAY_SECONDS,
         }
     }
@@ -121,7 +117,9 @@ impl Handler {
     /// What handling `event` would do.
     pub fn plan(&self, event: &Event<'_>, now: Timestamp) -> Plan {
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_seconds);
-        Plan::new(event, &self.pipeline, &Terms { horizon, own_tables: self.own_tables.clone() })
+        let table = |of: fn(&UsageTables) -> &String| self.usage.as_ref().map(|usage| of(usage).clone());
+        let (usage_table, claims_table) = (table(|usage| &usage.usage_table), table(|usage| &usage.claims_table));
+        Plan::new(event, &self.pipeline, &Terms { horizon, usage_table, claims_table })
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
@@ -203,8 +201,8 @@ fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
         }
     };
     if outcome.tally.own > 0 {
-        let remedy = "map the source table's stream to the function, not that of USAGE_TABLE or CLAIMS_TABLE";
-        warn!(records = outcome.tally.own, remedy, "ignored records of the function's own table");
+        let remedy = "map the source table's stream; where it is USAGE_TABLE itself, add a filter to the mapping";
+        warn!(records = outcome.tally.own, remedy, "ignored records of the function's own items");
     }
     for record::Rejection { sequence, fault } in &outcome.rejected {
         let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);

@@ -8,7 +8,7 @@ use crate::decode;
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeRecord, Code, Event, Fault, Image, Item, RecordId, Rejection, Value};
 use crate::time::{Date, Timestamp, Unit};
-use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas, departure};
+use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas, departure, snapshot_of};
 
 /// All that a batch will do.
 #[derive(Debug, Default)]
@@ -29,9 +29,9 @@ pub struct Plan {
 pub struct Tally {
     /// Records by kind of event, before anything is skipped.
     pub events: BTreeMap<Event, usize>,
-    /// Records that no route takes, that a route doesn't care for, or that are of our own tables.
+    /// Records that no route takes, that a route doesn't care for, or that are of items of our own.
     pub skipped: usize,
-    /// Those of them that are of our own tables.
+    /// Those of them that are of items of our own.
     pub own: usize,
     /// Records that come a second time within the batch.
     pub repeated: usize,
@@ -46,8 +46,10 @@ pub struct Tally {
 pub struct Terms {
     /// Records before this can't be proven new any more: their claims may have expired.
     pub horizon: Option<Timestamp>,
-    /// Tables of our own, whose changes are nobody's usage.
-    pub own_tables: Vec<String>,
+    /// The table of the snapshots. It may be the source as well: only changes of snapshots are nobody's usage.
+    pub usage_table: Option<String>,
+    /// The table of the claims, whose changes are nobody's usage.
+    pub claims_table: Option<String>,
 }
 
 impl Plan {
@@ -99,9 +101,7 @@ impl<'p> Planner<'p> {
     }
 
     fn effects(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<Done, Fault> {
-        // A plain message has no keys, and its source is a stream, whatever its name.
-        let is_table = !record.keys.0.is_empty();
-        if is_table && self.terms.own_tables.iter().any(|table| *table == record.source.name) {
+        if self.is_own(record) {
             return Ok(Done::Own);
         }
         if self.seen.contains(&record.id) {
@@ -118,6 +118,22 @@ impl<'p> Planner<'p> {
         self.count(index, record, deltas);
         self.seen.insert(record.id);
         Ok(if counted || archived { Done::Effective } else { Done::Skipped })
+    }
+
+    /// Whether this function may have written the item itself. Whatever it writes is a claim or a snapshot, and neither
+    /// has an effect, so it never feeds on its own writes, whatever the mapping lets through.
+    fn is_own(&self, record: &ChangeRecord<'_>) -> bool {
+        // A plain message has no keys, and its source is a stream, whatever its name.
+        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.0.is_empty();
+        let texts = record.keys.0.iter().map(|(name, value)| match value {
+            Value::S(text) => Some((name.as_ref(), text.as_ref())),
+            _ => None,
+        });
+        is(&self.terms.claims_table)
+            || is(&self.terms.usage_table)
+                && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
+                    texts.collect::<Option<Vec<_>>>().is_some_and(|keys| snapshot_of(snapshot, &keys).is_some())
+                })
     }
 
     /// The route of the newest image, if it cares for this kind of event.
@@ -204,7 +220,7 @@ impl<'p> Planner<'p> {
 enum Done {
     Effective,
     Skipped,
-    /// Of a table of our own.
+    /// Of an item of our own.
     Own,
     Repeated,
 }

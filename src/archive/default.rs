@@ -63,7 +63,7 @@ fn scalar_default(node: &Node, json: &Json, out: &mut Vec<u8>) -> Option<Result<
             out.extend_from_slice(&scalar::finite(number.to_string().parse::<f32>().ok()?)?.to_le_bytes());
         }
         (Node::Double, Json::Number(number)) => out.extend_from_slice(&number.as_f64()?.to_le_bytes()),
-        (Node::String | Node::UuidText, Json::String(text)) => wire::bytes(out, text.as_bytes()),
+        (Node::String | Node::JsonText | Node::UuidText, Json::String(text)) => wire::bytes(out, text.as_bytes()),
         (Node::Enum(symbols), Json::String(symbol)) => wire::count(out, symbols.position(symbol)?),
         (Node::Bytes | Node::Decimal { form: DecimalForm::Bytes, .. }, Json::String(text)) => {
             wire::bytes(out, &latin1(text)?);

@@ -3,7 +3,7 @@
 //! plan's affair.
 //!
 //! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`mod@encode`] (with `scalar`,
-//! `temporal` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
+//! `temporal`, `json` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
 
 pub mod bucket;
 pub mod codec;
@@ -11,6 +11,7 @@ mod compile;
 mod default;
 pub mod encode;
 pub mod file;
+mod json;
 mod metadata;
 mod misfit;
 mod scalar;

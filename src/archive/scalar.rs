@@ -4,7 +4,7 @@
 use apache_avro::Uuid;
 
 use super::schema::{DecimalForm, Node};
-use super::{temporal, wire};
+use super::{json, temporal, wire};
 use crate::decimal::Decimal;
 use crate::record::Value;
 
@@ -25,6 +25,7 @@ pub(super) fn encode(node: &Node, value: &Value<'_>, out: &mut Vec<u8>) -> Resul
         (Node::Fixed(size), Value::B(bytes)) if bytes.len() == *size => out.extend_from_slice(bytes),
         (Node::Fixed(_), Value::B(_)) => return Err("B of another length"),
         (Node::String, Value::S(text)) => wire::bytes(out, text.as_bytes()),
+        (Node::JsonText, value) => wire::bytes(out, json::text(value).as_bytes()),
         (Node::Enum(symbols), Value::S(text)) => {
             wire::count(out, symbols.position(text).ok_or("S that is none of its symbols")?)
         }

@@ -96,6 +96,8 @@ pub(super) enum Node {
     Double,
     Bytes,
     String,
+    /// A string that holds any value as JSON.
+    JsonText,
     Fixed(usize),
     Enum(Arc<Enum>),
     Array(Box<Node>),
@@ -161,6 +163,7 @@ impl fmt::Display for Node {
             Node::Double => "double",
             Node::Bytes => "bytes",
             Node::String => "string",
+            Node::JsonText => "anything, as JSON",
             Node::Fixed(size) => return write!(f, "fixed({size})"),
             Node::Enum(symbols) => return write!(f, "enum {}", symbols.name),
             Node::Array(items) => return write!(f, "array of ({items})"),

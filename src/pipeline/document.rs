@@ -88,6 +88,14 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// The text of `key` where it is one, without noting anything: for a look at another section.
+    pub fn text_of(&self, key: &str) -> Option<&'d str> {
+        match self.table.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A text that must be there; `example` shows what to write.
     pub fn required_text(&self, key: &'static str, example: &str) -> Option<Text<'d>> {
         if self.table.contains_key(key) {

@@ -8,7 +8,10 @@ mod route;
 mod shipped;
 pub mod template;
 
+use std::collections::BTreeMap;
+
 use crate::archive::RecordSchema;
+use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 use crate::usage::Window;
@@ -97,6 +100,8 @@ pub struct Measure {
     pub conditions: Vec<Condition>,
     /// The most fraction digits a value may have.
     pub scale: Option<u32>,
+    /// What 1 of the attribute is worth.
+    pub factor: Option<Decimal>,
 }
 
 /// What a measure's attribute in the snapshot is called.
@@ -111,13 +116,14 @@ pub enum MeasureName {
 /// How records become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// The quantity of the newest image, for each record of these events.
-    Each(Vec<Event>),
+    /// The quantity of the newest image, for each record of these events; with another measure of the route, only for
+    /// those that change it.
+    Each { events: Vec<Event>, along_with: Option<usize> },
     /// The quantity of the new image minus that of the old one.
-    Difference { removed: Removal, expired: Removal },
+    Difference { removed: Removal, expired: Removal, cleared: Removal },
 }
 
-/// What a difference makes of an item that is gone.
+/// What a difference makes of an item, or of an attribute, that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     Subtract,
@@ -149,8 +155,16 @@ pub struct Snapshot {
     pub group_variables: Vec<String>,
     pub partition_key: (String, Template),
     pub sort_key: Option<(String, Template)>,
+    /// What stands behind the sort key's text in items of these windows.
+    pub suffixes: BTreeMap<Window, String>,
     pub attributes: Vec<(String, Template)>,
     pub windows: Vec<Window>,
+    /// What `{window}` is, where that isn't the window's own name.
+    pub window_names: BTreeMap<Window, String>,
+    /// What a counter is called whose name is taken by another attribute; its slot 0 is that name.
+    pub if_taken: Option<Template>,
+    /// Counters are whole numbers, and what is left is a text in this attribute; slot 0 is the counter's name.
+    pub fraction: Option<Template>,
     pub time_to_live: Option<TimeToLive>,
 }
 
@@ -190,6 +204,18 @@ pub enum PartitionDate {
     CreatedAt,
     /// A date, an instant or a number of this unit in an attribute.
     Attribute { path: String, unit: Unit },
+}
+
+impl Snapshot {
+    /// What `{window}` stands for.
+    pub fn window_name(&self, window: Window) -> &str {
+        self.window_names.get(&window).map_or(window.name(), String::as_str)
+    }
+
+    /// What stands behind the sort key's text.
+    pub fn suffix(&self, window: Window) -> &str {
+        self.suffixes.get(&window).map_or("", String::as_str)
+    }
 }
 
 impl Pipeline {

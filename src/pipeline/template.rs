@@ -199,17 +199,65 @@ impl Template {
         })
     }
 
-    /// Fills in the slots. In a template of several variables its own punctuation is percent-encoded in the values, so
-    /// that different values never give the same text.
+    /// The slot of the variable that ends the text, if one does.
+    pub fn last_slot(&self) -> Option<usize> {
+        match self.pieces.last()? {
+            Piece::Literal(_) => None,
+            Piece::Variable(slot) => Some(*slot),
+        }
+    }
+
+    /// Fills in the slots. In all variables but the last the template's punctuation is percent-encoded, so that different
+    /// values never give the same text; the last stays as it is, since nothing follows that it could be confused with.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
+        let last = self.last_variable();
         let mut text = String::new();
-        for piece in &self.pieces {
+        for (place, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
+                Piece::Variable(slot) if Some(place) == last => text.push_str(value(*slot)),
                 Piece::Variable(slot) => text.push_str(&self.escape(value(*slot))),
             }
         }
         text
+    }
+
+    /// The slots and values that `text` was rendered from, if it was.
+    pub fn read_back(&self, text: &str) -> Option<Vec<(usize, String)>> {
+        let last = self.last_variable();
+        let mut values = Vec::new();
+        let mut rest = text;
+        for (place, piece) in self.pieces.iter().enumerate() {
+            match piece {
+                Piece::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
+                Piece::Variable(slot) if Some(place) == last => {
+                    let value = rest.strip_suffix(self.literal_at(place + 1))?;
+                    values.push((*slot, value.to_owned()));
+                    rest = self.literal_at(place + 1);
+                }
+                Piece::Variable(slot) => {
+                    // No value before the last has the punctuation that the literal after it must have.
+                    let literal = self.literal_at(place + 1);
+                    let mark = literal.find(|c: char| c.is_ascii_punctuation())?;
+                    let found = rest.find(literal.get(mark..)?.chars().next()?)?;
+                    let (value, after) = rest.split_at_checked(found.checked_sub(mark)?)?;
+                    values.push((*slot, unescape(value)?));
+                    rest = after;
+                }
+            }
+        }
+        rest.is_empty().then_some(values)
+    }
+
+    fn last_variable(&self) -> Option<usize> {
+        self.pieces.iter().rposition(|piece| matches!(piece, Piece::Variable(_)))
+    }
+
+    fn literal_at(&self, place: usize) -> &str {
+        match self.pieces.get(place) {
+            Some(Piece::Literal(literal)) => literal,
+            _ => "",
+        }
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {
@@ -221,6 +269,18 @@ impl Template {
         };
         Cow::Owned(value.chars().map(escape).collect())
     }
+}
+
+/// Undoes the percent-encoding of an ASCII character.
+fn unescape(value: &str) -> Option<String> {
+    let mut parts = value.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let (code, after) = part.split_at_checked(2)?;
+        text.push(char::from(u8::from_str_radix(code, 16).ok()?));
+        text.push_str(after);
+    }
+    Some(text)
 }
 
 #[cfg(test)]
@@ -262,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn only_the_last_variable_keeps_its_punctuation() {
+        let slot = |name: &str| Some(usize::from(name == "resource"));
+        let template = Template::new(&Text::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
+        assert_eq!(template.render(|slot| ["a/b", "gpt/4#x"][slot]), "a%2Fb/RESOURCE#gpt/4#x");
+        for other in ["a/RESOURCE", "a/RESOURCES#b", "a%2/RESOURCE#b", "RESOURCE#b"] {
+            assert_eq!(template.read_back(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn wrong_texts_say_what_to_write() {
         for text in ["{a", "a}", "{A}", "{}", "{a b}", "{1}"] {
             assert!(Text::parse(text).is_err(), "{text}");
@@ -275,6 +345,18 @@ mod tests {
             let template = Template::new(&Text::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
             let render = |values: [&str; 2]| template.render(|slot| if slot == 0 { values[0] } else { values[1] }.to_owned().leak());
             prop_assert_eq!(render([&a, &b]) == render([&c, &d]), (a, b) == (c, d));
+        }
+
+        #[test]
+        fn what_was_rendered_reads_back(
+            values in [".{0,4}", "[a#%/é]{0,4}", "[a#%/é]{0,4}"],
+            text in prop_oneof!["X#\\{a\\}#\\{b\\}/é\\{c\\}", "\\{a\\}b#\\{b\\}-a/\\{c\\}#z", "\\{a\\}", "x/\\{b\\}y"],
+        ) {
+            let slot = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
+            let template = Template::new(&Text::parse(&text).unwrap(), slot).unwrap();
+            let rendered = template.render(|slot| values[slot].as_str());
+            let expected: Vec<_> = template.slots().map(|slot| (slot, values[slot].clone())).collect();
+            prop_assert_eq!(template.read_back(&rendered), Some(expected));
         }
 
         #[test]

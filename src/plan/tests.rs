@@ -136,9 +136,9 @@ fn a_record_older_than_the_horizon_is_not_counted_but_one_that_counts_nothing_pa
 
 #[test]
 fn changes_of_our_own_tables_are_skipped() {
-    let own = |name: &str| Terms { own_tables: vec![name.to_owned()], ..Terms::default() };
-    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &own("orders"))), [1, 0, 0, 1, 0]);
-    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &own("order"))), [1, 1, 1, 0, 0]);
+    let claims = |name: &str| Terms { claims_table: Some(name.to_owned()), ..Terms::default() };
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("orders"))), [1, 0, 0, 1, 0]);
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("order"))), [1, 1, 1, 0, 0]);
 }
 
 #[test]

@@ -35,14 +35,14 @@ pub struct UsageDelta {
 ///
 /// # Errors
 /// When an image or attribute that a measure needs is missing or doesn't fit.
-pub fn deltas(
-    pipeline: &Pipeline,
+pub fn deltas<'p>(
+    pipeline: &'p Pipeline,
     record: &ChangeRecord<'_>,
-    route: &Route,
+    route: &'p Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
     let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    let newest = Side { route, image: record.newest_image(), name: newest_name(&record.change) };
+    let newest = Side { route, image: record.newest_image(), name: newest_name(&record.change), next: None };
     deltas.add_each(&newest, bindings)?;
     match &record.change {
         Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
@@ -55,6 +55,7 @@ pub fn deltas(
             deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
         }
     }
+    deltas.add_companions(&newest, bindings)?;
     Ok(deltas.nonzero())
 }
 
@@ -78,11 +79,22 @@ fn newest_name(change: &Change<'_>) -> &'static str {
 }
 
 /// One image with the route it takes.
-struct Side<'s, 'a> {
-    route: &'s Route,
+struct Side<'p, 's, 'a> {
+    route: &'p Route,
     image: &'s Image<'a>,
     /// What the stream calls the image.
     name: &'static str,
+    /// The image that came after it, where the item is still there.
+    next: Option<&'s Image<'a>>,
+}
+
+impl Side<'_, '_, '_> {
+    /// Whether the image that came after has lost this attribute, and `measure` ignores that.
+    fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
+        let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
+        let next = self.next.filter(|_| ignores).and_then(Image::item);
+        next.is_some_and(|next| next.at_path(attribute).is_none())
+    }
 }
 
 /// Which way a difference counts an image.
@@ -95,29 +107,54 @@ enum Sign {
 struct Deltas<'p> {
     pipeline: &'p Pipeline,
     event: Event,
-    sums: Vec<UsageDelta>,
+    sums: Vec<Sum<'p>>,
 }
 
-impl Deltas<'_> {
-    fn nonzero(mut self) -> Vec<UsageDelta> {
-        self.sums.iter_mut().for_each(|delta| delta.amounts.retain(|(_, amount)| !amount.is_zero()));
-        self.sums.retain(|delta| !delta.amounts.is_empty());
-        self.sums
+/// What is added up so far for one entity and resource: by measure, which also has the name that it goes by.
+struct Sum<'p> {
+    key: CounterKey,
+    amounts: Vec<(&'p Measure, String, Decimal)>,
+}
+
+impl<'p> Deltas<'p> {
+    fn nonzero(self) -> Vec<UsageDelta> {
+        let delta = |sum: Sum<'_>| {
+            let amounts = sum.amounts.into_iter().filter(|(_, _, amount)| !amount.is_zero());
+            UsageDelta { key: sum.key, amounts: amounts.map(|(_, name, amount)| (name, amount)).collect() }
+        };
+        self.sums.into_iter().map(delta).filter(|delta| !delta.amounts.is_empty()).collect()
     }
 
-    fn add_each(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+    fn add_each(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
         let event = self.event;
         self.add(side, bindings, |measure| match &measure.amount {
-            Amount::Each(events) if events.contains(&event) => Some(false),
+            Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
             _ => None,
         })
     }
 
-    fn add_difference(&mut self, side: &Side<'_, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
+    /// Counts what goes along with another measure, once it is clear what that one comes to.
+    fn add_companions(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+        let measures = side.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
+        let changes = |measure: &Measure| {
+            let amounts = self.sums.iter().flat_map(|sum| &sum.amounts);
+            amounts.into_iter().any(|(other, _, amount)| std::ptr::eq(*other, measure) && !amount.is_zero())
+        };
+        let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(place, _)| place).collect();
+        let event = self.event;
+        self.add(side, bindings, |measure| match &measure.amount {
+            Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
+                changed.contains(other).then_some(false)
+            }
+            _ => None,
+        })
+    }
+
+    fn add_difference(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
         self.add(side, bindings, |measure| match (&measure.amount, sign) {
-            (Amount::Each(_), _) => None,
+            (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
-            (Amount::Difference { removed, expired }, Sign::Minus { removed: gone, expired: by_ttl }) => {
+            (Amount::Difference { removed, expired, .. }, Sign::Minus { removed: gone, expired: by_ttl }) => {
                 let rule = if by_ttl { expired } else { removed };
                 (!gone || *rule == Removal::Subtract).then_some(true)
             }
@@ -134,7 +171,7 @@ impl Deltas<'_> {
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
-                let side = Side { route, image: old, name: "OldImage" };
+                let side = Side { route, image: old, name: "OldImage", next: Some(record.newest_image()) };
                 self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
             }
         }
@@ -143,7 +180,7 @@ impl Deltas<'_> {
     /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
     fn add(
         &mut self,
-        side: &Side<'_, '_>,
+        side: &Side<'p, '_, '_>,
         bindings: &Bindings<'_>,
         counts: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
@@ -156,7 +193,7 @@ impl Deltas<'_> {
                     Some(place) => place,
                     None => *place.insert(self.place(counter_key(usage, side, bindings)?)),
                 };
-                self.sum(place, name, if negate { -quantity } else { quantity }, side)?;
+                self.sum(place, measure, name, if negate { -quantity } else { quantity }, side.name)?;
             }
         }
         Ok(())
@@ -164,23 +201,30 @@ impl Deltas<'_> {
 
     /// Where the sums of `key` are.
     fn place(&mut self, key: CounterKey) -> usize {
-        self.sums.iter().position(|delta| delta.key == key).unwrap_or_else(|| {
-            self.sums.push(UsageDelta { key, amounts: Vec::new() });
+        self.sums.iter().position(|sum| sum.key == key).unwrap_or_else(|| {
+            self.sums.push(Sum { key, amounts: Vec::new() });
             self.sums.len() - 1
         })
     }
 
-    fn sum(&mut self, place: usize, measure: String, amount: Decimal, side: &Side<'_, '_>) -> Result<(), Fault> {
-        let Some(delta) = self.sums.get_mut(place) else { return Ok(()) };
-        match delta.amounts.iter_mut().find(|(name, _)| *name == measure) {
-            Some((_, sum)) => *sum = sum.checked_add(amount).map_err(|error| inexact(side.name, &measure, error))?,
-            None => delta.amounts.push((measure, amount)),
+    fn sum(
+        &mut self,
+        place: usize,
+        measure: &'p Measure,
+        name: String,
+        amount: Decimal,
+        image: &str,
+    ) -> Result<(), Fault> {
+        let Some(sum) = self.sums.get_mut(place) else { return Ok(()) };
+        match sum.amounts.iter_mut().find(|(_, other, _)| *other == name) {
+            Some((_, _, sum)) => *sum = sum.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
+            None => sum.amounts.push((measure, name, amount)),
         }
         Ok(())
     }
 
     /// What `measure` counts of an image: a name and a number for each of its counters.
-    fn quantities(&self, measure: &Measure, side: &Side<'_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
+    fn quantities(&self, measure: &Measure, side: &Side<'_, '_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
         let fixed = |slot: usize| self.pipeline.measures.get(slot).cloned().unwrap_or_default();
         let item = match side.image {
             Image::Carried(item) => item,
@@ -199,6 +243,7 @@ impl Deltas<'_> {
         match (&measure.quantity, &measure.name) {
             (Quantity::One, MeasureName::Fixed(slot)) => Ok(vec![(fixed(*slot), Decimal::from(1))]),
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
+                Some(_) if side.ignores(measure, path) => Ok(Vec::new()),
                 Some(value) => Ok(vec![(fixed(*slot), number(value, measure, side.name, path)?)]),
                 None if *missing == Missing::Zero => Ok(Vec::new()),
                 None => {
@@ -211,7 +256,7 @@ impl Deltas<'_> {
                     let mut name = None;
                     let matched = pattern.matches(attribute, |_, capture| name = Some(capture));
                     let name = name.filter(|name| matched && !except.iter().any(|except| except == name))?;
-                    Some(template.render(|_| name))
+                    (!side.ignores(measure, attribute)).then(|| template.render(|_| name))
                 })
             }
             // Validation pairs patterns with captured names, and nothing else.
@@ -229,15 +274,24 @@ impl Deltas<'_> {
         let mut found = Vec::new();
         for (attribute, value) in &item.0 {
             let Some(name) = name_of(attribute) else { continue };
-            let reserved =
-                self.pipeline.snapshot.as_ref().is_some_and(|snapshot| snapshot.reserved().any(|r| r == name));
-            if reserved {
-                let message = "gives a counter the name of an attribute that every snapshot has";
+            let Some(name) = self.untaken(name) else {
+                let message =
+                    "gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
                 return Err(Fault::new(Code::InvalidKey, format!("{image}.{attribute}"), message));
-            }
+            };
             found.push((name, number(value, measure, image, attribute)?));
         }
         Ok(found)
+    }
+
+    /// `name`, or what a counter is called instead where an attribute of every snapshot or a fixed measure has it.
+    fn untaken(&self, name: String) -> Option<String> {
+        let snapshot = self.pipeline.snapshot.as_ref();
+        let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
+        if !reserved && !self.pipeline.measures.contains(&name) {
+            return Some(name);
+        }
+        snapshot?.if_taken.as_ref().map(|template| template.render(|_| name.as_str()))
     }
 }
 
@@ -246,7 +300,7 @@ fn needs_old_image(route: &Route) -> bool {
     route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
 }
 
-fn counter_key(usage: &Usage, side: &Side<'_, '_>, bindings: &Bindings<'_>) -> Result<CounterKey, Fault> {
+fn counter_key(usage: &Usage, side: &Side<'_, '_, '_>, bindings: &Bindings<'_>) -> Result<CounterKey, Fault> {
     let mut bindings = bindings.clone();
     match side.image {
         Image::Carried(item) => {
@@ -267,7 +321,10 @@ fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Resu
         Some(scale) if number.scale() > scale => {
             Err(invalid(format!("has {} fraction digits, the measure's scale is {scale}", number.scale())))
         }
-        _ => Ok(*number),
+        _ => match measure.factor {
+            Some(factor) => number.checked_mul(factor).map_err(|error| invalid(format!("times the factor {error}"))),
+            None => Ok(*number),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod claim;
 mod counter;
+mod fraction;
 mod group;
 mod read;
 mod snapshot;
@@ -12,7 +13,7 @@ mod window;
 
 pub use counter::{CounterKey, UsageDelta, deltas, departure};
 pub use group::{Effect, Group, Segment, Sums, Totals, totals};
-pub use snapshot::{SnapshotItem, check_keys};
+pub use snapshot::{SnapshotItem, check_keys, snapshot_of};
 pub use table::{Committed, UsageTables};
 pub use window::{Span, Window};
 

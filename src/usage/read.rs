@@ -47,9 +47,10 @@ impl UsageTables {
     /// When there is no answer at all.
     pub async fn connect(&self) -> Result<(), Error> {
         let nobody = HashMap::from([(claim::KEY.to_owned(), AttributeValue::S("connect".to_owned()))]);
-        let asked = self.client.batch_get_item().request_items(&self.claims_table, self.request(vec![nobody])?);
+        let asked =
+            self.client.batch_get_item().request_items(&self.claims_table, request(&self.claims_table, vec![nobody])?);
         match asked.customize().config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
-            Err(error) if error.raw_response().is_none() => Err(Error::from_sdk(&self.reading(), &error)),
+            Err(error) if error.raw_response().is_none() => Err(Error::from_sdk(&reading(&self.claims_table), &error)),
             _ => Ok(()),
         }
     }
@@ -72,7 +73,7 @@ impl UsageTables {
                     return Err(Error { kind: ErrorKind::Config, ..error });
                 }
                 Some(Err(error)) => error,
-                None => backoff.no_answer(&self.reading()),
+                None => backoff.no_answer(&reading(&self.claims_table)),
             };
             if !backoff.pause().await {
                 return Ok((groups, Err(backoff.give_up(error))));
@@ -114,43 +115,49 @@ impl UsageTables {
     }
 
     async fn get_pages(&self, keys: Vec<String>) -> Result<HashMap<String, Page>, Error> {
+        let key = |key: String| HashMap::from([(claim::KEY.to_owned(), AttributeValue::S(key))]);
         let mut pages = HashMap::new();
-        for chunk in keys.chunks(MAX_KEYS) {
-            let key = |key: &String| HashMap::from([(claim::KEY.to_owned(), AttributeValue::S(key.clone()))]);
-            let mut wanted: Vec<_> = chunk.iter().map(key).collect();
-            while !wanted.is_empty() {
-                let before = wanted.len();
-                let (found, left) = self.get_items(wanted).await?;
-                if left.len() == before {
-                    // Nothing at all was processed: that is throttling, to be retried after a pause.
-                    return Err(Error::transient(format!("{}: throttled", self.reading())));
-                }
-                for item in found {
-                    if let Some(Ok(key)) = item.get(claim::KEY).map(|key| key.as_s().cloned()) {
-                        pages.insert(key, Page::read(item)?);
-                    }
-                }
-                wanted = left;
+        for item in self.get_all(&self.claims_table, keys.into_iter().map(key).collect()).await? {
+            if let Some(Ok(key)) = item.get(claim::KEY).map(|key| key.as_s().cloned()) {
+                pages.insert(key, Page::read(item)?);
             }
         }
         Ok(pages)
     }
 
-    async fn get_items(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
-        let asked = self.client.batch_get_item().request_items(&self.claims_table, self.request(keys)?);
-        let answer = asked.send().await;
-        let answer = answer.map_err(|error| Error::from_sdk(&self.reading(), &error))?;
-        let found = answer.responses.unwrap_or_default().remove(&self.claims_table).unwrap_or_default();
-        let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.claims_table);
+    /// Those items of `table` with these keys that there are, each as it is after the latest write.
+    pub(super) async fn get_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+        let mut items = Vec::new();
+        for chunk in keys.chunks(MAX_KEYS) {
+            let mut wanted = chunk.to_vec();
+            while !wanted.is_empty() {
+                let before = wanted.len();
+                let (found, left) = self.get_items(table, wanted).await?;
+                if left.len() == before {
+                    // Nothing at all was processed: that is throttling, to be retried after a pause.
+                    return Err(Error::transient(format!("{}: throttled", reading(table))));
+                }
+                items.extend(found);
+                wanted = left;
+            }
+        }
+        Ok(items)
+    }
+
+    async fn get_items(&self, table: &str, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
+        let answer = self.client.batch_get_item().request_items(table, request(table, keys)?).send().await;
+        let answer = answer.map_err(|error| Error::from_sdk(&reading(table), &error))?;
+        let found = answer.responses.unwrap_or_default().remove(table).unwrap_or_default();
+        let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
         Ok((found, left.map(|left| left.keys).unwrap_or_default()))
     }
+}
 
-    fn request(&self, keys: Vec<Item>) -> Result<KeysAndAttributes, Error> {
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        request.map_err(|error| Error::config(format!("{}: {error}", self.reading())))
-    }
+fn request(table: &str, keys: Vec<Item>) -> Result<KeysAndAttributes, Error> {
+    let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+    request.map_err(|error| Error::config(format!("{}: {error}", reading(table))))
+}
 
-    fn reading(&self) -> String {
-        format!("read claims from {} (dynamodb:BatchGetItem)", self.claims_table)
-    }
+fn reading(table: &str) -> String {
+    format!("read items of {table} (dynamodb:BatchGetItem)")
 }

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 
 use super::counter::CounterKey;
-use super::window::Span;
+use super::window::{Span, Window};
 use crate::pipeline::template::Template;
 use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
@@ -29,18 +29,49 @@ pub struct SnapshotItem {
 impl SnapshotItem {
     /// The item of `key` in the window `span`.
     pub fn new(snapshot: &Snapshot, key: &CounterKey, span: Span) -> SnapshotItem {
-        let values = Values::new(key, span);
+        let values = Values::new(snapshot, key, span);
         let render = |(name, template): &(String, Template)| (name.clone(), values.render(template));
         let expires_at = snapshot.time_to_live.as_ref().and_then(|ttl| {
             let (_, days) = ttl.days.iter().find(|(window, _)| *window == span.window)?;
             Some((ttl.attribute.clone(), span.end() + days * DAY_SECONDS))
         });
         SnapshotItem {
-            key: key_templates(snapshot).map(render).collect(),
+            key: values.keys().map(|(name, text)| (name.to_owned(), text)).collect(),
             attributes: snapshot.attributes.iter().map(render).collect(),
             expires_at,
         }
     }
+}
+
+/// The counter and the window whose snapshot has these keys: none where it is no item that [`SnapshotItem::new`] makes.
+pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(CounterKey, Span)> {
+    Window::ALL.into_iter().find_map(|window| {
+        let mut values = vec![None; snapshot.group_variables.len() + WINDOW_VARIABLES.len()];
+        for (slot, value) in read_back(snapshot, keys, window)? {
+            *values.get_mut(slot)? = Some(value);
+        }
+        let texts = values.split_off(snapshot.group_variables.len());
+        let [_, start, end, key] = texts.as_slice() else { return None };
+        let span = [(start, Span::start_text as fn(Span) -> String), (end, Span::end_text), (key, Span::key)]
+            .into_iter()
+            .find_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of))?;
+        let counter = CounterKey(values.into_iter().collect::<Option<_>>()?);
+        // Whatever was read, only what would be written the same way is ours.
+        let item = SnapshotItem::new(snapshot, &counter, span);
+        let same = item.key.len() == keys.len()
+            && item.key.iter().all(|(name, text)| keys.contains(&(name.as_str(), text.as_str())));
+        same.then_some((counter, span))
+    })
+}
+
+fn read_back(snapshot: &Snapshot, keys: &[(&str, &str)], window: Window) -> Option<Vec<(usize, String)>> {
+    let text_of = |wanted: &str| keys.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+    let (name, template) = &snapshot.partition_key;
+    let mut values = template.read_back(text_of(name)?)?;
+    if let Some((name, template)) = &snapshot.sort_key {
+        values.extend(template.read_back(text_of(name)?.strip_suffix(snapshot.suffix(window))?)?);
+    }
+    Some(values)
 }
 
 /// Checks that the snapshot keys of `key` in every window of the pipeline are ones that DynamoDB takes.
@@ -49,32 +80,38 @@ impl SnapshotItem {
 /// A fault that names the key's attribute.
 pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Result<(), Fault> {
     for window in &snapshot.windows {
-        let values = Values::new(key, window.containing(at));
-        for ((name, template), limit) in key_templates(snapshot).zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]) {
-            let bytes = values.render(template).len();
-            if bytes == 0 || bytes > limit {
-                let message = format!("would be a snapshot key of {bytes} bytes; DynamoDB takes 1 to {limit}");
-                return Err(Fault::new(Code::InvalidKey, name.as_str(), message));
+        let values = Values::new(snapshot, key, window.containing(at));
+        for ((name, text), limit) in values.keys().zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]) {
+            if text.is_empty() || text.len() > limit {
+                let message = format!("would be a snapshot key of {} bytes; DynamoDB takes 1 to {limit}", text.len());
+                return Err(Fault::new(Code::InvalidKey, name, message));
             }
         }
     }
     Ok(())
 }
 
-fn key_templates(snapshot: &Snapshot) -> impl Iterator<Item = &(String, Template)> {
-    [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()].into_iter().flatten()
-}
-
 /// What a snapshot's templates are filled in with: the group's values, then the window's, which are written when asked for.
 struct Values<'k> {
+    snapshot: &'k Snapshot,
     key: &'k CounterKey,
     span: Span,
     window: [OnceCell<String>; WINDOW_VARIABLES.len()],
 }
 
 impl<'k> Values<'k> {
-    fn new(key: &'k CounterKey, span: Span) -> Values<'k> {
-        Values { key, span, window: Default::default() }
+    fn new(snapshot: &'k Snapshot, key: &'k CounterKey, span: Span) -> Values<'k> {
+        Values { snapshot, key, span, window: Default::default() }
+    }
+
+    /// The attributes of the item's key.
+    fn keys(&self) -> impl Iterator<Item = (&'k str, String)> {
+        let (name, template) = &self.snapshot.partition_key;
+        let sort_key = self.snapshot.sort_key.as_ref().map(|(name, template)| {
+            let suffix = self.snapshot.suffix(self.span.window);
+            (name.as_str(), self.render(template) + suffix)
+        });
+        [Some((name.as_str(), self.render(template))), sort_key].into_iter().flatten()
     }
 
     fn render(&self, template: &Template) -> String {
@@ -87,7 +124,7 @@ impl<'k> Values<'k> {
         }
         let place = slot - self.key.0.len();
         let write = || match place {
-            0 => self.span.window.name().to_owned(),
+            0 => self.snapshot.window_name(self.span.window).to_owned(),
             1 => self.span.start_text(),
             2 => self.span.end_text(),
             _ => self.span.key(),

@@ -229,13 +229,11 @@ impl UsageTables {
             let new: Vec<u64> = claimed.new_effects().map(|effect| effect.id.short()).collect();
             writes.push(self.claim_write(claimed.group, &claimed.claims, &new).map_err(config)?);
         }
-        let mut snapshots = BTreeSet::new();
-        for ((key, span), sums) in &totals {
-            let item = SnapshotItem::new(snapshot, key, *span);
-            writes.push(transaction::add(&self.usage_table, &item, sums).map_err(config)?);
-            snapshots.insert(item);
+        let additions = self.additions(snapshot, totals).await.map_err(unread)?;
+        for addition in &additions {
+            writes.push(transaction::add(&self.usage_table, addition).map_err(config)?);
         }
-        self.send(writes).await.map(|()| snapshots)
+        self.send(writes).await.map(|()| additions.into_iter().map(|addition| addition.item).collect())
     }
 
     fn claim_write(&self, group: &Group, claims: &Claims, new: &[u64]) -> Result<TransactWriteItem, Error> {
@@ -292,6 +290,15 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
         }
     }
     committed
+}
+
+/// What it means that the fractions couldn't be read: nothing was sent.
+fn unread(error: Error) -> Refusal {
+    match error.kind {
+        ErrorKind::Config => config(error),
+        ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
+        ErrorKind::Transient => Refusal::Retry { error, ambiguous: false },
+    }
 }
 
 fn config(error: Error) -> Refusal {

@@ -282,7 +282,7 @@ fn a_pattern_gives_each_capture_its_own_counter() {
         assert_eq!(counted(&pipeline, change), expected, "{shown}");
     }
     let reserved = counting("[[record.measure]]\nname = \"{x}\"\nkind = \"sum\"\nattributes = \"b_{x}\"");
-    let expected = "invalid_key: NewImage.b_pk: gives a counter the name of an attribute that every snapshot has";
+    let expected = "invalid_key: NewImage.b_pk: gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
     assert_eq!(counted(&reserved, insert(r#"{"b_pk":1}"#)), expected);
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
-use super::group::{Group, Sums};
-use super::snapshot::SnapshotItem;
+use super::fraction::Addition;
+use super::group::Group;
 use crate::error::Error;
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
@@ -41,29 +42,67 @@ pub fn claim(table: &str, item: HashMap<String, AttributeValue>, version: u64) -
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-/// Adds `sums` to the counters of a snapshot item and sets what describes it. All names are placeholders: they are the
-/// user's, and may be reserved words or hold anything.
-pub fn add(table: &str, item: &SnapshotItem, sums: &Sums) -> Result<TransactWriteItem, Error> {
+/// Adds to the counters of a snapshot item and sets what describes it. All names are placeholders: they are the user's,
+/// and may be reserved words or hold anything.
+pub fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem, Error> {
+    let Addition { item, sums, fractions } = addition;
     let mut update = Update::builder().table_name(table);
     for (name, text) in &item.key {
         update = update.key(name, AttributeValue::S(text.clone()));
     }
-    let texts = item.attributes.iter().map(|(name, text)| (name, AttributeValue::S(text.clone())));
-    let expiry = item.expires_at.iter().map(|(name, second)| (name, AttributeValue::N(second.to_string())));
-    let mut sets = Vec::new();
-    for (index, (name, value)) in texts.chain(expiry).enumerate() {
-        sets.push(format!("#s{index} = :s{index}"));
-        update = update.expression_attribute_names(format!("#s{index}"), name);
-        update = update.expression_attribute_values(format!(":s{index}"), value);
+    let mut names = Names { update, count: 0 };
+    let (mut sets, mut removes, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, text) in &item.attributes {
+        let (name, value) = (names.name(name), names.value(AttributeValue::S(text.clone())));
+        sets.push(format!("{name} = {value}"));
+    }
+    if let Some((name, second)) = &item.expires_at {
+        let (name, value) = (names.name(name), names.value(AttributeValue::N(second.to_string())));
+        sets.push(format!("{name} = {value}"));
+    }
+    for fraction in fractions {
+        let name = names.name(&fraction.attribute);
+        conditions.push(match &fraction.before {
+            Some(before) => format!("{name} = {}", names.value(AttributeValue::S(before.clone()))),
+            None => format!("attribute_not_exists({name})"),
+        });
+        match &fraction.after {
+            Some(after) => sets.push(format!("{name} = {}", names.value(AttributeValue::S(after.clone())))),
+            None => removes.push(name),
+        }
     }
     let mut adds = Vec::new();
-    for (index, (name, sum)) in sums.iter().enumerate() {
-        adds.push(format!("#a{index} :a{index}"));
-        update = update.expression_attribute_names(format!("#a{index}"), name);
-        update = update.expression_attribute_values(format!(":a{index}"), AttributeValue::N(sum.to_string()));
+    for (name, sum) in sums {
+        let (name, value) = (names.name(name), names.value(AttributeValue::N(sum.to_string())));
+        adds.push(format!("{name} {value}"));
     }
-    let set = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
-    let update = update.update_expression(format!("{set}ADD {}", adds.join(", "))).build();
+    let clause = |word: &str, parts: Vec<String>| (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")));
+    let clauses = [clause("SET", sets), clause("REMOVE", removes), clause("ADD", adds)];
+    let update = names.update.update_expression(clauses.into_iter().flatten().collect::<Vec<_>>().join(" "));
+    let condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
+    let update = update.set_condition_expression(condition).build();
     let update = update.map_err(|error| Error::config(format!("write a snapshot: {error}")))?;
     Ok(TransactWriteItem::builder().update(update).build())
+}
+
+/// An update's placeholders.
+struct Names {
+    update: UpdateBuilder,
+    count: usize,
+}
+
+impl Names {
+    fn name(&mut self, name: &str) -> String {
+        self.count += 1;
+        let placeholder = format!("#n{}", self.count);
+        self.update = std::mem::take(&mut self.update).expression_attribute_names(&placeholder, name);
+        placeholder
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        self.count += 1;
+        let placeholder = format!(":v{}", self.count);
+        self.update = std::mem::take(&mut self.update).expression_attribute_values(&placeholder, value);
+        placeholder
+    }
 }

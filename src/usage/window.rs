@@ -57,6 +57,18 @@ impl Span {
         }
     }
 
+    /// The window of which `text_of` gives this text: its start's, its end's or its key.
+    pub fn with_text(window: Window, text: &str, text_of: impl Fn(Span) -> String) -> Option<Span> {
+        // A key is the beginning of the start's text; what it lacks is the same for all windows of its length.
+        const FIRST: &str = "2000-01-01T00:00:00Z";
+        let full = format!("{text}{}", FIRST.get(text.len()..)?);
+        let at = Timestamp::parse(&full)
+            .or_else(|| Timestamp::parse("2099-12-31T23:59:59Z").filter(|_| full.starts_with("2100")))?;
+        let before = Timestamp::from_seconds(at.seconds() - 1);
+        // An end is the next window's start.
+        [Some(at), before].into_iter().flatten().map(|at| window.containing(at)).find(|span| text_of(*span) == text)
+    }
+
     /// The short text of the window: `2026-11-21T03`, `2026-11-21` or `2026-11`.
     pub fn key(self) -> String {
         let full = rfc3339(self.start);

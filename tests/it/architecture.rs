@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const MAY_CALL: &[(&str, &[&str])] = &[
     ("usage/table.rs", &["aws_sdk_dynamodb"]),
     ("usage/read.rs", &["aws_sdk_dynamodb"]),
+    ("usage/fraction.rs", &["aws_sdk_dynamodb"]),
     ("usage/transaction.rs", &["aws_sdk_dynamodb"]),
     ("usage/claim.rs", &["aws_sdk_dynamodb"]),
     ("archive/bucket.rs", &["aws_sdk_s3"]),

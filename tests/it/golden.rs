@@ -17,6 +17,7 @@ fn every_event_has_the_plan_that_was_read_and_accepted() {
         let pipeline = match name.as_str() {
             "demand" => "demand",
             "kinesis-plain" => "alleycat",
+            "zae-limiter" => "zae-limiter",
             _ => "orders",
         };
         let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();

@@ -14,3 +14,4 @@ mod schema;
 mod simulation;
 mod template;
 mod world;
+mod zae;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use usage_aggregator::archive::{self, FileDraft, RecordSchema};
@@ -24,12 +25,20 @@ for path in sys.argv[1:]:
             print(json.dumps(row, default=plain, sort_keys=True))
 "#;
 
-/// The venv's Python; a plain `cargo test` on a new machine lets make build it.
+/// The venv's Python.
 pub fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new("make").args(["--silent", ".venv"]).current_dir(root).status().unwrap();
-    assert!(made.success(), "make .venv failed");
-    root.join(".venv/bin/python")
+    venv().join("python")
+}
+
+/// Where the venv's programs are; a plain `cargo test` on a new machine lets make build it, once.
+pub fn venv() -> &'static Path {
+    static VENV: OnceLock<PathBuf> = OnceLock::new();
+    VENV.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let made = Command::new("make").args(["--silent", ".venv"]).current_dir(root).status().unwrap();
+        assert!(made.success(), "make .venv failed");
+        root.join(".venv/bin")
+    })
 }
 
 async fn read_with_fastavro(world: &World) -> Vec<Value> {
@@ -45,7 +54,7 @@ async fn read_with_fastavro(world: &World) -> Vec<Value> {
 
 /// The rows of these files as fastavro reads them.
 fn fastavro(paths: &[PathBuf]) -> Vec<Value> {
-    let output = Command::new(python()).arg("-c").arg(READER).args(paths).output().unwrap();
+    let output = Command::new(venv().join("python")).arg("-c").arg(READER).args(paths).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -22,13 +22,29 @@ impl Compiler {
         // Each part is visited, also after a mistake in one.
         let unit = self.unit(at, object);
         let node = self.part(Place { unit: unit.flatten(), ..at }, object, "type");
-        let (unit, node) = (unit?, node?);
+        let (unit, node) = (unit?, self.shape(at, object, node?)?);
         if unit.is_some() && !has_time(&node) {
             return self.mistake(at, format!("unit on {node}; leave it out or write a date or time type"));
         }
         let origin = self.origin(at, object, name, &node, in_root);
         let default = self.encoded_default(at, object, &node);
         Some(Field { name: name.to_owned(), origin: origin?, node, default: default? })
+    }
+
+    /// The type of a field that says `"as"`: a string, or null or a string, that takes any value as JSON.
+    fn shape(&mut self, at: Place<'_>, object: &Map<String, Json>, node: Node) -> Option<Node> {
+        match (object.get("as").map(Json::as_str), node) {
+            (None, node) => Some(node),
+            (Some(Some("json")), Node::String) => Some(Node::JsonText),
+            (Some(Some("json")), Node::Union(branches)) if nullable_string(&branches) => {
+                let json = |branch| if matches!(branch, Node::String) { Node::JsonText } else { branch };
+                Some(Node::Union(branches.into_iter().map(json).collect()))
+            }
+            (Some(Some("json")), node) => {
+                self.mistake(at, format!("as json on {node}; write string, or null or string"))
+            }
+            (Some(_), _) => self.mistake(at, "unknown as; write json, or leave it out"),
+        }
     }
 
     fn unit(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Option<Unit>> {
@@ -81,6 +97,12 @@ impl Compiler {
             Err(unfit) => self.mistake(at, format!("the default is no {unfit}; write one, or leave it out")),
         }
     }
+}
+
+fn nullable_string(branches: &[Node]) -> bool {
+    branches.len() == 2
+        && branches.iter().any(|branch| matches!(branch, Node::Null))
+        && branches.iter().any(|branch| matches!(branch, Node::String))
 }
 
 fn has_time(node: &Node) -> bool {

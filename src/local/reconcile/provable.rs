@@ -62,8 +62,8 @@ fn measures(route: &Route) -> impl Iterator<Item = &Measure> {
 
 fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) {
     let tells_expiry = measures(route).any(|measure| match measure.amount {
-        Amount::Difference { removed, expired } => removed != expired,
-        Amount::Each(_) => false,
+        Amount::Difference { removed, expired, cleared: _ } => removed != expired,
+        Amount::Each { .. } => false,
     });
     let expired = tells_expiry.then_some("expired");
     for source in ["event_name", "sequence_number", "created_at"].into_iter().chain(expired) {

@@ -1,10 +1,14 @@
 //! `[[record.measure]]`: one number that a record type counts.
 
+use toml::Spanned;
+use toml::de::DeValue;
+
 use super::super::document::{Section, Text};
 use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
 use super::route::conditions;
 use super::{EVENTS, parse_text};
+use crate::decimal::Decimal;
 use crate::record::Event;
 
 /// 38: more fraction digits than a DynamoDB number can have.
@@ -17,8 +21,10 @@ enum Kind {
     Delta,
 }
 
+/// Reads one measure; `along_with` is the place of the measure that it goes along with.
 pub fn read(
     section: Section<'_>,
+    along_with: Option<usize>,
     snapshot: &Snapshot,
     events: &[Event],
     measures: &mut Vec<String>,
@@ -30,13 +36,14 @@ pub fn read(
     let quantity = quantity(&section, kind);
     let name = section.required_text("name", "\"orders\"");
     let name = name.and_then(|name| measure_name(&section, &name, quantity.as_ref(), snapshot, measures));
-    let amount = amount(&section, kind?, events);
+    let amount = amount(&section, kind?, events, along_with);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
     let sees_changes = events.contains(&Event::Insert) && events.contains(&Event::Modify);
     if kind == Some(Kind::Delta) && changes && !sees_changes {
         section.mistake("a delta must see every change of its value: add INSERT and MODIFY to the record's `events`");
     }
+    let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
         if valid.is_none() {
@@ -47,7 +54,37 @@ pub fn read(
         valid
     });
     section.finish();
-    Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale })
+    Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale, factor })
+}
+
+/// The place of the measure that `along_with` of a count names; `sections` are the route's measures in order.
+pub fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
+    let wanted = section.text("along_with")?;
+    let differs = |other: &Section<'_>| other.span != section.span && other.text_of("kind") == Some("delta");
+    let place = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));
+    let message = match (section.text_of("kind"), place) {
+        (Some("count"), Some(_)) => return place,
+        (Some("count"), None) => format!("no delta of this record type is called `{}`", wanted.text),
+        _ => "is a count's; leave it out".to_owned(),
+    };
+    section.document.mistake(&wanted.span, format!("{}: `along_with`: {message}", section.title));
+    None
+}
+
+fn factor(section: &Section<'_>, value: &Spanned<DeValue<'_>>, quantity: Option<&Quantity>) -> Option<Decimal> {
+    let text = match value.get_ref() {
+        DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+        DeValue::Float(float) => float.as_str(),
+        other => return section.wrong("factor", value, "a number, such as 0.001", other),
+    };
+    let factor = Decimal::parse(text).ok().filter(|factor| !factor.is_zero());
+    let message = match (factor, quantity) {
+        (Some(_), Some(Quantity::One)) => "multiplies an attribute's value, and there is none; leave it out",
+        (None, _) => "must be a decimal number other than 0",
+        (Some(factor), _) => return Some(factor),
+    };
+    section.document.mistake(&value.span(), format!("{}: `factor` {message}", section.title));
+    None
 }
 
 fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
@@ -142,27 +179,30 @@ fn captures(section: &Section<'_>, variable: &str) -> bool {
     pattern.is_some_and(|pattern| pattern.variables().any(|name| name == variable))
 }
 
-fn amount(section: &Section<'_>, kind: Kind, events: &[Event]) -> Amount {
+fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Option<usize>) -> Amount {
     let own_events = section.choices("events", &EVENTS);
     let removals = [("subtract", Removal::Subtract), ("ignore", Removal::Ignore)];
     let removed = section.choice("removed", &removals);
     let expired = section.choice("expired", &removals);
+    let cleared = section.choice("cleared", &removals);
     match kind {
         Kind::Count | Kind::Sum => {
-            if removed.or(expired).is_some() {
-                section.mistake("`removed` and `expired` are a delta's; for a count or sum list its `events`");
+            if removed.or(expired).or(cleared).is_some() {
+                section
+                    .mistake("`removed`, `expired` and `cleared` are a delta's; for a count or sum list its `events`");
             }
             if own_events.iter().flatten().any(|event| !events.contains(event)) {
                 section.mistake("`events` has one that the record's own `events` leaves out, so it would never count");
             }
-            Amount::Each(own_events.unwrap_or_else(|| events.to_vec()))
+            Amount::Each { events: own_events.unwrap_or_else(|| events.to_vec()), along_with }
         }
         Kind::Delta => {
             if own_events.is_some() {
                 section.mistake("a delta takes every event of its record type; limit those with the record's `events`");
             }
             let removed = removed.unwrap_or(Removal::Subtract);
-            Amount::Difference { removed, expired: expired.unwrap_or(removed) }
+            let cleared = cleared.unwrap_or(Removal::Subtract);
+            Amount::Difference { removed, expired: expired.unwrap_or(removed), cleared }
         }
     }
 }

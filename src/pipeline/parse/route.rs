@@ -196,8 +196,9 @@ fn usage(
     };
     let mut group = vec![template("entity", entity), template("resource", resource)];
     group.extend(snapshot.group_variables.iter().skip(2).map(|name| further_variable(section, name, &known, &hint)));
-    let read = |section: Section<'_>| measure::read(section, snapshot, events, measures);
-    let measures = sections.into_iter().filter_map(read).collect();
+    let partners: Vec<_> = sections.iter().map(|section| measure::along_with(section, &sections)).collect();
+    let read = |(section, along_with)| measure::read(section, along_with, snapshot, events, measures);
+    let measures = sections.into_iter().zip(partners).filter_map(read).collect();
     Some(Usage { group: group.into_iter().collect::<Option<_>>()?, measures })
 }
 

@@ -1,5 +1,7 @@
 //! `[snapshot]`: how the items that hold the counters look.
 
+use std::collections::BTreeMap;
+
 use toml::de::DeValue;
 
 use super::super::document::{Section, Text};
@@ -24,6 +26,7 @@ pub fn read(section: Section<'_>) -> Snapshot {
     let slot = |name: &str| slot(&group_variables, name);
     let partition_key = partition.and_then(|section| key(section, &slot)).unwrap_or_default();
     let has_sort = sort.is_some();
+    let suffixes = sort.as_ref().and_then(|section| suffixes(section, &slot)).unwrap_or_default();
     let sort_key = sort.and_then(|section| key(section, &slot));
     let keys_are_right = !partition_key.0.is_empty() && has_sort == sort_key.is_some();
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
@@ -32,8 +35,28 @@ pub fn read(section: Section<'_>) -> Snapshot {
     if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
         section.mistake("`windows` has a window twice");
     }
+    let window_names = window_texts(&section, "window_names").unwrap_or_default();
+    let if_taken = section.text("if_taken").and_then(|text| of_measure(&section, "if_taken", &text));
+    let fraction = section.text("fraction").and_then(|text| of_measure(&section, "fraction", &text));
+    if if_taken.is_some() && if_taken == fraction {
+        section.mistake("`fraction` and `if_taken` are the same name");
+    }
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
-    let snapshot = Snapshot { group_variables, partition_key, sort_key, attributes, windows, time_to_live };
+    let snapshot = Snapshot {
+        group_variables,
+        partition_key,
+        sort_key,
+        suffixes,
+        attributes,
+        windows,
+        window_names,
+        if_taken,
+        fraction,
+        time_to_live,
+    };
+    if let Some([one, other]) = alike(|window| snapshot.window_name(window)) {
+        section.mistake(format_args!("{one} and {other} have the same name in `window_names`"));
+    }
     if let Some(twice) = snapshot.attribute_twice() {
         section.mistake(format_args!("attribute `{twice}` is there twice"));
     }
@@ -67,11 +90,19 @@ impl Snapshot {
             if !has("window_start") && !has("window_end") {
                 missing.push("window_start");
             }
-            if !has("window") && self.windows.len() > 1 {
+            if !has("window") && !self.suffixes_differ() {
                 missing.push("window");
             }
         }
         missing
+    }
+
+    /// Whether no two windows have the same suffix. Since those follow a text of a fixed length (`suffixes` sees to
+    /// that), such windows never share a key.
+    fn suffixes_differ(&self) -> bool {
+        let mut suffixes: Vec<&str> = self.windows.iter().map(|window| self.suffix(*window)).collect();
+        suffixes.sort_unstable();
+        suffixes.windows(2).all(|pair| !matches!(pair, [a, b] if a == b))
     }
 
     fn attribute_twice(&self) -> Option<String> {
@@ -82,6 +113,59 @@ impl Snapshot {
             .find_map(|pair| matches!(pair, [a, b] if a == b).then(|| pair.concat()))
             .map(|both| both.get(..both.len() / 2).unwrap_or_default().to_owned())
     }
+}
+
+/// Two windows that have the same text.
+fn alike<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
+    let pairs = WINDOWS
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| WINDOWS.iter().skip(index + 1).map(move |other| (one, other)));
+    pairs
+        .filter(|((_, one), (_, other))| text(*one) == text(*other))
+        .map(|((one, _), (other, _))| [*one, *other])
+        .next()
+}
+
+/// `suffix` of a sort key. The value before it must end in a window's first or last second: all are of the same length.
+fn suffixes(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Option<BTreeMap<Window, String>> {
+    let suffixes = window_texts(section, "suffix")?;
+    let value = section.text("value")?;
+    let template = parse_template(section, "value", &value, slot, "")?;
+    if !["window_start", "window_end"].into_iter().any(|name| template.last_slot() == slot(name)) {
+        let message = format!(
+            "{}: `suffix` follows the window's time: end `value` with {{window_start}} or {{window_end}}",
+            section.title
+        );
+        section.document.mistake(&value.span, message);
+    }
+    Some(suffixes)
+}
+
+/// A table of texts by window.
+fn window_texts(section: &Section<'_>, key: &'static str) -> Option<BTreeMap<Window, String>> {
+    let section = section.section(key)?;
+    let mut texts = BTreeMap::new();
+    for (name, window) in WINDOWS {
+        let Some(text) = section.text(name) else { continue };
+        if text.text.is_empty() {
+            section.document.mistake(&text.span, format!("{}: `{name}` is empty; leave it out", section.title));
+        }
+        texts.insert(window, text.text.to_owned());
+    }
+    section.finish();
+    Some(texts)
+}
+
+/// An attribute's name made of a counter's, and not that name itself.
+fn of_measure(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<Template> {
+    let template = parse_template(section, key, text, &|name| (name == "measure").then_some(0), "; write {measure}")?;
+    if template.slots().count() != 1 || text.text == "{measure}" {
+        let message =
+            format!("{}: `{key}` must be made of {{measure}} and more, such as \"{{measure}}#{key}\"", section.title);
+        section.document.mistake(&text.span, message);
+    }
+    Some(template)
 }
 
 /// `entity`, `resource`, and every other variable of these tables that isn't the window's.

@@ -1,0 +1,144 @@
+//! Counters that must be whole numbers, because their readers take no others. The counter is then the nearest whole
+//! number, and what is missing to the exact value, at most a half, is a text in an attribute beside it.
+//!
+//! A whole amount is simply added, as ever. Only an amount with a fraction needs to know what was left before: that is
+//! read, and the transaction that adds to it is on condition that nobody has changed it since.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::group::{Sums, Totals};
+use super::snapshot::SnapshotItem;
+use super::table::UsageTables;
+use crate::decimal::Decimal;
+use crate::error::Error;
+use crate::pipeline::Snapshot;
+use crate::pipeline::template::Template;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The changes of one snapshot item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    pub item: SnapshotItem,
+    /// What is added to the counters.
+    pub sums: Sums,
+    pub fractions: Vec<Fraction>,
+}
+
+/// What is left beside a counter: its attribute, the text that must still be there, and the one that replaces it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fraction {
+    pub attribute: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+impl UsageTables {
+    /// What to add to which items for these totals; reads what was left of counters that get a fraction.
+    ///
+    /// # Errors
+    /// When that can't be read, or isn't of our making, or a sum needs more than 38 digits.
+    pub(super) async fn additions(&self, snapshot: &Snapshot, totals: Totals) -> Result<Vec<Addition>, Error> {
+        let addition = |((key, span), sums)| Addition {
+            item: SnapshotItem::new(snapshot, &key, span),
+            sums,
+            fractions: Vec::new(),
+        };
+        let mut additions: Vec<Addition> = totals.into_iter().map(addition).collect();
+        let Some(template) = &snapshot.fraction else { return Ok(additions) };
+        let fractional: Vec<&mut Addition> =
+            additions.iter_mut().filter(|addition| has_fraction(&addition.sums)).collect();
+        let keys = fractional.iter().map(|addition| key(&addition.item)).collect();
+        let stored = self.get_all(&self.usage_table, keys).await?;
+        for addition in fractional {
+            let wanted = key(&addition.item);
+            let nothing = Item::new();
+            let found = stored.iter().find(|item| wanted.iter().all(|(name, value)| item.get(name) == Some(value)));
+            addition.round(template, found.unwrap_or(&nothing))?;
+        }
+        Ok(additions)
+    }
+}
+
+impl Addition {
+    /// Makes every sum whole, given what the item has so far.
+    fn round(&mut self, template: &Template, stored: &Item) -> Result<(), Error> {
+        for (measure, sum) in self.sums.iter_mut().filter(|(_, sum)| sum.scale() > 0) {
+            let attribute = template.render(|_| measure.as_str());
+            let before = text(stored, &attribute)?;
+            let left = before.as_deref().map_or(Ok(Decimal::ZERO), Decimal::parse);
+            let exact = left.and_then(|left| left.checked_add(*sum));
+            let exact =
+                exact.map_err(|error| Error::poison(format!("add to `{attribute}` of a snapshot: it {error}")))?;
+            let (whole, left) = exact.nearest_whole();
+            *sum = whole;
+            self.fractions.push(Fraction { attribute, before, after: (!left.is_zero()).then(|| left.to_string()) });
+        }
+        Ok(())
+    }
+}
+
+fn has_fraction(sums: &Sums) -> bool {
+    sums.values().any(|sum| sum.scale() > 0)
+}
+
+fn key(item: &SnapshotItem) -> Item {
+    item.key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone()))).collect()
+}
+
+fn text(item: &Item, attribute: &str) -> Result<Option<String>, Error> {
+    match item.get(attribute) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Ok(Some(text.clone())),
+        Some(_) => {
+            Err(Error::poison(format!("add to `{attribute}` of a snapshot: it is no text, so somebody else wrote it")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::template::Text;
+
+    fn round(sum: &str, before: Option<AttributeValue>) -> Result<(String, Vec<Fraction>), Error> {
+        let template = Template::new(&Text::parse("{measure}#fraction").unwrap(), |_| Some(0)).unwrap();
+        let item = SnapshotItem { key: Vec::new(), attributes: Vec::new(), expires_at: None };
+        let sums = Sums::from([("rpm".to_owned(), Decimal::parse(sum).unwrap())]);
+        let mut addition = Addition { item, sums, fractions: Vec::new() };
+        addition.round(&template, &before.map(|before| ("rpm#fraction".to_owned(), before)).into_iter().collect())?;
+        Ok((addition.sums["rpm"].to_string(), addition.fractions))
+    }
+
+    #[test]
+    fn a_counter_is_the_nearest_whole_number_and_the_rest_is_kept() {
+        let cases = [
+            ("7", None, "7", None),
+            ("0.4", None, "0", Some("0.4")),
+            ("0.5", None, "1", Some("-0.5")),
+            ("0.2", Some("0.4"), "1", Some("-0.4")),
+            ("0.5", Some("-0.5"), "0", None),
+            ("-0.6", Some("0.1"), "0", Some("-0.5")),
+            ("2.25", Some("0.25"), "3", Some("-0.5")),
+        ];
+        for (sum, before, added, after) in cases {
+            let (whole, fractions) = round(sum, before.map(|before| AttributeValue::S(before.to_owned()))).unwrap();
+            assert_eq!(whole, added, "{sum} after {before:?}");
+            let expected = (sum != "7").then(|| Fraction {
+                attribute: "rpm#fraction".to_owned(),
+                before: before.map(str::to_owned),
+                after: after.map(str::to_owned),
+            });
+            assert_eq!(fractions, expected.into_iter().collect::<Vec<_>>(), "{sum} after {before:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_never_replaced() {
+        for before in [AttributeValue::N("1".to_owned()), AttributeValue::S("half".to_owned())] {
+            assert_eq!(round("0.5", Some(before)).unwrap_err().kind, crate::error::ErrorKind::Poison);
+        }
+    }
+}

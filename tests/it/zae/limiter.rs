@@ -1,0 +1,397 @@
+//! zae-limiter's table, used by its real client, with the function on the table's stream and ways to look at both.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use usage_aggregator::clients::Clients;
+use usage_aggregator::config::Config;
+use usage_aggregator::decimal::Decimal;
+use usage_aggregator::handler::Handler;
+use usage_aggregator::local::mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
+use usage_aggregator::local::sources::EmbeddedStream;
+use usage_aggregator::local::{
+    self, FaultPlan, FaultyHttp, Mischief, Mischievous, Sandbox, Sandboxes, Services, Supervisor, TableSpec,
+};
+use usage_aggregator::record::SequenceNumber;
+use usage_aggregator::time::Timestamp;
+
+use super::{audit_row, counter_name};
+
+const TABLE: &str = "limits";
+const BUCKET: &str = "archive";
+const SCRIPT: &str = "tests/zae/client.py";
+const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
+
+/// A number of a snapshot: whose, of what, in which window, and of which limit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    pub namespace: String,
+    pub entity: String,
+    pub resource: String,
+    pub window: String,
+    pub start: String,
+    pub limit: String,
+}
+
+/// Decimal texts by cell.
+pub type Usage = BTreeMap<Cell, String>;
+
+/// What the client's usage calls return.
+pub struct Read {
+    pub by_entity: Usage,
+    pub by_resource: Usage,
+    /// `total_events` of each snapshot; the cells have no limit.
+    pub events: Usage,
+    pub summaries: BTreeMap<(String, String, String), i64>,
+}
+
+/// The table and all that the client said of it.
+pub struct Limiter {
+    services: Services,
+    folder: tempfile::TempDir,
+    dynamodb: aws_sdk_dynamodb::Client,
+    written: Value,
+    /// The last record that isn't our own.
+    last: SequenceNumber<'static>,
+    source_records: Vec<Value>,
+}
+
+impl Limiter {
+    /// The table after the client has used it for hours.
+    pub async fn used_by_the_client(name: &str) -> Limiter {
+        let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
+        let services = Services::start(Some(folder.path())).unwrap();
+        let config = local::sdk_config(None);
+        let dynamodb = services.dynamodb_client(&config);
+        let claims =
+            TableSpec { name: "claims", partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false };
+        local::ensure_tables(&dynamodb, &[claims]).await.unwrap();
+        local::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
+        let written = client(&services, folder.path(), TABLE, "write", None);
+        let records = records(&EmbeddedStream::open(services.database(), TABLE).unwrap()).await;
+        let last = records.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str()).unwrap();
+        let last = SequenceNumber::parse(last.to_owned()).unwrap();
+        Limiter { services, folder, dynamodb, written, last, source_records: records }
+    }
+
+    /// The patterns that docs/zae-limiter.md gives.
+    pub fn filters(&self) -> Vec<String> {
+        let patterns: Vec<Value> = serde_json::from_str(FILTERS).unwrap();
+        patterns.iter().map(Value::to_string).collect()
+    }
+
+    /// Runs a new mapping from the stream's beginning until all that the client did is settled.
+    pub async fn run(&self, mischief: Mischief, filters: &[String]) {
+        self.run_until(mischief, filters, &self.last).await;
+    }
+
+    /// The same, until all is settled that is in the stream when it begins, our own writes among it.
+    pub async fn run_to_the_end(&self, filters: &[String]) {
+        let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
+        let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
+        self.run_until(Mischief::default(), filters, &SequenceNumber::parse(end).unwrap()).await;
+    }
+
+    async fn run_until(&self, mischief: Mischief, filters: &[String], end: &SequenceNumber<'static>) {
+        let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
+        let shard = stream.shards().await.unwrap().remove(0).id;
+        let mischief = Mischievous::new(mischief, 7);
+        let clock = Clock::new(|| Timestamp::parse("2026-11-22T12:00:00Z").unwrap());
+        let function = Arc::new(self.function(&clock, &mischief));
+        let mut settings = Settings::new(Duration::from_millis(20));
+        settings.batch_size = 40;
+        settings.parallelization_factor = 4;
+        settings.bisect_batch_on_function_error = true;
+        settings.maximum_backoff = Duration::from_millis(50);
+        settings.filters = Filters::parse(filters).unwrap();
+        let shared: Arc<OnceLock<Arc<Mutex<Checkpoints>>>> = Arc::default();
+        let progress = Arc::clone(&shared);
+        let checkpoints = Checkpoints::in_memory(stream.arn(), "uuid");
+        let supervisor = Supervisor::new(checkpoints, mischief, None, 7, move |checkpoints| {
+            // The first to be made has the checkpoints that last; a twin's are its own.
+            shared.get_or_init(|| Arc::clone(&checkpoints));
+            Mapping::new(settings.clone(), Arc::new(stream.clone()), function.clone(), clock.clone(), checkpoints, 7)
+        });
+        let (stop, stopped) = watch::channel(false);
+        let arrived = async {
+            let is_past = |checkpoint: &Checkpoint| match checkpoint.position() {
+                Some(Position::After(sequence)) => sequence >= *end,
+                _ => false,
+            };
+            let settled = || progress.get().is_some_and(|all| all.lock().unwrap().of(&shard).is_some_and(is_past));
+            while !settled() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.send_replace(true);
+        };
+        let run = async { tokio::join!(supervisor.run(stopped), arrived).0.unwrap() };
+        tokio::time::timeout(Duration::from_secs(120), run).await.expect("the stream's end in two minutes");
+    }
+
+    fn function(&self, clock: &Clock, mischief: &Mischievous) -> Sandboxes {
+        let variables = HashMap::from([
+            ("PIPELINE", "zae-limiter"),
+            ("USAGE_TABLE", TABLE),
+            ("CLAIMS_TABLE", "claims"),
+            ("ARCHIVE_BUCKET", BUCKET),
+            ("METRICS_SINK", "none"),
+        ]);
+        let endpoints = [self.services.dynamodb_url(), self.services.s3_url()].map(str::to_owned);
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
+        Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), mischief.clone(), move || {
+            let http = FaultyHttp::new(local::http_client(), FaultPlan::none());
+            let sdk = local::sdk_config(Some(http.client()));
+            let [dynamodb, s3] = &endpoints;
+            let dynamodb = aws_sdk_dynamodb::config::Builder::from(&sdk).endpoint_url(dynamodb).build();
+            let s3 = aws_sdk_s3::config::Builder::from(&sdk).endpoint_url(s3).force_path_style(true).build();
+            let clients = Clients {
+                dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+                s3: aws_sdk_s3::Client::from_conf(s3),
+                cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            };
+            let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))?;
+            Ok(Sandbox { handler: Handler::new(config, clients), http })
+        })
+    }
+
+    /// What the real client's usage calls return.
+    pub fn read(&self) -> Read {
+        read(&client(&self.services, self.folder.path(), TABLE, "read", None))
+    }
+
+    /// What they return after zae-limiter's own aggregator has had the same records so many times, in a table of its own.
+    pub fn theirs(&self, name: &str, times: usize) -> Usage {
+        let records: Vec<&Value> = std::iter::repeat_n(&self.source_records, times).flatten().collect();
+        let events = json!({ "source": TABLE, "records": records });
+        let table = format!("theirs-{name}");
+        read(&client(&self.services, self.folder.path(), &table, "theirs", Some(&events.to_string()))).by_entity
+    }
+
+    /// What was consumed, by the client's own bookkeeping, in tokens.
+    pub fn truth(&self) -> Usage {
+        self.truth_of(|millitokens| Decimal::from(millitokens).checked_mul(Decimal::parse("0.001").unwrap()).unwrap())
+    }
+
+    /// The same as whole numbers, the nearest.
+    pub fn whole_truth(&self) -> Usage {
+        self.truth_of(|millitokens| Decimal::from((millitokens + 500).div_euclid(1000)))
+    }
+
+    fn truth_of(&self, tokens: impl Fn(i64) -> Decimal) -> Usage {
+        let mut sums: BTreeMap<Cell, i64> = BTreeMap::new();
+        for row in self.written["used"].as_array().unwrap() {
+            let [hour, namespace, entity, resource, limit] = [0, 1, 2, 3, 4].map(|at| row[at].as_str().unwrap());
+            for (window, start) in
+                [("hourly", format!("{hour}:00:00Z")), ("daily", format!("{}T00:00:00Z", &hour[..10]))]
+            {
+                let cell = cell([namespace, entity, resource, window, &start], &counter_name(limit));
+                *sums.entry(cell).or_default() += row[5].as_i64().unwrap();
+            }
+        }
+        sums.into_iter().map(|(cell, millitokens)| (cell, tokens(millitokens).to_string())).collect()
+    }
+
+    pub fn whole_daily_totals(&self) -> BTreeMap<(String, String, String), i64> {
+        let mut totals = BTreeMap::new();
+        for (cell, tokens) in self.whole_truth().into_iter().filter(|(cell, _)| cell.window == "daily") {
+            *totals.entry((cell.namespace, cell.entity, cell.limit)).or_default() += tokens.parse::<i64>().unwrap();
+        }
+        totals
+    }
+
+    /// What the snapshot items hold: each counter with the fraction beside it.
+    pub async fn exact(&self) -> Usage {
+        let ids: BTreeMap<&str, &str> = self.written["namespaces"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, id)| (id.as_str().unwrap(), name.as_str()))
+            .collect();
+        let pages = self.dynamodb.scan().table_name(TABLE).consistent_read(true).into_paginator().items().send();
+        let items: Vec<HashMap<String, AttributeValue>> = pages.collect::<Result<_, _>>().await.unwrap();
+        let mut usage = Usage::new();
+        for item in items {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            if !text("SK").starts_with("#USAGE#") {
+                continue;
+            }
+            let namespace = ids[text("GSI4PK").as_str()];
+            for (name, value) in item.iter().filter(|(name, _)| !["ttl", "total_events"].contains(&name.as_str())) {
+                let AttributeValue::N(whole) = value else { continue };
+                let fraction = Some(text(&format!("{name}#fraction"))).filter(|fraction| !fraction.is_empty());
+                let exact = Decimal::parse(whole)
+                    .unwrap()
+                    .checked_add(Decimal::parse(&fraction.unwrap_or_else(|| "0".to_owned())).unwrap());
+                let place = ["entity_id", "resource", "window", "window_start"].map(text);
+                let [entity, resource, window, start] = &place;
+                usage.insert(cell([namespace, entity, resource, window, start], name), exact.unwrap().to_string());
+            }
+        }
+        usage
+    }
+
+    /// How many records of the stream moved a limit, by snapshot: what `total_events` must be.
+    pub fn events_of_the_stream(&self) -> Usage {
+        let names = self.written["namespaces"].as_object().unwrap();
+        let mut counts: BTreeMap<Cell, i64> = BTreeMap::new();
+        for record in &self.source_records {
+            let (new, old) = (&record["dynamodb"]["NewImage"], &record["dynamodb"]["OldImage"]);
+            let consumed = |image: &Value, name: &str| image[name]["N"].as_str().unwrap_or("0").parse::<i64>().unwrap();
+            let moved = new.as_object().is_some_and(|new_image| {
+                let counters = new_image.keys().filter(|name| name.ends_with("_tc") && *name != "b_wcu_tc");
+                counters.into_iter().any(|name| consumed(new, name) != consumed(old, name))
+            });
+            let key = record["dynamodb"]["Keys"]["PK"]["S"].as_str().unwrap();
+            let Some((id, bucket)) = key.split_once("/BUCKET#").filter(|_| moved) else { continue };
+            let [entity, resource, _] = bucket.split('#').collect::<Vec<_>>()[..] else { panic!("{bucket}") };
+            let (namespace, _) = names.iter().find(|(_, known)| known.as_str() == Some(id)).unwrap();
+            let created = record["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap();
+            let at = jiff::Timestamp::from_second(created as i64).unwrap().to_string();
+            for (window, start) in
+                [("hourly", format!("{}:00:00Z", &at[..13])), ("daily", format!("{}T00:00:00Z", &at[..10]))]
+            {
+                *counts.entry(cell([namespace, entity, resource, window, &start], "")).or_default() += 1;
+            }
+        }
+        counts.into_iter().map(|(cell, count)| (cell, count.to_string())).collect()
+    }
+
+    /// The day and the id of each audit event that the client deleted.
+    pub fn expired_audit(&self) -> BTreeSet<(String, String)> {
+        let days = self.written["audit"].as_object().unwrap();
+        let ids = |(day, ids): (&String, &Value)| {
+            let ids: Vec<_> = ids.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect();
+            ids.into_iter().map(|id| (day.clone(), id)).collect::<Vec<_>>()
+        };
+        let expired: BTreeSet<_> = days.iter().flat_map(ids).collect();
+        assert!(expired.len() > 5, "only {} audit events", expired.len());
+        expired
+    }
+
+    /// The same as the archive has them.
+    pub async fn archived_audit(&self) -> BTreeSet<(String, String)> {
+        let s3 = self.services.s3_client(&local::sdk_config(None));
+        let mut rows = BTreeSet::new();
+        let mut pages = s3.list_objects_v2().bucket(BUCKET).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for object in page.unwrap().contents() {
+                let key = object.key().unwrap();
+                let day = key.strip_prefix("data-pipeline/avro/audit/partition_date=").unwrap().get(..10).unwrap();
+                let body = s3.get_object().bucket(BUCKET).key(key).send().await.unwrap().body.collect().await.unwrap();
+                for row in apache_avro::Reader::new(&body.to_vec()[..]).unwrap() {
+                    let apache_avro::types::Value::Record(fields) = row.unwrap() else { panic!("no record") };
+                    rows.insert(audit_row(day, &fields.into_iter().collect()));
+                }
+            }
+        }
+        rows
+    }
+
+    /// What `zae-limiter usage list` prints of one entity's days.
+    pub fn cli_listing(&self) -> String {
+        let arguments = ["usage", "list", "--name", TABLE, "--entity-id", "hot", "--window", "daily"];
+        let output = python(&self.services, self.folder.path(), TABLE, "zae-limiter")
+            .args(arguments)
+            .args(["--endpoint-url", self.services.dynamodb_url(), "--region", "us-east-1", "--namespace", "team-a"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// How many records the stream has, our own among them.
+    pub fn stream_length(&self) -> usize {
+        let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
+        futures::executor::block_on(records(&stream)).len()
+    }
+
+    /// How many of them the client made.
+    pub fn source_length(&self) -> usize {
+        self.source_records.len()
+    }
+}
+
+/// Every record of a stream, as Lambda delivers it.
+async fn records(stream: &EmbeddedStream) -> Vec<Value> {
+    let (mut all, mut position) = (Vec::new(), Position::TrimHorizon);
+    loop {
+        let page = stream.read("", &position, 1_000).await.unwrap();
+        if page.next == position {
+            return all;
+        }
+        all.extend(page.records.iter().map(|record| serde_json::from_str::<Value>(&record.json).unwrap()));
+        position = page.next;
+    }
+}
+
+fn cell([namespace, entity, resource, window, start]: [&str; 5], limit: &str) -> Cell {
+    Cell {
+        namespace: namespace.to_owned(),
+        entity: entity.to_owned(),
+        resource: resource.to_owned(),
+        window: window.to_owned(),
+        start: start.to_owned(),
+        limit: limit.to_owned(),
+    }
+}
+
+fn read(answer: &Value) -> Read {
+    let (by_entity, events) = usage(&answer["by_entity"]);
+    let (by_resource, _) = usage(&answer["by_resource"]);
+    let mut summaries = BTreeMap::new();
+    for row in answer["summaries"].as_array().unwrap() {
+        let (namespace, entity) = (row[0].as_str().unwrap(), row[1].as_str().unwrap());
+        for (limit, total) in row[2].as_object().unwrap() {
+            summaries.insert((namespace.to_owned(), entity.to_owned(), limit.clone()), total.as_i64().unwrap());
+        }
+    }
+    Read { by_entity, by_resource, events, summaries }
+}
+
+fn usage(rows: &Value) -> (Usage, Usage) {
+    let (mut counters, mut events) = (Usage::new(), Usage::new());
+    for row in rows.as_array().unwrap() {
+        let place = [0, 1, 2, 3, 4].map(|at| row[at].as_str().unwrap());
+        for (limit, tokens) in row[5].as_object().unwrap() {
+            let twice = counters.insert(cell(place, limit), tokens.to_string());
+            assert_eq!(twice, None, "two snapshots of {place:?}");
+        }
+        events.insert(cell(place, ""), row[6].to_string());
+    }
+    (counters, events)
+}
+
+/// Runs the script with the real client; gives the JSON that it prints.
+fn client(services: &Services, folder: &Path, table: &str, command: &str, input: Option<&str>) -> Value {
+    let mut python = python(services, folder, table, "python");
+    python.args([SCRIPT, command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = python.spawn().unwrap();
+    let mut pipe = process.stdin.take().unwrap();
+    let input = input.unwrap_or_default().to_owned();
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut pipe, input.as_bytes()));
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    writing.join().unwrap().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A program of the venv that can reach the embedded services and nothing else.
+fn python(services: &Services, folder: &Path, table: &str, program: &str) -> Command {
+    let mut command = Command::new(crate::readers::venv().join(program));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("ENDPOINT", services.dynamodb_url())
+        .env("TABLE", table)
+        .env("DATABASE", folder.join("dynamodb.sqlite"))
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL", services.dynamodb_url());
+    command
+}

@@ -1,0 +1,112 @@
+//! The pipeline `zae-limiter` in place of zae-limiter's own aggregator: its real client uses its table in the embedded
+//! DynamoDB, our mapping and function run on the table's stream, and the client's usage calls return what was consumed.
+
+mod limiter;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apache_avro::types::Value as Avro;
+use serde_json::Value;
+
+use limiter::{Cell, Limiter, Usage};
+use usage_aggregator::local::Mischief;
+
+/// Each kind of fault, far more often than in life; enough successes are left for the stream to come to its end.
+const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,refuse=5,restart=2s,twins";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_client_reads_exactly_what_was_consumed() {
+    let limiter = Limiter::used_by_the_client("exact").await;
+    limiter.run(Mischief::default(), &limiter.filters()).await;
+    let read = limiter.read();
+    assert_same(&read.by_entity, &limiter.whole_truth());
+    assert_same(&read.by_entity, &read.by_resource);
+    assert_same(&limiter.exact().await, &limiter.truth());
+    assert_same(&read.events, &limiter.events_of_the_stream());
+    // What `get_usage_summary` adds up is the sum of the days.
+    assert_eq!(read.summaries, limiter.whole_daily_totals());
+    insta::assert_snapshot!(limiter.cli_listing());
+    assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
+
+    // The same stream a second time, by a mapping that knows nothing of the first: nothing changes.
+    limiter.run(Mischief::default(), &limiter.filters()).await;
+    assert_same(&limiter.exact().await, &limiter.truth());
+    assert_same(&limiter.read().by_entity, &read.by_entity);
+    assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
+
+    // zae-limiter's own aggregator on the same records, each once and in order, and then as Lambda may deliver them.
+    let theirs = [limiter.theirs("once", 1), limiter.theirs("twice", 2)];
+    insta::assert_snapshot!(comparison(&limiter.whole_truth(), &theirs, &read.by_entity));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_change_nothing() {
+    let limiter = Limiter::used_by_the_client("faults").await;
+    limiter.run(FAULTS.parse().unwrap(), &limiter.filters()).await;
+    assert_same(&limiter.exact().await, &limiter.truth());
+    let read = limiter.read();
+    assert_same(&read.by_entity, &limiter.whole_truth());
+    assert_same(&read.by_resource, &limiter.whole_truth());
+    assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
+}
+
+/// Without the mapping's filter every snapshot that is written comes back as a record of the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_does_not_feed_on_its_own_writes() {
+    let limiter = Limiter::used_by_the_client("loop").await;
+    limiter.run(Mischief::default(), &[]).await;
+    let written = limiter.stream_length();
+    assert!(written > limiter.source_length(), "no snapshot came back");
+    // Up to the end of all that it wrote itself: that adds nothing.
+    limiter.run_to_the_end(&[]).await;
+    assert_eq!(limiter.stream_length(), written);
+    assert_same(&limiter.exact().await, &limiter.truth());
+}
+
+/// Compares cell by cell, and says which differ: all of them would be pages.
+fn assert_same(found: &Usage, expected: &Usage) {
+    let cells: BTreeSet<&Cell> = found.keys().chain(expected.keys()).collect();
+    let differ = cells.iter().filter(|cell| found.get(cell) != expected.get(cell));
+    let lines = differ.map(|cell| format!("{cell:?}: found {:?}, expected {:?}", found.get(cell), expected.get(cell)));
+    let lines: Vec<String> = lines.collect();
+    assert!(lines.is_empty(), "{} of {} differ\n{}", lines.len(), cells.len(), lines[..lines.len().min(9)].join("\n"));
+}
+
+/// True, theirs and ours by window; in tokens, and in cells (a limit of an entity, resource and window) that are wrong.
+fn comparison(truth: &Usage, theirs: &[Usage; 2], ours: &Usage) -> String {
+    let mut table = "window  | count        |    true | theirs, once | theirs, twice |    ours\n".to_owned();
+    for window in ["hourly", "daily"] {
+        let of_window = |usage: &Usage| -> BTreeMap<Cell, String> {
+            usage.iter().filter(|(cell, _)| cell.window == window).map(|(cell, n)| (cell.clone(), n.clone())).collect()
+        };
+        let sum = |usage: &Usage| of_window(usage).values().map(|n| n.parse::<i64>().unwrap()).sum::<i64>();
+        let wrong = |usage: &Usage| {
+            let (a, b) = (of_window(truth), of_window(usage));
+            let cells: BTreeSet<&Cell> = a.keys().chain(b.keys()).collect();
+            cells.into_iter().filter(|cell| a.get(cell) != b.get(cell)).count()
+        };
+        let [once, twice] = theirs;
+        let mut row = |name: &str, [truth, once, twice, ours]: [String; 4]| {
+            table += &format!("{window:<7} | {name:<12} | {truth:>7} | {once:>12} | {twice:>13} | {ours:>7}\n");
+        };
+        row("tokens", [truth, once, twice, ours].map(|usage| sum(usage).to_string()));
+        row("cells", [truth, once, twice, ours].map(|usage| of_window(usage).len().to_string()));
+        row("cells wrong", [truth, once, twice, ours].map(|usage| wrong(usage).to_string()));
+    }
+    table
+}
+
+/// A row's partition, its event's id and the keys of its details, which are JSON.
+fn audit_row(partition: &str, row: &BTreeMap<String, Avro>) -> (String, String) {
+    let details: Value = serde_json::from_str(&crate::world::text(row, "details")).unwrap();
+    assert!(details.is_object(), "{details}");
+    assert_eq!(row["expired"], Avro::Boolean(false), "they were deleted, and did not expire");
+    (partition.to_owned(), crate::world::text(row, "event_id"))
+}
+
+/// What a snapshot of the client's is called elsewhere: a limit whose name another attribute has keeps its tokens.
+fn counter_name(limit: &str) -> String {
+    const TAKEN: [&str; 9] =
+        ["ttl", "window", "resource", "window_start", "total_events", "entity_id", "GSI2PK", "GSI4SK", "PK"];
+    if TAKEN.contains(&limit) { format!("{limit}#limit") } else { limit.to_owned() }
+}

@@ -1,0 +1,233 @@
+"""What the real zae-limiter client does to its table, and what it then reads.
+
+    client.py write    creates the table and uses it over several hours; prints what was consumed
+    client.py read     prints what the client's usage calls return
+    client.py theirs   feeds zae-limiter's own aggregator with the events on stdin, then the same as read
+
+ENDPOINT, TABLE and DATABASE (the embedded DynamoDB's file) come from the environment.
+"""
+
+import asyncio
+import calendar
+import json
+import os
+import random
+import sqlite3
+import sys
+import time
+
+import boto3
+from zae_limiter import Limit, RateLimiter
+from zae_limiter.repository import Repository
+
+ENDPOINT, TABLE = os.environ["ENDPOINT"], os.environ["TABLE"]
+NAMESPACES = ["default", "team-a"]
+# Names that the wire format makes hard: slashes, dots, underscores, and a limit for most attributes of a snapshot.
+RESOURCES = ["gpt/4", "text.small-1"]
+PLAIN = ["rpm", "tpm_tc", "a.b-c_d"]
+TAKEN = ["ttl", "window", "resource", "window_start", "total_events", "entity_id", "GSI2PK", "GSI4SK", "PK"]
+ENTITIES = ["user-1", "user:2@x.org", "key.3", "hot"]
+# The last hour of a day, then midnight, the morning and the last hour of the next.
+HOURS = ["2026-11-20T23", "2026-11-21T00", "2026-11-21T05", "2026-11-21T23"]
+
+
+class Clock:
+    """The test's clock, in milliseconds: ten from one reading to the next."""
+
+    now = 0
+
+    @staticmethod
+    def read(_repository):
+        Clock.now += 10
+        return Clock.now
+
+
+# Made to be overridden, but a repository of a namespace is always of this very class.
+Repository._now_ms = Clock.read
+
+
+def repository():
+    return Repository(TABLE, "us-east-1", ENDPOINT, _skip_deprecation_warning=True)
+
+
+def limits(names):
+    return [Limit.per_minute(name, 1_000_000) for name in names]
+
+
+class Ledger:
+    """What was consumed, in thousandths of a token."""
+
+    def __init__(self):
+        self.used, self.hour = {}, None
+
+    def add(self, namespace, entities, resource, amounts):
+        for entity in entities:
+            for limit, tokens in amounts.items():
+                key = (self.hour, namespace, entity, resource, limit)
+                self.used[key] = self.used.get(key, 0) + tokens
+
+    def rows(self):
+        return [[*key, millitokens] for key, millitokens in sorted(self.used.items())]
+
+
+async def scoped(root):
+    spaces = {}
+    for name in NAMESPACES:
+        repo = await root.namespace(name)
+        spaces[name] = (repo, RateLimiter(repository=repo))
+    return spaces
+
+
+async def prepare(root):
+    await root.create_table()
+    await root.register_namespaces(NAMESPACES)
+    await root.set_version_record("0.10.0", "0.17.0", "0.0.0", updated_by="test")
+    spaces = await scoped(root)
+    for _, limiter in spaces.values():
+        await limiter.create_entity("project", principal="test")
+        await limiter.create_entity("hot", parent_id="project", cascade=True, principal="test")
+        for entity in ENTITIES[:3]:
+            await limiter.create_entity(entity, principal="test")
+    return spaces
+
+
+async def use(spaces, ledger, rng, hour_index):
+    for namespace, (repo, limiter) in spaces.items():
+        for turn in range(16):
+            entity = rng.choice(ENTITIES)
+            resource = rng.choice(RESOURCES)
+            names = PLAIN if resource == "gpt/4" else PLAIN[:1] + TAKEN
+            # A limit that comes to a bucket that is there already, from the third hour on.
+            names = names + ["late"] if hour_index >= 2 and resource == "gpt/4" else names
+            chosen = rng.sample(names, rng.randint(1, 3))
+            amounts = {name: rng.randint(1, 900) for name in chosen}
+            entities = [entity, "project"] if entity == "hot" else [entity]
+            corrections = {name: rng.randint(-amounts[name], 50) for name in chosen if rng.random() < 0.4}
+            fails = turn % 8 == 7
+            try:
+                async with limiter.acquire(entity, resource, amounts, limits=limits(names)) as lease:
+                    if corrections:
+                        await lease.adjust(**corrections)
+                    if fails:
+                        raise RuntimeError("the caller's own")
+            except RuntimeError:
+                # All of it is taken back: nothing was consumed, though there was traffic.
+                amounts, corrections = dict.fromkeys(amounts, 0), {}
+            for change in (amounts, corrections):
+                ledger.add(namespace, entities, resource, {name: n * 1000 for name, n in change.items()})
+
+
+def own_fractions(ledger, namespace, namespace_id):
+    """A writer that isn't the official client: it moves the counter by fractions of a token."""
+    table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
+    key = {"PK": f"{namespace_id}/BUCKET#hot#gpt/4#0", "SK": "#STATE"}
+    for step in [999, -1, *[100] * 7, *[-100] * 3, 250, 1]:
+        table.update_item(Key=key, UpdateExpression="ADD b_rpm_tc :n", ExpressionAttributeValues={":n": step})
+        ledger.add(namespace, ["hot"], "gpt/4", {"rpm": step})
+
+
+def stamp(after, hour):
+    """Moves the stream's clock: the records after `after` were made in `hour`. Gives the last one's number."""
+    with sqlite3.connect(os.environ["DATABASE"], timeout=30) as database:
+        second = calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) + 1800
+        where = "table_name = ? AND CAST(sequence_number AS INTEGER) > ?"
+        database.execute(f"UPDATE _stream_records SET created_at = ? WHERE {where}", (second, TABLE, after))
+        last = "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?"
+        return database.execute(last, (TABLE,)).fetchone()[0]
+
+
+def expire_audit():
+    """Deletes the audit items, and lets half of them be of the day before."""
+    table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
+    items = [item for item in table.scan()["Items"] if "/AUDIT#" in item["PK"]]
+    days = {}
+    for index, item in enumerate(sorted(items, key=lambda item: item["SK"])):
+        day = ["2026-11-19", "2026-11-20"][index % 2]
+        key = {"PK": item["PK"], "SK": item["SK"]}
+        values = {":t": f"{day}T10:00:00Z"}
+        names = {"#t": "timestamp"}
+        table.update_item(
+            Key=key, UpdateExpression="SET #t = :t", ExpressionAttributeNames=names, ExpressionAttributeValues=values
+        )
+        table.delete_item(Key=key)
+        days.setdefault(day, []).append(item["event_id"])
+    return days
+
+
+async def write():
+    ledger, rng, after = Ledger(), random.Random(7), 0
+    root = repository()
+    Clock.now = calendar.timegm(time.strptime(HOURS[0], "%Y-%m-%dT%H")) * 1000
+    spaces = await prepare(root)
+    for index, hour in enumerate(HOURS):
+        Clock.now = (calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) + 1800) * 1000
+        ledger.hour = hour
+        await use(spaces, ledger, rng, index)
+        if index == 2:
+            own_fractions(ledger, "team-a", spaces["team-a"][0].namespace_id)
+        days = expire_audit() if index == len(HOURS) - 1 else None
+        after = stamp(after, hour)
+    ids = {name: repo.namespace_id for name, (repo, _) in spaces.items()}
+    await root.close()
+    return {"used": ledger.rows(), "namespaces": ids, "audit": days, "entities": [*ENTITIES, "project"]}
+
+
+async def pages(limiter, **query):
+    found, key = [], None
+    while True:
+        some, key = await limiter.get_usage_snapshots(limit=7, next_key=key, **query)
+        found += some
+        if key is None:
+            return found
+
+
+def plain(namespace, snapshots):
+    row = lambda s: [namespace, s.entity_id, s.resource, s.window_type, s.window_start, s.counters, s.total_events]
+    return sorted((row(snapshot) for snapshot in snapshots), key=lambda row: row[:5])
+
+
+async def read():
+    root = repository()
+    by_entity, by_resource, summaries = [], [], []
+    for name, (repo, limiter) in (await scoped(root)).items():
+        for entity in [*ENTITIES, "project"]:
+            by_entity += await asyncio.create_task(named(name, limiter, entity_id=entity))
+            summary = await limiter.get_usage_summary(entity_id=entity, window_type="daily")
+            summaries.append([name, entity, summary.total])
+        for resource in RESOURCES:
+            by_resource += await named(name, limiter, resource=resource)
+    await root.close()
+    return {"by_entity": sorted(by_entity, key=str), "by_resource": sorted(by_resource, key=str), "summaries": summaries}
+
+
+async def named(name, limiter, **query):
+    return plain(name, await pages(limiter, **query))
+
+
+async def theirs():
+    root = repository()
+    await root.create_table()
+    os.environ.update({"TABLE_NAME": TABLE, "AWS_ENDPOINT_URL_DYNAMODB": ENDPOINT, "AWS_DEFAULT_REGION": "us-east-1"})
+    # The namespaces are the source table's: copied, so that the client finds the same ids.
+    events = json.load(sys.stdin)
+    table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
+    source = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(events["source"])
+    for item in source.query(KeyConditionExpression=boto3.dynamodb.conditions.Key("PK").eq("_/SYSTEM#"))["Items"]:
+        table.put_item(Item=item)
+    # It reads its settings when it is imported.
+    import zae_limiter_aggregator
+
+    passes = lambda r: r["eventName"] == "MODIFY" and r["dynamodb"]["NewImage"]["SK"]["S"] == "#STATE"
+    records = [record for record in events["records"] if passes(record)]
+    context = type("Context", (), {"aws_request_id": "r", "function_name": "f"})
+    # Its log lines are on stdout, where our answer goes.
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")
+    for first in range(0, len(records), 100):
+        zae_limiter_aggregator.handler({"Records": records[first : first + 100]}, context)
+    sys.stdout = out
+    await root.close()
+    return await read()
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run({"write": write, "read": read, "theirs": theirs}[sys.argv[1]]())))
