@@ -1,11 +1,14 @@
-//! Items of the usage table as rows: entity, resource, window and start are read back out of the texts that the
-//! pipeline's templates made of them, and every other number is a measure.
+//! Items of the usage table as rows: entity, resource and window are read back out of the keys that the pipeline's
+//! templates made of them, and every other number is a measure. What else a table may hold is no row.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::pipeline::template::{Pattern, Template, Text};
-use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::decimal::Decimal;
+use crate::pipeline::template::Template;
+use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
+use crate::usage::snapshot_of;
 
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -19,64 +22,61 @@ pub struct Row {
 }
 
 impl Row {
-    /// What the row has for a variable; nothing where the pipeline's templates don't keep it.
+    /// What the row has for a variable.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
     }
 
-    /// The window's first instant, or the short form of it where that is all a key has.
+    /// The window's first instant.
     pub fn start(&self) -> &str {
-        [self.variable("window_start"), self.variable("window_key")]
-            .into_iter()
-            .find(|text| !text.is_empty())
-            .unwrap_or("")
+        self.variable("window_start")
     }
 }
 
 /// Reads the rows of one pipeline.
 #[derive(Debug)]
-pub struct RowReader {
-    /// Attributes with what they are made of; later ones are surer, being one variable alone.
-    patterns: Vec<(String, Pattern)>,
-    variables: Vec<String>,
-    reserved: Vec<String>,
+pub struct RowReader<'s> {
+    snapshot: &'s Snapshot,
+    reserved: Vec<&'s str>,
 }
 
-impl RowReader {
-    pub fn new(snapshot: &Snapshot) -> RowReader {
-        let variables: Vec<String> =
-            snapshot.group_variables.iter().cloned().chain(WINDOW_VARIABLES.map(str::to_owned)).collect();
-        let keys = [Some(&snapshot.partition_key), snapshot.sort_key.as_ref()].into_iter().flatten();
-        let marks: Vec<String> = variables.iter().map(|name| format!("{{{name}}}")).collect();
-        let pattern = |(attribute, template): &(String, Template)| {
-            // With each variable's value being its own name in braces, what is rendered is the template's text.
-            let text = Text::parse(&template.render(|slot| marks.get(slot).map_or("", String::as_str))).ok()?;
-            let place = |name: &str| variables.iter().position(|known| known == name).unwrap_or(usize::MAX);
-            Some((attribute.clone(), Pattern::new(&text, place).ok()?))
-        };
-        let patterns = keys.chain(&snapshot.attributes).filter_map(pattern).collect();
-        RowReader { patterns, reserved: snapshot.reserved().map(str::to_owned).collect(), variables }
+impl<'s> RowReader<'s> {
+    pub fn new(snapshot: &'s Snapshot) -> RowReader<'s> {
+        RowReader { snapshot, reserved: snapshot.reserved().collect() }
     }
 
     /// The group's variables, as columns.
-    pub fn group_variables(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(String::as_str).filter(|name| !WINDOW_VARIABLES.contains(name))
+    pub fn group_variables(&self) -> impl Iterator<Item = &'s str> {
+        self.snapshot.group_variables.iter().map(String::as_str)
     }
 
-    pub fn read(&self, item: &Item) -> Row {
-        let mut variables = BTreeMap::new();
-        for (attribute, pattern) in &self.patterns {
-            let Some(Ok(text)) = item.get(attribute).map(AttributeValue::as_s) else { continue };
-            let mut found = Vec::new();
-            if pattern.matches(text, |slot, value| found.push((slot, value))) {
-                let named = found.into_iter().filter_map(|(slot, value)| Some((self.variables.get(slot)?, value)));
-                variables.extend(named.map(|(name, value)| (name.clone(), value.to_owned())));
-            }
-        }
+    /// The row of a snapshot; none for any other item of the table.
+    pub fn read(&self, item: &Item) -> Option<Row> {
+        let names = [Some(&self.snapshot.partition_key), self.snapshot.sort_key.as_ref()].into_iter().flatten();
+        let key = |(name, _): &'s (String, Template)| Some((name.as_str(), item.get(name)?.as_s().ok()?.as_str()));
+        let keys: Vec<(&str, &str)> = names.map(key).collect::<Option<_>>()?;
+        let (counter, span) = snapshot_of(self.snapshot, &keys)?;
+        let group = self.snapshot.group_variables.iter().cloned().zip(counter.0);
+        let window = [span.window.name().to_owned(), span.start_text(), span.end_text(), span.key()];
+        let window = WINDOW_VARIABLES.map(str::to_owned).into_iter().zip(window);
         let measure = |(name, value): (&String, &AttributeValue)| {
-            let number = value.as_n().ok().filter(|_| !self.reserved.contains(name))?;
-            Some((name.clone(), number.clone()))
+            let number = value.as_n().ok().filter(|_| !self.reserved.contains(&name.as_str()))?;
+            Some((name.clone(), self.exact(item, name, number)))
         };
-        Row { variables, measures: item.iter().filter_map(measure).collect() }
+        let measures = item.iter().filter_map(measure).collect();
+        Some(Row { variables: group.chain(window).collect(), measures })
+    }
+
+    /// A counter with the fraction that is kept beside it.
+    fn exact(&self, item: &Item, name: &str, whole: &str) -> String {
+        let attribute = self.snapshot.fraction.as_ref().map(|template| template.render(|_| name));
+        let fraction =
+            attribute.and_then(|attribute| item.get(&attribute)?.as_s().ok()).map(|text| Decimal::parse(text));
+        match (Decimal::parse(whole), fraction) {
+            (Ok(whole), Some(Ok(fraction))) => {
+                whole.checked_add(fraction).map_or_else(|_| whole.to_string(), |exact| exact.to_string())
+            }
+            _ => whole.to_owned(),
+        }
     }
 }

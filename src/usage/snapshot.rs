@@ -52,9 +52,9 @@ pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(Counte
         }
         let texts = values.split_off(snapshot.group_variables.len());
         let [_, start, end, key] = texts.as_slice() else { return None };
-        let span = [(start, Span::start_text as fn(Span) -> String), (end, Span::end_text), (key, Span::key)]
-            .into_iter()
-            .find_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of))?;
+        let text_ofs: [fn(Span) -> String; 3] = [Span::start_text, Span::end_text, Span::key];
+        let known = [start, end, key].into_iter().zip(text_ofs);
+        let span = known.filter_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of)).next()?;
         let counter = CounterKey(values.into_iter().collect::<Option<_>>()?);
         // Whatever was read, only what would be written the same way is ours.
         let item = SnapshotItem::new(snapshot, &counter, span);

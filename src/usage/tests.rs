@@ -445,3 +445,114 @@ fn a_key_that_dynamodb_would_not_take_is_refused() {
         assert_eq!(check(who, what), Err(expected.to_owned()));
     }
 }
+
+#[test]
+fn a_factor_is_exact_and_what_is_cleared_or_gone_may_stay_counted() {
+    let pipeline = counting(
+        "[[record.measure]]\nname = \"{limit}\"\nkind = \"delta\"\nattributes = \"b_{limit}_tc\"\nfactor = 0.001\nremoved = \"ignore\"\ncleared = \"ignore\"",
+    );
+    let (a, b) = (r#"{"b_rpm_tc":5500,"b_tpm_tc":1}"#, r#"{"b_tpm_tc":4}"#);
+    let cases = [
+        (insert(a), "7/orders rpm 5.5, 7/orders tpm 0.001"),
+        (modify(a, b), "7/orders tpm 0.003"),
+        (modify(b, a), "7/orders rpm 5.5, 7/orders tpm -0.003"),
+        (remove(a), ""),
+        (expire(a), ""),
+        (
+            insert(r#"{"b_rpm_tc":1E-130}"#),
+            "invalid_value: NewImage.b_rpm_tc: times the factor is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)",
+        ),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+    let one = counting(
+        "[[record.measure]]\nname = \"n\"\nkind = \"delta\"\nattribute = \"n\"\nmissing = \"zero\"\ncleared = \"ignore\"",
+    );
+    assert_eq!(counted(&one, modify(r#"{"n":5}"#, "{}")), "");
+    assert_eq!(counted(&one, modify(r#"{"n":5}"#, r#"{"n":0}"#)), "7/orders n -5");
+    assert_eq!(counted(&one, remove(r#"{"n":5}"#)), "7/orders n -5");
+}
+
+#[test]
+fn a_count_may_go_along_with_a_delta() {
+    let pipeline = counting(
+        "[[record.measure]]\nname = \"events\"\nkind = \"count\"\nalong_with = \"{limit}\"\nevents = [\"INSERT\", \"MODIFY\"]\n[[record.measure]]\nname = \"{limit}\"\nkind = \"delta\"\nattributes = \"b_{limit}_tc\"",
+    );
+    let (a, b) = (r#"{"b_rpm_tc":5,"b_tpm_tc":1,"x":1}"#, r#"{"b_rpm_tc":5,"b_tpm_tc":1,"x":2}"#);
+    let cases = [
+        (insert(a), "7/orders rpm 5, 7/orders tpm 1, 7/orders events 1"),
+        (modify(a, b), ""),
+        (modify(a, r#"{"b_rpm_tc":6,"b_tpm_tc":2}"#), "7/orders rpm 1, 7/orders tpm 1, 7/orders events 1"),
+        (insert(r#"{"b_rpm_tc":0}"#), ""),
+        (remove(a), "7/orders rpm -5, 7/orders tpm -1"),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+}
+
+#[test]
+fn a_counter_whose_name_is_taken_gets_another() {
+    let text = r##"
+        [snapshot]
+        partition_key = { name = "pk", value = "U#{entity}" }
+        sort_key = { name = "sk", value = "{resource}#{window_key}" }
+        attributes = { window = "{window}" }
+        time_to_live = { attribute = "ttl", hour_days = 1 }
+        if_taken = "{measure}#limit"
+        [[record]]
+        type = "order"
+        match = { pk = "CUSTOMER#{customer}", sk = "ORDER#{order}" }
+        entity = "{customer}"
+        resource = "orders"
+        [[record.measure]]
+        name = "{limit}"
+        kind = "delta"
+        attributes = "b_{limit}"
+        [[record.measure]]
+        name = "events"
+        kind = "count"
+    "##;
+    let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
+    let pipeline = Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap();
+    let found = counted(&pipeline, insert(r#"{"b_pk":1,"b_window":2,"b_ttl":3,"b_events":4,"b_rpm":5}"#));
+    let names = ["events 1", "pk#limit 1", "window#limit 2", "ttl#limit 3", "events#limit 4", "rpm 5"];
+    assert_eq!(found, names.map(|name| format!("7/orders {name}")).join(", "));
+}
+
+#[test]
+fn a_snapshot_is_known_by_its_keys_and_nothing_else_is() {
+    use crate::pipeline::shipped_names;
+    let hostile = ["a", "a/b#c%d", "%", "é|:", "#daily", "2026-11-21T00:00:00Z", ""];
+    let times = ["2026-11-21T00:00:00Z", "2026-12-31T23:59:59Z", "2000-01-01T00:00:00Z", "2099-12-31T23:00:00Z"];
+    for name in shipped_names() {
+        let pipeline = Pipeline::parse(&shipped(name).unwrap()).unwrap();
+        let Some(snapshot) = &pipeline.snapshot else { continue };
+        for (index, at) in times.iter().cycle().take(500).enumerate() {
+            let value = |slot: usize| hostile[(index / 7_usize.pow(u32::try_from(slot).unwrap())) % 7].to_owned();
+            let key = CounterKey((0..snapshot.group_variables.len()).map(value).collect());
+            for window in Window::ALL {
+                let span = window.containing(Timestamp::parse(at).unwrap());
+                let item = SnapshotItem::new(snapshot, &key, span);
+                let texts: Vec<_> = item.key.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+                assert_eq!(snapshot_of(snapshot, &texts), Some((key.clone(), span)), "{name} {texts:?}");
+                assert_eq!(snapshot_of(snapshot, &texts[..1]), None);
+                let later = format!("{}x", texts[1].1);
+                assert_eq!(snapshot_of(snapshot, &[texts[0], (texts[1].0, &later)]), None, "{later}");
+            }
+        }
+    }
+    let zae = Pipeline::parse(&shipped("zae-limiter").unwrap()).unwrap();
+    for (pk, sk) in [
+        ("n/BUCKET#e#r#0", "#STATE"),
+        ("n/ENTITY#e", "#BUCKET#r"),
+        ("n/ENTITY#e", "#META"),
+        ("n/ENTITY#e", "#USAGE#r#2026-11-21T00:00:00Z#hourly"),
+        ("n/ENTITY#e", "#USAGE#r#2026-11-21T05:00:00Z#daily"),
+    ] {
+        assert_eq!(snapshot_of(zae.snapshot.as_ref().unwrap(), &[("PK", pk), ("SK", sk)]), None, "{pk} {sk}");
+    }
+}

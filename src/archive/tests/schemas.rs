@@ -20,6 +20,16 @@ fn every_mistake_names_its_field_and_what_to_write() {
     let insert = json!({"type": "enum", "name": "E", "symbols": ["INSERT"]});
     let cases = [
         (json!({"name": "f", "type": "strng"}), "f: unknown type `strng`; write an Avro type or define it before"),
+        (json!({"name": "f", "type": "string", "as": "text"}), "f: unknown as; write json, or leave it out"),
+        (json!({"name": "f", "type": "string", "as": 1}), "f: unknown as; write json, or leave it out"),
+        (
+            json!({"name": "f", "type": ["string", "long"], "as": "json"}),
+            "f: as json on string or long; write string, or null or string",
+        ),
+        (
+            json!({"name": "f", "type": "string", "as": "json", "source": "record_id"}),
+            "f: source record_id as anything, as JSON; write string, bytes or a fixed of size 16",
+        ),
         (json!({"name": "f"}), "f: has no type; write \"type\": <type>"),
         (json!({"name": "f", "type": 1}), "f: has no type; write a type's name, an object or a list of types"),
         (json!({"type": "int"}), "the schema: a field without a name; write {\"name\": …, \"type\": …}"),

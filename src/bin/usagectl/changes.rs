@@ -18,10 +18,15 @@ pub struct Changes {
 
 impl Changes {
     /// Compares the items of `keys`.
-    pub fn new(reader: &RowReader, keys: &[Key], before: &HashMap<Key, Item>, after: &HashMap<Key, Item>) -> Changes {
+    pub fn new(
+        reader: &RowReader<'_>,
+        keys: &[Key],
+        before: &HashMap<Key, Item>,
+        after: &HashMap<Key, Item>,
+    ) -> Changes {
         let changed = keys.iter().filter(|key| before.get(*key) != after.get(*key));
-        let rows = changed
-            .filter_map(|key| Some((before.get(key).map(|item| reader.read(item)), reader.read(after.get(key)?))));
+        let row = |items: &HashMap<Key, Item>, key: &Key| items.get(key).and_then(|item| reader.read(item));
+        let rows = changed.filter_map(|key| Some((row(before, key), row(after, key)?)));
         Changes { columns: reader.group_variables().map(str::to_owned).collect(), rows: rows.collect() }
     }
 

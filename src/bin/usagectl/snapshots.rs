@@ -74,7 +74,7 @@ impl Snapshots {
         while let Some(item) = pages.next().await {
             let doing =
                 || format!("scan the usage table {} (dynamodb:Scan); has anything been invoked yet?", tables.usage);
-            let row = reader.read(&item.with_context(doing)?);
+            let Some(row) = reader.read(&item.with_context(doing)?) else { continue };
             progress.inc(1);
             match self.wants(&row) {
                 true if options.json => progress.suspend(|| console::print(&json_row(&row)))?,
@@ -111,7 +111,7 @@ impl Snapshots {
         window.or_else(|| self.plot.as_ref().map(|_| Window::Hour)).map(Window::name)
     }
 
-    fn text(&self, reader: &RowReader, rows: &[Row]) -> anyhow::Result<String> {
+    fn text(&self, reader: &RowReader<'_>, rows: &[Row]) -> anyhow::Result<String> {
         if rows.is_empty() {
             return Ok("no snapshots; take away a filter, or invoke an event first".to_owned());
         }
@@ -135,7 +135,7 @@ fn json_row(row: &Row) -> String {
     line.to_string()
 }
 
-fn listing(reader: &RowReader, rows: &[Row]) -> String {
+fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
     let measures: BTreeSet<&str> = rows.iter().flat_map(|row| row.measures.keys()).map(String::as_str).collect();
     let variables: Vec<&str> = reader.group_variables().chain(["window"]).collect();
     let mut table = table::titled(variables.iter().copied().chain(["start"]).chain(measures.iter().copied()));

@@ -27,7 +27,10 @@ pub async fn read(
     let mut items = scan.into_paginator().items().send();
     while let Some(item) = items.next().await {
         let item = item.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
-        enter(&reader.read(&item), snapshot, without, books)?;
+        // In a table that the pipeline shares, the other items are somebody else's.
+        if let Some(row) = reader.read(&item) {
+            enter(&row, snapshot, without, books)?;
+        }
         watch();
     }
     Ok(())
@@ -36,13 +39,13 @@ pub async fn read(
 fn enter(row: &Row, snapshot: &Snapshot, without: &BTreeSet<String>, books: &mut Books) -> anyhow::Result<()> {
     let values: Vec<&str> = snapshot.group_variables.iter().map(|name| row.variable(name)).collect();
     let group = serde_json::to_string(&values)?;
-    let window = window(row, snapshot);
+    let length = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"));
+    let start = length.map_or(row.start(), |window| windows::short(window, row.start()));
     for (measure, number) in row.measures.iter().filter(|(measure, _)| !without.contains(*measure)) {
         let counter = Counter {
             group: group.clone(),
-            // Of an item that is none of the pipeline's, whatever it says stays as it is: nobody expects it.
-            window: window.map_or("", Window::name),
-            start: window.map_or(row.start(), |window| windows::short(window, row.start())).to_owned(),
+            window: length.map_or("", Window::name),
+            start: start.to_owned(),
             measure: measure.clone(),
         };
         // The same number has several spellings.
@@ -51,17 +54,3 @@ fn enter(row: &Row, snapshot: &Snapshot, without: &BTreeSet<String>, books: &mut
     }
     Ok(())
 }
-
-/// The length of a row's window: by its name, by its short text, or because there is only one.
-fn window(row: &Row, snapshot: &Snapshot) -> Option<Window> {
-    let name = row.variable("window");
-    let lengths = || snapshot.windows.iter().copied();
-    match (name, snapshot.windows.as_slice()) {
-        ("", [only]) => Some(*only),
-        ("", _) => lengths().find(|window| windows::short(*window, FULL).len() == row.start().len()),
-        (name, _) => lengths().find(|window| window.name() == name),
-    }
-}
-
-/// Any instant, for the length of short texts.
-const FULL: &str = "2026-11-21T03:00:00Z";
