@@ -109,7 +109,7 @@ impl Canonical {
     fn item(&mut self, item: &Item<'_>) {
         self.tag(b'{');
         self.length(item.0.len());
-        // Kinesis Data Streams for DynamoDB writes attributes in no order, the keys of most items come in theirs.
+        // What comes in order needs no list to be sorted in.
         if item.0.is_sorted_by(|(a, _), (b, _)| a <= b) {
             return self.attributes(item.0.iter());
         }
