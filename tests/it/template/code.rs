@@ -17,10 +17,12 @@ const CALLERS: [&str; 5] = [
 ];
 
 /// What each call of an SDK client needs. A transaction needs what its actions do.
-const CALLS: [(&str, Option<&str>); 4] = [
+const CALLS: [(&str, Option<&str>); 5] = [
     ("batch_get_item", Some("dynamodb:BatchGetItem")),
     ("transact_write_items", None),
     ("put_object", Some("s3:PutObject")),
+    // Only opens a connection; a refusal is as good as an answer.
+    ("head_bucket", None),
     ("put_metric_data", Some("cloudwatch:PutMetricData")),
 ];
 
