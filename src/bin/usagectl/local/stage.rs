@@ -83,7 +83,8 @@ impl Stage {
             (StreamChoice::Dynamodb, Some((stream, _))) => {
                 let file = folder.join(format!("shards-{source_name}.json"));
                 let sharded = Arc::new(ShardedStream::open(stream, Some(&file), local.fault_seed)?);
-                (Arc::clone(&sharded) as Arc<dyn Source>, Some(sharded), None)
+                let source: Arc<dyn Source> = sharded.clone();
+                (source, Some(sharded), None)
             }
             (_, table) => {
                 let disturbance = control.mischief.now().repeat;
