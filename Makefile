@@ -36,7 +36,7 @@ run: ## the demo: table, stream, mapping and function, then faults; ends with a 
 	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --records 3000 --rate 400 --retry-attempts 3 \
 	    --maximum-backoff 200 --faults all --faults-after 4 $(if $(FOREVER),--forever)
 	@echo; echo "--- What one customer has used, and what the lake holds of an order:"
-	@$(USAGECTL) --data .usage/demo snapshots --entity c1 --window day --plot amount
+	@$(USAGECTL) --data .usage/demo snapshots --entity 76 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
 	@echo; echo "--- Next: make events, make invoke, usagectl --help (README.md), docs/pipelines.md to describe your own table."
 

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 use usage_aggregator::local::load::{Amount, ProfileName, Simulation, Target, Written};
 use usage_aggregator::local::reconcile::{self, Destination, Report, Truth};
 use usage_aggregator::local::sdk_config;
@@ -21,6 +22,8 @@ use crate::span::span;
 
 /// How long the mapping may take for what is left when the load ends, without getting any further.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const GLANCE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
@@ -71,7 +74,8 @@ impl LoadOptions {
         let watch = |written: &Written| {
             control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
         };
-        simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
+        let written = simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
+        wait_until_read(stage, written.records).await;
         let report = self.prove(stage, ledger).await?;
         if self.forever {
             console::print(&differences::text(&stage.site.handler.pipeline.name, &report))?;
@@ -109,4 +113,15 @@ impl LoadOptions {
             }
         }
     }
+}
+
+/// Waits until as many records have been read as were written, though not for ever. Comparing keeps this thread busy, and
+/// what waits for it meanwhile would look like a mapping that lags.
+async fn wait_until_read(stage: &Stage, records: u64) {
+    let patience = Instant::now() + PATIENCE;
+    while stage.meter.counts().polled_event_count < records && Instant::now() < patience {
+        tokio::time::sleep(GLANCE).await;
+    }
+    // What has been read last is on its way.
+    tokio::time::sleep(GLANCE).await;
 }
