@@ -44,6 +44,12 @@ fn a_race_is_counted_once() {
     assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
 }
 
+#[test]
+fn rate_limiters_buckets_are_counted_once_by_the_shipped_pipeline() {
+    let buckets = ["--pipeline", "zae-limiter", "--simulate", "bucket", "--records", "120", "--rate", "0"];
+    assert_eq!(end(&Desk::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));
+}
+
 /// A run in the background, after its first line.
 struct Background {
     process: Child,

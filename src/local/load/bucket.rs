@@ -1,6 +1,6 @@
 //! Rate-limiter buckets in zae-limiter's wire format: an item per entity and resource, `b_{limit}_{field}` per limit.
 //!
-//! Usage is what `b_{limit}_tc` grew by, in millitokens as on the wire; whole tokens only, as the client does.
+//! Usage is what `b_{limit}_tc`, which is in millitokens, grew by in tokens; whole ones only, as the client does.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,13 +73,15 @@ impl Bucket {
 
         let group = texts([("entity", &entity), ("resource", resource), ("namespace", NAMESPACE)]);
         let add = |(limit, tokens): &(&str, i64)| {
-            let amount = (tokens * MILLITOKENS).to_string();
+            let amount = tokens.to_string();
             (*tokens != 0).then(|| Add { group: group.clone(), measure: (*limit).to_owned(), amount })
         };
+        // Every call moves a limit, and so is an event of it.
+        let event = Add { group: group.clone(), measure: "total_events".to_owned(), amount: "1".to_owned() };
         let meaning = Meaning {
             record_type: "bucket".to_owned(),
             key: texts([("PK", &pk), ("SK", "#STATE")]),
-            adds: tokens.iter().filter_map(add).collect(),
+            adds: tokens.iter().filter_map(add).chain([event]).collect(),
             poison: false,
             archived: None,
         };
