@@ -10,6 +10,7 @@ use usage_aggregator::time::Timestamp;
 
 use crate::console::{self, UsageError};
 use crate::options::Options;
+use crate::stack::Names;
 
 /// The pipeline where nothing says another.
 const DEFAULT_PIPELINE: &str = "orders";
@@ -106,6 +107,22 @@ impl Variables {
             return Err(UsageError(format!("no shipped pipeline is meant for {source}; {remedy}")));
         }
         Ok(Variables::new(options, &Sample { sources, newest: None }))
+    }
+
+    /// The same for a deployed stack, whose outputs name its parts.
+    pub fn of_stack(options: &Options, names: &Names) -> Variables {
+        let chosen = Options { pipeline: options.pipeline.clone().or_else(|| names.pipeline.clone()), ..options.clone() };
+        let options = if options.pipeline_dir.is_some() { options } else { &chosen };
+        let mut variables = Variables::new(options, &Sample::default());
+        for (variable, name) in [
+            ("USAGE_TABLE", &names.usage_table),
+            ("CLAIMS_TABLE", &names.claims_table),
+            ("ARCHIVE_BUCKET", &names.archive_bucket),
+            ("ARCHIVE_PREFIX", &names.archive_prefix),
+        ] {
+            variables.0.extend(name.clone().map(|name| (variable, name)));
+        }
+        variables
     }
 
     /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.

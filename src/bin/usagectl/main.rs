@@ -23,6 +23,7 @@ mod serve;
 mod simulate;
 mod snapshots;
 mod span;
+mod stack;
 mod table;
 mod touched;
 mod workplace;

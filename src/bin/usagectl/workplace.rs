@@ -238,6 +238,7 @@ impl Connections {
     }
 }
 
-fn https() -> SharedHttpClient {
+/// An HTTP client for services elsewhere.
+pub fn https() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }

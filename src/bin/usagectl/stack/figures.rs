@@ -1,0 +1,119 @@
+//! CloudWatch's metrics as numbers: one question for many metrics, answered over one span.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
+
+/// 500: the limit of GetMetricData.
+const QUERIES: usize = 500;
+
+/// How the data points of a period become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Statistic {
+    Sum,
+    Average,
+    Maximum,
+    SampleCount,
+    P99,
+}
+
+impl Statistic {
+    pub fn name(self) -> &'static str {
+        match self {
+            Statistic::Sum => "Sum",
+            Statistic::Average => "Average",
+            Statistic::Maximum => "Maximum",
+            Statistic::SampleCount => "SampleCount",
+            Statistic::P99 => "p99",
+        }
+    }
+}
+
+/// One metric to ask for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Figure {
+    pub namespace: String,
+    pub metric: String,
+    pub dimensions: BTreeMap<String, String>,
+    pub statistic: Statistic,
+}
+
+impl Figure {
+    pub fn new(namespace: &str, metric: &str, dimensions: &[(&str, &str)], statistic: Statistic) -> Figure {
+        let dimensions = dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Figure { namespace: namespace.to_owned(), metric: metric.to_owned(), dimensions, statistic }
+    }
+
+    /// A metric of a function in Lambda's namespace.
+    pub fn of_function(function: &str, metric: &str, statistic: Statistic) -> Figure {
+        Figure::new("AWS/Lambda", metric, &[("FunctionName", function)], statistic)
+    }
+
+    fn query(&self, id: String, period_seconds: i32) -> MetricDataQuery {
+        let dimension =
+            |(name, value): (&String, &String)| Dimension::builder().name(name).value(value).build();
+        let dimensions = self.dimensions.iter().map(dimension).collect();
+        let metric = Metric::builder().namespace(&self.namespace).metric_name(&self.metric);
+        let stat = MetricStat::builder()
+            .metric(metric.set_dimensions(Some(dimensions)).build())
+            .period(period_seconds)
+            .stat(self.statistic.name());
+        MetricDataQuery::builder().id(id).metric_stat(stat.build()).build()
+    }
+}
+
+/// The numbers of some metrics over one span: one for each period that has data, the oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Figures(BTreeMap<Figure, Vec<f64>>);
+
+impl Figures {
+    /// Asks CloudWatch for `figures` over the last `span`.
+    pub async fn read(
+        client: &Client,
+        figures: &[Figure],
+        span: Duration,
+        period_seconds: i32,
+    ) -> anyhow::Result<Figures> {
+        let (now, mut read) = (SystemTime::now(), Figures::default());
+        for some in figures.chunks(QUERIES) {
+            let queries = some.iter().enumerate().map(|(index, figure)| figure.query(format!("q{index}"), period_seconds));
+            let mut pages = client
+                .get_metric_data()
+                .set_metric_data_queries(Some(queries.collect()))
+                .start_time(DateTime::from(now - span))
+                .end_time(DateTime::from(now))
+                .scan_by(ScanBy::TimestampAscending)
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.context("read CloudWatch's metrics (cloudwatch:GetMetricData)")?;
+                for result in page.metric_data_results.unwrap_or_default() {
+                    let index = result.id.as_deref().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
+                    let Some(figure) = index.and_then(|index| some.get(index)) else { continue };
+                    read.0.entry(figure.clone()).or_default().extend(result.values.unwrap_or_default());
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    /// The numbers of the periods that have data.
+    pub fn values(&self, figure: &Figure) -> &[f64] {
+        self.0.get(figure).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sum over all periods; nothing where there are no data.
+    pub fn sum(&self, figure: &Figure) -> Option<f64> {
+        let values = self.values(figure);
+        (!values.is_empty()).then(|| values.iter().sum())
+    }
+
+    /// The highest number of any period.
+    pub fn highest(&self, figure: &Figure) -> Option<f64> {
+        self.values(figure).iter().copied().reduce(f64::max)
+    }
+}
