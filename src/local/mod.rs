@@ -123,7 +123,7 @@ impl Services {
         &self.s3_url
     }
 
-    /// The endpoint of CloudWatch, which takes PutMetricData only.
+    /// The endpoint of CloudWatch, which takes PutMetricData, GetMetricData and ListMetrics.
     pub fn cloudwatch_url(&self) -> &str {
         &self.cloudwatch_url
     }

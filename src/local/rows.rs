@@ -50,6 +50,19 @@ impl<'s> RowReader<'s> {
         self.snapshot.group_variables.iter().map(String::as_str)
     }
 
+    /// The partition key, its attribute and text, of all rows whose variables are these; none where it takes more to tell.
+    pub fn partition_of(&self, known: &[(&str, &str)]) -> Option<(String, String)> {
+        let (attribute, template) = &self.snapshot.partition_key;
+        let value = |slot: usize| {
+            let name = self.snapshot.group_variables.get(slot)?;
+            known.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+        };
+        template.slots().all(|slot| value(slot).is_some()).then(|| {
+            let text = template.render(|slot| value(slot).unwrap_or_default());
+            (attribute.clone(), text)
+        })
+    }
+
     /// The row of a snapshot; none for any other item of the table.
     pub fn read(&self, item: &Item) -> Option<Row> {
         let names = [Some(&self.snapshot.partition_key), self.snapshot.sort_key.as_ref()].into_iter().flatten();

@@ -46,7 +46,7 @@ impl Desk {
         serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
     }
 
-    fn write(&self, name: &str, content: &Value) {
+    pub fn write(&self, name: &str, content: &Value) {
         std::fs::write(self.0.path().join(name), content.to_string()).unwrap();
     }
 }
@@ -91,7 +91,7 @@ fn event(records: &[Value]) -> Value {
     json!({ "Records": records })
 }
 
-fn two_orders() -> Value {
+pub fn two_orders() -> Value {
     event(&[order(1, json!({ "N": "129.9" })), order(2, json!({ "N": "0.1" }))])
 }
 

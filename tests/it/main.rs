@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod connections;
+mod day_two;
 mod golden;
 mod local;
 mod model;

@@ -1,11 +1,14 @@
 //! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
 //! an exit code. One file per command; `workplace` opens what the commands work on.
 
+mod amounts;
+mod assume;
 mod bench;
 mod cat;
 mod changes;
 mod choice;
 mod console;
+mod cost;
 mod differences;
 mod explain;
 mod faults;
@@ -21,11 +24,15 @@ mod running;
 mod schema;
 mod serve;
 mod simulate;
+mod snapshot_items;
 mod snapshots;
 mod span;
 mod stack;
 mod table;
+mod tally;
 mod touched;
+mod tune;
+mod usage;
 mod workplace;
 
 use std::process::ExitCode;
@@ -58,6 +65,9 @@ enum Command {
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
     Bench(bench::Bench),
+    Tune(Box<tune::Tune>),
+    Cost(Box<cost::Cost>),
+    Usage(usage::Usage),
 }
 
 const EXAMPLES: &str = "\
@@ -94,6 +104,9 @@ async fn main() -> ExitCode {
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
+        Command::Tune(command) => command.run(&options).await,
+        Command::Cost(command) => command.run(&options).await,
+        Command::Usage(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

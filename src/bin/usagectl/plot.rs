@@ -2,17 +2,27 @@
 
 use usage_aggregator::decimal::Decimal;
 
+use crate::table;
+
 /// Eighths of a character cell, for bars that are exact to a part of it.
 const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const FULL: char = '█';
 /// A bar of a number below zero.
 const NEGATIVE: char = '▒';
 
+/// The width of a chart where nothing says how wide the terminal is.
+const DEFAULT_WIDTH: u16 = 80;
+
 /// A bar of the chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bar {
     pub label: String,
     pub number: Decimal,
+}
+
+/// How wide a chart may be.
+pub fn width() -> usize {
+    usize::from(table::titled([]).width().unwrap_or(DEFAULT_WIDTH))
 }
 
 /// The bars, at most `width` characters wide.

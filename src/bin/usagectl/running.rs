@@ -19,6 +19,21 @@ pub struct Running {
     pub kinesis: String,
     /// Of `local` alone.
     pub control: Option<String>,
+    /// Of `local` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapped>,
+}
+
+/// The event source mapping of a `usagectl local`, and its function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapped {
+    pub uuid: String,
+    pub function: String,
+    pub source_arn: String,
+    pub batch_size: usize,
+    pub batching_window_seconds: u64,
+    pub parallelization_factor: usize,
+    pub timeout_seconds: u64,
 }
 
 impl Running {
@@ -29,6 +44,7 @@ impl Running {
             cloudwatch: services.cloudwatch_url().to_owned(),
             kinesis: services.kinesis_url().to_owned(),
             control,
+            mapping: None,
         }
     }
 
@@ -50,7 +66,7 @@ impl Running {
 /// Where the data folder is in use, points at its services what no option or variable points elsewhere.
 pub fn join(options: &mut Options) {
     let Some(running) = Running::read(&options.data) else { return };
-    let Running { dynamodb, s3, cloudwatch, kinesis, control: _ } = running;
+    let Running { dynamodb, s3, cloudwatch, kinesis, control: _, mapping: _ } = running;
     for (endpoint, url) in [
         (&mut options.dynamodb_endpoint, dynamodb),
         (&mut options.s3_endpoint, s3),

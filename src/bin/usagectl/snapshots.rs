@@ -1,21 +1,17 @@
 //! `usagectl snapshots`: what the usage table holds, as a table, JSON lines or a chart.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
-use usage_aggregator::decimal::Decimal;
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::local::rows::{Row, RowReader};
 use usage_aggregator::usage::Window;
 
 use crate::choice::{Sample, Variables};
-use crate::console::{self, Done, UsageError};
+use crate::console::{self, Done};
 use crate::options::Options;
-use crate::plot::{self, Bar};
+use crate::snapshot_items::Counting;
 use crate::table;
+use crate::tally::{self, Length, date};
 use crate::workplace::{Uses, Workplace};
-use usage_aggregator::local::rows::{Row, RowReader};
 
 /// List the usage snapshots
 #[derive(Debug, Args)]
@@ -41,13 +37,6 @@ pub struct Snapshots {
     plot: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Length {
-    Hour,
-    Day,
-    Month,
-}
-
 const EXAMPLES: &str = "\
 Examples:
   usagectl snapshots --window month
@@ -55,37 +44,26 @@ Examples:
   usagectl snapshots --plot amount --window day
   usagectl snapshots --pipeline alleycat";
 
-/// The width of a chart where nothing says how wide the terminal is.
-const DEFAULT_WIDTH: u16 = 80;
-
 impl Snapshots {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let config = Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
-        let counts = config.tables.zip(config.pipeline.snapshot);
-        let Some((tables, snapshot)) = counts else {
-            let name = config.pipeline.name;
-            return Err(UsageError(format!("pipeline {name} counts nothing; choose another with --pipeline")).into());
-        };
+        let counting = Counting::of(&Variables::new(options, &Sample::default()))?;
         let place = Workplace::open_existing(options, Uses::Tables).await?;
-        let reader = RowReader::new(&snapshot);
         let mut kept = Vec::new();
         let progress = console::spinner("snapshots read");
-        let mut pages = place.clients.dynamodb.scan().table_name(&tables.usage).into_paginator().items().send();
-        while let Some(item) = pages.next().await {
-            let doing =
-                || format!("scan the usage table {} (dynamodb:Scan); has anything been invoked yet?", tables.usage);
-            let Some(row) = reader.read(&item.with_context(doing)?) else { continue };
+        let take = |row: Row| {
             progress.inc(1);
             match self.wants(&row) {
                 true if options.json => progress.suspend(|| console::print(&json_row(&row)))?,
                 true => kept.push(row),
                 false => {}
             }
-        }
+            Ok(())
+        };
+        counting.read(&place.clients.dynamodb, None, take).await?;
         progress.finish_and_clear();
         if !options.json {
             kept.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
-            console::print(&self.text(&reader, &kept)?)?;
+            console::print(&self.text(&RowReader::new(&counting.snapshot), &kept)?)?;
         }
         Ok(Done::Well)
     }
@@ -102,11 +80,7 @@ impl Snapshots {
     }
 
     fn length(&self) -> Option<&'static str> {
-        let window = self.window.map(|length| match length {
-            Length::Hour => Window::Hour,
-            Length::Day => Window::Day,
-            Length::Month => Window::Month,
-        });
+        let window = self.window.map(Length::window);
         // Windows of several lengths in one chart would show everything several times.
         window.or_else(|| self.plot.as_ref().map(|_| Window::Hour)).map(Window::name)
     }
@@ -116,7 +90,10 @@ impl Snapshots {
             return Ok("no snapshots; take away a filter, or invoke an event first".to_owned());
         }
         match &self.plot {
-            Some(measure) => chart(rows, measure),
+            Some(measure) => {
+                let measure = tally::measure(&tally::measures(rows), Some(measure), "--plot")?;
+                Ok(tally::chart(rows, measure))
+            }
             None => Ok(listing(reader, rows)),
         }
     }
@@ -136,7 +113,7 @@ fn json_row(row: &Row) -> String {
 }
 
 fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
-    let measures: BTreeSet<&str> = rows.iter().flat_map(|row| row.measures.keys()).map(String::as_str).collect();
+    let measures = tally::measures(rows);
     let variables: Vec<&str> = reader.group_variables().chain(["window"]).collect();
     let mut table = table::titled(variables.iter().copied().chain(["start"]).chain(measures.iter().copied()));
     for row in rows {
@@ -144,52 +121,5 @@ fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
         let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
         table.add_row(texts.chain(measures.iter().map(number)));
     }
-    format!("{table}\n{}", totals(rows, &measures))
-}
-
-/// The sums by length of window: an hour's usage is also its day's.
-fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
-    let mut lines = vec![format!("total: {}", console::counted(rows.len(), "snapshot"))];
-    for window in Window::ALL {
-        let of_window = || rows.iter().filter(|row| row.variable("window") == window.name());
-        let sums = measures
-            .iter()
-            .map(|measure| format!("{measure} {}", sum(of_window().map(|row| row.measures.get(*measure)))));
-        if of_window().next().is_some() {
-            lines.push(format!("  {:<6}{}", window.name(), sums.collect::<Vec<_>>().join(", ")));
-        }
-    }
-    lines.join("\n")
-}
-
-fn chart(rows: &[Row], measure: &str) -> anyhow::Result<String> {
-    let known: BTreeSet<&str> = rows.iter().flat_map(|row| row.measures.keys()).map(String::as_str).collect();
-    if !known.contains(measure) {
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(UsageError(format!("--plot: no snapshot has a measure `{measure}`; there are {known}")).into());
-    }
-    let mut starts: BTreeMap<&str, Vec<Option<&String>>> = BTreeMap::new();
-    for row in rows {
-        starts.entry(row.start()).or_default().push(row.measures.get(measure));
-    }
-    let bar = |(start, numbers): (&str, Vec<Option<&String>>)| {
-        let number = Decimal::parse(&sum(numbers.into_iter())).unwrap_or_default();
-        Bar { label: console::plain(start), number }
-    };
-    let bars: Vec<Bar> = starts.into_iter().map(bar).collect();
-    let window = rows.first().map_or("", |row| row.variable("window"));
-    let width = table::titled([]).width().unwrap_or(DEFAULT_WIDTH);
-    Ok(format!("{measure} by {window}\n{}", plot::chart(&bars, usize::from(width))))
-}
-
-/// An exact sum, or a word where it would need more than 38 digits.
-fn sum<'n>(numbers: impl Iterator<Item = Option<&'n String>>) -> String {
-    let parsed = numbers.flatten().map(|number| Decimal::parse(number));
-    let sum = parsed.into_iter().try_fold(Decimal::default(), |sum, number| sum.checked_add(number?));
-    sum.map_or_else(|_| "too large".to_owned(), |sum| sum.to_string())
-}
-
-fn date(text: &str) -> Result<String, String> {
-    let date = Timestamp::parse(text).filter(|_| text.len() == 10);
-    date.map(|_| text.to_owned()).ok_or_else(|| "expected a day such as 2026-11-21, from 2000 to 2099".to_owned())
+    format!("{table}\n{}", tally::totals(rows, &measures))
 }

@@ -77,6 +77,7 @@ pub async fn watch(stage: &Stage, options: &Options, control: &Control) -> anyho
 /// Brings the status up to date.
 async fn look(stage: &Stage, control: &Control, started: Instant) -> Status {
     let shards = stage.source.shards().await.map_or(0, |shards| shards.len());
+    stage.report();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
     status.mapping = stage.meter.counts();

@@ -7,6 +7,7 @@
 mod control;
 mod live;
 mod load;
+mod measured;
 mod settings;
 mod stage;
 mod status;
@@ -127,7 +128,9 @@ impl Local {
         let stage = Stage::build(&self, options, &control).await?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = stage.place.services() {
-            Running::new(services, Some(url.clone())).write(&options.data)?;
+            let mut running = Running::new(services, Some(url.clone()));
+            running.mapping = Some(stage.mapped.clone());
+            running.write(&options.data)?;
             if let Some(path) = &self.env_file {
                 serve::write_environment(path, &serve::environment(services, &stage.variables))?;
             }

@@ -18,11 +18,13 @@ use usage_aggregator::pipeline::Stream;
 use usage_aggregator::time::Timestamp;
 
 use super::control::Control;
+use super::measured::{Measured, Reported};
 use super::{Local, StreamChoice};
 use crate::choice::{Sample, Variables};
 use crate::console::UsageError;
 use crate::folder::MAPPINGS;
 use crate::options::{Endpoint, Options};
+use crate::running::Mapped;
 use crate::workplace::{Site, Start, Uses, Workplace};
 
 const FUNCTION: &str = "usage-aggregator";
@@ -41,8 +43,11 @@ pub struct Stage {
     pub source: Arc<dyn Source>,
     pub meter: Arc<Meter>,
     pub variables: Variables,
+    /// What other commands may know of the mapping.
+    pub mapped: Mapped,
     /// Where records go that are given up, for people.
     pub destination: String,
+    reported: Reported,
     supervisor: Supervisor,
     clock: Clock,
     replicator: Mutex<Option<Replicator>>,
@@ -94,12 +99,22 @@ impl Stage {
             }
         };
         let destination = destination(local, &place).await?;
-        let function = function(local, &place, &variables, control)?;
-        let clock = Clock::system()?;
         let meter: Arc<Meter> = Arc::default();
+        let function =
+            Measured::around(function(local, &place, &variables, control)?, FUNCTION, place.services(), &meter);
+        let clock = Clock::system()?;
         let file = local.checkpoints(options, &source_name, kind);
         let uuid = uuid(&file);
         let checkpoints = Checkpoints::open(&file, source.arn(), &uuid)?;
+        let mapped = Mapped {
+            uuid: uuid.clone(),
+            function: FUNCTION.to_owned(),
+            source_arn: source.arn().to_owned(),
+            batch_size: settings.batch_size,
+            batching_window_seconds: settings.batching_window.as_secs(),
+            parallelization_factor: settings.parallelization_factor,
+            timeout_seconds: local.timeout().as_secs(),
+        };
         let make = {
             let (settings, source, meter) = (settings.clone(), Arc::clone(&source), Arc::clone(&meter));
             let clock = clock.clone();
@@ -122,13 +137,22 @@ impl Stage {
             source,
             meter,
             variables,
+            mapped,
             destination: destination.map_or_else(|| "none".to_owned(), |_| local.on_failure.clone()),
+            reported: Reported::default(),
             supervisor,
             clock,
             replicator: Mutex::new(replicator),
             embedded,
             retention: Duration::from_secs(3_600 * u64::from(local.retention.max(1))),
         })
+    }
+
+    /// Reports the mapping's figures to the embedded CloudWatch.
+    pub fn report(&self) {
+        let Some(services) = self.place.services() else { return };
+        let Mapped { uuid, function, .. } = &self.mapped;
+        self.reported.publish(services.metrics(), uuid, function, &self.meter.counts());
     }
 
     /// Runs the mapping, and what a table does by itself, until it is to stop.

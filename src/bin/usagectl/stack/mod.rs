@@ -1,8 +1,10 @@
 //! Where the operator's commands work: on a deployed stack, or on the embedded services of this machine. `names` says
-//! what its parts are called, `account` has the clients, `figures` reads CloudWatch's metrics.
+//! what its parts are called, `account` has the clients, `figures` reads CloudWatch's
+//! metrics, `metrics` says which a deployment has.
 
 mod account;
 mod figures;
+mod metrics;
 mod names;
 
 use clap::Args;
@@ -12,6 +14,7 @@ use usage_aggregator::config::Config;
 use crate::choice::{Sample, Variables};
 use crate::console::UsageError;
 use crate::options::Options;
+use crate::running::Running;
 use crate::workplace::{Uses, Workplace};
 
 pub use account::Account;
@@ -73,11 +76,16 @@ impl Where {
 
     async fn open_here(&self, options: &Options) -> anyhow::Result<Deployment> {
         let variables = Variables::new(options, &Sample::default());
-        let Config { pipeline, tables, archive, .. } = variables.clone().with_metrics_sink("none").config()?;
+        let Config { pipeline, tables, archive, metrics, .. } = variables.clone().with_metrics_sink("none").config()?;
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let (usage_table, claims_table) = tables.map(|tables| (tables.usage, tables.claims)).unzip();
         let (archive_bucket, archive_prefix) = archive.map(|place| (place.bucket, place.prefix)).unzip();
+        let mapping = Running::read(&options.data).and_then(|running| running.mapping);
         let known = Names {
+            function: mapping.as_ref().map(|mapping| mapping.function.clone()),
+            mapping: mapping.as_ref().map(|mapping| mapping.uuid.clone()),
+            source_arn: mapping.map(|mapping| mapping.source_arn),
+            metrics_namespace: Some(metrics.namespace),
             usage_table,
             claims_table,
             archive_bucket,
@@ -105,6 +113,11 @@ impl Deployment {
             Place::Account(account) => account.streams(),
             Place::Here(place) => place.connections.streams(),
         }
+    }
+
+    /// A client of CloudWatch.
+    pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        self.clients().cloudwatch
     }
 
     /// The account, unless the deployment is on this machine.

@@ -1,0 +1,139 @@
+//! What a deployment has used: CloudWatch's figures over a span, and the function's memory.
+
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::fixed::Fixed;
+use super::model::{Architecture, Load, Seen};
+use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
+
+/// The function's own metrics and AWS's, summed over a span.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    pub records: f64,
+    pub invocations: f64,
+    pub snapshots: Option<f64>,
+    pub files: Option<f64>,
+    pub duration_ms: f64,
+    /// Seconds of the periods with any records.
+    pub busy_seconds: f64,
+    pub write_units: Option<f64>,
+    pub read_units: Option<f64>,
+    pub log_bytes: Option<f64>,
+}
+
+impl Measured {
+    /// Asks CloudWatch.
+    ///
+    /// # Errors
+    /// When it can't be asked, or there was nothing to count.
+    pub async fn read(deployment: &Deployment, span: Duration, period_seconds: i32) -> anyhow::Result<Measured> {
+        let names = &deployment.names;
+        let own = |metric| names.own_figure(metric, Statistic::Sum);
+        let of_function = |metric| names.function_figure(metric, Statistic::Sum);
+        let (counted, invoked) = (own("RecordsProcessed"), names.mapping_figure("InvokedEventCount"));
+        let (snapshots, files) = (own("SnapshotsUpdated"), own("FilesWritten"));
+        let (invocations, duration, logs) = (of_function("Invocations"), of_function("Duration"), names.log_figure());
+        // Of a table that is also the source, most units aren't the function's.
+        let of_tables = |metric| if names.counts_in_source() { Vec::new() } else { names.table_figures(metric) };
+        let (writes, reads) = (of_tables("ConsumedWriteCapacityUnits"), of_tables("ConsumedReadCapacityUnits"));
+        let one = [&counted, &invoked, &snapshots, &files, &invocations, &duration, &logs];
+        let all: Vec<Figure> = one.into_iter().chain(&writes).chain(&reads).cloned().collect();
+        let figures = Figures::read(&deployment.cloudwatch(), &all, span, period_seconds).await?;
+        let sum = |figure: &Figure| figures.sum(figure);
+        let some = |figures: &[Figure]| figures.iter().filter_map(sum).reduce(|all, one| all + one);
+        let records = sum(&counted).or_else(|| sum(&invoked)).unwrap_or_default();
+        let times = sum(&invocations).unwrap_or_default();
+        if records <= 0.0 || times <= 0.0 {
+            let here = matches!(deployment.place, Place::Here(_));
+            let remedy = if here {
+                "run `usagectl local` with some load"
+            } else {
+                "give a longer --span, or look at usagectl doctor"
+            };
+            bail!("CloudWatch has no records of this deployment in the span: {remedy}, or say --assume alone");
+        }
+        let periods = figures.values(&invocations).iter().filter(|count| **count > 0.0).count();
+        Ok(Measured {
+            records,
+            invocations: times,
+            snapshots: sum(&snapshots),
+            files: sum(&files),
+            duration_ms: sum(&duration).unwrap_or_default(),
+            busy_seconds: f64::from(u32::try_from(periods).unwrap_or(u32::MAX)) * f64::from(period_seconds),
+            write_units: some(&writes),
+            read_units: some(&reads),
+            log_bytes: sum(&logs),
+        })
+    }
+
+    /// The load that this is, `defaults` where nothing was measured.
+    pub fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
+        let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
+        let counted = per_batch(self.snapshots).map(|snapshots| snapshots / defaults.windows);
+        let batch = self.records / self.invocations;
+        Load {
+            rate: self.records / seconds_of_rate,
+            batch,
+            groups: counted.unwrap_or(defaults.groups).min(batch),
+            files: per_batch(self.files).unwrap_or(defaults.files),
+            seconds: self.duration_ms / 1_000.0 / self.invocations,
+            memory_gb,
+            log_bytes: per_batch(self.log_bytes).unwrap_or(defaults.log_bytes),
+            ..defaults.clone()
+        }
+    }
+
+    /// The same as totals, to be charged as they are.
+    pub fn seen(&self, memory_gb: f64) -> Seen {
+        Seen {
+            records: self.records,
+            write_units: self.write_units,
+            read_units: self.read_units,
+            requests: Some(self.invocations),
+            gb_seconds: Some(self.duration_ms / 1_000.0 * memory_gb),
+            puts: self.files,
+            log_bytes: self.log_bytes,
+        }
+    }
+}
+
+/// What of the function's configuration costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    pub memory_gb: f64,
+    pub architecture: Architecture,
+    pub puts_metrics: bool,
+    pub fixed: Fixed,
+}
+
+impl Settings {
+    /// Asks Lambda, and the stack for its switches.
+    ///
+    /// # Errors
+    /// When the function can't be looked at.
+    pub async fn read(deployment: &Deployment, stack: Option<&str>) -> anyhow::Result<Option<Settings>> {
+        let (Some(account), Some(function)) = (deployment.account(), &deployment.names.function) else {
+            return Ok(None);
+        };
+        let parameters = match stack {
+            Some(stack) => account.parameters(stack).await?,
+            None => std::collections::BTreeMap::default(),
+        };
+        let found = account.function(function).await?;
+        let is = |name: &str, value: &str| parameters.get(name).is_some_and(|given| given == value);
+        let sink = found.variable("METRICS_SINK");
+        Ok(Some(Settings {
+            memory_gb: found.memory_megabytes / 1_024.0,
+            architecture: if found.arm64 { Architecture::Arm64 } else { Architecture::X86 },
+            puts_metrics: sink == Some("cloudwatch"),
+            fixed: Fixed {
+                alarms: !is("Alarms", "false"),
+                own_metrics: sink != Some("none"),
+                request_metrics: !is("S3RequestMetrics", "false"),
+                own_key: parameters.get("KmsKeyArn").is_some_and(|key| !key.is_empty()),
+            },
+        }))
+    }
+}

@@ -1,0 +1,41 @@
+//! The metrics of a deployment, by what its parts are called. What isn't known has no data.
+
+use super::{Figure, Names, Statistic};
+
+impl Names {
+    /// One of the function's own metrics.
+    pub fn own_figure(&self, metric: &str, statistic: Statistic) -> Figure {
+        let (namespace, pipeline) = (text(&self.metrics_namespace), text(&self.pipeline));
+        Figure::new(namespace, metric, &[("Pipeline", pipeline)], statistic)
+    }
+
+    /// One of Lambda's metrics of the function.
+    pub fn function_figure(&self, metric: &str, statistic: Statistic) -> Figure {
+        Figure::of_function(text(&self.function), metric, statistic)
+    }
+
+    /// One of the event source mapping's EventCount metrics, summed.
+    pub fn mapping_figure(&self, metric: &str) -> Figure {
+        Figure::new("AWS/Lambda", metric, &[("EventSourceMappingUUID", text(&self.mapping))], Statistic::Sum)
+    }
+
+    /// A metric of each of the function's tables, summed. A table that is also the source has others' figures, too.
+    pub fn table_figures(&self, metric: &str) -> Vec<Figure> {
+        let of = |table: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", table)], Statistic::Sum);
+        self.usage_table.iter().chain(&self.claims_table).map(of).collect()
+    }
+
+    /// The bytes that the function has logged.
+    pub fn log_figure(&self) -> Figure {
+        Figure::new("AWS/Logs", "IncomingBytes", &[("LogGroupName", text(&self.log_group))], Statistic::Sum)
+    }
+
+    /// Whether snapshots are in the table whose changes are read.
+    pub fn counts_in_source(&self) -> bool {
+        self.usage_table.is_some() && self.usage_table.as_deref() == self.source_name()
+    }
+}
+
+fn text(name: &Option<String>) -> &str {
+    name.as_deref().unwrap_or_default()
+}

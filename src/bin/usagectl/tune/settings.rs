@@ -1,0 +1,106 @@
+//! The template's parameters that tuning is about.
+
+/// Their values; whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    pub batch_size: f64,
+    pub window_seconds: f64,
+    pub factor: f64,
+    /// None where memory is the machine's.
+    pub memory_megabytes: Option<f64>,
+    /// None where nothing is reserved.
+    pub reserved: Option<f64>,
+    pub timeout_seconds: f64,
+    pub commits: f64,
+}
+
+/// The template's defaults.
+pub const DEFAULTS: Settings = Settings {
+    batch_size: 1_000.0,
+    window_seconds: 1.0,
+    factor: 1.0,
+    memory_megabytes: Some(256.0),
+    reserved: Some(10.0),
+    timeout_seconds: 60.0,
+    commits: 8.0,
+};
+
+/// A parameter of the template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Parameter {
+    BatchWindowSeconds,
+    BatchSize,
+    ParallelizationFactor,
+    ReservedConcurrency,
+    MemoryMegabytes,
+    CommitConcurrency,
+    TimeoutSeconds,
+}
+
+impl Parameter {
+    /// In the order in which one follows from another.
+    pub const ALL: [Parameter; 7] = [
+        Parameter::BatchWindowSeconds,
+        Parameter::BatchSize,
+        Parameter::ParallelizationFactor,
+        Parameter::ReservedConcurrency,
+        Parameter::MemoryMegabytes,
+        Parameter::CommitConcurrency,
+        Parameter::TimeoutSeconds,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Parameter::BatchWindowSeconds => "BatchWindowSeconds",
+            Parameter::BatchSize => "BatchSize",
+            Parameter::ParallelizationFactor => "ParallelizationFactor",
+            Parameter::ReservedConcurrency => "ReservedConcurrency",
+            Parameter::MemoryMegabytes => "MemoryMegabytes",
+            Parameter::CommitConcurrency => "CommitConcurrency",
+            Parameter::TimeoutSeconds => "TimeoutSeconds",
+        }
+    }
+
+    /// None where the deployment has no such thing.
+    pub fn of(self, settings: &Settings) -> Option<f64> {
+        match self {
+            Parameter::BatchWindowSeconds => Some(settings.window_seconds),
+            Parameter::BatchSize => Some(settings.batch_size),
+            Parameter::ParallelizationFactor => Some(settings.factor),
+            Parameter::ReservedConcurrency => settings.reserved,
+            Parameter::MemoryMegabytes => settings.memory_megabytes,
+            Parameter::CommitConcurrency => Some(settings.commits),
+            Parameter::TimeoutSeconds => Some(settings.timeout_seconds),
+        }
+    }
+
+    pub fn set(self, settings: &mut Settings, value: f64) {
+        match self {
+            Parameter::BatchWindowSeconds => settings.window_seconds = value,
+            Parameter::BatchSize => settings.batch_size = value,
+            Parameter::ParallelizationFactor => settings.factor = value,
+            Parameter::ReservedConcurrency => settings.reserved = Some(value),
+            Parameter::MemoryMegabytes => settings.memory_megabytes = Some(value),
+            Parameter::CommitConcurrency => settings.commits = value,
+            Parameter::TimeoutSeconds => settings.timeout_seconds = value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_templates() {
+        let template = include_str!("../../../../template.yaml");
+        let default = |parameter: &str| {
+            let (_, section) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
+            let (_, value) = section.split_once("Default: ").unwrap();
+            value.lines().next().unwrap().parse::<f64>().unwrap()
+        };
+        for parameter in Parameter::ALL {
+            assert_eq!(parameter.of(&DEFAULTS), Some(default(parameter.name())), "{}", parameter.name());
+        }
+    }
+}

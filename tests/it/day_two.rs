@@ -1,0 +1,275 @@
+//! `usagectl cost`, `tune` and `usage` as a person meets them: by assumption, of data in a folder, of a running local, of a
+//! stack on moto with the embedded CloudWatch.
+
+use serde_json::{Value, json};
+use usage_aggregator::local::Services;
+
+use crate::cli::{Desk, Run, two_orders};
+use crate::local::Background;
+use crate::template::moto::Stack;
+
+/// The load of a column of docs/cost.md.
+fn column(batch: &str, groups: &str, duration: &str) -> String {
+    format!("records=1000/h,batch={batch},groups={groups},windows=3,files=1,duration={duration},memory=256")
+}
+
+#[test]
+fn help_of_each_command() {
+    let desk = Desk::new();
+    for (name, command) in [
+        ("help_cost", &["cost"][..]),
+        ("help_tune", &["tune"]),
+        ("help_usage", &["usage"]),
+        ("help_usage_top", &["usage", "top"]),
+        ("help_usage_list", &["usage", "list"]),
+        ("help_usage_show", &["usage", "show"]),
+    ] {
+        let run = desk.run(&[command, &["--help"]].concat());
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+        insta::assert_snapshot!(name, run.stdout);
+    }
+}
+
+#[test]
+fn the_document_says_what_the_command_computes() {
+    let desk = Desk::new();
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md")).unwrap();
+    let columns = [("100", "10", "100ms"), ("1000", "10", "200ms"), ("1000", "500", "2s")];
+    for (place, (batch, groups, duration)) in columns.into_iter().enumerate() {
+        let bill = desk.json(&["cost", "--assume", &column(batch, groups, duration)]);
+        let cell = |row: &str| -> String {
+            let line = document.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("no row {row}"));
+            line.split('|').nth(place + 2).unwrap().replace(['*', ','], "").trim().to_owned()
+        };
+        let lines = bill["million_records"]["lines"].as_array().unwrap();
+        for (row, what, unit) in [
+            ("| write units (W 3)", "write units", 1.0),
+            ("| read units", "read units", 1.0),
+            ("| requests", "requests", 1.0),
+            ("| GB-seconds", "GB-seconds", 1.0),
+            ("| PUTs", "PUTs", 1.0),
+            ("| logs", "log GB", 1_000.0),
+        ] {
+            let line = lines.iter().find(|line| line["what"] == what).unwrap();
+            let cell = cell(row);
+            let (quantity, dollars) = cell.split_once(": $").unwrap();
+            let quantity: f64 = quantity.trim_end_matches(" MB").parse().unwrap();
+            assert!((line["quantity"].as_f64().unwrap() * unit - quantity).abs() < 1e-6, "{row}: {line}");
+            agree(dollars, &line["dollars"]);
+        }
+        agree(cell("| **a million records**").trim_start_matches('$'), &bill["million_records"]["dollars"]);
+    }
+    let month = desk.json(&["cost", "--assume", &column("100", "10", "100ms")]);
+    let fixed = month["month"]["fixed"].as_array().unwrap();
+    let dollars = |names: &[&str]| -> f64 {
+        let lines = fixed.iter().filter(|line| names.contains(&line["what"].as_str().unwrap()));
+        lines.map(|line| line["dollars"].as_f64().unwrap()).sum()
+    };
+    for (row, names) in [
+        ("| alarms:", &["alarms' metrics", "composite alarms"][..]),
+        ("| own metrics", &["own metrics", "the mapping's metrics"]),
+        ("| S3 request metrics", &["S3 request metrics"]),
+        ("| dashboard |", &["dashboard"]),
+        ("| key of", &["key of the topics"]),
+    ] {
+        let line = document.lines().find(|line| line.starts_with(row)).unwrap();
+        let shown = line.split('|').nth(2).unwrap().trim().trim_start_matches('$');
+        agree(shown, &json!(dollars(names)));
+    }
+}
+
+/// Whether a number is the other one, rounded as it is shown.
+fn agree(shown: &str, number: &Value) {
+    let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    assert_eq!(format!("{:.decimals$}", number.as_f64().unwrap()), shown);
+}
+
+#[test]
+fn a_bill_and_a_plan_as_people_read_them() {
+    let desk = Desk::new();
+    let bill = desk.run(&["cost", "--assume", "records=1e6/day,batch=1000,entities=50,windows=3"]);
+    assert_eq!((bill.code, &*bill.stderr), (Some(0), ""));
+    insta::assert_snapshot!("cost_assumed", bill.stdout);
+    let plan = desk.run(&["tune", "--what-if", "rate=5000/s,entities=200,size=700,shards=2"]);
+    assert_eq!((plan.code, &*plan.stderr), (Some(0), ""));
+    insta::assert_snapshot!("tune_what_if", plan.stdout);
+    let right = desk.run(&["tune", "--what-if", "rate=50/s"]);
+    assert!(right.stdout.contains("nothing to change: BatchWindowSeconds 1, BatchSize 1000"), "{right:?}");
+    // The sharp case of docs/tuning.md.
+    let race = desk.json(&["tune", "--what-if", "rate=1000/s,entities=1000,size=600,windows=2,shards=2,latency=1s"]);
+    insta::assert_json_snapshot!(
+        "tune_race",
+        race["proposals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|proposal| { json!([proposal["parameter"], proposal["now"], proposal["value"], proposal["reason"]]) })
+            .collect::<Vec<_>>()
+    );
+    assert!(!desk.0.path().join(".usage").exists());
+}
+
+#[test]
+fn prices_of_ones_own_replace_ours() {
+    let desk = Desk::new();
+    std::fs::write(desk.0.path().join("prices.toml"), "[write_unit]\ndollars = 1.25\nper = 1_000_000\n").unwrap();
+    let assume = ["cost", "--assume", "records=1000/h,batch=1000,groups=10"];
+    let [ours, own] = [&[][..], &["--prices", "prices.toml"]].map(|more| desk.json(&[&assume[..], more].concat()));
+    let write_units = |bill: &Value| bill["million_records"]["lines"][0]["dollars"].as_f64().unwrap();
+    assert!((write_units(&own) - write_units(&ours) * 2.0).abs() < 1e-12);
+    assert_eq!(desk.run(&["cost", "--assume", "batch=10", "--prices", "none.toml"]).code, Some(1));
+}
+
+#[test]
+fn mistakes_say_what_to_do() {
+    let desk = Desk::new();
+    let wrong = [
+        &["cost"][..],
+        &["tune"],
+        &["usage", "top"],
+        &["cost", "--assume", "batches=5"],
+        &["cost", "--assume", "records=5"],
+        &["cost", "--assume", "arch=mips"],
+        &["cost", "--local", "--stack", "usage-aggregator"],
+        &["tune", "--what-if", "rate=fast"],
+        &["tune", "--what-if", "source=kafka"],
+        &["tune", "--local", "--span", "yesterday"],
+        &["usage", "top", "--local", "--at", "today"],
+        &["usage", "top", "--local", "--pipeline", "demand"],
+        &["usage", "show", "--local"],
+        &["usage", "show", "7", "--local", "--measure", "amount"],
+    ];
+    let mut said = String::new();
+    desk.write("event.json", &two_orders());
+    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
+    for arguments in wrong {
+        let Run { code, stdout, stderr } = desk.run(arguments);
+        assert_eq!((code, &*stdout), (Some(2), ""), "{arguments:?}: {stderr}");
+        let first = stderr.lines().next().unwrap();
+        said.push_str(&format!("{}\n  {first}\n", arguments.join(" ")));
+    }
+    for arguments in [&["cost", "--local"][..], &["tune", "--local"]] {
+        let Run { code, stdout, stderr } = desk.run(arguments);
+        assert_eq!((code, &*stdout), (Some(1), ""), "{arguments:?}: {stderr}");
+        said.push_str(&format!("{}\n  {stderr}", arguments.join(" ")));
+    }
+    let unknown = desk.run(&["usage", "top", "--local", "--measure", "weight"]);
+    assert_eq!(unknown.code, Some(2));
+    said.push_str(&unknown.stderr);
+    insta::assert_snapshot!("day_two_mistakes", said);
+}
+
+#[test]
+fn usage_is_shown_as_tables_bars_and_lines() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
+    let mut said = String::new();
+    for arguments in [
+        &["usage", "top", "--local", "--measure", "amount"][..],
+        &["usage", "top", "--local", "--window", "month", "--json"],
+        &["usage", "top", "--local", "--at", "2026-09-18"],
+        &["usage", "list", "--local"],
+        &["usage", "list", "--local", "--measure", "amount", "--plot", "--window", "hour"],
+        &["usage", "list", "--local", "--resource", "orders", "--json"],
+        &["usage", "list", "--local", "--from", "2026-09-18"],
+        &["usage", "show", "7", "--local"],
+        &["usage", "show", "7", "--local", "--at", "2026-09-17", "--plot", "--measure", "amount"],
+        &["usage", "show", "7", "--local", "--json"],
+        &["usage", "show", "8", "--local"],
+    ] {
+        let run = desk.run(arguments);
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{arguments:?}");
+        said.push_str(&format!("$ {}\n{}\n", arguments.join(" "), run.stdout));
+    }
+    insta::assert_snapshot!("usage", said);
+}
+
+#[test]
+fn a_running_local_is_read_like_a_stack() {
+    let desk = Desk::new();
+    let mut local = Background::start(&desk, &["--polling-interval", "50", "--batch-size", "50"]);
+    let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "8"];
+    assert_eq!(desk.run(&load).code, Some(0));
+    local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(200.0));
+    let last = local.wait_for(|line| line["mapping"]["invoked_event_count"].as_f64() >= Some(200.0));
+
+    let bill = desk.json(&["cost", "--local"]);
+    assert!(bill["basis"]["records"].as_f64() >= Some(200.0), "{bill:#}");
+    let lines = bill["million_records"]["lines"].as_array().unwrap();
+    let measured = |what: &str| lines.iter().find(|line| line["what"] == what).unwrap()["measured"].clone();
+    assert_eq!(
+        (measured("requests"), measured("PUTs"), measured("write units")),
+        (json!(true), json!(true), json!(false))
+    );
+
+    let plan = desk.json(&["tune", "--local", "--what-if", "rate=2000/s"]);
+    assert_eq!((&plan["now"]["BatchSize"], &plan["load"]["records_per_second"]), (&json!(50.0), &json!(2_000.0)));
+    let seen = &plan["seen"];
+    assert!(seen["batch"].as_f64() <= Some(50.0) && seen["seconds"].as_f64() > Some(0.0), "{plan:#}");
+    assert!(seen["concurrency"].as_f64() >= Some(1.0) && seen["errors"] == json!(0.0), "{plan:#}\n{last:#}");
+    assert!(plan["command"].as_str().unwrap().starts_with("usagectl local --batch"), "{plan:#}");
+
+    let top = desk.run(&["usage", "top", "--local", "--measure", "changes", "--window", "month", "--json"]);
+    let lines: Vec<Value> = top.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sums: Vec<f64> = lines.iter().map(|line| line["sum"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(lines.len() > 1 && sums.is_sorted_by(|a, b| a >= b), "{top:?}");
+    // The series has the same sum.
+    let list = desk.json(&["usage", "list", "--local", "--measure", "changes", "--window", "month"]);
+    let total: f64 = list["measures"]["changes"].as_str().unwrap().parse().unwrap();
+    assert_eq!((sums.iter().sum::<f64>(), &list["entities"]), (total, &json!(lines.len())));
+    local.stop();
+}
+
+#[test]
+fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
+    let stack = Stack::create(&["Pipeline=orders", "MemoryMegabytes=512", "BatchSize=100", "Alarms=false"]);
+    let cloudwatch = Services::start(None).unwrap();
+    let (function, mapping) = (stack.text("outputs", "FunctionName"), stack.text("outputs", "EventSourceMappingId"));
+    let publish = |metric: &str, dimension, value| cloudwatch.metrics().publish("AWS/Lambda", metric, dimension, value);
+    for _ in 0..10 {
+        publish("InvokedEventCount", ("EventSourceMappingUUID", mapping), 100.0);
+        for (metric, value) in
+            [("Invocations", 1.0), ("Duration", 400.0), ("IteratorAge", 90_000.0), ("Throttles", 1.0)]
+        {
+            publish(metric, ("FunctionName", function), value);
+        }
+    }
+    let own = stack.text("outputs", "MetricsNamespaceName");
+    cloudwatch.metrics().publish(own, "SnapshotsUpdated", ("Pipeline", "orders"), 10.0 * 3.0 * 20.0);
+    for table in ["UsageTableName", "ClaimsTableName"] {
+        let dimension = ("TableName", stack.text("outputs", table));
+        cloudwatch.metrics().publish("AWS/DynamoDB", "ConsumedWriteCapacityUnits", dimension, 800.0);
+    }
+
+    let desk = Desk::new();
+    let asked = |arguments: &[&str]| -> Value {
+        let mut command = desk.command(&[arguments, &["--stack", "moto", "--span", "1h", "--json"]].concat());
+        let url = stack.said["url"].as_str().unwrap();
+        command.envs([("AWS_ENDPOINT_URL", url), ("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.cloudwatch_url())]);
+        command.envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]);
+        let run: Run = command.output().unwrap().into();
+        assert_eq!(run.code, Some(0), "{run:?}");
+        serde_json::from_str(&run.stdout).unwrap()
+    };
+    let bill = asked(&["cost"]);
+    assert_eq!((&bill["basis"]["records"], &bill["load"]["memory_gb"]), (&json!(1_000.0), &json!(0.5)));
+    assert_eq!((&bill["load"]["batch"], &bill["load"]["groups"]), (&json!(100.0), &json!(20.0)));
+    let units = &bill["million_records"]["lines"][0];
+    assert_eq!((&units["quantity"], &units["measured"]), (&json!(1_600_000.0), &json!(true)));
+    let gb_seconds = &bill["million_records"]["lines"][3];
+    assert_eq!((&gb_seconds["what"], &gb_seconds["quantity"]), (&json!("GB-seconds"), &json!(2_000.0)));
+    let fixed: Vec<&str> =
+        bill["month"]["fixed"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(fixed, ["own metrics", "the mapping's metrics", "S3 request metrics", "dashboard"]);
+
+    let plan = asked(&["tune"]);
+    let now = &plan["now"];
+    assert_eq!((&now["BatchSize"], &now["MemoryMegabytes"]), (&json!(100.0), &json!(512.0)));
+    assert_eq!((&now["ReservedConcurrency"], &now["TimeoutSeconds"]), (&json!(10.0), &json!(60.0)));
+    assert_eq!((&plan["seen"]["throttles"], &plan["seen"]["iterator_age_seconds"]), (&json!(10.0), &json!(90.0)));
+    let proposals = plan["proposals"].as_array().unwrap();
+    let reserved = proposals.iter().find(|proposal| proposal["parameter"] == "ReservedConcurrency").unwrap();
+    assert_eq!((&reserved["value"], &reserved["reason"]), (&json!(20.0), &json!("10 invocations were throttled")));
+    assert!(plan["command"].as_str().unwrap().starts_with("make deploy PARAMETERS='"), "{plan:#}");
+}
