@@ -36,6 +36,12 @@ def main(path, *parameters):
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
+    # moto keeps numbers as such, which Lambda never returns and the SDK doesn't read.
+    texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
+    function = lambda_.update_function_configuration(
+        FunctionName=outputs["FunctionName"],
+        Environment={"Variables": texts},
+    )
     answer = {
         "url": url,
         "status": stack["StackStatus"],

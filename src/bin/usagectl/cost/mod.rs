@@ -27,8 +27,6 @@ use prices::Prices;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Cost {
-    #[command(flatten)]
-    place: Where,
     /// What to assume, alone or in place of what was measured, such as records=1e6/day,batch=1000,entities=50
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     assume: String,
@@ -38,6 +36,8 @@ pub struct Cost {
     /// Prices that replace those that are compiled in; a TOML file such as src/bin/usagectl/cost/prices.toml
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
 }
 
 const EXAMPLES: &str = "\

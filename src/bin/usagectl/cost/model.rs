@@ -172,7 +172,7 @@ impl Load {
         let archive = records * self.row_bytes / GB;
         let groups = records / self.batch * self.groups;
         let claims = groups * (CLAIM_BYTES + ID_BYTES * self.repeats().min(PAGE_IDS)) / GB;
-        // At most: each of a batch's entities in each hour, day and month.
+        // Each of a batch's entities in every hour, day and month.
         let snapshots = self.groups * self.windows.min(1.0) * 751.0 * SNAPSHOT_BYTES / GB;
         let table = prices.of(Item::TableGbMonth) + prices.of(Item::RecoveryGbMonth);
         let line =
@@ -180,7 +180,7 @@ impl Load {
         vec![
             line("archive GB", archive, prices.of(Item::ArchiveGbMonth)),
             line("claims GB, kept 18 days", claims * (CLAIM_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
-            line("snapshots GB, at most", snapshots, table),
+            line("snapshots GB, of a batch's entities", snapshots, table),
         ]
     }
 

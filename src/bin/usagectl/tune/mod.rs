@@ -29,14 +29,14 @@ use settings::{DEFAULTS, Settings};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
-    #[command(flatten)]
-    place: Where,
     /// What to assume, alone or in place of what was seen, such as rate=5000/s,entities=200,shards=2
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     what_if: String,
     /// How far back to look [default: 24h; with --local 3h, which is all that it remembers]
     #[arg(long, value_name = "SPAN", value_parser = span)]
     span: Option<Duration>,
+    #[command(flatten)]
+    place: Where,
 }
 
 const EXAMPLES: &str = "\

@@ -1,7 +1,5 @@
 //! What to change: the rules applied one after the other, each knowing what the ones before it changed. Pure.
 
-use std::collections::BTreeMap;
-
 use super::model::{ITEM_UNITS, Load, Outcome};
 use super::row::Row;
 use super::rules::{HEADROOM, Rules};
@@ -40,22 +38,26 @@ pub struct Plan {
 pub fn plan(load: &Load, now: &Settings, prices: &Prices) -> Plan {
     let rules = Rules::new(load, now, prices);
     let outcome = |settings: &Settings| load.outcome(settings, now, prices);
-    let (settings, reasons) = settle(&rules, now);
+    let settings = settle(&rules, now);
     let (mut changed, mut proposals) = (*now, Vec::new());
-    for (parameter, reason) in reasons {
+    for parameter in Parameter::ALL {
         let (before, value) = (changed, parameter.of(now));
         let Some(better) = parameter.of(&settings).filter(|better| Some(*better) != value) else { continue };
         parameter.set(&mut changed, better);
         let (before, after) = (outcome(&before), outcome(&changed));
+        // Why, given all the other changes.
+        let mut others = settings;
+        value.into_iter().for_each(|value| parameter.set(&mut others, value));
+        let reason = rules.advice(parameter, &others).map(|advice| advice.reason).unwrap_or_default();
         proposals.push(Proposal { parameter, now: value, value: better, reason, before, after });
     }
     let (before, after) = (outcome(now), outcome(&settings));
     Plan { row: rules.row, notes: notes(load, now, &settings, &after), proposals, settings, before, after }
 }
 
-/// Applies the rules until none of them wants anything else, and says why each parameter changed.
-fn settle(rules: &Rules<'_>, now: &Settings) -> (Settings, BTreeMap<Parameter, String>) {
-    let (mut settings, mut reasons) = (*now, BTreeMap::new());
+/// Applies the rules until none of them wants anything else.
+fn settle(rules: &Rules<'_>, now: &Settings) -> Settings {
+    let mut settings = *now;
     for _ in 0..PASSES {
         let before = settings;
         for parameter in Parameter::ALL {
@@ -64,14 +66,13 @@ fn settle(rules: &Rules<'_>, now: &Settings) -> (Settings, BTreeMap<Parameter, S
             let right = value.is_some_and(|value| (advice.right.0..=advice.right.1).contains(&value));
             if !right && value != Some(advice.value) {
                 parameter.set(&mut settings, advice.value);
-                reasons.insert(parameter, advice.reason);
             }
         }
         if settings == before {
             break;
         }
     }
-    (settings, reasons)
+    settings
 }
 
 /// What no parameter mends.

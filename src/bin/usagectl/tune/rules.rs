@@ -138,20 +138,17 @@ impl<'l> Rules<'l> {
             return Advice { value, right: (value, MOST_LANES), reason };
         }
         let can = |factor| number(self.outcome(free(factor)).capacity);
-        let reason = if self.now.factor > value.max(high) {
+        let now = self.now.factor;
+        let reason = if now > value.max(high) {
             format!(
                 "{} lanes a shard take {} records/s; more split batches and repeat counters in each",
                 number(value),
                 can(value)
             )
+        } else if self.outcome(free(now)).capacity < needed {
+            format!("now {} records/s can be taken, {} are wanted", can(now), number(needed))
         } else {
-            format!(
-                "{} lanes a shard take {} records/s, {} are wanted ({})",
-                number(value),
-                can(value),
-                number(needed),
-                self.row.name
-            )
+            format!("a batch that is retried holds up one lane instead of its shard ({})", self.row.name)
         };
         Advice { value, right: (value, value.max(high)), reason }
     }
@@ -187,7 +184,7 @@ impl<'l> Rules<'l> {
         let value = MEMORIES.into_iter().find(|megabytes| share(*megabytes) <= 0.5).unwrap_or(1_769.0);
         let working = seconds(self.load.working_seconds(batch, self.now.memory_megabytes));
         let reason = if self.now.memory_megabytes < Some(value) {
-            format!("the processor works {working} of a batch, more than half of it, and comes with memory")
+            format!("the processor works {working} of a batch, more than half of its time, and comes with memory")
         } else {
             format!("the processor works {working} of a batch; waiting for the services isn't shortened by memory")
         };
@@ -200,12 +197,13 @@ impl<'l> Rules<'l> {
             let reason = format!("the tables throttled {} writes", number(seen.table_throttles));
             return Advice { value, right: (1.0, value), reason };
         }
-        let groups = self.outcome(*settled).groups;
+        // A full batch, as when it has to catch up.
+        let groups = self.load.groups(self.load.largest_batch(settled));
         let transactions = self.load.transactions(groups);
         let value = [8.0, 16.0, 32.0, 64.0].into_iter().find(|commits| transactions <= *commits).unwrap_or(64.0);
         let reason = format!(
-            "{} counters a batch are {} transactions, which mostly wait and can do so together",
-            number(groups),
+            "{} counters of a full batch are {} transactions, which mostly wait and can do so together",
+            number(groups.round()),
             number(transactions)
         );
         Advice { value, right: (value / 2.0, value * 4.0), reason }

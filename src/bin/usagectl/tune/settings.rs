@@ -26,10 +26,10 @@ pub const DEFAULTS: Settings = Settings {
 };
 
 /// A parameter of the template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter {
-    BatchWindowSeconds,
     BatchSize,
+    BatchWindowSeconds,
     ParallelizationFactor,
     ReservedConcurrency,
     MemoryMegabytes,
@@ -38,10 +38,10 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// In the order in which one follows from another.
+    /// In the order in which they are shown.
     pub const ALL: [Parameter; 7] = [
-        Parameter::BatchWindowSeconds,
         Parameter::BatchSize,
+        Parameter::BatchWindowSeconds,
         Parameter::ParallelizationFactor,
         Parameter::ReservedConcurrency,
         Parameter::MemoryMegabytes,
