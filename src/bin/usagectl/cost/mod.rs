@@ -77,7 +77,7 @@ impl Cost {
         let prices = Prices::read(self.prices.as_deref())?;
         let nowhere = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
         let bill = if nowhere && !assumed.is_empty() {
-            let (load, fixed) = assume(&assumed, defaults(3.0), Fixed::default())?;
+            let (load, fixed) = assume(&assumed, Load::assumed(3.0), Fixed::default())?;
             Bill::new(load, fixed, &prices, None, Basis::Assumed)
         } else {
             self.measured(options, &assumed, &prices).await?
@@ -94,7 +94,7 @@ impl Cost {
         let measured = Measured::read(&deployment, span, period).await?;
         let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(0, |snapshot| snapshot.windows.len());
-        let defaults = defaults(f64::from(u32::try_from(windows).unwrap_or(u32::MAX)).max(1.0));
+        let defaults = Load::assumed(f64::from(u32::try_from(windows).unwrap_or(u32::MAX)).max(1.0));
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
         // A run of some minutes is a rate, not a share of a week.
@@ -110,24 +110,6 @@ impl Cost {
         let seen = assumed.is_empty().then(|| measured.seen(memory_gb));
         let basis = Basis::Measured { span, records: measured.records, invocations: measured.invocations };
         Ok(Bill::new(load, fixed, prices, seen, basis))
-    }
-}
-
-/// What is taken where nothing else is known: the template's defaults, and what docs/performance.md measured.
-fn defaults(windows: f64) -> Load {
-    Load {
-        rate: 1e6 / 86_400.0,
-        batch: 1_000.0,
-        groups: 50.0,
-        windows,
-        files: 1.0,
-        seconds: 0.2,
-        memory_gb: 0.25,
-        architecture: Architecture::Arm64,
-        log_bytes: 2_000.0,
-        row_bytes: 62.0,
-        deltas: 1.0,
-        puts_metrics: false,
     }
 }
 

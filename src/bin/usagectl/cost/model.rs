@@ -100,6 +100,24 @@ pub fn entities_of(batch: f64, groups: f64) -> f64 {
 }
 
 impl Load {
+    /// What is taken where nothing else is known: the template's defaults, and what docs/performance.md measured.
+    pub fn assumed(windows: f64) -> Load {
+        Load {
+            rate: 1e6 / 86_400.0,
+            batch: 1_000.0,
+            groups: 50.0,
+            windows,
+            files: 1.0,
+            seconds: 0.2,
+            memory_gb: 0.25,
+            architecture: Architecture::Arm64,
+            log_bytes: 2_000.0,
+            row_bytes: 62.0,
+            deltas: 1.0,
+            puts_metrics: false,
+        }
+    }
+
     /// Records of a group in a batch.
     fn repeats(&self) -> f64 {
         self.batch / self.groups
@@ -199,21 +217,8 @@ pub fn total(lines: &[Line]) -> f64 {
 mod tests {
     use super::*;
 
-    pub fn load(batch: f64, groups: f64) -> Load {
-        Load {
-            rate: 1.0,
-            batch,
-            groups,
-            windows: 3.0,
-            files: 1.0,
-            seconds: 0.2,
-            memory_gb: 0.25,
-            architecture: Architecture::Arm64,
-            log_bytes: 2_000.0,
-            row_bytes: 62.0,
-            deltas: 1.0,
-            puts_metrics: false,
-        }
+    fn load(batch: f64, groups: f64) -> Load {
+        Load { rate: 1.0, batch, groups, ..Load::assumed(3.0) }
     }
 
     #[test]

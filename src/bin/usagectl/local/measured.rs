@@ -91,6 +91,9 @@ impl Drop for Running<'_> {
     }
 }
 
+/// One of the mapping's counts.
+type Count = fn(&Counts) -> u64;
+
 /// What the mapping has counted since it was last reported: its EventCount metrics.
 #[derive(Debug, Default)]
 pub struct Reported(Mutex<Counts>);
@@ -99,7 +102,7 @@ impl Reported {
     /// Reports what has been added.
     pub fn publish(&self, metrics: &Metrics, mapping: &str, function: &str, counts: &Counts) {
         let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_mapping: [(&str, fn(&Counts) -> u64); 6] = [
+        let of_mapping: [(&str, Count); 6] = [
             ("PolledEventCount", |counts| counts.polled_event_count),
             ("FilteredOutEventCount", |counts| counts.filtered_out_event_count),
             ("InvokedEventCount", |counts| counts.invoked_event_count),
@@ -108,7 +111,7 @@ impl Reported {
             ("OnFailureDestinationDeliveredEventCount", |counts| counts.on_failure_destination_delivered_event_count),
         ];
         let dimension = ("EventSourceMappingUUID", mapping);
-        let added = |of: fn(&Counts) -> u64| float(of(counts).saturating_sub(of(&before)));
+        let added = |of: Count| float(of(counts).saturating_sub(of(&before)));
         for (metric, of) in of_mapping {
             metrics.publish(LAMBDA, metric, dimension, added(of));
         }

@@ -11,7 +11,7 @@ use crate::workplace::https;
 /// An account, as the environment reaches it.
 #[derive(Debug, Clone)]
 pub struct Account {
-    config: SdkConfig,
+    config: Box<SdkConfig>,
 }
 
 /// What of a function's configuration figures are read by.
@@ -32,7 +32,8 @@ impl FunctionSettings {
 
 impl Account {
     pub async fn open() -> Account {
-        Account { config: aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await }
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
+        Account { config: Box::new(config) }
     }
 
     /// The outputs of a stack.

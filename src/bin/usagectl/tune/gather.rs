@@ -173,7 +173,7 @@ pub async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
     let (mut open, mut after) = (0, None);
     loop {
         let asked =
-            account.streams().describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send().await;
+            deployment.streams().describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send().await;
         let asked = asked.with_context(|| format!("look at {arn} (dynamodb:DescribeStream)"))?;
         let Some(stream) = asked.stream_description() else { break };
         let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {

@@ -2,7 +2,7 @@
 //! are docs/performance.md's, and what was measured of a deployment goes before them.
 
 use super::settings::Settings;
-use crate::cost::model::{self as cost, Architecture, entities_of, groups_of};
+use crate::cost::model::{self as cost, entities_of, groups_of};
 use crate::cost::prices::Prices;
 
 /// Of a core: decoding, counting, encoding and compressing 1,000 bytes of an event (16.9 µs for a bucket of 2,193 bytes, 3.7
@@ -131,20 +131,9 @@ impl Load {
         interval = interval.max(lanes / self.rate);
         let seconds = self.seconds(batch, settings, now);
         let groups = self.groups(batch);
-        let bill = cost::Load {
-            rate: self.rate,
-            batch,
-            groups,
-            windows: self.windows,
-            files: self.files,
-            seconds,
-            memory_gb: settings.memory_megabytes.unwrap_or(256.0) / 1_024.0,
-            architecture: Architecture::Arm64,
-            log_bytes: 2_000.0,
-            row_bytes: 62.0,
-            deltas: 1.0,
-            puts_metrics: false,
-        };
+        let memory_gb = settings.memory_megabytes.map_or(0.25, |megabytes| megabytes / 1_024.0);
+        let (rate, files) = (self.rate, self.files);
+        let bill = cost::Load { rate, batch, groups, files, seconds, memory_gb, ..cost::Load::assumed(self.windows) };
         let share = (groups / self.entities).min(1.0);
         Outcome {
             batch,

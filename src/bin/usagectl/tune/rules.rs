@@ -106,7 +106,7 @@ impl<'l> Rules<'l> {
             let reason = format!("small batches are done sooner ({})", self.row.name);
             return Advice { value, right: (low, high), reason };
         }
-        let slowest = BATCHES.into_iter().filter(in_time).last().unwrap_or(low).max(value);
+        let slowest = BATCHES.into_iter().rfind(in_time).unwrap_or(low).max(value);
         let slow = self.now.batch_size > slowest;
         let reason = if slow {
             format!(
