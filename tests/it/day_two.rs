@@ -94,7 +94,7 @@ fn a_bill_and_a_plan_as_people_read_them() {
     let plan = desk.run(&["tune", "--what-if", "rate=5000/s,entities=200,size=700,shards=2"]);
     assert_eq!((plan.code, &*plan.stderr), (Some(0), ""));
     insta::assert_snapshot!("tune_what_if", plan.stdout);
-    let right = desk.run(&["tune", "--what-if", "rate=50/s"]);
+    let right = desk.run(&["tune", "--what-if", "rate=50/s,latency=2s"]);
     assert!(right.stdout.contains("nothing to change: BatchSize 1000, BatchWindowSeconds 1"), "{right:?}");
     // The sharp case of docs/tuning.md.
     let race = desk.json(&["tune", "--what-if", "rate=1000/s,entities=1000,size=600,windows=2,shards=2,latency=1s"]);

@@ -75,7 +75,7 @@ async fn what_was_put_can_be_asked_for_as_a_series() {
     let nothing = ask("Usage", "Nothing", "Sum").await.unwrap();
     assert_eq!(nothing.metric_data_results()[0].values(), [0.0; 0]);
     let refused = ask("Usage", "Latency", "Median").await.unwrap_err().into_service_error();
-    assert!(refused.to_string().contains("query q0: no statistic Median"), "{refused}");
+    assert_eq!(refused.meta().message(), Some("query q0: no statistic Median"), "{refused:?}");
 
     let listed = client.list_metrics().namespace("AWS/Lambda").send().await.unwrap();
     assert_eq!(listed.metrics().len(), 1);

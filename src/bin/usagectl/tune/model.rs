@@ -111,10 +111,10 @@ impl Load {
         settings.batch_size.min((EVENT_BYTES / self.record_bytes).floor().max(1.0))
     }
 
-    /// Invocations that may be under way at once.
+    /// Invocations that may be under way at once; with the kill switch, those that may be afterwards.
     pub fn lanes(&self, settings: &Settings) -> f64 {
         let lanes = self.shards * settings.factor;
-        settings.reserved.map_or(lanes, |reserved| lanes.min(reserved))
+        settings.reserved.filter(|reserved| *reserved > 0.0).map_or(lanes, |reserved| lanes.min(reserved))
     }
 
     /// What comes of it.

@@ -32,13 +32,15 @@ impl Report<'_> {
     fn what_is(&self) -> String {
         let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
         let goal = goal.map(|goal| format!(", within {}", seconds(goal))).unwrap_or_default();
+        // A record may count for nobody, so counters that were seen tell of as many entities as would make them.
+        let of = if self.load.seen.is_some() { "counters as of " } else { "" };
         let mut text = format!(
-            "{} records/s of {} bytes, {} entities, {} windows, {} shards{goal}: {}",
+            "{} records/s of {} bytes, {of}{} entities, {} windows, {}{goal}: {}",
             number(*rate),
             number(*record_bytes),
             number(entities.round()),
             number(*windows),
-            number(*shards),
+            if *shards == 1.0 { "1 shard".to_owned() } else { format!("{} shards", number(*shards)) },
             self.plan.row.name
         );
         if let Some(seen) = &self.load.seen {

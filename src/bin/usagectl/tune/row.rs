@@ -13,13 +13,13 @@ pub struct Row {
 }
 
 pub const QUIET: Row =
-    Row { name: "below 100 records/s", batch: (100.0, 100.0), reserved: 2.0, factor: (1.0, 1.0), window: (0.0, 0.0) };
+    Row { name: "below 100 records/s", batch: (100.0, 100.0), reserved: 2.0, factor: (1.0, 1.0), window: (0.0, 5.0) };
 pub const STEADY: Row = Row {
     name: "100 to 1,000 records/s",
     batch: (100.0, 1_000.0),
     reserved: 5.0,
     factor: (1.0, 1.0),
-    window: (1.0, 1.0),
+    window: (1.0, 5.0),
 };
 pub const BUSY: Row = Row {
     name: "above 1,000 records/s",

@@ -4,6 +4,8 @@ use super::model::{EVENT_BYTES, ITEM_UNITS, Load, Outcome};
 use super::row::{REAL_TIME, Row, row};
 use super::settings::{Parameter, Settings};
 use crate::amounts::{number, seconds};
+use crate::assume::MONTH_SECONDS;
+use crate::cost::model::MILLION;
 use crate::cost::prices::Prices;
 
 /// Sizes that people choose.
@@ -20,8 +22,10 @@ const CONCURRENCY_SHARE: f64 = 0.8;
 const MOST_LANES: f64 = 10.0;
 /// The alarm IteratorAgeWarning.
 const OLD_SECONDS: f64 = 30.0;
-/// A window must save so much of the write units to be worth its latency.
+/// A second's window must leave no more than this share of the write units, and save so many dollars a month, to be worth
+/// its latency.
 const WORTH: f64 = 0.9;
+const WORTH_DOLLARS: f64 = 1.0;
 
 /// What a parameter should be: within a range, and this where it isn't.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,11 +73,16 @@ impl<'l> Rules<'l> {
             return Advice { value: goal, right: (0.0, goal), reason };
         }
         let units = |window_seconds: f64| {
-            let batch_size = self.row.batch.1;
+            let batch_size = self.row.batch.1.max(settled.batch_size);
             self.outcome(Settings { window_seconds, batch_size, ..*settled })
         };
+        let pays = |shorter: &Outcome, longer: &Outcome| {
+            let millions = self.load.rate * MONTH_SECONDS / MILLION;
+            let saved = (shorter.dollars - longer.dollars) * millions;
+            longer.write_units < shorter.write_units * WORTH && saved >= WORTH_DOLLARS
+        };
         let mut value = low;
-        while value + 1.0 <= high.min(goal) && units(value + 1.0).write_units < units(value).write_units * WORTH {
+        while value + 1.0 <= high.min(goal) && pays(&units(value), &units(value + 1.0)) {
             value += 1.0;
         }
         // A busy item is written less often by larger batches.

@@ -43,7 +43,7 @@ fn changes(load: &Load, now: &Settings) -> Vec<(Parameter, f64)> {
 fn every_row_of_the_contract_is_kept() {
     let goal = |goal, rate| Load { goal: Some(goal), ..load(rate) };
     for (load, name, batch, reserved, factor, window) in [
-        (load(50.0), QUIET.name, 100.0..=100.0, 2.0, 1.0..=1.0, 0.0..=1.0),
+        (load(50.0), QUIET.name, 100.0..=100.0, 2.0, 1.0..=1.0, 0.0..=5.0),
         (load(500.0), STEADY.name, 100.0..=1_000.0, 5.0, 1.0..=1.0, 1.0..=5.0),
         (load(5_000.0), BUSY.name, 1_000.0..=10_000.0, 10.0, 2.0..=2.0, 1.0..=5.0),
         (goal(0.8, 500.0), REAL_TIME.name, 10.0..=50.0, 10.0, 2.0..=5.0, 0.0..=0.0),
@@ -61,8 +61,12 @@ fn every_row_of_the_contract_is_kept() {
 
 #[test]
 fn what_is_right_is_left_alone() {
-    assert_eq!(changes(&load(50.0), &DEFAULTS), []);
-    assert_eq!(changes(&load(500.0), &DEFAULTS), []);
+    for rate in [50.0, 500.0] {
+        assert_eq!(changes(&Load { goal: Some(2.0), ..load(rate) }, &DEFAULTS), [], "{rate}/s");
+    }
+    assert_eq!(changes(&load(0.01), &DEFAULTS), [], "a window that saves less than a dollar a month");
+    let few = Load { entities: 20.0, ..load(50.0) };
+    assert_eq!(changes(&few, &DEFAULTS), [(Parameter::BatchWindowSeconds, 5.0)]);
     // And what has been proposed is.
     for rate in [10.0, 99.0, 101.0, 1_000.0, 1_001.0, 5_000.0, 20_000.0] {
         for goal in [None, Some(0.5), Some(1.0), Some(10.0)] {
@@ -86,7 +90,7 @@ fn a_busy_stream_gets_larger_batches_that_cost_less() {
 #[test]
 fn what_was_seen_decides() {
     let healthy = Seen { batch: 500.0, groups: 90.0, seconds: 0.2, ..Seen::default() };
-    let with = |seen| Load { seen: Some(seen), ..load(500.0) };
+    let with = |seen| Load { seen: Some(seen), goal: Some(2.0), ..load(500.0) };
     assert_eq!(changes(&with(healthy), &DEFAULTS), []);
     for (seen, expected) in [
         (Seen { age_seconds: 90.0, ..healthy }, (Parameter::ParallelizationFactor, 2.0)),
