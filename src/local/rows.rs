@@ -93,3 +93,22 @@ impl<'s> RowReader<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Pipeline, shipped};
+
+    #[test]
+    fn an_entitys_partition_is_known_where_the_key_names_nothing_else() {
+        let partition = |name: &str, known: &[(&str, &str)]| {
+            let snapshot = Pipeline::parse(&shipped(name).unwrap()).unwrap().snapshot.unwrap();
+            RowReader::new(&snapshot).partition_of(known)
+        };
+        let entity = ("entity", "7");
+        assert_eq!(partition("orders", &[entity]), Some(("pk".to_owned(), "CUSTOMER#7".to_owned())));
+        assert_eq!(partition("zae-limiter", &[entity]), None);
+        let both = partition("zae-limiter", &[entity, ("namespace", "default")]);
+        assert_eq!(both, Some(("PK".to_owned(), "default/ENTITY#7".to_owned())));
+    }
+}

@@ -1,8 +1,10 @@
 //! `usagectl cost`, `tune` and `usage` as a person meets them: by assumption, of data in a folder, of a running local, of a
 //! stack on moto with the embedded CloudWatch.
 
+use aws_sdk_cloudwatch::types as sdk;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use usage_aggregator::local::Services;
+use usage_aggregator::local::{Services, sdk_config};
 
 use crate::cli::{Desk, Run, two_orders};
 use crate::local::Background;
@@ -222,8 +224,8 @@ fn a_running_local_is_read_like_a_stack() {
     local.stop();
 }
 
-#[test]
-fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let stack = Stack::create(&["Pipeline=orders", "MemoryMegabytes=512", "BatchSize=100", "Alarms=false"]);
     let cloudwatch = Services::start(None).unwrap();
     let (function, mapping) = (stack.text("outputs", "FunctionName"), stack.text("outputs", "EventSourceMappingId"));
@@ -243,17 +245,26 @@ fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
         cloudwatch.metrics().publish("AWS/DynamoDB", "ConsumedWriteCapacityUnits", dimension, 800.0);
     }
 
+    // The template's own source: records of 2,000 bytes.
+    let (table, label) = stack.text("outputs", "SourceStreamArn").split_once("/stream/").unwrap();
+    let source = [("Operation", "GetRecords"), ("StreamLabel", label), ("TableName", table.split('/').nth(1).unwrap())];
+    put(&cloudwatch, "AWS/DynamoDB", &source, [("ReturnedBytes", 2e6), ("ReturnedRecordsCount", 1e3)]).await;
+    let url = stack.said["url"].as_str().unwrap();
+    let config = sdk_config(None).into_builder().endpoint_url(url).build();
+    let [pk, sk] = ["CUSTOMER#7", "USAGE#orders#day#2026-09-17T00:00:00Z"].map(|key| AttributeValue::S(key.to_owned()));
+    let item = aws_sdk_dynamodb::Client::new(&config).put_item().table_name(stack.text("outputs", "UsageTableName"));
+    item.item("pk", pk).item("sk", sk).item("amount", AttributeValue::N("12.5".to_owned())).send().await.unwrap();
+
     let desk = Desk::new();
     let asked = |arguments: &[&str]| -> Value {
-        let mut command = desk.command(&[arguments, &["--stack", "moto", "--span", "1h", "--json"]].concat());
-        let url = stack.said["url"].as_str().unwrap();
+        let mut command = desk.command(&[arguments, &["--stack", "moto", "--json"]].concat());
         command.envs([("AWS_ENDPOINT_URL", url), ("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.cloudwatch_url())]);
         command.envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]);
         let run: Run = command.output().unwrap().into();
         assert_eq!(run.code, Some(0), "{run:?}");
         serde_json::from_str(&run.stdout).unwrap()
     };
-    let bill = asked(&["cost"]);
+    let bill = asked(&["cost", "--span", "1h"]);
     assert_eq!((&bill["basis"]["records"], &bill["load"]["memory_gb"]), (&json!(1_000.0), &json!(0.5)));
     assert_eq!((&bill["load"]["batch"], &bill["load"]["groups"]), (&json!(100.0), &json!(20.0)));
     let units = &bill["million_records"]["lines"][0];
@@ -264,13 +275,28 @@ fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
         bill["month"]["fixed"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
     assert_eq!(fixed, ["own metrics", "the mapping's metrics", "S3 request metrics", "dashboard"]);
 
-    let plan = asked(&["tune"]);
+    let plan = asked(&["tune", "--span", "1h"]);
     let now = &plan["now"];
     assert_eq!((&now["BatchSize"], &now["MemoryMegabytes"]), (&json!(100.0), &json!(512.0)));
     assert_eq!((&now["ReservedConcurrency"], &now["TimeoutSeconds"]), (&json!(10.0), &json!(60.0)));
     assert_eq!((&plan["seen"]["throttles"], &plan["seen"]["iterator_age_seconds"]), (&json!(10.0), &json!(90.0)));
+    assert_eq!(plan["load"]["record_bytes"], json!(2_000.0));
     let proposals = plan["proposals"].as_array().unwrap();
     let reserved = proposals.iter().find(|proposal| proposal["parameter"] == "ReservedConcurrency").unwrap();
     assert_eq!((&reserved["value"], &reserved["reason"]), (&json!(20.0), &json!("10 invocations were throttled")));
     assert!(plan["command"].as_str().unwrap().starts_with("make deploy PARAMETERS='"), "{plan:#}");
+    let top = asked(&["usage", "top"]);
+    assert_eq!((&top["entity"], &top["sum"], &top["at"]), (&json!("7"), &json!("12.5"), &json!("2026-09-17")));
+}
+
+/// Puts metrics with several dimensions, as a service of AWS would.
+async fn put(cloudwatch: &Services, namespace: &str, dimensions: &[(&str, &str)], values: [(&str, f64); 2]) {
+    let dimension = |(name, value): &(&str, &str)| sdk::Dimension::builder().name(*name).value(*value).build();
+    let datum = |(metric, value): (&str, f64)| {
+        let dimensions = dimensions.iter().map(dimension).collect();
+        sdk::MetricDatum::builder().metric_name(metric).value(value).set_dimensions(Some(dimensions)).build()
+    };
+    let client = cloudwatch.cloudwatch_client(&sdk_config(None));
+    let data = values.map(datum).to_vec();
+    client.put_metric_data().namespace(namespace).set_metric_data(Some(data)).send().await.unwrap();
 }

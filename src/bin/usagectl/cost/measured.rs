@@ -71,7 +71,8 @@ impl Measured {
     /// The load that this is, `defaults` where nothing was measured.
     pub fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
-        let counted = per_batch(self.snapshots).map(|snapshots| snapshots / defaults.windows);
+        let counted = per_batch(self.snapshots).filter(|_| defaults.windows > 0.0);
+        let counted = counted.map(|snapshots| snapshots / defaults.windows);
         let batch = self.records / self.invocations;
         Load {
             rate: self.records / seconds_of_rate,

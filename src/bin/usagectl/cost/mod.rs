@@ -93,8 +93,12 @@ impl Cost {
         let period = if span <= LOCAL_SPAN { 60 } else { HOUR_SECONDS };
         let measured = Measured::read(&deployment, span, period).await?;
         let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
-        let windows = pipeline.snapshot.map_or(0, |snapshot| snapshot.windows.len());
-        let defaults = Load::assumed(f64::from(u32::try_from(windows).unwrap_or(u32::MAX)).max(1.0));
+        // A pipeline that only archives has no counters.
+        let windows = pipeline.snapshot.as_ref().map_or(0, |snapshot| snapshot.windows.len());
+        let mut defaults = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());
+        if windows == 0 {
+            defaults.groups = 0.0;
+        }
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
         // A run of some minutes is a rate, not a share of a week.

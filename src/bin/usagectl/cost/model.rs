@@ -120,11 +120,14 @@ impl Load {
 
     /// Records of a group in a batch.
     fn repeats(&self) -> f64 {
-        self.batch / self.groups
+        if self.groups > 0.0 { self.batch / self.groups } else { 0.0 }
     }
 
     /// The units of a group, its claim as large as the minute makes it on average.
     pub fn group_units(&self) -> GroupUnits {
+        if self.groups <= 0.0 {
+            return GroupUnits { write: 0.0, read: 0.0, claim: 0.0 };
+        }
         // Every batch of the minute adds to the same claim, as long as entities come again. What comes at once is one batch.
         let batches = (self.rate * 60.0 / self.batch).floor().clamp(1.0, 600.0);
         let (mut claim, mut read, mut batch) = (0.0, 0.0, 0.0);
@@ -242,6 +245,15 @@ mod tests {
             assert!((back / entities - 1.0).abs() < 0.02, "{entities}: {back}");
         }
         assert!(entities_of(10.0, 10.0) >= 100.0);
+    }
+
+    #[test]
+    fn a_pipeline_that_only_archives_writes_no_units() {
+        let prices = Prices::read(None).unwrap();
+        let load = Load { windows: 0.0, ..load(1_000.0, 0.0) };
+        let dollars: Vec<f64> = load.per_million(&prices, None).iter().map(|line| line.dollars).collect();
+        assert_eq!(&dollars[..2], [0.0, 0.0]);
+        assert!(total(&load.growth(&prices)).is_finite() && load.naive_write_units() == 0.0);
     }
 
     #[test]

@@ -25,6 +25,19 @@ impl Names {
         self.usage_table.iter().chain(&self.claims_table).map(of).collect()
     }
 
+    /// The bytes and the number of the records that were read from the source, summed: DynamoDB's or Kinesis's figures.
+    pub fn source_figures(&self) -> Option<[Figure; 2]> {
+        let (arn, name) = (self.source_arn.as_deref()?, self.source_name()?);
+        if arn.contains(":kinesis:") {
+            let of = |metric| Figure::new("AWS/Kinesis", metric, &[("StreamName", name)], Statistic::Sum);
+            return Some(["GetRecords.Bytes", "GetRecords.Records"].map(of));
+        }
+        let label = arn.split_once("/stream/")?.1;
+        let dimensions = [("Operation", "GetRecords"), ("StreamLabel", label), ("TableName", name)];
+        let of = |metric| Figure::new("AWS/DynamoDB", metric, &dimensions, Statistic::Sum);
+        Some(["ReturnedBytes", "ReturnedRecordsCount"].map(of))
+    }
+
     /// The bytes that the function has logged.
     pub fn log_figure(&self) -> Figure {
         Figure::new("AWS/Logs", "IncomingBytes", &[("LogGroupName", text(&self.log_group))], Statistic::Sum)

@@ -10,8 +10,10 @@ use crate::options::Options;
 use crate::running::{Mapped, Running};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
-/// A minute: the rate is that of the busiest one.
+/// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.
 const PERIOD: i32 = 60;
+const LONG_PERIOD: i32 = 300;
+const DAYS_OF_MINUTES: Duration = Duration::from_secs(15 * 86_400);
 
 /// How a deployment is set.
 ///
@@ -77,6 +79,8 @@ struct Questions {
     errors: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
+    /// Bytes and records that were read.
+    source: Option<[Figure; 2]>,
 }
 
 impl Questions {
@@ -97,6 +101,7 @@ impl Questions {
             errors: of("Errors", Statistic::Sum),
             concurrency: of("ConcurrentExecutions", Statistic::Maximum),
             table_throttles: names.table_figures("WriteThrottleEvents"),
+            source: names.source_figures(),
         }
     }
 
@@ -114,7 +119,7 @@ impl Questions {
             &self.errors,
             &self.concurrency,
         ];
-        one.into_iter().chain(&self.table_throttles).cloned().collect()
+        one.into_iter().chain(&self.table_throttles).chain(self.source.iter().flatten()).cloned().collect()
     }
 }
 
@@ -124,14 +129,15 @@ impl Questions {
 /// When CloudWatch can't be asked, or has nothing of it.
 pub async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
     let questions = Questions::new(deployment);
-    let figures = Figures::read(&deployment.cloudwatch(), &questions.all(), span, PERIOD).await?;
-    let seen = load_of(&figures, &questions, &load);
+    let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
+    let figures = Figures::read(&deployment.cloudwatch(), &questions.all(), span, period).await?;
+    let seen = load_of(&figures, &questions, &load, period);
     seen.context(
         "CloudWatch has no records of this deployment in the span: give a longer --span, or say --what-if alone",
     )
 }
 
-fn load_of(figures: &Figures, questions: &Questions, load: &Load) -> Option<Load> {
+fn load_of(figures: &Figures, questions: &Questions, load: &Load, period: i32) -> Option<Load> {
     let sum = |figure: &Figure| figures.sum(figure).filter(|sum| *sum > 0.0);
     let counted = [&questions.records, &questions.polled].into_iter().find(|figure| sum(figure).is_some())?;
     let (records, invocations) = (sum(counted)?, sum(&questions.invocations)?);
@@ -150,8 +156,10 @@ fn load_of(figures: &Figures, questions: &Questions, load: &Load) -> Option<Load
         errors: sum(&questions.errors).unwrap_or_default(),
         concurrency: figures.highest(&questions.concurrency).unwrap_or_default(),
     };
+    let size = questions.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
     Some(Load {
-        rate: figures.highest(counted)? / f64::from(PERIOD),
+        record_bytes: size.unwrap_or(load.record_bytes),
+        rate: figures.highest(counted)? / f64::from(period),
         entities: seen.entities(),
         files: sum(&questions.files).map_or(load.files, |files| files / invocations),
         seen: Some(seen),

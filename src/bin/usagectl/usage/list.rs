@@ -14,7 +14,7 @@ use crate::stack::Where;
 use crate::table;
 use crate::tally::{self, Length, date};
 
-/// The sums of all entities, window by window
+/// The sums of all entities, window by window; reads the whole table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct List {

@@ -13,7 +13,7 @@ use crate::stack::Where;
 use crate::table;
 use crate::tally::{self, date};
 
-/// One entity's day, hour by hour
+/// One entity's day, hour by hour; queries its items, where the pipeline's keys tell which they are
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Show {

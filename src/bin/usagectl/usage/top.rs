@@ -13,7 +13,7 @@ use crate::plot::{self, Bar};
 use crate::stack::Where;
 use crate::tally::{self, Length};
 
-/// The entities that used most of something in a window
+/// The entities that used most of something in a window; reads the whole table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Top {
