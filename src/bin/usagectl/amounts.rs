@@ -24,7 +24,11 @@ pub fn dollars(value: f64) -> String {
 
 /// Milliseconds or seconds.
 pub fn seconds(value: f64) -> String {
-    if value < 1.0 { format!("{:.0} ms", value * 1_000.0) } else { format!("{} s", number(value)) }
+    match value {
+        0.01..1.0 => format!("{:.0} ms", value * 1_000.0),
+        ..0.01 => format!("{} ms", trimmed(&format!("{:.1}", value * 1_000.0))),
+        _ => format!("{} s", number(value)),
+    }
 }
 
 /// A percentage with one decimal.
@@ -61,6 +65,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn shares_have_one_decimal() {
+        assert_eq!((percent(1.0, 3.0), percent(1.0, 0.0)), ("33.3".to_owned(), "0".to_owned()));
+    }
+
+    #[test]
     fn numbers_have_as_many_digits_as_say_something() {
         for (value, text) in [
             (0.0, "0"),
@@ -78,6 +87,6 @@ mod tests {
         {
             assert_eq!(dollars(value), text);
         }
-        assert_eq!((seconds(0.0371), seconds(2.04), percent(1.0, 3.0)), ("37 ms".into(), "2 s".into(), "33.3".into()));
+        assert_eq!((seconds(0.0371), seconds(2.04), seconds(0.0004)), ("37 ms".into(), "2 s".into(), "0.4 ms".into()));
     }
 }

@@ -35,12 +35,12 @@ impl Report<'_> {
         // A record may count for nobody, so counters that were seen tell of as many entities as would make them.
         let of = if self.load.seen.is_some() { "counters as of " } else { "" };
         let mut text = format!(
-            "{} records/s of {} bytes, {of}{} entities, {} windows, {}{goal}: {}",
+            "{} records/s of {} bytes, {of}{}, {}, {}{goal}: {}",
             number(*rate),
             number(*record_bytes),
-            number(entities.round()),
-            number(*windows),
-            if *shards == 1.0 { "1 shard".to_owned() } else { format!("{} shards", number(*shards)) },
+            counted(entities.round(), ["entity", "entities"]),
+            counted(*windows, ["window", "windows"]),
+            counted(*shards, ["shard", "shards"]),
             self.plan.row.name
         );
         if let Some(seen) = &self.load.seen {
@@ -60,17 +60,18 @@ impl Report<'_> {
     }
 
     fn proposals(&self) -> String {
-        let mut rows = table::titled(["parameter", "now", "better", "expected", "because"]);
+        let mut rows = table::titled(["parameter", "now", "better", "expected"]);
         for proposal in &self.plan.proposals {
             rows.add_row([
                 table::text(proposal.parameter.name()),
                 table::number(&shown(proposal.now)),
                 table::number(&shown(Some(proposal.value))),
-                table::text(&effect(proposal)),
-                table::text(&proposal.reason),
+                table::text(&effect(proposal, self.load.goal.is_some())),
             ]);
         }
-        rows.to_string()
+        let reason = |proposal: &Proposal| format!("{}: {}", proposal.parameter.name(), proposal.reason);
+        let reasons: Vec<String> = self.plan.proposals.iter().map(reason).collect();
+        format!("{rows}\n{}", reasons.join("\n"))
     }
 
     fn outcomes(&self) -> String {
@@ -174,23 +175,29 @@ impl Report<'_> {
 }
 
 /// The figure that a change is about, before and after.
-fn effect(proposal: &Proposal) -> String {
+fn effect(proposal: &Proposal, latency_counts: bool) -> String {
     let (before, after) = (&proposal.before, &proposal.after);
     let change = |of: fn(&Outcome) -> f64, shown: fn(f64) -> String, what: &str| {
         format!("{} -> {} {what}", shown(of(before)), shown(of(after)))
     };
     match proposal.parameter {
+        Parameter::BatchWindowSeconds | Parameter::BatchSize if latency_counts => {
+            change(|outcome| outcome.latency, seconds, "latency at most")
+        }
         Parameter::BatchWindowSeconds | Parameter::BatchSize => {
             change(|outcome| outcome.write_units, number, "write units a million records")
         }
-        Parameter::ParallelizationFactor | Parameter::ReservedConcurrency => {
+        Parameter::ParallelizationFactor | Parameter::ReservedConcurrency | Parameter::CommitConcurrency => {
             change(|outcome| outcome.capacity, number, "records/s can be taken")
         }
-        Parameter::MemoryMegabytes | Parameter::CommitConcurrency => {
-            change(|outcome| outcome.seconds, seconds, "a batch")
-        }
+        Parameter::MemoryMegabytes => change(|outcome| outcome.seconds, seconds, "a batch"),
         Parameter::TimeoutSeconds => "a slow batch is done instead of cut off and repeated".to_owned(),
     }
+}
+
+/// A number with the word for one or for several.
+fn counted(value: f64, [one, several]: [&str; 2]) -> String {
+    format!("{} {}", number(value), if value == 1.0 { one } else { several })
 }
 
 fn shown(value: Option<f64>) -> String {

@@ -16,6 +16,8 @@ const TIMEOUTS: [f64; 5] = [60.0, 120.0, 300.0, 600.0, 900.0];
 const ROOM: f64 = 2.0;
 /// What must be possible beyond the busiest minute.
 pub const HEADROOM: f64 = 1.5;
+/// So many times that is more than enough.
+const AMPLE: f64 = 2.0;
 /// The alarm Concurrency rings at 80 %.
 const CONCURRENCY_SHARE: f64 = 0.8;
 /// Lambda's limit of the factor.
@@ -68,9 +70,9 @@ impl<'l> Rules<'l> {
     fn window(&self, settled: &Settings) -> Advice {
         let (low, high) = self.row.window;
         let goal = self.load.goal.map_or(f64::INFINITY, |goal| (goal / 2.0).floor());
-        if goal < low {
-            let reason = format!("a window is latency; the goal is {}", seconds(self.load.goal.unwrap_or_default()));
-            return Advice { value: goal, right: (0.0, goal), reason };
+        let latency = |goal: f64| format!("a window is latency, of which {} are wanted", seconds(goal));
+        if let Some(wanted) = self.load.goal.filter(|_| goal < low) {
+            return Advice { value: goal, right: (0.0, goal), reason: latency(wanted) };
         }
         let units = |window_seconds: f64| {
             let batch_size = self.row.batch.1.max(settled.batch_size);
@@ -90,13 +92,16 @@ impl<'l> Rules<'l> {
             value += 1.0;
         }
         let upper = if self.load.goal.is_some() { value.max(goal.min(high)) } else { value.max(5.0) };
-        let reason = if value > high {
-            format!(
-                "one item takes {} write units a second; fewer and larger batches write it less often",
-                number(ITEM_UNITS)
-            )
-        } else {
-            format!("a counter costs per batch, and in a window more records of it come together ({})", self.row.name)
+        let reason = match self.load.goal {
+            Some(goal) if value < self.now.window_seconds => latency(goal),
+            _ if value > high => {
+                let units = number(ITEM_UNITS);
+                format!("one item takes {units} write units a second; fewer and larger batches write it less often")
+            }
+            _ if value < self.now.window_seconds => "a longer window saves little, and is latency".to_owned(),
+            _ => {
+                format!("a counter costs per batch; in a window more of its records come together ({})", self.row.name)
+            }
         };
         Advice { value, right: (value, upper), reason }
     }
@@ -159,7 +164,10 @@ impl<'l> Rules<'l> {
         } else {
             format!("a batch that is retried holds up one lane instead of its shard ({})", self.row.name)
         };
-        Advice { value, right: (value, value.max(high)), reason }
+        // More lanes split batches, which costs write units: one that is fast enough by far stays, but for real time.
+        let enough = |factor: &f64| self.row != REAL_TIME && self.outcome(free(*factor)).capacity >= needed * AMPLE;
+        let least = Some(1.0).filter(enough).unwrap_or(value);
+        Advice { value, right: (least, value.max(high)), reason }
     }
 
     fn reserved(&self, settled: &Settings) -> Option<Advice> {

@@ -94,8 +94,8 @@ impl<'r> Ranking<'r> {
             Bar { label: format!("{:<width$}  {share:>5} %", console::plain(entity)), number: *sum }
         };
         let bars: Vec<Bar> = shown().map(bar).collect();
-        let of = console::counted(self.sums.len(), "entity").replace("entitys", "entities");
-        format!("{title}\n{}\n{} of {of}", plot::chart(&bars, plot::width()), bars.len())
+        let entities = if self.sums.len() == 1 { "entity" } else { "entities" };
+        format!("{title}\n{}\n{} of {} {entities}", plot::chart(&bars, plot::width()), bars.len(), self.sums.len())
     }
 
     fn json(&self, limit: usize, measure: &str, window: &str, at: &str) -> String {
