@@ -23,6 +23,9 @@ STACK ?= usage-aggregator
 # Parameters of the template to change: PARAMETERS='BatchSize=2000 Tracing=true'.
 PARAMETERS ?=
 # DATA=delete takes the tables and buckets along.
+# What the first deployment of STACK was answered. sam keeps a deployed stack's parameters, but not those of a first deployment
+# that failed: that one asks again.
+ANSWERS := .samconfig-$(STACK).toml
 DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
 
@@ -110,8 +113,9 @@ build-Function: build
 
 deploy: .venv .venv-lint ## build and deploy the stack STACK; the first time it asks for the parameters
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
-	.venv-lint/bin/sam deploy --config-file $(CURDIR)/.samconfig.toml --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 $(if $(wildcard .samconfig.toml),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
+	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) \
+	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 
 destroy: .venv-lint ## delete the stack STACK; tables and buckets stay unless DATA=delete
 	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
