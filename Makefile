@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench measure build build-Function \
-    deploy destroy logs clean
+    arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
@@ -109,7 +109,10 @@ measure: ## build for release; size, crates, and the time from start to the firs
 	tests/measure.sh
 
 build: .venv ## build the function for deployment, ARCH=arm64 or x86_64
-	$(LAMBDA_BUILD) $(if $(filter-out $(HOST_ARCH),$(ARCH)),--$(subst _,-,$(ARCH)))
+	$(LAMBDA_BUILD) $(if $(CROSS),--$(subst _,-,$(ARCH)))
+
+arm64: .venv ## build for arm64 with Debian's Rust, and run that under qemu; needs apt, not root
+	tests/arm64.sh
 
 # Called by `sam build`.
 build-Function: build
