@@ -1,8 +1,8 @@
 # `make help` lists the targets. A fresh machine needs Rust, Python 3 and make; everything else is fetched by name from the
-# package registries into target/, .venv/, .venv-lint/ and .tools/.
+# package registries into target/, .venv*/, .tools/ and benches/rivals/node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench measure build build-Function \
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench bench-stages measure build build-Function \
     deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -94,9 +94,11 @@ kill: ## kill a local run ten times while another process writes, then ask wheth
 mutants: ## break each rule of exactly-once and see that the tests notice
 	tests/mutants/run.sh
 
-bench: ## time the job beside the floor and beside what people write, and count its instructions
+bench: .venv-bench benches/rivals/node_modules ## the job beside the floor and beside what people write in Rust, Node and Python
 	cargo bench --profile soak --bench job
-	benches/instructions.sh
+
+bench-stages: ## the job's stages by criterion, with the change against the last run
+	cargo bench --profile soak --bench stages
 
 measure: ## build for release; size, crates, and the time from start to the first poll
 	tests/measure.sh
@@ -120,7 +122,7 @@ logs: .venv-lint ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove what was built, and the demo's data
-	rm -rf target .venv .venv-lint .tools .usage .aws-sam
+	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules .tools .usage .aws-sam
 
 .venv: tests/requirements.txt
 	python3 -m venv .venv
@@ -131,6 +133,15 @@ clean: ## remove what was built, and the demo's data
 	python3 -m venv .venv-lint
 	.venv-lint/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-lint.txt
 	@touch .venv-lint
+
+.venv-bench: benches/rivals/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement benches/rivals/requirements.txt
+	@touch .venv-bench
+
+# Without Node, that column of the bench stays empty.
+benches/rivals/node_modules: benches/rivals/package.json
+	if command -v npm >/dev/null; then cd benches/rivals && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules; fi
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
