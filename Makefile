@@ -100,7 +100,7 @@ bench: .venv-bench benches/rivals/node_modules ## the job beside the floor and b
 bench-stages: ## the job's stages by criterion, with the change against the last run
 	cargo bench --profile soak --bench stages
 
-measure: ## build for release; size, crates, and the time from start to the first poll
+measure: .venv-bench benches/rivals/node_modules ## build for release; size, crates, and cold starts beside Node and Python
 	tests/measure.sh
 
 build: .venv ## build the function for deployment, ARCH=arm64 or x86_64

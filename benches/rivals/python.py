@@ -34,17 +34,16 @@ class Job:
         self.processor = BatchProcessor(EventType.KinesisDataStreams if is_kinesis else EventType.DynamoDBStreams)
 
     def run(self, body):
-        self.files, self.counters = defaultdict(list), defaultdict(int)
+        self.files, self.counters, self.bodies = defaultdict(list), defaultdict(int), {}
         answer = process_partial_response(
             event=json.loads(body), record_handler=self.handle, processor=self.processor, context=None
         )
         assert answer == {"batchItemFailures": []}, answer
-        size = 0
-        for rows in self.files.values():
+        for date, rows in self.files.items():
             file = io.BytesIO()
             fastavro.writer(file, self.schema, rows, codec="deflate")
-            size += len(file.getvalue())
-        return sum(map(len, self.files.values())), len(self.counters), size
+            self.bodies[date] = file.getvalue()
+        return sum(map(len, self.files.values())), len(self.counters), sum(map(len, self.bodies.values()))
 
     def handle(self, record):
         if self.workload == "demand-kinesis":
@@ -82,4 +81,5 @@ def main(workload, event, schema):
         print(*job.run(body), flush=True)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
