@@ -1,9 +1,9 @@
 # `make help` lists the targets. A fresh machine needs Rust, Python 3 and make; everything else is fetched by name from the
-# package registries into target/, .venv/, .venv-lint/ and .tools/.
+# package registries into target/, .venv*/, .tools/ and benches/rivals/node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench measure build build-Function \
-    arm64 deploy destroy logs clean
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench \
+    bench-stages measure build build-Function arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
@@ -101,11 +101,13 @@ mutants: ## break each rule of exactly-once, and the deployment, and see that th
 	tests/mutants/template.py
 	tests/mutants/run.sh
 
-bench: ## time the job beside the floor and beside what people write, and count its instructions
+bench: .venv-bench benches/rivals/node_modules ## the job beside the floor and beside what people write in Rust, Node and Python
 	cargo bench --profile soak --bench job
-	benches/instructions.sh
 
-measure: ## build for release; size, crates, and the time from start to the first poll
+bench-stages: ## the job's stages by criterion, with the change against the last run
+	cargo bench --profile soak --bench stages
+
+measure: .venv-bench benches/rivals/node_modules ## build for release; size, crates, and cold starts beside Node and Python
 	tests/measure.sh
 
 build: .venv ## build the function for deployment, ARCH=arm64 or x86_64
@@ -131,7 +133,7 @@ logs: .venv-lint ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove what was built, and the demo's data
-	rm -rf target .venv .venv-lint .tools .usage .aws-sam
+	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules .tools .usage .aws-sam
 
 .venv: tests/requirements.txt
 	python3 -m venv .venv
@@ -142,6 +144,15 @@ clean: ## remove what was built, and the demo's data
 	python3 -m venv .venv-lint
 	.venv-lint/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-lint.txt
 	@touch .venv-lint
+
+.venv-bench: benches/rivals/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement benches/rivals/requirements.txt
+	@touch .venv-bench
+
+# Without Node, that column of the bench stays empty.
+benches/rivals/node_modules: benches/rivals/package.json
+	if command -v npm >/dev/null; then cd benches/rivals && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules; fi
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
