@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Invokes the function's own binary on an event file: cargo-lambda gives the Runtime API, `usagectl serve` the services.
-# FUNCTION is another build of the binary, or what runs one; DATA another folder for what is stored.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 event=${1:?usage: tests/invoke.sh EVENT.json}
@@ -8,7 +7,7 @@ work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
 
 cargo build --quiet --features local --bin usagectl
-[ -n "${FUNCTION:-}" ] || cargo build --quiet --bin usage-aggregator
+cargo build --quiet --bin usage-aggregator
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
 # Waits until a command succeeds, as long as the background process lives.
@@ -21,22 +20,18 @@ await() {
 }
 
 pipeline=$(target/debug/usagectl explain --json "$event" 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["pipeline"])')
-target/debug/usagectl serve --data "${DATA:-.usage/invoke}" --pipeline "$pipeline" --env-file "$work/env" >"$work/serve.log" 2>&1 &
+target/debug/usagectl serve --data .usage/invoke --pipeline "$pipeline" --env-file "$work/env" >"$work/serve.log" 2>&1 &
 await $! test -s "$work/env"
 # The samples have fixed dates and the function knows the real time: let none be older than the horizon.
 echo HORIZON_DAYS=36500 >>"$work/env"
-cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" ${FUNCTION:+--only-lambda-apis} \
+cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" \
     --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/watch.log" 2>&1 &
 await $! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
-if [ -n "${FUNCTION:-}" ]; then
-    (set -a; . "$work/env"; AWS_LAMBDA_RUNTIME_API=127.0.0.1:$port/usage-aggregator AWS_LAMBDA_FUNCTION_NAME=usage-aggregator \
-        AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256 exec "$FUNCTION") >"$work/function.log" 2>&1 &
-fi
 
 printf 'answer:   '
 cargo lambda invoke usage-aggregator --invoke-address 127.0.0.1 --invoke-port "$port" --data-file "$event"
 printf '\nlog:\n'
-grep -h '"batch done"\|"record rejected"' "$work"/*.log || true
+grep -h '"batch done"\|"record rejected"' "$work/watch.log" || true
 printf '\nsnapshots:\n'
 set -a; . "$work/env"; set +a
 target/debug/usagectl snapshots --pipeline "$PIPELINE"
