@@ -8,7 +8,7 @@ mod mapping;
 pub mod moto;
 mod pipelines;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -16,8 +16,10 @@ use serde_json::Value;
 
 use crate::readers::python;
 
+/// The tree that is read. TREE is another one, broken on purpose: tests/mutants/template.py.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| std::env::var_os("TREE").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into())
 }
 
 fn file(name: &str) -> String {
