@@ -1,6 +1,7 @@
-"""Holds the `aws` commands of documents against the SDK's own description of operations and their options.
+"""Holds the `aws` commands of documents, and of output that shows them behind `$ `, against the SDK's own description of
+operations and their options.
 
-usage: commands.py DOCUMENT.md...; prints what is wrong, a line each
+usage: commands.py FILE...; prints what is wrong, a line each
 """
 
 import re
@@ -16,7 +17,7 @@ SERVICES = {"s3api": "s3"}
 
 
 def commands(text):
-    for block in re.findall(r"```sh\n(.*?)```|`(aws [^`]+)`", text, re.S):
+    for block in re.findall(r"```sh\n(.*?)```|`(aws [^`]+)`|(?m:^ *\$ (aws [^\n]*)$)", text, re.S):
         for command in re.split(r"\n|&&|\$\(|;", "".join(block)):
             if command.strip().startswith("aws "):
                 yield command.strip()

@@ -1,0 +1,90 @@
+//! The mapping's filter, and what the function writes itself.
+
+use usage_aggregator::local::mapping::Filters;
+
+use super::super::facts::{Facts, Stream, Unseen};
+use super::super::finding::{Look, ok, problem, warning};
+use super::super::{own, patterns};
+use super::mapping::change;
+
+/// Every pattern may match a record of the pipeline's.
+pub fn can_match(facts: &Facts) -> Look {
+    let mapping = facts.the_mapping()?;
+    if mapping.filters.is_empty() {
+        return ok("the mapping has no filter: every record is delivered");
+    }
+    if let Err(error) = Filters::parse(&mapping.filters) {
+        return problem(format!("the filter is wrong: {error}"), facts.deploy(""));
+    }
+    if matches!(facts.the_source()?.stream, Stream::Kinesis { .. }) {
+        return ok("the filter's patterns are well formed; what Kinesis messages hold isn't looked into");
+    }
+    let found: Vec<_> =
+        mapping.filters.iter().map(|pattern| (pattern, patterns::mistakes(pattern, &facts.pipeline))).collect();
+    let dead: Vec<_> = found.iter().filter(|(_, mistakes)| !mistakes.never.is_empty()).collect();
+    let show = |pattern: &str, why: &[String]| format!("{pattern} ({})", why.join("; "));
+    let texts = || dead.iter().map(|(pattern, mistakes)| show(pattern, &mistakes.never)).collect::<Vec<_>>().join(", ");
+    if dead.len() == found.len() {
+        return problem(
+            format!("no record can pass the filter, so nothing is ever delivered: {}", texts()),
+            mend(facts),
+        );
+    }
+    if !dead.is_empty() {
+        return warning(format!("a pattern can never match: {}", texts()), mend(facts));
+    }
+    match found.iter().find(|(_, mistakes)| !mistakes.always.is_empty()) {
+        Some((pattern, mistakes)) => warning(
+            format!("a condition of the filter is always true: {}", show(pattern, &mistakes.always)),
+            mend(facts),
+        ),
+        None => ok(format!("each of the filter's {} patterns may match", found.len())),
+    }
+}
+
+/// What the function writes into its own source is filtered out.
+pub fn own_writes(facts: &Facts) -> Look {
+    if !facts.counts() {
+        return Err(Unseen::LeftOut("the pipeline writes no snapshots"));
+    }
+    let source = facts.the_source()?;
+    let table = of_usage(facts)?;
+    if !matches!(source.stream, Stream::Table { .. }) || *table != source.name {
+        return ok(format!("snapshots go to {table}, which is not the source"));
+    }
+    let mapping = facts.the_mapping()?;
+    match own::passing(&facts.pipeline, &mapping.filters, facts.now) {
+        Err(error) => problem(format!("the filter is wrong: {error}"), facts.deploy("")),
+        Ok(passing) if passing.is_empty() => {
+            ok(format!("snapshots go to the source itself, {table}, and the filter keeps them out"))
+        }
+        Ok(passing) => problem(
+            format!(
+                "the function is invoked with what it writes itself into {table}: {} pass the filter",
+                passing.join(", ")
+            ),
+            change(mapping, &format!("--filter-criteria '{}'", keeping_out(facts))),
+        ),
+    }
+}
+
+fn of_usage(facts: &Facts) -> Result<&String, Unseen> {
+    facts.names.usage_table.as_ref().ok_or(Unseen::Unnamed { option: "--usage-table" })
+}
+
+/// Patterns that leave out what has all attributes of a snapshot; joined by "or".
+fn keeping_out(facts: &Facts) -> serde_json::Value {
+    let attributes = facts.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.attributes);
+    let absent = |name: &str| {
+        let pattern = serde_json::json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } });
+        serde_json::json!({ "Pattern": pattern.to_string() })
+    };
+    // Three are enough to tell a snapshot, and a mapping takes five patterns without a raised quota.
+    let filters: Vec<_> = attributes.take(3).map(|(name, _)| absent(name)).collect();
+    serde_json::json!({ "Filters": filters })
+}
+
+fn mend(facts: &Facts) -> String {
+    // The template's own filter.
+    facts.deploy("")
+}

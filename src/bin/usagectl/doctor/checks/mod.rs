@@ -1,0 +1,83 @@
+//! The checks: pure functions of the facts, a file for each part of a deployment.
+
+pub mod archive;
+pub mod athena;
+pub mod delivery;
+pub mod destination;
+pub mod filters;
+pub mod function;
+pub mod load;
+pub mod mapping;
+pub mod money;
+pub mod source;
+pub mod tables;
+pub mod watch;
+
+use super::facts::{Facts, Function, Mapping, Measured, Seen, Source};
+
+/// 1,000 ms a second.
+const MILLISECONDS: f64 = 1_000.0;
+
+fn of<T>(fact: &Seen<T>) -> Result<&T, super::facts::Unseen> {
+    fact.as_ref().map_err(Clone::clone)
+}
+
+/// What most checks begin with.
+impl Facts {
+    fn the_mapping(&self) -> Result<&Mapping, super::facts::Unseen> {
+        of(&self.mapping)
+    }
+
+    fn the_function(&self) -> Result<&Function, super::facts::Unseen> {
+        of(&self.function)
+    }
+
+    fn the_source(&self) -> Result<&Source, super::facts::Unseen> {
+        of(&self.source)
+    }
+
+    fn the_numbers(&self) -> Result<&Measured, super::facts::Unseen> {
+        of(&self.measured)
+    }
+
+    /// Where records of failed invocations are looked at.
+    pub fn errors_in_the_log(&self) -> String {
+        self.log_lines("{ $.level = \"ERROR\" || $.level = \"WARN\" }")
+    }
+
+    pub fn log_lines(&self, pattern: &str) -> String {
+        match (&self.names.log_group, &self.names.function) {
+            (Some(log), _) => filter_log(log, pattern),
+            (None, Some(function)) => filter_log(&format!("/aws/lambda/{function}"), pattern),
+            (None, None) => "usagectl local --verbose".to_owned(),
+        }
+    }
+}
+
+fn filter_log(log: &str, pattern: &str) -> String {
+    format!(
+        "aws logs filter-log-events --log-group-name \"{log}\" --filter-pattern '{pattern}' --start-time $(date -d '1 hour ago' +%s000) --query 'events[].message' --output text"
+    )
+}
+
+fn seconds(milliseconds: f64) -> String {
+    format!("{:.1} s", milliseconds / MILLISECONDS)
+}
+
+/// A span for people: its two largest units.
+fn span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{} s", seconds.max(0)),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, 0, _) => format!("{days} d"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// A whole number that a 64-bit float holds exactly.
+fn float(number: i64) -> f64 {
+    u32::try_from(number.unsigned_abs()).map_or(f64::from(u32::MAX), f64::from)
+}
