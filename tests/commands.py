@@ -12,7 +12,7 @@ from botocore import xform_name
 
 GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager"}
 # What the AWS CLI has beyond the services' operations.
-OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls")}
+OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls"), ("dynamodb", "wait")}
 SERVICES = {"s3api": "s3"}
 
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::Desk;
+use crate::local::Background;
 
 #[test]
 fn the_embedded_services_have_what_they_have() {
@@ -11,14 +12,26 @@ fn the_embedded_services_have_what_they_have() {
     assert_eq!((nothing.code, &*nothing.stdout), (Some(1), ""), "{nothing:?}");
     assert!(nothing.stderr.contains("there is no data folder"), "{nothing:?}");
 
-    let counted = desk.run(&["local", "--simulate", "orders", "--records", "40", "--rate", "0"]);
-    assert_eq!(counted.code, Some(0), "{counted:?}");
+    let mut local = Background::start(&desk, &["--simulate", "orders", "--records", "40", "--rate", "0", "--forever"]);
+    local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(40.0));
+    let running = desk.run(&["doctor", "--local"]);
+    local.stop();
+    assert_eq!((running.code, &*running.stderr), (Some(0), ""), "{running:?}");
+    assert_shown("running", &running.stdout);
     let run = desk.run(&["doctor", "--local"]);
     assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
-    insta::with_settings!({ filters => vec![(r"\b\d+ (s|min|h)( \d+ min)? old", "[age] old")] }, {
-        insta::assert_snapshot!("local", run.stdout);
-    });
+    assert_shown("stopped", &run.stdout);
     let walk = desk.run(&["doctor", "missing-snapshots", "--local", "--json"]);
     let last: Value = serde_json::from_str(walk.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((walk.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{walk:?}");
+}
+
+fn assert_shown(name: &str, text: &str) {
+    let filters = vec![
+        (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
+        (r"age in this run is [\d.]+ s, [\d.]+ %", "age in this run is [age]"),
+        (r"of \d+ invocations", "of [n] invocations"),
+        (r"\d+ records a batch, \d+ batches", "[n] records a batch, [n] batches"),
+    ];
+    insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
 }

@@ -2,7 +2,8 @@
 //! on the embedded services.
 //!
 //! moto answers for CloudFormation, DynamoDB and its streams, Lambda (function and mapping), IAM, S3, Logs and Glue;
-//! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the recursion setting. That each of the checks fires is
+//! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the function's
+//! recursion setting, tags and reserved concurrency. That each of the checks fires is
 //! the unit tests' of the command itself.
 
 mod cloudwatch;
@@ -12,9 +13,10 @@ mod lambda;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use aws_sdk_dynamodb::types::{StreamSpecification, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{PointInTimeRecoverySpecification, StreamSpecification, TimeToLiveSpecification};
 use aws_sdk_glue::types::{DatabaseInput, SerDeInfo, StorageDescriptor, TableInput};
 use aws_sdk_lambda::types::{DestinationConfig, Filter, FilterCriteria, OnFailure};
+use aws_sdk_s3::types::PublicAccessBlockConfiguration;
 use serde_json::{Value, json};
 use usage_aggregator::local::sdk_config;
 use usage_aggregator::pipeline::{Pipeline, shipped};
@@ -24,6 +26,11 @@ use crate::readers::python;
 use crate::template::moto::Stack;
 use crate::template::{properties, resources, root};
 use cloudwatch::Answers;
+use lambda::Front;
+
+fn front(recursive_loop: &'static str, reserved: u32, version: &'static str) -> Front {
+    Front { moto: String::new(), recursive_loop, reserved, version }
+}
 
 /// The stack, and the endpoints by which it is reached.
 struct Place {
@@ -33,12 +40,12 @@ struct Place {
 }
 
 impl Place {
-    async fn new(parameters: &[&str], recursive_loop: &'static str, answers: Answers) -> Place {
+    async fn new(parameters: &[&str], front: Front, answers: Answers) -> Place {
         let stack = Stack::create(parameters);
         let url = stack.said["url"].as_str().unwrap().to_owned();
         let environment = BTreeMap::from([
             ("AWS_ENDPOINT_URL", url.clone()),
-            ("AWS_ENDPOINT_URL_LAMBDA", lambda::serve(&url, recursive_loop).await),
+            ("AWS_ENDPOINT_URL_LAMBDA", Front { moto: url.clone(), ..front }.serve().await),
             ("AWS_ENDPOINT_URL_CLOUDWATCH", answers.serve().await),
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -53,13 +60,15 @@ impl Place {
     }
 
     async fn doctor(&self, arguments: &[&str]) -> Run {
-        let mut command = Desk::new().command(&[&["doctor"], arguments].concat());
-        let folder = tempfile::tempdir().unwrap();
-        command.current_dir(folder.path()).envs(&self.environment);
+        let desk = Desk::new();
+        // moto makes no database of Athena's, so no output names it.
+        let mut command = desk.command(&[&["doctor", "--database", "moto"], arguments].concat());
+        command.envs(&self.environment);
         tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
     }
 
-    /// What the template makes and moto can't make of it: Athena's tables, and the archive's policy.
+    /// What the template makes and moto can't make of it, or leaves out of what it makes: Athena's tables, the archive's
+    /// policy and locks, the tables' backups and expiry.
     async fn complete(&self) {
         let glue = aws_sdk_glue::Client::new(&self.config);
         let database = DatabaseInput::builder().name("moto").build().unwrap();
@@ -76,6 +85,20 @@ impl Place {
         let bucket = self.output("ArchiveBucketName");
         let tls = json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "OnlyByTls", "Effect": "Deny", "Principal": "*",
             "Action": "s3:*", "Resource": format!("arn:aws:s3:::{bucket}"), "Condition": { "Bool": { "aws:SecureTransport": "false" } } }] });
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.config);
+        for table in ["UsageTableName", "ClaimsTableName"] {
+            let recovery =
+                PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build().unwrap();
+            let backups = dynamodb.update_continuous_backups().table_name(self.output(table));
+            backups.point_in_time_recovery_specification(recovery).send().await.unwrap();
+            let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build().unwrap();
+            let expiring = dynamodb.update_time_to_live().table_name(self.output(table));
+            expiring.time_to_live_specification(expiry).send().await.unwrap();
+        }
+        let locks = PublicAccessBlockConfiguration::builder().block_public_acls(true).block_public_policy(true);
+        let locks = locks.ignore_public_acls(true).restrict_public_buckets(true).build();
+        let lock = self.s3().put_public_access_block().bucket(bucket).public_access_block_configuration(locks);
+        lock.send().await.unwrap();
         self.s3().put_bucket_policy().bucket(bucket).policy(tls.to_string()).send().await.unwrap();
     }
 
@@ -140,6 +163,7 @@ macro_rules! assert_shown {
             (r"code [A-Za-z0-9+/=]{43,44}", "code [sha256]"),
             (r"moto-FunctionRole-[A-Z0-9]+", "[role]"),
             (r"\b\d+ (s|min) old", "[age] old"),
+            (r"the oldest for \d+ s; 4 d 23 h left", "the oldest for [age]; 4 d 23 h left"),
             (r"usagectl-doctor-probe-\d+", "usagectl-doctor-probe-[time]"),
             (r"today, \d{4}-\d{2}-\d{2}", "today, [date]"),
         ] }, { insta::assert_snapshot!($name, shown($place, &$text)) });
@@ -148,7 +172,8 @@ macro_rules! assert_shown {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_as_it_should_be() {
-    let mut place = Place::new(&["Pipeline=orders"], "Terminate", healthy()).await;
+    let mut place =
+        Place::new(&["Pipeline=orders"], front("Terminate", 10, env!("CARGO_PKG_VERSION")), healthy()).await;
     place.complete().await;
     let run = place.doctor(&["--stack", "moto"]).await;
     assert_shown!(&place, "good", run.stdout);
@@ -206,7 +231,7 @@ async fn a_stack_that_is_broken_on_purpose() {
         .into(),
         denied: vec!["ListMetrics"],
     };
-    let place = Place::new(&["Pipeline=orders", "ReservedConcurrency=0", "HorizonDays=5"], "Allow", ill).await;
+    let place = Place::new(&["Pipeline=orders", "HorizonDays=5"], front("Allow", 0, "0.0.9"), ill).await;
     break_all(&place).await;
     let run = place.doctor(&["--stack", "moto"]).await;
     assert_shown!(&place, "broken", run.stdout);
@@ -221,7 +246,7 @@ async fn a_stack_that_is_broken_on_purpose() {
     assert_shown!(&place, "broken_walk_json", walk.stdout);
 }
 
-/// What somebody might have done by hand.
+/// What somebody might have done by hand, beyond what isn't completed.
 async fn break_all(place: &Place) {
     let lambda = aws_sdk_lambda::Client::new(&place.config);
     let nothing = OnFailure::builder().destination("arn:aws:sqs:us-east-1:123456789012:nobodys").build();
@@ -242,13 +267,9 @@ async fn break_all(place: &Place) {
     let off = StreamSpecification::builder().stream_enabled(false).build().unwrap();
     let source = dynamodb.update_table().table_name(place.output("SourceTableName"));
     source.stream_specification(off).send().await.unwrap();
-    let forever = TimeToLiveSpecification::builder().enabled(false).attribute_name("expires_at").build().unwrap();
-    let claims = dynamodb.update_time_to_live().table_name(place.output("ClaimsTableName"));
-    claims.time_to_live_specification(forever).send().await.unwrap();
     let usage = dynamodb.update_table().table_name(place.output("UsageTableName"));
     usage.deletion_protection_enabled(false).send().await.unwrap();
     let s3 = place.s3();
-    s3.delete_public_access_block().bucket(place.output("ArchiveBucketName")).send().await.unwrap();
     let failed = s3.put_object().bucket(place.output("FailureBucketName")).key("aws/lambda/0f1e/shard/2026/x");
     failed.body(b"{}".to_vec().into()).send().await.unwrap();
     let logs = aws_sdk_cloudwatchlogs::Client::new(&place.config);

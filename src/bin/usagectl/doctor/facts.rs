@@ -2,6 +2,7 @@
 //! an [`Unseen`], which says why.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
@@ -18,14 +19,37 @@ pub enum Unseen {
     Denied { action: &'static str },
     /// Nothing says what it is called: the option that would.
     Unnamed { option: &'static str },
-    /// It was looked for and isn't there, though it should be: what.
-    Missing { what: String },
+    /// It was looked for and isn't there, though it should be.
+    Missing(Part),
     /// There is nothing to judge by yet.
     NoData(String),
     /// The question failed otherwise.
     Failed(String),
     /// There is no such thing in this deployment: why.
     LeftOut(&'static str),
+}
+
+/// A part of a deployment that has a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Bucket(String),
+    Queue(String),
+    Table(String),
+    LogGroup(String),
+    /// Any other, or something of one, in words.
+    Other(String),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Bucket(name) => write!(f, "the bucket {name}"),
+            Part::Queue(name) => write!(f, "the queue {name}"),
+            Part::Table(name) => write!(f, "the table {name}"),
+            Part::LogGroup(name) => write!(f, "the log group {name}"),
+            Part::Other(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Everything that the checks look at.
@@ -251,6 +275,11 @@ impl Facts {
             return format!("make deploy STACK={stack}");
         }
         format!("make deploy STACK={stack} PARAMETERS='{parameters}'")
+    }
+
+    /// What the numbers are of.
+    pub fn over(&self) -> &'static str {
+        if self.here { "in this run" } else { "in the last hour" }
     }
 
     /// Whether the pipeline writes snapshots.

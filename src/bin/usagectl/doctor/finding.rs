@@ -1,7 +1,7 @@
 //! What a check came to.
 
 use super::check::Check;
-use super::facts::{Facts, Unseen};
+use super::facts::{Facts, Part, Unseen};
 
 /// What a check says of the facts, or that one of them isn't known.
 pub type Look = Result<Answer, Unseen>;
@@ -43,7 +43,7 @@ pub struct Finding {
     pub check: Check,
     pub verdict: Verdict,
     pub meaning: String,
-    /// What mends it, or lets it be looked at.
+    /// What mends it, or the next thing to look at.
     pub command: Option<String>,
 }
 
@@ -73,20 +73,30 @@ impl Finding {
             Ok(Answer::Warning { meaning, command }) => (Verdict::Warning, meaning, Some(command)),
             Ok(Answer::Problem { meaning, command }) => (Verdict::Problem, meaning, Some(command)),
             Err(Unseen::LeftOut(_)) => return None,
-            Err(Unseen::Missing { what }) => (Verdict::Problem, format!("{what} isn't there"), Some(facts.deploy(""))),
+            Err(Unseen::Missing(part)) => {
+                (Verdict::Problem, format!("{part} isn't there"), Some(mend_missing(&part, facts)))
+            }
             Err(Unseen::NoData(why)) => (Verdict::NoData, why, None),
-            Err(Unseen::Denied { action }) => (
-                Verdict::Unknown,
-                format!("permission denied: {action}"),
-                Some(format!("let whoever asks use {action}, or ask as somebody who may (AWS_PROFILE)")),
-            ),
-            Err(Unseen::Unnamed { option }) => (
-                Verdict::Unknown,
-                format!("the stack doesn't say {option}"),
-                Some(format!("usagectl doctor {option} …")),
-            ),
+            Err(Unseen::Denied { action }) => {
+                (Verdict::Unknown, format!("permission denied: {action}; ask as somebody who may (AWS_PROFILE)"), None)
+            }
+            Err(Unseen::Unnamed { option }) => {
+                (Verdict::Unknown, format!("nothing says what it is called: give {option}"), None)
+            }
             Err(Unseen::Failed(why)) => (Verdict::Unknown, why, None),
         };
         Some(Finding { check, verdict, meaning, command })
+    }
+}
+
+/// A command that makes what is gone, or finds out what else is.
+fn mend_missing(part: &Part, facts: &Facts) -> String {
+    match part {
+        Part::Bucket(name) => format!("aws s3api create-bucket --bucket {name}"),
+        Part::Queue(name) => format!("aws sqs create-queue --queue-name {name}"),
+        Part::LogGroup(name) => format!("aws logs create-log-group --log-group-name \"{name}\""),
+        // With point-in-time recovery DynamoDB keeps a backup of a table that is deleted, for 35 days.
+        Part::Table(name) => format!("aws dynamodb list-backups --table-name {name} --backup-type SYSTEM"),
+        Part::Other(_) => format!("aws cloudformation detect-stack-drift --stack-name {}", facts.stack_name()),
     }
 }

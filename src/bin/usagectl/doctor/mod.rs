@@ -19,6 +19,7 @@ use clap::Args;
 
 use crate::console::{self, Done};
 use crate::options::Options;
+use crate::running::Running;
 use crate::stack::Where;
 use check::Check;
 use facts::Facts;
@@ -33,11 +34,11 @@ use symptom::Symptom;
 pub struct Doctor {
     /// What was seen: only the checks on its way through docs/operations.md, and the first step to take
     symptom: Option<Symptom>,
-    #[command(flatten)]
-    place: Where,
     /// Write something to the failure destination and delete it again, as you, not as the function
     #[arg(long, conflicts_with = "local")]
     probe: bool,
+    #[command(flatten)]
+    place: Where,
 }
 
 const EXAMPLES: &str = "\
@@ -45,22 +46,25 @@ Examples:
   usagectl doctor --stack usage-aggregator
   usagectl doctor iterator-age --stack usage-aggregator
   usagectl doctor --stack usage-aggregator --probe   tries the failure destination, too
-  usagectl doctor --function orders --json           without a stack: the rest is found by the function
-  usagectl doctor --local                            the embedded services, a running `usagectl local`
+  usagectl doctor --function orders --json           what else there is, the function says
+  usagectl doctor --local                            the embedded services
 
-Each check is OK, a warning or a problem; `no data` where there is nothing to judge by yet, `unknown`
-where it couldn't be looked at, with the permission that is missing. Nothing is changed but by --probe.
+Each check is OK, a warning or a problem; `no data` where there is nothing to judge by yet, and
+`unknown` where it couldn't be looked at, with the permission that is missing. Nothing is changed
+but by --probe.
 
 Exit codes:
   0  all is well, as far as there are data
-  1  a warning, or a check that couldn't look; also if there is no such stack (`error:` on stderr)
-  2  a problem; also if the command line is wrong (`error:` on stderr, nothing on stdout)";
+  1  a warning, or a check that couldn't look; `error:` on stderr where there is no such stack
+  2  a problem; `error:` on stderr and nothing on stdout where the command line is wrong";
 
 impl Doctor {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        // Before the folder is ours.
+        let control = Running::read(&options.data).and_then(|running| running.control);
         let deployment = self.place.open(options).await?;
         let probe = if self.probe { Probe::Send } else { Probe::Dont };
-        let facts = gather::facts(&self.place, deployment, options, probe).await?;
+        let facts = gather::facts(&self.place, deployment, options, control, probe).await?;
         match self.symptom {
             None => all(&facts, options),
             Some(symptom) => {

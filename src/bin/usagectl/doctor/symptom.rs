@@ -114,7 +114,7 @@ impl Symptom {
                     fork(Check::Retries, "and nothing ends it"),
                     fork(Check::Bisect, "and good records go with the bad one"),
                 ],
-                "no invocation failed in the last hour",
+                "no invocation fails now",
                 Facts::errors_in_the_log,
             ),
             Symptom::Timeouts => (
@@ -176,7 +176,7 @@ impl Symptom {
                     fork(Check::GlueSchema, "Athena has another schema than the files"),
                     fork(Check::Failures, "the batch was given up: redrive it after the deployment"),
                 ],
-                "no record was rejected in the last hour",
+                "no record is rejected now",
                 |facts| facts.log_lines("{ $.message = \"record rejected\" }"),
             ),
             Symptom::Athena => (

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::facts::{Bucket, Facts, Unseen};
 use super::super::finding::{Look, no_data, ok, problem, warning};
 use super::super::policy::{Allowed, allowed, demands_tls};
-use super::destination::simulate;
+use super::destination::{grant, simulate};
 use super::{of, span};
 
 /// A day: the age of the newest file that is looked at twice.
@@ -28,7 +28,7 @@ fn name(facts: &Facts) -> &str {
 
 /// The ARN of an object as the function puts it.
 fn a_file(facts: &Facts) -> String {
-    format!("arn:aws:s3:::{}/{}/avro/x", name(facts), prefix(facts))
+    format!("arn:aws:s3:::{}/{}/avro/*", name(facts), prefix(facts))
 }
 
 /// A command that asks IAM itself.
@@ -61,7 +61,7 @@ pub fn access(facts: &Facts) -> Look {
         ),
         Allowed::No => problem(
             format!("the role {} may not put files to {}/{prefix}, {judged}", role.name, bucket.name),
-            facts.deploy(""),
+            grant(&role.name, "s3:PutObject", &resource),
         ),
     }
 }
@@ -76,20 +76,21 @@ pub fn files(facts: &Facts) -> Look {
     let numbers = facts.measured.as_ref().ok();
     let records = numbers.and_then(|numbers| numbers.records).unwrap_or_default();
     let files = numbers.and_then(|numbers| numbers.files).unwrap_or_default();
+    let over = facts.over();
     let age = newest.map(|newest| facts.now.seconds() - newest.seconds());
     let shown =
         age.map_or_else(|| "there is no file yet".to_owned(), |age| format!("the newest file is {} old", span(age)));
     if records > 0.0 && files == 0.0 && age.is_none_or(|age| age > STALE) {
         return warning(
             format!(
-                "{records:.0} records were processed in the last hour and no file was written; {shown}: no record type that came is archived"
+                "{records:.0} records were processed {over} and no file was written; {shown}: no record type that came is archived"
             ),
             facts.log_lines("{ $.message = \"batch done\" }"),
         );
     }
     match age {
         None => no_data(format!("there is no file in {} yet", bucket.name)),
-        Some(_) => ok(format!("{shown}; {files:.0} files in the last hour")),
+        Some(_) => ok(format!("{shown}; {files:.0} files {over}")),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Facts, GlueTable, Unseen};
+use super::super::facts::{Facts, GlueTable, Part, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::of;
 
@@ -19,7 +19,7 @@ fn tables(facts: &Facts) -> Result<Vec<(&str, &str, &GlueTable)>, Unseen> {
     for (name, schema) in facts.pipeline.schemas() {
         let table = tables.iter().find(|table| table.name == name);
         let database = facts.names.database.as_deref().unwrap_or("the database");
-        let table = table.ok_or_else(|| Unseen::Missing { what: format!("the table {name} in {database}") })?;
+        let table = table.ok_or_else(|| Unseen::Missing(Part::Other(format!("the table {name} in {database}"))))?;
         pairs.push((name, schema.json(), table));
     }
     Ok(pairs)
@@ -54,7 +54,7 @@ pub fn projection(facts: &Facts) -> Look {
         if !parameter("projection.enabled").eq_ignore_ascii_case("true") {
             return problem(
                 format!("the table {name} doesn't compute its partitions: Athena finds nothing"),
-                facts.deploy(""),
+                alter(facts, name, "\"projection.enabled\" = \"true\""),
             );
         }
         let range = parameter(RANGE);
@@ -66,11 +66,20 @@ pub fn projection(facts: &Facts) -> Look {
                     range.replace(',', " to "),
                     facts.now.date()
                 ),
-                facts.deploy(&format!("ArchiveSince={}", earlier(since, facts.now))),
+                alter(facts, name, &format!("\"{RANGE}\" = \"{},NOW+1DAYS\"", earlier(since, facts.now))),
             );
         }
     }
     ok("partitions are computed, and today is among them")
+}
+
+/// A command that sets a table's property.
+fn alter(facts: &Facts, table: &str, property: &str) -> String {
+    let database = facts.names.database.as_deref().unwrap_or("DATABASE");
+    format!(
+        "aws athena start-query-execution --work-group {} --query-execution-context Database={database} --query-string 'ALTER TABLE `{table}` SET TBLPROPERTIES ({property})'",
+        facts.stack_name()
+    )
 }
 
 /// Whether a range such as `2026-01-01,NOW+1DAYS` has the day in it.

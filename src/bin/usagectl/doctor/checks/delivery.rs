@@ -2,7 +2,7 @@
 
 use super::super::facts::{Facts, Unseen};
 use super::super::finding::{Look, no_data, ok, problem, warning};
-use super::span;
+use super::{of, span};
 
 /// An hour: what the other numbers are of.
 const RECENT: i64 = 3_600;
@@ -11,11 +11,12 @@ const RECENT: i64 = 3_600;
 pub fn dropped(facts: &Facts) -> Look {
     let numbers = facts.the_numbers()?;
     let (dropped, refused) = (numbers.dropped.unwrap_or_default(), numbers.destination_failures.unwrap_or_default());
+    let over = facts.over();
     if dropped == 0.0 && refused == 0.0 {
         return ok("nothing was dropped, and the failure destination refused nothing");
     }
     let meaning = format!(
-        "{dropped:.0} records were dropped and {refused:.0} deliveries refused by the failure destination in the last hour: they are still in the source's table only"
+        "records dropped {over}: {dropped:.0}, deliveries that the failure destination refused: {refused:.0}; the records are in the source's table only"
     );
     let command = match &facts.stack {
         Some(stack) => format!("usagectl doctor failure-destination --stack {stack}"),
@@ -26,6 +27,9 @@ pub fn dropped(facts: &Facts) -> Look {
 
 /// No record was refused.
 pub fn rejected(facts: &Facts) -> Look {
+    if facts.here {
+        return Err(Unseen::LeftOut("the local run doesn't count it"));
+    }
     let numbers = facts.the_numbers()?;
     let (rejected, too_old) = (numbers.rejected.unwrap_or_default(), numbers.too_old.unwrap_or_default());
     if rejected == 0.0 && too_old == 0.0 {
@@ -33,7 +37,7 @@ pub fn rejected(facts: &Facts) -> Look {
     }
     warning(
         format!(
-            "{rejected:.0} records were rejected in the last hour, {too_old:.0} of them came after the horizon: each is in the log with its code and field"
+            "records rejected in the last hour: {rejected:.0}, after the horizon: {too_old:.0}; each is in the log with its code and field"
         ),
         facts.log_lines("{ $.message = \"record rejected\" }"),
     )
@@ -41,25 +45,29 @@ pub fn rejected(facts: &Facts) -> Look {
 
 /// Batches still succeed.
 pub fn last_snapshot(facts: &Facts) -> Look {
-    let numbers = facts.measured.as_ref().ok();
-    let last = numbers.and_then(|numbers| numbers.last_success).or(facts.newest_snapshot.as_ref().ok().copied());
-    let coming = numbers.and_then(|numbers| numbers.polled).unwrap_or_default()
-        - numbers.and_then(|numbers| numbers.filtered_out).unwrap_or_default();
-    let Some(last) = last else {
-        let why = facts.measured.as_ref().err().or(facts.newest_snapshot.as_ref().err());
-        return match why {
-            Some(Unseen::LeftOut(_)) | None if coming > 0.0 => problem(
-                format!("{coming:.0} records came in the last hour, and no batch has succeeded for a day"),
-                facts.errors_in_the_log(),
-            ),
-            Some(Unseen::LeftOut(_)) | None => no_data("no batch has succeeded for a day, and nothing has come"),
-            Some(why) => Err(why.clone()),
+    let coming = facts
+        .measured
+        .as_ref()
+        .map_or(0.0, |numbers| numbers.polled.unwrap_or_default() - numbers.filtered_out.unwrap_or_default());
+    if facts.here {
+        let age = facts.now.seconds() - of(&facts.newest_snapshot)?.seconds();
+        let meaning = format!("the newest snapshot's window began {} ago", span(age));
+        // Every snapshot of an hour's window is of the last two hours, if records still come.
+        return if age > 2 * RECENT && coming > 0.0 { stale(facts, &meaning, coming) } else { ok(meaning) };
+    }
+    let Some(last) = of(&facts.measured)?.last_success else {
+        let meaning = "no batch has succeeded for a day";
+        return if coming > 0.0 {
+            stale(facts, meaning, coming)
+        } else {
+            no_data(format!("{meaning}, and nothing has come"))
         };
     };
     let age = facts.now.seconds() - last.seconds();
     let meaning = format!("the last batch that became durable is {} old", span(age));
-    if age > RECENT && coming > 0.0 {
-        return problem(format!("{meaning}, and {coming:.0} records have come since"), facts.errors_in_the_log());
-    }
-    ok(meaning)
+    if age > RECENT && coming > 0.0 { stale(facts, &meaning, coming) } else { ok(meaning) }
+}
+
+fn stale(facts: &Facts, meaning: &str, coming: f64) -> Look {
+    problem(format!("{meaning}, and {coming:.0} records have come {}", facts.over()), facts.errors_in_the_log())
 }

@@ -1,5 +1,7 @@
 //! The failure destination: whether there is one, whether it takes what it is given, and what waits there.
 
+use serde_json::json;
+
 use super::super::facts::{Facts, Keeps, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
@@ -51,7 +53,6 @@ pub fn accepts(facts: &Facts) -> Look {
     let destination = of(&facts.destination)?;
     let role = of(&facts.role)?;
     for (action, resource) in wanted(arn, &mapping.uuid) {
-        let deploy = facts.deploy("");
         match allowed(&role.policies, action, &resource) {
             Allowed::Yes => {}
             Allowed::Perhaps => {
@@ -66,7 +67,7 @@ pub fn accepts(facts: &Facts) -> Look {
             Allowed::No => {
                 return problem(
                     format!("the role {} may not {action} on {resource}: what is given up is dropped", role.name),
-                    deploy,
+                    grant(&role.name, action, &resource),
                 );
             }
         }
@@ -79,7 +80,7 @@ pub fn accepts(facts: &Facts) -> Look {
         Some(Ok(left)) => ok(format!("the role {} may write to {arn}, judged by its policies; {left}", role.name)),
         Some(Err(error)) => problem(
             format!("{arn} refuses a probe that was written as you: {error}"),
-            simulate(facts, "s3:PutObject", arn),
+            simulate(facts, action_on(arn), arn),
         ),
     }
 }
@@ -88,10 +89,25 @@ pub fn accepts(facts: &Facts) -> Look {
 fn wanted(arn: &str, uuid: &str) -> Vec<(&'static str, String)> {
     if arn.starts_with("arn:aws:s3:::") {
         // Lambda wants both: it looks whether the bucket is there before it writes.
-        return vec![("s3:PutObject", format!("{arn}/aws/lambda/{uuid}/shard/x")), ("s3:ListBucket", arn.to_owned())];
+        return vec![("s3:PutObject", format!("{arn}/aws/lambda/{uuid}/*")), ("s3:ListBucket", arn.to_owned())];
     }
-    let action = if arn.contains(":sns:") { "sns:Publish" } else { "sqs:SendMessage" };
-    vec![(action, arn.to_owned())]
+    vec![(action_on(arn), arn.to_owned())]
+}
+
+fn action_on(arn: &str) -> &'static str {
+    match arn.split(':').nth(2) {
+        Some("s3") => "s3:PutObject",
+        Some("sns") => "sns:Publish",
+        _ => "sqs:SendMessage",
+    }
+}
+
+/// A command that lets a role do it.
+pub fn grant(role: &str, action: &str, resource: &str) -> String {
+    let statement = json!({ "Effect": "Allow", "Action": action, "Resource": resource });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
+    let name = action.replace(':', "-");
+    format!("aws iam put-role-policy --role-name {role} --policy-name allow-{name} --policy-document '{policy}'")
 }
 
 pub fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
@@ -108,11 +124,8 @@ pub fn waiting(facts: &Facts) -> Look {
         return ok("nothing waits in the failure destination");
     }
     let many = if waiting.more { "more than " } else { "" };
-    let what = format!(
-        "{many}{} in the failure destination",
-        crate::console::counted(usize::try_from(waiting.count).unwrap_or(usize::MAX), "batch")
-            .replace("batchs", "batches")
-    );
+    let batches = if waiting.count == 1 { "batch waits" } else { "batches wait" };
+    let what = format!("{many}{} {batches} in the failure destination", waiting.count);
     let redrive = match &facts.stack {
         Some(stack) => format!("usagectl redrive --stack {stack} --dry-run"),
         None => "usagectl redrive --local --dry-run".to_owned(),
@@ -125,14 +138,17 @@ pub fn waiting(facts: &Facts) -> Look {
         Keeps::Records => of(&facts.horizon_days)? * DAY - age,
         Keeps::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
     };
-    let until = match waiting.keeps {
-        Keeps::Records => "until the horizon, after which the counters refuse them",
-        Keeps::Positions { .. } => "at most until the stream forgets the records that they point to",
+    let (until, past) = match waiting.keeps {
+        Keeps::Records => {
+            ("until the horizon, after which the counters refuse them", "the horizon is past, the counters refuse it")
+        }
+        Keeps::Positions { .. } => {
+            ("at most until the stream forgets the records", "the stream has forgotten its records")
+        }
     };
-    let meaning = if left <= 0 {
-        format!("{what}, the oldest for {}: too late for it, {}", span(age), until.trim_start_matches("at most "))
-    } else {
-        format!("{what}, the oldest for {}; {} left {until}", span(age), span(left))
+    let meaning = match left {
+        left if left <= 0 => format!("{what}, the oldest for {}: {past}", span(age)),
+        left => format!("{what}, the oldest for {}; {} left {until}", span(age), span(left)),
     };
     if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
 }
@@ -157,8 +173,8 @@ pub fn horizon(facts: &Facts) -> Look {
     }
     warning(
         format!(
-            "HORIZON_DAYS is {days}, and a record may come {needed} days late ({retention} of the stream, {kept} of the failure destination, 1 to spare): it would be refused as too_old"
+            "HORIZON_DAYS is {days}, and a record may come {needed} days late ({retention} of the stream, {kept} of the failure destination, 1 to spare): it would be refused as too_old; docs/semantics.md says how to raise it"
         ),
-        format!("{}; docs/semantics.md says how to raise it safely", facts.deploy(&format!("HorizonDays={needed}"))),
+        facts.deploy(&format!("HorizonDays={needed}")),
     )
 }

@@ -1,11 +1,15 @@
 //! The mapping's filter, and what the function writes itself.
 
+use serde_json::json;
 use usage_aggregator::local::mapping::Filters;
 
 use super::super::facts::{Facts, Stream, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::super::{own, patterns};
 use super::mapping::change;
+
+/// The attributes that only a snapshot has all of.
+const TELLING: [&str; 3] = ["resource", "window", "window_start"];
 
 /// Every pattern may match a record of the pipeline's.
 pub fn can_match(facts: &Facts) -> Look {
@@ -14,7 +18,7 @@ pub fn can_match(facts: &Facts) -> Look {
         return ok("the mapping has no filter: every record is delivered");
     }
     if let Err(error) = Filters::parse(&mapping.filters) {
-        return problem(format!("the filter is wrong: {error}"), facts.deploy(""));
+        return problem(format!("the filter is wrong: {error}"), mend(facts));
     }
     if matches!(facts.the_source()?.stream, Stream::Kinesis { .. }) {
         return ok("the filter's patterns are well formed; what Kinesis messages hold isn't looked into");
@@ -54,7 +58,7 @@ pub fn own_writes(facts: &Facts) -> Look {
     }
     let mapping = facts.the_mapping()?;
     match own::passing(&facts.pipeline, &mapping.filters, facts.now) {
-        Err(error) => problem(format!("the filter is wrong: {error}"), facts.deploy("")),
+        Err(error) => problem(format!("the filter is wrong: {error}"), mend(facts)),
         Ok(passing) if passing.is_empty() => {
             ok(format!("snapshots go to the source itself, {table}, and the filter keeps them out"))
         }
@@ -63,7 +67,7 @@ pub fn own_writes(facts: &Facts) -> Look {
                 "the function is invoked with what it writes itself into {table}: {} pass the filter",
                 passing.join(", ")
             ),
-            change(mapping, &format!("--filter-criteria '{}'", keeping_out(facts))),
+            mend(facts),
         ),
     }
 }
@@ -72,19 +76,17 @@ fn of_usage(facts: &Facts) -> Result<&String, Unseen> {
     facts.names.usage_table.as_ref().ok_or(Unseen::Unnamed { option: "--usage-table" })
 }
 
-/// Patterns that leave out what has all attributes of a snapshot; joined by "or".
-fn keeping_out(facts: &Facts) -> serde_json::Value {
-    let attributes = facts.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.attributes);
-    let absent = |name: &str| {
-        let pattern = serde_json::json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } });
-        serde_json::json!({ "Pattern": pattern.to_string() })
-    };
-    // Three are enough to tell a snapshot, and a mapping takes five patterns without a raised quota.
-    let filters: Vec<_> = attributes.take(3).map(|(name, _)| absent(name)).collect();
-    serde_json::json!({ "Filters": filters })
-}
-
+/// A command that sets the filter that the template has: what is made of a snapshot's attributes, joined by "or".
 fn mend(facts: &Facts) -> String {
-    // The template's own filter.
-    facts.deploy("")
+    let attributes = facts.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.attributes);
+    let names = attributes.map(|(name, _)| name.as_str()).filter(|name| TELLING.contains(name));
+    let absent = |name: &str| {
+        let pattern = json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } });
+        json!({ "Pattern": pattern.to_string() })
+    };
+    let filters = json!({ "Filters": names.map(absent).collect::<Vec<_>>() });
+    match &facts.mapping {
+        Ok(mapping) => change(mapping, &format!("--filter-criteria '{filters}'")),
+        Err(_) => facts.deploy(""),
+    }
 }

@@ -14,7 +14,7 @@ const LONGEST: f64 = 900.0;
 pub fn timeout(facts: &Facts) -> Look {
     let function = facts.the_function()?;
     let Some(p99) = facts.the_numbers()?.p99_duration_ms else {
-        return super::super::finding::no_data("no invocation in the last hour");
+        return super::super::finding::no_data(format!("no invocation {}", facts.over()));
     };
     let timeout = float(function.timeout_seconds) * MILLISECONDS;
     let meaning = format!("p99 duration {} of a timeout of {}", seconds(p99), seconds(timeout));

@@ -12,10 +12,12 @@ const ERROR_RATE: f64 = 0.01;
 
 /// The function is as fast as the stream.
 pub fn iterator_age(facts: &Facts) -> Look {
-    let Some(age) = facts.the_numbers()?.iterator_age_ms else { return no_data("no batch was read in the last hour") };
+    let Some(age) = facts.the_numbers()?.iterator_age_ms else {
+        return no_data(format!("no batch was read {}", facts.over()));
+    };
     let share = facts.source.as_ref().map(|source| age / 10.0 / float(source.retention_seconds)).ok();
     let share = share.map(|percent| format!(", {percent:.1} % of the stream's retention")).unwrap_or_default();
-    let meaning = format!("the highest iterator age of the last hour is {}{share}", seconds(age));
+    let meaning = format!("the highest iterator age {} is {}{share}", facts.over(), seconds(age));
     if age <= OLD_MS {
         return ok(meaning);
     }
@@ -31,10 +33,10 @@ pub fn iterator_age(facts: &Facts) -> Look {
 pub fn errors(facts: &Facts) -> Look {
     let numbers = facts.the_numbers()?;
     let Some(invocations) = numbers.invocations.filter(|n| *n > 0.0) else {
-        return no_data("no invocation in the last hour");
+        return no_data(format!("no invocation {}", facts.over()));
     };
     let errors = numbers.errors.unwrap_or_default();
-    let meaning = format!("{errors:.0} of {invocations:.0} invocations failed in the last hour");
+    let meaning = format!("{errors:.0} of {invocations:.0} invocations failed {}", facts.over());
     if errors == 0.0 {
         return ok(meaning);
     }
@@ -46,12 +48,12 @@ pub fn errors(facts: &Facts) -> Look {
 /// No invocation is refused for want of concurrency.
 pub fn throttles(facts: &Facts) -> Look {
     let throttles = facts.the_numbers()?.throttles.unwrap_or_default();
+    let over = facts.over();
     if throttles == 0.0 {
-        return ok("no invocation was throttled in the last hour");
+        return ok(format!("no invocation was throttled {over}"));
     }
-    let meaning = format!(
-        "{throttles:.0} invocations were throttled in the last hour; the records wait, and it doesn't count as a retry"
-    );
+    let meaning =
+        format!("invocations throttled {over}: {throttles:.0}; the records wait, and it doesn't count as a retry");
     let command = match (&facts.function, &facts.source, &facts.mapping) {
         (Ok(function), Ok(source), Ok(mapping)) => {
             let shards = source.shards.as_ref().map_or(1, |shards| i64::try_from(*shards).unwrap_or(1));
@@ -78,9 +80,10 @@ pub fn traffic(facts: &Facts) -> Look {
             Err(_) => no_data("nothing was polled yet"),
         };
     };
+    let over = facts.over();
     let (invoked, filtered) = (numbers.invoked.unwrap_or_default(), numbers.filtered_out.unwrap_or_default());
     let meaning = format!(
-        "{polled:.0} records were polled in the last hour, {filtered:.0} filtered out, {invoked:.0} handed to the function"
+        "{polled:.0} records were polled {over}, {filtered:.0} filtered out, {invoked:.0} handed to the function"
     );
     if polled > 0.0 && invoked == 0.0 && filtered > 0.0 {
         let command = match &facts.mapping {
@@ -105,10 +108,10 @@ pub fn batches(facts: &Facts) -> Look {
     const MANY: f64 = 1_000.0;
     let numbers = facts.the_numbers()?;
     let (Some(invocations), Some(invoked)) = (numbers.invocations.filter(|n| *n > 0.0), numbers.invoked) else {
-        return no_data("no invocation in the last hour");
+        return no_data(format!("no invocation {}", facts.over()));
     };
     let each = invoked / invocations;
-    let meaning = format!("{each:.0} records a batch, {invocations:.0} batches in the last hour");
+    let meaning = format!("{each:.0} records a batch, {invocations:.0} batches {}", facts.over());
     if each >= SMALL || invocations < MANY {
         return ok(meaning);
     }

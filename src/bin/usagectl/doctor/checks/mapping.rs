@@ -36,7 +36,9 @@ pub fn starting_position(facts: &Facts) -> Look {
         Some("LATEST") => {
             problem("the mapping begins at LATEST: it skips records whenever it is made or changed", facts.deploy(""))
         }
-        Some(other) => warning(format!("the mapping begins at {other}: what is older is never read"), facts.deploy("")),
+        Some(other) => {
+            warning(format!("the mapping begins at {other}: what is older is never read"), anew(facts, mapping))
+        }
         None => Err(super::super::facts::Unseen::NoData("Lambda doesn't say where the mapping began".to_owned())),
     }
 }
@@ -110,4 +112,19 @@ pub fn record_age(facts: &Facts) -> Look {
 /// A command that changes the mapping.
 pub fn change(mapping: &Mapping, options: &str) -> String {
     format!("aws lambda update-event-source-mapping --uuid {} {options}", mapping.uuid)
+}
+
+/// Commands that make the mapping again, from the oldest record, as the template would.
+fn anew(facts: &Facts, mapping: &Mapping) -> String {
+    let function = facts.names.function.as_deref().unwrap_or("FUNCTION");
+    let destination = mapping
+        .on_failure
+        .as_ref()
+        .map(|arn| format!(" --destination-config '{{\"OnFailure\":{{\"Destination\":\"{arn}\"}}}}'"));
+    format!(
+        "aws lambda delete-event-source-mapping --uuid {} && aws lambda create-event-source-mapping --function-name {function} --event-source-arn {} --starting-position TRIM_HORIZON --function-response-types ReportBatchItemFailures --bisect-batch-on-function-error --maximum-retry-attempts 10 --maximum-record-age-in-seconds 79200{}",
+        mapping.uuid,
+        mapping.source_arn,
+        destination.unwrap_or_default()
+    )
 }

@@ -13,6 +13,8 @@ pub mod source;
 pub mod tables;
 pub mod watch;
 
+use std::time::Duration;
+
 use super::facts::{Facts, Function, Mapping, Measured, Seen, Source};
 
 /// 1,000 ms a second.
@@ -61,7 +63,13 @@ fn filter_log(log: &str, pattern: &str) -> String {
 }
 
 fn seconds(milliseconds: f64) -> String {
-    format!("{:.1} s", milliseconds / MILLISECONDS)
+    /// From here on fractions tell nothing.
+    const MINUTES: f64 = 120_000.0;
+    let seconds = milliseconds / MILLISECONDS;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(long) if milliseconds >= MINUTES => span(i64::try_from(long.as_secs()).unwrap_or(i64::MAX)),
+        _ => format!("{seconds:.1} s"),
+    }
 }
 
 /// A span for people: its two largest units.

@@ -19,9 +19,6 @@ pub fn own_metrics(facts: &Facts) -> Look {
     let over = float(i64::try_from(count - FREE).unwrap_or(i64::MAX));
     warning(
         format!("{count} custom metrics in {namespace}: {over:.0} more than are free, ${:.2} a month", over * PRICE),
-        format!(
-            "aws cloudwatch list-metrics --namespace \"{namespace}\" --query 'Metrics[].[MetricName, Dimensions]'; {} leaves them out",
-            facts.deploy("MetricsSink=none")
-        ),
+        facts.deploy("MetricsSink=none"),
     )
 }

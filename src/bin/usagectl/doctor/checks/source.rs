@@ -18,7 +18,7 @@ pub fn stream_on(facts: &Facts) -> Look {
         ),
         Stream::Table { on: false, .. } => problem(
             format!("the stream of the table {name} is off: no change of it arrives"),
-            format!("{}; then {}", switch_on(name), facts.deploy("SourceArn=ARN")),
+            format!("{} && {}", switch_on(name), read_newest(facts, name)),
         ),
         Stream::Table { latest_arn, .. } => match (latest_arn, &facts.mapping) {
             (Some(latest), Ok(mapping)) if *latest != mapping.source_arn => problem(
@@ -26,7 +26,7 @@ pub fn stream_on(facts: &Facts) -> Look {
                     "the table {name} has a newer stream than the one that is read ({}): what is written now doesn't arrive",
                     mapping.source_arn
                 ),
-                facts.deploy(&format!("SourceArn={latest}")),
+                facts.deploy(&format!("SourceType=DynamoDBStream SourceArn={latest}")),
             ),
             _ => ok(format!("the stream of the table {name} is on")),
         },
@@ -57,9 +57,9 @@ pub fn view_type(facts: &Facts) -> Look {
                 wanted(new, old)
             ),
             format!(
-                "aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false; {}; then {}",
+                "aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false && aws dynamodb wait table-exists --table-name {name} && {} && {}",
                 switch_on(name),
-                facts.deploy("SourceArn=ARN")
+                read_newest(facts, name)
             ),
         );
     }
@@ -70,6 +70,16 @@ fn switch_on(table: &str) -> String {
     format!(
         "aws dynamodb update-table --table-name {table} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
     )
+}
+
+/// A command that deploys the stack on the newest stream of a table.
+fn read_newest(facts: &Facts, table: &str) -> String {
+    if facts.here {
+        return facts.deploy("");
+    }
+    let arn =
+        format!("$(aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text)");
+    format!("make deploy STACK={} PARAMETERS=\"SourceType=DynamoDBStream SourceArn={arn}\"", facts.stack_name())
 }
 
 fn wanted(new: bool, old: bool) -> &'static str {

@@ -13,6 +13,9 @@ fn tables(facts: &Facts) -> Result<[&Table; 2], Unseen> {
 
 /// On demand, and never throttled.
 pub fn capacity(facts: &Facts) -> Look {
+    if facts.here {
+        return Err(Unseen::LeftOut("the embedded tables throttle on demand only"));
+    }
     let tables = tables(facts)?;
     if let Some(table) = tables.iter().find(|table| !table.on_demand) {
         return warning(

@@ -18,13 +18,13 @@ pub fn alarm_actions(facts: &Facts) -> Look {
     if !off.is_empty() {
         let names: Vec<&str> = off.iter().map(|alarm| alarm.name.as_str()).collect();
         return problem(
-            format!("the actions of {} are switched off: nobody is told", list(&off)),
+            format!("alarms whose actions are switched off, so that nobody is told: {}", list(&off)),
             format!("aws cloudwatch enable-alarm-actions --alarm-names {}", names.join(" ")),
         );
     }
     let mute: Vec<&Alarm> = alarms.iter().filter(|alarm| alarm.actions == 0).collect();
     if !mute.is_empty() {
-        return problem(format!("{} have no action: nobody is told", list(&mute)), facts.deploy("Alarms=true"));
+        return problem(format!("alarms without an action, of which nobody is told: {}", list(&mute)), anew(facts));
     }
     ok(format!("each of the {} alarms tells somebody", alarms.len()))
 }
@@ -49,11 +49,16 @@ pub fn alarm_state(facts: &Facts) -> Look {
         .collect();
     if !blind.is_empty() {
         return warning(
-            format!("{} have no data though the function runs: they look at something else", list(&blind)),
-            facts.deploy("Alarms=true"),
+            format!("no data though the function runs, so they look at something else: {}", list(&blind)),
+            anew(facts),
         );
     }
     ok(format!("none of the {} alarms rings", alarms.len()))
+}
+
+/// Commands that make the alarms again.
+fn anew(facts: &Facts) -> String {
+    format!("{} && {}", facts.deploy("Alarms=false"), facts.deploy("Alarms=true"))
 }
 
 /// The alarms on metrics that every invocation has.

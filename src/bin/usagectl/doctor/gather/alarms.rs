@@ -3,7 +3,7 @@
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 
-use super::super::facts::{Alarm, AlarmState, Seen, Unseen};
+use super::super::facts::{Alarm, AlarmState, Part, Seen, Unseen};
 use super::seen;
 
 pub async fn of(client: &Client, stack: Option<&str>) -> Seen<Vec<Alarm>> {
@@ -13,7 +13,7 @@ pub async fn of(client: &Client, stack: Option<&str>) -> Seen<Vec<Alarm>> {
     let described = described.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
     let mut pages = described.into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = seen("cloudwatch:DescribeAlarms", || format!("the alarms of {stack}"), page)?;
+        let page = seen("cloudwatch:DescribeAlarms", || Part::Other(format!("the alarms of {stack}")), page)?;
         alarms.extend(page.metric_alarms().iter().map(|alarm| Alarm {
             name: alarm.alarm_name().unwrap_or_default().to_owned(),
             state: state(alarm.state_value()),

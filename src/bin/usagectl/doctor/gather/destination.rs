@@ -6,7 +6,7 @@ use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Destination, Keeps, Mapping, Seen, Unseen, Waiting};
+use super::super::facts::{Destination, Keeps, Mapping, Part, Seen, Unseen, Waiting};
 use super::{Probe, bucket, metrics, seen, timestamp};
 use crate::stack::{Account, Names};
 
@@ -28,7 +28,7 @@ pub async fn of(account: &Account, mapping: &Seen<Mapping>, probe: Probe) -> See
     }
     if arn.contains(":sqs:") {
         let got = account.sqs().get_queue_url().queue_name(name).send().await;
-        let url = seen("sqs:GetQueueUrl", || format!("the queue {name}"), got)?.queue_url.unwrap_or_default();
+        let url = seen("sqs:GetQueueUrl", || Part::Queue(name.to_owned()), got)?.queue_url.unwrap_or_default();
         let probe = if sends { Some(probe_queue(account, &url).await) } else { None };
         return Ok(Destination { probe: probe.map(told) });
     }
@@ -93,7 +93,7 @@ pub async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Seen<W
 /// What waits in a bucket: its first 1,000 objects.
 pub async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Seen<Waiting> {
     let listed = client.list_objects_v2().bucket(bucket).prefix(PREFIX).send().await;
-    let listed = seen("s3:ListBucket", || format!("the bucket {bucket}"), listed)?;
+    let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
     Ok(Waiting {
         count: u64::try_from(listed.contents().len()).unwrap_or(u64::MAX),
         more: listed.is_truncated() == Some(true),
@@ -104,7 +104,7 @@ pub async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Seen<Waitin
 
 async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Seen<Waiting> {
     let attributes = account.sqs().get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
-    let got = seen("sqs:GetQueueAttributes", || format!("the queue {url}"), attributes.send().await)?;
+    let got = seen("sqs:GetQueueAttributes", || Part::Queue(url.to_owned()), attributes.send().await)?;
     let number = |name: QueueAttributeName| -> i64 {
         got.attributes().and_then(|attributes| attributes.get(&name)?.parse().ok()).unwrap_or(0)
     };

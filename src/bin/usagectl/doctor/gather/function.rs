@@ -2,7 +2,7 @@
 
 use aws_sdk_lambda::types::RecursiveLoop;
 
-use super::super::facts::{Function, Recursion, Seen};
+use super::super::facts::{Function, Part, Recursion, Seen};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
@@ -12,7 +12,7 @@ const VERSION_TAG: &str = "usage-aggregator-version";
 pub async fn of(account: &Account, names: &Names) -> Seen<Function> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function().function_name(name).send().await;
-    let got = seen("lambda:GetFunction", || format!("the function {name}"), got)?;
+    let got = seen("lambda:GetFunction", || Part::Other(format!("the function {name}")), got)?;
     let configuration =
         got.configuration.unwrap_or_else(|| aws_sdk_lambda::types::FunctionConfiguration::builder().build());
     let variables = configuration.environment().and_then(|environment| environment.variables()).cloned();
@@ -32,7 +32,8 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Function> {
 pub async fn recursion(account: &Account, names: &Names) -> Seen<Recursion> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function_recursion_config().function_name(name).send().await;
-    let got = seen("lambda:GetFunctionRecursionConfig", || format!("the recursion setting of {name}"), got)?;
+    let got =
+        seen("lambda:GetFunctionRecursionConfig", || Part::Other(format!("the recursion setting of {name}")), got)?;
     Ok(match got.recursive_loop {
         Some(RecursiveLoop::Allow) => Recursion::Allowed,
         _ => Recursion::Terminates,

@@ -2,7 +2,7 @@
 
 use aws_sdk_glue::types::Table;
 
-use super::super::facts::{GlueTable, Seen, Unseen};
+use super::super::facts::{GlueTable, Part, Seen, Unseen};
 use super::{named, seen};
 use crate::stack::Account;
 
@@ -12,7 +12,7 @@ pub async fn of(account: &Account, archives: &Result<(), Unseen>, database: &Opt
     let mut tables = Vec::new();
     let mut pages = account.glue().get_tables().database_name(database).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = seen("glue:GetTables", || format!("the database {database}"), page)?;
+        let page = seen("glue:GetTables", || Part::Other(format!("the database {database}")), page)?;
         tables.extend(page.table_list.unwrap_or_default().into_iter().map(plain));
     }
     Ok(tables)

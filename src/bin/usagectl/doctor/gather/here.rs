@@ -7,16 +7,15 @@ use usage_aggregator::local::rows::RowReader;
 use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Facts, Measured, Seen, Source, Table, Unseen};
+use super::super::facts::{Facts, Measured, Part, Seen, Source, Table, Unseen};
 use super::{bucket, destination, source, table};
-use crate::options::Options;
-use crate::running::{self, Running};
+use crate::running;
 use crate::stack::Deployment;
 
 /// The most snapshots that are looked at for the newest.
 const SNAPSHOTS: usize = 10_000;
 
-pub async fn facts(deployment: &Deployment, options: &Options, now: Timestamp) -> anyhow::Result<Facts> {
+pub async fn facts(deployment: &Deployment, control: Option<String>, now: Timestamp) -> anyhow::Result<Facts> {
     let config = deployment.variables.clone().with_metrics_sink("none").config()?;
     let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
     let (clients, names) = (deployment.clients(), deployment.names.clone());
@@ -36,7 +35,7 @@ pub async fn facts(deployment: &Deployment, options: &Options, now: Timestamp) -
         destination::in_bucket(&clients.s3, &failures),
         bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
         newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
-        measured(options),
+        measured(control),
     );
     let account_only = Unseen::LeftOut("only an account has it");
     Ok(Facts {
@@ -70,7 +69,7 @@ pub async fn facts(deployment: &Deployment, options: &Options, now: Timestamp) -
 /// What isn't there on a laptop has only not been made yet.
 fn not_yet(why: Unseen) -> Unseen {
     match why {
-        Unseen::Missing { what } => Unseen::NoData(format!("{what} isn't there yet; `usagectl local` makes it")),
+        Unseen::Missing(part) => Unseen::NoData(format!("{part} isn't there yet; `usagectl local` makes it")),
         other => other,
     }
 }
@@ -98,7 +97,7 @@ async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<St
     let mut items = client.scan().table_name(table).into_paginator().items().send();
     let (mut newest, mut looked_at) = (None, 0);
     while let Some(item) = items.next().await {
-        let item = super::seen("dynamodb:Scan", || format!("the table {table}"), item).map_err(not_yet)?;
+        let item = super::seen("dynamodb:Scan", || Part::Table(table.to_owned()), item).map_err(not_yet)?;
         newest = newest.max(reader.read(&item).and_then(|row| Timestamp::parse(row.start())));
         looked_at += 1;
         if looked_at == SNAPSHOTS {
@@ -109,11 +108,8 @@ async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<St
 }
 
 /// The figures of the `usagectl local` that has the data folder.
-async fn measured(options: &Options) -> Seen<Measured> {
-    let data = options.data.display();
-    let Some(url) = Running::read(&options.data).and_then(|running| running.control) else {
-        return Err(Unseen::NoData(format!("no `usagectl local` runs in {data}")));
-    };
+async fn measured(control: Option<String>) -> Seen<Measured> {
+    let url = control.ok_or_else(|| Unseen::NoData("no `usagectl local` runs here".to_owned()))?;
     let answer = running::call(axum::http::Method::GET, &format!("{url}/status"), String::new()).await;
     let read = answer.and_then(|(_, text)| Ok(serde_json::from_str::<Value>(&text)?));
     let status = read.map_err(|error| Unseen::Failed(format!("the status of the local run: {error:#}")))?;

@@ -3,7 +3,7 @@
 use aws_sdk_lambda::operation::get_event_source_mapping::GetEventSourceMappingOutput;
 use aws_sdk_lambda::types::FunctionResponseType;
 
-use super::super::facts::{Mapping, Seen, Unseen};
+use super::super::facts::{Mapping, Part, Seen, Unseen};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
@@ -14,17 +14,17 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Mapping> {
         (name, _) => named(name, "--mapping")?.to_owned(),
     };
     let got = lambda.get_event_source_mapping().uuid(&uuid).send().await;
-    let got = seen("lambda:GetEventSourceMapping", || format!("the event source mapping {uuid}"), got)?;
+    let got = seen("lambda:GetEventSourceMapping", || Part::Other(format!("the event source mapping {uuid}")), got)?;
     Ok(plain(uuid, &got))
 }
 
 /// The mapping of a function that has no more than one.
 async fn first(lambda: &aws_sdk_lambda::Client, function: &str) -> Seen<String> {
     let listed = lambda.list_event_source_mappings().function_name(function).send().await;
-    let listed = seen("lambda:ListEventSourceMappings", || format!("the mappings of {function}"), listed)?;
+    let listed = seen("lambda:ListEventSourceMappings", || Part::Other(format!("the mappings of {function}")), listed)?;
     let uuids: Vec<&str> = listed.event_source_mappings().iter().filter_map(|mapping| mapping.uuid()).collect();
     match uuids.as_slice() {
-        [] => Err(Unseen::Missing { what: format!("an event source mapping of {function}") }),
+        [] => Err(Unseen::Missing(Part::Other(format!("an event source mapping of {function}")))),
         [uuid] => Ok((*uuid).to_owned()),
         several => {
             Err(Unseen::Failed(format!("{function} has {} mappings: say with --mapping which one", several.len())))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::Client;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Measured, Seen, Unseen};
+use super::super::facts::{Measured, Part, Seen, Unseen};
 use super::{named, seen};
 use crate::stack::{Figure, Figures, Names, Statistic};
 
@@ -135,7 +135,7 @@ pub async fn own(client: &Client, namespace: &Option<String>) -> Seen<usize> {
     let mut count = 0;
     let mut pages = client.list_metrics().namespace(namespace).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = seen("cloudwatch:ListMetrics", || format!("the metrics of {namespace}"), page)?;
+        let page = seen("cloudwatch:ListMetrics", || Part::Other(format!("the metrics of {namespace}")), page)?;
         count += page.metrics().len();
     }
     Ok(count)

@@ -17,11 +17,10 @@ mod table;
 use anyhow::Context;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use usage_aggregator::time::Timestamp;
 
-use super::facts::{Facts, Seen, Unseen};
+use super::facts::{Facts, Part, Seen, Unseen};
 use crate::options::Options;
 use crate::stack::{Deployment, Place, Where};
 
@@ -32,25 +31,31 @@ pub enum Probe {
     Dont,
 }
 
-/// Everything that can be known of a deployment.
+/// Everything that can be known of a deployment. `control` is where a `usagectl local` says how it is, if one runs.
 ///
 /// # Errors
 /// When the pipeline is wrong, or the clock.
-pub async fn facts(place: &Where, deployment: Deployment, options: &Options, probe: Probe) -> anyhow::Result<Facts> {
+pub async fn facts(
+    place: &Where,
+    deployment: Deployment,
+    options: &Options,
+    control: Option<String>,
+    probe: Probe,
+) -> anyhow::Result<Facts> {
     let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
     let now = now.context("tell the time: the clock says a year outside 2000 to 2099")?;
     match &deployment.place {
         Place::Account(account) => {
             account::facts(account.clone(), deployment.names.clone(), place.stack.clone(), options, now, probe).await
         }
-        Place::Here(_) => here::facts(&deployment, options, now).await,
+        Place::Here(_) => here::facts(&deployment, control, now).await,
     }
 }
 
 /// Makes an answer, or why there is none, of what an SDK call ended in. `what` was asked for with the permission `action`.
 fn seen<T, E>(
     action: &'static str,
-    what: impl FnOnce() -> String,
+    what: impl FnOnce() -> Part,
     result: Result<T, SdkError<E, HttpResponse>>,
 ) -> Seen<T>
 where
@@ -62,9 +67,9 @@ where
         match (error.code().unwrap_or_default(), status) {
             ("AccessDenied" | "AccessDeniedException" | "AccessDeniedFault" | "UnauthorizedOperation", _)
             | ("", Some(403)) => Unseen::Denied { action },
-            ("", Some(404)) => Unseen::Missing { what: what() },
-            (code, _) if is_missing(code) => Unseen::Missing { what: what() },
-            ("", _) => Unseen::Failed(format!("{} ({action}): {}", what(), DisplayErrorContext(&error))),
+            ("", Some(404)) => Unseen::Missing(what()),
+            (code, _) if is_missing(code) => Unseen::Missing(what()),
+            ("", _) => Unseen::Failed(format!("{} ({action}): {}", what(), causes(&error))),
             (code, _) => Unseen::Failed(format!(
                 "{} ({action}): {code}: {}",
                 what(),
@@ -72,6 +77,12 @@ where
             )),
         }
     })
+}
+
+/// What an error says, and what caused it, without the answer's bytes.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn is_missing(code: &str) -> bool {

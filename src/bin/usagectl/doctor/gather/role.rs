@@ -3,7 +3,7 @@
 use aws_sdk_iam::Client;
 use serde_json::Value;
 
-use super::super::facts::{Function, Role, Seen, Unseen};
+use super::super::facts::{Function, Part, Role, Seen, Unseen};
 use super::seen;
 use crate::stack::Account;
 
@@ -20,9 +20,11 @@ async fn inline(client: &Client, role: &str) -> Seen<Vec<String>> {
     let mut documents = Vec::new();
     let mut names = client.list_role_policies().role_name(role).into_paginator().items().send();
     while let Some(name) = names.next().await {
-        let name = seen("iam:ListRolePolicies", || format!("the policies of the role {role}"), name)?;
+        let name = seen("iam:ListRolePolicies", || Part::Other(format!("the policies of the role {role}")), name)?;
         let got = client.get_role_policy().role_name(role).policy_name(&name).send().await;
-        documents.push(seen("iam:GetRolePolicy", || format!("the policy {name} of {role}"), got)?.policy_document);
+        documents.push(
+            seen("iam:GetRolePolicy", || Part::Other(format!("the policy {name} of {role}")), got)?.policy_document,
+        );
     }
     Ok(documents)
 }
@@ -31,14 +33,15 @@ async fn attached(client: &Client, role: &str) -> Seen<Vec<String>> {
     let mut documents = Vec::new();
     let mut policies = client.list_attached_role_policies().role_name(role).into_paginator().items().send();
     while let Some(policy) = policies.next().await {
-        let policy = seen("iam:ListAttachedRolePolicies", || format!("the policies of the role {role}"), policy)?;
+        let policy =
+            seen("iam:ListAttachedRolePolicies", || Part::Other(format!("the policies of the role {role}")), policy)?;
         let arn = policy.policy_arn.unwrap_or_default();
         let got = client.get_policy().policy_arn(&arn).send().await;
-        let version = seen("iam:GetPolicy", || format!("the policy {arn}"), got)?
+        let version = seen("iam:GetPolicy", || Part::Other(format!("the policy {arn}")), got)?
             .policy
             .and_then(|policy| policy.default_version_id);
         let got = client.get_policy_version().policy_arn(&arn).version_id(version.unwrap_or_default()).send().await;
-        let got = seen("iam:GetPolicyVersion", || format!("the policy {arn}"), got)?;
+        let got = seen("iam:GetPolicyVersion", || Part::Other(format!("the policy {arn}")), got)?;
         documents.extend(got.policy_version.and_then(|version| version.document));
     }
     Ok(documents)

@@ -1,6 +1,6 @@
 //! DynamoDB and Kinesis: the stream that is read.
 
-use super::super::facts::{Seen, Source, Stream, Unseen};
+use super::super::facts::{Part, Seen, Source, Stream, Unseen};
 use super::{named, seen};
 use crate::stack::{Account, Names};
 
@@ -20,7 +20,7 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Source> {
 /// A table as the source; its shards aren't counted.
 pub async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen<Source> {
     let described = client.describe_table().table_name(name).send().await;
-    let described = seen("dynamodb:DescribeTable", || format!("the table {name}"), described)?;
+    let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
     let specification = table.and_then(|table| table.stream_specification());
     let stream = Stream::Table {
@@ -36,7 +36,7 @@ async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Se
     let (mut open, mut from) = (0, None);
     loop {
         let page = streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(from).send().await;
-        let page = seen("dynamodb:DescribeStream", || format!("the stream {arn}"), page)?;
+        let page = seen("dynamodb:DescribeStream", || Part::Other(format!("the stream {arn}")), page)?;
         let Some(stream) = page.stream_description() else { return Ok(open) };
         let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {
             shard.sequence_number_range().and_then(|range| range.ending_sequence_number()).is_none()
@@ -51,7 +51,8 @@ async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Se
 
 async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Seen<Source> {
     let described = client.describe_stream_summary().stream_name(name).send().await;
-    let described = seen("kinesis:DescribeStreamSummary", || format!("the Kinesis stream {name}"), described)?;
+    let described =
+        seen("kinesis:DescribeStreamSummary", || Part::Other(format!("the Kinesis stream {name}")), described)?;
     let summary = described.stream_description_summary();
     let shards = summary.and_then(|summary| usize::try_from(summary.open_shard_count()).ok());
     Ok(Source {

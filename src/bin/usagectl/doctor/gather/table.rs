@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{BillingMode, PointInTimeRecoveryStatus, TimeToLiveStatus};
 
-use super::super::facts::{Seen, Table, Unseen};
+use super::super::facts::{Part, Seen, Table, Unseen};
 use super::{named, seen};
 
 /// A table of a pipeline that counts.
@@ -23,7 +23,7 @@ pub async fn of(
 /// The table alone; of its time to live and backups nothing is known.
 pub async fn described(client: &Client, name: &str) -> Seen<Table> {
     let described = client.describe_table().table_name(name).send().await;
-    let described = seen("dynamodb:DescribeTable", || format!("the table {name}"), described)?;
+    let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
     let billing = table.and_then(|table| table.billing_mode_summary()).and_then(|summary| summary.billing_mode());
     let left_out = Unseen::LeftOut("it isn't asked for");
@@ -39,7 +39,7 @@ pub async fn described(client: &Client, name: &str) -> Seen<Table> {
 
 pub async fn time_to_live(client: &Client, name: &str) -> Seen<Option<String>> {
     let described = client.describe_time_to_live().table_name(name).send().await;
-    let described = seen("dynamodb:DescribeTimeToLive", || format!("time to live of {name}"), described)?;
+    let described = seen("dynamodb:DescribeTimeToLive", || Part::Other(format!("time to live of {name}")), described)?;
     let found = described.time_to_live_description.filter(|found| {
         matches!(found.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
     });
@@ -48,7 +48,8 @@ pub async fn time_to_live(client: &Client, name: &str) -> Seen<Option<String>> {
 
 async fn point_in_time_recovery(client: &Client, name: &str) -> Seen<bool> {
     let described = client.describe_continuous_backups().table_name(name).send().await;
-    let described = seen("dynamodb:DescribeContinuousBackups", || format!("the backups of {name}"), described)?;
+    let described =
+        seen("dynamodb:DescribeContinuousBackups", || Part::Other(format!("the backups of {name}")), described)?;
     let backups =
         described.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
     let status = backups.and_then(|recovery| recovery.point_in_time_recovery_status);
