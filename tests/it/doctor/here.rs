@@ -12,7 +12,9 @@ fn the_embedded_services_have_what_they_have() {
     assert_eq!((nothing.code, &*nothing.stdout), (Some(1), ""), "{nothing:?}");
     assert!(nothing.stderr.contains("there is no data folder"), "{nothing:?}");
 
-    let mut local = Background::start(&desk, &["--simulate", "orders", "--records", "40", "--rate", "0", "--forever"]);
+    let mut local = Background::start(&desk, &[]);
+    let written = desk.run(&["simulate", "orders", "--records", "40", "--rate", "0"]);
+    assert_eq!(written.code, Some(0), "{written:?}");
     local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(40.0));
     let running = desk.run(&["doctor", "--local"]);
     local.stop();

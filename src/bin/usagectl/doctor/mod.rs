@@ -13,6 +13,7 @@ mod patterns;
 mod policy;
 mod show;
 mod symptom;
+mod unseen;
 mod walk;
 
 use clap::Args;

@@ -1,7 +1,7 @@
 //! The function's own settings.
 
 use super::super::facts::{Facts, Recursion};
-use super::super::finding::{Look, ok, problem, warning};
+use super::super::finding::{Look, no_data, ok, problem, warning};
 use super::{MILLISECONDS, float, of, seconds};
 
 /// 80 %: where DurationHigh alarms. Half: no room for a slow day.
@@ -14,7 +14,7 @@ const LONGEST: f64 = 900.0;
 pub fn timeout(facts: &Facts) -> Look {
     let function = facts.the_function()?;
     let Some(p99) = facts.the_numbers()?.p99_duration_ms else {
-        return super::super::finding::no_data(format!("no invocation {}", facts.over()));
+        return no_data(format!("no invocation {}", facts.over()));
     };
     let timeout = float(function.timeout_seconds) * MILLISECONDS;
     let meaning = format!("p99 duration {} of a timeout of {}", seconds(p99), seconds(timeout));
@@ -45,12 +45,12 @@ pub fn concurrency(facts: &Facts) -> Look {
             reserve(10),
         );
     }
-    let shards = i64::try_from(*of(&facts.source.as_ref().map_err(Clone::clone)?.shards)?).unwrap_or(i64::MAX);
+    let shards = i64::try_from(*of(&facts.the_source()?.shards)?).unwrap_or(i64::MAX);
     let needed = shards.saturating_mul(mapping.factor);
-    let need = format!("{shards} shards × factor {} = {needed} batches at once", mapping.factor);
+    let need = format!("{shards} shards × factor {}: {needed} at once", mapping.factor);
     match function.reserved {
         Some(reserved) if reserved < needed => warning(
-            format!("{reserved} executions are reserved for {need}: the function throttles itself"),
+            format!("{reserved} executions are reserved for {need}; the function throttles itself"),
             reserve(needed),
         ),
         Some(reserved) => ok(format!("{reserved} executions are reserved for {need}")),

@@ -1,6 +1,6 @@
 //! The event source mapping's settings.
 
-use super::super::facts::{Facts, Mapping};
+use super::super::facts::{Facts, Mapping, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::span;
 
@@ -39,7 +39,7 @@ pub fn starting_position(facts: &Facts) -> Look {
         Some(other) => {
             warning(format!("the mapping begins at {other}: what is older is never read"), anew(facts, mapping))
         }
-        None => Err(super::super::facts::Unseen::NoData("Lambda doesn't say where the mapping began".to_owned())),
+        None => Err(Unseen::NoData("Lambda doesn't say where the mapping began".to_owned())),
     }
 }
 

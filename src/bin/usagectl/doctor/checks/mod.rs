@@ -15,30 +15,30 @@ pub mod watch;
 
 use std::time::Duration;
 
-use super::facts::{Facts, Function, Mapping, Measured, Seen, Source};
+use super::facts::{Facts, Function, Mapping, Measured, Seen, Source, Unseen};
 
 /// 1,000 ms a second.
 const MILLISECONDS: f64 = 1_000.0;
 
-fn of<T>(fact: &Seen<T>) -> Result<&T, super::facts::Unseen> {
+fn of<T>(fact: &Seen<T>) -> Result<&T, Unseen> {
     fact.as_ref().map_err(Clone::clone)
 }
 
 /// What most checks begin with.
 impl Facts {
-    fn the_mapping(&self) -> Result<&Mapping, super::facts::Unseen> {
+    fn the_mapping(&self) -> Result<&Mapping, Unseen> {
         of(&self.mapping)
     }
 
-    fn the_function(&self) -> Result<&Function, super::facts::Unseen> {
+    fn the_function(&self) -> Result<&Function, Unseen> {
         of(&self.function)
     }
 
-    fn the_source(&self) -> Result<&Source, super::facts::Unseen> {
+    fn the_source(&self) -> Result<&Source, Unseen> {
         of(&self.source)
     }
 
-    fn the_numbers(&self) -> Result<&Measured, super::facts::Unseen> {
+    fn the_numbers(&self) -> Result<&Measured, Unseen> {
         of(&self.measured)
     }
 

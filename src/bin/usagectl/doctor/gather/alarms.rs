@@ -14,26 +14,23 @@ pub async fn of(client: &Client, stack: Option<&str>) -> Seen<Vec<Alarm>> {
     let mut pages = described.into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = seen("cloudwatch:DescribeAlarms", || Part::Other(format!("the alarms of {stack}")), page)?;
-        alarms.extend(page.metric_alarms().iter().map(|alarm| Alarm {
-            name: alarm.alarm_name().unwrap_or_default().to_owned(),
-            state: state(alarm.state_value()),
-            actions_enabled: alarm.actions_enabled().unwrap_or(true),
-            actions: alarm.alarm_actions().len(),
-        }));
-        alarms.extend(page.composite_alarms().iter().map(|alarm| Alarm {
-            name: alarm.alarm_name().unwrap_or_default().to_owned(),
-            state: state(alarm.state_value()),
-            actions_enabled: alarm.actions_enabled().unwrap_or(true),
-            actions: alarm.alarm_actions().len(),
-        }));
+        for alarm in page.metric_alarms() {
+            let actions = alarm.alarm_actions().len();
+            alarms.push(plain(alarm.alarm_name(), alarm.state_value(), alarm.actions_enabled(), actions));
+        }
+        for alarm in page.composite_alarms() {
+            let actions = alarm.alarm_actions().len();
+            alarms.push(plain(alarm.alarm_name(), alarm.state_value(), alarm.actions_enabled(), actions));
+        }
     }
     Ok(alarms)
 }
 
-fn state(value: Option<&StateValue>) -> AlarmState {
-    match value {
+fn plain(name: Option<&str>, state: Option<&StateValue>, enabled: Option<bool>, actions: usize) -> Alarm {
+    let state = match state {
         Some(StateValue::Ok) => AlarmState::Ok,
         Some(StateValue::Alarm) => AlarmState::Alarm,
         _ => AlarmState::InsufficientData,
-    }
+    };
+    Alarm { name: name.unwrap_or_default().to_owned(), state, actions_enabled: enabled.unwrap_or(true), actions }
 }
