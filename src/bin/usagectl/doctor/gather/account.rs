@@ -39,11 +39,11 @@ pub async fn facts(
         )
     };
     let failures = async {
-        futures::join!(
-            destination::of(&account, &mapping, probe),
-            destination::waiting(&account, &names, now),
-            role::of(&account, &function),
-        )
+        // First what waits: a probe would be counted with it.
+        let waiting = destination::waiting(&account, &names, now).await;
+        let (destination, role) =
+            futures::join!(destination::of(&account, &mapping, probe), role::of(&account, &function));
+        (destination, waiting, role)
     };
     let watching = async {
         let name = stack.as_deref().or(names.function.as_deref());
