@@ -132,7 +132,7 @@ checks! {
         "problem: 0; warning: less than that"
         function::concurrency;
     Throttles "throttles"
-        "Throttles"
+        "Throttles; of a Kinesis source ReadProvisionedThroughputExceeded, WriteProvisionedThroughputExceeded"
         "warning: any"
         load::throttles;
     Dropped "dropped"

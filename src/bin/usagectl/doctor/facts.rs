@@ -208,6 +208,8 @@ pub struct Measured {
     pub destination_failures: Option<f64>,
     pub read_throttles: Option<f64>,
     pub write_throttles: Option<f64>,
+    /// Reads and writes of a Kinesis source.
+    pub source_throttles: Option<f64>,
     pub rejected: Option<f64>,
     pub too_old: Option<f64>,
     pub files: Option<f64>,

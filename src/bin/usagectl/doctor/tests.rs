@@ -133,6 +133,42 @@ fn every_symptom_has_a_way_a_runbook_and_a_first_step() {
 }
 
 #[test]
+fn at_each_fork_what_is_found_leads_somewhere() {
+    for symptom in Symptom::value_variants() {
+        for fork in symptom.path().forks {
+            let fires = |case: &&cases::Case| case.1 == fork.check && case.2 >= Verdict::Warning;
+            for (what, _, verdict, breaks) in broken().iter().filter(fires) {
+                let mut facts = good();
+                breaks(&mut facts);
+                let walk = walk(*symptom, &facts);
+                let at = walk.stops.iter().find(|stop| stop.finding.check == fork.check);
+                let led = at.map_or(walk.not_asked.contains(&fork.check), |stop| stop.fork == fork.if_found);
+                assert!(led, "{symptom:?}, {what}: {walk:?}");
+                let elsewhere = !walk.first_step.is_empty() && !walk.first_step.starts_with("usagectl doctor");
+                assert!(elsewhere && walk.conclusion.contains(": "), "{symptom:?}, {what}, {verdict:?}: {walk:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_metrics_nothing_is_said_of_the_last_batch() {
+    let mut facts = good();
+    facts.measured.as_mut().unwrap().last_success = None;
+    facts.function.as_mut().unwrap().variables.insert("METRICS_SINK".into(), "none".into());
+    assert_eq!(Check::LastSnapshot.find(&facts).unwrap().verdict, Verdict::NoData);
+}
+
+#[test]
+fn a_pipeline_that_archives_some_record_types_may_go_without_files() {
+    let mut facts = good();
+    facts.pipeline = Pipeline::parse(&shipped("zae-limiter").unwrap()).unwrap();
+    facts.measured.as_mut().unwrap().files = Some(0.0);
+    facts.newest_file = Err(Unseen::NoData("none".into()));
+    assert_eq!(Check::Files.find(&facts).unwrap().verdict, Verdict::NoData);
+}
+
+#[test]
 fn what_a_person_reads() {
     let mut text = String::new();
     for (what, check, _, breaks) in broken() {

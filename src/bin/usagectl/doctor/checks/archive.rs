@@ -6,7 +6,7 @@ use super::super::facts::{Bucket, Facts, Unseen};
 use super::super::finding::{Look, no_data, ok, problem, warning};
 use super::super::policy::{Allowed, allowed, demands_tls};
 use super::destination::{grant, simulate};
-use super::{of, span};
+use super::{of, quoted, span};
 
 /// A day: the age of the newest file that is looked at twice.
 const STALE: i64 = 86_400;
@@ -80,6 +80,11 @@ pub fn files(facts: &Facts) -> Look {
     let age = newest.map(|newest| facts.now.seconds() - newest.seconds());
     let shown =
         age.map_or_else(|| "there is no file yet".to_owned(), |age| format!("the newest file is {} old", span(age)));
+    if records > 0.0 && files == 0.0 && !facts.pipeline.routes.iter().all(|route| route.archive.is_some()) {
+        return no_data(format!(
+            "{records:.0} records were processed {over} and no file was written, {shown}; not every record type is archived"
+        ));
+    }
     if records > 0.0 && files == 0.0 && age.is_none_or(|age| age > STALE) {
         return warning(
             format!(
@@ -104,7 +109,10 @@ pub fn policy(facts: &Facts) -> Look {
     }
     warning(
         format!("the bucket {name} takes requests without TLS"),
-        format!("aws s3api put-bucket-policy --bucket {name} --policy '{}'", with_tls(policy.clone(), name)),
+        format!(
+            "aws s3api put-bucket-policy --bucket {name} --policy {}",
+            quoted(&with_tls(policy.clone(), name).to_string())
+        ),
     )
 }
 

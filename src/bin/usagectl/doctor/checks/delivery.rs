@@ -2,7 +2,7 @@
 
 use super::super::facts::{Facts, Unseen};
 use super::super::finding::{Look, no_data, ok, problem, warning};
-use super::{of, span};
+use super::{destination, of, span};
 
 /// An hour: what the other numbers are of.
 const RECENT: i64 = 3_600;
@@ -18,10 +18,12 @@ pub fn dropped(facts: &Facts) -> Look {
     let meaning = format!(
         "records dropped {over}: {dropped:.0}, deliveries that the failure destination refused: {refused:.0}; the records are in the source's table only"
     );
-    let command = match &facts.stack {
-        Some(stack) => format!("usagectl doctor failure-destination --stack {stack}"),
-        None => "usagectl doctor failure-destination --local".to_owned(),
-    };
+    // The role's own policies are the doctor's to judge; this asks IAM itself.
+    let command =
+        match facts.mapping.as_ref().ok().and_then(|mapping| destination::wanted_of(mapping).into_iter().next()) {
+            Some((action, resource)) => destination::simulate(facts, action, &resource),
+            None => facts.errors_in_the_log(),
+        };
     problem(meaning, command)
 }
 
@@ -54,6 +56,13 @@ pub fn last_snapshot(facts: &Facts) -> Look {
         let meaning = format!("the newest snapshot's window began {} ago", span(age));
         // Every snapshot of an hour's window is of the last two hours, if records still come.
         return if age > 2 * RECENT && coming > 0.0 { stale(facts, &meaning, coming) } else { ok(meaning) };
+    }
+    if facts
+        .function
+        .as_ref()
+        .is_ok_and(|function| function.variables.get("METRICS_SINK").is_some_and(|sink| sink == "none"))
+    {
+        return no_data("METRICS_SINK is none, so nothing says when a batch succeeded");
     }
     let Some(last) = of(&facts.measured)?.last_success else {
         let meaning = "no batch has succeeded for a day";

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::super::facts::{Facts, Keeps, Unseen};
+use super::super::facts::{Facts, Keeps, Mapping, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
-use super::{of, span};
+use super::{of, quoted, span};
 
 const DAY: i64 = 86_400;
 /// 6 hours and 3 days: when FailureMessagesLast and FailureObjectsOld page.
@@ -20,12 +20,14 @@ pub fn exists(facts: &Facts) -> Look {
         Some(arn) => ok(format!("what is given up goes to {arn}")),
         None => problem(
             "the mapping has no failure destination: what is given up is lost, and no metric counts it",
-            change(
-                mapping,
-                &format!("--destination-config '{{\"OnFailure\":{{\"Destination\":\"{}\"}}}}'", known(facts)),
-            ),
+            change(mapping, &format!("--destination-config {}", to(&known(facts)))),
         ),
     }
+}
+
+/// The setting that names a destination.
+pub fn to(arn: &str) -> String {
+    quoted(&json!({ "OnFailure": { "Destination": arn } }).to_string())
 }
 
 fn known(facts: &Facts) -> String {
@@ -94,6 +96,11 @@ fn wanted(arn: &str, uuid: &str) -> Vec<(&'static str, String)> {
     vec![(action_on(arn), arn.to_owned())]
 }
 
+/// The same for a mapping's destination, if it has one.
+pub fn wanted_of(mapping: &Mapping) -> Vec<(&'static str, String)> {
+    mapping.on_failure.as_deref().map(|arn| wanted(arn, &mapping.uuid)).unwrap_or_default()
+}
+
 fn action_on(arn: &str) -> &'static str {
     match arn.split(':').nth(2) {
         Some("s3") => "s3:PutObject",
@@ -107,7 +114,10 @@ pub fn grant(role: &str, action: &str, resource: &str) -> String {
     let statement = json!({ "Effect": "Allow", "Action": action, "Resource": resource });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
     let name = action.replace(':', "-");
-    format!("aws iam put-role-policy --role-name {role} --policy-name allow-{name} --policy-document '{policy}'")
+    format!(
+        "aws iam put-role-policy --role-name {role} --policy-name allow-{name} --policy-document {}",
+        quoted(&policy.to_string())
+    )
 }
 
 pub fn simulate(facts: &Facts, action: &str, resource: &str) -> String {

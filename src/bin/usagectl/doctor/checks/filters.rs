@@ -7,6 +7,7 @@ use super::super::facts::{Facts, Stream, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
 use super::super::{own, patterns};
 use super::mapping::change;
+use super::quoted;
 
 /// The attributes that only a snapshot has all of.
 const TELLING: [&str; 3] = ["resource", "window", "window_start"];
@@ -86,7 +87,7 @@ fn mend(facts: &Facts) -> String {
     };
     let filters = json!({ "Filters": names.map(absent).collect::<Vec<_>>() });
     match &facts.mapping {
-        Ok(mapping) => change(mapping, &format!("--filter-criteria '{filters}'")),
+        Ok(mapping) => change(mapping, &format!("--filter-criteria {}", quoted(&filters.to_string()))),
         Err(_) => facts.deploy(""),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::facts::Facts;
 use super::super::finding::{Look, no_data, ok, problem, warning};
-use super::{float, mapping, seconds};
+use super::{float, mapping, of, seconds};
 
 /// 30 s and 120 s: where IteratorAgeWarning and IteratorAgeHigh alarm.
 const OLD_MS: f64 = 30_000.0;
@@ -45,10 +45,22 @@ pub fn errors(facts: &Facts) -> Look {
     if errors / invocations > ERROR_RATE { problem(meaning, command) } else { warning(meaning, command) }
 }
 
-/// No invocation is refused for want of concurrency.
+/// No invocation is refused for want of concurrency, no read or write of a Kinesis source for want of shards.
 pub fn throttles(facts: &Facts) -> Look {
-    let throttles = facts.the_numbers()?.throttles.unwrap_or_default();
+    let numbers = facts.the_numbers()?;
+    let throttles = numbers.throttles.unwrap_or_default();
     let over = facts.over();
+    if let Some(refused) = numbers.source_throttles.filter(|refused| *refused > 0.0) {
+        let source = facts.the_source()?;
+        let shards = 2 * of(&source.shards)?;
+        return warning(
+            format!("reads and writes of the Kinesis stream {} that were throttled {over}: {refused:.0}", source.name),
+            format!(
+                "aws kinesis update-shard-count --stream-name {} --target-shard-count {shards} --scaling-type UNIFORM_SCALING",
+                source.name
+            ),
+        );
+    }
     if throttles == 0.0 {
         return ok(format!("no invocation was throttled {over}"));
     }

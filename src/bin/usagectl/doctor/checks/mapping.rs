@@ -2,7 +2,7 @@
 
 use super::super::facts::{Facts, Mapping, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
-use super::span;
+use super::{destination, span};
 
 /// It is enabled, and its last invocation went well.
 pub fn state(facts: &Facts) -> Look {
@@ -117,10 +117,8 @@ pub fn change(mapping: &Mapping, options: &str) -> String {
 /// Commands that make the mapping again, from the oldest record, as the template would.
 fn anew(facts: &Facts, mapping: &Mapping) -> String {
     let function = facts.names.function.as_deref().unwrap_or("FUNCTION");
-    let destination = mapping
-        .on_failure
-        .as_ref()
-        .map(|arn| format!(" --destination-config '{{\"OnFailure\":{{\"Destination\":\"{arn}\"}}}}'"));
+    let destination =
+        mapping.on_failure.as_deref().map(|arn| format!(" --destination-config {}", destination::to(arn)));
     format!(
         "aws lambda delete-event-source-mapping --uuid {} && aws lambda create-event-source-mapping --function-name {function} --event-source-arn {} --starting-position TRIM_HORIZON --function-response-types ReportBatchItemFailures --bisect-batch-on-function-error --maximum-retry-attempts 10 --maximum-record-age-in-seconds 79200{}",
         mapping.uuid,

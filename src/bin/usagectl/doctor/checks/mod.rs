@@ -72,6 +72,11 @@ fn seconds(milliseconds: f64) -> String {
     }
 }
 
+/// A word of a shell's, whatever it holds: policies and patterns are other people's texts.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A span for people: its two largest units.
 fn span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
@@ -88,4 +93,20 @@ fn span(seconds: i64) -> String {
 /// A whole number that a 64-bit float holds exactly.
 fn float(number: i64) -> f64 {
     u32::try_from(number.unsigned_abs()).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_and_quotes_hold() {
+        for (seconds, text) in
+            [(5, "5 s"), (90, "1 min"), (7_260, "2 h 1 min"), (86_400, "1 d"), (180_000, "2 d 2 h"), (-1, "0 s")]
+        {
+            assert_eq!(span(seconds), text);
+        }
+        assert_eq!((seconds(900.0), seconds(120_000.0)), ("0.9 s".to_owned(), "2 min".to_owned()));
+        assert_eq!(quoted("a'; rm -rf b"), r"'a'\''; rm -rf b'");
+    }
 }

@@ -44,6 +44,16 @@ impl Wanted<'_> {
         let of = |name: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", name)], Statistic::Sum);
         tables.into_iter().flatten().map(of).collect()
     }
+
+    /// The throttles of a Kinesis stream as the source.
+    fn kinesis(&self) -> Vec<Figure> {
+        let source = self.names.source_arn.as_deref().filter(|arn| arn.contains(":kinesis:"));
+        let stream = source.and(self.names.source_name());
+        let metrics = ["ReadProvisionedThroughputExceeded", "WriteProvisionedThroughputExceeded"];
+        let of =
+            |name| metrics.map(|metric| Figure::new("AWS/Kinesis", metric, &[("StreamName", name)], Statistic::Sum));
+        stream.map(of).into_iter().flatten().collect()
+    }
 }
 
 pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured> {
@@ -65,7 +75,9 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
     ];
     let highest = [wanted.function("Duration", Statistic::P99), wanted.function("IteratorAge", Statistic::Maximum)];
     let (reads, writes) = (wanted.tables("ReadThrottleEvents"), wanted.tables("WriteThrottleEvents"));
-    let all: Vec<Figure> = sums.iter().chain(&highest).flatten().chain(&reads).chain(&writes).cloned().collect();
+    let kinesis = wanted.kinesis();
+    let each = sums.iter().chain(&highest).flatten();
+    let all: Vec<Figure> = each.chain(&reads).chain(&writes).chain(&kinesis).cloned().collect();
     let processed: Vec<Figure> = wanted.own("RecordsProcessed").into_iter().collect();
     let (hour, day) = futures::join!(read(client, &all, HOUR), read(client, &processed, DAY));
     let (hour, day) = (hour?, day?);
@@ -102,6 +114,7 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
         destination_failures,
         read_throttles: of_all(&reads),
         write_throttles: of_all(&writes),
+        source_throttles: of_all(&kinesis),
         rejected,
         too_old,
         files,

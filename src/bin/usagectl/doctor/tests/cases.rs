@@ -121,6 +121,10 @@ pub fn broken() -> Vec<Case> {
         ("the kill switch", C::Concurrency, Problem, |f| f.function.as_mut().unwrap().reserved = Some(0)),
         ("fewer than shards × factor", C::Concurrency, Warning, |f| set_mapping(f, |m| m.factor = 4)),
         ("throttled", C::Throttles, Warning, |f| numbers(f).throttles = Some(7.0)),
+        ("Kinesis throttles", C::Throttles, Warning, |f| {
+            f.source.as_mut().unwrap().stream = Stream::Kinesis { status: "ACTIVE".into() };
+            numbers(f).source_throttles = Some(3.0);
+        }),
         ("dropped", C::Dropped, Problem, |f| numbers(f).dropped = Some(1.0)),
         ("refused", C::Dropped, Problem, |f| numbers(f).destination_failures = Some(1.0)),
         ("a batch waits", C::Failures, Warning, |f| waiting(f, 1, 3_600, Keeps::Records)),

@@ -80,6 +80,7 @@ pub fn measured() -> Measured {
         destination_failures: None,
         read_throttles: None,
         write_throttles: Some(0.0),
+        source_throttles: None,
         rejected: None,
         too_old: None,
         files: Some(2_400.0),
