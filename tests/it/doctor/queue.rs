@@ -1,4 +1,5 @@
-//! A failure destination that is a queue: a message waits, its age is CloudWatch's, and the probe is taken back.
+//! A failure destination that is a queue: a message waits, its age is CloudWatch's, and the probe is taken back. And a
+//! source that is a Kinesis stream.
 
 use super::healthy;
 use super::place::{Place, front};
@@ -24,4 +25,11 @@ async fn a_queue_is_probed_and_what_waits_there_has_as_long_as_the_stream_rememb
     assert!(full.stdout.ends_with("usagectl redrive --stack moto --dry-run\n"), "{full:?}");
     let left = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
     assert_eq!(left.messages().len(), 1, "the probe is gone, the batch is not");
+
+    let kinesis = aws_sdk_kinesis::Client::new(&place.config);
+    kinesis.create_stream().stream_name("race").shard_count(3).send().await.unwrap();
+    let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/race";
+    let race = place.doctor(&["--stack", "moto", "--source-arn", arn, "no-invocations"]).await;
+    assert!(race.stdout.contains("the Kinesis stream race is active"), "{race:?}");
+    assert!(race.stdout.contains("10 executions are reserved for 3 shards × factor 1: 3 at once"), "{race:?}");
 }

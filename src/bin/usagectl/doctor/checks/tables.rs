@@ -70,6 +70,9 @@ pub fn claims(facts: &Facts) -> Look {
 
 /// The tables can be restored, and aren't deleted by mistake.
 pub fn protection(facts: &Facts) -> Look {
+    if facts.here {
+        return Err(Unseen::LeftOut("embedded tables are files of yours"));
+    }
     for table in tables(facts)? {
         let name = &table.name;
         if !*of(&table.point_in_time_recovery)? {

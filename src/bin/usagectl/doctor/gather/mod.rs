@@ -62,8 +62,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     result.map_err(|error| {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        // HEAD requests have no body that could name a code.
+        // Answers to HEAD have no body that could name a code.
+        let bare = error.raw_response().filter(|answer| answer.body().bytes().is_some_and(<[u8]>::is_empty));
+        let status = bare.map(|answer| answer.status().as_u16());
         match (error.code().unwrap_or_default(), status) {
             ("AccessDenied" | "AccessDeniedException" | "AccessDeniedFault" | "UnauthorizedOperation", _)
             | ("", Some(403)) => Unseen::Denied { action },
