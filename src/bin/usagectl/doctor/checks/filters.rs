@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use usage_aggregator::local::mapping::Filters;
+use usage_aggregator::pipeline::Pipeline;
 
 use super::super::facts::{Facts, Stream, Unseen};
 use super::super::finding::{Look, ok, problem, warning};
@@ -77,17 +78,46 @@ fn of_usage(facts: &Facts) -> Result<&String, Unseen> {
     facts.names.usage_table.as_ref().ok_or(Unseen::Unnamed { option: "--usage-table" })
 }
 
-/// A command that sets the filter that the template has: what is made of a snapshot's attributes, joined by "or".
+/// A command that sets the filter that the template has, or takes the filter away where there is nothing to keep out.
 fn mend(facts: &Facts) -> String {
-    let attributes = facts.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.attributes);
-    let names = attributes.map(|(name, _)| name.as_str()).filter(|name| TELLING.contains(name));
-    let absent = |name: &str| {
-        let pattern = json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } });
-        json!({ "Pattern": pattern.to_string() })
-    };
-    let filters = json!({ "Filters": names.map(absent).collect::<Vec<_>>() });
-    match &facts.mapping {
-        Ok(mapping) => change(mapping, &format!("--filter-criteria {}", quoted(&filters.to_string()))),
-        Err(_) => facts.deploy(""),
+    let Ok(mapping) = &facts.mapping else { return facts.deploy("") };
+    let patterns = keeping_out(&facts.pipeline);
+    if patterns.is_empty() && facts.counts() {
+        // A snapshot without these attributes: only its pipeline's author knows what tells it.
+        return facts.deploy("");
+    }
+    let filters: Vec<_> = patterns.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
+    let criteria = if filters.is_empty() { json!({}) } else { json!({ "Filters": filters }) };
+    change(mapping, &format!("--filter-criteria {}", quoted(&criteria.to_string())))
+}
+
+/// Patterns, joined by "or", that leave out what has all attributes of a snapshot.
+fn keeping_out(pipeline: &Pipeline) -> Vec<String> {
+    let attributes = pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.attributes);
+    let telling = attributes.map(|(name, _)| name.as_str()).filter(|name| TELLING.contains(name));
+    let absent =
+        |name: &str| json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } }).to_string();
+    telling.map(absent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use usage_aggregator::pipeline::{shipped, shipped_names};
+    use usage_aggregator::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_filter_that_mends_keeps_own_writes_out_and_lets_records_in() {
+        let now = Timestamp::parse("2026-11-26T21:00:00Z").unwrap();
+        for name in shipped_names() {
+            let pipeline = Pipeline::parse(&shipped(name).unwrap()).unwrap();
+            let patterns = keeping_out(&pipeline);
+            assert_eq!(patterns.is_empty(), pipeline.snapshot.is_none(), "{name}");
+            assert_eq!(own::passing(&pipeline, &patterns, now).unwrap(), Vec::<String>::new(), "{name}");
+            for pattern in patterns {
+                assert_eq!(patterns::mistakes(&pattern, &pipeline), patterns::Mistakes::default(), "{name}");
+            }
+        }
     }
 }
