@@ -51,14 +51,14 @@ fn rate_limiters_buckets_are_counted_once_by_the_shipped_pipeline() {
 }
 
 /// A run in the background, after its first line.
-struct Background {
+pub struct Background {
     process: Child,
     started: Value,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Background {
-    fn start(desk: &Desk, arguments: &[&str]) -> Background {
+    pub fn start(desk: &Desk, arguments: &[&str]) -> Background {
         let mut command = desk.command(&[&["local", "--json"], arguments].concat());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -67,12 +67,12 @@ impl Background {
     }
 
     /// Reads on until a line is as wanted.
-    fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         let lines = self.lines.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
         lines.into_iter().find(wanted).expect("a line as wanted")
     }
 
-    fn stop(mut self) -> Value {
+    pub fn stop(mut self) -> Value {
         // SIGTERM, as a terminal's Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(kill.success());
