@@ -14,6 +14,8 @@ import zipfile
 
 import boto3
 from moto.cloudformation.parsing import get_model_map
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.iam import iam_backends
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
@@ -38,6 +40,7 @@ def main(path, *parameters):
         cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template), Parameters=given)
         made[name] = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     stack = cloudformation.describe_stacks(StackName=STACKS[0])["Stacks"][0]
+    write_policies()
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
@@ -58,6 +61,13 @@ def main(path, *parameters):
     print(json.dumps(answer), flush=True)
     sys.stdin.read()
     server.stop()
+
+
+def write_policies():
+    """Makes texts of the roles' policies, which moto keeps as Python has them and would answer so."""
+    for role in iam_backends[ACCOUNT]["aws"].roles.values():
+        for name, document in role.policies.items():
+            role.policies[name] = document if isinstance(document, str) else json.dumps(document)
 
 
 def put_code(url):

@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod connections;
 mod day_two;
+mod doctor;
 mod golden;
 mod local;
 mod model;

@@ -10,6 +10,7 @@ mod choice;
 mod console;
 mod cost;
 mod differences;
+mod doctor;
 mod explain;
 mod faults;
 mod folder;
@@ -65,6 +66,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
     Bench(bench::Bench),
+    Doctor(Box<doctor::Doctor>),
     Tune(Box<tune::Tune>),
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
@@ -78,11 +80,12 @@ Examples:
   usagectl cat data-pipeline/avro/order/    what has been archived
   usagectl simulate orders                  load for a running table
   usagectl reconcile                        whether all of it was counted once
+  usagectl doctor --stack NAME              what is wrong with a deployment
 
 Exit codes:
   0  all good
   1  something failed, or a record was rejected
-  2  the command line, an endpoint or the pipeline is wrong";
+  2  the command line, an endpoint or the pipeline is wrong, or the doctor found a problem";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -104,6 +107,7 @@ async fn main() -> ExitCode {
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
+        Command::Doctor(command) => command.run(&options).await,
         Command::Tune(command) => command.run(&options).await,
         Command::Cost(command) => command.run(&options).await,
         Command::Usage(command) => command.run(&options).await,
@@ -111,6 +115,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::WithFailures) => ExitCode::from(1),
+        Ok(Done::WithProblems) => ExitCode::from(2),
         // Whoever read the output has seen enough.
         Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {

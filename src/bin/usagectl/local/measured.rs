@@ -176,7 +176,7 @@ mod tests {
             (of_function("Invocations", Statistic::Sum), 2.0),
             (of_function("Errors", Statistic::Sum), 1.0),
             (of_function("Throttles", Statistic::Sum), 1.0),
-            (of_function("Duration", Statistic::SampleCount), 2.0),
+            (of_function("IteratorAge", Statistic::Maximum), 0.0),
             (of_function("ConcurrentExecutions", Statistic::Maximum), 1.0),
             (polled, 5.0),
         ];
