@@ -111,7 +111,8 @@ impl Variables {
 
     /// The same for a deployed stack, whose outputs name its parts.
     pub fn of_stack(options: &Options, names: &Names) -> Variables {
-        let chosen = Options { pipeline: options.pipeline.clone().or_else(|| names.pipeline.clone()), ..options.clone() };
+        let chosen =
+            Options { pipeline: options.pipeline.clone().or_else(|| names.pipeline.clone()), ..options.clone() };
         let options = if options.pipeline_dir.is_some() { options } else { &chosen };
         let mut variables = Variables::new(options, &Sample::default());
         for (variable, name) in [

@@ -16,6 +16,7 @@ mod local;
 mod options;
 mod plot;
 mod reconcile;
+mod redrive;
 mod report;
 mod running;
 mod schema;
@@ -57,6 +58,7 @@ enum Command {
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
+    Redrive(Box<redrive::Redrive>),
     Bench(bench::Bench),
 }
 
@@ -68,6 +70,7 @@ Examples:
   usagectl cat data-pipeline/avro/order/    what has been archived
   usagectl simulate orders                  load for a running table
   usagectl reconcile                        whether all of it was counted once
+  usagectl redrive --local                  what the mapping gave up, once more
 
 Exit codes:
   0  all good
@@ -93,6 +96,7 @@ async fn main() -> ExitCode {
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
+        Command::Redrive(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
     };
     match done {

@@ -71,7 +71,7 @@ impl ShardedStream {
         let end = self.inner.read(&only, &Position::Latest, 1).await?.next;
         let last = match end {
             Position::After(sequence) => sequence.as_str().to_owned(),
-            Position::TrimHorizon | Position::Latest | Position::AtTimestamp(_) => "0".to_owned(),
+            _ => "0".to_owned(),
         };
         let mut lineage = self.lock();
         if let Some(open) = lineage.generations.last_mut() {

@@ -26,7 +26,11 @@ impl Account {
     pub async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let client = aws_sdk_cloudformation::Client::new(&self.config);
         let described = client.describe_stacks().stack_name(stack).send().await;
-        let described = described.with_context(|| format!("describe the stack {stack} (cloudformation:DescribeStacks); do the credentials and the region fit?"))?;
+        let described = described.with_context(|| {
+            format!(
+                "describe the stack {stack} (cloudformation:DescribeStacks); do the credentials and the region fit?"
+            )
+        })?;
         let Some(found) = described.stacks.unwrap_or_default().into_iter().next() else {
             bail!("there is no stack {stack} in this account and region");
         };

@@ -54,8 +54,7 @@ impl Figure {
     }
 
     fn query(&self, id: String, period_seconds: i32) -> MetricDataQuery {
-        let dimension =
-            |(name, value): (&String, &String)| Dimension::builder().name(name).value(value).build();
+        let dimension = |(name, value): (&String, &String)| Dimension::builder().name(name).value(value).build();
         let dimensions = self.dimensions.iter().map(dimension).collect();
         let metric = Metric::builder().namespace(&self.namespace).metric_name(&self.metric);
         let stat = MetricStat::builder()
@@ -80,7 +79,8 @@ impl Figures {
     ) -> anyhow::Result<Figures> {
         let (now, mut read) = (SystemTime::now(), Figures::default());
         for some in figures.chunks(QUERIES) {
-            let queries = some.iter().enumerate().map(|(index, figure)| figure.query(format!("q{index}"), period_seconds));
+            let queries =
+                some.iter().enumerate().map(|(index, figure)| figure.query(format!("q{index}"), period_seconds));
             let mut pages = client
                 .get_metric_data()
                 .set_metric_data_queries(Some(queries.collect()))

@@ -125,6 +125,8 @@ mod tests {
         assert_eq!((names.function.as_deref(), names.usage_table.as_deref()), (Some("given"), Some("usage")));
         assert_eq!(names.source_name(), Some("alleycat"));
         assert_eq!(Names::need(&names.function, "--function").unwrap(), "given");
-        assert!(Names::need(&names.mapping, "--mapping").unwrap_err().to_string().starts_with("--mapping is not known"));
+        assert!(
+            Names::need(&names.mapping, "--mapping").unwrap_err().to_string().starts_with("--mapping is not known")
+        );
     }
 }

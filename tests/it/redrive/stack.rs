@@ -1,0 +1,296 @@
+//! A deployed function's endpoints: Lambda's Invoke in front of the real handler, moto's SQS, the embedded S3 and
+//! DynamoDB Streams.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use usage_aggregator::local::mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
+use usage_aggregator::local::sources::RemoteStream;
+use usage_aggregator::local::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
+use usage_aggregator::time::Timestamp;
+
+use super::Told;
+use super::lambda::{FUNCTION, Lambda, MAPPING, Mood};
+use super::moto::{Moto, Queue};
+use crate::cli::{Desk, Run};
+use crate::world::{World, services};
+
+/// A time at which today's records are new.
+fn today() -> &'static str {
+    Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str())
+}
+
+/// A deployment with a table of its own.
+pub struct Stack {
+    pub desk: Desk,
+    pub world: World,
+    pub lambda: Lambda,
+    lambda_url: String,
+    pub bucket: String,
+    pub queue: Queue,
+    _moto: Moto,
+    stream: RemoteStream,
+    table: String,
+}
+
+impl Stack {
+    pub async fn new(name: &str, filters: &[&str]) -> Stack {
+        let world = World::new(name, "orders").await;
+        let (table, bucket) = (format!("{name}-orders"), format!("{name}-failed"));
+        let spec =
+            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
+        ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
+        ensure_bucket(&world.s3, &bucket).await.unwrap();
+        let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();
+        let streams = aws_sdk_dynamodbstreams::Client::new(&config);
+        let stream = RemoteStream::open(streams, &world.dynamodb, &table).await.unwrap();
+        let moto = Moto::start();
+        let queue = moto.queue("failed").await;
+        let lambda = Lambda::new(world.function(), today(), filters);
+        let lambda_url = lambda.serve().await;
+        Stack { desk: Desk::new(), world, lambda, lambda_url, bucket, queue, _moto: moto, stream, table }
+    }
+
+    /// Orders of these totals, a total without a number being poison; gives their records.
+    pub async fn orders(&self, totals: &[&str]) -> Vec<Arc<SourceRecord>> {
+        for (number, total) in totals.iter().enumerate() {
+            let text = |text: &str| AttributeValue::S(text.to_owned());
+            let total = total.parse::<f64>().map_or_else(|_| text(total), |_| AttributeValue::N((*total).to_owned()));
+            let put = self.world.dynamodb.put_item().table_name(&self.table).item("total", total);
+            let put = put.item("pk", text("CUSTOMER#1")).item("sk", text(&format!("ORDER#{number}")));
+            put.item("status", text("OPEN")).send().await.unwrap();
+        }
+        let shard = self.stream.shards().await.unwrap().remove(0).id;
+        self.stream.read(&shard, &Position::TrimHorizon, 1_000).await.unwrap().records
+    }
+
+    pub fn document<'d>(&'d self, records: &'d [Arc<SourceRecord>]) -> Document<'d> {
+        Document {
+            kind: StreamKind::DynamoDb,
+            mapping_uuid: MAPPING,
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator",
+            request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
+            condition: Condition::RetryAttemptsExhausted,
+            approximate_invoke_count: 2,
+            response: Response::Unhandled,
+            shard_id: self.shard(),
+            stream_arn: self.stream.arn(),
+            records,
+            discarded_at: Timestamp::parse(today()).unwrap(),
+        }
+    }
+
+    fn shard(&self) -> &str {
+        // dynoxide's only one.
+        Box::leak(format!("shardId-00000001-{}", self.table).into_boxed_str())
+    }
+
+    /// Puts an object as Lambda does.
+    pub async fn put(&self, key: &str, body: String) {
+        let body = body.into_bytes().into();
+        self.world.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
+    }
+
+    pub async fn give_up(&self, records: &[Arc<SourceRecord>], unique: u32) {
+        let document = self.document(records);
+        self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
+    }
+
+    /// The documents of the bucket by their keys.
+    pub async fn documents(&self) -> Vec<(String, Value)> {
+        let listed = self.world.s3.list_objects_v2().bucket(&self.bucket).send().await.unwrap();
+        let mut documents = Vec::new();
+        for object in listed.contents() {
+            let key = object.key().unwrap().to_owned();
+            let object = self.world.s3.get_object().bucket(&self.bucket).key(&key).send().await.unwrap();
+            let body = object.body.collect().await.unwrap().into_bytes();
+            documents.push((key, serde_json::from_slice(&body).unwrap_or_default()));
+        }
+        documents
+    }
+
+    /// How many orders are counted in each of the snapshots.
+    pub async fn counted(&self) -> Vec<String> {
+        self.world.items("usage").await.iter().map(|item| item["orders"].as_n().unwrap().clone()).collect()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let names =
+            ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", self.stream.arn(), "--pipeline", "orders"];
+        let mut command = self.desk.command(&[&["redrive", "--json"], &names[..], arguments].concat());
+        command.envs([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda_url),
+            ("AWS_ENDPOINT_URL_S3", services().s3_url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", services().dynamodb_url()),
+            ("AWS_ENDPOINT_URL_SQS", self.queue.url.split("/000").next().unwrap_or_default()),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        command
+    }
+
+    pub fn from_bucket(&self) -> [&str; 2] {
+        ["--failure-bucket", &self.bucket]
+    }
+
+    pub fn from_queue(&self) -> [&str; 2] {
+        ["--failure-queue", &self.queue.url]
+    }
+
+    pub async fn redrive(&self, arguments: &[&str]) -> Told {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Run::from(output).into()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_function_gets_the_payloads_and_poison_is_left_by_itself() {
+    let stack = Stack::new("redrive-s3", &[]).await;
+    let records = stack.orders(&["1", "2", "free", "4", "5"]).await;
+    stack.give_up(&records, 1).await;
+    stack.give_up(&records[3..], 2).await;
+    stack.give_up(&records[2..3], 3).await;
+    let told = stack.redrive(&stack.from_bucket()).await;
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(
+        ["emptied", "narrowed", "kept", "records_redriven", "records_remaining"].map(|name| told.sum(name)),
+        [1, 1, 1, 6, 2]
+    );
+    assert_eq!(told.summary()["duplicates"], Value::Null, "the deployed function doesn't tell");
+    assert_eq!(stack.counted().await, ["4", "4", "4"]);
+    assert_eq!(*stack.lambda.invocations.lock().unwrap(), [5, 1, 2, 2, 1]);
+    // The function's own HORIZON_DAYS.
+    assert!(told.all("waiting").iter().all(|waiting| waiting["left_seconds"].as_i64().unwrap() <= 9 * 86_400));
+    let remaining = told.all("remaining");
+    assert_eq!((&remaining[0]["code"], &remaining[0]["field"]), (&json!("invalid_value"), &json!("NewImage.total")));
+    assert!(!remaining[0].to_string().contains("free"), "{}", remaining[0]);
+    let documents = stack.documents().await;
+    assert_eq!(documents.len(), 2);
+    for (key, document) in &documents {
+        assert_eq!(document["DDBStreamBatchInfo"]["batchSize"], 1, "{key}");
+        assert_eq!(document["DDBStreamBatchInfo"]["startSequenceNumber"], records[2].sequence.as_str());
+    }
+    // Again: nothing changes.
+    let again = stack.redrive(&stack.from_bucket()).await;
+    assert_eq!(["kept", "records_redriven"].map(|name| again.sum(name)), [2, 0]);
+    assert_eq!((stack.documents().await, stack.counted().await), (documents, vec!["4".to_owned(); 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_function_gets_the_records_of_positions_that_its_mapping_let_through() {
+    let filter = r#"{"dynamodb":{"NewImage":{"sk":{"S":[{"anything-but":["ORDER#1"]}]}}}}"#;
+    let stack = Stack::new("redrive-sqs", &[filter]).await;
+    let records = stack.orders(&["1", "2", "free", "4", "never", "6"]).await;
+    let delivered: Vec<_> =
+        records.iter().enumerate().filter(|(index, _)| *index != 1).map(|(_, record)| record.clone()).collect();
+    let body = stack.document(&delivered).metadata().unwrap();
+    let notification = json!({ "Type": "Notification", "Message": body });
+    for body in [&body, &body, &notification.to_string()] {
+        stack.queue.send(body).await;
+    }
+    let told = stack.redrive(&stack.from_queue()).await;
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(
+        ["documents", "emptied", "narrowed", "records_redriven", "records_remaining", "records_lost"]
+            .map(|name| told.sum(name)),
+        [3, 2, 1, 3, 2, 0]
+    );
+    assert_eq!(stack.counted().await, ["3", "3", "3"], "what the filter keeps out was never meant for the function");
+    assert_eq!(stack.queue.messages().await, (2, 0), "all can be seen again");
+    let mut left: Vec<Value> = stack.queue.documents().await;
+    left.sort_by_key(|document| document["DDBStreamBatchInfo"]["startSequenceNumber"].to_string());
+    for (document, record) in left.iter().zip([&records[2], &records[4]]) {
+        let batch = &document["DDBStreamBatchInfo"];
+        assert_eq!((&batch["startSequenceNumber"], &batch["batchSize"]), (&json!(record.sequence.as_str()), &json!(1)));
+        assert_eq!(batch["startSequenceNumber"], batch["endSequenceNumber"]);
+    }
+    let again = stack.redrive(&stack.from_queue()).await;
+    assert_eq!(["kept", "records_redriven"].map(|name| again.sum(name)), [2, 0]);
+    assert_eq!((stack.queue.messages().await, stack.counted().await), ((2, 0), vec!["3".to_owned(); 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_said_with_its_range_and_stays_until_it_is_acknowledged() {
+    let stack = Stack::new("redrive-lost", &[]).await;
+    let records = stack.orders(&["1", "2"]).await;
+    // A position before the first record there is, as after trimming, and a stream that is gone.
+    let mut trimmed: Value = serde_json::from_str(&stack.document(&records).metadata().unwrap()).unwrap();
+    trimmed["DDBStreamBatchInfo"]["startSequenceNumber"] = "100000000000000000001".into();
+    trimmed["DDBStreamBatchInfo"]["batchSize"] = 5.into();
+    let mut gone = trimmed.clone();
+    gone["DDBStreamBatchInfo"]["shardId"] = "shardId-00000009-of-long-ago".into();
+    stack.queue.send(&trimmed.to_string()).await;
+    stack.queue.send(&gone.to_string()).await;
+    let told = stack.redrive(&stack.from_queue()).await;
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(["kept", "records_redriven", "records_lost"].map(|name| told.sum(name)), [2, 2, 8]);
+    let lost = told.all("lost");
+    assert!(lost.iter().all(|lost| lost["first_sequence_number"] == "100000000000000000001"), "{lost:?}");
+    assert_eq!(stack.counted().await, ["2", "2", "2"], "what is still there is redriven");
+    assert_eq!(stack.queue.messages().await, (2, 0));
+
+    let text = stack.redrive(&[&stack.from_queue()[..], &["--acknowledge-lost"]].concat()).await;
+    assert_eq!((text.code, text.sum("emptied"), text.sum("records_lost")), (Some(0), 2, 8));
+    assert_eq!((stack.queue.messages().await, stack.counted().await), ((0, 0), vec!["2".to_owned(); 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_while_the_function_fails_or_babbles_or_cant_be_invoked() {
+    let stack = Stack::new("redrive-broken", &[]).await;
+    let records = stack.orders(&["1", "2", "3"]).await;
+    stack.give_up(&records, 1).await;
+    let before = stack.documents().await;
+    for (mood, told_as) in [(Mood::Broken, "no bucket"), (Mood::Babbling, "names no record of the batch")] {
+        *stack.lambda.mood.lock().unwrap() = mood;
+        let told = stack.redrive(&stack.from_bucket()).await;
+        assert_eq!((told.code, told.sum("kept"), told.sum("records_remaining")), (Some(1), 1, 3), "{}", told.stderr);
+        let reasons: Vec<&str> =
+            told.all("remaining").iter().map(|record| record["reason"].as_str().unwrap()).collect();
+        assert!(reasons.iter().all(|reason| reason.contains(told_as) && reason.contains("no fault")), "{reasons:?}");
+    }
+    // Enough documents, and it is no use to go on.
+    for unique in 2..20 {
+        stack.give_up(&records, unique).await;
+    }
+    let told = stack.redrive(&stack.from_bucket()).await;
+    assert_eq!(told.code, Some(1));
+    assert!(told.stderr.contains("has failed 20 times in a row"), "{}", told.stderr);
+    *stack.lambda.mood.lock().unwrap() = Mood::Refused;
+    let told = stack.redrive(&[&stack.from_bucket()[..], &["--limit", "1"]].concat()).await;
+    assert_eq!(told.code, Some(1));
+    assert!(told.stderr.contains("can't be invoked (lambda:InvokeFunction)"), "{}", told.stderr);
+    assert!(stack.counted().await.is_empty());
+    assert_eq!((stack.documents().await.len(), &stack.documents().await[0]), (19, &before[0]));
+
+    *stack.lambda.mood.lock().unwrap() = Mood::Well;
+    let told = stack.redrive(&stack.from_bucket()).await;
+    assert_eq!((told.code, told.sum("emptied")), (Some(0), 19), "{}", told.stderr);
+    assert_eq!((stack.documents().await.len(), stack.counted().await), (0, vec!["3".to_owned(); 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_named_and_left_alone() {
+    let stack = Stack::new("redrive-foreign", &[]).await;
+    let records = stack.orders(&["1"]).await;
+    let document = stack.document(&records);
+    let (key, with_payload) = (document.object_key("1"), document.with_payload().unwrap());
+    stack.put(&key, with_payload.clone()).await;
+    stack.put(&key.replace(MAPPING, "another"), with_payload).await;
+    stack.put("aws/lambda/garbage", "secret".to_owned()).await;
+    stack.put(&document.object_key("2"), document.metadata().unwrap()).await;
+    stack.put("notes.txt", "none of Lambda's".to_owned()).await;
+    let told = stack.redrive(&stack.from_bucket()).await;
+    assert_eq!((told.code, told.sum("left_alone"), told.sum("emptied")), (Some(1), 3, 1), "{}", told.stderr);
+    let mut reasons: Vec<&str> = told.all("left_alone").iter().map(|left| left["reason"].as_str().unwrap()).collect();
+    reasons.sort_unstable();
+    assert!(reasons[0].starts_with("has no payload") && reasons[1].starts_with("is no document"), "{reasons:?}");
+    assert!(reasons[2].starts_with("is of the mapping another: redrive it with --mapping another"), "{reasons:?}");
+    assert!(told.lines.iter().all(|line| !line.to_string().contains("secret")));
+    assert_eq!(stack.documents().await.len(), 4);
+    assert_eq!(stack.counted().await, ["1", "1", "1"]);
+}
