@@ -135,7 +135,7 @@ fn random_poison_is_all_that_remains() {
 
 #[test]
 fn positions_make_runs() {
-    assert_eq!(runs([]), Vec::new());
+    assert!(runs([]).is_empty());
     assert_eq!(runs([0]), [0..1]);
     assert_eq!(runs([1, 2, 3, 5, 7, 8]), [1..4, 5..6, 7..9]);
 }
