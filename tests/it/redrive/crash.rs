@@ -33,7 +33,7 @@ async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing_counted_twice() {
-    let stack = Stack::new("redrive-kill-s3", &[]).await;
+    let stack = Stack::new("rd-kill", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.give_up(&records, 1).await;
     let s3 = services().s3_url();
@@ -51,12 +51,11 @@ async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_twice() {
-    let stack = Stack::new("redrive-kill-sqs", &[]).await;
+    let stack = Stack::new("rd-killed", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.queue.send(&stack.document(&records).metadata().unwrap()).await;
     let arguments = [&stack.from_queue()[..], &["--visibility-timeout", "3s"]].concat();
-    let sqs = stack.queue.url.split("/000").next().unwrap();
-    kill_at(&stack, &arguments, "AWS_ENDPOINT_URL_SQS", sqs, is_delete_of_a_message).await;
+    kill_at(&stack, &arguments, "AWS_ENDPOINT_URL_SQS", &stack.queue.endpoint, is_delete_of_a_message).await;
     assert_eq!(stack.counted().await, ["2", "2", "2"]);
     let (visible, hidden) = stack.queue.messages().await;
     assert_eq!((visible, hidden), (1, 1), "what is left, and the whole until its time has passed");

@@ -51,6 +51,7 @@ impl Drop for Moto {
 /// A queue and what it holds.
 pub struct Queue {
     client: aws_sdk_sqs::Client,
+    pub endpoint: String,
     pub url: String,
 }
 
@@ -59,7 +60,7 @@ impl Queue {
         let config = sdk_config(None).into_builder().endpoint_url(endpoint).build();
         let client = aws_sdk_sqs::Client::new(&config);
         let url = client.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
-        Queue { client, url }
+        Queue { client, endpoint: endpoint.to_owned(), url }
     }
 
     pub async fn send(&self, body: &str) {

@@ -32,6 +32,8 @@ pub struct Stack {
     pub queue: Queue,
     _moto: Moto,
     stream: RemoteStream,
+    /// What the command is told of the stream.
+    source_arn: String,
     table: String,
 }
 
@@ -50,7 +52,18 @@ impl Stack {
         let queue = moto.queue("failed").await;
         let lambda = Lambda::new(world.function(), today(), filters);
         let lambda_url = lambda.serve().await;
-        Stack { desk: Desk::new(), world, lambda, lambda_url, bucket, queue, _moto: moto, stream, table }
+        Stack {
+            desk: Desk::new(),
+            world,
+            lambda,
+            lambda_url,
+            bucket,
+            queue,
+            _moto: moto,
+            source_arn: stream.arn().to_owned(),
+            stream,
+            table,
+        }
     }
 
     /// Orders of these totals, a total without a number being poison; gives their records.
@@ -118,14 +131,14 @@ impl Stack {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let names =
-            ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", self.stream.arn(), "--pipeline", "orders"];
+            ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", &self.source_arn, "--pipeline", "orders"];
         let mut command = self.desk.command(&[&["redrive", "--json"], &names[..], arguments].concat());
         command.envs([
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda_url),
             ("AWS_ENDPOINT_URL_S3", services().s3_url()),
             ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", services().dynamodb_url()),
-            ("AWS_ENDPOINT_URL_SQS", self.queue.url.split("/000").next().unwrap_or_default()),
+            ("AWS_ENDPOINT_URL_SQS", &self.queue.endpoint),
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_REGION", "us-east-1"),
@@ -150,7 +163,7 @@ impl Stack {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployed_function_gets_the_payloads_and_poison_is_left_by_itself() {
-    let stack = Stack::new("redrive-s3", &[]).await;
+    let stack = Stack::new("rd-s3", &[]).await;
     let records = stack.orders(&["1", "2", "free", "4", "5"]).await;
     stack.give_up(&records, 1).await;
     stack.give_up(&records[3..], 2).await;
@@ -184,7 +197,7 @@ async fn a_deployed_function_gets_the_payloads_and_poison_is_left_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployed_function_gets_the_records_of_positions_that_its_mapping_let_through() {
     let filter = r#"{"dynamodb":{"NewImage":{"sk":{"S":[{"anything-but":["ORDER#1"]}]}}}}"#;
-    let stack = Stack::new("redrive-sqs", &[filter]).await;
+    let stack = Stack::new("rd-sqs", &[filter]).await;
     let records = stack.orders(&["1", "2", "free", "4", "never", "6"]).await;
     let delivered: Vec<_> =
         records.iter().enumerate().filter(|(index, _)| *index != 1).map(|(_, record)| record.clone()).collect();
@@ -216,32 +229,39 @@ async fn a_deployed_function_gets_the_records_of_positions_that_its_mapping_let_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_is_said_with_its_range_and_stays_until_it_is_acknowledged() {
-    let stack = Stack::new("redrive-lost", &[]).await;
+    let mut stack = Stack::new("rd-lost", &[]).await;
     let records = stack.orders(&["1", "2"]).await;
-    // A position before the first record there is, as after trimming, and a stream that is gone.
+    // A position before the first record there is, as after trimming.
     let mut trimmed: Value = serde_json::from_str(&stack.document(&records).metadata().unwrap()).unwrap();
     trimmed["DDBStreamBatchInfo"]["startSequenceNumber"] = "100000000000000000001".into();
     trimmed["DDBStreamBatchInfo"]["batchSize"] = 5.into();
-    let mut gone = trimmed.clone();
-    gone["DDBStreamBatchInfo"]["shardId"] = "shardId-00000009-of-long-ago".into();
     stack.queue.send(&trimmed.to_string()).await;
-    stack.queue.send(&gone.to_string()).await;
     let told = stack.redrive(&stack.from_queue()).await;
     assert_eq!(told.code, Some(1), "{}", told.stderr);
-    assert_eq!(["kept", "records_redriven", "records_lost"].map(|name| told.sum(name)), [2, 2, 8]);
-    let lost = told.all("lost");
-    assert!(lost.iter().all(|lost| lost["first_sequence_number"] == "100000000000000000001"), "{lost:?}");
+    assert_eq!(["kept", "records_redriven", "records_lost"].map(|name| told.sum(name)), [1, 2, 3]);
+    let lost = told.all("lost")[0];
+    assert_eq!(lost["first_sequence_number"], "100000000000000000001");
+    assert_eq!((&lost["stream_arn"], &lost["shard_id"]), (&json!(stack.source_arn), &json!(stack.shard())));
     assert_eq!(stack.counted().await, ["2", "2", "2"], "what is still there is redriven");
-    assert_eq!(stack.queue.messages().await, (2, 0));
-
-    let text = stack.redrive(&[&stack.from_queue()[..], &["--acknowledge-lost"]].concat()).await;
-    assert_eq!((text.code, text.sum("emptied"), text.sum("records_lost")), (Some(0), 2, 8));
+    assert_eq!(stack.queue.messages().await, (1, 0));
+    let acknowledge = [&stack.from_queue()[..], &["--acknowledge-lost"]].concat();
+    let told = stack.redrive(&acknowledge).await;
+    assert_eq!((told.code, told.sum("emptied"), told.sum("records_lost")), (Some(0), 1, 3), "{}", told.stderr);
     assert_eq!((stack.queue.messages().await, stack.counted().await), ((0, 0), vec!["2".to_owned(); 3]));
+
+    // A stream that isn't there any more.
+    stack.source_arn = stack.source_arn.replace(&stack.table, "gone");
+    trimmed["DDBStreamBatchInfo"]["streamArn"] = stack.source_arn.as_str().into();
+    stack.queue.send(&trimmed.to_string()).await;
+    let told = stack.redrive(&stack.from_queue()).await;
+    assert_eq!((told.code, told.sum("kept"), told.sum("records_lost")), (Some(1), 1, 5), "{}", told.stderr);
+    assert_eq!(told.all("lost")[0]["reason"], "their shard or stream is gone");
+    assert_eq!(stack.queue.messages().await, (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_deleted_while_the_function_fails_or_babbles_or_cant_be_invoked() {
-    let stack = Stack::new("redrive-broken", &[]).await;
+    let stack = Stack::new("rd-broken", &[]).await;
     let records = stack.orders(&["1", "2", "3"]).await;
     stack.give_up(&records, 1).await;
     let before = stack.documents().await;
@@ -275,7 +295,7 @@ async fn nothing_is_deleted_while_the_function_fails_or_babbles_or_cant_be_invok
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_ours_is_named_and_left_alone() {
-    let stack = Stack::new("redrive-foreign", &[]).await;
+    let stack = Stack::new("rd-else", &[]).await;
     let records = stack.orders(&["1"]).await;
     let document = stack.document(&records);
     let (key, with_payload) = (document.object_key("1"), document.with_payload().unwrap());
