@@ -71,7 +71,7 @@ impl Background {
     }
 
     /// Reads on until a line is as wanted.
-    pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
         lines.find(wanted).expect("a line as wanted")
     }

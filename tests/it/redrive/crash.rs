@@ -37,12 +37,12 @@ async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.give_up(&records, 1).await;
     let s3 = services().s3_url();
-    kill_at(&stack, &stack.from_bucket(), "AWS_ENDPOINT_URL_S3", s3, is_put_of_an_object).await;
+    kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_put_of_an_object).await;
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
-    kill_at(&stack, &stack.from_bucket(), "AWS_ENDPOINT_URL_S3", s3, is_delete_of_an_object).await;
+    kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_delete_of_an_object).await;
     assert_eq!(stack.documents().await.len(), 2, "what is left, and the whole");
 
-    let told = stack.redrive(&stack.from_bucket()).await;
+    let told = stack.redrive(&stack.bucket_options()).await;
     assert_eq!((told.code, told.sum("records_remaining")), (Some(1), 2), "{}", told.stderr);
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
     assert_eq!(stack.documents().await[0].1["DDBStreamBatchInfo"]["batchSize"], 1);
@@ -54,7 +54,7 @@ async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_
     let stack = Stack::new("rd-killed", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.queue.send(&stack.document(&records).metadata().unwrap()).await;
-    let arguments = [&stack.from_queue()[..], &["--visibility-timeout", "3s"]].concat();
+    let arguments = [&stack.queue_options()[..], &["--visibility-timeout", "3s"]].concat();
     kill_at(&stack, &arguments, "AWS_ENDPOINT_URL_SQS", &stack.queue.endpoint, is_delete_of_a_message).await;
     assert_eq!(stack.counted().await, ["2", "2", "2"]);
     let (visible, hidden) = stack.queue.messages().await;
@@ -62,7 +62,7 @@ async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_
     while stack.queue.messages().await != (2, 0) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let told = stack.redrive(&stack.from_queue()).await;
+    let told = stack.redrive(&stack.queue_options()).await;
     assert_eq!((told.code, told.sum("records_lost")), (Some(1), 0), "{}", told.stderr);
     assert_eq!((stack.counted().await, stack.queue.messages().await), (vec!["2".to_owned(); 3], (1, 0)));
     assert_eq!(stack.queue.documents().await[0]["DDBStreamBatchInfo"]["batchSize"], 1);

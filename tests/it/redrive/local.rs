@@ -128,6 +128,52 @@ async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_poison_is
     assert_eq!(positions, proof["poison_records"].as_u64().unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
+    let moto = Moto::start();
+    let queue = moto.queue("failed").await;
+    let desk = Desk::new();
+    let race = ["--pipeline", "alleycat", "--polling-interval", "50", "--on-failure", &queue.url];
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=60"], &race].concat());
+    let load = desk.run(&["simulate", "alleycat", "--records", "400", "--entities", "50", "--rate", "0"]);
+    assert_eq!(load.code, Some(0), "{load:?}");
+    local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(40));
+    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
+    let from_queue = ["--pipeline", "alleycat", "--from", "sqs", "--failure-queue", &queue.url];
+    let (told, proof) = until_exact(&desk, &from_queue);
+    assert_eq!((told.code, &proof["counted"]["records"]), (Some(0), &json!(400)), "{}", told.stderr);
+    local.stop();
+    assert_eq!(queue.messages().await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
+    let moto = Moto::start();
+    let queue = moto.queue("failed").await;
+    let desk = Desk::new();
+    let inserts = ["--filter", r#"{"eventName":["INSERT"]}"#, "--on-failure", &queue.url];
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
+    let load = desk.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
+    assert_eq!(load.code, Some(0), "{load:?}");
+    // Until all is read, and nothing moves any more.
+    let (mut before, mut still) = (Value::Null, 0);
+    let last = local.wait_for(|line| {
+        let count = |name: &str| line["mapping"][name].clone();
+        let moving = json!([count("invoked_event_count"), count("on_failure_destination_delivered_event_count")]);
+        still = if moving == before { still + 1 } else { 0 };
+        before = moving;
+        count("polled_event_count") == json!(300) && still == 3
+    });
+    let inserted = 300 - last["mapping"]["filtered_out_event_count"].as_u64().unwrap();
+    assert!((1..300).contains(&inserted) && queue.messages().await.0 > 0, "{last:#}");
+    let told = redrive(&desk, &["--from", "sqs", "--failure-queue", &queue.url]);
+    assert_eq!((told.code, told.sum("kept"), told.sum("records_lost")), (Some(0), 0, 0), "{}", told.stderr);
+    let archive = desk.json(&["reconcile", "--archive"]);
+    assert_eq!((&archive["agrees"], &archive["archived"]["records"]), (&json!(true), &json!(inserted)), "{archive:#}");
+    local.stop();
+    assert_eq!(queue.messages().await, (0, 0));
+}
+
 #[test]
 fn nothing_waits_where_nothing_failed() {
     let desk = Desk::new();

@@ -5,6 +5,7 @@ mod crash;
 mod lambda;
 mod local;
 mod moto;
+mod outputs;
 mod stack;
 
 use serde_json::Value;

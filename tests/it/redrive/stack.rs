@@ -130,9 +130,14 @@ impl Stack {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.plain(&[&["--json"], arguments].concat())
+    }
+
+    /// The same for people.
+    pub fn plain(&self, arguments: &[&str]) -> Command {
         let names =
             ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", &self.source_arn, "--pipeline", "orders"];
-        let mut command = self.desk.command(&[&["redrive", "--json"], &names[..], arguments].concat());
+        let mut command = self.desk.command(&[&["redrive"], &names[..], arguments].concat());
         command.envs([
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda_url),
@@ -146,11 +151,11 @@ impl Stack {
         command
     }
 
-    pub fn from_bucket(&self) -> [&str; 2] {
+    pub fn bucket_options(&self) -> [&str; 2] {
         ["--failure-bucket", &self.bucket]
     }
 
-    pub fn from_queue(&self) -> [&str; 2] {
+    pub fn queue_options(&self) -> [&str; 2] {
         ["--failure-queue", &self.queue.url]
     }
 
@@ -168,7 +173,7 @@ async fn a_deployed_function_gets_the_payloads_and_poison_is_left_by_itself() {
     stack.give_up(&records, 1).await;
     stack.give_up(&records[3..], 2).await;
     stack.give_up(&records[2..3], 3).await;
-    let told = stack.redrive(&stack.from_bucket()).await;
+    let told = stack.redrive(&stack.bucket_options()).await;
     assert_eq!(told.code, Some(1), "{}", told.stderr);
     assert_eq!(
         ["emptied", "narrowed", "kept", "records_redriven", "records_remaining"].map(|name| told.sum(name)),
@@ -189,7 +194,7 @@ async fn a_deployed_function_gets_the_payloads_and_poison_is_left_by_itself() {
         assert_eq!(document["DDBStreamBatchInfo"]["startSequenceNumber"], records[2].sequence.as_str());
     }
     // Again: nothing changes.
-    let again = stack.redrive(&stack.from_bucket()).await;
+    let again = stack.redrive(&stack.bucket_options()).await;
     assert_eq!(["kept", "records_redriven"].map(|name| again.sum(name)), [2, 0]);
     assert_eq!((stack.documents().await, stack.counted().await), (documents, vec!["4".to_owned(); 3]));
 }
@@ -206,7 +211,7 @@ async fn a_deployed_function_gets_the_records_of_positions_that_its_mapping_let_
     for body in [&body, &body, &notification.to_string()] {
         stack.queue.send(body).await;
     }
-    let told = stack.redrive(&stack.from_queue()).await;
+    let told = stack.redrive(&stack.queue_options()).await;
     assert_eq!(told.code, Some(1), "{}", told.stderr);
     assert_eq!(
         ["documents", "emptied", "narrowed", "records_redriven", "records_remaining", "records_lost"]
@@ -222,7 +227,7 @@ async fn a_deployed_function_gets_the_records_of_positions_that_its_mapping_let_
         assert_eq!((&batch["startSequenceNumber"], &batch["batchSize"]), (&json!(record.sequence.as_str()), &json!(1)));
         assert_eq!(batch["startSequenceNumber"], batch["endSequenceNumber"]);
     }
-    let again = stack.redrive(&stack.from_queue()).await;
+    let again = stack.redrive(&stack.queue_options()).await;
     assert_eq!(["kept", "records_redriven"].map(|name| again.sum(name)), [2, 0]);
     assert_eq!((stack.queue.messages().await, stack.counted().await), ((2, 0), vec!["3".to_owned(); 3]));
 }
@@ -236,7 +241,7 @@ async fn what_is_lost_is_said_with_its_range_and_stays_until_it_is_acknowledged(
     trimmed["DDBStreamBatchInfo"]["startSequenceNumber"] = "100000000000000000001".into();
     trimmed["DDBStreamBatchInfo"]["batchSize"] = 5.into();
     stack.queue.send(&trimmed.to_string()).await;
-    let told = stack.redrive(&stack.from_queue()).await;
+    let told = stack.redrive(&stack.queue_options()).await;
     assert_eq!(told.code, Some(1), "{}", told.stderr);
     assert_eq!(["kept", "records_redriven", "records_lost"].map(|name| told.sum(name)), [1, 2, 3]);
     let lost = told.all("lost")[0];
@@ -244,7 +249,7 @@ async fn what_is_lost_is_said_with_its_range_and_stays_until_it_is_acknowledged(
     assert_eq!((&lost["stream_arn"], &lost["shard_id"]), (&json!(stack.source_arn), &json!(stack.shard())));
     assert_eq!(stack.counted().await, ["2", "2", "2"], "what is still there is redriven");
     assert_eq!(stack.queue.messages().await, (1, 0));
-    let acknowledge = [&stack.from_queue()[..], &["--acknowledge-lost"]].concat();
+    let acknowledge = [&stack.queue_options()[..], &["--acknowledge-lost"]].concat();
     let told = stack.redrive(&acknowledge).await;
     assert_eq!((told.code, told.sum("emptied"), told.sum("records_lost")), (Some(0), 1, 3), "{}", told.stderr);
     assert_eq!((stack.queue.messages().await, stack.counted().await), ((0, 0), vec!["2".to_owned(); 3]));
@@ -253,7 +258,7 @@ async fn what_is_lost_is_said_with_its_range_and_stays_until_it_is_acknowledged(
     stack.source_arn = stack.source_arn.replace(&stack.table, "gone");
     trimmed["DDBStreamBatchInfo"]["streamArn"] = stack.source_arn.as_str().into();
     stack.queue.send(&trimmed.to_string()).await;
-    let told = stack.redrive(&stack.from_queue()).await;
+    let told = stack.redrive(&stack.queue_options()).await;
     assert_eq!((told.code, told.sum("kept"), told.sum("records_lost")), (Some(1), 1, 5), "{}", told.stderr);
     assert_eq!(told.all("lost")[0]["reason"], "their shard or stream is gone");
     assert_eq!(stack.queue.messages().await, (1, 0));
@@ -267,7 +272,7 @@ async fn nothing_is_deleted_while_the_function_fails_or_babbles_or_cant_be_invok
     let before = stack.documents().await;
     for (mood, told_as) in [(Mood::Broken, "no bucket"), (Mood::Babbling, "names no record of the batch")] {
         *stack.lambda.mood.lock().unwrap() = mood;
-        let told = stack.redrive(&stack.from_bucket()).await;
+        let told = stack.redrive(&stack.bucket_options()).await;
         assert_eq!((told.code, told.sum("kept"), told.sum("records_remaining")), (Some(1), 1, 3), "{}", told.stderr);
         let reasons: Vec<&str> =
             told.all("remaining").iter().map(|record| record["reason"].as_str().unwrap()).collect();
@@ -277,18 +282,18 @@ async fn nothing_is_deleted_while_the_function_fails_or_babbles_or_cant_be_invok
     for unique in 2..20 {
         stack.give_up(&records, unique).await;
     }
-    let told = stack.redrive(&stack.from_bucket()).await;
+    let told = stack.redrive(&stack.bucket_options()).await;
     assert_eq!(told.code, Some(1));
     assert!(told.stderr.contains("has failed 20 times in a row"), "{}", told.stderr);
     *stack.lambda.mood.lock().unwrap() = Mood::Refused;
-    let told = stack.redrive(&[&stack.from_bucket()[..], &["--limit", "1"]].concat()).await;
+    let told = stack.redrive(&[&stack.bucket_options()[..], &["--limit", "1"]].concat()).await;
     assert_eq!(told.code, Some(1));
     assert!(told.stderr.contains("can't be invoked (lambda:InvokeFunction)"), "{}", told.stderr);
     assert!(stack.counted().await.is_empty());
     assert_eq!((stack.documents().await.len(), &stack.documents().await[0]), (19, &before[0]));
 
     *stack.lambda.mood.lock().unwrap() = Mood::Well;
-    let told = stack.redrive(&stack.from_bucket()).await;
+    let told = stack.redrive(&stack.bucket_options()).await;
     assert_eq!((told.code, told.sum("emptied")), (Some(0), 19), "{}", told.stderr);
     assert_eq!((stack.documents().await.len(), stack.counted().await), (0, vec!["3".to_owned(); 3]));
 }
@@ -304,7 +309,7 @@ async fn what_is_not_ours_is_named_and_left_alone() {
     stack.put("aws/lambda/garbage", "secret".to_owned()).await;
     stack.put(&document.object_key("2"), document.metadata().unwrap()).await;
     stack.put("notes.txt", "none of Lambda's".to_owned()).await;
-    let told = stack.redrive(&stack.from_bucket()).await;
+    let told = stack.redrive(&stack.bucket_options()).await;
     assert_eq!((told.code, told.sum("left_alone"), told.sum("emptied")), (Some(1), 3, 1), "{}", told.stderr);
     let mut reasons: Vec<&str> = told.all("left_alone").iter().map(|left| left["reason"].as_str().unwrap()).collect();
     reasons.sort_unstable();

@@ -118,10 +118,6 @@ impl Document {
         arrival.and_then(Timestamp::parse).or_else(|| Timestamp::parse(&self.sent.timestamp))
     }
 
-    pub fn has_payload(&self) -> bool {
-        self.sent.payload.is_some()
-    }
-
     /// The records that the document itself holds.
     ///
     /// # Errors

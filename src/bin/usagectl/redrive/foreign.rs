@@ -2,6 +2,7 @@
 //! function. Pure.
 
 use super::document::Document;
+use crate::stack::source_name;
 
 /// What this deployment is, as far as it is known.
 #[derive(Debug, Clone, Default)]
@@ -42,12 +43,6 @@ impl Expected {
             _ => None,
         }
     }
-}
-
-/// The table or Kinesis stream of an ARN.
-pub fn source_name(arn: &str) -> Option<&str> {
-    // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
-    arn.split('/').nth(1)
 }
 
 /// `f` of `f`, `f:alias` and `arn:aws:lambda:us-east-1:123456789012:function:f:alias`.

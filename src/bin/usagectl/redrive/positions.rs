@@ -10,10 +10,10 @@ use usage_aggregator::local::mapping::{Filters, Source, SourceRecord, StreamKind
 use usage_aggregator::local::sources::{EmbeddedStream, Gap, RangeRead, RemoteStream, ShardedStream, read_range};
 
 use super::document::Document;
-use super::foreign::source_name;
 use crate::folder::MAPPINGS;
 use crate::options::Options;
-use crate::stack::{Account, Deployment, Names, Place};
+use crate::running::Running;
+use crate::stack::{Account, Deployment, Names, Place, source_name};
 use crate::workplace::{Workplace, kinesis_client};
 
 /// The streams of a deployment.
@@ -82,19 +82,24 @@ impl<'d> Streams<'d> {
         }
     }
 
-    /// A table's stream on this machine, with the shards that the mapping made of it. The process that has it open may go
-    /// on: the database's file is read beside it.
+    /// A table's stream on this machine, with the shards that the mapping made of it. The process that has the table open
+    /// may go on: its database's file is read beside it, since over HTTP not all of a record is told.
     fn table_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let table = source_name(arn).with_context(|| format!("{arn} names no table"))?;
-        let stream = match place.services() {
-            Some(services) => EmbeddedStream::open(services.database(), table)?,
-            None => EmbeddedStream::open_in(&self.options.data, table)?,
+        let data = &self.options.data;
+        let running = Running::read(data).map(|running| running.dynamodb);
+        let stream: Arc<dyn Source> = match place.services() {
+            Some(services) => Arc::new(EmbeddedStream::open(services.database(), table)?),
+            None if running.is_some() && running == self.options.dynamodb_endpoint => {
+                Arc::new(EmbeddedStream::open_in(data, table)?)
+            }
+            None => Arc::new(RemoteStream::of_arn(place.connections.streams(), arn)),
         };
         if stream.arn() != arn {
             return Ok(None);
         }
-        let shards = self.options.data.join(MAPPINGS).join(format!("shards-{table}.json"));
-        Ok(Some(Arc::new(ShardedStream::open(Arc::new(stream), Some(&shards), 0)?)))
+        let shards = data.join(MAPPINGS).join(format!("shards-{table}.json"));
+        Ok(Some(Arc::new(ShardedStream::open(stream, Some(&shards), 0)?)))
     }
 
     /// A Kinesis stream on this machine. Its files are one process's alone: where one has them open, its endpoint is asked.

@@ -11,12 +11,13 @@ use crate::workplace::https;
 /// An account, as the environment reaches it.
 #[derive(Debug, Clone)]
 pub struct Account {
-    config: SdkConfig,
+    config: Box<SdkConfig>,
 }
 
 impl Account {
     pub async fn open() -> Account {
-        Account { config: aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await }
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
+        Account { config: Box::new(config) }
     }
 
     /// The outputs of a stack.
