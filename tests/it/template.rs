@@ -5,7 +5,7 @@ mod alarms;
 mod code;
 mod lake;
 mod mapping;
-mod moto;
+pub mod moto;
 mod pipelines;
 
 use std::path::Path;

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::runtime::{Heard, Sandbox};
 use crate::world::{Function, at};
 
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
@@ -31,10 +32,17 @@ pub enum Mood {
     Refused,
 }
 
+/// What runs.
+pub enum Code {
+    Handler(Box<Function>),
+    /// The binary that is deployed.
+    Binary(Box<Sandbox>),
+}
+
 /// Lambda with one function.
 #[derive(Clone)]
 pub struct Lambda {
-    function: Arc<tokio::sync::Mutex<Function>>,
+    code: Arc<tokio::sync::Mutex<Code>>,
     now: &'static str,
     filters: Vec<String>,
     pub mood: Arc<Mutex<Mood>>,
@@ -44,9 +52,9 @@ pub struct Lambda {
 
 impl Lambda {
     /// A function whose mapping has these filters, at a time.
-    pub fn new(function: Function, now: &'static str, filters: &[&str]) -> Lambda {
+    pub fn new(code: Code, now: &'static str, filters: &[&str]) -> Lambda {
         Lambda {
-            function: Arc::new(tokio::sync::Mutex::new(function)),
+            code: Arc::new(tokio::sync::Mutex::new(code)),
             now,
             filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
             mood: Arc::new(Mutex::new(Mood::Well)),
@@ -62,6 +70,28 @@ impl Lambda {
             .route("/2015-03-31/event-source-mappings/{uuid}", get(mapping))
             .with_state(self.clone());
         listen(routes).await
+    }
+
+    /// Serves Invoke alone, and passes all else on to another Lambda.
+    pub async fn serve_before(&self, upstream: &str) -> String {
+        let (rest, _) = Proxy::new(upstream, |_| false);
+        let invoke = Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoke));
+        listen(invoke.with_state(self.clone()).fallback_service(Router::new().fallback(pass).with_state(rest))).await
+    }
+}
+
+impl Code {
+    async fn run(&mut self, event: &[u8], now: &str) -> Result<String, String> {
+        match self {
+            Code::Handler(function) => match function.handler.handle(event, &at(now)).await {
+                Ok(outcome) => Ok(serde_json::to_string(&outcome.response()).unwrap()),
+                Err(error) => Err(error.to_string()),
+            },
+            Code::Binary(sandbox) => match sandbox.invoke(event).await {
+                Heard::Answer(body) => Ok(body.to_string()),
+                other => Err(format!("{other:?}")),
+            },
+        }
     }
 }
 
@@ -88,9 +118,9 @@ async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, Head
             headers.insert("x-amzn-errortype", "AccessDeniedException".parse().unwrap());
             (StatusCode::FORBIDDEN, json!({ "Message": "not allowed" }).to_string())
         }
-        Mood::Well => match lambda.function.lock().await.handler.handle(&event, &at(lambda.now)).await {
-            Ok(outcome) => (StatusCode::OK, serde_json::to_string(&outcome.response()).unwrap()),
-            Err(error) => (StatusCode::OK, failed(&mut headers, &error.to_string())),
+        Mood::Well => match lambda.code.lock().await.run(&event, lambda.now).await {
+            Ok(body) => (StatusCode::OK, body),
+            Err(message) => (StatusCode::OK, failed(&mut headers, &message)),
         },
     };
     (status, headers, body)
@@ -114,11 +144,17 @@ struct Proxy {
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
+impl Proxy {
+    fn new(upstream: &str, stops_at: fn(&Request) -> bool) -> (Proxy, mpsc::UnboundedReceiver<()>) {
+        let (stopped, stops) = mpsc::unbounded_channel();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        (Proxy { upstream: upstream.to_owned(), stops_at, stopped, client }, stops)
+    }
+}
+
 /// Passes requests on to `upstream`, but for those that `stops_at` says: they are told and never answered.
 pub async fn proxy(upstream: &str, stops_at: fn(&Request) -> bool) -> (String, mpsc::UnboundedReceiver<()>) {
-    let (stopped, stops) = mpsc::unbounded_channel();
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let proxy = Proxy { upstream: upstream.to_owned(), stops_at, stopped, client };
+    let (proxy, stops) = Proxy::new(upstream, stops_at);
     let url = listen(Router::new().fallback(pass).with_state(proxy)).await;
     (url, stops)
 }

@@ -66,7 +66,7 @@ fn only_poison_remains(told: &Told, proof: &Value) {
 fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_poison_is_left() {
     let desk = Desk::new();
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS]].concat());
-    simulate(&desk, &["--records", "1500", "--rate", "0"]);
+    simulate(&desk, &["--records", "1200", "--rate", "0"]);
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
     assert_ne!(reconcile(&desk)["agrees"], json!(true), "there is nothing to redrive");
 
@@ -105,7 +105,7 @@ async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_poison_is
     let to_queue = ["--on-failure", &queue.url, "--parallelization-factor", "2"];
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS], &to_queue].concat());
     let from_queue = ["--from", "sqs", "--failure-queue", &queue.url];
-    simulate(&desk, &["--records", "1000", "--rate", "0"]);
+    simulate(&desk, &["--records", "600", "--rate", "0"]);
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
 
     let dry = redrive(&desk, &[&from_queue[..], &["--dry-run"]].concat());

@@ -2,6 +2,8 @@
 //! nothing counted twice, only poison left, whoever else is at work and wherever it dies.
 
 mod crash;
+mod deployed;
+mod endpoints;
 mod lambda;
 mod local;
 mod moto;

@@ -51,6 +51,11 @@ async fn what_a_person_reads() {
     settings.add_filter(MAPPING, "MAPPING");
     settings.add_filter(r"rd-text-orders/\d{4}/\d\d/\d\d/[0-9T.-]{19}", "rd-text-orders/DAY/TIME");
     settings.add_filter(r"\b1\d{20}\b", "NUMBER");
-    settings.add_filter(r"\b\d+ s ", "AGE ");
+    settings.add_filter(r"\b\d+ d \d+ h\b|\b\d+ h \d+ min\b", "LEFT");
+    settings.add_filter(r"\b\d+ (s|min)\b", "AGE");
+    // Columns are as wide as what is in them.
+    settings.add_filter(r"─+", "─");
+    settings.add_filter(r"═+", "═");
+    settings.add_filter(r" {2,}", " ");
     settings.bind(|| insta::assert_snapshot!("redrive_text", said));
 }

@@ -29,13 +29,13 @@ const UNKNOWN: [&str; 11] = [
 ];
 
 /// A moto server with the stack, until it is dropped.
-struct Stack {
+pub struct Stack {
     server: Child,
-    said: Value,
+    pub said: Value,
 }
 
 impl Stack {
-    fn create(parameters: &[&str]) -> Stack {
+    pub fn create(parameters: &[&str]) -> Stack {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("template.json");
         std::fs::write(&path, template().to_string()).unwrap();
@@ -55,7 +55,7 @@ impl Stack {
         Stack { server, said }
     }
 
-    fn text(&self, group: &str, name: &str) -> &str {
+    pub fn text(&self, group: &str, name: &str) -> &str {
         self.said[group][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.said))
     }
 

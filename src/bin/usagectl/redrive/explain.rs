@@ -1,6 +1,8 @@
 //! Why a record fails again, as far as planning it here tells: the fault's code, field and message, and what to change.
 //! Never the item's contents.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::decode::Event;
@@ -9,8 +11,6 @@ use usage_aggregator::local::mapping::{Clock, SourceRecord, event_of};
 use usage_aggregator::local::sdk_config;
 use usage_aggregator::pipeline::{Pipeline, Routed};
 use usage_aggregator::record::{Code, Fault};
-
-use std::sync::Arc;
 
 use super::walk::Why;
 use crate::choice::Variables;
@@ -142,3 +142,6 @@ fn record_type(event: &Event<'_>, pipeline: &Pipeline) -> Option<String> {
         Routed::Nowhere => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,15 @@
 //! `usagectl redrive`: what the mapping gave up goes through the function again; a document is deleted once all of its
 //! records are durable, and never before.
 //!
-//! `document`, `foreign`, `walk` and `waiting` decide; `bucket`, `queue`, `positions` and `function` do. `session` brings
-//! them together, `report` tells of it, `explain` says why a record fails again.
+//! `document`, `foreign`, `walk`, `waiting` and `limits` decide; `bucket`, `queue`, `positions`, `function` and `work` do.
+//! `session` brings them together, `report` tells of it, `explain` says why a record fails again.
 
 mod bucket;
 mod document;
 mod explain;
 mod foreign;
 mod function;
+mod limits;
 mod places;
 mod positions;
 mod queue;
@@ -37,8 +38,6 @@ pub struct Redrive {
     /// Destination of failed batches to redrive [default: each that the deployment has]
     #[arg(long, value_name = "DESTINATION")]
     from: Option<Origin>,
-    #[command(flatten)]
-    place: Where,
     /// Only list what waits, and say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -54,6 +53,9 @@ pub struct Redrive {
     /// How long messages stay hidden if this command dies; while it works, it keeps them hidden
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = hidden)]
     visibility_timeout: Duration,
+    // Last: its headings go on.
+    #[command(flatten)]
+    place: Where,
 }
 
 /// Kinds of destinations.
@@ -78,10 +80,10 @@ duplicate. A record that fails again stays, in a document of its own if others b
 is explained. A stream's records can be read for 24 hours; an S3 document has them in itself, and
 is counted exactly until HORIZON_DAYS after the records' time.
 
-Needs lambda:InvokeFunction, lambda:GetFunctionConfiguration; s3:ListBucket, GetObject, PutObject,
-DeleteObject on the failure bucket; or lambda:GetEventSourceMapping, sqs:ReceiveMessage, SendMessage,
-DeleteMessage, ChangeMessageVisibility on the failure queue, and dynamodb:GetShardIterator,
-GetRecords or kinesis:GetShardIterator, GetRecords, DescribeStreamSummary on the stream.
+Needs lambda:InvokeFunction and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
+PutObject and DeleteObject; for a queue lambda:GetEventSourceMapping, sqs:ReceiveMessage,
+SendMessage, DeleteMessage and ChangeMessageVisibility, and of the stream dynamodb:GetShardIterator
+and GetRecords, or kinesis:GetShardIterator, GetRecords and DescribeStreamSummary.
 
 Exit codes:
   0  all that waited is durable

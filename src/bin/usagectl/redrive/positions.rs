@@ -71,8 +71,8 @@ impl<'d> Streams<'d> {
     async fn source(&self, document: &Document) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
-            (Place::Account(account), StreamKind::DynamoDb) => {
-                Ok(Some(Arc::new(RemoteStream::of_arn(account.streams(), arn))))
+            (Place::Account(_), StreamKind::DynamoDb) => {
+                Ok(Some(Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn))))
             }
             (Place::Here(place), StreamKind::DynamoDb) => self.table_here(place, arn),
             (Place::Account(account), StreamKind::Kinesis) => {
@@ -93,7 +93,7 @@ impl<'d> Streams<'d> {
             None if running.is_some() && running == self.options.dynamodb_endpoint => {
                 Arc::new(EmbeddedStream::open_in(data, table)?)
             }
-            None => Arc::new(RemoteStream::of_arn(place.connections.streams(), arn)),
+            None => Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn)),
         };
         if stream.arn() != arn {
             return Ok(None);

@@ -7,10 +7,8 @@ use usage_aggregator::local::mapping::StreamKind;
 use usage_aggregator::time::Timestamp;
 
 use super::document::{Cause, Document};
+use super::limits::{DAY, HOUR, Limits};
 use crate::table;
-
-const HOUR: i64 = 3_600;
-const DAY: i64 = 24 * HOUR;
 
 /// Where a document is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,16 +34,6 @@ pub struct Content {
     pub shard_id: String,
     pub first: String,
     pub last: String,
-}
-
-/// How long documents can be redriven.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub now: Timestamp,
-    /// After which a record can't be proven new.
-    pub horizon_days: i64,
-    /// After which a Kinesis stream forgets; a table's stream does so after 24 hours.
-    pub kinesis_hours: i64,
 }
 
 impl Spot {
@@ -76,23 +64,6 @@ impl From<&Document> for Content {
             first: document.position.first.to_string(),
             last: document.position.last.to_string(),
         }
-    }
-}
-
-impl Limits {
-    fn age_seconds(&self, content: &Content) -> Option<i64> {
-        content.first_arrival.map(|arrival| self.now.seconds() - arrival.seconds())
-    }
-
-    /// What is left of the time in which all of a document can be redriven; negative when it has passed.
-    fn left_seconds(&self, spot: &Spot, content: &Content) -> Option<i64> {
-        let horizon = self.horizon_days * DAY;
-        let limit = match (spot, content.kind) {
-            (Spot::Object { .. }, _) => horizon,
-            (Spot::Message { .. }, StreamKind::DynamoDb) => horizon.min(DAY),
-            (Spot::Message { .. }, StreamKind::Kinesis) => horizon.min(self.kinesis_hours * HOUR),
-        };
-        self.age_seconds(content).map(|age| limit - age)
     }
 }
 

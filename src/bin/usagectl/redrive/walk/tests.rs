@@ -1,5 +1,7 @@
 //! Deliveries, written as `[1234] [2] [34]`: records count from 1.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a batch is a range, and a list of one batch is one range")]
+
 use super::*;
 
 /// Walks through records of one byte with a function that answers `behave`; gives the deliveries and what remains.
