@@ -63,8 +63,9 @@ impl<'d> Streams<'d> {
             Place::Here(_) => self.filters_here(document)?,
         };
         let RangeRead { mut records, gap } = range;
+        let there = records.len();
         records.retain(|record| filters.matches(document.kind, record));
-        Ok(Found { lost: lost(document.records(), records.len(), gap), records })
+        Ok(Found { lost: lost(document.records(), there, records.len(), gap), records })
     }
 
     /// The stream of a document; none if it isn't there any more.
@@ -154,11 +155,12 @@ async fn deployed_filters(account: &Account, names: &Names) -> anyhow::Result<Fi
     Filters::parse(&patterns).with_context(doing)
 }
 
-/// What is lost of `expected` records, of which `found` are there and let through.
-fn lost(expected: usize, found: usize, gap: Gap) -> Option<Lost> {
+/// What is lost of `expected` records, of which `there` are in the range and `found` were let through.
+fn lost(expected: usize, there: usize, found: usize, gap: Gap) -> Option<Lost> {
     let missing = expected.saturating_sub(found);
     match gap {
         Gap::None if missing == 0 => None,
+        Gap::None if there < expected => Some(Lost { records: missing, reason: "they are not in their shard" }),
         Gap::None => Some(Lost { records: missing, reason: "the mapping's filter lets them through no longer" }),
         Gap::Trimmed => Some(Lost { records: missing.max(1), reason: "the stream has trimmed them" }),
         Gap::ShardGone => Some(Lost { records: expected, reason: "their shard or stream is gone" }),
@@ -182,7 +184,10 @@ mod tests {
             (4, 0, Gap::Trimmed, Some(4)),
             (4, 0, Gap::ShardGone, Some(4)),
         ] {
-            assert_eq!(records(lost(expected, found, gap)), wanted, "{expected} {found} {gap:?}");
+            assert_eq!(records(lost(expected, found, found, gap)), wanted, "{expected} {found} {gap:?}");
         }
+        let reason = |there| lost(4, there, 3, Gap::None).map_or("", |lost| lost.reason);
+        assert_eq!(reason(3), "they are not in their shard");
+        assert_eq!(reason(4), "the mapping's filter lets them through no longer");
     }
 }
