@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 use usage_aggregator::local::mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
 use usage_aggregator::local::sources::RemoteStream;
 use usage_aggregator::local::{TableSpec, ensure_bucket, ensure_tables, sdk_config};

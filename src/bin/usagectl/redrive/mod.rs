@@ -19,6 +19,7 @@ mod waiting;
 mod walk;
 mod work;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -43,7 +44,7 @@ pub struct Redrive {
     dry_run: bool,
     /// Redrive at most so many documents, the oldest first
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     /// Delete messages of records that can't be read any more: they have been told as lost
     #[arg(long)]
     acknowledge_lost: bool,

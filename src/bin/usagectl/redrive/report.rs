@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
 use serde_json::json;
 use usage_aggregator::local::mapping::SourceRecord;
 
@@ -34,6 +35,8 @@ pub enum Ended {
 #[derive(Debug, Default)]
 pub struct Report {
     json: bool,
+    /// What must step aside for a line.
+    pub bar: Option<ProgressBar>,
     pub counts: Option<Counts>,
     documents: usize,
     emptied: usize,
@@ -68,7 +71,7 @@ impl Report {
                 "document": name, "sequence_number": sequence,
                 "code": why.code, "field": why.field, "reason": why.reason, "change": why.change,
             }});
-            console::print(&line.to_string())?;
+            self.print(&line.to_string())?;
         }
         self.kinds.entry(why).or_insert_with(|| (0, format!("{sequence} of {name}"))).0 += 1;
         Ok(())
@@ -176,7 +179,14 @@ impl Report {
     }
 
     fn say(&self, line: serde_json::Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        console::print(&if self.json { line.to_string() } else { plain(&text()) })
+        self.print(&if self.json { line.to_string() } else { plain(&text()) })
+    }
+
+    fn print(&self, text: &str) -> anyhow::Result<()> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| console::print(text)),
+            None => console::print(text),
+        }
     }
 }
 

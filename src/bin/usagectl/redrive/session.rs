@@ -5,6 +5,7 @@ mod listing;
 mod settle;
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -81,9 +82,10 @@ impl<'s> Session<'s> {
             return self.report.dry(&waiting, &self.function_name());
         }
         let usable = waiting.iter().filter(|waiting| waiting.content.is_ok());
-        let spots: Vec<&Spot> =
-            usable.map(|waiting| &waiting.spot).take(self.command.limit.unwrap_or(usize::MAX)).collect();
+        let limit = self.command.limit.map_or(usize::MAX, NonZeroUsize::get);
+        let spots: Vec<&Spot> = usable.map(|waiting| &waiting.spot).take(limit).collect();
         let bar = console::progress(spots.len());
+        self.report.bar = Some(bar.clone());
         let ended = if spots.is_empty() { Ok(()) } else { self.redrive(&spots, messages, &bar).await };
         bar.finish_and_clear();
         self.report.conclude()?;
@@ -120,8 +122,7 @@ impl<'s> Session<'s> {
                 _ => continue,
             };
             self.report.counts = worker.function.counts();
-            let ended = ended?;
-            bar.suspend(|| self.report.ended(spot, ended))?;
+            self.report.ended(spot, ended?)?;
             bar.inc(1);
         }
         Ok(())

@@ -19,6 +19,7 @@ pub struct Sent {
     pub request_context: RequestContext,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_context: Option<ResponseContext>,
+    #[serde(default)]
     pub version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
@@ -38,13 +39,16 @@ pub struct RequestContext {
     pub request_id: String,
     pub function_arn: String,
     pub condition: String,
+    #[serde(default)]
     pub approximate_invoke_count: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseContext {
+    #[serde(default)]
     pub status_code: u16,
+    #[serde(default)]
     pub executed_version: String,
     /// Null where the function returned.
     pub function_error: Option<String>,

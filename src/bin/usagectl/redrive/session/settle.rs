@@ -1,6 +1,7 @@
 //! The second half of a run: one document through the function, and then, by what has become durable, deleted, narrowed or
 //! left as it is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use usage_aggregator::local::mapping::SourceRecord;
@@ -85,9 +86,10 @@ impl Session<'_> {
         if remaining.len() == records.len() && lost.is_none() {
             return Ok(Ended::Kept { durable, remaining: remaining.len() });
         }
+        // What is left may have the ends of the whole, which is about to go.
+        self.queued.remove(&document.position);
         let left = self.left(document, &records, &remaining)?;
         queue.narrow(id, &left).await?;
-        self.queued.remove(&document.position);
         Ok(Ended::Narrowed { durable, remaining: remaining.len() })
     }
 
@@ -98,7 +100,8 @@ impl Session<'_> {
         records: &[Arc<SourceRecord>],
         remaining: &[Arc<SourceRecord>],
     ) -> anyhow::Result<Vec<String>> {
-        let remains = |record: &Arc<SourceRecord>| remaining.iter().any(|other| other.sequence == record.sequence);
+        let remaining: HashSet<&str> = remaining.iter().map(|record| record.sequence.as_str()).collect();
+        let remains = |record: &Arc<SourceRecord>| remaining.contains(record.sequence.as_str());
         let places = records.iter().enumerate().filter(|(_, record)| remains(record)).map(|(place, _)| place);
         let mut left = Vec::new();
         for run in runs(places) {
