@@ -1,9 +1,9 @@
 # `make help` lists the targets. A fresh machine needs Rust, Python 3 and make; everything else is fetched by name from the
-# package registries into target/, .venv/, .venv-lint/ and .tools/.
+# package registries into target/, .venv*/, .tools/ and benches/rivals/node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench measure build build-Function \
-    deploy destroy logs clean
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench \
+    bench-stages measure build build-Function arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Tests and tools find the venv's programs (fastavro, cargo-lambda) by this.
@@ -17,9 +17,15 @@ CARGO_DENY := 0.20.2
 # What is built and deployed: arm64 or x86_64. Another than this machine's needs its standard library: docs/operations.md.
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= $(HOST_ARCH)
-LAMBDA_BUILD := cargo lambda build --release --bin usage-aggregator --skip-target-check
+CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
+# Debian's compiler, which has arm64's; there only where `make arm64` has unpacked it.
+DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
+LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --bin usage-aggregator --skip-target-check
 # The stack of deploy, destroy and logs; lower case, because Athena's database is named like it.
 STACK ?= usage-aggregator
+# What the first deployment of STACK was answered. sam keeps a deployed stack's parameters, but not those of a first deployment
+# that failed: that one asks again.
+ANSWERS := .samconfig-$(STACK).toml
 # Parameters of the template to change: PARAMETERS='BatchSize=2000 Tracing=true'.
 PARAMETERS ?=
 # DATA=delete takes the tables and buckets along.
@@ -91,27 +97,34 @@ kill: ## kill a local run ten times while another process writes, then ask wheth
 	cargo build --features local --bin usagectl
 	tests/kill.sh
 
-mutants: ## break each rule of exactly-once and see that the tests notice
+mutants: ## break each rule of exactly-once, and the deployment, and see that the tests notice
+	tests/mutants/template.py
 	tests/mutants/run.sh
 
-bench: ## time the job beside the floor and beside what people write, and count its instructions
+bench: .venv-bench benches/rivals/node_modules ## the job beside the floor and beside what people write in Rust, Node and Python
 	cargo bench --profile soak --bench job
-	benches/instructions.sh
 
-measure: ## build for release; size, crates, and the time from start to the first poll
+bench-stages: ## the job's stages by criterion, with the change against the last run
+	cargo bench --profile soak --bench stages
+
+measure: .venv-bench benches/rivals/node_modules ## build for release; size, crates, and cold starts beside Node and Python
 	tests/measure.sh
 
 build: .venv ## build the function for deployment, ARCH=arm64 or x86_64
-	$(LAMBDA_BUILD) $(if $(filter-out $(HOST_ARCH),$(ARCH)),--$(subst _,-,$(ARCH)))
+	$(LAMBDA_BUILD) $(if $(CROSS),--$(subst _,-,$(ARCH)))
+
+arm64: .venv ## build for arm64 with Debian's Rust, and run that under qemu; needs apt, not root
+	tests/arm64.sh
 
 # Called by `sam build`.
 build-Function: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
-deploy: .venv .venv-lint ## build and deploy the stack STACK; the first time it asks for the parameters
+deploy: .venv .venv-lint ## build and deploy the stack STACK; a stack's first time it asks for the parameters
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
-	.venv-lint/bin/sam deploy --config-file $(CURDIR)/.samconfig.toml --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 $(if $(wildcard .samconfig.toml),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
+	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) \
+	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 
 destroy: .venv-lint ## delete the stack STACK; tables and buckets stay unless DATA=delete
 	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
@@ -120,7 +133,7 @@ logs: .venv-lint ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove what was built, and the demo's data
-	rm -rf target .venv .venv-lint .tools .usage .aws-sam
+	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules .tools .usage .aws-sam
 
 .venv: tests/requirements.txt
 	python3 -m venv .venv
@@ -131,6 +144,15 @@ clean: ## remove what was built, and the demo's data
 	python3 -m venv .venv-lint
 	.venv-lint/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-lint.txt
 	@touch .venv-lint
+
+.venv-bench: benches/rivals/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement benches/rivals/requirements.txt
+	@touch .venv-bench
+
+# Without Node, that column of the bench stays empty.
+benches/rivals/node_modules: benches/rivals/package.json
+	if command -v npm >/dev/null; then cd benches/rivals && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules; fi
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools

@@ -1,6 +1,7 @@
-"""Holds the `aws` commands of documents against the SDK's own description of operations and their options.
+"""Holds the `aws` commands of documents, and of output that shows them behind `$ `, against the SDK's own description of
+operations and their options.
 
-usage: commands.py DOCUMENT.md...; prints what is wrong, a line each
+usage: commands.py FILE...; prints what is wrong, a line each
 """
 
 import re
@@ -11,12 +12,12 @@ from botocore import xform_name
 
 GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager"}
 # What the AWS CLI has beyond the services' operations.
-OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls")}
+OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls"), ("dynamodb", "wait")}
 SERVICES = {"s3api": "s3"}
 
 
 def commands(text):
-    for block in re.findall(r"```sh\n(.*?)```|`(aws [^`]+)`", text, re.S):
+    for block in re.findall(r"```sh\n(.*?)```|`(aws [^`]+)`|(?m:^ *\$ (aws [^\n]*)$)", text, re.S):
         for command in re.split(r"\n|&&|\$\(|;", "".join(block)):
             if command.strip().startswith("aws "):
                 yield command.strip()

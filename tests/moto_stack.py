@@ -1,7 +1,8 @@
-"""Creates the transformed template's stack on a moto server of its own, as far as moto can, and keeps it until stdin ends.
+"""Creates the transformed template's stack twice on a moto server of its own, as far as moto can, and keeps it until stdin
+ends.
 
-usage: moto_stack.py template.json [PARAMETER=VALUE...]; prints one JSON object: the server's URL, the stack's outputs,
-the function's variables, the types of resources that moto made and those that it can't
+usage: moto_stack.py template.json [PARAMETER=VALUE...]; prints one JSON object: the server's URL, of the first stack the
+outputs and the function's variables, the names of both stacks' resources, and the types of those that moto can't make
 """
 
 import io
@@ -13,9 +14,13 @@ import zipfile
 
 import boto3
 from moto.cloudformation.parsing import get_model_map
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.iam import iam_backends
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
+# The second is there to see that it doesn't take the first one's names.
+STACKS = ["moto", "other"]
 
 
 def main(path, *parameters):
@@ -30,9 +35,12 @@ def main(path, *parameters):
     put_code(url)
     cloudformation = boto3.client("cloudformation", endpoint_url=url, region_name=REGION)
     given = [dict(zip(("ParameterKey", "ParameterValue"), parameter.split("=", 1))) for parameter in parameters]
-    cloudformation.create_stack(StackName="moto", TemplateBody=json.dumps(template), Parameters=given)
-    stack = cloudformation.describe_stacks(StackName="moto")["Stacks"][0]
-    made = cloudformation.describe_stack_resources(StackName="moto")["StackResources"]
+    made = {}
+    for name in STACKS:
+        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template), Parameters=given)
+        made[name] = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    stack = cloudformation.describe_stacks(StackName=STACKS[0])["Stacks"][0]
+    write_policies()
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
@@ -41,12 +49,19 @@ def main(path, *parameters):
         "status": stack["StackStatus"],
         "variables": function["Environment"]["Variables"],
         "outputs": outputs,
-        "made": sorted({resource["ResourceType"] for resource in made if "ResourceType" in resource}),
+        "names": [[resource["PhysicalResourceId"] for resource in made[name] if "PhysicalResourceId" in resource] for name in STACKS],
         "unknown": sorted(unknown),
     }
     print(json.dumps(answer), flush=True)
     sys.stdin.read()
     server.stop()
+
+
+def write_policies():
+    """Makes texts of the roles' policies, which moto keeps as Python has them and would answer so."""
+    for role in iam_backends[ACCOUNT]["aws"].roles.values():
+        for name, document in role.policies.items():
+            role.policies[name] = document if isinstance(document, str) else json.dumps(document)
 
 
 def put_code(url):

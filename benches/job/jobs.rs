@@ -1,16 +1,25 @@
 //! Our job and its stages, as a batch goes through them with the I/O left out: read the envelope, plan (decode, route,
-//! count, encode), seal the files, sum the counters up. `floor` is what merely looking at the bytes costs.
+//! count, encode), seal the files, sum the counters up. `floor` is what merely looking at the bytes costs; `Handling` is the
+//! whole handler, the SDK's work on requests and answers included, its calls answered at once.
 
 use std::hint::black_box;
 
 use serde::de::IgnoredAny;
+use tokio::runtime::Runtime;
 use usage_aggregator::archive::Codec;
+use usage_aggregator::config::Config;
 use usage_aggregator::decode::Event;
+use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::local::instant_clients;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::plan::{Plan, Terms};
+use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::totals;
 
+use crate::workloads::Workload;
+
 /// serde_json skipping the whole event: the floor that all ratios are to.
+#[allow(dead_code, reason = "of one bench only")]
 pub fn floor(event: &[u8]) -> usize {
     black_box(serde_json::from_slice::<IgnoredAny>(event).expect("an event is JSON"));
     event.len()
@@ -45,10 +54,45 @@ pub fn job(event: &[u8], pipeline: &Pipeline, codec: Codec) -> usize {
     sealed(&plan, pipeline, codec)
 }
 
-fn sealed(plan: &Plan, pipeline: &Pipeline, codec: Codec) -> usize {
+/// Seals the files of a plan; gives their bytes.
+pub fn sealed(plan: &Plan, pipeline: &Pipeline, codec: Codec) -> usize {
     let seal = |(record_type, draft): (&str, &usage_aggregator::archive::FileDraft)| {
         let (_, schema) = pipeline.schemas().find(|(name, _)| *name == record_type).expect("a schema");
         draft.seal(schema, codec, "bench", usize::MAX).expect("a file").map_or(0, |file| file.body.len())
     };
     plan.files.iter().map(|((record_type, _), draft)| seal((record_type, draft))).sum()
+}
+
+/// The handler of a workload's pipeline.
+pub struct Handling {
+    handler: Handler,
+    runtime: Runtime,
+    invocation: Invocation,
+}
+
+impl Handling {
+    pub fn new(workload: Workload) -> Handling {
+        let folder = workload.folder().to_string_lossy().into_owned();
+        let config = Config::read(|name| match name {
+            "PIPELINE_DIR" => Some(folder.clone()),
+            "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some("bench".to_owned()),
+            "METRICS_SINK" => Some("none".to_owned()),
+            _ => None,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let handler = {
+            let _inside = runtime.enter();
+            Handler::new(config.unwrap_or_else(|mistakes| panic!("{mistakes}")), instant_clients())
+        };
+        // The hour after the workloads' records.
+        let now = Timestamp::parse("2026-11-21T04:00:00Z").expect("a time");
+        Handling { handler, runtime, invocation: Invocation { request_id: "bench".to_owned(), now, deadline: None } }
+    }
+
+    /// Handles an event; gives the records that are durable.
+    pub fn handle(&self, event: &[u8]) -> usize {
+        let outcome = self.runtime.block_on(self.handler.handle(event, &self.invocation)).expect("an outcome");
+        assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);
+        outcome.durable
+    }
 }

@@ -1,17 +1,21 @@
 //! `make bench`: our job beside what people write and beside the floor, over seeded workloads. All rivals of a workload run
 //! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them.
 //!
-//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times and nothing else: callgrind's part.
+//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times and nothing else: callgrind's part. With `write
+//! FOLDER` it writes the workloads' events there, for implementations elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::as_conversions, clippy::print_stdout)]
 
 mod cost;
 mod jobs;
+mod processes;
+mod rivals;
 mod straightforward;
 mod workloads;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use usage_aggregator::archive::Codec;
@@ -34,15 +38,17 @@ fn main() {
     {
         return once(name);
     }
-    println!("{RECORDS} records of {ENTITIES} entities, medians of {ROUNDS} interleaved rounds, µs a record:\n");
-    println!(
-        "| workload | bytes | floor | read | decode | plan | job: null | zstandard | deflate | snappy | typical Rust |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    if let [word, folder] = words.as_slice()
+        && word == "write"
+    {
+        return Workload::ALL.into_iter().for_each(|workload| drop(processes::event_file(workload, Path::new(folder))));
+    }
+    println!("{RECORDS} records of {ENTITIES} entities, medians of {ROUNDS} interleaved rounds.\n");
+    println!("{}", Row::SUMMARY);
     let rows: Vec<Row> = Workload::ALL.into_iter().map(Row::measure).collect();
+    rows.iter().for_each(|row| println!("{}", row.summary()));
+    println!("\nWhere the time goes, µs a record:\n\n{}", Row::TIMES);
     rows.iter().for_each(|row| println!("{}", row.times()));
-    println!("\n| workload | records/s | MB/s | null / floor | typical Rust / zstandard |\n|---|---|---|---|---|");
-    rows.iter().for_each(|row| println!("{}", row.ratios()));
     println!("\nThe job (zstandard) by batch size, µs a record:\n");
     println!("| workload | 1 | 100 | 1,000 | most | 1,000 -> most | 100 -> most |\n|---|---|---|---|---|---|---|");
     Workload::ALL.into_iter().for_each(|workload| println!("{}", by_batch(workload)));
@@ -80,27 +86,39 @@ fn once(name: &str) {
     for _ in 0..jobs {
         black_box(jobs::job(&event, &pipeline, Codec::Zstandard));
     }
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most memory that was resident");
-    println!("{}", peak.trim());
+    println!("{}", processes::own_peak_kib());
 }
 
 /// A workload's line of the tables.
 struct Row {
     workload: Workload,
     bytes: f64,
-    /// Microseconds a record, by rival.
+    /// Microseconds a record, by rival; a rival that isn't installed has none.
     times: BTreeMap<&'static str, f64>,
+    /// Instructions a record, where valgrind is installed.
+    instructions: Option<u64>,
+    peak_kib: u64,
 }
 
 impl Row {
+    const SUMMARY: &str = "\
+| workload | records/s | MB/s | peak KiB | instructions/record | null / JSON skipped | null / floor | typical Rust / ours | Node / ours | Python / ours |
+|---|---|---|---|---|---|---|---|---|---|";
+    const TIMES: &str = "\
+| workload | bytes | JSON skipped | Avro written | read | decode | plan | job: null | zstandard | deflate | snappy | handler | typical Rust | Node | Python |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
     fn measure(workload: Workload) -> Row {
         let (event, pipeline) = (workload.event(RECORDS, ENTITIES), workload.pipeline());
         let (event, pipeline) = (event.as_slice(), &pipeline);
         let schema = pipeline.schemas().next().map(|(_, schema)| schema.parsed()).expect("a schema");
+        let file = processes::event_file(workload, &processes::folder());
+        let rows = straightforward::Rows::of(workload, event);
+        let handler = jobs::Handling::new(workload);
         let job = |codec: Codec| Box::new(move || jobs::job(event, pipeline, codec));
-        let rivals: Vec<Rival<'_>> = vec![
-            ("floor", Box::new(|| jobs::floor(event))),
+        let mut rivals: Vec<Rival<'_>> = vec![
+            ("skipped", Box::new(|| jobs::floor(event))),
+            ("written", Box::new(|| rows.write(schema))),
             ("read", Box::new(|| jobs::read(event))),
             ("decode", Box::new(|| jobs::decode(event))),
             ("plan", Box::new(|| jobs::plan(event, pipeline).records)),
@@ -108,22 +126,62 @@ impl Row {
             ("zstandard", job(Codec::Zstandard)),
             ("deflate", job(Codec::Deflate)),
             ("snappy", job(Codec::Snappy)),
+            ("handler", Box::new(|| handler.handle(event))),
             ("typical", Box::new(|| straightforward::job(workload, schema, event))),
         ];
+        let others =
+            [("node", rivals::Rival::node(workload, &file)), ("python", rivals::Rival::python(workload, &file))];
+        for (name, rival) in others {
+            rivals.extend(rival.map(|mut rival| -> Rival<'_> { (name, Box::new(move || rival.run())) }));
+        }
         let times = medians(rivals).into_iter().map(|(name, time)| (name, micros(time, RECORDS))).collect();
-        Row { workload, bytes: event.len() as f64 / RECORDS as f64, times }
+        let bytes = event.len() as f64 / RECORDS as f64;
+        let instructions = processes::instructions(workload, RECORDS as u64);
+        Row { workload, bytes, times, instructions, peak_kib: processes::peak_kib(workload) }
     }
 
     fn times(&self) -> String {
-        let names = ["floor", "read", "decode", "plan", "null", "zstandard", "deflate", "snappy", "typical"];
-        let times: Vec<String> = names.iter().map(|name| format!("{:.2}", self.times[name])).collect();
-        format!("| {} | {:.0} | {} |", self.workload.name(), self.bytes, times.join(" | "))
+        let names = [
+            "skipped",
+            "written",
+            "read",
+            "decode",
+            "plan",
+            "null",
+            "zstandard",
+            "deflate",
+            "snappy",
+            "handler",
+            "typical",
+            "node",
+            "python",
+        ];
+        let time = |name: &&str| self.times.get(*name).map_or("-".to_owned(), |time| format!("{time:.2}"));
+        format!(
+            "| {} | {:.0} | {} |",
+            self.workload.name(),
+            self.bytes,
+            names.iter().map(time).collect::<Vec<_>>().join(" | ")
+        )
     }
 
-    fn ratios(&self) -> String {
+    fn summary(&self) -> String {
         let job = self.times["zstandard"];
-        let (floor, typical) = (self.times["null"] / self.times["floor"], self.times["typical"] / job);
-        format!("| {} | {:.0} | {:.0} | {floor:.2} | {typical:.1} |", self.workload.name(), 1e6 / job, self.bytes / job)
+        let (null, skipped) = (self.times["null"], self.times["skipped"]);
+        let ratio = |name: &str| self.times.get(name).map_or("-".to_owned(), |time| format!("{:.1}", time / job));
+        format!(
+            "| {} | {:.0} | {:.0} | {} | {} | {:.2} | {:.2} | {} | {} | {} |",
+            self.workload.name(),
+            1e6 / job,
+            self.bytes / job,
+            self.peak_kib,
+            self.instructions.map_or("-".to_owned(), |count| count.to_string()),
+            null / skipped,
+            null / (skipped + self.times["written"]),
+            ratio("typical"),
+            ratio("node"),
+            ratio("python"),
+        )
     }
 }
 

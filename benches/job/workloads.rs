@@ -1,7 +1,7 @@
 //! The workloads of docs/performance.md, made from a seed: events as Lambda delivers them, and the pipeline that takes
 //! them. Equal arguments give equal bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -35,17 +35,28 @@ impl Workload {
         }
     }
 
-    /// The pipeline's folder, below benches/pipelines.
-    pub fn pipeline_name(self) -> &'static str {
-        match self {
+    /// The schema of its rows.
+    pub fn schema_file(self) -> PathBuf {
+        let name = match self {
+            Workload::Bucket => "bucket.avsc",
+            Workload::Demand | Workload::DemandKinesis => "order.avsc",
+            Workload::Racer => "racer.avsc",
+        };
+        self.folder().join(name)
+    }
+
+    /// The pipeline's folder.
+    pub fn folder(self) -> PathBuf {
+        let name = match self {
             Workload::Bucket => "bucket",
             Workload::Demand | Workload::DemandKinesis => "demand",
             Workload::Racer => "racer",
-        }
+        };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipelines").join(name)
     }
 
     pub fn pipeline(self) -> Pipeline {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipelines").join(self.pipeline_name());
+        let folder = self.folder();
         let folder = Folder::read(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         Pipeline::parse(&folder).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }

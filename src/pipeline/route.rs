@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::condition::Scalar;
 use super::{Pipeline, Route, Wanted};
 use crate::record::{Code, Fault, Image, Item, Value};
 
@@ -90,6 +91,18 @@ impl Route {
     /// The attributes that a match looks at, keys and others.
     pub fn matched_attributes(&self) -> impl Iterator<Item = &str> {
         self.matchers.iter().map(|matcher| matcher.attribute.as_str())
+    }
+
+    /// The attributes that a match finds by their texts, and what these texts start and end with.
+    pub fn matched_ends(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.matchers.iter().filter_map(|matcher| match &matcher.wanted {
+            Wanted::Pattern(pattern) => {
+                let (start, end) = pattern.ends();
+                Some((matcher.attribute.as_str(), start, end))
+            }
+            Wanted::Equal(Scalar::Text(text)) => Some((matcher.attribute.as_str(), text.as_str(), text.as_str())),
+            Wanted::Equal(Scalar::Number(_) | Scalar::Bool(_)) => None,
+        })
     }
 
     /// The attributes besides those of the match that the templates need.

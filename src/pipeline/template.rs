@@ -107,6 +107,11 @@ impl Pattern {
         text.resolve(|name| Some(slot(name))).map(Pattern)
     }
 
+    /// What every text that matches starts and ends with.
+    pub fn ends(&self) -> (&str, &str) {
+        (literal(self.0.first()), literal(self.0.last()))
+    }
+
     /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first
     /// place where what follows it matches, and doesn't contain a separator that stands beside it in the pattern.
     pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
@@ -147,6 +152,13 @@ impl Pattern {
             }
         }
         rest.is_empty()
+    }
+}
+
+fn literal(piece: Option<&Piece<usize>>) -> &str {
+    match piece {
+        Some(Piece::Literal(literal)) => literal,
+        _ => "",
     }
 }
 
@@ -254,10 +266,7 @@ impl Template {
     }
 
     fn literal_at(&self, place: usize) -> &str {
-        match self.pieces.get(place) {
-            Some(Piece::Literal(literal)) => literal,
-            _ => "",
-        }
+        literal(self.pieces.get(place))
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {

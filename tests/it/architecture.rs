@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The files that may name an AWS service's client, and which.
-const MAY_CALL: &[(&str, &[&str])] = &[
+pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("usage/table.rs", &["aws_sdk_dynamodb"]),
     ("usage/read.rs", &["aws_sdk_dynamodb"]),
     ("usage/fraction.rs", &["aws_sdk_dynamodb"]),

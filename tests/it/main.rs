@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod connections;
+mod doctor;
 mod golden;
 mod local;
 mod model;

@@ -8,7 +8,7 @@ mod mapping;
 pub mod moto;
 mod pipelines;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -16,16 +16,18 @@ use serde_json::Value;
 
 use crate::readers::python;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The tree that is read. TREE is another one, broken on purpose: tests/mutants/template.py.
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| std::env::var_os("TREE").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into())
 }
 
-fn file(name: &str) -> String {
+pub fn file(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
 /// The transformed template.
-fn template() -> &'static Value {
+pub fn template() -> &'static Value {
     static TEMPLATE: OnceLock<Value> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -42,14 +44,14 @@ fn template() -> &'static Value {
 }
 
 /// The properties of a resource.
-fn properties(resource: &str) -> &'static Value {
+pub fn properties(resource: &str) -> &'static Value {
     let properties = &template()["Resources"][resource]["Properties"];
     assert!(properties.is_object(), "template.yaml has no resource {resource}");
     properties
 }
 
 /// All resources of a type: logical id and properties.
-fn resources(of_type: &str) -> Vec<(&'static str, &'static Value)> {
+pub fn resources(of_type: &str) -> Vec<(&'static str, &'static Value)> {
     let resources = template()["Resources"].as_object().unwrap().iter();
     let found: Vec<_> = resources
         .filter(|(_, resource)| resource["Type"] == of_type)

@@ -14,6 +14,8 @@ pub enum Done {
     Well,
     /// What failed has been printed already.
     WithFailures,
+    /// What is wrong has been printed already, and it is grave: exit code 2.
+    WithProblems,
 }
 
 /// A mistake in what was asked for: exit code 2.

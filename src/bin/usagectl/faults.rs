@@ -1,17 +1,13 @@
 //! `usagectl faults`: which faults happen in a running `usagectl local`.
 
-use anyhow::{Context, bail};
-use axum::body::Bytes;
-use axum::http::{Method, Request};
+use anyhow::bail;
+use axum::http::Method;
 use clap::Args;
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use usage_aggregator::local::Mischief;
 
 use crate::console::{self, Done, UsageError};
 use crate::options::Options;
-use crate::running::Running;
+use crate::running::{self, Running};
 
 /// Show or change the faults of a running `usagectl local`
 #[derive(Debug, Args)]
@@ -62,13 +58,8 @@ impl Faults {
 
 async fn call(url: &str, faults: Option<String>) -> anyhow::Result<String> {
     let method = if faults.is_some() { Method::PUT } else { Method::GET };
-    let body = Full::new(Bytes::from(faults.unwrap_or_default()));
-    let request = Request::builder().method(method).uri(format!("{url}/faults")).body(body)?;
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.with_context(|| format!("reach {url}: has it ended?"))?;
-    let good = response.status().is_success();
-    let text = String::from_utf8(response.into_body().collect().await?.to_bytes().into())?;
-    if !good {
+    let (status, text) = running::call(method, &format!("{url}/faults"), faults.unwrap_or_default()).await?;
+    if !status.is_success() {
         bail!(UsageError(text));
     }
     Ok(text)

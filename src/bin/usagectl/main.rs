@@ -7,6 +7,7 @@ mod changes;
 mod choice;
 mod console;
 mod differences;
+mod doctor;
 mod explain;
 mod faults;
 mod folder;
@@ -60,6 +61,7 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     Redrive(Box<redrive::Redrive>),
     Bench(bench::Bench),
+    Doctor(Box<doctor::Doctor>),
 }
 
 const EXAMPLES: &str = "\
@@ -71,11 +73,12 @@ Examples:
   usagectl simulate orders                  load for a running table
   usagectl reconcile                        whether all of it was counted once
   usagectl redrive --local                  what the mapping gave up, once more
+  usagectl doctor --stack NAME              what is wrong with a deployment
 
 Exit codes:
   0  all good
   1  something failed, or a record was rejected
-  2  the command line, an endpoint or the pipeline is wrong";
+  2  the command line, an endpoint or the pipeline is wrong, or the doctor found a problem";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -98,10 +101,12 @@ async fn main() -> ExitCode {
         Command::Reconcile(command) => command.run(&options).await,
         Command::Redrive(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
+        Command::Doctor(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::WithFailures) => ExitCode::from(1),
+        Ok(Done::WithProblems) => ExitCode::from(2),
         // Whoever read the output has seen enough.
         Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,6 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+use axum::body::Bytes;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use usage_aggregator::local::{Services, write_whole};
 
@@ -59,4 +65,13 @@ pub fn join(options: &mut Options) {
     ] {
         endpoint.get_or_insert(url);
     }
+}
+
+/// Asks the control endpoint of a running `usagectl local`.
+pub async fn call(method: Method, url: &str, body: String) -> anyhow::Result<(StatusCode, String)> {
+    let request = Request::builder().method(method).uri(url).body(Full::new(Bytes::from(body)))?;
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.with_context(|| format!("reach {url}: has it ended?"))?;
+    let status = response.status();
+    Ok((status, String::from_utf8(response.into_body().collect().await?.to_bytes().into())?))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use usage_aggregator::metrics::BatchMetrics;
 use usage_aggregator::record::Code;
 
-use super::{file, members, properties, resources, text};
+use super::{file, members, properties, resources, template, text};
 
 /// One alarm, as the document's table and the template both say it.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,7 +155,9 @@ fn watched() -> BTreeSet<String> {
 /// The widgets of the dashboard, with what CloudFormation fills in left as it is.
 fn widgets() -> Vec<Value> {
     let body = properties("Dashboard")["DashboardBody"]["Fn::Sub"][0].as_str().unwrap();
-    let body = body.replace("${AlarmWidget}", r#"{"type":"alarm"}"#).replace("${TimeoutSeconds}", "60");
+    let body = body
+        .replace("${AlarmWidget}", r#"{"type":"alarm","y":0,"properties":{"title":"Alarms"}}"#)
+        .replace("${TimeoutSeconds}", "60");
     let body: Value = serde_json::from_str(&body).expect("the dashboard is JSON");
     body["widgets"].as_array().unwrap().clone()
 }
@@ -171,6 +173,50 @@ fn shown() -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// `| 2 | Duration against the timeout (ms) | AWS/Lambda `Duration`: p50 |`, as row, title and metrics.
+type Widget = (usize, String, BTreeSet<String>);
+
+fn documented_widgets() -> Vec<Widget> {
+    let operations = file("docs/operations.md");
+    let rows = operations.lines().skip_while(|line| !line.starts_with("| row | widget |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [row, title, shows] = cells[..] else { panic!("{line}") };
+        // A log's lines are no metrics.
+        let names = if shows.starts_with("the log") { "" } else { shows };
+        let metrics = names.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        (row.parse().unwrap(), title.to_owned(), metrics)
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_row_of_the_dashboard_is_as_the_document_says() {
+    let tops: BTreeSet<u64> = widgets().iter().map(|widget| widget["y"].as_u64().unwrap()).collect();
+    let widget = |widget: &Value| -> Widget {
+        let row = tops.iter().position(|top| widget["y"] == *top).unwrap() + 1;
+        let title = widget["properties"]["title"].as_str().unwrap_or("text").to_owned();
+        let metrics = widget["properties"]["metrics"].as_array().into_iter().flatten();
+        (row, title, metrics.filter_map(|metric| metric[1].as_str().map(str::to_owned)).collect())
+    };
+    let deployed: Vec<Widget> = widgets().iter().map(widget).collect();
+    assert_eq!(deployed, documented_widgets());
+    // The contract's rows.
+    assert_eq!(tops.len(), 10);
+}
+
+#[test]
+fn the_dashboard_shows_every_alarm_that_is_always_there() {
+    let choices = properties("Dashboard")["DashboardBody"]["Fn::Sub"][1]["AlarmWidget"]["Fn::If"].as_array().unwrap();
+    let shown = choices[1]["Fn::Sub"].as_str().unwrap();
+    let always = template()["Resources"].as_object().unwrap().iter().filter(|(_, resource)| {
+        resource["Condition"] == "WithAlarms" && resource["Type"].as_str().unwrap().ends_with("Alarm")
+    });
+    for (name, _) in always {
+        assert!(shown.contains(&format!("${{{name}.Arn}}")), "{name}");
+    }
 }
 
 #[test]

@@ -6,15 +6,7 @@ use serde_json::Value;
 use usage_aggregator::config::VARIABLES;
 
 use super::{file, members, properties, text};
-
-/// The files that call AWS (tests/it/architecture.rs holds that there are no others).
-const CALLERS: [&str; 5] = [
-    "src/usage/table.rs",
-    "src/usage/read.rs",
-    "src/usage/transaction.rs",
-    "src/archive/bucket.rs",
-    "src/metrics/cloudwatch.rs",
-];
+use crate::architecture::MAY_CALL;
 
 /// What each call of an SDK client needs. A transaction needs what its actions do.
 const CALLS: [(&str, Option<&str>); 5] = [
@@ -43,11 +35,11 @@ const OF_LAMBDA: [&str; 6] = [
     "kms:GenerateDataKey",
 ];
 
-/// The actions that the sources need.
+/// The actions that the sources need: those of the files that may name a service's client.
 fn actions_of_the_code() -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
-    for name in CALLERS {
-        let whole = file(name);
+    for (name, _) in MAY_CALL {
+        let whole = file(&format!("src/{name}"));
         let code = whole.split("#[cfg(test)]").next().unwrap();
         for rest in code.split("client").skip(1) {
             let Some(call) = rest.trim_start().strip_prefix('.') else { continue };

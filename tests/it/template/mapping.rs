@@ -1,5 +1,7 @@
 //! The event source mapping and what else operations rely on: the settings without which records are lost or counted late.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use usage_aggregator::pipeline::{Pipeline, shipped, shipped_names};
 
@@ -82,19 +84,58 @@ fn data_outlives_the_stack() {
     }
 }
 
+/// What CloudFormation is told to call resources, by type. All other types leave their names to it.
+const NAMED: [(&str, &str); 8] = [
+    ("AWS::Athena::WorkGroup", "/Name"),
+    ("AWS::Budgets::Budget", "/Budget/BudgetName"),
+    ("AWS::CloudWatch::Alarm", "/AlarmName"),
+    ("AWS::CloudWatch::CompositeAlarm", "/AlarmName"),
+    ("AWS::CloudWatch::Dashboard", "/DashboardName"),
+    ("AWS::Glue::Database", "/DatabaseInput/Name"),
+    ("AWS::Lambda::Function", "/FunctionName"),
+    ("AWS::Logs::LogGroup", "/LogGroupName"),
+];
+/// These belong to the account, whatever the region.
+const WITHOUT_REGION: [&str; 2] = ["AWS::Budgets::Budget", "AWS::CloudWatch::Dashboard"];
+
 #[test]
 fn names_are_the_stacks_own() {
-    for (of_type, property) in [
-        ("AWS::DynamoDB::Table", "TableName"),
-        ("AWS::S3::Bucket", "BucketName"),
-        ("AWS::IAM::Role", "RoleName"),
-        ("AWS::SNS::Topic", "TopicName"),
-    ] {
-        for (name, properties) in resources(of_type) {
-            assert!(properties.get(property).is_none(), "{name}: a fixed name would collide with another stack's");
+    for (of_type, pointer) in NAMED {
+        for (id, properties) in resources(of_type) {
+            let name = properties.pointer(pointer).unwrap_or_else(|| panic!("{id} has no {pointer}")).to_string();
+            assert!(name.contains("AWS::StackName"), "{id}: {name} would collide with another stack's");
+            let regional = !WITHOUT_REGION.contains(&of_type);
+            assert!(regional || name.contains("AWS::Region"), "{id}: {name} would collide with another region's");
         }
     }
-    for (name, properties) in resources("AWS::CloudWatch::Alarm") {
-        assert_eq!(properties["AlarmName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
+    // Children of a database, a workgroup or a log group.
+    let children = ["AWS::Glue::Table", "AWS::Athena::NamedQuery", "AWS::Logs::MetricFilter"];
+    for (id, resource) in template()["Resources"].as_object().unwrap() {
+        let of_type = resource["Type"].as_str().unwrap();
+        if NAMED.iter().any(|(named, _)| *named == of_type) || children.contains(&of_type) {
+            continue;
+        }
+        let own = format!("{}Name", of_type.rsplit("::").next().unwrap());
+        for property in ["Name", &own] {
+            assert!(
+                resource["Properties"].get(property).is_none(),
+                "{id}: its {property} would collide with another's"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_parameter_is_explained_and_in_one_group() {
+    let parameters = template()["Parameters"].as_object().unwrap();
+    let groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].as_array().unwrap();
+    let grouped: Vec<&str> =
+        groups.iter().flat_map(|group| members(&group["Parameters"])).map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(grouped.iter().collect::<BTreeSet<_>>().len(), grouped.len());
+    assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), parameters.keys().map(String::as_str).collect());
+    for (name, parameter) in parameters {
+        assert!(parameter["Description"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
+        let bounds = ["AllowedValues", "AllowedPattern", "MinValue"];
+        assert!(bounds.iter().any(|bound| parameter.get(bound).is_some()), "{name} takes anything");
     }
 }

@@ -28,7 +28,10 @@ const UNKNOWN: [&str; 11] = [
     "AWS::SNS::TopicPolicy",
 ];
 
-/// A moto server with the stack, until it is dropped.
+/// How many resources moto makes: log group, role, function, mapping, three tables, two buckets, key and three topics.
+const MADE: usize = 13;
+
+/// A moto server with the stack, and another one beside it, until it is dropped.
 pub struct Stack {
     server: Child,
     pub said: Value,
@@ -59,8 +62,8 @@ impl Stack {
         self.said[group][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.said))
     }
 
-    fn types(&self, group: &str) -> BTreeSet<&str> {
-        self.said[group].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
+    fn texts(list: &Value) -> BTreeSet<&str> {
+        list.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
     }
 }
 
@@ -76,7 +79,10 @@ impl Drop for Stack {
 async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
     let stack = Stack::create(&["Pipeline=orders", "MetricsSink=cloudwatch"]);
     assert_eq!(stack.said["status"], "CREATE_COMPLETE");
-    assert_eq!(stack.types("unknown"), BTreeSet::from(UNKNOWN));
+    assert_eq!(Stack::texts(&stack.said["unknown"]), BTreeSet::from(UNKNOWN));
+    let [first, second] = [0, 1].map(|number| Stack::texts(&stack.said["names"][number]));
+    assert_eq!((first.len(), second.len()), (MADE, MADE));
+    assert!(first.is_disjoint(&second), "{first:?} and {second:?}");
 
     let url = stack.said["url"].as_str().unwrap();
     let deployed: Vec<(String, String)> = stack.said["variables"]

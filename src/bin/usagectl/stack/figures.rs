@@ -67,7 +67,11 @@ impl Figure {
 
 /// The numbers of some metrics over one span: one for each period that has data, the oldest first.
 #[derive(Debug, Clone, Default)]
-pub struct Figures(BTreeMap<Figure, Vec<f64>>);
+pub struct Figures {
+    values: BTreeMap<Figure, Vec<f64>>,
+    /// The start of each of those periods, in seconds since the epoch.
+    times: BTreeMap<Figure, Vec<i64>>,
+}
 
 impl Figures {
     /// Asks CloudWatch for `figures` over the last `span`.
@@ -94,7 +98,9 @@ impl Figures {
                 for result in page.metric_data_results.unwrap_or_default() {
                     let index = result.id.as_deref().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
                     let Some(figure) = index.and_then(|index| some.get(index)) else { continue };
-                    read.0.entry(figure.clone()).or_default().extend(result.values.unwrap_or_default());
+                    let times = result.timestamps().iter().map(DateTime::secs);
+                    read.times.entry(figure.clone()).or_default().extend(times);
+                    read.values.entry(figure.clone()).or_default().extend(result.values.unwrap_or_default());
                 }
             }
         }
@@ -103,7 +109,7 @@ impl Figures {
 
     /// The numbers of the periods that have data.
     pub fn values(&self, figure: &Figure) -> &[f64] {
-        self.0.get(figure).map_or(&[], Vec::as_slice)
+        self.values.get(figure).map_or(&[], Vec::as_slice)
     }
 
     /// The sum over all periods; nothing where there are no data.
@@ -115,5 +121,11 @@ impl Figures {
     /// The highest number of any period.
     pub fn highest(&self, figure: &Figure) -> Option<f64> {
         self.values(figure).iter().copied().reduce(f64::max)
+    }
+
+    /// The start of the last period with a number above 0, in seconds since the epoch.
+    pub fn last_above_zero(&self, figure: &Figure) -> Option<i64> {
+        let times = self.times.get(figure)?.iter();
+        times.zip(self.values(figure)).filter(|(_, value)| **value > 0.0).map(|(time, _)| *time).max()
     }
 }

@@ -1,0 +1,99 @@
+//! Athena's tables against the schemas that are compiled in.
+
+use serde_json::Value;
+use usage_aggregator::time::Timestamp;
+
+use super::super::facts::{Facts, GlueTable, Part, Unseen};
+use super::super::finding::{Look, ok, problem, warning};
+use super::of;
+
+const RANGE: &str = "projection.partition_date.range";
+
+/// The tables of the archived record types.
+fn tables(facts: &Facts) -> Result<Vec<(&str, &str, &GlueTable)>, Unseen> {
+    let mut pairs = Vec::new();
+    if facts.pipeline.schemas().next().is_none() {
+        return Err(Unseen::LeftOut("the pipeline archives nothing"));
+    }
+    let tables = of(&facts.glue)?;
+    for (name, schema) in facts.pipeline.schemas() {
+        let table = tables.iter().find(|table| table.name == name);
+        let database = facts.names.database.as_deref().unwrap_or("the database");
+        let table = table.ok_or_else(|| Unseen::Missing(Part::Other(format!("the table {name} in {database}"))))?;
+        pairs.push((name, schema.json(), table));
+    }
+    Ok(pairs)
+}
+
+/// Athena reads by the schemas that files are written by.
+pub fn schema(facts: &Facts) -> Look {
+    let tables = tables(facts)?;
+    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let differs = |schema: &str, literal: Option<&str>| json(schema) != literal.and_then(json);
+    let wrong: Vec<&str> = tables
+        .iter()
+        .filter(|(_, schema, table)| differs(schema, table.schema_literal.as_deref()))
+        .map(|(name, _, _)| *name)
+        .collect();
+    if wrong.is_empty() {
+        return ok(format!("the {} tables of Athena have the schemas that are compiled in", tables.len()));
+    }
+    problem(
+        format!(
+            "Athena reads {} by another schema than files are written by: columns are missing or wrong",
+            wrong.join(", ")
+        ),
+        format!("make glue && {}", facts.deploy("")),
+    )
+}
+
+/// Athena finds today's partition.
+pub fn projection(facts: &Facts) -> Look {
+    for (name, _, table) in tables(facts)? {
+        let parameter = |name: &str| table.parameters.get(name).map_or("", String::as_str);
+        if !parameter("projection.enabled").eq_ignore_ascii_case("true") {
+            return problem(
+                format!("the table {name} doesn't compute its partitions: Athena finds nothing"),
+                alter(facts, name, "\"projection.enabled\" = \"true\""),
+            );
+        }
+        let range = parameter(RANGE);
+        if !covers(range, facts.now) {
+            let since = range.split(',').next().unwrap_or_default();
+            return warning(
+                format!(
+                    "the partitions of {name} go from {}, which leaves out today, {}",
+                    range.replace(',', " to "),
+                    facts.now.date()
+                ),
+                alter(facts, name, &format!("\"{RANGE}\" = \"{},NOW+1DAYS\"", earlier(since, facts.now))),
+            );
+        }
+    }
+    ok("partitions are computed, and today is among them")
+}
+
+/// A command that sets a table's property.
+fn alter(facts: &Facts, table: &str, property: &str) -> String {
+    let database = facts.names.database.as_deref().unwrap_or("DATABASE");
+    format!(
+        "aws athena start-query-execution --work-group {} --query-execution-context Database={database} --query-string 'ALTER TABLE `{table}` SET TBLPROPERTIES ({property})'",
+        facts.stack_name()
+    )
+}
+
+/// Whether a range such as `2026-01-01,NOW+1DAYS` has the day in it.
+fn covers(range: &str, now: Timestamp) -> bool {
+    let Some((from, to)) = range.split_once(',') else { return false };
+    let day = |text: &str| Timestamp::parse(text.trim()).map(Timestamp::date);
+    let begun = day(from).is_some_and(|from| from.days() <= now.date().days());
+    let to = to.trim();
+    begun && (to == "NOW" || to.starts_with("NOW+") || day(to).is_some_and(|to| to.days() >= now.date().days()))
+}
+
+fn earlier(since: &str, now: Timestamp) -> String {
+    match Timestamp::parse(since) {
+        Some(at) if at <= now => since.to_owned(),
+        _ => now.date().to_string(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The checks: pure functions of the facts, a file for each part of a deployment.
+
+pub mod archive;
+pub mod athena;
+pub mod delivery;
+pub mod destination;
+pub mod filters;
+pub mod function;
+pub mod load;
+pub mod mapping;
+pub mod money;
+pub mod source;
+pub mod tables;
+pub mod watch;
+
+use std::time::Duration;
+
+use super::facts::{Facts, Function, Mapping, Measured, Seen, Source, Unseen};
+
+/// 1,000 ms a second.
+const MILLISECONDS: f64 = 1_000.0;
+
+fn of<T>(fact: &Seen<T>) -> Result<&T, Unseen> {
+    fact.as_ref().map_err(Clone::clone)
+}
+
+/// What most checks begin with.
+impl Facts {
+    fn the_mapping(&self) -> Result<&Mapping, Unseen> {
+        of(&self.mapping)
+    }
+
+    fn the_function(&self) -> Result<&Function, Unseen> {
+        of(&self.function)
+    }
+
+    fn the_source(&self) -> Result<&Source, Unseen> {
+        of(&self.source)
+    }
+
+    fn the_numbers(&self) -> Result<&Measured, Unseen> {
+        of(&self.measured)
+    }
+
+    /// Where records of failed invocations are looked at.
+    pub fn errors_in_the_log(&self) -> String {
+        self.log_lines("{ $.level = \"ERROR\" || $.level = \"WARN\" }")
+    }
+
+    pub fn log_lines(&self, pattern: &str) -> String {
+        match (&self.names.log_group, &self.names.function) {
+            (Some(log), _) => filter_log(log, pattern),
+            (None, Some(function)) => filter_log(&format!("/aws/lambda/{function}"), pattern),
+            (None, None) => "usagectl local --verbose".to_owned(),
+        }
+    }
+}
+
+fn filter_log(log: &str, pattern: &str) -> String {
+    format!(
+        "aws logs filter-log-events --log-group-name \"{log}\" --filter-pattern '{pattern}' --start-time $(date -d '1 hour ago' +%s000) --query 'events[].message' --output text"
+    )
+}
+
+fn seconds(milliseconds: f64) -> String {
+    /// From here on fractions tell nothing.
+    const MINUTES: f64 = 120_000.0;
+    let seconds = milliseconds / MILLISECONDS;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(long) if milliseconds >= MINUTES => span(i64::try_from(long.as_secs()).unwrap_or(i64::MAX)),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
+/// A word of a shell's, whatever it holds: policies and patterns are other people's texts.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A span for people: its two largest units.
+fn span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{} s", seconds.max(0)),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, 0, _) => format!("{days} d"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// A whole number that a 64-bit float holds exactly.
+fn float(number: i64) -> f64 {
+    u32::try_from(number.unsigned_abs()).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_and_quotes_hold() {
+        for (seconds, text) in
+            [(5, "5 s"), (90, "1 min"), (7_260, "2 h 1 min"), (86_400, "1 d"), (180_000, "2 d 2 h"), (-1, "0 s")]
+        {
+            assert_eq!(span(seconds), text);
+        }
+        assert_eq!((seconds(900.0), seconds(120_000.0)), ("0.9 s".to_owned(), "2 min".to_owned()));
+        assert_eq!(quoted("a'; rm -rf b"), r"'a'\''; rm -rf b'");
+    }
+}

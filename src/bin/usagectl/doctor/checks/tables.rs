@@ -1,0 +1,94 @@
+//! The tables that the function writes to.
+
+use super::super::facts::{Facts, Table, Unseen};
+use super::super::finding::{Look, ok, warning};
+use super::of;
+
+/// As the function writes its claims.
+const CLAIM_EXPIRY: &str = "expires_at";
+
+fn tables(facts: &Facts) -> Result<[&Table; 2], Unseen> {
+    Ok([of(&facts.usage_table)?, of(&facts.claims_table)?])
+}
+
+/// On demand, and never throttled.
+pub fn capacity(facts: &Facts) -> Look {
+    if facts.here {
+        return Err(Unseen::LeftOut("the embedded tables throttle on demand only"));
+    }
+    let tables = tables(facts)?;
+    if let Some(table) = tables.iter().find(|table| !table.on_demand) {
+        return warning(
+            format!("the table {} has provisioned capacity: a peak is throttled", table.name),
+            format!("aws dynamodb update-table --table-name {} --billing-mode PAY_PER_REQUEST", table.name),
+        );
+    }
+    let events = match &facts.measured {
+        Ok(numbers) => numbers.read_throttles.unwrap_or_default() + numbers.write_throttles.unwrap_or_default(),
+        Err(why) => return Err(why.clone()),
+    };
+    // 1: where TableThrottles alarms.
+    if events > 1.0 {
+        return warning(
+            format!(
+                "{events:.0} reads and writes of the tables were throttled in the last hour: one busy item takes 1,000 writes a second at most"
+            ),
+            facts.deploy("BatchSize=2000 BatchWindowSeconds=5"),
+        );
+    }
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    ok(format!("{} are on demand and were not throttled", names.join(" and ")))
+}
+
+/// Claims expire, and nobody pays for a stream of them.
+pub fn claims(facts: &Facts) -> Look {
+    let table = of(&facts.claims_table)?;
+    let name = &table.name;
+    match of(&table.time_to_live)?.as_deref() {
+        Some(CLAIM_EXPIRY) => {}
+        other => {
+            return warning(
+                format!(
+                    "claims never expire ({} of {name} is {}): the table grows for ever",
+                    "time to live",
+                    other.unwrap_or("off")
+                ),
+                format!(
+                    "aws dynamodb update-time-to-live --table-name {name} --time-to-live-specification Enabled=true,AttributeName={CLAIM_EXPIRY}"
+                ),
+            );
+        }
+    }
+    if table.stream_on {
+        return warning(
+            format!("the table {name} has a stream, which nobody should read: its claims are the function's own"),
+            format!("aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false"),
+        );
+    }
+    ok(format!("claims in {name} expire by {CLAIM_EXPIRY}, and it has no stream"))
+}
+
+/// The tables can be restored, and aren't deleted by mistake.
+pub fn protection(facts: &Facts) -> Look {
+    if facts.here {
+        return Err(Unseen::LeftOut("embedded tables are files of yours"));
+    }
+    for table in tables(facts)? {
+        let name = &table.name;
+        if !*of(&table.point_in_time_recovery)? {
+            return warning(
+                format!("the table {name} can't be restored to a point in time"),
+                format!(
+                    "aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+                ),
+            );
+        }
+        if !table.deletion_protection {
+            return warning(
+                format!("the table {name} isn't protected against deletion"),
+                format!("aws dynamodb update-table --table-name {name} --deletion-protection-enabled"),
+            );
+        }
+    }
+    ok("the tables can be restored to a point in time and are protected against deletion")
+}

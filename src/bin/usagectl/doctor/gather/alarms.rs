@@ -1,0 +1,36 @@
+//! CloudWatch: the stack's alarms, whose names begin with its own.
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
+
+use super::super::facts::{Alarm, AlarmState, Part, Seen, Unseen};
+use super::seen;
+
+pub async fn of(client: &Client, stack: Option<&str>) -> Seen<Vec<Alarm>> {
+    let stack = stack.ok_or(Unseen::Unnamed { option: "--stack" })?;
+    let mut alarms = Vec::new();
+    let described = client.describe_alarms().alarm_name_prefix(format!("{stack}-"));
+    let described = described.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
+    let mut pages = described.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = seen("cloudwatch:DescribeAlarms", || Part::Other(format!("the alarms of {stack}")), page)?;
+        for alarm in page.metric_alarms() {
+            let actions = alarm.alarm_actions().len();
+            alarms.push(plain(alarm.alarm_name(), alarm.state_value(), alarm.actions_enabled(), actions));
+        }
+        for alarm in page.composite_alarms() {
+            let actions = alarm.alarm_actions().len();
+            alarms.push(plain(alarm.alarm_name(), alarm.state_value(), alarm.actions_enabled(), actions));
+        }
+    }
+    Ok(alarms)
+}
+
+fn plain(name: Option<&str>, state: Option<&StateValue>, enabled: Option<bool>, actions: usize) -> Alarm {
+    let state = match state {
+        Some(StateValue::Ok) => AlarmState::Ok,
+        Some(StateValue::Alarm) => AlarmState::Alarm,
+        _ => AlarmState::InsufficientData,
+    };
+    Alarm { name: name.unwrap_or_default().to_owned(), state, actions_enabled: enabled.unwrap_or(true), actions }
+}

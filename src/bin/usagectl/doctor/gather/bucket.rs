@@ -1,0 +1,85 @@
+//! S3: the archive's bucket and its newest files.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use usage_aggregator::time::{Date, Timestamp};
+
+use super::super::facts::{Bucket, Part, Seen, Unseen};
+use super::{named, seen, timestamp};
+
+pub async fn of(client: &Client, archives: &Result<(), Unseen>, name: &Option<String>) -> Seen<Bucket> {
+    archives.clone()?;
+    let name = named(name, "--archive-bucket")?;
+    exists(client, name).await?;
+    let (policy, blocks_public, encryption) =
+        futures::join!(policy(client, name), blocks_public(client, name), encryption(client, name));
+    Ok(Bucket { name: name.to_owned(), policy, blocks_public, encryption })
+}
+
+/// Looks whether a bucket is there.
+pub async fn exists(client: &Client, name: &str) -> Seen<()> {
+    let head = client.head_bucket().bucket(name).send().await;
+    seen("s3:ListBucket", || Part::Bucket(name.to_owned()), head).map(drop)
+}
+
+async fn policy(client: &Client, name: &str) -> Seen<Option<serde_json::Value>> {
+    let got = client.get_bucket_policy().bucket(name).send().await;
+    if got.as_ref().is_err_and(|error| error.code() == Some("NoSuchBucketPolicy")) {
+        return Ok(None);
+    }
+    let text =
+        seen("s3:GetBucketPolicy", || Part::Other(format!("the policy of {name}")), got)?.policy.unwrap_or_default();
+    let read = serde_json::from_str(&text);
+    read.map(Some).map_err(|error| Unseen::Failed(format!("the policy of {name} can't be read: {error}")))
+}
+
+async fn blocks_public(client: &Client, name: &str) -> Seen<bool> {
+    let got = client.get_public_access_block().bucket(name).send().await;
+    if got.as_ref().is_err_and(|error| error.code() == Some("NoSuchPublicAccessBlockConfiguration")) {
+        return Ok(false);
+    }
+    let got = seen("s3:GetBucketPublicAccessBlock", || Part::Other(format!("the public access block of {name}")), got)?;
+    Ok(got.public_access_block_configuration.is_some_and(|block| {
+        [block.block_public_acls, block.block_public_policy, block.ignore_public_acls, block.restrict_public_buckets]
+            .iter()
+            .all(|on| *on == Some(true))
+    }))
+}
+
+async fn encryption(client: &Client, name: &str) -> Seen<Option<String>> {
+    let got = client.get_bucket_encryption().bucket(name).send().await;
+    if got.as_ref().is_err_and(|error| error.code() == Some("ServerSideEncryptionConfigurationNotFoundError")) {
+        return Ok(None);
+    }
+    let got = seen("s3:GetEncryptionConfiguration", || Part::Other(format!("the encryption of {name}")), got)?;
+    let rules = got.server_side_encryption_configuration.map(|configuration| configuration.rules).unwrap_or_default();
+    let by_default = rules.first().and_then(|rule| rule.apply_server_side_encryption_by_default.as_ref());
+    Ok(by_default.map(|by_default| by_default.sse_algorithm.as_str().to_owned()))
+}
+
+/// When the newest file of today or yesterday was written; a first page of each record type and day is looked at.
+pub async fn newest_file(
+    client: &Client,
+    archives: &Result<(), Unseen>,
+    bucket: &Option<String>,
+    prefix: &str,
+    types: &[String],
+    now: Timestamp,
+) -> Seen<Timestamp> {
+    archives.clone()?;
+    let bucket = named(bucket, "--archive-bucket")?;
+    let yesterday = Timestamp::from_seconds(now.seconds() - 86_400).unwrap_or(now);
+    let days = [now.date(), yesterday.date()];
+    let folders = types.iter().flat_map(|name| days.map(|day| folder(prefix, name, day)));
+    let pages = folders.map(|folder| async move {
+        let listed = client.list_objects_v2().bucket(bucket).prefix(&folder).send().await;
+        let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
+        Ok(listed.contents().iter().filter_map(|object| timestamp(object.last_modified())).max())
+    });
+    let newest = futures::future::try_join_all(pages).await?.into_iter().flatten().max();
+    newest.ok_or_else(|| Unseen::NoData(format!("no file in {bucket}/{prefix} for today or yesterday")))
+}
+
+fn folder(prefix: &str, record_type: &str, day: Date) -> String {
+    format!("{prefix}/avro/{record_type}/partition_date={day}/")
+}

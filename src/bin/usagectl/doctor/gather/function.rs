@@ -1,0 +1,41 @@
+//! Lambda: the function.
+
+use aws_sdk_lambda::types::RecursiveLoop;
+
+use super::super::facts::{Function, Part, Recursion, Seen};
+use super::{named, seen, whole};
+use crate::stack::{Account, Names};
+
+/// The tag by which template.yaml says what is deployed.
+const VERSION_TAG: &str = "usage-aggregator-version";
+
+pub async fn of(account: &Account, names: &Names) -> Seen<Function> {
+    let name = named(&names.function, "--function")?;
+    let got = account.lambda().get_function().function_name(name).send().await;
+    let got = seen("lambda:GetFunction", || Part::Other(format!("the function {name}")), got)?;
+    let configuration =
+        got.configuration.unwrap_or_else(|| aws_sdk_lambda::types::FunctionConfiguration::builder().build());
+    let variables = configuration.environment().and_then(|environment| environment.variables()).cloned();
+    Ok(Function {
+        name: configuration.function_name().unwrap_or(name).to_owned(),
+        role_arn: configuration.role().unwrap_or_default().to_owned(),
+        runtime: configuration.runtime().map_or("unknown", |runtime| runtime.as_str()).to_owned(),
+        architecture: configuration.architectures().first().map_or("x86_64", |found| found.as_str()).to_owned(),
+        timeout_seconds: whole(configuration.timeout()),
+        reserved: got.concurrency.and_then(|found| found.reserved_concurrent_executions).map(i64::from),
+        variables: variables.unwrap_or_default().into_iter().collect(),
+        version: got.tags.and_then(|tags| tags.get(VERSION_TAG).cloned()),
+        code_sha256: configuration.code_sha256().unwrap_or("unknown").to_owned(),
+    })
+}
+
+pub async fn recursion(account: &Account, names: &Names) -> Seen<Recursion> {
+    let name = named(&names.function, "--function")?;
+    let got = account.lambda().get_function_recursion_config().function_name(name).send().await;
+    let got =
+        seen("lambda:GetFunctionRecursionConfig", || Part::Other(format!("the recursion setting of {name}")), got)?;
+    Ok(match got.recursive_loop {
+        Some(RecursiveLoop::Allow) => Recursion::Allowed,
+        _ => Recursion::Terminates,
+    })
+}

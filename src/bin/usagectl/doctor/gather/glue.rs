@@ -1,0 +1,26 @@
+//! Glue: Athena's tables.
+
+use aws_sdk_glue::types::Table;
+
+use super::super::facts::{GlueTable, Part, Seen, Unseen};
+use super::{named, seen};
+use crate::stack::Account;
+
+pub async fn of(account: &Account, archives: &Result<(), Unseen>, database: &Option<String>) -> Seen<Vec<GlueTable>> {
+    archives.clone()?;
+    let database = named(database, "--database")?;
+    let mut tables = Vec::new();
+    let mut pages = account.glue().get_tables().database_name(database).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = seen("glue:GetTables", || Part::Other(format!("the database {database}")), page)?;
+        tables.extend(page.table_list.unwrap_or_default().into_iter().map(plain));
+    }
+    Ok(tables)
+}
+
+fn plain(table: Table) -> GlueTable {
+    let serde = table.storage_descriptor().and_then(|descriptor| descriptor.serde_info());
+    let literal = serde.and_then(|serde| serde.parameters()?.get("avro.schema.literal").cloned());
+    let parameters = table.parameters.unwrap_or_default();
+    GlueTable { name: table.name, parameters: parameters.into_iter().collect(), schema_literal: literal }
+}

@@ -1,0 +1,54 @@
+//! Lambda: the event source mapping.
+
+use aws_sdk_lambda::operation::get_event_source_mapping::GetEventSourceMappingOutput;
+use aws_sdk_lambda::types::FunctionResponseType;
+
+use super::super::facts::{Mapping, Part, Seen, Unseen};
+use super::{named, seen, whole};
+use crate::stack::{Account, Names};
+
+pub async fn of(account: &Account, names: &Names) -> Seen<Mapping> {
+    let lambda = account.lambda();
+    let uuid = match (&names.mapping, &names.function) {
+        (None, Some(function)) => first(&lambda, function).await?,
+        (name, _) => named(name, "--mapping")?.to_owned(),
+    };
+    let got = lambda.get_event_source_mapping().uuid(&uuid).send().await;
+    let got = seen("lambda:GetEventSourceMapping", || Part::Other(format!("the event source mapping {uuid}")), got)?;
+    Ok(plain(uuid, &got))
+}
+
+/// The mapping of a function that has no more than one.
+async fn first(lambda: &aws_sdk_lambda::Client, function: &str) -> Seen<String> {
+    let listed = lambda.list_event_source_mappings().function_name(function).send().await;
+    let listed = seen("lambda:ListEventSourceMappings", || Part::Other(format!("the mappings of {function}")), listed)?;
+    let uuids: Vec<&str> = listed.event_source_mappings().iter().filter_map(|mapping| mapping.uuid()).collect();
+    match uuids.as_slice() {
+        [] => Err(Unseen::Missing(Part::Other(format!("an event source mapping of {function}")))),
+        [uuid] => Ok((*uuid).to_owned()),
+        several => {
+            Err(Unseen::Failed(format!("{function} has {} mappings: say with --mapping which one", several.len())))
+        }
+    }
+}
+
+fn plain(uuid: String, got: &GetEventSourceMappingOutput) -> Mapping {
+    let text = |text: Option<&str>| text.map(str::to_owned).filter(|text| !text.is_empty());
+    let filters = got.filter_criteria().map(|criteria| criteria.filters()).unwrap_or_default();
+    let on_failure = got.destination_config().and_then(|destinations| destinations.on_failure());
+    Mapping {
+        uuid,
+        state: got.state().unwrap_or("Enabled").to_owned(),
+        reason: text(got.state_transition_reason()),
+        last_result: text(got.last_processing_result()),
+        source_arn: got.event_source_arn().unwrap_or_default().to_owned(),
+        starting_position: got.starting_position().map(|position| position.as_str().to_owned()),
+        factor: whole(got.parallelization_factor()).max(1),
+        retries: got.maximum_retry_attempts().map_or(-1, i64::from),
+        record_age_seconds: got.maximum_record_age_in_seconds().map_or(-1, i64::from),
+        bisects: got.bisect_batch_on_function_error().unwrap_or(false),
+        reports_item_failures: got.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures),
+        on_failure: text(on_failure.and_then(|destination| destination.destination())),
+        filters: filters.iter().filter_map(|filter| filter.pattern().map(str::to_owned)).collect(),
+    }
+}

@@ -1,0 +1,155 @@
+//! CloudWatch: the numbers of the last hour, and how many metrics are the function's own.
+
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::Client;
+use usage_aggregator::time::Timestamp;
+
+use super::super::facts::{Measured, Part, Seen, Unseen};
+use super::{named, seen};
+use crate::stack::{Figure, Figures, Names, Statistic};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// 5 minutes: the alarms' period.
+const PERIOD: i32 = 300;
+
+/// The metrics that are asked for, as far as their dimensions are known.
+struct Wanted<'n> {
+    names: &'n Names,
+}
+
+impl Wanted<'_> {
+    fn function(&self, metric: &str, statistic: Statistic) -> Option<Figure> {
+        Some(Figure::of_function(self.names.function.as_deref()?, metric, statistic))
+    }
+
+    fn mapping(&self, metric: &str) -> Option<Figure> {
+        let uuid = self.names.mapping.as_deref()?;
+        Some(Figure::new("AWS/Lambda", metric, &[("EventSourceMappingUUID", uuid)], Statistic::Sum))
+    }
+
+    fn own(&self, metric: &str) -> Option<Figure> {
+        let (namespace, pipeline) = (self.names.metrics_namespace.as_deref()?, self.names.pipeline.as_deref()?);
+        Some(Figure::new(namespace, metric, &[("Pipeline", pipeline)], Statistic::Sum))
+    }
+
+    /// Counted from log lines, without dimensions.
+    fn counted(&self, metric: &str) -> Option<Figure> {
+        Some(Figure::new(self.names.metrics_namespace.as_deref()?, metric, &[], Statistic::Sum))
+    }
+
+    fn tables(&self, metric: &str) -> Vec<Figure> {
+        let tables = [&self.names.usage_table, &self.names.claims_table];
+        let of = |name: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", name)], Statistic::Sum);
+        tables.into_iter().flatten().map(of).collect()
+    }
+
+    /// The throttles of a Kinesis stream as the source.
+    fn kinesis(&self) -> Vec<Figure> {
+        let source = self.names.source_arn.as_deref().filter(|arn| arn.contains(":kinesis:"));
+        let stream = source.and(self.names.source_name());
+        let metrics = ["ReadProvisionedThroughputExceeded", "WriteProvisionedThroughputExceeded"];
+        let of =
+            |name| metrics.map(|metric| Figure::new("AWS/Kinesis", metric, &[("StreamName", name)], Statistic::Sum));
+        stream.map(of).into_iter().flatten().collect()
+    }
+}
+
+pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured> {
+    let wanted = Wanted { names };
+    let function = |metric| wanted.function(metric, Statistic::Sum);
+    let sums = [
+        function("Invocations"),
+        function("Errors"),
+        function("Throttles"),
+        function("DestinationDeliveryFailures"),
+        wanted.mapping("PolledEventCount"),
+        wanted.mapping("InvokedEventCount"),
+        wanted.mapping("FilteredOutEventCount"),
+        wanted.mapping("DroppedEventCount"),
+        wanted.own("RecordsProcessed"),
+        wanted.own("FilesWritten"),
+        wanted.counted("RecordsRejected"),
+        wanted.counted("UsageTooOld"),
+    ];
+    let highest = [wanted.function("Duration", Statistic::P99), wanted.function("IteratorAge", Statistic::Maximum)];
+    let (reads, writes) = (wanted.tables("ReadThrottleEvents"), wanted.tables("WriteThrottleEvents"));
+    let kinesis = wanted.kinesis();
+    let each = sums.iter().chain(&highest).flatten();
+    let all: Vec<Figure> = each.chain(&reads).chain(&writes).chain(&kinesis).cloned().collect();
+    let processed: Vec<Figure> = wanted.own("RecordsProcessed").into_iter().collect();
+    let (hour, day) = futures::join!(read(client, &all, HOUR), read(client, &processed, DAY));
+    let (hour, day) = (hour?, day?);
+
+    let sum = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.sum(figure));
+    let most = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.highest(figure));
+    let of_all = |figures: &[Figure]| figures.iter().filter_map(|figure| hour.sum(figure)).reduce(|a, b| a + b);
+    let [
+        invocations,
+        errors,
+        throttles,
+        destination_failures,
+        polled,
+        invoked,
+        filtered_out,
+        dropped,
+        records,
+        files,
+        rejected,
+        too_old,
+    ] = sums.each_ref().map(sum);
+    let [p99_duration_ms, iterator_age_ms] = highest.each_ref().map(most);
+    let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
+    Ok(Measured {
+        invocations,
+        errors,
+        throttles,
+        p99_duration_ms,
+        iterator_age_ms,
+        polled,
+        invoked,
+        filtered_out,
+        dropped,
+        destination_failures,
+        read_throttles: of_all(&reads),
+        write_throttles: of_all(&writes),
+        source_throttles: of_all(&kinesis),
+        rejected,
+        too_old,
+        files,
+        records,
+        // A period is named by its start; what it counts may be of its end.
+        last_success: last_success.and_then(|at| Timestamp::from_seconds(at + i64::from(PERIOD))).map(|at| at.min(now)),
+    })
+}
+
+async fn read(client: &Client, figures: &[Figure], over: Duration) -> Seen<Figures> {
+    let read = Figures::read(client, figures, over, PERIOD).await;
+    read.map_err(|error| {
+        let text = format!("{error:#}");
+        if text.contains("AccessDenied") {
+            return Unseen::Denied { action: "cloudwatch:GetMetricData" };
+        }
+        Unseen::Failed(text)
+    })
+}
+
+/// The age of a queue's oldest message in seconds, if CloudWatch knows one.
+pub async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
+    let age = Figure::new("AWS/SQS", "ApproximateAgeOfOldestMessage", &[("QueueName", queue)], Statistic::Maximum);
+    let read = read(client, std::slice::from_ref(&age), HOUR).await.ok()?;
+    read.values(&age).last().copied()
+}
+
+/// How many metrics the function's namespace has.
+pub async fn own(client: &Client, namespace: &Option<String>) -> Seen<usize> {
+    let namespace = named(namespace, "--metrics-namespace")?;
+    let mut count = 0;
+    let mut pages = client.list_metrics().namespace(namespace).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = seen("cloudwatch:ListMetrics", || Part::Other(format!("the metrics of {namespace}")), page)?;
+        count += page.metrics().len();
+    }
+    Ok(count)
+}

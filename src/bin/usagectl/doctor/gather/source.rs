@@ -1,0 +1,67 @@
+//! DynamoDB and Kinesis: the stream that is read.
+
+use super::super::facts::{Part, Seen, Source, Stream, Unseen};
+use super::{named, seen};
+use crate::stack::{Account, Names};
+
+/// 24 hours: how long DynamoDB keeps stream records.
+const TABLE_RETENTION: i64 = 86_400;
+
+pub async fn of(account: &Account, names: &Names) -> Seen<Source> {
+    let arn = named(&names.source_arn, "--source-arn")?;
+    let name = names.source_name().ok_or(Unseen::Unnamed { option: "--source-arn" })?;
+    if arn.contains(":kinesis:") {
+        return of_kinesis(&account.kinesis(), name).await;
+    }
+    let (source, streams) = (of_table(&account.clients().dynamodb, name).await?, account.streams());
+    Ok(Source { shards: open_shards(&streams, arn).await, ..source })
+}
+
+/// A table as the source; its shards aren't counted.
+pub async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen<Source> {
+    let described = client.describe_table().table_name(name).send().await;
+    let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
+    let table = described.table();
+    let specification = table.and_then(|table| table.stream_specification());
+    let stream = Stream::Table {
+        on: specification.is_some_and(|specification| specification.stream_enabled()),
+        view: specification.and_then(|found| found.stream_view_type()).map(|view| view.as_str().to_owned()),
+        latest_arn: table.and_then(|table| table.latest_stream_arn()).map(str::to_owned),
+    };
+    let shards = Err(Unseen::LeftOut("shards aren't counted here"));
+    Ok(Source { name: name.to_owned(), stream, shards, retention_seconds: TABLE_RETENTION })
+}
+
+async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Seen<usize> {
+    let (mut open, mut from) = (0, None);
+    loop {
+        let page = streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(from).send().await;
+        let page = seen("dynamodb:DescribeStream", || Part::Other(format!("the stream {arn}")), page)?;
+        let Some(stream) = page.stream_description() else { return Ok(open) };
+        let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {
+            shard.sequence_number_range().and_then(|range| range.ending_sequence_number()).is_none()
+        };
+        open += stream.shards().iter().filter(is_open).count();
+        from = stream.last_evaluated_shard_id().map(str::to_owned);
+        if from.is_none() {
+            return Ok(open);
+        }
+    }
+}
+
+async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Seen<Source> {
+    let described = client.describe_stream_summary().stream_name(name).send().await;
+    let described =
+        seen("kinesis:DescribeStreamSummary", || Part::Other(format!("the Kinesis stream {name}")), described)?;
+    let summary = described.stream_description_summary();
+    let shards = summary.and_then(|summary| usize::try_from(summary.open_shard_count()).ok());
+    Ok(Source {
+        name: name.to_owned(),
+        stream: Stream::Kinesis {
+            status: summary.map_or("unknown", |summary| summary.stream_status().as_str()).to_owned(),
+        },
+        shards: shards.ok_or_else(|| Unseen::Failed(format!("the shards of {name}: Kinesis doesn't say"))),
+        retention_seconds: summary
+            .map_or(TABLE_RETENTION, |summary| i64::from(summary.retention_period_hours()) * 3_600),
+    })
+}

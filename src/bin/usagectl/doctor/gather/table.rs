@@ -1,0 +1,57 @@
+//! DynamoDB: the tables that the function writes to.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{BillingMode, PointInTimeRecoveryStatus, TimeToLiveStatus};
+
+use super::super::facts::{Part, Seen, Table, Unseen};
+use super::{named, seen};
+
+/// A table of a pipeline that counts.
+pub async fn of(
+    client: &Client,
+    counts: &Result<(), Unseen>,
+    name: &Option<String>,
+    option: &'static str,
+) -> Seen<Table> {
+    counts.clone()?;
+    let name = named(name, option)?;
+    let (described, time_to_live, backups) =
+        futures::join!(described(client, name), time_to_live(client, name), point_in_time_recovery(client, name));
+    Ok(Table { time_to_live, point_in_time_recovery: backups, ..described? })
+}
+
+/// The table alone; of its time to live and backups nothing is known.
+pub async fn described(client: &Client, name: &str) -> Seen<Table> {
+    let described = client.describe_table().table_name(name).send().await;
+    let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
+    let table = described.table();
+    let billing = table.and_then(|table| table.billing_mode_summary()).and_then(|summary| summary.billing_mode());
+    let left_out = Unseen::LeftOut("it isn't asked for");
+    Ok(Table {
+        name: name.to_owned(),
+        on_demand: billing == Some(&BillingMode::PayPerRequest),
+        stream_on: table.and_then(|table| table.stream_specification()).is_some_and(|stream| stream.stream_enabled()),
+        time_to_live: Err(left_out.clone()),
+        point_in_time_recovery: Err(left_out),
+        deletion_protection: table.and_then(|table| table.deletion_protection_enabled()).unwrap_or(false),
+    })
+}
+
+pub async fn time_to_live(client: &Client, name: &str) -> Seen<Option<String>> {
+    let described = client.describe_time_to_live().table_name(name).send().await;
+    let described = seen("dynamodb:DescribeTimeToLive", || Part::Other(format!("time to live of {name}")), described)?;
+    let found = described.time_to_live_description.filter(|found| {
+        matches!(found.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
+    });
+    Ok(found.and_then(|found| found.attribute_name))
+}
+
+async fn point_in_time_recovery(client: &Client, name: &str) -> Seen<bool> {
+    let described = client.describe_continuous_backups().table_name(name).send().await;
+    let described =
+        seen("dynamodb:DescribeContinuousBackups", || Part::Other(format!("the backups of {name}")), described)?;
+    let backups =
+        described.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
+    let status = backups.and_then(|recovery| recovery.point_in_time_recovery_status);
+    Ok(status == Some(PointInTimeRecoveryStatus::Enabled))
+}

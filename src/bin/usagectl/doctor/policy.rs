@@ -1,0 +1,155 @@
+//! What IAM policies allow, as far as their documents say it: wildcards, explicit denials, `Not…`. Conditions are not
+//! evaluated, and bucket policies, boundaries and the organisation's policies aren't seen at all; whoever shows a
+//! judgement says so.
+
+use serde_json::Value;
+
+/// What some policies say about one action on one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    Yes,
+    /// Under a condition that isn't evaluated here.
+    Perhaps,
+    No,
+}
+
+/// Judges by the documents of all policies.
+pub fn allowed(policies: &[Value], action: &str, resource: &str) -> Allowed {
+    let statements = policies.iter().flat_map(|policy| members(policy.get("Statement")));
+    let mut judgement = Allowed::No;
+    for statement in statements.filter(|statement| covers(statement, action, resource)) {
+        let conditional = statement.get("Condition").is_some();
+        match (statement.get("Effect").and_then(Value::as_str), conditional) {
+            (Some("Deny"), false) => return Allowed::No,
+            (Some("Deny"), true) if judgement == Allowed::Yes => judgement = Allowed::Perhaps,
+            (Some("Allow"), false) => judgement = Allowed::Yes,
+            (Some("Allow"), true) if judgement == Allowed::No => judgement = Allowed::Perhaps,
+            _ => {}
+        }
+    }
+    judgement
+}
+
+/// Whether a bucket's policy refuses everything that doesn't come by TLS.
+pub fn demands_tls(policy: &Value) -> bool {
+    members(policy.get("Statement")).iter().any(|statement| {
+        let secure = statement.pointer("/Condition/Bool/aws:SecureTransport");
+        let insecure = secure.is_some_and(|value| value == "false" || *value == Value::Bool(false));
+        let everybody =
+            statement.get("Principal").is_some_and(|who| who == "*" || who.get("AWS") == Some(&Value::from("*")));
+        let everything = texts(statement.get("Action")).iter().any(|action| matches!(*action, "s3:*" | "*"));
+        insecure && everybody && everything && statement.get("Effect") == Some(&Value::from("Deny"))
+    })
+}
+
+fn covers(statement: &Value, action: &str, resource: &str) -> bool {
+    let any = |name: &str, value: &str| texts(statement.get(name)).iter().any(|pattern| matches(pattern, value));
+    let lower = action.to_lowercase();
+    let named = |name: &str| texts(statement.get(name)).iter().any(|pattern| matches(&pattern.to_lowercase(), &lower));
+    let action = if statement.get("NotAction").is_some() { !named("NotAction") } else { named("Action") };
+    let resource =
+        if statement.get("NotResource").is_some() { !any("NotResource", resource) } else { any("Resource", resource) };
+    action && resource
+}
+
+fn members(value: Option<&Value>) -> Vec<&Value> {
+    match value {
+        Some(Value::Array(values)) => values.iter().collect(),
+        Some(value) => vec![value],
+        None => Vec::new(),
+    }
+}
+
+fn texts(value: Option<&Value>) -> Vec<&str> {
+    members(value).into_iter().filter_map(Value::as_str).collect()
+}
+
+/// `*` is any text and `?` any character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    // The places of the pattern at which what has been read of the text may end.
+    let mut at = vec![false; pattern.len() + 1];
+    at.first_mut().into_iter().for_each(|start| *start = true);
+    let skip_stars = |at: &mut Vec<bool>| {
+        for (place, c) in pattern.iter().enumerate() {
+            if *c == '*' && at.get(place) == Some(&true) {
+                at.get_mut(place + 1).into_iter().for_each(|next| *next = true);
+            }
+        }
+    };
+    skip_stars(&mut at);
+    for c in text {
+        let mut next = vec![false; pattern.len() + 1];
+        for (place, wanted) in pattern.iter().enumerate().filter(|(place, _)| at.get(*place) == Some(&true)) {
+            let to = if *wanted == '*' { place } else { place + 1 };
+            if *wanted == '*' || *wanted == '?' || *wanted == c {
+                next.get_mut(to).into_iter().for_each(|there| *there = true);
+            }
+        }
+        skip_stars(&mut next);
+        at = next;
+    }
+    at.last() == Some(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn policies_are_read_as_iam_reads_them() {
+        let statement = |fields: Value| vec![json!({ "Version": "2012-10-17", "Statement": [fields] })];
+        let put = |policies: &[Value]| allowed(policies, "s3:PutObject", "arn:aws:s3:::failed/aws/lambda/x");
+        let allow = statement(
+            json!({ "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::failed/aws/lambda/*" }),
+        );
+        assert_eq!(put(&allow), Allowed::Yes);
+        assert_eq!(put(&[]), Allowed::No);
+        for (fields, expected) in [
+            (json!({ "Effect": "Allow", "Action": ["S3:put*"], "Resource": ["*"] }), Allowed::Yes),
+            (json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*" }), Allowed::No),
+            (json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::other/*" }), Allowed::No),
+            (json!({ "Effect": "Allow", "NotAction": "iam:*", "Resource": "*" }), Allowed::Yes),
+            (json!({ "Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::failed/*" }), Allowed::No),
+            (
+                json!({ "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": { "Bool": {} } }),
+                Allowed::Perhaps,
+            ),
+        ] {
+            assert_eq!(put(&statement(fields.clone())), expected, "{fields}");
+        }
+        let deny = statement(json!({ "Effect": "Deny", "Action": "s3:PutObject", "Resource": "*" }));
+        assert_eq!(put(&[allow.clone(), deny.clone()].concat()), Allowed::No);
+        assert_eq!(put(&[deny, allow].concat()), Allowed::No);
+    }
+
+    #[test]
+    fn stars_and_question_marks_match() {
+        for (pattern, text, expected) in [
+            ("a*c", "abbc", true),
+            ("a*c", "ac", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("a", "ab", false),
+            ("*b*", "abc", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn only_a_denial_of_everything_demands_tls() {
+        let policy = |effect: &str, action: &str| {
+            json!({ "Statement": [{ "Effect": effect, "Principal": "*", "Action": action, "Resource": "*",
+                "Condition": { "Bool": { "aws:SecureTransport": "false" } } }] })
+        };
+        assert!(demands_tls(&policy("Deny", "s3:*")));
+        assert!(
+            !demands_tls(&policy("Deny", "s3:GetObject"))
+                && !demands_tls(&policy("Allow", "s3:*"))
+                && !demands_tls(&json!({}))
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! A deployment with which all is well.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use usage_aggregator::pipeline::{Pipeline, shipped};
+use usage_aggregator::time::Timestamp;
+
+use super::super::facts::*;
+use crate::stack::Names;
+
+pub const BUCKET_ARN: &str = "arn:aws:s3:::usage-failed";
+pub const STREAM: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
+
+pub fn ago(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(Timestamp::parse("2026-11-26T21:00:00Z").unwrap().seconds() - seconds).unwrap()
+}
+
+pub fn absent(name: &str) -> String {
+    json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } }).to_string()
+}
+
+pub fn role(statements: Value) -> Role {
+    Role { name: "usage-role".into(), policies: vec![json!({ "Version": "2012-10-17", "Statement": statements })] }
+}
+
+pub fn table(name: &str) -> Table {
+    Table {
+        name: name.into(),
+        on_demand: true,
+        stream_on: false,
+        time_to_live: Ok(Some("expires_at".into())),
+        point_in_time_recovery: Ok(true),
+        deletion_protection: true,
+    }
+}
+
+pub fn glue(pipeline: &Pipeline) -> Vec<GlueTable> {
+    let parameters = [("projection.enabled", "true"), ("projection.partition_date.range", "2026-01-01,NOW+1DAYS")];
+    let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.into(), value.into())).into();
+    let schemas = pipeline.schemas();
+    schemas
+        .map(|(name, schema)| GlueTable {
+            name: name.into(),
+            parameters: parameters.clone(),
+            schema_literal: Some(schema.json().into()),
+        })
+        .collect()
+}
+
+pub fn mapping() -> Mapping {
+    Mapping {
+        uuid: "0f1e".into(),
+        state: "Enabled".into(),
+        reason: None,
+        last_result: Some("OK".into()),
+        source_arn: STREAM.into(),
+        starting_position: Some("TRIM_HORIZON".into()),
+        factor: 1,
+        retries: 10,
+        record_age_seconds: 79_200,
+        bisects: true,
+        reports_item_failures: true,
+        on_failure: Some(BUCKET_ARN.into()),
+        filters: ["resource", "window", "window_start"].map(absent).into(),
+    }
+}
+
+pub fn measured() -> Measured {
+    Measured {
+        invocations: Some(1_200.0),
+        errors: Some(0.0),
+        throttles: Some(0.0),
+        p99_duration_ms: Some(900.0),
+        iterator_age_ms: Some(800.0),
+        polled: Some(60_000.0),
+        invoked: Some(60_000.0),
+        filtered_out: Some(0.0),
+        dropped: Some(0.0),
+        destination_failures: None,
+        read_throttles: None,
+        write_throttles: Some(0.0),
+        source_throttles: None,
+        rejected: None,
+        too_old: None,
+        files: Some(2_400.0),
+        records: Some(60_000.0),
+        last_success: Some(ago(60)),
+    }
+}
+
+/// All is well.
+pub fn good() -> Facts {
+    let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let names = Names {
+        function: text("usage"),
+        mapping: text("0f1e"),
+        source_arn: text(STREAM),
+        usage_table: text("usage-UsageTable"),
+        claims_table: text("usage-ClaimsTable"),
+        archive_bucket: text("usage-archive"),
+        archive_prefix: text("data-pipeline"),
+        failure_bucket: text("usage-failed"),
+        log_group: text("/aws/lambda/usage"),
+        metrics_namespace: text("UsageAggregator/usage"),
+        database: text("usage"),
+        pipeline: text("orders"),
+        ..Names::default()
+    };
+    Facts {
+        now: ago(0),
+        here: false,
+        stack: text("usage"),
+        names,
+        version: "0.1.0",
+        source: Ok(Source {
+            name: "orders".into(),
+            stream: Stream::Table { on: true, view: text("NEW_AND_OLD_IMAGES"), latest_arn: text(STREAM) },
+            shards: Ok(4),
+            retention_seconds: 86_400,
+        }),
+        mapping: Ok(mapping()),
+        function: Ok(Function {
+            name: "usage".into(),
+            role_arn: "arn:aws:iam::123456789012:role/usage-role".into(),
+            runtime: "provided.al2023".into(),
+            architecture: "arm64".into(),
+            timeout_seconds: 60,
+            reserved: Some(10),
+            variables: BTreeMap::new(),
+            version: text("0.1.0"),
+            code_sha256: "c0de".into(),
+        }),
+        recursion: Ok(Recursion::Terminates),
+        role: Ok(role(json!([
+            { "Effect": "Allow", "Action": "s3:PutObject", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), "arn:aws:s3:::usage-archive/data-pipeline/avro/*"] },
+            { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET_ARN },
+        ]))),
+        destination: Ok(Destination { probe: None }),
+        waiting: Ok(Waiting::default()),
+        usage_table: Ok(table("usage-UsageTable")),
+        claims_table: Ok(table("usage-ClaimsTable")),
+        archive: Ok(Bucket {
+            name: "usage-archive".into(),
+            policy: Ok(Some(
+                json!({ "Statement": [{ "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",
+                "Condition": { "Bool": { "aws:SecureTransport": "false" } } }] }),
+            )),
+            blocks_public: Ok(true),
+            encryption: Ok(Some("AES256".into())),
+        }),
+        newest_file: Ok(ago(60)),
+        newest_snapshot: Err(Unseen::LeftOut("the metrics say it")),
+        glue: Ok(glue(&pipeline)),
+        log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
+        alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),
+        measured: Ok(measured()),
+        own_metrics: Ok(10),
+        horizon_days: Ok(18),
+        pipeline,
+    }
+}
+
+pub fn alarm(name: &str) -> Alarm {
+    Alarm { name: name.into(), state: AlarmState::Ok, actions_enabled: true, actions: 1 }
+}

@@ -1,0 +1,39 @@
+//! The doctor on the embedded services.
+
+use serde_json::Value;
+
+use crate::cli::Desk;
+use crate::local::Background;
+
+#[test]
+fn the_embedded_services_have_what_they_have() {
+    let desk = Desk::new();
+    let nothing = desk.run(&["doctor", "--local"]);
+    assert_eq!((nothing.code, &*nothing.stdout), (Some(1), ""), "{nothing:?}");
+    assert!(nothing.stderr.contains("there is no data folder"), "{nothing:?}");
+
+    let mut local = Background::start(&desk, &[]);
+    let written = desk.run(&["simulate", "orders", "--records", "40", "--rate", "0"]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(40.0));
+    let running = desk.run(&["doctor", "--local"]);
+    local.stop();
+    assert_eq!((running.code, &*running.stderr), (Some(0), ""), "{running:?}");
+    assert_shown("running", &running.stdout);
+    let run = desk.run(&["doctor", "--local"]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
+    assert_shown("stopped", &run.stdout);
+    let walk = desk.run(&["doctor", "missing-snapshots", "--local", "--json"]);
+    let last: Value = serde_json::from_str(walk.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((walk.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{walk:?}");
+}
+
+fn assert_shown(name: &str, text: &str) {
+    let filters = vec![
+        (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
+        (r"age in this run is [\d.]+ s, [\d.]+ %", "age in this run is [age]"),
+        (r"of \d+ invocations", "of [n] invocations"),
+        (r"\d+ records a batch, \d+ batches", "[n] records a batch, [n] batches"),
+    ];
+    insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
+}
