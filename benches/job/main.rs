@@ -129,7 +129,8 @@ impl Row {
             ("handler", Box::new(|| handler.handle(event))),
             ("typical", Box::new(|| straightforward::job(workload, schema, event))),
         ];
-        let others = [("node", rivals::Rival::node(workload, &file)), ("python", rivals::Rival::python(workload, &file))];
+        let others =
+            [("node", rivals::Rival::node(workload, &file)), ("python", rivals::Rival::python(workload, &file))];
         for (name, rival) in others {
             rivals.extend(rival.map(|mut rival| -> Rival<'_> { (name, Box::new(move || rival.run())) }));
         }
@@ -141,11 +142,27 @@ impl Row {
 
     fn times(&self) -> String {
         let names = [
-            "skipped", "written", "read", "decode", "plan", "null", "zstandard", "deflate", "snappy", "handler", "typical",
-            "node", "python",
+            "skipped",
+            "written",
+            "read",
+            "decode",
+            "plan",
+            "null",
+            "zstandard",
+            "deflate",
+            "snappy",
+            "handler",
+            "typical",
+            "node",
+            "python",
         ];
         let time = |name: &&str| self.times.get(*name).map_or("-".to_owned(), |time| format!("{time:.2}"));
-        format!("| {} | {:.0} | {} |", self.workload.name(), self.bytes, names.iter().map(time).collect::<Vec<_>>().join(" | "))
+        format!(
+            "| {} | {:.0} | {} |",
+            self.workload.name(),
+            self.bytes,
+            names.iter().map(time).collect::<Vec<_>>().join(" | ")
+        )
     }
 
     fn summary(&self) -> String {

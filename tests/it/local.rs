@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -54,22 +55,25 @@ fn rate_limiters_buckets_are_counted_once_by_the_shipped_pipeline() {
 pub struct Background {
     process: Child,
     started: Value,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    /// Read as they come: a full pipe would stop it.
+    lines: mpsc::Receiver<String>,
 }
 
 impl Background {
     pub fn start(desk: &Desk, arguments: &[&str]) -> Background {
         let mut command = desk.command(&[&["local", "--json"], arguments].concat());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let started: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let started: Value = serde_json::from_str(&lines.recv().unwrap()).unwrap();
         Background { process, started: started["started"].clone(), lines }
     }
 
     /// Reads on until a line is as wanted.
-    pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let lines = self.lines.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
-        lines.into_iter().find(wanted).expect("a line as wanted")
+    pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
+        let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
+        lines.find(wanted).expect("a line as wanted")
     }
 
     pub fn stop(mut self) -> Value {

@@ -11,6 +11,7 @@ mod local;
 mod model;
 mod prefix;
 mod readers;
+mod redrive;
 mod runtime;
 mod schema;
 mod simulation;

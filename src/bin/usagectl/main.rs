@@ -20,6 +20,7 @@ mod local;
 mod options;
 mod plot;
 mod reconcile;
+mod redrive;
 mod report;
 mod running;
 mod schema;
@@ -65,6 +66,7 @@ enum Command {
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
+    Redrive(Box<redrive::Redrive>),
     Bench(bench::Bench),
     Doctor(Box<doctor::Doctor>),
     Tune(Box<tune::Tune>),
@@ -80,6 +82,7 @@ Examples:
   usagectl cat data-pipeline/avro/order/    what has been archived
   usagectl simulate orders                  load for a running table
   usagectl reconcile                        whether all of it was counted once
+  usagectl redrive --local                  what the mapping gave up, once more
   usagectl doctor --stack NAME              what is wrong with a deployment
 
 Exit codes:
@@ -106,6 +109,7 @@ async fn main() -> ExitCode {
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
+        Command::Redrive(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
         Command::Doctor(command) => command.run(&options).await,
         Command::Tune(command) => command.run(&options).await,

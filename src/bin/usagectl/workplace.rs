@@ -160,6 +160,14 @@ pub async fn kinesis_client(options: &Options) -> anyhow::Result<aws_sdk_kinesis
     Ok(aws_sdk_kinesis::Client::new(&config.into_builder().endpoint_url(url).build()))
 }
 
+/// A client of the endpoint that a queue's URL is of.
+pub fn queue_client(url: &str) -> anyhow::Result<aws_sdk_sqs::Client> {
+    let uri: axum::http::Uri = url.parse().with_context(|| format!("{url} is no URL of a queue"))?;
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).context("the queue's URL names no host")?;
+    let config = aws_sdk_sqs::config::Builder::from(&sdk_config(None)).endpoint_url(format!("{scheme}://{authority}"));
+    Ok(aws_sdk_sqs::Client::from_conf(config.build()))
+}
+
 fn start_services(folder: &Folder, ports: Ports) -> anyhow::Result<Services> {
     Services::start_on(Some(folder.path()), ports).context("start the embedded services")
 }

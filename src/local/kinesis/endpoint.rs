@@ -1,7 +1,5 @@
-//! The embedded Kinesis over HTTP: the operations that put records and look after shards, in the JSON protocol that the
-//! SDKs for Rust and Python and the AWS CLI speak.
-//!
-//! There is no GetRecords: a mapping reads in-process.
+//! The embedded Kinesis over HTTP: the operations that put and get records and look after shards, in the JSON protocol
+//! that the SDKs for Rust and Python and the AWS CLI speak. A mapping reads in-process.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +17,7 @@ use super::streams::{StreamError, Streams};
 use crate::time::Timestamp;
 
 mod operations;
+mod reads;
 mod records;
 
 const PROTOCOL: &str = "application/x-amz-json-1.1";

@@ -7,12 +7,14 @@ mod change;
 mod endpoint;
 mod hash;
 mod log;
+mod remote;
 mod replicator;
 mod sequence;
 mod source;
 mod streams;
 
 pub use change::{Precision, change_of};
+pub use remote::RemoteKinesis;
 pub use replicator::{Copied, Disturbance, Replicator};
 pub use source::KinesisSource;
 pub use streams::{Placed, ShardDescription, StreamDescription, StreamError, Streams, stream_arn};

@@ -34,7 +34,7 @@ impl KinesisSource {
         Ok(KinesisSource { streams: streams.clone(), name: name.to_owned(), arn: stream_arn(name) })
     }
 
-    fn read_now(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+    pub(super) fn read_now(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
         let held = match self.streams.held(&self.name, shard) {
             Ok(Some(held)) => held,
             Ok(None) | Err(StreamError::NotFound(_)) => return Err(ReadError::Gone),
@@ -63,23 +63,10 @@ impl KinesisSource {
         let sequence = sequence(line.number, index)?;
         let created_at = Timestamp::from_micros(line.time)
             .with_context(|| format!("record {sequence} of {} arrived outside 2000 to 2099", self.arn))?;
-        let json = self.json(shard, &sequence, &line)?;
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/usage-aggregator");
+        let message = Message { arn: &self.arn, region: REGION, role: &role, key: &line.key, data: &line.data };
+        let json = message.json(shard, &sequence, line.time)?;
         Ok(SourceRecord { sequence, item: hash::item(&line.key), created_at, json })
-    }
-
-    /// Fields and their order as Lambda's.
-    fn json(&self, shard: &str, sequence: &SequenceNumber<'_>, line: &Line) -> anyhow::Result<String> {
-        let (arn, key, data) = (&self.arn, serde_json::to_string(&line.key)?, &line.data);
-        let (seconds, milliseconds) = (line.time.div_euclid(1_000_000), line.time.rem_euclid(1_000_000) / 1000);
-        // 600: what surrounds key and data, rounded up.
-        let mut json = String::with_capacity(600 + key.len() + data.len());
-        write!(json, r#"{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":{key},"#)?;
-        write!(json, r#""sequenceNumber":"{sequence}","data":"{data}","#)?;
-        write!(json, r#""approximateArrivalTimestamp":{seconds}.{milliseconds:03}}},"#)?;
-        write!(json, r#""eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"{shard}:{sequence}","#)?;
-        write!(json, r#""eventName":"aws:kinesis:record","invokeIdentityArn":"{}","#, role_arn())?;
-        write!(json, r#""awsRegion":"{REGION}","eventSourceARN":"{arn}"}}"#)?;
-        Ok(json)
     }
 }
 
@@ -110,11 +97,14 @@ fn start(position: &Position) -> anyhow::Result<Start> {
     Ok(match position {
         Position::TrimHorizon | Position::Latest => Start::First,
         Position::AtTimestamp(time) => Start::AtTime(time.micros()),
-        Position::After(sequence) => {
-            let number = number_of(sequence);
-            Start::AfterNumber(number.with_context(|| format!("{sequence} is no sequence number of this stream"))?)
-        }
+        // The one before it, if there is one.
+        Position::At(sequence) => number(sequence)?.checked_sub(1).map_or(Start::First, Start::AfterNumber),
+        Position::After(sequence) => Start::AfterNumber(number(sequence)?),
     })
+}
+
+fn number(sequence: &SequenceNumber<'_>) -> anyhow::Result<u64> {
+    number_of(sequence).with_context(|| format!("{sequence} is no sequence number of this stream"))
 }
 
 fn sequence(number: u64, index: usize) -> anyhow::Result<SequenceNumber<'static>> {
@@ -122,9 +112,33 @@ fn sequence(number: u64, index: usize) -> anyhow::Result<SequenceNumber<'static>
     SequenceNumber::parse(digits).with_context(|| format!("record {number} has no sequence number"))
 }
 
-/// The function's role, which Lambda names in every record.
-fn role_arn() -> String {
-    format!("arn:aws:iam::{ACCOUNT}:role/usage-aggregator")
+/// A message as Lambda delivers it.
+pub(super) struct Message<'a> {
+    pub arn: &'a str,
+    pub region: &'a str,
+    /// The function's, which Lambda names in every record.
+    pub role: &'a str,
+    pub key: &'a str,
+    /// In base64.
+    pub data: &'a str,
+}
+
+impl Message<'_> {
+    /// Fields and their order as Lambda's; `micros` is when it arrived.
+    pub fn json(&self, shard: &str, sequence: &SequenceNumber<'_>, micros: i64) -> anyhow::Result<String> {
+        let Message { arn, region, role, key, data } = self;
+        let key = serde_json::to_string(key)?;
+        let (seconds, milliseconds) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000) / 1000);
+        // 600: what surrounds key and data, rounded up.
+        let mut json = String::with_capacity(600 + key.len() + data.len());
+        write!(json, r#"{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":{key},"#)?;
+        write!(json, r#""sequenceNumber":"{sequence}","data":"{data}","#)?;
+        write!(json, r#""approximateArrivalTimestamp":{seconds}.{milliseconds:03}}},"#)?;
+        write!(json, r#""eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"{shard}:{sequence}","#)?;
+        write!(json, r#""eventName":"aws:kinesis:record","invokeIdentityArn":"{role}","#)?;
+        write!(json, r#""awsRegion":"{region}","eventSourceARN":"{arn}"}}"#)?;
+        Ok(json)
+    }
 }
 
 #[cfg(test)]

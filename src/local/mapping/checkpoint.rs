@@ -21,6 +21,7 @@ pub enum Checkpoint {
     TrimHorizon,
     Latest,
     AtTimestamp(i64),
+    At(String),
     After(String),
     /// Read to its end.
     End,
@@ -139,6 +140,7 @@ impl Checkpoint {
             Checkpoint::TrimHorizon => Some(Position::TrimHorizon),
             Checkpoint::Latest => Some(Position::Latest),
             Checkpoint::AtTimestamp(micros) => Timestamp::from_micros(*micros).map(Position::AtTimestamp),
+            Checkpoint::At(sequence) => SequenceNumber::parse(sequence.clone()).map(Position::At),
             Checkpoint::After(sequence) => SequenceNumber::parse(sequence.clone()).map(Position::After),
             Checkpoint::End => None,
         }
@@ -164,6 +166,7 @@ impl From<&Position> for Checkpoint {
             Position::TrimHorizon => Checkpoint::TrimHorizon,
             Position::Latest => Checkpoint::Latest,
             Position::AtTimestamp(time) => Checkpoint::AtTimestamp(time.micros()),
+            Position::At(sequence) => Checkpoint::At(sequence.as_str().to_owned()),
             Position::After(sequence) => Checkpoint::After(sequence.as_str().to_owned()),
         }
     }

@@ -6,13 +6,15 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 mod document;
+mod sent;
 
 pub use document::Document;
+pub use sent::{BatchInfo, RequestContext, ResponseContext, Sent};
 
 use crate::local::write_whole;
 
 /// What S3 is told of a document: it has no type of its own there.
-const CONTENT_TYPE: &str = "application/octet-stream";
+pub const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A destination of discarded records.
 #[derive(Debug, Clone)]

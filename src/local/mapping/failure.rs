@@ -85,17 +85,7 @@ impl Batch {
 
     /// The event that delivers this batch.
     pub fn event(&self) -> String {
-        let mut event =
-            String::with_capacity(14 + self.records.iter().map(|record| record.json.len() + 1).sum::<usize>());
-        event.push_str("{\"Records\":[");
-        for (index, record) in self.records.iter().enumerate() {
-            if index > 0 {
-                event.push(',');
-            }
-            event.push_str(&record.json);
-        }
-        event.push_str("]}");
-        event
+        event_of(&self.records)
     }
 
     /// Parts the records that are older than the settings allow, from the front, and the rest.
@@ -152,6 +142,20 @@ impl Batch {
     }
 }
 
+/// The event that delivers these records.
+pub fn event_of(records: &[Arc<SourceRecord>]) -> String {
+    let mut event = String::with_capacity(14 + records.iter().map(|record| record.json.len() + 1).sum::<usize>());
+    event.push_str("{\"Records\":[");
+    for (index, record) in records.iter().enumerate() {
+        if index > 0 {
+            event.push(',');
+        }
+        event.push_str(&record.json);
+    }
+    event.push_str("]}");
+    event
+}
+
 fn backoff(doublings: u32, settings: &Settings) -> Duration {
     let factor = 1_u32.checked_shl(doublings).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
     FIRST_BACKOFF.saturating_mul(factor).min(settings.maximum_backoff)
@@ -163,7 +167,7 @@ pub fn verdict(answer: &Answer, batch: &Batch, settings: &Settings) -> Verdict {
         Answer::NotInvoked(_) => Verdict::NotInvoked,
         Answer::FunctionError(_) => Verdict::Failure(Response::Unhandled),
         Answer::Returned(_) if !settings.report_batch_item_failures => Verdict::Success,
-        Answer::Returned(body) => match lowest_failure(body, batch) {
+        Answer::Returned(body) => match lowest_failure(body, &batch.records) {
             Ok(None) => Verdict::Success,
             Ok(Some(index)) if index > 0 => Verdict::Partial(index),
             Ok(Some(_)) | Err(Unreadable) => Verdict::Failure(Response::Reported),
@@ -172,9 +176,14 @@ pub fn verdict(answer: &Answer, batch: &Batch, settings: &Settings) -> Verdict {
 }
 
 /// A body that names no record of the batch where it ought to.
-struct Unreadable;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
-fn lowest_failure(body: &[u8], batch: &Batch) -> Result<Option<usize>, Unreadable> {
+/// The position of the lowest record that `body` reports as failed; none where all are durable.
+///
+/// # Errors
+/// When the body can't be read, or names what isn't among the records: then none of them counts as durable.
+pub fn lowest_failure(body: &[u8], records: &[Arc<SourceRecord>]) -> Result<Option<usize>, Unreadable> {
     if body.is_empty() {
         return Ok(None);
     }
@@ -191,7 +200,7 @@ fn lowest_failure(body: &[u8], batch: &Batch) -> Result<Option<usize>, Unreadabl
     };
     let position = |failure: &Value| {
         let identifier = failure.get("itemIdentifier").and_then(Value::as_str).ok_or(Unreadable)?;
-        batch.records.iter().position(|record| record.sequence.as_str() == identifier).ok_or(Unreadable)
+        records.iter().position(|record| record.sequence.as_str() == identifier).ok_or(Unreadable)
     };
     failures.iter().map(position).try_fold(None, |lowest: Option<usize>, position| {
         let position = position?;

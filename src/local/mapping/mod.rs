@@ -25,8 +25,8 @@ mod source;
 mod tracker;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
-pub use destination::{Destination, Document};
-pub use failure::{Batch, Condition, Discard, Next, Response, Verdict, verdict};
+pub use destination::{BatchInfo, CONTENT_TYPE, Destination, Document, RequestContext, ResponseContext, Sent};
+pub use failure::{Batch, Condition, Discard, Next, Response, Unreadable, Verdict, event_of, lowest_failure, verdict};
 pub use filter::{FilterError, Filters};
 pub use function::{Answer, Function};
 pub use meter::{Counts, Meter};

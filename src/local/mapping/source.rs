@@ -43,6 +43,8 @@ pub enum Position {
     Latest,
     /// The first record at this time or later.
     AtTimestamp(Timestamp),
+    /// This record, and those after it; a mapping never starts so, but who reads a range again does.
+    At(SequenceNumber<'static>),
     /// The records after this one.
     After(SequenceNumber<'static>),
 }

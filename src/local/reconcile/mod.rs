@@ -31,6 +31,7 @@ use crate::clients::Clients;
 use crate::config::{ArchivePlace, Tables};
 use crate::pipeline::Pipeline;
 
+pub use archive::bucket_exists;
 pub use failures::Destination;
 pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Report};
 
@@ -146,7 +147,7 @@ impl Destination {
     /// # Errors
     /// When that can't be told.
     pub async fn usual(clients: &Clients) -> anyhow::Result<Option<Destination>> {
-        let exists = archive::bucket_exists(&clients.s3, Self::USUAL_BUCKET).await?;
+        let exists = bucket_exists(&clients.s3, Self::USUAL_BUCKET).await?;
         Ok(exists.then(|| Destination { bucket: Self::USUAL_BUCKET.to_owned(), prefix: String::new() }))
     }
 }

@@ -2,7 +2,7 @@
 //! real region in its ARN, without records of writes that changed nothing, trimmed when they are a day old.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -57,6 +57,14 @@ impl EmbeddedStream {
         })
     }
 
+    /// The same stream in the database of `folder`, which another process may have open.
+    ///
+    /// # Errors
+    /// When the database can't be opened, there is no such table, or it has no stream.
+    pub fn open_in(folder: &Path, table: &str) -> anyhow::Result<EmbeddedStream> {
+        EmbeddedStream::open(&dynamodb::open(Some(folder))?, table)
+    }
+
     /// Deletes the records that were created before `horizon`; gives how many. A database in memory keeps all.
     ///
     /// # Errors
@@ -88,14 +96,18 @@ impl EmbeddedStream {
     }
 
     fn read_blocking(&self, position: &Position, limit: usize) -> Result<Page, ReadError> {
-        if let (Position::After(sequence), Some(trimmed)) = (position, self.trimmed()?)
-            && *sequence < trimmed
-            && sequence.as_str() != "0"
-        {
-            return Err(ReadError::Trimmed);
+        if let Some(trimmed) = self.trimmed()? {
+            match position {
+                Position::At(sequence) if *sequence <= trimmed => return Err(ReadError::Trimmed),
+                Position::After(sequence) if *sequence < trimmed && sequence.as_str() != "0" => {
+                    return Err(ReadError::Trimmed);
+                }
+                _ => {}
+            }
         }
         let (kind, sequence_number) = match position {
             Position::Latest => ("LATEST", None),
+            Position::At(sequence) => ("AT_SEQUENCE_NUMBER", Some(sequence.as_str().to_owned())),
             Position::After(sequence) if sequence.as_str() != "0" => {
                 ("AFTER_SEQUENCE_NUMBER", Some(sequence.as_str().to_owned()))
             }

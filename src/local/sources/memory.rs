@@ -80,6 +80,7 @@ impl Source for MemoryStream {
             Position::TrimHorizon => shard.trimmed,
             Position::Latest => shard.records.len(),
             Position::AtTimestamp(time) => shard.records.partition_point(|record| record.created_at < *time),
+            Position::At(sequence) => shard.records.partition_point(|record| record.sequence < *sequence),
             Position::After(sequence) => shard.records.partition_point(|record| record.sequence <= *sequence),
         };
         if start < shard.trimmed {

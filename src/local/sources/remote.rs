@@ -1,17 +1,18 @@
 //! The stream of a table in a DynamoDB that runs elsewhere, read through the SDK as a poller of AWS reads it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
-use aws_sdk_dynamodbstreams::types::{AttributeValue, Record, ShardIteratorType};
+use aws_sdk_dynamodbstreams::types::{AttributeValue, Record, ShardIteratorType, StreamRecord};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw};
+use super::Iterators;
+use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
 use crate::local::mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
 /// The stream of one table.
@@ -20,8 +21,7 @@ pub struct RemoteStream {
     client: Client,
     arn: String,
     region: String,
-    /// The iterator that goes on from a position in a shard: asking for a new one at each read would be a second call.
-    iterators: Mutex<HashMap<String, (Position, String)>>,
+    iterators: Iterators,
 }
 
 impl RemoteStream {
@@ -34,17 +34,22 @@ impl RemoteStream {
         let described = described.with_context(|| format!("describe the table {table} (dynamodb:DescribeTable)"))?;
         let arn = described.table.and_then(|table| table.latest_stream_arn);
         let arn = arn.ok_or_else(|| anyhow!("the table {table} has no stream: enable one with NEW_AND_OLD_IMAGES"))?;
+        Ok(RemoteStream::of_arn(client, &arn))
+    }
+
+    /// The stream of this ARN, of which nobody has asked yet whether it is there.
+    pub fn of_arn(client: Client, arn: &str) -> RemoteStream {
         let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
-        Ok(RemoteStream { client, arn, region, iterators: Mutex::default() })
+        RemoteStream { client, arn: arn.to_owned(), region, iterators: Iterators::default() }
     }
 
     async fn iterator(&self, shard: &str, position: &Position) -> Result<Option<String>, ReadError> {
-        let kept = self.iterators.lock().unwrap_or_else(PoisonError::into_inner).remove(shard);
-        if let Some((_, iterator)) = kept.filter(|(at, _)| at == position) {
+        if let Some(iterator) = self.iterators.take(shard, position) {
             return Ok(Some(iterator));
         }
         let (kind, sequence) = match position {
             Position::Latest => (ShardIteratorType::Latest, None),
+            Position::At(sequence) => (ShardIteratorType::AtSequenceNumber, Some(sequence.as_str().to_owned())),
             Position::After(sequence) => (ShardIteratorType::AfterSequenceNumber, Some(sequence.as_str().to_owned())),
             // A mapping of a DynamoDB stream has no AT_TIMESTAMP.
             Position::TrimHorizon | Position::AtTimestamp(_) => (ShardIteratorType::TrimHorizon, None),
@@ -117,19 +122,27 @@ impl Source for RemoteStream {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let answer = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
         let answer = answer.map_err(|error| read_error(error.into_service_error()))?;
-        let found = answer.records.unwrap_or_default();
+        let mut found = answer.records.unwrap_or_default();
+        let last = found.last().and_then(|record| record.dynamodb.as_ref()?.sequence_number.as_deref());
+        let next = last.map(sequence).transpose()?.map_or_else(|| position.clone(), Position::After);
+        // DynamoDB writes no record of a write that changes nothing; what stands in for it elsewhere may.
+        found.retain(|record| !record.dynamodb.as_ref().is_some_and(changes_nothing));
         let records = found.into_iter().map(|record| self.record(record)).collect::<anyhow::Result<Vec<_>>>()?;
-        let next = records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
         let closed = answer.next_shard_iterator.is_none();
         if let Some(iterator) = answer.next_shard_iterator {
-            let mut iterators = self.iterators.lock().unwrap_or_else(PoisonError::into_inner);
-            iterators.insert(shard.to_owned(), (next.clone(), iterator));
+            self.iterators.keep(shard, &next, iterator);
         }
         Ok(Page { records, next, closed })
     }
 }
 
-fn read_error(error: impl ProvideErrorMetadata + std::error::Error + Send + Sync + 'static) -> ReadError {
+fn changes_nothing(change: &StreamRecord) -> bool {
+    change.new_image.is_some() && change.new_image == change.old_image
+}
+
+pub(in crate::local) fn read_error(
+    error: impl ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+) -> ReadError {
     match error.code() {
         Some("ExpiredIteratorException") => ReadError::Expired,
         Some("TrimmedDataAccessException") => ReadError::Trimmed,

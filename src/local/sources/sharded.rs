@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use tokio::sync::RwLock;
 
 use crate::local::mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use crate::local::write_whole;
@@ -18,6 +19,8 @@ pub struct ShardedStream {
     lineage: Mutex<Lineage>,
     file: Option<PathBuf>,
     trouble: Mutex<(Trouble, fastrand::Rng)>,
+    /// Shards change between reads only: a record that is written meanwhile would be the parent's and a child's.
+    gate: RwLock<()>,
 }
 
 /// Of a hundred reads, how many fail in which way.
@@ -53,7 +56,13 @@ impl ShardedStream {
         let fresh = || Lineage { arn: arn.clone(), generations: vec![Generation { shards: 1, last: None }] };
         let lineage = remembered.filter(|lineage| lineage.arn == arn).unwrap_or_else(fresh);
         let trouble = Mutex::new((Trouble::default(), fastrand::Rng::with_seed(seed)));
-        Ok(ShardedStream { inner, lineage: Mutex::new(lineage), file: file.map(Path::to_owned), trouble })
+        Ok(ShardedStream {
+            inner,
+            lineage: Mutex::new(lineage),
+            file: file.map(Path::to_owned),
+            trouble,
+            gate: RwLock::default(),
+        })
     }
 
     /// From now on, reads fail like this.
@@ -66,12 +75,13 @@ impl ShardedStream {
     /// # Errors
     /// When the stream can't be read, or the new shards can't be written down.
     pub async fn reshard(&self, shards: u64) -> anyhow::Result<()> {
+        let _alone = self.gate.write().await;
         let only = self.only_shard().await?;
         // Whatever is written from here on belongs to the children.
         let end = self.inner.read(&only, &Position::Latest, 1).await?.next;
         let last = match end {
             Position::After(sequence) => sequence.as_str().to_owned(),
-            Position::TrimHorizon | Position::Latest | Position::AtTimestamp(_) => "0".to_owned(),
+            _ => "0".to_owned(),
         };
         let mut lineage = self.lock();
         if let Some(open) = lineage.generations.last_mut() {
@@ -124,6 +134,7 @@ impl Source for ShardedStream {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
+        let _together = self.gate.read().await;
         let range = self.lock().range(shard).ok_or(ReadError::Gone)?;
         let position = match (position, range.after) {
             (Position::TrimHorizon, Some(parent_end)) => Position::After(parent_end),

@@ -135,10 +135,11 @@ impl Local {
                 serve::write_environment(path, &serve::environment(services, &stage.variables))?;
             }
         }
-        live::introduce(&stage, options, &url)?;
-
+        // Before anybody is told that it runs, and may end it.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
+        live::introduce(&stage, options, &url)?;
+
         let mut stop = control.stop.subscribe();
         let asked = async {
             tokio::select! {

@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use usage_aggregator::handler::Handler;
 use usage_aggregator::local::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
-use usage_aggregator::local::mapping::{Checkpoints, Clock, Destination, Function, Mapping, Meter, Source, StreamKind};
+use usage_aggregator::local::mapping::{
+    Checkpoints, Clock, Destination, Filters, Function, Mapping, Meter, Source, StreamKind,
+};
 use usage_aggregator::local::sources::{EmbeddedStream, RemoteStream, ShardedStream};
 use usage_aggregator::local::{
     FaultPlan, FaultyHttp, RemoteFunction, Sandbox, Sandboxes, Supervisor, TableSpec, ensure_bucket, ensure_tables,
-    sdk_config,
+    write_whole,
 };
 use usage_aggregator::pipeline::Stream;
 use usage_aggregator::time::Timestamp;
@@ -24,8 +26,9 @@ use crate::choice::{Sample, Variables};
 use crate::console::UsageError;
 use crate::folder::MAPPINGS;
 use crate::options::{Endpoint, Options};
+use crate::redrive::filters_file;
 use crate::running::Mapped;
-use crate::workplace::{Site, Start, Uses, Workplace};
+use crate::workplace::{Site, Start, Uses, Workplace, queue_client};
 
 const FUNCTION: &str = "usage-aggregator";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator";
@@ -98,6 +101,7 @@ impl Stage {
                 (source, None, replicator)
             }
         };
+        write_filters(&settings.filters, &filters_file(&options.data, source.kind(), &source_name))?;
         let destination = destination(local, &place).await?;
         let meter: Arc<Meter> = Arc::default();
         let function =
@@ -253,6 +257,11 @@ fn kinesis(
     Ok((source, Some(replicator)))
 }
 
+/// Writes the filter down for a redrive, which has to leave out what it left out.
+fn write_filters(filters: &Filters, file: &Path) -> anyhow::Result<()> {
+    write_whole(file, &serde_json::to_string(&filters.patterns().collect::<Vec<_>>())?)
+}
+
 async fn destination(local: &Local, place: &Workplace) -> anyhow::Result<Option<Destination>> {
     let text = local.on_failure.as_str();
     if text == "none" {
@@ -266,14 +275,6 @@ async fn destination(local: &Local, place: &Workplace) -> anyhow::Result<Option<
         return Ok(Some(Destination::Queue { client: queue_client(text)?, url: text.to_owned() }));
     }
     Ok(Some(Destination::Folder(PathBuf::from(text))))
-}
-
-/// A client of the endpoint that a queue's URL is of.
-fn queue_client(url: &str) -> anyhow::Result<aws_sdk_sqs::Client> {
-    let uri: axum::http::Uri = url.parse().with_context(|| format!("{url} is no URL of a queue"))?;
-    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).context("the queue's URL names no host")?;
-    let config = aws_sdk_sqs::config::Builder::from(&sdk_config(None)).endpoint_url(format!("{scheme}://{authority}"));
-    Ok(aws_sdk_sqs::Client::from_conf(config.build()))
 }
 
 fn function(

@@ -19,7 +19,7 @@ use crate::workplace::{Uses, Workplace};
 
 pub use account::Account;
 pub use figures::{Figure, Figures, Statistic};
-pub use names::Names;
+pub use names::{Names, source_name};
 
 /// Which deployment a command is about.
 #[derive(Debug, Clone, Default, Args)]

@@ -104,9 +104,14 @@ impl Names {
 
     /// The table or Kinesis stream whose changes are read.
     pub fn source_name(&self) -> Option<&str> {
-        // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
-        self.source_arn.as_deref()?.split('/').nth(1)
+        source_name(self.source_arn.as_deref()?)
     }
+}
+
+/// The table or Kinesis stream that an ARN is of.
+pub fn source_name(arn: &str) -> Option<&str> {
+    // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
+    arn.split('/').nth(1)
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Refusal, hash_key_of, read, records};
+use super::{Refusal, hash_key_of, read, reads, records};
 use crate::local::kinesis::streams::{ShardDescription, Streams, stream_arn};
 use crate::time::Timestamp;
 
-const OPERATIONS: &str =
-    "CreateStream, DescribeStreamSummary, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard";
+const OPERATIONS: &str = "CreateStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard";
 /// 8760: the longest retention in hours, since nothing is ever trimmed.
 const RETENTION_HOURS: u32 = 8760;
 
@@ -19,6 +18,8 @@ pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> R
     match operation {
         "CreateStream" => create_stream(streams, body, now).map(|()| None),
         "DescribeStreamSummary" => describe(streams, body).map(Some),
+        "GetRecords" => reads::get_records(streams, body).map(Some),
+        "GetShardIterator" => reads::get_shard_iterator(streams, body).map(Some),
         "ListShards" => list_shards(streams, body).map(Some),
         "ListStreams" => Ok(Some(json!({ "StreamNames": streams.names(), "HasMoreStreams": false }))),
         "PutRecord" => records::put_record(streams, body, now).map(Some),

@@ -1,0 +1,175 @@
+//! Every shape of document that Lambda sends, and what is none.
+
+use serde_json::json;
+
+use super::*;
+
+pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
+pub const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772";
+
+/// A document of a table's stream, in S3 if there is a payload.
+pub fn dynamodb(payload: Option<&str>) -> Value {
+    let mut document = json!({
+        "requestContext": {
+            "requestId": "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
+            "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator",
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 2,
+        },
+        "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+        "version": "1.0",
+        "timestamp": "2026-09-17T13:29:12.967Z",
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000001789651619772-2a9e5aad",
+            "startSequenceNumber": "2900002759746085485437",
+            "endSequenceNumber": "3100002759746085485437",
+            "approximateArrivalOfFirstRecord": "2026-09-17T13:27:38Z",
+            "approximateArrivalOfLastRecord": "2026-09-17T13:27:40Z",
+            "batchSize": 2,
+            "streamArn": STREAM,
+        },
+    });
+    if let Some(payload) = payload {
+        document["payload"] = payload.into();
+    }
+    document
+}
+
+const PAYLOAD: &str = r#"{"Records":[{"dynamodb":{"SequenceNumber":"2900002759746085485437","ApproximateCreationDateTime":1.789651658E9}}, {"dynamodb":{"SequenceNumber":"3100002759746085485437","ApproximateCreationDateTime":"no time"}, "eventID":"x"}]}"#;
+
+fn parse(document: &Value) -> Result<Document, String> {
+    Document::parse(document.to_string().as_bytes())
+}
+
+fn why(document: &Value) -> String {
+    parse(document).unwrap_err()
+}
+
+#[test]
+fn positions_of_a_table() {
+    let document = parse(&dynamodb(None)).unwrap();
+    assert_eq!((document.kind, document.records()), (StreamKind::DynamoDb, 2));
+    let Position { stream_arn, shard_id, first, last } = &document.position;
+    assert_eq!((stream_arn.as_str(), shard_id.as_str()), (STREAM, "shardId-00000001789651619772-2a9e5aad"));
+    assert_eq!((first.as_str(), last.as_str()), ("2900002759746085485437", "3100002759746085485437"));
+    assert_eq!(document.first_arrival(), Timestamp::parse("2026-09-17T13:27:38Z"));
+    assert!(document.payload_records().unwrap_err().starts_with("has no payload"));
+}
+
+#[test]
+fn causes_are_told_apart() {
+    let cause = |change: fn(&mut Value)| {
+        let mut document = dynamodb(None);
+        change(&mut document);
+        let Cause { condition, response } = parse(&document).unwrap().cause();
+        format!("{condition}, {}", response.text())
+    };
+    assert_eq!(cause(|_| {}), "RetryAttemptsExhausted, function error");
+    let partial = cause(|document| document["responseContext"]["functionError"] = Value::Null);
+    assert_eq!(partial, "RetryAttemptsExhausted, partial answer");
+    let old = cause(|document| {
+        document["requestContext"]["condition"] = "RecordAgeExceeded".into();
+        document.as_object_mut().unwrap().remove("responseContext");
+    });
+    assert_eq!(old, "RecordAgeExceeded, no answer");
+}
+
+#[test]
+fn positions_of_a_kinesis_stream() {
+    let mut document = dynamodb(None);
+    let mut batch = document.as_object_mut().unwrap().remove("DDBStreamBatchInfo").unwrap();
+    batch["streamArn"] = "arn:aws:kinesis:us-east-1:000000000000:stream/alleycat".into();
+    batch["approximateArrivalOfFirstRecord"] = "2026-09-17T13:27:38.250Z".into();
+    document["KinesisBatchInfo"] = batch;
+    let document = parse(&document).unwrap();
+    assert_eq!(document.kind, StreamKind::Kinesis);
+    assert_eq!(document.first_arrival(), Timestamp::from_micros(1_789_651_658_250_000));
+}
+
+#[test]
+fn a_payload_gives_its_records_as_they_came() {
+    let document = parse(&dynamodb(Some(PAYLOAD))).unwrap();
+    let records = document.payload_records().unwrap();
+    assert_eq!(event_of(&records), PAYLOAD.replace("}, {", "},{"));
+    let times: Vec<i64> = records.iter().map(|record| record.created_at.seconds()).collect();
+    assert_eq!(times, [1_789_651_658, 1_789_651_658], "one without a time has the batch's");
+    let kinesis = r#"{"Records":[{"kinesis":{"sequenceNumber":"49","approximateArrivalTimestamp":1789651658.25}}]}"#;
+    let records = parse(&dynamodb(Some(kinesis))).unwrap().payload_records().unwrap();
+    assert_eq!((records[0].sequence.as_str(), records[0].created_at.micros()), ("49", 1_789_651_658_250_000));
+}
+
+#[test]
+fn what_remains_is_a_document_of_the_same_shape() {
+    let document = parse(&dynamodb(Some(PAYLOAD))).unwrap();
+    let last = document.payload_records().unwrap().pop().unwrap();
+    let narrowed = serde_json::to_value(document.narrowed(&[last])).unwrap();
+    let mut expected = dynamodb(Some(
+        r#"{"Records":[{"dynamodb":{"SequenceNumber":"3100002759746085485437","ApproximateCreationDateTime":"no time"}, "eventID":"x"}]}"#,
+    ));
+    expected["DDBStreamBatchInfo"]["startSequenceNumber"] = "3100002759746085485437".into();
+    expected["DDBStreamBatchInfo"]["approximateArrivalOfLastRecord"] = "2026-09-17T13:27:38Z".into();
+    expected["DDBStreamBatchInfo"]["batchSize"] = 1.into();
+    assert_eq!(narrowed, expected);
+    let again = parse(&narrowed).unwrap();
+    assert_eq!((again.records(), again.payload_records().unwrap().len()), (1, 1));
+    let positions = parse(&dynamodb(None)).unwrap();
+    let narrowed = positions.narrowed(&document.payload_records().unwrap());
+    let mut expected = dynamodb(None);
+    // The record without a time has the batch's first.
+    expected["DDBStreamBatchInfo"]["approximateArrivalOfLastRecord"] = "2026-09-17T13:27:38Z".into();
+    assert_eq!(serde_json::to_value(narrowed).unwrap(), expected, "all of it, without a payload");
+}
+
+#[test]
+fn a_topics_notification_is_unwrapped_once() {
+    let message = dynamodb(None).to_string();
+    let notification = json!({ "Type": "Notification", "MessageId": "1", "Message": message });
+    assert_eq!(parse(&notification), parse(&dynamodb(None)));
+    let twice = json!({ "Type": "Notification", "Message": notification.to_string() });
+    assert!(why(&twice).contains("no document"));
+}
+
+#[test]
+fn what_is_no_document_is_said_without_its_content() {
+    for body in [&b"secret"[..], b"", b"[]", b"{}", b"\xff\xfe", br#"{"requestContext":"secret"}"#] {
+        let why = Document::parse(body).unwrap_err();
+        assert!(
+            why.starts_with("is no document of an event source mapping (line ") && !why.contains("secret"),
+            "{why}"
+        );
+    }
+    let changed = |change: fn(&mut Value)| {
+        let mut document = dynamodb(Some(PAYLOAD));
+        change(&mut document);
+        why(&document)
+    };
+    let window = changed(|document| document["timeWindowInfo"] = json!({ "isFinalInvokeForWindow": true }));
+    assert!(window.contains("tumbling window"));
+    let both = changed(|document| document["KinesisBatchInfo"] = document["DDBStreamBatchInfo"].clone());
+    assert!(both.contains("neither"));
+    let empty =
+        changed(|document| drop(document["DDBStreamBatchInfo"].as_object_mut().unwrap().remove("endSequenceNumber")));
+    assert!(empty.contains("names no records"));
+    let letters = changed(|document| document["DDBStreamBatchInfo"]["startSequenceNumber"] = "12a".into());
+    assert!(letters.contains("names no records"));
+    let turned =
+        changed(|document| document["DDBStreamBatchInfo"]["startSequenceNumber"] = "9900002759746085485437".into());
+    assert!(turned.contains("ends before it starts"));
+}
+
+#[test]
+fn a_payload_that_is_no_event_is_said_without_its_content() {
+    for (payload, expected) in [
+        ("secret", "has no event in its payload (column 1)"),
+        (r#"{"records":[]}"#, "has no event in its payload (column 14)"),
+        (r#"{"Records":[]}"#, "has no records in its payload"),
+        (r#"{"Records":[{"body":"secret"}]}"#, "has a record without a sequence number in its payload"),
+        (r#"{"Records":[{"dynamodb":{"SequenceNumber":7}}]}"#, "has a record without a sequence number in its payload"),
+        (
+            r#"{"Records":[{"dynamodb":{"SequenceNumber":"x"}}]}"#,
+            "has a record without a sequence number in its payload",
+        ),
+    ] {
+        assert_eq!(parse(&dynamodb(Some(payload))).unwrap().payload_records().unwrap_err(), expected);
+    }
+}

@@ -1,0 +1,69 @@
+//! A redrive that is killed in the middle, and what the next one finds.
+
+use std::process::Stdio;
+
+use axum::extract::Request;
+
+use super::lambda::proxy;
+use super::stack::Stack;
+use crate::world::services;
+
+fn is_delete_of_an_object(request: &Request) -> bool {
+    request.method() == axum::http::Method::DELETE
+}
+
+fn is_put_of_an_object(request: &Request) -> bool {
+    request.method() == axum::http::Method::PUT
+}
+
+fn is_delete_of_a_message(request: &Request) -> bool {
+    request.headers().get("x-amz-target").is_some_and(|target| target == "AmazonSQS.DeleteMessage")
+}
+
+/// Starts a redrive that reaches the service `variable` through a proxy, and kills it (-9) when the proxy stops.
+async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &str, stops_at: fn(&Request) -> bool) {
+    let (url, mut stops) = proxy(upstream, stops_at).await;
+    let mut command = stack.command(arguments);
+    let mut process = command.env(variable, url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), stops.recv()).await;
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(stopped.is_ok(), "it never came so far");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing_counted_twice() {
+    let stack = Stack::new("rd-kill", &[]).await;
+    let records = stack.orders(&["1", "free", "3"]).await;
+    stack.give_up(&records, 1).await;
+    let s3 = services().s3_url();
+    kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_put_of_an_object).await;
+    assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
+    kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_delete_of_an_object).await;
+    assert_eq!(stack.documents().await.len(), 2, "what is left, and the whole");
+
+    let told = stack.redrive(&stack.bucket_options()).await;
+    assert_eq!((told.code, told.sum("records_remaining")), (Some(1), 2), "{}", told.stderr);
+    assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
+    assert_eq!(stack.documents().await[0].1["DDBStreamBatchInfo"]["batchSize"], 1);
+    assert_eq!(stack.world.claimed().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_twice() {
+    let stack = Stack::new("rd-killed", &[]).await;
+    let records = stack.orders(&["1", "free", "3"]).await;
+    stack.queue.send(&stack.document(&records).metadata().unwrap()).await;
+    let arguments = [&stack.queue_options()[..], &["--visibility-timeout", "3s"]].concat();
+    kill_at(&stack, &arguments, "AWS_ENDPOINT_URL_SQS", &stack.queue.endpoint, is_delete_of_a_message).await;
+    assert_eq!(stack.counted().await, ["2", "2", "2"]);
+    let (visible, hidden) = stack.queue.messages().await;
+    assert_eq!((visible, hidden), (1, 1), "what is left, and the whole until its time has passed");
+    while stack.queue.messages().await != (2, 0) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let told = stack.redrive(&stack.queue_options()).await;
+    assert_eq!((told.code, told.sum("records_lost")), (Some(1), 0), "{}", told.stderr);
+    assert_eq!((stack.counted().await, stack.queue.messages().await), (vec!["2".to_owned(); 3], (1, 0)));
+    assert_eq!(stack.queue.documents().await[0]["DDBStreamBatchInfo"]["batchSize"], 1);
+}

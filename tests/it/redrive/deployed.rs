@@ -1,0 +1,98 @@
+//! A stack that moto has made of template.yaml, found by its outputs, with the binary that is deployed behind Invoke. moto's
+//! S3, CloudFormation and Lambda answer; invoking is none of moto's without Docker.
+
+use serde_json::{Value, json};
+use usage_aggregator::local;
+
+use super::Told;
+use super::lambda::{Code, Lambda};
+use super::stack::today;
+use crate::cli::{Desk, Run};
+use crate::runtime::{Sandbox, recent_orders};
+use crate::template::moto::Stack;
+
+/// A document of these records, as the stack's mapping gives them up.
+fn document(stack: &Stack, event: &Value) -> Value {
+    let records = event["Records"].as_array().unwrap();
+    let sequence = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
+    json!({
+        "requestContext": {
+            "requestId": "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
+            "functionArn": format!("arn:aws:lambda:us-east-1:123456789012:function:{}", stack.text("outputs", "FunctionName")),
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 11,
+        },
+        "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": null },
+        "version": "1.0",
+        "payload": event.to_string(),
+        "timestamp": today(),
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000001789651619772-2a9e5aad",
+            "startSequenceNumber": sequence(&records[0]),
+            "endSequenceNumber": sequence(&records[records.len() - 1]),
+            "approximateArrivalOfFirstRecord": today(),
+            "approximateArrivalOfLastRecord": today(),
+            "batchSize": records.len(),
+            "streamArn": stack.text("outputs", "SourceStreamArn"),
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outputs_of_a_stack_say_all_that_a_redrive_needs() {
+    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none"]);
+    let url = stack.said["url"].as_str().unwrap();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let variables = stack.said["variables"].as_object().unwrap().iter();
+    let variables: Vec<(&str, String)> = variables.map(|(name, value)| (name.as_str(), text(value))).collect();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", url), ("AWS_ENDPOINT_URL_S3", url)];
+    let sandbox = Sandbox::start(&[&variables[..], &endpoints].concat()).await;
+    let lambda = Lambda::new(Code::Binary(Box::new(sandbox)), today(), &[]).serve_before(url).await;
+
+    let config = local::sdk_config(None).into_builder().endpoint_url(url).build();
+    let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+    let s3 = aws_sdk_s3::Client::from_conf(s3);
+    let mut event: Value = serde_json::from_slice(&recent_orders(20, 0)).unwrap();
+    event["Records"][7]["dynamodb"]["NewImage"]["total"] = json!({ "S": "free" });
+    let bucket = stack.text("outputs", "FailureBucketName");
+    let folder = format!(
+        "aws/lambda/{}/shardId-00000001789651619772-2a9e5aad/2026/09/17/",
+        stack.text("outputs", "EventSourceMappingId")
+    );
+    let key = format!("{folder}2026-09-17T13.29.12-0c7a2f2e-6c8d-4d0e-8a43-1f6d0f4a9b55");
+    let body = document(&stack, &event).to_string().into_bytes();
+    s3.put_object().bucket(bucket).key(&key).body(body.into()).send().await.unwrap();
+
+    let desk = Desk::new();
+    for (ended, redriven) in [("narrowed", 19), ("kept", 0)] {
+        let mut command = desk.command(&["redrive", "--stack", "moto", "--json"]);
+        command.envs([
+            ("AWS_ENDPOINT_URL", url),
+            ("AWS_ENDPOINT_URL_LAMBDA", &lambda),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        let run: Run = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into();
+        let told = Told::from(run);
+        assert_eq!(
+            (told.code, told.sum(ended), told.sum("records_redriven")),
+            (Some(1), 1, redriven),
+            "{}",
+            told.stderr
+        );
+        assert_eq!(told.all("remaining")[0]["code"], "invalid_value");
+        assert!(told.all("waiting")[0]["left_seconds"].as_i64() > Some(17 * 86_400), "18 days, the default");
+        // moto answers with numbers where Lambda has texts, so the function's variables can't be read.
+        assert_eq!(told.stderr.lines().count(), 1, "{}", told.stderr);
+        assert!(told.stderr.starts_with("note: HORIZON_DAYS of moto can't be seen"), "{}", told.stderr);
+    }
+    let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
+    let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
+    assert!(keys.len() == 1 && keys[0].starts_with(&folder) && keys[0] != key, "{keys:?}");
+    let snapshots = aws_sdk_dynamodb::Client::new(&config).scan().table_name(stack.text("outputs", "UsageTableName"));
+    let snapshots = snapshots.send().await.unwrap();
+    let orders: Vec<&str> = snapshots.items().iter().map(|item| item["orders"].as_n().unwrap().as_str()).collect();
+    assert_eq!(orders, ["19", "19", "19"]);
+}

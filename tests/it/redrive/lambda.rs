@@ -1,0 +1,174 @@
+//! What a deployment is reached through: Lambda's API in front of the function's own handler, and a proxy before a service
+//! that stops at one request, as a network does whose other end dies.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::runtime::{Heard, Sandbox};
+use crate::world::{Function, at};
+
+pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
+pub const FUNCTION: &str = "usage-aggregator";
+
+/// How the function answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// It fails, whatever it is given.
+    Broken,
+    /// Its answers name what isn't in the batch.
+    Babbling,
+    /// It can't be invoked.
+    Refused,
+}
+
+/// What runs.
+pub enum Code {
+    Handler(Box<Function>),
+    /// The binary that is deployed.
+    Binary(Box<Sandbox>),
+}
+
+/// Lambda with one function.
+#[derive(Clone)]
+pub struct Lambda {
+    code: Arc<tokio::sync::Mutex<Code>>,
+    now: &'static str,
+    filters: Vec<String>,
+    pub mood: Arc<Mutex<Mood>>,
+    /// The records of each invocation.
+    pub invocations: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Lambda {
+    /// A function whose mapping has these filters, at a time.
+    pub fn new(code: Code, now: &'static str, filters: &[&str]) -> Lambda {
+        Lambda {
+            code: Arc::new(tokio::sync::Mutex::new(code)),
+            now,
+            filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
+            mood: Arc::new(Mutex::new(Mood::Well)),
+            invocations: Arc::default(),
+        }
+    }
+
+    /// Serves the API; gives its URL.
+    pub async fn serve(&self) -> String {
+        let routes = Router::new()
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+            .route("/2015-03-31/functions/{name}/configuration", get(configuration))
+            .route("/2015-03-31/event-source-mappings/{uuid}", get(mapping))
+            .with_state(self.clone());
+        listen(routes).await
+    }
+
+    /// Serves Invoke alone, and passes all else on to another Lambda.
+    pub async fn serve_before(&self, upstream: &str) -> String {
+        let (rest, _) = Proxy::new(upstream, |_| false);
+        let invoke = Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoke));
+        listen(invoke.with_state(self.clone()).fallback_service(Router::new().fallback(pass).with_state(rest))).await
+    }
+}
+
+impl Code {
+    async fn run(&mut self, event: &[u8], now: &str) -> Result<String, String> {
+        match self {
+            Code::Handler(function) => match function.handler.handle(event, &at(now)).await {
+                Ok(outcome) => Ok(serde_json::to_string(&outcome.response()).unwrap()),
+                Err(error) => Err(error.to_string()),
+            },
+            Code::Binary(sandbox) => match sandbox.invoke(event).await {
+                Heard::Answer(body) => Ok(body.to_string()),
+                other => Err(format!("{other:?}")),
+            },
+        }
+    }
+}
+
+async fn listen(routes: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
+async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, HeaderMap, String) {
+    let records = serde_json::from_slice::<Value>(&event).unwrap()["Records"].as_array().unwrap().len();
+    lambda.invocations.lock().unwrap().push(records);
+    let mood = *lambda.mood.lock().unwrap();
+    let mut headers = HeaderMap::new();
+    let failed = |headers: &mut HeaderMap, message: &str| {
+        headers.insert("x-amz-function-error", "Unhandled".parse().unwrap());
+        json!({ "errorType": "Error", "errorMessage": message }).to_string()
+    };
+    let (status, body) = match mood {
+        Mood::Broken => (StatusCode::OK, failed(&mut headers, "no bucket")),
+        Mood::Babbling => (StatusCode::OK, json!({ "batchItemFailures": [{ "itemIdentifier": "7" }] }).to_string()),
+        Mood::Refused => {
+            headers.insert("x-amzn-errortype", "AccessDeniedException".parse().unwrap());
+            (StatusCode::FORBIDDEN, json!({ "Message": "not allowed" }).to_string())
+        }
+        Mood::Well => match lambda.code.lock().await.run(&event, lambda.now).await {
+            Ok(body) => (StatusCode::OK, body),
+            Err(message) => (StatusCode::OK, failed(&mut headers, &message)),
+        },
+    };
+    (status, headers, body)
+}
+
+async fn configuration() -> String {
+    json!({ "FunctionName": FUNCTION, "Environment": { "Variables": { "HORIZON_DAYS": "9" } } }).to_string()
+}
+
+async fn mapping(State(lambda): State<Lambda>) -> String {
+    let filters: Vec<Value> = lambda.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
+    json!({ "UUID": MAPPING, "FilterCriteria": { "Filters": filters } }).to_string()
+}
+
+/// A proxy before a service.
+#[derive(Clone)]
+struct Proxy {
+    upstream: String,
+    stops_at: fn(&Request) -> bool,
+    stopped: mpsc::UnboundedSender<()>,
+    client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
+}
+
+impl Proxy {
+    fn new(upstream: &str, stops_at: fn(&Request) -> bool) -> (Proxy, mpsc::UnboundedReceiver<()>) {
+        let (stopped, stops) = mpsc::unbounded_channel();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        (Proxy { upstream: upstream.to_owned(), stops_at, stopped, client }, stops)
+    }
+}
+
+/// Passes requests on to `upstream`, but for those that `stops_at` says: they are told and never answered.
+pub async fn proxy(upstream: &str, stops_at: fn(&Request) -> bool) -> (String, mpsc::UnboundedReceiver<()>) {
+    let (proxy, stops) = Proxy::new(upstream, stops_at);
+    let url = listen(Router::new().fallback(pass).with_state(proxy)).await;
+    (url, stops)
+}
+
+async fn pass(State(proxy): State<Proxy>, request: Request) -> axum::http::Response<Full<Bytes>> {
+    if (proxy.stops_at)(&request) {
+        proxy.stopped.send(()).unwrap();
+        return std::future::pending().await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = format!("{}{path}", proxy.upstream).parse().unwrap();
+    let body = body.collect().await.unwrap().to_bytes();
+    let response = proxy.client.request(Request::from_parts(parts, Full::new(body))).await.unwrap();
+    let (parts, body) = response.into_parts();
+    axum::http::Response::from_parts(parts, Full::new(body.collect().await.unwrap().to_bytes()))
+}

@@ -1,0 +1,186 @@
+//! What a local mapping gives up while everything fails, redriven while load goes on.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::moto::Moto;
+use super::{Told, redrive};
+use crate::cli::{Desk, Run};
+use crate::local::Background;
+
+/// A mapping that gives up whole batches at the first failure.
+const IMPATIENT: [&str; 9] =
+    ["--batch-size", "40", "--retry-attempts", "0", "--bisect", "off", "--maximum-backoff", "100", "--faults"];
+const FAULTS: &str = "crash=70,redeliver=10,split=1s";
+
+fn simulate(desk: &Desk, arguments: &[&str]) {
+    let run = desk.run(&[&["simulate", "orders", "--poison", "1", "--json"], arguments].concat());
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+fn reconcile(desk: &Desk) -> Value {
+    let run = desk.run(&["reconcile", "--json"]);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+}
+
+/// Two redrives at once, while load is written.
+fn redrive_twice_under_load(desk: &Desk, arguments: &[&str]) -> Vec<Told> {
+    let load = ["simulate", "orders", "--poison", "1", "--records", "400", "--rate", "200", "--json"];
+    let mut load = desk.command(&load).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let told = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| redrive(desk, arguments))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert!(load.wait().unwrap().success());
+    told
+}
+
+/// Redrives until all that was written is counted once; gives the last redrive and the proof.
+fn until_exact(desk: &Desk, arguments: &[&str]) -> (Told, Value) {
+    for _ in 0..60 {
+        let told = redrive(desk, arguments);
+        let proof = reconcile(desk);
+        if proof["agrees"] == json!(true) {
+            return (told, proof);
+        }
+    }
+    panic!("it never becomes exact: {:#}", reconcile(desk));
+}
+
+/// Only poison remains, and it is explained without its contents.
+fn only_poison_remains(told: &Told, proof: &Value) {
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(told.sum("records_remaining"), proof["poison_records"].as_u64().unwrap());
+    assert_eq!((told.sum("left_alone"), told.all("lost")), (0, Vec::new()), "{}", told.summary());
+    let remaining = told.all("remaining");
+    assert_eq!(remaining.len() as u64, told.sum("records_remaining"));
+    for record in remaining {
+        assert!(record["code"].is_string() && record["field"].is_string(), "{record}");
+        assert!(record["change"].as_str().unwrap().contains("schemas/orders/"), "{record}");
+        assert!(!record.to_string().contains("CUSTOMER"), "{record}");
+    }
+}
+
+#[test]
+fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_poison_is_left() {
+    let desk = Desk::new();
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS]].concat());
+    simulate(&desk, &["--records", "1200", "--rate", "0"]);
+    local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
+    assert_ne!(reconcile(&desk)["agrees"], json!(true), "there is nothing to redrive");
+
+    let dry = redrive(&desk, &["--dry-run"]);
+    assert!(dry.sum("documents") > 0 && dry.summary()["dry_run"] == json!(true), "{}", dry.summary());
+    let waiting = dry.all("waiting");
+    assert!(waiting.iter().any(|document| document["response"] == "function error"), "{waiting:?}");
+    assert!(waiting.iter().all(|document| document["left_seconds"].as_i64() > Some(17 * 86_400)), "{waiting:?}");
+
+    let told = redrive_twice_under_load(&desk, &[]);
+    assert!(told.iter().any(|told| told.sum("records_redriven") > 0));
+    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
+    let (told, proof) = until_exact(&desk, &[]);
+    only_poison_remains(&told, &proof);
+    assert_eq!(proof["poison"]["records"], proof["poison"]["found_records"], "{proof:#}");
+    // Once more, after later records: nothing changes.
+    let again = redrive(&desk, &[]);
+    assert_eq!(
+        (again.sum("emptied"), again.sum("narrowed"), again.sum("duplicates")),
+        (0, 0, 0),
+        "{}",
+        again.summary()
+    );
+    assert_eq!(reconcile(&desk)["agrees"], json!(true));
+    // And when the run has ended.
+    local.stop();
+    let ended = redrive(&desk, &[]);
+    assert_eq!(ended.sum("kept"), again.sum("kept"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_poison_is_left() {
+    let moto = Moto::start();
+    let queue = moto.queue("failed").await;
+    let desk = Desk::new();
+    let to_queue = ["--on-failure", &queue.url, "--parallelization-factor", "2"];
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS], &to_queue].concat());
+    let from_queue = ["--from", "sqs", "--failure-queue", &queue.url];
+    simulate(&desk, &["--records", "600", "--rate", "0"]);
+    local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
+
+    let dry = redrive(&desk, &[&from_queue[..], &["--dry-run"]].concat());
+    assert!(dry.sum("documents") > 0, "{}", dry.summary());
+    assert!(dry.all("waiting").iter().all(|document| document["left_seconds"].as_i64() <= Some(86_400)));
+    assert_eq!(queue.messages().await.1, 0, "what is only listed can be seen again");
+
+    let told = redrive_twice_under_load(&desk, &from_queue);
+    assert!(told.iter().any(|told| told.sum("records_redriven") > 0));
+    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
+    let (_, proof) = until_exact(&desk, &from_queue);
+    // The run has ended: its stream and its shards are read from its folder.
+    local.stop();
+    let told = redrive(&desk, &from_queue);
+    only_poison_remains(&told, &proof);
+    assert_eq!(reconcile(&desk)["agrees"], json!(true));
+    let documents = queue.documents().await;
+    let positions: u64 =
+        documents.iter().map(|document| document["DDBStreamBatchInfo"]["batchSize"].as_u64().unwrap()).sum();
+    assert_eq!(positions, proof["poison_records"].as_u64().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
+    let moto = Moto::start();
+    let queue = moto.queue("failed").await;
+    let desk = Desk::new();
+    let race = ["--pipeline", "alleycat", "--polling-interval", "50", "--on-failure", &queue.url];
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=60"], &race].concat());
+    let load = desk.run(&["simulate", "alleycat", "--records", "400", "--entities", "50", "--rate", "0"]);
+    assert_eq!(load.code, Some(0), "{load:?}");
+    local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(40));
+    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
+    let from_queue = ["--pipeline", "alleycat", "--from", "sqs", "--failure-queue", &queue.url];
+    let (told, proof) = until_exact(&desk, &from_queue);
+    assert_eq!((told.code, &proof["counted"]["records"]), (Some(0), &json!(400)), "{}", told.stderr);
+    local.stop();
+    assert_eq!(queue.messages().await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
+    let moto = Moto::start();
+    let queue = moto.queue("failed").await;
+    let desk = Desk::new();
+    let inserts = ["--filter", r#"{"eventName":["INSERT"]}"#, "--on-failure", &queue.url];
+    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
+    let load = desk.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
+    assert_eq!(load.code, Some(0), "{load:?}");
+    // Until all is read, and nothing moves any more.
+    let (mut before, mut still) = (Value::Null, 0);
+    let last = local.wait_for(|line| {
+        let count = |name: &str| line["mapping"][name].clone();
+        let moving = json!([count("invoked_event_count"), count("on_failure_destination_delivered_event_count")]);
+        still = if moving == before { still + 1 } else { 0 };
+        before = moving;
+        count("polled_event_count") == json!(300) && still == 3
+    });
+    let inserted = 300 - last["mapping"]["filtered_out_event_count"].as_u64().unwrap();
+    assert!((1..300).contains(&inserted) && queue.messages().await.0 > 0, "{last:#}");
+    let told = redrive(&desk, &["--from", "sqs", "--failure-queue", &queue.url]);
+    assert_eq!((told.code, told.sum("kept"), told.sum("records_lost")), (Some(0), 0, 0), "{}", told.stderr);
+    let archive = desk.json(&["reconcile", "--archive"]);
+    assert_eq!((&archive["agrees"], &archive["archived"]["records"]), (&json!(true), &json!(inserted)), "{archive:#}");
+    local.stop();
+    assert_eq!(queue.messages().await, (0, 0));
+}
+
+#[test]
+fn nothing_waits_where_nothing_failed() {
+    let desk = Desk::new();
+    let missing: Run = desk.run(&["redrive", "--local"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.contains("there is no data folder"), "{missing:?}");
+    Background::start(&desk, &[]).stop();
+    let run = desk.run(&["redrive", "--local"]);
+    assert_eq!((run.code, &*run.stdout), (Some(0), "nothing waits\n"), "{run:?}");
+}

@@ -1,0 +1,167 @@
+//! A deployment as `usagectl` reaches it: Lambda's Invoke in front of the real handler, moto's SQS, the embedded S3 and
+//! DynamoDB Streams.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::Value;
+use usage_aggregator::local::mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
+use usage_aggregator::local::sources::RemoteStream;
+use usage_aggregator::local::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
+use usage_aggregator::time::Timestamp;
+
+use super::Told;
+use super::lambda::{Code, FUNCTION, Lambda, MAPPING};
+use super::moto::{Moto, Queue};
+use crate::cli::{Desk, Run};
+use crate::world::{World, services};
+
+/// A time at which today's records are new.
+pub fn today() -> &'static str {
+    Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str())
+}
+
+/// A deployment with a table of its own.
+pub struct Stack {
+    pub desk: Desk,
+    pub world: World,
+    pub lambda: Lambda,
+    lambda_url: String,
+    pub bucket: String,
+    pub queue: Queue,
+    _moto: Moto,
+    stream: RemoteStream,
+    /// What the command is told of the stream.
+    pub source_arn: String,
+    pub table: String,
+}
+
+impl Stack {
+    pub async fn new(name: &str, filters: &[&str]) -> Stack {
+        let world = World::new(name, "orders").await;
+        let (table, bucket) = (format!("{name}-orders"), format!("{name}-failed"));
+        let spec =
+            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
+        ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
+        ensure_bucket(&world.s3, &bucket).await.unwrap();
+        let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();
+        let streams = aws_sdk_dynamodbstreams::Client::new(&config);
+        let stream = RemoteStream::open(streams, &world.dynamodb, &table).await.unwrap();
+        let moto = Moto::start();
+        let queue = moto.queue("failed").await;
+        let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
+        let lambda_url = lambda.serve().await;
+        Stack {
+            desk: Desk::new(),
+            world,
+            lambda,
+            lambda_url,
+            bucket,
+            queue,
+            _moto: moto,
+            source_arn: stream.arn().to_owned(),
+            stream,
+            table,
+        }
+    }
+
+    /// Orders of these totals, a total without a number being poison; gives their records.
+    pub async fn orders(&self, totals: &[&str]) -> Vec<Arc<SourceRecord>> {
+        for (number, total) in totals.iter().enumerate() {
+            let text = |text: &str| AttributeValue::S(text.to_owned());
+            let total = total.parse::<f64>().map_or_else(|_| text(total), |_| AttributeValue::N((*total).to_owned()));
+            let put = self.world.dynamodb.put_item().table_name(&self.table).item("total", total);
+            let put = put.item("pk", text("CUSTOMER#1")).item("sk", text(&format!("ORDER#{number}")));
+            put.item("status", text("OPEN")).send().await.unwrap();
+        }
+        let shard = self.stream.shards().await.unwrap().remove(0).id;
+        self.stream.read(&shard, &Position::TrimHorizon, 1_000).await.unwrap().records
+    }
+
+    pub fn document<'d>(&'d self, records: &'d [Arc<SourceRecord>]) -> Document<'d> {
+        Document {
+            kind: StreamKind::DynamoDb,
+            mapping_uuid: MAPPING,
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator",
+            request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
+            condition: Condition::RetryAttemptsExhausted,
+            approximate_invoke_count: 2,
+            response: Response::Unhandled,
+            shard_id: self.shard(),
+            stream_arn: self.stream.arn(),
+            records,
+            discarded_at: Timestamp::parse(today()).unwrap(),
+        }
+    }
+
+    pub fn shard(&self) -> &str {
+        // dynoxide's only one.
+        Box::leak(format!("shardId-00000001-{}", self.table).into_boxed_str())
+    }
+
+    /// Puts an object as Lambda does.
+    pub async fn put(&self, key: &str, body: String) {
+        let body = body.into_bytes().into();
+        self.world.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
+    }
+
+    pub async fn give_up(&self, records: &[Arc<SourceRecord>], unique: u32) {
+        let document = self.document(records);
+        self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
+    }
+
+    /// The documents of the bucket by their keys.
+    pub async fn documents(&self) -> Vec<(String, Value)> {
+        let listed = self.world.s3.list_objects_v2().bucket(&self.bucket).send().await.unwrap();
+        let mut documents = Vec::new();
+        for object in listed.contents() {
+            let key = object.key().unwrap().to_owned();
+            let object = self.world.s3.get_object().bucket(&self.bucket).key(&key).send().await.unwrap();
+            let body = object.body.collect().await.unwrap().into_bytes();
+            documents.push((key, serde_json::from_slice(&body).unwrap_or_default()));
+        }
+        documents
+    }
+
+    /// How many orders are counted in each of the snapshots.
+    pub async fn counted(&self) -> Vec<String> {
+        self.world.items("usage").await.iter().map(|item| item["orders"].as_n().unwrap().clone()).collect()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.plain(&[&["--json"], arguments].concat())
+    }
+
+    /// The same for people.
+    pub fn plain(&self, arguments: &[&str]) -> Command {
+        let names =
+            ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", &self.source_arn, "--pipeline", "orders"];
+        let mut command = self.desk.command(&[&["redrive"], &names[..], arguments].concat());
+        command.envs([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda_url),
+            ("AWS_ENDPOINT_URL_S3", services().s3_url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", services().dynamodb_url()),
+            ("AWS_ENDPOINT_URL_SQS", &self.queue.endpoint),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        command
+    }
+
+    pub fn bucket_options(&self) -> [&str; 2] {
+        ["--failure-bucket", &self.bucket]
+    }
+
+    pub fn queue_options(&self) -> [&str; 2] {
+        ["--failure-queue", &self.queue.url]
+    }
+
+    pub async fn redrive(&self, arguments: &[&str]) -> Told {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Run::from(output).into()
+    }
+}
