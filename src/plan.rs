@@ -1,14 +1,20 @@
 //! Records and routes become a [`Plan`]: a value that says all that a batch will do before anything is done. It can be
 //! printed, compared and committed; making it is pure and needs no clock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::archive::{self, FileDraft};
 use crate::decode;
+use crate::outline::{Outline, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
-use crate::record::{ChangeRecord, Code, Event, Fault, Image, Item, RecordId, Rejection, Value};
+use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, RecordOf, Rejection};
 use crate::time::{Date, Timestamp, Unit};
-use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas, departure, snapshot_of};
+use crate::usage::{
+    CounterKey, Effect, Group, Segment, UsageDelta, check_keys, outline_deltas, outline_departure, snapshot_of,
+};
+
+type Record<'r> = RecordOf<'r, Outline<'r>>;
 
 /// All that a batch will do.
 #[derive(Debug, Default)]
@@ -57,9 +63,9 @@ impl Plan {
     pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
         let mut planner =
             Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
-        let mut scratch = Vec::new();
+        let mut scratch = decode::Scratch::default();
         for (index, raw) in event.records().iter().enumerate() {
-            let planned = raw.decode(&mut scratch).and_then(|record| {
+            let planned = event.outline(raw, &mut scratch).and_then(|record| {
                 let reject = |fault| Rejection { sequence: raw.sequence.clone().into_owned(), fault };
                 planner.plan(index, &record).map_err(reject)
             });
@@ -83,7 +89,7 @@ struct Planner<'p> {
 }
 
 impl<'p> Planner<'p> {
-    fn plan(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<(), Fault> {
+    fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {
         let done = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
         *tally.events.entry(record.change.event()).or_default() += 1;
@@ -100,7 +106,7 @@ impl<'p> Planner<'p> {
         Ok(())
     }
 
-    fn effects(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<Done, Fault> {
+    fn effects(&mut self, index: usize, record: &Record<'_>) -> Result<Done, Fault> {
         if self.is_own(record) {
             return Ok(Done::Own);
         }
@@ -109,10 +115,10 @@ impl<'p> Planner<'p> {
         }
         let (deltas, archived) = match self.route(record)? {
             Some((route, bindings)) => {
-                let deltas = self.countable(record, deltas(self.pipeline, record, route, &bindings)?)?;
+                let deltas = self.countable(record, outline_deltas(self.pipeline, record, route, &bindings)?)?;
                 (deltas, self.archive(index, record, route)?)
             }
-            None => (self.countable(record, departure(self.pipeline, record)?)?, false),
+            None => (self.countable(record, outline_departure(self.pipeline, record)?)?, false),
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
@@ -122,23 +128,24 @@ impl<'p> Planner<'p> {
 
     /// Whether this function may have written the item itself. Whatever it writes is a claim or a snapshot, and neither
     /// has an effect, so it never feeds on its own writes, whatever the mapping lets through.
-    fn is_own(&self, record: &ChangeRecord<'_>) -> bool {
+    fn is_own(&self, record: &Record<'_>) -> bool {
         // A plain message has no keys, and its source is a stream, whatever its name.
-        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.0.is_empty();
-        let texts = record.keys.0.iter().map(|(name, value)| match value {
-            Value::S(text) => Some((name.as_ref(), text.as_ref())),
-            _ => None,
-        });
+        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
+        let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
         is(&self.terms.claims_table)
             || is(&self.terms.usage_table)
                 && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
-                    texts.collect::<Option<Vec<_>>>().is_some_and(|keys| snapshot_of(snapshot, &keys).is_some())
+                    let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
+                    keys.is_some_and(|keys| {
+                        let keys: Vec<_> = keys.iter().map(|(name, text)| (*name, &**text)).collect();
+                        snapshot_of(snapshot, &keys).is_some()
+                    })
                 })
     }
 
     /// The route of the newest image, if it cares for this kind of event.
-    fn route<'r>(&self, record: &'r ChangeRecord<'_>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
-        match self.pipeline.route(&record.keys, record.newest_image()) {
+    fn route<'r>(&self, record: &Record<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
+        match self.pipeline.route_outline(record.keys, *record.newest_image()) {
             Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
             Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
@@ -154,7 +161,7 @@ impl<'p> Planner<'p> {
     }
 
     /// The deltas of `record`, once it is clear that they can be counted.
-    fn countable(&self, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) -> Result<Vec<UsageDelta>, Fault> {
+    fn countable(&self, record: &Record<'_>, deltas: Vec<UsageDelta>) -> Result<Vec<UsageDelta>, Fault> {
         if deltas.is_empty() {
             return Ok(deltas);
         }
@@ -172,13 +179,13 @@ impl<'p> Planner<'p> {
         Ok(deltas)
     }
 
-    fn archive(&mut self, index: usize, record: &ChangeRecord<'_>, route: &Route) -> Result<bool, Fault> {
+    fn archive(&mut self, index: usize, record: &Record<'_>, route: &Route) -> Result<bool, Fault> {
         let event = record.change.event();
         let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
             return Ok(false);
         };
         let Some((name, image)) = archived_image(record, archive.image) else { return Ok(false) };
-        let Image::Carried(item) = image else {
+        let ImageOf::Carried(item) = image else {
             let message = "isn't in the stream, and it is what is archived; it needs view type NEW_AND_OLD_IMAGES";
             return Err(Fault::new(Code::ImageNotCarried, name, message));
         };
@@ -186,7 +193,7 @@ impl<'p> Planner<'p> {
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
         let key = (route.record_type.clone(), date);
         let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));
-        let pushed = draft.push(index, |out| archive::encode(&archive.schema, record, item, out));
+        let pushed = draft.push(index, |out| archive::encode_outline(&archive.schema, record, item, out));
         if pushed.is_err() {
             // A draft that only the rejected record opened is none.
             self.plan.files.retain(|_, draft| draft.rows() > 0);
@@ -194,7 +201,7 @@ impl<'p> Planner<'p> {
         pushed.map(|()| true).map_err(within)
     }
 
-    fn count(&mut self, index: usize, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) {
+    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<UsageDelta>) {
         let segment = Segment::containing(record.created_at);
         for UsageDelta { key, amounts } in deltas {
             let place = self.place(key, segment);
@@ -226,20 +233,16 @@ enum Done {
 }
 
 /// The image that is archived and its name, where the event has that image at all.
-fn archived_image<'r, 'a>(
-    record: &'r ChangeRecord<'a>,
-    wanted: ArchivedImage,
-) -> Option<(&'static str, &'r Image<'a>)> {
-    use crate::record::Change::{Insert, Modify, Remove};
+fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
+    use ArchivedImage::{New, Newest, Old};
     match (wanted, &record.change) {
-        (ArchivedImage::Newest | ArchivedImage::New, Insert { new } | Modify { new, .. }) => Some(("NewImage", new)),
-        (ArchivedImage::Newest | ArchivedImage::Old, Remove { old, .. }) => Some(("OldImage", old)),
-        (ArchivedImage::Old, Modify { old, .. }) => Some(("OldImage", old)),
-        (ArchivedImage::New, Remove { .. }) | (ArchivedImage::Old, Insert { .. }) => None,
+        (Newest | New, ChangeOf::Insert { new } | ChangeOf::Modify { new, .. }) => Some(("NewImage", *new)),
+        (Newest | Old, ChangeOf::Remove { old, .. }) | (Old, ChangeOf::Modify { old, .. }) => Some(("OldImage", *old)),
+        (New, ChangeOf::Remove { .. }) | (Old, ChangeOf::Insert { .. }) => None,
     }
 }
 
-fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &PartitionDate) -> Result<Date, Fault> {
+fn partition_date(record: &Record<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
     let (path, unit) = match source {
         PartitionDate::CreatedAt => return Ok(record.created_at.date()),
         PartitionDate::Attribute { path, unit } => (path, *unit),
@@ -247,9 +250,9 @@ fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &Partition
     let value = item.at_path(path).ok_or_else(|| {
         Fault::new(Code::MissingAttribute, path.as_str(), "is missing, and it is the date of the partition")
     })?;
-    let instant = match value {
-        Value::S(text) => Timestamp::parse(text),
-        Value::N(number) => Timestamp::from_number(*number, unit),
+    let instant = match value.tag() {
+        Tag::S => value.string().and_then(|text| Timestamp::parse(&text)),
+        Tag::N => value.number().and_then(|number| Timestamp::from_number(number, unit)),
         _ => None,
     };
     let unit = match unit {

@@ -2,10 +2,15 @@
 //! that it takes itself, so that an item which moves from one entity to another leaves the one and joins the other.
 
 use crate::decimal::{Decimal, DecimalError};
+use crate::outline::{Entry, Kept, Outline};
 use crate::pipeline::{
     Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
 };
-use crate::record::{Change, ChangeRecord, Code, Event, Fault, Image, Item, Remover, Value};
+use crate::record::{ChangeOf, ChangeRecord, Code, Event, Fault, ImageOf, RecordOf, Remover};
+
+/// A record as it is counted.
+type Record<'r> = RecordOf<'r, Outline<'r>>;
+type Image<'r> = ImageOf<Outline<'r>>;
 
 /// The values of a snapshot's group variables: entity, resource, and what else its keys name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,22 +40,36 @@ pub struct UsageDelta {
 ///
 /// # Errors
 /// When an image or attribute that a measure needs is missing or doesn't fit.
-pub fn deltas<'p>(
-    pipeline: &'p Pipeline,
+pub fn deltas(
+    pipeline: &Pipeline,
     record: &ChangeRecord<'_>,
+    route: &Route,
+    bindings: &Bindings<'_>,
+) -> Result<Vec<UsageDelta>, Fault> {
+    let mut kept = Kept::default();
+    outline_deltas(pipeline, &kept.record(record.clone()), route, bindings)
+}
+
+/// The same from outlines.
+///
+/// # Errors
+/// As for [`deltas`].
+pub fn outline_deltas<'p>(
+    pipeline: &'p Pipeline,
+    record: &Record<'_>,
     route: &'p Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
     let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    let newest = Side { route, image: record.newest_image(), name: newest_name(&record.change), next: None };
+    let newest = Side { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
     deltas.add_each(&newest, bindings)?;
     match &record.change {
-        Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
-        Change::Modify { old, .. } => {
+        ChangeOf::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
+        ChangeOf::Modify { old, .. } => {
             deltas.add_difference(&newest, bindings, Sign::Plus)?;
-            deltas.subtract_old(record, old)?;
+            deltas.subtract_old(record, *old)?;
         }
-        Change::Remove { by, .. } => {
+        ChangeOf::Remove { by, .. } => {
             let expired = *by == Remover::TimeToLive;
             deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
         }
@@ -64,35 +83,44 @@ pub fn deltas<'p>(
 /// # Errors
 /// When the old image or an attribute that a measure needs is missing or doesn't fit.
 pub fn departure(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
+    let mut kept = Kept::default();
+    outline_departure(pipeline, &kept.record(record.clone()))
+}
+
+/// The same from outlines.
+///
+/// # Errors
+/// As for [`departure`].
+pub fn outline_departure(pipeline: &Pipeline, record: &Record<'_>) -> Result<Vec<UsageDelta>, Fault> {
     let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    if let Change::Modify { old, .. } = &record.change {
-        deltas.subtract_old(record, old)?;
+    if let ChangeOf::Modify { old, .. } = &record.change {
+        deltas.subtract_old(record, *old)?;
     }
     Ok(deltas.nonzero())
 }
 
-fn newest_name(change: &Change<'_>) -> &'static str {
+fn newest_name<I>(change: &ChangeOf<I>) -> &'static str {
     match change {
-        Change::Insert { .. } | Change::Modify { .. } => "NewImage",
-        Change::Remove { .. } => "OldImage",
+        ChangeOf::Insert { .. } | ChangeOf::Modify { .. } => "NewImage",
+        ChangeOf::Remove { .. } => "OldImage",
     }
 }
 
 /// One image with the route it takes.
-struct Side<'p, 's, 'a> {
+struct Side<'p, 's> {
     route: &'p Route,
-    image: &'s Image<'a>,
+    image: Image<'s>,
     /// What the stream calls the image.
     name: &'static str,
     /// The image that came after it, where the item is still there.
-    next: Option<&'s Image<'a>>,
+    next: Option<Image<'s>>,
 }
 
-impl Side<'_, '_, '_> {
+impl Side<'_, '_> {
     /// Whether the image that came after has lost this attribute, and `measure` ignores that.
     fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
-        let next = self.next.filter(|_| ignores).and_then(Image::item);
+        let next = self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item);
         next.is_some_and(|next| next.at_path(attribute).is_none())
     }
 }
@@ -125,7 +153,7 @@ impl<'p> Deltas<'p> {
         self.sums.into_iter().map(delta).filter(|delta| !delta.amounts.is_empty()).collect()
     }
 
-    fn add_each(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+    fn add_each(&mut self, side: &Side<'p, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
         let event = self.event;
         self.add(side, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
@@ -134,7 +162,7 @@ impl<'p> Deltas<'p> {
     }
 
     /// Counts what goes along with another measure, once it is clear what that one comes to.
-    fn add_companions(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+    fn add_companions(&mut self, side: &Side<'p, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
         let measures = side.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
         let changes = |measure: &Measure| {
             let amounts = self.sums.iter().flat_map(|sum| &sum.amounts);
@@ -150,7 +178,7 @@ impl<'p> Deltas<'p> {
         })
     }
 
-    fn add_difference(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
+    fn add_difference(&mut self, side: &Side<'p, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
         self.add(side, bindings, |measure| match (&measure.amount, sign) {
             (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
@@ -162,16 +190,16 @@ impl<'p> Deltas<'p> {
     }
 
     /// Subtracts what the old image had counted, by the route it took then.
-    fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>) -> Result<(), Fault> {
-        if matches!(old, Image::NotCarried) && !self.pipeline.routes.iter().any(needs_old_image) {
+    fn subtract_old(&mut self, record: &Record<'_>, old: Image<'_>) -> Result<(), Fault> {
+        if matches!(old, ImageOf::NotCarried) && !self.pipeline.routes.iter().any(needs_old_image) {
             return Ok(());
         }
-        match self.pipeline.route(&record.keys, old) {
+        match self.pipeline.route_outline(record.keys, old) {
             Routed::Nowhere => Ok(()),
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
-                let side = Side { route, image: old, name: "OldImage", next: Some(record.newest_image()) };
+                let side = Side { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
                 self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
             }
         }
@@ -180,7 +208,7 @@ impl<'p> Deltas<'p> {
     /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
     fn add(
         &mut self,
-        side: &Side<'p, '_, '_>,
+        side: &Side<'p, '_>,
         bindings: &Bindings<'_>,
         counts: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
@@ -224,11 +252,11 @@ impl<'p> Deltas<'p> {
     }
 
     /// What `measure` counts of an image: a name and a number for each of its counters.
-    fn quantities(&self, measure: &Measure, side: &Side<'_, '_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
+    fn quantities(&self, measure: &Measure, side: &Side<'_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
         let fixed = |slot: usize| self.pipeline.measures.get(slot).cloned().unwrap_or_default();
         let item = match side.image {
-            Image::Carried(item) => item,
-            Image::NotCarried => {
+            ImageOf::Carried(item) => item,
+            ImageOf::NotCarried => {
                 return match (&measure.quantity, &measure.name) {
                     (Quantity::One, MeasureName::Fixed(slot)) if measure.conditions.is_empty() => {
                         Ok(vec![(fixed(*slot), Decimal::from(1))])
@@ -266,13 +294,13 @@ impl<'p> Deltas<'p> {
 
     fn matching(
         &self,
-        item: &Item<'_>,
+        item: Outline<'_>,
         measure: &Measure,
         image: &str,
         name_of: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<(String, Decimal)>, Fault> {
         let mut found = Vec::new();
-        for (attribute, value) in &item.0 {
+        for (attribute, value) in item.attributes() {
             let Some(name) = name_of(attribute) else { continue };
             let Some(name) = self.untaken(name) else {
                 let message =
@@ -300,21 +328,21 @@ fn needs_old_image(route: &Route) -> bool {
     route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
 }
 
-fn counter_key(usage: &Usage, side: &Side<'_, '_, '_>, bindings: &Bindings<'_>) -> Result<CounterKey, Fault> {
+fn counter_key<'r>(usage: &Usage, side: &Side<'_, 'r>, bindings: &Bindings<'r>) -> Result<CounterKey, Fault> {
     let mut bindings = bindings.clone();
     match side.image {
-        Image::Carried(item) => {
-            side.route.bind(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
+        ImageOf::Carried(item) => {
+            side.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
         }
-        Image::NotCarried if side.route.needs_binding() => return Err(not_carried(side.name)),
-        Image::NotCarried => {}
+        ImageOf::NotCarried if side.route.needs_binding() => return Err(not_carried(side.name)),
+        ImageOf::NotCarried => {}
     }
     Ok(CounterKey(usage.group.iter().map(|template| template.render(|slot| bindings.value(slot))).collect()))
 }
 
-fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
+fn number(value: Entry<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
     let invalid = |message: String| Fault::new(Code::InvalidValue, format!("{image}.{path}"), message);
-    let Value::N(number) = value else {
+    let Some(number) = value.number() else {
         return Err(invalid(format!("expected N, found {}", value.type_name())));
     };
     match measure.scale {
@@ -323,7 +351,7 @@ fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Resu
         }
         _ => match measure.factor {
             Some(factor) => number.checked_mul(factor).map_err(|error| invalid(format!("times the factor {error}"))),
-            None => Ok(*number),
+            None => Ok(number),
         },
     }
 }

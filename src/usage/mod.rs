@@ -11,7 +11,7 @@ mod table;
 mod transaction;
 mod window;
 
-pub use counter::{CounterKey, UsageDelta, deltas, departure};
+pub use counter::{CounterKey, UsageDelta, deltas, departure, outline_deltas, outline_departure};
 pub use group::{Effect, Group, Segment, Sums, Totals, totals};
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};
 pub use table::{Committed, UsageTables};
