@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::archive::{self, FileDraft};
 use crate::decode;
@@ -10,9 +11,7 @@ use crate::outline::{Outline, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, RecordOf, Rejection};
 use crate::time::{Date, Timestamp, Unit};
-use crate::usage::{
-    CounterKey, Effect, Group, Segment, UsageDelta, check_keys, outline_deltas, outline_departure, snapshot_of,
-};
+use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 
 type Record<'r> = RecordOf<'r, Outline<'r>>;
 
@@ -61,8 +60,7 @@ pub struct Terms {
 impl Plan {
     /// Plans the records of `event` up to the first that can't be decoded, routed, counted or encoded.
     pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
-        let mut planner =
-            Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
+        let mut planner = Planner::new(pipeline, terms);
         let mut scratch = decode::Scratch::default();
         for (index, raw) in event.records().iter().enumerate() {
             let planned = event.outline(raw, &mut scratch).and_then(|record| {
@@ -75,6 +73,7 @@ impl Plan {
             }
             planner.plan.records = index + 1;
         }
+        planner.plan.files = planner.drafts.files();
         planner.plan
     }
 }
@@ -83,12 +82,80 @@ struct Planner<'p> {
     pipeline: &'p Pipeline,
     terms: &'p Terms,
     plan: Plan,
-    seen: HashSet<RecordId>,
-    /// The place of each group in the plan.
-    groups: HashMap<CounterKey, BTreeMap<Segment, usize>>,
+    seen: HashSet<RecordId, BuildHasherDefault<IdHasher>>,
+    counting: Counting<'p>,
+    /// The place of each group in the plan, by the number of its key.
+    groups: Vec<BTreeMap<Segment, usize>>,
+    drafts: Drafts<'p>,
+}
+
+/// The files so far, and the place of each by record type and date.
+#[derive(Default)]
+struct Drafts<'p> {
+    places: HashMap<(&'p str, Date), usize>,
+    drafts: Vec<FileDraft>,
+    /// What was asked for last: most records are of one type and day.
+    last: Option<((&'p str, Date), usize)>,
+}
+
+impl<'p> Drafts<'p> {
+    fn of(&mut self, record_type: &'p str, date: Date) -> Option<&mut FileDraft> {
+        let key = (record_type, date);
+        let place = match self.last {
+            Some((last, place)) if last == key => place,
+            _ => *self.places.entry(key).or_insert_with(|| {
+                self.drafts.push(FileDraft::new(record_type, date));
+                self.drafts.len() - 1
+            }),
+        };
+        self.last = Some((key, place));
+        self.drafts.get_mut(place)
+    }
+
+    /// The files that have rows: one that only a rejected record opened is none.
+    fn files(self) -> BTreeMap<(String, Date), FileDraft> {
+        let mut drafts: Vec<Option<FileDraft>> = self.drafts.into_iter().map(Some).collect();
+        let file = |((record_type, date), place): ((&str, Date), usize)| {
+            let draft = drafts.get_mut(place)?.take().filter(|draft| draft.rows() > 0)?;
+            Some(((record_type.to_owned(), date), draft))
+        };
+        self.places.into_iter().filter_map(file).collect()
+    }
+}
+
+/// Record ids are hashes already.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(word) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*word);
+        }
+    }
+
+    // The length of the id.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'p> Planner<'p> {
+    fn new(pipeline: &'p Pipeline, terms: &'p Terms) -> Self {
+        let (plan, counting) = (Plan::default(), Counting::new(pipeline));
+        Planner {
+            pipeline,
+            terms,
+            plan,
+            seen: HashSet::default(),
+            counting,
+            groups: Vec::new(),
+            drafts: Drafts::default(),
+        }
+    }
+
     fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {
         let done = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
@@ -110,19 +177,24 @@ impl<'p> Planner<'p> {
         if self.is_own(record) {
             return Ok(Done::Own);
         }
-        if self.seen.contains(&record.id) {
+        // A record that is rejected below ends the plan, so that it doesn't matter that it is seen.
+        if !self.seen.insert(record.id) {
             return Ok(Done::Repeated);
         }
         let (deltas, archived) = match self.route(record)? {
             Some((route, bindings)) => {
-                let deltas = self.countable(record, outline_deltas(self.pipeline, record, route, &bindings)?)?;
+                let deltas = self.counting.deltas(record, route, &bindings)?;
+                self.check(record, &deltas)?;
                 (deltas, self.archive(index, record, route)?)
             }
-            None => (self.countable(record, outline_departure(self.pipeline, record)?)?, false),
+            None => {
+                let deltas = self.counting.departure(record)?;
+                self.check(record, &deltas)?;
+                (deltas, false)
+            }
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
-        self.seen.insert(record.id);
         Ok(if counted || archived { Done::Effective } else { Done::Skipped })
     }
 
@@ -160,26 +232,27 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The deltas of `record`, once it is clear that they can be counted.
-    fn countable(&self, record: &Record<'_>, deltas: Vec<UsageDelta>) -> Result<Vec<UsageDelta>, Fault> {
+    /// Whether `deltas` of `record` can be counted.
+    fn check(&self, record: &Record<'_>, deltas: &[Delta]) -> Result<(), Fault> {
         if deltas.is_empty() {
-            return Ok(deltas);
+            return Ok(());
         }
         if self.terms.horizon.is_some_and(|horizon| record.created_at < horizon) {
             let message = "is older than the horizon, so its claims may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }
         let segment = Segment::containing(record.created_at);
-        for delta in &deltas {
-            let known = self.groups.get(&delta.key).is_some_and(|segments| segments.contains_key(&segment));
-            if let Some(snapshot) = self.pipeline.snapshot.as_ref().filter(|_| !known) {
-                check_keys(snapshot, &delta.key, record.created_at)?;
+        for delta in deltas {
+            let known = self.groups.get(delta.key.place()).is_some_and(|segments| segments.contains_key(&segment));
+            let unknown = self.pipeline.snapshot.as_ref().filter(|_| !known).zip(self.counting.key(delta.key));
+            if let Some((snapshot, key)) = unknown {
+                check_keys(snapshot, key, record.created_at)?;
             }
         }
-        Ok(deltas)
+        Ok(())
     }
 
-    fn archive(&mut self, index: usize, record: &Record<'_>, route: &Route) -> Result<bool, Fault> {
+    fn archive(&mut self, index: usize, record: &Record<'_>, route: &'p Route) -> Result<bool, Fault> {
         let event = record.change.event();
         let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
             return Ok(false);
@@ -191,19 +264,14 @@ impl<'p> Planner<'p> {
         };
         let within = |fault: Fault| fault.within(name);
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
-        let key = (route.record_type.clone(), date);
-        let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));
+        let Some(draft) = self.drafts.of(&route.record_type, date) else { return Ok(false) };
         let pushed = draft.push(index, |out| archive::encode_outline(&archive.schema, record, item, out));
-        if pushed.is_err() {
-            // A draft that only the rejected record opened is none.
-            self.plan.files.retain(|_, draft| draft.rows() > 0);
-        }
         pushed.map(|()| true).map_err(within)
     }
 
-    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<UsageDelta>) {
+    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<Delta>) {
         let segment = Segment::containing(record.created_at);
-        for UsageDelta { key, amounts } in deltas {
+        for Delta { key, amounts } in deltas {
             let place = self.place(key, segment);
             if let Some(group) = self.plan.groups.get_mut(place) {
                 group.effects.push(Effect { record: index, id: record.id, amounts });
@@ -211,15 +279,17 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Where the group of `key` and `segment` is in the plan.
-    fn place(&mut self, key: CounterKey, segment: Segment) -> usize {
-        let known = self.groups.get(&key).and_then(|segments| segments.get(&segment));
-        if let Some(place) = known {
-            return *place;
+    /// Where the group of a key and `segment` is in the plan.
+    fn place(&mut self, number: KeyNumber, segment: Segment) -> usize {
+        if self.groups.len() <= number.place() {
+            self.groups.resize_with(number.place() + 1, BTreeMap::new);
         }
-        let place = self.plan.groups.len();
-        self.groups.entry(key.clone()).or_default().insert(segment, place);
-        self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+        let next = self.plan.groups.len();
+        let place = self.groups.get_mut(number.place()).map_or(next, |places| *places.entry(segment).or_insert(next));
+        if place == next {
+            let key = self.counting.key(number).cloned().unwrap_or_default();
+            self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+        }
         place
     }
 }

@@ -54,6 +54,16 @@ impl Pipeline {
         }
         Routed::Nowhere
     }
+
+    /// Whether an item with these keys takes `route`, which it has taken once, whatever its image.
+    pub fn keys_decide(&self, keys: Outline<'_>, route: &Route) -> bool {
+        let decided = |route: &Route| {
+            route.conditions.is_empty()
+                && route.matchers.iter().all(|matcher| keys.attribute(&matcher.attribute).is_some())
+        };
+        let end = self.routes.iter().position(|other| std::ptr::eq(other, route));
+        end.and_then(|end| self.routes.get(..=end)).is_some_and(|routes| routes.iter().all(decided))
+    }
 }
 
 enum Matched<'r> {

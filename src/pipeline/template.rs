@@ -218,16 +218,21 @@ impl Template {
     /// Fills in the slots. In all variables but the last the template's punctuation is percent-encoded, so that different
     /// values never give the same text; the last stays as it is, since nothing follows that it could be confused with.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
-        let last = self.last_variable();
         let mut text = String::new();
+        self.parts(value, |part| text.push_str(part));
+        text
+    }
+
+    /// What [`Template::render`] gives, in parts.
+    pub fn parts<'v>(&self, value: impl Fn(usize) -> &'v str, mut part: impl FnMut(&str)) {
+        let last = self.last_variable();
         for (place, piece) in self.pieces.iter().enumerate() {
             match piece {
-                Piece::Literal(literal) => text.push_str(literal),
-                Piece::Variable(slot) if Some(place) == last => text.push_str(value(*slot)),
-                Piece::Variable(slot) => text.push_str(&self.escape(value(*slot))),
+                Piece::Literal(literal) => part(literal),
+                Piece::Variable(slot) if Some(place) == last => part(value(*slot)),
+                Piece::Variable(slot) => part(&self.escape(value(*slot))),
             }
         }
-        text
     }
 
     /// The slots and values that `text` was rendered from, if it was.
