@@ -55,6 +55,24 @@ pub fn mark(name: &[u8]) -> u32 {
     u32::from_le_bytes([length, byte(0), byte(name.len() / 3), byte(name.len().wrapping_sub(1))])
 }
 
+/// What the marks of those names have in common that begin and end with certain bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Like {
+    mask: u32,
+    mark: u32,
+}
+
+impl Like {
+    /// Names of this first and this last byte, where they are known.
+    pub fn new(first: Option<u8>, last: Option<u8>) -> Like {
+        let bits = |byte: Option<u8>| if byte.is_some() { u8::MAX } else { 0 };
+        Like {
+            mask: u32::from_le_bytes([0, bits(first), 0, bits(last)]),
+            mark: u32::from_le_bytes([0, first.unwrap_or_default(), 0, last.unwrap_or_default()]),
+        }
+    }
+}
+
 /// The attributes of an item or map, or the members of a list or set, in the order of the text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outline<'t> {
@@ -86,18 +104,25 @@ impl<'t> Outline<'t> {
     /// The value of the attribute `name`: the first, should there be several.
     pub fn attribute(self, name: &str) -> Option<Entry<'t>> {
         let mark = mark(name.as_bytes());
-        let mut nodes = self.nodes;
-        while let [node, rest @ ..] = nodes {
-            let (inside, after) = split(rest, node.inside);
+        let mut at = 0;
+        while let Some(node) = self.nodes.get(at) {
+            at += 1;
+            let inside = usize::try_from(node.inside).unwrap_or(usize::MAX);
             if node.mark == mark {
-                let entry = Entry::new(self.text, node, inside);
+                let entry =
+                    Entry::new(self.text, node, self.nodes.get(at..at.saturating_add(inside)).unwrap_or_default());
                 if entry.name() == name {
                     return Some(entry);
                 }
             }
-            nodes = after;
+            at = at.saturating_add(inside);
         }
         None
+    }
+
+    /// The names and values of those attributes that `like` doesn't exclude.
+    pub fn attributes_like(self, like: Like) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+        self.entries().filter(move |entry| entry.mark() & like.mask == like.mark).map(|entry| (entry.name(), entry))
     }
 
     /// The value at `path`: the attribute of that very name, or else the one reached through maps at its dots.

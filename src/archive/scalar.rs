@@ -51,8 +51,14 @@ fn string(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'stat
 fn number(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let number = || value.number().unwrap_or_default();
     match node {
-        Node::Int => wire::long(out, i64::from(integer::<i32>(number())?)),
-        Node::Long => wire::long(out, integer::<i64>(number())?),
+        Node::Int => match short_integer(value).map(i32::try_from) {
+            Some(Ok(integer)) => wire::long(out, i64::from(integer)),
+            _ => wire::long(out, i64::from(integer::<i32>(number())?)),
+        },
+        Node::Long => match short_integer(value) {
+            Some(integer) => wire::long(out, integer),
+            None => wire::long(out, integer::<i64>(number())?),
+        },
         Node::Float => out.extend_from_slice(&nearest_float(number())?.to_le_bytes()),
         // No DynamoDB number overflows a double: they end at 1E126.
         Node::Double => out.extend_from_slice(&number().to_f64().to_le_bytes()),
@@ -68,6 +74,18 @@ fn number(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'stat
 /// `value`, unless it is an infinity or NaN.
 pub(super) fn finite(value: f32) -> Option<f32> {
     value.is_finite().then_some(value)
+}
+
+/// An integer of up to 18 digits, which most are and which always fit, without a decimal in between.
+fn short_integer(value: Entry<'_>) -> Option<i64> {
+    const DIGITS: usize = 18;
+    let text = value.digits()?.as_bytes();
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let magnitude = digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 
 fn integer<T: TryFrom<i128>>(number: Decimal) -> Result<T, &'static str> {

@@ -2,7 +2,7 @@
 //! finer than the type is cut off, towards the past.
 
 use super::schema::Node;
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, power_of_ten};
 use crate::time::Unit;
 
 const DAY_SECONDS: i128 = 86_400;
@@ -80,7 +80,7 @@ fn scaled(number: Decimal, unit: Unit, target: Unit) -> Option<i64> {
 
 /// `value` × 10^`shift`, cut to an integer.
 fn shifted(value: i128, shift: i32) -> Option<i128> {
-    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+    let power = power_of_ten(shift.unsigned_abs())?;
     if shift < 0 { Some(value.div_euclid(power)) } else { value.checked_mul(power) }
 }
 

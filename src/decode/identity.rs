@@ -141,7 +141,7 @@ impl Bytes {
             return outline.attributes().for_each(|attribute| self.attribute(attribute));
         }
         let mut attributes: Vec<_> = outline.attributes().collect();
-        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        attributes.sort_by_key(|(name, _)| *name);
         attributes.into_iter().for_each(|attribute| self.attribute(attribute));
     }
 

@@ -37,7 +37,7 @@ pub fn outline<'b>(
     nodes: &'b mut Vec<Node>,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
     let message = Message::read(raw)?;
-    let json = message.json(bytes)?;
+    let json = message.json_quickly(bytes)?;
     nodes.clear();
     let fields = Fields::of_whole(json, nodes)?;
     if fields.is_table_change() {
@@ -115,12 +115,24 @@ impl<'a> Message<'a> {
     fn json<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
         bytes.clear();
         BASE64.decode_vec(self.data.as_bytes(), bytes).map_err(|_| fault("kinesis.data", "isn't base64"))?;
-        if bytes.starts_with(&AGGREGATE_MAGIC) {
-            let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
-            return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
-        }
-        std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't UTF-8"))
+        json_of(bytes)
     }
+
+    /// The same with the widest instructions there are.
+    fn json_quickly<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
+        bytes.clear();
+        let decoded = base64_simd::STANDARD.decode_append(self.data.as_bytes(), bytes);
+        decoded.map_err(|_| fault("kinesis.data", "isn't base64"))?;
+        json_of(bytes)
+    }
+}
+
+fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
+    if bytes.starts_with(&AGGREGATE_MAGIC) {
+        let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
+        return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
+    }
+    std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't UTF-8"))
 }
 
 impl Fields<'_> {

@@ -2,9 +2,6 @@
 //! writes down where its attributes are instead of what they are. Whatever is wrong or written oddly (escapes in names or
 //! numbers) makes it give up: then `attribute` reads the image, and tells the fault.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
 use super::strings::plain_length;
@@ -227,11 +224,10 @@ impl Scan<'_, '_> {
     /// The number behind an opening quote, and its closing quote.
     #[inline]
     fn number_value(&mut self, name: Span) -> Option<()> {
+        let start = self.at;
         let value = self.plain_text()?;
-        let digits = self.slice(value)?;
-        if !is_short_integer(digits) {
-            let text = self.text.get(self.at - digits.len()..self.at)?;
-            Decimal::parse(text).ok()?;
+        if !is_short_integer(self.bytes.get(start..self.at)?) {
+            Decimal::parse(self.text.get(start..self.at)?).ok()?;
         }
         self.push(name, Tag::N, value, false);
         self.at += 1;
@@ -241,7 +237,7 @@ impl Scan<'_, '_> {
     /// Base64 in quotes.
     fn binary(&mut self) -> Option<Span> {
         let value = self.plain_string()?;
-        BASE64.decode(self.slice(value)?).ok()?;
+        base64_simd::STANDARD.check(self.slice(value)?).ok()?;
         self.at += 1;
         Some(value)
     }
@@ -321,5 +317,5 @@ fn narrow(place: usize) -> u32 {
 /// Whether this is an integer that is in range however it is written: what most numbers are.
 #[inline]
 fn is_short_integer(text: &[u8]) -> bool {
-    !text.is_empty() && text.len() <= 16 && text.iter().all(u8::is_ascii_digit)
+    !text.is_empty() && text.len() <= 16 && text.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
 }

@@ -3,39 +3,50 @@
 /// How many bytes of `bytes` come before the first quote, backslash or control character.
 #[inline]
 pub fn plain_length(bytes: &[u8]) -> usize {
-    /// Most strings end within two words.
-    const SHORT: usize = 16;
-    match special_within(bytes.get(..SHORT).unwrap_or(bytes)) {
-        Some(length) => length,
-        None if bytes.len() > SHORT => SHORT + long_plain_length(bytes.get(SHORT..).unwrap_or_default()),
-        None => bytes.len(),
+    /// What most strings end within.
+    const SHORT: usize = 64;
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + place(special);
+        }
+        at += 8;
+        if at == SHORT {
+            return SHORT + long_plain_length(bytes.get(SHORT..).unwrap_or_default());
+        }
     }
+    at + short_plain_length(bytes.get(at..).unwrap_or_default())
 }
 
 /// The same for a long string.
+#[inline(never)]
 fn long_plain_length(bytes: &[u8]) -> usize {
     // Whether a block has anything special is asked with the widest instructions there are; where, only once.
-    let (blocks, rest) = bytes.as_chunks::<32>();
+    let (blocks, _) = bytes.as_chunks::<32>();
     let plain = |block: &&[u8; 32]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
     let passed = 32 * blocks.iter().take_while(plain).count();
-    let rest = bytes.get(passed..).unwrap_or(rest);
-    passed + special_within(rest.get(..32).unwrap_or(rest)).unwrap_or(rest.len())
-}
-
-/// The place of the first special byte.
-#[inline]
-fn special_within(bytes: &[u8]) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut at = 0;
+    let (words, _) = bytes.get(passed..).unwrap_or_default().as_chunks::<8>();
+    let mut at = passed;
     for word in words {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            // The lowest set bit is the first special byte: bits per byte are 8.
-            return Some(at + usize::try_from(special.trailing_zeros() / 8).unwrap_or_default());
+            return at + place(special);
         }
         at += 8;
     }
-    rest.iter().position(|byte| is_special(*byte)).map(|place| at + place)
+    at + short_plain_length(bytes.get(at..).unwrap_or_default())
+}
+
+/// The same byte by byte, at the end of a text.
+fn short_plain_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())
+}
+
+/// The place of the first mark: the lowest set bit is of the first special byte, and bits per byte are 8.
+#[inline]
+fn place(special: u64) -> usize {
+    usize::try_from(special.trailing_zeros() / 8).unwrap_or_default()
 }
 
 #[inline]
@@ -75,7 +86,7 @@ mod tests {
         fn words_mark_their_first_special_byte(bytes: [u8; 8]) {
             let first = bytes.iter().position(|byte| is_special(*byte));
             let marks = special_bytes(u64::from_le_bytes(bytes));
-            prop_assert_eq!((marks != 0).then(|| marks.trailing_zeros() / 8), first.map(|at| at as u32));
+            prop_assert_eq!((marks != 0).then(|| marks.trailing_zeros() / 8), first.map(|at| u32::try_from(at).unwrap()));
         }
     }
 }

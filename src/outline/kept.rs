@@ -52,7 +52,9 @@ impl Kept {
             Value::Bool(true) => self.scalar(name, Tag::True, ""),
             Value::Bool(false) => self.scalar(name, Tag::False, ""),
             Value::Null => self.scalar(name, Tag::Null, ""),
-            Value::M(item) => self.nested(name, Tag::M, |kept| drop(kept.push(item))),
+            Value::M(item) => self.nested(name, Tag::M, |kept| {
+                kept.push(item);
+            }),
             Value::L(list) => self.nested(name, Tag::L, |kept| list.iter().for_each(|value| kept.value("", value))),
             Value::Ss(set) => self.nested(name, Tag::Ss, |kept| {
                 set.iter().for_each(|text| kept.scalar("", Tag::S, text));

@@ -27,6 +27,10 @@ impl<'t> Entry<'t> {
         self.slice(self.node.name)
     }
 
+    pub(super) fn mark(self) -> u32 {
+        self.node.mark
+    }
+
     pub fn tag(self) -> Tag {
         self.node.tag
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::outline::Like;
+
 /// The characters at which a capture that stands next to one ends: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
 const SEPARATORS: &str = "#/|:";
 
@@ -105,6 +107,19 @@ impl Pattern {
             return Err("two captures touch: put a literal between them".to_owned());
         }
         text.resolve(|name| Some(slot(name))).map(Pattern)
+    }
+
+    /// What the names that match have in common.
+    pub fn like(&self) -> Like {
+        let first = match self.0.first() {
+            Some(Piece::Literal(literal)) => literal.as_bytes().first().copied(),
+            _ => None,
+        };
+        let last = match self.0.last() {
+            Some(Piece::Literal(literal)) => literal.as_bytes().last().copied(),
+            _ => None,
+        };
+        Like::new(first, last)
     }
 
     /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first

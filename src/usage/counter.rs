@@ -344,7 +344,7 @@ impl<'p> Counting<'p> {
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
-                for (attribute, value) in item.attributes() {
+                for (attribute, value) in item.attributes_like(pattern.like()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));

@@ -184,6 +184,16 @@ proptest! {
     }
 
     #[test]
+    fn both_decoders_of_base64_take_the_same(text in "[A-Da-d0-3+/]{0,8}[AQgw/=\\-_ ]{0,3}={0,3}", long in "([A-Za-z0-9+/]{4}){0,40}") {
+        use base64::Engine as _;
+        for text in [text.clone(), long.clone() + &text, long] {
+            let expected = base64::engine::general_purpose::STANDARD.decode(&text).ok();
+            prop_assert_eq!(base64_simd::STANDARD.check(text.as_bytes()).is_ok(), expected.is_some(), "{}", text);
+            prop_assert_eq!(base64_simd::STANDARD.decode_to_vec(&text).ok(), expected, "{}", text);
+        }
+    }
+
+    #[test]
     fn damaged_events_are_refused_alike(
         kind in 0..3_usize,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
