@@ -70,7 +70,7 @@ fn counter(pipeline: &Pipeline, group: &Group) -> Value {
 
 /// What one record adds: its place in the batch, its id, its amounts.
 fn record(effect: &Effect) -> Value {
-    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (measure, amount))) })
+    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (&**measure, amount))) })
 }
 
 /// What is added in each window, or the record at which the sum would need more than 38 digits.
@@ -80,15 +80,15 @@ fn windows(pipeline: &Pipeline, group: &Group) -> Value {
         Ok(totals) => totals
             .iter()
             .map(|((_, span), sums)| {
-                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter()) })
+                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter().map(|(measure, amount)| (measure.as_str(), amount))) })
             })
             .collect(),
         Err((record, error)) => json!({ "record": record, "error": error.to_string() }),
     }
 }
 
-fn amounts<'a>(amounts: impl Iterator<Item = (&'a String, &'a Decimal)>) -> Map<String, Value> {
-    amounts.map(|(measure, amount)| (measure.clone(), amount.to_string().into())).collect()
+fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, &'a Decimal)>) -> Map<String, Value> {
+    amounts.map(|(measure, amount)| (measure.to_owned(), amount.to_string().into())).collect()
 }
 
 /// The rejected record and why, without its contents.

@@ -7,6 +7,7 @@
 
 // In reading order: what a record is,
 pub mod decimal;
+pub mod outline;
 pub mod record;
 pub mod time;
 

@@ -1,14 +1,19 @@
 //! Records and routes become a [`Plan`]: a value that says all that a batch will do before anything is done. It can be
 //! printed, compared and committed; making it is pure and needs no clock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::archive::{self, FileDraft};
 use crate::decode;
+use crate::outline::{Outline, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
-use crate::record::{ChangeRecord, Code, Event, Fault, Image, Item, RecordId, Rejection, Value};
+use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, RecordOf, Rejection};
 use crate::time::{Date, Timestamp, Unit};
-use crate::usage::{CounterKey, Effect, Group, Segment, UsageDelta, check_keys, deltas, departure, snapshot_of};
+use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
+
+type Record<'r> = RecordOf<'r, Outline<'r>>;
 
 /// All that a batch will do.
 #[derive(Debug, Default)]
@@ -55,11 +60,10 @@ pub struct Terms {
 impl Plan {
     /// Plans the records of `event` up to the first that can't be decoded, routed, counted or encoded.
     pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
-        let mut planner =
-            Planner { pipeline, terms, plan: Plan::default(), seen: HashSet::new(), groups: HashMap::new() };
-        let mut scratch = Vec::new();
+        let mut planner = Planner::new(pipeline, terms);
+        let mut scratch = decode::Scratch::default();
         for (index, raw) in event.records().iter().enumerate() {
-            let planned = raw.decode(&mut scratch).and_then(|record| {
+            let planned = event.outline(raw, &mut scratch).and_then(|record| {
                 let reject = |fault| Rejection { sequence: raw.sequence.clone().into_owned(), fault };
                 planner.plan(index, &record).map_err(reject)
             });
@@ -69,6 +73,7 @@ impl Plan {
             }
             planner.plan.records = index + 1;
         }
+        planner.plan.files = planner.drafts.files();
         planner.plan
     }
 }
@@ -77,13 +82,81 @@ struct Planner<'p> {
     pipeline: &'p Pipeline,
     terms: &'p Terms,
     plan: Plan,
-    seen: HashSet<RecordId>,
-    /// The place of each group in the plan.
-    groups: HashMap<CounterKey, BTreeMap<Segment, usize>>,
+    seen: HashSet<RecordId, BuildHasherDefault<IdHasher>>,
+    counting: Counting<'p>,
+    /// The place of each group in the plan, by the number of its key.
+    groups: Vec<BTreeMap<Segment, usize>>,
+    drafts: Drafts<'p>,
+}
+
+/// The files so far, and the place of each by record type and date.
+#[derive(Default)]
+struct Drafts<'p> {
+    places: HashMap<(&'p str, Date), usize>,
+    drafts: Vec<FileDraft>,
+    /// What was asked for last: most records are of one type and day.
+    last: Option<((&'p str, Date), usize)>,
+}
+
+impl<'p> Drafts<'p> {
+    fn of(&mut self, record_type: &'p str, date: Date) -> Option<&mut FileDraft> {
+        let key = (record_type, date);
+        let place = match self.last {
+            Some((last, place)) if last == key => place,
+            _ => *self.places.entry(key).or_insert_with(|| {
+                self.drafts.push(FileDraft::new(record_type, date));
+                self.drafts.len() - 1
+            }),
+        };
+        self.last = Some((key, place));
+        self.drafts.get_mut(place)
+    }
+
+    /// The files that have rows: one that only a rejected record opened is none.
+    fn files(self) -> BTreeMap<(String, Date), FileDraft> {
+        let mut drafts: Vec<Option<FileDraft>> = self.drafts.into_iter().map(Some).collect();
+        let file = |((record_type, date), place): ((&str, Date), usize)| {
+            let draft = drafts.get_mut(place)?.take().filter(|draft| draft.rows() > 0)?;
+            Some(((record_type.to_owned(), date), draft))
+        };
+        self.places.into_iter().filter_map(file).collect()
+    }
+}
+
+/// Record ids are hashes already.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(word) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*word);
+        }
+    }
+
+    // The length of the id.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'p> Planner<'p> {
-    fn plan(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<(), Fault> {
+    fn new(pipeline: &'p Pipeline, terms: &'p Terms) -> Self {
+        let (plan, counting) = (Plan::default(), Counting::new(pipeline));
+        Planner {
+            pipeline,
+            terms,
+            plan,
+            seen: HashSet::default(),
+            counting,
+            groups: Vec::new(),
+            drafts: Drafts::default(),
+        }
+    }
+
+    fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {
         let done = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
         *tally.events.entry(record.change.event()).or_default() += 1;
@@ -100,45 +173,51 @@ impl<'p> Planner<'p> {
         Ok(())
     }
 
-    fn effects(&mut self, index: usize, record: &ChangeRecord<'_>) -> Result<Done, Fault> {
+    fn effects(&mut self, index: usize, record: &Record<'_>) -> Result<Done, Fault> {
         if self.is_own(record) {
             return Ok(Done::Own);
         }
-        if self.seen.contains(&record.id) {
+        // A record that is rejected below ends the plan, so that it doesn't matter that it is seen.
+        if !self.seen.insert(record.id) {
             return Ok(Done::Repeated);
         }
         let (deltas, archived) = match self.route(record)? {
             Some((route, bindings)) => {
-                let deltas = self.countable(record, deltas(self.pipeline, record, route, &bindings)?)?;
+                let deltas = self.counting.deltas(record, route, &bindings)?;
+                self.check(record, &deltas)?;
                 (deltas, self.archive(index, record, route)?)
             }
-            None => (self.countable(record, departure(self.pipeline, record)?)?, false),
+            None => {
+                let deltas = self.counting.departure(record)?;
+                self.check(record, &deltas)?;
+                (deltas, false)
+            }
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
-        self.seen.insert(record.id);
         Ok(if counted || archived { Done::Effective } else { Done::Skipped })
     }
 
     /// Whether this function may have written the item itself. Whatever it writes is a claim or a snapshot, and neither
     /// has an effect, so it never feeds on its own writes, whatever the mapping lets through.
-    fn is_own(&self, record: &ChangeRecord<'_>) -> bool {
+    fn is_own(&self, record: &Record<'_>) -> bool {
         // A plain message has no keys, and its source is a stream, whatever its name.
-        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.0.is_empty();
-        let texts = record.keys.0.iter().map(|(name, value)| match value {
-            Value::S(text) => Some((name.as_ref(), text.as_ref())),
-            _ => None,
-        });
+        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
+        let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
         is(&self.terms.claims_table)
             || is(&self.terms.usage_table)
                 && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
-                    texts.collect::<Option<Vec<_>>>().is_some_and(|keys| snapshot_of(snapshot, &keys).is_some())
+                    let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
+                    keys.is_some_and(|keys| {
+                        let keys: Vec<_> = keys.iter().map(|(name, text)| (*name, &**text)).collect();
+                        snapshot_of(snapshot, &keys).is_some()
+                    })
                 })
     }
 
     /// The route of the newest image, if it cares for this kind of event.
-    fn route<'r>(&self, record: &'r ChangeRecord<'_>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
-        match self.pipeline.route(&record.keys, record.newest_image()) {
+    fn route<'r>(&self, record: &Record<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
+        match self.pipeline.route_outline(record.keys, *record.newest_image()) {
             Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
             Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
@@ -153,50 +232,46 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The deltas of `record`, once it is clear that they can be counted.
-    fn countable(&self, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) -> Result<Vec<UsageDelta>, Fault> {
+    /// Whether `deltas` of `record` can be counted.
+    fn check(&self, record: &Record<'_>, deltas: &[Delta]) -> Result<(), Fault> {
         if deltas.is_empty() {
-            return Ok(deltas);
+            return Ok(());
         }
         if self.terms.horizon.is_some_and(|horizon| record.created_at < horizon) {
             let message = "is older than the horizon, so its claims may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }
         let segment = Segment::containing(record.created_at);
-        for delta in &deltas {
-            let known = self.groups.get(&delta.key).is_some_and(|segments| segments.contains_key(&segment));
-            if let Some(snapshot) = self.pipeline.snapshot.as_ref().filter(|_| !known) {
-                check_keys(snapshot, &delta.key, record.created_at)?;
+        for delta in deltas {
+            let known = self.groups.get(delta.key.place()).is_some_and(|segments| segments.contains_key(&segment));
+            let unknown = self.pipeline.snapshot.as_ref().filter(|_| !known).zip(self.counting.key(delta.key));
+            if let Some((snapshot, key)) = unknown {
+                check_keys(snapshot, key, record.created_at)?;
             }
         }
-        Ok(deltas)
+        Ok(())
     }
 
-    fn archive(&mut self, index: usize, record: &ChangeRecord<'_>, route: &Route) -> Result<bool, Fault> {
+    fn archive(&mut self, index: usize, record: &Record<'_>, route: &'p Route) -> Result<bool, Fault> {
         let event = record.change.event();
         let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
             return Ok(false);
         };
         let Some((name, image)) = archived_image(record, archive.image) else { return Ok(false) };
-        let Image::Carried(item) = image else {
+        let ImageOf::Carried(item) = image else {
             let message = "isn't in the stream, and it is what is archived; it needs view type NEW_AND_OLD_IMAGES";
             return Err(Fault::new(Code::ImageNotCarried, name, message));
         };
         let within = |fault: Fault| fault.within(name);
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
-        let key = (route.record_type.clone(), date);
-        let draft = self.plan.files.entry(key).or_insert_with(|| FileDraft::new(&*route.record_type, date));
-        let pushed = draft.push(index, |out| archive::encode(&archive.schema, record, item, out));
-        if pushed.is_err() {
-            // A draft that only the rejected record opened is none.
-            self.plan.files.retain(|_, draft| draft.rows() > 0);
-        }
+        let Some(draft) = self.drafts.of(&route.record_type, date) else { return Ok(false) };
+        let pushed = draft.push(index, |out| archive::encode_outline(&archive.schema, record, item, out));
         pushed.map(|()| true).map_err(within)
     }
 
-    fn count(&mut self, index: usize, record: &ChangeRecord<'_>, deltas: Vec<UsageDelta>) {
+    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<Delta>) {
         let segment = Segment::containing(record.created_at);
-        for UsageDelta { key, amounts } in deltas {
+        for Delta { key, amounts } in deltas {
             let place = self.place(key, segment);
             if let Some(group) = self.plan.groups.get_mut(place) {
                 group.effects.push(Effect { record: index, id: record.id, amounts });
@@ -204,15 +279,17 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Where the group of `key` and `segment` is in the plan.
-    fn place(&mut self, key: CounterKey, segment: Segment) -> usize {
-        let known = self.groups.get(&key).and_then(|segments| segments.get(&segment));
-        if let Some(place) = known {
-            return *place;
+    /// Where the group of a key and `segment` is in the plan.
+    fn place(&mut self, number: KeyNumber, segment: Segment) -> usize {
+        if self.groups.len() <= number.place() {
+            self.groups.resize_with(number.place() + 1, BTreeMap::new);
         }
-        let place = self.plan.groups.len();
-        self.groups.entry(key.clone()).or_default().insert(segment, place);
-        self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+        let next = self.plan.groups.len();
+        let place = self.groups.get_mut(number.place()).map_or(next, |places| *places.entry(segment).or_insert(next));
+        if place == next {
+            let key = self.counting.key(number).cloned().unwrap_or_default();
+            self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+        }
         place
     }
 }
@@ -226,20 +303,16 @@ enum Done {
 }
 
 /// The image that is archived and its name, where the event has that image at all.
-fn archived_image<'r, 'a>(
-    record: &'r ChangeRecord<'a>,
-    wanted: ArchivedImage,
-) -> Option<(&'static str, &'r Image<'a>)> {
-    use crate::record::Change::{Insert, Modify, Remove};
+fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
+    use ArchivedImage::{New, Newest, Old};
     match (wanted, &record.change) {
-        (ArchivedImage::Newest | ArchivedImage::New, Insert { new } | Modify { new, .. }) => Some(("NewImage", new)),
-        (ArchivedImage::Newest | ArchivedImage::Old, Remove { old, .. }) => Some(("OldImage", old)),
-        (ArchivedImage::Old, Modify { old, .. }) => Some(("OldImage", old)),
-        (ArchivedImage::New, Remove { .. }) | (ArchivedImage::Old, Insert { .. }) => None,
+        (Newest | New, ChangeOf::Insert { new } | ChangeOf::Modify { new, .. }) => Some(("NewImage", *new)),
+        (Newest | Old, ChangeOf::Remove { old, .. }) | (Old, ChangeOf::Modify { old, .. }) => Some(("OldImage", *old)),
+        (New, ChangeOf::Remove { .. }) | (Old, ChangeOf::Insert { .. }) => None,
     }
 }
 
-fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &PartitionDate) -> Result<Date, Fault> {
+fn partition_date(record: &Record<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
     let (path, unit) = match source {
         PartitionDate::CreatedAt => return Ok(record.created_at.date()),
         PartitionDate::Attribute { path, unit } => (path, *unit),
@@ -247,9 +320,9 @@ fn partition_date(record: &ChangeRecord<'_>, item: &Item<'_>, source: &Partition
     let value = item.at_path(path).ok_or_else(|| {
         Fault::new(Code::MissingAttribute, path.as_str(), "is missing, and it is the date of the partition")
     })?;
-    let instant = match value {
-        Value::S(text) => Timestamp::parse(text),
-        Value::N(number) => Timestamp::from_number(*number, unit),
+    let instant = match value.tag() {
+        Tag::S => value.string().and_then(|text| Timestamp::parse(&text)),
+        Tag::N => value.number().and_then(|number| Timestamp::from_number(number, unit)),
         _ => None,
     };
     let unit = match unit {

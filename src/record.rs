@@ -7,9 +7,9 @@ use std::fmt;
 use crate::decimal::Decimal;
 use crate::time::Timestamp;
 
-/// One change of one item, as a stream delivered it. Text borrows from the event's bytes.
+/// One change of one item, as a stream delivered it, its items in the form `I`. Text borrows from the event's bytes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ChangeRecord<'a> {
+pub struct RecordOf<'a, I> {
     /// What makes this record itself under every redelivery.
     pub id: RecordId,
     /// What the answer to Lambda calls this record.
@@ -21,18 +21,37 @@ pub struct ChangeRecord<'a> {
     /// The stream this record came from.
     pub source: Source<'a>,
     /// The item's key attributes; empty for a plain Kinesis message.
-    pub keys: Item<'a>,
+    pub keys: I,
     /// What happened to the item.
-    pub change: Change<'a>,
+    pub change: ChangeOf<I>,
 }
 
-impl<'a> ChangeRecord<'a> {
+/// A change whose items are values, for tools and for texts that are written in an odd way.
+pub type ChangeRecord<'a> = RecordOf<'a, Item<'a>>;
+
+impl<'a, I> RecordOf<'a, I> {
     /// The image that tells the item's latest state: the new one, or the old one of a removed item.
-    pub fn newest_image(&self) -> &Image<'a> {
+    pub fn newest_image(&self) -> &ImageOf<I> {
         match &self.change {
-            Change::Insert { new } | Change::Modify { new, .. } => new,
-            Change::Remove { old, .. } => old,
+            ChangeOf::Insert { new } | ChangeOf::Modify { new, .. } => new,
+            ChangeOf::Remove { old, .. } => old,
         }
+    }
+
+    /// The same record with its items in another form.
+    pub fn map<J>(self, mut form: impl FnMut(I) -> J) -> RecordOf<'a, J> {
+        let RecordOf { id, sequence, event_id, created_at, source, keys, change } = self;
+        let keys = form(keys);
+        let mut image = |image: ImageOf<I>| match image {
+            ImageOf::Carried(item) => ImageOf::Carried(form(item)),
+            ImageOf::NotCarried => ImageOf::NotCarried,
+        };
+        let change = match change {
+            ChangeOf::Insert { new } => ChangeOf::Insert { new: image(new) },
+            ChangeOf::Modify { old, new } => ChangeOf::Modify { old: image(old), new: image(new) },
+            ChangeOf::Remove { old, by } => ChangeOf::Remove { old: image(old), by },
+        };
+        RecordOf { id, sequence, event_id, created_at, source, keys, change }
     }
 }
 
@@ -47,23 +66,26 @@ pub struct Source<'a> {
 
 /// The event name with exactly the images that exist for it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change<'a> {
+pub enum ChangeOf<I> {
     /// An item was put where there was none.
-    Insert { new: Image<'a> },
+    Insert { new: ImageOf<I> },
     /// An item was changed.
-    Modify { old: Image<'a>, new: Image<'a> },
+    Modify { old: ImageOf<I>, new: ImageOf<I> },
     /// An item was deleted.
-    Remove { old: Image<'a>, by: Remover },
+    Remove { old: ImageOf<I>, by: Remover },
 }
 
-impl Change<'_> {
+/// A change whose items are values.
+pub type Change<'a> = ChangeOf<Item<'a>>;
+
+impl<I> ChangeOf<I> {
     /// Which kind of event this is.
     pub fn event(&self) -> Event {
         match self {
-            Change::Insert { .. } => Event::Insert,
-            Change::Modify { .. } => Event::Modify,
-            Change::Remove { by: Remover::Caller, .. } => Event::Remove,
-            Change::Remove { by: Remover::TimeToLive, .. } => Event::Expire,
+            ChangeOf::Insert { .. } => Event::Insert,
+            ChangeOf::Modify { .. } => Event::Modify,
+            ChangeOf::Remove { by: Remover::Caller, .. } => Event::Remove,
+            ChangeOf::Remove { by: Remover::TimeToLive, .. } => Event::Expire,
         }
     }
 }
@@ -112,18 +134,21 @@ pub enum Remover {
 }
 
 /// An item's state before or after the change, or the fact that the stream's view type doesn't carry it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Image<'a> {
-    Carried(Item<'a>),
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ImageOf<I> {
+    Carried(I),
     NotCarried,
 }
 
-impl<'a> Image<'a> {
+/// An image whose item is values.
+pub type Image<'a> = ImageOf<Item<'a>>;
+
+impl<I> ImageOf<I> {
     /// The item, where the stream carries it.
-    pub fn item(&self) -> Option<&Item<'a>> {
+    pub fn item(&self) -> Option<&I> {
         match self {
-            Image::Carried(item) => Some(item),
-            Image::NotCarried => None,
+            ImageOf::Carried(item) => Some(item),
+            ImageOf::NotCarried => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, power_of_ten};
 
 /// 2000-01-01 and 2100-01-01: an instant outside is a mistake, not a change of a table (DynamoDB is of 2012).
 const EARLIEST_SECOND: i64 = 946_684_800;
@@ -49,8 +49,8 @@ impl Timestamp {
         let shift = scale + unit.digits();
         // units are 10^-scale of the unit, and a unit is 10^-digits of a second.
         let micros = match 6_u32.checked_sub(shift) {
-            Some(up) => units.checked_mul(10_i128.checked_pow(up)?)?,
-            None => units.div_euclid(10_i128.checked_pow(shift - 6)?),
+            Some(up) => units.checked_mul(power_of_ten(up)?)?,
+            None => units.div_euclid(power_of_ten(shift - 6)?),
         };
         Timestamp::from_micros(i64::try_from(micros).ok()?)
     }

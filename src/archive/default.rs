@@ -16,12 +16,14 @@ pub(super) fn encode(node: &Node, json: &Json, records: &[Option<Record>], out: 
     scalar_default(node, json, out)
         .or_else(|| match (node, json) {
             (Node::Array(items), Json::Array(values)) => {
-                Some(wire::block(out, values.iter(), |out, value| encode(items, value, records, out)))
+                Some(wire::block(out, values.len(), values.iter(), |out, value| encode(items, value, records, out)))
             }
-            (Node::Map(values), Json::Object(object)) => Some(wire::block(out, object.iter(), |out, (key, value)| {
-                wire::bytes(out, key.as_bytes());
-                encode(values, value, records, out)
-            })),
+            (Node::Map(values), Json::Object(object)) => {
+                Some(wire::block(out, object.len(), object.iter(), |out, (key, value)| {
+                    wire::bytes(out, key.as_bytes());
+                    encode(values, value, records, out)
+                }))
+            }
             (Node::Union(branches), json) => Some(union(branches, json, records, out)),
             (Node::Record { index, .. }, Json::Object(_)) => {
                 let record = records.get(*index)?.as_ref()?;

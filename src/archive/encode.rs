@@ -1,12 +1,11 @@
-//! One Avro row straight from a change record's borrowed values: no value in between, no allocation per attribute.
+//! One Avro row straight from the text that an outline is of: no value in between, no allocation per attribute.
 //! Records, arrays, maps and unions are here; `scalar` and `temporal` write what is inside them.
-
-use std::borrow::Cow;
 
 use super::misfit::{Misfit, Step};
 use super::schema::{Field, Node, Origin, RecordSchema};
 use super::{scalar, wire};
-use crate::record::{ChangeRecord, Fault, Item, Value};
+use crate::outline::{Entry, Kept, Outline, Tag};
+use crate::record::{ChangeRecord, Fault, Item, RecordOf};
 
 /// How many bytes may be written for branches of unions that turn out not to fit, each branch counting
 /// [`BRANCH_COST`] more: ten times DynamoDB's largest item (400 KB). Unions in unions would otherwise take a time
@@ -25,6 +24,20 @@ pub fn encode(
     image: &Item<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {
+    let (kept, empty) = (Kept::of(image), Outline::default());
+    encode_outline(schema, &record.clone().map(|_| empty), kept.outline(), out)
+}
+
+/// The same from an outline.
+///
+/// # Errors
+/// As for [`encode`].
+pub fn encode_outline(
+    schema: &RecordSchema,
+    record: &RecordOf<'_, Outline<'_>>,
+    image: Outline<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     let start = out.len();
     let mut encoder = Encoder { schema, record, discarded: 0 };
     encoder.fields(schema.root(), image, out).map_err(|misfit| {
@@ -35,14 +48,14 @@ pub fn encode(
 
 struct Encoder<'s, 'r> {
     schema: &'s RecordSchema,
-    record: &'r ChangeRecord<'r>,
+    record: &'r RecordOf<'r, Outline<'r>>,
     discarded: usize,
 }
 
 type Fit<'s> = Result<(), Misfit<'s>>;
 
 impl<'s> Encoder<'s, '_> {
-    fn fields(&mut self, fields: &'s [Field], item: &Item<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn fields(&mut self, fields: &'s [Field], item: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
         fields.iter().try_for_each(|field| match &field.origin {
             Origin::Metadata(metadata) => {
                 metadata.write(self.record, out);
@@ -56,48 +69,32 @@ impl<'s> Encoder<'s, '_> {
         })
     }
 
-    fn value(&mut self, node: &'s Node, value: &Value<'_>, out: &mut Vec<u8>) -> Fit<'s> {
-        match (node, value) {
-            (Node::Union(branches), Value::Null) => null_branch(node, branches, out),
-            (Node::Union(branches), value) => self.union(node, branches, value, out),
-            (Node::Record { index, .. }, Value::M(item)) => self.fields(self.schema.fields(*index), item, out),
-            (Node::Map(values), Value::M(item)) => self.map(values, item, out),
-            (Node::Array(items), Value::L(list)) => self.array(items, list.iter().map(Cow::Borrowed), out),
-            (Node::Array(items), Value::Ss(set)) => {
-                let texts = set.iter().map(|text| Cow::Owned(Value::S(Cow::Borrowed(text))));
-                self.array(items, texts, out)
-            }
-            (Node::Array(items), Value::Ns(set)) => {
-                self.array(items, set.iter().map(|number| Cow::Owned(Value::N(*number))), out)
-            }
-            // The one copy: a value owns its bytes, and binary sets are too rare to have a type of their own.
-            (Node::Array(items), Value::Bs(set)) => {
-                self.array(items, set.iter().map(|bytes| Cow::Owned(Value::B(bytes.clone()))), out)
-            }
+    fn value(&mut self, node: &'s Node, value: Entry<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+        match (node, value.map(), value.list()) {
+            (Node::Union(branches), ..) if value.tag() == Tag::Null => null_branch(node, branches, out),
+            (Node::Union(branches), ..) => self.union(node, branches, value, out),
+            (Node::Record { index, .. }, Some(item), _) => self.fields(self.schema.fields(*index), item, out),
+            (Node::Map(values), Some(item), _) => self.map(values, item, out),
+            (Node::Array(items), _, Some(list)) => self.array(items, list, out),
             _ => scalar::encode(node, value, out).map_err(|found| Misfit::value(node, found)),
         }
     }
 
-    fn array<'v>(
-        &mut self,
-        items: &'s Node,
-        values: impl ExactSizeIterator<Item = Cow<'v, Value<'v>>>,
-        out: &mut Vec<u8>,
-    ) -> Fit<'s> {
-        wire::block(out, values.enumerate(), |out, (index, value)| {
-            self.value(items, &value, out).map_err(|misfit| misfit.within(Step::Element(index)))
+    fn array(&mut self, items: &'s Node, list: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+        wire::block(out, list.entries().count(), list.entries().enumerate(), |out, (index, value)| {
+            self.value(items, value, out).map_err(|misfit| misfit.within(Step::Element(index)))
         })
     }
 
-    fn map(&mut self, values: &'s Node, item: &Item<'_>, out: &mut Vec<u8>) -> Fit<'s> {
-        wire::block(out, item.0.iter().enumerate(), |out, (index, (key, value))| {
+    fn map(&mut self, values: &'s Node, item: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+        wire::block(out, item.entries().count(), item.attributes().enumerate(), |out, (index, (key, value))| {
             wire::bytes(out, key.as_bytes());
             self.value(values, value, out).map_err(|misfit| misfit.within(Step::Entry(index)))
         })
     }
 
     /// The first branch that the value fits.
-    fn union(&mut self, node: &'s Node, branches: &'s [Node], value: &Value<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn union(&mut self, node: &'s Node, branches: &'s [Node], value: Entry<'_>, out: &mut Vec<u8>) -> Fit<'s> {
         let start = out.len();
         let kind = value.type_name();
         // The misfits of branches for this kind of value: where there is one only, it says what is wrong.
@@ -130,7 +127,7 @@ fn null_branch<'s>(node: &'s Node, branches: &[Node], out: &mut Vec<u8>) -> Fit<
             wire::count(out, index);
             Ok(())
         }
-        None => Err(Misfit::value(node, Value::Null.type_name())),
+        None => Err(Misfit::value(node, "NULL")),
     }
 }
 

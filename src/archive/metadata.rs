@@ -3,7 +3,7 @@
 
 use super::schema::{Enum, Node};
 use super::wire;
-use crate::record::{ChangeRecord, Event};
+use crate::record::{Event, RecordOf};
 use crate::time::Unit;
 
 /// What a field can be filled with.
@@ -97,7 +97,7 @@ impl Metadata {
     }
 
     /// Appends the value for `record`.
-    pub fn write(&self, record: &ChangeRecord<'_>, out: &mut Vec<u8>) {
+    pub fn write<I>(&self, record: &RecordOf<'_, I>, out: &mut Vec<u8>) {
         if let Some(branch) = self.branch {
             wire::count(out, branch);
         }

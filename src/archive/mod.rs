@@ -24,6 +24,6 @@ mod tests;
 
 pub use bucket::{Bucket, Put};
 pub use codec::Codec;
-pub use encode::encode;
+pub use encode::{encode, encode_outline};
 pub use file::{AvroFile, FileDraft};
 pub use schema::RecordSchema;

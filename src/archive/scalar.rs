@@ -6,41 +6,67 @@ use apache_avro::Uuid;
 use super::schema::{DecimalForm, Node};
 use super::{json, temporal, wire};
 use crate::decimal::Decimal;
-use crate::record::Value;
+use crate::outline::{Entry, Tag};
 
 /// Appends `value` as a scalar of type `node`.
 ///
 /// # Errors
 /// What was found instead, in fixed words; nothing is appended then.
-pub(super) fn encode(node: &Node, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    match (node, value) {
-        (Node::Null, Value::Null) => {}
-        (Node::Boolean, Value::Bool(value)) => out.push(u8::from(*value)),
-        (Node::Int, Value::N(number)) => wire::long(out, i64::from(integer::<i32>(*number)?)),
-        (Node::Long, Value::N(number)) => wire::long(out, integer::<i64>(*number)?),
-        (Node::Float, Value::N(number)) => out.extend_from_slice(&nearest_float(*number)?.to_le_bytes()),
-        // No DynamoDB number overflows a double: they end at 1E126.
-        (Node::Double, Value::N(number)) => out.extend_from_slice(&number.to_f64().to_le_bytes()),
-        (Node::Bytes, Value::B(bytes)) => wire::bytes(out, bytes),
-        (Node::Fixed(size), Value::B(bytes)) if bytes.len() == *size => out.extend_from_slice(bytes),
-        (Node::Fixed(_), Value::B(_)) => return Err("B of another length"),
-        (Node::String, Value::S(text)) => wire::bytes(out, text.as_bytes()),
-        (Node::JsonText, value) => wire::bytes(out, json::text(value).as_bytes()),
-        (Node::Enum(symbols), Value::S(text)) => {
-            wire::count(out, symbols.position(text).ok_or("S that is none of its symbols")?)
-        }
-        (Node::UuidText, Value::S(text)) => {
-            let text = uuid(text)?;
+pub(super) fn encode(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    match (node, value.tag()) {
+        (Node::JsonText, _) => wire::bytes(out, json::text(&value.value()).as_bytes()),
+        (_, Tag::S) => return string(node, value, out),
+        (_, Tag::N) => return number(node, value, out),
+        (Node::Null, Tag::Null) => {}
+        (Node::Boolean, Tag::True) => out.push(1),
+        (Node::Boolean, Tag::False) => out.push(0),
+        (Node::Bytes, Tag::B) => wire::bytes(out, &value.binary().unwrap_or_default()),
+        (Node::Fixed(size), Tag::B) => match value.binary() {
+            Some(bytes) if bytes.len() == *size => out.extend_from_slice(&bytes),
+            _ => return Err("B of another length"),
+        },
+        _ => return Err(value.type_name()),
+    }
+    Ok(())
+}
+
+fn string(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let text = value.string().unwrap_or_default();
+    match node {
+        Node::String => wire::bytes(out, text.as_bytes()),
+        Node::Enum(symbols) => wire::count(out, symbols.position(&text).ok_or("S that is none of its symbols")?),
+        Node::UuidText => {
+            let text = uuid(&text)?;
             wire::bytes(out, text.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
         }
-        (Node::UuidBytes, Value::S(text)) => out.extend_from_slice(uuid(text)?.as_bytes()),
-        (Node::Decimal { precision, scale, form }, Value::N(number)) => {
-            decimal(out, unscaled(*number, *precision, *scale)?, *form)?;
+        Node::UuidBytes => out.extend_from_slice(uuid(&text)?.as_bytes()),
+        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => {
+            wire::long(out, temporal::count_of_text(node, &text)?);
         }
-        (Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. }, value) => {
-            wire::long(out, temporal::count(node, value)?);
+        _ => return Err(value.type_name()),
+    }
+    Ok(())
+}
+
+fn number(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let number = || value.number().unwrap_or_default();
+    match node {
+        Node::Int => match short_integer(value).map(i32::try_from) {
+            Some(Ok(integer)) => wire::long(out, i64::from(integer)),
+            _ => wire::long(out, i64::from(integer::<i32>(number())?)),
+        },
+        Node::Long => match short_integer(value) {
+            Some(integer) => wire::long(out, integer),
+            None => wire::long(out, integer::<i64>(number())?),
+        },
+        Node::Float => out.extend_from_slice(&nearest_float(number())?.to_le_bytes()),
+        // No DynamoDB number overflows a double: they end at 1E126.
+        Node::Double => out.extend_from_slice(&number().to_f64().to_le_bytes()),
+        Node::Decimal { precision, scale, form } => decimal(out, unscaled(number(), *precision, *scale)?, *form)?,
+        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => {
+            wire::long(out, temporal::count_of_number(node, number())?);
         }
-        (_, value) => return Err(value.type_name()),
+        _ => return Err(value.type_name()),
     }
     Ok(())
 }
@@ -48,6 +74,18 @@ pub(super) fn encode(node: &Node, value: &Value<'_>, out: &mut Vec<u8>) -> Resul
 /// `value`, unless it is an infinity or NaN.
 pub(super) fn finite(value: f32) -> Option<f32> {
     value.is_finite().then_some(value)
+}
+
+/// An integer of up to 18 digits, which most are and which always fit, without a decimal in between.
+fn short_integer(value: Entry<'_>) -> Option<i64> {
+    const DIGITS: usize = 18;
+    let text = value.digits()?.as_bytes();
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let magnitude = digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 
 fn integer<T: TryFrom<i128>>(number: Decimal) -> Result<T, &'static str> {

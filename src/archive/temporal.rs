@@ -2,31 +2,36 @@
 //! finer than the type is cut off, towards the past.
 
 use super::schema::Node;
-use crate::decimal::Decimal;
-use crate::record::Value;
+use crate::decimal::{Decimal, power_of_ten};
 use crate::time::Unit;
 
 const DAY_SECONDS: i128 = 86_400;
 
-/// What `value` is as the date or time type `node`: days, or milliseconds or microseconds.
+/// What `text` is as the date or time type `node`: days, or milliseconds or microseconds.
 ///
 /// # Errors
 /// What was found instead, in fixed words.
-pub(super) fn count(node: &Node, value: &Value<'_>) -> Result<i64, &'static str> {
-    match (node, value) {
-        (Node::Date { .. }, Value::S(text)) => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
-        (Node::Date { unit }, Value::N(number)) => days(*number, *unit).ok_or("N that is no day in range"),
-        (Node::TimeOfDay { target, .. }, Value::S(text)) => {
-            time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)")
+pub(super) fn count_of_text(node: &Node, text: &str) -> Result<i64, &'static str> {
+    match node {
+        Node::Date { .. } => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
+        Node::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)"),
+        Node::Timestamp { target, .. } => instant(text, *target).ok_or("S that is no RFC 3339 time with an offset"),
+        _ => Err("S"),
+    }
+}
+
+/// The same for a number.
+///
+/// # Errors
+/// As for a text.
+pub(super) fn count_of_number(node: &Node, number: Decimal) -> Result<i64, &'static str> {
+    match node {
+        Node::Date { unit } => days(number, *unit).ok_or("N that is no day in range"),
+        Node::TimeOfDay { target, unit } => {
+            scaled(number, *unit, *target).filter(|count| is_in_day(*count, *target)).ok_or("N out of range")
         }
-        (Node::TimeOfDay { target, unit }, Value::N(number)) => {
-            scaled(*number, *unit, *target).filter(|count| is_in_day(*count, *target)).ok_or("N out of range")
-        }
-        (Node::Timestamp { target, .. }, Value::S(text)) => {
-            instant(text, *target).ok_or("S that is no RFC 3339 time with an offset")
-        }
-        (Node::Timestamp { target, unit }, Value::N(number)) => scaled(*number, *unit, *target).ok_or("N out of range"),
-        (_, value) => Err(value.type_name()),
+        Node::Timestamp { target, unit } => scaled(number, *unit, *target).ok_or("N out of range"),
+        _ => Err("N"),
     }
 }
 
@@ -75,7 +80,7 @@ fn scaled(number: Decimal, unit: Unit, target: Unit) -> Option<i64> {
 
 /// `value` × 10^`shift`, cut to an integer.
 fn shifted(value: i128, shift: i32) -> Option<i128> {
-    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+    let power = power_of_ten(shift.unsigned_abs())?;
     if shift < 0 { Some(value.div_euclid(power)) } else { value.checked_mul(power) }
 }
 

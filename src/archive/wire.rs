@@ -24,17 +24,18 @@ pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Appends an array or a map: one block with all `parts`, each written by `write`, and the empty block that ends it.
+/// Appends an array or a map: one block with all `length` `parts`, each written by `write`, and the empty block that ends it.
 ///
 /// # Errors
 /// The first of `write`.
 pub(super) fn block<T, E>(
     out: &mut Vec<u8>,
-    parts: impl ExactSizeIterator<Item = T>,
+    length: usize,
+    parts: impl Iterator<Item = T>,
     mut write: impl FnMut(&mut Vec<u8>, T) -> Result<(), E>,
 ) -> Result<(), E> {
-    if parts.len() > 0 {
-        count(out, parts.len());
+    if length > 0 {
+        count(out, length);
         for part in parts {
             write(out, part)?;
         }

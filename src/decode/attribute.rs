@@ -13,7 +13,7 @@ use crate::decimal::Decimal;
 use crate::record::{Code, Fault, Item, Value};
 
 /// 32: DynamoDB's limit on levels of nesting.
-const MAX_DEPTH: usize = 32;
+pub const MAX_DEPTH: usize = 32;
 
 impl From<JsonError> for Fault {
     fn from(error: JsonError) -> Self {
@@ -108,6 +108,21 @@ fn any_typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fau
         Ok(())
     })?;
     value.ok_or_else(|| invalid("has no type tag"))
+}
+
+/// Whether what follows is the tag and the members of a set that DynamoDB could hold.
+pub fn is_set(reader: &mut Reader<'_>) -> bool {
+    let mut read = || -> Result<(), Fault> {
+        let tag = reader.string()?;
+        reader.colon()?;
+        match &*tag {
+            "SS" => drop(set(reader, |text| Ok(text.clone()))?),
+            "NS" => drop(set(reader, |text| number(text))?),
+            _ => drop(set(reader, |text| binary(text))?),
+        }
+        Ok(())
+    };
+    read().is_ok()
 }
 
 /// One plain JSON value below `depth` objects and arrays.

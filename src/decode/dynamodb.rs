@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::attribute;
+use super::identity::{self, Canonical};
 use super::json::{JsonError, Reader, raw_fields};
-use super::{RawRecord, identity, text};
+use super::{RawItem, RawRecord, attribute, text};
 use crate::decimal::Decimal;
-use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Remover, Source};
+use crate::outline::{Node, Outline};
+use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, RecordOf, Remover, Source};
 use crate::time::{Timestamp, Unit};
 
 /// The fields of a `dynamodb` object, as JSON text.
@@ -15,9 +16,9 @@ pub struct StreamRecord<'a> {
     pub sequence: Option<&'a str>,
     pub created_at: Option<&'a str>,
     pub precision: Option<&'a str>,
-    pub keys: Option<&'a str>,
-    new_image: Option<&'a str>,
-    old_image: Option<&'a str>,
+    keys: Option<RawItem<'a>>,
+    new_image: Option<RawItem<'a>>,
+    old_image: Option<RawItem<'a>>,
     view_type: Option<&'a str>,
     /// Why reading it ended early.
     broken: Option<JsonError>,
@@ -25,10 +26,13 @@ pub struct StreamRecord<'a> {
 
 impl<'a> StreamRecord<'a> {
     /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(reader: &mut Reader<'a>) -> Result<Self, JsonError> {
+    pub fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         let mut record = StreamRecord::default();
         reader.object(|reader, name| {
-            record.set(&name, reader.raw()?);
+            match record.item(&name) {
+                Some(item) => *item = Some(RawItem::read(reader, nodes)?),
+                None => record.set(&name, reader.raw()?),
+            }
             Ok::<_, JsonError>(())
         })?;
         Ok(record)
@@ -37,7 +41,11 @@ impl<'a> StreamRecord<'a> {
     /// Reads an object that may be broken: what precedes the break counts.
     pub fn of(json: &'a str) -> Self {
         let mut record = StreamRecord::default();
-        record.broken = raw_fields(json, |name, value| record.set(name, value)).err();
+        record.broken = raw_fields(json, |name, value| match record.item(name) {
+            Some(item) => *item = Some(RawItem { json: value, nodes: None }),
+            None => record.set(name, value),
+        })
+        .err();
         record
     }
 
@@ -46,11 +54,18 @@ impl<'a> StreamRecord<'a> {
             "SequenceNumber" => self.sequence = Some(value),
             "ApproximateCreationDateTime" => self.created_at = Some(value),
             "ApproximateCreationDateTimePrecision" => self.precision = Some(value),
-            "Keys" => self.keys = Some(value),
-            "NewImage" => self.new_image = Some(value),
-            "OldImage" => self.old_image = Some(value),
             "StreamViewType" => self.view_type = Some(value),
             _ => {}
+        }
+    }
+
+    /// The place of the item that is called `name`.
+    fn item(&mut self, name: &str) -> Option<&mut Option<RawItem<'a>>> {
+        match name {
+            "Keys" => Some(&mut self.keys),
+            "NewImage" => Some(&mut self.new_image),
+            "OldImage" => Some(&mut self.old_image),
+            _ => None,
         }
     }
 
@@ -63,10 +78,11 @@ impl<'a> StreamRecord<'a> {
         }
     }
 
-    pub fn keys(&self) -> Result<Item<'a>, Fault> {
-        let json = self.keys.ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
-        let keys = attribute::item(json).map_err(|fault| fault.within("Keys"))?;
-        if keys.0.is_empty() {
+    /// The keys, as `read` makes them.
+    pub fn keys<I: Canonical>(&self, read: impl Fn(&RawItem<'a>) -> Result<I, Fault>) -> Result<I, Fault> {
+        let keys = self.keys.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
+        let keys = read(keys).map_err(|fault| fault.within("Keys"))?;
+        if keys.is_empty() {
             return Err(Fault::new(Code::Malformed, "Keys", "is empty"));
         }
         Ok(keys)
@@ -77,15 +93,20 @@ impl<'a> StreamRecord<'a> {
         time(self.created_at, "ApproximateCreationDateTime")
     }
 
-    /// The change with the images that are there.
-    pub fn change(&self, event_name: &str, by: Remover) -> Result<Change<'a>, Fault> {
+    /// The change with the images that are there, as `read` makes them.
+    pub fn change<I>(
+        &self,
+        event_name: &str,
+        by: Remover,
+        read: impl Fn(&RawItem<'a>) -> Result<I, Fault>,
+    ) -> Result<ChangeOf<I>, Fault> {
         let views = self.views()?;
-        let new = |carries| image(self.new_image, "NewImage", carries);
-        let old = |carries| image(self.old_image, "OldImage", carries);
+        let new = |carries| image(self.new_image.as_ref(), "NewImage", carries, &read);
+        let old = |carries| image(self.old_image.as_ref(), "OldImage", carries, &read);
         match event_name {
-            "INSERT" => Ok(Change::Insert { new: new(views.new)? }),
-            "MODIFY" => Ok(Change::Modify { old: old(views.old)?, new: new(views.new)? }),
-            "REMOVE" => Ok(Change::Remove { old: old(views.old)?, by }),
+            "INSERT" => Ok(ChangeOf::Insert { new: new(views.new)? }),
+            "MODIFY" => Ok(ChangeOf::Modify { old: old(views.old)?, new: new(views.new)? }),
+            "REMOVE" => Ok(ChangeOf::Remove { old: old(views.old)?, by }),
             _ => Err(Fault::new(Code::UnknownEventName, "eventName", "is none of INSERT, MODIFY, REMOVE")),
         }
     }
@@ -113,14 +134,36 @@ struct Views {
     old: bool,
 }
 
+/// The record with its items as values.
 pub fn decode<'b>(raw: &'b RawRecord<'_>) -> Result<ChangeRecord<'b>, Fault> {
-    let record = StreamRecord::whole(&raw.fields.dynamodb)?;
+    record(raw, value)
+}
+
+/// The record with its items as outlines, whose `nodes` are those of `text`.
+pub fn outline<'b>(
+    raw: &'b RawRecord<'_>,
+    text: &'b str,
+    nodes: &'b [Node],
+) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
+    record(raw, |item| item.outline(text, nodes))
+}
+
+/// An item as values.
+pub fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
+    attribute::item(item.json)
+}
+
+fn record<'b, I: Canonical>(
+    raw: &'b RawRecord<'_>,
+    read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
+) -> Result<RecordOf<'b, I>, Fault> {
+    let record: &StreamRecord<'b> = StreamRecord::whole(&raw.fields.dynamodb)?;
     let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
-    let keys = record.keys()?;
+    let keys = record.keys(&read)?;
     let (created_at, _) = record.created_at()?;
     let event_name = text(raw.fields.event_name, "eventName")?;
-    let change = record.change(&event_name, remover(raw.fields.user_identity)?)?;
-    Ok(ChangeRecord {
+    let change = record.change(&event_name, remover(raw.fields.user_identity)?, &read)?;
+    Ok(RecordOf {
         id: identity::of_stream_record(&stream_arn, &keys, &raw.sequence),
         sequence: raw.sequence.clone(),
         event_id: text(raw.fields.event_id, "eventID")?,
@@ -160,11 +203,16 @@ pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault>
     })
 }
 
-fn image<'a>(json: Option<&'a str>, name: &str, promised: bool) -> Result<Image<'a>, Fault> {
-    match json {
-        Some(json) => Ok(Image::Carried(attribute::item(json).map_err(|fault| fault.within(name))?)),
+fn image<'a, I>(
+    item: Option<&RawItem<'a>>,
+    name: &str,
+    promised: bool,
+    read: impl Fn(&RawItem<'a>) -> Result<I, Fault>,
+) -> Result<ImageOf<I>, Fault> {
+    match item {
+        Some(item) => Ok(ImageOf::Carried(read(item).map_err(|fault| fault.within(name))?)),
         None if promised => Err(Fault::new(Code::Malformed, name, "is missing though the view type promises it")),
-        None => Ok(Image::NotCarried),
+        None => Ok(ImageOf::NotCarried),
     }
 }
 

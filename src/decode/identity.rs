@@ -5,15 +5,16 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use crate::decimal::Decimal;
-use crate::record::{Event, Image, Item, RecordId, SequenceNumber, Value};
+use crate::outline::{Entry, Outline, Tag};
+use crate::record::{Event, Item, RecordId, SequenceNumber, Value};
 use crate::time::{Timestamp, Unit};
 
 /// The id of a DynamoDB Streams record: the stream, the item's keys and the sequence number. Sequence numbers alone
 /// aren't documented to be unique across shards.
-pub fn of_stream_record(stream_arn: &str, keys: &Item<'_>, sequence: &SequenceNumber<'_>) -> RecordId {
-    let mut canonical = Canonical::new(b'D');
+pub fn of_stream_record(stream_arn: &str, keys: &impl Canonical, sequence: &SequenceNumber<'_>) -> RecordId {
+    let mut canonical = Bytes::new(b'D');
     canonical.text(stream_arn);
-    canonical.item(keys);
+    keys.write(&mut canonical);
     canonical.text(sequence.as_str());
     canonical.finish()
 }
@@ -21,21 +22,21 @@ pub fn of_stream_record(stream_arn: &str, keys: &Item<'_>, sequence: &SequenceNu
 /// A change of a table that came through Kinesis, which may repeat it under another Kinesis sequence number: only what
 /// changed identifies it.
 #[derive(Debug)]
-pub struct TableChange<'c, 'a> {
+pub struct TableChange<'c, I> {
     pub table: &'c str,
-    pub keys: &'c Item<'a>,
+    pub keys: &'c I,
     pub event: Event,
     pub created_at: Timestamp,
     pub precision: Unit,
-    pub old: Option<&'c Image<'a>>,
-    pub new: Option<&'c Image<'a>>,
+    pub old: Option<&'c I>,
+    pub new: Option<&'c I>,
 }
 
 /// The id of a change that came through Kinesis Data Streams for DynamoDB.
-pub fn of_table_change(change: &TableChange<'_, '_>) -> RecordId {
-    let mut canonical = Canonical::new(b'K');
+pub fn of_table_change(change: &TableChange<'_, impl Canonical>) -> RecordId {
+    let mut canonical = Bytes::new(b'K');
     canonical.text(change.table);
-    canonical.item(change.keys);
+    change.keys.write(&mut canonical);
     canonical.text(change.event.stream_name());
     canonical.bytes(&change.created_at.micros().to_be_bytes());
     canonical.tag(match change.precision {
@@ -44,8 +45,8 @@ pub fn of_table_change(change: &TableChange<'_, '_>) -> RecordId {
         Unit::Microseconds => b'u',
     });
     for image in [change.old, change.new] {
-        match image.and_then(Image::item) {
-            Some(item) => canonical.item(item),
+        match image {
+            Some(item) => item.write(&mut canonical),
             None => canonical.tag(b'-'),
         }
     }
@@ -54,7 +55,7 @@ pub fn of_table_change(change: &TableChange<'_, '_>) -> RecordId {
 
 /// The id of a plain Kinesis message. The data is part of it: an aggregated record repeats its sequence number.
 pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
-    let mut canonical = Canonical::new(b'M');
+    let mut canonical = Bytes::new(b'M');
     canonical.text(stream_arn);
     canonical.text(shard);
     canonical.text(sequence.as_str());
@@ -62,14 +63,40 @@ pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, 
     canonical.finish()
 }
 
-/// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
-struct Canonical(Vec<u8>);
+/// An item in one of its forms: both give the same bytes.
+pub trait Canonical {
+    fn is_empty(&self) -> bool;
+    fn write(&self, bytes: &mut Bytes);
+}
 
-impl Canonical {
+impl Canonical for Item<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn write(&self, bytes: &mut Bytes) {
+        bytes.item(self);
+    }
+}
+
+impl Canonical for Outline<'_> {
+    fn is_empty(&self) -> bool {
+        Outline::is_empty(*self)
+    }
+
+    fn write(&self, bytes: &mut Bytes) {
+        bytes.outline(*self);
+    }
+}
+
+/// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
+pub struct Bytes(Vec<u8>);
+
+impl Bytes {
     fn new(kind: u8) -> Self {
         let mut bytes = Vec::with_capacity(256);
         bytes.push(kind);
-        Canonical(bytes)
+        Bytes(bytes)
     }
 
     fn finish(self) -> RecordId {
@@ -106,6 +133,50 @@ impl Canonical {
         self.0.iter_mut().skip(start).zip(length).for_each(|(place, byte)| *place = byte);
     }
 
+    fn outline(&mut self, outline: Outline<'_>) {
+        self.tag(b'{');
+        self.length(outline.entries().count());
+        // What comes in order needs no list to be sorted in.
+        if outline.attributes().is_sorted_by(|(a, _), (b, _)| a <= b) {
+            return outline.attributes().for_each(|attribute| self.attribute(attribute));
+        }
+        let mut attributes: Vec<_> = outline.attributes().collect();
+        attributes.sort_by_key(|(name, _)| *name);
+        attributes.into_iter().for_each(|attribute| self.attribute(attribute));
+    }
+
+    fn attribute(&mut self, (name, entry): (&str, Entry<'_>)) {
+        self.text(name);
+        self.entry(entry);
+    }
+
+    fn entry(&mut self, entry: Entry<'_>) {
+        match entry.tag() {
+            Tag::S => {
+                self.tag(b'S');
+                self.text(&entry.string().unwrap_or_default());
+            }
+            Tag::N => {
+                self.tag(b'N');
+                match entry.digits() {
+                    Some(digits) if is_normal(digits.as_bytes()) => self.text(digits),
+                    _ => self.number(&entry.number().unwrap_or_default()),
+                }
+            }
+            Tag::M => self.outline(entry.map().unwrap_or_default()),
+            Tag::L => {
+                let list = entry.list().unwrap_or_default();
+                self.tag(b'[');
+                self.length(list.entries().count());
+                list.entries().for_each(|entry| self.entry(entry));
+            }
+            Tag::True => self.tag(b'1'),
+            Tag::False => self.tag(b'0'),
+            Tag::Null => self.tag(b'Z'),
+            Tag::B | Tag::Ss | Tag::Ns | Tag::Bs => self.value(&entry.value()),
+        }
+    }
+
     fn item(&mut self, item: &Item<'_>) {
         self.tag(b'{');
         self.length(item.0.len());
@@ -114,7 +185,7 @@ impl Canonical {
             return self.attributes(item.0.iter());
         }
         let mut attributes: Vec<_> = item.0.iter().collect();
-        attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.attributes(attributes.into_iter());
     }
 
@@ -160,5 +231,35 @@ impl Canonical {
         self.tag(tag);
         self.length(members.len());
         members.iter().for_each(|member| self.bytes(member));
+    }
+}
+
+/// Whether a number is written as [`Decimal`] writes it: digits without a zero too many, perhaps a minus and a point.
+fn is_normal(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let plain = digits.len() <= 18 && digits.first().is_some_and(u8::is_ascii_digit);
+    let leading = matches!(digits, [b'0', next, ..] if *next != b'.');
+    let points = digits.iter().filter(|byte| **byte == b'.').count();
+    let all = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let ends_well = match (points, digits.last()) {
+        (0, _) => text != b"-0",
+        (1, Some(last)) => !matches!(last, b'0' | b'.'),
+        _ => false,
+    };
+    plain && !leading && all && ends_well
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_normal_number_is_written_as_it_came(text in "-?[0-9]{0,5}(\\.[0-9]{0,5})?") {
+            if let Ok(number) = Decimal::parse(&text) {
+                prop_assert!(!is_normal(text.as_bytes()) || number.to_string() == text, "{}", text);
+            }
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::strings::plain_length;
+
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} at byte {at}")]
@@ -32,6 +34,27 @@ impl<'a> Reader<'a> {
     /// Starts at the beginning of `text`.
     pub fn new(text: &'a str) -> Self {
         Reader { text, at: 0 }
+    }
+
+    /// Starts within `text`.
+    pub fn at(text: &'a str, at: usize) -> Self {
+        Reader { text, at }
+    }
+
+    /// The text as a whole.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// How far it has come.
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Passes all before `end`.
+    pub fn pass_to(&mut self, end: usize) -> Result<&'a str, JsonError> {
+        let start = std::mem::replace(&mut self.at, end);
+        self.slice(start)
     }
 
     /// The next byte that isn't white space, without passing it.
@@ -65,9 +88,14 @@ impl<'a> Reader<'a> {
     ) -> Result<(), E> {
         self.sequence(b'{', b'}', "an object", |reader| {
             let name = reader.string()?;
-            reader.expect(b':', "`:`")?;
+            reader.colon()?;
             field(reader, name)
         })
+    }
+
+    /// Passes what stands between a name and its value.
+    pub fn colon(&mut self) -> Result<(), JsonError> {
+        self.expect(b':', "`:`")
     }
 
     /// Reads an array, calling `element` at each value, which it must pass.
@@ -209,22 +237,10 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Moves to the next quote, backslash or control character, eight bytes at a time.
+    /// Moves to the next quote, backslash or control character.
+    #[inline]
     fn pass_plain_characters(&mut self) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let (words, _) = rest.as_chunks::<8>();
-        for word in words {
-            let special = special_bytes(u64::from_le_bytes(*word));
-            if special != 0 {
-                // The lowest set bit is the first special byte: bits per byte are 8.
-                self.at += usize::try_from(special.trailing_zeros() / 8).unwrap_or(0);
-                return;
-            }
-            self.at += 8;
-        }
-        while self.byte().is_some_and(|byte| !is_special(byte)) {
-            self.at += 1;
-        }
+        self.at += plain_length(self.text.as_bytes().get(self.at..).unwrap_or_default());
     }
 
     fn skip_string(&mut self) -> Result<(), JsonError> {
@@ -248,6 +264,21 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         if self.at == start { Err(self.error("a value")) } else { Ok(()) }
+    }
+
+    /// Passes what is left of a string, up to its closing quote, and checks its escapes.
+    pub fn pass_escaped(&mut self) -> Result<(), JsonError> {
+        loop {
+            self.pass_plain_characters();
+            match self.byte() {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => {
+                    self.at += 1;
+                    self.escape()?;
+                }
+                _ => return Err(self.error("the end of a string")),
+            }
+        }
     }
 
     fn escaped_string(&mut self, start: usize) -> Result<String, JsonError> {
@@ -314,22 +345,6 @@ impl<'a> Reader<'a> {
         self.at += 4;
         Ok(code)
     }
-}
-
-fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
-}
-
-/// Marks, in the high bit of each byte of `word`, at least the first byte that is special (a later one may be marked
-/// wrongly by a borrow, which doesn't matter: only the first mark is used).
-fn special_bytes(word: u64) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero_bytes = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-    let quote = zero_bytes(word ^ (LOW * 0x22));
-    let backslash = zero_bytes(word ^ (LOW * 0x5C));
-    let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-    quote | backslash | control
 }
 
 /// JSON's number grammar.

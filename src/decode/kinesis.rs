@@ -6,31 +6,51 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::attribute;
-use super::dynamodb::{StreamRecord, remover, time};
+use super::dynamodb::{StreamRecord, remover, time, value};
+use super::identity::{self, Canonical};
 use super::json::{JsonError, Reader, raw_fields};
-use super::{Fields, RawRecord, identity, text};
-use crate::record::{Change, ChangeRecord, Code, Fault, Image, Item, Source};
+use super::{Fields, RawItem, RawRecord, attribute, scan, text};
+use crate::outline::{Node, Outline};
+use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, RecordOf, Source};
 use crate::time::Unit;
 
 /// The first bytes of a record that the Kinesis Producer Library has aggregated.
 const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
-pub fn decode<'b>(raw: &'b RawRecord<'_>, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
+/// The record with its items as values.
+pub fn decode<'b>(raw: &'b RawRecord<'_>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
     let message = Message::read(raw)?;
-    scratch.clear();
-    BASE64.decode_vec(message.data.as_bytes(), scratch).map_err(|_| fault("kinesis.data", "isn't base64"))?;
-    if scratch.starts_with(&AGGREGATE_MAGIC) {
-        let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
-        return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
-    }
-    let json = std::str::from_utf8(scratch).map_err(|_| fault("kinesis.data", "isn't UTF-8"))?;
-    let fields = Fields::of_whole(json).map_err(|error| Fault::from(error).within("kinesis.data"))?;
-    if fields.dynamodb.is_some() && fields.event_name.is_some() {
-        table_change(raw, &fields, message.stream_arn).map_err(|fault| fault.within("kinesis.data"))
+    let json = message.json(bytes)?;
+    let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
+    if fields.is_table_change() {
+        table_change(raw, &fields, message.stream_arn, value).map_err(|fault| fault.within("kinesis.data"))
     } else {
-        plain_message(raw, json, &message)
+        let item = || attribute::plain_item(json).map_err(|fault| fault.within("kinesis.data"));
+        plain_message(raw, json, &message, item)
     }
+}
+
+/// The record with its items as outlines. An error means that `decode` must be asked, which tells the fault.
+pub fn outline<'b>(
+    raw: &'b RawRecord<'_>,
+    bytes: &'b mut Vec<u8>,
+    nodes: &'b mut Vec<Node>,
+) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
+    let message = Message::read(raw)?;
+    let json = message.json_quickly(bytes)?;
+    nodes.clear();
+    let fields = Fields::of_whole(json, nodes)?;
+    if fields.is_table_change() {
+        let nodes = nodes.as_slice();
+        return table_change(raw, &fields, message.stream_arn, |item| item.outline(json, nodes));
+    }
+    nodes.clear();
+    let end = scan::plain_image(json, nodes);
+    let nodes = nodes.as_slice();
+    plain_message(raw, json, &message, || match end {
+        Some(end) if Reader::at(json, end).end().is_ok() => Ok(Outline::new(json, nodes)),
+        _ => Err(fault("kinesis.data", "is written in an odd way")),
+    })
 }
 
 /// The fields of a `kinesis` object, as JSON text.
@@ -90,27 +110,57 @@ impl<'a> Message<'a> {
             arrived_at: fields.arrived_at,
         })
     }
+
+    /// The data, decoded to `bytes`.
+    fn json<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
+        bytes.clear();
+        BASE64.decode_vec(self.data.as_bytes(), bytes).map_err(|_| fault("kinesis.data", "isn't base64"))?;
+        json_of(bytes)
+    }
+
+    /// The same with the widest instructions there are.
+    fn json_quickly<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
+        bytes.clear();
+        let decoded = base64_simd::STANDARD.decode_append(self.data.as_bytes(), bytes);
+        decoded.map_err(|_| fault("kinesis.data", "isn't base64"))?;
+        json_of(bytes)
+    }
 }
 
-fn table_change<'b>(
+fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
+    if bytes.starts_with(&AGGREGATE_MAGIC) {
+        let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
+        return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
+    }
+    std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't UTF-8"))
+}
+
+impl Fields<'_> {
+    fn is_table_change(&self) -> bool {
+        self.dynamodb.is_some() && self.event_name.is_some()
+    }
+}
+
+fn table_change<'b, I: Canonical>(
     raw: &'b RawRecord<'_>,
     fields: &Fields<'b>,
     stream_arn: Cow<'b, str>,
-) -> Result<ChangeRecord<'b>, Fault> {
+    read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
+) -> Result<RecordOf<'b, I>, Fault> {
     let record = StreamRecord::whole(&fields.dynamodb)?;
     let table = text(fields.table_name, "tableName")?;
-    let keys = record.keys()?;
+    let keys = record.keys(&read)?;
     let (created_at, precision) = record.created_at()?;
     check_precision(record.precision, precision)?;
-    let change = record.change(&text(fields.event_name, "eventName")?, remover(fields.user_identity)?)?;
+    let change = record.change(&text(fields.event_name, "eventName")?, remover(fields.user_identity)?, &read)?;
     let (old, new) = match &change {
-        Change::Insert { new } => (None, Some(new)),
-        Change::Modify { old, new } => (Some(old), Some(new)),
-        Change::Remove { old, .. } => (Some(old), None),
+        ChangeOf::Insert { new } => (None, new.item()),
+        ChangeOf::Modify { old, new } => (old.item(), new.item()),
+        ChangeOf::Remove { old, .. } => (old.item(), None),
     };
     let identity =
         identity::TableChange { table: &table, keys: &keys, event: change.event(), created_at, precision, old, new };
-    Ok(ChangeRecord {
+    Ok(RecordOf {
         id: identity::of_table_change(&identity),
         sequence: raw.sequence.clone(),
         event_id: text(fields.event_id, "eventID")?,
@@ -121,21 +171,26 @@ fn table_change<'b>(
     })
 }
 
-fn plain_message<'b>(raw: &'b RawRecord<'_>, json: &'b str, message: &Message<'b>) -> Result<ChangeRecord<'b>, Fault> {
+fn plain_message<'b, I: Default>(
+    raw: &'b RawRecord<'_>,
+    json: &'b str,
+    message: &Message<'b>,
+    item: impl FnOnce() -> Result<I, Fault>,
+) -> Result<RecordOf<'b, I>, Fault> {
     let (created_at, _) = time(message.arrived_at, "kinesis.approximateArrivalTimestamp")?;
     let event_id = text(raw.fields.event_id, "eventID")?;
     let shard = event_id.split(':').next().unwrap_or_default();
-    let new = attribute::plain_item(json).map_err(|fault| fault.within("kinesis.data"))?;
+    let new = item()?;
     let stream_arn = message.stream_arn.clone();
     let name = stream_arn.rsplit('/').next().unwrap_or_default().to_owned();
-    Ok(ChangeRecord {
+    Ok(RecordOf {
         id: identity::of_message(&stream_arn, shard, &raw.sequence, json.as_bytes()),
         sequence: raw.sequence.clone(),
         event_id,
         created_at,
         source: Source { stream_arn, name: Cow::Owned(name) },
-        keys: Item::default(),
-        change: Change::Insert { new: Image::Carried(new) },
+        keys: I::default(),
+        change: ChangeOf::Insert { new: ImageOf::Carried(new) },
     })
 }
 

@@ -1,17 +1,21 @@
 //! One Lambda event becomes records in stream order. First the envelope, in which every record must have the identifier
-//! that an answer would name; then each record by itself, borrowing from the event's bytes, so that one odd record never
-//! fails a batch.
+//! that an answer would name, and in the same pass the outlines of its images; then each record by itself, borrowing from
+//! the event's bytes, so that one odd record never fails a batch.
 
 pub mod attribute;
 mod dynamodb;
 mod identity;
 pub mod json;
 mod kinesis;
+mod scan;
+mod strings;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::error::Error;
-use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber};
+use crate::outline::{Kept, Node, Outline};
+use crate::record::{ChangeRecord, Code, Fault, RecordOf, Rejection, SequenceNumber};
 use dynamodb::StreamRecord;
 use json::{JsonError, Reader, raw_fields};
 use kinesis::KinesisFields;
@@ -19,7 +23,30 @@ use kinesis::KinesisFields;
 /// A batch as Lambda delivers it: the envelope is read, the records are not yet.
 #[derive(Debug)]
 pub struct Event<'a> {
+    text: &'a str,
     records: Vec<RawRecord<'a>>,
+    /// Of the images and keys of all records that are written as they should be.
+    nodes: Vec<Node>,
+}
+
+/// What reading records takes besides the event; kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Decoded base64.
+    bytes: Vec<u8>,
+    /// The outlines of what `bytes` holds.
+    nodes: Vec<Node>,
+    /// The same for a record that is written oddly.
+    odd: Vec<u8>,
+    kept: Kept,
+}
+
+/// An image or the keys: JSON text, and where its outline is among the nodes made of the text that it is from. What can't
+/// be outlined is read by [`attribute`], which tells what is wrong with it.
+#[derive(Debug, Clone)]
+struct RawItem<'a> {
+    json: &'a str,
+    nodes: Option<Range<usize>>,
 }
 
 /// One record of a batch: its identifier is known, its content not yet read.
@@ -62,7 +89,10 @@ impl<'a> Event<'a> {
         let refused = |found: String| Error::config(format!("read the event: {found}"));
         let text = std::str::from_utf8(bytes)
             .map_err(|error| refused(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
-        let envelope = envelope(text).map_err(refused)?;
+        // What the attributes of a typical image take; more is made where they are shorter.
+        const BYTES_PER_NODE: usize = 40;
+        let mut nodes = Vec::with_capacity(text.len() / BYTES_PER_NODE);
+        let envelope = envelope(text, &mut nodes).map_err(refused)?;
         let mut records: Vec<RawRecord<'a>> = Vec::with_capacity(envelope.len());
         for (index, fields) in envelope.into_iter().enumerate() {
             let record = fields
@@ -70,17 +100,38 @@ impl<'a> Event<'a> {
                 .and_then(|fields| raw_record(fields, records.first()));
             records.push(record.map_err(|found| refused(format!("Records[{index}] {found}")))?);
         }
-        Ok(Event { records })
+        Ok(Event { text, records, nodes })
     }
 
     /// The records in stream order.
     pub fn records(&self) -> &[RawRecord<'a>] {
         &self.records
     }
+
+    /// Reads a record of this event, its items as outlines.
+    ///
+    /// # Errors
+    /// When the record can't be understood; the rejection names it and the field.
+    pub fn outline<'b>(
+        &'b self,
+        raw: &'b RawRecord<'_>,
+        scratch: &'b mut Scratch,
+    ) -> Result<RecordOf<'b, Outline<'b>>, Rejection> {
+        let Scratch { bytes, nodes, kept, odd } = scratch;
+        let outlined = match raw.service {
+            _ if !raw.belongs => None,
+            Service::DynamoDb => dynamodb::outline(raw, self.text, &self.nodes).ok(),
+            Service::Kinesis => kinesis::outline(raw, bytes, nodes).ok(),
+        };
+        match outlined {
+            Some(record) => Ok(record),
+            None => Ok(kept.record(raw.decode(odd)?)),
+        }
+    }
 }
 
 impl RawRecord<'_> {
-    /// Decodes this record. `scratch` holds what can't borrow from the event, such as decoded base64.
+    /// Decodes this record, its items as values. `scratch` holds what can't borrow from the event, such as decoded base64.
     ///
     /// # Errors
     /// When the record can't be understood; the rejection names it and the field.
@@ -100,7 +151,7 @@ impl RawRecord<'_> {
 type Read<'a> = Result<Fields<'a>, JsonError>;
 
 /// The envelope's records.
-fn envelope(text: &str) -> Result<Vec<Read<'_>>, String> {
+fn envelope<'a>(text: &'a str, nodes: &mut Vec<Node>) -> Result<Vec<Read<'a>>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
     }
@@ -109,12 +160,12 @@ fn envelope(text: &str) -> Result<Vec<Read<'_>>, String> {
         return Err(format!("it is {}, not an object with `Records`", kind_of_json(reader.peek())));
     }
     let mut names = Vec::new();
-    let mut records: Option<Vec<Read<'_>>> = None;
+    let mut records: Option<Vec<Read<'a>>> = None;
     let read = reader.object(|reader, name| {
         if name == "Records" && reader.peek() == Some(b'[') {
             let mut list = Vec::new();
             reader.array(|reader| {
-                list.push(next_record(reader)?);
+                list.push(next_record(reader, nodes)?);
                 Ok::<_, JsonError>(())
             })?;
             records = Some(list);
@@ -161,22 +212,24 @@ fn describe_fields(names: &[Cow<'_, str>]) -> String {
 
 /// Reads the next record, in one pass where nothing is wrong. Otherwise it is passed as a whole and then read by itself:
 /// what is broken within it is its own fault and not the envelope's.
-fn next_record<'a>(reader: &mut Reader<'a>) -> Result<Read<'a>, JsonError> {
+fn next_record<'a>(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Read<'a>, JsonError> {
     let mut attempt = reader.clone();
-    if let Ok(fields) = Fields::read(&mut attempt) {
+    let before = nodes.len();
+    if let Ok(fields) = Fields::read(&mut attempt, nodes) {
         *reader = attempt;
         return Ok(Ok(fields));
     }
+    nodes.truncate(before);
     reader.raw().map(Fields::of)
 }
 
 impl<'a> Fields<'a> {
     /// Reads a record of which nothing is broken as far as it is looked at.
-    fn read(reader: &mut Reader<'a>) -> Read<'a> {
+    fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Read<'a> {
         let mut fields = Fields::default();
         reader.object(|reader, name| {
             match &*name {
-                "dynamodb" => fields.dynamodb = Some(StreamRecord::read(reader)?),
+                "dynamodb" => fields.dynamodb = Some(StreamRecord::read(reader, nodes)?),
                 "kinesis" => fields.kinesis = Some(KinesisFields::read(reader)?),
                 name => fields.set(name, reader.raw()?),
             }
@@ -197,9 +250,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a text that is a record and nothing else.
-    fn of_whole(text: &'a str) -> Read<'a> {
+    fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Read<'a> {
         let mut reader = Reader::new(text);
-        match Fields::read(&mut reader).and_then(|fields| reader.end().map(|()| fields)) {
+        match Fields::read(&mut reader, nodes).and_then(|fields| reader.end().map(|()| fields)) {
             Ok(fields) => Ok(fields),
             Err(_) => Fields::of(text),
         }
@@ -215,6 +268,28 @@ impl<'a> Fields<'a> {
             "tableName" => self.table_name = Some(value),
             _ => {}
         }
+    }
+}
+
+impl<'a> RawItem<'a> {
+    /// Passes an image or the keys.
+    fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+        reader.peek();
+        let before = nodes.len();
+        match scan::image(reader.text(), reader.place(), nodes) {
+            Some(end) => Ok(RawItem { json: reader.pass_to(end)?, nodes: Some(before..nodes.len()) }),
+            None => {
+                nodes.truncate(before);
+                Ok(RawItem { json: reader.raw()?, nodes: None })
+            }
+        }
+    }
+
+    /// The outline, where `nodes` are those of `text`.
+    fn outline<'t>(&self, text: &'t str, nodes: &'t [Node]) -> Result<Outline<'t>, Fault> {
+        let nodes = self.nodes.clone().and_then(|range| nodes.get(range));
+        let odd = || Fault::new(Code::Malformed, "", "is written in an odd way");
+        Ok(Outline::new(text, nodes.ok_or_else(odd)?))
     }
 }
 

@@ -6,6 +6,7 @@ mod envelope;
 mod identity;
 mod kinesis;
 mod oracle;
+mod outline;
 mod record;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! `where` conditions on the attributes of an image.
 
 use crate::decimal::Decimal;
-use crate::record::{Item, Value};
+use crate::outline::{Entry, Outline, Tag};
 
 /// A value to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,12 +13,12 @@ pub enum Scalar {
 
 impl Scalar {
     /// Whether an attribute has this type and value.
-    pub fn equals(&self, value: &Value<'_>) -> bool {
-        match (self, value) {
-            (Scalar::Text(wanted), Value::S(text)) => wanted == text,
-            (Scalar::Number(wanted), Value::N(number)) => wanted == number,
-            (Scalar::Bool(wanted), Value::Bool(truth)) => wanted == truth,
-            _ => false,
+    pub fn equals(&self, value: Entry<'_>) -> bool {
+        match self {
+            Scalar::Text(wanted) => value.string().is_some_and(|text| *wanted == *text),
+            Scalar::Number(wanted) => value.number().is_some_and(|number| *wanted == number),
+            Scalar::Bool(true) => value.tag() == Tag::True,
+            Scalar::Bool(false) => value.tag() == Tag::False,
         }
     }
 }
@@ -42,7 +42,7 @@ pub enum Test {
 
 impl Condition {
     /// Whether `item` meets this condition.
-    pub fn holds(&self, item: &Item<'_>) -> bool {
+    pub fn holds(&self, item: Outline<'_>) -> bool {
         let value = item.at_path(&self.path);
         let among = |list: &[Scalar]| value.is_some_and(|value| list.iter().any(|scalar| scalar.equals(value)));
         match &self.test {

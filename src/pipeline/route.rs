@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::condition::Scalar;
 use super::{Pipeline, Route, Wanted};
-use crate::record::{Code, Fault, Image, Item, Value};
+use crate::outline::{Entry, Kept, Outline};
+use crate::record::{Code, Fault, Image, ImageOf, Item};
 
 /// The values of a route's variables, by slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,11 @@ impl Bindings<'_> {
     /// The value in `slot`.
     pub fn value(&self, slot: usize) -> &str {
         self.0.get(slot).map_or("", AsRef::as_ref)
+    }
+
+    /// The same values, owned.
+    fn into_owned(self) -> Bindings<'static> {
+        Bindings(self.0.into_iter().map(|value| Cow::Owned(value.into_owned())).collect())
     }
 }
 
@@ -28,7 +34,18 @@ pub enum Routed<'p, 'r> {
 
 impl Pipeline {
     /// The first route that matches an item with these keys and this image.
-    pub fn route<'p, 'r>(&'p self, keys: &'r Item<'_>, image: &'r Image<'_>) -> Routed<'p, 'r> {
+    pub fn route(&self, keys: &Item<'_>, image: &Image<'_>) -> Routed<'_, 'static> {
+        let (keys, item) = (Kept::of(keys), image.item().map(Kept::of));
+        let image = item.as_ref().map_or(ImageOf::NotCarried, |item| ImageOf::Carried(item.outline()));
+        match self.route_outline(keys.outline(), image) {
+            Routed::To(route, bindings) => Routed::To(route, bindings.into_owned()),
+            Routed::Nowhere => Routed::Nowhere,
+            Routed::NeedsImage(route) => Routed::NeedsImage(route),
+        }
+    }
+
+    /// The same from outlines.
+    pub fn route_outline<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Routed<'_, 'r> {
         for route in &self.routes {
             match route.matches(keys, image) {
                 Matched::Yes(bindings) => return Routed::To(route, bindings),
@@ -37,6 +54,16 @@ impl Pipeline {
             }
         }
         Routed::Nowhere
+    }
+
+    /// Whether an item with these keys takes `route`, which it has taken once, whatever its image.
+    pub fn keys_decide(&self, keys: Outline<'_>, route: &Route) -> bool {
+        let decided = |route: &Route| {
+            route.conditions.is_empty()
+                && route.matchers.iter().all(|matcher| keys.attribute(&matcher.attribute).is_some())
+        };
+        let end = self.routes.iter().position(|other| std::ptr::eq(other, route));
+        end.and_then(|end| self.routes.get(..=end)).is_some_and(|routes| routes.iter().all(decided))
     }
 }
 
@@ -47,21 +74,21 @@ enum Matched<'r> {
 }
 
 impl Route {
-    fn matches<'r>(&self, keys: &'r Item<'_>, image: &'r Image<'_>) -> Matched<'r> {
+    fn matches<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Matched<'r> {
         let mut slots = vec![Cow::Borrowed(""); self.slots];
         let mut unknown = false;
         for matcher in &self.matchers {
             let value = keys.attribute(&matcher.attribute).or_else(|| image.item()?.at_path(&matcher.attribute));
             match (value, image) {
                 (Some(value), _) if matcher.wanted.matches(value, &mut slots) => {}
-                (None, Image::NotCarried) => unknown = true,
+                (None, ImageOf::NotCarried) => unknown = true,
                 _ => return Matched::No,
             }
         }
         match image {
             _ if unknown => Matched::Unknown,
-            Image::NotCarried if !self.conditions.is_empty() => Matched::Unknown,
-            Image::Carried(item) if !self.conditions.iter().all(|condition| condition.holds(item)) => Matched::No,
+            ImageOf::NotCarried if !self.conditions.is_empty() => Matched::Unknown,
+            ImageOf::Carried(item) if !self.conditions.iter().all(|condition| condition.holds(item)) => Matched::No,
             _ => Matched::Yes(Bindings(slots)),
         }
     }
@@ -70,7 +97,23 @@ impl Route {
     ///
     /// # Errors
     /// When one is missing, empty or neither text nor number.
-    pub fn bind<'r>(&self, bindings: &mut Bindings<'r>, item: &'r Item<'_>) -> Result<(), Fault> {
+    pub fn bind(&self, bindings: &mut Bindings<'_>, item: &Item<'_>) -> Result<(), Fault> {
+        let kept = Kept::of(item);
+        let mut bound = Bindings(vec![Cow::Borrowed(""); self.slots]);
+        self.bind_outline(&mut bound, kept.outline())?;
+        for (_, slot) in &self.binds {
+            if let Some(place) = bindings.0.get_mut(*slot) {
+                *place = Cow::Owned(bound.value(*slot).to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same from an outline.
+    ///
+    /// # Errors
+    /// As for [`Route::bind`].
+    pub fn bind_outline<'r>(&self, bindings: &mut Bindings<'r>, item: Outline<'r>) -> Result<(), Fault> {
         for (path, slot) in &self.binds {
             let fault = |code, message: &str| Fault::new(code, path.as_str(), message);
             let value = item.at_path(path).ok_or_else(|| {
@@ -122,7 +165,7 @@ impl Route {
 }
 
 impl Wanted {
-    fn matches<'r>(&self, value: &'r Value<'_>, slots: &mut [Cow<'r, str>]) -> bool {
+    fn matches<'r>(&self, value: Entry<'r>, slots: &mut [Cow<'r, str>]) -> bool {
         match self {
             Wanted::Equal(scalar) => scalar.equals(value),
             Wanted::Pattern(pattern) => match text_of(value) {
@@ -138,10 +181,6 @@ impl Wanted {
     }
 }
 
-fn text_of<'r>(value: &'r Value<'_>) -> Option<Cow<'r, str>> {
-    match value {
-        Value::S(text) => Some(Cow::Borrowed(text)),
-        Value::N(number) => Some(Cow::Owned(number.to_string())),
-        _ => None,
-    }
+fn text_of(value: Entry<'_>) -> Option<Cow<'_, str>> {
+    value.string().or_else(|| Some(Cow::Owned(value.number()?.to_string())))
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::outline::Like;
+
 /// The characters at which a capture that stands next to one ends: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
 const SEPARATORS: &str = "#/|:";
 
@@ -112,44 +114,50 @@ impl Pattern {
         (literal(self.0.first()), literal(self.0.last()))
     }
 
+    /// What the names that match have in common.
+    pub fn like(&self) -> Like {
+        let (start, end) = self.ends();
+        Like::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
+    }
+
     /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first
     /// place where what follows it matches, and doesn't contain a separator that stands beside it in the pattern.
     pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
         let mut rest = value;
-        let mut before = None;
-        let mut pieces = self.0.iter().peekable();
-        while let Some(piece) = pieces.next() {
+        let mut before = "";
+        let mut pieces = self.0.as_slice();
+        while let [piece, further @ ..] = pieces {
             match piece {
                 Piece::Literal(literal) => {
                     let Some(after) = rest.strip_prefix(literal.as_str()) else { return false };
                     rest = after;
-                    before = literal.chars().next_back();
+                    before = literal;
                 }
                 Piece::Variable(slot) => {
-                    let follower = match pieces.peek() {
-                        Some(Piece::Literal(literal)) => Some(literal.as_str()),
-                        _ => None,
-                    };
-                    // The last literal must be the end of the text, so search from there.
-                    let last = follower.is_some() && pieces.clone().count() == 1;
-                    let end = match follower {
-                        Some(literal) if last => rest.ends_with(literal).then(|| rest.len() - literal.len()),
-                        Some(literal) => {
+                    let end = match further {
+                        // The last literal must be the end of the text, so search from there.
+                        [Piece::Literal(last)] => rest.ends_with(last.as_str()).then(|| rest.len() - last.len()),
+                        [Piece::Literal(literal), ..] => {
                             let first = rest.chars().next().map_or(0, char::len_utf8);
-                            rest.get(first..).and_then(|tail| tail.find(literal)).map(|at| first + at)
+                            rest.get(first..).and_then(|tail| find(tail, literal)).map(|at| first + at)
                         }
-                        None => Some(rest.len()),
+                        _ => Some(rest.len()),
                     };
                     let Some((found, after)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };
-                    let beside = [before, follower.and_then(|literal| literal.chars().next())];
-                    let stops = |c: char| beside.contains(&Some(c)) && SEPARATORS.contains(c);
-                    if found.is_empty() || found.contains(stops) {
+                    let follower = match further {
+                        [Piece::Literal(literal), ..] => literal.as_str(),
+                        _ => "",
+                    };
+                    let beside = [before.as_bytes().last(), follower.as_bytes().first()];
+                    let stops = |byte: &u8| SEPARATORS.as_bytes().contains(byte) && beside.contains(&Some(byte));
+                    if found.is_empty() || found.as_bytes().iter().any(stops) {
                         return false;
                     }
                     capture(*slot, found);
                     rest = after;
                 }
             }
+            pieces = further;
         }
         rest.is_empty()
     }
@@ -160,6 +168,14 @@ fn literal(piece: Option<&Piece<usize>>) -> &str {
         Some(Piece::Literal(literal)) => literal,
         _ => "",
     }
+}
+
+/// Where `literal` is in `text`. Both are too short for the tables that `str::find` makes first.
+fn find(text: &str, literal: &str) -> Option<usize> {
+    let (text, literal) = (text.as_bytes(), literal.as_bytes());
+    let first = literal.first()?;
+    let begins = |at: &usize| text.get(*at..).is_some_and(|rest| rest.starts_with(literal));
+    text.iter().enumerate().filter(|(_, byte)| *byte == first).map(|(at, _)| at).find(begins)
 }
 
 /// Why a text can't be a template.
@@ -222,16 +238,21 @@ impl Template {
     /// Fills in the slots. In all variables but the last the template's punctuation is percent-encoded, so that different
     /// values never give the same text; the last stays as it is, since nothing follows that it could be confused with.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
-        let last = self.last_variable();
         let mut text = String::new();
+        self.parts(value, |part| text.push_str(part));
+        text
+    }
+
+    /// What [`Template::render`] gives, in parts.
+    pub fn parts<'v>(&self, value: impl Fn(usize) -> &'v str, mut part: impl FnMut(&str)) {
+        let last = self.last_variable();
         for (place, piece) in self.pieces.iter().enumerate() {
             match piece {
-                Piece::Literal(literal) => text.push_str(literal),
-                Piece::Variable(slot) if Some(place) == last => text.push_str(value(*slot)),
-                Piece::Variable(slot) => text.push_str(&self.escape(value(*slot))),
+                Piece::Literal(literal) => part(literal),
+                Piece::Variable(slot) if Some(place) == last => part(value(*slot)),
+                Piece::Variable(slot) => part(&self.escape(value(*slot))),
             }
         }
-        text
     }
 
     /// The slots and values that `text` was rendered from, if it was.
@@ -270,7 +291,8 @@ impl Template {
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {
-        if !value.contains(|c| self.escaped.contains(c)) {
+        // What is escaped is ASCII.
+        if self.escaped.is_empty() || !value.bytes().any(|byte| self.escaped.as_bytes().contains(&byte)) {
             return Cow::Borrowed(value);
         }
         let escape = |c: char| {

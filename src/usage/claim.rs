@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
-use super::counter::CounterKey;
 use super::group::Segment;
+use super::key::CounterKey;
 use crate::error::Error;
 
 /// 1,000 ids make a page of 8 KB, whose writing costs 16 write units in a transaction. Fewer make more pages to read,

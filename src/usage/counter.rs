@@ -1,27 +1,20 @@
 //! What one record adds to which counters: pure, exact, without a clock. A delta looks at both images, each by the route
 //! that it takes itself, so that an item which moves from one entity to another leaves the one and joins the other.
 
+use std::sync::Arc;
+
+use super::group::Amounts;
+use super::key::{CounterKey, KeyNumber, Keys, Names};
 use crate::decimal::{Decimal, DecimalError};
+use crate::outline::{Entry, Kept, Outline};
 use crate::pipeline::{
     Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
 };
-use crate::record::{Change, ChangeRecord, Code, Event, Fault, Image, Item, Remover, Value};
+use crate::record::{ChangeOf, ChangeRecord, Code, Event, Fault, ImageOf, RecordOf, Remover};
 
-/// The values of a snapshot's group variables: entity, resource, and what else its keys name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CounterKey(pub Vec<String>);
-
-impl CounterKey {
-    /// Whose usage it is.
-    pub fn entity(&self) -> &str {
-        self.0.first().map_or("", String::as_str)
-    }
-
-    /// What is used.
-    pub fn resource(&self) -> &str {
-        self.0.get(1).map_or("", String::as_str)
-    }
-}
+/// A record as it is counted.
+type Record<'r> = RecordOf<'r, Outline<'r>>;
+type Image<'r> = ImageOf<Outline<'r>>;
 
 /// One record's contribution to the counters of one entity and resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,28 +28,15 @@ pub struct UsageDelta {
 ///
 /// # Errors
 /// When an image or attribute that a measure needs is missing or doesn't fit.
-pub fn deltas<'p>(
-    pipeline: &'p Pipeline,
+pub fn deltas(
+    pipeline: &Pipeline,
     record: &ChangeRecord<'_>,
-    route: &'p Route,
+    route: &Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
-    let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    let newest = Side { route, image: record.newest_image(), name: newest_name(&record.change), next: None };
-    deltas.add_each(&newest, bindings)?;
-    match &record.change {
-        Change::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
-        Change::Modify { old, .. } => {
-            deltas.add_difference(&newest, bindings, Sign::Plus)?;
-            deltas.subtract_old(record, old)?;
-        }
-        Change::Remove { by, .. } => {
-            let expired = *by == Remover::TimeToLive;
-            deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
-        }
-    }
-    deltas.add_companions(&newest, bindings)?;
-    Ok(deltas.nonzero())
+    let (mut kept, mut counting) = (Kept::default(), Counting::new(pipeline));
+    let deltas = counting.deltas(&kept.record(record.clone()), route, bindings)?;
+    Ok(counting.named(deltas))
 }
 
 /// What `record`, whose newest image takes no route, takes back of what its old image had counted.
@@ -64,35 +44,116 @@ pub fn deltas<'p>(
 /// # Errors
 /// When the old image or an attribute that a measure needs is missing or doesn't fit.
 pub fn departure(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
-    let mut deltas = Deltas { pipeline, event: record.change.event(), sums: Vec::new() };
-    if let Change::Modify { old, .. } = &record.change {
-        deltas.subtract_old(record, old)?;
-    }
-    Ok(deltas.nonzero())
+    let (mut kept, mut counting) = (Kept::default(), Counting::new(pipeline));
+    let deltas = counting.departure(&kept.record(record.clone()))?;
+    Ok(counting.named(deltas))
 }
 
-fn newest_name(change: &Change<'_>) -> &'static str {
+/// One record's contribution to the counters of one key.
+#[derive(Debug)]
+pub struct Delta {
+    pub key: KeyNumber,
+    /// By measure, in the order of first appearance; none is zero.
+    pub amounts: Amounts,
+}
+
+/// Counts the records of a batch, one after the other. Keys and names of measures are texts once, and numbers and shared
+/// texts from then on.
+#[derive(Debug)]
+pub struct Counting<'p> {
+    pipeline: &'p Pipeline,
+    keys: Keys,
+    names: Names<'p>,
+    /// Emptied for each record.
+    sums: Vec<Sum<'p>>,
+    found: Vec<(Arc<str>, Decimal)>,
+}
+
+impl<'p> Counting<'p> {
+    /// Counts by the rules of `pipeline`.
+    pub fn new(pipeline: &'p Pipeline) -> Self {
+        let (keys, names) = (Keys::default(), Names::new(pipeline));
+        Counting { pipeline, keys, names, sums: Vec::new(), found: Vec::new() }
+    }
+
+    /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
+    ///
+    /// # Errors
+    /// When an image or attribute that a measure needs is missing or doesn't fit.
+    pub fn deltas(
+        &mut self,
+        record: &Record<'_>,
+        route: &'p Route,
+        bindings: &Bindings<'_>,
+    ) -> Result<Vec<Delta>, Fault> {
+        if route.usage.is_none() && !matches!(record.change, ChangeOf::Modify { .. }) {
+            return Ok(Vec::new());
+        }
+        let mut deltas = Deltas::new(self, record.change.event());
+        let newest = Side { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
+        deltas.add_each(&newest, bindings)?;
+        match &record.change {
+            ChangeOf::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
+            ChangeOf::Modify { old, .. } => {
+                deltas.add_difference(&newest, bindings, Sign::Plus)?;
+                deltas.subtract_old(record, *old, Some((route, bindings)))?;
+            }
+            ChangeOf::Remove { by, .. } => {
+                let expired = *by == Remover::TimeToLive;
+                deltas.add_difference(&newest, bindings, Sign::Minus { expired, removed: true })?;
+            }
+        }
+        deltas.add_companions(&newest, bindings)?;
+        Ok(deltas.nonzero())
+    }
+
+    /// What `record`, whose newest image takes no route, takes back of what its old image had counted.
+    ///
+    /// # Errors
+    /// When the old image or an attribute that a measure needs is missing or doesn't fit.
+    pub fn departure(&mut self, record: &Record<'_>) -> Result<Vec<Delta>, Fault> {
+        let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
+        let mut deltas = Deltas::new(self, record.change.event());
+        deltas.subtract_old(record, *old, None)?;
+        Ok(deltas.nonzero())
+    }
+
+    /// The key of a delta.
+    pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
+        self.keys.key(number)
+    }
+
+    fn named(&self, deltas: Vec<Delta>) -> Vec<UsageDelta> {
+        let named = |delta: Delta| UsageDelta {
+            key: self.key(delta.key).cloned().unwrap_or_default(),
+            amounts: delta.amounts.iter().map(|(name, amount)| (name.to_string(), *amount)).collect(),
+        };
+        deltas.into_iter().map(named).collect()
+    }
+}
+
+fn newest_name<I>(change: &ChangeOf<I>) -> &'static str {
     match change {
-        Change::Insert { .. } | Change::Modify { .. } => "NewImage",
-        Change::Remove { .. } => "OldImage",
+        ChangeOf::Insert { .. } | ChangeOf::Modify { .. } => "NewImage",
+        ChangeOf::Remove { .. } => "OldImage",
     }
 }
 
 /// One image with the route it takes.
-struct Side<'p, 's, 'a> {
+struct Side<'p, 's> {
     route: &'p Route,
-    image: &'s Image<'a>,
+    image: Image<'s>,
     /// What the stream calls the image.
     name: &'static str,
     /// The image that came after it, where the item is still there.
-    next: Option<&'s Image<'a>>,
+    next: Option<Image<'s>>,
 }
 
-impl Side<'_, '_, '_> {
+impl Side<'_, '_> {
     /// Whether the image that came after has lost this attribute, and `measure` ignores that.
     fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
-        let next = self.next.filter(|_| ignores).and_then(Image::item);
+        let next = self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item);
         next.is_some_and(|next| next.at_path(attribute).is_none())
     }
 }
@@ -104,28 +165,43 @@ enum Sign {
     Minus { removed: bool, expired: bool },
 }
 
-struct Deltas<'p> {
-    pipeline: &'p Pipeline,
+struct Deltas<'c, 'p> {
+    counting: &'c mut Counting<'p>,
     event: Event,
-    sums: Vec<Sum<'p>>,
 }
 
-/// What is added up so far for one entity and resource: by measure, which also has the name that it goes by.
+/// What is added up so far for one key and measure, under the name that it goes by.
+#[derive(Debug)]
 struct Sum<'p> {
-    key: CounterKey,
-    amounts: Vec<(&'p Measure, String, Decimal)>,
+    key: KeyNumber,
+    measure: &'p Measure,
+    name: Arc<str>,
+    amount: Decimal,
 }
 
-impl<'p> Deltas<'p> {
-    fn nonzero(self) -> Vec<UsageDelta> {
-        let delta = |sum: Sum<'_>| {
-            let amounts = sum.amounts.into_iter().filter(|(_, _, amount)| !amount.is_zero());
-            UsageDelta { key: sum.key, amounts: amounts.map(|(_, name, amount)| (name, amount)).collect() }
-        };
-        self.sums.into_iter().map(delta).filter(|delta| !delta.amounts.is_empty()).collect()
+impl<'c, 'p> Deltas<'c, 'p> {
+    fn new(counting: &'c mut Counting<'p>, event: Event) -> Self {
+        counting.sums.clear();
+        Deltas { counting, event }
     }
 
-    fn add_each(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+    /// One delta for each key, in the order of first appearance.
+    fn nonzero(self) -> Vec<Delta> {
+        let mut deltas: Vec<Delta> = Vec::new();
+        for sum in &self.counting.sums {
+            let place = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
+                deltas.push(Delta { key: sum.key, amounts: Vec::new() });
+                deltas.len() - 1
+            });
+            if let Some(delta) = deltas.get_mut(place).filter(|_| !sum.amount.is_zero()) {
+                delta.amounts.push((Arc::clone(&sum.name), sum.amount));
+            }
+        }
+        deltas.retain(|delta| !delta.amounts.is_empty());
+        deltas
+    }
+
+    fn add_each<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let event = self.event;
         self.add(side, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
@@ -134,11 +210,13 @@ impl<'p> Deltas<'p> {
     }
 
     /// Counts what goes along with another measure, once it is clear what that one comes to.
-    fn add_companions(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>) -> Result<(), Fault> {
+    fn add_companions<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let measures = side.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
+        if !measures.clone().any(|(_, measure)| matches!(measure.amount, Amount::Each { along_with: Some(_), .. })) {
+            return Ok(());
+        }
         let changes = |measure: &Measure| {
-            let amounts = self.sums.iter().flat_map(|sum| &sum.amounts);
-            amounts.into_iter().any(|(other, _, amount)| std::ptr::eq(*other, measure) && !amount.is_zero())
+            self.counting.sums.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
         };
         let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(place, _)| place).collect();
         let event = self.event;
@@ -150,7 +228,7 @@ impl<'p> Deltas<'p> {
         })
     }
 
-    fn add_difference(&mut self, side: &Side<'p, '_, '_>, bindings: &Bindings<'_>, sign: Sign) -> Result<(), Fault> {
+    fn add_difference<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>, sign: Sign) -> Result<(), Fault> {
         self.add(side, bindings, |measure| match (&measure.amount, sign) {
             (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
@@ -161,137 +239,137 @@ impl<'p> Deltas<'p> {
         })
     }
 
-    /// Subtracts what the old image had counted, by the route it took then.
-    fn subtract_old(&mut self, record: &ChangeRecord<'_>, old: &Image<'_>) -> Result<(), Fault> {
-        if matches!(old, Image::NotCarried) && !self.pipeline.routes.iter().any(needs_old_image) {
+    /// Subtracts what the old image had counted, by the route it took then: the newest image's where the keys alone decide.
+    fn subtract_old(
+        &mut self,
+        record: &Record<'_>,
+        old: Image<'_>,
+        newest: Option<(&'p Route, &Bindings<'_>)>,
+    ) -> Result<(), Fault> {
+        let pipeline = self.counting.pipeline;
+        if matches!(old, ImageOf::NotCarried) && !pipeline.routes.iter().any(needs_old_image) {
             return Ok(());
         }
-        match self.pipeline.route(&record.keys, old) {
+        let routed = match newest.filter(|(route, _)| pipeline.keys_decide(record.keys, route)) {
+            Some((route, bindings)) => Routed::To(route, bindings.clone()),
+            None => pipeline.route_outline(record.keys, old),
+        };
+        match routed {
             Routed::Nowhere => Ok(()),
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
-                let side = Side { route, image: old, name: "OldImage", next: Some(record.newest_image()) };
+                let side = Side { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
                 self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
             }
         }
     }
 
     /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
-    fn add(
+    fn add<'s>(
         &mut self,
-        side: &Side<'p, '_, '_>,
-        bindings: &Bindings<'_>,
+        side: &Side<'p, 's>,
+        bindings: &Bindings<'s>,
         counts: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
         let Some(usage) = &side.route.usage else { return Ok(()) };
-        let mut place = None;
+        let mut key = None;
+        let mut found = std::mem::take(&mut self.counting.found);
         for measure in &usage.measures {
             let Some(negate) = counts(measure) else { continue };
-            for (name, quantity) in self.quantities(measure, side)? {
-                let place = match place {
-                    Some(place) => place,
-                    None => *place.insert(self.place(counter_key(usage, side, bindings)?)),
+            found.clear();
+            self.counting.quantities(measure, side, &mut found)?;
+            for (name, quantity) in found.drain(..) {
+                let key = match key {
+                    Some(key) => key,
+                    None => *key.insert(self.counting.key_of(usage, side, bindings)?),
                 };
-                self.sum(place, measure, name, if negate { -quantity } else { quantity }, side.name)?;
+                self.sum(key, measure, name, if negate { -quantity } else { quantity }, side.name)?;
             }
         }
+        self.counting.found = found;
         Ok(())
-    }
-
-    /// Where the sums of `key` are.
-    fn place(&mut self, key: CounterKey) -> usize {
-        self.sums.iter().position(|sum| sum.key == key).unwrap_or_else(|| {
-            self.sums.push(Sum { key, amounts: Vec::new() });
-            self.sums.len() - 1
-        })
     }
 
     fn sum(
         &mut self,
-        place: usize,
+        key: KeyNumber,
         measure: &'p Measure,
-        name: String,
+        name: Arc<str>,
         amount: Decimal,
         image: &str,
     ) -> Result<(), Fault> {
-        let Some(sum) = self.sums.get_mut(place) else { return Ok(()) };
-        match sum.amounts.iter_mut().find(|(_, other, _)| *other == name) {
-            Some((_, _, sum)) => *sum = sum.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
-            None => sum.amounts.push((measure, name, amount)),
+        match self.counting.sums.iter_mut().find(|sum| sum.key == key && sum.name == name) {
+            Some(sum) => sum.amount = sum.amount.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
+            None => self.counting.sums.push(Sum { key, measure, name, amount }),
         }
         Ok(())
     }
+}
 
+impl<'p> Counting<'p> {
     /// What `measure` counts of an image: a name and a number for each of its counters.
-    fn quantities(&self, measure: &Measure, side: &Side<'_, '_, '_>) -> Result<Vec<(String, Decimal)>, Fault> {
-        let fixed = |slot: usize| self.pipeline.measures.get(slot).cloned().unwrap_or_default();
+    fn quantities(
+        &mut self,
+        measure: &'p Measure,
+        side: &Side<'_, '_>,
+        found: &mut Vec<(Arc<str>, Decimal)>,
+    ) -> Result<(), Fault> {
         let item = match side.image {
-            Image::Carried(item) => item,
-            Image::NotCarried => {
+            ImageOf::Carried(item) => item,
+            ImageOf::NotCarried => {
                 return match (&measure.quantity, &measure.name) {
                     (Quantity::One, MeasureName::Fixed(slot)) if measure.conditions.is_empty() => {
-                        Ok(vec![(fixed(*slot), Decimal::from(1))])
+                        found.push((self.names.fixed(*slot), Decimal::from(1)));
+                        Ok(())
                     }
                     _ => Err(not_carried(side.name)),
                 };
             }
         };
         if !measure.conditions.iter().all(|condition| condition.holds(item)) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         match (&measure.quantity, &measure.name) {
-            (Quantity::One, MeasureName::Fixed(slot)) => Ok(vec![(fixed(*slot), Decimal::from(1))]),
+            (Quantity::One, MeasureName::Fixed(slot)) => {
+                found.push((self.names.fixed(*slot), Decimal::from(1)));
+            }
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
-                Some(_) if side.ignores(measure, path) => Ok(Vec::new()),
-                Some(value) => Ok(vec![(fixed(*slot), number(value, measure, side.name, path)?)]),
-                None if *missing == Missing::Zero => Ok(Vec::new()),
+                Some(_) if side.ignores(measure, path) => {}
+                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, side.name, path)?)),
+                None if *missing == Missing::Zero => {}
                 None => {
-                    let needs = format!("is missing, and measure `{}` needs it", fixed(*slot));
-                    Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", side.name), needs))
+                    let needs = format!("is missing, and measure `{}` needs it", self.names.fixed(*slot));
+                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", side.name), needs));
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
-                self.matching(item, measure, side.name, |attribute| {
-                    let mut name = None;
-                    let matched = pattern.matches(attribute, |_, capture| name = Some(capture));
-                    let name = name.filter(|name| matched && !except.iter().any(|except| except == name))?;
-                    (!side.ignores(measure, attribute)).then(|| template.render(|_| name))
-                })
+                for (attribute, value) in item.attributes_like(pattern.like()) {
+                    let mut capture = None;
+                    let matched = pattern.matches(attribute, |_, text| capture = Some(text));
+                    let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
+                    let Some(capture) = capture.filter(|_| !side.ignores(measure, attribute)) else { continue };
+                    let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
+                        let message = "gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
+                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", side.name), message)
+                    })?;
+                    found.push((name, number(value, measure, side.name, attribute)?));
+                }
             }
             // Validation pairs patterns with captured names, and nothing else.
-            _ => Ok(Vec::new()),
+            _ => {}
         }
+        Ok(())
     }
 
-    fn matching(
-        &self,
-        item: &Item<'_>,
-        measure: &Measure,
-        image: &str,
-        name_of: impl Fn(&str) -> Option<String>,
-    ) -> Result<Vec<(String, Decimal)>, Fault> {
-        let mut found = Vec::new();
-        for (attribute, value) in &item.0 {
-            let Some(name) = name_of(attribute) else { continue };
-            let Some(name) = self.untaken(name) else {
-                let message =
-                    "gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
-                return Err(Fault::new(Code::InvalidKey, format!("{image}.{attribute}"), message));
-            };
-            found.push((name, number(value, measure, image, attribute)?));
+    fn key_of<'s>(&mut self, usage: &Usage, side: &Side<'_, 's>, bindings: &Bindings<'s>) -> Result<KeyNumber, Fault> {
+        if !side.route.needs_binding() {
+            return Ok(self.keys.number(&usage.group, bindings));
         }
-        Ok(found)
-    }
-
-    /// `name`, or what a counter is called instead where an attribute of every snapshot or a fixed measure has it.
-    fn untaken(&self, name: String) -> Option<String> {
-        let snapshot = self.pipeline.snapshot.as_ref();
-        let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
-        if !reserved && !self.pipeline.measures.contains(&name) {
-            return Some(name);
-        }
-        snapshot?.if_taken.as_ref().map(|template| template.render(|_| name.as_str()))
+        let ImageOf::Carried(item) = side.image else { return Err(not_carried(side.name)) };
+        let mut bindings = bindings.clone();
+        side.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
+        Ok(self.keys.number(&usage.group, &bindings))
     }
 }
 
@@ -300,21 +378,9 @@ fn needs_old_image(route: &Route) -> bool {
     route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
 }
 
-fn counter_key(usage: &Usage, side: &Side<'_, '_, '_>, bindings: &Bindings<'_>) -> Result<CounterKey, Fault> {
-    let mut bindings = bindings.clone();
-    match side.image {
-        Image::Carried(item) => {
-            side.route.bind(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
-        }
-        Image::NotCarried if side.route.needs_binding() => return Err(not_carried(side.name)),
-        Image::NotCarried => {}
-    }
-    Ok(CounterKey(usage.group.iter().map(|template| template.render(|slot| bindings.value(slot))).collect()))
-}
-
-fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
+fn number(value: Entry<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
     let invalid = |message: String| Fault::new(Code::InvalidValue, format!("{image}.{path}"), message);
-    let Value::N(number) = value else {
+    let Some(number) = value.number() else {
         return Err(invalid(format!("expected N, found {}", value.type_name())));
     };
     match measure.scale {
@@ -323,7 +389,7 @@ fn number(value: &Value<'_>, measure: &Measure, image: &str, path: &str) -> Resu
         }
         _ => match measure.factor {
             Some(factor) => number.checked_mul(factor).map_err(|error| invalid(format!("times the factor {error}"))),
-            None => Ok(*number),
+            None => Ok(number),
         },
     }
 }

@@ -1,8 +1,9 @@
 //! Records that feed one entity and resource in one minute: the unit that is claimed and counted together.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::counter::CounterKey;
+use super::key::CounterKey;
 use super::window::Span;
 use crate::decimal::{Decimal, DecimalError};
 use crate::pipeline::Snapshot;
@@ -56,9 +57,11 @@ pub struct Effect {
     /// The record's position in the batch.
     pub record: usize,
     pub id: RecordId,
-    /// By measure; none is zero.
-    pub amounts: Vec<(String, Decimal)>,
+    pub amounts: Amounts,
 }
+
+/// What is added, by measure; none is zero.
+pub type Amounts = Vec<(Arc<str>, Decimal)>;
 
 /// What is added to one snapshot item.
 pub type Sums = BTreeMap<String, Decimal>;

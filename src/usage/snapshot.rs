@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use super::counter::CounterKey;
+use super::key::CounterKey;
 use super::window::{Span, Window};
 use crate::pipeline::template::Template;
 use crate::pipeline::{Snapshot, WINDOW_VARIABLES};

@@ -349,7 +349,7 @@ fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
     let effect = |record: usize, amount: &str| Effect {
         record,
         id: RecordId([0; 16]),
-        amounts: vec![("m".to_owned(), Decimal::parse(amount).unwrap())],
+        amounts: vec![("m".into(), Decimal::parse(amount).unwrap())],
     };
     let group = |effects| Group {
         key: CounterKey(vec!["7".to_owned(), "orders".to_owned()]),

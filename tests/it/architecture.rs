@@ -8,14 +8,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decimal", &[]),
     ("time", &["decimal"]),
     ("record", &["decimal", "time"]),
+    // The outline of an item that is values already is made of those.
+    ("outline", &["decimal", "record"]),
     ("error", &[]),
     ("backoff", &["error"]),
-    ("decode", &["record", "decimal", "time", "error"]),
+    ("decode", &["record", "outline", "decimal", "time", "error"]),
     // A pipeline names the schema and the windows it is made of; neither knows it.
-    ("pipeline", &["record", "decimal", "time", "archive", "usage"]),
-    ("usage", &["record", "decimal", "time", "error", "backoff", "pipeline"]),
-    ("archive", &["record", "decimal", "time", "error", "backoff"]),
-    ("plan", &["record", "decode", "time", "pipeline", "usage", "archive"]),
+    ("pipeline", &["record", "outline", "decimal", "time", "archive", "usage"]),
+    ("usage", &["record", "outline", "decimal", "time", "error", "backoff", "pipeline"]),
+    ("archive", &["record", "outline", "decimal", "time", "error", "backoff"]),
+    ("plan", &["record", "outline", "decode", "time", "pipeline", "usage", "archive"]),
     ("explain", &["record", "decimal", "error", "plan", "pipeline", "usage", "archive"]),
     ("config", &["pipeline", "archive"]),
     ("metrics", &["config", "error", "time"]),
@@ -47,6 +49,9 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
 /// The pure halves, which must not wait for anything.
 const PURE: &[&str] = &[
     "record.rs",
+    "outline.rs",
+    "outline/value.rs",
+    "outline/kept.rs",
     "decimal.rs",
     "time.rs",
     "plan.rs",

@@ -1,0 +1,209 @@
+//! Outlines against the decoder that makes values: whatever an event is like, both read the same or refuse it for the same
+//! reason. What the one pass has accepted must never be something that the other refuses.
+
+use proptest::prelude::*;
+
+use super::damage::{item_of, value, written};
+use super::kinesis::{CHANGE, message};
+use super::*;
+use crate::outline::Kept;
+
+/// How records were read.
+#[derive(Debug, Default)]
+struct Ways {
+    /// By the one pass.
+    outlined: usize,
+    refused: usize,
+}
+
+/// Reads every record of `event` in both ways.
+fn agree(event: &[u8]) -> Ways {
+    let mut ways = Ways::default();
+    let Ok(event) = Event::read(event) else { return ways };
+    let (mut scratch, mut bytes) = (Scratch::default(), Vec::new());
+    for raw in event.records() {
+        let expected = raw.decode(&mut bytes);
+        let found = event.outline(raw, &mut scratch).map(|record| record.map(Outline::item));
+        assert_eq!(found, expected);
+        let outlined = match raw.service {
+            Service::DynamoDb => dynamodb::outline(raw, event.text, &event.nodes).ok(),
+            Service::Kinesis => crate::decode::kinesis::outline(raw, &mut scratch.bytes, &mut scratch.nodes).ok(),
+        };
+        match (outlined, expected) {
+            // A record of another stream is refused before it is looked at.
+            (Some(outlined), Ok(expected)) => {
+                assert_eq!(outlined.map(Outline::item), expected);
+                ways.outlined += 1;
+            }
+            (Some(_), Err(rejection)) => assert!(!raw.belongs, "{rejection}"),
+            (None, Err(_)) => ways.refused += 1,
+            (None, Ok(_)) => {}
+        }
+    }
+    ways
+}
+
+/// An event with these keys and images, as DynamoDB Streams or Kinesis delivers it.
+fn event(keys: &str, new: &str, old: &str, wrapped: bool) -> String {
+    if wrapped {
+        let change =
+            with(CHANGE, r#"{"pk":{"S":"SECRET"}},"NewImage""#, &format!(r#"{keys},"OldImage":{old},"NewImage""#));
+        let change = with(&change, r#"{"pk":{"S":"SECRET"},"n":{"N":"1"}}"#, new);
+        return event_of(&[message(with(&change, "INSERT", "MODIFY"))]);
+    }
+    let record = with(RECORD, r#"{"a":{"S":"SECRET"},"b":{"N":"2"}}"#, new);
+    let record = with(&record, r#"{"a":{"S":"SECRET old"}}"#, old);
+    event_of(&[with(&record, r#"{"pk":{"S":"SECRET"},"sk":{"N":"1"}}"#, keys)])
+}
+
+/// A text of every kind of attribute, as DynamoDB writes it.
+const ITEM: &str = r#"{"s":{"S":"a\n\"é\ud83d\ude00\u00e9\/"},"n":{"N":"-1.50"},"i":{"N":"12345678901234567"},"e":{"N":"1E-7"},"b":{"B":"Zm9v"},"t":{"BOOL":true},"f":{"BOOL":false},"z":{"NULL":true},"m":{"M":{"x":{"L":[{"S":""},{"N":"0"},{"M":{}}]},"y":{"S":"z"}}},"l":{"L":[]},"ss":{"SS":["a","b\n"]},"ns":{"NS":["1","2E1"]},"bs":{"BS":["AA=="]}}"#;
+
+#[test]
+fn every_attribute_type_is_outlined() {
+    for wrapped in [false, true] {
+        for text in [ITEM.to_owned(), ITEM.replace(':', " : ").replace(',', " ,\n").replace('{', "{ ")] {
+            assert_eq!(agree(event(&text, &text, "{}", wrapped).as_bytes()).outlined, 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn plain_messages_are_outlined() {
+    for text in [r#"{"a":["SECRET",1.50,{"b":null,"c":true}],"d":false,"e":-2E3,"":{}}"#, " {} ", "{ \"a\" : [ ] }"] {
+        assert_eq!(agree(event_of(&[message(text)]).as_bytes()).outlined, 1, "{text}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_refused_by_both() {
+    let values = [
+        r#"{"N":""}"#,
+        r#"{"N":"."}"#,
+        r#"{"N":"-"}"#,
+        r#"{"N":"1e"}"#,
+        r#"{"N":"0x1"}"#,
+        r#"{"N":"NaN"}"#,
+        r#"{"N":"1e126"}"#,
+        r#"{"N":1}"#,
+        r#"{"N":"123456789012345678901234567890123456789"}"#,
+        r#"{"B":"Zm9"}"#,
+        r#"{"B":"Zm9="}"#,
+        r#"{"SS":[]}"#,
+        r#"{"SS":["a","a"]}"#,
+        r#"{"NS":["1","1.0"]}"#,
+        r#"{"BS":["AA==","AA=="]}"#,
+        r#"{"S":"x","N":"1"}"#,
+        r#"{"NULL":false}"#,
+        r#"{"BOOL":1}"#,
+        r#"{"X":"1"}"#,
+        r#"{}"#,
+        r#"{"S":"\ud800"}"#,
+        r#"{"S":"\udc00"}"#,
+        r#"{"S":"\x"}"#,
+        r#"{"S":"\u12"}"#,
+        r#"{"L":[{"S":"x"},]}"#,
+        r#"{"M":{"a"}}"#,
+        r#""x""#,
+        "1",
+        "null",
+        r#"[]"#,
+    ];
+    let deep = |open: &str, close: &str| format!(r#"{}{{"S":"x"}}{}"#, open.repeat(33), close.repeat(33));
+    let deep = [deep(r#"{"L":["#, "]}"), deep(r#"{"M":{"b":"#, "}}")];
+    for value in values.into_iter().chain(deep.iter().map(String::as_str)) {
+        for wrapped in [false, true] {
+            let text = format!(r#"{{"a":{value}}}"#);
+            for event in [event(&text, "{}", "{}", wrapped), event(r#"{"pk":{"S":"x"}}"#, "{}", &text, wrapped)] {
+                assert_eq!(agree(event.as_bytes()).refused, 1, "{value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thirty_two_levels_are_outlined() {
+    for (open, close) in [(r#"{"L":["#, "]}"), (r#"{"M":{"b":"#, "}}")] {
+        let text = format!(r#"{{"a":{}{{"S":"x"}}{}}}"#, open.repeat(32), close.repeat(32));
+        assert_eq!(agree(event(&text, &text, "{}", false).as_bytes()).outlined, 1);
+    }
+}
+
+#[test]
+fn every_sample_event_is_outlined() {
+    for name in ["insert", "modify", "remove", "mixed", "batch-1000", "kinesis-wrapped", "kinesis-plain", "zae-limiter"]
+    {
+        let text = sample(name);
+        let records = Event::read(text.as_bytes()).unwrap().records().len();
+        assert_eq!(agree(text.as_bytes()).outlined, records, "{name}");
+    }
+}
+
+#[test]
+fn names_are_found_among_others_like_them() {
+    let text = r#"{"ab":{"N":"1"},"aab":{"N":"2"},"b_x_tc":{"N":"3"},"b_x_cc":{"N":"4"},"m":{"M":{"ab":{"N":"5"},"c":{"N":"6"}}},"ab":{"N":"7"},"m.c":{"N":"8"}}"#;
+    let item = attribute::item(text).unwrap();
+    let mut nodes = Vec::new();
+    assert_eq!(scan::image(text, 0, &mut nodes), Some(text.len()));
+    let kept = Kept::of(&item);
+    for outline in [Outline::new(text, &nodes), kept.outline()] {
+        for path in ["ab", "aab", "b_x_tc", "b_x_cc", "m", "m.ab", "m.c", "m.d", "c", "", "."] {
+            assert_eq!(outline.at_path(path).map(|entry| entry.value()), item.at_path(path).cloned(), "{path}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_item_is_outlined_as_it_is_decoded(new in item_of(value()), old in item_of(value()), pretty: bool, wrapped: bool) {
+        let text = |item| {
+            let json = written(item);
+            if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.unwrap()
+        };
+        agree(event(r#"{"pk":{"S":"x"},"sk":{"N":"1.50"}}"#, &text(&new), &text(&old), wrapped).as_bytes());
+        let kept = Kept::of(&new);
+        prop_assert_eq!(kept.outline().item(), new);
+    }
+
+    #[test]
+    fn damaged_items_are_refused_alike(
+        new in item_of(value()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"\"\\{}[],:0129.eE+-nuSNBMLx \n\x00\xff".to_vec())), 1..4),
+        typical: bool,
+        wrapped: bool,
+    ) {
+        let mut text = if typical { ITEM.to_owned() } else { serde_json::to_string(&written(&new)).unwrap() }.into_bytes();
+        for (at, byte) in damage {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        agree(event(r#"{"pk":{"S":"x"}}"#, &text, &text, wrapped).as_bytes());
+        agree(event(&text, "{}", "{}", wrapped).as_bytes());
+        agree(event_of(&[message(text)]).as_bytes());
+    }
+
+    #[test]
+    fn both_decoders_of_base64_take_the_same(text in "[A-Da-d0-3+/]{0,8}[AQgw/=\\-_ ]{0,3}={0,3}", long in "([A-Za-z0-9+/]{4}){0,40}") {
+        use base64::Engine as _;
+        for text in [text.clone(), long.clone() + &text, long] {
+            let expected = base64::engine::general_purpose::STANDARD.decode(&text).ok();
+            prop_assert_eq!(base64_simd::STANDARD.check(text.as_bytes()).is_ok(), expected.is_some(), "{}", text);
+            prop_assert_eq!(base64_simd::STANDARD.decode_to_vec(&text).ok(), expected, "{}", text);
+        }
+    }
+
+    #[test]
+    fn damaged_events_are_refused_alike(
+        kind in 0..3_usize,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
+    ) {
+        let record = [RECORD.to_owned(), message(CHANGE), message(r#"{"a":["SECRET",1,{"b":null}]}"#)];
+        let mut bytes = event_of(&[&record[kind], &record[kind]]).into_bytes();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        agree(&bytes);
+    }
+}

@@ -1,0 +1,132 @@
+//! Whose counter it is, and what it is called. A batch repeats few of both, so that they are made once a batch and then known
+//! by a number or shared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::pipeline::template::Template;
+use crate::pipeline::{Bindings, Measure, Pipeline};
+
+/// The values of a snapshot's group variables: entity, resource, and what else its keys name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CounterKey(pub Vec<String>);
+
+impl CounterKey {
+    /// Whose usage it is.
+    pub fn entity(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
+    /// What is used.
+    pub fn resource(&self) -> &str {
+        self.0.get(1).map_or("", String::as_str)
+    }
+}
+
+/// A key among the [`Keys`] of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyNumber(usize);
+
+impl KeyNumber {
+    /// The place of the key in the order of first appearance.
+    pub fn place(self) -> usize {
+        self.0
+    }
+}
+
+/// The keys of a batch, numbered in the order of first appearance.
+#[derive(Debug, Default)]
+pub struct Keys {
+    numbers: HashMap<Box<[u8]>, usize>,
+    keys: Vec<CounterKey>,
+    /// The key that was asked for last, and its number: many records in a row may be of one.
+    last: Vec<u8>,
+    last_number: usize,
+    buffer: Vec<u8>,
+}
+
+impl Keys {
+    /// The number of the key that `group` makes of `bindings`.
+    pub fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
+        self.buffer.clear();
+        for template in group {
+            let before = self.buffer.len();
+            template.parts(|slot| bindings.value(slot), |part| self.buffer.extend_from_slice(part.as_bytes()));
+            // The length behind each text tells where it begins, so that different keys never have the same bytes.
+            let length = u32::try_from(self.buffer.len() - before).unwrap_or(u32::MAX);
+            self.buffer.extend_from_slice(&length.to_be_bytes());
+        }
+        if self.buffer == self.last && !self.keys.is_empty() {
+            return KeyNumber(self.last_number);
+        }
+        let number = match self.numbers.get(self.buffer.as_slice()) {
+            Some(number) => *number,
+            None => {
+                let key = group.iter().map(|template| template.render(|slot| bindings.value(slot))).collect();
+                self.keys.push(CounterKey(key));
+                self.numbers.insert(self.buffer.as_slice().into(), self.keys.len() - 1);
+                self.keys.len() - 1
+            }
+        };
+        std::mem::swap(&mut self.buffer, &mut self.last);
+        self.last_number = number;
+        KeyNumber(number)
+    }
+
+    /// The key of a number.
+    pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
+        self.keys.get(number.0)
+    }
+}
+
+/// The names of measures that a batch has met.
+#[derive(Debug)]
+pub struct Names<'p> {
+    fixed: Vec<Arc<str>>,
+    /// By measure and capture.
+    captured: Vec<(&'p Measure, Box<str>, Arc<str>)>,
+}
+
+/// More captured names than this are made anew each time: looking through them would cost as much.
+const KNOWN_NAMES: usize = 64;
+
+impl<'p> Names<'p> {
+    /// The names that `pipeline` says itself.
+    pub fn new(pipeline: &Pipeline) -> Self {
+        Names { fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(), captured: Vec::new() }
+    }
+
+    /// The name of a measure that needs no capture.
+    pub fn fixed(&self, slot: usize) -> Arc<str> {
+        self.fixed.get(slot).map_or_else(|| "".into(), Arc::clone)
+    }
+
+    /// The name that `template` makes of `capture`, or what the counter is called instead where an attribute of every
+    /// snapshot or a fixed measure has that name.
+    pub fn captured(
+        &mut self,
+        pipeline: &Pipeline,
+        measure: &'p Measure,
+        template: &Template,
+        capture: &str,
+    ) -> Option<Arc<str>> {
+        let known = self.captured.iter().find(|(of, text, _)| **text == *capture && std::ptr::eq(*of, measure));
+        if let Some((_, _, name)) = known {
+            return Some(Arc::clone(name));
+        }
+        let name: Arc<str> = untaken(pipeline, template.render(|_| capture))?.into();
+        if self.captured.len() < KNOWN_NAMES {
+            self.captured.push((measure, capture.into(), Arc::clone(&name)));
+        }
+        Some(name)
+    }
+}
+
+fn untaken(pipeline: &Pipeline, name: String) -> Option<String> {
+    let snapshot = pipeline.snapshot.as_ref();
+    let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
+    if !reserved && !pipeline.measures.contains(&name) {
+        return Some(name);
+    }
+    snapshot?.if_taken.as_ref().map(|template| template.render(|_| name.as_str()))
+}
