@@ -2,8 +2,10 @@
 //! compares the job with others is `make bench`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
 
+#[allow(dead_code, reason = "the other bench needs more of it")]
 #[path = "job/jobs.rs"]
 mod jobs;
+#[allow(dead_code, reason = "the other bench needs more of it")]
 #[path = "job/workloads.rs"]
 mod workloads;
 

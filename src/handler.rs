@@ -109,8 +109,10 @@ impl Handler {
     async fn process(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let event = Event::read(event)?;
         let plan = self.plan(&event, invocation.now);
-        let counted = self.count(&plan, invocation).await?;
-        let stored = self.store(&plan, &counted, invocation).await?;
+        // While DynamoDB works, files are sealed as if all will be counted.
+        let (counted, sealed) = tokio::join!(self.count(&plan, invocation), async { self.seal(&plan, plan.records) });
+        let counted = counted?;
+        let stored = self.store(&plan, sealed?, &counted, invocation).await?;
         Ok(BatchOutcome::new(&event, plan, counted, stored))
     }
 
@@ -132,11 +134,17 @@ impl Handler {
         }
     }
 
-    /// Stores the files of the prefix up to the first record whose counters failed.
-    async fn store(&self, plan: &Plan, counted: &Committed, invocation: &Invocation) -> Result<Stored, Error> {
-        let Some((bucket, place)) = &self.archive else { return Ok(Stored::default()) };
+    /// Stores the files of the prefix up to the first record whose counters failed; `sealed` are those of all records.
+    async fn store(
+        &self,
+        plan: &Plan,
+        sealed: Vec<AvroFile>,
+        counted: &Committed,
+        invocation: &Invocation,
+    ) -> Result<Stored, Error> {
+        let Some((bucket, _)) = &self.archive else { return Ok(Stored::default()) };
         let before = counted.failed.iter().map(|(record, _)| *record).min().unwrap_or(plan.records);
-        let files = self.seal(plan, place, before)?;
+        let files = if before < plan.records { self.seal(plan, before)? } else { sealed };
         let mut stored = Stored::default();
         let unsent: Vec<StoredFile> = files.iter().map(StoredFile::unsent).collect();
         let spans: Vec<_> = files.iter().map(|file| (file.record_type.clone(), file.date, file.first_record)).collect();
@@ -158,7 +166,9 @@ impl Handler {
         Ok(stored)
     }
 
-    fn seal(&self, plan: &Plan, place: &ArchivePlace, before: usize) -> Result<Vec<AvroFile>, Error> {
+    /// The files of the records before this position.
+    fn seal(&self, plan: &Plan, before: usize) -> Result<Vec<AvroFile>, Error> {
+        let Some((_, place)) = &self.archive else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for ((record_type, _), draft) in &plan.files {
             let schema = self.pipeline.schemas().find(|(name, _)| name == record_type);

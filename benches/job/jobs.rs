@@ -19,7 +19,6 @@ use usage_aggregator::usage::totals;
 use crate::workloads::Workload;
 
 /// serde_json skipping the whole event: the floor that all ratios are to.
-#[allow(dead_code, reason = "of one bench only")]
 pub fn floor(event: &[u8]) -> usize {
     black_box(serde_json::from_slice::<IgnoredAny>(event).expect("an event is JSON"));
     event.len()
