@@ -71,21 +71,12 @@ pub struct Handling {
 
 impl Handling {
     pub fn new(workload: Workload) -> Handling {
-        let folder = workload.folder().to_string_lossy().into_owned();
-        let config = Config::read(|name| match name {
-            "PIPELINE_DIR" => Some(folder.clone()),
-            "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some("bench".to_owned()),
-            "METRICS_SINK" => Some("none".to_owned()),
-            _ => None,
-        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let handler = {
             let _inside = runtime.enter();
-            Handler::new(config.unwrap_or_else(|mistakes| panic!("{mistakes}")), instant_clients())
+            Handler::new(config(workload, "bench"), instant_clients())
         };
-        // The hour after the workloads' records.
-        let now = Timestamp::parse("2026-11-21T04:00:00Z").expect("a time");
-        Handling { handler, runtime, invocation: Invocation { request_id: "bench".to_owned(), now, deadline: None } }
+        Handling { handler, runtime, invocation: invocation() }
     }
 
     /// Handles an event; gives the records that are durable.
@@ -94,4 +85,24 @@ impl Handling {
         assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);
         outcome.durable
     }
+}
+
+/// The function's configuration, with tables and a bucket of this name.
+pub fn config(workload: Workload, name: &str) -> Config {
+    let folder = workload.folder().to_string_lossy().into_owned();
+    let config = Config::read(|variable| match variable {
+        "PIPELINE_DIR" => Some(folder.clone()),
+        "USAGE_TABLE" => Some(format!("usage-{name}")),
+        "CLAIMS_TABLE" => Some(format!("claims-{name}")),
+        "ARCHIVE_BUCKET" => Some(format!("archive-{name}")),
+        "METRICS_SINK" => Some("none".to_owned()),
+        _ => None,
+    });
+    config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// An invocation in the hour after the workloads' records.
+pub fn invocation() -> Invocation {
+    let now = Timestamp::parse("2026-11-21T04:00:00Z").expect("a time");
+    Invocation { request_id: "bench".to_owned(), now, deadline: None }
 }
