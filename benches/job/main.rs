@@ -1,7 +1,7 @@
 //! `make bench`: our job beside what people write and beside the floor, over seeded workloads. All rivals of a workload run
 //! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them.
 //!
-//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times and nothing else: callgrind's part. With `write
+//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times, on `RECORDS` records, and nothing else: callgrind's part. With `write
 //! FOLDER` it writes the workloads' events there, for implementations elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::as_conversions, clippy::print_stdout)]
@@ -91,7 +91,10 @@ fn once(name: &str) {
     let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name);
     let workload = workload.unwrap_or_else(|| panic!("no workload {name}"));
     let jobs: usize = std::env::var("JOBS").map_or(5, |jobs| jobs.parse().expect("JOBS is a number"));
-    let (event, pipeline) = (workload.event(RECORDS, ENTITIES), workload.pipeline());
+    // One record shows what a batch costs whatever it holds.
+    let records: usize =
+        std::env::var("RECORDS").map_or(RECORDS, |records| records.parse().expect("RECORDS is a number"));
+    let (event, pipeline) = (workload.event(records, ENTITIES), workload.pipeline());
     for _ in 0..jobs {
         black_box(jobs::job(&event, &pipeline, Codec::Zstandard));
     }
