@@ -49,10 +49,13 @@ pub struct Node {
 }
 
 /// A cheap number by which names are told apart: their length and three of their bytes.
+#[inline]
 pub fn mark(name: &[u8]) -> u32 {
-    let byte = |at: usize| name.get(at).copied().unwrap_or_default();
+    let (Some(first), Some(third), Some(last)) = (name.first(), name.get(name.len() / 3), name.last()) else {
+        return 0;
+    };
     let [length, ..] = name.len().to_le_bytes();
-    u32::from_le_bytes([length, byte(0), byte(name.len() / 3), byte(name.len().wrapping_sub(1))])
+    u32::from_le_bytes([length, *first, *third, *last])
 }
 
 /// What the marks of those names have in common that begin and end with certain bytes.
@@ -104,18 +107,15 @@ impl<'t> Outline<'t> {
     /// The value of the attribute `name`: the first, should there be several.
     pub fn attribute(self, name: &str) -> Option<Entry<'t>> {
         let mark = mark(name.as_bytes());
-        let mut at = 0;
-        while let Some(node) = self.nodes.get(at) {
-            at += 1;
-            let inside = usize::try_from(node.inside).unwrap_or(usize::MAX);
+        let mut nodes = self.nodes;
+        while let [node, rest @ ..] = nodes {
             if node.mark == mark {
-                let entry =
-                    Entry::new(self.text, node, self.nodes.get(at..at.saturating_add(inside)).unwrap_or_default());
+                let entry = Entry::new(self.text, node, split(rest, node.inside).0);
                 if entry.name() == name {
                     return Some(entry);
                 }
             }
-            at = at.saturating_add(inside);
+            nodes = if node.inside == 0 { rest } else { split(rest, node.inside).1 };
         }
         None
     }

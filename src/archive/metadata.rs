@@ -154,5 +154,7 @@ fn symbol([insert, modify, remove]: [usize; 3], event: Event) -> usize {
 fn write_hex(out: &mut Vec<u8>, id: [u8; 16]) {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
     wire::count(out, 2 * id.len());
-    out.extend(id.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    let mut text = [[0; 2]; 16];
+    text.iter_mut().zip(id).for_each(|(pair, byte)| *pair = [digit(byte >> 4), digit(byte & 15)]);
+    out.extend_from_slice(text.as_flattened());
 }

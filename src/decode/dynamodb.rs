@@ -136,16 +136,17 @@ struct Views {
 
 /// The record with its items as values.
 pub fn decode<'b>(raw: &'b RawRecord<'_>) -> Result<ChangeRecord<'b>, Fault> {
-    record(raw, value)
+    record(raw, None, value)
 }
 
-/// The record with its items as outlines, whose `nodes` are those of `text`.
+/// The record with its items as outlines, whose `nodes` are those of `text`. Where it is from may be known already.
 pub fn outline<'b>(
     raw: &'b RawRecord<'_>,
+    source: Option<&'b Source<'_>>,
     text: &'b str,
     nodes: &'b [Node],
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
-    record(raw, |item| item.outline(text, nodes))
+    record(raw, source, |item| item.outline(text, nodes))
 }
 
 /// An item as values.
@@ -155,10 +156,14 @@ pub fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
 
 fn record<'b, I: Canonical>(
     raw: &'b RawRecord<'_>,
+    source: Option<&'b Source<'_>>,
     read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
 ) -> Result<RecordOf<'b, I>, Fault> {
     let record: &StreamRecord<'b> = StreamRecord::whole(&raw.fields.dynamodb)?;
-    let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
+    let stream_arn = match source {
+        Some(source) => Cow::Borrowed(&*source.stream_arn),
+        None => text(raw.fields.event_source_arn, "eventSourceARN")?,
+    };
     let keys = record.keys(&read)?;
     let (created_at, _) = record.created_at()?;
     let event_name = text(raw.fields.event_name, "eventName")?;
@@ -168,10 +173,19 @@ fn record<'b, I: Canonical>(
         sequence: raw.sequence.clone(),
         event_id: text(raw.fields.event_id, "eventID")?,
         created_at,
-        source: Source { name: table_of(&stream_arn)?, stream_arn },
+        source: match source {
+            Some(source) => Source { name: Cow::Borrowed(&*source.name), stream_arn },
+            None => Source { name: table_of(&stream_arn)?, stream_arn },
+        },
         keys,
         change,
     })
+}
+
+/// The stream that a record's ARN names, and its table.
+pub fn source<'a>(raw: &RawRecord<'a>) -> Result<Source<'a>, Fault> {
+    let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
+    Ok(Source { name: table_of(&stream_arn)?, stream_arn })
 }
 
 /// Who removed an item: DynamoDB itself signs what its time to live deletes.

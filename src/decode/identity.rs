@@ -118,6 +118,13 @@ impl Bytes {
         self.0.extend_from_slice(bytes);
     }
 
+    /// A tag and bytes.
+    fn tagged(&mut self, tag: u8, bytes: &[u8]) {
+        let [a, b, c, d, e, f, g, h] = u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes();
+        self.0.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
+        self.0.extend_from_slice(bytes);
+    }
+
     fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
@@ -135,9 +142,15 @@ impl Bytes {
 
     fn outline(&mut self, outline: Outline<'_>) {
         self.tag(b'{');
-        self.length(outline.entries().count());
+        let (mut count, mut sorted, mut last) = (0, true, "");
+        for (name, _) in outline.attributes() {
+            count += 1;
+            sorted &= last <= name;
+            last = name;
+        }
+        self.length(count);
         // What comes in order needs no list to be sorted in.
-        if outline.attributes().is_sorted_by(|(a, _), (b, _)| a <= b) {
+        if sorted {
             return outline.attributes().for_each(|attribute| self.attribute(attribute));
         }
         let mut attributes: Vec<_> = outline.attributes().collect();
@@ -152,17 +165,14 @@ impl Bytes {
 
     fn entry(&mut self, entry: Entry<'_>) {
         match entry.tag() {
-            Tag::S => {
-                self.tag(b'S');
-                self.text(&entry.string().unwrap_or_default());
-            }
-            Tag::N => {
-                self.tag(b'N');
-                match entry.digits() {
-                    Some(digits) if is_normal(digits.as_bytes()) => self.text(digits),
-                    _ => self.number(&entry.number().unwrap_or_default()),
+            Tag::S => self.tagged(b'S', entry.string().unwrap_or_default().as_bytes()),
+            Tag::N => match entry.digits() {
+                Some(digits) if is_normal(digits.as_bytes()) => self.tagged(b'N', digits.as_bytes()),
+                _ => {
+                    self.tag(b'N');
+                    self.number(&entry.number().unwrap_or_default());
                 }
-            }
+            },
             Tag::M => self.outline(entry.map().unwrap_or_default()),
             Tag::L => {
                 let list = entry.list().unwrap_or_default();

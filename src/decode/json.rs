@@ -163,8 +163,12 @@ impl<'a> Reader<'a> {
     /// Passes one value of any depth and gives its text. Brackets and strings are matched; the grammar between them
     /// is left to whoever reads the text.
     pub fn raw(&mut self) -> Result<&'a str, JsonError> {
-        self.peek().ok_or_else(|| self.error("a value"))?;
+        let first = self.peek().ok_or_else(|| self.error("a value"))?;
         let start = self.at;
+        if first == b'"' {
+            self.skip_string()?;
+            return self.slice(start);
+        }
         let mut depth = 0_usize;
         loop {
             match self.byte().ok_or_else(|| self.error("the end of a value"))? {

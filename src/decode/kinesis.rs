@@ -19,7 +19,7 @@ const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
 /// The record with its items as values.
 pub fn decode<'b>(raw: &'b RawRecord<'_>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
-    let message = Message::read(raw)?;
+    let message = Message::read(raw, None)?;
     let json = message.json(bytes)?;
     let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
     if fields.is_table_change() {
@@ -30,13 +30,15 @@ pub fn decode<'b>(raw: &'b RawRecord<'_>, bytes: &'b mut Vec<u8>) -> Result<Chan
     }
 }
 
-/// The record with its items as outlines. An error means that `decode` must be asked, which tells the fault.
+/// The record with its items as outlines. Where it is from may be known already. An error means that `decode` must be
+/// asked, which tells the fault.
 pub fn outline<'b>(
     raw: &'b RawRecord<'_>,
+    source: Option<&'b Source<'_>>,
     bytes: &'b mut Vec<u8>,
     nodes: &'b mut Vec<Node>,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
-    let message = Message::read(raw)?;
+    let message = Message::read(raw, source)?;
     let json = message.json_quickly(bytes)?;
     nodes.clear();
     let fields = Fields::of_whole(json, nodes)?;
@@ -51,6 +53,13 @@ pub fn outline<'b>(
         Some(end) if Reader::at(json, end).end().is_ok() => Ok(Outline::new(json, nodes)),
         _ => Err(fault("kinesis.data", "is written in an odd way")),
     })
+}
+
+/// The stream that a record's ARN names.
+pub fn source<'a>(raw: &RawRecord<'a>) -> Result<Source<'a>, Fault> {
+    let stream_arn = stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?);
+    let name = Cow::Owned(name_of(&stream_arn));
+    Ok(Source { stream_arn, name })
 }
 
 /// The fields of a `kinesis` object, as JSON text.
@@ -99,13 +108,16 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read(raw: &'a RawRecord<'_>) -> Result<Self, Fault> {
+    fn read(raw: &'a RawRecord<'_>, source: Option<&'a Source<'_>>) -> Result<Self, Fault> {
         let fields = raw.fields.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
         if let Some(error) = fields.broken {
             return Err(Fault::from(error).within("kinesis"));
         }
         Ok(Message {
-            stream_arn: stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
+            stream_arn: match source {
+                Some(source) => Cow::Borrowed(&*source.stream_arn),
+                None => stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
+            },
             data: text(fields.data, "kinesis.data")?,
             arrived_at: fields.arrived_at,
         })
@@ -182,7 +194,7 @@ fn plain_message<'b, I: Default>(
     let shard = event_id.split(':').next().unwrap_or_default();
     let new = item()?;
     let stream_arn = message.stream_arn.clone();
-    let name = stream_arn.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = name_of(&stream_arn);
     Ok(RecordOf {
         id: identity::of_message(&stream_arn, shard, &raw.sequence, json.as_bytes()),
         sequence: raw.sequence.clone(),
@@ -216,6 +228,11 @@ fn stream_of(arn: Cow<'_, str>) -> Cow<'_, str> {
         None => arn,
         Some(end) => Cow::Owned(arn.get(..end).unwrap_or_default().to_owned()),
     }
+}
+
+/// The name of a stream.
+fn name_of(stream_arn: &str) -> String {
+    stream_arn.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn fault(field: &str, message: &str) -> Fault {

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 use crate::outline::{Kept, Node, Outline};
-use crate::record::{ChangeRecord, Code, Fault, RecordOf, Rejection, SequenceNumber};
+use crate::record::{ChangeRecord, Code, Fault, RecordOf, Rejection, SequenceNumber, Source};
 use dynamodb::StreamRecord;
 use json::{JsonError, Reader, raw_fields};
 use kinesis::KinesisFields;
@@ -25,6 +25,8 @@ use kinesis::KinesisFields;
 pub struct Event<'a> {
     text: &'a str,
     records: Vec<RawRecord<'a>>,
+    /// What all records are from that belong to the stream of the first.
+    source: Option<Source<'a>>,
     /// Of the images and keys of all records that are written as they should be.
     nodes: Vec<Node>,
 }
@@ -100,7 +102,11 @@ impl<'a> Event<'a> {
                 .and_then(|fields| raw_record(fields, records.first()));
             records.push(record.map_err(|found| refused(format!("Records[{index}] {found}")))?);
         }
-        Ok(Event { text, records, nodes })
+        let source = records.first().and_then(|first| match first.service {
+            Service::DynamoDb => dynamodb::source(first).ok(),
+            Service::Kinesis => kinesis::source(first).ok(),
+        });
+        Ok(Event { text, records, source, nodes })
     }
 
     /// The records in stream order.
@@ -120,8 +126,8 @@ impl<'a> Event<'a> {
         let Scratch { bytes, nodes, kept, odd } = scratch;
         let outlined = match raw.service {
             _ if !raw.belongs => None,
-            Service::DynamoDb => dynamodb::outline(raw, self.text, &self.nodes).ok(),
-            Service::Kinesis => kinesis::outline(raw, bytes, nodes).ok(),
+            Service::DynamoDb => dynamodb::outline(raw, self.source.as_ref(), self.text, &self.nodes).ok(),
+            Service::Kinesis => kinesis::outline(raw, self.source.as_ref(), bytes, nodes).ok(),
         };
         match outlined {
             Some(record) => Ok(record),
@@ -150,6 +156,9 @@ impl RawRecord<'_> {
 /// The fields of a record, or what is wrong with its JSON.
 type Read<'a> = Result<Fields<'a>, JsonError>;
 
+/// What no record of a stream is shorter than, in bytes.
+const LEAST_RECORD: usize = 400;
+
 /// The envelope's records.
 fn envelope<'a>(text: &'a str, nodes: &mut Vec<Node>) -> Result<Vec<Read<'a>>, String> {
     if text.starts_with('\u{feff}') {
@@ -165,7 +174,12 @@ fn envelope<'a>(text: &'a str, nodes: &mut Vec<Node>) -> Result<Vec<Read<'a>>, S
         if name == "Records" && reader.peek() == Some(b'[') {
             let mut list = Vec::new();
             reader.array(|reader| {
+                let start = reader.place();
                 list.push(next_record(reader, nodes)?);
+                if list.len() == 1 {
+                    // As many as there will be if all are as long as the first.
+                    list.reserve(text.len() / (reader.place() - start).max(LEAST_RECORD));
+                }
                 Ok::<_, JsonError>(())
             })?;
             records = Some(list);

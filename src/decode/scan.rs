@@ -4,7 +4,7 @@
 
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
-use super::strings::plain_length;
+use super::strings::{digits_length, plain_length};
 use crate::decimal::Decimal;
 use crate::outline::{Node, Span, Tag, mark};
 
@@ -224,11 +224,17 @@ impl Scan<'_, '_> {
     /// The number behind an opening quote, and its closing quote.
     #[inline]
     fn number_value(&mut self, name: Span) -> Option<()> {
+        /// An integer of so many digits is in range however it is written: what most numbers are.
+        const SHORT: usize = 16;
         let start = self.at;
-        let value = self.plain_text()?;
-        if !is_short_integer(self.bytes.get(start..self.at)?) {
+        let digits = digits_length(self.bytes.get(start..)?);
+        self.at += digits;
+        if !(1..=SHORT).contains(&digits) || self.byte()? != b'"' {
+            self.at = start;
+            self.plain_text()?;
             Decimal::parse(self.text.get(start..self.at)?).ok()?;
         }
+        let value = Span { start: narrow(start), end: narrow(self.at) };
         self.push(name, Tag::N, value, false);
         self.at += 1;
         Some(())
@@ -312,10 +318,4 @@ impl Scan<'_, '_> {
 fn narrow(place: usize) -> u32 {
     // No text is longer: that was checked at first.
     u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-/// Whether this is an integer that is in range however it is written: what most numbers are.
-#[inline]
-fn is_short_integer(text: &[u8]) -> bool {
-    !text.is_empty() && text.len() <= 16 && text.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
 }

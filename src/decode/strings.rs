@@ -19,23 +19,13 @@ pub fn plain_length(bytes: &[u8]) -> usize {
     at + short_plain_length(bytes.get(at..).unwrap_or_default())
 }
 
-/// The same for a long string.
+/// The same for a long string, by the widest instructions there are.
 #[inline(never)]
 fn long_plain_length(bytes: &[u8]) -> usize {
-    // Whether a block has anything special is asked with the widest instructions there are; where, only once.
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let plain = |block: &&[u8; 32]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
-    let passed = 32 * blocks.iter().take_while(plain).count();
-    let (words, _) = bytes.get(passed..).unwrap_or_default().as_chunks::<8>();
-    let mut at = passed;
-    for word in words {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at + place(special);
-        }
-        at += 8;
-    }
-    at + short_plain_length(bytes.get(at..).unwrap_or_default())
+    let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+    let passed = bytes.get(..end).unwrap_or_default();
+    let least = passed.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+    if least < 0x20 { short_plain_length(passed) } else { end }
 }
 
 /// The same byte by byte, at the end of a text.
@@ -59,12 +49,33 @@ fn is_special(byte: u8) -> bool {
 #[inline]
 fn special_bytes(word: u64) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero_bytes = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-    let quote = zero_bytes(word ^ (LOW * 0x22));
-    let backslash = zero_bytes(word ^ (LOW * 0x5C));
-    let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-    quote | backslash | control
+    let quote = (word ^ (LOW * 0x22)).wrapping_sub(LOW);
+    let backslash = (word ^ (LOW * 0x5C)).wrapping_sub(LOW);
+    let control = word.wrapping_sub(LOW * 0x20);
+    // What had the high bit before is none of them: neither quotes nor backslashes have it.
+    (quote | backslash | control) & !word & HIGH
+}
+
+/// The high bit of each byte.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// How many digits `bytes` begins with, as far as there are eight bytes to look at.
+#[inline]
+pub fn digits_length(bytes: &[u8]) -> usize {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    /// What makes ten, and nothing less, reach the high bit.
+    const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
+    let mut length = 0;
+    for word in bytes.as_chunks::<8>().0 {
+        let digits = u64::from_le_bytes(*word) ^ ZEROS;
+        // A carry out of a byte marks only what follows it.
+        let others = (digits.wrapping_add(ABOVE_NINE) | digits) & HIGH;
+        if others != 0 {
+            return length + place(others);
+        }
+        length += 8;
+    }
+    length
 }
 
 #[cfg(test)]
@@ -80,6 +91,15 @@ mod tests {
             bytes.extend(after);
             prop_assert_eq!(plain_length(&bytes), plain.len());
             prop_assert_eq!(plain_length(plain.as_bytes()), plain.len());
+        }
+
+        #[test]
+        fn digits_are_counted(digits in "[0-9]{0,20}", after: Vec<u8>) {
+            let mut bytes = digits.clone().into_bytes();
+            bytes.extend(after);
+            let (words, _) = bytes.as_chunks::<8>();
+            let expected = words.as_flattened().iter().take_while(|byte| byte.is_ascii_digit()).count();
+            prop_assert_eq!(digits_length(&bytes), expected);
         }
 
         #[test]

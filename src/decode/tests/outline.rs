@@ -26,8 +26,10 @@ fn agree(event: &[u8]) -> Ways {
         let found = event.outline(raw, &mut scratch).map(|record| record.map(Outline::item));
         assert_eq!(found, expected);
         let outlined = match raw.service {
-            Service::DynamoDb => dynamodb::outline(raw, event.text, &event.nodes).ok(),
-            Service::Kinesis => crate::decode::kinesis::outline(raw, &mut scratch.bytes, &mut scratch.nodes).ok(),
+            Service::DynamoDb => dynamodb::outline(raw, event.source.as_ref(), event.text, &event.nodes).ok(),
+            Service::Kinesis => {
+                crate::decode::kinesis::outline(raw, event.source.as_ref(), &mut scratch.bytes, &mut scratch.nodes).ok()
+            }
         };
         match (outlined, expected) {
             // A record of another stream is refused before it is looked at.
