@@ -2,6 +2,7 @@
 //! up a compressor of unknown length for each block, which costs more than the compressing.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use apache_avro::DeflateSettings;
 use miniz_oxide::deflate::CompressionLevel;
@@ -36,54 +37,44 @@ impl Codec {
         }
     }
 
-    /// What compresses the blocks of a file.
+    /// One block of a file, compressed.
     ///
     /// # Errors
     /// When there is no memory left.
-    pub(super) fn compressor(self) -> Result<Compressor, Error> {
-        Ok(match self {
-            Codec::Null => Compressor::Null,
+    pub(super) fn compress(self, block: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+        let by_library = |codec: apache_avro::Codec| {
+            let mut block = block.to_vec();
+            codec.compress(&mut block).map(|()| Cow::Owned(block)).map_err(|error| failed(self.name(), &error))
+        };
+        match self {
+            Codec::Null => Ok(Cow::Borrowed(block)),
             // Level 6. The library's default is read as level 10, which takes several times as long for nothing.
             Codec::Deflate => {
-                Compressor::Library(apache_avro::Codec::Deflate(DeflateSettings::new(CompressionLevel::DefaultLevel)))
+                by_library(apache_avro::Codec::Deflate(DeflateSettings::new(CompressionLevel::DefaultLevel)))
             }
-            Codec::Snappy => Compressor::Library(apache_avro::Codec::Snappy),
-            Codec::Zstandard => {
-                let compressor = zstd::bulk::Compressor::new(ZSTANDARD_LEVEL);
-                Compressor::Zstandard(compressor.map_err(|error| failed(self.name(), &error))?)
-            }
-        })
+            Codec::Snappy => by_library(apache_avro::Codec::Snappy),
+            Codec::Zstandard => zstandard(block).map(Cow::Owned).map_err(|error| failed(self.name(), &error)),
+        }
     }
 }
 
 /// 3: zstd's own default, written down so that an upgrade doesn't change names of files.
 const ZSTANDARD_LEVEL: i32 = 3;
 
-/// A codec at work, with the memory that it keeps from block to block.
-pub(super) enum Compressor {
-    Null,
-    Library(apache_avro::Codec),
-    Zstandard(zstd::bulk::Compressor<'static>),
+thread_local! {
+    /// Zstandard's tables, which cost more to set up than a small block to compress. What comes out doesn't depend on what
+    /// was compressed before.
+    static ZSTANDARD: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-impl Compressor {
-    /// One block, compressed.
-    ///
-    /// # Errors
-    /// When there is no memory left.
-    pub(super) fn compress<'b>(&mut self, block: &'b [u8]) -> Result<Cow<'b, [u8]>, Error> {
-        match self {
-            Compressor::Null => Ok(Cow::Borrowed(block)),
-            Compressor::Library(codec) => {
-                let mut block = block.to_vec();
-                codec.compress(&mut block).map_err(|error| failed("the Avro library", &error))?;
-                Ok(Cow::Owned(block))
-            }
-            Compressor::Zstandard(compressor) => {
-                compressor.compress(block).map(Cow::Owned).map_err(|error| failed("zstandard", &error))
-            }
-        }
-    }
+fn zstandard(block: &[u8]) -> std::io::Result<Vec<u8>> {
+    ZSTANDARD.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(zstd::bulk::Compressor::new(ZSTANDARD_LEVEL)?),
+        };
+        compressor.compress(block)
+    })
 }
 
 fn failed(with: &str, error: &dyn std::fmt::Display) -> Error {

@@ -1,7 +1,7 @@
 //! Object container files whose bytes and names are made of their rows alone: no clock, nothing random, nothing in
 //! the order of a hash. Which rows go together is the plan's choice, and sending them `bucket`'s work.
 
-use super::codec::{Codec, Compressor};
+use super::codec::Codec;
 use super::schema::RecordSchema;
 use super::wire;
 use crate::error::Error;
@@ -122,12 +122,11 @@ fn container(schema: &RecordSchema, codec: Codec, buffer: &[u8], rows: &[Row]) -
     let content = buffer.get(..end).unwrap_or_default();
     let sync = sync_marker(schema, codec, content);
     let mut body = header(schema, codec, sync);
-    let mut compressor = codec.compressor()?;
     let (mut start, mut count) = (0, 0);
     for (index, row) in rows.iter().enumerate() {
         count += 1;
         if row.end - start >= BLOCK_SIZE_BYTES || index + 1 == rows.len() {
-            write_block(&mut body, count, &mut compressor, buffer.get(start..row.end).unwrap_or_default(), sync)?;
+            write_block(&mut body, count, codec, buffer.get(start..row.end).unwrap_or_default(), sync)?;
             (start, count) = (row.end, 0);
         }
     }
@@ -162,14 +161,8 @@ fn header(schema: &RecordSchema, codec: Codec, sync: [u8; 16]) -> Vec<u8> {
     out
 }
 
-fn write_block(
-    body: &mut Vec<u8>,
-    count: usize,
-    compressor: &mut Compressor,
-    rows: &[u8],
-    sync: [u8; 16],
-) -> Result<(), Error> {
-    let compressed = compressor.compress(rows)?;
+fn write_block(body: &mut Vec<u8>, count: usize, codec: Codec, rows: &[u8], sync: [u8; 16]) -> Result<(), Error> {
+    let compressed = codec.compress(rows)?;
     wire::count(body, count);
     wire::bytes(body, &compressed);
     body.extend_from_slice(&sync);
