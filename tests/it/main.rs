@@ -9,6 +9,7 @@ mod doctor;
 mod golden;
 mod local;
 mod model;
+mod mutants;
 mod prefix;
 mod readers;
 mod redrive;
