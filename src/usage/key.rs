@@ -23,7 +23,7 @@ impl CounterKey {
     }
 }
 
-/// A key among the [`Keys`] of a batch.
+/// A key among the `Keys` of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyNumber(usize);
 
