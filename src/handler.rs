@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{BatchMetrics, MetricsSink};
 use crate::outcome::{BatchOutcome, Stored, StoredFile};
 use crate::pipeline::Pipeline;
-use crate::plan::{Plan, Terms};
+use crate::plan::{Plan, Planner, Terms};
 use crate::record;
 use crate::time::Timestamp;
 use crate::usage::{Committed, UsageTables};
@@ -107,8 +107,7 @@ impl Handler {
     }
 
     async fn process(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
-        let event = Event::read(event)?;
-        let plan = self.plan(&event, invocation.now);
+        let (event, plan) = self.plan(event, invocation.now)?;
         // While DynamoDB works, files are sealed as if all will be counted.
         let (counted, sealed) = tokio::join!(self.count(&plan, invocation), async { self.seal(&plan, plan.records) });
         let counted = counted?;
@@ -116,12 +115,18 @@ impl Handler {
         Ok(BatchOutcome::new(&event, plan, counted, stored))
     }
 
-    /// What handling `event` would do.
-    pub fn plan(&self, event: &Event<'_>, now: Timestamp) -> Plan {
+    /// The records of `event`, and what handling it would do.
+    ///
+    /// # Errors
+    /// When the event is none of ours.
+    pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_seconds);
         let table = |of: fn(&UsageTables) -> &String| self.usage.as_ref().map(|usage| of(usage).clone());
         let (usage_table, claims_table) = (table(|usage| &usage.usage_table), table(|usage| &usage.claims_table));
-        Plan::new(event, &self.pipeline, &Terms { horizon, usage_table, claims_table })
+        let terms = Terms { horizon, usage_table, claims_table };
+        let mut planner = Planner::new(&self.pipeline, &terms);
+        let event = Event::read_each(event, |record| planner.next(record))?;
+        Ok((event, planner.planned()))
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {

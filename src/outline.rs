@@ -6,6 +6,8 @@
 mod kept;
 mod value;
 
+use std::ops::Range;
+
 pub use kept::Kept;
 pub use value::Entry;
 
@@ -87,6 +89,11 @@ impl<'t> Outline<'t> {
     /// The outline whose nodes have their spans in `text`.
     pub fn new(text: &'t str, nodes: &'t [Node]) -> Self {
         Outline { text, nodes }
+    }
+
+    /// The outline of these of the nodes.
+    pub fn part(self, range: Range<usize>) -> Option<Self> {
+        Some(Outline { nodes: self.nodes.get(range)?, ..self })
     }
 
     /// Whether there is no attribute.

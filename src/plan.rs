@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::archive::{self, FileDraft};
-use crate::decode;
+use crate::decode::Passing;
 use crate::outline::{Outline, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, RecordOf, Rejection};
@@ -57,28 +57,9 @@ pub struct Terms {
     pub claims_table: Option<String>,
 }
 
-impl Plan {
-    /// Plans the records of `event` up to the first that can't be decoded, routed, counted or encoded.
-    pub fn new(event: &decode::Event<'_>, pipeline: &Pipeline, terms: &Terms) -> Plan {
-        let mut planner = Planner::new(pipeline, terms);
-        let mut scratch = decode::Scratch::default();
-        for (index, raw) in event.records().iter().enumerate() {
-            let planned = event.outline(raw, &mut scratch).and_then(|record| {
-                let reject = |fault| Rejection { sequence: raw.sequence.clone().into_owned(), fault };
-                planner.plan(index, &record).map_err(reject)
-            });
-            if let Err(rejection) = planned {
-                planner.plan.rejected = Some(rejection);
-                break;
-            }
-            planner.plan.records = index + 1;
-        }
-        planner.plan.files = planner.drafts.files();
-        planner.plan
-    }
-}
-
-struct Planner<'p> {
+/// Makes a plan of records as they are read, up to the first that can't be decoded, routed, counted or encoded.
+#[derive(Debug)]
+pub struct Planner<'p> {
     pipeline: &'p Pipeline,
     terms: &'p Terms,
     plan: Plan,
@@ -90,7 +71,7 @@ struct Planner<'p> {
 }
 
 /// The files so far, and the place of each by record type and date.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Drafts<'p> {
     places: HashMap<(&'p str, Date), usize>,
     drafts: Vec<FileDraft>,
@@ -143,7 +124,8 @@ impl Hasher for IdHasher {
 }
 
 impl<'p> Planner<'p> {
-    fn new(pipeline: &'p Pipeline, terms: &'p Terms) -> Self {
+    /// A plan without records.
+    pub fn new(pipeline: &'p Pipeline, terms: &'p Terms) -> Self {
         let (plan, counting) = (Plan::default(), Counting::new(pipeline));
         Planner {
             pipeline,
@@ -154,6 +136,27 @@ impl<'p> Planner<'p> {
             groups: Vec::new(),
             drafts: Drafts::default(),
         }
+    }
+
+    /// Plans the next record, unless one before it was rejected.
+    pub fn next(&mut self, mut passing: Passing<'_, '_>) {
+        if self.plan.rejected.is_some() {
+            return;
+        }
+        let sequence = &passing.raw.sequence;
+        let planned = passing.outline().and_then(|record| {
+            let reject = |fault| Rejection { sequence: sequence.clone().into_owned(), fault };
+            self.plan(self.plan.records, &record).map_err(reject)
+        });
+        match planned {
+            Ok(()) => self.plan.records += 1,
+            Err(rejection) => self.plan.rejected = Some(rejection),
+        }
+    }
+
+    /// The plan of all records so far.
+    pub fn planned(self) -> Plan {
+        Plan { files: self.drafts.files(), ..self.plan }
     }
 
     fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {

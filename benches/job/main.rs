@@ -1,8 +1,10 @@
 //! `make bench`: our job beside what people write and beside the floor, over seeded workloads. All rivals of a workload run
-//! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them.
+//! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them. A turn is
+//! several jobs, the first of them untimed, since a function that is called again and again has its processor for itself.
 //!
-//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times, on `RECORDS` records, and nothing else: callgrind's part. With `write
-//! FOLDER` it writes the workloads' events there, for implementations elsewhere.
+//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times, on `RECORDS` records, and nothing else: callgrind's
+//! part; with `handle WORKLOAD` the whole handler. With `write FOLDER` it writes the workloads' events there, for
+//! implementations elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::as_conversions, clippy::print_stdout)]
 
@@ -21,8 +23,10 @@ use std::time::{Duration, Instant};
 use usage_aggregator::archive::Codec;
 use workloads::Workload;
 
-/// A round of all rivals takes some tens of milliseconds; thirty make a median that repeats within 3 %.
+/// So many make a median that repeats within 3 %.
 const ROUNDS: usize = 30;
+/// How long a rival's turn lasts, if not for one job that is longer.
+const TURN: Duration = Duration::from_millis(20);
 /// The records and entities of the main table's batches.
 const RECORDS: usize = 1_000;
 const ENTITIES: usize = 50;
@@ -34,9 +38,9 @@ fn main() {
     // cargo bench passes --bench.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     if let [word, name] = words.as_slice()
-        && word == "once"
+        && (word == "once" || word == "handle")
     {
-        return once(name);
+        return once(name, word == "handle");
     }
     if let [word, folder] = words.as_slice()
         && word == "write"
@@ -86,8 +90,9 @@ fn cost_of(till: &cost::Till, workload: Workload, records_each: usize) -> String
     )
 }
 
-/// The job and nothing else; the instructions of one are the difference between runs of many and of none.
-fn once(name: &str) {
+/// The job, or the whole handler, and nothing else; the instructions of one are the difference between runs of many and of
+/// none.
+fn once(name: &str, whole: bool) {
     let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name);
     let workload = workload.unwrap_or_else(|| panic!("no workload {name}"));
     let jobs: usize = std::env::var("JOBS").map_or(5, |jobs| jobs.parse().expect("JOBS is a number"));
@@ -95,8 +100,12 @@ fn once(name: &str) {
     let records: usize =
         std::env::var("RECORDS").map_or(RECORDS, |records| records.parse().expect("RECORDS is a number"));
     let (event, pipeline) = (workload.event(records, ENTITIES), workload.pipeline());
+    let handling = whole.then(|| jobs::Handling::new(workload));
     for _ in 0..jobs {
-        black_box(jobs::job(&event, &pipeline, Codec::Zstandard));
+        black_box(match &handling {
+            Some(handling) => handling.handle(&event),
+            None => jobs::job(&event, &pipeline, Codec::Zstandard),
+        });
     }
     println!("{}", processes::own_peak_kib());
 }
@@ -114,11 +123,11 @@ struct Row {
 
 impl Row {
     const SUMMARY: &str = "\
-| workload | records/s | MB/s | peak KiB | instructions/record | null / JSON skipped | null / floor | typical Rust / ours | Node / ours | Python / ours |
-|---|---|---|---|---|---|---|---|---|---|";
+| workload | records/s | MB/s | peak KiB | instructions/record | null / JSON skipped | null / floor | typical Rust / ours | typical Rust, zstandard / ours | Node / ours | Python / ours |
+|---|---|---|---|---|---|---|---|---|---|---|";
     const TIMES: &str = "\
-| workload | bytes | JSON skipped | Avro written | read | decode | plan | job: null | zstandard | deflate | snappy | handler | typical Rust | Node | Python |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| workload | bytes | JSON skipped | Avro written | read | decode | plan | job: null | zstandard | deflate | snappy | handler | typical Rust | typical Rust, zstandard | Node | Python |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
     fn measure(workload: Workload) -> Row {
         let (event, pipeline) = (workload.event(RECORDS, ENTITIES), workload.pipeline());
@@ -139,7 +148,11 @@ impl Row {
             ("deflate", job(Codec::Deflate)),
             ("snappy", job(Codec::Snappy)),
             ("handler", Box::new(|| handler.handle(event))),
-            ("typical", Box::new(|| straightforward::job(workload, schema, event))),
+            ("typical", Box::new(|| straightforward::job(workload, schema, event, straightforward::deflate()))),
+            (
+                "typical zstandard",
+                Box::new(|| straightforward::job(workload, schema, event, straightforward::zstandard())),
+            ),
         ];
         let others =
             [("node", rivals::Rival::node(workload, &file)), ("python", rivals::Rival::python(workload, &file))];
@@ -165,6 +178,7 @@ impl Row {
             "snappy",
             "handler",
             "typical",
+            "typical zstandard",
             "node",
             "python",
         ];
@@ -182,7 +196,7 @@ impl Row {
         let (null, skipped) = (self.times["null"], self.times["skipped"]);
         let ratio = |name: &str| self.times.get(name).map_or("-".to_owned(), |time| format!("{:.1}", time / job));
         format!(
-            "| {} | {:.0} | {:.0} | {} | {} | {:.2} | {:.2} | {} | {} | {} |",
+            "| {} | {:.0} | {:.0} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} |",
             self.workload.name(),
             1e6 / job,
             self.bytes / job,
@@ -191,6 +205,7 @@ impl Row {
             null / skipped,
             null / (skipped + self.times["written"]),
             ratio("typical"),
+            ratio("typical zstandard"),
             ratio("node"),
             ratio("python"),
         )
@@ -213,15 +228,12 @@ fn by_entities(workload: Workload) -> String {
 fn job_times(workload: Workload, events: &[Vec<u8>]) -> Vec<f64> {
     const NAMES: [&str; 5] = ["0", "1", "2", "3", "4"];
     let pipeline = &workload.pipeline();
-    // Small batches are repeated, so that every turn is of about a thousand records.
-    let turns: Vec<(usize, usize)> =
-        events.iter().map(|event| jobs::read(event)).map(|n| (n, (1_000 / n).max(1))).collect();
-    let rival = |((name, event), (_, repeats)): ((&'static str, _), &(usize, usize))| -> Rival<'_> {
-        let (event, repeats): (&Vec<u8>, usize) = (event, *repeats);
-        (name, Box::new(move || (0..repeats).map(|_| jobs::job(event, pipeline, Codec::Zstandard)).sum()))
-    };
-    let medians = medians(NAMES.into_iter().zip(events).zip(&turns).map(rival).collect());
-    NAMES.iter().zip(turns).map(|(name, (records, repeats))| micros(medians[name], records * repeats)).collect()
+    let mut rivals: Vec<Rival<'_>> = Vec::new();
+    for (name, event) in NAMES.into_iter().zip(events) {
+        rivals.push((name, Box::new(|| jobs::job(event, pipeline, Codec::Zstandard))));
+    }
+    let medians = medians(rivals);
+    NAMES.iter().zip(events).map(|(name, event)| micros(medians[name], jobs::read(event))).collect()
 }
 
 fn shown(times: &[f64]) -> String {
@@ -232,14 +244,18 @@ fn micros(time: Duration, records: usize) -> f64 {
     time.as_secs_f64() * 1e6 / records as f64
 }
 
-/// The median time of each rival, over rounds in which each has one turn.
+/// The median time of each rival's job, over rounds in which each has one turn.
 fn medians(mut rivals: Vec<Rival<'_>>) -> BTreeMap<&'static str, Duration> {
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for _ in 0..ROUNDS {
         for (name, run) in &mut rivals {
-            let started = Instant::now();
             black_box(run());
-            times.entry(name).or_default().push(started.elapsed());
+            let turn = Instant::now();
+            while turn.elapsed() < TURN {
+                let started = Instant::now();
+                black_box(run());
+                times.entry(name).or_default().push(started.elapsed());
+            }
         }
     }
     let median = |mut times: Vec<Duration>| {

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::fields::{Fields, RawItem};
 use super::identity::{self, Canonical};
 use super::json::{JsonError, Reader, raw_fields};
-use super::{RawItem, RawRecord, attribute, text};
+use super::{RawRecord, attribute, text};
 use crate::decimal::Decimal;
 use crate::outline::{Node, Outline};
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, RecordOf, Remover, Source};
@@ -26,16 +27,14 @@ pub struct StreamRecord<'a> {
 
 impl<'a> StreamRecord<'a> {
     /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
-        let mut record = StreamRecord::default();
+    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
-            match record.item(&name) {
+            match self.item(&name) {
                 Some(item) => *item = Some(RawItem::read(reader, nodes)?),
-                None => record.set(&name, reader.raw()?),
+                None => self.set(&name, reader.raw()?),
             }
-            Ok::<_, JsonError>(())
-        })?;
-        Ok(record)
+            Ok(())
+        })
     }
 
     /// Reads an object that may be broken: what precedes the break counts.
@@ -135,18 +134,19 @@ struct Views {
 }
 
 /// The record with its items as values.
-pub fn decode<'b>(raw: &'b RawRecord<'_>) -> Result<ChangeRecord<'b>, Fault> {
-    record(raw, None, value)
+pub fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<ChangeRecord<'b>, Fault> {
+    record(raw, fields, None, &mut Vec::new(), value)
 }
 
-/// The record with its items as outlines, whose `nodes` are those of `text`. Where it is from may be known already.
+/// The record with its items as outlines, which are parts of `all`. Where it is from may be known already.
 pub fn outline<'b>(
-    raw: &'b RawRecord<'_>,
+    raw: &RawRecord<'b>,
+    fields: &Fields<'b>,
     source: Option<&'b Source<'_>>,
-    text: &'b str,
-    nodes: &'b [Node],
+    all: Outline<'b>,
+    canonical: &mut Vec<u8>,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
-    record(raw, source, |item| item.outline(text, nodes))
+    record(raw, fields, source, canonical, |item| item.outline(all))
 }
 
 /// An item as values.
@@ -155,23 +155,25 @@ pub fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
 }
 
 fn record<'b, I: Canonical>(
-    raw: &'b RawRecord<'_>,
+    raw: &RawRecord<'b>,
+    fields: &Fields<'b>,
     source: Option<&'b Source<'_>>,
+    canonical: &mut Vec<u8>,
     read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
 ) -> Result<RecordOf<'b, I>, Fault> {
-    let record: &StreamRecord<'b> = StreamRecord::whole(&raw.fields.dynamodb)?;
+    let record = StreamRecord::whole(&fields.dynamodb)?;
     let stream_arn = match source {
         Some(source) => Cow::Borrowed(&*source.stream_arn),
-        None => text(raw.fields.event_source_arn, "eventSourceARN")?,
+        None => text(fields.event_source_arn, "eventSourceARN")?,
     };
     let keys = record.keys(&read)?;
     let (created_at, _) = record.created_at()?;
-    let event_name = text(raw.fields.event_name, "eventName")?;
-    let change = record.change(&event_name, remover(raw.fields.user_identity)?, &read)?;
+    let event_name = text(fields.event_name, "eventName")?;
+    let change = record.change(&event_name, remover(fields.user_identity)?, &read)?;
     Ok(RecordOf {
-        id: identity::of_stream_record(&stream_arn, &keys, &raw.sequence),
+        id: identity::of_stream_record(&stream_arn, &keys, &raw.sequence, canonical),
         sequence: raw.sequence.clone(),
-        event_id: text(raw.fields.event_id, "eventID")?,
+        event_id: text(fields.event_id, "eventID")?,
         created_at,
         source: match source {
             Some(source) => Source { name: Cow::Borrowed(&*source.name), stream_arn },
@@ -183,8 +185,8 @@ fn record<'b, I: Canonical>(
 }
 
 /// The stream that a record's ARN names, and its table.
-pub fn source<'a>(raw: &RawRecord<'a>) -> Result<Source<'a>, Fault> {
-    let stream_arn = text(raw.fields.event_source_arn, "eventSourceARN")?;
+pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+    let stream_arn = text(fields.event_source_arn, "eventSourceARN")?;
     Ok(Source { name: table_of(&stream_arn)?, stream_arn })
 }
 

@@ -2,7 +2,6 @@
 //! name and set members by bytes, numbers are normalized: two spellings of one change have one id.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Outline, Tag};
@@ -10,9 +9,14 @@ use crate::record::{Event, Item, RecordId, SequenceNumber, Value};
 use crate::time::{Timestamp, Unit};
 
 /// The id of a DynamoDB Streams record: the stream, the item's keys and the sequence number. Sequence numbers alone
-/// aren't documented to be unique across shards.
-pub fn of_stream_record(stream_arn: &str, keys: &impl Canonical, sequence: &SequenceNumber<'_>) -> RecordId {
-    let mut canonical = Bytes::new(b'D');
+/// aren't documented to be unique across shards. `scratch` is overwritten.
+pub fn of_stream_record(
+    stream_arn: &str,
+    keys: &impl Canonical,
+    sequence: &SequenceNumber<'_>,
+    scratch: &mut Vec<u8>,
+) -> RecordId {
+    let mut canonical = Bytes::new(b'D', scratch);
     canonical.text(stream_arn);
     keys.write(&mut canonical);
     canonical.text(sequence.as_str());
@@ -32,9 +36,9 @@ pub struct TableChange<'c, I> {
     pub new: Option<&'c I>,
 }
 
-/// The id of a change that came through Kinesis Data Streams for DynamoDB.
-pub fn of_table_change(change: &TableChange<'_, impl Canonical>) -> RecordId {
-    let mut canonical = Bytes::new(b'K');
+/// The id of a change that came through Kinesis Data Streams for DynamoDB. `scratch` is overwritten.
+pub fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut Vec<u8>) -> RecordId {
+    let mut canonical = Bytes::new(b'K', scratch);
     canonical.text(change.table);
     change.keys.write(&mut canonical);
     canonical.text(change.event.stream_name());
@@ -55,7 +59,8 @@ pub fn of_table_change(change: &TableChange<'_, impl Canonical>) -> RecordId {
 
 /// The id of a plain Kinesis message. The data is part of it: an aggregated record repeats its sequence number.
 pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
-    let mut canonical = Bytes::new(b'M');
+    let mut scratch = Vec::new();
+    let mut canonical = Bytes::new(b'M', &mut scratch);
     canonical.text(stream_arn);
     canonical.text(shard);
     canonical.text(sequence.as_str());
@@ -66,7 +71,7 @@ pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, 
 /// An item in one of its forms: both give the same bytes.
 pub trait Canonical {
     fn is_empty(&self) -> bool;
-    fn write(&self, bytes: &mut Bytes);
+    fn write(&self, bytes: &mut Bytes<'_>);
 }
 
 impl Canonical for Item<'_> {
@@ -74,7 +79,7 @@ impl Canonical for Item<'_> {
         self.0.is_empty()
     }
 
-    fn write(&self, bytes: &mut Bytes) {
+    fn write(&self, bytes: &mut Bytes<'_>) {
         bytes.item(self);
     }
 }
@@ -84,23 +89,23 @@ impl Canonical for Outline<'_> {
         Outline::is_empty(*self)
     }
 
-    fn write(&self, bytes: &mut Bytes) {
+    fn write(&self, bytes: &mut Bytes<'_>) {
         bytes.outline(*self);
     }
 }
 
 /// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
-pub struct Bytes(Vec<u8>);
+pub struct Bytes<'s>(&'s mut Vec<u8>);
 
-impl Bytes {
-    fn new(kind: u8) -> Self {
-        let mut bytes = Vec::with_capacity(256);
-        bytes.push(kind);
-        Bytes(bytes)
+impl<'s> Bytes<'s> {
+    fn new(kind: u8, scratch: &'s mut Vec<u8>) -> Self {
+        scratch.clear();
+        scratch.push(kind);
+        Bytes(scratch)
     }
 
     fn finish(self) -> RecordId {
-        let hash = blake3::hash(&self.0);
+        let hash = blake3::hash(self.0);
         let (id, _) = hash.as_bytes().as_chunks::<16>();
         RecordId(id.first().copied().unwrap_or_default())
     }
@@ -109,8 +114,17 @@ impl Bytes {
         self.0.push(tag);
     }
 
+    /// Seven bits a byte, the lowest first; each byte but the last has its high bit.
     fn length(&mut self, length: usize) {
-        self.0.extend_from_slice(&u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+        const MORE: u8 = 0x80;
+        let mut rest = length;
+        while rest >= usize::from(MORE) {
+            let [low, ..] = rest.to_le_bytes();
+            self.0.push(low | MORE);
+            rest >>= 7;
+        }
+        let [low, ..] = rest.to_le_bytes();
+        self.0.push(low);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -120,24 +134,16 @@ impl Bytes {
 
     /// A tag and bytes.
     fn tagged(&mut self, tag: u8, bytes: &[u8]) {
-        let [a, b, c, d, e, f, g, h] = u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes();
-        self.0.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
-        self.0.extend_from_slice(bytes);
+        self.tag(tag);
+        self.bytes(bytes);
     }
 
     fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    /// The text of a number, with its length before it.
     fn number(&mut self, number: &Decimal) {
-        let start = self.0.len();
-        self.length(0);
-        let text = self.0.len();
-        // Writing to a Vec can't fail.
-        let _ = write!(self.0, "{number}");
-        let length = u64::try_from(self.0.len() - text).unwrap_or(u64::MAX).to_be_bytes();
-        self.0.iter_mut().skip(start).zip(length).for_each(|(place, byte)| *place = byte);
+        self.tagged(b'N', number.to_string().as_bytes());
     }
 
     fn outline(&mut self, outline: Outline<'_>) {
@@ -145,7 +151,7 @@ impl Bytes {
         let (mut count, mut sorted, mut last) = (0, true, "");
         for (name, _) in outline.attributes() {
             count += 1;
-            sorted &= last <= name;
+            sorted &= in_order(last, name);
             last = name;
         }
         self.length(count);
@@ -168,10 +174,7 @@ impl Bytes {
             Tag::S => self.tagged(b'S', entry.string().unwrap_or_default().as_bytes()),
             Tag::N => match entry.digits() {
                 Some(digits) if is_normal(digits.as_bytes()) => self.tagged(b'N', digits.as_bytes()),
-                _ => {
-                    self.tag(b'N');
-                    self.number(&entry.number().unwrap_or_default());
-                }
+                _ => self.number(&entry.number().unwrap_or_default()),
             },
             Tag::M => self.outline(entry.map().unwrap_or_default()),
             Tag::L => {
@@ -208,18 +211,9 @@ impl Bytes {
 
     fn value(&mut self, value: &Value<'_>) {
         match value {
-            Value::S(text) => {
-                self.tag(b'S');
-                self.text(text);
-            }
-            Value::N(number) => {
-                self.tag(b'N');
-                self.number(number);
-            }
-            Value::B(bytes) => {
-                self.tag(b'B');
-                self.bytes(bytes);
-            }
+            Value::S(text) => self.tagged(b'S', text.as_bytes()),
+            Value::N(number) => self.number(number),
+            Value::B(bytes) => self.tagged(b'B', bytes),
             Value::Bool(true) => self.tag(b'1'),
             Value::Bool(false) => self.tag(b'0'),
             Value::Null => self.tag(b'Z'),
@@ -241,6 +235,14 @@ impl Bytes {
         self.tag(tag);
         self.length(members.len());
         members.iter().for_each(|member| self.bytes(member));
+    }
+}
+
+/// Whether `a` sorts before `b` or is equal to it. Most differ in their first bytes, which takes no call.
+fn in_order(a: &str, b: &str) -> bool {
+    match (a.as_bytes().first(), b.as_bytes().first()) {
+        (Some(first), Some(other)) if first != other => first < other,
+        _ => a <= b,
     }
 }
 

@@ -87,10 +87,28 @@ impl<'a> Reader<'a> {
         mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.sequence(b'{', b'}', "an object", |reader| {
-            let name = reader.string()?;
-            reader.colon()?;
+            let name = match reader.plain_name() {
+                Some(name) => Cow::Borrowed(name),
+                None => {
+                    let name = reader.string()?;
+                    reader.colon()?;
+                    name
+                }
+            };
             field(reader, name)
         })
+    }
+
+    /// Passes a name and its colon where they are written without white space and escapes. Otherwise nothing is passed.
+    #[inline]
+    fn plain_name(&mut self) -> Option<&'a str> {
+        let rest = self.text.as_bytes().get(self.at..)?.strip_prefix(b"\"")?;
+        let length = plain_length(rest);
+        let [b'"', b':', ..] = rest.get(length..)? else { return None };
+        let start = self.at + 1;
+        let name = self.text.get(start..start + length)?;
+        self.at = start + length + 2;
+        Some(name)
     }
 
     /// Passes what stands between a name and its value.

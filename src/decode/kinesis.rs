@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::dynamodb::{StreamRecord, remover, time, value};
+use super::fields::{Fields, RawItem};
 use super::identity::{self, Canonical};
 use super::json::{JsonError, Reader, raw_fields};
-use super::{Fields, RawItem, RawRecord, attribute, scan, text};
-use crate::outline::{Node, Outline};
+use super::{Buffers, RawRecord, attribute, scan, text};
+use crate::outline::Outline;
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, RecordOf, Source};
 use crate::time::Unit;
 
@@ -18,46 +19,48 @@ use crate::time::Unit;
 const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
 /// The record with its items as values.
-pub fn decode<'b>(raw: &'b RawRecord<'_>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
-    let message = Message::read(raw, None)?;
+pub fn decode<'b>(raw: &RawRecord<'b>, outer: &Fields<'b>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
+    let message = Message::read(outer, None)?;
     let json = message.json(bytes)?;
     let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
     if fields.is_table_change() {
-        table_change(raw, &fields, message.stream_arn, value).map_err(|fault| fault.within("kinesis.data"))
+        table_change(raw, &fields, message.stream_arn, &mut Vec::new(), value)
+            .map_err(|fault| fault.within("kinesis.data"))
     } else {
         let item = || attribute::plain_item(json).map_err(|fault| fault.within("kinesis.data"));
-        plain_message(raw, json, &message, item)
+        plain_message(raw, outer, json, &message, item)
     }
 }
 
 /// The record with its items as outlines. Where it is from may be known already. An error means that `decode` must be
 /// asked, which tells the fault.
 pub fn outline<'b>(
-    raw: &'b RawRecord<'_>,
+    raw: &RawRecord<'b>,
+    outer: &Fields<'b>,
     source: Option<&'b Source<'_>>,
-    bytes: &'b mut Vec<u8>,
-    nodes: &'b mut Vec<Node>,
+    buffers: &'b mut Buffers,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
-    let message = Message::read(raw, source)?;
+    let Buffers { bytes, nodes, canonical } = buffers;
+    let message = Message::read(outer, source)?;
     let json = message.json_quickly(bytes)?;
     nodes.clear();
     let fields = Fields::of_whole(json, nodes)?;
     if fields.is_table_change() {
-        let nodes = nodes.as_slice();
-        return table_change(raw, &fields, message.stream_arn, |item| item.outline(json, nodes));
+        let all = Outline::new(json, nodes);
+        return table_change(raw, &fields, message.stream_arn, canonical, |item| item.outline(all));
     }
     nodes.clear();
     let end = scan::plain_image(json, nodes);
     let nodes = nodes.as_slice();
-    plain_message(raw, json, &message, || match end {
+    plain_message(raw, outer, json, &message, || match end {
         Some(end) if Reader::at(json, end).end().is_ok() => Ok(Outline::new(json, nodes)),
         _ => Err(fault("kinesis.data", "is written in an odd way")),
     })
 }
 
 /// The stream that a record's ARN names.
-pub fn source<'a>(raw: &RawRecord<'a>) -> Result<Source<'a>, Fault> {
-    let stream_arn = stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?);
+pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+    let stream_arn = stream_of(text(fields.event_source_arn, "eventSourceARN")?);
     let name = Cow::Owned(name_of(&stream_arn));
     Ok(Source { stream_arn, name })
 }
@@ -74,13 +77,11 @@ pub struct KinesisFields<'a> {
 
 impl<'a> KinesisFields<'a> {
     /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(reader: &mut Reader<'a>) -> Result<Self, JsonError> {
-        let mut fields = KinesisFields::default();
+    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
-            fields.set(&name, reader.raw()?);
-            Ok::<_, JsonError>(())
-        })?;
-        Ok(fields)
+            self.set(&name, reader.raw()?);
+            Ok(())
+        })
     }
 
     /// Reads an object that may be broken: what precedes the break counts.
@@ -108,15 +109,15 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read(raw: &'a RawRecord<'_>, source: Option<&'a Source<'_>>) -> Result<Self, Fault> {
-        let fields = raw.fields.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
+    fn read(record: &Fields<'a>, source: Option<&'a Source<'_>>) -> Result<Self, Fault> {
+        let fields = record.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
         if let Some(error) = fields.broken {
             return Err(Fault::from(error).within("kinesis"));
         }
         Ok(Message {
             stream_arn: match source {
                 Some(source) => Cow::Borrowed(&*source.stream_arn),
-                None => stream_of(text(raw.fields.event_source_arn, "eventSourceARN")?),
+                None => stream_of(text(record.event_source_arn, "eventSourceARN")?),
             },
             data: text(fields.data, "kinesis.data")?,
             arrived_at: fields.arrived_at,
@@ -154,9 +155,10 @@ impl Fields<'_> {
 }
 
 fn table_change<'b, I: Canonical>(
-    raw: &'b RawRecord<'_>,
+    raw: &RawRecord<'b>,
     fields: &Fields<'b>,
     stream_arn: Cow<'b, str>,
+    canonical: &mut Vec<u8>,
     read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
 ) -> Result<RecordOf<'b, I>, Fault> {
     let record = StreamRecord::whole(&fields.dynamodb)?;
@@ -173,7 +175,7 @@ fn table_change<'b, I: Canonical>(
     let identity =
         identity::TableChange { table: &table, keys: &keys, event: change.event(), created_at, precision, old, new };
     Ok(RecordOf {
-        id: identity::of_table_change(&identity),
+        id: identity::of_table_change(&identity, canonical),
         sequence: raw.sequence.clone(),
         event_id: text(fields.event_id, "eventID")?,
         created_at,
@@ -184,13 +186,14 @@ fn table_change<'b, I: Canonical>(
 }
 
 fn plain_message<'b, I: Default>(
-    raw: &'b RawRecord<'_>,
+    raw: &RawRecord<'b>,
+    outer: &Fields<'b>,
     json: &'b str,
     message: &Message<'b>,
     item: impl FnOnce() -> Result<I, Fault>,
 ) -> Result<RecordOf<'b, I>, Fault> {
     let (created_at, _) = time(message.arrived_at, "kinesis.approximateArrivalTimestamp")?;
-    let event_id = text(raw.fields.event_id, "eventID")?;
+    let event_id = text(outer.event_id, "eventID")?;
     let shard = event_id.split(':').next().unwrap_or_default();
     let new = item()?;
     let stream_arn = message.stream_arn.clone();

@@ -1,17 +1,19 @@
 //! How far a JSON string goes without anything special in it: the innermost loop of all decoding, many bytes at a time.
 
+use wide::u8x16;
+
 /// How many bytes of `bytes` come before the first quote, backslash or control character.
 #[inline]
 pub fn plain_length(bytes: &[u8]) -> usize {
     /// What most strings end within.
     const SHORT: usize = 64;
     let mut at = 0;
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let special = special_bytes(u64::from_le_bytes(*word));
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let special = special_bytes(*block);
         if special != 0 {
             return at + place(special);
         }
-        at += 8;
+        at += 16;
         if at == SHORT {
             return SHORT + long_plain_length(bytes.get(SHORT..).unwrap_or_default());
         }
@@ -33,27 +35,27 @@ fn short_plain_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())
 }
 
-/// The place of the first mark: the lowest set bit is of the first special byte, and bits per byte are 8.
-#[inline]
-fn place(special: u64) -> usize {
-    usize::try_from(special.trailing_zeros() / 8).unwrap_or_default()
-}
-
 #[inline]
 fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
-/// Marks, in the high bit of each byte of `word`, at least the first byte that is special (a later one may be marked
-/// wrongly by a borrow, which doesn't matter: only the first mark is used).
+/// A bit for each byte that is special.
 #[inline]
-fn special_bytes(word: u64) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    let quote = (word ^ (LOW * 0x22)).wrapping_sub(LOW);
-    let backslash = (word ^ (LOW * 0x5C)).wrapping_sub(LOW);
-    let control = word.wrapping_sub(LOW * 0x20);
-    // What had the high bit before is none of them: neither quotes nor backslashes have it.
-    (quote | backslash | control) & !word & HIGH
+fn special_bytes(block: [u8; 16]) -> u32 {
+    const LAST_CONTROL: u8x16 = u8x16::splat(0x1F);
+    let block = u8x16::new(block);
+    let special = block.simd_eq(QUOTE) | block.simd_eq(BACKSLASH) | block.min(LAST_CONTROL).simd_eq(block);
+    special.to_bitmask()
+}
+
+const QUOTE: u8x16 = u8x16::splat(b'"');
+const BACKSLASH: u8x16 = u8x16::splat(b'\\');
+
+/// The place of the first bit.
+#[inline]
+fn place(bits: u32) -> usize {
+    usize::try_from(bits.trailing_zeros()).unwrap_or_default()
 }
 
 /// The high bit of each byte.
@@ -71,7 +73,8 @@ pub fn digits_length(bytes: &[u8]) -> usize {
         // A carry out of a byte marks only what follows it.
         let others = (digits.wrapping_add(ABOVE_NINE) | digits) & HIGH;
         if others != 0 {
-            return length + place(others);
+            // Bits per byte are 8.
+            return length + usize::try_from(others.trailing_zeros() / 8).unwrap_or_default();
         }
         length += 8;
     }
@@ -103,10 +106,10 @@ mod tests {
         }
 
         #[test]
-        fn words_mark_their_first_special_byte(bytes: [u8; 8]) {
-            let first = bytes.iter().position(|byte| is_special(*byte));
-            let marks = special_bytes(u64::from_le_bytes(bytes));
-            prop_assert_eq!((marks != 0).then(|| marks.trailing_zeros() / 8), first.map(|at| u32::try_from(at).unwrap()));
+        fn blocks_mark_their_special_bytes(bytes: [u8; 16]) {
+            let marked: Vec<usize> = (0..16).filter(|at| special_bytes(bytes) >> at & 1 == 1).collect();
+            let special: Vec<usize> = (0..16).filter(|at| is_special(bytes[*at])).collect();
+            prop_assert_eq!(marked, special);
         }
     }
 }

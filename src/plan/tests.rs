@@ -1,6 +1,7 @@
 //! What a batch comes to, from the event's bytes to the plan.
 
 use super::*;
+use crate::decode;
 use crate::pipeline::shipped;
 
 fn pipeline(name: &str) -> Pipeline {
@@ -34,7 +35,7 @@ fn every_sample_event_is_planned_fully() {
     ];
     for (event, pipeline_name, expected) in cases {
         let bytes = sample(event);
-        let plan = Plan::new(&decode::Event::read(&bytes).unwrap(), &pipeline(pipeline_name), &Terms::default());
+        let plan = planned_of(&bytes, &pipeline(pipeline_name), &Terms::default());
         assert_eq!(plan.rejected, None, "{event}");
         assert_eq!(counts(&plan), expected, "{event}");
     }
@@ -43,7 +44,7 @@ fn every_sample_event_is_planned_fully() {
 #[test]
 fn the_poison_event_is_planned_up_to_its_third_record() {
     let bytes = sample("poison");
-    let plan = Plan::new(&decode::Event::read(&bytes).unwrap(), &pipeline("orders"), &Terms::default());
+    let plan = planned_of(&bytes, &pipeline("orders"), &Terms::default());
     let rejection = plan.rejected.as_ref().unwrap().to_string();
     assert_eq!(rejection, "record 3400002759747896230535: invalid_value: NewImage.total: expected N, found S");
     assert_eq!(counts(&plan), [2, 2, 1, 0, 0]);
@@ -64,9 +65,15 @@ fn order(sequence: usize, customer: &str, attributes: &str) -> String {
 
 const GOOD: &str = r#""status":{"S":"NEW"},"total":{"N":"2.5"}"#;
 
+fn planned_of(event: &[u8], pipeline: &Pipeline, terms: &Terms) -> Plan {
+    let mut planner = Planner::new(pipeline, terms);
+    decode::Event::read_each(event, |record| planner.next(record)).unwrap();
+    planner.planned()
+}
+
 fn planned_by(pipeline: &Pipeline, records: &[String], terms: &Terms) -> Plan {
     let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-    Plan::new(&decode::Event::read(event.as_bytes()).unwrap(), pipeline, terms)
+    planned_of(event.as_bytes(), pipeline, terms)
 }
 
 fn planned(records: &[String], terms: &Terms) -> Plan {

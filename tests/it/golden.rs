@@ -5,7 +5,7 @@ use std::path::Path;
 use usage_aggregator::archive::Codec;
 use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Pipeline, shipped};
-use usage_aggregator::plan::{Plan, Terms};
+use usage_aggregator::plan::{Planner, Terms};
 
 #[test]
 fn every_event_has_the_plan_that_was_read_and_accepted() {
@@ -22,7 +22,10 @@ fn every_event_has_the_plan_that_was_read_and_accepted() {
         };
         let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let plan = Plan::new(&Event::read(&bytes).unwrap(), &pipeline, &Terms::default());
+        let terms = Terms::default();
+        let mut planner = Planner::new(&pipeline, &terms);
+        Event::read_each(&bytes, |record| planner.next(record)).unwrap();
+        let plan = planner.planned();
         let mut plan = plan.describe(&pipeline, &pipeline.archive_prefix, Codec::Null).unwrap();
         if name == "batch-1000" {
             // A thousand effects are nobody's reading: the counters by their number, the rest as it is.

@@ -8,7 +8,6 @@ use clap::Args;
 use serde_json::{Map, Value};
 use usage_aggregator::archive::Codec;
 use usage_aggregator::clients::Clients;
-use usage_aggregator::decode::Event;
 use usage_aggregator::handler::Handler;
 use usage_aggregator::local::sdk_config;
 use usage_aggregator::time::Timestamp;
@@ -69,8 +68,7 @@ impl Explain {
             .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
         // The function's own plan; its clients are never called.
         let handler = Handler::new(config, Clients::new(&sdk_config(None)));
-        let event = Event::read(&bytes)?;
-        let plan = handler.plan(&event, time_of(self.now, &sample, path)?);
+        let (event, plan) = handler.plan(&bytes, time_of(self.now, &sample, path)?)?;
         let mut described = plan.describe(&handler.pipeline, &prefix, codec)?;
         if let Value::Object(fields) = &mut described {
             fields.insert("file".to_owned(), path.display().to_string().into());

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use usage_aggregator::decode::Event;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
@@ -108,7 +107,7 @@ async fn invoke_at(
     invocation: &Invocation,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let plan = Event::read(bytes).ok().map(|event| site.handler.plan(&event, invocation.now));
+    let plan = site.handler.plan(bytes, invocation.now).ok().map(|(_, plan)| plan);
     let counted = plan.as_ref().zip(site.handler.pipeline.snapshot.as_ref()).zip(site.tables.as_ref());
     let keys = counted.map(|((plan, snapshot), _)| touched::keys(snapshot, plan)).unwrap_or_default();
     let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();

@@ -19,19 +19,13 @@ struct Ways {
 /// Reads every record of `event` in both ways.
 fn agree(event: &[u8]) -> Ways {
     let mut ways = Ways::default();
-    let Ok(event) = Event::read(event) else { return ways };
-    let (mut scratch, mut bytes) = (Scratch::default(), Vec::new());
-    for raw in event.records() {
+    let mut bytes = Vec::new();
+    let read = Event::read_each(event, |mut passing| {
+        let raw = passing.raw;
         let expected = raw.decode(&mut bytes);
-        let found = event.outline(raw, &mut scratch).map(|record| record.map(Outline::item));
-        assert_eq!(found, expected);
-        let outlined = match raw.service {
-            Service::DynamoDb => dynamodb::outline(raw, event.source.as_ref(), event.text, &event.nodes).ok(),
-            Service::Kinesis => {
-                crate::decode::kinesis::outline(raw, event.source.as_ref(), &mut scratch.bytes, &mut scratch.nodes).ok()
-            }
-        };
-        match (outlined, expected) {
+        assert_eq!(passing.outline().map(|record| record.map(Outline::item)), expected);
+        let all = Outline::new(passing.text, passing.nodes);
+        match (raw.in_one_pass(passing.fields, passing.source, all, &mut passing.scratch.buffers), expected) {
             // A record of another stream is refused before it is looked at.
             (Some(outlined), Ok(expected)) => {
                 assert_eq!(outlined.map(Outline::item), expected);
@@ -41,8 +35,8 @@ fn agree(event: &[u8]) -> Ways {
             (None, Err(_)) => ways.refused += 1,
             (None, Ok(_)) => {}
         }
-    }
-    ways
+    });
+    read.map_or_else(|_| Ways::default(), |_| ways)
 }
 
 /// An event with these keys and images, as DynamoDB Streams or Kinesis delivers it.

@@ -103,9 +103,11 @@ impl Plans {
 
     /// The fault of the only record of `event`, and what to change.
     fn fault(&self, event: &str, clock: &Clock) -> Result<Option<(Fault, String)>, String> {
-        let event = Event::read(event.as_bytes()).map_err(|error| error.to_string())?;
-        let Some(rejection) = self.whole.plan(&event, clock.now()).rejected else { return Ok(None) };
-        let counts = self.counting.plan(&event, clock.now()).rejected.is_none();
+        let planned =
+            |handler: &Handler| handler.plan(event.as_bytes(), clock.now()).map_err(|error| error.to_string());
+        let (event, whole) = planned(&self.whole)?;
+        let Some(rejection) = whole.rejected else { return Ok(None) };
+        let counts = planned(&self.counting)?.1.rejected.is_none();
         let change = self.change(rejection.fault.code, counts, record_type(&event, &self.whole.pipeline));
         Ok(Some((rejection.fault, change)))
     }

@@ -1,0 +1,98 @@
+//! The fields of a record that matter, as JSON text, and where the outlines of its images are.
+
+use std::ops::Range;
+
+use super::dynamodb::StreamRecord;
+use super::json::{JsonError, Reader, raw_fields};
+use super::kinesis::KinesisFields;
+use super::scan;
+use crate::outline::{Node, Outline};
+use crate::record::{Code, Fault};
+
+/// The fields of a record, and those of the object that carries the change or message.
+#[derive(Debug, Default)]
+pub struct Fields<'a> {
+    pub event_id: Option<&'a str>,
+    pub event_name: Option<&'a str>,
+    pub event_source: Option<&'a str>,
+    pub event_source_arn: Option<&'a str>,
+    pub user_identity: Option<&'a str>,
+    pub table_name: Option<&'a str>,
+    pub dynamodb: Option<StreamRecord<'a>>,
+    pub kinesis: Option<KinesisFields<'a>>,
+}
+
+/// An image or the keys: JSON text, and where its outline is among the nodes made of the text that it is from. What can't
+/// be outlined is read by [`attribute`](super::attribute), which tells what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct RawItem<'a> {
+    pub json: &'a str,
+    pub nodes: Option<Range<usize>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a record of which nothing is broken as far as it is looked at.
+    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+        reader.object(|reader, name| match &*name {
+            "dynamodb" => self.dynamodb.insert(StreamRecord::default()).read(reader, nodes),
+            "kinesis" => self.kinesis.insert(KinesisFields::default()).read(reader),
+            name => {
+                self.set(name, reader.raw()?);
+                Ok(())
+            }
+        })
+    }
+
+    /// Reads a record whose inner objects may be broken.
+    pub fn of(text: &'a str) -> Result<Self, JsonError> {
+        let mut fields = Fields::default();
+        raw_fields(text, |name, value| match name {
+            "dynamodb" => fields.dynamodb = Some(StreamRecord::of(value)),
+            "kinesis" => fields.kinesis = Some(KinesisFields::of(value)),
+            name => fields.set(name, value),
+        })?;
+        Ok(fields)
+    }
+
+    /// Reads a text that is a record and nothing else.
+    pub fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+        let (mut fields, mut reader) = (Fields::default(), Reader::new(text));
+        match fields.read(&mut reader, nodes).and_then(|()| reader.end()) {
+            Ok(()) => Ok(fields),
+            Err(_) => Fields::of(text),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &'a str) {
+        match name {
+            "eventID" => self.event_id = Some(value),
+            "eventName" => self.event_name = Some(value),
+            "eventSource" => self.event_source = Some(value),
+            "eventSourceARN" => self.event_source_arn = Some(value),
+            "userIdentity" => self.user_identity = Some(value),
+            "tableName" => self.table_name = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl<'a> RawItem<'a> {
+    /// Passes an image or the keys.
+    pub fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+        reader.peek();
+        let before = nodes.len();
+        match scan::image(reader.text(), reader.place(), nodes) {
+            Some(end) => Ok(RawItem { json: reader.pass_to(end)?, nodes: Some(before..nodes.len()) }),
+            None => {
+                nodes.truncate(before);
+                Ok(RawItem { json: reader.raw()?, nodes: None })
+            }
+        }
+    }
+
+    /// The outline, which is a part of `all`.
+    pub fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
+        let part = self.nodes.clone().and_then(|range| all.part(range));
+        part.ok_or_else(|| Fault::new(Code::Malformed, "", "is written in an odd way"))
+    }
+}
