@@ -88,15 +88,14 @@ impl<'a, F: FnMut(Passing<'_, 'a>)> Records<'a, F> {
         let (start, mut attempt) = (reader.place(), reader.clone());
         let mut fields = Fields::default();
         self.nodes.clear();
-        let broken = match fields.read(&mut attempt, &mut self.nodes) {
+        let fields = match fields.read(&mut attempt, &mut self.nodes) {
             Ok(()) => {
                 *reader = attempt;
-                None
+                Ok(fields)
             }
             Err(_) => {
                 self.nodes.clear();
-                let of = Fields::of(reader.raw()?);
-                of.map(|read| fields = read).err()
+                Fields::of(reader.raw()?)
             }
         };
         let json = self.text.get(start..reader.place()).unwrap_or_default();
@@ -105,10 +104,8 @@ impl<'a, F: FnMut(Passing<'_, 'a>)> Records<'a, F> {
             self.passed.reserve(self.text.len() / json.len().max(LEAST_RECORD));
         }
         if self.refused.is_none() {
-            let taken = match broken {
-                None => self.take(&fields, json),
-                Some(error) => Err(format!("can't be read: {error}")),
-            };
+            let taken =
+                fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.take(&fields, json));
             self.refused = taken.err().map(|found| format!("Records[{}] {found}", self.passed.len()));
         }
         Ok(())

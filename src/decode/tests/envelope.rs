@@ -22,6 +22,7 @@ fn what_is_no_stream_event_is_refused_with_what_was_found() {
         (b"{}", "it is an empty object, not one with `Records`"),
         (br#"{"Records":{}}"#, "its `Records` is no array"),
         (br#"{"Records":null}"#, "its `Records` is no array"),
+        (br#"{"Records":[],"Records":[]}"#, "it has `Records` more than once"),
         (br#"{"records":[]}"#, "it has `records` instead of `Records`; names are case-sensitive"),
         (br#"{"RECORDS":[]}"#, "it has `RECORDS` instead of `Records`; names are case-sensitive"),
         (b"\xEF\xBB\xBF{\"Records\":[]}", "it starts with a byte order mark; save it as plain UTF-8"),
