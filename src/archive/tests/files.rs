@@ -57,7 +57,7 @@ fn a_file_s_bytes_are_the_same_today_and_tomorrow() {
     let keys = Codec::ALL.map(|codec| file(&text_schema(), codec, &texts(&["a", "b"])).unwrap().key);
     insta::assert_snapshot!(keys.join("\n"), @"
     prefix/avro/order/partition_date=2026-09-17/9877f2f2ae7cf25dcf1859b79128e7fe.avro
-    prefix/avro/order/partition_date=2026-09-17/c218ee4737859475c8d2b17f056c4ca2.avro
+    prefix/avro/order/partition_date=2026-09-17/a1049b3197839cc6fdff2d0966d01139.avro
     prefix/avro/order/partition_date=2026-09-17/02f7362841e04c1e2ad17dd8178c4088.avro
     prefix/avro/order/partition_date=2026-09-17/5f7f6b4ef227ec67d3e072fbd2b6d815.avro
     ");
