@@ -52,7 +52,7 @@ events: ## the sample events through the function's own handler, one of them twi
 	@echo; echo "--- The batch of 1,000 again, as Lambda may deliver it: all duplicates, nothing changes."
 	@$(USAGECTL) --data .usage/events invoke events/batch-1000.json
 
-test: .venv ## all tests
+test: .venv/made ## all tests
 	cargo test
 
 check: fmt clippy test doc deny schemas validate ## everything that CI checks
@@ -78,13 +78,13 @@ glue: ## write Athena's tables, views and queries into template.yaml, from the s
 	cargo build --quiet --features local --bin usagectl
 	$(USAGECTL) schema glue --into template.yaml
 
-validate: .venv-lint ## check template.yaml: cfn-lint, sam, checkov; no network, no account
+validate: .venv-lint/made ## check template.yaml: cfn-lint, sam, checkov; no network, no account
 	tests/validate.sh
 
-invoke: .venv ## invoke the function with E=events/modify.json through cargo-lambda
+invoke: .venv/made ## invoke the function with E=events/modify.json through cargo-lambda
 	tests/invoke.sh $(E)
 
-drive: .venv ## the mapping invokes the function's own binary, run by cargo-lambda, under load
+drive: .venv/made ## the mapping invokes the function's own binary, run by cargo-lambda, under load
 	tests/drive.sh
 
 soak: ## HISTORIES=10000 simulated histories of faults, from SEED or the clock
@@ -101,58 +101,52 @@ mutants: ## break each rule of exactly-once, and the deployment, and see that th
 	tests/mutants/template.py
 	tests/mutants/run.sh
 
-bench: .venv-bench benches/rivals/node_modules ## the job beside the floor and beside what people write in Rust, Node and Python
+bench: .venv-bench/made benches/rivals/node_modules/made ## the job beside the floor and beside what people write in Rust, Node and Python
 	cargo bench --profile soak --bench job
 
 bench-stages: ## the job's stages by criterion, with the change against the last run
 	cargo bench --profile soak --bench stages
 
-measure: .venv-bench benches/rivals/node_modules ## build for release; size, crates, and cold starts beside Node and Python
+measure: .venv-bench/made benches/rivals/node_modules/made ## build for release; size, crates, and cold starts beside Node and Python
 	tests/measure.sh
 
-build: .venv ## build the function for deployment, ARCH=arm64 or x86_64
+build: .venv/made ## build the function for deployment, ARCH=arm64 or x86_64
 	$(LAMBDA_BUILD) $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
-arm64: .venv ## build for arm64 with Debian's Rust, and run that under qemu; needs apt, not root
+arm64: .venv/made ## build for arm64 with Debian's Rust, and run that under qemu; needs apt, not root
 	tests/arm64.sh
 
 # Called by `sam build`.
 build-Function: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
-deploy: .venv .venv-lint ## build and deploy the stack STACK; a stack's first time it asks for the parameters
+deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; a stack's first time it asks for the parameters
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
 	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) \
 	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 
-destroy: .venv-lint ## delete the stack STACK; tables and buckets stay unless DATA=delete
+destroy: .venv-lint/made ## delete the stack STACK; tables and buckets stay unless DATA=delete
 	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
 
-logs: .venv-lint ## follow the function's log
+logs: .venv-lint/made ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove what was built, and the demo's data
 	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules .tools .usage .aws-sam
 
-.venv: tests/requirements.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
-	@touch .venv
-
-.venv-lint: tests/requirements-lint.txt
-	python3 -m venv .venv-lint
-	.venv-lint/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-lint.txt
-	@touch .venv-lint
-
-.venv-bench: benches/rivals/requirements.txt
-	python3 -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement benches/rivals/requirements.txt
-	@touch .venv-bench
+# Each is done when its mark is there: one that was interrupted is made again.
+.venv/made: tests/requirements.txt
+.venv-lint/made: tests/requirements-lint.txt
+.venv-bench/made: benches/rivals/requirements.txt
+.venv/made .venv-lint/made .venv-bench/made:
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 # Without Node, that column of the bench stays empty.
-benches/rivals/node_modules: benches/rivals/package.json
-	if command -v npm >/dev/null; then cd benches/rivals && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules; fi
+benches/rivals/node_modules/made: benches/rivals/package.json
+	if command -v npm >/dev/null; then cd benches/rivals && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/made; fi
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
