@@ -14,7 +14,7 @@ use super::claim::Claims;
 use super::group::{Group, totals};
 use super::read::{Claimed, MAX_KEYS};
 use super::snapshot::SnapshotItem;
-use super::transaction::{self, MAX_ACTIONS, actions};
+use super::transaction::{self, Actions, MAX_ACTIONS};
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind, is_key_mismatch, key_mismatch};
 use crate::pipeline::Snapshot;
@@ -266,14 +266,16 @@ impl UsageTables {
 /// Packs groups into transactions of at most 100 actions.
 fn bundles<'g>(snapshot: &Snapshot, groups: Vec<Claimed<'g>>) -> Vec<Vec<Claimed<'g>>> {
     let mut bundles: Vec<Vec<Claimed<'g>>> = Vec::new();
+    let mut actions = Actions::default();
     for claimed in groups {
-        let fits = bundles.last().is_some_and(|bundle| {
-            let together = bundle.iter().map(|claimed| claimed.group).chain([claimed.group]);
-            actions(snapshot, together) <= MAX_ACTIONS
-        });
-        match bundles.last_mut() {
-            Some(bundle) if fits => bundle.push(claimed),
-            _ => bundles.push(vec![claimed]),
+        let fits = actions.add(snapshot, claimed.group) <= MAX_ACTIONS;
+        match bundles.last_mut().filter(|_| fits) {
+            Some(bundle) => bundle.push(claimed),
+            None => {
+                actions = Actions::default();
+                actions.add(snapshot, claimed.group);
+                bundles.push(vec![claimed]);
+            }
         }
     }
     bundles

@@ -7,6 +7,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
 use super::fraction::Addition;
 use super::group::Group;
+use super::key::CounterKey;
+use super::window::Span;
 use crate::error::Error;
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
@@ -15,17 +17,22 @@ use crate::time::Timestamp;
 /// far below 40 KB each, but for a claim of thousands of ids, and a batch has no more than 10,000.
 pub const MAX_ACTIONS: usize = 100;
 
-/// How many actions these groups need together: a claim each, and their distinct snapshot items.
-pub fn actions<'g>(snapshot: &Snapshot, groups: impl Iterator<Item = &'g Group>) -> usize {
-    let mut claims = 0;
-    let mut items = BTreeSet::new();
-    for group in groups {
-        claims += 1;
-        let at = Timestamp::from_seconds(group.segment.start());
-        items
-            .extend(at.into_iter().flat_map(|at| snapshot.windows.iter().map(move |w| (&group.key, w.containing(at)))));
+/// The actions that groups need together: a claim each, and their distinct snapshot items.
+#[derive(Debug, Default)]
+pub struct Actions<'g> {
+    claims: usize,
+    items: BTreeSet<(&'g CounterKey, Span)>,
+}
+
+impl<'g> Actions<'g> {
+    /// Adds those of a group, and tells how many there are then.
+    pub fn add(&mut self, snapshot: &Snapshot, group: &'g Group) -> usize {
+        self.claims += 1;
+        if let Some(at) = Timestamp::from_seconds(group.segment.start()) {
+            self.items.extend(snapshot.windows.iter().map(|window| (&group.key, window.containing(at))));
+        }
+        self.claims + self.items.len()
     }
-    claims + items.len()
 }
 
 /// Stores a claim item, on condition that its page is still at `version` (0: not there).
