@@ -166,3 +166,12 @@ fn the_readme_lists_every_environment_variable() {
         assert!(row.contains(variable.default), "{row} doesn't have the default {}", variable.default);
     }
 }
+
+/// cargo-lambda makes a release abort whose profile says nothing; then a panic would take the sandbox along.
+#[test]
+fn a_panic_is_a_function_error_and_not_the_end_of_the_sandbox() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let release = release.split("\n[").next().unwrap();
+    assert!(release.lines().any(|line| line == r#"panic = "unwind""#), "{release}");
+}
