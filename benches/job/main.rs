@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use usage_aggregator::archive::Codec;
 use workloads::Workload;
 
-/// So many make a median that repeats within 3 %.
+/// Spread over some minutes, so that all rivals of a workload have the same share of the machine's moods.
 const ROUNDS: usize = 30;
 /// How long a rival's turn lasts, if not for one job that is longer.
 const TURN: Duration = Duration::from_millis(20);
