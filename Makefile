@@ -20,7 +20,7 @@ ARCH ?= $(HOST_ARCH)
 CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which has arm64's; there only where `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
-LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --bin usage-aggregator --skip-target-check
+LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --package usage-aggregator --bin usage-aggregator --skip-target-check
 # The stack of deploy, destroy and logs; lower case, because Athena's database is named like it.
 STACK ?= usage-aggregator
 # What the first deployment of STACK was answered. sam keeps a deployed stack's parameters, but not those of a first deployment
@@ -36,7 +36,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 run: ## the demo: table, stream, mapping and function, then faults; ends with a proof (FOREVER=1 stays)
-	cargo build --features local --bin usagectl
+	cargo build --package usagectl --no-default-features
 	@echo; echo "--- Orders are written to a table; its stream is delivered to the function as Lambda does it."
 	@echo "--- After four seconds everything goes wrong that can: crashes, lost answers, restarts, splits, poison."; echo
 	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --records 3000 --rate 400 --retry-attempts 3 \
@@ -47,7 +47,7 @@ run: ## the demo: table, stream, mapping and function, then faults; ends with a 
 	@echo; echo "--- Next: make events, make invoke, usagectl --help (README.md), docs/pipelines.md to describe your own table."
 
 events: ## the sample events through the function's own handler, one of them twice
-	cargo build --features local --bin usagectl
+	cargo build --package usagectl --no-default-features
 	@$(USAGECTL) --data .usage/events invoke --fresh $(DEMO)
 	@echo; echo "--- The batch of 1,000 again, as Lambda may deliver it: all duplicates, nothing changes."
 	@$(USAGECTL) --data .usage/events invoke events/batch-1000.json
@@ -68,14 +68,14 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 deny: .tools/bin/cargo-deny
-	.tools/bin/cargo-deny --all-features check bans licenses sources
+	.tools/bin/cargo-deny check bans licenses sources
 
 schemas: ## say whether the schemas still read what the last release wrote
-	cargo build --quiet --features local --bin usagectl
+	cargo build --quiet --package usagectl
 	tests/schemas.sh
 
 glue: ## write Athena's tables, views and queries into template.yaml, from the schemas
-	cargo build --quiet --features local --bin usagectl
+	cargo build --quiet --package usagectl
 	$(USAGECTL) schema glue --into template.yaml
 
 validate: .venv-lint/made ## check template.yaml: cfn-lint, sam, checkov; no network, no account
@@ -94,7 +94,7 @@ soak-http: ## the same number of histories over real HTTP, without a mapping: fa
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
 kill: ## kill a local run ten times while another process writes, then ask whether it is exact
-	cargo build --features local --bin usagectl
+	cargo build --package usagectl --no-default-features
 	tests/kill.sh
 
 mutants: ## break each rule of exactly-once, and the deployment, and see that the tests notice

@@ -6,10 +6,10 @@
 //! Everything up to the [`plan::Plan`] is pure; `usage::UsageTables` and `archive::Bucket` then make it true.
 
 // In reading order: what a record is,
-pub mod decimal;
+pub use stream_types::{decimal, time};
 pub mod outline;
 pub mod record;
-pub mod time;
+pub mod window;
 
 // from the event to the plan,
 pub mod decode;
@@ -30,6 +30,4 @@ pub mod logs;
 pub mod metrics;
 pub mod outcome;
 
-mod backoff;
-#[cfg(feature = "local")]
-pub mod local;
+pub mod backoff;

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-cargo build --quiet --features local --bin usagectl
+cargo build --quiet --package usagectl
 cargo build --quiet --bin usage-aggregator
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 target/debug/usagectl --data "$work/data" local --invoke "http://127.0.0.1:$port" --env-file "$work/env" \

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetIte
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
+use laptop::emulators::{Services, TableSpec, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use tokio::runtime::Runtime;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::handler::Handler;
-use usage_aggregator::local::{Services, TableSpec, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::plan::Plan;
 

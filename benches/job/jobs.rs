@@ -4,13 +4,13 @@
 
 use std::hint::black_box;
 
+use laptop::emulators::instant_clients;
 use serde::de::IgnoredAny;
 use tokio::runtime::Runtime;
 use usage_aggregator::archive::Codec;
 use usage_aggregator::config::Config;
 use usage_aggregator::decode::Event;
 use usage_aggregator::handler::{Handler, Invocation};
-use usage_aggregator::local::instant_clients;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::plan::{Plan, Planner, Terms};
 use usage_aggregator::time::Timestamp;

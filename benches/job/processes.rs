@@ -9,7 +9,7 @@ use crate::{ENTITIES, RECORDS};
 
 /// Where events lie that rivals read.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-events")
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench-events"))
 }
 
 /// Writes the workload's event.

@@ -52,7 +52,7 @@ impl Workload {
             Workload::Demand | Workload::DemandKinesis => "demand",
             Workload::Racer => "racer",
         };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipelines").join(name)
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/pipelines")).join(name)
     }
 
     pub fn pipeline(self) -> Pipeline {

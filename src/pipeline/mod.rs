@@ -14,7 +14,7 @@ use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
-use crate::usage::Window;
+use crate::window::Window;
 pub use condition::Condition;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};

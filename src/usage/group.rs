@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::key::CounterKey;
-use super::window::Span;
 use crate::decimal::{Decimal, DecimalError};
 use crate::pipeline::Snapshot;
 use crate::record::RecordId;
 use crate::time::Timestamp;
+use crate::window::Span;
 
 /// The minute of the record's own creation time that a claim covers; minutes since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,14 +10,12 @@ mod read;
 mod snapshot;
 mod table;
 mod transaction;
-mod window;
 
 pub use counter::{Counting, Delta, UsageDelta, deltas, departure};
 pub use group::{Amounts, Effect, Group, Segment, Sums, Totals, totals};
 pub use key::{CounterKey, KeyNumber};
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};
 pub use table::{Committed, UsageTables};
-pub use window::{Span, Window};
 
 #[cfg(test)]
 mod tests;

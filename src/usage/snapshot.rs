@@ -4,11 +4,11 @@
 use std::cell::OnceCell;
 
 use super::key::CounterKey;
-use super::window::{Span, Window};
 use crate::pipeline::template::Template;
 use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
 use crate::time::Timestamp;
+use crate::window::{Span, Window};
 
 /// 2048 and 1024 bytes: DynamoDB's limits for partition and sort keys.
 const PARTITION_KEY_BYTES: usize = 2048;

@@ -6,6 +6,7 @@ use crate::decode::attribute::plain_item;
 use crate::pipeline::{Folder, Pipeline, Routed, shipped};
 use crate::record::{Change, ChangeRecord, Fault, Image, Item, RecordId, Remover, SequenceNumber, Source};
 use crate::time::Timestamp;
+use crate::window::{Span, Window};
 
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 

@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use super::fraction::Addition;
 use super::group::Group;
 use super::key::CounterKey;
-use super::window::Span;
 use crate::error::Error;
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
+use crate::window::Span;
 
 /// 100: TransactWriteItems' limit of actions. Its other limit, 4 MB, can't be reached before: claims and counters are
 /// far below 40 KB each, but for a claim of thousands of ids, and a batch has no more than 10,000.

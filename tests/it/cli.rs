@@ -11,9 +11,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use laptop::emulators::{TableSpec, ensure_tables, sdk_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use usage_aggregator::local::{TableSpec, ensure_tables, sdk_config};
 
 /// An empty folder in which commands run.
 pub struct Desk(pub TempDir);
@@ -334,8 +334,8 @@ fn an_archive_proves_what_was_counted_as_far_as_it_is_exact() {
     let report = desk.json(&["reconcile", "--archive"]);
     assert_eq!((&report["agrees"], &report["counted"]["counters"]), (&json!(true), &json!(9)));
 
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/events/kinesis-plain.json");
-    assert_eq!(desk.run(&["invoke", "--fresh", sample]).code, Some(0));
+    let sample = crate::repository().join("events/kinesis-plain.json").display().to_string();
+    assert_eq!(desk.run(&["invoke", "--fresh", &sample]).code, Some(0));
     let race = desk.run(&["reconcile", "--pipeline", "alleycat", "--archive"]);
     assert_eq!(race.code, Some(2), "{race:?}");
     assert!(race.stderr.contains("metres: racer.distance is a float"), "{race:?}");

@@ -3,8 +3,8 @@
 
 use aws_sdk_cloudwatch::types as sdk;
 use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
-use usage_aggregator::local::{Services, sdk_config};
 
 use crate::cli::{Desk, Run, two_orders};
 use crate::local::Background;
@@ -35,7 +35,7 @@ fn help_of_each_command() {
 #[test]
 fn the_document_says_what_the_command_computes() {
     let desk = Desk::new();
-    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md")).unwrap();
+    let document = std::fs::read_to_string(crate::repository().join("docs/cost.md")).unwrap();
     let columns = [("100", "10", "100ms"), ("1000", "10", "200ms"), ("1000", "500", "2s")];
     for (place, (batch, groups, duration)) in columns.into_iter().enumerate() {
         let bill = desk.json(&["cost", "--assume", &column(batch, groups, duration)]);

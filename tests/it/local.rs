@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::sdk_config;
 use serde_json::{Value, json};
-use usage_aggregator::local::sdk_config;
 
 use crate::cli::Desk;
 

@@ -1,12 +1,12 @@
 //! The integration tests: one binary, so that they link once. Real services, in this process, over real HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
 
-mod architecture;
+#[path = "../core/calls.rs"]
+mod calls;
 mod cli;
 mod connections;
 mod day_two;
 mod doctor;
-mod golden;
 mod local;
 mod model;
 mod mutants;
@@ -19,3 +19,9 @@ mod simulation;
 mod template;
 mod world;
 mod zae;
+
+/// The repository, with the sample events, schemas and documents.
+fn repository() -> &'static std::path::Path {
+    static ROOT: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    ROOT.get_or_init(|| std::fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).unwrap())
+}

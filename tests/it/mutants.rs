@@ -1,11 +1,10 @@
 //! The mutants of `make mutants` fit the sources as they are: a patch that applies no longer breaks nothing.
 
-use std::path::Path;
 use std::process::Command;
 
 #[test]
 fn every_mutant_applies_to_the_sources() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate::repository();
     let entries = std::fs::read_dir(root.join("tests/mutants")).unwrap().map(|entry| entry.unwrap().path());
     let patches: Vec<_> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "patch")).collect();

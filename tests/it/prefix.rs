@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use laptop::emulators::{Fault, FaultPlan, TableSpec};
 use serde_json::{Value, json};
 use usage_aggregator::error::ErrorKind;
-use usage_aggregator::local::{Fault, FaultPlan, TableSpec};
 
 use crate::world::{World, at, text};
 
@@ -96,7 +96,7 @@ async fn a_poison_record_ends_the_prefix_wherever_it_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_records_twice_change_nothing_the_second_time() {
     let world = World::new("twice", "orders").await;
-    let event = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/events/batch-1000.json")).unwrap();
+    let event = std::fs::read(crate::repository().join("events/batch-1000.json")).unwrap();
     let function = world.function();
     let first = function.handler.handle(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
     // 50 customers, some in several minutes, each with a claim and up to four snapshots: many transactions of 100.
@@ -278,7 +278,7 @@ async fn a_table_with_other_keys_fails_the_invocation() {
         |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: false };
     for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("CLAIMS_TABLE", "other-keys-claims")] {
         let world = World::new(table, "orders").await.with(variable, table);
-        usage_aggregator::local::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
+        laptop::emulators::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
         let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
         assert!(error.kind == ErrorKind::Config && error.message.contains("keys are others"), "{error}");
     }

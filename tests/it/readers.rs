@@ -34,7 +34,7 @@ pub fn python() -> PathBuf {
 pub fn venv() -> &'static Path {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     VENV.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = crate::repository();
         let made = Command::new("make").args(["--silent", ".venv"]).current_dir(root).status().unwrap();
         assert!(made.success(), "make .venv failed");
         root.join(".venv/bin")
@@ -60,7 +60,7 @@ fn fastavro(paths: &[PathBuf]) -> Vec<Value> {
 }
 
 fn sample(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name)).unwrap()
+    std::fs::read(crate::repository().join("events").join(name)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

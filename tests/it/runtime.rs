@@ -85,7 +85,7 @@ impl Sandbox {
             serve(Api { heard: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(30) }).await;
         let started = Instant::now();
         // FUNCTION is another build of the binary, for measuring.
-        let binary = std::env::var("FUNCTION").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usage-aggregator").to_owned());
+        let binary = std::env::var("FUNCTION").unwrap_or_else(|_| function_binary());
         let mut process = tokio::process::Command::new(binary)
             .env_clear()
             .envs([
@@ -277,4 +277,11 @@ async fn the_first_poll_comes_even_where_no_service_can_be_reached() {
     let mut sandbox = Sandbox::start(&[&variables[..], &unreachable].concat()).await;
     assert!(matches!(sandbox.hear().await, Heard::Poll));
     println!("from start to the first poll: {:.1} ms", sandbox.started.elapsed().as_secs_f64() * 1000.0);
+}
+
+/// The function's binary, which `cargo test` builds beside usagectl.
+fn function_binary() -> String {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_usagectl")).with_file_name("usage-aggregator");
+    assert!(binary.exists(), "build the function first: cargo build --package usage-aggregator");
+    binary.into_os_string().into_string().unwrap()
 }

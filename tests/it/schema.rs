@@ -1,12 +1,11 @@
 //! `usagectl schema` as a person meets it: drafts that the function takes, and changes that are refused with the reason.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 fn usagectl(arguments: &[&str]) -> Output {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate::repository();
     Command::new(env!("CARGO_BIN_EXE_usagectl")).args(arguments).current_dir(root).env_clear().output().unwrap()
 }
 

@@ -19,7 +19,7 @@ use crate::readers::python;
 /// The tree that is read. TREE is another one, broken on purpose: tests/mutants/template.py.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
-    ROOT.get_or_init(|| std::env::var_os("TREE").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into())
+    ROOT.get_or_init(|| std::env::var_os("TREE").map_or_else(|| crate::repository().to_owned(), PathBuf::from))
 }
 
 pub fn file(name: &str) -> String {

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use apache_avro::types::Value as Avro;
 use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
-use usage_aggregator::local::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::time::Timestamp;
 
 /// An item of a table.
@@ -39,16 +39,16 @@ pub struct Function {
 
 impl World {
     pub async fn new(name: &str, pipeline: &str) -> World {
-        let config = local::sdk_config(None);
+        let config = emulators::sdk_config(None);
         let (dynamodb, s3) = (services().dynamodb_client(&config), services().s3_client(&config));
         let (usage, claims) = (format!("{name}-usage"), format!("{name}-claims"));
         let tables = [
             TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: false },
             TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false },
         ];
-        local::ensure_tables(&dynamodb, &tables).await.unwrap();
+        emulators::ensure_tables(&dynamodb, &tables).await.unwrap();
         let bucket = format!("{name}-archive");
-        local::ensure_bucket(&s3, &bucket).await.unwrap();
+        emulators::ensure_bucket(&s3, &bucket).await.unwrap();
         let variables = HashMap::from([
             ("PIPELINE", pipeline.to_owned()),
             ("USAGE_TABLE", usage),
@@ -69,8 +69,8 @@ impl World {
 
     /// A new sandbox of the function.
     pub fn function(&self) -> Function {
-        let http = FaultyHttp::new(local::http_client(), FaultPlan::none());
-        let sdk = local::sdk_config(Some(http.client()));
+        let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
+        let sdk = emulators::sdk_config(Some(http.client()));
         let clients = Clients {
             dynamodb: services().dynamodb_client(&sdk),
             s3: services().s3_client(&sdk),

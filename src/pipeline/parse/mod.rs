@@ -14,7 +14,7 @@ use super::document::{Document, Section, Text};
 use super::template::{self, Template, TemplateError};
 use super::{Folder, Pipeline, Stream, Unmatched};
 use crate::record::Event;
-use crate::usage::Window;
+use crate::window::Window;
 
 /// The file that makes a folder a pipeline.
 pub const FILE: &str = "pipeline.toml";

@@ -8,7 +8,7 @@ use super::super::document::{Section, Text};
 use super::super::template::Template;
 use super::super::{Snapshot, TimeToLive, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
-use crate::usage::Window;
+use crate::window::Window;
 
 /// The longest retention: a thousand years, so that no expiry overflows.
 const MAX_DAYS: i64 = 365_000;

@@ -192,7 +192,10 @@ fn the_template_says_the_version() {
 #[test]
 fn every_command_that_the_doctor_gives_exists() {
     let output = Command::new(python())
-        .args(["tests/commands.py", "src/bin/usagectl/doctor/snapshots/usagectl__doctor__tests__broken.snap"])
+        .args([
+            "tests/commands.py",
+            "src/usagectl/deployment/doctor/snapshots/usagectl__deployment__doctor__tests__broken.snap",
+        ])
         .current_dir(root())
         .output()
         .unwrap();

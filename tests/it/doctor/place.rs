@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_sdk_dynamodb::types::{PointInTimeRecoverySpecification, TimeToLiveSpecification};
 use aws_sdk_glue::types::{DatabaseInput, SerDeInfo, StorageDescriptor, TableInput};
 use aws_sdk_s3::types::PublicAccessBlockConfiguration;
+use laptop::emulators::sdk_config;
 use serde_json::json;
-use usage_aggregator::local::sdk_config;
 use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::time::Timestamp;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
+use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::handler::Invocation;
-use usage_aggregator::local::{Fault, FaultPlan};
 use usage_aggregator::time::Timestamp;
 
 use super::history::{Change, History, event};

@@ -1,8 +1,8 @@
 //! A stack that moto has made of template.yaml, found by its outputs, with the binary that is deployed behind Invoke. moto's
 //! S3, CloudFormation and Lambda answer; invoking is none of moto's without Docker.
 
+use laptop::emulators;
 use serde_json::{Value, json};
-use usage_aggregator::local;
 
 use super::Told;
 use super::lambda::{Code, Lambda};
@@ -50,7 +50,7 @@ async fn the_outputs_of_a_stack_say_all_that_a_redrive_needs() {
     let sandbox = Sandbox::start(&[&variables[..], &endpoints].concat()).await;
     let lambda = Lambda::new(Code::Binary(Box::new(sandbox)), today(), &[]).serve_before(url).await;
 
-    let config = local::sdk_config(None).into_builder().endpoint_url(url).build();
+    let config = emulators::sdk_config(None).into_builder().endpoint_url(url).build();
     let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
     let s3 = aws_sdk_s3::Client::from_conf(s3);
     let mut event: Value = serde_json::from_slice(&recent_orders(20, 0)).unwrap();

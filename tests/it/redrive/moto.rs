@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use laptop::emulators::sdk_config;
 use serde_json::Value;
-use usage_aggregator::local::sdk_config;
 
 use crate::readers::python;
 

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use event_source_mapping::sources::RemoteStream;
+use event_source_mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
+use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use serde_json::Value;
-use usage_aggregator::local::mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
-use usage_aggregator::local::sources::RemoteStream;
-use usage_aggregator::local::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use usage_aggregator::time::Timestamp;
 
 use super::Told;
@@ -47,7 +47,7 @@ impl Stack {
         ensure_bucket(&world.s3, &bucket).await.unwrap();
         let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();
         let streams = aws_sdk_dynamodbstreams::Client::new(&config);
-        let stream = RemoteStream::open(streams, &world.dynamodb, &table).await.unwrap();
+        let stream = RemoteStream::of_arn(streams, &latest_stream(&world.dynamodb, &table).await);
         let moto = Moto::start();
         let queue = moto.queue("failed").await;
         let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
@@ -164,4 +164,9 @@ impl Stack {
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Run::from(output).into()
     }
+}
+
+async fn latest_stream(dynamodb: &aws_sdk_dynamodb::Client, table: &str) -> String {
+    let described = dynamodb.describe_table().table_name(table).send().await.unwrap();
+    described.table.unwrap().latest_stream_arn.unwrap()
 }

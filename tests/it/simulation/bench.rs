@@ -9,11 +9,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient, http_client_fn};
 use dynoxide::Database;
 use dynoxide::actions::scan::ScanRequest;
+use laptop::emulators::in_process::{self, Objects};
+use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
-use usage_aggregator::local::in_process::{self, Objects};
-use usage_aggregator::local::{FaultPlan, FaultyHttp};
 
 use crate::model::invariants::Stored;
 use crate::world::Item;

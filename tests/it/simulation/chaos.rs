@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use usage_aggregator::local::Fault;
-use usage_aggregator::local::mapping::Settings;
+use event_source_mapping::Settings;
+use laptop::emulators::Fault;
 
 use crate::model::history::History;
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use usage_aggregator::local::mapping::{SourceRecord, StreamKind};
-use usage_aggregator::local::sources::MemoryStream;
+use event_source_mapping::sources::MemoryStream;
+use event_source_mapping::{SourceRecord, StreamKind};
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use event_source_mapping::{Answer, Function};
+use laptop::emulators::{Call, Fault, FaultPlan, Service};
 use tokio::time::Instant;
 use usage_aggregator::decode;
 use usage_aggregator::handler::Invocation;
-use usage_aggregator::local::mapping::{Answer, Function};
-use usage_aggregator::local::{Call, Fault, FaultPlan, Service};
 use usage_aggregator::time::Timestamp;
 
 use super::bench::Bench;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use event_source_mapping::{Checkpoints, Clock, Destination, Mapping, Settings};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use usage_aggregator::decode;
-use usage_aggregator::local::mapping::{Checkpoints, Clock, Destination, Mapping, Settings};
 
 use super::bench::Bench;
 use super::chaos::{Chaos, Progress, Step};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use usage_aggregator::config::VARIABLES;
 
 use super::{file, members, properties, text};
-use crate::architecture::MAY_CALL;
+use crate::calls::MAY_CALL;
 
 /// What each call of an SDK client needs. A transaction needs what its actions do.
 const CALLS: [(&str, Option<&str>); 5] = [

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators;
 use serde_json::{Value, json};
-use usage_aggregator::local;
 
 use super::{python, root, template};
 use crate::runtime::{Heard, Sandbox, recent_orders};
@@ -105,7 +105,7 @@ async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
         assert!(good, "delivery {delivery}: {answer:?}");
     }
 
-    let config = local::sdk_config(None).into_builder().endpoint_url(url).build();
+    let config = emulators::sdk_config(None).into_builder().endpoint_url(url).build();
     let dynamodb = aws_sdk_dynamodb::Client::new(&config);
     let snapshots = dynamodb.scan().table_name(stack.text("outputs", "UsageTableName")).send().await.unwrap();
     // Hour, day and month; counted once, though delivered twice.

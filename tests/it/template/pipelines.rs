@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use laptop::emulators::table_specs;
 use serde_json::{Value, json};
 use usage_aggregator::config::Config;
-use usage_aggregator::local::table_specs;
 use usage_aggregator::pipeline::{Pipeline, shipped, shipped_names};
 
 use super::{file, properties, resources, template};

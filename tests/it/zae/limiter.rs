@@ -7,17 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use event_source_mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
+use laptop::emulators::EmbeddedStream;
+use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
+use laptop::proof::{Mischief, Mischievous, Sandbox, Sandboxes, Supervisor};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::handler::Handler;
-use usage_aggregator::local::mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
-use usage_aggregator::local::sources::EmbeddedStream;
-use usage_aggregator::local::{
-    self, FaultPlan, FaultyHttp, Mischief, Mischievous, Sandbox, Sandboxes, Services, Supervisor, TableSpec,
-};
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 
@@ -67,12 +66,12 @@ impl Limiter {
     pub async fn used_by_the_client(name: &str) -> Limiter {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let services = Services::start(Some(folder.path())).unwrap();
-        let config = local::sdk_config(None);
+        let config = emulators::sdk_config(None);
         let dynamodb = services.dynamodb_client(&config);
         let claims =
             TableSpec { name: "claims", partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false };
-        local::ensure_tables(&dynamodb, &[claims]).await.unwrap();
-        local::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
+        emulators::ensure_tables(&dynamodb, &[claims]).await.unwrap();
+        emulators::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
         let written = client(&services, folder.path(), TABLE, "write", None);
         let records = records(&EmbeddedStream::open(services.database(), TABLE).unwrap()).await;
         let last = records.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str()).unwrap();
@@ -145,8 +144,8 @@ impl Limiter {
         let endpoints = [self.services.dynamodb_url(), self.services.s3_url()].map(str::to_owned);
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
         Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), mischief.clone(), move || {
-            let http = FaultyHttp::new(local::http_client(), FaultPlan::none());
-            let sdk = local::sdk_config(Some(http.client()));
+            let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
+            let sdk = emulators::sdk_config(Some(http.client()));
             let [dynamodb, s3] = &endpoints;
             let dynamodb = aws_sdk_dynamodb::config::Builder::from(&sdk).endpoint_url(dynamodb).build();
             let s3 = aws_sdk_s3::config::Builder::from(&sdk).endpoint_url(s3).force_path_style(true).build();
@@ -276,7 +275,7 @@ impl Limiter {
 
     /// The same as the archive has them.
     pub async fn archived_audit(&self) -> BTreeSet<(String, String)> {
-        let s3 = self.services.s3_client(&local::sdk_config(None));
+        let s3 = self.services.s3_client(&emulators::sdk_config(None));
         let mut rows = BTreeSet::new();
         let mut pages = s3.list_objects_v2().bucket(BUCKET).into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -385,7 +384,7 @@ fn client(services: &Services, folder: &Path, table: &str, command: &str, input:
 fn python(services: &Services, folder: &Path, table: &str, program: &str) -> Command {
     let mut command = Command::new(crate::readers::venv().join(program));
     command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(crate::repository())
         .env("ENDPOINT", services.dynamodb_url())
         .env("TABLE", table)
         .env("DATABASE", folder.join("dynamodb.sqlite"))

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use apache_avro::types::Value as Avro;
 use serde_json::Value;
 
+use laptop::proof::Mischief;
 use limiter::{Cell, Limiter, Usage};
-use usage_aggregator::local::Mischief;
 
 /// Each kind of fault, far more often than in life; enough successes are left for the stream to come to its end.
 const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,refuse=5,restart=2s,twins";

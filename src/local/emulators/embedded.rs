@@ -1,0 +1,218 @@
+//! The stream of a table in the embedded DynamoDB, read in the process, as AWS would show it: with an ISO label and a
+//! real region in its ARN, without records of writes that changed nothing, trimmed when they are a day old.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use dynoxide::Database;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::get_records::{GetRecordsRequest, Record};
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::types::Item;
+use rusqlite::OptionalExtension;
+
+use crate::emulators::dynamodb;
+use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
+use event_source_mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use stream_types::SequenceNumber;
+use stream_types::Timestamp;
+
+const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "000000000000";
+
+/// The stream of one table.
+#[derive(Clone)]
+pub struct EmbeddedStream {
+    database: Database,
+    /// The database's file, through which the stream can be trimmed.
+    file: Option<PathBuf>,
+    table: String,
+    /// As the embedded DynamoDB calls it.
+    own_arn: String,
+    arn: String,
+    shard: String,
+}
+
+impl EmbeddedStream {
+    /// The latest stream of `table`.
+    ///
+    /// # Errors
+    /// When there is no such table, or it has no stream.
+    pub fn open(database: &Database, table: &str) -> anyhow::Result<EmbeddedStream> {
+        let request = DescribeTableRequest { table_name: table.to_owned() };
+        let described = database.describe_table(request).with_context(|| format!("find the table {table}"))?;
+        let enable = || anyhow!("the table {table} has no stream: enable one with NEW_AND_OLD_IMAGES");
+        let own_arn = described.table.latest_stream_arn.ok_or_else(enable)?;
+        let label = own_arn.rsplit('/').next().and_then(iso_label);
+        let label = label.with_context(|| format!("read the label of the stream {own_arn}"))?;
+        Ok(EmbeddedStream {
+            database: database.clone(),
+            file: database.db_path().ok().flatten().map(PathBuf::from),
+            table: table.to_owned(),
+            arn: format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/stream/{label}"),
+            shard: dynoxide::streams::shard_id(table),
+            own_arn,
+        })
+    }
+
+    /// The same stream in the database of `folder`, which another process may have open.
+    ///
+    /// # Errors
+    /// When the database can't be opened, there is no such table, or it has no stream.
+    pub fn open_in(folder: &Path, table: &str) -> anyhow::Result<EmbeddedStream> {
+        EmbeddedStream::open(&dynamodb::open(Some(folder))?, table)
+    }
+
+    /// Deletes the records that were created before `horizon`; gives how many. A database in memory keeps all.
+    ///
+    /// # Errors
+    /// When the database's file can't be written.
+    pub fn trim(&self, horizon: Timestamp) -> anyhow::Result<usize> {
+        let Some(file) = &self.file else { return Ok(0) };
+        let connection = dynamodb::connect(file)?;
+        connection.execute_batch(TRIMMED).context("prepare the stream's trimming")?;
+        let old = "table_name = ?1 AND created_at < ?2";
+        // First the mark: dying in between, we had rather call a record lost that isn't than the other way round.
+        let mark = format!(
+            "INSERT OR REPLACE INTO usagectl_trimmed SELECT ?1, MAX(CAST(sequence_number AS INTEGER)) \
+             FROM _stream_records WHERE {old} HAVING COUNT(*) > 0"
+        );
+        connection.execute(&mark, (&self.table, horizon.seconds())).context("mark what is trimmed")?;
+        let delete = format!("DELETE FROM _stream_records WHERE {old}");
+        connection.execute(&delete, (&self.table, horizon.seconds())).context("trim the stream")
+    }
+
+    /// The sequence number of the last record that was trimmed.
+    fn trimmed(&self) -> anyhow::Result<Option<SequenceNumber<'static>>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let connection = dynamodb::connect(file)?;
+        connection.execute_batch(TRIMMED)?;
+        let sql = "SELECT sequence_number FROM usagectl_trimmed WHERE table_name = ?1";
+        let last: Option<i64> = connection.query_row(sql, [&self.table], |row| row.get(0)).optional()?;
+        let last = last.and_then(|last| u128::try_from(last).ok());
+        Ok(last.and_then(|last| SequenceNumber::parse((SEQUENCE_NUMBER_OFFSET + last).to_string())))
+    }
+
+    fn read_blocking(&self, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        if let Some(trimmed) = self.trimmed()? {
+            match position {
+                Position::At(sequence) if *sequence <= trimmed => return Err(ReadError::Trimmed),
+                Position::After(sequence) if *sequence < trimmed && sequence.as_str() != "0" => {
+                    return Err(ReadError::Trimmed);
+                }
+                _ => {}
+            }
+        }
+        let (kind, sequence_number) = match position {
+            Position::Latest => ("LATEST", None),
+            Position::At(sequence) => ("AT_SEQUENCE_NUMBER", Some(sequence.as_str().to_owned())),
+            Position::After(sequence) if sequence.as_str() != "0" => {
+                ("AFTER_SEQUENCE_NUMBER", Some(sequence.as_str().to_owned()))
+            }
+            // The embedded one has no AT_TIMESTAMP, and nor has a mapping of a DynamoDB stream.
+            Position::TrimHorizon | Position::After(_) | Position::AtTimestamp(_) => ("TRIM_HORIZON", None),
+        };
+        let request = GetShardIteratorRequest {
+            stream_arn: self.own_arn.clone(),
+            shard_id: self.shard.clone(),
+            shard_iterator_type: kind.to_owned(),
+            sequence_number,
+        };
+        let failed = |what: &'static str| move |error| ReadError::Other(anyhow!("{what}: {error}"));
+        let iterator = self.database.get_shard_iterator(request).map_err(failed("get a shard iterator"))?;
+        let shard_iterator = iterator.shard_iterator.unwrap_or_default();
+        let request = GetRecordsRequest { shard_iterator: shard_iterator.clone(), limit: Some(limit) };
+        let mut found = self.database.get_records(request).map_err(failed("get records"))?.records;
+        let next = match (found.last(), position) {
+            (Some(last), _) => Position::After(sequence(&last.dynamodb.sequence_number)?),
+            // From here on, not from wherever the stream's end is at the next read.
+            (None, Position::Latest) => self.end(&shard_iterator)?,
+            (None, position) => position.clone(),
+        };
+        // DynamoDB writes no record of a write that changes nothing.
+        found.retain(|record| {
+            record.dynamodb.new_image.is_none() || record.dynamodb.new_image != record.dynamodb.old_image
+        });
+        let records = found.into_iter().map(|record| self.record(record)).collect::<Result<_, _>>()?;
+        Ok(Page { records, next, closed: false })
+    }
+
+    /// The position that a LATEST iterator stands for.
+    fn end(&self, iterator: &str) -> Result<Position, ReadError> {
+        let decoded = dynoxide::actions::get_shard_iterator::decode_shard_iterator(iterator);
+        let (_, _, last) = decoded.ok_or_else(|| anyhow!("read the shard iterator {iterator}"))?;
+        if last == 0 {
+            return Ok(Position::TrimHorizon);
+        }
+        let last = u128::try_from(last).map_err(anyhow::Error::new)?;
+        Ok(Position::After(sequence(&(SEQUENCE_NUMBER_OFFSET + last).to_string())?))
+    }
+
+    fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
+        let Record { event_id, event_name, dynamodb, user_identity, .. } = record;
+        let image = |image: &Option<Item>| image.as_ref().map(raw).transpose();
+        let record = LambdaRecord {
+            event_id,
+            event_name,
+            event_version: "1.1",
+            event_source: "aws:dynamodb",
+            aws_region: REGION,
+            dynamodb: LambdaChange {
+                approximate_creation_date_time: dynamodb.approximate_creation_date_time,
+                // In order of their names: the same keys give the same text.
+                keys: raw(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?,
+                new_image: image(&dynamodb.new_image)?,
+                old_image: image(&dynamodb.old_image)?,
+                sequence_number: dynamodb.sequence_number,
+                size_bytes: dynamodb.size_bytes,
+                stream_view_type: dynamodb.stream_view_type,
+            },
+            user_identity: user_identity
+                .map(|identity| LambdaIdentity { kind: identity.identity_type, principal_id: identity.principal_id }),
+            event_source_arn: &self.arn,
+        };
+        Ok(Arc::new(record.try_into()?))
+    }
+}
+
+/// How far streams have been trimmed.
+const TRIMMED: &str =
+    "CREATE TABLE IF NOT EXISTS usagectl_trimmed (table_name TEXT PRIMARY KEY, sequence_number INTEGER NOT NULL)";
+
+/// What dynoxide adds to its own sequence numbers.
+const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
+
+#[async_trait::async_trait]
+impl Source for EmbeddedStream {
+    fn kind(&self) -> StreamKind {
+        StreamKind::DynamoDb
+    }
+
+    fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    async fn shards(&self) -> anyhow::Result<Vec<Shard>> {
+        Ok(vec![Shard { id: self.shard.clone(), parents: Vec::new() }])
+    }
+
+    async fn read(&self, _shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        // SQLite blocks the thread, and waits for writers.
+        let (stream, position) = (self.clone(), position.clone());
+        tokio::task::spawn_blocking(move || stream.read_blocking(&position, limit)).await.map_err(anyhow::Error::new)?
+    }
+}
+
+/// `1780000000.123456789` -> `2026-05-28T20:26:40.123`, as DynamoDB writes labels.
+fn iso_label(label: &str) -> Option<String> {
+    let (seconds, nanos) = label.split_once('.')?;
+    let time = jiff::Timestamp::new(seconds.parse().ok()?, nanos.parse().ok()?).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string())
+}
+
+#[cfg(test)]
+mod remote_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The embedded stream against the function's own decoder, and what AWS does that dynoxide doesn't.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::*;
+use crate::emulators::{Services, TableSpec, ensure_tables, sdk_config};
+use usage_aggregator::decode::Event;
+
+const TABLE: TableSpec<'_> =
+    TableSpec { name: "orders", partition_key: "pk", sort_key: None, ttl_attribute: Some("gone_at"), stream: true };
+
+struct Place {
+    _folder: tempfile::TempDir,
+    services: Services,
+    client: aws_sdk_dynamodb::Client,
+    stream: EmbeddedStream,
+}
+
+async fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let services = Services::start(Some(folder.path())).unwrap();
+    let client = services.dynamodb_client(&sdk_config(None));
+    ensure_tables(&client, &[TABLE]).await.unwrap();
+    let stream = EmbeddedStream::open(services.database(), "orders").unwrap();
+    Place { _folder: folder, services, client, stream }
+}
+
+impl Place {
+    async fn put(&self, key: &str, attributes: &[(&str, AttributeValue)]) {
+        let mut put = self.client.put_item().table_name("orders").item("pk", AttributeValue::S(key.to_owned()));
+        for (name, value) in attributes {
+            put = put.item(*name, value.clone());
+        }
+        put.send().await.unwrap();
+    }
+
+    async fn read(&self, position: &Position) -> Page {
+        self.stream.read("", position, 1_000).await.unwrap()
+    }
+}
+
+fn number(text: &str) -> AttributeValue {
+    AttributeValue::N(text.to_owned())
+}
+
+fn event_names(page: &Page) -> Vec<String> {
+    let name = |record: &Arc<SourceRecord>| {
+        let record: serde_json::Value = serde_json::from_str(&record.json).unwrap();
+        record["eventName"].as_str().unwrap().to_owned()
+    };
+    page.records.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn records_are_what_the_function_reads_from_lambda() {
+    let place = place().await;
+    place.put("a", &[("total", number("1.5"))]).await;
+    place.put("a", &[("total", number("2"))]).await;
+    let deleted = place.client.delete_item().table_name("orders").key("pk", AttributeValue::S("a".to_owned()));
+    deleted.send().await.unwrap();
+    let page = place.read(&Position::TrimHorizon).await;
+    assert_eq!(event_names(&page), ["INSERT", "MODIFY", "REMOVE"]);
+    assert!(page.records.is_sorted_by(|a, b| a.sequence < b.sequence && a.item == b.item));
+    let event =
+        format!("{{\"Records\":[{}]}}", page.records.iter().map(|r| r.json.as_str()).collect::<Vec<_>>().join(","));
+    let event = Event::read(event.as_bytes()).unwrap();
+    for (raw, record) in event.records().iter().zip(&page.records) {
+        let mut scratch = Vec::new();
+        let decoded = raw.decode(&mut scratch).unwrap();
+        assert_eq!(decoded.created_at, record.created_at);
+        assert_eq!(decoded.source.name, "orders");
+    }
+    let label = place.stream.arn().rsplit('/').next().unwrap();
+    assert!(place.stream.arn().starts_with("arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/20"));
+    assert_eq!((label.len(), label.as_bytes()[10]), (23, b'T'), "{label}");
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_makes_no_record() {
+    let place = place().await;
+    for _ in 0..3 {
+        place.put("a", &[("total", number("1.5"))]).await;
+    }
+    place.put("b", &[]).await;
+    let page = place.read(&Position::TrimHorizon).await;
+    assert_eq!(event_names(&page), ["INSERT", "INSERT"]);
+    let rest = place.read(&page.next).await;
+    assert!(rest.records.is_empty() && rest.next == page.next);
+}
+
+#[tokio::test]
+async fn latest_is_a_place_and_not_a_moment() {
+    let place = place().await;
+    place.put("a", &[]).await;
+    let latest = place.read(&Position::Latest).await;
+    place.put("b", &[]).await;
+    assert!(latest.records.is_empty());
+    assert_eq!(event_names(&place.read(&latest.next).await), ["INSERT"]);
+}
+
+#[tokio::test]
+async fn what_time_to_live_deletes_says_so() {
+    let place = place().await;
+    place.put("a", &[("gone_at", number("1000000000"))]).await;
+    assert_eq!(place.services.database().sweep_ttl().unwrap(), 1);
+    let page = place.read(&Position::TrimHorizon).await;
+    let identity = r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#;
+    assert!(page.records[1].json.contains(identity), "{}", page.records[1].json);
+}
+
+#[tokio::test]
+async fn old_records_can_be_trimmed() {
+    let place = place().await;
+    place.put("a", &[]).await;
+    let first = place.read(&Position::TrimHorizon).await;
+    let created = first.records[0].created_at;
+    place.put("b", &[]).await;
+    assert_eq!(place.stream.trim(created).unwrap(), 0);
+    let later = Timestamp::from_seconds(created.seconds() + 10).unwrap();
+    assert_eq!(place.stream.trim(later).unwrap(), 2);
+    let gap = place.stream.read("", &first.next, 10).await;
+    assert!(matches!(gap, Err(ReadError::Trimmed)), "b was never read");
+    assert!(place.read(&Position::TrimHorizon).await.records.is_empty());
+    place.put("a", &[("total", number("1"))]).await;
+    assert_eq!(event_names(&place.read(&Position::TrimHorizon).await), ["MODIFY"]);
+}
+
+#[tokio::test]
+async fn a_table_without_a_stream_is_refused() {
+    let place = place().await;
+    ensure_tables(&place.client, &[TableSpec { name: "still", stream: false, ..TABLE }]).await.unwrap();
+    let refused = EmbeddedStream::open(place.services.database(), "still").err().unwrap();
+    assert!(refused.to_string().contains("has no stream"), "{refused}");
+    assert!(EmbeddedStream::open(place.services.database(), "nowhere").is_err());
+}

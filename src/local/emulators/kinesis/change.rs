@@ -1,0 +1,142 @@
+//! A change of a table as Kinesis Data Streams for DynamoDB writes it into a stream.
+
+use std::borrow::Cow;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::REGION;
+use event_source_mapping::SourceRecord;
+
+/// The unit of a change's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// What is the default there: equal changes of one item within a millisecond can't be told apart.
+    Millisecond,
+    Microsecond,
+}
+
+const SECOND_MICROS: i64 = 1_000_000;
+
+/// The data of the Kinesis record that a DynamoDB Streams record becomes: the same for the same record.
+///
+/// # Errors
+/// When `record` isn't of a DynamoDB stream.
+pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<String> {
+    let wrong = || format!("read record {} as one of a DynamoDB stream", record.sequence);
+    let streamed: Streamed<'_> = serde_json::from_str(&record.json).with_context(wrong)?;
+    let (time, stated) = match precision {
+        Precision::Millisecond => (time_micros(record) / 1000, "MILLISECOND"),
+        Precision::Microsecond => (time_micros(record), "MICROSECOND"),
+    };
+    let change = Change {
+        aws_region: REGION,
+        event_id: uuid(&streamed.event_id),
+        event_name: &streamed.event_name,
+        user_identity: streamed.user_identity,
+        record_format: "application/json",
+        table_name: table_of(&streamed.event_source_arn).with_context(wrong)?,
+        dynamodb: Images {
+            time,
+            keys: streamed.dynamodb.keys,
+            new_image: streamed.dynamodb.new_image,
+            old_image: streamed.dynamodb.old_image,
+            size_bytes: streamed.dynamodb.size_bytes,
+            precision: stated,
+        },
+        event_source: "aws:dynamodb",
+    };
+    serde_json::to_string(&change).context("write a change")
+}
+
+/// The partition key of a change: one for each item.
+pub fn partition_key(record: &SourceRecord) -> String {
+    let hash = blake3::hash(&record.item.to_be_bytes());
+    hash.as_bytes().iter().take(16).map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// A stream's times are whole seconds, and equal changes of an item within one must not become one. What is missing of the
+/// second is made of the sequence number, which differs from change to change, and which the embedded DynamoDB counts in
+/// microseconds.
+fn time_micros(record: &SourceRecord) -> i64 {
+    let micros = record.created_at.micros();
+    if micros % SECOND_MICROS != 0 {
+        return micros;
+    }
+    let digits = record.sequence.as_str();
+    let last_six = digits.get(digits.len().saturating_sub(6)..).and_then(|digits| digits.parse::<i64>().ok());
+    micros + last_six.unwrap_or_default()
+}
+
+/// The event's 32 digits in the form that Kinesis Data Streams gives them.
+fn uuid(event_id: &str) -> String {
+    let digits = if event_id.len() == 32 && event_id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        event_id.to_owned()
+    } else {
+        blake3::hash(event_id.as_bytes()).to_hex().chars().take(32).collect()
+    };
+    let part = |from, to| digits.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}
+
+/// `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL` -> NAME
+fn table_of(stream_arn: &str) -> Option<&str> {
+    stream_arn.split_once(":table/")?.1.split_once("/stream/").map(|(name, _)| name)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Streamed<'a> {
+    #[serde(rename = "eventID", borrow)]
+    event_id: Cow<'a, str>,
+    event_name: Cow<'a, str>,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: Cow<'a, str>,
+    user_identity: Option<&'a RawValue>,
+    dynamodb: StreamedImages<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StreamedImages<'a> {
+    #[serde(borrow)]
+    keys: &'a RawValue,
+    new_image: Option<&'a RawValue>,
+    old_image: Option<&'a RawValue>,
+    size_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change<'a> {
+    aws_region: &'static str,
+    #[serde(rename = "eventID")]
+    event_id: String,
+    event_name: &'a str,
+    /// An explicit null unless the time to live removed the item.
+    user_identity: Option<&'a RawValue>,
+    record_format: &'static str,
+    table_name: &'a str,
+    dynamodb: Images<'a>,
+    event_source: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Images<'a> {
+    #[serde(rename = "ApproximateCreationDateTime")]
+    time: i64,
+    keys: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_image: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_image: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(rename = "ApproximateCreationDateTimePrecision")]
+    precision: &'static str,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What a stream of a table becomes in Kinesis, and that the function's decoder takes it.
+
+use super::*;
+use crate::emulators::kinesis::replicator::tests::{decoded_through_kinesis, streamed};
+use stream_types::Timestamp;
+use usage_aggregator::record::{Event, SequenceNumber};
+
+const CHANGE: &str = r#"{"eventID":"9cdf975187b7d7f668abf98414c08f05","eventName":"MODIFY","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":1.795230305E9,"Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"},"n":{"N":"1.50"},"t":{"S":"\u00e9\n"}},"OldImage":{"pk":{"S":"a"}},"SequenceNumber":"100000000001795230305891550","SizeBytes":46,"StreamViewType":"NEW_AND_OLD_IMAGES"},"eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-11-02T08:15:27.416"}"#;
+
+fn record(json: &str, sequence: &str, micros: i64) -> SourceRecord {
+    SourceRecord {
+        sequence: SequenceNumber::parse(sequence.to_owned()).unwrap(),
+        item: 7,
+        created_at: Timestamp::from_micros(micros).unwrap(),
+        json: json.to_owned(),
+    }
+}
+
+const SECOND: i64 = 1_795_230_305_000_000;
+
+#[test]
+fn a_change_has_the_fields_of_kinesis_data_streams_for_dynamodb() {
+    let record = record(CHANGE, "100000000001795230305891550", SECOND);
+    insta::assert_snapshot!(change_of(&record, Precision::Microsecond).unwrap());
+    let coarse = change_of(&record, Precision::Millisecond).unwrap();
+    assert!(coarse.contains(r#""ApproximateCreationDateTime":1795230305891,"Keys""#), "{coarse}");
+    assert!(coarse.contains(r#""ApproximateCreationDateTimePrecision":"MILLISECOND"}"#), "{coarse}");
+}
+
+#[test]
+fn a_change_that_the_time_to_live_made_says_so() {
+    let removed = CHANGE.replace("MODIFY", "REMOVE").replace(
+        r#"{"eventID""#,
+        r#"{"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"eventID""#,
+    );
+    let change = change_of(&record(&removed, "1", SECOND), Precision::Millisecond).unwrap();
+    assert!(
+        change.contains(r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"#),
+        "{change}"
+    );
+    let seen = decoded_through_kinesis(&[change], |record| record.change.event());
+    assert_eq!(seen, [Event::Expire]);
+}
+
+#[test]
+fn the_decoder_takes_changes_of_both_precisions() {
+    for (precision, time) in
+        [(Precision::Millisecond, "2026-11-21T03:05:05.891Z"), (Precision::Microsecond, "2026-11-21T03:05:05.89155Z")]
+    {
+        let change = change_of(&record(CHANGE, "100000000001795230305891550", SECOND), precision).unwrap();
+        let seen = decoded_through_kinesis(&[change], |record| {
+            assert_eq!((&*record.source.name, &*record.event_id), ("orders", "9cdf9751-87b7-d7f6-68ab-f98414c08f05"));
+            (record.change.event(), record.created_at.to_string())
+        });
+        assert_eq!(seen, [(Event::Modify, time.to_owned())]);
+    }
+}
+
+#[test]
+fn a_repetition_has_the_same_record_id_and_an_equal_change_within_the_second_another() {
+    let id = |sequence: &str| {
+        let change = change_of(&record(CHANGE, sequence, SECOND), Precision::Microsecond).unwrap();
+        decoded_through_kinesis(&[change.clone(), change], |record| record.id)
+    };
+    let (first, second) = (id("100000000001795230305891550"), id("100000000001795230305891551"));
+    assert_eq!(first[0], first[1]);
+    assert_ne!(first[0], second[0]);
+}
+
+#[test]
+fn a_time_that_is_finer_than_a_second_stays() {
+    let change = change_of(&record(CHANGE, "123456", SECOND + 42), Precision::Microsecond).unwrap();
+    assert!(change.contains(r#""ApproximateCreationDateTime":1795230305000042,"#), "{change}");
+    let short = change_of(&record(CHANGE, "7", SECOND), Precision::Microsecond).unwrap();
+    assert!(short.contains(r#""ApproximateCreationDateTime":1795230305000007,"#), "{short}");
+}
+
+#[test]
+fn an_item_has_one_partition_key() {
+    let (a, b) = (streamed(1, 10), streamed(2, 10));
+    assert_eq!(partition_key(&a), partition_key(&b));
+    let key = partition_key(&a);
+    assert!(key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()), "{key}");
+    assert_ne!(partition_key(&streamed(3, 11)), key);
+}
+
+#[test]
+fn an_event_id_of_another_form_becomes_a_uuid_too() {
+    let change = |id: &str| {
+        let json = CHANGE.replace("9cdf975187b7d7f668abf98414c08f05", id);
+        let change = change_of(&record(&json, "1", SECOND), Precision::Millisecond).unwrap();
+        decoded_through_kinesis(&[change], |record| record.event_id.to_string()).remove(0)
+    };
+    assert_eq!(change("1").split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    assert_ne!(change("1"), change("2"));
+}
+
+#[test]
+fn what_is_no_change_of_a_table_is_refused() {
+    let cases = [
+        ("{}".to_owned(), "missing field `eventID`"),
+        (CHANGE.replace(":table/orders/", ":stream/orders/"), "read record 5 as one of a DynamoDB stream"),
+        (CHANGE.replace(r#""Keys":{"pk":{"S":"a"}},"#, ""), "missing field `Keys`"),
+    ];
+    for (json, expected) in cases {
+        let error = format!("{:#}", change_of(&record(&json, "5", SECOND), Precision::Millisecond).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The embedded Kinesis over HTTP: the operations that put and get records and look after shards, in the JSON protocol
+//! that the SDKs for Rust and Python and the AWS CLI speak. A mapping reads in-process.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use super::streams::{StreamError, Streams};
+use stream_types::Timestamp;
+
+mod operations;
+mod reads;
+mod records;
+
+const PROTOCOL: &str = "application/x-amz-json-1.1";
+const TARGET: &str = "Kinesis_20131202.";
+/// 15 MiB: the 10 MiB of one PutRecords in base64, and some room for its keys.
+const MAXIMUM_BODY_BYTES: usize = 15 * 1024 * 1024;
+
+/// Serves `streams` until the runtime ends, whose threads wait for the files.
+pub async fn serve(listener: TcpListener, streams: Streams) {
+    let service = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAXIMUM_BODY_BYTES));
+    if let Err(error) = axum::serve(listener, service.with_state(streams)).await {
+        tracing::error!(%error, "the embedded Kinesis ended");
+    }
+}
+
+/// Why a request is refused, under AWS's names.
+#[derive(Debug)]
+struct Refusal {
+    code: &'static str,
+    message: String,
+}
+
+async fn answer(State(streams): State<Streams>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+    let (status, body) = match operate(&streams, &headers, &body) {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(Refusal { code, message }) => {
+            tracing::debug!(code, message, "the embedded Kinesis refuses a request");
+            let status =
+                if code == INTERNAL_FAILURE { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+            (status, Some(json!({ "__type": code, "message": message })))
+        }
+    };
+    // An operation without an answer has an empty body.
+    (status, [(header::CONTENT_TYPE, PROTOCOL)], body.map(|body| body.to_string()).unwrap_or_default())
+}
+
+fn operate(streams: &Streams, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, Refusal> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let protocol = text(header::CONTENT_TYPE.as_str());
+    if protocol != PROTOCOL {
+        let message = format!("the embedded Kinesis speaks {PROTOCOL} only, not {protocol:?}");
+        return Err(Refusal { code: "SerializationException", message });
+    }
+    let target = text("x-amz-target");
+    operations::run(streams, target.strip_prefix(TARGET).unwrap_or(target), body, now()?)
+}
+
+fn now() -> Result<Timestamp, Refusal> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros).ok_or_else(|| Refusal {
+        code: INTERNAL_FAILURE,
+        message: "this machine's clock isn't within 2000 to 2099: set it".to_owned(),
+    })
+}
+
+/// Reads a request: the stream, named by itself or by its ARN, and the operation's own parameters.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<(String, T), Refusal> {
+    let refused = |error: serde_json::Error| Refusal {
+        code: "ValidationException",
+        message: format!("the embedded Kinesis can't take this request: {error}"),
+    };
+    let mut parameters: Map<String, Value> = serde_json::from_slice(body).map_err(refused)?;
+    let stream = match (parameters.remove("StreamName"), parameters.remove("StreamARN")) {
+        (Some(Value::String(name)), _) => name,
+        (None, Some(Value::String(arn))) => match arn.rsplit_once(":stream/") {
+            Some((_, name)) => name.to_owned(),
+            None => return Err(invalid(format!("{arn:?} is no ARN of a stream"))),
+        },
+        _ => return Err(invalid("name the stream by StreamName or StreamARN")),
+    };
+    Ok((stream, serde_json::from_value(Value::Object(parameters)).map_err(refused)?))
+}
+
+fn hash_key_of(text: &str) -> Result<u128, Refusal> {
+    text.parse().map_err(|_| invalid(format!("{text:?} is no hash key: it takes 0 to 2^128 - 1")))
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal { code: "InvalidArgumentException", message: message.into() }
+}
+
+const INTERNAL_FAILURE: &str = "InternalFailure";
+
+impl From<StreamError> for Refusal {
+    fn from(error: StreamError) -> Refusal {
+        let code = match &error {
+            StreamError::NotFound(_) | StreamError::NoShard(_) => "ResourceNotFoundException",
+            StreamError::InUse(_) => "ResourceInUseException",
+            StreamError::Invalid(_) => "InvalidArgumentException",
+            StreamError::Storage(_) => INTERNAL_FAILURE,
+        };
+        let message = match error {
+            StreamError::Storage(error) => format!("{error:#}"),
+            error => error.to_string(),
+        };
+        Refusal { code, message }
+    }
+}
+
+#[cfg(test)]
+mod tests;

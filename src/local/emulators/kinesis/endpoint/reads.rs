@@ -1,0 +1,119 @@
+//! GetShardIterator and GetRecords. An iterator says in words where it stands, and never expires.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{INTERNAL_FAILURE, Refusal, invalid, read};
+use crate::emulators::kinesis::KinesisSource;
+use crate::emulators::kinesis::streams::{StreamError, Streams};
+use event_source_mapping::{Page, Position, ReadError, SourceRecord};
+use stream_types::SequenceNumber;
+use stream_types::Timestamp;
+
+/// 10,000: the most that GetRecords gives.
+const MAXIMUM_RECORDS: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetShardIterator {
+    shard_id: String,
+    shard_iterator_type: String,
+    starting_sequence_number: Option<String>,
+    timestamp: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetRecords {
+    shard_iterator: String,
+    limit: Option<usize>,
+}
+
+/// A message as a [`KinesisSource`] tells of it.
+#[derive(Deserialize)]
+struct Delivered {
+    kinesis: Message,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    partition_key: String,
+    sequence_number: String,
+    data: String,
+    approximate_arrival_timestamp: f64,
+}
+
+pub fn get_shard_iterator(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+    let (name, request): (String, GetShardIterator) = read(body)?;
+    let GetShardIterator { shard_id, shard_iterator_type, starting_sequence_number, timestamp } = request;
+    let wanting = || invalid(format!("{shard_iterator_type} needs a StartingSequenceNumber or a Timestamp of its own"));
+    let sequence = || starting_sequence_number.clone().and_then(SequenceNumber::parse).ok_or_else(wanting);
+    let position = match shard_iterator_type.as_str() {
+        "TRIM_HORIZON" => Position::TrimHorizon,
+        "LATEST" => page(streams, &name, &shard_id, &Position::Latest, 1)?.next,
+        "AT_SEQUENCE_NUMBER" => Position::At(sequence()?),
+        "AFTER_SEQUENCE_NUMBER" => Position::After(sequence()?),
+        "AT_TIMESTAMP" => Position::AtTimestamp(timestamp.and_then(time).ok_or_else(wanting)?),
+        other => return Err(invalid(format!("{other} is no ShardIteratorType"))),
+    };
+    // Of a shard that isn't there, nobody gets an iterator.
+    page(streams, &name, &shard_id, &position, 1)?;
+    Ok(json!({ "ShardIterator": iterator(&name, &shard_id, &position) }))
+}
+
+pub fn get_records(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+    let refused = |error: serde_json::Error| invalid(format!("the embedded Kinesis can't take this request: {error}"));
+    let GetRecords { shard_iterator, limit } = serde_json::from_slice(body).map_err(refused)?;
+    let (name, shard, position) =
+        standing(&shard_iterator).ok_or_else(|| invalid(format!("{shard_iterator:?} is no shard iterator")))?;
+    let limit = limit.unwrap_or(MAXIMUM_RECORDS).min(MAXIMUM_RECORDS);
+    let Page { records, next, closed } = page(streams, &name, &shard, &position, limit)?;
+    let records: Vec<Value> = records.iter().filter_map(|record| described(record)).collect();
+    let next = (!closed).then(|| iterator(&name, &shard, &next));
+    Ok(json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": 0 }))
+}
+
+fn page(streams: &Streams, name: &str, shard: &str, position: &Position, limit: usize) -> Result<Page, Refusal> {
+    KinesisSource::new(streams, name)?.read_now(shard, position, limit).map_err(|error| match error {
+        ReadError::Gone => StreamError::NoShard(shard.to_owned()).into(),
+        error => Refusal { code: INTERNAL_FAILURE, message: format!("{error:#}") },
+    })
+}
+
+fn described(record: &SourceRecord) -> Option<Value> {
+    let Delivered { kinesis } = serde_json::from_str(&record.json).ok()?;
+    Some(json!({
+        "SequenceNumber": kinesis.sequence_number,
+        "ApproximateArrivalTimestamp": kinesis.approximate_arrival_timestamp,
+        "Data": kinesis.data,
+        "PartitionKey": kinesis.partition_key,
+    }))
+}
+
+fn iterator(name: &str, shard: &str, position: &Position) -> String {
+    match position {
+        Position::TrimHorizon | Position::Latest => format!("{name} {shard} first"),
+        Position::AtTimestamp(time) => format!("{name} {shard} time {}", time.micros()),
+        Position::At(sequence) => format!("{name} {shard} at {sequence}"),
+        Position::After(sequence) => format!("{name} {shard} after {sequence}"),
+    }
+}
+
+fn standing(iterator: &str) -> Option<(String, String, Position)> {
+    let mut words = iterator.split(' ').map(str::to_owned);
+    let (name, shard) = (words.next()?, words.next()?);
+    let position = match (words.next()?.as_str(), words.next()) {
+        ("first", None) => Position::TrimHorizon,
+        ("time", Some(micros)) => Position::AtTimestamp(Timestamp::from_micros(micros.parse().ok()?)?),
+        ("at", Some(sequence)) => Position::At(SequenceNumber::parse(sequence)?),
+        ("after", Some(sequence)) => Position::After(SequenceNumber::parse(sequence)?),
+        _ => return None,
+    };
+    Some((name, shard, position))
+}
+
+fn time(seconds: f64) -> Option<Timestamp> {
+    let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_micros(i64::try_from(span.as_micros()).ok()?)
+}

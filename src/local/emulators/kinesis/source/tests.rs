@@ -1,0 +1,145 @@
+//! The stream as the mapping and the function see it.
+
+use std::num::NonZeroU32;
+
+use serde_json::Value;
+
+use super::*;
+use usage_aggregator::decode;
+
+struct Place {
+    _folder: tempfile::TempDir,
+    streams: Streams,
+    source: KinesisSource,
+}
+
+const FIRST: &str = "shardId-000000000000";
+
+fn time(micros: i64) -> Timestamp {
+    Timestamp::from_micros(1_795_230_306_000_000 + micros).unwrap()
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let streams = Streams::open(folder.path()).unwrap();
+    streams.create_stream("clicks", NonZeroU32::MIN, time(0)).unwrap();
+    let source = KinesisSource::new(&streams, "clicks").unwrap();
+    Place { _folder: folder, streams, source }
+}
+
+impl Place {
+    fn put(&self, key: &str, micros: i64) {
+        let data = format!(r#"{{"key":{}}}"#, Value::from(key));
+        self.streams.put("clicks", key, data.as_bytes(), time(micros)).unwrap();
+    }
+
+    /// The partition keys of a page, where to go on, and whether the shard is closed.
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> (Vec<String>, Position, bool) {
+        let page = self.source.read(shard, position, limit).await.unwrap();
+        let key = |record: &Arc<SourceRecord>| {
+            let json: Value = serde_json::from_str(&record.json).unwrap();
+            json["kinesis"]["partitionKey"].as_str().unwrap().to_owned()
+        };
+        (page.records.iter().map(key).collect(), page.next, page.closed)
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_as_lambda_delivers_it() {
+    let place = place();
+    place.put("7\"ä", 301_999);
+    place.put("7\"ä", 2_000_000);
+    let page = place.source.read(FIRST, &Position::TrimHorizon, 10).await.unwrap();
+    insta::assert_snapshot!(page.records[0].json);
+    assert!(
+        page.records[1].json.contains(r#""approximateArrivalTimestamp":1795230308.000}"#),
+        "{}",
+        page.records[1].json
+    );
+    assert_eq!(page.records[0].created_at, time(301_999));
+    assert_eq!(place.source.arn(), "arn:aws:kinesis:us-east-1:000000000000:stream/clicks");
+    assert_eq!(place.source.kind(), StreamKind::Kinesis);
+    // The function takes it for what it is.
+    let event = format!(r#"{{"Records":[{}]}}"#, page.records[0].json);
+    let event = decode::Event::read(event.as_bytes()).unwrap();
+    let mut scratch = Vec::new();
+    let record = event.records()[0].decode(&mut scratch).unwrap();
+    assert_eq!(record.sequence, page.records[0].sequence);
+    assert_eq!(record.source.name, "clicks");
+    assert_eq!(record.created_at, time(301_000));
+}
+
+#[tokio::test]
+async fn a_shard_is_read_from_every_position_in_pages() {
+    let place = place();
+    assert_eq!(place.read(FIRST, &Position::TrimHorizon, 3).await, (vec![], Position::TrimHorizon, false));
+    let (_, latest_of_nothing, _) = place.read(FIRST, &Position::Latest, 3).await;
+    (1..=5).for_each(|second| place.put(&format!("{second}"), second * 1_000_000));
+    let (_, latest, _) = place.read(FIRST, &Position::Latest, 3).await;
+    place.put("6", 6_000_000);
+
+    let all = ["1", "2", "3", "4", "5", "6"];
+    assert_eq!(place.read(FIRST, &latest_of_nothing, 10).await.0, all);
+    assert_eq!(place.read(FIRST, &latest, 10).await.0, all[5..]);
+    let (mut seen, mut position) = (Vec::new(), Position::TrimHorizon);
+    loop {
+        let (keys, next, closed) = place.read(FIRST, &position, 4).await;
+        assert!(!closed && keys.len() <= 4);
+        if keys.is_empty() {
+            assert_eq!(next, position);
+            break;
+        }
+        seen.extend(keys);
+        position = next;
+    }
+    assert_eq!(seen, all);
+    for (micros, expected) in [(0, 0), (3_000_000, 2), (3_000_001, 3), (9_000_000, 6)] {
+        let keys = place.read(FIRST, &Position::AtTimestamp(time(micros)), 10).await.0;
+        assert_eq!(keys, all[expected..], "{micros}");
+    }
+    // Nothing at that time yet: it stays the position.
+    let (_, next, _) = place.read(FIRST, &Position::AtTimestamp(time(9_000_000)), 10).await;
+    assert_eq!(next, Position::AtTimestamp(time(9_000_000)));
+}
+
+#[tokio::test]
+async fn a_shard_is_closed_once_its_last_record_was_read() {
+    let place = place();
+    (1..=3).for_each(|key| place.put(&format!("{key}"), key));
+    let [low, high] = place.streams.split_shard("clicks", FIRST, None).unwrap();
+    let shard = |id: &str, parents: &[&str]| Shard {
+        id: id.to_owned(),
+        parents: parents.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let shards = place.source.shards().await.unwrap();
+    assert_eq!(shards, [shard(FIRST, &[]), shard(&low, &[FIRST]), shard(&high, &[FIRST])]);
+    let (_, next, closed) = place.read(FIRST, &Position::TrimHorizon, 2).await;
+    assert!(!closed);
+    let (keys, last, closed) = place.read(FIRST, &next, 2).await;
+    assert_eq!((keys.len(), closed), (1, true));
+    assert_eq!(place.read(FIRST, &last, 2).await, (vec![], last.clone(), true));
+    // Exactly a page: closed without another look.
+    assert!(place.read(FIRST, &Position::TrimHorizon, 3).await.2);
+    assert!(place.read(FIRST, &Position::Latest, 3).await.2);
+    assert!(!place.read(&low, &Position::TrimHorizon, 3).await.2);
+}
+
+#[tokio::test]
+async fn positions_and_shards_that_dont_exist_are_errors() {
+    let place = place();
+    let gone = place.source.read("shardId-000000000009", &Position::TrimHorizon, 1).await.unwrap_err();
+    assert!(matches!(gone, ReadError::Gone));
+    let foreign = Position::After(SequenceNumber::parse("123").unwrap());
+    let error = place.source.read(FIRST, &foreign, 1).await.unwrap_err();
+    assert_eq!(error.to_string(), "123 is no sequence number of this stream");
+    assert!(matches!(KinesisSource::new(&place.streams, "visits"), Err(StreamError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn records_of_one_partition_key_are_of_one_item() {
+    let place = place();
+    ["a", "b", "a"].iter().for_each(|key| place.put(key, 0));
+    let page = place.source.read(FIRST, &Position::TrimHorizon, 10).await.unwrap();
+    let items: Vec<u64> = page.records.iter().map(|record| record.item).collect();
+    assert!(items[0] == items[2] && items[0] != items[1]);
+}

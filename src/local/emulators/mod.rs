@@ -1,0 +1,180 @@
+//! The laptop and the tests: DynamoDB, S3, CloudWatch and Kinesis inside this process, real clients for them, and an HTTP client
+//! that loses requests and responses. The function's own code runs against them unchanged, over real HTTP.
+//!
+//! What the project relies on in them is pinned by the tests beside each.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use dynoxide::Database;
+use kinesis::Streams;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+mod clients;
+mod cloudwatch;
+mod dynamodb;
+mod embedded;
+mod faults;
+mod instant;
+mod s3;
+mod tables;
+
+pub mod in_process;
+pub mod kinesis;
+
+pub use clients::{http_client, retry_config, sdk_config};
+pub use cloudwatch::{DataPoint, Metrics};
+pub use embedded::EmbeddedStream;
+pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
+pub use instant::instant_clients;
+pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
+
+/// The ports of the services; 0, the default, is a free one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ports {
+    pub dynamodb: u16,
+    pub s3: u16,
+    pub cloudwatch: u16,
+    pub kinesis: u16,
+}
+
+/// The embedded services, each on a port of the loopback interface, until this is dropped.
+pub struct Services {
+    database: Database,
+    metrics: Metrics,
+    streams: Streams,
+    dynamodb_url: String,
+    s3_url: String,
+    cloudwatch_url: String,
+    kinesis_url: String,
+    // Fields drop in this order: the servers end before the folder that they write to is deleted.
+    _servers: Servers,
+    _temporary: Option<TempDir>,
+}
+
+impl Services {
+    /// Starts the services with their data in `folder`; without one, in memory and in a folder that is deleted on drop.
+    pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
+        Services::start_on(folder, Ports::default())
+    }
+
+    /// The same on chosen ports.
+    pub fn start_on(folder: Option<&Path>, ports: Ports) -> anyhow::Result<Services> {
+        let (files, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let temporary = tempfile::tempdir().context("create a temporary folder")?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let servers = Servers::new()?;
+        let database = dynamodb::open(folder)?;
+        let metrics = Metrics::default();
+        let streams = Streams::open(&files.join("kinesis"))?;
+
+        let (listener, dynamodb_url) = servers.listen(ports.dynamodb)?;
+        servers.spawn(dynamodb::serve(listener, database.clone()));
+        let (listener, s3_url) = servers.listen(ports.s3)?;
+        servers.spawn(s3::serve(listener, s3::open(&files.join("s3"))?));
+        let (listener, cloudwatch_url) = servers.listen(ports.cloudwatch)?;
+        servers.spawn(cloudwatch::serve(listener, metrics.clone()));
+        let (listener, kinesis_url) = servers.listen(ports.kinesis)?;
+        servers.spawn(kinesis::serve(listener, streams.clone()));
+
+        let (_servers, _temporary) = (servers, temporary);
+        Ok(Services {
+            database,
+            metrics,
+            streams,
+            dynamodb_url,
+            s3_url,
+            cloudwatch_url,
+            kinesis_url,
+            _servers,
+            _temporary,
+        })
+    }
+
+    /// The endpoint of DynamoDB and DynamoDB Streams.
+    pub fn dynamodb_url(&self) -> &str {
+        &self.dynamodb_url
+    }
+
+    /// The endpoint of S3, which takes path-style addresses only.
+    pub fn s3_url(&self) -> &str {
+        &self.s3_url
+    }
+
+    /// The endpoint of CloudWatch, which takes PutMetricData, GetMetricData and ListMetrics.
+    pub fn cloudwatch_url(&self) -> &str {
+        &self.cloudwatch_url
+    }
+
+    /// The endpoint of Kinesis, which takes writes only.
+    pub fn kinesis_url(&self) -> &str {
+        &self.kinesis_url
+    }
+
+    /// The database behind the DynamoDB endpoint, for reading its streams in-process.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The streams behind the Kinesis endpoint, for reading them in-process.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// What CloudWatch was sent.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+/// The threads of the servers. Theirs alone: SQLite blocks the thread that calls it, and must not block the caller's.
+struct Servers(Option<Runtime>);
+
+impl Servers {
+    fn new() -> anyhow::Result<Servers> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("local-services").enable_all().build();
+        Ok(Servers(Some(runtime.context("start the threads of the embedded services")?)))
+    }
+
+    /// Listens on a port of the loopback interface; gives the listener and its URL.
+    fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, String)> {
+        // Through std: the caller may itself be in a runtime, where this one can't be waited for.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .with_context(|| format!("listen on 127.0.0.1:{port}"))?;
+        listener.set_nonblocking(true)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let _inside = self.0.as_ref().map(Runtime::enter);
+        Ok((TcpListener::from_std(listener)?, url))
+    }
+
+    fn spawn(&self, server: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(server);
+        }
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        let Some(runtime) = self.0.take() else { return };
+        // On a thread of its own, because a runtime can't be waited for from within another. A request that has begun
+        // ends; the rest is dropped, and with it every handle to the database.
+        let ending = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+        if ending.join().is_err() {
+            tracing::warn!("the embedded services did not end in order");
+        }
+    }
+}
+
+#[cfg(test)]
+mod destination_tests;
+#[cfg(test)]
+mod tests;

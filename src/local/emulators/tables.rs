@@ -1,0 +1,99 @@
+//! Creates the tables and the bucket of a laptop or a test; in AWS, template.yaml does.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
+    StreamViewType, TimeToLiveSpecification, TimeToLiveStatus,
+};
+use aws_sdk_s3::operation::create_bucket::CreateBucketError;
+
+use usage_aggregator::config::Config;
+
+/// As `usage::claim` writes its items.
+const CLAIM_KEY: &str = "claim";
+const CLAIM_EXPIRY: &str = "expires_at";
+
+/// A table whose keys are all strings, with on-demand billing.
+#[derive(Debug, Clone, Copy)]
+pub struct TableSpec<'a> {
+    pub name: &'a str,
+    pub partition_key: &'a str,
+    pub sort_key: Option<&'a str>,
+    pub ttl_attribute: Option<&'a str>,
+    /// Whether the table has a stream, of new and old images.
+    pub stream: bool,
+}
+
+/// The tables that the function needs: its pipeline's snapshots and the claims, or none where it doesn't count.
+pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
+    let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return Vec::new() };
+    let usage = TableSpec {
+        name: &tables.usage,
+        partition_key: &snapshot.partition_key.0,
+        sort_key: snapshot.sort_key.as_ref().map(|(name, _)| name.as_str()),
+        ttl_attribute: snapshot.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()),
+        stream: false,
+    };
+    let claims = TableSpec {
+        name: &tables.claims,
+        partition_key: CLAIM_KEY,
+        sort_key: None,
+        ttl_attribute: Some(CLAIM_EXPIRY),
+        stream: false,
+    };
+    vec![usage, claims]
+}
+
+/// Creates those of `tables` that don't exist; one that does is taken as it is.
+pub async fn ensure_tables(client: &aws_sdk_dynamodb::Client, tables: &[TableSpec<'_>]) -> anyhow::Result<()> {
+    for table in tables {
+        create_table(client, table).await.with_context(|| format!("create the table {}", table.name))?;
+        if let Some(attribute) = table.ttl_attribute {
+            enable_ttl(client, table.name, attribute)
+                .await
+                .with_context(|| format!("enable time to live on the table {}", table.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates the bucket `name` if it doesn't exist.
+pub async fn ensure_bucket(client: &aws_sdk_s3::Client, name: &str) -> anyhow::Result<()> {
+    match client.create_bucket().bucket(name).send().await.map_err(|error| error.into_service_error()) {
+        Ok(_) | Err(CreateBucketError::BucketAlreadyExists(_) | CreateBucketError::BucketAlreadyOwnedByYou(_)) => {
+            Ok(())
+        }
+        Err(error) => Err(error).with_context(|| format!("create the bucket {name}")),
+    }
+}
+
+async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) -> anyhow::Result<()> {
+    let mut request = client.create_table().table_name(table.name).billing_mode(BillingMode::PayPerRequest);
+    let keys = [(Some(table.partition_key), KeyType::Hash), (table.sort_key, KeyType::Range)];
+    for (name, key_type) in keys.into_iter().filter_map(|(name, key_type)| Some((name?, key_type))) {
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder().attribute_name(name).key_type(key_type);
+        request = request.attribute_definitions(attribute.build()?).key_schema(key.build()?);
+    }
+    if table.stream {
+        let images = StreamSpecification::builder().stream_enabled(true);
+        request = request.stream_specification(images.stream_view_type(StreamViewType::NewAndOldImages).build()?);
+    }
+    match request.send().await.map_err(|error| error.into_service_error()) {
+        Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn enable_ttl(client: &aws_sdk_dynamodb::Client, table: &str, attribute: &str) -> anyhow::Result<()> {
+    let current = client.describe_time_to_live().table_name(table).send().await?;
+    let status = current.time_to_live_description().and_then(|description| description.time_to_live_status());
+    // Enabling it again is an error in DynamoDB.
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build()?;
+    client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().await?;
+    Ok(())
+}

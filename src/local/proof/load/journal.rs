@@ -1,0 +1,90 @@
+//! What all writers of a run share: the ledger, the counts, the wait around an hour's end.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use super::change::{Change, Meaning};
+use super::ledger::{Entry, Ledger, Unsure};
+use super::pace;
+use stream_types::Timestamp;
+
+/// What a run has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// Changes that are done.
+    pub records: u64,
+    /// Those of them that an earlier run had begun.
+    pub finished_for_earlier_run: u64,
+    /// Those of them that must be rejected.
+    pub poison: u64,
+    /// Those of them whose hour or arrival can't be known.
+    pub unsure: u64,
+    /// Attempts that failed and were made again.
+    pub retries: u64,
+}
+
+/// The shared state.
+pub struct Journal<'j> {
+    ledger: Mutex<Ledger>,
+    written: Mutex<Written>,
+    watch: &'j (dyn Fn(&Written) + Sync),
+}
+
+impl<'j> Journal<'j> {
+    pub fn new(ledger: Ledger, watch: &'j (dyn Fn(&Written) + Sync)) -> Journal<'j> {
+        Journal { ledger: Mutex::new(ledger), written: Mutex::default(), watch }
+    }
+
+    pub fn written(&self) -> Written {
+        *locked(&self.written)
+    }
+
+    /// Notes that `change` is about to be sent; gives the time.
+    pub fn begin(&self, change: &Change) -> anyhow::Result<Timestamp> {
+        let sent_at = pace::clock()?;
+        locked(&self.ledger).begin(change, sent_at)?;
+        Ok(sent_at)
+    }
+
+    /// Notes that a change is done that was sent at `sent_at`.
+    pub fn done(
+        &self,
+        change: u64,
+        meaning: Meaning,
+        sent_at: Timestamp,
+        unsure: Option<Unsure>,
+    ) -> anyhow::Result<()> {
+        let done_at = pace::clock()?;
+        let unsure = unsure.or_else(|| (!pace::same_hour(sent_at, done_at)).then_some(Unsure::Hour));
+        let mut written = locked(&self.written);
+        written.records += 1;
+        written.poison += u64::from(meaning.poison);
+        written.unsure += u64::from(unsure.is_some());
+        locked(&self.ledger).done(Entry { change, sent_at, done_at, unsure, meaning })?;
+        (self.watch)(&written);
+        Ok(())
+    }
+
+    pub fn count_retry(&self) {
+        locked(&self.written).retries += 1;
+    }
+
+    pub fn count_finished(&self) {
+        locked(&self.written).finished_for_earlier_run += 1;
+    }
+
+    /// Waits where it would be open to which hour a write belongs.
+    pub async fn wait_until_quiet(&self) -> anyhow::Result<()> {
+        let wait = pace::quiet(pace::clock()?);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+}
+
+/// A panic elsewhere leaves counts and ledger as they were: whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

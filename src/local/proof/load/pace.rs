@@ -1,0 +1,82 @@
+//! When to write: at the rate that was asked for, and never where it is open to which hour a write belongs.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use stream_types::Timestamp;
+
+/// A record's hour is that of the second which DynamoDB or Kinesis stamps on it. On either side of an hour's end nothing
+/// is sent for this long, so that a slow answer and clocks that differ a little don't matter.
+const QUIET_MICROS: i64 = 2_000_000;
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// How long to wait until nothing speaks against sending at `now`.
+pub fn quiet(now: Timestamp) -> Duration {
+    let since_hour = now.micros().rem_euclid(HOUR_MICROS);
+    let until_hour = HOUR_MICROS - since_hour;
+    let wait_micros = match (since_hour, until_hour) {
+        (since, _) if since < QUIET_MICROS => QUIET_MICROS - since,
+        (_, until) if until <= QUIET_MICROS => until + QUIET_MICROS,
+        _ => 0,
+    };
+    Duration::from_micros(wait_micros.unsigned_abs())
+}
+
+/// Whether two instants lie in one hour.
+pub fn same_hour(a: Timestamp, b: Timestamp) -> bool {
+    a.micros().div_euclid(HOUR_MICROS) == b.micros().div_euclid(HOUR_MICROS)
+}
+
+/// When the change with this index is due, from the start; at once where the rate is 0.
+pub fn due(index: u64, rate_per_second: u32) -> Duration {
+    let rate = u64::from(rate_per_second);
+    let (Some(seconds), Some(rest)) = (index.checked_div(rate), index.checked_rem(rate)) else { return Duration::ZERO };
+    // The rest is less than the rate, which has 32 bits: this can't overflow.
+    Duration::from_secs(seconds) + Duration::from_nanos(rest * 1_000_000_000 / rate.max(1))
+}
+
+/// The time of this machine's clock.
+pub fn clock() -> anyhow::Result<Timestamp> {
+    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    now.context("tell the time: the clock says a year outside 2000 to 2099")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_sent_around_the_end_of_an_hour() {
+        for (now, wait_millis) in [
+            ("2026-11-21T09:59:57.999Z", 0),
+            ("2026-11-21T09:59:58Z", 4_000),
+            ("2026-11-21T09:59:59.5Z", 2_500),
+            ("2026-11-21T10:00:00Z", 2_000),
+            ("2026-11-21T10:00:01.9Z", 100),
+            ("2026-11-21T10:00:02Z", 0),
+            ("2026-11-21T10:30:00Z", 0),
+        ] {
+            assert_eq!(quiet(at(now)), Duration::from_millis(wait_millis), "{now}");
+        }
+    }
+
+    #[test]
+    fn hours_are_told_apart() {
+        assert!(same_hour(at("2026-11-21T10:00:00Z"), at("2026-11-21T10:59:59.9Z")));
+        assert!(!same_hour(at("2026-11-21T10:59:59.9Z"), at("2026-11-21T11:00:00Z")));
+    }
+
+    #[test]
+    fn changes_are_due_at_the_rate() {
+        assert_eq!(due(0, 3), Duration::ZERO);
+        assert_eq!(due(1, 4), Duration::from_millis(250));
+        assert_eq!(due(300_000, 1_000), Duration::from_secs(300));
+        assert_eq!(due(u64::from(u32::MAX), u32::MAX), Duration::from_secs(1));
+        assert_eq!(due(7, 0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,127 @@
+//! The kinds of load, one file each with the same functions: `new`, `resume` from what an earlier run wrote, `next`.
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::alleycat::Alleycat;
+use super::bucket::Bucket;
+use super::change::{Change, Write};
+use super::orders::Orders;
+use crate::emulators::TableSpec;
+
+/// A kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileName {
+    /// The single-table design of the pipeline `orders`.
+    Orders,
+    /// Rate-limiter buckets in the format of zae-limiter.
+    Bucket,
+    /// Racers' messages to a Kinesis stream.
+    Alleycat,
+}
+
+/// Who acts, and from which seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shape {
+    /// Customers, limited entities or racers.
+    pub entities: u32,
+    /// Zipf's exponent; 0 makes all entities alike.
+    pub skew: f64,
+    pub seed: u64,
+    /// Of 100 changes, how many are orders that must be rejected; orders only.
+    pub poison_percent: f64,
+}
+
+/// A kind of load under way.
+#[derive(Debug)]
+pub enum Profile {
+    Orders(Orders),
+    Bucket(Bucket),
+    Alleycat(Alleycat),
+}
+
+impl ProfileName {
+    pub const ALL: [ProfileName; 3] = [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat];
+
+    /// The name on the command line, and of the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProfileName::Orders => "orders",
+            ProfileName::Bucket => "bucket",
+            ProfileName::Alleycat => "alleycat",
+        }
+    }
+
+    /// The table or stream that it writes to where nobody names another.
+    pub fn target(self) -> &'static str {
+        match self {
+            ProfileName::Orders => "orders",
+            ProfileName::Bucket => "rate-limits",
+            ProfileName::Alleycat => "alleycat",
+        }
+    }
+
+    /// The table `name` as it needs it; none where it writes to a Kinesis stream.
+    pub fn table(self, name: &str) -> Option<TableSpec<'_>> {
+        let (partition_key, sort_key, ttl_attribute) = match self {
+            ProfileName::Orders => ("pk", "sk", None),
+            ProfileName::Bucket => ("PK", "SK", Some("ttl")),
+            ProfileName::Alleycat => return None,
+        };
+        Some(TableSpec { name, partition_key, sort_key: Some(sort_key), ttl_attribute, stream: true })
+    }
+
+    /// Entities where nobody says how many.
+    pub fn entities(self) -> u32 {
+        match self {
+            ProfileName::Orders => 100,
+            ProfileName::Bucket => 50,
+            // The race that the pipeline is named for has a thousand bikes.
+            ProfileName::Alleycat => 1_000,
+        }
+    }
+}
+
+impl Profile {
+    /// A load that begins.
+    pub fn new(name: ProfileName, shape: &Shape) -> Profile {
+        let random = Rng::with_seed(shape.seed);
+        match name {
+            ProfileName::Orders => Profile::Orders(Orders::new(shape, random)),
+            ProfileName::Bucket => Profile::Bucket(Bucket::new(shape, random)),
+            ProfileName::Alleycat => Profile::Alleycat(Alleycat::new(shape, random)),
+        }
+    }
+
+    /// Goes on from the seed and the number of the next change, so that a further run doesn't repeat the first one.
+    pub fn reseed(&mut self, seed: u64, next_number: u64) {
+        // The golden ratio's bits: neighbouring numbers give seeds that have nothing in common.
+        let seed = seed ^ next_number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let random = match self {
+            Profile::Orders(orders) => &mut orders.random,
+            Profile::Bucket(bucket) => &mut bucket.random,
+            Profile::Alleycat(alleycat) => &mut alleycat.random,
+        };
+        *random = Rng::with_seed(seed);
+    }
+
+    /// Takes note of a write of an earlier run.
+    pub fn resume(&mut self, write: &Write) {
+        match self {
+            Profile::Orders(orders) => orders.resume(write),
+            Profile::Bucket(bucket) => bucket.resume(write),
+            // A message has no state.
+            Profile::Alleycat(_) => {}
+        }
+    }
+
+    /// The next change.
+    pub fn next(&mut self, number: u64) -> Change {
+        match self {
+            Profile::Orders(orders) => orders.next(number),
+            Profile::Bucket(bucket) => bucket.next(number),
+            Profile::Alleycat(alleycat) => alleycat.next(number),
+        }
+    }
+}

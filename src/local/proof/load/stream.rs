@@ -1,0 +1,148 @@
+//! Writes messages to a Kinesis stream, each at most once.
+//!
+//! A message has no state that a repeated write could find, so one is sent again only where it is certain that it didn't
+//! arrive. Where that is open, the ledger says so.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::bail;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::operation::put_records::{PutRecordsError, PutRecordsOutput};
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use tokio::time::Instant;
+
+use super::change::{Change, Write};
+use super::journal::Journal;
+use super::ledger::Unsure;
+use stream_types::Timestamp;
+use usage_aggregator::backoff::Backoff;
+use usage_aggregator::error::Error;
+
+/// 500: the limit of records in a PutRecords request.
+pub const MAX_RECORDS: usize = 500;
+
+/// Where to write, and for how long to try.
+#[derive(Debug)]
+pub struct StreamWriter<'w> {
+    pub client: &'w Client,
+    pub stream: &'w str,
+    pub patience: Duration,
+}
+
+type PutError = SdkError<PutRecordsError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>;
+type Sent = Vec<(Change, Timestamp)>;
+
+/// What came of a request.
+enum Answer {
+    /// Which of the messages are not in the stream.
+    Answered(PutRecordsOutput),
+    /// None of them is.
+    NotArrived(Error),
+    /// Some or all may be.
+    Open,
+}
+
+impl StreamWriter<'_> {
+    /// Sends the messages until each has arrived, or may have.
+    pub async fn write(&self, changes: Vec<Change>, journal: &Journal<'_>) -> anyhow::Result<()> {
+        let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
+        journal.wait_until_quiet().await?;
+        let mut left: Sent = Vec::with_capacity(changes.len());
+        for change in changes {
+            let sent_at = journal.begin(&change)?;
+            left.push((change, sent_at));
+        }
+        loop {
+            let answer = backoff.attempt(self.send(&left)).await.transpose()?;
+            let error = match answer {
+                Some(Answer::Answered(output)) => {
+                    let (arrived, refused) = parted(left, &output)?;
+                    finish(arrived, None, journal)?;
+                    left = refused;
+                    Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))
+                }
+                Some(Answer::NotArrived(error)) => error,
+                Some(Answer::Open) | None => return finish(left, Some(Unsure::Arrival), journal),
+            };
+            if left.is_empty() {
+                return Ok(());
+            }
+            journal.count_retry();
+            if !backoff.pause().await {
+                return Err(backoff.give_up(error).into());
+            }
+            journal.wait_until_quiet().await?;
+        }
+    }
+
+    async fn send(&self, changes: &Sent) -> anyhow::Result<Answer> {
+        let mut request = self.client.put_records().stream_name(self.stream);
+        for (change, _) in changes {
+            let Write::Message { partition_key, data } = &change.write else { bail!("send an item to a stream") };
+            let entry = PutRecordsRequestEntry::builder().partition_key(partition_key).data(Blob::new(data.as_bytes()));
+            request = request.records(entry.build()?);
+        }
+        // The SDK would repeat what may have arrived.
+        let once = aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled());
+        match request.customize().config_override(once).send().await {
+            Ok(output) => Ok(Answer::Answered(output)),
+            Err(error) => self.judge(&error),
+        }
+    }
+
+    fn judge(&self, error: &PutError) -> anyhow::Result<Answer> {
+        let throttled =
+            |code: Option<&str>| code.is_some_and(|code| code.contains("Throttl") || code.contains("Exceeded"));
+        match error {
+            SdkError::ServiceError(service) if service.raw().status().is_client_error() => match service.err().code() {
+                code if throttled(code) => Ok(Answer::NotArrived(Error::from_sdk(&self.doing(), error))),
+                Some("ResourceNotFoundException") => {
+                    bail!("find the stream {}: create it, or give --stream another", self.stream)
+                }
+                _ => Err(Error::from_sdk(&self.doing(), error).into()),
+            },
+            SdkError::ConstructionFailure(_) => Err(Error::from_sdk(&self.doing(), error).into()),
+            SdkError::DispatchFailure(_) if is_refused_connection(error) => {
+                Ok(Answer::NotArrived(Error::from_sdk(&self.doing(), error)))
+            }
+            _ => Ok(Answer::Open),
+        }
+    }
+
+    fn doing(&self) -> String {
+        format!("write to the stream {} (kinesis:PutRecords)", self.stream)
+    }
+}
+
+/// Parts the messages by whether the answer has a sequence number for each.
+fn parted(sent: Sent, output: &PutRecordsOutput) -> anyhow::Result<(Sent, Sent)> {
+    if output.records().len() != sent.len() {
+        bail!("read the answer to PutRecords: it has {} results for {} messages", output.records().len(), sent.len());
+    }
+    let results: Vec<_> = sent.into_iter().zip(output.records()).collect();
+    let (arrived, refused): (Vec<_>, Vec<_>) =
+        results.into_iter().partition(|(_, result)| result.error_code().is_none());
+    let changes = |results: Vec<((Change, Timestamp), _)>| results.into_iter().map(|(change, _)| change).collect();
+    Ok((changes(arrived), changes(refused)))
+}
+
+fn first_refusal(output: &PutRecordsOutput) -> String {
+    let refused = output.records().iter().find_map(|result| result.error_code());
+    refused.unwrap_or("no message was refused").to_owned()
+}
+
+fn finish(changes: Sent, unsure: Option<Unsure>, journal: &Journal<'_>) -> anyhow::Result<()> {
+    changes.into_iter().try_for_each(|(change, sent_at)| journal.done(change.number, change.meaning, sent_at, unsure))
+}
+
+/// Whether nobody listened, so that nothing can have been sent.
+fn is_refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    })
+}

@@ -1,0 +1,56 @@
+//! The rows of the archive, file by file, each row once.
+
+use anyhow::Context;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+
+use crate::proof::avro;
+use usage_aggregator::config::ArchivePlace;
+
+/// Files that are fetched at once.
+const FETCHED_FILES: usize = 8;
+
+/// Hands every row below the place to `each`, with its record type; gives the number of files.
+pub async fn read(
+    client: &Client,
+    place: &ArchivePlace,
+    mut each: impl FnMut(&str, Value) -> anyhow::Result<()>,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<u64> {
+    let prefix = format!("{}/avro/", place.prefix);
+    let bucket = place.bucket.as_str();
+    let mut files = 0;
+    let mut pages = client.list_objects_v2().bucket(bucket).prefix(&prefix).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
+        let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+        let mut bodies = stream::iter(keys.map(|key| fetch(client, bucket, key))).buffered(FETCHED_FILES);
+        while let Some((key, body)) = bodies.try_next().await? {
+            let record_type = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            let read = avro::read_rows(&body, usize::MAX, |row| each(record_type, row));
+            read.with_context(|| format!("read s3://{bucket}/{key}"))?;
+            files += 1;
+            watch();
+        }
+    }
+    Ok(files)
+}
+
+/// An object with its key.
+pub async fn fetch(client: &Client, bucket: &str, key: String) -> anyhow::Result<(String, Vec<u8>)> {
+    let doing = || format!("get s3://{bucket}/{key} (s3:GetObject)");
+    let answer = client.get_object().bucket(bucket).key(&key).send().await.with_context(doing)?;
+    let body = answer.body.collect().await.with_context(doing)?.to_vec();
+    Ok((key, body))
+}
+
+/// Whether there is such a bucket.
+pub async fn bucket_exists(client: &Client, bucket: &str) -> anyhow::Result<bool> {
+    match client.list_objects_v2().bucket(bucket).max_keys(1).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("NoSuchBucket") => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("list s3://{bucket} (s3:ListBucket)")),
+    }
+}

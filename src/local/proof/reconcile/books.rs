@@ -1,0 +1,169 @@
+//! What must be and what is, side by side in a SQLite file that ends with this process: sums and rows of any number.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use stream_types::Decimal;
+
+/// Sums that are kept in memory before they are added to the file's.
+const PENDING_SUMS: usize = 20_000;
+
+/// One counter of one window.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Counter {
+    /// The values of the pipeline's group variables, as a JSON array.
+    pub group: String,
+    pub window: &'static str,
+    /// The window's short text.
+    pub start: String,
+    pub measure: String,
+}
+
+/// The tables.
+pub struct Books {
+    connection: Connection,
+    pending: HashMap<Counter, Decimal>,
+    /// Counting records by group and hour, before they are added to the file's.
+    tally: HashMap<(String, String), u64>,
+}
+
+const SCHEMA: &str = "
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE counters (
+    grp TEXT, window TEXT, start TEXT, measure TEXT, expected TEXT, found TEXT, unsure INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
+CREATE TABLE tally (grp TEXT, hour TEXT, records INTEGER NOT NULL, PRIMARY KEY (grp, hour)) WITHOUT ROWID;
+CREATE TABLE archived (
+    type TEXT, item TEXT, expected INTEGER NOT NULL DEFAULT 0, unsure INTEGER NOT NULL DEFAULT 0,
+    found INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (type, item)) WITHOUT ROWID;
+CREATE TABLE rows (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE poison (item TEXT PRIMARY KEY, expected INTEGER NOT NULL DEFAULT 0, found INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE history (
+    item TEXT, digits INTEGER, sequence TEXT, id TEXT, type TEXT, event TEXT, created_at INTEGER, image TEXT,
+    PRIMARY KEY (item, digits, sequence, id)) WITHOUT ROWID;
+BEGIN;";
+
+impl Books {
+    /// Empty books, in a file without a name that SQLite deletes by itself.
+    pub fn new() -> anyhow::Result<Books> {
+        let connection = Connection::open("").context("open a temporary SQLite file")?;
+        connection.execute_batch(SCHEMA).context("prepare the temporary SQLite file")?;
+        Ok(Books { connection, pending: HashMap::new(), tally: HashMap::new() })
+    }
+
+    /// The tables, for questions.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Adds to what a counter must be.
+    pub fn expect(&mut self, counter: Counter, amount: Decimal) -> anyhow::Result<()> {
+        let sum = self.pending.entry(counter).or_default();
+        *sum = sum.checked_add(amount).context("sum up the truth")?;
+        if self.pending.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
+    }
+
+    /// Leaves a counter out of the comparison.
+    pub fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
+        let Counter { group, window, start, measure } = counter;
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO counters (grp, window, start, measure, unsure) VALUES (?1, ?2, ?3, ?4, 1)
+             ON CONFLICT DO UPDATE SET unsure = 1",
+        )?;
+        statement.execute(params![group, window, start, measure])?;
+        Ok(())
+    }
+
+    /// Counts a record that adds to a group in an hour.
+    pub fn count_record(&mut self, group: &str, hour: &str) -> anyhow::Result<()> {
+        *self.tally.entry((group.to_owned(), hour.to_owned())).or_default() += 1;
+        if self.tally.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
+    }
+
+    /// Writes what is pending; to be called before any question.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        let mut read = self.connection.prepare_cached(
+            "SELECT expected FROM counters WHERE grp = ?1 AND window = ?2 AND start = ?3 AND measure = ?4",
+        )?;
+        let mut write = self.connection.prepare_cached(
+            "INSERT INTO counters (grp, window, start, measure, expected) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET expected = excluded.expected",
+        )?;
+        for (Counter { group, window, start, measure }, amount) in self.pending.drain() {
+            let key = params![group, window, start, measure];
+            let before: Option<Option<String>> = read.query_row(key, |row| row.get(0)).optional()?;
+            let before = before.flatten().map(|text| Decimal::parse(&text)).transpose().context("read a sum")?;
+            let sum = before.unwrap_or_default().checked_add(amount).context("sum up the truth")?;
+            write.execute(params![group, window, start, measure, sum.to_string()])?;
+        }
+        let mut count = self.connection.prepare_cached(
+            "INSERT INTO tally VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET records = records + excluded.records",
+        )?;
+        for ((group, hour), records) in self.tally.drain() {
+            count.execute(params![group, hour, records])?;
+        }
+        Ok(())
+    }
+
+    /// Takes measures out of what must be.
+    pub fn forget(&mut self, measures: &BTreeSet<String>) -> anyhow::Result<()> {
+        let mut statement = self.connection.prepare("DELETE FROM counters WHERE measure = ?1")?;
+        measures.iter().try_for_each(|measure| statement.execute([measure]).map(drop))?;
+        Ok(())
+    }
+
+    /// Notes what a counter is. One that is found twice gets both numbers, which equal nothing.
+    pub fn find(&mut self, counter: &Counter, number: &str) -> anyhow::Result<()> {
+        let Counter { group, window, start, measure } = counter;
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO counters (grp, window, start, measure, found) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET found =
+                 CASE WHEN found IS NULL THEN excluded.found ELSE found || ' and ' || excluded.found END",
+        )?;
+        statement.execute(params![group, window, start, measure, number])?;
+        Ok(())
+    }
+
+    /// Adds to the rows that an item of a type must have, or may have.
+    pub fn expect_row(&mut self, record_type: &str, item: &str, rows: u64, unsure: u64) -> anyhow::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO archived (type, item, expected, unsure) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET expected = expected + excluded.expected, unsure = unsure + excluded.unsure",
+        )?;
+        statement.execute(params![record_type, item, rows, unsure])?;
+        Ok(())
+    }
+
+    /// Takes note of a row's id; whether it is a new one.
+    pub fn is_new_row(&mut self, record_type: &str, id: &str) -> anyhow::Result<bool> {
+        let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO rows VALUES (?1)")?;
+        Ok(statement.execute([format!("{record_type} {id}")])? == 1)
+    }
+
+    /// Counts a row of an item.
+    pub fn find_row(&mut self, record_type: &str, item: &str) -> anyhow::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO archived (type, item, found) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET found = found + 1",
+        )?;
+        statement.execute([record_type, item])?;
+        Ok(())
+    }
+
+    /// Notes an item that must be in the failure destination.
+    pub fn expect_poison(&mut self, item: &str) -> anyhow::Result<()> {
+        let sql =
+            "INSERT INTO poison (item, expected) VALUES (?1, 1) ON CONFLICT DO UPDATE SET expected = expected + 1";
+        self.connection.prepare_cached(sql)?.execute([item])?;
+        Ok(())
+    }
+
+    /// Notes an item that is in the failure destination.
+    pub fn find_poison(&mut self, item: &str) -> anyhow::Result<()> {
+        let sql = "INSERT INTO poison (item, found) VALUES (?1, 1) ON CONFLICT DO UPDATE SET found = found + 1";
+        self.connection.prepare_cached(sql)?.execute([item])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! What must be, from the archive itself: each item's history from its rows, and the deltas of each step.
+//!
+//! The deltas are the pipeline's own, so this proves the sums and that no record counts twice, not the rules.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use rusqlite::{Row, params};
+use serde_json::{Map, Value};
+
+use super::Site;
+use super::books::{Books, Counter};
+use super::columns::Columns;
+use super::image::image;
+use super::provable::has_differences;
+use super::windows;
+use stream_types::Timestamp;
+use usage_aggregator::pipeline::Routed;
+use usage_aggregator::record::{Change, ChangeRecord, Image, Item, RecordId, Remover, SequenceNumber, Source};
+use usage_aggregator::usage::deltas;
+use usage_aggregator::window::Window;
+
+/// Items of whose histories the report names the first.
+const NAMED_ITEMS: usize = 3;
+
+/// Keeps a row of the archive until all are there.
+pub fn keep(record_type: &str, row: &Value, columns: &Columns, site: &Site<'_>, books: &Books) -> anyhow::Result<()> {
+    let Some(route) = site.pipeline.routes.iter().find(|route| route.record_type == record_type) else { return Ok(()) };
+    if route.usage.is_none() {
+        return Ok(());
+    }
+    let text = |source: &str| columns.source(source).and_then(|field| row.get(field)).and_then(Value::as_str);
+    let (sequence, event) = (text("sequence_number"), text("event_name"));
+    let sequence = sequence.context("find the row's sequence number")?.trim_start_matches('0');
+    let created_at = columns.source("created_at").and_then(|field| row.get(field)).and_then(instant);
+    let created_at = created_at.context("find the row's time")?;
+    let matched: BTreeMap<&str, &Value> =
+        route.matched_attributes().filter_map(|name| Some((name, row.get(columns.attribute(name)?.0)?))).collect();
+    let mut statement =
+        books.connection().prepare_cached("INSERT OR IGNORE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let id = text("record_id").unwrap_or_default();
+    let event = event.context("find the row's event")?;
+    statement.execute(params![
+        serde_json::to_string(&matched)?,
+        sequence.len(),
+        sequence,
+        id,
+        record_type,
+        event,
+        created_at.micros(),
+        row.to_string()
+    ])?;
+    Ok(())
+}
+
+/// Replays every history into what counters must be; gives the reasons why some can't be.
+pub fn replay(site: &Site<'_>, columns: &BTreeMap<&str, Columns>, books: &mut Books) -> anyhow::Result<Vec<String>> {
+    let mut broken = Broken::default();
+    // In pages, by key: sums are written to the same file in between.
+    let mut after: Option<Step> = None;
+    let mut before: Option<(String, Item<'static>)> = None;
+    loop {
+        let steps = page(books, after.as_ref())?;
+        if steps.is_empty() {
+            break;
+        }
+        for step in &steps {
+            let old = before.take().filter(|(item, _)| *item == step.item).map(|(_, image)| image);
+            before = one(site, columns, step, old, books, &mut broken)?.map(|image| (step.item.clone(), image));
+        }
+        after = steps.into_iter().next_back();
+    }
+    books.settle()?;
+    Ok(broken.reasons())
+}
+
+/// Items whose histories have holes.
+#[derive(Debug, Default)]
+struct Broken {
+    count: u64,
+    named: Vec<String>,
+}
+
+impl Broken {
+    fn add(&mut self, step: &Step, what: &str) {
+        self.count += 1;
+        if self.named.len() < NAMED_ITEMS {
+            self.named.push(format!("{} {}: {what} at {}", step.record_type, step.item, step.sequence));
+        }
+    }
+
+    fn reasons(self) -> Vec<String> {
+        let more = self.count - u64::try_from(self.named.len()).unwrap_or(self.count);
+        let rest = (more > 0).then(|| format!("and {more} more"));
+        self.named.into_iter().chain(rest).collect()
+    }
+}
+
+/// A row of a history.
+#[derive(Debug)]
+struct Step {
+    item: String,
+    digits: i64,
+    sequence: String,
+    id: String,
+    record_type: String,
+    event: String,
+    created_at: i64,
+    image: String,
+}
+
+impl Step {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Step> {
+        Ok(Step {
+            item: row.get(0)?,
+            digits: row.get(1)?,
+            sequence: row.get(2)?,
+            id: row.get(3)?,
+            record_type: row.get(4)?,
+            event: row.get(5)?,
+            created_at: row.get(6)?,
+            image: row.get(7)?,
+        })
+    }
+}
+
+/// The next rows by item and sequence number.
+fn page(books: &Books, after: Option<&Step>) -> anyhow::Result<Vec<Step>> {
+    let mut statement = books.connection().prepare_cached(
+        "SELECT * FROM history WHERE (item, digits, sequence, id) > (?1, ?2, ?3, ?4)
+         ORDER BY item, digits, sequence, id LIMIT 1000",
+    )?;
+    let start = after.map_or(("", 0, "", ""), |step| (&step.item, step.digits, &step.sequence, &step.id));
+    let steps = statement.query_map(params![start.0, start.1, start.2, start.3], Step::read)?;
+    steps.collect::<Result<_, _>>().context("read the histories")
+}
+
+/// Counts one step; gives the state after it.
+fn one(
+    site: &Site<'_>,
+    columns: &BTreeMap<&str, Columns>,
+    step: &Step,
+    old: Option<Item<'static>>,
+    books: &mut Books,
+    broken: &mut Broken,
+) -> anyhow::Result<Option<Item<'static>>> {
+    let Some(columns) = columns.get(step.record_type.as_str()) else { return Ok(None) };
+    let row: Map<String, Value> = serde_json::from_str(&step.image).context("read a row")?;
+    let new = image(&row, columns);
+    let expired = columns.source("expired").and_then(|field| row.get(field)) == Some(&Value::Bool(true));
+    let by = if expired { Remover::TimeToLive } else { Remover::Caller };
+    let carried = |item: &Item<'static>| Image::Carried(item.clone());
+    let needs_old = site.pipeline.routes.iter().any(has_differences);
+    let change = match (step.event.as_str(), old) {
+        ("INSERT", None) => Change::Insert { new: carried(&new) },
+        ("INSERT", Some(_)) if !needs_old => Change::Insert { new: carried(&new) },
+        ("MODIFY", Some(old)) => Change::Modify { old: Image::Carried(old), new: carried(&new) },
+        ("MODIFY", None) if !needs_old => Change::Modify { old: Image::NotCarried, new: carried(&new) },
+        ("REMOVE", Some(old)) if old == new => Change::Remove { old: carried(&new), by },
+        ("REMOVE", _) if !needs_old => Change::Remove { old: carried(&new), by },
+        ("INSERT", Some(_)) => {
+            broken.add(step, "a second insertion");
+            return Ok(Some(new));
+        }
+        (_, None) => {
+            broken.add(step, "no insertion before it");
+            return Ok((step.event != "REMOVE").then_some(new));
+        }
+        (_, Some(_)) => {
+            broken.add(step, "what is removed isn't what was there");
+            return Ok(None);
+        }
+    };
+    let removed = matches!(change, Change::Remove { .. });
+    count(site, step, change, &new, books).with_context(|| format!("count {} {}", step.record_type, step.item))?;
+    Ok((!removed).then_some(new))
+}
+
+fn count(
+    site: &Site<'_>,
+    step: &Step,
+    change: Change<'static>,
+    image: &Item<'static>,
+    books: &mut Books,
+) -> anyhow::Result<()> {
+    let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+    let record = ChangeRecord {
+        // Rows are told apart already; counting doesn't look at it.
+        id: RecordId([0; 16]),
+        sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
+        event_id: "".into(),
+        created_at,
+        source: Source { stream_arn: "".into(), name: "".into() },
+        // All that a match looks at is in the image, too.
+        keys: Item::default(),
+        change,
+    };
+    let image = Image::Carried(image.clone());
+    let Routed::To(route, bindings) = site.pipeline.route(&record.keys, &image) else { return Ok(()) };
+    if !route.events.contains(&record.change.event()) {
+        return Ok(());
+    }
+    let deltas = deltas(site.pipeline, &record, route, &bindings)?;
+    let lengths = site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows);
+    for (index, delta) in deltas.iter().enumerate() {
+        let group = serde_json::to_string(&delta.key.0)?;
+        if index == 0 {
+            books.count_record(&group, &windows::containing(Window::Hour, created_at))?;
+        }
+        for window in lengths.clone() {
+            let start = windows::containing(*window, created_at);
+            for (measure, amount) in &delta.amounts {
+                let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
+                books.expect(Counter { group, window: window.name(), start, measure }, *amount)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The time of a row: an instant, or a number of microseconds.
+fn instant(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => Timestamp::parse(text),
+        value => Timestamp::from_micros(value.as_i64()?),
+    }
+}

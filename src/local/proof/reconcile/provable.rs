@@ -1,0 +1,143 @@
+//! Whether the archive can tell what snapshots must be, and if not, why: each reason by its record type.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::columns::Columns;
+use usage_aggregator::pipeline::{Amount, ArchivedImage, Measure, MeasureName, Pipeline, Quantity, Route};
+
+/// What an archive can't tell.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// Why nothing at all can be told.
+    pub fatal: Vec<String>,
+    /// Measures that can't be told exactly, and why.
+    pub measures: BTreeMap<String, String>,
+}
+
+/// How exactly a field keeps an attribute's value.
+enum Fidelity {
+    Exact,
+    /// A float is near, not equal.
+    Near,
+    /// Another type than the attribute had.
+    Changed,
+}
+
+/// Looks for what keeps the archive of `pipeline` from being a proof.
+pub fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
+    let mut gaps = Gaps::default();
+    for route in pipeline.routes.iter().filter(|route| route.usage.is_some()) {
+        let mut reasons = Vec::new();
+        match (&route.archive, columns.get(route.record_type.as_str())) {
+            (Some(archive), Some(columns)) => {
+                if archive.image != ArchivedImage::Newest {
+                    reasons.push("its rows don't have the newest image".to_owned());
+                }
+                if !route.events.iter().all(|event| archive.events.contains(event)) {
+                    reasons.push("some of its events are not archived".to_owned());
+                }
+                missing_sources(route, columns, &mut reasons);
+                missing_attributes(pipeline, route, columns, &mut reasons, &mut gaps.measures);
+            }
+            _ => reasons.push("it isn't archived".to_owned()),
+        }
+        if route.is_conditional() && has_differences(route) {
+            reasons.push("it has a `where`, and an item's changes outside of it aren't archived".to_owned());
+        }
+        gaps.fatal.extend(reasons.into_iter().map(|reason| format!("{}: {reason}", route.record_type)));
+    }
+    gaps
+}
+
+/// Whether counting a record takes the state before it.
+pub fn has_differences(route: &Route) -> bool {
+    measures(route).any(|measure| matches!(measure.amount, Amount::Difference { .. }))
+}
+
+fn measures(route: &Route) -> impl Iterator<Item = &Measure> {
+    route.usage.iter().flat_map(|usage| &usage.measures)
+}
+
+fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) {
+    let tells_expiry = measures(route).any(|measure| match measure.amount {
+        Amount::Difference { removed, expired, cleared: _ } => removed != expired,
+        Amount::Each { .. } => false,
+    });
+    let expired = tells_expiry.then_some("expired");
+    for source in ["event_name", "sequence_number", "created_at"].into_iter().chain(expired) {
+        if columns.source(source).is_none() {
+            reasons.push(format!("its schema has no field with \"source\": \"{source}\""));
+        }
+    }
+}
+
+fn missing_attributes(
+    pipeline: &Pipeline,
+    route: &Route,
+    columns: &Columns,
+    reasons: &mut Vec<String>,
+    inexact: &mut BTreeMap<String, String>,
+) {
+    let mut needed: BTreeSet<&str> = route.matched_attributes().chain(route.bound_attributes()).collect();
+    for measure in measures(route) {
+        needed.extend(measure.conditions.iter().map(|condition| condition.path.as_str()));
+        match (&measure.quantity, &measure.name) {
+            (Quantity::Attribute { path, .. }, MeasureName::Fixed(slot)) => {
+                let name = pipeline.measures.get(*slot).cloned().unwrap_or_default();
+                match columns.attribute(path).map(|(field, field_type)| (field, fidelity(field_type))) {
+                    Some((field, Fidelity::Near)) => {
+                        let reason = format!("{}.{field} is a float, which isn't exact", route.record_type);
+                        inexact.insert(name, reason);
+                    }
+                    _ => drop(needed.insert(path)),
+                }
+            }
+            (Quantity::Matching { .. }, _) => {
+                reasons.push("it counts attributes by a pattern of names, which a schema doesn't have".to_owned());
+            }
+            _ => {}
+        }
+    }
+    for attribute in needed {
+        match columns.attribute(attribute).map(|(_, field_type)| fidelity(field_type)) {
+            None => reasons.push(format!("its schema has no field for the attribute {attribute}")),
+            Some(Fidelity::Near | Fidelity::Changed) => {
+                reasons.push(format!("its schema gives the attribute {attribute} another type than it had"));
+            }
+            Some(Fidelity::Exact) => {}
+        }
+    }
+}
+
+/// How a field of this type keeps texts, numbers and booleans.
+fn fidelity(field_type: &Value) -> Fidelity {
+    match optional(field_type) {
+        Value::String(name) => match name.as_str() {
+            "string" | "int" | "long" | "boolean" => Fidelity::Exact,
+            "float" | "double" => Fidelity::Near,
+            _ => Fidelity::Changed,
+        },
+        Value::Object(complex) => match complex.get("logicalType").and_then(Value::as_str) {
+            Some("decimal" | "uuid") => Fidelity::Exact,
+            Some(_) => Fidelity::Changed,
+            None => match complex.get("type") {
+                Some(Value::String(name)) if matches!(name.as_str(), "enum" | "record" | "map") => Fidelity::Exact,
+                Some(inner @ (Value::String(_) | Value::Object(_))) => fidelity(inner),
+                _ => Fidelity::Changed,
+            },
+        },
+        _ => Fidelity::Changed,
+    }
+}
+
+/// The type of a field that may be null; any other as it is.
+pub fn optional(field_type: &Value) -> &Value {
+    let Value::Array(branches) = field_type else { return field_type };
+    let mut others = branches.iter().filter(|branch| *branch != "null");
+    match (others.next(), others.next()) {
+        (Some(only), None) => only,
+        _ => field_type,
+    }
+}

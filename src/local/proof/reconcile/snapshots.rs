@@ -1,0 +1,56 @@
+//! What the usage table holds, page by page, into the books.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+
+use super::Site;
+use super::books::{Books, Counter};
+use super::windows;
+use crate::proof::rows::{Row, RowReader};
+use stream_types::Decimal;
+use usage_aggregator::pipeline::Snapshot;
+use usage_aggregator::window::Window;
+
+/// Enters every counter of the table, but for the measures to leave out.
+pub async fn read(
+    site: &Site<'_>,
+    table: &str,
+    snapshot: &Snapshot,
+    without: &BTreeSet<String>,
+    books: &mut Books,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<()> {
+    let reader = RowReader::new(snapshot);
+    // A counter that was just written must be there.
+    let scan = site.clients.dynamodb.scan().table_name(table).consistent_read(true);
+    let mut items = scan.into_paginator().items().send();
+    while let Some(item) = items.next().await {
+        let item = item.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
+        // In a table that the pipeline shares, the other items are somebody else's.
+        if let Some(row) = reader.read(&item) {
+            enter(&row, snapshot, without, books)?;
+        }
+        watch();
+    }
+    Ok(())
+}
+
+fn enter(row: &Row, snapshot: &Snapshot, without: &BTreeSet<String>, books: &mut Books) -> anyhow::Result<()> {
+    let values: Vec<&str> = snapshot.group_variables.iter().map(|name| row.variable(name)).collect();
+    let group = serde_json::to_string(&values)?;
+    let length = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"));
+    let start = length.map_or(row.start(), |window| windows::short(window, row.start()));
+    for (measure, number) in row.measures.iter().filter(|(measure, _)| !without.contains(*measure)) {
+        let counter = Counter {
+            group: group.clone(),
+            window: length.map_or("", Window::name),
+            start: start.to_owned(),
+            measure: measure.clone(),
+        };
+        // The same number has several spellings.
+        let number = Decimal::parse(number).map_or_else(|_| number.clone(), |number| number.to_string());
+        books.find(&counter, &number)?;
+    }
+    Ok(())
+}

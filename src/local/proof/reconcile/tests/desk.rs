@@ -1,0 +1,181 @@
+//! Services, a simulated table and a handler that is fed by hand.
+
+use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use dynoxide::actions::get_records::GetRecordsRequest;
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::actions::list_streams::ListStreamsRequest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::emulators::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
+use crate::proof::load::{Amount, ProfileName, Simulation, Target, clock};
+use crate::proof::reconcile::{Destination, Report, Site, Truth, reconcile};
+use usage_aggregator::clients::Clients;
+use usage_aggregator::config::{ArchivePlace, Config, Tables};
+use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::pipeline::{Folder, shipped};
+
+pub const FAILURES: &str = "failures";
+const BATCH: usize = 25;
+
+pub struct Desk {
+    pub clients: Clients,
+    services: Services,
+    folder: TempDir,
+    profile: ProfileName,
+    handler: Handler,
+    tables: Option<Tables>,
+    archive: Option<ArchivePlace>,
+}
+
+/// A shipped pipeline, or the one of rate-limiter buckets that these tests have.
+pub fn archive_of(pipeline: &str) -> Folder {
+    shipped(pipeline).unwrap_or_else(|| Folder::read(&limiter()).unwrap())
+}
+
+fn limiter() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("proof/reconcile/tests/limiter")
+}
+
+impl Desk {
+    pub async fn new(profile: ProfileName) -> Desk {
+        let services = Services::start(None).unwrap();
+        let sdk = sdk_config(None);
+        let clients = Clients {
+            dynamodb: services.dynamodb_client(&sdk),
+            s3: services.s3_client(&sdk),
+            cloudwatch: services.cloudwatch_client(&sdk),
+        };
+        let config = Config::read(|name| match (name, profile) {
+            ("PIPELINE", ProfileName::Orders) => Some("orders".to_owned()),
+            ("PIPELINE_DIR", ProfileName::Bucket) => Some(limiter().to_str().unwrap().to_owned()),
+            ("USAGE_TABLE", _) => Some("usage".to_owned()),
+            ("CLAIMS_TABLE", _) => Some("claims".to_owned()),
+            ("ARCHIVE_BUCKET", _) => Some("archive".to_owned()),
+            ("METRICS_SINK", _) => Some("none".to_owned()),
+            _ => None,
+        });
+        let config = config.unwrap();
+        let source = profile.table(profile.target()).unwrap();
+        ensure_tables(&clients.dynamodb, &[table_specs(&config), vec![source]].concat()).await.unwrap();
+        for bucket in ["archive", FAILURES] {
+            ensure_bucket(&clients.s3, bucket).await.unwrap();
+        }
+        let (tables, archive) = (config.tables.clone(), config.archive.clone());
+        let handler = Handler::new(config, clients.clone());
+        Desk { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
+    }
+
+    pub fn site(&self) -> Site<'_> {
+        let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
+        Site { clients: &self.clients, pipeline: &self.handler.pipeline, tables, archive }
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger.jsonl")
+    }
+
+    pub fn ledgers(&self) -> Truth {
+        Truth::Ledgers(vec![self.ledger()])
+    }
+
+    /// A copy of the ledger in which the first order's insertion is unsure, and was answered hours later.
+    pub fn with_an_unsure_order(&self, unsure: &str, hours: u64) -> PathBuf {
+        let text = std::fs::read_to_string(self.ledger()).unwrap();
+        let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let is_order = |line: &&mut Value| line["done"]["adds"].as_array().is_some_and(|adds| adds.len() == 3);
+        let entry = &mut lines.iter_mut().find(is_order).unwrap()["done"];
+        let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
+        entry["done_at"] = json!((done_at + Duration::from_secs(3_600 * hours)).to_string());
+        entry["unsure"] = json!(unsure);
+        let path = self.folder.path().join(format!("{unsure}.jsonl"));
+        std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        path
+    }
+
+    pub async fn simulate(&self, records: u64, poison_percent: u8) {
+        let mut simulation = Simulation::new(self.profile);
+        simulation.shape.entities = 5;
+        simulation.shape.poison_percent = f64::from(poison_percent);
+        let simulation = Simulation { rate_per_second: 0, amount: Amount::Records(records), ..simulation };
+        let target = Target::Table { client: self.clients.dynamodb.clone(), name: self.profile.target().to_owned() };
+        simulation.run(&target, &self.ledger(), &|_| {}, pending()).await.unwrap();
+    }
+
+    pub async fn reconcile(&self, truth: &Truth) -> anyhow::Result<Report> {
+        let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
+        reconcile(&self.site(), truth, Some(&failures), &|| {}).await
+    }
+
+    pub async fn deliver(&self) {
+        self.deliver_in_batches_of(BATCH).await;
+    }
+
+    /// Delivers the whole stream, and gives up what is rejected, one record at a time.
+    pub async fn deliver_in_batches_of(&self, size: usize) {
+        let records = self.records();
+        let mut position = 0;
+        while position < records.len() {
+            let batch = &records[position..records.len().min(position + size)];
+            let invocation = Invocation { request_id: "test".to_owned(), now: clock().unwrap(), deadline: None };
+            let outcome = self.handler.handle(&event(batch), &invocation).await.unwrap();
+            position += outcome.durable;
+            if outcome.durable < batch.len() {
+                self.give_up(&records[position], position).await;
+                position += 1;
+            }
+        }
+    }
+
+    /// The file with the rows of the earliest records.
+    pub async fn first_file(&self, record_type: &str) -> String {
+        let records = self.records();
+        let invocation = Invocation { request_id: "test".to_owned(), now: clock().unwrap(), deadline: None };
+        let outcome = self.handler.handle(&event(&records[..BATCH]), &invocation).await.unwrap();
+        let wanted = format!("/{record_type}/");
+        outcome.files.into_iter().map(|file| file.key).find(|key| key.contains(&wanted)).unwrap()
+    }
+
+    async fn give_up(&self, record: &Value, number: usize) {
+        let payload = String::from_utf8(event(std::slice::from_ref(record))).unwrap();
+        let document = json!({ "version": "1.0", "payload": payload, "DDBStreamBatchInfo": { "batchSize": 1 } });
+        let key = format!("aws/lambda/mapping/shardId-1/2026/11/21/2026-11-21T03.00.00-{number}");
+        let body = ByteStream::from(document.to_string().into_bytes());
+        self.clients.s3.put_object().bucket(FAILURES).key(key).body(body).send().await.unwrap();
+    }
+
+    /// The stream of the simulated table, without records that a repeated write has left.
+    fn records(&self) -> Vec<Value> {
+        let (database, table) = (self.services.database(), self.profile.target());
+        let streams = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
+        let stream_arn = database.list_streams(streams).unwrap().streams.remove(0).stream_arn;
+        let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/2026-01-01T00:00:00.000");
+        let start = GetShardIteratorRequest {
+            stream_arn,
+            shard_id: format!("shardId-00000001-{table}"),
+            shard_iterator_type: "TRIM_HORIZON".to_owned(),
+            sequence_number: None,
+        };
+        let mut records = Vec::new();
+        let mut next = database.get_shard_iterator(start).unwrap().shard_iterator;
+        while let Some(shard_iterator) = next {
+            let page = database.get_records(GetRecordsRequest { shard_iterator, limit: None }).unwrap();
+            next = page.next_shard_iterator.filter(|_| !page.records.is_empty());
+            for record in page.records {
+                let mut record = serde_json::to_value(record).unwrap();
+                record["eventSourceARN"] = json!(arn);
+                records.push(record);
+            }
+        }
+        records.retain(|record| record["dynamodb"]["OldImage"] != record["dynamodb"]["NewImage"]);
+        records
+    }
+}
+
+fn event(records: &[Value]) -> Vec<u8> {
+    serde_json::to_vec(&json!({ "Records": records })).unwrap()
+}

@@ -1,0 +1,120 @@
+//! What must be, from the ledgers of simulations: every entry's sums in each window, its row, its rejection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::Site;
+use super::books::{Books, Counter};
+use super::columns::{Columns, item_text};
+use super::windows;
+use crate::proof::load::{Add, Entry, Unsure, read_entries};
+use stream_types::Decimal;
+use usage_aggregator::window::Window;
+
+/// What ledgers say besides sums.
+#[derive(Debug, Default)]
+pub struct Ledgers {
+    /// The tables and streams they are of.
+    pub targets: BTreeSet<String>,
+    /// The names of the attributes that tell items of a type apart.
+    pub key_names: BTreeMap<String, BTreeSet<String>>,
+    pub unsure_records: u64,
+    pub poison_records: u64,
+}
+
+/// Enters what the ledgers say into the books.
+///
+/// # Errors
+/// When one can't be read, isn't finished, or isn't of this pipeline.
+pub fn read(
+    paths: &[PathBuf],
+    site: &Site<'_>,
+    columns: &BTreeMap<&str, Columns>,
+    books: &mut Books,
+) -> anyhow::Result<Ledgers> {
+    let mut ledgers = Ledgers::default();
+    for path in paths {
+        let head = read_entries(path, |entry| enter(&entry, site, columns, books, &mut ledgers))?;
+        ledgers.targets.insert(head.target);
+    }
+    books.settle()?;
+    Ok(ledgers)
+}
+
+fn enter(
+    entry: &Entry,
+    site: &Site<'_>,
+    columns: &BTreeMap<&str, Columns>,
+    books: &mut Books,
+    ledgers: &mut Ledgers,
+) -> anyhow::Result<()> {
+    if entry.meaning.poison {
+        ledgers.poison_records += 1;
+        return books.expect_poison(&item_text(&entry.meaning.key));
+    }
+    ledgers.unsure_records += u64::from(entry.unsure.is_some());
+    if let Some(snapshot) = &site.pipeline.snapshot {
+        for (index, add) in entry.meaning.adds.iter().enumerate() {
+            let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
+            if index == 0 && entry.unsure.is_none() {
+                books.count_record(&group, &windows::containing(Window::Hour, entry.sent_at))?;
+            }
+            count(entry, add, &group, &snapshot.windows, books)?;
+        }
+    }
+    if let Some(record_type) = entry.meaning.archived.as_deref().filter(|_| site.archive.is_some()) {
+        let pipeline = &site.pipeline.name;
+        let columns = columns.get(record_type).with_context(|| {
+            format!("find the record type {record_type} of the ledger in the pipeline {pipeline}: choose another with --pipeline")
+        })?;
+        let key = &entry.meaning.key;
+        let names = ledgers.key_names.entry(record_type.to_owned()).or_insert_with(|| key.keys().cloned().collect());
+        let item = columns.item(names, |name, _| key.get(name).cloned());
+        let unsure = u64::from(entry.unsure == Some(Unsure::Arrival));
+        books.expect_row(record_type, &item, 1 - unsure, unsure)?;
+    }
+    Ok(())
+}
+
+/// Adds to the counters of an entry, or leaves out those that it may have added to.
+fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], books: &mut Books) -> anyhow::Result<()> {
+    let amount = Decimal::parse(&add.amount).with_context(|| format!("read change {} of the ledger", entry.change))?;
+    for window in lengths {
+        let counter = |at| Counter {
+            group: group.to_owned(),
+            window: window.name(),
+            start: windows::containing(*window, at),
+            measure: add.measure.clone(),
+        };
+        let (sent, done) = (counter(entry.sent_at), counter(entry.done_at));
+        let known = match entry.unsure {
+            None => true,
+            // The hour is open; that of a day or month is not, unless they end with it.
+            Some(Unsure::Hour) => sent == done,
+            Some(Unsure::Arrival) => false,
+        };
+        if known {
+            books.expect(sent, amount)?;
+        } else {
+            books.doubt(&sent)?;
+            books.doubt(&done)?;
+        }
+    }
+    Ok(())
+}
+
+/// The values of the pipeline's group variables, as a JSON array.
+fn group(add: &Add, variables: &[String], pipeline: &str) -> anyhow::Result<String> {
+    let value = |name: &String| {
+        let missing = || {
+            format!(
+                "find `{name}` in the ledger, by which the pipeline {pipeline} tells counters apart: choose another with --pipeline"
+            )
+        };
+        add.group.get(name).with_context(missing)
+    };
+    let values: Vec<&String> = variables.iter().map(value).collect::<anyhow::Result<_>>()?;
+    Ok(serde_json::to_string(&values)?)
+}

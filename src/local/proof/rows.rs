@@ -1,0 +1,114 @@
+//! Items of the usage table as rows: entity, resource and window are read back out of the keys that the pipeline's
+//! templates made of them, and every other number is a measure. What else a table may hold is no row.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use stream_types::Decimal;
+use usage_aggregator::pipeline::template::Template;
+use usage_aggregator::pipeline::{Snapshot, WINDOW_VARIABLES};
+use usage_aggregator::usage::snapshot_of;
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// By the names of the pipeline: `entity`, `resource`, and what else its keys have.
+    pub variables: BTreeMap<String, String>,
+    /// Exact decimal texts.
+    pub measures: BTreeMap<String, String>,
+}
+
+impl Row {
+    /// What the row has for a variable.
+    pub fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
+    }
+
+    /// The window's first instant.
+    pub fn start(&self) -> &str {
+        self.variable("window_start")
+    }
+}
+
+/// Reads the rows of one pipeline.
+#[derive(Debug)]
+pub struct RowReader<'s> {
+    snapshot: &'s Snapshot,
+    reserved: Vec<&'s str>,
+}
+
+impl<'s> RowReader<'s> {
+    pub fn new(snapshot: &'s Snapshot) -> RowReader<'s> {
+        RowReader { snapshot, reserved: snapshot.reserved().collect() }
+    }
+
+    /// The group's variables, as columns.
+    pub fn group_variables(&self) -> impl Iterator<Item = &'s str> {
+        self.snapshot.group_variables.iter().map(String::as_str)
+    }
+
+    /// The partition key, its attribute and text, of all rows whose variables are these; none where it takes more to tell.
+    pub fn partition_of(&self, known: &[(&str, &str)]) -> Option<(String, String)> {
+        let (attribute, template) = &self.snapshot.partition_key;
+        let value = |slot: usize| {
+            let name = self.snapshot.group_variables.get(slot)?;
+            known.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+        };
+        template.slots().all(|slot| value(slot).is_some()).then(|| {
+            let text = template.render(|slot| value(slot).unwrap_or_default());
+            (attribute.clone(), text)
+        })
+    }
+
+    /// The row of a snapshot; none for any other item of the table.
+    pub fn read(&self, item: &Item) -> Option<Row> {
+        let names = [Some(&self.snapshot.partition_key), self.snapshot.sort_key.as_ref()].into_iter().flatten();
+        let key = |(name, _): &'s (String, Template)| Some((name.as_str(), item.get(name)?.as_s().ok()?.as_str()));
+        let keys: Vec<(&str, &str)> = names.map(key).collect::<Option<_>>()?;
+        let (counter, span) = snapshot_of(self.snapshot, &keys)?;
+        let group = self.snapshot.group_variables.iter().cloned().zip(counter.0);
+        let window = [span.window.name().to_owned(), span.start_text(), span.end_text(), span.key()];
+        let window = WINDOW_VARIABLES.map(str::to_owned).into_iter().zip(window);
+        let measure = |(name, value): (&String, &AttributeValue)| {
+            let number = value.as_n().ok().filter(|_| !self.reserved.contains(&name.as_str()))?;
+            Some((name.clone(), self.exact(item, name, number)))
+        };
+        let measures = item.iter().filter_map(measure).collect();
+        Some(Row { variables: group.chain(window).collect(), measures })
+    }
+
+    /// A counter with the fraction that is kept beside it.
+    fn exact(&self, item: &Item, name: &str, whole: &str) -> String {
+        let attribute = self.snapshot.fraction.as_ref().map(|template| template.render(|_| name));
+        let fraction =
+            attribute.and_then(|attribute| item.get(&attribute)?.as_s().ok()).map(|text| Decimal::parse(text));
+        match (Decimal::parse(whole), fraction) {
+            (Ok(whole), Some(Ok(fraction))) => {
+                whole.checked_add(fraction).map_or_else(|_| whole.to_string(), |exact| exact.to_string())
+            }
+            _ => whole.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usage_aggregator::pipeline::{Pipeline, shipped};
+
+    #[test]
+    fn an_entitys_partition_is_known_where_the_key_names_nothing_else() {
+        let partition = |name: &str, known: &[(&str, &str)]| {
+            let snapshot = Pipeline::parse(&shipped(name).unwrap()).unwrap().snapshot.unwrap();
+            RowReader::new(&snapshot).partition_of(known)
+        };
+        let entity = ("entity", "7");
+        assert_eq!(partition("orders", &[entity]), Some(("pk".to_owned(), "CUSTOMER#7".to_owned())));
+        assert_eq!(partition("zae-limiter", &[entity]), None);
+        let both = partition("zae-limiter", &[entity, ("namespace", "default")]);
+        assert_eq!(both, Some(("PK".to_owned(), "default/ENTITY#7".to_owned())));
+    }
+}

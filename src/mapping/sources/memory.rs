@@ -1,0 +1,95 @@
+//! A stream in memory: shards that are written, split and trimmed by hand. For tests of whoever reads streams.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+
+/// A stream whose shards are told what to hold.
+#[derive(Debug)]
+pub struct MemoryStream {
+    kind: StreamKind,
+    arn: String,
+    shards: Mutex<Vec<MemoryShard>>,
+}
+
+#[derive(Debug)]
+struct MemoryShard {
+    shard: Shard,
+    records: Vec<Arc<SourceRecord>>,
+    trimmed: usize,
+    closed: bool,
+}
+
+impl MemoryStream {
+    /// A stream without shards.
+    pub fn new(kind: StreamKind, arn: &str) -> MemoryStream {
+        MemoryStream { kind, arn: arn.to_owned(), shards: Mutex::default() }
+    }
+
+    /// Opens a shard.
+    pub fn open(&self, id: &str, parents: &[&str]) {
+        let parents = parents.iter().map(|&parent| parent.to_owned()).collect();
+        let shard = Shard { id: id.to_owned(), parents };
+        self.lock().push(MemoryShard { shard, records: Vec::new(), trimmed: 0, closed: false });
+    }
+
+    /// Appends to a shard, if there is one of this id.
+    pub fn push(&self, id: &str, record: SourceRecord) {
+        self.with(id, |shard| shard.records.push(Arc::new(record)));
+    }
+
+    /// Closes a shard: nothing more will come.
+    pub fn close(&self, id: &str) {
+        self.with(id, |shard| shard.closed = true);
+    }
+
+    /// Drops the oldest records of a shard.
+    pub fn trim(&self, id: &str, records: usize) {
+        self.with(id, |shard| shard.trimmed = records.min(shard.records.len()));
+    }
+
+    fn with(&self, id: &str, change: impl FnOnce(&mut MemoryShard)) {
+        if let Some(shard) = self.lock().iter_mut().find(|shard| shard.shard.id == id) {
+            change(shard);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<MemoryShard>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl Source for MemoryStream {
+    fn kind(&self) -> StreamKind {
+        self.kind
+    }
+
+    fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    async fn shards(&self) -> anyhow::Result<Vec<Shard>> {
+        Ok(self.lock().iter().map(|shard| shard.shard.clone()).collect())
+    }
+
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        let shards = self.lock();
+        let shard = shards.iter().find(|other| other.shard.id == shard).ok_or(ReadError::Gone)?;
+        let start = match position {
+            Position::TrimHorizon => shard.trimmed,
+            Position::Latest => shard.records.len(),
+            Position::AtTimestamp(time) => shard.records.partition_point(|record| record.created_at < *time),
+            Position::At(sequence) => shard.records.partition_point(|record| record.sequence < *sequence),
+            Position::After(sequence) => shard.records.partition_point(|record| record.sequence <= *sequence),
+        };
+        if start < shard.trimmed {
+            return Err(ReadError::Trimmed);
+        }
+        let records: Vec<_> = shard.records.iter().skip(start).take(limit).cloned().collect();
+        let end = start + records.len();
+        let last = end.checked_sub(1).and_then(|last| shard.records.get(last));
+        let next = last.map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
+        Ok(Page { records, next, closed: shard.closed && end >= shard.records.len() })
+    }
+}

@@ -1,0 +1,109 @@
+//! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
+//! an exit code. One file per command; `workplace` opens what the commands work on.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "deployment")]
+use crate::deployment::{cost, doctor, redrive, tune};
+use crate::event::{explain, invoke};
+use crate::laptop::{bench, faults, local, serve, simulate};
+use crate::results::{cat, reconcile, snapshots, usage};
+use crate::schema;
+use crate::shell::console::{self, Closed, Done, UsageError};
+use crate::shell::options::Options;
+use crate::shell::running;
+
+/// Runs the usage aggregator on a laptop, and shows what it does and holds.
+#[derive(Debug, Parser)]
+#[command(name = "usagectl", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Invoke(invoke::Invoke),
+    Explain(explain::Explain),
+    Cat(cat::Cat),
+    Snapshots(snapshots::Snapshots),
+    Local(Box<local::Local>),
+    Faults(faults::Faults),
+    Schema(schema::Schema),
+    Serve(serve::Serve),
+    Simulate(simulate::Simulate),
+    Reconcile(reconcile::Reconcile),
+    #[cfg(feature = "deployment")]
+    Redrive(Box<redrive::Redrive>),
+    Bench(bench::Bench),
+    #[cfg(feature = "deployment")]
+    Doctor(Box<doctor::Doctor>),
+    #[cfg(feature = "deployment")]
+    Tune(Box<tune::Tune>),
+    #[cfg(feature = "deployment")]
+    Cost(Box<cost::Cost>),
+    Usage(usage::Usage),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl explain events/insert.json       what the function would do with an event
+  usagectl invoke events/insert.json        run it, with all data in .usage/
+  usagectl snapshots --plot amount          what has been counted
+  usagectl cat data-pipeline/avro/order/    what has been archived
+  usagectl simulate orders                  load for a running table
+  usagectl reconcile                        whether all of it was counted once
+  usagectl redrive --local                  what the mapping gave up, once more
+  usagectl doctor --stack NAME              what is wrong with a deployment
+
+Exit codes:
+  0  all good
+  1  something failed, or a record was rejected
+  2  the command line, an endpoint or the pipeline is wrong, or the doctor found a problem";
+
+/// Runs the command of the command line; what came of it is the exit code.
+pub async fn run() -> ExitCode {
+    let Cli { command, mut options } = Cli::parse();
+    console::log_to_stderr(&options);
+    // `local` and `serve` have services of their own; the others work with those of one that runs.
+    if !matches!(command, Command::Local(_) | Command::Serve(_)) {
+        running::join(&mut options);
+    }
+    let done = match command {
+        Command::Invoke(command) => command.run(&options).await,
+        Command::Explain(command) => command.run(&options),
+        Command::Cat(command) => command.run(&options).await,
+        Command::Snapshots(command) => command.run(&options).await,
+        Command::Local(command) => command.run(&options).await,
+        Command::Faults(command) => command.run(&options).await,
+        Command::Schema(command) => command.run(&options),
+        Command::Serve(command) => command.run(&options).await,
+        Command::Simulate(command) => command.run(&options).await,
+        Command::Reconcile(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Redrive(command) => command.run(&options).await,
+        Command::Bench(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Doctor(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Tune(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Cost(command) => command.run(&options).await,
+        Command::Usage(command) => command.run(&options).await,
+    };
+    match done {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::WithFailures) => ExitCode::from(1),
+        Ok(Done::WithProblems) => ExitCode::from(2),
+        // Whoever read the output has seen enough.
+        Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            console::note(&format!("error: {error:#}"));
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+        }
+    }
+}

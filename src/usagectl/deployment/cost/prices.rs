@@ -1,0 +1,210 @@
+//! What AWS asks for each thing: a dated table in the repository, each price with where it was read; a file of the same form
+//! replaces any of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use toml::de::{DeTable, DeValue};
+
+use crate::shell::console::UsageError;
+
+const COMPILED_IN: &str = include_str!("prices.toml");
+
+/// What has a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    LambdaRequest,
+    GbSecondArm,
+    GbSecondX86,
+    WriteUnit,
+    ReadUnit,
+    TableGbMonth,
+    RecoveryGbMonth,
+    Put,
+    ArchiveGbMonth,
+    ColdGbMonth,
+    LogGb,
+    Metric,
+    Alarm,
+    CompositeAlarm,
+    Dashboard,
+    MetricCall,
+    Key,
+}
+
+impl Item {
+    pub const ALL: [Item; 17] = [
+        Item::LambdaRequest,
+        Item::GbSecondArm,
+        Item::GbSecondX86,
+        Item::WriteUnit,
+        Item::ReadUnit,
+        Item::TableGbMonth,
+        Item::RecoveryGbMonth,
+        Item::Put,
+        Item::ArchiveGbMonth,
+        Item::ColdGbMonth,
+        Item::LogGb,
+        Item::Metric,
+        Item::Alarm,
+        Item::CompositeAlarm,
+        Item::Dashboard,
+        Item::MetricCall,
+        Item::Key,
+    ];
+
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Item::LambdaRequest => "lambda_request",
+            Item::GbSecondArm => "gb_second_arm64",
+            Item::GbSecondX86 => "gb_second_x86_64",
+            Item::WriteUnit => "write_unit",
+            Item::ReadUnit => "read_unit",
+            Item::TableGbMonth => "table_gb_month",
+            Item::RecoveryGbMonth => "recovery_gb_month",
+            Item::Put => "put",
+            Item::ArchiveGbMonth => "archive_gb_month",
+            Item::ColdGbMonth => "cold_gb_month",
+            Item::LogGb => "log_gb",
+            Item::Metric => "metric",
+            Item::Alarm => "alarm",
+            Item::CompositeAlarm => "composite_alarm",
+            Item::Dashboard => "dashboard",
+            Item::MetricCall => "metric_call",
+            Item::Key => "key",
+        }
+    }
+}
+
+/// A price of so many.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Price {
+    pub dollars: f64,
+    pub per: f64,
+}
+
+/// The prices of one region on one day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prices {
+    pub region: String,
+    pub as_of: String,
+    table: BTreeMap<Item, Price>,
+}
+
+impl Prices {
+    /// The prices that are compiled in, those of `file` before them.
+    ///
+    /// # Errors
+    /// When the file can't be read or has something else.
+    pub fn read(file: Option<&Path>) -> anyhow::Result<Prices> {
+        let mut prices = Prices { region: String::new(), as_of: String::new(), table: BTreeMap::new() };
+        prices.add(COMPILED_IN).map_err(UsageError)?;
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("read the prices in {}", path.display()))?;
+            prices.add(&text).map_err(|mistake| UsageError(format!("prices in {}: {mistake}", path.display())))?;
+        }
+        Ok(prices)
+    }
+
+    /// What one of it costs.
+    pub fn of(&self, item: Item) -> f64 {
+        self.price(item).map_or(0.0, |price| price.dollars / price.per)
+    }
+
+    fn price(&self, item: Item) -> Option<Price> {
+        self.table.get(&item).copied()
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        let table = DeTable::parse(text).map_err(|error| error.to_string())?;
+        for (name, value) in table.get_ref() {
+            let name = name.get_ref().as_ref();
+            match (name, value.get_ref()) {
+                ("region", DeValue::String(region)) => self.region = region.to_string(),
+                ("as_of", DeValue::String(day)) => self.as_of = day.to_string(),
+                (name, DeValue::Table(price)) => {
+                    let item = Item::ALL.into_iter().find(|item| item.name() == name);
+                    let item = item.ok_or_else(|| format!("nothing is called {name}; there are {}", names()))?;
+                    self.table.insert(
+                        item,
+                        read_price(price).ok_or_else(|| format!("{name} needs dollars and per, above 0"))?,
+                    );
+                }
+                (name, _) => return Err(format!("{name} is no price; write [{name}] with dollars and per below it")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_price(table: &DeTable<'_>) -> Option<Price> {
+    let number = |name: &str| {
+        let text = match table.get(name)?.get_ref() {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            _ => return None,
+        };
+        text.replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
+    };
+    Some(Price { dollars: number("dollars")?, per: number("per").filter(|per| *per > 0.0)? })
+}
+
+fn names() -> String {
+    Item::ALL.map(Item::name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_has_a_price_with_a_source() {
+        let prices = Prices::read(None).unwrap();
+        for item in Item::ALL {
+            assert!(prices.of(item) > 0.0, "{}", item.name());
+        }
+        let sources = COMPILED_IN.lines().filter(|line| line.starts_with("source = \"")).count();
+        assert_eq!(sources, Item::ALL.len());
+        assert!((prices.of(Item::WriteUnit) * 1e6 - 0.625).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_file_replaces_some_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prices.toml");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Prices::read(Some(&file)).map_err(|error| error.to_string())
+        };
+        let prices = read("region = \"eu-west-1\"\n[put]\ndollars = 5.5\nper = 1_000_000").unwrap();
+        assert_eq!((prices.region.as_str(), prices.of(Item::Put)), ("eu-west-1", 5.5 / 1e6));
+        assert_eq!(prices.of(Item::Key), 1.0);
+        for (text, expected) in [
+            ("[putt]\ndollars = 1\nper = 1", "nothing is called putt"),
+            ("[put]\ndollars = 1", "put needs dollars and per"),
+            ("put = 5", "put is no price"),
+            ("[put", "prices in"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_document_shows_the_same_prices() {
+        let document = include_str!("../../../../docs/cost.md");
+        let prices = Prices::read(None).unwrap();
+        assert!(document.contains(&prices.as_of) && document.contains(&prices.region));
+        for item in Item::ALL {
+            let start = format!("| `{}` |", item.name());
+            let row = document.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
+            let Price { dollars, per } = prices.price(item).unwrap();
+            let shown = row.split('$').nth(1).and_then(|text| text.split_whitespace().next()).unwrap();
+            assert_eq!(shown.parse::<f64>().unwrap(), dollars, "{row}");
+            assert_eq!(row.contains("a million"), per > 1.0, "{row}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The facts of the embedded services, and of the `usagectl local` that runs on them: what the account alone has is left
+//! out.
+
+use aws_sdk_dynamodb::Client;
+use laptop::proof::rows::RowReader;
+use serde_json::Value;
+use usage_aggregator::pipeline::{Pipeline, Stream};
+use usage_aggregator::time::Timestamp;
+
+use super::super::facts::{Facts, Measured, Part, Seen, Source, Table, Unseen};
+use super::{bucket, destination, source, table};
+use crate::shell::running;
+use crate::stack::Deployment;
+
+/// The most snapshots that are looked at for the newest.
+const SNAPSHOTS: usize = 10_000;
+
+pub async fn facts(deployment: &Deployment, control: Option<String>, now: Timestamp) -> anyhow::Result<Facts> {
+    let config = deployment.variables.clone().with_metrics_sink("none").config()?;
+    let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
+    let (clients, names) = (deployment.clients(), deployment.names.clone());
+    let counts = if pipeline.snapshot.is_some() { Ok(()) } else { Err(Unseen::LeftOut("the pipeline counts nothing")) };
+    let archives = if pipeline.schemas().next().is_some() {
+        Ok(())
+    } else {
+        Err(Unseen::LeftOut("the pipeline archives nothing"))
+    };
+    let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
+    let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
+    let failures = names.failure_bucket.clone().unwrap_or_default();
+    let (source, usage_table, claims_table, waiting, newest_file, newest_snapshot, measured) = futures::join!(
+        of_source(&clients.dynamodb, &pipeline),
+        of_table(&clients.dynamodb, &counts, &names.usage_table),
+        of_table(&clients.dynamodb, &counts, &names.claims_table),
+        destination::in_bucket(&clients.s3, &failures),
+        bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
+        newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
+        measured(control),
+    );
+    let account_only = Unseen::LeftOut("only an account has it");
+    Ok(Facts {
+        now,
+        here: true,
+        stack: None,
+        names,
+        pipeline,
+        version: env!("CARGO_PKG_VERSION"),
+        source,
+        mapping: Err(Unseen::LeftOut("the local mapping's settings are its command line")),
+        function: Err(account_only.clone()),
+        recursion: Err(account_only.clone()),
+        role: Err(account_only.clone()),
+        destination: Err(account_only.clone()),
+        waiting: waiting.map_err(not_yet),
+        usage_table,
+        claims_table,
+        archive: Err(account_only.clone()),
+        newest_file: newest_file.map_err(not_yet),
+        newest_snapshot,
+        glue: Err(account_only.clone()),
+        log_group: Err(account_only.clone()),
+        alarms: Err(account_only.clone()),
+        measured,
+        own_metrics: Err(account_only),
+        horizon_days: Ok(horizon_days),
+    })
+}
+
+/// What isn't there on a laptop has only not been made yet.
+fn not_yet(why: Unseen) -> Unseen {
+    match why {
+        Unseen::Missing(part) => Unseen::NoData(format!("{part} isn't there yet; `usagectl local` makes it")),
+        other => other,
+    }
+}
+
+async fn of_source(client: &Client, pipeline: &Pipeline) -> Seen<Source> {
+    if pipeline.stream == Stream::Kinesis {
+        return Err(Unseen::LeftOut("the local Kinesis stream has nothing that could be wrong"));
+    }
+    let name = pipeline.sources.first().ok_or(Unseen::LeftOut("the pipeline names no source"))?;
+    source::of_table(client, name).await.map_err(not_yet)
+}
+
+async fn of_table(client: &Client, counts: &Result<(), Unseen>, name: &Option<String>) -> Seen<Table> {
+    counts.clone()?;
+    let name = super::named(name, "--usage-table")?;
+    let (described, time_to_live) = futures::join!(table::described(client, name), table::time_to_live(client, name));
+    let described = described.map_err(not_yet)?;
+    Ok(Table { time_to_live, ..described })
+}
+
+/// The start of the newest snapshot's window.
+async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<String>) -> Seen<Timestamp> {
+    let snapshot = pipeline.snapshot.as_ref().ok_or(Unseen::LeftOut("the pipeline counts nothing"))?;
+    let (table, reader) = (super::named(table, "--usage-table")?, RowReader::new(snapshot));
+    let mut items = client.scan().table_name(table).into_paginator().items().send();
+    let (mut newest, mut looked_at) = (None, 0);
+    while let Some(item) = items.next().await {
+        let item = super::seen("dynamodb:Scan", || Part::Table(table.to_owned()), item).map_err(not_yet)?;
+        newest = newest.max(reader.read(&item).and_then(|row| Timestamp::parse(row.start())));
+        looked_at += 1;
+        if looked_at == SNAPSHOTS {
+            break;
+        }
+    }
+    newest.ok_or_else(|| Unseen::NoData(format!("no snapshot in {table} yet")))
+}
+
+/// The figures of the `usagectl local` that has the data folder.
+async fn measured(control: Option<String>) -> Seen<Measured> {
+    let url = control.ok_or_else(|| Unseen::NoData("no `usagectl local` runs here".to_owned()))?;
+    let answer = running::call(axum::http::Method::GET, &format!("{url}/status"), String::new()).await;
+    let read = answer.and_then(|(_, text)| Ok(serde_json::from_str::<Value>(&text)?));
+    let status = read.map_err(|error| Unseen::Failed(format!("the status of the local run: {error:#}")))?;
+    let mapping = |name: &str| status.pointer(&format!("/mapping/{name}")).and_then(Value::as_f64);
+    let function = |name: &str| status.pointer(&format!("/function/{name}")).and_then(Value::as_f64);
+    Ok(Measured {
+        invocations: mapping("invocations"),
+        errors: mapping("errors"),
+        throttles: mapping("not_invoked"),
+        iterator_age_ms: mapping("iterator_age_ms"),
+        polled: mapping("polled_event_count"),
+        invoked: mapping("invoked_event_count"),
+        filtered_out: mapping("filtered_out_event_count"),
+        dropped: mapping("dropped_event_count"),
+        destination_failures: mapping("destination_delivery_failures"),
+        records: function("RecordsProcessed"),
+        files: function("FilesWritten"),
+        ..Measured::default()
+    })
+}

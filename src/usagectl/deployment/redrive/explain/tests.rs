@@ -1,0 +1,89 @@
+//! What is said of records that fail again, and what to change.
+
+use clap::Parser;
+use serde_json::{Value, json};
+use usage_aggregator::record::SequenceNumber;
+
+use super::*;
+use crate::shell::choice::Sample;
+use crate::shell::options::Options;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn explainer(arguments: &[&str]) -> Explainer {
+    let line = Line::parse_from([&["usagectl"], arguments].concat());
+    Explainer::new(&Variables::new(&line.options, &Sample::default()), Some("/aws/lambda/f")).unwrap()
+}
+
+/// An order that was made just now, but for what `change` makes of it.
+fn order(change: impl FnOnce(&mut Value)) -> Arc<SourceRecord> {
+    let created_at = Clock::system().unwrap().now();
+    let keys = json!({ "pk": { "S": "CUSTOMER#7" }, "sk": { "S": "ORDER#1" } });
+    let mut image = keys.clone();
+    image["status"] = json!({ "S": "NEW" });
+    image["total"] = json!({ "N": "12.5" });
+    let mut record = json!({
+        "eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb",
+        "dynamodb": {
+            "ApproximateCreationDateTime": created_at.seconds(), "Keys": keys, "NewImage": image,
+            "SequenceNumber": "100000000000000000001", "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000",
+    });
+    change(&mut record);
+    let sequence = SequenceNumber::parse("100000000000000000001").unwrap();
+    Arc::new(SourceRecord { sequence, item: 0, created_at, json: record.to_string() })
+}
+
+#[test]
+fn what_to_change_depends_on_what_is_wrong() {
+    let explainer = explainer(&["--pipeline", "orders"]);
+    let explain = |record: Arc<SourceRecord>, why: Why| explainer.explain(&record, &why);
+    let image = |record: &mut Value, name: &str, value: Value| record["dynamodb"]["NewImage"][name] = value;
+    for (record, code, change) in [
+        // Only the archive needs the status, and both need the total.
+        (
+            order(|record| image(record, "status", json!({ "N": "7" }))),
+            "invalid_value",
+            "schemas/orders/order.avsc, or",
+        ),
+        (
+            order(|record| image(record, "total", json!({ "S": "7" }))),
+            "invalid_value",
+            "schemas/orders/pipeline.toml, or",
+        ),
+        (
+            order(|record| {
+                record["dynamodb"]["StreamViewType"] = "KEYS_ONLY".into();
+                record["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+            }),
+            "image_not_carried",
+            "the stream's view type",
+        ),
+        (
+            order(|record| record["dynamodb"]["ApproximateCreationDateTime"] = 1_500_000_000.into()),
+            "too_old",
+            "nothing: it is older",
+        ),
+        (order(|record| record["eventName"] = "UPSERT".into()), "unknown_event_name", "nothing here"),
+    ] {
+        let explained = explain(record, Why::Named);
+        assert_eq!(explained.code, Some(code), "{explained:?}");
+        assert!(explained.change.starts_with(change), "{explained:?}");
+    }
+}
+
+#[test]
+fn where_planning_finds_nothing_the_log_is_named() {
+    let explained = explainer(&["--pipeline", "orders"]).explain(&order(|_| {}), &Why::Failed("timed out".to_owned()));
+    assert_eq!(explained.reason, "the function failed: timed out; planning it here finds no fault");
+    assert_eq!(explained.change, "look for its sequence number in the log group /aws/lambda/f");
+    let unknown = explainer(&["--pipeline", "ours"]).explain(&order(|_| {}), &Why::Named);
+    assert!(unknown.change.contains("--pipeline-dir") && unknown.code.is_none(), "{unknown:?}");
+    let large = explainer(&[]).explain(&order(|_| {}), &Why::TooLarge);
+    assert!(large.reason.contains("6 MB"), "{large:?}");
+}

@@ -1,0 +1,91 @@
+//! The function that gets the records again: the deployed one through Lambda's Invoke, or its own handler in this process.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_lambda::error::DisplayErrorContext;
+use aws_sdk_lambda::primitives::Blob;
+use event_source_mapping::{Answer, Clock};
+use usage_aggregator::handler::{Handler, Invocation};
+
+/// How long the handler in this process may take for one batch.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A function to invoke.
+pub enum Function {
+    Deployed { client: aws_sdk_lambda::Client, name: String },
+    InProcess { handler: Box<Handler>, clock: Clock, counts: Mutex<Counts> },
+}
+
+/// What the handler in this process has told of its records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub applied: usize,
+    pub duplicates: usize,
+}
+
+impl Function {
+    /// The pipeline's handler in this process.
+    pub fn in_process(handler: Handler) -> anyhow::Result<Function> {
+        Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()?, counts: Mutex::default() })
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self {
+            Function::Deployed { name, .. } => format!("the function {name}"),
+            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline.name),
+        }
+    }
+
+    /// What the function told of its records, where it is in this process.
+    pub fn counts(&self) -> Option<Counts> {
+        match self {
+            Function::Deployed { .. } => None,
+            Function::InProcess { counts, .. } => Some(*counts.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Invokes it and waits for the answer.
+    pub async fn invoke(&self, event: &[u8]) -> Answer {
+        match self {
+            Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
+            Function::InProcess { handler, clock, counts } => {
+                let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
+                let invocation = Invocation { request_id: "usagectl-redrive".to_owned(), now: clock.now(), deadline };
+                match handler.handle(event, &invocation).await {
+                    Ok(outcome) => {
+                        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                        counts.applied += outcome.applied;
+                        counts.duplicates += outcome.duplicates;
+                        match serde_json::to_vec(&outcome.response()) {
+                            Ok(body) => Answer::Returned(body),
+                            Err(error) => Answer::FunctionError(error.to_string()),
+                        }
+                    }
+                    Err(error) => Answer::FunctionError(format!("failed to {error}")),
+                }
+            }
+        }
+    }
+}
+
+async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u8]) -> Answer {
+    let invoked = client.invoke().function_name(name).payload(Blob::new(event)).send().await;
+    let output = match invoked {
+        Ok(output) => output,
+        Err(error) => return Answer::NotInvoked(DisplayErrorContext(error).to_string()),
+    };
+    let body = output.payload.map(Blob::into_inner).unwrap_or_default();
+    match output.function_error {
+        Some(kind) => Answer::FunctionError(message(&kind, &body)),
+        None => Answer::Returned(body),
+    }
+}
+
+/// What a function error says of itself.
+fn message(kind: &str, body: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = body.get("errorMessage").and_then(|message| message.as_str());
+    message.map_or_else(|| kind.to_owned(), |message| format!("{kind}: {message}"))
+}

@@ -1,0 +1,185 @@
+//! Positions become records again: their shard is read once more, and what the mapping's filter never let through is left
+//! out. What is gone is said.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use event_source_mapping::sources::{Gap, RangeRead, RemoteKinesis, RemoteStream, ShardedStream, read_range};
+use event_source_mapping::{Filters, Source, SourceRecord, StreamKind};
+use laptop::emulators::EmbeddedStream;
+use laptop::emulators::kinesis::{KinesisSource, StreamError};
+
+use super::document::Document;
+use crate::shell::folder::{MAPPINGS, filters_file};
+use crate::shell::options::Options;
+use crate::shell::running::Running;
+use crate::shell::workplace::{Workplace, kinesis_client};
+use crate::stack::{Account, Deployment, Names, Place, source_name};
+
+/// The streams of a deployment.
+pub struct Streams<'d> {
+    deployment: &'d Deployment,
+    /// Where the data folder is, and what runs, if the deployment is on this machine.
+    options: &'d Options,
+    /// Of a deployed mapping; one on this machine has written its own down.
+    filters: Filters,
+}
+
+/// What a range of positions came to.
+#[derive(Debug)]
+pub struct Found {
+    /// The records that were meant for the function.
+    pub records: Vec<Arc<SourceRecord>>,
+    pub lost: Option<Lost>,
+}
+
+/// Records that can't be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// At least so many.
+    pub records: usize,
+    pub reason: &'static str,
+}
+
+impl<'d> Streams<'d> {
+    /// The streams of `deployment`; asks its mapping for the filter.
+    pub async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<Streams<'d>> {
+        let filters = match &deployment.place {
+            Place::Account(account) => deployed_filters(account, &deployment.names).await?,
+            Place::Here(_) => Filters::default(),
+        };
+        Ok(Streams { deployment, options, filters })
+    }
+
+    /// Reads the records of `document` again.
+    pub async fn read(&self, document: &Document) -> anyhow::Result<Found> {
+        let position = &document.position;
+        let range = match self.source(document).await? {
+            Some(source) => read_range(&*source, &position.shard_id, &position.first, &position.last).await?,
+            None => RangeRead { records: Vec::new(), gap: Gap::ShardGone },
+        };
+        let filters = match self.deployment.place {
+            Place::Account(_) => self.filters.clone(),
+            Place::Here(_) => self.filters_here(document)?,
+        };
+        let RangeRead { mut records, gap } = range;
+        let there = records.len();
+        records.retain(|record| filters.matches(document.kind, record));
+        Ok(Found { lost: lost(document.records(), there, records.len(), gap), records })
+    }
+
+    /// The stream of a document; none if it isn't there any more.
+    async fn source(&self, document: &Document) -> anyhow::Result<Option<Arc<dyn Source>>> {
+        let arn = document.position.stream_arn.as_str();
+        match (&self.deployment.place, document.kind) {
+            (Place::Account(_), StreamKind::DynamoDb) => {
+                Ok(Some(Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn))))
+            }
+            (Place::Here(place), StreamKind::DynamoDb) => self.table_here(place, arn),
+            (Place::Account(account), StreamKind::Kinesis) => {
+                Ok(Some(Arc::new(RemoteKinesis::of_arn(account.kinesis(), arn))))
+            }
+            (Place::Here(place), StreamKind::Kinesis) => self.stream_here(place, arn).await,
+        }
+    }
+
+    /// A table's stream on this machine, with the shards that the mapping made of it. The process that has the table open
+    /// may go on: its database's file is read beside it, since over HTTP not all of a record is told.
+    fn table_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
+        let table = source_name(arn).with_context(|| format!("{arn} names no table"))?;
+        let data = &self.options.data;
+        let running = Running::read(data).map(|running| running.dynamodb);
+        let stream: Arc<dyn Source> = match place.services() {
+            Some(services) => Arc::new(EmbeddedStream::open(services.database(), table)?),
+            None if running.is_some() && running == self.options.dynamodb_endpoint => {
+                Arc::new(EmbeddedStream::open_in(data, table)?)
+            }
+            None => Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn)),
+        };
+        if stream.arn() != arn {
+            return Ok(None);
+        }
+        let shards = data.join(MAPPINGS).join(format!("shards-{table}.json"));
+        Ok(Some(Arc::new(ShardedStream::open(stream, Some(&shards), 0)?)))
+    }
+
+    /// A Kinesis stream on this machine. Its files are one process's alone: where one has them open, its endpoint is asked.
+    async fn stream_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
+        let name = source_name(arn).with_context(|| format!("{arn} names no stream"))?;
+        match place.services() {
+            Some(services) => match KinesisSource::new(services.streams(), name) {
+                Ok(source) => Ok(Some(Arc::new(source))),
+                Err(StreamError::NotFound(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            None => Ok(Some(Arc::new(RemoteKinesis::of_arn(kinesis_client(self.options).await?, arn)))),
+        }
+    }
+
+    /// The filter that the mapping on this machine had when it last ran.
+    fn filters_here(&self, document: &Document) -> anyhow::Result<Filters> {
+        let source = source_name(&document.position.stream_arn).unwrap_or_default();
+        read_filters(&filters_file(&self.options.data, document.kind, source))
+    }
+}
+
+fn read_filters(file: &Path) -> anyhow::Result<Filters> {
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Filters::default()),
+        text => text.with_context(|| format!("read the mapping's filter {}", file.display()))?,
+    };
+    let patterns: Vec<String> =
+        serde_json::from_str(&text).with_context(|| format!("read the mapping's filter {}", file.display()))?;
+    Ok(Filters::parse(&patterns)?)
+}
+
+async fn deployed_filters(account: &Account, names: &Names) -> anyhow::Result<Filters> {
+    let uuid = Names::need(&names.mapping, "--mapping")?;
+    let doing = || format!("ask for the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
+    let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await.with_context(doing)?;
+    if let Some(error) = mapping.filter_criteria_error {
+        // Without it nobody knows which records of a range were meant for the function.
+        anyhow::bail!("{}: {}", doing(), error.message.unwrap_or_default());
+    }
+    let filters = mapping.filter_criteria.and_then(|criteria| criteria.filters).unwrap_or_default();
+    let patterns: Vec<String> = filters.into_iter().filter_map(|filter| filter.pattern).collect();
+    Filters::parse(&patterns).with_context(doing)
+}
+
+/// What is lost of `expected` records, of which `there` are in the range and `found` were let through.
+fn lost(expected: usize, there: usize, found: usize, gap: Gap) -> Option<Lost> {
+    let missing = expected.saturating_sub(found);
+    match gap {
+        Gap::None if missing == 0 => None,
+        Gap::None if there < expected => Some(Lost { records: missing, reason: "they are not in their shard" }),
+        Gap::None => Some(Lost { records: missing, reason: "the mapping's filter lets them through no longer" }),
+        Gap::Trimmed => Some(Lost { records: missing.max(1), reason: "the stream has trimmed them" }),
+        Gap::ShardGone => Some(Lost { records: expected, reason: "their shard or stream is gone" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_lost_and_never_silent() {
+        let records = |lost: Option<Lost>| lost.map(|lost| lost.records);
+        for (expected, found, gap, wanted) in [
+            (4, 4, Gap::None, None),
+            // Other lanes' records lie in the range, too.
+            (4, 9, Gap::None, None),
+            (4, 3, Gap::None, Some(1)),
+            (4, 1, Gap::Trimmed, Some(3)),
+            (4, 4, Gap::Trimmed, Some(1)),
+            (4, 0, Gap::Trimmed, Some(4)),
+            (4, 0, Gap::ShardGone, Some(4)),
+        ] {
+            assert_eq!(records(lost(expected, found, found, gap)), wanted, "{expected} {found} {gap:?}");
+        }
+        let reason = |there| lost(4, there, 3, Gap::None).map_or("", |lost| lost.reason);
+        assert_eq!(reason(3), "they are not in their shard");
+        assert_eq!(reason(4), "the mapping's filter lets them through no longer");
+    }
+}

@@ -1,0 +1,202 @@
+//! What a deployment does and how it is set: CloudWatch's figures, the mapping's and the function's configuration.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::model::{Load, Seen};
+use super::settings::{DEFAULTS, Settings};
+use crate::shell::options::Options;
+use crate::shell::running::{Mapped, Running};
+use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
+
+/// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.
+const PERIOD: i32 = 60;
+const LONG_PERIOD: i32 = 300;
+const DAYS_OF_MINUTES: Duration = Duration::from_secs(15 * 86_400);
+
+/// How a deployment is set.
+///
+/// # Errors
+/// When it can't be looked at.
+pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
+    match &deployment.place {
+        Place::Account(account) => of_account(account, deployment).await,
+        Place::Here(_) => {
+            let running = Running::read(&options.data).and_then(|running| running.mapping);
+            let running =
+                running.context("no `usagectl local` runs with this data folder; start one, or say --what-if alone")?;
+            of_run(&running, deployment)
+        }
+    }
+}
+
+fn of_run(running: &Mapped, deployment: &Deployment) -> anyhow::Result<Settings> {
+    let config = deployment.variables.clone().with_metrics_sink("none").config()?;
+    Ok(Settings {
+        batch_size: float(running.batch_size),
+        window_seconds: float(usize::try_from(running.batching_window_seconds)?),
+        factor: float(running.parallelization_factor),
+        memory_megabytes: None,
+        reserved: None,
+        timeout_seconds: float(usize::try_from(running.timeout_seconds)?),
+        commits: float(config.concurrency),
+    })
+}
+
+async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Result<Settings> {
+    let function = crate::stack::Names::need(&deployment.names.function, "--function")?;
+    let uuid = crate::stack::Names::need(&deployment.names.mapping, "--mapping")?;
+    let found = account.function(function).await?;
+    let lambda = account.lambda();
+    let mapping = lambda.get_event_source_mapping().uuid(uuid).send().await;
+    let mapping = mapping.with_context(|| format!("look at the mapping {uuid} (lambda:GetEventSourceMapping)"))?;
+    let reserved = lambda.get_function_concurrency().function_name(function).send().await;
+    let reserved = reserved.with_context(|| format!("look at {function} (lambda:GetFunctionConcurrency)"))?;
+    let commits = found.variable("CONCURRENCY").and_then(|text| text.parse().ok());
+    Ok(Settings {
+        batch_size: mapping.batch_size().unwrap_or(100).into(),
+        window_seconds: mapping.maximum_batching_window_in_seconds().unwrap_or(0).into(),
+        factor: mapping.parallelization_factor().unwrap_or(1).into(),
+        memory_megabytes: Some(found.memory_megabytes),
+        reserved: reserved.reserved_concurrent_executions().map(f64::from),
+        timeout_seconds: found.timeout_seconds,
+        commits: commits.unwrap_or(DEFAULTS.commits),
+    })
+}
+
+/// What there is to ask.
+struct Questions {
+    records: Figure,
+    polled: Figure,
+    snapshots: Figure,
+    files: Figure,
+    invocations: Figure,
+    duration: Figure,
+    duration_p99: Figure,
+    age: Figure,
+    throttles: Figure,
+    errors: Figure,
+    concurrency: Figure,
+    table_throttles: Vec<Figure>,
+    /// Bytes and records that were read.
+    source: Option<[Figure; 2]>,
+}
+
+impl Questions {
+    fn new(deployment: &Deployment) -> Questions {
+        let names = &deployment.names;
+        let own = |metric| names.own_figure(metric, Statistic::Sum);
+        let of = |metric, statistic| names.function_figure(metric, statistic);
+        Questions {
+            records: own("RecordsProcessed"),
+            polled: names.mapping_figure("InvokedEventCount"),
+            snapshots: own("SnapshotsUpdated"),
+            files: own("FilesWritten"),
+            invocations: of("Invocations", Statistic::Sum),
+            duration: of("Duration", Statistic::Sum),
+            duration_p99: of("Duration", Statistic::P99),
+            age: of("IteratorAge", Statistic::Maximum),
+            throttles: of("Throttles", Statistic::Sum),
+            errors: of("Errors", Statistic::Sum),
+            concurrency: of("ConcurrentExecutions", Statistic::Maximum),
+            table_throttles: names.table_figures("WriteThrottleEvents"),
+            source: names.source_figures(),
+        }
+    }
+
+    fn all(&self) -> Vec<Figure> {
+        let one = [
+            &self.records,
+            &self.polled,
+            &self.snapshots,
+            &self.files,
+            &self.invocations,
+            &self.duration,
+            &self.duration_p99,
+            &self.age,
+            &self.throttles,
+            &self.errors,
+            &self.concurrency,
+        ];
+        one.into_iter().chain(&self.table_throttles).chain(self.source.iter().flatten()).cloned().collect()
+    }
+}
+
+/// What a deployment has been doing over a span; `load` where it isn't known.
+///
+/// # Errors
+/// When CloudWatch can't be asked, or has nothing of it.
+pub async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
+    let questions = Questions::new(deployment);
+    let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
+    let figures = Figures::read(&deployment.cloudwatch(), &questions.all(), span, period).await?;
+    let seen = load_of(&figures, &questions, &load, period);
+    seen.context(
+        "CloudWatch has no records of this deployment in the span: give a longer --span, or say --what-if alone",
+    )
+}
+
+fn load_of(figures: &Figures, questions: &Questions, load: &Load, period: i32) -> Option<Load> {
+    let sum = |figure: &Figure| figures.sum(figure).filter(|sum| *sum > 0.0);
+    let counted = [&questions.records, &questions.polled].into_iter().find(|figure| sum(figure).is_some())?;
+    let (records, invocations) = (sum(counted)?, sum(&questions.invocations)?);
+    let batch = records / invocations;
+    let groups = sum(&questions.snapshots).map(|snapshots| snapshots / load.windows / invocations);
+    let groups = groups.unwrap_or_else(|| load.groups(batch)).clamp(1.0, batch.max(1.0));
+    let milliseconds = |number: f64| number / 1_000.0;
+    let seen = Seen {
+        batch,
+        groups,
+        seconds: milliseconds(sum(&questions.duration)?) / invocations,
+        p99_seconds: figures.highest(&questions.duration_p99).map(milliseconds),
+        age_seconds: figures.highest(&questions.age).map(milliseconds).unwrap_or_default(),
+        throttles: sum(&questions.throttles).unwrap_or_default(),
+        table_throttles: questions.table_throttles.iter().filter_map(|figure| figures.sum(figure)).sum(),
+        errors: sum(&questions.errors).unwrap_or_default(),
+        concurrency: figures.highest(&questions.concurrency).unwrap_or_default(),
+    };
+    let size = questions.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
+    Some(Load {
+        record_bytes: size.unwrap_or(load.record_bytes),
+        rate: figures.highest(counted)? / f64::from(period),
+        entities: seen.entities(),
+        files: sum(&questions.files).map_or(load.files, |files| files / invocations),
+        seen: Some(seen),
+        ..load.clone()
+    })
+}
+
+/// The shards that are open; nothing where it can't be told from here.
+///
+/// # Errors
+/// When the stream can't be looked at.
+pub async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
+    let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
+    if arn.contains(":kinesis:") {
+        let asked = account.kinesis().describe_stream_summary().stream_arn(arn).send().await;
+        let asked = asked.with_context(|| format!("look at {arn} (kinesis:DescribeStreamSummary)"))?;
+        return Ok(asked.stream_description_summary().map(|summary| summary.open_shard_count().into()));
+    }
+    let (mut open, mut after) = (0, None);
+    loop {
+        let asked =
+            deployment.streams().describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send().await;
+        let asked = asked.with_context(|| format!("look at {arn} (dynamodb:DescribeStream)"))?;
+        let Some(stream) = asked.stream_description() else { break };
+        let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {
+            shard.sequence_number_range().is_none_or(|range| range.ending_sequence_number().is_none())
+        };
+        open += stream.shards().iter().filter(is_open).count();
+        after = stream.last_evaluated_shard_id().map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok((open > 0).then(|| float(open)))
+}
+
+/// Settings and shards are far below u32::MAX.
+fn float(number: usize) -> f64 {
+    u32::try_from(number).unwrap_or(u32::MAX).into()
+}

@@ -1,0 +1,125 @@
+//! `usagectl tune`: which of the template's parameters to change for a load, and what comes of it. `gather` asks a deployment,
+//! `model` says what settings make of a load, `row` and `rules` what they should be, `plan` what to change, `report` shows it.
+
+mod gather;
+mod model;
+mod plan;
+mod report;
+mod row;
+mod rules;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::deployment::assume::Assumptions;
+use crate::deployment::cost::prices::Prices;
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::span::span;
+use crate::stack::{Place, Where};
+use model::Load;
+use report::Report;
+use settings::{DEFAULTS, Settings};
+
+/// Propose batch size, window, concurrency, memory and timeout for a load
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Tune {
+    /// What to assume, alone or in place of what was seen, such as rate=5000/s,entities=200,shards=2
+    #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
+    what_if: String,
+    /// How far back to look [default: 24h; with --local 3h, which is all that it remembers]
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    span: Option<Duration>,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl tune --stack usage-aggregator
+  usagectl tune --stack usage-aggregator --what-if rate=5000/s
+  usagectl tune --what-if rate=1000/s,entities=1000,windows=2,shards=2,latency=1s
+  usagectl tune --local --json
+
+Assumptions, with what is taken for each that is neither given nor seen:
+  rate=100/s        records of the busiest minute (/s, /min, /h, /day)
+  entities=200      entities and resources that they are of
+  size=700          bytes of a record in an event
+  shards=1          of the stream
+  latency=…         from a change to its count at most; below 1s is real time
+  windows=3         windows of each counter
+  files=1           archive files of a batch: record types times dates
+  source=dynamodb   or kinesis, which is polled once a second
+
+It changes nothing: it prints the make deploy that does.";
+
+const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// What the embedded CloudWatch remembers.
+const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
+
+impl Tune {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let given = Assumptions::parse("--what-if", &self.what_if, &NAMES)?;
+        let alone = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
+        let (load, settings, here) =
+            if alone && !given.is_empty() { (unknown(3.0), DEFAULTS, false) } else { self.seen(options).await? };
+        let kinesis = given.text("source").map(|source| match source {
+            "kinesis" => Ok(1.0),
+            "dynamodb" => Ok(0.25),
+            other => Err(console::UsageError(format!("--what-if: source={other} is neither dynamodb nor kinesis"))),
+        });
+        let load = Load {
+            rate: given.rate("rate")?.unwrap_or(load.rate),
+            entities: given.number("entities")?.unwrap_or(load.entities).max(1.0),
+            record_bytes: given.bytes("size")?.unwrap_or(load.record_bytes),
+            shards: given.number("shards")?.unwrap_or(load.shards).ceil(),
+            goal: given.seconds("latency")?,
+            windows: given.number("windows")?.unwrap_or(load.windows),
+            files: given.number("files")?.unwrap_or(load.files),
+            poll_seconds: kinesis.transpose()?.unwrap_or(load.poll_seconds),
+            seen: load.seen,
+        };
+        let plan = plan::plan(&load, &settings, &Prices::read(None)?);
+        let report = Report { load: &load, now: &settings, plan: &plan, here };
+        console::print(&if options.json { report.json() } else { report.text() })?;
+        Ok(Done::Well)
+    }
+
+    /// The load and settings of a deployment, and whether it is on this machine.
+    async fn seen(&self, options: &Options) -> anyhow::Result<(Load, Settings, bool)> {
+        let deployment = self.place.open(options).await?;
+        let here = matches!(deployment.place, Place::Here(_));
+        let settings = gather::settings(&deployment, options).await?;
+        let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
+        let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
+        let mut load = unknown(u32::try_from(windows).unwrap_or(u32::MAX).into());
+        if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {
+            load.poll_seconds = 1.0;
+        }
+        load.shards = gather::shards(&deployment).await?.unwrap_or(load.shards);
+        let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { DAY });
+        Ok((gather::load(&deployment, span, load).await?, settings, here))
+    }
+}
+
+/// What is taken where nothing is known.
+fn unknown(windows: f64) -> Load {
+    Load {
+        rate: 100.0,
+        entities: 200.0,
+        windows,
+        record_bytes: 700.0,
+        shards: 1.0,
+        files: 1.0,
+        poll_seconds: 0.25,
+        goal: None,
+        seen: None,
+    }
+}

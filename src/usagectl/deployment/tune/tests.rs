@@ -1,0 +1,126 @@
+//! The rules by tables of loads.
+
+use super::model::{ITEM_UNITS, Load, Seen};
+use super::plan::{Plan, plan};
+use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
+use super::settings::{DEFAULTS, Parameter, Settings};
+use crate::deployment::cost::prices::Prices;
+
+pub fn load(rate: f64) -> Load {
+    Load {
+        rate,
+        entities: 200.0,
+        windows: 3.0,
+        record_bytes: 700.0,
+        shards: 2.0,
+        files: 1.0,
+        poll_seconds: 0.25,
+        goal: None,
+        seen: None,
+    }
+}
+
+/// Settings that nothing is right with, so that every parameter is proposed.
+const WRONG: Settings = Settings {
+    batch_size: 1.0,
+    window_seconds: 300.0,
+    factor: 10.0,
+    memory_megabytes: Some(10_240.0),
+    reserved: Some(1.0),
+    timeout_seconds: 899.0,
+    commits: 1.0,
+};
+
+fn planned(load: &Load, now: &Settings) -> Plan {
+    plan(load, now, &Prices::read(None).unwrap())
+}
+
+fn changes(load: &Load, now: &Settings) -> Vec<(Parameter, f64)> {
+    planned(load, now).proposals.iter().map(|proposal| (proposal.parameter, proposal.value)).collect()
+}
+
+#[test]
+fn every_row_of_the_contract_is_kept() {
+    let goal = |goal, rate| Load { goal: Some(goal), ..load(rate) };
+    for (load, name, batch, reserved, factor, window) in [
+        (load(50.0), QUIET.name, 100.0..=100.0, 2.0, 1.0..=1.0, 0.0..=5.0),
+        (load(500.0), STEADY.name, 100.0..=1_000.0, 5.0, 1.0..=1.0, 1.0..=5.0),
+        (load(5_000.0), BUSY.name, 1_000.0..=10_000.0, 10.0, 2.0..=2.0, 1.0..=5.0),
+        (goal(0.8, 500.0), REAL_TIME.name, 10.0..=50.0, 10.0, 2.0..=5.0, 0.0..=0.0),
+    ] {
+        let plan = planned(&load, &WRONG);
+        let Settings { batch_size, window_seconds, factor: lanes, reserved: kept, .. } = plan.settings;
+        assert_eq!(plan.row.name, name);
+        assert!(batch.contains(&batch_size), "{name}: BatchSize {batch_size}");
+        assert!(factor.contains(&lanes), "{name}: factor {lanes}");
+        assert!(window.contains(&window_seconds), "{name}: window {window_seconds}");
+        assert!(kept >= Some(reserved) && kept >= Some(load.shards * lanes), "{name}: reserved {kept:?}");
+        assert!(plan.after.capacity >= load.rate, "{name}: {:?}", plan.after);
+    }
+}
+
+#[test]
+fn what_is_right_is_left_alone() {
+    for rate in [50.0, 500.0] {
+        assert_eq!(changes(&Load { goal: Some(2.0), ..load(rate) }, &DEFAULTS), [], "{rate}/s");
+    }
+    assert_eq!(changes(&load(0.01), &DEFAULTS), [], "a window that saves less than a dollar a month");
+    let few = Load { entities: 20.0, ..load(50.0) };
+    assert_eq!(changes(&few, &DEFAULTS), [(Parameter::BatchWindowSeconds, 5.0)]);
+    // And what has been proposed is.
+    for rate in [10.0, 99.0, 101.0, 1_000.0, 1_001.0, 5_000.0, 20_000.0] {
+        for goal in [None, Some(0.5), Some(1.0), Some(10.0)] {
+            let load = Load { goal, ..load(rate) };
+            let settings = planned(&load, &WRONG).settings;
+            assert_eq!(changes(&load, &settings), [], "{rate}/s, goal {goal:?}: {settings:?}");
+        }
+    }
+}
+
+#[test]
+fn a_busy_stream_gets_larger_batches_that_cost_less() {
+    let plan = planned(&load(5_000.0), &DEFAULTS);
+    let parameters: Vec<Parameter> = plan.proposals.iter().map(|proposal| proposal.parameter).collect();
+    assert!(parameters.contains(&Parameter::BatchSize), "{plan:#?}");
+    // One lane a shard is fast enough, and keeps batches whole.
+    assert!(!parameters.contains(&Parameter::ParallelizationFactor), "{plan:#?}");
+    assert!(plan.after.write_units < plan.before.write_units, "{plan:#?}");
+    assert!(plan.after.capacity > 7_500.0, "{plan:#?}");
+    let heavy = Load { shards: 1.0, record_bytes: 2_000.0, ..load(20_000.0) };
+    let plan = planned(&heavy, &DEFAULTS);
+    assert!(plan.settings.factor >= 2.0 && plan.after.capacity > 30_000.0, "{plan:#?}");
+}
+
+#[test]
+fn what_was_seen_decides() {
+    let healthy = Seen { batch: 500.0, groups: 90.0, seconds: 0.2, ..Seen::default() };
+    let with = |seen| Load { seen: Some(seen), goal: Some(2.0), ..load(500.0) };
+    assert_eq!(changes(&with(healthy), &DEFAULTS), []);
+    for (seen, expected) in [
+        (Seen { age_seconds: 90.0, ..healthy }, (Parameter::ParallelizationFactor, 2.0)),
+        (Seen { throttles: 3.0, ..healthy }, (Parameter::ReservedConcurrency, 20.0)),
+        (Seen { table_throttles: 3.0, ..healthy }, (Parameter::CommitConcurrency, 4.0)),
+        (Seen { p99_seconds: Some(20.0), ..healthy }, (Parameter::TimeoutSeconds, 120.0)),
+    ] {
+        assert_eq!(changes(&with(seen), &DEFAULTS), [expected], "{seen:?}");
+    }
+    // A batch that fails holds up its shard: more lanes are no help, and it is said.
+    let failing = Seen { age_seconds: 90.0, errors: 5.0, ..healthy };
+    let plan = planned(&with(failing), &DEFAULTS);
+    assert!(plan.proposals.is_empty() && plan.notes[0].contains("5 invocations failed"), "{plan:#?}");
+}
+
+#[test]
+fn limits_that_no_parameter_moves_are_said() {
+    let one = Load { entities: 1.0, shards: 40.0, ..load(30_000.0) };
+    let plan = planned(&one, &DEFAULTS);
+    assert!(plan.settings.window_seconds >= 1.0 && plan.after.item_units <= ITEM_UNITS, "{plan:#?}");
+    let crowd = Load { entities: 1e6, shards: 1.0, ..load(500_000.0) };
+    let notes = planned(&crowd, &DEFAULTS).notes.join("\n");
+    assert!(notes.contains("shards would be needed") && notes.contains("hardly repeat"), "{notes}");
+    let off = Settings { reserved: Some(0.0), ..DEFAULTS };
+    let plan = planned(&load(50.0), &off);
+    assert!(plan.proposals.is_empty() && plan.notes[0].contains("kill switch"), "{plan:#?}");
+    let large = Load { record_bytes: 60_000.0, ..load(5_000.0) };
+    assert!(planned(&large, &DEFAULTS).after.batch <= 100.0);
+}

@@ -1,0 +1,170 @@
+//! `usagectl explain`: the plan of an event, made without touching a table or a bucket. The text is made from the same
+//! JSON that `--json` prints.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use laptop::emulators::sdk_config;
+use serde_json::{Map, Value};
+use usage_aggregator::archive::Codec;
+use usage_aggregator::clients::Clients;
+use usage_aggregator::handler::Handler;
+use usage_aggregator::time::Timestamp;
+
+use crate::event::invoke::{instant, read_event, time_of};
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{self, Done, UsageError, plain};
+use crate::shell::options::Options;
+
+/// Print what the function would do with an event, without doing it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Explain {
+    /// Lambda events of DynamoDB Streams or Kinesis; `-` reads one from stdin
+    #[arg(required = true, value_name = "EVENT.json")]
+    events: Vec<PathBuf>,
+    /// The time of the invocation; by default the clock's, or the event's own if that is more than a day off
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    now: Option<Timestamp>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl explain events/modify.json
+  usagectl explain --json events/poison.json | jq .rejected
+
+Exit code 1 where the function would reject a record or fail.";
+
+impl Explain {
+    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let mut done = Done::Well;
+        for path in &self.events {
+            match self.plan(path, options) {
+                Ok(plan) => {
+                    let text = if options.json { plan.to_string() } else { text(&plan) };
+                    console::print(&text)?;
+                    if !at(&plan, "rejected").is_null() {
+                        done = Done::WithFailures;
+                    }
+                }
+                Err(error) if error.is::<UsageError>() => return Err(error),
+                Err(error) => {
+                    console::note(&format!("error: {}: failed to {error:#}", path.display()));
+                    done = Done::WithFailures;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn plan(&self, path: &Path, options: &Options) -> anyhow::Result<Value> {
+        let bytes = read_event(path)?;
+        let sample = Sample::of(&bytes);
+        let config = Variables::new(options, &sample).with_metrics_sink("none").config()?;
+        let (prefix, codec) = config
+            .archive
+            .as_ref()
+            .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
+        // The function's own plan; its clients are never called.
+        let handler = Handler::new(config, Clients::new(&sdk_config(None)));
+        let (event, plan) = handler.plan(&bytes, time_of(self.now, &sample, path)?)?;
+        let mut described = plan.describe(&handler.pipeline, &prefix, codec)?;
+        if let Value::Object(fields) = &mut described {
+            fields.insert("file".to_owned(), path.display().to_string().into());
+            fields.insert("event_records".to_owned(), event.records().len().into());
+        }
+        Ok(described)
+    }
+}
+
+/// The plan for people.
+fn text(plan: &Value) -> String {
+    let mut out = String::new();
+    // Writing to a String can't fail.
+    let _ = write_plan(&mut out, plan);
+    out
+}
+
+fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
+    let tally = at(plan, "tally");
+    writeln!(
+        out,
+        "{}: pipeline {}, plan of {} of {} records",
+        show(plan, "file"),
+        show(plan, "pipeline"),
+        show(plan, "records"),
+        show(plan, "event_records")
+    )?;
+    let events = pairs(at(tally, "events"), show);
+    writeln!(
+        out,
+        "records   {}; {} effective, {} skipped, {} repeated",
+        if events.is_empty() { "none" } else { &events },
+        show(tally, "effective"),
+        show(tally, "skipped"),
+        show(tally, "repeated")
+    )?;
+    for counter in list(plan, "counters") {
+        write_counter(out, counter)?;
+    }
+    for file in list(plan, "files") {
+        writeln!(out, "file      {}: {} rows, {} bytes", show(file, "key"), show(file, "rows"), show(file, "bytes"))?;
+    }
+    let rejected = at(plan, "rejected");
+    if !rejected.is_null() {
+        let [sequence, code, field, reason] =
+            ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
+        writeln!(out, "rejected  {sequence}: {code}: {field}: {reason}; nothing after it is touched")?;
+    }
+    Ok(())
+}
+
+fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
+    let records = list(counter, "records");
+    let first = records.first().map(|record| show(record, "id")).unwrap_or_default();
+    let more = if records.len() > 1 { format!(" and {} more", records.len() - 1) } else { String::new() };
+    writeln!(
+        out,
+        "counter   {}, minute {}, record {first}{more}",
+        pairs(at(counter, "key"), show),
+        show(counter, "minute")
+    )?;
+    for window in list(counter, "windows") {
+        writeln!(
+            out,
+            "          {:<6}{}  {}",
+            show(window, "window"),
+            show(window, "start"),
+            pairs(at(window, "adds"), signed)
+        )?;
+    }
+    Ok(())
+}
+
+/// `amount +129.9, orders -1`
+fn pairs(object: &Value, value: fn(&Value, &str) -> String) -> String {
+    let names = object.as_object().into_iter().flat_map(Map::keys);
+    names.map(|name| format!("{} {}", plain(name), value(object, name))).collect::<Vec<_>>().join(", ")
+}
+
+fn signed(value: &Value, name: &str) -> String {
+    let number = show(value, name);
+    if number.starts_with('-') { number } else { format!("+{number}") }
+}
+
+fn at<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    at(value, name).as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A text or number as it reads.
+fn show(value: &Value, name: &str) -> String {
+    match at(value, name) {
+        Value::String(text) => plain(text),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,175 @@
+//! `usagectl invoke`: the real handler, on event files, one after the other.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use usage_aggregator::handler::Invocation;
+use usage_aggregator::time::Timestamp;
+
+use crate::event::changes::Changes;
+use crate::event::report::Report;
+use crate::event::touched;
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{self, Done, UsageError, counted};
+use crate::shell::options::Options;
+use crate::shell::workplace::{Site, Start, Uses, Workplace};
+use laptop::proof::rows::RowReader;
+
+/// Run the function on events and show the answer, changed snapshots, files and metrics
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Invoke {
+    /// Lambda events of DynamoDB Streams or Kinesis; `-` reads one from stdin
+    #[arg(required = true, value_name = "EVENT.json")]
+    events: Vec<PathBuf>,
+    /// Start over: delete the tables and objects in the data folder first
+    #[arg(long)]
+    fresh: bool,
+    /// The time of the invocation; by default the clock's, or the event's own if that is more than a day off
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    now: Option<Timestamp>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl invoke events/insert.json       and once more: duplicates, snapshots unchanged
+  usagectl invoke --fresh events/*.json    start over, with several events
+  usagectl invoke --json events/poison.json | jq .rejected
+  usagectl invoke --s3-endpoint http://127.0.0.1:9000 events/insert.json
+
+Exit code 0 only when every event was processed and no record was rejected.";
+
+/// What an invocation may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const DAY_SECONDS: i64 = 86_400;
+
+impl Invoke {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        // Before anything is opened or cleared: a wrong pipeline or variable is one for every event.
+        Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
+        let start = if self.fresh { Start::Fresh } else { Start::Continue };
+        let place = Workplace::open(options, Uses::Everything, start).await?;
+        let progress = console::progress(self.events.len());
+        let mut reports = Vec::new();
+        for path in &self.events {
+            progress.set_message(path.display().to_string());
+            let report = self.invoke(path, options, &place).await?;
+            let text = if options.json { serde_json::to_string(&report)? } else { report.text() };
+            progress.suspend(|| console::print(&text))?;
+            progress.inc(1);
+            reports.push(report);
+        }
+        progress.finish_and_clear();
+        if !options.json && reports.len() > 1 {
+            console::print(&total(&reports))?;
+        }
+        Ok(if reports.iter().all(Report::is_good) { Done::Well } else { Done::WithFailures })
+    }
+
+    /// Invokes the function with one file. Only a mistake in the options ends the command; the rest is in the report.
+    async fn invoke(&self, path: &Path, options: &Options, place: &Workplace) -> anyhow::Result<Report> {
+        let mut report = Report { file: path.display().to_string(), ..Report::default() };
+        let done = self.try_invoke(path, options, place, &mut report).await;
+        match done {
+            Err(error) if error.is::<UsageError>() => return Err(error),
+            Err(error) => report.error = Some(error.into()),
+            Ok(()) => {}
+        }
+        Ok(report)
+    }
+
+    async fn try_invoke(
+        &self,
+        path: &Path,
+        options: &Options,
+        place: &Workplace,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let bytes = read_event(path)?;
+        let sample = Sample::of(&bytes);
+        let site = place.site(Variables::new(options, &sample)).await?;
+        report.pipeline.clone_from(&site.handler.pipeline.name);
+        report.metrics_note = place.metrics_note();
+        let now = time_of(self.now, &sample, path)?;
+        let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
+        let invocation = Invocation { request_id: "usagectl".to_owned(), now, deadline };
+        invoke_at(place, &site, &bytes, &invocation, report).await
+    }
+}
+
+async fn invoke_at(
+    place: &Workplace,
+    site: &Site,
+    bytes: &[u8],
+    invocation: &Invocation,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let plan = site.handler.plan(bytes, invocation.now).ok().map(|(_, plan)| plan);
+    let counted = plan.as_ref().zip(site.handler.pipeline.snapshot.as_ref()).zip(site.tables.as_ref());
+    let keys = counted.map(|((plan, snapshot), _)| touched::keys(snapshot, plan)).unwrap_or_default();
+    let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();
+    let before = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    place.services().iter().for_each(|services| services.metrics().clear());
+
+    match site.handler.handle(bytes, invocation).await {
+        Ok(outcome) => report.take(outcome),
+        Err(error) => report.error = Some(error.into()),
+    }
+
+    let after = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    report.take_items(&keys, &after);
+    report.changes = counted.map(|((_, snapshot), _)| Changes::new(&RowReader::new(snapshot), &keys, &before, &after));
+    let points = place.services().map(|services| services.metrics().points()).unwrap_or_default();
+    report.metrics = points.into_iter().map(|point| (point.name, point.values.iter().sum())).collect();
+    Ok(())
+}
+
+/// The bytes of an event file.
+pub fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("read the event from stdin")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(|| format!("read the event {}", path.display()))
+}
+
+/// The time of an invocation: as given, or the clock's, or that of an event which is of another time.
+pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow::Result<Timestamp> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    let clock = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    let clock = clock.context("tell the time: the clock says a year outside 2000 to 2099; give --now")?;
+    match sample.newest {
+        Some(newest) if (newest.seconds() - clock.seconds()).abs() > DAY_SECONDS => {
+            let path = path.display();
+            console::note(&format!("note: {path} is of {newest}: invoking as of then; --now gives another time"));
+            Ok(newest)
+        }
+        _ => Ok(clock),
+    }
+}
+
+/// Reads the value of `--now`.
+pub fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text)
+        .ok_or_else(|| "expected an instant such as 2026-11-21T03:00:00Z, from 2000 to 2099".to_owned())
+}
+
+fn total(reports: &[Report]) -> String {
+    let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
+    format!(
+        "total: {}, {}, {} applied, {}, {} skipped, {} rejected, {} failed",
+        counted(reports.len(), "event"),
+        counted(sum(|report| report.records), "record"),
+        sum(|report| report.applied),
+        counted(sum(|report| report.duplicates), "duplicate"),
+        sum(|report| report.skipped),
+        sum(|report| report.rejected.len()),
+        sum(|report| usize::from(report.error.is_some())),
+    )
+}

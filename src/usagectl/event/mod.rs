@@ -1,0 +1,7 @@
+//! One event: what the function would do with it, or does.
+
+pub mod changes;
+pub mod explain;
+pub mod invoke;
+pub mod report;
+pub mod touched;

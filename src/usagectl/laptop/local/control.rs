@@ -1,0 +1,71 @@
+//! The control endpoint of a local run, on the loopback interface: how it stands, which faults happen, and its end.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use laptop::proof::{Mischief, Mischievous};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::status::Status;
+
+/// What can be seen and changed while a run goes on.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub mischief: Mischievous,
+    pub status: Arc<Mutex<Status>>,
+    pub stop: watch::Sender<bool>,
+}
+
+impl Control {
+    pub fn new(mischief: Mischievous) -> Control {
+        Control { mischief, status: Arc::default(), stop: watch::Sender::new(false) }
+    }
+
+    /// Serves on a port of the loopback interface, 0 for a free one; gives the URL.
+    pub async fn serve(&self, port: u16) -> anyhow::Result<String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let routes = Router::new()
+            .route("/status", get(status))
+            .route("/faults", get(faults))
+            .route("/faults", put(set_faults))
+            .route("/stop", post(stop))
+            .with_state(self.clone());
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!(%error, "the control endpoint ended");
+            }
+        });
+        Ok(url)
+    }
+}
+
+async fn status(State(control): State<Control>) -> Json<Status> {
+    Json(control.status.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+async fn faults(State(control): State<Control>) -> String {
+    control.mischief.now().to_string()
+}
+
+async fn set_faults(State(control): State<Control>, text: String) -> (StatusCode, String) {
+    match text.parse::<Mischief>() {
+        Ok(mischief) => {
+            control.mischief.set(mischief.clone());
+            (StatusCode::OK, mischief.to_string())
+        }
+        Err(mistake) => (StatusCode::BAD_REQUEST, mistake),
+    }
+}
+
+async fn stop(State(control): State<Control>) -> StatusCode {
+    control.stop.send_replace(true);
+    StatusCode::ACCEPTED
+}

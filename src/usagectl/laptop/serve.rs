@@ -1,0 +1,117 @@
+//! `usagectl serve`: the embedded services for others, such as the function under cargo-lambda, until Ctrl-C.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use event_source_mapping::write_whole;
+use laptop::emulators::{Ports, Services};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::running::Running;
+use crate::shell::workplace::Workplace;
+
+/// Run the embedded DynamoDB, S3, CloudWatch and Kinesis, with tables and bucket, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// Port of DynamoDB; 0 for a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    dynamodb_port: u16,
+    /// Port of S3; 0 for a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    s3_port: u16,
+    /// Port of CloudWatch; 0 for a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    cloudwatch_port: u16,
+    /// Port of Kinesis; 0 for a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    kinesis_port: u16,
+    /// Write the variables to this file as NAME=VALUE lines once all is ready
+    #[arg(long, value_name = "PATH")]
+    env_file: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl serve --dynamodb-port 8000 --s3-port 9000
+  usagectl serve --env-file .usage/env & cargo lambda watch --env-file .usage/env
+
+It serves on the loopback interface only, whatever endpoints the other options name.";
+
+impl Serve {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let ports = Ports {
+            dynamodb: self.dynamodb_port,
+            s3: self.s3_port,
+            cloudwatch: self.cloudwatch_port,
+            kinesis: self.kinesis_port,
+        };
+        let place = Workplace::serve(options, ports).await?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
+        let variables = Variables::new(options, &Sample::default());
+        place.site(variables.clone()).await?;
+        if let Some(services) = place.services() {
+            Running::new(services, None).write(&options.data)?;
+        }
+        let lines = place.services().map(|services| environment(services, &variables)).unwrap_or_default();
+        if let Some(path) = &self.env_file {
+            write_environment(path, &lines)?;
+        }
+        let shown = if options.json { json(&lines) } else { text(&lines, "export ").trim_end().to_owned() };
+        console::print(&shown)?;
+        console::note("serving; Ctrl-C ends");
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(Done::Well)
+    }
+}
+
+/// The variables with which the function finds these services.
+pub fn environment(services: &Services, variables: &Variables) -> Vec<(String, String)> {
+    let fixed = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url()),
+        ("AWS_ENDPOINT_URL_S3", services.s3_url()),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH", services.cloudwatch_url()),
+        ("AWS_ENDPOINT_URL_KINESIS", services.kinesis_url()),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_REGION", "us-east-1"),
+        ("METRICS_SINK", "cloudwatch"),
+    ];
+    fixed.into_iter().chain(variables.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn json(lines: &[(String, String)]) -> String {
+    let variables = lines.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+    Value::Object(variables.collect()).to_string()
+}
+
+fn text(lines: &[(String, String)], before: &str) -> String {
+    let mut text = String::new();
+    for (name, value) in lines {
+        // A shell takes the quoted form; an env file takes it as it is.
+        let quoted = if before.is_empty() { value.clone() } else { quote(value) };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{before}{name}={quoted}");
+    }
+    text
+}
+
+fn quote(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
+}
+
+/// Writes NAME=VALUE lines in one step, so that whoever waits for the file finds it whole.
+pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
+    write_whole(path, &text(lines, ""))
+}

@@ -1,0 +1,8 @@
+//! The program `usagectl`.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    usagectl::run().await
+}

@@ -1,0 +1,130 @@
+//! `usagectl cat`: the rows of Avro files, from this machine's disk or from the archive.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use aws_sdk_s3::Client;
+use clap::Args;
+
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::workplace::{Uses, Workplace};
+use laptop::proof::avro;
+
+/// Print the rows of Avro files as JSON, one object a line
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Cat {
+    /// Files, s3://bucket/key, or keys in the archive's bucket; a key that ends in / stands for all below it
+    #[arg(required = true, value_name = "FILE.avro|KEY")]
+    sources: Vec<String>,
+    /// Print the schemas instead of the rows
+    #[arg(long)]
+    schema: bool,
+    /// Print at most this many rows of each file
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The bucket of bare keys
+    #[arg(long, value_name = "NAME", default_value = "archive", env = "ARCHIVE_BUCKET", hide_env_values = true)]
+    bucket: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl cat data-pipeline/avro/order/partition_date=2026-11-20/
+  usagectl cat --limit 3 s3://archive/data-pipeline/avro/
+  usagectl cat --schema rows.avro
+
+Decimals are exact text, dates and times ISO 8601, bytes base64.";
+
+/// Where the bytes of a source are.
+enum Source<'s> {
+    File(&'s Path),
+    Object { bucket: &'s str, key: &'s str },
+}
+
+impl Cat {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let sources: Vec<Source<'_>> =
+            self.sources.iter().map(|source| self.source(source)).collect::<Result<_, _>>()?;
+        let place = match sources.iter().any(|source| matches!(source, Source::Object { .. })) {
+            true => Some(Workplace::open_existing(options, Uses::Objects).await?),
+            false => None,
+        };
+        let mut done = Done::Well;
+        for (source, name) in sources.iter().zip(&self.sources) {
+            match self.print_source(source, place.as_ref()).await {
+                Err(error) if !error.is::<console::Closed>() => {
+                    console::note(&format!("error: {name}: failed to {error:#}"));
+                    done = Done::WithFailures;
+                }
+                other => other?,
+            }
+        }
+        Ok(done)
+    }
+
+    /// A file if there is one, and a key otherwise.
+    fn source<'s>(&'s self, text: &'s str) -> anyhow::Result<Source<'s>> {
+        if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, key) = rest
+                .split_once('/')
+                .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+                .ok_or_else(|| console::UsageError(format!("{text}: expected s3://bucket/key")))?;
+            return Ok(Source::Object { bucket, key });
+        }
+        Ok(if Path::new(text).exists() {
+            Source::File(Path::new(text))
+        } else {
+            Source::Object { bucket: &self.bucket, key: text }
+        })
+    }
+
+    async fn print_source(&self, source: &Source<'_>, place: Option<&Workplace>) -> anyhow::Result<()> {
+        match (source, place.map(|place| &place.clients.s3)) {
+            (Source::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
+                let keys = list(client, bucket, key).await?;
+                if keys.is_empty() {
+                    bail!("find objects below s3://{bucket}/{key}");
+                }
+                for key in keys {
+                    self.print_file(&fetch(client, bucket, &key).await?)?;
+                }
+                Ok(())
+            }
+            (Source::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
+            (Source::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
+            // A place is opened whenever there is an object.
+            (Source::Object { .. }, None) => Ok(()),
+        }
+    }
+
+    fn print_file(&self, file: &[u8]) -> anyhow::Result<()> {
+        if self.schema {
+            return console::print(&avro::read_schema(file)?.to_string());
+        }
+        avro::read_rows(file, self.limit.unwrap_or(usize::MAX), |row| console::print(&row.to_string())).map(drop)
+    }
+}
+
+async fn list(client: &Client, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>> {
+    let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.with_context(|| format!("list s3://{bucket}/{prefix}"))?;
+        keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+    }
+    Ok(keys)
+}
+
+async fn fetch(client: &Client, bucket: &str, key: &str) -> anyhow::Result<Vec<u8>> {
+    let answer = client.get_object().bucket(bucket).key(key).send().await.map_err(|error| error.into_service_error());
+    let answer = match answer {
+        Err(error) if error.is_no_such_key() => {
+            bail!("find it: there is no such file, and no object s3://{bucket}/{key}")
+        }
+        other => other.with_context(|| format!("get s3://{bucket}/{key}"))?,
+    };
+    let body = answer.body.collect().await.with_context(|| format!("read s3://{bucket}/{key}"))?;
+    Ok(body.into_bytes().to_vec())
+}

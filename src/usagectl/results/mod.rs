@@ -1,0 +1,9 @@
+//! What has been counted and archived, and whether it is right.
+
+pub mod cat;
+pub mod differences;
+pub mod reconcile;
+pub mod snapshot_items;
+pub mod snapshots;
+pub mod tally;
+pub mod usage;

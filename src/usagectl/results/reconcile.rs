@@ -1,0 +1,154 @@
+//! `usagectl reconcile`: whether every record was counted once and archived, by the simulations' ledgers or the archive.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use laptop::proof::load::read_head;
+use laptop::proof::reconcile::{Destination, Report, Site, Truth, Unprovable, reconcile_within};
+use serde_json::{Value, json};
+use usage_aggregator::config::Config;
+
+use crate::results::differences;
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{self, Done, UsageError};
+use crate::shell::options::{Endpoint, Options};
+use crate::shell::span::span;
+use crate::shell::workplace::{Uses, Workplace};
+
+/// Hold snapshots, archive and failure destination against what must be there
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Reconcile {
+    /// Ledgers of simulations [default: those in the data folder, or else --archive]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "archive")]
+    ledger: Vec<PathBuf>,
+    /// Take the archive for the truth: each row once, each item's history replayed
+    #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
+    archive: Option<String>,
+    /// Where the mapping puts what it gives up [default: the bucket `failures`, if it is on this machine]
+    #[arg(long, value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
+    failures: Option<Destination>,
+    /// Compare again until all agrees, at most for so long
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = span)]
+    wait: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl reconcile --wait 30s
+  usagectl reconcile --ledger load.jsonl --failures s3://failures/
+  usagectl reconcile --archive --pipeline orders --json
+
+Exit codes:
+  0  every record was counted once and archived
+  1  something differs
+  2  the archive can't tell, or the command line is wrong";
+
+impl Reconcile {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let questions = self.questions(options)?;
+        let place = Workplace::open_existing(options, Uses::Everything).await?;
+        let failures = match &self.failures {
+            Some(destination) => Some(destination.clone()),
+            // On another machine a bucket of this name may be anybody's.
+            None if matches!(options.s3()?, Endpoint::Remote(_)) => None,
+            None => Destination::usual(&place.clients).await?,
+        };
+        let progress = console::spinner("snapshots and files read");
+        let watch = || progress.inc(1);
+        let mut done = Done::Well;
+        let mut unprovable = Vec::new();
+        for (variables, truth) in questions {
+            let config = self.config(&variables)?;
+            let (tables, archive) = (config.tables.as_ref(), config.archive.as_ref());
+            let site = Site { clients: &place.clients, pipeline: &config.pipeline, tables, archive };
+            let report = reconcile_within(self.wait, &site, &truth, failures.as_ref(), &watch).await;
+            let report = report.map_err(|error| match error.downcast::<Unprovable>() {
+                Ok(unprovable) => UsageError(unprovable.to_string()).into(),
+                Err(error) => error,
+            })?;
+            let name = &config.pipeline.name;
+            let text = if options.json { line(name, &truth, &report)? } else { differences::text(name, &report) };
+            progress.suspend(|| console::print(&text))?;
+            if !report.agrees() {
+                done = Done::WithFailures;
+            }
+            unprovable.extend(report.unprovable);
+        }
+        progress.finish_and_clear();
+        match (done, unprovable.as_slice()) {
+            (Done::Well, [_, ..]) => {
+                Err(UsageError(format!("the archive can't tell everything: {}", unprovable.join("; "))).into())
+            }
+            _ => Ok(done),
+        }
+    }
+
+    /// The truths, and the variables of the pipeline that each is of.
+    fn questions(&self, options: &Options) -> anyhow::Result<Vec<(Variables, Truth)>> {
+        let ledgers = match (&self.archive, self.ledger.as_slice()) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => found_ledgers(&options.ledgers())?,
+            (None, given) => given.to_vec(),
+        };
+        if ledgers.is_empty() {
+            if self.archive.is_none() {
+                let folder = options.ledgers();
+                console::note(&format!("note: no ledgers in {}; taking the archive for the truth", folder.display()));
+            }
+            return Ok(vec![(Variables::new(options, &Sample::default()), Truth::Archive)]);
+        }
+        let mut by_pipeline: BTreeMap<Variables, Vec<PathBuf>> = BTreeMap::new();
+        for ledger in ledgers {
+            let head = read_head(&ledger)?;
+            by_pipeline.entry(Variables::of_source(options, &head.target)?).or_default().push(ledger);
+        }
+        Ok(by_pipeline.into_iter().map(|(variables, ledgers)| (variables, Truth::Ledgers(ledgers))).collect())
+    }
+
+    fn config(&self, variables: &Variables) -> Result<Config, UsageError> {
+        let mut config = variables.clone().with_metrics_sink("none").config()?;
+        let prefix = self.archive.as_deref().map(|prefix| prefix.trim_end_matches('/')).filter(|text| !text.is_empty());
+        if let (Some(place), Some(prefix)) = (&mut config.archive, prefix) {
+            place.prefix = prefix.to_owned();
+        }
+        Ok(config)
+    }
+}
+
+/// What simulations have left in a folder, which need not exist.
+fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("list {}", folder.display()))?,
+    };
+    let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.with_context(|| format!("list {}", folder.display()))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn line(pipeline: &str, truth: &Truth, report: &Report) -> anyhow::Result<String> {
+    let truth = match truth {
+        Truth::Ledgers(paths) => json!(paths),
+        Truth::Archive => json!("archive"),
+    };
+    let mut line = json!({ "pipeline": pipeline, "truth": truth, "agrees": report.agrees() });
+    if let (Some(line), Value::Object(report)) = (line.as_object_mut(), serde_json::to_value(report)?) {
+        line.extend(report);
+    }
+    Ok(line.to_string())
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    let rest = text.strip_prefix("s3://").unwrap_or_default();
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err("expected s3://bucket or s3://bucket/prefix".to_owned());
+    }
+    Ok(Destination { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+}

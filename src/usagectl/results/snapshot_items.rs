@@ -1,0 +1,65 @@
+//! Reads the usage table: all of it, or one partition where a pipeline's keys tell which.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::proof::rows::{Item, Row, RowReader};
+use usage_aggregator::config::Tables;
+use usage_aggregator::pipeline::Snapshot;
+
+use crate::shell::choice::Variables;
+use crate::shell::console::UsageError;
+
+/// A pipeline's tables, and how its snapshots look in them.
+pub struct Counting {
+    pub tables: Tables,
+    pub snapshot: Snapshot,
+}
+
+impl Counting {
+    /// What the variables say.
+    ///
+    /// # Errors
+    /// When the pipeline counts nothing.
+    pub fn of(variables: &Variables) -> Result<Counting, UsageError> {
+        let config = variables.clone().with_metrics_sink("none").config()?;
+        let counts = config.tables.zip(config.pipeline.snapshot);
+        let (tables, snapshot) = counts.ok_or_else(|| {
+            let name = config.pipeline.name;
+            UsageError(format!("pipeline {name} counts nothing; choose another with --pipeline"))
+        })?;
+        Ok(Counting { tables, snapshot })
+    }
+
+    /// Reads every row, or those of one partition: its attribute and text.
+    ///
+    /// # Errors
+    /// When the table can't be read, or `take` fails.
+    pub async fn read(
+        &self,
+        client: &Client,
+        partition: Option<(String, String)>,
+        mut take: impl FnMut(Row) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let reader = RowReader::new(&self.snapshot);
+        let mut take = |item: Item| reader.read(&item).map_or(Ok(()), &mut take);
+        let table = &self.tables.usage;
+        let Some((attribute, text)) = partition else {
+            let doing = || format!("scan the usage table {table} (dynamodb:Scan); has anything been invoked yet?");
+            let mut items = client.scan().table_name(table).into_paginator().items().send();
+            while let Some(item) = items.next().await {
+                take(item.with_context(doing)?)?;
+            }
+            return Ok(());
+        };
+        let doing = || format!("query the usage table {table} (dynamodb:Query); has anything been invoked yet?");
+        let query = client.query().table_name(table).key_condition_expression("#partition = :partition");
+        let query = query.expression_attribute_names("#partition", attribute);
+        let query = query.expression_attribute_values(":partition", AttributeValue::S(text));
+        let mut items = query.into_paginator().items().send();
+        while let Some(item) = items.next().await {
+            take(item.with_context(doing)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! `usagectl snapshots`: what the usage table holds, as a table, JSON lines or a chart.
+
+use clap::Args;
+use laptop::proof::rows::{Row, RowReader};
+use serde_json::json;
+use usage_aggregator::window::Window;
+
+use crate::results::snapshot_items::Counting;
+use crate::results::tally::{self, Length, date};
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::table;
+use crate::shell::workplace::{Uses, Workplace};
+
+/// List the usage snapshots
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Snapshots {
+    /// Only this entity
+    #[arg(long, value_name = "TEXT")]
+    entity: Option<String>,
+    /// Only this resource
+    #[arg(long, value_name = "TEXT")]
+    resource: Option<String>,
+    /// Only windows of this length
+    #[arg(long)]
+    window: Option<Length>,
+    /// Only windows that start on this day (UTC) or later
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    from: Option<String>,
+    /// Only windows that start on this day (UTC) or earlier
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    to: Option<String>,
+    /// Draw this measure over the windows' starts; of hours unless --window says otherwise
+    #[arg(long, value_name = "MEASURE", conflicts_with = "json")]
+    plot: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl snapshots --window month
+  usagectl snapshots --entity 7 --from 2026-11-01 --to 2026-11-30 --json
+  usagectl snapshots --plot amount --window day
+  usagectl snapshots --pipeline alleycat";
+
+impl Snapshots {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let counting = Counting::of(&Variables::new(options, &Sample::default()))?;
+        let place = Workplace::open_existing(options, Uses::Tables).await?;
+        let mut kept = Vec::new();
+        let progress = console::spinner("snapshots read");
+        let take = |row: Row| {
+            progress.inc(1);
+            match self.wants(&row) {
+                true if options.json => progress.suspend(|| console::print(&json_row(&row)))?,
+                true => kept.push(row),
+                false => {}
+            }
+            Ok(())
+        };
+        counting.read(&place.clients.dynamodb, None, take).await?;
+        progress.finish_and_clear();
+        if !options.json {
+            kept.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+            console::print(&self.text(&RowReader::new(&counting.snapshot), &kept)?)?;
+        }
+        Ok(Done::Well)
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        let is = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| row.variable(name) == wanted);
+        let start = row.start();
+        // A window that starts within the day `to` has that date as the beginning of its start.
+        is(self.entity.as_deref(), "entity")
+            && is(self.resource.as_deref(), "resource")
+            && is(self.length(), "window")
+            && self.from.as_deref().is_none_or(|from| start >= from)
+            && self.to.as_deref().is_none_or(|to| start.get(..10).unwrap_or(start) <= to)
+    }
+
+    fn length(&self) -> Option<&'static str> {
+        let window = self.window.map(Length::window);
+        // Windows of several lengths in one chart would show everything several times.
+        window.or_else(|| self.plot.as_ref().map(|_| Window::Hour)).map(Window::name)
+    }
+
+    fn text(&self, reader: &RowReader<'_>, rows: &[Row]) -> anyhow::Result<String> {
+        if rows.is_empty() {
+            return Ok("no snapshots; take away a filter, or invoke an event first".to_owned());
+        }
+        match &self.plot {
+            Some(measure) => {
+                let measure = tally::measure(&tally::measures(rows), Some(measure), "--plot")?;
+                Ok(tally::chart(rows, measure))
+            }
+            None => Ok(listing(reader, rows)),
+        }
+    }
+}
+
+fn order(row: &Row) -> (&str, &str, usize, &str) {
+    let length = Window::ALL.iter().position(|window| window.name() == row.variable("window"));
+    (row.variable("entity"), row.variable("resource"), length.unwrap_or(Window::ALL.len()), row.start())
+}
+
+fn json_row(row: &Row) -> String {
+    let mut line = json!(row.variables);
+    if let Some(fields) = line.as_object_mut() {
+        fields.insert("measures".to_owned(), json!(row.measures));
+    }
+    line.to_string()
+}
+
+fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
+    let measures = tally::measures(rows);
+    let variables: Vec<&str> = reader.group_variables().chain(["window"]).collect();
+    let mut table = table::titled(variables.iter().copied().chain(["start"]).chain(measures.iter().copied()));
+    for row in rows {
+        let texts = variables.iter().map(|name| table::text(row.variable(name))).chain([table::text(row.start())]);
+        let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
+        table.add_row(texts.chain(measures.iter().map(number)));
+    }
+    format!("{table}\n{}", tally::totals(rows, &measures))
+}

@@ -1,0 +1,98 @@
+//! `usagectl usage list`: what all entities used together, window by window.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use laptop::proof::rows::Row;
+use serde_json::json;
+
+use super::top::nothing;
+use super::{fits, read};
+use crate::results::tally::{self, Length, date};
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::table;
+use crate::stack::Where;
+
+/// The sums of all entities, window by window; reads the whole table
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct List {
+    /// The windows' length
+    #[arg(long, default_value = "day")]
+    window: Length,
+    /// Only this resource
+    #[arg(long, value_name = "TEXT")]
+    resource: Option<String>,
+    /// Only windows that start on this day (UTC) or later
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    from: Option<String>,
+    /// Only windows that start on this day (UTC) or earlier
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    to: Option<String>,
+    /// Only this measure; with --plot [default: the first by name]
+    #[arg(long, value_name = "MEASURE")]
+    measure: Option<String>,
+    /// Draw the measure as bars
+    #[arg(long, conflicts_with = "json")]
+    plot: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl usage list --stack usage-aggregator --window month
+  usagectl usage list --local --measure amount --from 2026-11-01 --plot
+  usagectl usage list --local --resource orders --window hour --json";
+
+impl List {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let rows = read(&self.place, options, None, |row| self.wants(row)).await?;
+        if rows.is_empty() {
+            return nothing(options);
+        }
+        let known = tally::measures(&rows);
+        let asked = match (&self.measure, self.plot) {
+            (None, false) => known.clone(),
+            (measure, _) => BTreeSet::from([tally::measure(&known, measure.as_deref(), "--measure")?]),
+        };
+        console::print(&match asked.first().filter(|_| self.plot) {
+            Some(measure) => tally::chart(&rows, measure),
+            None if options.json => lines(&rows, &asked, self.window.window().name()),
+            None => listing(&rows, &asked),
+        })?;
+        Ok(Done::Well)
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        let day = row.start().get(..10).unwrap_or_default();
+        fits(row, self.resource.as_deref(), self.window.window())
+            && self.from.as_deref().is_none_or(|from| day >= from)
+            && self.to.as_deref().is_none_or(|to| day <= to)
+    }
+}
+
+/// The entities among rows.
+fn entities(rows: &[&Row]) -> usize {
+    rows.iter().map(|row| row.variable("entity")).collect::<BTreeSet<_>>().len()
+}
+
+fn listing(rows: &[Row], measures: &BTreeSet<&str>) -> String {
+    let mut table = table::titled(["start", "entities"].into_iter().chain(measures.iter().copied()));
+    for (start, of_start) in tally::grouped(rows, Row::start) {
+        let sums = measures.iter().map(|measure| table::number(&tally::sum_text(of_start.iter().copied(), measure)));
+        let first = [table::text(start), table::number(&entities(&of_start).to_string())];
+        table.add_row(first.into_iter().chain(sums));
+    }
+    format!("{table}\n{}", tally::totals(rows, measures))
+}
+
+fn lines(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> String {
+    let line = |(start, of_start): (&str, Vec<&Row>)| {
+        let sum = |measure: &&str| ((*measure).to_owned(), tally::sum_text(of_start.iter().copied(), measure));
+        let sums: std::collections::BTreeMap<String, String> = measures.iter().map(sum).collect();
+        json!({ "window": window, "start": start, "entities": entities(&of_start), "measures": sums }).to_string()
+    };
+    tally::grouped(rows, Row::start).into_iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,92 @@
+//! `usagectl usage show`: one entity's day, hour by hour.
+
+use clap::Args;
+use laptop::proof::rows::Row;
+use serde_json::json;
+use usage_aggregator::window::Window;
+
+use super::top::nothing;
+use super::{fits, keep_at, read, start_length};
+use crate::results::tally::{self, date};
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::table;
+use crate::stack::Where;
+
+/// One entity's day, hour by hour; queries its items, where the pipeline's keys tell which they are
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Show {
+    /// The entity, as the pipeline names it
+    #[arg(value_name = "ENTITY")]
+    entity: String,
+    /// The day (UTC) [default: the newest that has snapshots]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    at: Option<String>,
+    /// Only this resource
+    #[arg(long, value_name = "TEXT")]
+    resource: Option<String>,
+    /// What to draw [default: the first measure by name]
+    #[arg(long, value_name = "MEASURE", requires = "plot")]
+    measure: Option<String>,
+    /// Draw a measure as bars
+    #[arg(long, conflicts_with = "json")]
+    plot: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl usage show 7 --local
+  usagectl usage show 7 --stack usage-aggregator --at 2026-11-21 --plot --measure amount
+  usagectl usage show 7 --local --json";
+
+impl Show {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let wants =
+            |row: &Row| row.variable("entity") == self.entity && fits(row, self.resource.as_deref(), Window::Hour);
+        let mut rows = read(&self.place, options, Some(&self.entity), wants).await?;
+        let known = keep_at(&mut rows, self.at.as_deref(), start_length(Window::Day));
+        let Some(day) = known.filter(|_| !rows.is_empty()) else {
+            return nothing(options);
+        };
+        if options.json {
+            console::print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+            return Ok(Done::Well);
+        }
+        let title = format!("{} on {day}", console::plain(&self.entity));
+        let text = match self.plot {
+            true => {
+                let measure = tally::measure(&tally::measures(&rows), self.measure.as_deref(), "--measure")?;
+                tally::chart(&rows, measure)
+            }
+            false => listing(&rows),
+        };
+        console::print(&format!("{title}\n{text}\n{}", sums(&rows)))?;
+        Ok(Done::Well)
+    }
+}
+
+fn line(row: &Row) -> String {
+    let (entity, resource) = (row.variable("entity"), row.variable("resource"));
+    json!({ "entity": entity, "resource": resource, "start": row.start(), "measures": row.measures }).to_string()
+}
+
+fn listing(rows: &[Row]) -> String {
+    let measures = tally::measures(rows);
+    let mut table = table::titled(["start", "resource"].into_iter().chain(measures.iter().copied()));
+    let mut ordered: Vec<&Row> = rows.iter().collect();
+    ordered.sort_by_key(|row| row.start());
+    for row in ordered {
+        let texts = [table::text(row.start()), table::text(row.variable("resource"))];
+        let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
+        table.add_row(texts.into_iter().chain(measures.iter().map(number)));
+    }
+    table.to_string()
+}
+
+fn sums(rows: &[Row]) -> String {
+    let sum = |measure: &str| format!("{measure} {}", tally::sum_text(rows, measure));
+    format!("day: {}", tally::measures(rows).into_iter().map(sum).collect::<Vec<_>>().join(", "))
+}

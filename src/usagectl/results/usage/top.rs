@@ -1,0 +1,109 @@
+//! `usagectl usage top`: who used most in a window.
+
+use clap::Args;
+use laptop::proof::rows::Row;
+use serde_json::json;
+use usage_aggregator::decimal::Decimal;
+
+use super::{NOTHING, fits, keep_at, read, start, start_length};
+use crate::results::tally::{self, Length};
+use crate::shell::amounts::percent;
+use crate::shell::console::{self, Done};
+use crate::shell::options::Options;
+use crate::shell::plot::{self, Bar};
+use crate::stack::Where;
+
+/// The entities that used most of something in a window; reads the whole table
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Top {
+    /// What to go by [default: the first measure by name]
+    #[arg(long, value_name = "MEASURE")]
+    measure: Option<String>,
+    /// The window's length
+    #[arg(long, default_value = "day")]
+    window: Length,
+    /// The window, by its start such as 2026-11-21 [default: the newest that has snapshots]
+    #[arg(long, value_name = "START", value_parser = start)]
+    at: Option<String>,
+    /// Only this resource
+    #[arg(long, value_name = "TEXT")]
+    resource: Option<String>,
+    /// How many entities to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl usage top --stack usage-aggregator --measure amount --window month
+  usagectl usage top --local --at 2026-11-21 --limit 3
+  usagectl usage top --stack limiter --resource gpt-4 --measure tpm --json";
+
+impl Top {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let window = self.window.window();
+        let mut rows = read(&self.place, options, None, |row| fits(row, self.resource.as_deref(), window)).await?;
+        let known = keep_at(&mut rows, self.at.as_deref(), start_length(window));
+        let Some(at) = known.filter(|_| !rows.is_empty()) else {
+            return nothing(options);
+        };
+        let measure = tally::measure(&tally::measures(&rows), self.measure.as_deref(), "--measure")?;
+        let ranking = Ranking::new(&rows, measure);
+        let title = format!("{measure} by entity, {} {at}", window.name());
+        console::print(&if options.json {
+            ranking.json(self.limit, measure, window.name(), &at)
+        } else {
+            ranking.text(self.limit, &title)
+        })?;
+        Ok(Done::Well)
+    }
+}
+
+/// What there is to say of no rows.
+pub fn nothing(options: &Options) -> anyhow::Result<Done> {
+    if !options.json {
+        console::print(NOTHING)?;
+    }
+    Ok(Done::Well)
+}
+
+/// Entities with their sums, the largest first.
+struct Ranking<'r> {
+    sums: Vec<(&'r str, Decimal)>,
+    total: f64,
+}
+
+impl<'r> Ranking<'r> {
+    fn new(rows: &'r [Row], measure: &str) -> Ranking<'r> {
+        let entities = tally::grouped(rows, |row| row.variable("entity"));
+        let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, tally::sum(rows, measure)?));
+        let mut sums: Vec<(&str, Decimal)> = entities.into_iter().filter_map(sum).collect();
+        sums.sort_by(|(a, one), (b, other)| other.to_f64().total_cmp(&one.to_f64()).then_with(|| a.cmp(b)));
+        let total = sums.iter().map(|(_, sum)| sum.to_f64()).sum();
+        Ranking { sums, total }
+    }
+
+    fn text(&self, limit: usize, title: &str) -> String {
+        let shown = || self.sums.iter().take(limit);
+        let width = shown().map(|(entity, _)| entity.chars().count()).max().unwrap_or(0);
+        let bar = |(entity, sum): &(&str, Decimal)| {
+            let share = percent(sum.to_f64(), self.total);
+            Bar { label: format!("{:<width$}  {share:>5} %", console::plain(entity)), number: *sum }
+        };
+        let bars: Vec<Bar> = shown().map(bar).collect();
+        let entities = if self.sums.len() == 1 { "entity" } else { "entities" };
+        format!("{title}\n{}\n{} of {} {entities}", plot::chart(&bars, plot::width()), bars.len(), self.sums.len())
+    }
+
+    fn json(&self, limit: usize, measure: &str, window: &str, at: &str) -> String {
+        let line = |(entity, sum): &(&str, Decimal)| {
+            let share = if self.total > 0.0 { sum.to_f64() / self.total } else { 0.0 };
+            json!({ "entity": entity, "measure": measure, "sum": sum.to_string(), "share": share, "window": window, "at": at })
+                .to_string()
+        };
+        self.sums.iter().take(limit).map(line).collect::<Vec<_>>().join("\n")
+    }
+}

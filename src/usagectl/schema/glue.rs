@@ -1,0 +1,123 @@
+//! `usagectl schema glue`: the part of template.yaml that Athena's tables, views and named queries take, made of the
+//! pipelines' schemas. `make glue` writes it there, and a test holds the two equal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use usage_aggregator::archive::RecordSchema;
+use usage_aggregator::pipeline::{Folder, Pipeline, shipped, shipped_names};
+
+use self::resources::{named_query, table, view};
+use super::athena::{RecordType, queries};
+use super::columns::columns;
+use crate::shell::console::{self, Done, UsageError};
+use crate::shell::options::Options;
+
+mod resources;
+
+/// Print the Glue tables, views and named queries of the pipelines, as template.yaml has them
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Glue {
+    /// Write them into this template, between the markers `# glue: begin` and `# glue: end`
+    #[arg(long, value_name = "TEMPLATE")]
+    into: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl schema glue                        all shipped pipelines
+  usagectl schema glue --pipeline orders
+  usagectl schema glue --into template.yaml   what `make glue` does";
+
+const BEGIN: &str = "# glue: begin";
+const END: &str = "# glue: end";
+/// A query of the pipeline's own, beside its pipeline.toml.
+const USAGE_QUERY: &str = "usage.sql";
+
+impl Glue {
+    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let mut text = String::new();
+        for folder in folders(options)? {
+            text.push_str(&pipeline_resources(&folder)?);
+        }
+        match &self.into {
+            None => console::print(text.trim_end())?,
+            Some(path) => write_into(path, &text)?,
+        }
+        Ok(Done::Well)
+    }
+}
+
+fn folders(options: &Options) -> anyhow::Result<Vec<Folder>> {
+    if let Some(path) = &options.pipeline_dir {
+        return Ok(vec![Folder::read(path).with_context(|| format!("read the pipeline in {}", path.display()))?]);
+    }
+    let all = shipped_names();
+    let names = options.pipeline.as_deref().map_or(all, |name| vec![name]);
+    let folder =
+        |name: &str| shipped(name).ok_or_else(|| UsageError(format!("no pipeline `{name}` is shipped")).into());
+    names.into_iter().map(folder).collect()
+}
+
+fn write_into(path: &Path, resources: &str) -> anyhow::Result<()> {
+    let shown = path.display();
+    let old = std::fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
+    let new = replaced(&old, resources).with_context(|| format!("write into {shown}"))?;
+    if new != old {
+        std::fs::write(path, new).with_context(|| format!("write {shown}"))?;
+    }
+    Ok(())
+}
+
+/// `template` with `resources` between the lines of the markers.
+fn replaced(template: &str, resources: &str) -> anyhow::Result<String> {
+    let parts = template.split_once(BEGIN).and_then(|(before, rest)| {
+        let (marker, rest) = rest.split_once('\n')?;
+        let (_, after) = rest.split_once(END)?;
+        Some((before, marker, after))
+    });
+    let Some((before, marker, after)) = parts else {
+        bail!("find the lines `{BEGIN}` and `{END}`: add them where the tables belong");
+    };
+    Ok(format!("{before}{BEGIN}{marker}\n{}\n\n  {END}{after}", resources.trim_end()))
+}
+
+/// The resources of one pipeline, which exist under its condition.
+fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
+    let pipeline = Pipeline::parse(folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
+    let mut types = Vec::new();
+    let mut text = String::new();
+    for (name, schema) in pipeline.schemas() {
+        let record_type = record_type(&pipeline.name, name, schema)?;
+        text.push_str(&table(&pipeline, &record_type, schema));
+        text.push_str(&view(&pipeline, &record_type));
+        types.push(record_type);
+    }
+    if !types.is_empty() {
+        let usage = folder.files.get(USAGE_QUERY).map(String::as_str);
+        queries(&types, usage).iter().for_each(|query| text.push_str(&named_query(&pipeline, query)));
+    }
+    Ok(text)
+}
+
+fn record_type<'p>(pipeline: &str, name: &'p str, schema: &RecordSchema) -> Result<RecordType<'p>, UsageError> {
+    let columns = columns(schema.parsed()).map_err(|mistakes| {
+        UsageError(format!("{pipeline}/{name}: {}", mistakes.join(&format!("\n{pipeline}/{name}: "))))
+    })?;
+    let record_id = record_id(schema).ok_or_else(|| {
+        UsageError(format!("{pipeline}/{name}: no field has \"source\": \"record_id\", so no query could read each record once; add one"))
+    })?;
+    Ok(RecordType { name, record_id, columns })
+}
+
+fn record_id(schema: &RecordSchema) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(schema.json()).ok()?;
+    let is_identity = |field: &&serde_json::Value| field.get("source").is_some_and(|source| source == "record_id");
+    let field = json.get("fields")?.as_array()?.iter().find(is_identity)?;
+    Some(field.get("name")?.as_str()?.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Which pipeline a command works with, and the function's variables for it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use usage_aggregator::config::Config;
+use usage_aggregator::decode::Event;
+use usage_aggregator::pipeline::{Folder, Pipeline, shipped, shipped_names};
+use usage_aggregator::time::Timestamp;
+
+use crate::shell::console::{self, UsageError};
+use crate::shell::options::Options;
+
+/// The pipeline where nothing says another.
+const DEFAULT_PIPELINE: &str = "orders";
+
+/// What can be known of an event without a pipeline.
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// The tables and streams that its records name.
+    pub sources: Vec<String>,
+    /// The creation time of the newest record.
+    pub newest: Option<Timestamp>,
+}
+
+impl Sample {
+    /// Looks at the records of an event; of one that is broken, only at what can be read.
+    pub fn of(bytes: &[u8]) -> Sample {
+        let mut sample = Sample::default();
+        let mut scratch = Vec::new();
+        for raw in Event::read(bytes).iter().flat_map(Event::records) {
+            if let Ok(record) = raw.decode(&mut scratch) {
+                sample.newest = sample.newest.max(Some(record.created_at));
+                sample.add_source(&record.source.name);
+            }
+        }
+        let envelope: Envelope = serde_json::from_slice(bytes).unwrap_or_default();
+        // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
+        for name in envelope.records.iter().filter_map(|record| record.arn.split('/').nth(1)) {
+            sample.add_source(name);
+        }
+        sample
+    }
+
+    fn add_source(&mut self, name: &str) {
+        if !self.sources.iter().any(|known| known == name) {
+            self.sources.push(name.to_owned());
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Envelope {
+    #[serde(rename = "Records")]
+    records: Vec<EnvelopeRecord>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EnvelopeRecord {
+    #[serde(rename = "eventSourceARN", default)]
+    arn: String,
+}
+
+/// The function's variables, the environment's before our defaults.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variables(BTreeMap<&'static str, String>);
+
+impl Variables {
+    /// Chooses the pipeline: by option, by variable, by the event's sources.
+    pub fn new(options: &Options, sample: &Sample) -> Variables {
+        let mut variables = BTreeMap::new();
+        match (&options.pipeline, &options.pipeline_dir) {
+            (Some(name), _) => drop(variables.insert("PIPELINE", name.clone())),
+            (None, Some(folder)) => drop(variables.insert("PIPELINE_DIR", folder.to_string_lossy().into_owned())),
+            (None, None) => {
+                let set = ["PIPELINE", "PIPELINE_DIR"].into_iter().filter_map(|name| Some((name, environment(name)?)));
+                variables.extend(set);
+                if variables.is_empty() {
+                    variables.insert("PIPELINE", by_source(sample));
+                }
+            }
+        }
+        let named = variables.get("PIPELINE").cloned().or_else(|| {
+            let folder = Folder::read(variables.get("PIPELINE_DIR")?.as_ref()).ok()?;
+            Some(folder.name)
+        });
+        let usage_table = format!("{}-usage", table_name(&named.unwrap_or_default()));
+        for (name, default) in
+            [("USAGE_TABLE", &*usage_table), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "archive")]
+        {
+            variables.insert(name, environment(name).unwrap_or_else(|| default.to_owned()));
+        }
+        Variables(variables)
+    }
+
+    /// The same for a table or stream.
+    ///
+    /// # Errors
+    /// When nothing says which pipeline it is of.
+    pub fn of_source(options: &Options, source: &str) -> Result<Variables, UsageError> {
+        let sources = vec![source.to_owned()];
+        let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
+        let chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
+        if !chosen && shipped_for(&sources).is_none() {
+            let remedy = "choose with --pipeline or --pipeline-dir";
+            return Err(UsageError(format!("no shipped pipeline is meant for {source}; {remedy}")));
+        }
+        Ok(Variables::new(options, &Sample { sources, newest: None }))
+    }
+
+    /// Sets these variables.
+    pub fn with(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Variables {
+        self.0.extend(variables);
+        self
+    }
+
+    /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.
+    pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
+        self.0.insert("METRICS_SINK", sink.to_owned());
+        self
+    }
+
+    /// Sets the archive's codec.
+    pub fn with_codec(mut self, codec: &str) -> Variables {
+        self.0.insert("ARCHIVE_CODEC", codec.to_owned());
+        self
+    }
+
+    /// Name and value of each variable that is set here.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The function's own configuration, with all its checks.
+    pub fn config(&self) -> Result<Config, UsageError> {
+        let read = Config::read(|name| match name {
+            "PIPELINE" | "PIPELINE_DIR" => self.0.get(name).cloned(),
+            name => self.0.get(name).cloned().or_else(|| environment(name)),
+        });
+        read.map_err(|mistakes| UsageError(mistakes.to_string()))
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn shipped_for(sources: &[String]) -> Option<&'static str> {
+    shipped_names().into_iter().find(|name| {
+        let pipeline = shipped(name).and_then(|folder| Pipeline::parse(&folder).ok());
+        pipeline.is_some_and(|pipeline| pipeline.sources.iter().any(|source| sources.contains(source)))
+    })
+}
+
+fn by_source(sample: &Sample) -> String {
+    let meant = shipped_for(&sample.sources);
+    if meant.is_none() && !sample.sources.is_empty() {
+        let sources = console::plain(&sample.sources.join(", "));
+        console::note(&format!(
+            "note: no shipped pipeline is meant for {sources}; taking {DEFAULT_PIPELINE}, or choose with --pipeline"
+        ));
+    }
+    meant.unwrap_or(DEFAULT_PIPELINE).to_owned()
+}
+
+/// A name that DynamoDB takes as part of a table's.
+fn table_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+}

@@ -1,0 +1,143 @@
+//! The options that all commands share: where data are, which pipeline, which endpoints.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use axum::http::Uri;
+use clap::Args;
+
+use crate::shell::console::UsageError;
+use crate::shell::folder::LEDGERS;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct Options {
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Folder in which the embedded DynamoDB and S3 keep their data
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".usage",
+        env = "USAGECTL_DATA",
+        hide_env_values = true
+    )]
+    pub data: PathBuf,
+    /// Shipped pipeline, or variable PIPELINE; else the one whose sources name the event's table or stream, else orders
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "pipeline_dir")]
+    pub pipeline: Option<String>,
+    /// Folder of a pipeline of your own, or variable PIPELINE_DIR
+    #[arg(long, global = true, value_name = "DIR")]
+    pub pipeline_dir: Option<PathBuf>,
+    /// A running DynamoDB instead of the embedded one
+    #[arg(
+        long,
+        visible_alias = "endpoint-url",
+        global = true,
+        value_name = "URL",
+        env = "AWS_ENDPOINT_URL_DYNAMODB",
+        hide_env_values = true
+    )]
+    pub dynamodb_endpoint: Option<String>,
+    /// A running S3 instead of the embedded one
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", hide_env_values = true)]
+    pub s3_endpoint: Option<String>,
+    /// A running Kinesis to write load to
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_KINESIS", hide_env_values = true)]
+    pub kinesis_endpoint: Option<String>,
+    /// A running CloudWatch instead of the embedded one
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_CLOUDWATCH", hide_env_values = true)]
+    pub cloudwatch_endpoint: Option<String>,
+    /// Take endpoints on other machines too, with the AWS credentials of the environment
+    #[arg(long, global = true)]
+    pub allow_remote: bool,
+    /// Show the function's log lines on stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    Embedded,
+    /// On this machine: dummy credentials do, and what is missing may be created.
+    Loopback(String),
+    /// On another machine: real credentials, and nothing is created.
+    Remote(String),
+}
+
+impl Options {
+    pub fn dynamodb(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--dynamodb-endpoint", self.dynamodb_endpoint.as_deref())
+    }
+
+    pub fn s3(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--s3-endpoint", self.s3_endpoint.as_deref())
+    }
+
+    pub fn cloudwatch(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--cloudwatch-endpoint", self.cloudwatch_endpoint.as_deref())
+    }
+
+    pub fn kinesis(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--kinesis-endpoint", self.kinesis_endpoint.as_deref())
+    }
+
+    /// The folder of what simulations have recorded.
+    pub fn ledgers(&self) -> PathBuf {
+        self.data.join(LEDGERS)
+    }
+
+    fn endpoint(&self, option: &str, url: Option<&str>) -> Result<Endpoint, UsageError> {
+        let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(Endpoint::Embedded) };
+        let host = host(url)
+            .ok_or_else(|| UsageError(format!("{option}: `{url}` is no URL such as http://127.0.0.1:8000")))?;
+        match (is_loopback(&host), self.allow_remote) {
+            (true, _) => Ok(Endpoint::Loopback(url.to_owned())),
+            (false, true) => Ok(Endpoint::Remote(url.to_owned())),
+            (false, false) => Err(UsageError(format!(
+                "{option}: {host} is not this machine; add --allow-remote to read and write there with the AWS credentials of the environment"
+            ))),
+        }
+    }
+}
+
+fn host(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    uri.host().filter(|host| known && !host.is_empty()).map(str::to_owned)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in
+            ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1:8000", "https://127.8.9.1", "http://[::1]:9"]
+        {
+            assert!(is_loopback(&host(url).unwrap()), "{url}");
+        }
+        let others = [
+            "http://localhost@evil.example:80",
+            "http://127.0.0.1.evil.example",
+            "http://[::]:1",
+            "http://0.0.0.0",
+            "http://10.0.0.1",
+        ];
+        for url in others {
+            assert!(!is_loopback(&host(url).unwrap()), "{url}");
+        }
+        for url in ["localhost:8000", "ftp://localhost", "http://", "", "127.0.0.1"] {
+            assert_eq!(host(url), None, "{url}");
+        }
+    }
+}

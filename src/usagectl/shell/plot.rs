@@ -1,0 +1,89 @@
+//! A bar chart for the terminal, or a file: a line for each window, a bar as long as its number.
+
+use usage_aggregator::decimal::Decimal;
+
+use crate::shell::table;
+
+/// Eighths of a character cell, for bars that are exact to a part of it.
+const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+const FULL: char = '█';
+/// A bar of a number below zero.
+const NEGATIVE: char = '▒';
+
+/// The width of a chart where nothing says how wide the terminal is.
+const DEFAULT_WIDTH: u16 = 80;
+
+/// A bar of the chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bar {
+    pub label: String,
+    pub number: Decimal,
+}
+
+/// How wide a chart may be.
+pub fn width() -> usize {
+    usize::from(table::titled([]).width().unwrap_or(DEFAULT_WIDTH))
+}
+
+/// The bars, at most `width` characters wide.
+pub fn chart(bars: &[Bar], width: usize) -> String {
+    let numbers: Vec<String> = bars.iter().map(|bar| bar.number.to_string()).collect();
+    let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let label_width = widest(&mut bars.iter().map(|bar| bar.label.chars().count()));
+    let number_width = widest(&mut numbers.iter().map(|number| number.chars().count()));
+    // Two spaces on either side of the numbers; a bar of ten cells shows something on the narrowest terminal.
+    let room = width.saturating_sub(label_width + number_width + 4).max(10);
+    let longest = bars.iter().map(|bar| bar.number.to_f64().abs()).fold(0.0, f64::max);
+    let line = |(bar, number): (&Bar, &String)| {
+        let drawn = draw(bar.number.to_f64(), longest, room);
+        format!("{:<label_width$}  {number:>number_width$}  {drawn}", bar.label).trim_end().to_owned()
+    };
+    bars.iter().zip(&numbers).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn draw(number: f64, longest: f64, room: usize) -> String {
+    if longest == 0.0 {
+        return String::new();
+    }
+    // Rounded to eighths; counted up, since a float has no exact conversion.
+    let share = number.abs() / longest;
+    let eighths = (1..=room * 8).take_while(|eighth| to_float(*eighth) <= share * to_float(room * 8) + 0.5).count();
+    if number < 0.0 {
+        return NEGATIVE.to_string().repeat(eighths.div_ceil(8));
+    }
+    let part = PARTS.get(eighths % 8).filter(|_| eighths % 8 > 0);
+    FULL.to_string().repeat(eighths / 8).chars().chain(part.copied()).collect()
+}
+
+/// Chart widths are far below u32::MAX.
+fn to_float(count: usize) -> f64 {
+    u32::try_from(count).unwrap_or(u32::MAX).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(label: &str, number: &str) -> Bar {
+        Bar { label: label.into(), number: Decimal::parse(number).unwrap() }
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_numbers() {
+        let bars =
+            [bar("2026-11-20T13", "20"), bar("2026-11-20T14", "7.5"), bar("2026-11-20T15", "-10"), bar("later", "0")];
+        insta::assert_snapshot!(chart(&bars, 43), @r"
+        2026-11-20T13   20  ███████████████████████
+        2026-11-20T14  7.5  ████████▋
+        2026-11-20T15  -10  ▒▒▒▒▒▒▒▒▒▒▒▒
+        later            0
+        ");
+    }
+
+    #[test]
+    fn no_bars_and_no_width_are_no_trouble() {
+        assert_eq!(chart(&[], 80), "");
+        assert_eq!(chart(&[bar("a", "0")], 0), "a  0");
+        assert!(chart(&[bar("a", "1E+100")], 0).ends_with(&"█".repeat(10)));
+    }
+}

@@ -1,0 +1,147 @@
+//! Where the operator's commands work: on a deployed stack, or on the embedded services of this machine. `names` says
+//! what its parts are called, `account` has the clients, `figures` reads CloudWatch's
+//! metrics, `metrics` says which a deployment has.
+
+#[cfg(feature = "deployment")]
+mod account;
+mod figures;
+mod metrics;
+mod names;
+
+use clap::Args;
+use usage_aggregator::clients::Clients;
+use usage_aggregator::config::Config;
+
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::UsageError;
+use crate::shell::options::Options;
+use crate::shell::running::Running;
+use crate::shell::workplace::{Uses, Workplace};
+
+#[cfg(feature = "deployment")]
+pub use account::Account;
+pub use figures::{Figure, Figures, Statistic};
+pub use names::{Names, source_name};
+
+/// Which deployment a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Where {
+    /// Stack whose outputs name all parts, reached with the AWS credentials and region of the environment
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    pub stack: Option<String>,
+    /// The embedded services: those of the data folder, or of a `usagectl local` that runs there
+    #[arg(long)]
+    pub local: bool,
+    #[command(flatten)]
+    pub names: Names,
+}
+
+/// What is deployed, and how to reach it.
+pub struct Deployment {
+    pub names: Names,
+    pub place: Place,
+    /// The function's variables, as far as they are known from here.
+    pub variables: Variables,
+}
+
+/// Where a deployment is.
+pub enum Place {
+    #[cfg(feature = "deployment")]
+    Account(Account),
+    Here(Box<Workplace>),
+}
+
+/// What `local` calls the bucket of failed batches, unless it is told otherwise.
+const LOCAL_FAILURES: &str = "failures";
+
+impl Where {
+    /// Finds the deployment.
+    ///
+    /// # Errors
+    /// When nothing says which one, or it isn't there.
+    pub async fn open(&self, options: &Options) -> anyhow::Result<Deployment> {
+        if self.local {
+            return self.open_here(options).await;
+        }
+        if self.stack.is_none() && self.names == Names::default() {
+            let remedy = "give --stack NAME, or --local for the embedded services of this machine";
+            return Err(UsageError(format!("nothing says which deployment this is about: {remedy}")).into());
+        }
+        self.open_account(options).await
+    }
+
+    #[cfg(feature = "deployment")]
+    async fn open_account(&self, options: &Options) -> anyhow::Result<Deployment> {
+        let account = Account::open().await;
+        let outputs = match &self.stack {
+            Some(stack) => Names::of_outputs(&account.outputs(stack).await?),
+            None => Names::default(),
+        };
+        let names = self.names.clone().or(outputs);
+        let variables = names.variables(options);
+        Ok(Deployment { names, place: Place::Account(account), variables })
+    }
+
+    #[cfg(not(feature = "deployment"))]
+    async fn open_account(&self, _: &Options) -> anyhow::Result<Deployment> {
+        let remedy = "build the complete tool with `cargo build --package usagectl`";
+        Err(UsageError(format!("this usagectl was built for the laptop only: {remedy}")).into())
+    }
+
+    async fn open_here(&self, options: &Options) -> anyhow::Result<Deployment> {
+        let variables = Variables::new(options, &Sample::default());
+        let Config { pipeline, tables, archive, metrics, .. } = variables.clone().with_metrics_sink("none").config()?;
+        let place = Workplace::open_existing(options, Uses::Everything).await?;
+        let (usage_table, claims_table) = tables.map(|tables| (tables.usage, tables.claims)).unzip();
+        let (archive_bucket, archive_prefix) = archive.map(|place| (place.bucket, place.prefix)).unzip();
+        let mapping = Running::read(&options.data).and_then(|running| running.mapping);
+        let known = Names {
+            function: mapping.as_ref().map(|mapping| mapping.function.clone()),
+            mapping: mapping.as_ref().map(|mapping| mapping.uuid.clone()),
+            source_arn: mapping.map(|mapping| mapping.source_arn),
+            metrics_namespace: Some(metrics.namespace),
+            usage_table,
+            claims_table,
+            archive_bucket,
+            archive_prefix,
+            failure_bucket: Some(LOCAL_FAILURES.to_owned()),
+            pipeline: Some(pipeline.name),
+            ..Names::default()
+        };
+        Ok(Deployment { names: self.names.clone().or(known), place: Place::Here(Box::new(place)), variables })
+    }
+}
+
+impl Deployment {
+    /// The clients that the function has, too.
+    pub fn clients(&self) -> Clients {
+        match &self.place {
+            #[cfg(feature = "deployment")]
+            Place::Account(account) => account.clients(),
+            Place::Here(place) => place.clients.clone(),
+        }
+    }
+
+    /// A client of DynamoDB's streams.
+    pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
+        match &self.place {
+            #[cfg(feature = "deployment")]
+            Place::Account(account) => account.streams(),
+            Place::Here(place) => place.connections.streams(),
+        }
+    }
+
+    /// A client of CloudWatch.
+    pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        self.clients().cloudwatch
+    }
+
+    #[cfg(feature = "deployment")]
+    /// The account, unless the deployment is on this machine.
+    pub fn account(&self) -> Option<&Account> {
+        match &self.place {
+            Place::Account(account) => Some(account),
+            Place::Here(_) => None,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Who may import whom, checked against the sources of every package. The compiler holds the packages apart; this holds the
+//! rooms within a package apart.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::calls::MAY_CALL;
+
+/// A package: its folder, and its rooms with the rooms that each may import. A package that isn't split into rooms has none.
+struct Package {
+    folder: &'static str,
+    rooms: &'static [(&'static str, &'static [&'static str])],
+}
+
+const PACKAGES: [Package; 5] = [
+    Package {
+        folder: "src",
+        rooms: &[
+            ("record", &[]),
+            // The outline of an item whose values have been read already is made of those.
+            ("outline", &["record"]),
+            ("window", &[]),
+            ("error", &[]),
+            ("backoff", &["error"]),
+            ("decode", &["record", "outline", "error"]),
+            // A pipeline names the schema and the windows it is made of; neither knows the pipeline.
+            ("pipeline", &["record", "outline", "archive", "window"]),
+            ("usage", &["record", "outline", "window", "error", "backoff", "pipeline"]),
+            ("archive", &["record", "outline", "error", "backoff"]),
+            ("plan", &["record", "outline", "decode", "error", "pipeline", "usage", "archive"]),
+            ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
+            ("config", &["pipeline", "archive"]),
+            ("metrics", &["config", "error"]),
+            ("outcome", &["record", "decode", "error", "plan", "usage", "archive"]),
+            ("clients", &[]),
+            ("logs", &[]),
+            (
+                "handler",
+                &[
+                    "record", "decode", "error", "config", "clients", "pipeline", "plan", "usage", "archive",
+                    "metrics", "outcome",
+                ],
+            ),
+            ("main", &["clients", "config", "error", "handler", "logs", "outcome"]),
+        ],
+    },
+    Package { folder: "src/types", rooms: &[] },
+    Package { folder: "src/mapping", rooms: &[] },
+    Package { folder: "src/local", rooms: &[("emulators", &[]), ("proof", &["emulators"])] },
+    Package {
+        folder: "src/usagectl",
+        rooms: &[
+            ("shell", &[]),
+            ("stack", &["shell"]),
+            ("event", &["shell"]),
+            ("schema", &["shell", "event"]),
+            ("results", &["shell", "stack"]),
+            ("deployment", &["shell", "stack"]),
+            ("laptop", &["shell", "stack", "event", "results"]),
+            ("command", &["shell", "schema", "event", "results", "deployment", "laptop"]),
+        ],
+    },
+];
+
+/// Rooms that anybody in the function's package may import: re-exported from the package of types.
+const TYPES: [&str; 2] = ["decimal", "time"];
+
+/// The pure halves, which must not wait for anything.
+const PURE: [&str; 15] = [
+    "record.rs",
+    "window.rs",
+    "outline.rs",
+    "outline/value.rs",
+    "outline/kept.rs",
+    "plan.rs",
+    "usage/counter.rs",
+    "usage/group.rs",
+    "usage/snapshot.rs",
+    "archive/encode.rs",
+    "archive/file.rs",
+    "archive/schema.rs",
+    "outcome.rs",
+    "explain.rs",
+    "metrics/emf.rs",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A package's files, each with its path in the package and its code without the tests.
+fn sources(package: &Package) -> Vec<(PathBuf, String)> {
+    let base = root().join(package.folder);
+    let others: Vec<PathBuf> = PACKAGES.iter().map(|other| root().join(other.folder)).collect();
+    let mut folders = vec![base.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests"));
+            if is_test || others.contains(&path) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // Tests at the end of a file may use anything.
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+                sources.push((path.strip_prefix(&base).unwrap().to_owned(), code));
+            }
+        }
+    }
+    assert!(sources.len() > 3, "only {} sources in {}", sources.len(), package.folder);
+    sources
+}
+
+fn function_sources() -> Vec<(String, String)> {
+    let [function, ..] = &PACKAGES;
+    let name = |path: PathBuf| path.to_string_lossy().replace('\\', "/");
+    sources(function).into_iter().map(|(path, code)| (name(path), code)).collect()
+}
+
+/// The room of a file: its first folder, or its own name.
+fn room(path: &Path) -> String {
+    let first = path.components().next().unwrap().as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The words after each `prefix`, as in `crate::word`.
+fn named(code: &str, prefix: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    code.split(prefix)
+        .skip(1)
+        .map(word)
+        .filter(|word| word.chars().next().is_some_and(|c| c.is_ascii_lowercase()))
+        .collect()
+}
+
+#[test]
+fn rooms_import_only_what_the_architecture_allows() {
+    for package in PACKAGES.iter().filter(|package| !package.rooms.is_empty()) {
+        let is_root =
+            |path: &Path| path == Path::new("lib.rs") || (package.folder != "src" && path == Path::new("main.rs"));
+        for (path, code) in sources(package).iter().filter(|(path, _)| !is_root(path)) {
+            let room = room(path);
+            let rooms = package.rooms;
+            let (_, allowed) = rooms
+                .iter()
+                .find(|(name, _)| *name == room)
+                .unwrap_or_else(|| panic!("{}/{room} is a new room: list what it may import", package.folder));
+            let prefix = if room == "main" { "usage_aggregator::" } else { "crate::" };
+            for word in named(code, prefix) {
+                let word = word.as_str();
+                let ours = rooms.iter().any(|(name, _)| *name == word);
+                let may = word == room || allowed.contains(&word) || TYPES.contains(&word) || !ours;
+                assert!(may, "{}/{} imports {word}, which {room} may not", package.folder, path.display());
+            }
+        }
+    }
+}
+
+/// The mapping is useful without the function, and the function without the laptop.
+#[test]
+fn packages_depend_on_what_stands_below_them() {
+    let ours = ["stream-types", "event-source-mapping", "laptop", "usage-aggregator", "usagectl"];
+    let depends_on = |manifest: &str| {
+        let text = std::fs::read_to_string(root().join(manifest)).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_suffix(".workspace = true")).map(str::to_owned);
+        lines.filter(|name| ours.contains(&name.as_str())).collect::<BTreeSet<_>>()
+    };
+    let cases: [(&str, &[&str]); 5] = [
+        ("src/types/Cargo.toml", &[]),
+        ("Cargo.toml", &["stream-types"]),
+        ("src/mapping/Cargo.toml", &["stream-types"]),
+        ("src/local/Cargo.toml", &["event-source-mapping", "stream-types", "usage-aggregator"]),
+        ("src/usagectl/Cargo.toml", &["event-source-mapping", "laptop", "stream-types", "usage-aggregator"]),
+    ];
+    for (manifest, expected) in cases {
+        assert_eq!(depends_on(manifest), expected.iter().map(|name| (*name).to_owned()).collect(), "{manifest}");
+    }
+}
+
+#[test]
+fn clients_of_services_appear_in_their_own_files_only() {
+    for (name, code) in function_sources() {
+        let allowed = MAY_CALL.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, services)| services);
+        for service in named(&code, "aws_sdk_").iter().map(|word| format!("aws_sdk_{word}")) {
+            assert!(allowed.contains(&service.as_str()), "{name} uses {service}");
+        }
+    }
+}
+
+#[test]
+fn the_pure_halves_are_synchronous() {
+    let is_pure = |name: &str| PURE.contains(&name) || name.starts_with("decode/") || name.starts_with("pipeline/");
+    let of_function = function_sources().into_iter().filter(|(name, _)| is_pure(name));
+    let types = sources(PACKAGES.get(1).unwrap()).into_iter().map(|(path, code)| (path.display().to_string(), code));
+    for (name, code) in of_function.chain(types) {
+        for word in ["async ", ".await", "SystemTime", "Instant::now", "fastrand"] {
+            assert!(!code.contains(word), "{name} has {word}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for package in &PACKAGES {
+        for (path, code) in sources(package) {
+            assert!(code.starts_with("//! "), "{}/{} has no header", package.folder, path.display());
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_environment_variable() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for variable in usage_aggregator::config::VARIABLES {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{}` |", variable.name)));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for {}", variable.name));
+        assert!(row.contains(variable.default), "{row} doesn't have the default {}", variable.default);
+    }
+}
+
+/// cargo-lambda makes a release abort whose profile says nothing; then a panic would take the sandbox along.
+#[test]
+fn a_panic_is_a_function_error_and_not_the_end_of_the_sandbox() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let release = release.split("\n[").next().unwrap();
+    assert!(release.lines().any(|line| line == r#"panic = "unwind""#), "{release}");
+}

@@ -1,0 +1,6 @@
+//! Tests of the function's package that need no service.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
+
+mod architecture;
+mod calls;
+mod golden;
