@@ -54,7 +54,7 @@ MUTANTS = [
     ("another stack's name", "template.yaml", "      Name: !Ref AWS::StackName\n      RecursiveDeleteOption", "      Name: usage\n      RecursiveDeleteOption"),
     ("another region's name", "template.yaml", "DashboardName: !Sub '${AWS::StackName}-${AWS::Region}'", "DashboardName: !Ref AWS::StackName"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
-    ("a parameter without a word", "template.yaml", "    Description: Seconds an invocation may take\n", ""),
+    ("a parameter without a word", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
 
 
