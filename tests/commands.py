@@ -1,7 +1,7 @@
-"""Holds the `aws` commands of documents, and of output that shows them behind `$ `, against the SDK's own description of
+"""Checks `aws` commands in documents, and in output that shows them after `$ `, against the AWS SDK's own definitions of
 operations and their options.
 
-usage: commands.py FILE...; prints what is wrong, a line each
+usage: commands.py FILE...; prints one line per mistake
 """
 
 import re
@@ -11,7 +11,7 @@ import botocore.session
 from botocore import xform_name
 
 GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager"}
-# What the AWS CLI has beyond the services' operations.
+# Commands that the AWS CLI adds to the service operations.
 OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls"), ("dynamodb", "wait")}
 SERVICES = {"s3api": "s3"}
 
@@ -31,11 +31,11 @@ def mistakes(command, session):
     try:
         model = session.get_service_model(SERVICES.get(service, service))
     except Exception:
-        yield f"no service {service}"
+        yield f"unknown service `{service}`"
         return
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:
-        yield f"no operation {service} {operation}"
+        yield f"unknown operation `{service} {operation}`"
         return
     members = model.operation_model(names[operation]).input_shape.members
     options = {xform_name(member, "-"): shape for member, shape in members.items()}
@@ -44,7 +44,7 @@ def mistakes(command, session):
             name = word[2:].split("=")[0].rstrip(")`")
             positive = options.get(name.removeprefix("no-"))
             if name not in options and name not in GLOBAL and not (positive and positive.type_name == "boolean"):
-                yield f"no option --{name} of {service} {operation}"
+                yield f"unknown option `--{name}` for `{service} {operation}`"
 
 
 def main(paths):
@@ -56,7 +56,7 @@ def main(paths):
                 count += 1
                 for mistake in mistakes(command, session):
                     print(f"{path}: {mistake}: {command}")
-    print(f"{count} commands", file=sys.stderr)
+    print(f"{count} commands checked", file=sys.stderr)
 
 
 main(sys.argv[1:])

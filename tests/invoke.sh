@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Invokes the function's own binary on an event file: cargo-lambda gives the Runtime API, `usagectl serve` the services.
+# Invokes the function's binary with an event file. cargo-lambda provides the Runtime API, `usagectl serve` the AWS services.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 event=${1:?usage: tests/invoke.sh EVENT.json}
@@ -10,7 +10,7 @@ cargo build --quiet --package usagectl
 cargo build --quiet --bin usage-aggregator
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
-# Waits until a command succeeds, as long as the background process lives.
+# Waits until a command succeeds. Exits with the logs if the background process dies.
 await() {
     local process=$1; shift
     until "$@" 2>/dev/null; do
@@ -22,13 +22,13 @@ await() {
 pipeline=$(target/debug/usagectl explain --json "$event" 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["pipeline"])')
 target/debug/usagectl serve --data .usage/invoke --pipeline "$pipeline" --env-file "$work/env" >"$work/serve.log" 2>&1 &
 await $! test -s "$work/env"
-# The samples have fixed dates and the function knows the real time: let none be older than the horizon.
+# The sample events have fixed dates, but the function uses the real time: keep them all within the horizon.
 echo HORIZON_DAYS=36500 >>"$work/env"
 cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" \
     --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/watch.log" 2>&1 &
 await $! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 
-printf 'answer:   '
+printf 'response: '
 cargo lambda invoke usage-aggregator --invoke-address 127.0.0.1 --invoke-port "$port" --data-file "$event"
 printf '\nlog:\n'
 grep -h '"batch done"\|"record rejected"' "$work/watch.log" || true

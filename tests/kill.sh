@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills `usagectl local` with SIGKILL again and again while another process writes, starts it again each time, and asks
-# in the end whether every record was counted once. KILLS=10 RATE=300 SECONDS_BETWEEN=4
+# Repeatedly kills `usagectl local` with SIGKILL while another process writes, restarts it each time, and finally checks
+# that every record was counted once. Environment variables and their defaults: KILLS=10 RATE=300 SECONDS_BETWEEN=4
 set -euo pipefail
 usagectl=${USAGECTL:-target/debug/usagectl}
 kills=${KILLS:-10} rate=${RATE:-300} between=${SECONDS_BETWEEN:-4}
@@ -14,7 +14,7 @@ until grep -q 'given-up records' "$log"; do kill -0 "$local" || { cat "$log"; ex
 "$usagectl" --data "$data" --dynamodb-endpoint http://127.0.0.1:18000 simulate orders \
   --rate "$rate" --duration "$((kills * between + between))s" --patience 120s & load=$!
 for kill in $(seq "$kills"); do
-  # Anywhere between half and the whole of the pause.
+  # Wait between half of SECONDS_BETWEEN and all of it, at random.
   sleep "$(awk -v s="$between" -v r="$RANDOM" 'BEGIN { print s / 2 + s / 2 * r / 32768 }')"
   kill -9 "$local"
   wait "$local" 2>/dev/null || true

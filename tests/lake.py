@@ -1,6 +1,6 @@
-"""Runs the views and named queries of the transformed template on DataFusion, over the files that the function wrote.
+"""Runs the views and named queries of the transformed template on DataFusion against files that the function wrote.
 
-usage: lake.py template.json AVRO_FOLDER PIPELINE; prints a JSON object: each query's rows, by the query's name
+usage: lake.py template.json AVRO_FOLDER PIPELINE; prints a JSON object that maps each query name to its rows
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import pyarrow
 from datafusion import SessionContext
 
-# It asks Athena's hidden columns when a file was written.
+# Queries that need Athena's hidden columns, which hold the time a file was written.
 ATHENA_ALONE = {"late_data"}
 
 

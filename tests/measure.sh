@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The release build in figures: size, crates, and the time from exec to the first poll and answer, beside Node and Python.
+# Measures the release build: binary size, number of crates, and the time from exec to the first poll and to the first
+# response, compared with Node.js and Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --package usage-aggregator --bin usage-aggregator

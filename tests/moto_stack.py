@@ -1,8 +1,9 @@
-"""Creates the transformed template's stack twice on a moto server of its own, as far as moto can, and keeps it until stdin
-ends.
+"""Starts a moto server, creates two stacks from the transformed template as far as moto supports it, and keeps them until
+stdin is closed.
 
-usage: moto_stack.py template.json [PARAMETER=VALUE...]; prints one JSON object: the server's URL, of the first stack the
-outputs and the function's variables, the names of both stacks' resources, and the types of those that moto can't make
+usage: moto_stack.py template.json [PARAMETER=VALUE...]; prints one JSON object with the server's URL, the outputs and the
+function's environment variables of the first stack, the resource names of both stacks, and the resource types that moto
+can't create
 """
 
 import io
@@ -19,7 +20,7 @@ from moto.iam import iam_backends
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
-# The second is there to see that it doesn't take the first one's names.
+# The second stack shows that its names don't collide with those of the first.
 STACKS = ["moto", "other"]
 
 
@@ -44,7 +45,7 @@ def main(path, *parameters):
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
-    # moto keeps numbers as such, which Lambda never returns and the SDK doesn't read.
+    # moto stores numbers unconverted. Lambda always returns strings, and the SDK can't parse anything else.
     texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
     function = lambda_.update_function_configuration(
         FunctionName=outputs["FunctionName"],
@@ -64,14 +65,14 @@ def main(path, *parameters):
 
 
 def write_policies():
-    """Makes texts of the roles' policies, which moto keeps as Python has them and would answer so."""
+    """Serializes the policies of the roles, which moto would otherwise return as Python objects."""
     for role in iam_backends[ACCOUNT]["aws"].roles.values():
         for name, document in role.policies.items():
             role.policies[name] = document if isinstance(document, str) else json.dumps(document)
 
 
 def put_code(url):
-    """Puts what `sam package` puts; moto looks whether the code is there."""
+    """Uploads what `sam package` would upload, because moto checks that the code exists."""
     s3 = boto3.client("s3", endpoint_url=url, region_name=REGION)
     s3.create_bucket(Bucket="artifacts")
     code = io.BytesIO()
@@ -81,7 +82,7 @@ def put_code(url):
 
 
 def leave_out(template):
-    """Removes what moto can't make, and what refers to that; returns the types of the first kind."""
+    """Removes resources that moto can't create and everything that refers to them. Returns the unsupported types."""
     resources, outputs = template["Resources"], template["Outputs"]
     unknown = {name for name, resource in resources.items() if resource["Type"] not in get_model_map()}
     types = {resources[name]["Type"] for name in unknown}

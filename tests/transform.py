@@ -1,4 +1,5 @@
-"""Writes what SAM deploys for a template: CloudFormation as JSON, for tools and tests that don't read SAM. No AWS account.
+"""Writes the CloudFormation JSON that SAM deploys for a template, for tools and tests that can't read SAM. Needs no AWS
+account.
 
 usage: transform.py template.yaml transformed.json
 """
@@ -12,7 +13,7 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """The template names no managed policy, so none need be looked up."""
+    """A stub: the template uses no managed policies, so there are none to look up."""
 
     def load(self):
         return {}
@@ -21,7 +22,7 @@ class NoManagedPolicies:
 def main(source, target):
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     template = json.loads(json.dumps(load(source)))
-    # What `sam package` puts there.
+    # The value that `sam package` would set.
     template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     with open(target, "w", encoding="utf-8") as file:
         json.dump(transform(template, {}, NoManagedPolicies()), file, indent=1)

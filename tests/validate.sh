@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks template.yaml as it is and as SAM transforms it, because SAM's check misses what only one of the two shows. Works
-# without a network and without an AWS account.
+# Checks template.yaml both as written and as transformed by SAM, because some errors are visible in only one of the two.
+# Needs no network access and no AWS account.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv-lint/bin:$PATH AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0

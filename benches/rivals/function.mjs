@@ -1,7 +1,7 @@
-// The Lambda function around node.mjs's job: SDK v3's clients, one UpdateItem per counter, one object per file, and the loop
-// that Lambda's runtime for Node runs.
+// Wraps the job in job.mjs in a Lambda function: AWS SDK v3 clients, one UpdateItem per counter, one object per file, and the
+// event loop of the Lambda runtime for Node.js.
 //
-// usage: function.mjs WORKLOAD SCHEMA.avsc, with AWS_LAMBDA_RUNTIME_API and the endpoints in the environment
+// usage: function.mjs WORKLOAD SCHEMA.avsc; set AWS_LAMBDA_RUNTIME_API and the endpoints in the environment
 import { DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Job } from './job.mjs';

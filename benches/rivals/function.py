@@ -1,7 +1,7 @@
-"""The Lambda function around python.py's job: boto3's clients, one UpdateItem per counter, one object per file, and the
-loop that Lambda's runtime for Python runs.
+"""Wraps the job in python.py in a Lambda function: boto3 clients, one UpdateItem per counter, one object per file, and the
+event loop of the Lambda runtime for Python.
 
-usage: function.py WORKLOAD SCHEMA.avsc, with AWS_LAMBDA_RUNTIME_API and the endpoints in the environment
+usage: function.py WORKLOAD SCHEMA.avsc; set AWS_LAMBDA_RUNTIME_API and the endpoints in the environment
 """
 
 import json

@@ -1,10 +1,10 @@
-// What people write in Node: Powertools' batch processor, util-dynamodb's unmarshall, avsc, counters in a map.
+// A typical Node.js implementation: Powertools batch processor, unmarshall from util-dynamodb, avsc, counters in a Map.
 import { readFileSync } from 'node:fs';
 import { BatchProcessorSync, EventType, processPartialResponseSync } from '@aws-lambda-powertools/batch';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import avro from 'avsc';
 
-// avsc wants to know how a logical type is written; whole numbers stay numbers.
+// avsc requires a class for each logical type. This one keeps integers as numbers.
 class Micros extends avro.types.LogicalType {
   _fromValue(value) { return value; }
   _toValue(value) { return value; }
@@ -16,7 +16,7 @@ export class Job {
     this.workload = workload;
     this.isKinesis = workload === 'demand-kinesis';
     this.type = avro.Type.forSchema(schema, { logicalTypes: { 'timestamp-micros': Micros }, wrapUnions: false });
-    // Attributes of a row that have another name than their field.
+    // Pairs of field name and attribute name; some attributes have a different name than their field.
     this.fields = schema.fields.map(({ name }) => [name, /^(rpm|tpm|wcu)_/.test(name) ? `b_${name}` : name]);
     this.processor = new BatchProcessorSync(this.isKinesis ? EventType.KinesisDataStreams : EventType.DynamoDBStreams);
   }

@@ -1,4 +1,4 @@
-// Does job.mjs's job for each line of stdin, and answers with rows, counters and bytes.
+// Runs the job in job.mjs once, and once more for each line of stdin. Prints the number of rows, counters, and bytes each time.
 //
 // usage: node.mjs WORKLOAD EVENT.json SCHEMA.avsc
 import { readFileSync } from 'node:fs';

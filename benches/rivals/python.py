@@ -1,6 +1,7 @@
-"""What people write in Python: Powertools' batch processor and data classes, fastavro, counters in a dictionary.
+"""A typical Python implementation: Powertools batch processor and data classes, fastavro, counters in a dictionary.
 
-usage: python.py WORKLOAD EVENT.json SCHEMA.avsc; does the job for each line of stdin and answers with the rows written
+usage: python.py WORKLOAD EVENT.json SCHEMA.avsc; runs the job once, and once more for each line of stdin, and prints the
+number of rows, counters, and bytes each time
 """
 
 import io
@@ -13,7 +14,7 @@ import fastavro
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
-# Attributes of a row that have another name than their field.
+# Attributes whose name differs from the field name.
 RENAMED = {f"{limit}_{part}": f"b_{limit}_{part}" for limit in ("rpm", "tpm", "wcu") for part in ("tk", "tc", "cp")}
 
 
@@ -62,7 +63,7 @@ class Job:
                 self.counters[entity, start, measure] += amount - before.get(measure, 0)
         row = {field: image.get(attribute) for field, attribute in self.fields}
         if row.get("discount") is not None:
-            # fastavro takes a Decimal for a double, but not within a union.
+            # fastavro accepts a Decimal for a double, but not inside a union.
             row["discount"] = float(row["discount"])
         row["record_id"] = record.event_id or change.sequence_number or record["eventID"]
         row["event_name"] = record.event_name.name

@@ -1,4 +1,4 @@
--- Messages and metres per racer, race and day: what the snapshots of the day count.
+-- Messages and meters per racer, competition, and day: the same totals as in the daily snapshots.
 SELECT partition_date, competition_id, racer_id, count(*) AS messages, sum(distance) AS metres
 FROM "racer_once"
 GROUP BY partition_date, competition_id, racer_id

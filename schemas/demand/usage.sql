@@ -1,4 +1,4 @@
--- Demanded quantity per product, site and day. Nothing is counted in snapshots by this pipeline.
+-- Quantity demanded per product, site, and day. This pipeline writes no snapshots.
 SELECT partition_date, product, site, count(*) AS demands, sum(quantity) AS quantity
 FROM "demand_once"
 GROUP BY partition_date, product, site

@@ -1,4 +1,4 @@
--- Changes of orders per customer and day: what the snapshots of the day count as `changes`.
+-- Order changes per customer and day: the same numbers as `changes` in the daily snapshots.
 SELECT partition_date, customer_key, count(*) AS changes
 FROM "order_once"
 GROUP BY partition_date, customer_key

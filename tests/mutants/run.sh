@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Breaks one rule of exactly-once at a time and expects the simulation to notice within the seeds of `make test`. Each
-# patch beside this file is a mutant. Exit 0 when all are caught.
+# Breaks one exactly-once rule at a time and expects the simulation to catch it with the seeds that `make test` uses. Each
+# patch in this folder is a mutant. Exits with 0 if all mutants are caught.
 set -uo pipefail
 root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
-# A target folder of its own: cargo can't tell the mutants' artifacts from the real ones by more than their age.
+# Use a separate target folder: cargo distinguishes the mutants' artifacts from the real ones only by age.
 export CARGO_TARGET_DIR=$root/target/mutants
 survivors=0
 for patch in "$root"/tests/mutants/*.patch; do
@@ -11,7 +11,7 @@ for patch in "$root"/tests/mutants/*.patch; do
     tree=$(mktemp -d)
     git -C "$root" worktree add --quiet --detach "$tree" HEAD
     if ! git -C "$tree" apply "$patch"; then
-        printf '%-32s does not apply: renew the patch\n' "$name"
+        printf '%-32s does not apply: update the patch\n' "$name"
         survivors=$((survivors + 1))
     elif ! (cd "$tree" && cargo test --quiet --test it --no-run >"$tree.log" 2>&1); then
         printf '%-32s does not compile: see %s\n' "$name" "$tree.log"

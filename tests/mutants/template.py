@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Breaks the deployment in one place at a time and expects tests/it/template to notice: the template against the code, the
-runbooks and the schemas. Only texts are broken, in a copy of the tree, so the tests are compiled once.
+"""Breaks the deployment in one place at a time and expects tests/it/template, which checks the template against the code,
+the runbooks, and the schemas, to catch it. Only text that the tests read is changed, in a copy of the tree, so the tests are
+compiled once.
 
-usage: template.py; exit 0 when all are caught
+usage: template.py; exits with 0 if all mutants are caught
 """
 
 import json
@@ -12,49 +13,49 @@ import subprocess
 import sys
 import tempfile
 
-# What is broken, in which file, and how.
+# Name, file, text to replace, and replacement.
 MUTANTS = [
-    ("a variable is missing", "template.yaml", "          CLAIMS_TABLE: !If [Counts, !Ref ClaimsTable, '']\n", ""),
-    ("a variable is misspelt", "template.yaml", "          HORIZON_DAYS: !Ref", "          HORIZON_DAY: !Ref"),
-    ("another default than the code's", "template.yaml", "    Default: zstandard\n", "    Default: snappy\n"),
-    ("an alarm on a metric that nobody sends", "template.yaml", "MetricName: DuplicatesSkipped", "MetricName: Duplicates"),
-    ("a widget of a metric that nobody sends", "template.yaml", '"${Namespace}", "FilesWritten"', '"${Namespace}", "FileCount"'),
-    ("a widget that the runbooks don't know", "template.yaml", '"title": "Table throttles"', '"title": "Throttles of tables"'),
-    ("a widget without one of its metrics", "template.yaml", '["AWS/Lambda", "DroppedEventCount", "EventSourceMappingUUID", "${EventSourceMapping}"], ', ""),
-    ("a filter of another log line", "template.yaml", '$.message = "record rejected" }', '$.message = "rejected" }'),
-    ("a log line that changed its name", "src/handler.rs", '"record rejected"', '"rejected"'),
-    ("an alarm with another threshold", "template.yaml", "      Threshold: 120000\n", "      Threshold: 240000\n"),
-    ("an alarm with another period", "template.yaml", "      Period: 21600\n", "      Period: 43200\n"),
-    ("an alarm that tells nobody", "template.yaml", "      AlarmActions: [!Ref AlarmTopic]\n", "      AlarmActions: []\n"),
-    ("an alarm without data is silent", "template.yaml", "TreatMissingData: breaching", "TreatMissingData: notBreaching"),
-    ("an alarm in no composite", "template.yaml", "            - !Sub 'ALARM(\"${DroppedEvents}\")'\n", ""),
-    ("an alarm that the runbooks don't have", "docs/operations.md", "| RetentionBurn |", "| Retention |"),
-    ("a runbook that isn't there", "docs/operations.md", "## Throttling\n", "## Throttled\n"),
+    ("a missing environment variable", "template.yaml", "          CLAIMS_TABLE: !If [Counts, !Ref ClaimsTable, '']\n", ""),
+    ("a misspelled environment variable", "template.yaml", "          HORIZON_DAYS: !Ref", "          HORIZON_DAY: !Ref"),
+    ("a default that differs from the code", "template.yaml", "    Default: zstandard\n", "    Default: snappy\n"),
+    ("an alarm on a metric that is never sent", "template.yaml", "MetricName: DuplicatesSkipped", "MetricName: Duplicates"),
+    ("a widget for a metric that is never sent", "template.yaml", '"${Namespace}", "FilesWritten"', '"${Namespace}", "FileCount"'),
+    ("a widget that isn't documented", "template.yaml", '"title": "Table throttles"', '"title": "Throttles of tables"'),
+    ("a widget that lacks a metric", "template.yaml", '["AWS/Lambda", "DroppedEventCount", "EventSourceMappingUUID", "${EventSourceMapping}"], ', ""),
+    ("a metric filter on the wrong log line", "template.yaml", '$.message = "record rejected" }', '$.message = "rejected" }'),
+    ("a renamed log line", "src/handler.rs", '"record rejected"', '"rejected"'),
+    ("an alarm with a different threshold", "template.yaml", "      Threshold: 120000\n", "      Threshold: 240000\n"),
+    ("an alarm with a different period", "template.yaml", "      Period: 21600\n", "      Period: 43200\n"),
+    ("an alarm that notifies nobody", "template.yaml", "      AlarmActions: [!Ref AlarmTopic]\n", "      AlarmActions: []\n"),
+    ("an alarm that ignores missing data", "template.yaml", "TreatMissingData: breaching", "TreatMissingData: notBreaching"),
+    ("an alarm in no composite alarm", "template.yaml", "            - !Sub 'ALARM(\"${DroppedEvents}\")'\n", ""),
+    ("an alarm that isn't documented", "docs/operations.md", "| RetentionBurn |", "| Retention |"),
+    ("a missing runbook", "docs/operations.md", "## Throttling\n", "## Throttled\n"),
     ("a command that doesn't exist", "docs/operations.md", "put-function-concurrency", "set-function-concurrency"),
     ("an option that doesn't exist", "docs/operations.md", "--parallelization-factor", "--parallelisation-factor"),
     ("a call that the role doesn't allow", "src/usage/table.rs", "transact_write_items()", "delete_item()"),
-    ("a permission that isn't used", "template.yaml", "Action: s3:PutObject\n                Resource: !Sub\n", "Action: [s3:PutObject, s3:GetObject]\n                Resource: !Sub\n"),
-    ("a permission that is missing", "template.yaml", "Action: [dynamodb:BatchGetItem, dynamodb:PutItem]", "Action: [dynamodb:BatchGetItem]"),
-    ("a permission on everything", "template.yaml", "Resource: !GetAtt ClaimsTable.Arn", "Resource: '*'"),
-    ("metrics into any namespace", "template.yaml", "                        cloudwatch:namespace: ", "                        aws:SourceAccount: "),
-    ("a schema that changed without its table", "schemas/orders/order.avsc", '"status"', '"state"'),
-    ("a table that changed without its schema", "template.yaml", '{\"name\":\"unit_price\"', '{\"name\":\"price\"'),
-    ("a column that changed without its schema", "template.yaml", "- { Name: racer_id, Type: 'bigint' }", "- { Name: racer_id, Type: 'int' }"),
-    ("partitions elsewhere", "template.yaml", "/avro/demand/partition_date=", "/avro/demand/date="),
-    ("a pipeline that can't be chosen", "template.yaml", "AllowedValues: [alleycat, demand, orders, zae-limiter]", "AllowedValues: [alleycat, demand, orders]"),
-    ("another key than the pipeline's", "template.yaml", "PartitionKey: PK, SortKey: SK", "PartitionKey: pk, SortKey: sk"),
-    ("another key of the claims", "template.yaml", "AttributeName: claim, KeyType", "AttributeName: claims, KeyType"),
-    ("the mapping starts at the end", "template.yaml", "StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST"),
+    ("an unused permission", "template.yaml", "Action: s3:PutObject\n                Resource: !Sub\n", "Action: [s3:PutObject, s3:GetObject]\n                Resource: !Sub\n"),
+    ("a missing permission", "template.yaml", "Action: [dynamodb:BatchGetItem, dynamodb:PutItem]", "Action: [dynamodb:BatchGetItem]"),
+    ("a permission on all resources", "template.yaml", "Resource: !GetAtt ClaimsTable.Arn", "Resource: '*'"),
+    ("metrics in any namespace", "template.yaml", "                        cloudwatch:namespace: ", "                        aws:SourceAccount: "),
+    ("a schema changed without its table", "schemas/orders/order.avsc", '"status"', '"state"'),
+    ("a table changed without its schema", "template.yaml", '{\"name\":\"unit_price\"', '{\"name\":\"price\"'),
+    ("a column changed without its schema", "template.yaml", "- { Name: racer_id, Type: 'bigint' }", "- { Name: racer_id, Type: 'int' }"),
+    ("partitions in the wrong location", "template.yaml", "/avro/demand/partition_date=", "/avro/demand/date="),
+    ("a pipeline that can't be selected", "template.yaml", "AllowedValues: [alleycat, demand, orders, zae-limiter]", "AllowedValues: [alleycat, demand, orders]"),
+    ("a key that differs from the pipeline", "template.yaml", "PartitionKey: PK, SortKey: SK", "PartitionKey: pk, SortKey: sk"),
+    ("a wrong key for the claims table", "template.yaml", "AttributeName: claim, KeyType", "AttributeName: claims, KeyType"),
+    ("the mapping starts at the latest record", "template.yaml", "StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST"),
     ("the mapping fails whole batches", "template.yaml", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", ""),
-    ("the mapping retries for ever", "template.yaml", "    Default: 10\n    MinValue: 0\n    MaxValue: 10000\n", "    Default: 10000\n    MinValue: 0\n    MaxValue: 10000\n"),
-    ("records are trimmed before they fail", "template.yaml", "    Default: 79200\n", "    Default: 86400\n"),
+    ("the mapping retries 10,000 times", "template.yaml", "    Default: 10\n    MinValue: 0\n    MaxValue: 10000\n", "    Default: 10000\n    MinValue: 0\n    MaxValue: 10000\n"),
+    ("records expire before they fail", "template.yaml", "    Default: 79200\n", "    Default: 86400\n"),
     ("the filter lets snapshots through", "template.yaml", '{"window_start":{"S"', '{"window_end":{"S"'),
-    ("the limiter's filter is another's", "schemas/zae-limiter/filters.json", "#BUCKET#", "#BUCKETS#"),
-    ("data goes with the stack", "template.yaml", "    Condition: Counts\n    DeletionPolicy: Retain\n", "    Condition: Counts\n    DeletionPolicy: Delete\n"),
-    ("another stack's name", "template.yaml", "      Name: !Ref AWS::StackName\n      RecursiveDeleteOption", "      Name: usage\n      RecursiveDeleteOption"),
-    ("another region's name", "template.yaml", "DashboardName: !Sub '${AWS::StackName}-${AWS::Region}'", "DashboardName: !Ref AWS::StackName"),
+    ("the limiter's filter differs", "schemas/zae-limiter/filters.json", "#BUCKET#", "#BUCKETS#"),
+    ("data is deleted with the stack", "template.yaml", "    Condition: Counts\n    DeletionPolicy: Retain\n", "    Condition: Counts\n    DeletionPolicy: Delete\n"),
+    ("a name that isn't unique to the stack", "template.yaml", "      Name: !Ref AWS::StackName\n      RecursiveDeleteOption", "      Name: usage\n      RecursiveDeleteOption"),
+    ("a name that isn't unique to the Region", "template.yaml", "DashboardName: !Sub '${AWS::StackName}-${AWS::Region}'", "DashboardName: !Ref AWS::StackName"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
-    ("a parameter without a word", "template.yaml", "    Description: Seconds an invocation may take\n", ""),
+    ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
 
 
@@ -68,7 +69,7 @@ def main():
             os.makedirs(os.path.dirname(os.path.join(tree, file)), exist_ok=True)
             shutil.copy(os.path.join(root, file), os.path.join(tree, file))
         if failed := failures(tests, tree):
-            sys.exit(f"the tests fail with nothing broken: {failed}")
+            sys.exit(f"the tests fail without any mutant: {failed}")
         for name, file, old, new in MUTANTS:
             path = os.path.join(tree, file)
             with open(path, encoding="utf-8") as opened:
@@ -86,7 +87,7 @@ def main():
 
 
 def compile_tests(root):
-    """The test program."""
+    """Compiles the tests and returns the path of the test binary."""
     command = ["cargo", "test", "--test", "it", "--no-run", "--message-format", "json"]
     built = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     programs = [json.loads(line).get("executable") for line in built.splitlines() if '"executable":"' in line and '"it"' in line]
@@ -94,7 +95,7 @@ def compile_tests(root):
 
 
 def failures(tests, tree):
-    """The names of the tests that fail on a tree."""
+    """Returns the names of the tests that fail on a tree."""
     command = [tests, "template::", "--skip", "template::moto", "--skip", "template::lake"]
     ran = subprocess.run(command, env={**os.environ, "TREE": tree}, capture_output=True, text=True)
     names = [line.split()[1].split("::")[-1] for line in ran.stdout.splitlines() if line.endswith("... FAILED")]

@@ -1,10 +1,10 @@
-"""What the real zae-limiter client does to its table, and what it then reads.
+"""Uses a table through the real zae-limiter client and reads the usage back.
 
     client.py write    creates the table and uses it over several hours; prints what was consumed
     client.py read     prints what the client's usage calls return
-    client.py theirs   feeds zae-limiter's own aggregator with the events on stdin, then the same as read
+    client.py theirs   feeds the events on stdin to zae-limiter's own aggregator, then does the same as read
 
-ENDPOINT, TABLE and DATABASE (the embedded DynamoDB's file) come from the environment.
+Environment variables: ENDPOINT, TABLE, and DATABASE (the file of the embedded DynamoDB).
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from zae_limiter.repository import Repository
 
 ENDPOINT, TABLE = os.environ["ENDPOINT"], os.environ["TABLE"]
 NAMESPACES = ["default", "team-a"]
-# Names that the wire format makes hard: slashes, dots, underscores, and a limit for most attributes of a snapshot.
+# Names that are hard to encode: slashes, dots, underscores, and limits named like most attributes of a snapshot.
 RESOURCES = ["gpt/4", "text.small-1"]
 PLAIN = ["rpm", "tpm_tc", "a.b-c_d"]
 TAKEN = ["ttl", "window", "resource", "window_start", "total_events", "entity_id", "GSI2PK", "GSI4SK", "PK"]
 ENTITIES = ["user-1", "user:2@x.org", "key.3", "hot"]
-# The last hour of a day, then midnight, the morning and the last hour of the next.
+# The last hour of one day, then midnight, a morning hour, and the last hour of the next day.
 HOURS = ["2026-11-20T23", "2026-11-21T00", "2026-11-21T05", "2026-11-21T23"]
 
 
 class Clock:
-    """The test's clock, in milliseconds: ten from one reading to the next."""
+    """The test clock, in milliseconds. Each reading advances it by 10 ms."""
 
     now = 0
 
@@ -42,7 +42,7 @@ class Clock:
         return Clock.now
 
 
-# Made to be overridden, but a repository of a namespace is always of this very class.
+# The method is meant to be overridden, but repositories of namespaces are always instances of this exact class.
 Repository._now_ms = Clock.read
 
 
@@ -97,7 +97,7 @@ async def use(spaces, ledger, rng, hour_index):
             entity = rng.choice(ENTITIES)
             resource = rng.choice(RESOURCES)
             names = PLAIN if resource == "gpt/4" else PLAIN[:1] + TAKEN
-            # A limit that comes to a bucket that is there already, from the third hour on.
+            # From the third hour on, add a limit to buckets that already exist.
             names = names + ["late"] if hour_index >= 2 and resource == "gpt/4" else names
             chosen = rng.sample(names, rng.randint(1, 3))
             amounts = {name: rng.randint(1, 900) for name in chosen}
@@ -109,16 +109,16 @@ async def use(spaces, ledger, rng, hour_index):
                     if corrections:
                         await lease.adjust(**corrections)
                     if fails:
-                        raise RuntimeError("the caller's own")
+                        raise RuntimeError("raised by the caller")
             except RuntimeError:
-                # All of it is taken back: nothing was consumed, though there was traffic.
+                # Everything is rolled back: nothing was consumed, although there was traffic.
                 amounts, corrections = dict.fromkeys(amounts, 0), {}
             for change in (amounts, corrections):
                 ledger.add(namespace, entities, resource, {name: n * 1000 for name, n in change.items()})
 
 
 def own_fractions(ledger, namespace, namespace_id):
-    """A writer that isn't the official client: it moves the counter by fractions of a token."""
+    """Acts as a writer other than the official client: changes the counter by fractions of a token."""
     table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
     key = {"PK": f"{namespace_id}/BUCKET#hot#gpt/4#0", "SK": "#STATE"}
     for step in [999, -1, *[100] * 7, *[-100] * 3, 250, 1]:
@@ -127,7 +127,7 @@ def own_fractions(ledger, namespace, namespace_id):
 
 
 def stamp(after, hour):
-    """Moves the stream's clock: the records after `after` were made in `hour`. Gives the last one's number."""
+    """Sets the creation time of all stream records after `after` to `hour`. Returns the last sequence number."""
     with sqlite3.connect(os.environ["DATABASE"], timeout=30) as database:
         second = calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) + 1800
         where = "table_name = ? AND CAST(sequence_number AS INTEGER) > ?"
@@ -137,7 +137,7 @@ def stamp(after, hour):
 
 
 def expire_audit():
-    """Deletes the audit items, and lets half of them be of the day before."""
+    """Deletes the audit items, after dating half of them to the previous day."""
     table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
     items = [item for item in table.scan()["Items"] if "/AUDIT#" in item["PK"]]
     days = {}
@@ -208,19 +208,19 @@ async def theirs():
     root = repository()
     await root.create_table()
     os.environ.update({"TABLE_NAME": TABLE, "AWS_ENDPOINT_URL_DYNAMODB": ENDPOINT, "AWS_DEFAULT_REGION": "us-east-1"})
-    # The namespaces are the source table's: copied, so that the client finds the same ids.
+    # Copy the namespaces from the source table so that the client finds the same IDs.
     events = json.load(sys.stdin)
     table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
     source = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(events["source"])
     for item in source.query(KeyConditionExpression=boto3.dynamodb.conditions.Key("PK").eq("_/SYSTEM#"))["Items"]:
         table.put_item(Item=item)
-    # It reads its settings when it is imported.
+    # The module reads its settings on import.
     import zae_limiter_aggregator
 
     passes = lambda r: r["eventName"] == "MODIFY" and r["dynamodb"]["NewImage"]["SK"]["S"] == "#STATE"
     records = [record for record in events["records"] if passes(record)]
     context = type("Context", (), {"aws_request_id": "r", "function_name": "f"})
-    # Its log lines are on stdout, where our answer goes.
+    # The aggregator logs to stdout, which must contain only our result.
     out, sys.stdout = sys.stdout, open(os.devnull, "w")
     for first in range(0, len(records), 100):
         zae_limiter_aggregator.handler({"Records": records[first : first + 100]}, context)
