@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Unpacks Debian's Rust with its standard library for arm64, and what runs arm64 programs here, into .tools/arm64: for
-# machines whose own Rust can't be given that library. apt reads the machine's own sources, but keeps its lists and
-# packages in that folder; nothing is installed, and root isn't needed. Makes there:
-#   rustc  the compiler, for RUSTC
+# Unpacks Debian's Rust, its standard library for arm64, and an arm64 emulator into .tools/arm64, for machines whose own Rust
+# can't install that library. apt reads the machine's own sources, but keeps its lists and packages in that folder. Nothing is
+# installed, and root isn't needed. Creates:
+#   rustc  the compiler, to set RUSTC to
 #   run    runs an arm64 program
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ here=$PWD/.tools/arm64
 root=$here/root
 rm -rf "$here"
 mkdir -p "$here"/{state,lists/partial,cache/archives/partial,arm64} "$root"
-# apt takes for installed what is, so that only what the machine lacks is unpacked.
+# Tells apt which packages are installed, so that it unpacks only what the machine lacks.
 cp "$(apt-config shell status Dir::State::status/f | cut -d"'" -f2)" "$here/state/status"
 cat >"$here/apt.conf" <<CONF
 APT::Architectures { "$(dpkg --print-architecture)"; "arm64"; };
@@ -28,7 +28,7 @@ apt-get -qq install --yes --download-only --reinstall --no-install-recommends ru
 (cd "$here/arm64" && apt-get -qq download libstd-rust-web-dev:arm64 libc6:arm64 libgcc-s1:arm64)
 for package in "$here"/cache/archives/*.deb "$here"/arm64/*.deb; do
     case $package in
-    # One of its 30 emulators is enough.
+    # Only one of its 30 emulators is needed.
     */qemu-user-static_*) dpkg-deb --fsys-tarfile "$package" | tar -x -C "$root" ./usr/bin/qemu-aarch64-static ;;
     *) dpkg-deb --extract "$package" "$root" ;;
     esac
@@ -39,7 +39,7 @@ cat >"$here/run" <<RUN
 #!/bin/sh
 exec $root/usr/bin/qemu-aarch64-static -L $root "\$@"
 RUN
-# The last, because it says that all is there.
+# Written last, because its existence means that everything is in place.
 cat >"$here/rustc" <<RUSTC
 #!/bin/sh
 LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu exec $root/usr/bin/rustc "\$@"

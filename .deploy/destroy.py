@@ -1,4 +1,4 @@
-"""Deletes a stack. Its tables and buckets stay, as the template says; with --data delete they go too, for ever.
+"""Deletes a stack. Keeps its tables and buckets, as the template specifies; --data delete permanently deletes them too.
 
 usage: destroy.py STACK [--data keep|delete]
 """
@@ -19,14 +19,14 @@ def main():
     arguments = arguments.parse_args()
     cloudformation = boto3.client("cloudformation")
     stack = cloudformation.describe_stacks(StackName=arguments.stack)["Stacks"][0]
-    # Read before the stack is gone: nothing else knows the names.
+    # Read the outputs before the stack is gone, because nothing else has the names.
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     data = {name: outputs[name] for name in [*TABLES, *BUCKETS, "FailureQueueUrl"] if name in outputs}
-    if arguments.data == "delete" and input(f"type {arguments.stack} to delete it with all its data: ") != arguments.stack:
-        sys.exit("nothing was deleted")
+    if arguments.data == "delete" and input(f"Type {arguments.stack} to delete the stack and all its data: ") != arguments.stack:
+        sys.exit("Nothing was deleted.")
     cloudformation.delete_stack(StackName=arguments.stack)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=arguments.stack)
-    print(f"deleted the stack {arguments.stack}")
+    print(f"deleted stack {arguments.stack}")
     for kind, name in data.items():
         if arguments.data == "delete":
             delete(kind, name)
@@ -41,7 +41,7 @@ def delete(kind, name):
         dynamodb.delete_table(TableName=name)
     elif kind in BUCKETS:
         bucket = boto3.resource("s3").Bucket(name)
-        # Versions and delete markers as well: a bucket is only deleted when nothing at all is in it.
+        # Also deletes versions and delete markers, because only an empty bucket can be deleted.
         bucket.object_versions.delete()
         bucket.delete()
     else:
