@@ -34,7 +34,7 @@ DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 run: ## run the demo: table, stream, mapping, and function, with faults; ends with a proof (FOREVER=1 keeps it running)
 	cargo build --features local --bin usagectl
@@ -85,7 +85,7 @@ validate: .venv-lint/made ## check template.yaml with cfn-lint, sam, and checkov
 invoke: .venv/made ## invoke the function on an event through cargo-lambda (E=events/modify.json)
 	tests/invoke.sh $(E)
 
-drive: .venv/made ## under load, have the mapping invoke the function's own binary, run by cargo-lambda
+drive: .venv/made ## run the function's own binary under cargo-lambda, invoked by the mapping under load
 	tests/drive.sh
 
 soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repeat a run
