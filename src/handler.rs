@@ -1,7 +1,9 @@
 //! One invocation: decode, plan, commit, report.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use crate::archive::{AvroFile, Bucket, Put};
@@ -53,7 +55,8 @@ impl Handler {
             pipeline: pipeline_name,
             // A day more than the horizon, so that no skew of clocks lets a claim expire too early.
             claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
-            concurrency,
+            concurrency: concurrency.max(1),
+            transactions: Arc::new(Semaphore::new(concurrency.max(1))),
         });
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
         let archive = config.archive.map(|place| (Bucket::new(clients.s3, &*place.bucket, concurrency), place));

@@ -10,6 +10,7 @@ mod doctor;
 mod local;
 mod model;
 mod mutants;
+mod parallelism;
 mod prefix;
 mod readers;
 mod redrive;
