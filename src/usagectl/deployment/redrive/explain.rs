@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use event_source_mapping::{Clock, SourceRecord, event_of};
-use laptop::emulators::sdk_config;
 use serde::Serialize;
-use usage_aggregator::clients::Clients;
+use usage_aggregator::config::Config;
 use usage_aggregator::decode::Event;
-use usage_aggregator::handler::Handler;
 use usage_aggregator::pipeline::{Pipeline, Routed};
+use usage_aggregator::plan::plan_event;
 use usage_aggregator::record::{Code, Fault};
 
 use super::walk::Why;
@@ -24,11 +23,11 @@ pub struct Explainer {
     clock: Clock,
 }
 
-/// The function's own plans; their clients are never called.
+/// The configurations that records are planned with.
 struct Plans {
-    whole: Handler,
+    whole: Config,
     /// The same without its archive, to tell whose fault a value is.
-    counting: Handler,
+    counting: Config,
     folder: String,
 }
 
@@ -89,11 +88,8 @@ impl Explainer {
 
 impl Plans {
     fn new(variables: &Variables) -> anyhow::Result<Plans> {
-        let handler = || -> anyhow::Result<Handler> {
-            let config = variables.clone().with_metrics_sink("none").config()?;
-            Ok(Handler::new(config, Clients::new(&sdk_config(None))))
-        };
-        let (whole, mut counting) = (handler()?, handler()?);
+        let config = || variables.clone().with_metrics_sink("none").config();
+        let (whole, mut counting) = (config()?, config()?);
         counting.pipeline.routes.iter_mut().for_each(|route| route.archive = None);
         let named = |wanted| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned());
         let shipped = named("PIPELINE").map(|name| format!("schemas/{name}"));
@@ -103,8 +99,10 @@ impl Plans {
 
     /// The fault of the only record of `event`, and what to change.
     fn fault(&self, event: &str, clock: &Clock) -> Result<Option<(Fault, String)>, String> {
-        let planned =
-            |handler: &Handler| handler.plan(event.as_bytes(), clock.now()).map_err(|error| error.to_string());
+        let planned = |config: &Config| {
+            let context = config.plan_context(clock.now());
+            plan_event(event.as_bytes(), &config.pipeline, &context).map_err(|error| error.to_string())
+        };
         let (event, whole) = planned(&self.whole)?;
         let Some(rejection) = whole.rejected else { return Ok(None) };
         let counts = planned(&self.counting)?.1.rejected.is_none();

@@ -34,7 +34,7 @@ impl Function {
     pub fn name(&self) -> String {
         match self {
             Function::Deployed { name, .. } => format!("the function {name}"),
-            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline.name),
+            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline().name),
         }
     }
 

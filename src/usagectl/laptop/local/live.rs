@@ -35,7 +35,7 @@ pub fn introduce(stage: &Stage, options: &Options, control: &str) -> anyhow::Res
     let mut row = |name: &str, value: &str| {
         rows.add_row([table::text(name), table::text(value)]);
     };
-    row("pipeline", &stage.site.handler.pipeline.name);
+    row("pipeline", &stage.site.handler.pipeline().name);
     row("source", stage.source.arn());
     let value_of = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
     for (name, variable) in [
@@ -100,7 +100,7 @@ pub fn conclude(stage: &Stage, options: &Options, control: &Control, proof: Opti
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
-        proof.map_or(Ok(()), |proof| console::print(&differences::text(&stage.site.handler.pipeline.name, proof)))?;
+        proof.map_or(Ok(()), |proof| console::print(&differences::text(&stage.site.handler.pipeline().name, proof)))?;
     }
     let dropped = status.mapping.dropped_event_count > 0 || status.mapping.trimmed_gaps > 0;
     let good = proof.is_none_or(Report::agrees) && !dropped;

@@ -78,7 +78,7 @@ impl LoadOptions {
         wait_until_read(stage, written.records).await;
         let report = self.prove(stage, ledger).await?;
         if self.forever {
-            console::print(&differences::text(&stage.site.handler.pipeline.name, &report))?;
+            console::print(&differences::text(&stage.site.handler.pipeline().name, &report))?;
             return std::future::pending().await;
         }
         Ok(report)
@@ -99,7 +99,7 @@ impl LoadOptions {
     async fn prove(&self, stage: &Stage, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
             clients: &stage.place.clients,
-            pipeline: &stage.site.handler.pipeline,
+            pipeline: stage.site.handler.pipeline(),
             tables: stage.site.tables.as_ref(),
             archive: stage.site.archive.as_ref(),
         };

@@ -72,7 +72,7 @@ impl Stage {
         })?;
         let place = Workplace::open_on(options, Uses::Everything, start, local.ports()).await?;
         let site = place.site(variables.clone()).await?;
-        let named = local.source.clone().or_else(|| site.handler.pipeline.sources.first().cloned());
+        let named = local.source.clone().or_else(|| site.handler.pipeline().sources.first().cloned());
         let source_name = named.ok_or_else(|| {
             UsageError("the pipeline names no source: say with --source which table or stream to read".to_owned())
         })?;
@@ -213,7 +213,7 @@ async fn table_stream(
     let tables = &place.clients.dynamodb;
     let endpoint = options.dynamodb()?;
     if !matches!(endpoint, Endpoint::Remote(_)) {
-        let matched = site.handler.pipeline.source_keys();
+        let matched = site.handler.pipeline().source_keys();
         let keys = if local.keys.is_empty() { matched } else { local.keys.iter().map(String::as_str).collect() };
         let Some((&partition_key, rest)) = keys.split_first() else {
             bail!(UsageError(format!("say with --keys what the keys of the table {table} are")));
