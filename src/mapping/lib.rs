@@ -36,7 +36,7 @@ pub use function::{Answer, Function};
 pub use meter::{Counts, Meter};
 pub use remote_function::RemoteFunction;
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};
-pub use source::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+pub use source::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
 use shard::ShardRun;
 use stream_types::Timestamp;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
 /// A stream whose shards are told what to hold.
 #[derive(Debug)]
@@ -90,6 +90,11 @@ impl Source for MemoryStream {
         let end = start + records.len();
         let last = end.checked_sub(1).and_then(|last| shard.records.get(last));
         let next = last.map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
-        Ok(Page { records, next, closed: shard.closed && end >= shard.records.len() })
+        let end = match (end < shard.records.len(), shard.closed) {
+            (true, _) => PageEnd::MoreAvailable,
+            (false, true) => PageEnd::ShardEnd,
+            (false, false) => PageEnd::CaughtUp,
+        };
+        Ok(Page { records, next, end })
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 
 use crate::write_whole;
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 
 /// A source whose only shard is shown as several.
@@ -146,11 +146,11 @@ impl Source for ShardedStream {
             return Ok(Page { records, ..page });
         };
         let reached = matches!(&page.next, Position::After(next) if *next >= last);
-        let drained = page.closed || reached || last.as_str() == "0";
+        let drained = page.end == PageEnd::ShardEnd || reached || last.as_str() == "0";
         let own = |record: &Arc<SourceRecord>| record.sequence <= last && range.items.contains(record);
         let records = page.records.into_iter().filter(own).collect();
-        let next = if drained { Position::After(last) } else { page.next };
-        Ok(Page { records, next, closed: drained })
+        let (next, end) = if drained { (Position::After(last), PageEnd::ShardEnd) } else { (page.next, page.end) };
+        Ok(Page { records, next, end })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::emulators::kinesis::{KinesisSource, Streams};
 use crate::emulators::{Services, sdk_config};
 use event_source_mapping::sources::RemoteKinesis;
 use event_source_mapping::sources::{Gap, read_range};
-use event_source_mapping::{Position, Source, SourceRecord};
+use event_source_mapping::{PageEnd, Position, Source, SourceRecord};
 use stream_types::Timestamp;
 
 const NAME: &str = "clicks";
@@ -42,8 +42,8 @@ async fn records_are_the_same_as_in_the_process_and_a_range_can_be_read_again() 
             pages.each_ref().map(|page| page.records.iter().map(|record| content(record)).collect::<Vec<_>>());
         assert_eq!(one, other);
         assert_eq!(
-            (pages[0].records[0].created_at.micros() / 1_000, &pages[0].next, pages[0].closed),
-            (pages[1].records[0].created_at.micros() / 1_000, &pages[1].next, false)
+            (pages[0].records[0].created_at.micros() / 1_000, &pages[0].next, pages[0].end),
+            (pages[1].records[0].created_at.micros() / 1_000, &pages[1].next, pages[1].end)
         );
         position = pages[0].next.clone();
     }
@@ -56,5 +56,5 @@ async fn records_are_the_same_as_in_the_process_and_a_range_can_be_read_again() 
     assert_eq!(gone.gap, Gap::ShardGone);
     // A closed shard ends.
     services.streams().split_shard(NAME, &shard, None).unwrap();
-    assert!(remote.read(&shard, &position, 10).await.unwrap().closed);
+    assert!(remote.read(&shard, &position, 10).await.unwrap().end == PageEnd::ShardEnd);
 }

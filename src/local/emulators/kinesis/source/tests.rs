@@ -40,7 +40,7 @@ impl Place {
             let json: Value = serde_json::from_str(&record.json).unwrap();
             json["kinesis"]["partitionKey"].as_str().unwrap().to_owned()
         };
-        (page.records.iter().map(key).collect(), page.next, page.closed)
+        (page.records.iter().map(key).collect(), page.next, page.end == PageEnd::ShardEnd)
     }
 }
 
