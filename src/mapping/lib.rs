@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod checkpoint;
+pub mod conformance;
 mod destination;
 mod failure;
 mod files;

@@ -199,7 +199,10 @@ impl Source for EmbeddedStream {
         Ok(vec![Shard { id: self.shard.clone(), parents: Vec::new() }])
     }
 
-    async fn read(&self, _shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        if shard != self.shard {
+            return Err(ReadError::Gone);
+        }
         // SQLite blocks the thread, and waits for writers.
         let (stream, position) = (self.clone(), position.clone());
         tokio::task::spawn_blocking(move || stream.read_blocking(&position, limit)).await.map_err(anyhow::Error::new)?
