@@ -15,7 +15,7 @@ use rusqlite::OptionalExtension;
 
 use crate::emulators::dynamodb;
 use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
-use event_source_mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
@@ -131,12 +131,13 @@ impl EmbeddedStream {
             (None, Position::Latest) => self.end(&shard_iterator)?,
             (None, position) => position.clone(),
         };
+        let end = if found.len() < limit { PageEnd::CaughtUp } else { PageEnd::MoreAvailable };
         // DynamoDB writes no record of a write that changes nothing.
         found.retain(|record| {
             record.dynamodb.new_image.is_none() || record.dynamodb.new_image != record.dynamodb.old_image
         });
         let records = found.into_iter().map(|record| self.record(record)).collect::<Result<_, _>>()?;
-        Ok(Page { records, next, closed: false })
+        Ok(Page { records, next, end })
     }
 
     /// The position that a LATEST iterator stands for.
@@ -198,7 +199,10 @@ impl Source for EmbeddedStream {
         Ok(vec![Shard { id: self.shard.clone(), parents: Vec::new() }])
     }
 
-    async fn read(&self, _shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        if shard != self.shard {
+            return Err(ReadError::Gone);
+        }
         // SQLite blocks the thread, and waits for writers.
         let (stream, position) = (self.clone(), position.clone());
         tokio::task::spawn_blocking(move || stream.read_blocking(&position, limit)).await.map_err(anyhow::Error::new)?

@@ -175,6 +175,8 @@ impl Drop for Servers {
 }
 
 #[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
 mod destination_tests;
 #[cfg(test)]
 mod tests;

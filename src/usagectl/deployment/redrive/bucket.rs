@@ -3,7 +3,7 @@
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use event_source_mapping::{CONTENT_TYPE, Sent};
+use event_source_mapping::{CONTENT_TYPE, Sent, uuid};
 
 /// What Lambda puts before a document's own name.
 const FOLDER: &str = "aws/lambda/";
@@ -67,10 +67,9 @@ fn narrowed_key(key: &str, body: &[u8]) -> String {
     const TIME: usize = 19;
     let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
     let time = name.get(..TIME).unwrap_or(name);
-    let hash = blake3::hash(body).to_hex();
-    let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default();
-    let unique = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
-    format!("{folder}/{time}-{unique}")
+    let hash = blake3::hash(body);
+    let unique = hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first));
+    format!("{folder}/{time}-{}", uuid(unique))
 }
 
 #[cfg(test)]

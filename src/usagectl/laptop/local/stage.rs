@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use event_source_mapping::sources::{RemoteStream, ShardedStream};
 use event_source_mapping::{Checkpoints, Clock, Destination, Filters, Function, Mapping, Meter, Source, StreamKind};
-use event_source_mapping::{RemoteFunction, write_whole};
+use event_source_mapping::{RemoteFunction, uuid, write_whole};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
 use laptop::emulators::{FaultPlan, FaultyHttp, TableSpec, ensure_bucket, ensure_tables};
@@ -106,7 +106,7 @@ impl Stage {
             Measured::around(function(local, &place, &variables, control)?, FUNCTION, place.services(), &meter);
         let clock = Clock::system()?;
         let file = local.checkpoints(options, &source_name, kind);
-        let uuid = uuid(&file);
+        let uuid = mapping_uuid(&file);
         let checkpoints = Checkpoints::open(&file, source.arn(), &uuid)?;
         let mapped = Mapped {
             uuid: uuid.clone(),
@@ -283,7 +283,7 @@ fn function(
 ) -> anyhow::Result<Arc<dyn Function>> {
     let arn = FUNCTION_ARN.to_owned();
     if let Some(url) = &local.invoke {
-        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION)?));
+        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?));
     }
     let connections = place.connections.clone();
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());
@@ -295,11 +295,10 @@ fn function(
     Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.mischief.clone(), make)))
 }
 
-fn uuid(file: &Path) -> String {
+fn mapping_uuid(file: &Path) -> String {
     // The same for the same folder: object keys of the failure destination begin with it.
-    let hash = blake3::hash(file.as_os_str().as_encoded_bytes()).to_hex();
-    let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    let hash = blake3::hash(file.as_os_str().as_encoded_bytes());
+    uuid(hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first)))
 }
 
 /// The ARN of the latest stream of `table`.

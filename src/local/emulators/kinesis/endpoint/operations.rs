@@ -18,7 +18,7 @@ pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> R
     match operation {
         "CreateStream" => create_stream(streams, body, now).map(|()| None),
         "DescribeStreamSummary" => describe(streams, body).map(Some),
-        "GetRecords" => reads::get_records(streams, body).map(Some),
+        "GetRecords" => reads::get_records(streams, body, now).map(Some),
         "GetShardIterator" => reads::get_shard_iterator(streams, body).map(Some),
         "ListShards" => list_shards(streams, body).map(Some),
         "ListStreams" => Ok(Some(json!({ "StreamNames": streams.names(), "HasMoreStreams": false }))),
