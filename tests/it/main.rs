@@ -4,6 +4,7 @@
 #[path = "../core/calls.rs"]
 mod calls;
 mod cli;
+mod clients;
 mod connections;
 mod day_two;
 mod doctor;

@@ -48,9 +48,18 @@ pub fn introduce(stage: &Stage, options: &Options, control: &str) -> anyhow::Res
     row("given-up records", &stage.destination);
     row("control", &format!("{control}/status, /faults, /stop; or usagectl faults all"));
     console::print(&rows.to_string())?;
-    let exports = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_KINESIS"];
-    let fixed = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
-    let lines = exports.iter().chain(&fixed).filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
+    let exports = [
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_KINESIS",
+        "AWS_ENDPOINT_URL_CLOUDWATCH",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ];
+    let lines = exports.iter().filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
     console::print(&format!("For the aws CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
 }
 
