@@ -4,4 +4,4 @@ pub mod changes;
 pub mod explain;
 pub mod invoke;
 pub mod report;
-pub mod touched;
+pub mod changed_snapshots;

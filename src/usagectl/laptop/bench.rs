@@ -16,7 +16,7 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::plan::Plan;
 
 use crate::event::invoke::{read_event, time_of};
-use crate::shell::choice::{Sample, Variables};
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 

@@ -10,7 +10,7 @@ use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::handler::Handler;
 
-use crate::shell::choice::Variables;
+use crate::shell::pipeline_choice::Variables;
 use crate::shell::console;
 use crate::shell::folder::Folder;
 use crate::shell::options::{Endpoint, Options};

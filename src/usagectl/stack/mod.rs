@@ -12,7 +12,7 @@ use clap::Args;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 
-use crate::shell::choice::{Sample, Variables};
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
 use crate::shell::running::Running;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::shell::choice::{Sample, Variables};
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
 

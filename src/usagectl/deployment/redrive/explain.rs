@@ -13,7 +13,7 @@ use usage_aggregator::pipeline::{Pipeline, Routed};
 use usage_aggregator::record::{Code, Fault};
 
 use super::walk::Why;
-use crate::shell::choice::Variables;
+use crate::shell::pipeline_choice::Variables;
 use crate::shell::console::plain;
 
 /// Plans records that fail again.

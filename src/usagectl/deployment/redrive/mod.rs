@@ -26,7 +26,7 @@ use clap::{Args, ValueEnum};
 
 use crate::shell::console::Done;
 use crate::shell::options::Options;
-use crate::shell::span::span;
+use crate::shell::durations::duration;
 use crate::stack::Where;
 use places::Places;
 use session::Session;
@@ -118,7 +118,7 @@ impl Redrive {
 }
 
 fn hidden(text: &str) -> Result<Duration, String> {
-    let span = span(text)?;
+    let span = duration(text)?;
     // SQS takes up to 12 hours.
     let known = (Duration::from_secs(3)..=Duration::from_secs(12 * 3_600)).contains(&span);
     if known { Ok(span) } else { Err("expected 3s to 12h".to_owned()) }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::model::{Load, Seen};
 use super::settings::{DEFAULTS, Settings};
 use crate::shell::options::Options;
-use crate::shell::running::{Mapped, Running};
+use crate::shell::running::{RunningMapping, Running};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
 /// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.
@@ -31,7 +31,7 @@ pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Res
     }
 }
 
-fn of_run(running: &Mapped, deployment: &Deployment) -> anyhow::Result<Settings> {
+fn of_run(running: &RunningMapping, deployment: &Deployment) -> anyhow::Result<Settings> {
     let config = deployment.variables.clone().with_metrics_sink("none").config()?;
     Ok(Settings {
         batch_size: float(running.batch_size),

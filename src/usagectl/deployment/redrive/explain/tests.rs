@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use usage_aggregator::record::SequenceNumber;
 
 use super::*;
-use crate::shell::choice::Sample;
+use crate::shell::pipeline_choice::Sample;
 use crate::shell::options::Options;
 
 #[derive(Parser)]
