@@ -5,15 +5,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use usage_aggregator::archive::Codec;
 use usage_aggregator::plan::plan_event;
 use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::{instant, read_event, time_of};
-use crate::shell::choice::{Sample, Variables};
+use crate::event::report::Failure;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 
 /// Print what the function would do with an event, without doing it
 #[derive(Debug, Args)]
@@ -48,7 +49,11 @@ impl Explain {
                 }
                 Err(error) if error.is::<UsageError>() => return Err(error),
                 Err(error) => {
-                    console::note(&format!("error: {}: failed to {error:#}", path.display()));
+                    let failure = Failure::from(error);
+                    match options.json {
+                        true => console::print(&json!({ "file": path, "error": failure }).to_string())?,
+                        false => console::note(&format!("error: {}: {}", path.display(), failure.message)),
+                    }
                     done = Done::WithFailures;
                 }
             }

@@ -9,12 +9,12 @@ use clap::Args;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
+use crate::event::changed_snapshots;
 use crate::event::changes::Changes;
 use crate::event::report::Report;
-use crate::event::touched;
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 use laptop::proof::rows::RowReader;
 
@@ -109,9 +109,9 @@ async fn invoke_at(
 ) -> anyhow::Result<()> {
     let plan = site.handler.plan(bytes, invocation.now).ok().map(|(_, plan)| plan);
     let counted = plan.as_ref().zip(site.handler.pipeline().snapshot.as_ref()).zip(site.tables.as_ref());
-    let keys = counted.map(|((plan, snapshot), _)| touched::keys(snapshot, plan)).unwrap_or_default();
+    let keys = counted.map(|((plan, snapshot), _)| changed_snapshots::keys(snapshot, plan)).unwrap_or_default();
     let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();
-    let before = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    let before = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     place.services().iter().for_each(|services| services.metrics().clear());
 
     match site.handler.handle(bytes, invocation).await {
@@ -119,7 +119,7 @@ async fn invoke_at(
         Err(error) => report.error = Some(error.into()),
     }
 
-    let after = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    let after = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     report.take_items(&keys, &after);
     report.changes = counted.map(|((_, snapshot), _)| Changes::new(&RowReader::new(snapshot), &keys, &before, &after));
     let points = place.services().map(|services| services.metrics().points()).unwrap_or_default();

@@ -10,9 +10,9 @@ use laptop::emulators::{Ports, Services};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
 use crate::shell::workplace::Workplace;
 

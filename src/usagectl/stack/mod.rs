@@ -15,11 +15,11 @@ use clap::Args;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::UsageError;
 #[cfg(feature = "deployment")]
 use crate::shell::console::note;
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
 use crate::shell::workplace::{Uses, Workplace};
 

@@ -12,8 +12,8 @@ use usage_aggregator::plan::plan_event;
 use usage_aggregator::record::{Code, Fault};
 
 use super::delivery::Failure;
-use crate::shell::choice::Variables;
 use crate::shell::console::plain;
+use crate::shell::pipeline_choice::Variables;
 
 /// Explains records that fail again.
 pub struct Explainer {

@@ -27,8 +27,8 @@ use clap::{Args, ValueEnum};
 
 use crate::deployment::error_as_json;
 use crate::shell::console::Done;
+use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::shell::span::span;
 use crate::stack::Where;
 use destinations::Destinations;
 use session::Session;
@@ -127,7 +127,7 @@ impl Redrive {
 }
 
 fn visibility_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = span(text)?;
+    let timeout = duration(text)?;
     // 12 hours: the longest visibility timeout of SQS.
     let is_valid = (Duration::from_secs(3)..=Duration::from_secs(12 * 3_600)).contains(&timeout);
     if is_valid { Ok(timeout) } else { Err("expected 3s to 12h".to_owned()) }

@@ -24,9 +24,9 @@ use super::ownership::Ownership;
 use super::replay::Replayer;
 use super::report::{Disposition, Report};
 use super::stream_reader::StreamReader;
-use crate::shell::choice::Variables;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::Variables;
 use crate::stack::{Deployment, Names, Place};
 use listing::Candidate;
 

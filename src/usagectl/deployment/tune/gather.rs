@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use super::model::{Load, Seen};
 use super::settings::{DEFAULTS, Settings};
-use crate::shell::choice::Variables;
 use crate::shell::options::Options;
-use crate::shell::running::{Mapped, Running};
+use crate::shell::pipeline_choice::Variables;
+use crate::shell::running::{Running, RunningMapping};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
 /// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.
@@ -32,7 +32,7 @@ pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Res
     }
 }
 
-fn of_run(running: &Mapped, variables: Variables) -> anyhow::Result<Settings> {
+fn of_run(running: &RunningMapping, variables: Variables) -> anyhow::Result<Settings> {
     let config = variables.with_metrics_sink("none").config()?;
     Ok(Settings {
         batch_size: float(running.batch_size),

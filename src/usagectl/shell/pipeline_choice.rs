@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use usage_aggregator::config::Config;
+use usage_aggregator::config::{Config, Tables};
 use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Folder, Pipeline, shipped, shipped_names};
 use usage_aggregator::time::Timestamp;
 
 use crate::shell::console::{self, UsageError};
 use crate::shell::options::Options;
+use crate::shell::resource_names;
 
 /// The pipeline where nothing says another.
 const DEFAULT_PIPELINE: &str = "orders";
@@ -168,7 +169,13 @@ impl Variables {
             "PIPELINE" | "PIPELINE_DIR" => self.set.get(name).cloned(),
             name => self.value(name),
         });
-        read.map_err(|mistakes| UsageError(mistakes.to_string()))
+        let config = read.map_err(|mistakes| UsageError(mistakes.to_string()))?;
+        if let Some(Tables { usage, claims }) = &config.tables {
+            for (variable, name) in [("USAGE_TABLE", usage), ("CLAIMS_TABLE", claims)] {
+                resource_names::table_name(name).map_err(|mistake| UsageError(format!("{variable}: {mistake}")))?;
+            }
+        }
+        Ok(config)
     }
 
     /// A variable that isn't set here.
