@@ -5,6 +5,8 @@
 //! ```
 //! Everything up to the [`plan::Plan`] is pure; `usage::UsageTables` and `archive::Bucket` then make it true.
 
+#![warn(missing_docs, unreachable_pub)]
+
 // In reading order: what a record is,
 pub use stream_types::{decimal, time};
 pub mod outline;

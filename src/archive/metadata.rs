@@ -21,7 +21,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Every source, in the order documents list them.
-    pub const ALL: [Source; 8] = [
+    pub(super) const ALL: [Source; 8] = [
         Source::RecordId,
         Source::EventId,
         Source::EventName,
@@ -33,7 +33,7 @@ impl Source {
     ];
 
     /// The name in a schema.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Source::RecordId => "record_id",
             Source::EventId => "event_id",
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// The types it fits, for the message that asks for one of them.
-    pub fn types(self) -> &'static str {
+    pub(super) fn types(self) -> &'static str {
         match self {
             Source::RecordId => "string, bytes or a fixed of size 16",
             Source::EventName => "string or an enum with the symbols INSERT, MODIFY and REMOVE",
@@ -86,7 +86,7 @@ enum Form {
 
 impl Metadata {
     /// How a field of type `node` takes `source`, if it can: directly, or as a branch of a union.
-    pub fn new(source: Source, node: &Node) -> Option<Metadata> {
+    pub(super) fn new(source: Source, node: &Node) -> Option<Metadata> {
         let Node::Union(branches) = node else {
             return Some(Metadata { branch: None, form: form(source, node)? });
         };
@@ -97,7 +97,7 @@ impl Metadata {
     }
 
     /// Appends the value for `record`.
-    pub fn write<I>(&self, record: &RecordOf<'_, I>, out: &mut Vec<u8>) {
+    pub(super) fn write<I>(&self, record: &RecordOf<'_, I>, out: &mut Vec<u8>) {
         if let Some(branch) = self.branch {
             wire::count(out, branch);
         }

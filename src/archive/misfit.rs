@@ -27,28 +27,28 @@ pub(super) enum Step<'s> {
 
 impl<'s> Misfit<'s> {
     /// A value of which `found` says as much as a message may.
-    pub fn value(expected: &'s Node, found: &'static str) -> Self {
+    pub(super) fn value(expected: &'s Node, found: &'static str) -> Self {
         Misfit { code: Code::InvalidValue, expected, found, path: Vec::new() }
     }
 
     /// No attribute, where there is no default either.
-    pub fn missing(expected: &'s Node) -> Self {
+    pub(super) fn missing(expected: &'s Node) -> Self {
         Misfit { code: Code::MissingAttribute, expected, found: "nothing", path: Vec::new() }
     }
 
     /// The same, seen from one step further out.
-    pub fn within(mut self, step: Step<'s>) -> Self {
+    pub(super) fn within(mut self, step: Step<'s>) -> Self {
         self.path.push(step);
         self
     }
 
     /// Whether a part of the value is to blame rather than the value itself.
-    pub fn is_inside(&self) -> bool {
+    pub(super) fn is_inside(&self) -> bool {
         !self.path.is_empty()
     }
 
     /// The fault that says so.
-    pub fn into_fault(self) -> Fault {
+    pub(super) fn into_fault(self) -> Fault {
         let mut field = String::new();
         for step in self.path.iter().rev() {
             match step {

@@ -146,7 +146,7 @@ pub(super) struct Enum {
 
 impl Enum {
     /// What `symbol` is written as.
-    pub fn position(&self, symbol: &str) -> Option<usize> {
+    pub(super) fn position(&self, symbol: &str) -> Option<usize> {
         self.symbols.iter().position(|other| other == symbol)
     }
 }

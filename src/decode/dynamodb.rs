@@ -13,7 +13,7 @@ use crate::time::{Timestamp, Unit};
 
 /// The fields of a `dynamodb` object, as JSON text.
 #[derive(Debug, Default)]
-pub struct StreamRecord<'a> {
+pub(super) struct StreamRecord<'a> {
     pub sequence: Option<&'a str>,
     pub created_at: Option<&'a str>,
     pub precision: Option<&'a str>,
@@ -27,7 +27,7 @@ pub struct StreamRecord<'a> {
 
 impl<'a> StreamRecord<'a> {
     /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
             match self.item(&name) {
                 Some(item) => *item = Some(RawItem::read(reader, nodes)?),
@@ -38,7 +38,7 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// Reads an object that may be broken: what precedes the break counts.
-    pub fn of(json: &'a str) -> Self {
+    pub(super) fn of(json: &'a str) -> Self {
         let mut record = StreamRecord::default();
         record.broken = raw_fields(json, |name, value| match record.item(name) {
             Some(item) => *item = Some(RawItem { json: value, nodes: None }),
@@ -69,7 +69,7 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// The record, if there is one and it could be read to its end.
-    pub fn whole(record: &Option<Self>) -> Result<&Self, Fault> {
+    pub(super) fn whole(record: &Option<Self>) -> Result<&Self, Fault> {
         let record = record.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
         match record.broken {
             Some(error) => Err(Fault::from(error).within("dynamodb")),
@@ -78,7 +78,7 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// The keys, as `read` makes them.
-    pub fn keys<I: Canonical>(&self, read: impl Fn(&RawItem<'a>) -> Result<I, Fault>) -> Result<I, Fault> {
+    pub(super) fn keys<I: Canonical>(&self, read: impl Fn(&RawItem<'a>) -> Result<I, Fault>) -> Result<I, Fault> {
         let keys = self.keys.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
         let keys = read(keys).map_err(|fault| fault.within("Keys"))?;
         if keys.is_empty() {
@@ -88,12 +88,12 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// The time of the change, in whatever unit of the three it makes sense, and that unit.
-    pub fn created_at(&self) -> Result<(Timestamp, Unit), Fault> {
+    pub(super) fn created_at(&self) -> Result<(Timestamp, Unit), Fault> {
         time(self.created_at, "ApproximateCreationDateTime")
     }
 
     /// The change with the images that are there, as `read` makes them.
-    pub fn change<I>(
+    pub(super) fn change<I>(
         &self,
         event_name: &str,
         by: Remover,
@@ -134,12 +134,12 @@ struct Views {
 }
 
 /// The record with its items as values.
-pub fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<ChangeRecord<'b>, Fault> {
+pub(super) fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<ChangeRecord<'b>, Fault> {
     record(raw, fields, None, &mut Vec::new(), value)
 }
 
 /// The record with its items as outlines, which are parts of `all`. Where it is from may be known already.
-pub fn outline<'b>(
+pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     fields: &Fields<'b>,
     source: Option<&'b Source<'_>>,
@@ -150,7 +150,7 @@ pub fn outline<'b>(
 }
 
 /// An item as values.
-pub fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
+pub(super) fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
     attribute::item(item.json)
 }
 
@@ -185,13 +185,13 @@ fn record<'b, I: Canonical>(
 }
 
 /// The stream that a record's ARN names, and its table.
-pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
     let stream_arn = text(fields.event_source_arn, "eventSourceARN")?;
     Ok(Source { name: table_of(&stream_arn)?, stream_arn })
 }
 
 /// Who removed an item: DynamoDB itself signs what its time to live deletes.
-pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
+pub(super) fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
     let Some(json) = user_identity.filter(|json| *json != "null") else {
         return Ok(Remover::Caller);
     };
@@ -207,7 +207,7 @@ pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
 }
 
 /// Reads a number that means a time.
-pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
+pub(super) fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
     let json = json.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is missing"))?;
     let mut reader = Reader::new(json);
     let text = reader.number().ok().filter(|_| reader.peek().is_none());

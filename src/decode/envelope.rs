@@ -13,7 +13,7 @@ use crate::record::{SequenceNumber, Source};
 const LEAST_RECORD: usize = 400;
 
 /// The records of the event that `text` is. `each` gets them as they are passed. The error says what was found instead.
-pub fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
+pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
     }

@@ -11,7 +11,7 @@ use crate::record::{Code, Fault};
 
 /// The fields of a record, and those of the object that carries the change or message.
 #[derive(Debug, Default)]
-pub struct Fields<'a> {
+pub(super) struct Fields<'a> {
     pub event_id: Option<&'a str>,
     pub event_name: Option<&'a str>,
     pub event_source: Option<&'a str>,
@@ -25,14 +25,14 @@ pub struct Fields<'a> {
 /// An image or the keys: JSON text, and where its outline is among the nodes made of the text that it is from. What can't
 /// be outlined is read by [`attribute`](super::attribute), which tells what is wrong with it.
 #[derive(Debug, Clone)]
-pub struct RawItem<'a> {
+pub(super) struct RawItem<'a> {
     pub json: &'a str,
     pub nodes: Option<Range<usize>>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads a record of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| match &*name {
             "dynamodb" => self.dynamodb.insert(StreamRecord::default()).read(reader, nodes),
             "kinesis" => self.kinesis.insert(KinesisFields::default()).read(reader),
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a record whose inner objects may be broken.
-    pub fn of(text: &'a str) -> Result<Self, JsonError> {
+    pub(super) fn of(text: &'a str) -> Result<Self, JsonError> {
         let mut fields = Fields::default();
         raw_fields(text, |name, value| match name {
             "dynamodb" => fields.dynamodb = Some(StreamRecord::of(value)),
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a text that is a record and nothing else.
-    pub fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+    pub(super) fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         let (mut fields, mut reader) = (Fields::default(), Reader::new(text));
         match fields.read(&mut reader, nodes).and_then(|()| reader.end()) {
             Ok(()) => Ok(fields),
@@ -78,7 +78,7 @@ impl<'a> Fields<'a> {
 
 impl<'a> RawItem<'a> {
     /// Passes an image or the keys.
-    pub fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+    pub(super) fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         reader.peek();
         let before = nodes.len();
         match scan::image(reader.text(), reader.place(), nodes) {
@@ -91,7 +91,7 @@ impl<'a> RawItem<'a> {
     }
 
     /// The outline, which is a part of `all`.
-    pub fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
+    pub(super) fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
         let part = self.nodes.clone().and_then(|range| all.part(range));
         part.ok_or_else(|| Fault::new(Code::Malformed, "", "is written in an odd way"))
     }

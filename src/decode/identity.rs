@@ -10,7 +10,7 @@ use crate::time::{Timestamp, Unit};
 
 /// The id of a DynamoDB Streams record: the stream, the item's keys and the sequence number. Sequence numbers alone
 /// aren't documented to be unique across shards. `scratch` is overwritten.
-pub fn of_stream_record(
+pub(super) fn of_stream_record(
     stream_arn: &str,
     keys: &impl Canonical,
     sequence: &SequenceNumber<'_>,
@@ -26,7 +26,7 @@ pub fn of_stream_record(
 /// A change of a table that came through Kinesis, which may repeat it under another Kinesis sequence number: only what
 /// changed identifies it.
 #[derive(Debug)]
-pub struct TableChange<'c, I> {
+pub(super) struct TableChange<'c, I> {
     pub table: &'c str,
     pub keys: &'c I,
     pub event: Event,
@@ -37,7 +37,7 @@ pub struct TableChange<'c, I> {
 }
 
 /// The id of a change that came through Kinesis Data Streams for DynamoDB. `scratch` is overwritten.
-pub fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut Vec<u8>) -> RecordId {
+pub(super) fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut Vec<u8>) -> RecordId {
     let mut canonical = Bytes::new(b'K', scratch);
     canonical.text(change.table);
     change.keys.write(&mut canonical);
@@ -58,7 +58,7 @@ pub fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut V
 }
 
 /// The id of a plain Kinesis message. The data is part of it: an aggregated record repeats its sequence number.
-pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
+pub(super) fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
     let mut scratch = Vec::new();
     let mut canonical = Bytes::new(b'M', &mut scratch);
     canonical.text(stream_arn);
@@ -69,7 +69,7 @@ pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, 
 }
 
 /// An item in one of its forms: both give the same bytes.
-pub trait Canonical {
+pub(super) trait Canonical {
     fn is_empty(&self) -> bool;
     fn write(&self, bytes: &mut Bytes<'_>);
 }
@@ -95,7 +95,7 @@ impl Canonical for Outline<'_> {
 }
 
 /// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
-pub struct Bytes<'s>(&'s mut Vec<u8>);
+pub(super) struct Bytes<'s>(&'s mut Vec<u8>);
 
 impl<'s> Bytes<'s> {
     fn new(kind: u8, scratch: &'s mut Vec<u8>) -> Self {

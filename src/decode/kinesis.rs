@@ -19,7 +19,11 @@ use crate::time::Unit;
 const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
 /// The record with its items as values.
-pub fn decode<'b>(raw: &RawRecord<'b>, outer: &Fields<'b>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
+pub(super) fn decode<'b>(
+    raw: &RawRecord<'b>,
+    outer: &Fields<'b>,
+    bytes: &'b mut Vec<u8>,
+) -> Result<ChangeRecord<'b>, Fault> {
     let message = Message::read(outer, None)?;
     let json = message.json(bytes)?;
     let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
@@ -34,7 +38,7 @@ pub fn decode<'b>(raw: &RawRecord<'b>, outer: &Fields<'b>, bytes: &'b mut Vec<u8
 
 /// The record with its items as outlines. Where it is from may be known already. An error means that `decode` must be
 /// asked, which tells the fault.
-pub fn outline<'b>(
+pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,
     source: Option<&'b Source<'_>>,
@@ -59,7 +63,7 @@ pub fn outline<'b>(
 }
 
 /// The stream that a record's ARN names.
-pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
     let stream_arn = stream_of(text(fields.event_source_arn, "eventSourceARN")?);
     let name = Cow::Owned(name_of(&stream_arn));
     Ok(Source { stream_arn, name })
@@ -67,7 +71,7 @@ pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
 
 /// The fields of a `kinesis` object, as JSON text.
 #[derive(Debug, Default)]
-pub struct KinesisFields<'a> {
+pub(super) struct KinesisFields<'a> {
     pub sequence: Option<&'a str>,
     data: Option<&'a str>,
     arrived_at: Option<&'a str>,
@@ -77,7 +81,7 @@ pub struct KinesisFields<'a> {
 
 impl<'a> KinesisFields<'a> {
     /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
             self.set(&name, reader.raw()?);
             Ok(())
@@ -85,7 +89,7 @@ impl<'a> KinesisFields<'a> {
     }
 
     /// Reads an object that may be broken: what precedes the break counts.
-    pub fn of(json: &'a str) -> Self {
+    pub(super) fn of(json: &'a str) -> Self {
         let mut fields = KinesisFields::default();
         fields.broken = raw_fields(json, |name, value| fields.set(name, value)).err();
         fields

@@ -9,7 +9,7 @@ use crate::decimal::Decimal;
 use crate::outline::{Node, Span, Tag, fingerprint};
 
 /// Passes the image or keys at `at`; gives its end, and appends its nodes.
-pub fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
+pub(super) fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at, nodes };
     scan.attributes(0)?;
@@ -17,7 +17,7 @@ pub fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
 }
 
 /// Passes a plain JSON object at the start of `text`; gives its end, and appends its nodes.
-pub fn plain_image(text: &str, nodes: &mut Vec<Node>) -> Option<usize> {
+pub(super) fn plain_image(text: &str, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, nodes };
     scan.plain_attributes(0)?;

@@ -4,7 +4,7 @@ use wide::u8x16;
 
 /// How many bytes of `bytes` come before the first quote, backslash or control character.
 #[inline]
-pub fn plain_length(bytes: &[u8]) -> usize {
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
     /// What most strings end within.
     const SHORT: usize = 64;
     let mut at = 0;
@@ -63,7 +63,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// How many digits `bytes` begins with, as far as there are eight bytes to look at.
 #[inline]
-pub fn digits_length(bytes: &[u8]) -> usize {
+pub(super) fn digits_length(bytes: &[u8]) -> usize {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     /// What makes ten, and nothing less, reach the high bit.
     const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use aws_sdk_cloudwatch::Client;
+pub(super) use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 

@@ -8,7 +8,13 @@ use super::BatchMetrics;
 use crate::time::Timestamp;
 
 /// One JSON object in one line. Values are escaped, and the metrics' names are fixed.
-pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id: &str, now: Timestamp) -> String {
+pub(super) fn line(
+    metrics: &BatchMetrics,
+    namespace: &str,
+    pipeline: &str,
+    request_id: &str,
+    now: Timestamp,
+) -> String {
     let data = metrics.data();
     let definitions: Vec<Value> =
         data.iter().map(|datum| json!({ "Name": datum.name, "Unit": datum.unit.name() })).collect();
@@ -28,7 +34,7 @@ pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id:
 ///
 /// # Errors
 /// When stdout is closed.
-pub fn print(line: &str) -> io::Result<()> {
+pub(super) fn print(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(format!("{line}\n").as_bytes())?;
     stdout.flush()

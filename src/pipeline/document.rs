@@ -19,26 +19,26 @@ impl fmt::Display for Mistakes {
 }
 
 /// A file and the mistakes found in it so far.
-pub struct Document<'a> {
+pub(super) struct Document<'a> {
     name: String,
     text: &'a str,
     mistakes: RefCell<Vec<(usize, String)>>,
 }
 
 impl<'a> Document<'a> {
-    pub fn new(name: &str, text: &'a str) -> Self {
+    pub(super) fn new(name: &str, text: &'a str) -> Self {
         Document { name: name.to_owned(), text, mistakes: RefCell::default() }
     }
 
     /// Notes a mistake at a byte range of the file.
-    pub fn mistake(&self, span: &Range<usize>, message: impl Into<String>) {
+    pub(super) fn mistake(&self, span: &Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         self.mistakes.borrow_mut().push((line, message.into()));
     }
 
     /// What was found, in the order of the lines.
-    pub fn into_mistakes(self) -> Mistakes {
+    pub(super) fn into_mistakes(self) -> Mistakes {
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort();
         mistakes.dedup();
@@ -48,7 +48,7 @@ impl<'a> Document<'a> {
 }
 
 /// One table of a document.
-pub struct Section<'d> {
+pub(super) struct Section<'d> {
     pub document: &'d Document<'d>,
     table: &'d DeTable<'d>,
     pub span: Range<usize>,
@@ -58,29 +58,29 @@ pub struct Section<'d> {
 }
 
 /// A text with its place.
-pub struct Text<'d> {
+pub(super) struct Text<'d> {
     pub text: &'d str,
     pub span: Range<usize>,
 }
 
 impl<'d> Section<'d> {
-    pub fn new(document: &'d Document<'d>, table: &'d DeTable<'d>, span: Range<usize>, title: &str) -> Self {
+    pub(super) fn new(document: &'d Document<'d>, table: &'d DeTable<'d>, span: Range<usize>, title: &str) -> Self {
         Section { document, table, span, title: title.to_owned(), asked: RefCell::default() }
     }
 
     /// Notes a mistake of this whole section.
-    pub fn mistake(&self, message: impl fmt::Display) {
+    pub(super) fn mistake(&self, message: impl fmt::Display) {
         self.document.mistake(&self.span, format!("{}: {message}", self.title));
     }
 
     /// The value of `key`, if it is there.
-    pub fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+    pub(super) fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.asked.borrow_mut().push(key);
         self.table.get(key)
     }
 
     /// A text that may be absent.
-    pub fn text(&self, key: &'static str) -> Option<Text<'d>> {
+    pub(super) fn text(&self, key: &'static str) -> Option<Text<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::String(text) => Some(Text { text, span: value.span() }),
@@ -89,7 +89,7 @@ impl<'d> Section<'d> {
     }
 
     /// The text of `key` where it is one, without noting anything: for a look at another section.
-    pub fn text_of(&self, key: &str) -> Option<&'d str> {
+    pub(super) fn text_of(&self, key: &str) -> Option<&'d str> {
         match self.table.get(key)?.get_ref() {
             DeValue::String(text) => Some(text),
             _ => None,
@@ -97,7 +97,7 @@ impl<'d> Section<'d> {
     }
 
     /// A text that must be there; `example` shows what to write.
-    pub fn required_text(&self, key: &'static str, example: &str) -> Option<Text<'d>> {
+    pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<Text<'d>> {
         if self.table.contains_key(key) {
             return self.text(key);
         }
@@ -107,7 +107,7 @@ impl<'d> Section<'d> {
     }
 
     /// A whole number that may be absent.
-    pub fn integer(&self, key: &'static str) -> Option<(i64, Range<usize>)> {
+    pub(super) fn integer(&self, key: &'static str) -> Option<(i64, Range<usize>)> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -119,7 +119,7 @@ impl<'d> Section<'d> {
     }
 
     /// One of a closed set of words; the default where `key` is absent or wrong.
-    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         self.choose(&text, key, choices)
     }
@@ -136,7 +136,7 @@ impl<'d> Section<'d> {
     }
 
     /// A list of texts.
-    pub fn texts(&self, key: &'static str) -> Option<Vec<Text<'d>>> {
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<Text<'d>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             return self.wrong(key, value, "a list of texts", value.get_ref());
@@ -149,7 +149,7 @@ impl<'d> Section<'d> {
     }
 
     /// A list of words of a closed set.
-    pub fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+    pub(super) fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
         let texts = self.texts(key)?;
         if texts.is_empty() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -159,7 +159,7 @@ impl<'d> Section<'d> {
     }
 
     /// A table within this one.
-    pub fn section(&self, key: &'static str) -> Option<Section<'d>> {
+    pub(super) fn section(&self, key: &'static str) -> Option<Section<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
@@ -170,7 +170,7 @@ impl<'d> Section<'d> {
     }
 
     /// An array of tables, `[[key]]`.
-    pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
+    pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong::<()>(key, value, &format!("tables: write [[{key}]]"), value.get_ref());
@@ -187,12 +187,12 @@ impl<'d> Section<'d> {
     }
 
     /// Every entry of a table whose keys the user chooses.
-    pub fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
     }
 
     /// Notes every key that nobody has asked for.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         let asked = self.asked.borrow();
         for key in self.table.keys().filter(|key| !asked.contains(&key.get_ref().as_ref())) {
             let mut known = asked.clone();
@@ -204,7 +204,13 @@ impl<'d> Section<'d> {
     }
 
     /// Notes that a value has the wrong type.
-    pub fn wrong<T>(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str, found: &DeValue<'_>) -> Option<T> {
+    pub(super) fn wrong<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+        found: &DeValue<'_>,
+    ) -> Option<T> {
         let message = format!("{}: `{key}` must be {expected}, not {}", self.title, found.type_str());
         self.document.mistake(&value.span(), message.trim_start_matches(": "));
         None

@@ -23,7 +23,7 @@ const FULL_PAGE: usize = 1_000;
 const FORMAT: u64 = 1;
 
 /// The partition key, which is all the key a claim has.
-pub const KEY: &str = "claim";
+pub(super) const KEY: &str = "claim";
 
 /// A claim item as it is stored.
 #[derive(Debug, Deserialize)]
@@ -36,7 +36,7 @@ struct Stored {
 
 /// One page of claimed ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// 0 where the item doesn't exist yet.
     version: u64,
     /// The first halves of record ids, sorted.
@@ -45,7 +45,7 @@ pub struct Page {
 
 /// The claims of one segment: pages that are full, and the one that is open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims {
+pub(super) struct Claims {
     full: Vec<Page>,
     open: Page,
 }
@@ -55,7 +55,7 @@ impl Page {
     ///
     /// # Errors
     /// When the item isn't a claim of the format this version knows.
-    pub fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
+    pub(super) fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
         let unreadable =
             |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
         let stored: Stored = serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
@@ -70,7 +70,7 @@ impl Page {
     }
 
     /// Whether no id may be added any more.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.ids.len() >= FULL_PAGE
     }
 
@@ -81,7 +81,7 @@ impl Page {
 
 impl Claims {
     /// The next page to read, given that `page` is the last one read: none when it is open.
-    pub fn add_page(&mut self, page: Page) -> bool {
+    pub(super) fn add_page(&mut self, page: Page) -> bool {
         if page.is_full() {
             self.full.push(page);
             return true;
@@ -91,22 +91,22 @@ impl Claims {
     }
 
     /// Whether the record with this short id is counted already.
-    pub fn has(&self, id: u64) -> bool {
+    pub(super) fn has(&self, id: u64) -> bool {
         self.open.has(id) || self.full.iter().any(|page| page.has(id))
     }
 
     /// The number of the page that takes new ids.
-    pub fn open_page(&self) -> usize {
+    pub(super) fn open_page(&self) -> usize {
         self.full.len()
     }
 
     /// The version that the open page must still have.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.open.version
     }
 
     /// The open page with `new` ids added, as it is to be stored under `key`.
-    pub fn item_with(&self, key: String, new: &[u64], expires_at: i64) -> HashMap<String, AttributeValue> {
+    pub(super) fn item_with(&self, key: String, new: &[u64], expires_at: i64) -> HashMap<String, AttributeValue> {
         let mut ids = [self.open.ids.as_slice(), new].concat();
         ids.sort_unstable();
         ids.dedup();
@@ -125,7 +125,7 @@ impl Claims {
 /// The key of a page: where the counters are (usage table and pipeline), entity and resource as a hash, since their own
 /// text may be too long or hold anything. With the usage table in it, a new table starts from nothing even where it
 /// shares the claims table of an old one.
-pub fn page_key(place: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
+pub(super) fn page_key(place: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in place.into_iter().chain(key.0.iter().map(String::as_str)) {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

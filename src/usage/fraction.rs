@@ -20,7 +20,7 @@ type Item = HashMap<String, AttributeValue>;
 
 /// The changes of one snapshot item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addition {
+pub(super) struct Addition {
     pub item: SnapshotItem,
     /// What is added to the counters.
     pub sums: Sums,
@@ -29,7 +29,7 @@ pub struct Addition {
 
 /// What is left beside a counter: its attribute, the text that must still be there, and the one that replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fraction {
+pub(super) struct Fraction {
     pub attribute: String,
     pub before: Option<String>,
     pub after: Option<String>,

@@ -36,7 +36,7 @@ impl KeyNumber {
 
 /// The keys of a batch, numbered in the order of first appearance.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub(super) struct Keys {
     numbers: HashMap<Box<[u8]>, usize>,
     keys: Vec<CounterKey>,
     /// The key that was asked for last, and its number: many records in a row may be of one.
@@ -47,7 +47,7 @@ pub struct Keys {
 
 impl Keys {
     /// The number of the key that `group` makes of `bindings`.
-    pub fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
+    pub(super) fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
         self.buffer.clear();
         for template in group {
             let before = self.buffer.len();
@@ -74,14 +74,14 @@ impl Keys {
     }
 
     /// The key of a number.
-    pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
+    pub(super) fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
         self.keys.get(number.0)
     }
 }
 
 /// The names of measures that a batch has met.
 #[derive(Debug)]
-pub struct Names<'p> {
+pub(super) struct Names<'p> {
     fixed: Vec<Arc<str>>,
     /// By measure and capture.
     captured: Vec<(&'p Measure, Box<str>, Arc<str>)>,
@@ -92,18 +92,18 @@ const KNOWN_NAMES: usize = 64;
 
 impl<'p> Names<'p> {
     /// The names that `pipeline` says itself.
-    pub fn new(pipeline: &Pipeline) -> Self {
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
         Names { fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(), captured: Vec::new() }
     }
 
     /// The name of a measure that needs no capture.
-    pub fn fixed(&self, slot: usize) -> Arc<str> {
+    pub(super) fn fixed(&self, slot: usize) -> Arc<str> {
         self.fixed.get(slot).map_or_else(|| "".into(), Arc::clone)
     }
 
     /// The name that `template` makes of `capture`, or what the counter is called instead where an attribute of every
     /// snapshot or a fixed measure has that name.
-    pub fn captured(
+    pub(super) fn captured(
         &mut self,
         pipeline: &Pipeline,
         measure: &'p Measure,

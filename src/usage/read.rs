@@ -13,24 +13,24 @@ use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 
 /// 100: BatchGetItem's limit of keys.
-pub const MAX_KEYS: usize = 100;
+pub(super) const MAX_KEYS: usize = 100;
 
 /// A group with the claims read for it.
 #[derive(Debug)]
-pub struct Claimed<'g> {
+pub(super) struct Claimed<'g> {
     pub group: &'g Group,
     pub claims: Claims,
 }
 
 impl<'g> Claimed<'g> {
     /// What has not been counted yet.
-    pub fn new_effects(&self) -> impl Iterator<Item = &'g Effect> {
+    pub(super) fn new_effects(&self) -> impl Iterator<Item = &'g Effect> {
         let group: &'g Group = self.group;
         group.effects.iter().filter(|effect| !self.claims.has(effect.id.short()))
     }
 
     /// Whether all has been counted before.
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.new_effects().next().is_none()
     }
 }

@@ -15,18 +15,18 @@ use crate::window::Span;
 
 /// 100: TransactWriteItems' limit of actions. Its other limit, 4 MB, can't be reached before: claims and counters are
 /// far below 40 KB each, but for a claim of thousands of ids, and a batch has no more than 10,000.
-pub const MAX_ACTIONS: usize = 100;
+pub(super) const MAX_ACTIONS: usize = 100;
 
 /// The actions that groups need together: a claim each, and their distinct snapshot items.
 #[derive(Debug, Default)]
-pub struct Actions<'g> {
+pub(super) struct Actions<'g> {
     claims: usize,
     items: BTreeSet<(&'g CounterKey, Span)>,
 }
 
 impl<'g> Actions<'g> {
     /// Adds those of a group, and tells how many there are then.
-    pub fn add(&mut self, snapshot: &Snapshot, group: &'g Group) -> usize {
+    pub(super) fn add(&mut self, snapshot: &Snapshot, group: &'g Group) -> usize {
         self.claims += 1;
         if let Some(at) = Timestamp::from_seconds(group.segment.start()) {
             self.items.extend(snapshot.windows.iter().map(|window| (&group.key, window.containing(at))));
@@ -36,7 +36,11 @@ impl<'g> Actions<'g> {
 }
 
 /// Stores a claim item, on condition that its page is still at `version` (0: not there).
-pub fn claim(table: &str, item: HashMap<String, AttributeValue>, version: u64) -> Result<TransactWriteItem, Error> {
+pub(super) fn claim(
+    table: &str,
+    item: HashMap<String, AttributeValue>,
+    version: u64,
+) -> Result<TransactWriteItem, Error> {
     let put = Put::builder().table_name(table).set_item(Some(item));
     let put = if version == 0 {
         put.condition_expression("attribute_not_exists(#version)").expression_attribute_names("#version", "version")
@@ -51,7 +55,7 @@ pub fn claim(table: &str, item: HashMap<String, AttributeValue>, version: u64) -
 
 /// Adds to the counters of a snapshot item and sets what describes it. All names are placeholders: they are the user's,
 /// and may be reserved words or hold anything.
-pub fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem, Error> {
+pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem, Error> {
     let Addition { item, sums, fractions } = addition;
     let mut update = Update::builder().table_name(table);
     for (name, text) in &item.key {

@@ -22,12 +22,12 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..20)
 }
 
-pub fn item_of(value: impl Strategy<Value = Value<'static>>) -> impl Strategy<Value = Item<'static>> {
+pub(super) fn item_of(value: impl Strategy<Value = Value<'static>>) -> impl Strategy<Value = Item<'static>> {
     let name = any::<String>().prop_map(Cow::Owned);
     prop::collection::btree_map(name, value, 0..5).prop_map(|attributes| Item(attributes.into_iter().collect()))
 }
 
-pub fn value() -> impl Strategy<Value = Value<'static>> {
+pub(super) fn value() -> impl Strategy<Value = Value<'static>> {
     let leaf = prop_oneof![
         any::<String>().prop_map(|text| Value::S(text.into())),
         number().prop_map(Value::N),
@@ -46,7 +46,7 @@ pub fn value() -> impl Strategy<Value = Value<'static>> {
 }
 
 /// DynamoDB's JSON of an item.
-pub fn written(item: &Item<'_>) -> Json {
+pub(super) fn written(item: &Item<'_>) -> Json {
     item.0
         .iter()
         .map(|(name, value)| (name.to_string(), typed(value)))

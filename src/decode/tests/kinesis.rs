@@ -3,12 +3,12 @@
 use super::*;
 
 /// A change as Kinesis Data Streams for DynamoDB writes it: 2026-11-21T03:05:05.891Z in milliseconds.
-pub const CHANGE: &str = r#"{"awsRegion":"us-east-1","eventID":"6d3a4f0e-5c0b-4a55-9d3a-0a5b2f1f3c11","eventName":"INSERT","userIdentity":null,"recordFormat":"application/json","tableName":"orders","dynamodb":{"ApproximateCreationDateTime":1795230305891,"Keys":{"pk":{"S":"SECRET"}},"NewImage":{"pk":{"S":"SECRET"},"n":{"N":"1"}},"SizeBytes":46},"eventSource":"aws:dynamodb"}"#;
+pub(super) const CHANGE: &str = r#"{"awsRegion":"us-east-1","eventID":"6d3a4f0e-5c0b-4a55-9d3a-0a5b2f1f3c11","eventName":"INSERT","userIdentity":null,"recordFormat":"application/json","tableName":"orders","dynamodb":{"ApproximateCreationDateTime":1795230305891,"Keys":{"pk":{"S":"SECRET"}},"NewImage":{"pk":{"S":"SECRET"},"n":{"N":"1"}},"SizeBytes":46},"eventSource":"aws:dynamodb"}"#;
 
-pub const SEQUENCE: &str = "49658204715301672214837609913207816451903782460917186562";
+pub(super) const SEQUENCE: &str = "49658204715301672214837609913207816451903782460917186562";
 
 /// A Kinesis record with `data`.
-pub fn message(data: impl AsRef<[u8]>) -> String {
+pub(super) fn message(data: impl AsRef<[u8]>) -> String {
     use base64::Engine as _;
     let data = base64::engine::general_purpose::STANDARD.encode(data);
     format!(
@@ -17,7 +17,7 @@ pub fn message(data: impl AsRef<[u8]>) -> String {
 }
 
 /// The stream that `record` came from once it has been read by an enhanced fan-out consumer.
-pub fn by_fan_out(record: &str) -> String {
+pub(super) fn by_fan_out(record: &str) -> String {
     with(record, ":stream/clicks", ":stream/clicks/consumer/usage:1795000000")
 }
 

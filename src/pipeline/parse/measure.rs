@@ -22,7 +22,7 @@ enum Kind {
 }
 
 /// Reads one measure; `along_with` is the place of the measure that it goes along with.
-pub fn read(
+pub(super) fn read(
     section: Section<'_>,
     along_with: Option<usize>,
     snapshot: &Snapshot,
@@ -58,7 +58,7 @@ pub fn read(
 }
 
 /// The place of the measure that `along_with` of a count names; `sections` are the route's measures in order.
-pub fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
+pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
     let wanted = section.text("along_with")?;
     let differs = |other: &Section<'_>| other.span != section.span && other.text_of("kind") == Some("delta");
     let place = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));

@@ -17,7 +17,7 @@ use crate::record::Event;
 use crate::window::Window;
 
 /// The file that makes a folder a pipeline.
-pub const FILE: &str = "pipeline.toml";
+pub(super) const FILE: &str = "pipeline.toml";
 
 const DEFAULT_PREFIX: &str = "data-pipeline";
 

@@ -15,7 +15,7 @@ use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 
-pub fn read(
+pub(super) fn read(
     section: Section<'_>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
@@ -110,7 +110,7 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
     binds
 }
 
-pub fn conditions(section: &Section<'_>) -> Vec<Condition> {
+pub(super) fn conditions(section: &Section<'_>) -> Vec<Condition> {
     let condition = |(path, value): (&str, &Spanned<DeValue<'_>>)| {
         Some(Condition { path: path.to_owned(), test: test(section, path, value)? })
     };

@@ -14,7 +14,7 @@ use crate::window::Window;
 const MAX_DAYS: i64 = 365_000;
 
 /// Reads the section; what is wrong with it has been noted and is left out, so that measures can still be checked.
-pub fn read(section: Section<'_>) -> Snapshot {
+pub(super) fn read(section: Section<'_>) -> Snapshot {
     let partition = section.section("partition_key");
     let sort = section.section("sort_key");
     if section.value("partition_key").is_none() {
