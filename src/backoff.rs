@@ -9,7 +9,7 @@ use crate::error::Error;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long to go on where there is no deadline.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// The most that one attempt may take, so that a stalled connection leaves time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,7 @@ pub struct Backoff {
 impl Backoff {
     /// Attempts until `deadline`, or for half a minute without one.
     pub fn until(deadline: Option<Instant>) -> Self {
-        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + PATIENCE), attempts: 0 }
+        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + DEFAULT_TIME_LIMIT), attempts: 0 }
     }
 
     /// Waits for one attempt, ten seconds at most and not past the deadline. None means that there was no answer: what

@@ -116,7 +116,7 @@ impl Config {
     /// # Errors
     /// All mistakes at once.
     pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, Mistakes> {
-        let mut reader = Reader { value: &value, mistakes: Vec::new() };
+        let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
         let pipeline = reader.pipeline();
         let counts =
             pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
@@ -142,12 +142,12 @@ impl Config {
     }
 }
 
-struct Reader<'v> {
+struct EnvReader<'v> {
     value: &'v dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
 }
 
-impl Reader<'_> {
+impl EnvReader<'_> {
     fn get(&self, name: &str) -> Option<String> {
         (self.value)(name).filter(|value| !value.is_empty()).or_else(|| {
             VARIABLES

@@ -52,7 +52,7 @@ fn tally(tally: &Tally) -> Value {
         "effective": tally.effective.len(),
         "skipped": tally.skipped,
         "repeated": tally.repeated,
-        "oldest": tally.oldest.map(|oldest| oldest.to_string()),
+        "oldest": tally.oldest_created_at.map(|oldest| oldest.to_string()),
     })
 }
 

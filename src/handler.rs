@@ -20,7 +20,7 @@ use crate::time::{DAY_SECONDS, Timestamp};
 use crate::usage::{Committed, UsageTables};
 
 /// Lambda ends an init after ten seconds. A handshake takes a tenth of a second; who waits for longer waits for nothing.
-const CONNECT_TIME: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The function, ready for invocations. It keeps nothing between them.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Handler {
     pub async fn connect(&self) {
         let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
         let bucket = async { if let Some(bucket) = &self.bucket { bucket.connect().await } else { Ok(()) } };
-        let both = tokio::time::timeout(CONNECT_TIME, async { tokio::join!(tables, bucket) });
+        let both = tokio::time::timeout(CONNECT_TIMEOUT, async { tokio::join!(tables, bucket) });
         match both.await {
             Ok((tables, bucket)) => {
                 for error in [tables.err(), bucket.err()].into_iter().flatten() {
@@ -171,7 +171,7 @@ impl Handler {
 fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> BatchMetrics {
     let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
-    let age = outcome.tally.oldest.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
+    let age = outcome.tally.oldest_created_at.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
     BatchMetrics {
         records_processed: whole(outcome.durable),
         processing_errors: whole(outcome.records - outcome.durable),
@@ -198,9 +198,9 @@ fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
             return error!(%error, duration_ms = metrics.processing_duration_ms, "failed to process the batch");
         }
     };
-    if outcome.tally.own > 0 {
+    if outcome.tally.self_written > 0 {
         let remedy = "map the source table's stream; where it is USAGE_TABLE itself, add a filter to the mapping";
-        warn!(records = outcome.tally.own, remedy, "ignored records of the function's own items");
+        warn!(records = outcome.tally.self_written, remedy, "ignored records of the function's own items");
     }
     for record::Rejection { sequence, fault } in &outcome.rejected {
         let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);

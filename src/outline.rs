@@ -14,7 +14,7 @@ pub use written::WrittenItems;
 
 /// A part of a text. Events are of 6 MB at most, so that 32 bits will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
+pub struct TextSpan {
     pub start: u32,
     pub end: u32,
 }
@@ -39,11 +39,11 @@ pub enum Tag {
 #[derive(Debug, Clone, Copy)]
 pub struct Node {
     /// The name; empty in lists and sets. It has no escapes.
-    pub name: Span,
+    pub name: TextSpan,
     /// A cheap hash of the name: see [`fingerprint`].
     pub fingerprint: u32,
     /// The text of S, N or B without its quotes.
-    pub value: Span,
+    pub value: TextSpan,
     /// How many nodes follow that are inside this one.
     pub inside: u32,
     pub tag: Tag,

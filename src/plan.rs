@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use crate::archive::{self, FileDraft};
 use crate::decode::{Decoded, Event as Batch};
 use crate::error::Error;
-use crate::outline::{Outline, OutlinedRecord as Record, Tag};
+use crate::outline::{Outline, OutlinedRecord, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp, Unit};
@@ -37,13 +37,13 @@ pub struct Tally {
     /// Records that no route takes, that a route doesn't care for, or that are of items of our own.
     pub skipped: usize,
     /// Those of them that are of items of our own.
-    pub own: usize,
+    pub self_written: usize,
     /// Records that come a second time within the batch.
     pub repeated: usize,
     /// Positions of the records that have effects.
     pub effective: Vec<usize>,
     /// The creation time of the oldest record.
-    pub oldest: Option<Timestamp>,
+    pub oldest_created_at: Option<Timestamp>,
 }
 
 /// What a plan depends on besides the records and the pipeline.
@@ -171,30 +171,31 @@ impl<'p> Planner<'p> {
         Plan { files: self.drafts.files(), ..self.plan }
     }
 
-    fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {
-        let done = self.effects(index, record)?;
+    fn plan(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<(), Fault> {
+        let disposition = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
         *tally.events.entry(record.change.event()).or_default() += 1;
-        tally.oldest = Some(tally.oldest.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
-        match done {
-            Done::Repeated => tally.repeated += 1,
-            Done::Skipped => tally.skipped += 1,
-            Done::Own => {
+        tally.oldest_created_at =
+            Some(tally.oldest_created_at.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
+        match disposition {
+            Disposition::Repeated => tally.repeated += 1,
+            Disposition::Skipped => tally.skipped += 1,
+            Disposition::SelfWritten => {
                 tally.skipped += 1;
-                tally.own += 1;
+                tally.self_written += 1;
             }
-            Done::Effective => tally.effective.push(index),
+            Disposition::Effective => tally.effective.push(index),
         }
         Ok(())
     }
 
-    fn effects(&mut self, index: usize, record: &Record<'_>) -> Result<Done, Fault> {
-        if self.is_own(record) {
-            return Ok(Done::Own);
+    fn effects(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<Disposition, Fault> {
+        if self.is_self_written(record) {
+            return Ok(Disposition::SelfWritten);
         }
         // A record that is rejected below ends the plan, so that it doesn't matter that it is seen.
         if !self.seen.insert(record.id) {
-            return Ok(Done::Repeated);
+            return Ok(Disposition::Repeated);
         }
         let (deltas, archived) = match self.route(record)? {
             Some((route, bindings)) => {
@@ -210,12 +211,12 @@ impl<'p> Planner<'p> {
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
-        Ok(if counted || archived { Done::Effective } else { Done::Skipped })
+        Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
 
     /// Whether this function may have written the item itself. Whatever it writes is a claim or a snapshot, and neither
     /// has an effect, so it never feeds on its own writes, whatever the mapping lets through.
-    fn is_own(&self, record: &Record<'_>) -> bool {
+    fn is_self_written(&self, record: &OutlinedRecord<'_>) -> bool {
         // A plain message has no keys, and its source is a stream, whatever its name.
         let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
         let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
@@ -231,7 +232,7 @@ impl<'p> Planner<'p> {
     }
 
     /// The route of the newest image, if it cares for this kind of event.
-    fn route<'r>(&self, record: &Record<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
+    fn route<'r>(&self, record: &OutlinedRecord<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
         match self.pipeline.route_outline(record.keys, *record.newest_image()) {
             Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
@@ -248,7 +249,7 @@ impl<'p> Planner<'p> {
     }
 
     /// Whether `deltas` of `record` can be counted.
-    fn check(&self, record: &Record<'_>, deltas: &[Delta]) -> Result<(), Fault> {
+    fn check(&self, record: &OutlinedRecord<'_>, deltas: &[Delta]) -> Result<(), Fault> {
         if deltas.is_empty() {
             return Ok(());
         }
@@ -258,7 +259,7 @@ impl<'p> Planner<'p> {
         }
         let segment = Segment::containing(record.created_at);
         for delta in deltas {
-            let known = self.groups.get(delta.key.place()).is_some_and(|segments| segments.contains_key(&segment));
+            let known = self.groups.get(delta.key.index()).is_some_and(|segments| segments.contains_key(&segment));
             let unknown = self.pipeline.snapshot.as_ref().filter(|_| !known).zip(self.counting.key(delta.key));
             if let Some((snapshot, key)) = unknown {
                 check_keys(snapshot, key, record.created_at)?;
@@ -267,7 +268,7 @@ impl<'p> Planner<'p> {
         Ok(())
     }
 
-    fn archive(&mut self, index: usize, record: &Record<'_>, route: &'p Route) -> Result<bool, Fault> {
+    fn archive(&mut self, index: usize, record: &OutlinedRecord<'_>, route: &'p Route) -> Result<bool, Fault> {
         let event = record.change.event();
         let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
             return Ok(false);
@@ -284,7 +285,7 @@ impl<'p> Planner<'p> {
         pushed.map(|()| true).map_err(within)
     }
 
-    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<Delta>) {
+    fn count(&mut self, index: usize, record: &OutlinedRecord<'_>, deltas: Vec<Delta>) {
         let segment = Segment::containing(record.created_at);
         for Delta { key, amounts } in deltas {
             let place = self.place(key, segment);
@@ -296,11 +297,11 @@ impl<'p> Planner<'p> {
 
     /// Where the group of a key and `segment` is in the plan.
     fn place(&mut self, number: KeyNumber, segment: Segment) -> usize {
-        if self.groups.len() <= number.place() {
-            self.groups.resize_with(number.place() + 1, BTreeMap::new);
+        if self.groups.len() <= number.index() {
+            self.groups.resize_with(number.index() + 1, BTreeMap::new);
         }
         let next = self.plan.groups.len();
-        let place = self.groups.get_mut(number.place()).map_or(next, |places| *places.entry(segment).or_insert(next));
+        let place = self.groups.get_mut(number.index()).map_or(next, |places| *places.entry(segment).or_insert(next));
         if place == next {
             let key = self.counting.key(number).cloned().unwrap_or_default();
             self.plan.groups.push(Group { key, segment, effects: Vec::new() });
@@ -309,16 +310,19 @@ impl<'p> Planner<'p> {
     }
 }
 
-enum Done {
+enum Disposition {
     Effective,
     Skipped,
     /// Of an item of our own.
-    Own,
+    SelfWritten,
     Repeated,
 }
 
 /// The image that is archived and its name, where the event has that image at all.
-fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
+fn archived_image<'r>(
+    record: &OutlinedRecord<'r>,
+    wanted: ArchivedImage,
+) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
     use ArchivedImage::{New, Newest, Old};
     match (wanted, &record.change) {
         (Newest | New, ChangeOf::Insert { new } | ChangeOf::Modify { new, .. }) => Some(("NewImage", *new)),
@@ -327,7 +331,7 @@ fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'s
     }
 }
 
-fn partition_date(record: &Record<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
+fn partition_date(record: &OutlinedRecord<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
     let (path, unit) = match source {
         PartitionDate::CreatedAt => return Ok(record.created_at.date()),
         PartitionDate::Attribute { path, unit } => (path, *unit),

@@ -13,7 +13,7 @@ pub mod encode;
 pub mod file;
 mod json;
 mod metadata;
-mod misfit;
+mod mismatch;
 mod scalar;
 pub mod schema;
 mod temporal;

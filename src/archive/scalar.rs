@@ -3,7 +3,7 @@
 
 use apache_avro::Uuid;
 
-use super::schema::{DecimalForm, Node};
+use super::schema::{DecimalForm, TypeNode};
 use super::{json, temporal, wire};
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Tag};
@@ -12,16 +12,16 @@ use crate::outline::{Entry, Tag};
 ///
 /// # Errors
 /// What was found instead, in fixed words; nothing is appended then.
-pub(super) fn encode(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+pub(super) fn encode(node: &TypeNode, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     match (node, value.tag()) {
-        (Node::JsonText, _) => wire::bytes(out, json::text(&value.value()).as_bytes()),
+        (TypeNode::JsonText, _) => wire::bytes(out, json::text(&value.value()).as_bytes()),
         (_, Tag::S) => return string(node, value, out),
         (_, Tag::N) => return number(node, value, out),
-        (Node::Null, Tag::Null) => {}
-        (Node::Boolean, Tag::True) => out.push(1),
-        (Node::Boolean, Tag::False) => out.push(0),
-        (Node::Bytes, Tag::B) => wire::bytes(out, &value.binary().unwrap_or_default()),
-        (Node::Fixed(size), Tag::B) => match value.binary() {
+        (TypeNode::Null, Tag::Null) => {}
+        (TypeNode::Boolean, Tag::True) => out.push(1),
+        (TypeNode::Boolean, Tag::False) => out.push(0),
+        (TypeNode::Bytes, Tag::B) => wire::bytes(out, &value.binary().unwrap_or_default()),
+        (TypeNode::Fixed(size), Tag::B) => match value.binary() {
             Some(bytes) if bytes.len() == *size => out.extend_from_slice(&bytes),
             _ => return Err("B of another length"),
         },
@@ -30,17 +30,17 @@ pub(super) fn encode(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-fn string(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+fn string(node: &TypeNode, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let text = value.string().unwrap_or_default();
     match node {
-        Node::String => wire::bytes(out, text.as_bytes()),
-        Node::Enum(symbols) => wire::count(out, symbols.position(&text).ok_or("S that is none of its symbols")?),
-        Node::UuidText => {
+        TypeNode::String => wire::bytes(out, text.as_bytes()),
+        TypeNode::Enum(symbols) => wire::count(out, symbols.position(&text).ok_or("S that is none of its symbols")?),
+        TypeNode::UuidText => {
             let text = uuid(&text)?;
             wire::bytes(out, text.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
         }
-        Node::UuidBytes => out.extend_from_slice(uuid(&text)?.as_bytes()),
-        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => {
+        TypeNode::UuidBytes => out.extend_from_slice(uuid(&text)?.as_bytes()),
+        TypeNode::Date { .. } | TypeNode::TimeOfDay { .. } | TypeNode::Timestamp { .. } => {
             wire::long(out, temporal::count_of_text(node, &text)?);
         }
         _ => return Err(value.type_name()),
@@ -48,22 +48,22 @@ fn string(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'stat
     Ok(())
 }
 
-fn number(node: &Node, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+fn number(node: &TypeNode, value: Entry<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let number = || value.number().unwrap_or_default();
     match node {
-        Node::Int => match short_integer(value).map(i32::try_from) {
+        TypeNode::Int => match short_integer(value).map(i32::try_from) {
             Some(Ok(integer)) => wire::long(out, i64::from(integer)),
             _ => wire::long(out, i64::from(integer::<i32>(number())?)),
         },
-        Node::Long => match short_integer(value) {
+        TypeNode::Long => match short_integer(value) {
             Some(integer) => wire::long(out, integer),
             None => wire::long(out, integer::<i64>(number())?),
         },
-        Node::Float => out.extend_from_slice(&nearest_float(number())?.to_le_bytes()),
+        TypeNode::Float => out.extend_from_slice(&nearest_float(number())?.to_le_bytes()),
         // No DynamoDB number overflows a double: they end at 1E126.
-        Node::Double => out.extend_from_slice(&number().to_f64().to_le_bytes()),
-        Node::Decimal { precision, scale, form } => decimal(out, unscaled(number(), *precision, *scale)?, *form)?,
-        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => {
+        TypeNode::Double => out.extend_from_slice(&number().to_f64().to_le_bytes()),
+        TypeNode::Decimal { precision, scale, form } => decimal(out, unscaled(number(), *precision, *scale)?, *form)?,
+        TypeNode::Date { .. } | TypeNode::TimeOfDay { .. } | TypeNode::Timestamp { .. } => {
             wire::long(out, temporal::count_of_number(node, number())?);
         }
         _ => return Err(value.type_name()),

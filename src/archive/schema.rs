@@ -14,7 +14,7 @@ pub struct RecordSchema {
     parsed: apache_avro::Schema,
     json: String,
     name: String,
-    records: Vec<Record>,
+    records: Vec<AvroRecord>,
 }
 
 impl RecordSchema {
@@ -53,7 +53,7 @@ impl RecordSchema {
         self.fields(0)
     }
 
-    /// The fields of the record type that [`Node::Record`] names by `index`.
+    /// The fields of the record type that [`TypeNode::Record`] names by `index`.
     pub(super) fn fields(&self, index: usize) -> &[Field] {
         self.records.get(index).map(|record| record.fields.as_slice()).unwrap_or_default()
     }
@@ -61,7 +61,7 @@ impl RecordSchema {
 
 /// A record type.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct AvroRecord {
     pub name: Arc<str>,
     pub fields: Vec<Field>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Record {
 pub(super) struct Field {
     pub name: String,
     pub origin: Origin,
-    pub node: Node,
+    pub node: TypeNode,
     /// The default, already encoded.
     pub default: Option<Vec<u8>>,
 }
@@ -85,9 +85,9 @@ pub(super) enum Origin {
     Metadata(Metadata),
 }
 
-/// A type. Record types are named by index, so that they can contain themselves.
+/// A type. AvroRecord types are named by index, so that they can contain themselves.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum TypeNode {
     Null,
     Boolean,
     Int,
@@ -100,9 +100,9 @@ pub(super) enum Node {
     JsonText,
     Fixed(usize),
     Enum(Arc<Enum>),
-    Array(Box<Node>),
-    Map(Box<Node>),
-    Union(Vec<Node>),
+    Array(Box<TypeNode>),
+    Map(Box<TypeNode>),
+    Union(Vec<TypeNode>),
     Record {
         index: usize,
         name: Arc<str>,
@@ -152,36 +152,36 @@ impl Enum {
 }
 
 /// The type as a message names it: `long`, `decimal(9, 2)`, `null or string`.
-impl fmt::Display for Node {
+impl fmt::Display for TypeNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Node::Null => "null",
-            Node::Boolean => "boolean",
-            Node::Int => "int",
-            Node::Long => "long",
-            Node::Float => "float",
-            Node::Double => "double",
-            Node::Bytes => "bytes",
-            Node::String => "string",
-            Node::JsonText => "anything, as JSON",
-            Node::Fixed(size) => return write!(f, "fixed({size})"),
-            Node::Enum(symbols) => return write!(f, "enum {}", symbols.name),
-            Node::Array(items) => return write!(f, "array of ({items})"),
-            Node::Map(values) => return write!(f, "map of ({values})"),
-            Node::Union(branches) => return write_union(f, branches),
-            Node::Record { name, .. } => return write!(f, "record {name}"),
-            Node::Decimal { precision, scale, .. } => return write!(f, "decimal({precision}, {scale})"),
-            Node::UuidText | Node::UuidBytes => "uuid",
-            Node::Date { .. } => "date",
-            Node::TimeOfDay { target: Unit::Milliseconds, .. } => "time-millis",
-            Node::TimeOfDay { .. } => "time-micros",
-            Node::Timestamp { target: Unit::Milliseconds, .. } => "timestamp-millis",
-            Node::Timestamp { .. } => "timestamp-micros",
+            TypeNode::Null => "null",
+            TypeNode::Boolean => "boolean",
+            TypeNode::Int => "int",
+            TypeNode::Long => "long",
+            TypeNode::Float => "float",
+            TypeNode::Double => "double",
+            TypeNode::Bytes => "bytes",
+            TypeNode::String => "string",
+            TypeNode::JsonText => "anything, as JSON",
+            TypeNode::Fixed(size) => return write!(f, "fixed({size})"),
+            TypeNode::Enum(symbols) => return write!(f, "enum {}", symbols.name),
+            TypeNode::Array(items) => return write!(f, "array of ({items})"),
+            TypeNode::Map(values) => return write!(f, "map of ({values})"),
+            TypeNode::Union(branches) => return write_union(f, branches),
+            TypeNode::Record { name, .. } => return write!(f, "record {name}"),
+            TypeNode::Decimal { precision, scale, .. } => return write!(f, "decimal({precision}, {scale})"),
+            TypeNode::UuidText | TypeNode::UuidBytes => "uuid",
+            TypeNode::Date { .. } => "date",
+            TypeNode::TimeOfDay { target: Unit::Milliseconds, .. } => "time-millis",
+            TypeNode::TimeOfDay { .. } => "time-micros",
+            TypeNode::Timestamp { target: Unit::Milliseconds, .. } => "timestamp-millis",
+            TypeNode::Timestamp { .. } => "timestamp-micros",
         })
     }
 }
 
-fn write_union(f: &mut fmt::Formatter<'_>, branches: &[Node]) -> fmt::Result {
+fn write_union(f: &mut fmt::Formatter<'_>, branches: &[TypeNode]) -> fmt::Result {
     branches.iter().enumerate().try_for_each(|(index, branch)| match index {
         0 => write!(f, "{branch}"),
         _ => write!(f, " or {branch}"),

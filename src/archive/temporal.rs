@@ -1,7 +1,7 @@
 //! Dates and times as Avro's logical types count them, from ISO 8601 text or from numbers in the field's unit. What is
 //! finer than the type is cut off, towards the past.
 
-use super::schema::Node;
+use super::schema::TypeNode;
 use crate::decimal::{Decimal, power_of_ten};
 use crate::time::Unit;
 
@@ -11,11 +11,11 @@ const DAY_SECONDS: i128 = 86_400;
 ///
 /// # Errors
 /// What was found instead, in fixed words.
-pub(super) fn count_of_text(node: &Node, text: &str) -> Result<i64, &'static str> {
+pub(super) fn count_of_text(node: &TypeNode, text: &str) -> Result<i64, &'static str> {
     match node {
-        Node::Date { .. } => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
-        Node::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)"),
-        Node::Timestamp { target, .. } => instant(text, *target).ok_or("S that is no RFC 3339 time with an offset"),
+        TypeNode::Date { .. } => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
+        TypeNode::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)"),
+        TypeNode::Timestamp { target, .. } => instant(text, *target).ok_or("S that is no RFC 3339 time with an offset"),
         _ => Err("S"),
     }
 }
@@ -24,13 +24,13 @@ pub(super) fn count_of_text(node: &Node, text: &str) -> Result<i64, &'static str
 ///
 /// # Errors
 /// As for a text.
-pub(super) fn count_of_number(node: &Node, number: Decimal) -> Result<i64, &'static str> {
+pub(super) fn count_of_number(node: &TypeNode, number: Decimal) -> Result<i64, &'static str> {
     match node {
-        Node::Date { unit } => days(number, *unit).ok_or("N that is no day in range"),
-        Node::TimeOfDay { target, unit } => {
+        TypeNode::Date { unit } => days(number, *unit).ok_or("N that is no day in range"),
+        TypeNode::TimeOfDay { target, unit } => {
             scaled(number, *unit, *target).filter(|count| is_in_day(*count, *target)).ok_or("N out of range")
         }
-        Node::Timestamp { target, unit } => scaled(number, *unit, *target).ok_or("N out of range"),
+        TypeNode::Timestamp { target, unit } => scaled(number, *unit, *target).ok_or("N out of range"),
         _ => Err("N"),
     }
 }

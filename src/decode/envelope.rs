@@ -10,7 +10,7 @@ use crate::outline::{Node, Outline};
 use crate::record::{SequenceNumber, Source};
 
 /// What no record of a stream is shorter than, in bytes.
-const LEAST_RECORD: usize = 400;
+const SHORTEST_RECORD_BYTES: usize = 400;
 
 /// The records of the event that `text` is. `each` gets them as they are passed. The error says what was found instead.
 pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
@@ -38,9 +38,9 @@ pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>)
         let remedy = "set TumblingWindowInSeconds to 0, since usage windows don't need it";
         return Err(format!("it is a tumbling window's, which would need a state in the answer; {remedy}"));
     }
-    match (records.lists, records.refused) {
+    match (records.lists, records.unusable) {
         (0, _) => Err(describe_fields(&names)),
-        (1, None) => Ok(records.passed),
+        (1, None) => Ok(records.read),
         (1, Some(found)) => Err(found),
         _ => Err("it has `Records` more than once".to_owned()),
     }
@@ -54,17 +54,17 @@ struct Records<'a, F> {
     flow: ControlFlow<()>,
     /// How many arrays of records there were.
     lists: usize,
-    passed: Vec<RawRecord<'a>>,
-    first: Option<First<'a>>,
+    read: Vec<RawRecord<'a>>,
+    first: Option<FirstRecord<'a>>,
     /// Why the event can't be answered. What comes after is read, in case there is worse, and not handed on.
-    refused: Option<String>,
+    unusable: Option<String>,
     /// Of the images and keys of one record.
     nodes: Vec<Node>,
     scratch: Scratch,
 }
 
 /// Where the first record is from, with which all others belong together.
-struct First<'a> {
+struct FirstRecord<'a> {
     service: Service,
     arn: Option<&'a str>,
     source: Option<Source<'a>>,
@@ -77,9 +77,9 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             each,
             flow: ControlFlow::Continue(()),
             lists: 0,
-            passed: Vec::new(),
+            read: Vec::new(),
             first: None,
-            refused: None,
+            unusable: None,
             nodes: Vec::new(),
             scratch: Scratch::default(),
         }
@@ -89,7 +89,7 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
     /// what is broken within it is its own fault and not the envelope's.
     fn next(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.peek();
-        let (start, mut attempt) = (reader.place(), reader.clone());
+        let (start, mut attempt) = (reader.position(), reader.clone());
         let mut fields = Fields::default();
         self.nodes.clear();
         let fields = match fields.read(&mut attempt, &mut self.nodes) {
@@ -102,29 +102,30 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
                 Fields::of(reader.raw()?)
             }
         };
-        let json = self.text.get(start..reader.place()).unwrap_or_default();
-        if self.passed.is_empty() {
+        let json = self.text.get(start..reader.position()).unwrap_or_default();
+        if self.read.is_empty() {
             // As many as there will be if all are as long as the first.
-            self.passed.reserve(self.text.len() / json.len().max(LEAST_RECORD));
+            self.read.reserve(self.text.len() / json.len().max(SHORTEST_RECORD_BYTES));
         }
-        if self.refused.is_none() {
-            let taken =
-                fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.take(&fields, json));
-            self.refused = taken.err().map(|found| format!("Records[{}] {found}", self.passed.len()));
+        if self.unusable.is_none() {
+            let accepted =
+                fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.accept(&fields, json));
+            self.unusable = accepted.err().map(|found| format!("Records[{}] {found}", self.read.len()));
         }
         Ok(())
     }
 
     /// Hands a record on. The error reads after `Records[0]`.
-    fn take(&mut self, fields: &Fields<'a>, json: &'a str) -> Result<(), String> {
+    fn accept(&mut self, fields: &Fields<'a>, json: &'a str) -> Result<(), String> {
         let first = self.first.as_ref();
         let written = fields.event_source.and_then(|text| Reader::new(text).string().ok());
         let service = service(written.as_deref(), fields, first.is_some())?;
         let known_source = matches!(written.as_deref(), Some("aws:dynamodb" | "aws:kinesis"));
-        let same_stream = |first: &First<'_>| first.service == service && first.arn == fields.event_source_arn;
-        let belongs = known_source && first.is_none_or(same_stream);
-        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, belongs };
-        let first = self.first.get_or_insert_with(|| First {
+        let from_first_stream =
+            |first: &FirstRecord<'_>| first.service == service && first.arn == fields.event_source_arn;
+        let same_stream = known_source && first.is_none_or(from_first_stream);
+        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, same_stream };
+        let first = self.first.get_or_insert_with(|| FirstRecord {
             service,
             arn: fields.event_source_arn,
             source: match service {
@@ -136,7 +137,7 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             let outlines = Outline::new(self.text, &self.nodes);
             self.flow = (self.each)(raw.outline(fields, first.source.as_ref(), outlines, &mut self.scratch));
         }
-        self.passed.push(raw);
+        self.read.push(raw);
         Ok(())
     }
 }

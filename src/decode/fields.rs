@@ -81,8 +81,8 @@ impl<'a> RawItem<'a> {
     pub(super) fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         reader.peek();
         let before = nodes.len();
-        match scan::image(reader.text(), reader.place(), nodes) {
-            Some(end) => Ok(RawItem { json: reader.pass_to(end)?, nodes: Some(before..nodes.len()) }),
+        match scan::image(reader.text(), reader.position(), nodes) {
+            Some(end) => Ok(RawItem { json: reader.skip_to(end)?, nodes: Some(before..nodes.len()) }),
             None => {
                 nodes.truncate(before);
                 Ok(RawItem { json: reader.raw()?, nodes: None })

@@ -47,12 +47,12 @@ impl<'a> Reader<'a> {
     }
 
     /// How far it has come.
-    pub fn place(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// Passes all before `end`.
-    pub fn pass_to(&mut self, end: usize) -> Result<&'a str, JsonError> {
+    pub fn skip_to(&mut self, end: usize) -> Result<&'a str, JsonError> {
         let start = std::mem::replace(&mut self.at, end);
         self.slice(start)
     }
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        self.pass_plain_characters();
+        self.skip_plain_characters();
         if self.byte() == Some(b'"') {
             let plain = self.slice(start)?;
             self.at += 1;
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         const BEFORE_TEXT: usize = r#"{"X":""#.len();
         let [b'{', b'"', tag, b'"', b':', b'"', ..] = self.text.as_bytes().get(self.at..)? else { return None };
         let mut end = Reader { text: self.text, at: self.at + BEFORE_TEXT };
-        end.pass_plain_characters();
+        end.skip_plain_characters();
         let [b'"', b'}', ..] = self.text.as_bytes().get(end.at..)? else { return None };
         let text = end.slice(self.at + BEFORE_TEXT).ok()?;
         self.at = end.at + 2;
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
                 }
                 b',' | b':' if depth == 0 => return Err(self.error("a value")),
                 b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
-                _ => self.pass_scalar()?,
+                _ => self.skip_scalar()?,
             }
             if depth == 0 {
                 return self.slice(start);
@@ -261,14 +261,14 @@ impl<'a> Reader<'a> {
 
     /// Moves to the next quote, backslash or control character.
     #[inline]
-    fn pass_plain_characters(&mut self) {
+    fn skip_plain_characters(&mut self) {
         self.at += plain_length(self.text.as_bytes().get(self.at..).unwrap_or_default());
     }
 
     fn skip_string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -280,7 +280,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn pass_scalar(&mut self) -> Result<(), JsonError> {
+    fn skip_scalar(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while self.byte().is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
             self.at += 1;
@@ -289,9 +289,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes what is left of a string, up to its closing quote, and checks its escapes.
-    pub fn pass_escaped(&mut self) -> Result<(), JsonError> {
+    pub fn skip_escaped(&mut self) -> Result<(), JsonError> {
         loop {
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             match self.byte() {
                 Some(b'"') => return Ok(()),
                 Some(b'\\') => {
@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.error("the end of a string")),
             }
             let plain = self.at;
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             text.push_str(self.slice(plain)?);
         }
     }

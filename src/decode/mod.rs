@@ -38,7 +38,7 @@ pub struct RawRecord<'a> {
     json: &'a str,
     service: Service,
     /// Whether the batch's first record is of the same stream.
-    belongs: bool,
+    same_stream: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ enum Service {
 struct Scratch {
     buffers: Buffers,
     /// The same for a record that is written oddly.
-    odd: Vec<u8>,
+    fallback_bytes: Vec<u8>,
     written: WrittenItems,
 }
 
@@ -122,10 +122,10 @@ impl<'a> RawRecord<'a> {
     where
         'a: 'b,
     {
-        let Scratch { buffers, odd, written } = scratch;
+        let Scratch { buffers, fallback_bytes, written } = scratch;
         match self.in_one_pass(fields, source, all, buffers) {
             Some(record) => Ok(record),
-            None => Ok(written.record(self.decode_fields(fields, odd)?)),
+            None => Ok(written.record(self.decode_fields(fields, fallback_bytes)?)),
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> RawRecord<'a> {
         'a: 'b,
     {
         match self.service {
-            _ if !self.belongs => None,
+            _ if !self.same_stream => None,
             Service::DynamoDb => dynamodb::outline(self, fields, source, all, &mut buffers.canonical).ok(),
             Service::Kinesis => kinesis::outline(self, fields, source, buffers).ok(),
         }
@@ -153,7 +153,7 @@ impl<'a> RawRecord<'a> {
         'a: 'b,
     {
         let decoded = match self.service {
-            _ if !self.belongs => {
+            _ if !self.same_stream => {
                 Err(Fault::new(Code::MixedSources, "eventSourceARN", "isn't the stream of the batch's first record"))
             }
             Service::DynamoDb => dynamodb::decode(self, fields),

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::time::Timestamp;
 
 /// What a batch may wait for its metrics.
-const PATIENCE: Duration = Duration::from_millis(200);
+const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A namespace of CloudWatch and the pipeline that is the metrics' dimension.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl CloudWatch {
         let doing = format!("put metrics to {} (cloudwatch:PutMetricData)", self.namespace);
         let data = metrics.data().into_iter().map(|datum| self.datum(datum, now)).collect();
         let sending = self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data)).send();
-        match tokio::time::timeout(PATIENCE, sending).await {
+        match tokio::time::timeout(SEND_TIMEOUT, sending).await {
             Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),
-            Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", PATIENCE.as_millis()))),
+            Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", SEND_TIMEOUT.as_millis()))),
         }
     }
 

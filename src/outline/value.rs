@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Node, Outline, Span, Tag};
+use super::{Node, Outline, Tag, TextSpan};
 use crate::decimal::Decimal;
 use crate::record::{Item, Value};
 
@@ -111,7 +111,7 @@ impl<'t> Entry<'t> {
         Outline::new(self.text, self.inside)
     }
 
-    fn slice(self, span: Span) -> &'t str {
+    fn slice(self, span: TextSpan) -> &'t str {
         let range = usize::try_from(span.start).unwrap_or(usize::MAX)..usize::try_from(span.end).unwrap_or(usize::MAX);
         self.text.get(range).unwrap_or_default()
     }

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Node, Outline, Span, Tag, fingerprint};
+use super::{Node, Outline, Tag, TextSpan, fingerprint};
 use crate::decimal::Decimal;
 use crate::record::{ChangeRecord, Item, RecordOf, Value};
 
@@ -91,10 +91,10 @@ impl WrittenItems {
         }
     }
 
-    fn write(&mut self, text: &str) -> Span {
+    fn write(&mut self, text: &str) -> TextSpan {
         let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let start = place(self.text.len());
         self.text.push_str(text);
-        Span { start, end: place(self.text.len()) }
+        TextSpan { start, end: place(self.text.len()) }
     }
 }

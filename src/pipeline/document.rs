@@ -1,5 +1,5 @@
 //! A TOML file read so that every mistake is found in one go: each access notes what is wrong with its line and what to
-//! write instead, and a section knows which of its keys nobody asked for.
+//! write instead, and a section knows which of its keys nobody known_keys for.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -54,18 +54,18 @@ pub(super) struct Section<'d> {
     pub span: Range<usize>,
     /// How messages call this table, such as `[snapshot]`.
     pub title: String,
-    asked: RefCell<Vec<&'static str>>,
+    known_keys: RefCell<Vec<&'static str>>,
 }
 
 /// A text with its place.
-pub(super) struct Text<'d> {
+pub(super) struct SpannedText<'d> {
     pub text: &'d str,
     pub span: Range<usize>,
 }
 
 impl<'d> Section<'d> {
     pub(super) fn new(document: &'d Document<'d>, table: &'d DeTable<'d>, span: Range<usize>, title: &str) -> Self {
-        Section { document, table, span, title: title.to_owned(), asked: RefCell::default() }
+        Section { document, table, span, title: title.to_owned(), known_keys: RefCell::default() }
     }
 
     /// Notes a mistake of this whole section.
@@ -75,15 +75,15 @@ impl<'d> Section<'d> {
 
     /// The value of `key`, if it is there.
     pub(super) fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.asked.borrow_mut().push(key);
+        self.known_keys.borrow_mut().push(key);
         self.table.get(key)
     }
 
     /// A text that may be absent.
-    pub(super) fn text(&self, key: &'static str) -> Option<Text<'d>> {
+    pub(super) fn text(&self, key: &'static str) -> Option<SpannedText<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(Text { text, span: value.span() }),
+            DeValue::String(text) => Some(SpannedText { text, span: value.span() }),
             other => self.wrong(key, value, "a text", other),
         }
     }
@@ -97,11 +97,11 @@ impl<'d> Section<'d> {
     }
 
     /// A text that must be there; `example` shows what to write.
-    pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<Text<'d>> {
+    pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<SpannedText<'d>> {
         if self.table.contains_key(key) {
             return self.text(key);
         }
-        self.asked.borrow_mut().push(key);
+        self.known_keys.borrow_mut().push(key);
         self.mistake(format_args!("`{key}` is missing; write {key} = {example}"));
         None
     }
@@ -124,7 +124,7 @@ impl<'d> Section<'d> {
         self.choose(&text, key, choices)
     }
 
-    fn choose<T: Copy>(&self, text: &Text<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    fn choose<T: Copy>(&self, text: &SpannedText<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == text.text).map(|(_, choice)| *choice);
         if found.is_none() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -136,13 +136,13 @@ impl<'d> Section<'d> {
     }
 
     /// A list of texts.
-    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<Text<'d>>> {
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<SpannedText<'d>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             return self.wrong(key, value, "a list of texts", value.get_ref());
         };
         let text = |element: &'d Spanned<DeValue<'d>>| match element.get_ref() {
-            DeValue::String(text) => Some(Text { text, span: element.span() }),
+            DeValue::String(text) => Some(SpannedText { text, span: element.span() }),
             other => self.wrong(key, element, "a list of texts", other),
         };
         Some(array.iter().filter_map(text).collect())
@@ -191,11 +191,11 @@ impl<'d> Section<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
     }
 
-    /// Notes every key that nobody has asked for.
+    /// Notes every key that nobody has known_keys for.
     pub(super) fn finish(self) {
-        let asked = self.asked.borrow();
-        for key in self.table.keys().filter(|key| !asked.contains(&key.get_ref().as_ref())) {
-            let mut known = asked.clone();
+        let known_keys = self.known_keys.borrow();
+        for key in self.table.keys().filter(|key| !known_keys.contains(&key.get_ref().as_ref())) {
+            let mut known = known_keys.clone();
             known.sort_unstable();
             known.dedup();
             let message = format!("{}: unknown key `{}`; known here: {}", self.title, key.get_ref(), known.join(", "));

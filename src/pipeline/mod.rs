@@ -74,11 +74,11 @@ pub struct Route {
 #[derive(Debug)]
 struct Matcher {
     attribute: String,
-    wanted: Wanted,
+    requirement: Requirement,
 }
 
 #[derive(Debug)]
-enum Wanted {
+enum Requirement {
     Pattern(Pattern),
     Equal(condition::Scalar),
 }

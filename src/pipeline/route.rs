@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::condition::Scalar;
-use super::{Pipeline, Route, Wanted};
+use super::{Pipeline, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
@@ -80,7 +80,7 @@ impl Route {
         for matcher in &self.matchers {
             let value = keys.attribute(&matcher.attribute).or_else(|| image.item()?.at_path(&matcher.attribute));
             match (value, image) {
-                (Some(value), _) if matcher.wanted.matches(value, &mut slots) => {}
+                (Some(value), _) if matcher.requirement.matches(value, &mut slots) => {}
                 (None, ImageOf::NotCarried) => unknown = true,
                 _ => return Matched::No,
             }
@@ -138,13 +138,13 @@ impl Route {
 
     /// The attributes that a match finds by their texts, and what these texts start and end with.
     pub fn matched_ends(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.matchers.iter().filter_map(|matcher| match &matcher.wanted {
-            Wanted::Pattern(pattern) => {
+        self.matchers.iter().filter_map(|matcher| match &matcher.requirement {
+            Requirement::Pattern(pattern) => {
                 let (start, end) = pattern.ends();
                 Some((matcher.attribute.as_str(), start, end))
             }
-            Wanted::Equal(Scalar::Text(text)) => Some((matcher.attribute.as_str(), text.as_str(), text.as_str())),
-            Wanted::Equal(Scalar::Number(_) | Scalar::Bool(_)) => None,
+            Requirement::Equal(Scalar::Text(text)) => Some((matcher.attribute.as_str(), text.as_str(), text.as_str())),
+            Requirement::Equal(Scalar::Number(_) | Scalar::Bool(_)) => None,
         })
     }
 
@@ -164,11 +164,11 @@ impl Route {
     }
 }
 
-impl Wanted {
+impl Requirement {
     fn matches<'r>(&self, value: Entry<'r>, slots: &mut [Cow<'r, str>]) -> bool {
         match self {
-            Wanted::Equal(scalar) => scalar.equals(value),
-            Wanted::Pattern(pattern) => match text_of(value) {
+            Requirement::Equal(scalar) => scalar.equals(value),
+            Requirement::Pattern(pattern) => match text_of(value) {
                 Some(Cow::Borrowed(text)) => pattern.matches(text, |slot, found| {
                     slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Borrowed(found));
                 }),

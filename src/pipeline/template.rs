@@ -9,7 +9,7 @@ const SEPARATORS: &str = "#/|:";
 
 /// A parsed text, its variables still names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(Vec<Piece<String>>);
+pub struct ParsedText(Vec<Piece<String>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece<V> {
@@ -17,12 +17,12 @@ enum Piece<V> {
     Variable(V),
 }
 
-impl Text {
+impl ParsedText {
     /// Parses `text`; `{{` and `}}` stand for braces.
     ///
     /// # Errors
     /// Says what is wrong with the braces or a name.
-    pub fn parse(text: &str) -> Result<Text, String> {
+    pub fn parse(text: &str) -> Result<ParsedText, String> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -51,7 +51,7 @@ impl Text {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal));
         }
-        Ok(Text(pieces))
+        Ok(ParsedText(pieces))
     }
 
     /// The names of the variables, in order.
@@ -101,7 +101,7 @@ impl Pattern {
     ///
     /// # Errors
     /// When two captures touch, so that nothing tells where one ends.
-    pub fn new(text: &Text, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
+    pub fn new(text: &ParsedText, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
         let touching = text.0.windows(2).any(|pair| matches!(pair, [Piece::Variable(_), Piece::Variable(_)]));
         if touching {
             return Err("two captures touch: put a literal between them".to_owned());
@@ -115,7 +115,7 @@ impl Pattern {
     }
 
     /// What the names that match have in common.
-    pub fn like(&self) -> NamePattern {
+    pub fn name_pattern(&self) -> NamePattern {
         let (start, end) = self.ends();
         NamePattern::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
     }
@@ -201,7 +201,7 @@ impl Template {
     /// # Errors
     /// The first name that `slot` doesn't know, or two variables without punctuation between them, whose values could
     /// be confused.
-    pub fn new(text: &Text, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
+    pub fn new(text: &ParsedText, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
         if !text.separates_its_variables() {
             return Err(TemplateError::Unseparated);
         }
@@ -321,7 +321,7 @@ mod tests {
 
     fn captures(pattern: &str, value: &str) -> Option<Vec<String>> {
         let mut count = 0;
-        let pattern = Pattern::new(&Text::parse(pattern).unwrap(), |_| {
+        let pattern = Pattern::new(&ParsedText::parse(pattern).unwrap(), |_| {
             count += 1;
             count - 1
         });
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn only_the_last_variable_keeps_its_punctuation() {
         let slot = |name: &str| Some(usize::from(name == "resource"));
-        let template = Template::new(&Text::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
+        let template = Template::new(&ParsedText::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
         assert_eq!(template.render(|slot| ["a/b", "gpt/4#x"][slot]), "a%2Fb/RESOURCE#gpt/4#x");
         for other in ["a/RESOURCE", "a/RESOURCES#b", "a%2/RESOURCE#b", "RESOURCE#b"] {
             assert_eq!(template.read_back(other), None, "{other}");
@@ -365,15 +365,15 @@ mod tests {
     #[test]
     fn wrong_texts_say_what_to_write() {
         for text in ["{a", "a}", "{A}", "{}", "{a b}", "{1}"] {
-            assert!(Text::parse(text).is_err(), "{text}");
+            assert!(ParsedText::parse(text).is_err(), "{text}");
         }
-        assert!(Pattern::new(&Text::parse("{a}{b}").unwrap(), |_| 0).is_err());
+        assert!(Pattern::new(&ParsedText::parse("{a}{b}").unwrap(), |_| 0).is_err());
     }
 
     proptest! {
         #[test]
         fn different_values_never_give_the_same_key(a in "[a#%/]{0,4}", b in "[a#%/]{0,4}", c in "[a#%/]{0,4}", d in "[a#%/]{0,4}") {
-            let template = Template::new(&Text::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
+            let template = Template::new(&ParsedText::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
             let render = |values: [&str; 2]| template.render(|slot| if slot == 0 { values[0] } else { values[1] }.to_owned().leak());
             prop_assert_eq!(render([&a, &b]) == render([&c, &d]), (a, b) == (c, d));
         }
@@ -384,7 +384,7 @@ mod tests {
             text in prop_oneof!["X#\\{a\\}#\\{b\\}/é\\{c\\}", "\\{a\\}b#\\{b\\}-a/\\{c\\}#z", "\\{a\\}", "x/\\{b\\}y"],
         ) {
             let slot = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
-            let template = Template::new(&Text::parse(&text).unwrap(), slot).unwrap();
+            let template = Template::new(&ParsedText::parse(&text).unwrap(), slot).unwrap();
             let rendered = template.render(|slot| values[slot].as_str());
             let expected: Vec<_> = template.slots().map(|slot| (slot, values[slot].clone())).collect();
             prop_assert_eq!(template.read_back(&rendered), Some(expected));
@@ -392,7 +392,7 @@ mod tests {
 
         #[test]
         fn captures_put_back_give_the_value(value in "[a-z#/]{0,20}") {
-            let text = Text::parse("{a}/x#{b}").unwrap();
+            let text = ParsedText::parse("{a}/x#{b}").unwrap();
             let slot = |name: &str| usize::from(name == "b");
             let mut found = [String::new(), String::new()];
             if Pattern::new(&text, slot).unwrap().matches(&value, |slot, text| found[slot] = text.to_owned()) {

@@ -17,7 +17,7 @@ use crate::error::Error;
 
 /// 1,000 ids make a page of 8 KB, whose writing costs 16 write units in a transaction. Fewer make more pages to read,
 /// more make every small batch of a busy minute rewrite a large item.
-const FULL_PAGE: usize = 1_000;
+const PAGE_CAPACITY: usize = 1_000;
 
 /// The version of the item's format.
 const FORMAT: u64 = 1;
@@ -27,7 +27,7 @@ pub(super) const KEY: &str = "claim";
 
 /// A claim item as it is stored.
 #[derive(Debug, Deserialize)]
-struct Stored {
+struct StoredClaim {
     format: u64,
     version: u64,
     #[serde(with = "serde_bytes")]
@@ -58,7 +58,8 @@ impl Page {
     pub(super) fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
         let unreadable =
             |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
-        let stored: Stored = serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
+        let stored: StoredClaim =
+            serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
         if stored.format != FORMAT {
             return Err(unreadable("a newer version wrote it; deploy that version"));
         }
@@ -71,7 +72,7 @@ impl Page {
 
     /// Whether no id may be added any more.
     pub(super) fn is_full(&self) -> bool {
-        self.ids.len() >= FULL_PAGE
+        self.ids.len() >= PAGE_CAPACITY
     }
 
     fn has(&self, id: u64) -> bool {

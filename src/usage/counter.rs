@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::group::Amounts;
-use super::key::{CounterKey, KeyNumber, Keys, Names};
+use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
 use crate::decimal::{Decimal, DecimalError};
-use crate::outline::{Entry, Outline, OutlinedRecord as Record, WrittenItems};
+use crate::outline::{Entry, Outline, OutlinedRecord, WrittenItems};
 use crate::pipeline::{
     Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
 };
@@ -55,23 +55,23 @@ pub struct Delta {
     pub amounts: Amounts,
 }
 
-/// Counts the records of a batch, one after the other. Keys and names of measures are texts once, and numbers and shared
+/// Counts the records of a batch, one after the other. CounterKeys and names of measures are texts once, and numbers and shared
 /// texts from then on.
 #[derive(Debug)]
 pub struct Counting<'p> {
     pipeline: &'p Pipeline,
-    keys: Keys,
-    names: Names<'p>,
+    keys: CounterKeys,
+    names: MeasureNames<'p>,
     /// Emptied for each record.
-    sums: Vec<Sum<'p>>,
+    pending: Vec<PendingAmount<'p>>,
     found: Vec<(Arc<str>, Decimal)>,
 }
 
 impl<'p> Counting<'p> {
     /// Counts by the rules of `pipeline`.
     pub fn new(pipeline: &'p Pipeline) -> Self {
-        let (keys, names) = (Keys::default(), Names::new(pipeline));
-        Counting { pipeline, keys, names, sums: Vec::new(), found: Vec::new() }
+        let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
+        Counting { pipeline, keys, names, pending: Vec::new(), found: Vec::new() }
     }
 
     /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -80,7 +80,7 @@ impl<'p> Counting<'p> {
     /// When an image or attribute that a measure needs is missing or doesn't fit.
     pub fn deltas(
         &mut self,
-        record: &Record<'_>,
+        record: &OutlinedRecord<'_>,
         route: &'p Route,
         bindings: &Bindings<'_>,
     ) -> Result<Vec<Delta>, Fault> {
@@ -88,7 +88,8 @@ impl<'p> Counting<'p> {
             return Ok(Vec::new());
         }
         let mut deltas = Deltas::new(self, record.change.event());
-        let newest = Side { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
+        let newest =
+            RoutedImage { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
         deltas.add_each(&newest, bindings)?;
         match &record.change {
             ChangeOf::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
@@ -109,7 +110,7 @@ impl<'p> Counting<'p> {
     ///
     /// # Errors
     /// When the old image or an attribute that a measure needs is missing or doesn't fit.
-    pub fn reversal(&mut self, record: &Record<'_>) -> Result<Vec<Delta>, Fault> {
+    pub fn reversal(&mut self, record: &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
         let mut deltas = Deltas::new(self, record.change.event());
         deltas.subtract_old(record, *old, None)?;
@@ -138,7 +139,7 @@ fn newest_name<I>(change: &ChangeOf<I>) -> &'static str {
 }
 
 /// One image with the route it takes.
-struct Side<'p, 's> {
+struct RoutedImage<'p, 's> {
     route: &'p Route,
     image: Image<'s>,
     /// What the stream calls the image.
@@ -147,7 +148,7 @@ struct Side<'p, 's> {
     next: Option<Image<'s>>,
 }
 
-impl Side<'_, '_> {
+impl RoutedImage<'_, '_> {
     /// Whether the image that came after has lost this attribute, and `measure` ignores that.
     fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
@@ -170,7 +171,7 @@ struct Deltas<'c, 'p> {
 
 /// What is added up so far for one key and measure, under the name that it goes by.
 #[derive(Debug)]
-struct Sum<'p> {
+struct PendingAmount<'p> {
     key: KeyNumber,
     measure: &'p Measure,
     name: Arc<str>,
@@ -179,14 +180,14 @@ struct Sum<'p> {
 
 impl<'c, 'p> Deltas<'c, 'p> {
     fn new(counting: &'c mut Counting<'p>, event: Event) -> Self {
-        counting.sums.clear();
+        counting.pending.clear();
         Deltas { counting, event }
     }
 
     /// One delta for each key, in the order of first appearance.
     fn nonzero(self) -> Vec<Delta> {
         let mut deltas: Vec<Delta> = Vec::new();
-        for sum in &self.counting.sums {
+        for sum in &self.counting.pending {
             let place = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
                 deltas.push(Delta { key: sum.key, amounts: Vec::new() });
                 deltas.len() - 1
@@ -199,26 +200,26 @@ impl<'c, 'p> Deltas<'c, 'p> {
         deltas
     }
 
-    fn add_each<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
+    fn add_each<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let event = self.event;
-        self.add(side, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
             _ => None,
         })
     }
 
     /// Counts what goes along with another measure, once it is clear what that one comes to.
-    fn add_companions<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
-        let measures = side.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
+    fn add_companions<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
+        let measures = routed.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
         if !measures.clone().any(|(_, measure)| matches!(measure.amount, Amount::Each { along_with: Some(_), .. })) {
             return Ok(());
         }
         let changes = |measure: &Measure| {
-            self.counting.sums.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
+            self.counting.pending.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
         };
         let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(place, _)| place).collect();
         let event = self.event;
-        self.add(side, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
                 changed.contains(other).then_some(false)
             }
@@ -226,8 +227,13 @@ impl<'c, 'p> Deltas<'c, 'p> {
         })
     }
 
-    fn add_difference<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>, sign: Sign) -> Result<(), Fault> {
-        self.add(side, bindings, |measure| match (&measure.amount, sign) {
+    fn add_difference<'s>(
+        &mut self,
+        routed: &RoutedImage<'p, 's>,
+        bindings: &Bindings<'s>,
+        sign: Sign,
+    ) -> Result<(), Fault> {
+        self.add(routed, bindings, |measure| match (&measure.amount, sign) {
             (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
             (Amount::Difference { removed, expired, .. }, Sign::Minus { removed: gone, expired: by_ttl }) => {
@@ -240,7 +246,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
     /// Subtracts what the old image had counted, by the route it took then: the newest image's where the keys alone decide.
     fn subtract_old(
         &mut self,
-        record: &Record<'_>,
+        record: &OutlinedRecord<'_>,
         old: Image<'_>,
         newest: Option<(&'p Route, &Bindings<'_>)>,
     ) -> Result<(), Fault> {
@@ -257,8 +263,8 @@ impl<'c, 'p> Deltas<'c, 'p> {
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
-                let side = Side { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
-                self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
+                let routed = RoutedImage { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
+                self.add_difference(&routed, &bindings, Sign::Minus { removed: false, expired: false })
             }
         }
     }
@@ -266,23 +272,23 @@ impl<'c, 'p> Deltas<'c, 'p> {
     /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
     fn add<'s>(
         &mut self,
-        side: &Side<'p, 's>,
+        routed: &RoutedImage<'p, 's>,
         bindings: &Bindings<'s>,
         counts: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
-        let Some(usage) = &side.route.usage else { return Ok(()) };
+        let Some(usage) = &routed.route.usage else { return Ok(()) };
         let mut key = None;
         let mut found = std::mem::take(&mut self.counting.found);
         for measure in &usage.measures {
             let Some(negate) = counts(measure) else { continue };
             found.clear();
-            self.counting.quantities(measure, side, &mut found)?;
+            self.counting.quantities(measure, routed, &mut found)?;
             for (name, quantity) in found.drain(..) {
                 let key = match key {
                     Some(key) => key,
-                    None => *key.insert(self.counting.key_of(usage, side, bindings)?),
+                    None => *key.insert(self.counting.key_of(usage, routed, bindings)?),
                 };
-                self.sum(key, measure, name, if negate { -quantity } else { quantity }, side.name)?;
+                self.sum(key, measure, name, if negate { -quantity } else { quantity }, routed.name)?;
             }
         }
         self.counting.found = found;
@@ -297,9 +303,9 @@ impl<'c, 'p> Deltas<'c, 'p> {
         amount: Decimal,
         image: &str,
     ) -> Result<(), Fault> {
-        match self.counting.sums.iter_mut().find(|sum| sum.key == key && sum.name == name) {
+        match self.counting.pending.iter_mut().find(|sum| sum.key == key && sum.name == name) {
             Some(sum) => sum.amount = sum.amount.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
-            None => self.counting.sums.push(Sum { key, measure, name, amount }),
+            None => self.counting.pending.push(PendingAmount { key, measure, name, amount }),
         }
         Ok(())
     }
@@ -310,10 +316,10 @@ impl<'p> Counting<'p> {
     fn quantities(
         &mut self,
         measure: &'p Measure,
-        side: &Side<'_, '_>,
+        routed: &RoutedImage<'_, '_>,
         found: &mut Vec<(Arc<str>, Decimal)>,
     ) -> Result<(), Fault> {
-        let item = match side.image {
+        let item = match routed.image {
             ImageOf::Carried(item) => item,
             ImageOf::NotCarried => {
                 return match (&measure.quantity, &measure.name) {
@@ -321,7 +327,7 @@ impl<'p> Counting<'p> {
                         found.push((self.names.fixed(*slot), Decimal::from(1)));
                         Ok(())
                     }
-                    _ => Err(not_carried(side.name)),
+                    _ => Err(not_carried(routed.name)),
                 };
             }
         };
@@ -333,25 +339,25 @@ impl<'p> Counting<'p> {
                 found.push((self.names.fixed(*slot), Decimal::from(1)));
             }
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
-                Some(_) if side.ignores(measure, path) => {}
-                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, side.name, path)?)),
+                Some(_) if routed.ignores(measure, path) => {}
+                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, routed.name, path)?)),
                 None if *missing == Missing::Zero => {}
                 None => {
                     let needs = format!("is missing, and measure `{}` needs it", self.names.fixed(*slot));
-                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", side.name), needs));
+                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
-                for (attribute, value) in item.attributes_matching(pattern.like()) {
+                for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
-                    let Some(capture) = capture.filter(|_| !side.ignores(measure, attribute)) else { continue };
+                    let Some(capture) = capture.filter(|_| !routed.ignores(measure, attribute)) else { continue };
                     let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
                         let message = "gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
-                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", side.name), message)
+                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)
                     })?;
-                    found.push((name, number(value, measure, side.name, attribute)?));
+                    found.push((name, number(value, measure, routed.name, attribute)?));
                 }
             }
             // Validation pairs patterns with captured names, and nothing else.
@@ -360,13 +366,18 @@ impl<'p> Counting<'p> {
         Ok(())
     }
 
-    fn key_of<'s>(&mut self, usage: &Usage, side: &Side<'_, 's>, bindings: &Bindings<'s>) -> Result<KeyNumber, Fault> {
-        if !side.route.needs_binding() {
+    fn key_of<'s>(
+        &mut self,
+        usage: &Usage,
+        routed: &RoutedImage<'_, 's>,
+        bindings: &Bindings<'s>,
+    ) -> Result<KeyNumber, Fault> {
+        if !routed.route.needs_binding() {
             return Ok(self.keys.number(&usage.group, bindings));
         }
-        let ImageOf::Carried(item) = side.image else { return Err(not_carried(side.name)) };
+        let ImageOf::Carried(item) = routed.image else { return Err(not_carried(routed.name)) };
         let mut bindings = bindings.clone();
-        side.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
+        routed.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(routed.name))?;
         Ok(self.keys.number(&usage.group, &bindings))
     }
 }

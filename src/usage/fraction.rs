@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::pipeline::Snapshot;
 use crate::pipeline::template::Template;
 
-type Item = HashMap<String, AttributeValue>;
+type StoredItem = HashMap<String, AttributeValue>;
 
 /// The changes of one snapshot item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl UsageTables {
         let stored = self.get_all(&self.usage_table, keys).await?;
         for addition in fractional {
             let wanted = key(&addition.item);
-            let nothing = Item::new();
+            let nothing = StoredItem::new();
             let found = stored.iter().find(|item| wanted.iter().all(|(name, value)| item.get(name) == Some(value)));
             addition.round(template, found.unwrap_or(&nothing))?;
         }
@@ -64,7 +64,7 @@ impl UsageTables {
 
 impl Addition {
     /// Makes every sum whole, given what the item has so far.
-    fn round(&mut self, template: &Template, stored: &Item) -> Result<(), Error> {
+    fn round(&mut self, template: &Template, stored: &StoredItem) -> Result<(), Error> {
         for (measure, sum) in self.sums.iter_mut().filter(|(_, sum)| sum.scale() > 0) {
             let attribute = template.render(|_| measure.as_str());
             let before = text(stored, &attribute)?;
@@ -84,11 +84,11 @@ fn has_fraction(sums: &Sums) -> bool {
     sums.values().any(|sum| sum.scale() > 0)
 }
 
-fn key(item: &SnapshotItem) -> Item {
+fn key(item: &SnapshotItem) -> StoredItem {
     item.key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone()))).collect()
 }
 
-fn text(item: &Item, attribute: &str) -> Result<Option<String>, Error> {
+fn text(item: &StoredItem, attribute: &str) -> Result<Option<String>, Error> {
     match item.get(attribute) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text.clone())),
@@ -101,10 +101,10 @@ fn text(item: &Item, attribute: &str) -> Result<Option<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::template::Text;
+    use crate::pipeline::template::ParsedText;
 
     fn round(sum: &str, before: Option<AttributeValue>) -> Result<(String, Vec<Fraction>), Error> {
-        let template = Template::new(&Text::parse("{measure}#fraction").unwrap(), |_| Some(0)).unwrap();
+        let template = Template::new(&ParsedText::parse("{measure}#fraction").unwrap(), |_| Some(0)).unwrap();
         let item = SnapshotItem { key: Vec::new(), attributes: Vec::new(), expires_at: None };
         let sums = Sums::from([("rpm".to_owned(), Decimal::parse(sum).unwrap())]);
         let mut addition = Addition { item, sums, fractions: Vec::new() };

@@ -23,20 +23,20 @@ impl CounterKey {
     }
 }
 
-/// A key among the `Keys` of a batch.
+/// A key among the `CounterKeys` of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyNumber(usize);
 
 impl KeyNumber {
     /// The place of the key in the order of first appearance.
-    pub fn place(self) -> usize {
+    pub fn index(self) -> usize {
         self.0
     }
 }
 
 /// The keys of a batch, numbered in the order of first appearance.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct CounterKeys {
     numbers: HashMap<Box<[u8]>, usize>,
     keys: Vec<CounterKey>,
     /// The key that was asked for last, and its number: many records in a row may be of one.
@@ -45,7 +45,7 @@ pub(super) struct Keys {
     buffer: Vec<u8>,
 }
 
-impl Keys {
+impl CounterKeys {
     /// The number of the key that `group` makes of `bindings`.
     pub(super) fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
         self.buffer.clear();
@@ -81,19 +81,22 @@ impl Keys {
 
 /// The names of measures that a batch has met.
 #[derive(Debug)]
-pub(super) struct Names<'p> {
+pub(super) struct MeasureNames<'p> {
     fixed: Vec<Arc<str>>,
     /// By measure and capture.
     captured: Vec<(&'p Measure, Box<str>, Arc<str>)>,
 }
 
 /// More captured names than this are made anew each time: looking through them would cost as much.
-const KNOWN_NAMES: usize = 64;
+const MAX_REMEMBERED_NAMES: usize = 64;
 
-impl<'p> Names<'p> {
+impl<'p> MeasureNames<'p> {
     /// The names that `pipeline` says itself.
     pub(super) fn new(pipeline: &Pipeline) -> Self {
-        Names { fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(), captured: Vec::new() }
+        MeasureNames {
+            fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(),
+            captured: Vec::new(),
+        }
     }
 
     /// The name of a measure that needs no capture.
@@ -114,15 +117,15 @@ impl<'p> Names<'p> {
         if let Some((_, _, name)) = known {
             return Some(Arc::clone(name));
         }
-        let name: Arc<str> = untaken(pipeline, template.render(|_| capture))?.into();
-        if self.captured.len() < KNOWN_NAMES {
+        let name: Arc<str> = unreserved_name(pipeline, template.render(|_| capture))?.into();
+        if self.captured.len() < MAX_REMEMBERED_NAMES {
             self.captured.push((measure, capture.into(), Arc::clone(&name)));
         }
         Some(name)
     }
 }
 
-fn untaken(pipeline: &Pipeline, name: String) -> Option<String> {
+fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {
     let snapshot = pipeline.snapshot.as_ref();
     let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
     if !reserved && !pipeline.measures.contains(&name) {

@@ -35,9 +35,9 @@ impl<'g> Claimed<'g> {
     }
 }
 
-type Item = HashMap<String, AttributeValue>;
+type StoredItem = HashMap<String, AttributeValue>;
 /// Groups, and their claims or what was wrong when the time was over.
-type Read<'c, 'g> = (&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>);
+type ClaimsRead<'c, 'g> = (&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>);
 
 impl UsageTables {
     /// Opens a connection by reading a claim that nobody makes: a batch's first call is a read of claims, too, so that it
@@ -63,7 +63,7 @@ impl UsageTables {
         &self,
         groups: &'c [&'g Group],
         deadline: Option<Instant>,
-    ) -> Result<Read<'c, 'g>, Error> {
+    ) -> Result<ClaimsRead<'c, 'g>, Error> {
         let mut backoff = Backoff::until(deadline);
         loop {
             let error = match backoff.attempt(self.read_claims(groups)).await {
@@ -126,7 +126,7 @@ impl UsageTables {
     }
 
     /// Those items of `table` with these keys that there are, each as it is after the latest write.
-    pub(super) async fn get_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+    pub(super) async fn get_all(&self, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
         let mut items = Vec::new();
         for chunk in keys.chunks(MAX_KEYS) {
             let mut wanted = chunk.to_vec();
@@ -144,7 +144,7 @@ impl UsageTables {
         Ok(items)
     }
 
-    async fn get_items(&self, table: &str, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
+    async fn get_items(&self, table: &str, keys: Vec<StoredItem>) -> Result<(Vec<StoredItem>, Vec<StoredItem>), Error> {
         let answer = self.client.batch_get_item().request_items(table, request(table, keys)?).send().await;
         let answer = answer.map_err(|error| Error::from_sdk(&reading(table), &error))?;
         let found = answer.responses.unwrap_or_default().remove(table).unwrap_or_default();
@@ -153,7 +153,7 @@ impl UsageTables {
     }
 }
 
-fn request(table: &str, keys: Vec<Item>) -> Result<KeysAndAttributes, Error> {
+fn request(table: &str, keys: Vec<StoredItem>) -> Result<KeysAndAttributes, Error> {
     let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
     request.map_err(|error| Error::config(format!("{}: {error}", reading(table))))
 }

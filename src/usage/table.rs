@@ -81,11 +81,11 @@ impl Committed {
 }
 
 /// Why a transaction didn't happen.
-enum Refusal {
+enum AttemptFailure {
     /// Read the claims again and retry.
     Retry { error: Error, cause: RetryCause },
     /// No retry of the same can help.
-    Stop(Stop),
+    GiveUp(BundleFailure),
 }
 
 /// Why a transaction must be retried.
@@ -100,11 +100,11 @@ enum RetryCause {
 }
 
 /// Why a bundle isn't tried again as it is.
-enum Stop {
+enum BundleFailure {
     /// Something in it is refused, or in the way: its parts must be tried apart to find out which.
-    Apart(Error),
+    Split(Error),
     /// Somebody must mend something first.
-    Config(Error),
+    Abort(Error),
 }
 
 /// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up the
@@ -154,15 +154,17 @@ impl UsageTables {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         match (self.commit_together(snapshot, bundle, deadline).await, groups.as_slice()) {
             (Ok(committed), _) => Ok(committed),
-            (Err(Stop::Config(error)), _) => Err(error),
-            (Err(Stop::Apart(error)), [group]) if group.effects.len() < 2 => Ok(Committed::failed(&groups, &error)),
-            (Err(Stop::Apart(_)), [group]) => self.commit_halves(snapshot, group, deadline).await,
-            (Err(Stop::Apart(_)), groups) => self.commit_apart(snapshot, groups, deadline).await,
+            (Err(BundleFailure::Abort(error)), _) => Err(error),
+            (Err(BundleFailure::Split(error)), [group]) if group.effects.len() < 2 => {
+                Ok(Committed::failed(&groups, &error))
+            }
+            (Err(BundleFailure::Split(_)), [group]) => self.commit_halves(snapshot, group, deadline).await,
+            (Err(BundleFailure::Split(_)), groups) => self.commit_separately(snapshot, groups, deadline).await,
         }
     }
 
     /// Counts each group in a transaction of its own.
-    async fn commit_apart(
+    async fn commit_separately(
         &self,
         snapshot: &Snapshot,
         groups: &[&Group],
@@ -198,7 +200,7 @@ impl UsageTables {
         snapshot: &Snapshot,
         mut bundle: Vec<Claimed<'g>>,
         deadline: Option<Instant>,
-    ) -> Result<Committed, Stop> {
+    ) -> Result<Committed, BundleFailure> {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         let mut backoff = Backoff::until(deadline);
         let mut attempted: BTreeSet<usize> = BTreeSet::new();
@@ -208,14 +210,16 @@ impl UsageTables {
                 let _permit = self.transactions.acquire().await;
                 self.attempt(snapshot, &bundle).await
             };
-            let refusal = match backoff.attempt(attempt).await {
+            let failure = match backoff.attempt(attempt).await {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
-                Some(Err(refusal)) => refusal,
-                None => Refusal::Retry { error: backoff.no_answer(&self.doing()), cause: RetryCause::Unknown },
+                Some(Err(failure)) => failure,
+                None => {
+                    AttemptFailure::Retry { error: backoff.no_answer(&self.description()), cause: RetryCause::Unknown }
+                }
             };
-            let error = match refusal {
-                Refusal::Stop(stop) => return Err(stop),
-                Refusal::Retry { error, cause } => {
+            let error = match failure {
+                AttemptFailure::GiveUp(failure) => return Err(failure),
+                AttemptFailure::Retry { error, cause } => {
                     if cause == RetryCause::Unknown {
                         attempted.extend(bundle.iter().flat_map(Claimed::new_effects).map(|effect| effect.record));
                     }
@@ -227,9 +231,9 @@ impl UsageTables {
                 return Ok(Committed::failed(&groups, &backoff.give_up(error)));
             }
             if conflicts == CONFLICTS_BEFORE_SPLIT && groups.len() > 1 {
-                return Err(Stop::Apart(error));
+                return Err(BundleFailure::Split(error));
             }
-            match self.read_until(&groups, deadline).await.map_err(Stop::Config)? {
+            match self.read_until(&groups, deadline).await.map_err(BundleFailure::Abort)? {
                 (_, Ok(claimed)) => bundle = claimed,
                 (_, Err(error)) => return Ok(Committed::failed(&groups, &error)),
             }
@@ -237,10 +241,15 @@ impl UsageTables {
     }
 
     /// Sends one transaction, unless nothing in it is new.
-    async fn attempt(&self, snapshot: &Snapshot, bundle: &[Claimed<'_>]) -> Result<BTreeSet<SnapshotItem>, Refusal> {
+    async fn attempt(
+        &self,
+        snapshot: &Snapshot,
+        bundle: &[Claimed<'_>],
+    ) -> Result<BTreeSet<SnapshotItem>, AttemptFailure> {
         let new = bundle.iter().flat_map(|claimed| claimed.new_effects().map(|effect| (claimed.group, effect)));
-        let totals = totals(snapshot, new)
-            .map_err(|(_, error)| Refusal::Stop(Stop::Apart(Error::poison(format!("count usage: a sum {error}")))))?;
+        let totals = totals(snapshot, new).map_err(|(_, error)| {
+            AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!("count usage: a sum {error}"))))
+        })?;
         if totals.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -249,7 +258,7 @@ impl UsageTables {
             let new: Vec<u64> = claimed.new_effects().map(|effect| effect.id.short()).collect();
             writes.push(self.claim_write(claimed.group, &claimed.claims, &new).map_err(config)?);
         }
-        let additions = self.additions(snapshot, totals).await.map_err(unread)?;
+        let additions = self.additions(snapshot, totals).await.map_err(fractions_unread)?;
         for addition in &additions {
             writes.push(transaction::add(&self.usage_table, addition).map_err(config)?);
         }
@@ -262,23 +271,23 @@ impl UsageTables {
         transaction::claim(&self.claims_table, claims.item_with(key, new, expires_at), claims.version())
     }
 
-    fn doing(&self) -> String {
+    fn description(&self) -> String {
         let (usage, claims) = (&self.usage_table, &self.claims_table);
         format!("count usage in {usage} with claims in {claims} (dynamodb:PutItem, dynamodb:UpdateItem)")
     }
 
-    async fn send(&self, writes: Vec<TransactWriteItem>) -> Result<(), Refusal> {
+    async fn send(&self, writes: Vec<TransactWriteItem>) -> Result<(), AttemptFailure> {
         let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         let Err(failure) = sent else { return Ok(()) };
-        let doing = self.doing();
+        let doing = self.description();
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = failure.as_service_error() {
-            return Err(canceled_for(&doing, canceled.cancellation_reasons()));
+            return Err(cancellation(&doing, canceled.cancellation_reasons()));
         }
         let error = Error::from_sdk(&doing, &failure);
         Err(match error.kind {
-            ErrorKind::Config => Refusal::Stop(Stop::Config(error)),
-            ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-            ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Unknown },
+            ErrorKind::Config => AttemptFailure::GiveUp(BundleFailure::Abort(error)),
+            ErrorKind::Poison => AttemptFailure::GiveUp(BundleFailure::Split(error)),
+            ErrorKind::Transient => AttemptFailure::Retry { error, cause: RetryCause::Unknown },
         })
     }
 }
@@ -306,8 +315,8 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
     for claimed in bundle {
         for effect in &claimed.group.effects {
             // What an earlier attempt without an answer may have counted is this invocation's work.
-            let ours = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
-            let list = if ours { &mut committed.applied } else { &mut committed.duplicates };
+            let applied_here = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
+            let list = if applied_here { &mut committed.applied } else { &mut committed.duplicates };
             list.insert(effect.record);
         }
     }
@@ -315,20 +324,20 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
 }
 
 /// What it means that the fractions couldn't be read: nothing was sent.
-fn unread(error: Error) -> Refusal {
+fn fractions_unread(error: Error) -> AttemptFailure {
     match error.kind {
         ErrorKind::Config => config(error),
-        ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-        ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Throttled },
+        ErrorKind::Poison => AttemptFailure::GiveUp(BundleFailure::Split(error)),
+        ErrorKind::Transient => AttemptFailure::Retry { error, cause: RetryCause::Throttled },
     }
 }
 
-fn config(error: Error) -> Refusal {
-    Refusal::Stop(Stop::Config(error))
+fn config(error: Error) -> AttemptFailure {
+    AttemptFailure::GiveUp(BundleFailure::Abort(error))
 }
 
 /// What a cancelled transaction means. One item that can never be written outweighs any number of conflicts.
-fn canceled_for(doing: &str, reasons: &[CancellationReason]) -> Refusal {
+fn cancellation(doing: &str, reasons: &[CancellationReason]) -> AttemptFailure {
     let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
     let text = format!("{doing}: the transaction was cancelled: {}", codes().collect::<Vec<_>>().join(", "));
     let refused = |reason: &&CancellationReason| {
@@ -336,13 +345,13 @@ fn canceled_for(doing: &str, reasons: &[CancellationReason]) -> Refusal {
     };
     match reasons.iter().find(refused) {
         Some(reason) if is_key_mismatch(reason.message().unwrap_or_default()) => config(key_mismatch(doing)),
-        Some(_) => Refusal::Stop(Stop::Apart(Error::poison(format!(
+        Some(_) => AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
             "{text}; a counter's attribute isn't a number, its item is over 400 KB, or its sum needs over 38 digits"
         )))),
         None => {
             let conflict = codes().any(|code| matches!(code, "TransactionConflict" | "ConditionalCheckFailed"));
             let cause = if conflict { RetryCause::Conflict } else { RetryCause::Throttled };
-            Refusal::Retry { error: Error::transient(text), cause }
+            AttemptFailure::Retry { error: Error::transient(text), cause }
         }
     }
 }
@@ -367,11 +376,11 @@ mod tests {
             (vec![reason("None", ""), reason("ValidationError", mismatch)], "config"),
         ];
         for (reasons, expected) in cases {
-            let found = match canceled_for("count", &reasons) {
-                Refusal::Retry { cause: RetryCause::Conflict, .. } => "conflict",
-                Refusal::Retry { cause: RetryCause::Throttled, .. } => "throttled",
-                Refusal::Stop(Stop::Apart(error)) if error.kind == ErrorKind::Poison => "apart",
-                Refusal::Stop(Stop::Config(_)) => "config",
+            let found = match cancellation("count", &reasons) {
+                AttemptFailure::Retry { cause: RetryCause::Conflict, .. } => "conflict",
+                AttemptFailure::Retry { cause: RetryCause::Throttled, .. } => "throttled",
+                AttemptFailure::GiveUp(BundleFailure::Split(error)) if error.kind == ErrorKind::Poison => "apart",
+                AttemptFailure::GiveUp(BundleFailure::Abort(_)) => "config",
                 _ => "something else",
             };
             assert_eq!(found, expected, "{reasons:?}");

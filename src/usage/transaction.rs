@@ -53,7 +53,7 @@ pub(super) fn claim(
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-/// Adds to the counters of a snapshot item and sets what describes it. All names are placeholders: they are the user's,
+/// Adds to the counters of a snapshot item and sets what describes it. All placeholders are placeholders: they are the user's,
 /// and may be reserved words or hold anything.
 pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem, Error> {
     let Addition { item, sums, fractions } = addition;
@@ -61,35 +61,35 @@ pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem,
     for (name, text) in &item.key {
         update = update.key(name, AttributeValue::S(text.clone()));
     }
-    let mut names = Names { update, count: 0 };
+    let mut placeholders = Placeholders { update, count: 0 };
     let (mut sets, mut removes, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
     for (name, text) in &item.attributes {
-        let (name, value) = (names.name(name), names.value(AttributeValue::S(text.clone())));
+        let (name, value) = (placeholders.name(name), placeholders.value(AttributeValue::S(text.clone())));
         sets.push(format!("{name} = {value}"));
     }
     if let Some((name, second)) = &item.expires_at {
-        let (name, value) = (names.name(name), names.value(AttributeValue::N(second.to_string())));
+        let (name, value) = (placeholders.name(name), placeholders.value(AttributeValue::N(second.to_string())));
         sets.push(format!("{name} = {value}"));
     }
     for fraction in fractions {
-        let name = names.name(&fraction.attribute);
+        let name = placeholders.name(&fraction.attribute);
         conditions.push(match &fraction.before {
-            Some(before) => format!("{name} = {}", names.value(AttributeValue::S(before.clone()))),
+            Some(before) => format!("{name} = {}", placeholders.value(AttributeValue::S(before.clone()))),
             None => format!("attribute_not_exists({name})"),
         });
         match &fraction.after {
-            Some(after) => sets.push(format!("{name} = {}", names.value(AttributeValue::S(after.clone())))),
+            Some(after) => sets.push(format!("{name} = {}", placeholders.value(AttributeValue::S(after.clone())))),
             None => removes.push(name),
         }
     }
     let mut adds = Vec::new();
     for (name, sum) in sums {
-        let (name, value) = (names.name(name), names.value(AttributeValue::N(sum.to_string())));
+        let (name, value) = (placeholders.name(name), placeholders.value(AttributeValue::N(sum.to_string())));
         adds.push(format!("{name} {value}"));
     }
     let clause = |word: &str, parts: Vec<String>| (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")));
     let clauses = [clause("SET", sets), clause("REMOVE", removes), clause("ADD", adds)];
-    let update = names.update.update_expression(clauses.into_iter().flatten().collect::<Vec<_>>().join(" "));
+    let update = placeholders.update.update_expression(clauses.into_iter().flatten().collect::<Vec<_>>().join(" "));
     let condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
     let update = update.set_condition_expression(condition).build();
     let update = update.map_err(|error| Error::config(format!("write a snapshot: {error}")))?;
@@ -97,12 +97,12 @@ pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem,
 }
 
 /// An update's placeholders.
-struct Names {
+struct Placeholders {
     update: UpdateBuilder,
     count: usize,
 }
 
-impl Names {
+impl Placeholders {
     fn name(&mut self, name: &str) -> String {
         self.count += 1;
         let placeholder = format!("#n{}", self.count);

@@ -3,25 +3,25 @@
 use serde_json::{Map, Value as Json};
 
 use super::super::default;
-use super::super::metadata::{Metadata, Source};
-use super::super::schema::{Field, Node, Origin};
-use super::{Compiler, Place, text};
+use super::super::metadata::{Metadata, MetadataSource};
+use super::super::schema::{Field, Origin, TypeNode};
+use super::{Compiler, Location, text};
 use crate::time::Unit;
 
 /// `None` means that a mistake has been noted.
 impl Compiler {
-    pub(super) fn field(&mut self, at: Place<'_>, json: &Json, in_root: bool) -> Option<Field> {
+    pub(super) fn field(&mut self, at: Location<'_>, json: &Json, in_root: bool) -> Option<Field> {
         let Some((object, name)) = json.as_object().and_then(|object| Some((object, text(object, "name")?))) else {
             return self.mistake(at, "a field without a name; write {\"name\": …, \"type\": …}");
         };
         let path = if at.path.is_empty() { name.to_owned() } else { format!("{}.{name}", at.path) };
-        let at = Place { path: &path, ..at };
+        let at = Location { path: &path, ..at };
         if object.contains_key("logicalType") {
             return self.mistake(at, "logicalType beside the type; write \"type\": {\"type\": …, \"logicalType\": …}");
         }
         // Each part is visited, also after a mistake in one.
         let unit = self.unit(at, object);
-        let node = self.part(Place { unit: unit.flatten(), ..at }, object, "type");
+        let node = self.part(Location { unit: unit.flatten(), ..at }, object, "type");
         let (unit, node) = (unit?, self.shape(at, object, node?)?);
         if unit.is_some() && !has_time(&node) {
             return self.mistake(at, format!("unit on {node}; leave it out or write a date or time type"));
@@ -32,13 +32,13 @@ impl Compiler {
     }
 
     /// The type of a field that says `"as"`: a string, or null or a string, that takes any value as JSON.
-    fn shape(&mut self, at: Place<'_>, object: &Map<String, Json>, node: Node) -> Option<Node> {
+    fn shape(&mut self, at: Location<'_>, object: &Map<String, Json>, node: TypeNode) -> Option<TypeNode> {
         match (object.get("as").map(Json::as_str), node) {
             (None, node) => Some(node),
-            (Some(Some("json")), Node::String) => Some(Node::JsonText),
-            (Some(Some("json")), Node::Union(branches)) if nullable_string(&branches) => {
-                let json = |branch| if matches!(branch, Node::String) { Node::JsonText } else { branch };
-                Some(Node::Union(branches.into_iter().map(json).collect()))
+            (Some(Some("json")), TypeNode::String) => Some(TypeNode::JsonText),
+            (Some(Some("json")), TypeNode::Union(branches)) if nullable_string(&branches) => {
+                let json = |branch| if matches!(branch, TypeNode::String) { TypeNode::JsonText } else { branch };
+                Some(TypeNode::Union(branches.into_iter().map(json).collect()))
             }
             (Some(Some("json")), node) => {
                 self.mistake(at, format!("as json on {node}; write string, or null or string"))
@@ -47,7 +47,7 @@ impl Compiler {
         }
     }
 
-    fn unit(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Option<Unit>> {
+    fn unit(&mut self, at: Location<'_>, object: &Map<String, Json>) -> Option<Option<Unit>> {
         Some(Some(match object.get("unit").map(Json::as_str) {
             None => return Some(None),
             Some(Some("seconds")) => Unit::Seconds,
@@ -59,10 +59,10 @@ impl Compiler {
 
     fn origin(
         &mut self,
-        at: Place<'_>,
+        at: Location<'_>,
         object: &Map<String, Json>,
         name: &str,
-        node: &Node,
+        node: &TypeNode,
         in_root: bool,
     ) -> Option<Origin> {
         match (object.get("source"), object.get("attribute")) {
@@ -75,9 +75,9 @@ impl Compiler {
         }
     }
 
-    fn metadata(&mut self, at: Place<'_>, source: &Json, node: &Node) -> Option<Metadata> {
-        let Some(source) = Source::ALL.into_iter().find(|known| source.as_str() == Some(known.name())) else {
-            let known = Source::ALL.map(Source::name).join(", ");
+    fn metadata(&mut self, at: Location<'_>, source: &Json, node: &TypeNode) -> Option<Metadata> {
+        let Some(source) = MetadataSource::ALL.into_iter().find(|known| source.as_str() == Some(known.name())) else {
+            let known = MetadataSource::ALL.map(MetadataSource::name).join(", ");
             return self.mistake(at, format!("unknown source; write one of {known}"));
         };
         let metadata = Metadata::new(source, node);
@@ -87,7 +87,12 @@ impl Compiler {
         }
     }
 
-    fn encoded_default(&mut self, at: Place<'_>, object: &Map<String, Json>, node: &Node) -> Option<Option<Vec<u8>>> {
+    fn encoded_default(
+        &mut self,
+        at: Location<'_>,
+        object: &Map<String, Json>,
+        node: &TypeNode,
+    ) -> Option<Option<Vec<u8>>> {
         let Some(json) = object.get("default") else {
             return Some(None);
         };
@@ -99,17 +104,17 @@ impl Compiler {
     }
 }
 
-fn nullable_string(branches: &[Node]) -> bool {
+fn nullable_string(branches: &[TypeNode]) -> bool {
     branches.len() == 2
-        && branches.iter().any(|branch| matches!(branch, Node::Null))
-        && branches.iter().any(|branch| matches!(branch, Node::String))
+        && branches.iter().any(|branch| matches!(branch, TypeNode::Null))
+        && branches.iter().any(|branch| matches!(branch, TypeNode::String))
 }
 
-fn has_time(node: &Node) -> bool {
+fn has_time(node: &TypeNode) -> bool {
     match node {
-        Node::Date { .. } | Node::TimeOfDay { .. } | Node::Timestamp { .. } => true,
-        Node::Array(part) | Node::Map(part) => has_time(part),
-        Node::Union(branches) => branches.iter().any(has_time),
+        TypeNode::Date { .. } | TypeNode::TimeOfDay { .. } | TypeNode::Timestamp { .. } => true,
+        TypeNode::Array(part) | TypeNode::Map(part) => has_time(part),
+        TypeNode::Union(branches) => branches.iter().any(has_time),
         _ => false,
     }
 }

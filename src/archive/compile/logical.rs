@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::schema::{DecimalForm, Node};
+use super::super::schema::{DecimalForm, TypeNode};
 use crate::decimal::DIGITS;
 use crate::time::Unit;
 
@@ -13,34 +13,34 @@ use crate::time::Unit;
 pub(super) fn node(
     logical_type: &Json,
     object: &Map<String, Json>,
-    node: Node,
+    node: TypeNode,
     unit: Option<Unit>,
-) -> Result<Node, String> {
+) -> Result<TypeNode, String> {
     let Some(name) = logical_type.as_str() else {
         return Err("logicalType is no name; write one in quotes".to_owned());
     };
     let own = |target: Unit| (target, unit.unwrap_or(target));
     match (name, node) {
-        ("decimal", Node::Bytes) => decimal(object, DecimalForm::Bytes),
-        ("decimal", Node::Fixed(size)) => decimal(object, DecimalForm::Fixed(size)),
-        ("uuid", Node::String) => Ok(Node::UuidText),
-        ("uuid", Node::Fixed(16)) => Ok(Node::UuidBytes),
-        ("date", Node::Int) => Ok(Node::Date { unit }),
-        ("time-millis", Node::Int) => {
+        ("decimal", TypeNode::Bytes) => decimal(object, DecimalForm::Bytes),
+        ("decimal", TypeNode::Fixed(size)) => decimal(object, DecimalForm::Fixed(size)),
+        ("uuid", TypeNode::String) => Ok(TypeNode::UuidText),
+        ("uuid", TypeNode::Fixed(16)) => Ok(TypeNode::UuidBytes),
+        ("date", TypeNode::Int) => Ok(TypeNode::Date { unit }),
+        ("time-millis", TypeNode::Int) => {
             let (target, unit) = own(Unit::Milliseconds);
-            Ok(Node::TimeOfDay { target, unit })
+            Ok(TypeNode::TimeOfDay { target, unit })
         }
-        ("time-micros", Node::Long) => {
+        ("time-micros", TypeNode::Long) => {
             let (target, unit) = own(Unit::Microseconds);
-            Ok(Node::TimeOfDay { target, unit })
+            Ok(TypeNode::TimeOfDay { target, unit })
         }
-        ("timestamp-millis", Node::Long) => {
+        ("timestamp-millis", TypeNode::Long) => {
             let (target, unit) = own(Unit::Milliseconds);
-            Ok(Node::Timestamp { target, unit })
+            Ok(TypeNode::Timestamp { target, unit })
         }
-        ("timestamp-micros", Node::Long) => {
+        ("timestamp-micros", TypeNode::Long) => {
             let (target, unit) = own(Unit::Microseconds);
-            Ok(Node::Timestamp { target, unit })
+            Ok(TypeNode::Timestamp { target, unit })
         }
         (_, node) => Err(format!("logicalType {name} on {node}; {}", instead_of(name))),
     }
@@ -65,7 +65,7 @@ fn instead_of(name: &str) -> &'static str {
     }
 }
 
-fn decimal(object: &Map<String, Json>, form: DecimalForm) -> Result<Node, String> {
+fn decimal(object: &Map<String, Json>, form: DecimalForm) -> Result<TypeNode, String> {
     let number = |key: &str| object.get(key).map(|value| value.as_u64().and_then(|value| u32::try_from(value).ok()));
     // 38: the digits of a DynamoDB number, and the most that Athena and Spark read.
     let Some(Some(precision @ 1..=DIGITS)) = number("precision") else {
@@ -78,7 +78,7 @@ fn decimal(object: &Map<String, Json>, form: DecimalForm) -> Result<Node, String
         DecimalForm::Fixed(size) if digits_in(size) < precision => {
             Err(format!("a fixed of size {size} holds {} digits; write a larger size", digits_in(size)))
         }
-        form => Ok(Node::Decimal { precision, scale, form }),
+        form => Ok(TypeNode::Decimal { precision, scale, form }),
     }
 }
 

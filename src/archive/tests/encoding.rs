@@ -190,10 +190,10 @@ fn a_union_takes_the_first_branch_that_fits() {
 
 #[test]
 fn a_record_type_can_contain_itself() {
-    let node = json!({"type": "record", "name": "Node", "namespace": "a.b", "fields": [
+    let node = json!({"type": "record", "name": "TypeNode", "namespace": "a.b", "fields": [
         {"name": "value", "type": "int"},
-        {"name": "next", "type": ["null", "Node"]},
-        {"name": "children", "type": {"type": "array", "items": "a.b.Node"}, "default": []},
+        {"name": "next", "type": ["null", "TypeNode"]},
+        {"name": "children", "type": {"type": "array", "items": "a.b.TypeNode"}, "default": []},
     ]});
     let value = m([("value", n("1")), ("next", m([("value", n("2"))])), ("children", l([m([("value", n("3"))])]))]);
     let expected = |value, next, children| {

@@ -36,7 +36,7 @@ fn agree(event: &[u8]) -> Ways {
                 assert_eq!(outlined, format!("{expected:?}"));
                 ways.outlined += 1;
             }
-            (Some(_), Err(rejection)) => assert!(!raw.belongs, "{rejection}"),
+            (Some(_), Err(rejection)) => assert!(!raw.same_stream, "{rejection}"),
             (None, Err(_)) => ways.refused += 1,
             (None, Ok(_)) => {}
         }

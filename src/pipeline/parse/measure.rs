@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
 use super::route::conditions;
@@ -119,7 +119,7 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     }
 }
 
-fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Option<Quantity> {
+fn matching(section: &Section<'_>, text: &SpannedText<'_>, except: &[SpannedText<'_>]) -> Option<Quantity> {
     let parsed = parse_text(section, "attributes", text)?;
     let pattern = Pattern::new(&parsed, |_| 0);
     match pattern {
@@ -136,7 +136,7 @@ fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Opti
 
 fn measure_name(
     section: &Section<'_>,
-    name: &Text<'_>,
+    name: &SpannedText<'_>,
     quantity: Option<&Quantity>,
     snapshot: &Snapshot,
     measures: &mut Vec<String>,
@@ -175,7 +175,7 @@ fn measure_name(
 }
 
 fn captures(section: &Section<'_>, variable: &str) -> bool {
-    let pattern = section.text("attributes").and_then(|text| template::Text::parse(text.text).ok());
+    let pattern = section.text("attributes").and_then(|text| template::ParsedText::parse(text.text).ok());
     pattern.is_some_and(|pattern| pattern.variables().any(|name| name == variable))
 }
 

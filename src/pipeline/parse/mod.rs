@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 pub use super::document::Mistakes;
-use super::document::{Document, Section, Text};
+use super::document::{Document, Section, SpannedText};
 use super::template::{self, Template, TemplateError};
 use super::{Folder, Pipeline, Stream, Unmatched};
 use crate::record::Event;
@@ -113,8 +113,8 @@ pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
 }
 
 /// Parses a text with variables, noting a mistake at its place.
-fn parse_text(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<template::Text> {
-    template::Text::parse(text.text)
+fn parse_text(section: &Section<'_>, key: &str, text: &SpannedText<'_>) -> Option<template::ParsedText> {
+    template::ParsedText::parse(text.text)
         .map_err(|message| section.document.mistake(&text.span, format!("{}: `{key}`: {message}", section.title)))
         .ok()
 }
@@ -123,7 +123,7 @@ fn parse_text(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<templ
 fn parse_template(
     section: &Section<'_>,
     key: &str,
-    text: &Text<'_>,
+    text: &SpannedText<'_>,
     known: &dyn Fn(&str) -> Option<usize>,
     hint: &str,
 ) -> Option<Template> {

@@ -6,9 +6,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::condition::{Condition, Scalar, Test};
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::{Pattern, Template, is_name};
-use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Route, Snapshot, Usage, Wanted};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot, Usage};
 use super::{EVENTS, measure, parse_template, parse_text};
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
@@ -41,7 +41,7 @@ pub(super) fn read(
 }
 
 /// A record type is a folder of the archive and a table of Athena.
-fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
+fn check_type(section: &Section<'_>, name: &SpannedText<'_>) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let valid = name.text.len() <= 64
         && name.text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -58,18 +58,18 @@ fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
 
 fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
     let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
-        let wanted = match value.get_ref() {
+        let requirement = match value.get_ref() {
             DeValue::String(text) => {
-                Wanted::Pattern(pattern(section, attribute, &Text { text, span: value.span() }, variables)?)
+                Requirement::Pattern(pattern(section, attribute, &SpannedText { text, span: value.span() }, variables)?)
             }
-            _ => Wanted::Equal(scalar(section, attribute, value)?),
+            _ => Requirement::Equal(scalar(section, attribute, value)?),
         };
-        Some(Matcher { attribute: attribute.to_owned(), wanted })
+        Some(Matcher { attribute: attribute.to_owned(), requirement })
     };
     section.entries().filter_map(matcher).collect()
 }
 
-fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
+fn pattern(section: &Section<'_>, key: &str, text: &SpannedText<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
     let parsed = parse_text(section, key, text)?;
     let before = variables.len();
     let again = |name: &&str| {
@@ -185,7 +185,7 @@ fn usage(
     let known = |name: &str| variables.iter().position(|known| known == name);
     let hint =
         format!("; bound here: {}", if variables.is_empty() { "nothing".to_owned() } else { variables.join(", ") });
-    let template = |key: &'static str, text: Option<Text<'_>>| match text {
+    let template = |key: &'static str, text: Option<SpannedText<'_>>| match text {
         Some(text) => parse_template(section, key, &text, &known, &hint),
         None => {
             section.mistake(format_args!(
@@ -210,7 +210,7 @@ fn further_variable(
     hint: &str,
 ) -> Option<Template> {
     let text = format!("{{{name}}}");
-    let template = super::template::Text::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
+    let template = super::template::ParsedText::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
     if template.is_none() {
         section.mistake(format_args!("[snapshot] needs `{text}`, which nothing here binds{hint}"));
     }
@@ -235,7 +235,7 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
     Some(Archive { schema: schema?, image, partition_date, events: own_events })
 }
 
-fn schema(section: &Section<'_>, file: &Text<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
+fn schema(section: &Section<'_>, file: &SpannedText<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
     let Some(text) = files.get(file.text) else {
         let others: Vec<&str> = files.keys().map(String::as_str).filter(|name| name.ends_with(".avsc")).collect();
         let message = format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
 use super::super::{Snapshot, TimeToLive, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
@@ -158,7 +158,7 @@ fn window_texts(section: &Section<'_>, key: &'static str) -> Option<BTreeMap<Win
 }
 
 /// An attribute's name made of a counter's, and not that name itself.
-fn of_measure(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<Template> {
+fn of_measure(section: &Section<'_>, key: &str, text: &SpannedText<'_>) -> Option<Template> {
     let template = parse_template(section, key, text, &|name| (name == "measure").then_some(0), "; write {measure}")?;
     if template.slots().count() != 1 || text.text == "{measure}" {
         let message =
@@ -174,7 +174,7 @@ fn group_variables(sections: [&Option<Section<'_>>; 3]) -> Vec<String> {
     for section in sections.into_iter().flatten() {
         for (_, value) in section.entries() {
             let DeValue::String(text) = value.get_ref() else { continue };
-            let Some(text) = parse_text(section, "value", &Text { text, span: value.span() }) else { continue };
+            let Some(text) = parse_text(section, "value", &SpannedText { text, span: value.span() }) else { continue };
             for name in text.variables().filter(|name| !WINDOW_VARIABLES.contains(name)) {
                 if !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());
@@ -203,7 +203,7 @@ fn templates(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Vec
         let DeValue::String(text) = value.get_ref() else {
             return section.wrong(name, value, "a text, such as \"{entity}\"", value.get_ref());
         };
-        let template = parse_template(section, name, &Text { text, span: value.span() }, slot, "")?;
+        let template = parse_template(section, name, &SpannedText { text, span: value.span() }, slot, "")?;
         Some((name.to_owned(), template))
     };
     section.entries().filter_map(template).collect()

@@ -1,14 +1,14 @@
 //! Why a value doesn't fit the schema. Made of the schema and fixed texts only, so that no value can reach a message;
 //! the text and the path are put together at the end, so that a branch of a union that doesn't fit costs nothing.
 
-use super::schema::Node;
+use super::schema::TypeNode;
 use crate::record::{Code, Fault};
 
 /// A value that a type can't hold, or none where the type needs one.
 #[derive(Debug)]
-pub(super) struct Misfit<'s> {
+pub(super) struct Mismatch<'s> {
     code: Code,
-    expected: &'s Node,
+    expected: &'s TypeNode,
     pub found: &'static str,
     /// Innermost first.
     path: Vec<Step<'s>>,
@@ -25,15 +25,15 @@ pub(super) enum Step<'s> {
     Entry(usize),
 }
 
-impl<'s> Misfit<'s> {
+impl<'s> Mismatch<'s> {
     /// A value of which `found` says as much as a message may.
-    pub(super) fn value(expected: &'s Node, found: &'static str) -> Self {
-        Misfit { code: Code::InvalidValue, expected, found, path: Vec::new() }
+    pub(super) fn value(expected: &'s TypeNode, found: &'static str) -> Self {
+        Mismatch { code: Code::InvalidValue, expected, found, path: Vec::new() }
     }
 
     /// No attribute, where there is no default either.
-    pub(super) fn missing(expected: &'s Node) -> Self {
-        Misfit { code: Code::MissingAttribute, expected, found: "nothing", path: Vec::new() }
+    pub(super) fn missing(expected: &'s TypeNode) -> Self {
+        Mismatch { code: Code::MissingAttribute, expected, found: "nothing", path: Vec::new() }
     }
 
     /// The same, seen from one step further out.
