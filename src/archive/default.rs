@@ -1,5 +1,5 @@
-//! A field's default, from the schema's JSON to Avro bytes. The Avro library's own way is not taken: it writes bytes
-//! above 127 as UTF-8 and maps in the order of their hashes, so that a file would differ from run to run.
+//! Encodes a field's default from the schema's JSON as Avro bytes. The Avro library isn't used for this: it writes bytes
+//! above 127 as UTF-8, and maps in hash order, which would make files differ from run to run.
 
 use serde_json::Value as Json;
 
@@ -7,11 +7,11 @@ use super::scalar;
 use super::schema::{AvroRecord, DecimalForm, TypeNode};
 use super::wire;
 
-/// Appends the default `json` of type `node`. `records` are the record types so far; a record type that isn't finished
-/// can't be part of a default.
+/// Appends the default `json` of type `node`. `records` are the record types so far; an unfinished record type can't be part
+/// of a default.
 ///
 /// # Errors
-/// The innermost type that doesn't fit.
+/// The innermost type that the JSON doesn't fit.
 pub(super) fn encode(
     node: &TypeNode,
     json: &Json,
@@ -46,7 +46,7 @@ pub(super) fn encode(
         .unwrap_or_else(|| Err(node.to_string()))
 }
 
-/// The first branch that fits, as Avro 1.12 has it.
+/// The first branch that fits, as in Avro 1.12.
 fn union(branches: &[TypeNode], json: &Json, records: &[Option<AvroRecord>], out: &mut Vec<u8>) -> Result<(), String> {
     let start = out.len();
     for (index, branch) in branches.iter().enumerate() {
@@ -59,7 +59,7 @@ fn union(branches: &[TypeNode], json: &Json, records: &[Option<AvroRecord>], out
     Err(branches.iter().map(TypeNode::to_string).collect::<Vec<_>>().join(" or "))
 }
 
-/// `None` if `json` is no value of a scalar type `node`; nothing is appended then.
+/// Returns `None` and appends nothing if `node` isn't a scalar type or `json` isn't a value of it.
 fn scalar_default(node: &TypeNode, json: &Json, out: &mut Vec<u8>) -> Option<Result<(), String>> {
     match (node, json) {
         (TypeNode::Null, Json::Null) => {}
@@ -92,7 +92,7 @@ fn scalar_default(node: &TypeNode, json: &Json, out: &mut Vec<u8>) -> Option<Res
     Some(Ok(()))
 }
 
-/// Bytes as Avro's JSON spells them: code points 0 to 255.
+/// Bytes as Avro's JSON represents them: code points 0 to 255.
 fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect()
 }

@@ -1,5 +1,5 @@
-//! One Avro row straight from the text that an outline is of: no value in between, no allocation per attribute.
-//! Records, arrays, maps and unions are here; `scalar` and `temporal` write what is inside them.
+//! Encodes an Avro row directly from an outline, without building values and without an allocation per attribute. Records,
+//! arrays, maps and unions are handled here; `scalar` and `temporal` write everything else.
 
 use super::mismatch::{Mismatch, Step};
 use super::schema::{Field, Origin, RecordSchema, TypeNode};
@@ -7,17 +7,17 @@ use super::{scalar, wire};
 use crate::outline::{Entry, Outline, Tag, WrittenItems};
 use crate::record::{ChangeRecord, Fault, Item, RecordOf};
 
-/// How many bytes may be written for branches of unions that turn out not to fit, each branch counting
-/// [`BRANCH_COST`] more: ten times DynamoDB's largest item (400 KB). Unions in unions would otherwise take a time
-/// that doubles with each level of an item's nesting.
+/// The maximum number of bytes written for union branches that turn out not to fit: ten times DynamoDB's largest item
+/// (400 KB). Each branch counts [`BRANCH_COST`] in addition. Without this limit, nested unions would take time that doubles
+/// with each nesting level of an item.
 const MAX_DISCARDED: usize = 4 << 20;
 const BRANCH_COST: usize = 16;
-const TOO_CLOSE: &str = "a value that nearly fits too many branches";
+const TOO_MANY_PARTIAL_MATCHES: &str = "a value that partly fits too many branches";
 
-/// Appends the row of `record`, whose attributes are taken from `image`, to `out`.
+/// Appends the row of `record` to `out`. Attributes are taken from `image`.
 ///
 /// # Errors
-/// When an attribute is missing or has a value that the schema's type can't hold; `out` is then as it was.
+/// If an attribute is missing, or has a value that doesn't fit its type in the schema. `out` is then unchanged.
 pub fn encode(
     schema: &RecordSchema,
     record: &ChangeRecord<'_>,
@@ -28,7 +28,7 @@ pub fn encode(
     encode_outline(schema, &record.clone().map(|_| empty), written.outline(), out)
 }
 
-/// The same from an outline.
+/// The same for an outline.
 ///
 /// # Errors
 /// As for [`encode`].
@@ -93,7 +93,7 @@ impl<'s> Encoder<'s, '_> {
         })
     }
 
-    /// The first branch that the value fits.
+    /// Writes the value as the first branch that it fits.
     fn union(
         &mut self,
         node: &'s TypeNode,
@@ -103,7 +103,7 @@ impl<'s> Encoder<'s, '_> {
     ) -> EncodeResult<'s> {
         let start = out.len();
         let kind = value.type_name();
-        // The misfits of branches for this kind of value: where there is one only, it says what is wrong.
+        // The mismatches of branches that accept this type of value. If there is exactly one, it explains what is wrong.
         let mut close: Vec<Mismatch<'s>> = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             wire::count(out, index);
@@ -113,7 +113,7 @@ impl<'s> Encoder<'s, '_> {
             if mismatch.is_inside() || mismatch.found != kind {
                 self.discarded += out.len() - start + BRANCH_COST;
                 if self.discarded > MAX_DISCARDED {
-                    return Err(Mismatch::value(node, TOO_CLOSE));
+                    return Err(Mismatch::value(node, TOO_MANY_PARTIAL_MATCHES));
                 }
                 close.push(mismatch);
             }
@@ -137,7 +137,7 @@ fn null_branch<'s>(node: &'s TypeNode, branches: &[TypeNode], out: &mut Vec<u8>)
     }
 }
 
-/// No attribute: the default, or else null where the type has it.
+/// Writes a missing attribute: the default, or null if there is none and the type allows it.
 fn absent<'s>(field: &'s Field, out: &mut Vec<u8>) -> EncodeResult<'s> {
     match (&field.default, &field.node) {
         (Some(default), _) => {

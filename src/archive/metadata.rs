@@ -1,12 +1,12 @@
-//! Fields that a change record fills itself, by `"source"` in the schema: its id, its event, its time. Which types each
-//! source fits is decided once, at parse time, so that writing can't fail.
+//! Fields that are filled with metadata of the change record (its id, event, time), as `"source"` in the schema says. Whether
+//! a source fits the type of its field is checked when the schema is parsed, so writing can't fail.
 
 use super::schema::{Enum, TypeNode};
 use super::wire;
 use crate::record::{Event, RecordOf};
 use crate::time::Unit;
 
-/// What a field can be filled with.
+/// The metadata that a field can be filled with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetadataSource {
     RecordId,
@@ -20,7 +20,7 @@ pub(super) enum MetadataSource {
 }
 
 impl MetadataSource {
-    /// Every source, in the order documents list them.
+    /// Every source, in the order of the documentation.
     pub(super) const ALL: [MetadataSource; 8] = [
         MetadataSource::RecordId,
         MetadataSource::EventId,
@@ -32,7 +32,7 @@ impl MetadataSource {
         MetadataSource::Expired,
     ];
 
-    /// The name in a schema.
+    /// The name in schemas.
     pub(super) fn name(self) -> &'static str {
         match self {
             MetadataSource::RecordId => "record_id",
@@ -46,7 +46,7 @@ impl MetadataSource {
         }
     }
 
-    /// The types it fits, for the message that asks for one of them.
+    /// The types that the source fits, for error messages.
     pub(super) fn types(self) -> &'static str {
         match self {
             MetadataSource::RecordId => "string, bytes or a fixed of size 16",
@@ -61,10 +61,10 @@ impl MetadataSource {
     }
 }
 
-/// A source together with the form in which its field wants it.
+/// A source, and the form in which its field stores it.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    /// The branch, where the field is a union.
+    /// The branch, if the field is a union.
     branch: Option<usize>,
     form: Form,
 }
@@ -76,7 +76,7 @@ enum Form {
     RecordIdFixed,
     EventId,
     EventName,
-    /// The positions of INSERT, MODIFY and REMOVE.
+    /// The positions of the symbols INSERT, MODIFY and REMOVE.
     EventSymbol([usize; 3]),
     SequenceNumber,
     CreatedAtMicros,
@@ -88,7 +88,7 @@ enum Form {
 }
 
 impl Metadata {
-    /// How a field of type `node` takes `source`, if it can: directly, or as a branch of a union.
+    /// How a field of type `node` stores `source`, directly or as a branch of a union. `None` if it can't.
     pub(super) fn new(source: MetadataSource, node: &TypeNode) -> Option<Metadata> {
         let TypeNode::Union(branches) = node else {
             return Some(Metadata { branch: None, form: form(source, node)? });

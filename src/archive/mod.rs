@@ -1,8 +1,8 @@
-//! The Avro archive: a pipeline's schema, rows encoded straight from change records, object container files with names
-//! made of their content, and the bucket they go to. Only `bucket` does I/O; which record goes into which file is the
-//! plan's affair.
+//! The Avro archive: schemas, rows that are encoded directly from change records, object container files whose names are
+//! derived from their content, and the bucket that stores them. Only `bucket` does I/O. The plan decides which record goes
+//! into which file.
 //!
-//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`mod@encode`] (with `scalar`,
+//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which build it), [`mod@encode`] (with `scalar`,
 //! `temporal`, `json` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
 
 pub mod bucket;

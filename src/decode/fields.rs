@@ -1,4 +1,4 @@
-//! The fields of a record that matter, as JSON text, and where the outlines of its images are.
+//! The fields of a record that the function uses, as JSON text, and the outlines of its images.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::scan;
 use crate::outline::{Node, Outline};
 use crate::record::{Code, Fault};
 
-/// The fields of a record, and those of the object that carries the change or message.
+/// The fields of a record, and those of its `dynamodb` or `kinesis` object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     pub event_id: Option<&'a str>,
@@ -22,8 +22,8 @@ pub(super) struct Fields<'a> {
     pub kinesis: Option<KinesisFields<'a>>,
 }
 
-/// An image or the keys: JSON text, and where its outline is among the nodes made of the text that it is from. What can't
-/// be outlined is read by [`attribute`](super::attribute), which tells what is wrong with it.
+/// An image or the keys: JSON text, and the range of its nodes, if it could be outlined. Otherwise
+/// [`attribute`](super::attribute) reads it and reports what is wrong.
 #[derive(Debug, Clone)]
 pub(super) struct RawItem<'a> {
     pub json: &'a str,
@@ -31,7 +31,7 @@ pub(super) struct RawItem<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a record of which nothing is broken as far as it is looked at.
+    /// Reads the record on the fast path. An error means that the fallback must read it.
     pub(super) fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| match &*name {
             "dynamodb" => self.dynamodb.insert(StreamRecord::default()).read(reader, nodes),
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Reads a record whose inner objects may be broken.
+    /// Reads a record whose `dynamodb` or `kinesis` object may be broken.
     pub(super) fn of(text: &'a str) -> Result<Self, JsonError> {
         let mut fields = Fields::default();
         raw_fields(text, |name, value| match name {
@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Reads a text that is a record and nothing else.
+    /// Reads a text that consists of exactly one record.
     pub(super) fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         let (mut fields, mut reader) = (Fields::default(), Reader::new(text));
         match fields.read(&mut reader, nodes).and_then(|()| reader.end()) {
@@ -77,7 +77,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> RawItem<'a> {
-    /// Passes an image or the keys.
+    /// Reads an image or the keys, and pushes its nodes if it can be outlined.
     pub(super) fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         reader.peek();
         let before = nodes.len();
@@ -90,9 +90,9 @@ impl<'a> RawItem<'a> {
         }
     }
 
-    /// The outline, which is a part of `all`.
+    /// The outline of the item, as a part of `all`.
     pub(super) fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
         let part = self.nodes.clone().and_then(|range| all.part(range));
-        part.ok_or_else(|| Fault::new(Code::Malformed, "", "is written in an odd way"))
+        part.ok_or_else(|| Fault::new(Code::Malformed, "", "can't be outlined"))
     }
 }

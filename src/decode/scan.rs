@@ -1,6 +1,6 @@
-//! The one pass over an image: checks everything that can be wrong with it, as [`attribute`](super::attribute) does, and
-//! writes down where its attributes are instead of what they are. Whatever is wrong or written oddly (escapes in names or
-//! numbers) makes it give up: then `attribute` reads the image, and tells the fault.
+//! The fast path over an image: checks everything that [`attribute`](super::attribute) checks, but pushes nodes that say
+//! where the attributes are instead of building values. Anything invalid or unusual (escapes in names or numbers) makes it
+//! return `None`; `attribute` then reads the image and reports the fault.
 
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
@@ -8,7 +8,7 @@ use super::strings::{digits_length, plain_length};
 use crate::decimal::Decimal;
 use crate::outline::{Node, Tag, TextSpan, fingerprint};
 
-/// Passes the image or keys at `at`; gives its end, and appends its nodes.
+/// Scans the image or keys at offset `at`, appends the nodes and returns the offset behind it.
 pub(super) fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at, nodes };
@@ -16,7 +16,7 @@ pub(super) fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usiz
     Some(scan.at)
 }
 
-/// Passes a plain JSON object at the start of `text`; gives its end, and appends its nodes.
+/// Scans a plain JSON object at the start of `text`, appends the nodes and returns the offset behind it.
 pub(super) fn plain_image(text: &str, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, nodes };
@@ -31,7 +31,7 @@ struct Scan<'t, 'n> {
     nodes: &'n mut Vec<Node>,
 }
 
-/// What comes between the name and the value of most attributes.
+/// What separates the name from the value in most attributes.
 const BEFORE_TEXT: u64 = u64::from_le_bytes(*b"\":{\"S\":\"");
 const BEFORE_NUMBER: u64 = u64::from_le_bytes(*b"\":{\"N\":\"");
 
@@ -43,7 +43,7 @@ impl Scan<'_, '_> {
         })
     }
 
-    /// From the quote behind the name to the end of the value.
+    /// Scans from the quote behind the name to the end of the value.
     #[inline]
     fn attribute(&mut self, name: TextSpan, depth: usize) -> Option<()> {
         match self.word() {
@@ -65,7 +65,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// A value with its type tag.
+    /// Scans a value with its type tag.
     fn typed(&mut self, name: TextSpan, depth: usize) -> Option<()> {
         self.expect(b'{')?;
         let start = self.at;
@@ -132,13 +132,13 @@ impl Scan<'_, '_> {
         self.expect(b'}')
     }
 
-    /// A map, list or set, whose node comes before those of its members.
+    /// Scans a map, list or set. Its node precedes those of its members.
     fn nested(&mut self, name: TextSpan, tag: Tag, inside: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
-        let place = self.nodes.len();
+        let index = self.nodes.len();
         self.push(name, tag, TextSpan::default(), false);
         inside(self)?;
-        let inside = narrow(self.nodes.len() - place - 1);
-        self.nodes.get_mut(place)?.inside = inside;
+        let inside = narrow(self.nodes.len() - index - 1);
+        self.nodes.get_mut(index)?.inside = inside;
         Some(())
     }
 
@@ -175,7 +175,7 @@ impl Scan<'_, '_> {
         })
     }
 
-    /// A plain JSON value.
+    /// Scans a plain JSON value.
     fn plain(&mut self, name: TextSpan, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => {
@@ -200,12 +200,12 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Whether a set is neither empty nor with a member twice, which takes making values of its members.
+    /// Checks that a set is neither empty nor has duplicate members. This has to parse the members.
     fn check_set(&self, start: usize) -> Option<()> {
         is_set(&mut Reader::at(self.text, start)).then_some(())
     }
 
-    /// The text behind an opening quote, and its closing quote.
+    /// Scans the text behind an opening quote, and the closing quote.
     #[inline]
     fn string_value(&mut self, name: TextSpan) -> Option<()> {
         let start = self.at;
@@ -221,10 +221,10 @@ impl Scan<'_, '_> {
         (self.byte()? == b'"').then(|| self.at += 1)
     }
 
-    /// The number behind an opening quote, and its closing quote.
+    /// Scans the number behind an opening quote, and the closing quote.
     #[inline]
     fn number_value(&mut self, name: TextSpan) -> Option<()> {
-        /// An integer of so many digits is in range however it is written: what most numbers are.
+        /// An integer with at most 16 digits is always in range. Most numbers are.
         const SHORT: usize = 16;
         let start = self.at;
         let digits = digits_length(self.bytes.get(start..)?);
@@ -240,7 +240,7 @@ impl Scan<'_, '_> {
         Some(())
     }
 
-    /// Base64 in quotes.
+    /// Scans base64 in quotes.
     fn binary(&mut self) -> Option<TextSpan> {
         let value = self.plain_string()?;
         base64_simd::STANDARD.check(self.slice(value)?).ok()?;
@@ -248,7 +248,7 @@ impl Scan<'_, '_> {
         Some(value)
     }
 
-    /// The text behind the next quote, if it ends without an escape; its closing quote comes next.
+    /// Scans the text behind the next quote, up to the closing quote, if it has no escapes.
     #[inline]
     fn plain_string(&mut self) -> Option<TextSpan> {
         self.expect(b'"')?;
@@ -278,13 +278,13 @@ impl Scan<'_, '_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// The next eight bytes.
+    /// Returns the next eight bytes without consuming them.
     #[inline]
     fn word(&self) -> Option<u64> {
         self.bytes.get(self.at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// The next byte that isn't white space.
+    /// Skips white space and returns the next byte without consuming it.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
@@ -315,7 +315,7 @@ impl Scan<'_, '_> {
 }
 
 #[inline]
-fn narrow(place: usize) -> u32 {
-    // No text is longer: that was checked at first.
-    u32::try_from(place).unwrap_or(u32::MAX)
+fn narrow(offset: usize) -> u32 {
+    // Always fits: the length of the text was checked first.
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }

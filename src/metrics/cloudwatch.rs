@@ -1,4 +1,4 @@
-//! Metrics by PutMetricData, for those who don't keep logs. Its failure never delays or fails a batch.
+//! Sends metrics with PutMetricData, for functions whose logs aren't kept. A failure never delays or fails a batch.
 
 use std::time::Duration;
 
@@ -10,14 +10,17 @@ use super::{BatchMetrics, Datum, Unit};
 use crate::error::Error;
 use crate::time::Timestamp;
 
-/// What a batch may wait for its metrics.
+/// How long a batch waits for its metrics to be sent.
 const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A namespace of CloudWatch and the pipeline that is the metrics' dimension.
+/// A CloudWatch namespace, and the pipeline that is the dimension of the metrics.
 #[derive(Debug)]
 pub struct CloudWatch {
+    /// The CloudWatch client.
     pub client: Client,
+    /// The CloudWatch namespace.
     pub namespace: String,
+    /// The value of the dimension `Pipeline`.
     pub pipeline: String,
 }
 
@@ -25,14 +28,14 @@ impl CloudWatch {
     /// Sends all metrics of a batch in one call.
     ///
     /// # Errors
-    /// When CloudWatch refuses, or doesn't answer in 200 ms.
+    /// If CloudWatch refuses the call or doesn't respond within 200 ms.
     pub async fn put(&self, metrics: &BatchMetrics, now: Timestamp) -> Result<(), Error> {
         let doing = format!("put metrics to {} (cloudwatch:PutMetricData)", self.namespace);
         let data = metrics.data().into_iter().map(|datum| self.datum(datum, now)).collect();
         let sending = self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data)).send();
         match tokio::time::timeout(SEND_TIMEOUT, sending).await {
             Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),
-            Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", SEND_TIMEOUT.as_millis()))),
+            Err(_) => Err(Error::transient(format!("{doing}: no response within {} ms", SEND_TIMEOUT.as_millis()))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Metrics as a line of the embedded metric format, which CloudWatch Logs turns into metrics without a call.
+//! Writes metrics as a line in the embedded metric format, which CloudWatch Logs turns into metrics without an API call.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::BatchMetrics;
 use crate::time::Timestamp;
 
-/// One JSON object in one line. Values are escaped, and the metrics' names are fixed.
+/// Formats one JSON object on one line. Values are escaped, and the names of the metrics are fixed.
 pub(super) fn line(
     metrics: &BatchMetrics,
     namespace: &str,
@@ -30,10 +30,10 @@ pub(super) fn line(
     Value::Object(root).to_string()
 }
 
-/// Prints a line in one write, so that no log line can get into it.
+/// Prints a line in a single write, so that no log line can end up in the middle of it.
 ///
 /// # Errors
-/// When stdout is closed.
+/// If stdout is closed.
 pub(super) fn print(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(format!("{line}\n").as_bytes())?;

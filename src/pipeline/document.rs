@@ -1,5 +1,5 @@
-//! A TOML file read so that every mistake is found in one go: each access notes what is wrong with its line and what to
-//! write instead, and a section knows which of its keys nobody known_keys for.
+//! Reads a TOML file so that all mistakes are found at once: each access notes what is wrong, on which line, and what to
+//! write instead. A section remembers which keys were read, so that unknown keys can be reported.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// All that is wrong with a pipeline, one line each: `file:line: message`.
+/// Everything that is wrong with a pipeline, one line per mistake: `file:line: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<String>);
 
@@ -18,7 +18,7 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// A file and the mistakes found in it so far.
+/// A file, and the mistakes that have been found in it so far.
 pub(super) struct Document<'a> {
     name: String,
     text: &'a str,
@@ -37,7 +37,7 @@ impl<'a> Document<'a> {
         self.mistakes.borrow_mut().push((line, message.into()));
     }
 
-    /// What was found, in the order of the lines.
+    /// The mistakes that were found, in the order of the lines.
     pub(super) fn into_mistakes(self) -> Mistakes {
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort();
@@ -52,12 +52,13 @@ pub(super) struct Section<'d> {
     pub document: &'d Document<'d>,
     table: &'d DeTable<'d>,
     pub span: Range<usize>,
-    /// How messages call this table, such as `[snapshot]`.
+    /// The name of the table in messages, for example `[snapshot]`.
     pub title: String,
+    /// The keys that were read, which are the ones that this section may have.
     known_keys: RefCell<Vec<&'static str>>,
 }
 
-/// A text with its place.
+/// A text and its position in the file.
 pub(super) struct SpannedText<'d> {
     pub text: &'d str,
     pub span: Range<usize>,
@@ -68,27 +69,27 @@ impl<'d> Section<'d> {
         Section { document, table, span, title: title.to_owned(), known_keys: RefCell::default() }
     }
 
-    /// Notes a mistake of this whole section.
+    /// Notes a mistake that concerns the whole section.
     pub(super) fn mistake(&self, message: impl fmt::Display) {
         self.document.mistake(&self.span, format!("{}: {message}", self.title));
     }
 
-    /// The value of `key`, if it is there.
+    /// The value of `key`, if it exists.
     pub(super) fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known_keys.borrow_mut().push(key);
         self.table.get(key)
     }
 
-    /// A text that may be absent.
+    /// An optional text.
     pub(super) fn text(&self, key: &'static str) -> Option<SpannedText<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::String(text) => Some(SpannedText { text, span: value.span() }),
-            other => self.wrong(key, value, "a text", other),
+            other => self.wrong(key, value, "a string", other),
         }
     }
 
-    /// The text of `key` where it is one, without noting anything: for a look at another section.
+    /// The value of `key` if it is a text, without noting anything. Used to look into other sections.
     pub(super) fn text_of(&self, key: &str) -> Option<&'d str> {
         match self.table.get(key)?.get_ref() {
             DeValue::String(text) => Some(text),
@@ -96,7 +97,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// A text that must be there; `example` shows what to write.
+    /// A required text; `example` shows what to write.
     pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<SpannedText<'d>> {
         if self.table.contains_key(key) {
             return self.text(key);
@@ -106,7 +107,7 @@ impl<'d> Section<'d> {
         None
     }
 
-    /// A whole number that may be absent.
+    /// An optional whole number.
     pub(super) fn integer(&self, key: &'static str) -> Option<(i64, Range<usize>)> {
         let value = self.value(key)?;
         match value.get_ref() {
@@ -118,7 +119,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// One of a closed set of words; the default where `key` is absent or wrong.
+    /// An optional word from a fixed set.
     pub(super) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         self.choose(&text, key, choices)
@@ -139,16 +140,16 @@ impl<'d> Section<'d> {
     pub(super) fn texts(&self, key: &'static str) -> Option<Vec<SpannedText<'d>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
-            return self.wrong(key, value, "a list of texts", value.get_ref());
+            return self.wrong(key, value, "a list of strings", value.get_ref());
         };
         let text = |element: &'d Spanned<DeValue<'d>>| match element.get_ref() {
             DeValue::String(text) => Some(SpannedText { text, span: element.span() }),
-            other => self.wrong(key, element, "a list of texts", other),
+            other => self.wrong(key, element, "a list of strings", other),
         };
         Some(array.iter().filter_map(text).collect())
     }
 
-    /// A list of words of a closed set.
+    /// A list of words from a fixed set.
     pub(super) fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
         let texts = self.texts(key)?;
         if texts.is_empty() {
@@ -158,7 +159,7 @@ impl<'d> Section<'d> {
         Some(texts.iter().filter_map(|text| self.choose(text, key, choices)).collect())
     }
 
-    /// A table within this one.
+    /// A table inside this one.
     pub(super) fn section(&self, key: &'static str) -> Option<Section<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
@@ -173,7 +174,7 @@ impl<'d> Section<'d> {
     pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong::<()>(key, value, &format!("tables: write [[{key}]]"), value.get_ref());
+            self.wrong::<()>(key, value, &format!("an array of tables; write [[{key}]]"), value.get_ref());
             return Vec::new();
         };
         let section = |(index, element): (usize, &'d Spanned<DeValue<'d>>)| match element.get_ref() {
@@ -186,19 +187,20 @@ impl<'d> Section<'d> {
         array.iter().enumerate().filter_map(section).collect()
     }
 
-    /// Every entry of a table whose keys the user chooses.
+    /// All entries of a table whose keys the user chooses.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
     }
 
-    /// Notes every key that nobody has known_keys for.
+    /// Notes every key that was never read as unknown.
     pub(super) fn finish(self) {
         let known_keys = self.known_keys.borrow();
         for key in self.table.keys().filter(|key| !known_keys.contains(&key.get_ref().as_ref())) {
             let mut known = known_keys.clone();
             known.sort_unstable();
             known.dedup();
-            let message = format!("{}: unknown key `{}`; known here: {}", self.title, key.get_ref(), known.join(", "));
+            let message =
+                format!("{}: unknown key `{}`; expected one of {}", self.title, key.get_ref(), known.join(", "));
             self.document.mistake(&key.span(), message.trim_start_matches(": "));
         }
     }

@@ -1,8 +1,8 @@
-//! Counters that must be whole numbers, because their readers take no others. The counter is then the nearest whole
-//! number, and what is missing to the exact value, at most a half, is a text in an attribute beside it.
+//! Counters that must be whole numbers because their readers accept nothing else. The counter holds the nearest whole number,
+//! and the remainder to the exact value, at most one half, is stored as text in a second attribute.
 //!
-//! A whole amount is simply added, as ever. Only an amount with a fraction needs to know what was left before: that is
-//! read, and the transaction that adds to it is on condition that nobody has changed it since.
+//! Whole amounts are added as usual. Only an amount with a fraction needs the previous remainder: it is read first, and the
+//! transaction has the condition that the remainder hasn't changed since.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::pipeline::template::Template;
 
 type StoredItem = HashMap<String, AttributeValue>;
 
-/// The changes of one snapshot item.
+/// The changes to one snapshot item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Addition {
     pub item: SnapshotItem,
@@ -27,7 +27,7 @@ pub(super) struct Addition {
     pub fractions: Vec<Fraction>,
 }
 
-/// What is left beside a counter: its attribute, the text that must still be there, and the one that replaces it.
+/// The change of a counter's remainder: its attribute, the text that must still be stored, and the text that replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fraction {
     pub attribute: String,
@@ -36,10 +36,10 @@ pub(super) struct Fraction {
 }
 
 impl UsageTables {
-    /// What to add to which items for these totals; reads what was left of counters that get a fraction.
+    /// What to add to which items for these totals. Reads the remainders of counters whose amount has a fraction.
     ///
     /// # Errors
-    /// When that can't be read, or isn't of our making, or a sum needs more than 38 digits.
+    /// If a remainder can't be read, if it isn't one that this function wrote, or if a sum needs more than 38 digits.
     pub(super) async fn additions(&self, snapshot: &Snapshot, totals: Totals) -> Result<Vec<Addition>, Error> {
         let addition = |((key, span), sums)| Addition {
             item: SnapshotItem::new(snapshot, &key, span),
@@ -63,7 +63,7 @@ impl UsageTables {
 }
 
 impl Addition {
-    /// Makes every sum whole, given what the item has so far.
+    /// Rounds every sum to a whole number, given the stored item, and notes the remainders.
     fn round(&mut self, template: &Template, stored: &StoredItem) -> Result<(), Error> {
         for (measure, sum) in self.sums.iter_mut().filter(|(_, sum)| sum.scale() > 0) {
             let attribute = template.render(|_| measure.as_str());
@@ -71,7 +71,7 @@ impl Addition {
             let left = before.as_deref().map_or(Ok(Decimal::ZERO), Decimal::parse);
             let exact = left.and_then(|left| left.checked_add(*sum));
             let exact =
-                exact.map_err(|error| Error::poison(format!("add to `{attribute}` of a snapshot: it {error}")))?;
+                exact.map_err(|error| Error::poison(format!("add to `{attribute}` of a snapshot item: it {error}")))?;
             let (whole, left) = exact.nearest_whole();
             *sum = whole;
             self.fractions.push(Fraction { attribute, before, after: (!left.is_zero()).then(|| left.to_string()) });
@@ -92,9 +92,9 @@ fn text(item: &StoredItem, attribute: &str) -> Result<Option<String>, Error> {
     match item.get(attribute) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text.clone())),
-        Some(_) => {
-            Err(Error::poison(format!("add to `{attribute}` of a snapshot: it is no text, so somebody else wrote it")))
-        }
+        Some(_) => Err(Error::poison(format!(
+            "add to `{attribute}` of a snapshot item: it is not of type S; another writer must have changed it"
+        ))),
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_the_nearest_whole_number_and_the_rest_is_kept() {
+    fn a_counter_is_the_nearest_whole_number_and_the_remainder_is_stored() {
         let cases = [
             ("7", None, "7", None),
             ("0.4", None, "0", Some("0.4")),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_is_never_replaced() {
+    fn a_value_of_another_writer_is_never_replaced() {
         for before in [AttributeValue::N("1".to_owned()), AttributeValue::S("half".to_owned())] {
             assert_eq!(round("0.5", Some(before)).unwrap_err().kind, crate::error::ErrorKind::Poison);
         }

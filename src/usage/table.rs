@@ -1,5 +1,6 @@
-//! The commit: claims and counters of a batch's groups are read, written together, and on any conflict read again.
-//! Effect and evidence land together or not at all, so that no retry, of ours, the SDK's or Lambda's, counts twice.
+//! Commits the groups of a batch: reads their claims, writes claims and counters in the same transaction, and reads the
+//! claims again after any conflict. A record's claim and its effect are stored together or not at all, so no retry, whether
+//! by this function, the SDK or Lambda, counts a record twice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,29 +25,32 @@ use crate::pipeline::Snapshot;
 /// The usage and claims tables, for one pipeline.
 #[derive(Debug, Clone)]
 pub struct UsageTables {
+    /// The DynamoDB client.
     pub client: Client,
+    /// The name of the table that holds the snapshots.
     pub usage_table: String,
+    /// The name of the table that holds the claims.
     pub claims_table: String,
-    /// The pipeline's name, which claims are kept under.
+    /// The name of the pipeline, which is part of the keys of claims.
     pub pipeline: String,
-    /// How long a claim is kept after its minute: the horizon and a margin for clocks.
+    /// How long a claim is kept after its minute, in seconds: the horizon plus a margin for clock skew.
     pub claim_seconds: i64,
-    /// How many bundles are committed at once.
+    /// The maximum number of bundles that are committed at once.
     pub concurrency: usize,
-    /// One permit for each transaction in flight, however a batch is split.
+    /// Limits the transactions in flight, however a batch is split.
     pub transactions: Arc<Semaphore>,
 }
 
-/// What came of a batch's counters.
+/// The result of counting a batch.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// Positions of records with an effect that this invocation counted.
+    /// Positions in the batch of the records that this invocation counted.
     pub applied: BTreeSet<usize>,
-    /// Positions of records with an effect that had been counted before.
+    /// Positions in the batch of the records that had been counted before.
     pub duplicates: BTreeSet<usize>,
-    /// Positions of records with an effect that could not be counted, and why.
+    /// Positions in the batch of the records that could not be counted, each with the error.
     pub failed: Vec<(usize, Error)>,
-    /// The snapshot items that were added to.
+    /// The snapshot items that were updated.
     pub snapshots: BTreeSet<SnapshotItem>,
 }
 
@@ -70,7 +74,7 @@ impl Committed {
         self.failed.extend(records.map(|record| (record, error.clone())));
     }
 
-    /// Gives `claimed` back unless all its records have been counted before.
+    /// Returns `claimed`, unless all its records have been counted before.
     fn unless_done<'g>(&mut self, claimed: Claimed<'g>) -> Option<Claimed<'g>> {
         if !claimed.is_done() {
             return Some(claimed);
@@ -80,30 +84,30 @@ impl Committed {
     }
 }
 
-/// Why a transaction didn't happen.
+/// Why an attempt to send a transaction failed.
 enum AttemptFailure {
-    /// Read the claims again and retry.
+    /// Read the claims again, then retry.
     Retry { error: Error, cause: RetryCause },
-    /// No retry of the same can help.
+    /// Retrying the same transaction can't succeed.
     GiveUp(BundleFailure),
 }
 
 /// Why a transaction must be retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetryCause {
-    /// Another writer was there at the same time; nothing was written.
+    /// Another writer changed the same items; nothing was written.
     Conflict,
     /// The service is overloaded; nothing was written.
     Throttled,
-    /// No response: the transaction may have happened.
+    /// No response: the transaction may have been committed.
     Unknown,
 }
 
-/// Why a bundle isn't tried again as it is.
+/// Why a bundle can't be committed as a whole.
 enum BundleFailure {
-    /// Something in it is refused, or in the way: its parts must be tried apart to find out which.
+    /// DynamoDB refuses part of it, or part of it keeps conflicting: commit its parts separately to find out which.
     Split(Error),
-    /// Somebody must mend something first.
+    /// Someone must fix a setting, a permission or a table first.
     Abort(Error),
 }
 
@@ -112,10 +116,10 @@ enum BundleFailure {
 const CONFLICTS_BEFORE_SPLIT: u32 = 2;
 
 impl UsageTables {
-    /// Counts `groups`, each exactly once whatever has been delivered before, until the deadline.
+    /// Counts `groups`, each record exactly once however often it has been delivered, retrying until the deadline.
     ///
     /// # Errors
-    /// Only what no record is to blame for: a missing table, a missing permission.
+    /// Only errors that no record causes: a missing table, a missing permission.
     pub async fn commit(
         &self,
         snapshot: &Snapshot,
@@ -123,11 +127,11 @@ impl UsageTables {
         deadline: Option<Instant>,
     ) -> Result<Committed, Error> {
         let mut ordered: Vec<&Group> = groups.iter().collect();
-        // Minutes of one counter next to each other share its snapshot items in a transaction.
+        // Adjacent minutes of the same counter share its snapshot items in a transaction.
         ordered.sort_unstable_by(|a, b| (&a.key, a.segment).cmp(&(&b.key, b.segment)));
         let mut committed = Committed::default();
         let mut new = Vec::new();
-        // Futures are collected before they are streamed: a closure over borrows isn't Send for every lifetime.
+        // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
         let reads: Vec<_> = ordered.chunks(MAX_KEYS).map(|chunk| self.read_until(chunk, deadline)).collect();
         let mut reads = stream::iter(reads).buffered(self.concurrency);
         while let Some((chunk, read)) = reads.try_next().await? {
@@ -144,7 +148,7 @@ impl UsageTables {
             .await
     }
 
-    /// Counts one bundle in one transaction, or in parts where that can't be.
+    /// Counts one bundle in a single transaction or, if that fails, in parts.
     async fn commit_bundle(
         &self,
         snapshot: &Snapshot,
@@ -163,7 +167,7 @@ impl UsageTables {
         }
     }
 
-    /// Counts each group in a transaction of its own.
+    /// Counts each group in a separate transaction.
     async fn commit_separately(
         &self,
         snapshot: &Snapshot,
@@ -178,8 +182,8 @@ impl UsageTables {
             .await
     }
 
-    /// Counts the earlier half of a group, then the later one, so that what precedes the record to blame is counted.
-    /// Claims are each record's own, which is why a group may be split between transactions.
+    /// Counts the earlier half of a group, then the later half, so that every record before the one that DynamoDB refuses is
+    /// counted. A group may be split because each record has its own claim.
     async fn commit_halves(
         &self,
         snapshot: &Snapshot,
@@ -194,7 +198,7 @@ impl UsageTables {
         }
     }
 
-    /// The loop of one transaction.
+    /// Sends the transaction of a bundle, retrying until the deadline.
     async fn commit_together<'g>(
         &self,
         snapshot: &Snapshot,
@@ -214,7 +218,7 @@ impl UsageTables {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
                 Some(Err(failure)) => failure,
                 None => {
-                    AttemptFailure::Retry { error: backoff.no_answer(&self.description()), cause: RetryCause::Unknown }
+                    AttemptFailure::Retry { error: backoff.timed_out(&self.description()), cause: RetryCause::Unknown }
                 }
             };
             let error = match failure {
@@ -240,7 +244,7 @@ impl UsageTables {
         }
     }
 
-    /// Sends one transaction, unless nothing in it is new.
+    /// Sends one transaction, unless all its records have already been counted.
     async fn attempt(
         &self,
         snapshot: &Snapshot,
@@ -248,7 +252,9 @@ impl UsageTables {
     ) -> Result<BTreeSet<SnapshotItem>, AttemptFailure> {
         let new = bundle.iter().flat_map(|claimed| claimed.new_effects().map(|effect| (claimed.group, effect)));
         let totals = totals(snapshot, new).map_err(|(_, error)| {
-            AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!("count usage: a sum {error}"))))
+            AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
+                "count usage: a sum of the batch {error}"
+            ))))
         })?;
         if totals.is_empty() {
             return Ok(BTreeSet::new());
@@ -292,7 +298,7 @@ impl UsageTables {
     }
 }
 
-/// Packs groups into transactions of at most 100 actions.
+/// Packs groups into bundles whose transactions have at most 100 actions.
 fn bundles<'g>(snapshot: &Snapshot, groups: Vec<Claimed<'g>>) -> Vec<Vec<Claimed<'g>>> {
     let mut bundles: Vec<Vec<Claimed<'g>>> = Vec::new();
     let mut actions = Actions::default();
@@ -314,7 +320,7 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
     let mut committed = Committed { snapshots, ..Committed::default() };
     for claimed in bundle {
         for effect in &claimed.group.effects {
-            // What an earlier attempt without an answer may have counted is this invocation's work.
+            // A record that an earlier attempt without a response may have counted was counted by this invocation.
             let applied_here = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
             let list = if applied_here { &mut committed.applied } else { &mut committed.duplicates };
             list.insert(effect.record);
@@ -323,7 +329,7 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
     committed
 }
 
-/// What it means that the fractions couldn't be read: nothing was sent.
+/// The failure of an attempt whose remainders couldn't be read; nothing was sent.
 fn fractions_unread(error: Error) -> AttemptFailure {
     match error.kind {
         ErrorKind::Config => config(error),
@@ -336,17 +342,17 @@ fn config(error: Error) -> AttemptFailure {
     AttemptFailure::GiveUp(BundleFailure::Abort(error))
 }
 
-/// What a cancelled transaction means. One item that can never be written outweighs any number of conflicts.
+/// The failure for a canceled transaction. One item that can never be written outweighs any number of conflicts.
 fn cancellation(doing: &str, reasons: &[CancellationReason]) -> AttemptFailure {
     let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
-    let text = format!("{doing}: the transaction was cancelled: {}", codes().collect::<Vec<_>>().join(", "));
-    let refused = |reason: &&CancellationReason| {
+    let text = format!("{doing}: the transaction was canceled: {}", codes().collect::<Vec<_>>().join(", "));
+    let unwritable = |reason: &&CancellationReason| {
         matches!(reason.code(), Some("ValidationError" | "ItemCollectionSizeLimitExceeded"))
     };
-    match reasons.iter().find(refused) {
+    match reasons.iter().find(unwritable) {
         Some(reason) if is_key_mismatch(reason.message().unwrap_or_default()) => config(key_mismatch(doing)),
         Some(_) => AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
-            "{text}; a counter's attribute isn't a number, its item is over 400 KB, or its sum needs over 38 digits"
+            "{text}; a counter's attribute isn't a number, its item exceeds 400 KB, or its sum needs more than 38 digits"
         )))),
         None => {
             let conflict = codes().any(|code| matches!(code, "TransactionConflict" | "ConditionalCheckFailed"));
@@ -370,16 +376,16 @@ mod tests {
             (vec![reason("None", ""), reason("ThrottlingError", "")], "throttled"),
             (
                 vec![reason("TransactionConflict", ""), reason("ValidationError", "Type mismatch for attribute")],
-                "apart",
+                "split",
             ),
-            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "apart"),
+            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "split"),
             (vec![reason("None", ""), reason("ValidationError", mismatch)], "config"),
         ];
         for (reasons, expected) in cases {
             let found = match cancellation("count", &reasons) {
                 AttemptFailure::Retry { cause: RetryCause::Conflict, .. } => "conflict",
                 AttemptFailure::Retry { cause: RetryCause::Throttled, .. } => "throttled",
-                AttemptFailure::GiveUp(BundleFailure::Split(error)) if error.kind == ErrorKind::Poison => "apart",
+                AttemptFailure::GiveUp(BundleFailure::Split(error)) if error.kind == ErrorKind::Poison => "split",
                 AttemptFailure::GiveUp(BundleFailure::Abort(_)) => "config",
                 _ => "something else",
             };

@@ -1,4 +1,4 @@
-//! The actions of a transaction: a claim's conditional put and a snapshot's addition.
+//! Builds the actions of a transaction: the conditional put of a claim and the update of a snapshot item.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,11 +13,11 @@ use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::window::Span;
 
-/// 100: TransactWriteItems' limit of actions. Its other limit, 4 MB, can't be reached before: claims and counters are
-/// far below 40 KB each, but for a claim of thousands of ids, and a batch has no more than 10,000.
+/// 100: the maximum number of actions in a TransactWriteItems call. Its other limit, 4 MB, is never reached first: claims
+/// and counters are far below 40 KB each, except for a claim of thousands of ids, and a batch has at most 10,000 records.
 pub(super) const MAX_ACTIONS: usize = 100;
 
-/// The actions that groups need together: a claim each, and their distinct snapshot items.
+/// Counts the actions that groups need together: one for each claim and one for each distinct snapshot item.
 #[derive(Debug, Default)]
 pub(super) struct Actions<'g> {
     claims: usize,
@@ -25,7 +25,7 @@ pub(super) struct Actions<'g> {
 }
 
 impl<'g> Actions<'g> {
-    /// Adds those of a group, and tells how many there are then.
+    /// Adds the actions of a group and returns the new number of actions.
     pub(super) fn add(&mut self, snapshot: &Snapshot, group: &'g Group) -> usize {
         self.claims += 1;
         if let Some(at) = Timestamp::from_seconds(group.segment.start()) {
@@ -35,7 +35,7 @@ impl<'g> Actions<'g> {
     }
 }
 
-/// Stores a claim item, on condition that its page is still at `version` (0: not there).
+/// Stores a claim item, on the condition that its page still has `version` (0: doesn't exist).
 pub(super) fn claim(
     table: &str,
     item: HashMap<String, AttributeValue>,
@@ -53,8 +53,8 @@ pub(super) fn claim(
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-/// Adds to the counters of a snapshot item and sets what describes it. All placeholders are placeholders: they are the user's,
-/// and may be reserved words or hold anything.
+/// Adds to the counters of a snapshot item and sets its other attributes. All names are passed as placeholders, because
+/// users choose them: they may be reserved words or contain any character.
 pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem, Error> {
     let Addition { item, sums, fractions } = addition;
     let mut update = Update::builder().table_name(table);
@@ -96,7 +96,7 @@ pub(super) fn add(table: &str, addition: &Addition) -> Result<TransactWriteItem,
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-/// An update's placeholders.
+/// Registers the names and values of an update under placeholders.
 struct Placeholders {
     update: UpdateBuilder,
     count: usize,
