@@ -174,7 +174,7 @@ impl<'d> Section<'d> {
     pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong::<()>(key, value, &format!("an array of tables; write [[{key}]]"), value.get_ref());
+            self.wrong::<()>(key, value, &format!("an array of tables, [[{key}]]"), value.get_ref());
             return Vec::new();
         };
         let section = |(index, element): (usize, &'d Spanned<DeValue<'d>>)| match element.get_ref() {

@@ -167,9 +167,9 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_record_is_to_blame_for_fails_the_invocation_and_names_the_remedy() {
     let cases = [
-        ("USAGE_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
-        ("CLAIMS_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
-        ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or correct ARCHIVE_BUCKET"),
+        ("USAGE_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
+        ("CLAIMS_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
+        ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or fix ARCHIVE_BUCKET"),
     ];
     for (variable, value, remedy) in cases {
         let world = World::new(&format!("config-{}", variable.to_lowercase().replace('_', "-")), "orders")

@@ -87,7 +87,7 @@ impl Compiler {
         let metadata = Metadata::new(source, node);
         match metadata {
             Some(metadata) => Some(metadata),
-            None => self.mistake(at, format!("source {} can't fill {node}; write {}", source.name(), source.types())),
+            None => self.mistake(at, format!("source {} doesn't fit {node}; use {}", source.name(), source.types())),
         }
     }
 

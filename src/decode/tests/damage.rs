@@ -1,4 +1,4 @@
-//! Random values come back as they were; random damage never panics and never leaks.
+//! Random values decode to what was encoded. Random damage never causes a panic or leaks an item's contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub(super) fn value() -> impl Strategy<Value = Value<'static>> {
     })
 }
 
-/// DynamoDB's JSON of an item.
+/// An item in DynamoDB's JSON.
 pub(super) fn written(item: &Item<'_>) -> Json {
     item.0
         .iter()
@@ -114,7 +114,7 @@ proptest! {
         let mut data = if wrapped { CHANGE } else { r#"{"a":["SECRET",1,{"b":null}]}"# }.as_bytes().to_vec();
         let at = at.index(data.len());
         data[at] = byte;
-        // `decoded` holds every error against the secret.
+        // `decoded` checks that no error contains the secret.
         decoded(&event_of(&[message(data)]), |_| ());
     }
 }
