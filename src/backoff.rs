@@ -45,7 +45,7 @@ impl Backoff {
     }
 
     /// The error for an attempt without a response. `doing` reads after "failed to".
-    pub fn timed_out(&self, doing: &str) -> Error {
+    pub fn no_answer(&self, doing: &str) -> Error {
         Error::transient(format!("{doing}: no response in time"))
     }
 

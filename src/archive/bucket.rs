@@ -69,7 +69,7 @@ impl Bucket {
                 Some(Ok(())) => return Ok(Put::Created),
                 Some(Err(error)) if status(&error) == Some(412) => return Ok(Put::AlreadyThere),
                 Some(Err(error)) => classified(&doing, &error),
-                None => backoff.timed_out(&doing),
+                None => backoff.no_answer(&doing),
             };
             if error.kind != ErrorKind::Transient || !backoff.pause().await {
                 return Err(backoff.give_up(error));

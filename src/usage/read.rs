@@ -73,7 +73,7 @@ impl UsageTables {
                     return Err(Error { kind: ErrorKind::Config, ..error });
                 }
                 Some(Err(error)) => error,
-                None => backoff.timed_out(&reading(&self.claims_table)),
+                None => backoff.no_answer(&reading(&self.claims_table)),
             };
             if !backoff.pause().await {
                 return Ok((groups, Err(backoff.give_up(error))));

@@ -218,7 +218,7 @@ impl UsageTables {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
                 Some(Err(failure)) => failure,
                 None => {
-                    AttemptFailure::Retry { error: backoff.timed_out(&self.description()), cause: RetryCause::Unknown }
+                    AttemptFailure::Retry { error: backoff.no_answer(&self.description()), cause: RetryCause::Unknown }
                 }
             };
             let error = match failure {
