@@ -53,7 +53,7 @@ async fn the_first_invocation_opens_no_connection() {
     let mut function = Sandbox::start(&variables).await;
     assert!(matches!(function.receive().await, Received::Poll));
     assert_eq!([dynamodb.opened(), s3.opened()], [1, 1], "before the first poll");
-    assert!(matches!(function.respond_to(&recent_orders(20, 0)).await, Received::Response(_)));
+    assert!(matches!(function.send_event(&recent_orders(20, 0)).await, Received::Response(_)));
     assert_eq!([dynamodb.opened(), s3.opened()], [1, 1], "after the first invocation");
     assert_eq!((world.rows().await.len(), world.items("usage").await.len()), (20, 3));
 }

@@ -136,11 +136,11 @@ impl Sandbox {
     /// Waits until the function asks for an event, then sends `event` and returns the result.
     pub async fn invoke(&mut self, event: &[u8]) -> Received {
         assert!(matches!(self.receive().await, Received::Poll));
-        self.respond_to(event).await
+        self.send_event(event).await
     }
 
     /// Sends `event` to a function that has asked for one, and returns the result.
-    pub async fn respond_to(&mut self, event: &[u8]) -> Received {
+    pub async fn send_event(&mut self, event: &[u8]) -> Received {
         self.events.send(event.to_vec()).unwrap();
         self.receive().await
     }
