@@ -26,8 +26,8 @@ impl Backoff {
         Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + DEFAULT_TIME_LIMIT), attempts: 0 }
     }
 
-    /// Waits for one attempt, for 10 seconds at most and not past the deadline. `None` means that no response arrived in
-    /// time; the operation may have taken effect all the same.
+    /// Waits for one attempt, for 10 seconds at most and not past the deadline. `None` means that no response arrived
+    /// in time; the operation may have taken effect all the same.
     pub async fn attempt<T>(&mut self, attempt: impl Future<Output = T>) -> Option<T> {
         self.attempts += 1;
         tokio::time::timeout(self.remaining().min(ATTEMPT_TIMEOUT), attempt).await.ok()

@@ -49,7 +49,7 @@ pub struct Config {
     /// The archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
     /// Where metrics are sent.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
     /// Days after which a record can no longer be proven new.
     pub horizon_days: i64,
     /// Milliseconds before Lambda's deadline at which writing stops.
@@ -89,7 +89,7 @@ pub struct ArchivePlace {
 
 /// Where metrics are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metrics {
+pub struct MetricsConfig {
     /// The service or stream that receives them.
     pub sink: Sink,
     /// The CloudWatch namespace.
@@ -109,9 +109,9 @@ pub enum Sink {
 
 /// Everything that is wrong with the environment, one line per mistake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Mistakes(pub Vec<String>);
+pub struct ConfigMistakes(pub Vec<String>);
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigMistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
@@ -122,7 +122,7 @@ impl Config {
     ///
     /// # Errors
     /// All mistakes at once.
-    pub fn from_env() -> Result<Config, Mistakes> {
+    pub fn from_env() -> Result<Config, ConfigMistakes> {
         Config::read(|name| std::env::var(name).ok())
     }
 
@@ -130,7 +130,7 @@ impl Config {
     ///
     /// # Errors
     /// All mistakes at once.
-    pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, Mistakes> {
+    pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigMistakes> {
         let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
         let pipeline = reader.pipeline();
         let counts =
@@ -152,7 +152,7 @@ impl Config {
                 deadline_margin_ms: deadline_margin_ms.unsigned_abs(),
                 concurrency: usize::try_from(concurrency).unwrap_or(1),
             }),
-            (_, mistakes) => Err(Mistakes(mistakes)),
+            (_, mistakes) => Err(ConfigMistakes(mistakes)),
         }
     }
 }
@@ -245,7 +245,7 @@ impl EnvReader<'_> {
         Some(ArchivePlace { bucket: bucket?, prefix, codec: codec? })
     }
 
-    fn metrics(&mut self) -> Metrics {
+    fn metrics(&mut self) -> MetricsConfig {
         let sink = match self.get("METRICS_SINK").as_deref() {
             Some("emf") => Sink::Emf,
             Some("cloudwatch") => Sink::CloudWatch,
@@ -264,7 +264,7 @@ impl EnvReader<'_> {
                     .to_owned(),
             );
         }
-        Metrics { sink, namespace }
+        MetricsConfig { sink, namespace }
     }
 }
 
@@ -272,7 +272,7 @@ impl EnvReader<'_> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigMistakes> {
         Config::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
     }
 
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(config.tables, Some(Tables { usage: "usage".into(), claims: "claims".into() }));
         assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
         assert_eq!((config.horizon_days, config.deadline_margin_ms, config.concurrency), (18, 1000, 8));
-        assert_eq!(config.metrics, Metrics { sink: Sink::Emf, namespace: "UsageAggregator".into() });
+        assert_eq!(config.metrics, MetricsConfig { sink: Sink::Emf, namespace: "UsageAggregator".into() });
     }
 
     #[test]

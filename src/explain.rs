@@ -12,8 +12,8 @@ use crate::record::Rejection;
 use crate::usage::{Effect, Group, totals};
 
 impl Plan {
-    /// Describes everything this plan will do: records, counters by group and window, files as they would be sealed under
-    /// `prefix` with `codec`, and the rejection. Record ids are shortened to the half that claims store.
+    /// Describes everything this plan will do: records, counters by group and window, files as they would be sealed
+    /// under `prefix` with `codec`, and the rejection. Record ids are shortened to the half that claims store.
     ///
     /// # Errors
     /// If a file can't be compressed.

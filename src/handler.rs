@@ -19,7 +19,8 @@ use crate::record;
 use crate::time::{DAY_SECONDS, Timestamp};
 use crate::usage::{Committed, UsageTables};
 
-/// Lambda ends the init phase after 10 seconds. A handshake takes about 0.1 s, so waiting longer than this is pointless.
+/// Lambda ends the init phase after 10 seconds. A handshake takes about 0.1 s, so waiting longer than this is
+/// pointless.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The function, ready for invocations. It keeps no state between them.
@@ -66,8 +67,8 @@ impl Handler {
         &self.config.pipeline
     }
 
-    /// Opens the connections that the first invocation needs, during the init phase, when Lambda gives the function a full
-    /// CPU. If that fails, the invocation opens them itself and reports what is wrong.
+    /// Opens the connections that the first invocation needs, during the init phase, when Lambda gives the function a
+    /// full CPU. If that fails, the invocation opens them itself and reports what is wrong.
     pub async fn connect(&self) {
         let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
         let bucket = async { if let Some(bucket) = &self.bucket { bucket.connect().await } else { Ok(()) } };
@@ -85,8 +86,8 @@ impl Handler {
     /// Handles one event.
     ///
     /// # Errors
-    /// If the event isn't a DynamoDB Streams or Kinesis event, or if someone must fix a setting, a permission or a table.
-    /// Lambda then delivers the whole batch again.
+    /// If the event isn't a DynamoDB Streams or Kinesis event, or if someone must fix a setting, a permission or a
+    /// table. Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let started = Instant::now();
         let outcome = self.process(event, invocation).await;

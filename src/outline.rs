@@ -155,16 +155,16 @@ impl<'t> Outline<'t> {
         None
     }
 
-    /// The names and values of the attributes whose fingerprints match `pattern`. Their names may still differ from what the
-    /// caller looks for.
+    /// The names and values of the attributes whose fingerprints match `pattern`. Their names may still differ from
+    /// what the caller looks for.
     pub fn attributes_matching(self, pattern: NamePattern) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries()
             .filter(move |entry| entry.fingerprint() & pattern.mask == pattern.fingerprint)
             .map(|entry| (entry.name(), entry))
     }
 
-    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches through
-    /// nested maps, with a dot before each level.
+    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
+    /// through nested maps, with a dot before each level.
     pub fn at_path(self, path: &str) -> Option<Entry<'t>> {
         if let Some(entry) = self.attribute(path) {
             return Some(entry);

@@ -1,5 +1,5 @@
-//! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can be
-//! printed, compared and committed. Making one is pure and needs no clock.
+//! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
+//! be printed, compared and committed. Making one is pure and needs no clock.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,7 +35,8 @@ pub struct Plan {
 pub struct Tally {
     /// Records by kind of event, including those that are skipped.
     pub events: BTreeMap<Event, usize>,
-    /// Records that match no record type, whose kind of event their record type ignores, or whose items this function wrote.
+    /// Records that match no record type, whose kind of event their record type ignores, or whose items this function
+    /// wrote.
     pub skipped: usize,
     /// Skipped records of items that this function wrote itself.
     pub self_written: usize,
@@ -52,7 +53,8 @@ pub struct Tally {
 pub struct PlanContext {
     /// Records older than this can no longer be proven new, because their claims may have expired.
     pub horizon: Option<Timestamp>,
-    /// The table of the snapshots. It may also be the source table; only changes of snapshots are left out of the counting.
+    /// The table of the snapshots. It may also be the source table; only changes of snapshots are left out of the
+    /// counting.
     pub usage_table: Option<String>,
     /// The table of the claims, whose changes are never counted.
     pub claims_table: Option<String>,
@@ -215,8 +217,8 @@ impl<'p> Planner<'p> {
         Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
 
-    /// Whether the item is a claim or a snapshot, that is, one that this function may have written itself. Such records have
-    /// no effect, so the function never counts its own writes, whatever the event source mapping delivers.
+    /// Whether the item is a claim or a snapshot, that is, one that this function may have written itself. Such records
+    /// have no effect, so the function never counts its own writes, whatever the event source mapping delivers.
     fn is_self_written(&self, record: &OutlinedRecord<'_>) -> bool {
         // A plain message has no keys: its source is a stream, which may have the same name as a table.
         let is_from =

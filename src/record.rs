@@ -9,8 +9,8 @@ use crate::time::Timestamp;
 
 pub use stream_types::SequenceNumber;
 
-/// One change of one item, as a stream delivered it. `I` is the form of its items: values or outlines. Text borrows from
-/// the event's bytes.
+/// One change of one item, as a stream delivered it. `I` is the form of its items: values or outlines. Text borrows
+/// from the event's bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordOf<'a, I> {
     /// The identity of the change, the same for every delivery.
@@ -186,8 +186,8 @@ impl<'a> Item<'a> {
         self.0.iter().find(|(key, _)| same(key)).map(|(_, value)| value)
     }
 
-    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches through
-    /// nested maps, with a dot before each level.
+    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
+    /// through nested maps, with a dot before each level.
     pub fn at_path(&self, path: &str) -> Option<&Value<'a>> {
         if let Some(value) = self.attribute(path) {
             return Some(value);
@@ -285,8 +285,8 @@ impl Fault {
         Fault { code, field: field.into(), message: message.into() }
     }
 
-    /// Prefixes the path of the field with `step`. Names longer than 80 characters are cut, since attribute names are data
-    /// and must not flood the log.
+    /// Prefixes the path of the field with `step`. Names longer than 80 characters are cut, since attribute names are
+    /// data and must not flood the log.
     #[must_use]
     pub fn within(self, step: &str) -> Self {
         const NAME_CHARACTERS: usize = 80;
@@ -300,8 +300,8 @@ impl Fault {
     }
 }
 
-/// A record that can't be decoded, routed, encoded or made durable. The response to Lambda acknowledges only the records
-/// before it.
+/// A record that can't be decoded, routed, encoded or made durable. The response to Lambda acknowledges only the
+/// records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {sequence}: {fault}")]
 pub struct Rejection {

@@ -37,7 +37,8 @@ impl Bucket {
         Bucket { client, name: name.into(), concurrency: concurrency.max(1) }
     }
 
-    /// Opens a connection with a HeadBucket call. The role doesn't need permission for it: a refusal opens the connection, too.
+    /// Opens a connection with a HeadBucket call. The role doesn't need permission for it: a refusal opens the
+    /// connection, too.
     ///
     /// # Errors
     /// If there is no response at all.

@@ -1,6 +1,6 @@
-//! Compresses the blocks of a file. Only Snappy is left to the Avro library. For Zstandard, the library sets up a compressor
-//! of unknown length for each block, which takes longer than the compression itself. For deflate, libdeflate takes a fifth of
-//! the time.
+//! Compresses the blocks of a file. Only Snappy is left to the Avro library. For Zstandard, the library sets up a
+//! compressor of unknown length for each block, which takes longer than the compression itself. For deflate, libdeflate
+//! takes a fifth of the time.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -82,8 +82,8 @@ fn deflate(block: &[u8]) -> Result<Vec<u8>, libdeflater::CompressionError> {
 const ZSTANDARD_LEVEL: i32 = 2;
 
 thread_local! {
-    /// Zstandard's tables, reused because setting them up takes longer than compressing a small block. The output doesn't
-    /// depend on what was compressed before.
+    /// Zstandard's tables, reused because setting them up takes longer than compressing a small block. The output
+    /// doesn't depend on what was compressed before.
     static ZSTANDARD: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
 }
 

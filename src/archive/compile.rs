@@ -1,6 +1,6 @@
 //! Compiles the JSON of an `.avsc` file into the tree that encoding walks. It reads the JSON and not the Avro library's
-//! schema, because the library stops at the first mistake and silently accepts others: a misspelled logical type, a decimal
-//! without precision, a `logicalType` next to the type. Everything else is checked by the library.
+//! schema, because the library stops at the first mistake and silently accepts others: a misspelled logical type, a
+//! decimal without precision, a `logicalType` next to the type. Everything else is checked by the library.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Encodes a field's default from the schema's JSON as Avro bytes. The Avro library isn't used for this: it writes bytes
-//! above 127 as UTF-8, and maps in hash order, which would make files differ from run to run.
+//! Encodes a field's default from the schema's JSON as Avro bytes. The Avro library isn't used for this: it writes
+//! bytes above 127 as UTF-8, and maps in hash order, which would make files differ from run to run.
 
 use serde_json::Value as Json;
 
@@ -7,8 +7,8 @@ use super::scalar;
 use super::schema::{AvroRecord, DecimalForm, TypeNode};
 use super::wire;
 
-/// Appends the default `json` of type `node`. `records` are the record types so far; an unfinished record type can't be part
-/// of a default.
+/// Appends the default `json` of type `node`. `records` are the record types so far; an unfinished record type can't be
+/// part of a default.
 ///
 /// # Errors
 /// The innermost type that the JSON doesn't fit.

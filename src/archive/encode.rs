@@ -1,5 +1,5 @@
-//! Encodes an Avro row directly from an outline, without building values and without an allocation per attribute. Records,
-//! arrays, maps and unions are handled here; `scalar` and `temporal` write everything else.
+//! Encodes an Avro row directly from an outline, without building values and without an allocation per attribute.
+//! Records, arrays, maps and unions are handled here; `scalar` and `temporal` write everything else.
 
 use super::mismatch::{Mismatch, Step};
 use super::schema::{Field, Origin, RecordSchema, TypeNode};
@@ -8,8 +8,8 @@ use crate::outline::{Entry, Outline, Tag, WrittenItems};
 use crate::record::{ChangeRecord, Fault, Item, RecordOf};
 
 /// The maximum number of bytes written for union branches that turn out not to fit: ten times DynamoDB's largest item
-/// (400 KB). Each branch counts [`BRANCH_COST`] in addition. Without this limit, nested unions would take time that doubles
-/// with each nesting level of an item.
+/// (400 KB). Each branch counts [`BRANCH_COST`] in addition. Without this limit, nested unions would take time that
+/// doubles with each nesting level of an item.
 const MAX_DISCARDED: usize = 4 << 20;
 const BRANCH_COST: usize = 16;
 const TOO_MANY_PARTIAL_MATCHES: &str = "a value that partly fits too many branches";
@@ -103,7 +103,8 @@ impl<'s> Encoder<'s, '_> {
     ) -> EncodeResult<'s> {
         let start = out.len();
         let kind = value.type_name();
-        // The mismatches of branches that accept this type of value. If there is exactly one, it explains what is wrong.
+        // The mismatches of branches that accept this type of value. If there is exactly one, it explains what is
+        // wrong.
         let mut close: Vec<Mismatch<'s>> = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             wire::count(out, index);

@@ -1,5 +1,5 @@
-//! Object container files whose bytes and names depend only on their rows: not on the clock, on randomness or on hash order.
-//! The plan decides which rows share a file, and `bucket` stores the files.
+//! Object container files whose bytes and names depend only on their rows: not on the clock, on randomness or on hash
+//! order. The plan decides which rows share a file, and `bucket` stores the files.
 
 use bytes::Bytes;
 
@@ -63,8 +63,8 @@ impl FileDraft {
         FileDraft { record_type: record_type.into(), date, buffer: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds the row that `write` appends for the record at position `record_index` of the batch. Rows must be added in the
-    /// order of their records.
+    /// Adds the row that `write` appends for the record at position `record_index` of the batch. Rows must be added in
+    /// the order of their records.
     ///
     /// # Errors
     /// The fault that `write` returns. The draft is then unchanged.
@@ -88,8 +88,8 @@ impl FileDraft {
         self.rows.len()
     }
 
-    /// Finishes a file with the rows whose records come before position `before` of the batch. `None` if there are no such
-    /// rows.
+    /// Finishes a file with the rows whose records come before position `before` of the batch. `None` if there are no
+    /// such rows.
     ///
     /// # Errors
     /// If a block can't be compressed because there is not enough memory.

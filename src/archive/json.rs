@@ -1,5 +1,5 @@
-//! Writes a value as JSON text, for fields with `"as": "json"`, which hold maps and lists of any structure. Numbers keep all
-//! their digits, sets become lists, and binary values become base64.
+//! Writes a value as JSON text, for fields with `"as": "json"`, which hold maps and lists of any structure. Numbers
+//! keep all their digits, sets become lists, and binary values become base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -1,5 +1,5 @@
-//! Fields that are filled with metadata of the change record (its id, event, time), as `"source"` in the schema says. Whether
-//! a source fits the type of its field is checked when the schema is parsed, so writing can't fail.
+//! Fields that are filled with metadata of the change record (its id, event, time), as `"source"` in the schema says.
+//! Whether a source fits the type of its field is checked when the schema is parsed, so writing can't fail.
 
 use super::schema::{Enum, TypeNode};
 use super::wire;

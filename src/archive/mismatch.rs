@@ -1,5 +1,5 @@
-//! Why a value doesn't fit the schema. A mismatch consists of parts of the schema and fixed texts, so that no value can reach
-//! a message. The message is built at the end, so that trying a union branch that doesn't fit is cheap.
+//! Why a value doesn't fit the schema. A mismatch consists of parts of the schema and fixed texts, so that no value can
+//! reach a message. The message is built at the end, so that trying a union branch that doesn't fit is cheap.
 
 use super::schema::TypeNode;
 use crate::record::{Code, Fault};

@@ -1,5 +1,5 @@
-//! Encodes scalars in Avro's binary format. Values are exact, or the nearest one if the type is float or double. Dates and
-//! times are left to `temporal`.
+//! Encodes scalars in Avro's binary format. Values are exact, or the nearest one if the type is float or double. Dates
+//! and times are left to `temporal`.
 
 use apache_avro::Uuid;
 

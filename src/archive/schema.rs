@@ -1,5 +1,5 @@
-//! Avro schemas, validated and compiled to the tree that encoding walks. This file defines the tree, `compile` builds it, and
-//! `encode` walks it.
+//! Avro schemas, validated and compiled to the tree that encoding walks. This file defines the tree, `compile` builds
+//! it, and `encode` walks it.
 
 use std::fmt;
 use std::sync::Arc;

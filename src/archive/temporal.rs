@@ -1,5 +1,5 @@
-//! Converts dates and times to Avro's logical types, from ISO 8601 text or from numbers in the field's unit. Values with a
-//! higher precision than the type are rounded down, towards the past.
+//! Converts dates and times to Avro's logical types, from ISO 8601 text or from numbers in the field's unit. Values
+//! with a higher precision than the type are rounded down, towards the past.
 
 use super::schema::TypeNode;
 use crate::decimal::{Decimal, power_of_ten};

@@ -24,7 +24,8 @@ pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Appends an array or a map: one block with all `length` `parts`, each written by `write`, and the empty block at the end.
+/// Appends an array or a map: one block with all `length` `parts`, each written by `write`, and the empty block at the
+/// end.
 ///
 /// # Errors
 /// The first error that `write` returns.

@@ -1,5 +1,5 @@
-//! The fallback decoder for attribute values: reads DynamoDB's typed JSON (`{"N":"1"}`) and plain JSON into [`Value`]s. The
-//! nesting depth is checked on the way down, so that no input can exhaust the stack. A fault names the path of the
+//! The fallback decoder for attribute values: reads DynamoDB's typed JSON (`{"N":"1"}`) and plain JSON into [`Value`]s.
+//! The nesting depth is checked on the way down, so that no input can exhaust the stack. A fault names the path of the
 //! attribute, never its value.
 
 use std::borrow::Cow;

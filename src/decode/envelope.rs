@@ -12,8 +12,8 @@ use crate::record::{SequenceNumber, Source};
 /// No record of a stream is shorter than this.
 const SHORTEST_RECORD_BYTES: usize = 400;
 
-/// Reads the records of the event in `text` and calls `each` with every one. The error says what was found instead of an
-/// event.
+/// Reads the records of the event in `text` and calls `each` with every one. The error says what was found instead of
+/// an event.
 pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as UTF-8 without one".to_owned());
@@ -57,7 +57,8 @@ struct Records<'a, F> {
     lists: usize,
     read: Vec<RawRecord<'a>>,
     first: Option<FirstRecord<'a>>,
-    /// Why the function can't respond to this event. Later records are still read, to find broken JSON, but not handed on.
+    /// Why the function can't respond to this event. Later records are still read, to find broken JSON, but not handed
+    /// on.
     unusable: Option<String>,
     /// The nodes of one record's images and keys.
     nodes: Vec<Node>,
@@ -86,8 +87,8 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
         }
     }
 
-    /// Reads the next record. If the fast path fails, the record is skipped as a whole and then read by itself, so that an
-    /// error inside it concerns only this record and not the envelope.
+    /// Reads the next record. If the fast path fails, the record is skipped as a whole and then read by itself, so that
+    /// an error inside it concerns only this record and not the envelope.
     fn next(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.peek();
         let (start, mut attempt) = (reader.position(), reader.clone());
@@ -143,8 +144,8 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
     }
 }
 
-/// The service that a record comes from, according to its `eventSource`. A record that `follows` another one is attributed
-/// by its fields if it has an unknown `eventSource`: it is rejected by itself and doesn't fail the batch.
+/// The service that a record comes from, according to its `eventSource`. A record that `follows` another one is
+/// attributed by its fields if it has an unknown `eventSource`: it is rejected by itself and doesn't fail the batch.
 fn service(event_source: Option<&str>, fields: &Fields<'_>, follows: bool) -> Result<Service, String> {
     match event_source {
         Some("aws:dynamodb") => Ok(Service::DynamoDb),

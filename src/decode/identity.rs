@@ -1,5 +1,5 @@
-//! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what identifies a record. Attributes are sorted by name,
-//! set members by their bytes, and numbers are normalized, so that every spelling of a change has the same id.
+//! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what identifies a record. Attributes are sorted by
+//! name, set members by their bytes, and numbers are normalized, so that every spelling of a change has the same id.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,8 @@ pub(super) fn of_stream_record(
     canonical.finish()
 }
 
-/// A change of a table that came through Kinesis. Kinesis may repeat it with another sequence number, so only the change
-/// itself identifies it.
+/// A change of a table that came through Kinesis. Kinesis may repeat it with another sequence number, so only the
+/// change itself identifies it.
 #[derive(Debug)]
 pub(super) struct TableChange<'c, I> {
     pub table: &'c str,
@@ -57,8 +57,8 @@ pub(super) fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch:
     canonical.finish()
 }
 
-/// The id of a plain Kinesis message. The data is part of it, because the messages of an aggregated record share a sequence
-/// number.
+/// The id of a plain Kinesis message. The data is part of it, because the messages of an aggregated record share a
+/// sequence number.
 pub(super) fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
     let mut scratch = Vec::new();
     let mut canonical = Bytes::new(b'M', &mut scratch);
@@ -247,8 +247,8 @@ fn in_order(a: &str, b: &str) -> bool {
     }
 }
 
-/// Whether a number is already written the way [`Decimal`] writes it: digits without superfluous zeros, with an optional
-/// minus sign and decimal point.
+/// Whether a number is already written the way [`Decimal`] writes it: digits without superfluous zeros, with an
+/// optional minus sign and decimal point.
 fn is_normal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let plain = digits.len() <= 18 && digits.first().is_some_and(u8::is_ascii_digit);

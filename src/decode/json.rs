@@ -1,5 +1,6 @@
 //! A strict JSON reader that borrows from its input: strings and numbers are slices of the text, numbers keep all their
-//! digits, and a value of any depth can be skipped without recursion. Errors give the position and never quote the text.
+//! digits, and a value of any depth can be skipped without recursion. Errors give the position and never quote the
+//! text.
 
 use std::borrow::Cow;
 
@@ -25,8 +26,8 @@ pub fn raw_fields<'a>(text: &'a str, mut field: impl FnMut(&str, &'a str)) -> Re
     reader.end()
 }
 
-/// Reads a JSON text from a position onward. Methods that return an error or `None` may have advanced the position, unless
-/// they say otherwise.
+/// Reads a JSON text from a position onward. Methods that return an error or `None` may have advanced the position,
+/// unless they say otherwise.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     text: &'a str,
@@ -137,8 +138,8 @@ impl<'a> Reader<'a> {
         self.escaped_string(start).map(Cow::Owned)
     }
 
-    /// Reads `{"X":"text"}` if it is written without white space and escapes, and returns X and the text. Otherwise nothing is
-    /// consumed.
+    /// Reads `{"X":"text"}` if it is written without white space and escapes, and returns X and the text. Otherwise
+    /// nothing is consumed.
     pub fn tagged_text(&mut self) -> Option<(u8, &'a str)> {
         const BEFORE_TEXT: usize = r#"{"X":""#.len();
         let [b'{', b'"', tag, b'"', b':', b'"', ..] = self.text.as_bytes().get(self.at..)? else { return None };
@@ -181,8 +182,8 @@ impl<'a> Reader<'a> {
         self.literal("null")
     }
 
-    /// Skips one value of any depth and returns its text. Brackets and strings are matched; everything else is checked when the
-    /// text is read.
+    /// Skips one value of any depth and returns its text. Brackets and strings are matched; everything else is checked
+    /// when the text is read.
     pub fn raw(&mut self) -> Result<&'a str, JsonError> {
         let first = self.peek().ok_or_else(|| self.error("a value"))?;
         let start = self.at;
@@ -466,7 +467,8 @@ mod tests {
             let at = at.index(text.len());
             text[at] = new;
             let text: String = text.into_iter().collect();
-            // serde_json refuses numbers that don't fit into an f64 (8E30307). Here, numbers are text that Decimal checks.
+            // serde_json refuses numbers that don't fit into an f64 (8E30307). Here, numbers are text that Decimal
+            // checks.
             let valid = match serde_json::from_str::<Json>(&text) {
                 Ok(_) => true,
                 Err(error) => error.to_string().starts_with("number out of range"),

@@ -1,5 +1,5 @@
-//! Kinesis records: either a change of a table from Kinesis Data Streams for DynamoDB, or a plain JSON message, which is
-//! treated as the insertion of an item without keys.
+//! Kinesis records: either a change of a table from Kinesis Data Streams for DynamoDB, or a plain JSON message, which
+//! is treated as the insertion of an item without keys.
 
 use std::borrow::Cow;
 
@@ -36,8 +36,8 @@ pub(super) fn decode<'b>(
     }
 }
 
-/// Decodes the record, with its items as outlines. `source` is the record's source, if it is already known. An error means
-/// that [`decode`] must read the record, which reports the actual fault.
+/// Decodes the record, with its items as outlines. `source` is the record's source, if it is already known. An error
+/// means that [`decode`] must read the record, which reports the actual fault.
 pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,

@@ -1,18 +1,18 @@
 //! Decodes a Lambda event into records, in stream order.
 //!
-//! [`Event::read_each`] makes a single pass over the event's JSON. As soon as it has read one record, it hands that record
-//! to a callback, which plans it; the record borrows from the event's bytes. Along the way, `scan` outlines the record's
-//! images: it notes where each attribute is (see [`crate::outline`]) instead of building values that are mostly never
-//! used.
+//! [`Event::read_each`] makes a single pass over the event's JSON. As soon as it has read one record, it hands that
+//! record to a callback, which plans it; the record borrows from the event's bytes. Along the way, `scan` outlines the
+//! record's images: it notes where each attribute is (see [`crate::outline`]) instead of building values that are
+//! mostly never used.
 //!
-//! The fast path is strict and gives up on anything unusual, valid or not: escapes in attribute names, an unknown type tag,
-//! a broken number. Such a record is then decoded a second time by the fallback ([`attribute`] and [`json`]), which builds
-//! values, accepts every valid spelling, and says exactly what is wrong with an invalid one. Only the fallback reports faults of
-//! records, so there is one set of messages. Tests compare the two decoders.
+//! The fast path is strict and gives up on anything unusual, valid or not: escapes in attribute names, an unknown type
+//! tag, a broken number. Such a record is then decoded a second time by the fallback ([`attribute`] and [`json`]),
+//! which builds values, accepts every valid spelling, and says exactly what is wrong with an invalid one. Only the
+//! fallback reports faults of records, so there is one set of messages. Tests compare the two decoders.
 //!
-//! Errors have two levels. A record that can't be decoded becomes a [`Rejection`] with its sequence number, and the rest of
-//! the batch is not affected. If the envelope is broken, or a record has no sequence number that the response to Lambda
-//! could name, the invocation as a whole fails.
+//! Errors have two levels. A record that can't be decoded becomes a [`Rejection`] with its sequence number, and the
+//! other records still decode. If the envelope is broken, or a record has no sequence number that the response
+//! to Lambda could name, the invocation as a whole fails.
 
 pub mod attribute;
 mod dynamodb;
@@ -84,14 +84,15 @@ impl<'a> Event<'a> {
     /// Reads the envelope of `bytes`.
     ///
     /// # Errors
-    /// If this isn't a DynamoDB Streams or Kinesis event, or if a record has no sequence number that the response could name.
-    /// The invocation must then fail as a whole. The message says what was found.
+    /// If this isn't a DynamoDB Streams or Kinesis event, or if a record has no sequence number that the response could
+    /// name. The invocation must then fail as a whole. The message says what was found.
     pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, Error> {
         Event::read_each(bytes, |_| ControlFlow::Break(()))
     }
 
-    /// Reads the envelope and calls `each` with every record in stream order, decoded or rejected. Once `each` breaks, the
-    /// rest of the envelope is read without decoding records. After an error, discard what `each` made of the records.
+    /// Reads the envelope and calls `each` with every record in stream order, decoded or rejected. Once `each` breaks,
+    /// the rest of the envelope is read without decoding records. After an error, discard what `each` made of the
+    /// records.
     ///
     /// # Errors
     /// As for [`Event::read`].
@@ -121,7 +122,8 @@ impl<'a> RawRecord<'a> {
         self.decode_fields(&fields, scratch)
     }
 
-    /// Decodes the record, with its items as outlines. `all` has the outlines that were made while its fields were read.
+    /// Decodes the record, with its items as outlines. `all` has the outlines that were made while its fields were
+    /// read.
     ///
     /// # Errors
     /// If the record is invalid. The rejection names the record and the field.
@@ -142,8 +144,8 @@ impl<'a> RawRecord<'a> {
         }
     }
 
-    /// The fast path: the record with its items as outlines. `None` means that the record is spelled in an unusual way or is
-    /// invalid; the fallback decoder finds out which.
+    /// The fast path: the record with its items as outlines. `None` means that the record is spelled in an unusual way
+    /// or is invalid; the fallback decoder finds out which.
     fn in_one_pass<'b>(
         &self,
         fields: &Fields<'b>,

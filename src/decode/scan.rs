@@ -1,6 +1,6 @@
-//! The fast path over an image: checks everything that [`attribute`](super::attribute) checks, but pushes nodes that say
-//! where the attributes are instead of building values. Anything invalid or unusual (escapes in names or numbers) makes it
-//! return `None`; `attribute` then reads the image and reports the fault.
+//! The fast path over an image: checks everything that [`attribute`](super::attribute) checks, but pushes nodes that
+//! say where the attributes are instead of building values. Anything invalid or unusual (escapes in names or numbers)
+//! makes it return `None`; `attribute` then reads the image and reports the fault.
 
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;

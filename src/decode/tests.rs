@@ -1,5 +1,6 @@
-//! Tests of decoding, from the bytes of an event to records, rejections or errors. [`RECORD`] is a record as DynamoDB Streams
-//! delivers it; each case replaces a part of it. The texts in items contain SECRET, and no message may repeat it.
+//! Tests of decoding, from the bytes of an event to records, rejections or errors. [`RECORD`] is a record as DynamoDB
+//! Streams delivers it; each case replaces a part of it. The texts in items contain SECRET, and no message may repeat
+//! it.
 
 mod damage;
 mod envelope;

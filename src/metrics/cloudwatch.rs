@@ -6,7 +6,7 @@ pub(super) use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
-use super::{BatchMetrics, Datum, Unit};
+use super::{BatchMetrics, Datum, MetricUnit};
 use crate::error::Error;
 use crate::time::Timestamp;
 
@@ -44,8 +44,8 @@ impl CloudWatch {
             .metric_name(datum.name)
             .value(datum.value)
             .unit(match datum.unit {
-                Unit::Count => StandardUnit::Count,
-                Unit::Milliseconds => StandardUnit::Milliseconds,
+                MetricUnit::Count => StandardUnit::Count,
+                MetricUnit::Milliseconds => StandardUnit::Milliseconds,
             })
             .timestamp(DateTime::from_secs(now.seconds()))
             .dimensions(Dimension::builder().name("Pipeline").value(&self.pipeline).build())

@@ -1,4 +1,5 @@
-//! Writes metrics as a line in the embedded metric format, which CloudWatch Logs turns into metrics without an API call.
+//! Writes metrics as a line in the embedded metric format, which CloudWatch Logs turns into metrics without an API
+//! call.
 
 use std::io::{self, Write};
 

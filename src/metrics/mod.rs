@@ -3,7 +3,7 @@
 mod cloudwatch;
 mod emf;
 
-use crate::config::{Metrics, Sink};
+use crate::config::{MetricsConfig, Sink};
 use crate::error::Error;
 use crate::time::Timestamp;
 use cloudwatch::CloudWatch;
@@ -13,7 +13,8 @@ use cloudwatch::CloudWatch;
 pub struct BatchMetrics {
     /// Records whose effects are durable, including duplicates and skipped records.
     pub records_processed: u64,
-    /// Records whose effects are not durable, so that Lambda delivers them again; 1 if the invocation failed as a whole.
+    /// Records whose effects are not durable, so that Lambda delivers them again; 1 if the invocation failed as a
+    /// whole.
     pub processing_errors: u64,
     /// Milliseconds from the arrival of the event to the response.
     pub processing_duration_ms: f64,
@@ -35,19 +36,19 @@ pub struct BatchMetrics {
 
 /// The CloudWatch unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum MetricUnit {
     /// A number of things.
     Count,
     /// A duration.
     Milliseconds,
 }
 
-impl Unit {
+impl MetricUnit {
     /// The unit as CloudWatch spells it.
     pub fn name(self) -> &'static str {
         match self {
-            Unit::Count => "Count",
-            Unit::Milliseconds => "Milliseconds",
+            MetricUnit::Count => "Count",
+            MetricUnit::Milliseconds => "Milliseconds",
         }
     }
 }
@@ -60,7 +61,7 @@ pub struct Datum {
     /// The value in `unit`.
     pub value: f64,
     /// The unit of the value.
-    pub unit: Unit,
+    pub unit: MetricUnit,
 }
 
 impl BatchMetrics {
@@ -112,7 +113,7 @@ pub enum MetricsSink {
 
 impl MetricsSink {
     /// Creates the sink that the configuration selects.
-    pub fn new(config: &Metrics, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
+    pub fn new(config: &MetricsConfig, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
         let (namespace, pipeline) = (config.namespace.clone(), pipeline.to_owned());
         match config.sink {
             Sink::Emf => MetricsSink::Emf { namespace, pipeline },
@@ -139,9 +140,9 @@ impl MetricsSink {
 
 fn count(name: &'static str, value: u64) -> Datum {
     // A batch has 10,000 records at most (BatchSize), far below u32::MAX.
-    Datum { name, value: u32::try_from(value).unwrap_or(u32::MAX).into(), unit: Unit::Count }
+    Datum { name, value: u32::try_from(value).unwrap_or(u32::MAX).into(), unit: MetricUnit::Count }
 }
 
 fn milliseconds(name: &'static str, value: f64) -> Datum {
-    Datum { name, value, unit: Unit::Milliseconds }
+    Datum { name, value, unit: MetricUnit::Milliseconds }
 }

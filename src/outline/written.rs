@@ -1,5 +1,5 @@
-//! Outlines of items that exist as values: those that the fallback decoder read, and those of tools and tests. Each value
-//! is written out as text again, so that planning and encoding deal with outlines only.
+//! Outlines of items that exist as values: those that the fallback decoder read, and those of tools and tests. Each
+//! value is written out as text again, so that planning and encoding deal with outlines only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -1,5 +1,5 @@
-//! Reads a TOML file so that all mistakes are found at once: each access notes what is wrong, on which line, and what to
-//! write instead. A section remembers which keys were read, so that unknown keys can be reported.
+//! Reads a TOML file so that all mistakes are found at once: each access notes what is wrong, on which line, and what
+//! to write instead. A section remembers which keys were read, so that unknown keys can be reported.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that result
-//! from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
+//! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that
+//! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
 mod condition;
 mod document;

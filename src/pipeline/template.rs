@@ -1,10 +1,12 @@
-//! Texts with `{variables}`. A [`Pattern`] captures values from an attribute, and a [`Template`] inserts values into a key.
+//! Texts with `{variables}`. A [`Pattern`] captures values from an attribute, and a [`Template`] inserts values into a
+//! key.
 
 use std::borrow::Cow;
 
 use crate::outline::NamePattern;
 
-/// A capture next to one of these characters can't contain that character: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
+/// A capture next to one of these characters can't contain that character: `ORDER#{order}` doesn't match
+/// `ORDER#7#LINE#1`.
 const SEPARATORS: &str = "#/|:";
 
 /// A parsed text whose variables are not yet resolved.
@@ -120,8 +122,8 @@ impl Pattern {
         NamePattern::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
     }
 
-    /// Matches all of `value` and calls `capture` with each capture. A capture is never empty, ends at the first position where
-    /// the following literal matches, and doesn't contain a separator that is next to it in the pattern.
+    /// Matches all of `value` and calls `capture` with each capture. A capture is never empty, ends at the first
+    /// position where the following literal matches, and doesn't contain a separator that is next to it in the pattern.
     pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
         let mut rest = value;
         let mut before = "";
@@ -201,8 +203,8 @@ impl Template {
     /// Resolves the variables of `text`.
     ///
     /// # Errors
-    /// If `slot` doesn't know a variable, or if two variables have no punctuation between them, so that different values could
-    /// give the same text.
+    /// If `slot` doesn't know a variable, or if two variables have no punctuation between them, so that different
+    /// values could give the same text.
     pub fn new(text: &ParsedText, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
         if !text.separates_its_variables() {
             return Err(TemplateError::Unseparated);
@@ -237,8 +239,8 @@ impl Template {
         }
     }
 
-    /// Fills in the slots. In every variable but the last, the template's punctuation is percent-encoded, so that different
-    /// values never give the same text. The last variable is not encoded, since no other variable follows it.
+    /// Fills in the slots. In every variable but the last, the template's punctuation is percent-encoded, so that
+    /// different values never give the same text. The last variable is not encoded, since no other variable follows it.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
         let mut text = String::new();
         self.parts(value, |part| text.push_str(part));

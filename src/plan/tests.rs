@@ -23,7 +23,8 @@ fn every_sample_event_is_planned_completely() {
         ("modify", "orders", [1, 1, 1, 0, 0]),
         ("remove", "orders", [1, 1, 1, 0, 0]),
         ("ttl-removal", "orders", [1, 1, 1, 0, 0]),
-        // One order at 23:58 and one at 23:59; a canceled one at 00:00; a deleted and a new one at 00:02. Stock is skipped.
+        // One order at 23:58 and one at 23:59; a canceled one at 00:00; a deleted and a new one at 00:02. Stock is
+        // skipped.
         ("mixed", "orders", [11, 5, 5, 1, 0]),
         ("batch-1000", "orders", [1_000, 351, 1, 0, 0]),
         ("kinesis-wrapped", "orders", [4, 2, 1, 0, 1]),
@@ -147,7 +148,8 @@ fn changes_of_the_claims_table_are_skipped() {
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("order"))), [1, 1, 1, 0, 0]);
 }
 
-/// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table count.
+/// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table
+/// count.
 #[test]
 fn a_pipeline_that_matches_everything_never_counts_its_own_snapshots() {
     let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_start}\", suffix = { day = \"#d\", month = \"#m\" } }\n[[record]]\ntype = \"any\"\nmatch = { pk = \"{who}\" }\nentity = \"{who}\"\nresource = \"all/of it\"\n[[record.measure]]\nname = \"changes\"\nkind = \"count\"\n";

@@ -129,8 +129,8 @@ impl Decimal {
         normalized(mantissa, i32::from(self.exponent) + i32::from(other.exponent))
     }
 
-    /// Splits the number into the nearest whole number (rounding halves up) and the remainder, which is at least -1/2 and
-    /// less than 1/2.
+    /// Splits the number into the nearest whole number (rounding halves up) and the remainder, which is at least -1/2
+    /// and less than 1/2.
     pub fn nearest_whole(self) -> (Decimal, Decimal) {
         let scale = self.scale();
         // A number with more fraction digits than significant digits is below 1/10.

@@ -1,9 +1,9 @@
 //! Claims: the proof that records have been counted. A claim item lists the ids of the counted records of one entity,
 //! resource and minute. It is written in the same transaction that counts them.
 //!
-//! The claims of a minute are stored in pages. The first page takes ids until it is full; from then on it never changes,
-//! and the next page takes over. An id that isn't in a full page can never get into it later, so it is enough for a
-//! transaction to check the version of the open page.
+//! The claims of a minute are stored in pages. The first page takes ids until it is full; from then on it never
+//! changes, and the next page takes over. An id that isn't in a full page can never get into it later, so it is enough
+//! for a transaction to check the version of the open page.
 
 use std::collections::HashMap;
 
@@ -123,9 +123,9 @@ impl Claims {
     }
 }
 
-/// The key of a page: a hash of the usage table, the pipeline and the counter's key, then the minute and the page number.
-/// The parts are hashed because their text may be too long for a key. The usage table is included so that a new usage
-/// table starts from zero even if it shares the claims table of an old one.
+/// The key of a page: a hash of the usage table, the pipeline and the counter's key, then the minute and the page
+/// number. The parts are hashed because their text may be too long for a key. The usage table is included so that a new
+/// usage table starts from zero even if it shares the claims table of an old one.
 pub(super) fn page_key(table_and_pipeline: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in table_and_pipeline.into_iter().chain(key.0.iter().map(String::as_str)) {

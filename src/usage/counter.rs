@@ -1,18 +1,18 @@
 //! Computes what one record adds to which counters.
 //!
-//! A record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum` adds
-//! the value of an attribute; both look only at the newest image and only at the events that they list. A `delta` adds the
-//! value in the new image and subtracts the value in the old image, so that its counter always equals the total over the
-//! items that exist. An inserted item has no old image and a removed item no new one, and a measure can choose to keep
-//! what removed or expired items have added.
+//! A record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum`
+//! adds the value of an attribute; both look only at the newest image and only at the events that they list. A `delta`
+//! adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
+//! together equal the total over the items that exist. An inserted item has no old image and a removed item no new one,
+//! and a measure can choose to keep what removed or expired items have added.
 //!
-//! Each image is matched against the record types by itself. If an update moves an item from one entity to another, its old
-//! value is therefore subtracted from the first entity and its new value added to the second. If the new image matches no
-//! record type at all, only the subtraction remains: that is the [`reversal`].
+//! Each image is matched against the record types by itself. If an update moves an item from one entity to another, its
+//! old value is therefore subtracted from the first entity and its new value added to the second. If the new image
+//! matches no record type at all, only the subtraction remains: that is the [`reversal`].
 //!
-//! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose amounts
-//! aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is built once
-//! and then referred to by number. All of this is pure, exact and independent of the clock.
+//! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose
+//! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
+//! built once and then referred to by number. All of this is pure, exact and independent of the clock.
 
 use std::sync::Arc;
 
@@ -261,8 +261,8 @@ impl<'c, 'p> Deltas<'c, 'p> {
         })
     }
 
-    /// Subtracts the value of the old image, by the route that the old image takes. If the keys alone decide the route, that is
-    /// the route of the newest image.
+    /// Subtracts the value of the old image, by the route that the old image takes. If the keys alone decide the route,
+    /// that is the route of the newest image.
     fn subtract_old(
         &mut self,
         record: &OutlinedRecord<'_>,

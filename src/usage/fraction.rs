@@ -1,8 +1,8 @@
-//! Counters that must be whole numbers because their readers accept nothing else. The counter holds the nearest whole number,
-//! and the remainder to the exact value, at most one half, is stored as text in a second attribute.
+//! Counters that must be whole numbers because their readers accept nothing else. The counter holds the nearest whole
+//! number, and the remainder to the exact value, at most one half, is stored as text in a second attribute.
 //!
-//! Whole amounts are added as usual. Only an amount with a fraction needs the previous remainder: it is read first, and the
-//! transaction has the condition that the remainder hasn't changed since.
+//! Whole amounts are added as usual. Only an amount with a fraction needs the previous remainder: it is read first, and
+//! the transaction has the condition that the remainder hasn't changed since.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,8 @@ pub(super) struct Addition {
     pub fractions: Vec<Fraction>,
 }
 
-/// The change of a counter's remainder: its attribute, the text that must still be stored, and the text that replaces it.
+/// The change of a counter's remainder: its attribute, the text that must still be stored, and the text that replaces
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fraction {
     pub attribute: String,

@@ -73,7 +73,8 @@ pub type Sums = BTreeMap<String, Decimal>;
 /// What is added to each snapshot item of several groups, by entity, resource and window.
 pub type Totals = BTreeMap<(CounterKey, Span), Sums>;
 
-/// Adds up effects for every window of `snapshot`. Sums of zero are kept, so that the item shows that there was traffic.
+/// Adds up effects for every window of `snapshot`. Sums of zero are kept, so that the item shows that there was
+/// traffic.
 ///
 /// # Errors
 /// If a sum would need more than 38 digits: the position of the record, or of the first record of its group.

@@ -1,5 +1,5 @@
-//! The keys of counters and the names of measures. The records of a batch share a few of each, so they are built once per
-//! batch and then referred to by number or shared.
+//! The keys of counters and the names of measures. The records of a batch share a few of each, so they are built once
+//! per batch and then referred to by number or shared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,8 +104,8 @@ impl<'p> MeasureNames<'p> {
         self.fixed.get(slot).map_or_else(|| "".into(), Arc::clone)
     }
 
-    /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed measure
-    /// already has that name, the result follows `if_taken`, or is `None` without it.
+    /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed
+    /// measure already has that name, the result follows `if_taken`, or is `None` without it.
     pub(super) fn captured(
         &mut self,
         pipeline: &Pipeline,

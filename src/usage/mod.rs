@@ -1,5 +1,5 @@
-//! Counting usage: what records add to counters (`counter`, `key`, `group`), what the snapshot items look like (`snapshot`,
-//! `fraction`), and how both are committed exactly once (`claim`, `read`, `transaction`, `table`).
+//! Counting usage: what records add to counters (`counter`, `key`, `group`), what the snapshot items look like
+//! (`snapshot`, `fraction`), and how both are committed exactly once (`claim`, `read`, `transaction`, `table`).
 
 mod claim;
 mod counter;

@@ -81,8 +81,8 @@ impl UsageTables {
         }
     }
 
-    /// Reads every page of the claims of `groups`: first page 0 of each; where that is full, the next two pages, then the
-    /// next four, and so on.
+    /// Reads every page of the claims of `groups`: first page 0 of each; where that is full, the next two pages, then
+    /// the next four, and so on.
     async fn read_claims<'g>(&self, groups: &[&'g Group]) -> Result<Vec<Claimed<'g>>, Error> {
         let mut claimed: Vec<_> = groups.iter().map(|group| Claimed { group, claims: Claims::default() }).collect();
         let mut pending: Vec<usize> = (0..claimed.len()).collect();

@@ -1,5 +1,6 @@
-//! The contents of a snapshot item apart from its counters: its key, its descriptive attributes and its expiry. Keys are
-//! checked before anything is written, so that a key that DynamoDB would refuse rejects one record and not the batch.
+//! The contents of a snapshot item apart from its counters: its key, its descriptive attributes and its expiry. Keys
+//! are checked before anything is written, so that a key that DynamoDB would refuse rejects one record and not the
+//! batch.
 
 use std::cell::OnceCell;
 
@@ -43,7 +44,8 @@ impl SnapshotItem {
     }
 }
 
-/// The counter and the window whose snapshot item has these keys, or `None` if [`SnapshotItem::new`] never produces them.
+/// The counter and the window whose snapshot item has these keys, or `None` if [`SnapshotItem::new`] never produces
+/// them.
 pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(CounterKey, Span)> {
     Window::ALL.into_iter().find_map(|window| {
         let mut values = vec![None; snapshot.group_variables.len() + WINDOW_VARIABLES.len()];
@@ -92,7 +94,8 @@ pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Resul
     Ok(())
 }
 
-/// The values for a snapshot's templates: first those of the group, then those of the window, which are formatted on demand.
+/// The values for a snapshot's templates: first those of the group, then those of the window, which are formatted on
+/// demand.
 struct Values<'k> {
     snapshot: &'k Snapshot,
     key: &'k CounterKey,

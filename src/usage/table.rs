@@ -1,6 +1,6 @@
 //! Commits the groups of a batch: reads their claims, writes claims and counters in the same transaction, and reads the
-//! claims again after any conflict. A record's claim and its effect are stored together or not at all, so no retry, whether
-//! by this function, the SDK or Lambda, counts a record twice.
+//! claims again after any conflict. A record's claim and its effect are stored together or not at all, so no retry,
+//! whether by this function, the SDK or Lambda, counts a record twice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -111,8 +111,8 @@ enum BundleFailure {
     Abort(Error),
 }
 
-/// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up the
-/// others. Throttling never splits a bundle: more transactions would only add to the load.
+/// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up
+/// the others. Throttling never splits a bundle: more transactions would only add to the load.
 const CONFLICTS_BEFORE_SPLIT: u32 = 2;
 
 impl UsageTables {
@@ -182,8 +182,8 @@ impl UsageTables {
             .await
     }
 
-    /// Counts the earlier half of a group, then the later half, so that every record before the one that DynamoDB refuses is
-    /// counted. A group may be split because each record has its own claim.
+    /// Counts the earlier half of a group, then the later half, so that every record before the one that DynamoDB
+    /// refuses is counted. A group may be split because each record has its own claim.
     async fn commit_halves(
         &self,
         snapshot: &Snapshot,

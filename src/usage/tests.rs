@@ -427,7 +427,8 @@ fn a_key_that_dynamodb_would_refuse_is_rejected() {
         let key = CounterKey(vec!["é".repeat(who / 2), "#".repeat(what)]);
         check_keys(pipeline.snapshot.as_ref().unwrap(), &key, at).map_err(|fault| fault.to_string())
     };
-    // `U#` precedes the entity. Each escaped `#` has three bytes, and `#2026-11-21T03` behind the resource has fourteen.
+    // `U#` precedes the entity. Each escaped `#` has three bytes, and `#2026-11-21T03` behind the resource has
+    // fourteen.
     assert_eq!(check(2_046, 336), Ok(()));
     let cases = [
         (2_048, 1, "invalid_key: pk: would have 2050 bytes as a snapshot key; DynamoDB allows 1 to 2048"),

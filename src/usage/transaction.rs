@@ -13,8 +13,9 @@ use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::window::Span;
 
-/// 100: the maximum number of actions in a TransactWriteItems call. Its other limit, 4 MB, is never reached first: claims
-/// and counters are far below 40 KB each, except for a claim of thousands of ids, and a batch has at most 10,000 records.
+/// 100: the maximum number of actions in a TransactWriteItems call. Its other limit, 4 MB, is never reached first:
+/// claims and counters are far below 40 KB each, except for a claim of thousands of ids, and a batch has at most 10,000
+/// records.
 pub(super) const MAX_ACTIONS: usize = 100;
 
 /// Counts the actions that groups need together: one for each claim and one for each distinct snapshot item.

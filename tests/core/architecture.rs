@@ -1,12 +1,13 @@
-//! Checks the sources of every package against the architecture. The compiler enforces the dependencies between packages;
-//! these tests enforce the imports between the rooms inside a package.
+//! Checks the sources of every package against the architecture. The compiler enforces the dependencies between
+//! packages; these tests enforce the imports between the rooms inside a package.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::calls::MAY_CALL;
 
-/// A package: its folder, and its rooms with the rooms that each may import. The list is empty if the package has no rooms.
+/// A package: its folder, and its rooms with the rooms that each may import. The list is empty if the package has no
+/// rooms.
 struct Package {
     folder: &'static str,
     rooms: &'static [(&'static str, &'static [&'static str])],

@@ -1,5 +1,5 @@
-//! Connections are opened while the function starts, not during an invocation: with TLS, each needs a handshake, which takes
-//! most of a small function's first second.
+//! Connections are opened while the function starts, not during an invocation: with TLS, each needs a handshake, which
+//! takes most of a small function's first second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

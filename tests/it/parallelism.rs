@@ -81,8 +81,8 @@ fn orders() -> Vec<u8> {
     serde_json::to_vec(&json!({ "Records": (0..60).map(record).collect::<Vec<_>>() })).unwrap()
 }
 
-/// Handles the orders while the first `faults` transactions fail with `fault`. Returns the peak number of transactions in
-/// flight and the total number.
+/// Handles the orders while the first `faults` transactions fail with `fault`. Returns the peak number of transactions
+/// in flight and the total number.
 async fn transactions(name: &str, fault: Fault, faults: usize) -> (usize, usize) {
     let world = World::new(name, "orders").await.with("CONCURRENCY", &LIMIT.to_string());
     let counted = std::sync::Mutex::new(None);
@@ -103,7 +103,8 @@ async fn transactions(name: &str, fault: Fault, faults: usize) -> (usize, usize)
     (counted.into_inner().unwrap().unwrap().peak.load(Ordering::SeqCst), calls)
 }
 
-/// Regression: the number of transactions was CONCURRENCY squared, for bundles and again for the groups of a split bundle.
+/// Regression: the number of transactions was CONCURRENCY squared, for bundles and again for the groups of a split
+/// bundle.
 #[tokio::test(flavor = "multi_thread")]
 async fn splitting_bundles_after_conflicts_respects_the_limit() {
     let (peak, calls) = transactions("split-limit", Fault::TransactionConflict, 6).await;

@@ -1,4 +1,5 @@
-//! The response names the first record that failed. All records before it are durable, and no later record has an effect.
+//! The response names the first record that failed. All records before it are durable, and no later record has an
+//! effect.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -99,7 +100,8 @@ async fn a_thousand_records_twice_change_nothing_the_second_time() {
     let event = std::fs::read(crate::repository().join("events/batch-1000.json")).unwrap();
     let function = world.function();
     let first = function.handler.handle(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
-    // 50 customers, some in several minutes, each with a claim and up to four snapshots: several transactions of 100 actions.
+    // 50 customers, some in several minutes, each with a claim and up to four snapshots: several transactions of 100
+    // actions.
     let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
     assert!(transactions > 2, "{transactions}");
     let before = (world.items("usage").await, world.objects().await, world.items("claims").await);

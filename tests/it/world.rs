@@ -1,5 +1,5 @@
-//! The environment of end-to-end tests: the embedded services, tables for each test, a handler with HTTP fault injection, and
-//! access to stored data that doesn't use the code under test.
+//! The environment of end-to-end tests: the embedded services, tables for each test, a handler with HTTP fault
+//! injection, and access to stored data that doesn't use the code under test.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::time::Timestamp;
 
 /// An item of a table.
-pub type Item = HashMap<String, AttributeValue>;
+pub type StoredItem = HashMap<String, AttributeValue>;
 /// A row of the archive.
 pub type Row = BTreeMap<String, Avro>;
 
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// All items of a table of this world: `usage` or `claims`.
-    pub async fn items(&self, table: &str) -> Vec<Item> {
+    pub async fn items(&self, table: &str) -> Vec<StoredItem> {
         let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
         pages.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
     }
@@ -134,8 +134,8 @@ impl World {
 }
 
 /// The short ids in `claims`.
-pub fn claimed(claims: &[Item]) -> BTreeSet<u64> {
-    let ids = |item: &Item| {
+pub fn claimed(claims: &[StoredItem]) -> BTreeSet<u64> {
+    let ids = |item: &StoredItem| {
         let bytes = item["ids"].as_b().unwrap().as_ref();
         bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
     };

@@ -1,4 +1,5 @@
-//! How putting a file reacts to responses. They are scripted at the HTTP connector, where a real response would get lost.
+//! How putting a file reacts to responses. They are scripted at the HTTP connector, where a real response would get
+//! lost.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use aws_sdk_s3::primitives::SdkBody;
 use super::*;
 use crate::time::Timestamp;
 
-/// Gives one response after the other, repeats the last one, and records the requests. Status 0 means no response at all.
+/// Gives one response after the other, repeats the last one, and records the requests. Status 0 means no response at
+/// all.
 #[derive(Debug, Clone)]
 struct Script {
     responses: Arc<Mutex<VecDeque<(u16, &'static str)>>>,

@@ -33,7 +33,8 @@ impl Compiler {
         Some(Field { name: name.to_owned(), origin: origin?, node, default: default? })
     }
 
-    /// The type of a field that may have `"as": "json"`, which makes a string (or null or string) hold any value as JSON.
+    /// The type of a field that may have `"as": "json"`, which makes a string (or null or string) hold any value as
+    /// JSON.
     fn shape(&mut self, at: Location<'_>, object: &Map<String, Json>, node: TypeNode) -> Option<TypeNode> {
         match (object.get("as").map(Json::as_str), node) {
             (None, node) => Some(node),

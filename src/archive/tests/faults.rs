@@ -1,4 +1,5 @@
-//! Every way in which a value can fail to fit its type. Faults have a code, a path and a message, and never contain the value.
+//! Every way in which a value can fail to fit its type. Faults have a code, a path and a message, and never contain the
+//! value.
 
 use super::*;
 use crate::record::Code;

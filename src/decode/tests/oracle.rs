@@ -1,5 +1,5 @@
-//! Compares our decoder with `aws_lambda_events` on the sample events. That crate misreads times that aren't whole seconds, so
-//! the samples only have whole seconds.
+//! Compares our decoder with `aws_lambda_events` on the sample events. That crate misreads times that aren't whole
+//! seconds, so the samples only have whole seconds.
 
 use aws_lambda_events::event::dynamodb;
 use serde_dynamo::AttributeValue;

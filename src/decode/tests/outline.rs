@@ -1,5 +1,5 @@
-//! Compares the fast path with the fallback decoder: for every event, both decode the same or reject for the same reason. The
-//! fast path must never accept a record that the fallback rejects.
+//! Compares the fast path with the fallback decoder: for every event, both decode the same or reject for the same
+//! reason. The fast path must never accept a record that the fallback rejects.
 
 use proptest::prelude::*;
 

@@ -57,7 +57,8 @@ pub(super) fn read(
     Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale, factor })
 }
 
-/// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in order.
+/// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in
+/// order.
 pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
     let wanted = section.text("along_with")?;
     let differs = |other: &Section<'_>| other.span != section.span && other.text_of("kind") == Some("delta");

@@ -1,5 +1,5 @@
-//! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown variables,
-//! invalid schemas. All mistakes are reported together, each with its line and what to write instead.
+//! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
+//! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
 mod measure;
 mod route;
@@ -99,7 +99,8 @@ fn archive_prefix(section: Section<'_>) -> Option<String> {
     valid
 }
 
-/// Checks the prefix of object keys. Only plain path segments are allowed, so that S3 and Athena agree on what is under it.
+/// Checks the prefix of object keys. Only plain path segments are allowed, so that S3 and Athena agree on what is under
+/// it.
 ///
 /// # Errors
 /// What is wrong; reads after the name of the setting.

@@ -54,7 +54,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         fraction,
         time_to_live,
     };
-    if let Some([one, other]) = alike(|window| snapshot.window_name(window)) {
+    if let Some([one, other]) = windows_with_same_text(|window| snapshot.window_name(window)) {
         section.mistake(format_args!("{one} and {other} have the same name in `window_names`"));
     }
     if let Some(twice) = snapshot.duplicate_attribute() {
@@ -97,8 +97,8 @@ impl Snapshot {
         missing
     }
 
-    /// Whether all windows have different suffixes. Since a suffix follows a text of fixed length (which `suffixes` checks),
-    /// such windows never share a key.
+    /// Whether all windows have different suffixes. Since a suffix follows a text of fixed length (which `suffixes`
+    /// checks), such windows never share a key.
     fn suffixes_differ(&self) -> bool {
         let mut suffixes: Vec<&str> = self.windows.iter().map(|window| self.suffix(*window)).collect();
         suffixes.sort_unstable();
@@ -116,7 +116,7 @@ impl Snapshot {
 }
 
 /// Two windows with the same text.
-fn alike<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
+fn windows_with_same_text<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
     let pairs = WINDOWS
         .iter()
         .enumerate()
@@ -127,8 +127,8 @@ fn alike<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
         .next()
 }
 
-/// The `suffix` of a sort key. The value before it must end in the first or last second of the window, whose texts all have
-/// the same length.
+/// The `suffix` of a sort key. The value before it must end in the first or last second of the window, whose texts all
+/// have the same length.
 fn suffixes(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Option<BTreeMap<Window, String>> {
     let suffixes = window_texts(section, "suffix")?;
     let value = section.text("value")?;

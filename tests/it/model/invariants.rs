@@ -7,12 +7,12 @@ use usage_aggregator::decode;
 
 use super::history::{History, What, event};
 use super::reference;
-use crate::world::{self, Item, text};
+use crate::world::{self, StoredItem, text};
 
 /// Everything that is stored at one moment.
 pub struct Stored {
-    pub usage: Vec<Item>,
-    pub claims: Vec<Item>,
+    pub usage: Vec<StoredItem>,
+    pub claims: Vec<StoredItem>,
     pub objects: BTreeMap<String, Arc<[u8]>>,
 }
 
@@ -48,7 +48,8 @@ impl<'h> Ledger<'h> {
         }
     }
 
-    /// Checks the invariants against what is `stored` now, given that the changes in `acknowledged` have been acknowledged.
+    /// Checks the invariants against what is `stored` now, given that the changes in `acknowledged` have been
+    /// acknowledged.
     ///
     /// # Errors
     /// A description of the first invariant that is violated.
@@ -62,8 +63,8 @@ impl<'h> Ledger<'h> {
         ensure(lost.is_empty(), || format!("acknowledged but not archived: {lost:?}"))
     }
 
-    /// I1: the snapshots equal the sums over the claimed records. I3: claims are never removed. I6: hopeless changes are never
-    /// claimed.
+    /// I1: the snapshots equal the sums over the claimed records. I3: claims are never removed. I6: hopeless changes
+    /// are never claimed.
     fn check_counters(&mut self, stored: &Stored) -> Result<(), String> {
         let mut claimed = BTreeSet::new();
         for id in world::claimed(&stored.claims) {

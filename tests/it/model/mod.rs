@@ -1,6 +1,6 @@
-//! The reference model under faults. Random histories of a table's changes are delivered in the ways that Lambda may deliver
-//! them: repeatedly, in other batches, in parallel, after crashes and lost requests or responses. What is stored afterwards
-//! must equal the result of a few lines of plain arithmetic.
+//! The reference model under faults. Random histories of a table's changes are delivered in the ways that Lambda may
+//! deliver them: repeatedly, in other batches, in parallel, after crashes and lost requests or responses. What is
+//! stored afterwards must equal the result of a few lines of plain arithmetic.
 
 mod delivery;
 pub mod history;

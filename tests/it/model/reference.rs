@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::history::{Change, What};
-use crate::world::Item;
+use crate::world::StoredItem;
 
 /// Orders, cents and changes by customer, window and start of the window.
 pub type Counters = BTreeMap<(String, String, String), [i64; 3]>;
@@ -38,8 +38,8 @@ fn live(order: super::history::Order) -> (i64, i64) {
 }
 
 /// The counters in a usage table.
-pub fn stored(items: &[Item]) -> Counters {
-    let counter = |item: &Item| {
+pub fn stored(items: &[StoredItem]) -> Counters {
+    let counter = |item: &StoredItem| {
         let text = |name: &str| item[name].as_s().unwrap().clone();
         let number = |name: &str| item.get(name).map_or("0", |value| value.as_n().unwrap()).to_owned();
         let key = (text("entity"), text("window"), text("window_start"));

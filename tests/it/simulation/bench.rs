@@ -16,7 +16,7 @@ use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 
 use crate::model::invariants::Stored;
-use crate::world::Item;
+use crate::world::StoredItem;
 
 const USAGE: &str = "usage";
 const CLAIMS: &str = "claims";
@@ -66,8 +66,8 @@ impl Bench {
         Lease { sandbox, bench: Arc::clone(self) }
     }
 
-    /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend on how
-    /// many sandboxes exist.
+    /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
+    /// on how many sandboxes exist.
     fn new_sandbox(&self) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
@@ -115,7 +115,7 @@ impl Drop for Lease {
     }
 }
 
-fn items(database: &Database, table: &str) -> Vec<Item> {
+fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     let request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
     let page = database.scan(request).unwrap();
     assert!(page.last_evaluated_key.is_none(), "{table} is larger than a page");

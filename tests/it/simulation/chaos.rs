@@ -1,5 +1,5 @@
-//! Everything that happens during one run, derived from its seed: the settings of the mapping, the steps that affect the
-//! mapping and its stream, and the faults of the function. A failing run is simplified by removing parts of it.
+//! Everything that happens during one run, derived from its seed: the settings of the mapping, the steps that affect
+//! the mapping and its stream, and the faults of the function. A failing run is simplified by removing parts of it.
 
 use std::time::Duration;
 

@@ -243,7 +243,8 @@ impl Lambda {
     }
 }
 
-/// Calls take up to `slowest_ms`, `percent` of them have one of `faults`, and all calls of the service that is `down` fail.
+/// Calls take up to `slowest_ms`, `percent` of them have one of `faults`, and all calls of the service that is `down`
+/// fail.
 fn plan(
     mut random: fastrand::Rng,
     slowest_ms: u64,

@@ -1,5 +1,5 @@
-//! Deterministic simulation: the real mapping and the real handler with in-process services and virtual time, thousands of
-//! times faster than real time. Each seed is one run. A failing run is simplified until nothing more can be removed.
+//! Deterministic simulation: the real mapping and the real handler with in-process services and virtual time, thousands
+//! of times faster than real time. Each seed is one run. A failing run is simplified until nothing more can be removed.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

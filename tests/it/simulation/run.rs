@@ -1,5 +1,5 @@
-//! One run: the real mapping delivers a history to the real handler while the steps of a chaos take place. Then hazards and
-//! faults stop, discarded batches are redriven, and in the end everything must be stored exactly once.
+//! One run: the real mapping delivers a history to the real handler while the steps of a chaos take place. Then hazards
+//! and faults stop, discarded batches are redriven, and in the end everything must be stored exactly once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -133,8 +133,11 @@ impl<'h> Run<'h> {
                 if rewind > 0 { "rewinds" } else { "mapping crashes" }
             }
             Step::Rival(progress) if self.rival.is_none() => {
-                let own = if progress == Progress::FromStart { checkpoints() } else { Arc::clone(&self.checkpoints) };
-                self.rival = Some(self.start(&own));
+                let checkpoints = match progress {
+                    Progress::FromStart => checkpoints(),
+                    Progress::Shared => Arc::clone(&self.checkpoints),
+                };
+                self.rival = Some(self.start(&checkpoints));
                 "rivals"
             }
             Step::RivalDies if self.rival.is_some() => {
@@ -167,7 +170,7 @@ impl<'h> Run<'h> {
         let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
         while !finished(&self.checkpoints) {
             ensure(tokio::time::Instant::now() < until, || "the mapping makes no progress".to_owned())?;
-            ensure(!mapping.task.is_finished(), || "the mapping ended by itself".to_owned())?;
+            ensure(!mapping.task.is_finished(), || "the mapping stopped unexpectedly".to_owned())?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         shut_down(Some(mapping)).await?;
@@ -211,7 +214,7 @@ impl<'h> Run<'h> {
                 if !self.is_hopeless(batch[0]) {
                     break;
                 }
-                self.lambda.note("left out", format!("{} stays where it is", batch.remove(0)));
+                self.lambda.note("left out", format!("{} is hopeless", batch.remove(0)));
             }
         }
         Ok(batch)

@@ -90,7 +90,8 @@ impl Limiter {
         self.run_until(mischief, filters, &self.last).await;
     }
 
-    /// The same, until all records that are in the stream now are settled, including those of the function's own writes.
+    /// The same, until all records that are in the stream now are settled, including those of the function's own
+    /// writes.
     pub async fn run_to_the_end(&self, filters: &[String]) {
         let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
         let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
@@ -164,8 +165,8 @@ impl Limiter {
         read(&client(&self.services, self.folder.path(), TABLE, "read", None))
     }
 
-    /// The usage that the client reads after zae-limiter's own aggregator processed the same records `times` times, in a
-    /// separate table.
+    /// The usage that the client reads after zae-limiter's own aggregator processed the same records `times` times, in
+    /// a separate table.
     pub fn theirs(&self, name: &str, times: usize) -> Usage {
         let records: Vec<&Value> = std::iter::repeat_n(&self.source_records, times).flatten().collect();
         let events = json!({ "source": TABLE, "records": records });

@@ -1,5 +1,6 @@
 //! The pipeline `zae-limiter` as a replacement for zae-limiter's own aggregator. The real client uses its table in the
-//! embedded DynamoDB, the mapping and the function process the table's stream, and the client must read what was consumed.
+//! embedded DynamoDB, the mapping and the function process the table's stream, and the client must read what was
+//! consumed.
 
 mod limiter;
 
@@ -72,8 +73,8 @@ fn assert_same(found: &Usage, expected: &Usage) {
     assert!(lines.is_empty(), "{} of {} differ\n{}", lines.len(), cells.len(), lines[..lines.len().min(9)].join("\n"));
 }
 
-/// Compares the true numbers, theirs and ours, by window: the tokens, the cells (one limit of one entity, resource and window),
-/// and the cells that are wrong.
+/// Compares the true numbers, theirs and ours, by window: the tokens, the cells (one limit of one entity, resource and
+/// window), and the cells that are wrong.
 fn comparison(truth: &Usage, theirs: &[Usage; 2], ours: &Usage) -> String {
     let mut table = "window  | count        |    true | theirs, once | theirs, twice |    ours\n".to_owned();
     for window in ["hourly", "daily"] {
@@ -105,7 +106,8 @@ fn audit_row(partition: &str, row: &BTreeMap<String, Avro>) -> (String, String) 
     (partition.to_owned(), crate::world::text(row, "event_id"))
 }
 
-/// The attribute in a snapshot that counts the tokens of `limit`. It differs if another attribute already has that name.
+/// The attribute in a snapshot that counts the tokens of `limit`. It differs if another attribute already has that
+/// name.
 fn counter_name(limit: &str) -> String {
     const RESERVED: [&str; 9] =
         ["ttl", "window", "resource", "window_start", "total_events", "entity_id", "GSI2PK", "GSI4SK", "PK"];
