@@ -278,9 +278,9 @@ mod tests {
 
     #[test]
     fn everything_but_pipeline_tables_and_bucket_has_a_default() {
-        let places =
+        let variables =
             [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "lake")];
-        let config = read(&places).unwrap();
+        let config = read(&variables).unwrap();
         assert_eq!(config.tables, Some(Tables { usage: "usage".into(), claims: "claims".into() }));
         assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
         assert_eq!((config.horizon_days, config.deadline_margin_ms, config.concurrency), (18, 1000, 8));

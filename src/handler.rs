@@ -57,7 +57,7 @@ impl Handler {
             concurrency,
             transactions: Arc::new(Semaphore::new(concurrency)),
         });
-        let bucket = config.archive.as_ref().map(|place| Bucket::new(clients.s3, &*place.bucket, concurrency));
+        let bucket = config.archive.as_ref().map(|archive| Bucket::new(clients.s3, &*archive.bucket, concurrency));
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
         Handler { config, usage, bucket, metrics }
     }
@@ -159,12 +159,12 @@ impl Handler {
 
     /// Seals the files of the records before position `before`.
     fn seal(&self, plan: &Plan, before: usize) -> Result<Vec<AvroFile>, Error> {
-        let Some(place) = &self.config.archive else { return Ok(Vec::new()) };
+        let Some(archive) = &self.config.archive else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for ((record_type, _), draft) in &plan.files {
             let schema = self.config.pipeline.schemas().find(|(name, _)| name == record_type);
             if let Some((_, schema)) = schema {
-                files.extend(draft.seal(schema, place.codec, &place.prefix, before)?);
+                files.extend(draft.seal(schema, archive.codec, &archive.prefix, before)?);
             }
         }
         Ok(files)

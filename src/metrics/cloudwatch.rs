@@ -16,7 +16,7 @@ const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 /// A CloudWatch namespace, and the pipeline that is the dimension of the metrics.
 #[derive(Debug)]
 pub struct CloudWatch {
-    /// The CloudWatch client.
+    /// The SDK client for CloudWatch.
     pub client: Client,
     /// The CloudWatch namespace.
     pub namespace: String,

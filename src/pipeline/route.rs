@@ -104,8 +104,8 @@ impl Route {
         let mut bound = Bindings(vec![Cow::Borrowed(""); self.slots]);
         self.bind_outline(&mut bound, written.outline())?;
         for (_, slot) in &self.binds {
-            if let Some(place) = bindings.0.get_mut(*slot) {
-                *place = Cow::Owned(bound.value(*slot).to_owned());
+            if let Some(value) = bindings.0.get_mut(*slot) {
+                *value = Cow::Owned(bound.value(*slot).to_owned());
             }
         }
         Ok(())
@@ -126,8 +126,8 @@ impl Route {
             if text.is_empty() {
                 return Err(fault(Code::InvalidValue, "is empty, so it can't be part of a key"));
             }
-            if let Some(place) = bindings.0.get_mut(*slot) {
-                *place = text;
+            if let Some(binding) = bindings.0.get_mut(*slot) {
+                *binding = text;
             }
         }
         Ok(())
@@ -172,10 +172,10 @@ impl Requirement {
             Requirement::Equal(scalar) => scalar.equals(value),
             Requirement::Pattern(pattern) => match text_of(value) {
                 Some(Cow::Borrowed(text)) => pattern.matches(text, |slot, found| {
-                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Borrowed(found));
+                    slots.get_mut(slot).into_iter().for_each(|value| *value = Cow::Borrowed(found));
                 }),
                 Some(Cow::Owned(text)) => pattern.matches(&text, |slot, found| {
-                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Owned(found.to_owned()));
+                    slots.get_mut(slot).into_iter().for_each(|value| *value = Cow::Owned(found.to_owned()));
                 }),
                 None => false,
             },

@@ -250,10 +250,10 @@ impl Template {
     /// Passes the result of [`Template::render`] to `part` in pieces.
     pub fn parts<'v>(&self, value: impl Fn(usize) -> &'v str, mut part: impl FnMut(&str)) {
         let last = self.last_variable();
-        for (place, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => part(literal),
-                Piece::Variable(slot) if Some(place) == last => part(value(*slot)),
+                Piece::Variable(slot) if Some(index) == last => part(value(*slot)),
                 Piece::Variable(slot) => part(&self.escape(value(*slot))),
             }
         }
@@ -264,17 +264,17 @@ impl Template {
         let last = self.last_variable();
         let mut values = Vec::new();
         let mut rest = text;
-        for (place, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
-                Piece::Variable(slot) if Some(place) == last => {
-                    let value = rest.strip_suffix(self.literal_at(place + 1))?;
+                Piece::Variable(slot) if Some(index) == last => {
+                    let value = rest.strip_suffix(self.literal_at(index + 1))?;
                     values.push((*slot, value.to_owned()));
-                    rest = self.literal_at(place + 1);
+                    rest = self.literal_at(index + 1);
                 }
                 Piece::Variable(slot) => {
                     // The encoded value doesn't contain the punctuation that the following literal has.
-                    let literal = self.literal_at(place + 1);
+                    let literal = self.literal_at(index + 1);
                     let mark = literal.find(|c: char| c.is_ascii_punctuation())?;
                     let found = rest.find(literal.get(mark..)?.chars().next()?)?;
                     let (value, after) = rest.split_at_checked(found.checked_sub(mark)?)?;
@@ -290,8 +290,8 @@ impl Template {
         self.pieces.iter().rposition(|piece| matches!(piece, Piece::Variable(_)))
     }
 
-    fn literal_at(&self, place: usize) -> &str {
-        literal(self.pieces.get(place))
+    fn literal_at(&self, index: usize) -> &str {
+        literal(self.pieces.get(index))
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {

@@ -25,7 +25,7 @@ use crate::pipeline::Snapshot;
 /// The usage and claims tables, for one pipeline.
 #[derive(Debug, Clone)]
 pub struct UsageTables {
-    /// The DynamoDB client.
+    /// The SDK client for DynamoDB.
     pub client: Client,
     /// The name of the table that holds the snapshots.
     pub usage_table: String,
