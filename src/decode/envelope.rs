@@ -150,7 +150,6 @@ fn service(event_source: Option<&str>, fields: &Fields<'_>, follows: bool) -> Re
     match event_source {
         Some("aws:dynamodb") => Ok(Service::DynamoDb),
         Some("aws:kinesis") => Ok(Service::Kinesis),
-
         _ if follows && fields.kinesis.is_some() => Ok(Service::Kinesis),
         _ if follows && fields.dynamodb.is_some() => Ok(Service::DynamoDb),
         Some(other) => {
@@ -164,8 +163,8 @@ fn service(event_source: Option<&str>, fields: &Fields<'_>, follows: bool) -> Re
 /// The sequence number, by which the response would name a record.
 fn sequence<'a>(service: Service, fields: &Fields<'a>) -> Result<SequenceNumber<'a>, String> {
     let (number, field) = match service {
-        Service::DynamoDb => (fields.dynamodb.as_ref().and_then(|of| of.sequence), "dynamodb.SequenceNumber"),
-        Service::Kinesis => (fields.kinesis.as_ref().and_then(|of| of.sequence), "kinesis.sequenceNumber"),
+        Service::DynamoDb => (fields.dynamodb.as_ref().and_then(|object| object.sequence), "dynamodb.SequenceNumber"),
+        Service::Kinesis => (fields.kinesis.as_ref().and_then(|object| object.sequence), "kinesis.sequenceNumber"),
     };
     let number = number.and_then(|number| SequenceNumber::parse(Reader::new(number).string().ok()?));
     number.ok_or_else(|| format!("has no valid {field}, so the response can't name it"))
