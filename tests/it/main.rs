@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod connections;
 mod day_two;
+mod deadline;
 mod doctor;
 mod local;
 mod model;

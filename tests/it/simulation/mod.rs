@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-mod bench;
+pub mod bench;
 mod chaos;
 mod feed;
 mod lambda;
