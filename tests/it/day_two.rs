@@ -162,6 +162,27 @@ fn mistakes_say_what_to_do() {
     insta::assert_snapshot!("day_two_mistakes", said);
 }
 
+/// Issue 13, bug 13: with `--json` nothing was printed when a command failed.
+#[test]
+fn regression_errors_of_the_deployment_commands_are_json_objects_with_json() {
+    let desk = Desk::new();
+    for (arguments, code) in [
+        (&["redrive"][..], 2),
+        (&["redrive", "--local"], 1),
+        (&["doctor"], 2),
+        (&["doctor", "--local"], 1),
+        (&["tune", "--what-if", "rate=fast"], 2),
+        (&["tune", "--local"], 1),
+        (&["cost", "--assume", "batches=5"], 2),
+        (&["cost", "--assume", "batch=10", "--prices", "none.toml"], 1),
+    ] {
+        let run = desk.run(&[arguments, &["--json"]].concat());
+        let object: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+        let error = object["error"].as_str().unwrap();
+        assert_eq!((run.code, &*run.stderr), (Some(code), &*format!("error: {error}\n")), "{arguments:?}");
+    }
+}
+
 #[test]
 fn usage_is_shown_as_tables_bars_and_lines() {
     let desk = Desk::new();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::shell::span::span;
@@ -72,7 +73,15 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
 
 impl Cost {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        error_as_json(options, self.estimate(options).await)
+    }
+
+    async fn estimate(&self, options: &Options) -> anyhow::Result<Done> {
         let assumed = Assumptions::parse("--assume", &self.assume, &NAMES)?;
         let prices = Prices::read(self.prices.as_deref())?;
         let nowhere = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();

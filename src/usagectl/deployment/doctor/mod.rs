@@ -18,6 +18,7 @@ mod walk;
 
 use clap::Args;
 
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::running::Running;
@@ -60,7 +61,15 @@ Exit codes:
   2  a problem; `error:` on stderr and nothing on stdout where the command line is wrong";
 
 impl Doctor {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        error_as_json(options, self.diagnose(options).await)
+    }
+
+    async fn diagnose(&self, options: &Options) -> anyhow::Result<Done> {
         // Before the folder is ours.
         let control = Running::read(&options.data).and_then(|running| running.control);
         let deployment = self.place.open(options).await?;

@@ -116,7 +116,7 @@ impl<'s> Session<'s> {
         let limit = self.limit();
         if !self.options.json {
             let documents = counted(candidates.len().min(limit), "document");
-            console::note(&format!("redriving {documents} with {}", replayer.function.name()));
+            console::note(&format!("redriving up to {documents} with {}", replayer.function.name()));
         }
         let is_usable =
             |candidate: &Candidate| matches!(candidate, Candidate::Message { document, .. } if document.is_ok());

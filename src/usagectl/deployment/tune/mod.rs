@@ -17,6 +17,7 @@ use clap::Args;
 
 use crate::deployment::assume::Assumptions;
 use crate::deployment::cost::prices::Prices;
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::span::span;
@@ -65,7 +66,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
 
 impl Tune {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        error_as_json(options, self.propose(options).await)
+    }
+
+    async fn propose(&self, options: &Options) -> anyhow::Result<Done> {
         let given = Assumptions::parse("--what-if", &self.what_if, &NAMES)?;
         let alone = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
         let (load, settings, here) =
