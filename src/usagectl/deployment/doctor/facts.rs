@@ -1,60 +1,60 @@
-//! What is known of a deployment: plain values, gathered before anything is judged. A part that couldn't be looked at is
-//! an [`Unseen`], which says why.
+//! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
+//! [`Unavailable`] with the reason.
 
 use std::collections::BTreeMap;
 
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 
-pub use super::unseen::{Part, Seen, Unseen};
+pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
 
-/// Everything that the checks look at.
+/// Everything that the checks examine.
 #[derive(Debug)]
 pub struct Facts {
     pub now: Timestamp,
-    /// The embedded services of this machine, no stack.
+    /// Whether these are the embedded services of this machine rather than a stack.
     pub here: bool,
     pub stack: Option<String>,
     pub names: Names,
     pub pipeline: Pipeline,
-    /// Of this tool.
+    /// The version of this tool.
     pub version: &'static str,
-    pub source: Seen<Source>,
-    pub mapping: Seen<Mapping>,
-    pub function: Seen<Function>,
-    pub recursion: Seen<Recursion>,
-    pub role: Seen<Role>,
-    pub destination: Seen<Destination>,
-    pub waiting: Seen<Waiting>,
-    pub usage_table: Seen<Table>,
-    pub claims_table: Seen<Table>,
-    pub archive: Seen<Bucket>,
-    pub newest_file: Seen<Timestamp>,
-    pub newest_snapshot: Seen<Timestamp>,
-    pub glue: Seen<Vec<GlueTable>>,
-    pub log_group: Seen<LogGroup>,
-    pub alarms: Seen<Vec<Alarm>>,
-    pub measured: Seen<Measured>,
-    pub own_metrics: Seen<usize>,
+    pub source: Fact<Source>,
+    pub mapping: Fact<Mapping>,
+    pub function: Fact<Function>,
+    pub recursion: Fact<Recursion>,
+    pub role: Fact<Role>,
+    pub destination: Fact<Destination>,
+    pub waiting: Fact<FailedBatches>,
+    pub usage_table: Fact<Table>,
+    pub claims_table: Fact<Table>,
+    pub archive: Fact<Bucket>,
+    pub newest_file: Fact<Timestamp>,
+    pub newest_snapshot: Fact<Timestamp>,
+    pub glue: Fact<Vec<GlueTable>>,
+    pub log_group: Fact<LogGroup>,
+    pub alarms: Fact<Vec<Alarm>>,
+    pub measured: Fact<RecentMetrics>,
+    pub own_metrics: Fact<usize>,
     /// HORIZON_DAYS.
-    pub horizon_days: Seen<i64>,
+    pub horizon_days: Fact<i64>,
 }
 
 /// The stream that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The table or the Kinesis stream.
+    /// The name of the table or Kinesis stream.
     pub name: String,
     pub stream: Stream,
-    /// Shards that take records now.
-    pub shards: Seen<usize>,
+    /// The number of open shards.
+    pub shards: Fact<usize>,
     pub retention_seconds: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stream {
-    /// A table's: the ARN of the newest, and its view type, if it is on.
+    /// The stream of a table: whether it is on, its view type, and the ARN of the newest one.
     Table {
         on: bool,
         view: Option<String>,
@@ -75,13 +75,13 @@ pub struct Mapping {
     pub source_arn: String,
     pub starting_position: Option<String>,
     pub factor: i64,
-    /// -1 for ever, as Lambda says it.
+    /// -1 for no limit, as in Lambda's API.
     pub retries: i64,
-    /// -1 for ever.
+    /// -1 for no limit.
     pub record_age_seconds: i64,
     pub bisects: bool,
     pub reports_item_failures: bool,
-    /// The ARN of the destination of what fails.
+    /// The ARN of the on-failure destination.
     pub on_failure: Option<String>,
     pub filters: Vec<String>,
 }
@@ -96,49 +96,49 @@ pub struct Function {
     pub timeout_seconds: i64,
     pub reserved: Option<i64>,
     pub variables: BTreeMap<String, String>,
-    /// The tag that template.yaml puts on it.
+    /// The version tag that template.yaml sets.
     pub version: Option<String>,
     pub code_sha256: String,
 }
 
-/// What Lambda does about a function that triggers itself.
+/// What Lambda does when the function triggers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recursion {
     Terminates,
     Allowed,
 }
 
-/// The function's role: the documents of all its policies.
+/// The function's role with the documents of all its policies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
     pub name: String,
     pub policies: Vec<serde_json::Value>,
 }
 
-/// The failure destination, beyond its name.
+/// The failure destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// What a probe came to, where one was sent.
+    /// The result of a probe, if one was sent.
     pub probe: Option<Result<String, String>>,
 }
 
-/// What waits in the failure destination.
+/// The failed batches in the failure destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct FailedBatches {
     pub count: u64,
-    /// More than were counted.
+    /// Whether there are more than `count`.
     pub more: bool,
     pub oldest: Option<Timestamp>,
-    pub keeps: Keeps,
+    pub keeps: Stored,
 }
 
-/// What a failure destination keeps of records.
+/// What a failure destination stores of the records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keeps {
-    /// S3 has the records themselves.
+pub enum Stored {
+    /// The records themselves, in S3.
     #[default]
     Records,
-    /// A queue has positions, which are good as long as the stream keeps the records; and for so many seconds at most.
+    /// Their positions in the stream, in a queue: useful while the stream keeps the records and the queue keeps the message.
     Positions { retention_seconds: i64 },
 }
 
@@ -147,9 +147,9 @@ pub struct Table {
     pub name: String,
     pub on_demand: bool,
     pub stream_on: bool,
-    /// The attribute by which items expire, if any do.
-    pub time_to_live: Seen<Option<String>>,
-    pub point_in_time_recovery: Seen<bool>,
+    /// The attribute that items expire by, if time to live is on.
+    pub time_to_live: Fact<Option<String>>,
+    pub point_in_time_recovery: Fact<bool>,
     pub deletion_protection: bool,
 }
 
@@ -157,13 +157,13 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     pub name: String,
-    pub policy: Seen<Option<serde_json::Value>>,
-    /// Whether all four of its locks against the public are on.
-    pub blocks_public: Seen<bool>,
-    pub encryption: Seen<Option<String>>,
+    pub policy: Fact<Option<serde_json::Value>>,
+    /// Whether all four settings of its public access block are on.
+    pub blocks_public: Fact<bool>,
+    pub encryption: Fact<Option<String>>,
 }
 
-/// A table of Athena's.
+/// A table of Athena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlueTable {
     pub name: String,
@@ -174,7 +174,7 @@ pub struct GlueTable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGroup {
     pub name: String,
-    /// None for ever.
+    /// `None` if log events never expire.
     pub retention_days: Option<i64>,
 }
 
@@ -193,9 +193,9 @@ pub enum AlarmState {
     InsufficientData,
 }
 
-/// CloudWatch's numbers of the last hour, or of a local run so far; none where there are no data.
+/// CloudWatch's metrics of the last hour, or those of a local run so far. `None` where there is no data.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
+pub struct RecentMetrics {
     pub invocations: Option<f64>,
     pub errors: Option<f64>,
     pub throttles: Option<f64>,
@@ -208,23 +208,23 @@ pub struct Measured {
     pub destination_failures: Option<f64>,
     pub read_throttles: Option<f64>,
     pub write_throttles: Option<f64>,
-    /// Reads and writes of a Kinesis source.
+    /// Throttled reads and writes of a Kinesis source.
     pub source_throttles: Option<f64>,
     pub rejected: Option<f64>,
     pub too_old: Option<f64>,
     pub files: Option<f64>,
     pub records: Option<f64>,
-    /// The last batch of which records became durable.
+    /// When a batch last succeeded.
     pub last_success: Option<Timestamp>,
 }
 
 impl Facts {
-    /// What a command calls the stack.
+    /// The stack's name in suggested commands.
     pub fn stack_name(&self) -> &str {
         self.stack.as_deref().or(self.names.function.as_deref()).unwrap_or("STACK")
     }
 
-    /// A command that deploys with other parameters.
+    /// A command that deploys the stack with these parameters.
     pub fn deploy(&self, parameters: &str) -> String {
         let stack = self.stack_name();
         if self.here {
@@ -236,12 +236,12 @@ impl Facts {
         format!("make deploy STACK={stack} PARAMETERS='{parameters}'")
     }
 
-    /// What the numbers are of.
-    pub fn over(&self) -> &'static str {
+    /// The time that the metrics are from.
+    pub fn period(&self) -> &'static str {
         if self.here { "in this run" } else { "in the last hour" }
     }
 
-    /// Whether the pipeline writes snapshots.
+    /// Whether the pipeline counts usage.
     pub fn counts(&self) -> bool {
         self.pipeline.routes.iter().any(|route| route.usage.is_some())
     }

@@ -1,6 +1,6 @@
-//! The facts of a stack: first what says the names of the rest, then everything at once.
+//! The facts of a stack: first the function and the mapping, which name the other parts, then everything else at once.
 
-use super::super::facts::{Facts, Function, Mapping, Seen, Unseen};
+use super::super::facts::{Fact, Facts, Function, Mapping, Unavailable};
 use super::{Probe, alarms, bucket, destination, function, glue, logs, mapping, metrics, role, source, table};
 use crate::shell::options::Options;
 use crate::stack::{Account, Names};
@@ -23,7 +23,7 @@ pub async fn facts(
     let archives = pipeline.schemas().next().is_some();
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
-    let if_it = |does: bool, why: &'static str| if does { Ok(()) } else { Err(Unseen::LeftOut(why)) };
+    let if_it = |does: bool, why: &'static str| if does { Ok(()) } else { Err(Unavailable::NotApplicable(why)) };
     let (counts, archives) =
         (if_it(counts, "the pipeline counts nothing"), if_it(archives, "the pipeline archives nothing"));
 
@@ -39,7 +39,7 @@ pub async fn facts(
         )
     };
     let failures = async {
-        // First what waits: a probe would be counted with it.
+        // Before the probe, which would be counted, too.
         let waiting = destination::waiting(&account, &names, now).await;
         let (destination, role) =
             futures::join!(destination::of(&account, &mapping, probe), role::of(&account, &function));
@@ -86,7 +86,7 @@ pub async fn facts(
         claims_table,
         archive,
         newest_file,
-        newest_snapshot: Err(Unseen::LeftOut("the metrics say it")),
+        newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue,
         log_group,
         alarms,
@@ -96,8 +96,8 @@ pub async fn facts(
     })
 }
 
-/// The names that the function's variables and the mapping give where the stack has said nothing.
-fn completed(names: Names, function: &Seen<Function>, mapping: &Seen<Mapping>) -> Names {
+/// Adds the names in the function's variables and the mapping to those that the stack has no outputs for.
+fn completed(names: Names, function: &Fact<Function>, mapping: &Fact<Mapping>) -> Names {
     let variable = |name: &str| {
         let value = function.as_ref().ok()?.variables.get(name)?;
         Some(value.clone()).filter(|value| !value.is_empty())
@@ -118,7 +118,7 @@ fn completed(names: Names, function: &Seen<Function>, mapping: &Seen<Mapping>) -
     names.or(known)
 }
 
-fn bucket_of(mapping: &Seen<Mapping>) -> Option<String> {
+fn bucket_of(mapping: &Fact<Mapping>) -> Option<String> {
     let arn = mapping.as_ref().ok()?.on_failure.as_deref()?;
     arn.strip_prefix("arn:aws:s3:::").map(str::to_owned)
 }

@@ -1,11 +1,11 @@
-//! CloudWatch: the numbers of the last hour, and how many metrics are the function's own.
+//! CloudWatch: the metrics of the last hour, and the number of the function's own metrics.
 
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Measured, Part, Seen, Unseen};
+use super::super::facts::{Fact, Part, RecentMetrics, Unavailable};
 use super::{named, seen};
 use crate::stack::{Figure, Figures, Names, Statistic};
 
@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// 5 minutes: the alarms' period.
 const PERIOD: i32 = 300;
 
-/// The metrics that are asked for, as far as their dimensions are known.
+/// The metrics to read, as far as their dimensions are known.
 struct Wanted<'n> {
     names: &'n Names,
 }
@@ -56,7 +56,7 @@ impl Wanted<'_> {
     }
 }
 
-pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured> {
+pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMetrics> {
     let wanted = Wanted { names };
     let function = |metric| wanted.function(metric, Statistic::Sum);
     let sums = [
@@ -101,7 +101,7 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
     ] = sums.each_ref().map(sum);
     let [p99_duration_ms, iterator_age_ms] = highest.each_ref().map(most);
     let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
-    Ok(Measured {
+    Ok(RecentMetrics {
         invocations,
         errors,
         throttles,
@@ -124,14 +124,14 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
     })
 }
 
-async fn read(client: &Client, figures: &[Figure], over: Duration) -> Seen<Figures> {
+async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figures> {
     let read = Figures::read(client, figures, over, PERIOD).await;
     read.map_err(|error| {
         let text = format!("{error:#}");
         if text.contains("AccessDenied") {
-            return Unseen::Denied { action: "cloudwatch:GetMetricData" };
+            return Unavailable::Denied { action: "cloudwatch:GetMetricData" };
         }
-        Unseen::Failed(text)
+        Unavailable::Failed(text)
     })
 }
 
@@ -143,7 +143,7 @@ pub async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
 }
 
 /// How many metrics the function's namespace has.
-pub async fn own(client: &Client, namespace: &Option<String>) -> Seen<usize> {
+pub async fn own(client: &Client, namespace: &Option<String>) -> Fact<usize> {
     let namespace = named(namespace, "--metrics-namespace")?;
     let mut count = 0;
     let mut pages = client.list_metrics().namespace(namespace).into_paginator().send();

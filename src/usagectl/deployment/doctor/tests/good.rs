@@ -1,4 +1,4 @@
-//! A deployment with which all is well.
+//! A deployment without faults.
 
 use std::collections::BTreeMap;
 
@@ -66,8 +66,8 @@ pub fn mapping() -> Mapping {
     }
 }
 
-pub fn measured() -> Measured {
-    Measured {
+pub fn measured() -> RecentMetrics {
+    RecentMetrics {
         invocations: Some(1_200.0),
         errors: Some(0.0),
         throttles: Some(0.0),
@@ -89,7 +89,7 @@ pub fn measured() -> Measured {
     }
 }
 
-/// All is well.
+/// Nothing is wrong.
 pub fn good() -> Facts {
     let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
     let text = |text: &str| Some(text.to_owned());
@@ -138,7 +138,7 @@ pub fn good() -> Facts {
             { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET_ARN },
         ]))),
         destination: Ok(Destination { probe: None }),
-        waiting: Ok(Waiting::default()),
+        waiting: Ok(FailedBatches::default()),
         usage_table: Ok(table("usage-UsageTable")),
         claims_table: Ok(table("usage-ClaimsTable")),
         archive: Ok(Bucket {
@@ -151,7 +151,7 @@ pub fn good() -> Facts {
             encryption: Ok(Some("AES256".into())),
         }),
         newest_file: Ok(ago(60)),
-        newest_snapshot: Err(Unseen::LeftOut("the metrics say it")),
+        newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue: Ok(glue(&pipeline)),
         log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
         alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),

@@ -1,25 +1,25 @@
-//! A fact that isn't known, and why.
+//! Facts that may be unavailable, and why.
 
 use std::fmt;
 
-/// A fact, or why it isn't known.
-pub type Seen<T> = Result<T, Unseen>;
+/// A fact, or why it is unavailable.
+pub type Fact<T> = Result<T, Unavailable>;
 
-/// Why a fact isn't known.
+/// Why a fact is unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unseen {
-    /// Whoever asks may not: the missing permission.
+pub enum Unavailable {
+    /// The credentials lack this permission.
     Denied { action: &'static str },
-    /// Nothing says what it is called: the option that would.
+    /// Its name is unknown; this option specifies it.
     Unnamed { option: &'static str },
-    /// It was looked for and isn't there, though it should be.
+    /// It should exist, and doesn't.
     Missing(Part),
-    /// There is nothing to judge by yet.
+    /// There is no data yet.
     NoData(String),
-    /// The question failed otherwise.
+    /// The request failed for another reason.
     Failed(String),
-    /// There is no such thing in this deployment: why.
-    LeftOut(&'static str),
+    /// This deployment doesn't have it, for this reason.
+    NotApplicable(&'static str),
 }
 
 /// A part of a deployment that has a name.
@@ -29,7 +29,7 @@ pub enum Part {
     Queue(String),
     Table(String),
     LogGroup(String),
-    /// Any other, or something of one, in words.
+    /// Any other, described in words.
     Other(String),
 }
 
