@@ -1,5 +1,5 @@
-//! `usagectl cost`, `tune` and `usage` as a person meets them: by assumption, of data in a folder, of a running local, of a
-//! stack on moto with the embedded CloudWatch.
+//! `usagectl cost`, `tune` and `usage` as a person uses them: with assumptions, with data in a folder, with a running local,
+//! and with a stack on moto and the embedded CloudWatch.
 
 use aws_sdk_cloudwatch::types as sdk;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -113,7 +113,7 @@ fn a_bill_and_a_plan_as_people_read_them() {
 }
 
 #[test]
-fn prices_of_ones_own_replace_ours() {
+fn a_file_overrides_the_built_in_prices() {
     let desk = Desk::new();
     std::fs::write(desk.0.path().join("prices.toml"), "[write_unit]\ndollars = 1.25\nper = 1_000_000\n").unwrap();
     let assume = ["cost", "--assume", "records=1000/h,batch=1000,groups=10"];
@@ -124,7 +124,7 @@ fn prices_of_ones_own_replace_ours() {
 }
 
 #[test]
-fn mistakes_say_what_to_do() {
+fn errors_name_the_remedy() {
     let desk = Desk::new();
     let wrong = [
         &["cost"][..],
@@ -294,7 +294,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     assert_eq!((&gb_seconds["what"], &gb_seconds["quantity"]), (&json!("GB-seconds"), &json!(2_000.0)));
     let fixed: Vec<&str> =
         bill["month"]["fixed"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
-    assert_eq!(fixed, ["own metrics", "the mapping's metrics", "S3 request metrics", "dashboard"]);
+    assert_eq!(fixed, ["custom metrics", "event source mapping metrics", "S3 request metrics", "dashboard"]);
 
     let plan = asked(&["tune", "--span", "1h"]);
     let now = &plan["now"];
