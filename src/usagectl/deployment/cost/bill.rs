@@ -14,14 +14,14 @@ use crate::shell::table;
 
 /// Where the load comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Basis {
+pub(super) enum Basis {
     Assumed,
     Measured { span: Duration, records: f64, invocations: f64 },
 }
 
 /// What a load costs.
 #[derive(Debug)]
-pub struct Bill {
+pub(super) struct Bill {
     load: Load,
     basis: Basis,
     per_million: Vec<Line>,
@@ -35,7 +35,7 @@ pub struct Bill {
 }
 
 impl Bill {
-    pub fn new(load: Load, fixed: Fixed, prices: &Prices, totals: Option<MeasuredTotals>, basis: Basis) -> Bill {
+    pub(super) fn new(load: Load, fixed: Fixed, prices: &Prices, totals: Option<MeasuredTotals>, basis: Basis) -> Bill {
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
         Bill {
@@ -59,7 +59,7 @@ impl Bill {
         total(&self.per_million) * self.millions() + total(&self.fixed) + total(&self.growth)
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let parts = [self.basis(), self.million(), self.shares(), self.a_month(), self.instead(), self.prices.clone()];
         parts.join("\n\n")
     }
@@ -143,7 +143,7 @@ impl Bill {
         format!("{rows}\nThe first is for write units only, and counts a record again with every retry.")
     }
 
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let line = |line: &Line| json!({ "what": line.what, "quantity": line.quantity, "dollars": line.dollars, "measured": line.measured });
         let lines = |of: &[Line]| of.iter().map(line).collect::<Vec<Value>>();
         let basis = match &self.basis {

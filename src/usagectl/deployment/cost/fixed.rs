@@ -6,8 +6,11 @@ use super::prices::{Item, Prices};
 /// The parts of the template that cost the same for every load, by switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
+    /// The alarms, with the topics that they notify.
     pub alarms: bool,
+    /// The custom metrics of the function.
     pub own_metrics: bool,
+    /// The request metrics of the archive bucket.
     pub request_metrics: bool,
     /// Whether the topics use your own key instead of the stack's.
     pub own_key: bool,

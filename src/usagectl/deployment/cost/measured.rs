@@ -10,7 +10,7 @@ use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
 /// Metrics of the function and of AWS, summed over a period.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
+pub(super) struct Measured {
     pub records: f64,
     pub invocations: f64,
     pub snapshots: Option<f64>,
@@ -28,7 +28,7 @@ impl Measured {
     ///
     /// # Errors
     /// When CloudWatch can't be read, or has no records.
-    pub async fn read(deployment: &Deployment, span: Duration, period_seconds: i32) -> anyhow::Result<Measured> {
+    pub(super) async fn read(deployment: &Deployment, span: Duration, period_seconds: i32) -> anyhow::Result<Measured> {
         let names = &deployment.names;
         let own = |metric| names.own_figure(metric, Statistic::Sum);
         let of_function = |metric| names.function_figure(metric, Statistic::Sum);
@@ -69,7 +69,7 @@ impl Measured {
     }
 
     /// The load, with `defaults` where nothing was measured.
-    pub fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
+    pub(super) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
         let counted = per_batch(self.snapshots).filter(|_| defaults.windows > 0.0);
         let counted = counted.map(|snapshots| snapshots / defaults.windows);
@@ -87,7 +87,7 @@ impl Measured {
     }
 
     /// The totals, which replace those of the model.
-    pub fn totals(&self, memory_gb: f64) -> MeasuredTotals {
+    pub(super) fn totals(&self, memory_gb: f64) -> MeasuredTotals {
         MeasuredTotals {
             records: self.records,
             write_units: self.write_units,
@@ -102,7 +102,7 @@ impl Measured {
 
 /// The configuration that cost depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub(super) struct Settings {
     pub memory_gb: f64,
     pub architecture: Architecture,
     pub puts_metrics: bool,
@@ -114,7 +114,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the function or the stack can't be read.
-    pub async fn read(deployment: &Deployment, stack: Option<&str>) -> anyhow::Result<Option<Settings>> {
+    pub(super) async fn read(deployment: &Deployment, stack: Option<&str>) -> anyhow::Result<Option<Settings>> {
         let (Some(account), Some(function)) = (deployment.account(), &deployment.names.function) else {
             return Ok(None);
         };

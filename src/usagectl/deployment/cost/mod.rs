@@ -2,7 +2,7 @@
 //! `model` is the cost model, `prices` the price list, `measured` reads CloudWatch, and `bill` formats the estimate.
 
 mod bill;
-mod fixed;
+pub mod fixed;
 mod measured;
 pub mod model;
 pub mod prices;

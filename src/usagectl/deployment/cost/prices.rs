@@ -14,22 +14,39 @@ const COMPILED_IN: &str = include_str!("prices.toml");
 /// Something that has a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
+    /// An invocation.
     LambdaRequest,
+    /// A GB-second on arm64.
     GbSecondArm,
+    /// A GB-second on x86_64.
     GbSecondX86,
+    /// A write unit of an on-demand table.
     WriteUnit,
+    /// A read unit of an on-demand table.
     ReadUnit,
+    /// A GB in a table for a month.
     TableGbMonth,
+    /// A GB of point-in-time recovery for a month.
     RecoveryGbMonth,
+    /// A PUT request to S3.
     Put,
+    /// A GB in S3 for a month.
     ArchiveGbMonth,
+    /// A GB in a cold storage class for a month.
     ColdGbMonth,
+    /// A GB of logs.
     LogGb,
+    /// A custom metric for a month.
     Metric,
+    /// An alarm metric for a month.
     Alarm,
+    /// A composite alarm for a month.
     CompositeAlarm,
+    /// A dashboard for a month.
     Dashboard,
+    /// A PutMetricData request.
     MetricCall,
+    /// A KMS key for a month.
     Key,
 }
 

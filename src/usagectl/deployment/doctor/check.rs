@@ -13,9 +13,9 @@ pub struct Description {
     pub name: &'static str,
     /// For docs/operations.md.
     #[cfg(test)]
-    pub looks_at: &'static str,
+    pub(super) looks_at: &'static str,
     #[cfg(test)]
-    pub rule: &'static str,
+    pub(super) rule: &'static str,
     evaluate: fn(&Facts) -> CheckResult,
 }
 
@@ -37,7 +37,7 @@ macro_rules! checks {
         /// A check of one aspect of a deployment.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Check {
-            $($variant,)*
+            $(#[doc = concat!("Examines ", $looks_at, ".")] $variant,)*
         }
 
         impl Check {

@@ -1,6 +1,8 @@
 //! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
 //! [`Unavailable`] with the reason.
 
+mod monitoring;
+
 use std::collections::BTreeMap;
 
 use usage_aggregator::pipeline::Pipeline;
@@ -8,34 +10,56 @@ use usage_aggregator::time::Timestamp;
 
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
+pub use monitoring::{Alarm, AlarmState, LogGroup, RecentMetrics};
 
 /// Everything that the checks examine.
 #[derive(Debug)]
 pub struct Facts {
+    /// The time at which the facts were read.
     pub now: Timestamp,
     /// Whether these are the embedded services of this machine rather than a stack.
     pub here: bool,
+    /// The name of the stack, if it was specified.
     pub stack: Option<String>,
+    /// The names of the parts.
     pub names: Names,
+    /// The pipeline that the function runs.
     pub pipeline: Pipeline,
     /// The version of this tool.
     pub version: &'static str,
+    /// The stream.
     pub source: Fact<Source>,
+    /// The event source mapping.
     pub mapping: Fact<Mapping>,
+    /// The function.
     pub function: Fact<Function>,
+    /// Its protection against loops.
     pub recursion: Fact<Recursion>,
+    /// Its role.
     pub role: Fact<Role>,
+    /// The failure destination.
     pub destination: Fact<Destination>,
+    /// The failed batches in it.
     pub waiting: Fact<FailedBatches>,
+    /// The table with the snapshots.
     pub usage_table: Fact<Table>,
+    /// The table with the claims.
     pub claims_table: Fact<Table>,
+    /// The bucket of the archive.
     pub archive: Fact<Bucket>,
+    /// When the newest file was written.
     pub newest_file: Fact<Timestamp>,
+    /// When the window of the newest snapshot began.
     pub newest_snapshot: Fact<Timestamp>,
+    /// The tables of Athena.
     pub glue: Fact<Vec<GlueTable>>,
+    /// The function's log group.
     pub log_group: Fact<LogGroup>,
+    /// The stack's alarms.
     pub alarms: Fact<Vec<Alarm>>,
+    /// The metrics of the last hour.
     pub measured: Fact<RecentMetrics>,
+    /// The number of custom metrics.
     pub own_metrics: Fact<usize>,
     /// HORIZON_DAYS.
     pub horizon_days: Fact<i64>,
@@ -46,21 +70,29 @@ pub struct Facts {
 pub struct Source {
     /// The name of the table or Kinesis stream.
     pub name: String,
+    /// Its kind and settings.
     pub stream: Stream,
     /// The number of open shards.
     pub shards: Fact<usize>,
+    /// How long it keeps records.
     pub retention_seconds: i64,
 }
 
+/// The kind of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stream {
     /// The stream of a table: whether it is on, its view type, and the ARN of the newest one.
     Table {
+        /// Whether it is on.
         on: bool,
+        /// Its view type.
         view: Option<String>,
+        /// The ARN of the table's newest stream.
         latest_arn: Option<String>,
     },
+    /// A Kinesis stream.
     Kinesis {
+        /// Its status.
         status: String,
     },
 }
@@ -68,50 +100,72 @@ pub enum Stream {
 /// The event source mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
+    /// Its UUID.
     pub uuid: String,
+    /// Its state.
     pub state: String,
+    /// The reason for its state.
     pub reason: Option<String>,
+    /// The result of its last invocation.
     pub last_result: Option<String>,
+    /// The ARN of the stream that it reads.
     pub source_arn: String,
+    /// Where it started.
     pub starting_position: Option<String>,
+    /// ParallelizationFactor.
     pub factor: i64,
     /// -1 for no limit, as in Lambda's API.
     pub retries: i64,
     /// -1 for no limit.
     pub record_age_seconds: i64,
+    /// BisectBatchOnFunctionError.
     pub bisects: bool,
+    /// Whether partial batch responses are on.
     pub reports_item_failures: bool,
     /// The ARN of the on-failure destination.
     pub on_failure: Option<String>,
+    /// The patterns of its filter.
     pub filters: Vec<String>,
 }
 
 /// The function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
+    /// Its name.
     pub name: String,
+    /// The ARN of its role.
     pub role_arn: String,
+    /// Its runtime.
     pub runtime: String,
+    /// Its processor architecture.
     pub architecture: String,
+    /// Its timeout.
     pub timeout_seconds: i64,
+    /// Its reserved concurrency, if any.
     pub reserved: Option<i64>,
+    /// Its environment variables.
     pub variables: BTreeMap<String, String>,
     /// The version tag that template.yaml sets.
     pub version: Option<String>,
+    /// The hash of its code.
     pub code_sha256: String,
 }
 
 /// What Lambda does when the function triggers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recursion {
+    /// It stops the function.
     Terminates,
+    /// It lets the function go on.
     Allowed,
 }
 
 /// The function's role with the documents of all its policies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
+    /// Its name.
     pub name: String,
+    /// The policy documents.
     pub policies: Vec<serde_json::Value>,
 }
 
@@ -125,10 +179,13 @@ pub struct Destination {
 /// The failed batches in the failure destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedBatches {
+    /// How many there are, at least.
     pub count: u64,
     /// Whether there are more than `count`.
     pub more: bool,
+    /// When the oldest one was written.
     pub oldest: Option<Timestamp>,
+    /// What is stored of them.
     pub keeps: Stored,
 }
 
@@ -139,83 +196,51 @@ pub enum Stored {
     #[default]
     Records,
     /// Their positions in the stream, in a queue: useful while the stream keeps the records and the queue keeps the message.
-    Positions { retention_seconds: i64 },
+    Positions {
+        /// How long the queue keeps a message.
+        retention_seconds: i64,
+    },
 }
 
+/// A table that the function writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
+    /// Its name.
     pub name: String,
+    /// Whether its capacity is on demand.
     pub on_demand: bool,
+    /// Whether it has a stream.
     pub stream_on: bool,
     /// The attribute that items expire by, if time to live is on.
     pub time_to_live: Fact<Option<String>>,
+    /// Whether it can be restored to a point in time.
     pub point_in_time_recovery: Fact<bool>,
+    /// Whether it is protected against deletion.
     pub deletion_protection: bool,
 }
 
 /// The archive's bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
+    /// Its name.
     pub name: String,
+    /// Its policy, if it has one.
     pub policy: Fact<Option<serde_json::Value>>,
     /// Whether all four settings of its public access block are on.
     pub blocks_public: Fact<bool>,
+    /// The algorithm of its default encryption, if it has one.
     pub encryption: Fact<Option<String>>,
 }
 
 /// A table of Athena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlueTable {
+    /// Its name.
     pub name: String,
+    /// Its table properties.
     pub parameters: BTreeMap<String, String>,
+    /// The Avro schema that it reads files with.
     pub schema_literal: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogGroup {
-    pub name: String,
-    /// `None` if log events never expire.
-    pub retention_days: Option<i64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    pub name: String,
-    pub state: AlarmState,
-    pub actions_enabled: bool,
-    pub actions: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlarmState {
-    Ok,
-    Alarm,
-    InsufficientData,
-}
-
-/// CloudWatch's metrics of the last hour, or those of a local run so far. `None` where there is no data.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RecentMetrics {
-    pub invocations: Option<f64>,
-    pub errors: Option<f64>,
-    pub throttles: Option<f64>,
-    pub p99_duration_ms: Option<f64>,
-    pub iterator_age_ms: Option<f64>,
-    pub polled: Option<f64>,
-    pub invoked: Option<f64>,
-    pub filtered_out: Option<f64>,
-    pub dropped: Option<f64>,
-    pub destination_failures: Option<f64>,
-    pub read_throttles: Option<f64>,
-    pub write_throttles: Option<f64>,
-    /// Throttled reads and writes of a Kinesis source.
-    pub source_throttles: Option<f64>,
-    pub rejected: Option<f64>,
-    pub too_old: Option<f64>,
-    pub files: Option<f64>,
-    pub records: Option<f64>,
-    /// When a batch last succeeded.
-    pub last_success: Option<Timestamp>,
 }
 
 impl Facts {

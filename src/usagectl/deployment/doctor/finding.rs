@@ -9,23 +9,41 @@ pub type CheckResult = Result<Assessment, Unavailable>;
 /// A check's assessment: what it means, and the command that fixes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assessment {
+    /// Nothing is wrong.
     Ok(String),
-    Warning { meaning: String, command: String },
-    Problem { meaning: String, command: String },
+    /// Something should be changed.
+    Warning {
+        /// What is wrong, and what that means.
+        meaning: String,
+        /// The command that fixes it, or that shows more.
+        command: String,
+    },
+    /// Something is broken, or data may be lost.
+    Problem {
+        /// What is wrong, and what that means.
+        meaning: String,
+        /// The command that fixes it, or that shows more.
+        command: String,
+    },
 }
 
+/// The outcome of a check, least severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
+    /// Nothing is wrong.
     Ok,
     /// There is no data yet, which is not a fault.
     NoData,
     /// The facts could not be read.
     Unknown,
+    /// Something should be changed.
     Warning,
+    /// Something is broken, or data may be lost.
     Problem,
 }
 
 impl Verdict {
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Ok => "OK",
@@ -40,28 +58,33 @@ impl Verdict {
 /// One line of the doctor's report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// The check.
     pub check: Check,
+    /// Its outcome.
     pub verdict: Verdict,
+    /// What was found, and what that means.
     pub meaning: String,
     /// The command that fixes it, or that shows more.
     pub command: Option<String>,
 }
 
 /// Nothing is wrong.
-pub fn ok(meaning: impl Into<String>) -> CheckResult {
+pub(crate) fn ok(meaning: impl Into<String>) -> CheckResult {
     Ok(Assessment::Ok(meaning.into()))
 }
 
-pub fn warning(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
+/// Something should be changed.
+pub(crate) fn warning(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
     Ok(Assessment::Warning { meaning: meaning.into(), command: command.into() })
 }
 
-pub fn problem(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
+/// Something is broken, or data may be lost.
+pub(crate) fn problem(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
     Ok(Assessment::Problem { meaning: meaning.into(), command: command.into() })
 }
 
 /// There is no data yet.
-pub fn no_data(why: impl Into<String>) -> CheckResult {
+pub(crate) fn no_data(why: impl Into<String>) -> CheckResult {
     Err(Unavailable::NoData(why.into()))
 }
 

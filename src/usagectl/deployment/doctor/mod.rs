@@ -3,18 +3,18 @@
 //! `gather` reads everything into plain `facts`. Each of the `checks` is a pure function of them. `symptom` is the decision
 //! tree of docs/operations.md, which `diagnosis` follows. `show` prints. Only `--probe` changes anything.
 
-mod check;
+pub mod check;
 mod checks;
-mod diagnosis;
-mod facts;
-mod finding;
+pub mod diagnosis;
+pub mod facts;
+pub mod finding;
 mod gather;
-mod own_writes;
-mod patterns;
-mod policy;
+pub mod own_writes;
+pub mod patterns;
+pub mod policy;
 mod show;
-mod symptom;
-mod unavailable;
+pub mod symptom;
+pub mod unavailable;
 
 use clap::Args;
 

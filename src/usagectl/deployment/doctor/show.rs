@@ -11,7 +11,7 @@ use crate::shell::console::{counted, plain};
 
 /// The number of findings for each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct VerdictCounts {
+pub(super) struct VerdictCounts {
     pub ok: usize,
     pub no_data: usize,
     pub unknown: usize,
@@ -22,7 +22,7 @@ pub struct VerdictCounts {
 }
 
 impl VerdictCounts {
-    pub fn new<'f>(findings: impl IntoIterator<Item = &'f Finding>, left_out: usize) -> VerdictCounts {
+    pub(super) fn new<'f>(findings: impl IntoIterator<Item = &'f Finding>, left_out: usize) -> VerdictCounts {
         let mut tally = VerdictCounts { left_out, ..VerdictCounts::default() };
         for finding in findings {
             *match finding.verdict {
@@ -65,13 +65,13 @@ impl VerdictCounts {
 const NAME: usize = 19;
 
 /// All findings as text.
-pub fn text(findings: &[Finding], tally: VerdictCounts) -> String {
+pub(super) fn text(findings: &[Finding], tally: VerdictCounts) -> String {
     let lines = findings.iter().map(|finding| line(finding, None));
     lines.chain([tally.text()]).collect::<Vec<_>>().join("\n")
 }
 
 /// A diagnosis as text.
-pub fn diagnosis_text(symptom: Symptom, diagnosis: &Diagnosis) -> String {
+pub(super) fn diagnosis_text(symptom: Symptom, diagnosis: &Diagnosis) -> String {
     let mut lines = vec![format!("Checks of docs/operations.md#{}:", symptom.runbook())];
     lines.extend(diagnosis.steps.iter().map(|step| line(&step.finding, Some(step.fork))));
     if !diagnosis.not_asked.is_empty() {
@@ -98,13 +98,13 @@ fn line(finding: &Finding, fork: Option<&str>) -> String {
 }
 
 /// All findings as JSON lines, and a summary.
-pub fn json_lines(findings: &[Finding], tally: VerdictCounts) -> String {
+pub(super) fn json_lines(findings: &[Finding], tally: VerdictCounts) -> String {
     let lines = findings.iter().map(|finding| object(finding, None).to_string());
     lines.chain([json!({ "summary": tally.json() }).to_string()]).collect::<Vec<_>>().join("\n")
 }
 
 /// A diagnosis as JSON lines, and a summary.
-pub fn diagnosis_json(symptom: Symptom, diagnosis: &Diagnosis) -> String {
+pub(super) fn diagnosis_json(symptom: Symptom, diagnosis: &Diagnosis) -> String {
     let lines = diagnosis.steps.iter().map(|step| object(&step.finding, Some(step.fork)).to_string());
     let tally = VerdictCounts::new(diagnosis.steps.iter().map(|step| &step.finding), diagnosis.left_out);
     let end = json!({

@@ -9,9 +9,15 @@ pub type Fact<T> = Result<T, Unavailable>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
     /// The credentials lack this permission.
-    Denied { action: &'static str },
+    Denied {
+        /// The permission.
+        action: &'static str,
+    },
     /// Its name is unknown; this option specifies it.
-    Unnamed { option: &'static str },
+    Unnamed {
+        /// The option.
+        option: &'static str,
+    },
     /// It should exist, and doesn't.
     Missing(Part),
     /// There is no data yet.
@@ -25,9 +31,13 @@ pub enum Unavailable {
 /// A part of a deployment that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
+    /// An S3 bucket.
     Bucket(String),
+    /// An SQS queue.
     Queue(String),
+    /// A DynamoDB table.
     Table(String),
+    /// A log group.
     LogGroup(String),
     /// Any other, described in words.
     Other(String),

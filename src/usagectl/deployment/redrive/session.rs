@@ -153,7 +153,7 @@ impl<'s> Session<'s> {
                 self.redrive_object(bucket, &key, &location, replayer).await
             }
             Candidate::Message { id, document } => {
-                let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+                let summary = document.as_ref().map(|document| BatchSummary::from(&**document)).map_err(Clone::clone);
                 let batch = FailedBatch { location: Location::Message { id }, summary };
                 self.report.found(&batch, &self.deadlines)?;
                 match (document, &destinations.queue, streams) {

@@ -20,7 +20,7 @@ const DAYS_OF_MINUTES: Duration = Duration::from_secs(15 * 86_400);
 ///
 /// # Errors
 /// When its configuration can't be read.
-pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
+pub(super) async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
     match &deployment.place {
         Place::Account(account) => of_account(account, deployment).await,
         Place::Here(_) => {
@@ -129,7 +129,7 @@ impl Metrics {
 ///
 /// # Errors
 /// When CloudWatch can't be read, or has no records.
-pub async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
+pub(super) async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
     let metrics = Metrics::new(deployment);
     let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
     let figures = Figures::read(&deployment.cloudwatch(), &metrics.all(), span, period).await?;
@@ -173,7 +173,7 @@ fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32) -> Op
 ///
 /// # Errors
 /// When the stream can't be read.
-pub async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
+pub(super) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
     let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
     if arn.contains(":kinesis:") {
         let asked = account.kinesis().describe_stream_summary().stream_arn(arn).send().await;

@@ -3,12 +3,12 @@
 //! change, `report` formats it.
 
 mod gather;
-mod model;
-mod plan;
+pub mod model;
+pub mod plan;
 mod report;
-mod row;
-mod rules;
-mod settings;
+pub mod row;
+pub mod rules;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,7 @@ use super::settings::{Parameter, Settings};
 use crate::shell::amounts::{dollars, number, seconds};
 use crate::shell::table;
 
-pub struct Report<'p> {
+pub(super) struct Report<'p> {
     pub load: &'p Load,
     pub now: &'p Settings,
     pub plan: &'p Plan,
@@ -17,7 +17,7 @@ pub struct Report<'p> {
 }
 
 impl Report<'_> {
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut parts = vec![self.load()];
         if self.plan.proposals.is_empty() {
             parts.push(format!("nothing to change: {}", self.kept()));
@@ -129,7 +129,7 @@ impl Report<'_> {
         known.collect::<Vec<_>>().join(", ")
     }
 
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let outcome = |outcome: &Outcome| {
             json!({
                 "batch": outcome.batch, "groups": outcome.groups, "seconds": outcome.seconds,

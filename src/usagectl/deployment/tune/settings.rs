@@ -33,12 +33,19 @@ pub const DEFAULTS: Settings = Settings {
 /// A parameter of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter {
+    /// The most records per batch.
     BatchSize,
+    /// How long the mapping collects records for a batch.
     BatchWindowSeconds,
+    /// The lanes per shard.
     ParallelizationFactor,
+    /// The function's reserved concurrency.
     ReservedConcurrency,
+    /// The function's memory.
     MemoryMegabytes,
+    /// The transactions at once per invocation.
     CommitConcurrency,
+    /// The function's timeout.
     TimeoutSeconds,
 }
 

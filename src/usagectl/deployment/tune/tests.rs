@@ -6,7 +6,7 @@ use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
 use super::settings::{DEFAULTS, Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
 
-pub fn load(rate: f64) -> Load {
+pub(crate) fn load(rate: f64) -> Load {
     Load {
         rate,
         entities: 200.0,

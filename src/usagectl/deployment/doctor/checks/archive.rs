@@ -32,12 +32,12 @@ fn a_file(facts: &Facts) -> String {
 }
 
 /// A command that lets IAM evaluate the policies.
-pub fn simulation(facts: &Facts) -> String {
+pub(crate) fn simulation(facts: &Facts) -> String {
     simulate(facts, "s3:PutObject", &a_file(facts))
 }
 
 /// A command that lists the archive.
-pub fn listing(facts: &Facts) -> String {
+pub(crate) fn listing(facts: &Facts) -> String {
     let (bucket, prefix) = (name(facts), prefix(facts));
     format!(
         "aws s3api list-objects-v2 --bucket \"{bucket}\" --prefix \"{prefix}/avro/\" --max-items 20 --query 'Contents[].Key'"
@@ -45,7 +45,7 @@ pub fn listing(facts: &Facts) -> String {
 }
 
 /// The role's policies allow it to write files.
-pub fn access(facts: &Facts) -> CheckResult {
+pub(crate) fn access(facts: &Facts) -> CheckResult {
     let bucket = bucket(facts)?;
     let role = of(&facts.role)?;
     let (prefix, resource) = (prefix(facts), a_file(facts));
@@ -67,7 +67,7 @@ pub fn access(facts: &Facts) -> CheckResult {
 }
 
 /// Files are written when records are processed.
-pub fn files(facts: &Facts) -> CheckResult {
+pub(crate) fn files(facts: &Facts) -> CheckResult {
     let bucket = bucket(facts)?;
     let newest = match &facts.newest_file {
         Err(Unavailable::NoData(_)) => None,
@@ -100,7 +100,7 @@ pub fn files(facts: &Facts) -> CheckResult {
 }
 
 /// All requests use TLS.
-pub fn policy(facts: &Facts) -> CheckResult {
+pub(crate) fn policy(facts: &Facts) -> CheckResult {
     let bucket = bucket(facts)?;
     let name = &bucket.name;
     let policy = of(&bucket.policy)?;
@@ -133,7 +133,7 @@ fn with_tls(policy: Option<Value>, bucket: &str) -> Value {
 }
 
 /// The bucket blocks public access and is encrypted.
-pub fn locks(facts: &Facts) -> CheckResult {
+pub(crate) fn locks(facts: &Facts) -> CheckResult {
     let bucket = bucket(facts)?;
     let name = &bucket.name;
     if !*of(&bucket.blocks_public)? {

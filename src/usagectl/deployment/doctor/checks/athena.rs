@@ -27,7 +27,7 @@ fn tables(facts: &Facts) -> Result<Vec<(&str, &str, &GlueTable)>, Unavailable> {
 }
 
 /// Athena reads files with the schemas that they were written with.
-pub fn schema(facts: &Facts) -> CheckResult {
+pub(crate) fn schema(facts: &Facts) -> CheckResult {
     let tables = tables(facts)?;
     let json = |text: &str| serde_json::from_str::<Value>(text).ok();
     let differs = |schema: &str, literal: Option<&str>| json(schema) != literal.and_then(json);
@@ -49,7 +49,7 @@ pub fn schema(facts: &Facts) -> CheckResult {
 }
 
 /// Athena projects today's partition.
-pub fn projection(facts: &Facts) -> CheckResult {
+pub(crate) fn projection(facts: &Facts) -> CheckResult {
     for (name, _, table) in tables(facts)? {
         let parameter = |name: &str| table.parameters.get(name).map_or("", String::as_str);
         if !parameter("projection.enabled").eq_ignore_ascii_case("true") {

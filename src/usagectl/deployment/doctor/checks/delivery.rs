@@ -8,7 +8,7 @@ use super::{destination, of, span};
 const RECENT: i64 = 3_600;
 
 /// No failed batch was lost on its way to the failure destination.
-pub fn dropped(facts: &Facts) -> CheckResult {
+pub(crate) fn dropped(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let (dropped, refused) = (numbers.dropped.unwrap_or_default(), numbers.destination_failures.unwrap_or_default());
     let period = facts.period();
@@ -32,7 +32,7 @@ pub fn dropped(facts: &Facts) -> CheckResult {
 }
 
 /// No record was rejected.
-pub fn rejected(facts: &Facts) -> CheckResult {
+pub(crate) fn rejected(facts: &Facts) -> CheckResult {
     if facts.here {
         return Err(Unavailable::NotApplicable("a local run doesn't count them"));
     }
@@ -50,7 +50,7 @@ pub fn rejected(facts: &Facts) -> CheckResult {
 }
 
 /// Batches still succeed.
-pub fn last_snapshot(facts: &Facts) -> CheckResult {
+pub(crate) fn last_snapshot(facts: &Facts) -> CheckResult {
     let coming = facts
         .measured
         .as_ref()

@@ -14,7 +14,7 @@ const LAST_HOURS: i64 = 6 * 3_600;
 const LONG: i64 = 3 * DAY;
 
 /// The mapping has a failure destination.
-pub fn exists(facts: &Facts) -> CheckResult {
+pub(crate) fn exists(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match &mapping.on_failure {
         Some(arn) => ok(format!("failed batches go to {arn}")),
@@ -26,7 +26,7 @@ pub fn exists(facts: &Facts) -> CheckResult {
 }
 
 /// The mapping's setting for a destination.
-pub fn to(arn: &str) -> String {
+pub(crate) fn to(arn: &str) -> String {
     quoted(&json!({ "OnFailure": { "Destination": arn } }).to_string())
 }
 
@@ -47,7 +47,7 @@ fn queue_arn(url: &str) -> Option<String> {
 }
 
 /// The function's role can write to the destination: according to its policies, and with `--probe` by a test.
-pub fn accepts(facts: &Facts) -> CheckResult {
+pub(crate) fn accepts(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     let Some(arn) = &mapping.on_failure else {
         return Err(Unavailable::NoData("there is no failure destination".to_owned()));
@@ -99,7 +99,7 @@ fn permissions(arn: &str, uuid: &str) -> Vec<(&'static str, String)> {
 }
 
 /// The same for the destination of a mapping, if it has one.
-pub fn permissions_for(mapping: &Mapping) -> Vec<(&'static str, String)> {
+pub(crate) fn permissions_for(mapping: &Mapping) -> Vec<(&'static str, String)> {
     mapping.on_failure.as_deref().map(|arn| permissions(arn, &mapping.uuid)).unwrap_or_default()
 }
 
@@ -112,7 +112,7 @@ fn action_on(arn: &str) -> &'static str {
 }
 
 /// A command that allows a role to do it.
-pub fn grant(role: &str, action: &str, resource: &str) -> String {
+pub(crate) fn grant(role: &str, action: &str, resource: &str) -> String {
     let statement = json!({ "Effect": "Allow", "Action": action, "Resource": resource });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
     let name = action.replace(':', "-");
@@ -122,7 +122,7 @@ pub fn grant(role: &str, action: &str, resource: &str) -> String {
     )
 }
 
-pub fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
+pub(crate) fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
     let role = facts.function.as_ref().map_or("ROLE_ARN", |function| function.role_arn.as_str());
     format!(
         "aws iam simulate-principal-policy --policy-source-arn {role} --action-names {action} --resource-arns \"{resource}\""
@@ -130,7 +130,7 @@ pub fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
 }
 
 /// No failed batch is left; otherwise, how long it can still be redriven.
-pub fn waiting(facts: &Facts) -> CheckResult {
+pub(crate) fn waiting(facts: &Facts) -> CheckResult {
     let waiting = of(&facts.waiting)?;
     if waiting.count == 0 {
         return ok("the failure destination is empty");
@@ -167,7 +167,7 @@ pub fn waiting(facts: &Facts) -> CheckResult {
 }
 
 /// The horizon is longer than a record can be delayed.
-pub fn horizon(facts: &Facts) -> CheckResult {
+pub(crate) fn horizon(facts: &Facts) -> CheckResult {
     if !facts.counts() {
         return Err(Unavailable::NotApplicable("the pipeline counts nothing"));
     }

@@ -14,7 +14,7 @@ use super::quoted;
 const SNAPSHOT_ATTRIBUTES: [&str; 3] = ["resource", "window", "window_start"];
 
 /// Every pattern can match a record of the pipeline.
-pub fn can_match(facts: &Facts) -> CheckResult {
+pub(crate) fn can_match(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     if mapping.filters.is_empty() {
         return ok("the mapping has no filter: every record is delivered");
@@ -49,7 +49,7 @@ pub fn can_match(facts: &Facts) -> CheckResult {
 }
 
 /// The filter excludes the function's own writes.
-pub fn own_writes(facts: &Facts) -> CheckResult {
+pub(crate) fn own_writes(facts: &Facts) -> CheckResult {
     if !facts.counts() {
         return Err(Unavailable::NotApplicable("the pipeline writes no snapshots"));
     }

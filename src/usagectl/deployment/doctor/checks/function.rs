@@ -12,7 +12,7 @@ const WARNING_SHARE: f64 = 0.5;
 const MAXIMUM_TIMEOUT: f64 = 900.0;
 
 /// The p99 duration is well below the timeout.
-pub fn timeout(facts: &Facts) -> CheckResult {
+pub(crate) fn timeout(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     let Some(p99) = facts.the_numbers()?.p99_duration_ms else {
         return no_data(format!("no invocation {}", facts.period()));
@@ -32,7 +32,7 @@ pub fn timeout(facts: &Facts) -> CheckResult {
 }
 
 /// The function has enough concurrency for all shards.
-pub fn concurrency(facts: &Facts) -> CheckResult {
+pub(crate) fn concurrency(facts: &Facts) -> CheckResult {
     let (function, mapping) = (facts.the_function()?, facts.the_mapping()?);
     let reserve = |n: i64| {
         format!(
@@ -60,7 +60,7 @@ pub fn concurrency(facts: &Facts) -> CheckResult {
 }
 
 /// Lambda stops the function if it triggers itself.
-pub fn recursion(facts: &Facts) -> CheckResult {
+pub(crate) fn recursion(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     match of(&facts.recursion)? {
         Recursion::Terminates => ok("Lambda stops the function if it triggers itself (RecursiveLoop Terminate)"),
@@ -75,7 +75,7 @@ pub fn recursion(facts: &Facts) -> CheckResult {
 }
 
 /// The deployed version is the version of this tool.
-pub fn version(facts: &Facts) -> CheckResult {
+pub(crate) fn version(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     let ours = facts.version;
     if function.runtime != "provided.al2023" {

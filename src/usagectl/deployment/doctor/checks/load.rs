@@ -12,7 +12,7 @@ const PROBLEM_AGE_MS: f64 = 120_000.0;
 const ERROR_RATE: f64 = 0.01;
 
 /// The function keeps up with the stream.
-pub fn iterator_age(facts: &Facts) -> CheckResult {
+pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
     let Some(age) = facts.the_numbers()?.iterator_age_ms else {
         return no_data(format!("no batch was read {}", facts.period()));
     };
@@ -31,7 +31,7 @@ pub fn iterator_age(facts: &Facts) -> CheckResult {
 }
 
 /// Invocations don't fail.
-pub fn errors(facts: &Facts) -> CheckResult {
+pub(crate) fn errors(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let Some(invocations) = numbers.invocations.filter(|n| *n > 0.0) else {
         return no_data(format!("no invocation {}", facts.period()));
@@ -47,7 +47,7 @@ pub fn errors(facts: &Facts) -> CheckResult {
 }
 
 /// Invocations aren't throttled, nor are reads and writes of a Kinesis source.
-pub fn throttles(facts: &Facts) -> CheckResult {
+pub(crate) fn throttles(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let throttles = numbers.throttles.unwrap_or_default();
     let period = facts.period();
@@ -83,7 +83,7 @@ pub fn throttles(facts: &Facts) -> CheckResult {
 }
 
 /// Records are polled and delivered.
-pub fn traffic(facts: &Facts) -> CheckResult {
+pub(crate) fn traffic(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let Some(polled) = numbers.polled else {
         return match &facts.mapping {
@@ -115,7 +115,7 @@ pub fn traffic(facts: &Facts) -> CheckResult {
 }
 
 /// Batches are large enough for their number.
-pub fn batches(facts: &Facts) -> CheckResult {
+pub(crate) fn batches(facts: &Facts) -> CheckResult {
     /// With fewer records, a batch's request and writes are hardly shared.
     const SMALL: f64 = 10.0;
     /// 1,000 per hour are 0.7 million per month, which cost cents.

@@ -5,7 +5,7 @@ use super::super::finding::{CheckResult, ok, problem, warning};
 use super::{destination, span};
 
 /// The mapping is enabled, and its last invocation succeeded.
-pub fn state(facts: &Facts) -> CheckResult {
+pub(crate) fn state(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     let result = mapping.last_result.as_deref().unwrap_or("none yet");
     let reason = mapping.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn state(facts: &Facts) -> CheckResult {
 }
 
 /// The mapping started with the oldest record.
-pub fn starting_position(facts: &Facts) -> CheckResult {
+pub(crate) fn starting_position(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match mapping.starting_position.as_deref() {
         Some("TRIM_HORIZON") => ok("the mapping started with the oldest record (TRIM_HORIZON)"),
@@ -45,7 +45,7 @@ pub fn starting_position(facts: &Facts) -> CheckResult {
 }
 
 /// The mapping reads the function's partial responses.
-pub fn partial_responses(facts: &Facts) -> CheckResult {
+pub(crate) fn partial_responses(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     if mapping.reports_item_failures {
         return ok("partial batch responses are on (ReportBatchItemFailures)");
@@ -57,7 +57,7 @@ pub fn partial_responses(facts: &Facts) -> CheckResult {
 }
 
 /// A batch that fails as a whole is split.
-pub fn bisect(facts: &Facts) -> CheckResult {
+pub(crate) fn bisect(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     if mapping.bisects {
         return ok("a batch that fails as a whole is split in two (BisectBatchOnFunctionError)");
@@ -69,7 +69,7 @@ pub fn bisect(facts: &Facts) -> CheckResult {
 }
 
 /// Retries are limited, but not to none.
-pub fn retries(facts: &Facts) -> CheckResult {
+pub(crate) fn retries(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match mapping.retries {
         -1 => problem(
@@ -85,7 +85,7 @@ pub fn retries(facts: &Facts) -> CheckResult {
 }
 
 /// Records are sent to the failure destination before the stream trims them.
-pub fn record_age(facts: &Facts) -> CheckResult {
+pub(crate) fn record_age(facts: &Facts) -> CheckResult {
     let (mapping, source) = (facts.the_mapping()?, facts.the_source()?);
     let retention = source.retention_seconds;
     // 11/12, as in the template: 79,200 of 86,400. 604,800: Lambda's limit.
@@ -111,7 +111,7 @@ pub fn record_age(facts: &Facts) -> CheckResult {
 }
 
 /// A command that changes the mapping.
-pub fn change(mapping: &Mapping, options: &str) -> String {
+pub(crate) fn change(mapping: &Mapping, options: &str) -> String {
     format!("aws lambda update-event-source-mapping --uuid {} {options}", mapping.uuid)
 }
 

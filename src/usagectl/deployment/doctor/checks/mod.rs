@@ -1,17 +1,17 @@
 //! The checks: pure functions of the facts, with one file for each part of a deployment.
 
-pub mod archive;
-pub mod athena;
-pub mod delivery;
-pub mod destination;
-pub mod filters;
-pub mod function;
-pub mod load;
-pub mod mapping;
-pub mod money;
-pub mod source;
-pub mod tables;
-pub mod watch;
+pub(super) mod archive;
+pub(super) mod athena;
+pub(super) mod delivery;
+pub(super) mod destination;
+pub(super) mod filters;
+pub(super) mod function;
+pub(super) mod load;
+pub(super) mod mapping;
+pub(super) mod money;
+pub(super) mod source;
+pub(super) mod tables;
+pub(super) mod watch;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ const FREE: usize = 10;
 const PRICE: f64 = 0.30;
 
 /// The number of custom metrics is within the free tier.
-pub fn own_metrics(facts: &Facts) -> CheckResult {
+pub(crate) fn own_metrics(facts: &Facts) -> CheckResult {
     let count = *of(&facts.own_metrics)?;
     let namespace = facts.names.metrics_namespace.as_deref().unwrap_or("UsageAggregator");
     if count <= FREE {

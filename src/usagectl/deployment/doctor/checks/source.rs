@@ -7,7 +7,7 @@ use super::super::facts::{Facts, Stream, Unavailable};
 use super::super::finding::{CheckResult, ok, problem};
 
 /// The stream is on, and it is the one that the mapping reads.
-pub fn stream_on(facts: &Facts) -> CheckResult {
+pub(crate) fn stream_on(facts: &Facts) -> CheckResult {
     let source = facts.the_source()?;
     let name = &source.name;
     match &source.stream {
@@ -34,7 +34,7 @@ pub fn stream_on(facts: &Facts) -> CheckResult {
 }
 
 /// The stream has the images that the pipeline needs.
-pub fn view_type(facts: &Facts) -> CheckResult {
+pub(crate) fn view_type(facts: &Facts) -> CheckResult {
     let source = facts.the_source()?;
     let Stream::Table { view, .. } = &source.stream else {
         return Err(Unavailable::NotApplicable("Kinesis has no view types"));
@@ -119,7 +119,7 @@ fn route_needs(route: &Route) -> (bool, bool) {
 }
 
 /// A command that describes the source.
-pub fn look(facts: &Facts) -> String {
+pub(crate) fn look(facts: &Facts) -> String {
     let name = facts.names.source_name().unwrap_or("NAME");
     match &facts.source {
         Ok(source) if matches!(source.stream, Stream::Kinesis { .. }) => {

@@ -12,7 +12,7 @@ fn tables(facts: &Facts) -> Result<[&Table; 2], Unavailable> {
 }
 
 /// The tables are on demand and aren't throttled.
-pub fn capacity(facts: &Facts) -> CheckResult {
+pub(crate) fn capacity(facts: &Facts) -> CheckResult {
     if facts.here {
         return Err(Unavailable::NotApplicable("the embedded tables have no capacity"));
     }
@@ -41,7 +41,7 @@ pub fn capacity(facts: &Facts) -> CheckResult {
 }
 
 /// Claims expire, and the table has no stream.
-pub fn claims(facts: &Facts) -> CheckResult {
+pub(crate) fn claims(facts: &Facts) -> CheckResult {
     let table = of(&facts.claims_table)?;
     let name = &table.name;
     match of(&table.time_to_live)?.as_deref() {
@@ -69,7 +69,7 @@ pub fn claims(facts: &Facts) -> CheckResult {
 }
 
 /// The tables can be restored, and are protected against deletion.
-pub fn protection(facts: &Facts) -> CheckResult {
+pub(crate) fn protection(facts: &Facts) -> CheckResult {
     if facts.here {
         return Err(Unavailable::NotApplicable("embedded tables are files on your disk"));
     }

@@ -9,7 +9,7 @@ fn list(alarms: &[&Alarm]) -> String {
 }
 
 /// There are alarms, and each of them notifies somebody.
-pub fn alarm_actions(facts: &Facts) -> CheckResult {
+pub(crate) fn alarm_actions(facts: &Facts) -> CheckResult {
     let alarms = of(&facts.alarms)?;
     if alarms.is_empty() {
         return warning("there are no alarms: nobody is notified when something is wrong", facts.deploy("Alarms=true"));
@@ -33,7 +33,7 @@ pub fn alarm_actions(facts: &Facts) -> CheckResult {
 }
 
 /// No alarm is firing, and the alarms that must have data have it.
-pub fn alarm_state(facts: &Facts) -> CheckResult {
+pub(crate) fn alarm_state(facts: &Facts) -> CheckResult {
     let alarms = of(&facts.alarms)?;
     let firing: Vec<&Alarm> = alarms.iter().filter(|alarm| alarm.state == AlarmState::Alarm).collect();
     if !firing.is_empty() {
@@ -80,7 +80,7 @@ fn needs_data(alarm: &str) -> bool {
 }
 
 /// Log events expire.
-pub fn log_retention(facts: &Facts) -> CheckResult {
+pub(crate) fn log_retention(facts: &Facts) -> CheckResult {
     let group = of(&facts.log_group)?;
     match group.retention_days {
         Some(days) => ok(format!("log events of {} expire after {days} days", group.name)),

@@ -6,7 +6,7 @@ use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 use super::super::facts::{Alarm, AlarmState, Fact, Part, Unavailable};
 use super::seen;
 
-pub async fn of(client: &Client, stack: Option<&str>) -> Fact<Vec<Alarm>> {
+pub(super) async fn of(client: &Client, stack: Option<&str>) -> Fact<Vec<Alarm>> {
     let stack = stack.ok_or(Unavailable::Unnamed { option: "--stack" })?;
     let mut alarms = Vec::new();
     let described = client.describe_alarms().alarm_name_prefix(format!("{stack}-"));

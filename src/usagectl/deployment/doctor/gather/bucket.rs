@@ -7,7 +7,7 @@ use usage_aggregator::time::{Date, Timestamp};
 use super::super::facts::{Bucket, Fact, Part, Unavailable};
 use super::{named, seen, timestamp};
 
-pub async fn of(client: &Client, archives: &Result<(), Unavailable>, name: &Option<String>) -> Fact<Bucket> {
+pub(super) async fn of(client: &Client, archives: &Result<(), Unavailable>, name: &Option<String>) -> Fact<Bucket> {
     archives.clone()?;
     let name = named(name, "--archive-bucket")?;
     exists(client, name).await?;
@@ -17,7 +17,7 @@ pub async fn of(client: &Client, archives: &Result<(), Unavailable>, name: &Opti
 }
 
 /// Checks that a bucket exists.
-pub async fn exists(client: &Client, name: &str) -> Fact<()> {
+pub(super) async fn exists(client: &Client, name: &str) -> Fact<()> {
     let head = client.head_bucket().bucket(name).send().await;
     seen("s3:ListBucket", || Part::Bucket(name.to_owned()), head).map(drop)
 }
@@ -58,7 +58,7 @@ async fn encryption(client: &Client, name: &str) -> Fact<Option<String>> {
 }
 
 /// When the newest file of today or yesterday was written. Only the first page of each record type and day is read.
-pub async fn newest_file(
+pub(super) async fn newest_file(
     client: &Client,
     archives: &Result<(), Unavailable>,
     bucket: &Option<String>,

@@ -14,7 +14,7 @@ use crate::stack::{Account, Names};
 const PREFIX: &str = "aws/lambda/";
 
 /// Checks that the destination exists, and writes to it with `--probe`.
-pub async fn of(account: &Account, mapping: &Fact<Mapping>, probe: Probe) -> Fact<Destination> {
+pub(super) async fn of(account: &Account, mapping: &Fact<Mapping>, probe: Probe) -> Fact<Destination> {
     let mapping = mapping.as_ref().map_err(Clone::clone)?;
     let Some(arn) = mapping.on_failure.as_deref() else {
         return Err(Unavailable::NoData("there is no failure destination".to_owned()));
@@ -84,7 +84,7 @@ async fn probe_queue(account: &Account, url: &str) -> anyhow::Result<String> {
 }
 
 /// The failed batches in the stack's destination.
-pub async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Fact<FailedBatches> {
+pub(super) async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Fact<FailedBatches> {
     match (&names.failure_bucket, &names.failure_queue) {
         (Some(bucket), _) => in_bucket(&account.clients().s3, bucket).await,
         (None, Some(queue)) => in_queue(account, queue, now).await,
@@ -93,7 +93,7 @@ pub async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Fact<F
 }
 
 /// The failed batches in a bucket: its first 1,000 objects.
-pub async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Fact<FailedBatches> {
+pub(super) async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Fact<FailedBatches> {
     let listed = client.list_objects_v2().bucket(bucket).prefix(PREFIX).send().await;
     let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
     Ok(FailedBatches {

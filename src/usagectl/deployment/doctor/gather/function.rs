@@ -9,7 +9,7 @@ use crate::stack::{Account, Names};
 /// The tag with the deployed version, set by template.yaml.
 const VERSION_TAG: &str = "usage-aggregator-version";
 
-pub async fn of(account: &Account, names: &Names) -> Fact<Function> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Function> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function().function_name(name).send().await;
     let got = seen("lambda:GetFunction", || Part::Other(format!("the function {name}")), got)?;
@@ -29,7 +29,7 @@ pub async fn of(account: &Account, names: &Names) -> Fact<Function> {
     })
 }
 
-pub async fn recursion(account: &Account, names: &Names) -> Fact<Recursion> {
+pub(super) async fn recursion(account: &Account, names: &Names) -> Fact<Recursion> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function_recursion_config().function_name(name).send().await;
     let got =

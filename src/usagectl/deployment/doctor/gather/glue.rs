@@ -6,7 +6,7 @@ use super::super::facts::{Fact, GlueTable, Part, Unavailable};
 use super::{named, seen};
 use crate::stack::Account;
 
-pub async fn of(
+pub(super) async fn of(
     account: &Account,
     archives: &Result<(), Unavailable>,
     database: &Option<String>,

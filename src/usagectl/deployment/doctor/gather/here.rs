@@ -15,7 +15,7 @@ use crate::stack::Deployment;
 /// How many snapshots to read at most to find the newest.
 const SNAPSHOTS: usize = 10_000;
 
-pub async fn facts(
+pub(super) async fn facts(
     deployment: &Deployment,
     options: &Options,
     control: Option<String>,

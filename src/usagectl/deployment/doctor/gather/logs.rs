@@ -4,7 +4,7 @@ use super::super::facts::{Fact, LogGroup, Part, Unavailable};
 use super::{named, seen};
 use crate::stack::Account;
 
-pub async fn of(account: &Account, name: &Option<String>) -> Fact<LogGroup> {
+pub(super) async fn of(account: &Account, name: &Option<String>) -> Fact<LogGroup> {
     let name = named(name, "--log-group")?;
     let described = account.logs().describe_log_groups().log_group_name_prefix(name).send().await;
     let described = seen("logs:DescribeLogGroups", || Part::LogGroup(name.to_owned()), described)?;

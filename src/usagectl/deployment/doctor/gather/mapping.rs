@@ -7,7 +7,7 @@ use super::super::facts::{Fact, Mapping, Part, Unavailable};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
-pub async fn of(account: &Account, names: &Names) -> Fact<Mapping> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Mapping> {
     let lambda = account.lambda();
     let uuid = match (&names.mapping, &names.function) {
         (None, Some(function)) => only(&lambda, function).await?,

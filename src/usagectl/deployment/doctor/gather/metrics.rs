@@ -56,7 +56,7 @@ impl Wanted<'_> {
     }
 }
 
-pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMetrics> {
+pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMetrics> {
     let wanted = Wanted { names };
     let function = |metric| wanted.function(metric, Statistic::Sum);
     let sums = [
@@ -82,9 +82,23 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMe
     let (hour, day) = futures::join!(read(client, &all, HOUR), read(client, &processed, DAY));
     let (hour, day) = (hour?, day?);
 
+    let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
+    // A period is named by its start, but the records may have come at its end.
+    let last_success = last_success.and_then(|at| Timestamp::from_seconds(at + i64::from(PERIOD)));
+    let of_all = |figures: &[Figure]| figures.iter().filter_map(|figure| hour.sum(figure)).reduce(|a, b| a + b);
+    Ok(RecentMetrics {
+        read_throttles: of_all(&reads),
+        write_throttles: of_all(&writes),
+        source_throttles: of_all(&kinesis),
+        last_success: last_success.map(|at| at.min(now)),
+        ..single(&hour, &sums, &highest)
+    })
+}
+
+/// The metrics of the function and the mapping, in the order in which they were requested.
+fn single(hour: &Figures, sums: &[Option<Figure>; 12], highest: &[Option<Figure>; 2]) -> RecentMetrics {
     let sum = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.sum(figure));
     let most = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.highest(figure));
-    let of_all = |figures: &[Figure]| figures.iter().filter_map(|figure| hour.sum(figure)).reduce(|a, b| a + b);
     let [
         invocations,
         errors,
@@ -100,8 +114,7 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMe
         too_old,
     ] = sums.each_ref().map(sum);
     let [p99_duration_ms, iterator_age_ms] = highest.each_ref().map(most);
-    let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
-    Ok(RecentMetrics {
+    RecentMetrics {
         invocations,
         errors,
         throttles,
@@ -112,16 +125,12 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMe
         filtered_out,
         dropped,
         destination_failures,
-        read_throttles: of_all(&reads),
-        write_throttles: of_all(&writes),
-        source_throttles: of_all(&kinesis),
         rejected,
         too_old,
         files,
         records,
-        // A period is named by its start; what it counts may be of its end.
-        last_success: last_success.and_then(|at| Timestamp::from_seconds(at + i64::from(PERIOD))).map(|at| at.min(now)),
-    })
+        ..RecentMetrics::default()
+    }
 }
 
 async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figures> {
@@ -136,14 +145,14 @@ async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figur
 }
 
 /// The age of a queue's oldest message in seconds, if CloudWatch knows one.
-pub async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
+pub(super) async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
     let age = Figure::new("AWS/SQS", "ApproximateAgeOfOldestMessage", &[("QueueName", queue)], Statistic::Maximum);
     let read = read(client, std::slice::from_ref(&age), HOUR).await.ok()?;
     read.values(&age).last().copied()
 }
 
 /// How many metrics the function's namespace has.
-pub async fn own(client: &Client, namespace: &Option<String>) -> Fact<usize> {
+pub(super) async fn own(client: &Client, namespace: &Option<String>) -> Fact<usize> {
     let namespace = named(namespace, "--metrics-namespace")?;
     let mut count = 0;
     let mut pages = client.list_metrics().namespace(namespace).into_paginator().send();

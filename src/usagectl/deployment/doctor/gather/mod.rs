@@ -27,7 +27,7 @@ use crate::stack::{Deployment, Place, Where};
 
 /// Whether to write to the failure destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub(super) enum Probe {
     Send,
     Dont,
 }
@@ -36,7 +36,7 @@ pub enum Probe {
 ///
 /// # Errors
 /// When the pipeline is invalid, or the clock is wrong.
-pub async fn facts(
+pub(super) async fn facts(
     place: &Where,
     deployment: Deployment,
     options: &Options,

@@ -7,7 +7,7 @@ use super::super::facts::{Fact, Function, Part, Role, Unavailable};
 use super::seen;
 use crate::stack::Account;
 
-pub async fn of(account: &Account, function: &Fact<Function>) -> Fact<Role> {
+pub(super) async fn of(account: &Account, function: &Fact<Function>) -> Fact<Role> {
     let arn = &function.as_ref().map_err(Clone::clone)?.role_arn;
     let name = arn.rsplit('/').next().unwrap_or_default().to_owned();
     let client = account.iam();

@@ -7,7 +7,7 @@ use crate::stack::{Account, Names};
 /// 24 hours: how long DynamoDB keeps stream records.
 const TABLE_RETENTION: i64 = 86_400;
 
-pub async fn of(account: &Account, names: &Names) -> Fact<Source> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Source> {
     let arn = named(&names.source_arn, "--source-arn")?;
     let name = names.source_name().ok_or(Unavailable::Unnamed { option: "--source-arn" })?;
     if arn.contains(":kinesis:") {
@@ -18,7 +18,7 @@ pub async fn of(account: &Account, names: &Names) -> Fact<Source> {
 }
 
 /// A table as the source. Its shards aren't counted.
-pub async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Fact<Source> {
+pub(super) async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Fact<Source> {
     let described = client.describe_table().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();

@@ -7,7 +7,7 @@ use super::super::facts::{Fact, Part, Table, Unavailable};
 use super::{named, seen};
 
 /// A table with all its settings, if the pipeline counts usage.
-pub async fn of(
+pub(super) async fn of(
     client: &Client,
     counts: &Result<(), Unavailable>,
     name: &Option<String>,
@@ -21,7 +21,7 @@ pub async fn of(
 }
 
 /// A table without its time to live and backups.
-pub async fn described(client: &Client, name: &str) -> Fact<Table> {
+pub(super) async fn described(client: &Client, name: &str) -> Fact<Table> {
     let described = client.describe_table().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
@@ -37,7 +37,7 @@ pub async fn described(client: &Client, name: &str) -> Fact<Table> {
     })
 }
 
-pub async fn time_to_live(client: &Client, name: &str) -> Fact<Option<String>> {
+pub(super) async fn time_to_live(client: &Client, name: &str) -> Fact<Option<String>> {
     let described = client.describe_time_to_live().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTimeToLive", || Part::Other(format!("time to live of {name}")), described)?;
     let found = described.time_to_live_description.filter(|found| {

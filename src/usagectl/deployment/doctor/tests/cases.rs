@@ -3,39 +3,51 @@
 use serde_json::json;
 
 use super::super::check::Check;
+use super::super::check::Check as C;
 use super::super::facts::*;
 use super::super::finding::Verdict;
+use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
 use super::good::{BUCKET_ARN, STREAM, ago, role};
 
 /// A fault, the check that finds it, and its verdict.
-pub type Case = (&'static str, Check, Verdict, fn(&mut Facts));
+pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
 
-pub fn set_mapping(facts: &mut Facts, change: impl FnOnce(&mut Mapping)) {
+pub(crate) fn set_mapping(facts: &mut Facts, change: impl FnOnce(&mut Mapping)) {
     change(facts.mapping.as_mut().unwrap());
 }
 
-pub fn filter(facts: &mut Facts, patterns: &[&str]) {
+pub(crate) fn filter(facts: &mut Facts, patterns: &[&str]) {
     set_mapping(facts, |mapping| mapping.filters = patterns.iter().map(|text| (*text).to_owned()).collect());
 }
 
-pub fn numbers(facts: &mut Facts) -> &mut RecentMetrics {
+pub(crate) fn numbers(facts: &mut Facts) -> &mut RecentMetrics {
     facts.measured.as_mut().unwrap()
 }
 
-pub fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &str) {
+pub(crate) fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &str) {
     let (view, latest_arn) = (view.map(str::to_owned), Some(latest.to_owned()));
     facts.source.as_mut().unwrap().stream = Stream::Table { on, view, latest_arn };
 }
 
-pub fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Stored) {
+pub(crate) fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Stored) {
     facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps });
 }
 
-pub const QUEUE: Stored = Stored::Positions { retention_seconds: 1_209_600 };
+pub(crate) const QUEUE: Stored = Stored::Positions { retention_seconds: 1_209_600 };
 
-pub fn broken() -> Vec<Case> {
-    use Check as C;
-    use Verdict::{NoData, Problem, Unknown, Warning};
+pub(crate) fn broken() -> Vec<Case> {
+    [
+        mapping_cases(),
+        destination_and_filter_cases(),
+        function_cases(),
+        delivery_cases(),
+        storage_cases(),
+        monitoring_cases(),
+    ]
+    .concat()
+}
+
+fn mapping_cases() -> Vec<Case> {
     vec![
         ("the stream is off", C::StreamOn, Problem, |f| stream(f, false, None, STREAM)),
         ("a newer stream exists", C::StreamOn, Problem, |f| stream(f, true, Some("NEW_AND_OLD_IMAGES"), "arn:newer")),
@@ -59,6 +71,11 @@ pub fn broken() -> Vec<Case> {
         ("AT_TIMESTAMP", C::StartingPosition, Warning, |f| {
             set_mapping(f, |m| m.starting_position = Some("AT_TIMESTAMP".into()))
         }),
+    ]
+}
+
+fn destination_and_filter_cases() -> Vec<Case> {
+    vec![
         ("no destination", C::Destination, Problem, |f| set_mapping(f, |m| m.on_failure = None)),
         ("the role can't write", C::DestinationAccepts, Problem, |f| {
             f.role = Ok(role(json!([{ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*" }])))
@@ -107,6 +124,11 @@ pub fn broken() -> Vec<Case> {
             f.names.usage_table = Some("orders".into());
             filter(f, &[]);
         }),
+    ]
+}
+
+fn function_cases() -> Vec<Case> {
+    vec![
         ("loops are allowed", C::Recursion, Warning, |f| f.recursion = Ok(Recursion::Allowed)),
         ("nothing polled", C::Traffic, Warning, |f| numbers(f).polled = None),
         ("all filtered out", C::Traffic, Warning, |f| {
@@ -127,6 +149,11 @@ pub fn broken() -> Vec<Case> {
             f.source.as_mut().unwrap().stream = Stream::Kinesis { status: "ACTIVE".into() };
             numbers(f).source_throttles = Some(3.0);
         }),
+    ]
+}
+
+fn delivery_cases() -> Vec<Case> {
+    vec![
         ("dropped", C::Dropped, Problem, |f| numbers(f).dropped = Some(1.0)),
         ("refused", C::Dropped, Problem, |f| numbers(f).destination_failures = Some(1.0)),
         ("one failed batch", C::Failures, Warning, |f| waiting(f, 1, 3_600, Stored::Records)),
@@ -138,6 +165,11 @@ pub fn broken() -> Vec<Case> {
         ("a record was too old", C::Rejected, Warning, |f| numbers(f).too_old = Some(1.0)),
         ("none succeeds", C::LastSnapshot, Problem, |f| numbers(f).last_success = Some(ago(7_200))),
         ("none has succeeded", C::LastSnapshot, Problem, |f| numbers(f).last_success = None),
+    ]
+}
+
+fn storage_cases() -> Vec<Case> {
+    vec![
         ("provisioned", C::TableCapacity, Warning, |f| f.usage_table.as_mut().unwrap().on_demand = false),
         ("the table throttles", C::TableCapacity, Warning, |f| numbers(f).write_throttles = Some(40.0)),
         ("claims never expire", C::ClaimsTable, Warning, |f| f.claims_table.as_mut().unwrap().time_to_live = Ok(None)),
@@ -180,17 +212,22 @@ pub fn broken() -> Vec<Case> {
             f.glue.as_mut().unwrap()[0].schema_literal = Some(r#"{"type":"record","name":"order","fields":[]}"#.into())
         }),
         ("no table", C::GlueSchema, Problem, |f| f.glue = Ok(Vec::new())),
+    ]
+}
+
+fn monitoring_cases() -> Vec<Case> {
+    vec![
         ("no projection", C::Projection, Problem, |f| {
             drop(f.glue.as_mut().unwrap()[0].parameters.remove("projection.enabled"))
         }),
-        ("not yet today", C::Projection, Warning, |f| {
+        ("partitions start after today", C::Projection, Warning, |f| {
             drop(
                 f.glue.as_mut().unwrap()[0]
                     .parameters
                     .insert("projection.partition_date.range".into(), "2027-01-01,NOW+1DAYS".into()),
             )
         }),
-        ("not today any more", C::Projection, Warning, |f| {
+        ("partitions end before today", C::Projection, Warning, |f| {
             drop(
                 f.glue.as_mut().unwrap()[0]
                     .parameters
@@ -198,11 +235,13 @@ pub fn broken() -> Vec<Case> {
             )
         }),
         ("no alarms", C::AlarmActions, Warning, |f| f.alarms = Ok(Vec::new())),
-        ("actions are off", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
+        ("actions are disabled", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
         ("no action", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[1].actions = 0),
-        ("it rings", C::AlarmState, Problem, |f| f.alarms.as_mut().unwrap()[1].state = AlarmState::Alarm),
-        ("it is blind", C::AlarmState, Warning, |f| f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData),
-        ("kept for ever", C::LogRetention, Warning, |f| f.log_group.as_mut().unwrap().retention_days = None),
+        ("an alarm is firing", C::AlarmState, Problem, |f| f.alarms.as_mut().unwrap()[1].state = AlarmState::Alarm),
+        ("an alarm has no data", C::AlarmState, Warning, |f| {
+            f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData
+        }),
+        ("logs never expire", C::LogRetention, Warning, |f| f.log_group.as_mut().unwrap().retention_days = None),
         ("twelve metrics", C::OwnMetrics, Warning, |f| f.own_metrics = Ok(12)),
         ("small batches", C::Batches, Warning, |f| numbers(f).invoked = Some(2_400.0)),
         ("another version", C::Version, Warning, |f| f.function.as_mut().unwrap().version = Some("0.0.9".into())),
