@@ -33,7 +33,7 @@ fn assert_shown(name: &str, text: &str) {
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
         (r"age in this run is [\d.]+ s, [\d.]+ %", "age in this run is [age]"),
         (r"of \d+ invocations", "of [n] invocations"),
-        (r"\d+ records a batch, \d+ batches", "[n] records a batch, [n] batches"),
+        (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
     ];
     insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
 }

@@ -20,7 +20,7 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     let full = place.doctor(&["--stack", "moto", "failure-destination"]).await;
     assert_eq!(full.code, Some(2), "{full:?}");
     let said =
-        "1 batch waits in the failure destination, the oldest for 20 h; 4 h left at most until the stream forgets";
+        "1 batch is in the failure destination, the oldest for 20 h; 4 h left at most until the stream trims";
     assert!(full.stdout.contains(said), "{full:?}");
     assert!(full.stdout.ends_with("usagectl redrive --stack moto --dry-run\n"), "{full:?}");
     let left = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
@@ -31,5 +31,5 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/race";
     let race = place.doctor(&["--stack", "moto", "--source-arn", arn, "no-invocations"]).await;
     assert!(race.stdout.contains("the Kinesis stream race is active"), "{race:?}");
-    assert!(race.stdout.contains("10 executions are reserved for 3 shards × factor 1: 3 at once"), "{race:?}");
+    assert!(race.stdout.contains("the reserved concurrency is 10, enough for 3 shards × factor 1 = 3"), "{race:?}");
 }

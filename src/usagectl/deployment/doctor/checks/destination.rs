@@ -186,7 +186,7 @@ pub(crate) fn horizon(facts: &Facts) -> CheckResult {
     }
     warning(
         format!(
-            "HORIZON_DAYS is {days}, but a record can be {needed} days late ({retention} for the stream, {kept} for the failure destination, 1 to spare) and would be rejected as too_old; see docs/semantics.md before raising it"
+            "HORIZON_DAYS is {days}, but a record can be {needed} days late ({retention} for the stream, {kept} for the failure destination, 1 to spare) and would be rejected as too_old; docs/semantics.md explains how to raise it"
         ),
         facts.deploy(&format!("HorizonDays={needed}")),
     )
