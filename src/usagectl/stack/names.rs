@@ -138,6 +138,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_deployed_function_has_its_own_variables_or_the_defaults() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        let options = <Line as clap::Parser>::parse_from(["usagectl"]).options;
+        let names = Names { usage_table: Some("usage-of-the-stack".to_owned()), ..Names::default() };
+        let config = |configured: &[(&str, &str)]| {
+            let configured = configured.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            names.variables(&options, configured.collect()).with_metrics_sink("none").config().unwrap()
+        };
+        let defaults = config(&[]);
+        assert_eq!((&*defaults.pipeline.name, defaults.horizon_days), ("orders", 18));
+        let configured = config(&[("PIPELINE", "demand"), ("PIPELINE_DIR", ""), ("HORIZON_DAYS", "9")]);
+        assert_eq!((&*configured.pipeline.name, configured.horizon_days), ("demand", 9));
+        assert_eq!(defaults.tables.unwrap().usage, "usage-of-the-stack");
+    }
+
+    #[test]
     fn an_option_overrides_an_output() {
         let outputs = BTreeMap::from([
             ("FunctionName".to_owned(), "of-the-stack".to_owned()),
