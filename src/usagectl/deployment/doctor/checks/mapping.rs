@@ -68,7 +68,7 @@ pub(crate) fn bisect(facts: &Facts) -> CheckResult {
     )
 }
 
-/// Retries are limited, but not to none.
+/// Retries are on and limited.
 pub(crate) fn retries(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match mapping.retries {
