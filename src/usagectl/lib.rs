@@ -2,6 +2,8 @@
 //! [`laptop`] runs everything on this machine, [`results`] reads what was counted and archived, [`deployment`] diagnoses and
 //! operates a deployed stack, [`schema`] works on Avro schemas, and [`shell`] is what they share.
 
+#![warn(missing_docs, unreachable_pub)]
+
 #[cfg(feature = "deployment")]
 pub mod deployment;
 pub mod event;

@@ -1,14 +1,14 @@
-//! Assumptions on the command line: `rate=5000/s,entities=200,size=700`, with units, and only names that the command knows.
+//! Assumptions on the command line, with units: `rate=5000/s,entities=200,size=700`.
 
 use std::collections::BTreeMap;
 
 use crate::shell::console::UsageError;
 use crate::shell::durations::duration;
 
-/// 730 hours.
+/// 730 hours: an average month.
 pub const MONTH_SECONDS: f64 = 2_628_000.0;
 
-/// Names with their texts, until each is asked for.
+/// The names and texts of assumptions, which are parsed when they are used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assumptions {
     option: &'static str,
@@ -16,43 +16,45 @@ pub struct Assumptions {
 }
 
 impl Assumptions {
-    /// Reads what `option` was given.
+    /// Splits the value of `option`.
     ///
     /// # Errors
-    /// When a name is not `known`, is there twice, or has no value.
+    /// When a name is not `known`, occurs twice, or has no value.
     pub fn parse(option: &'static str, text: &str, known: &[&str]) -> Result<Assumptions, UsageError> {
         let mut texts = BTreeMap::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             if !known.contains(&name) {
                 return Err(UsageError(format!(
-                    "{option}: nothing is called `{name}`; there are {}",
+                    "{option}: unknown name `{name}`; expected one of {}",
                     known.join(", ")
                 )));
             }
             if value.is_empty() || texts.insert(name.to_owned(), value.to_owned()).is_some() {
-                return Err(UsageError(format!("{option}: write {name}=VALUE, once")));
+                return Err(UsageError(format!("{option}: expected {name}=VALUE, once")));
             }
         }
         Ok(Assumptions { option, texts })
     }
 
+    /// Whether nothing is assumed.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
+    /// The text of an assumption.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.texts.get(name).map(String::as_str)
     }
 
     /// A number above zero: `200`, `1e6`, `1_000`.
     pub fn number(&self, name: &str) -> Result<Option<f64>, UsageError> {
-        self.read(name, "a number above 0 such as 200 or 1e6", positive)
+        self.read(name, "a number above 0, like 200 or 1e6", positive)
     }
 
-    /// Records a second: `5000/s`, `1e6/day`.
+    /// Records per second: `5000/s`, `1e6/day`.
     pub fn rate(&self, name: &str) -> Result<Option<f64>, UsageError> {
-        self.read(name, "a rate such as 5000/s, 300/min, 1e6/day or 3e7/month", |text| {
+        self.read(name, "a rate like 5000/s, 300/min, 1e6/day or 3e7/month", |text| {
             let (number, unit) = text.split_once('/')?;
             let seconds = match unit {
                 "s" => 1.0,
@@ -68,7 +70,7 @@ impl Assumptions {
 
     /// Bytes: `700`, `700B`, `2KB`.
     pub fn bytes(&self, name: &str) -> Result<Option<f64>, UsageError> {
-        self.read(name, "a size such as 700, 700B or 2KB", |text| match text.strip_suffix("KB") {
+        self.read(name, "a size like 700, 700B or 2KB", |text| match text.strip_suffix("KB") {
             Some(kilobytes) => Some(positive(kilobytes)? * 1_000.0),
             None => positive(text.strip_suffix('B').unwrap_or(text)),
         })
@@ -76,7 +78,7 @@ impl Assumptions {
 
     /// Seconds: `200ms`, `1s`, `1m`.
     pub fn seconds(&self, name: &str) -> Result<Option<f64>, UsageError> {
-        self.read(name, "a span of time such as 200ms or 1s", |text| Some(duration(text).ok()?.as_secs_f64()))
+        self.read(name, "a duration like 200ms or 1s", |text| Some(duration(text).ok()?.as_secs_f64()))
     }
 
     fn read<T>(&self, name: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, UsageError> {
@@ -109,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_is_expected() {
+    fn errors_name_what_is_expected() {
         for (text, expected) in [
-            ("rates=5/s", "--what-if: nothing is called `rates`; there are rate, size, latency, entities"),
-            ("rate", "--what-if: write rate=VALUE, once"),
-            ("rate=1/s,rate=2/s", "--what-if: write rate=VALUE, once"),
+            ("rates=5/s", "--what-if: unknown name `rates`; expected one of rate, size, latency, entities"),
+            ("rate", "--what-if: expected rate=VALUE, once"),
+            ("rate=1/s,rate=2/s", "--what-if: expected rate=VALUE, once"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }

@@ -1,4 +1,5 @@
-//! The SDK clients of an AWS account, by the credentials, region and `AWS_ENDPOINT_URL_…` variables of the environment.
+//! The SDK clients of an AWS account, configured by the credentials, region and `AWS_ENDPOINT_URL_…` variables of the
+//! environment.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +9,34 @@ use usage_aggregator::clients::Clients;
 
 use crate::shell::workplace::https;
 
-/// An account, as the environment reaches it.
+/// The account that the credentials of the environment belong to.
 #[derive(Debug, Clone)]
 pub struct Account {
     config: Box<SdkConfig>,
 }
 
-/// What of a function's configuration figures are read by.
+/// A function's configuration.
 #[derive(Debug, Clone)]
 pub struct FunctionSettings {
+    /// Its memory.
     pub memory_megabytes: f64,
+    /// Its timeout.
     pub timeout_seconds: f64,
+    /// Whether it runs on arm64 rather than x86_64.
     pub arm64: bool,
+    /// Its environment variables.
     pub variables: BTreeMap<String, String>,
 }
 
 impl FunctionSettings {
-    /// One of its variables, if it is set.
+    /// An environment variable, if it is set.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 }
 
 impl Account {
+    /// Loads the credentials and the region.
     pub async fn open() -> Account {
         let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
         Account { config: Box::new(config) }
@@ -39,7 +45,7 @@ impl Account {
     /// The outputs of a stack.
     ///
     /// # Errors
-    /// When there is no such stack, or it can't be looked at.
+    /// When the stack doesn't exist or can't be read.
     pub async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let outputs = self.stack(stack).await?.outputs.unwrap_or_default();
         Ok(outputs.into_iter().filter_map(|output| Some((output.output_key?, output.output_value?))).collect())
@@ -48,7 +54,7 @@ impl Account {
     /// The parameters that a stack was deployed with.
     ///
     /// # Errors
-    /// When there is no such stack, or it can't be looked at.
+    /// When the stack doesn't exist or can't be read.
     pub async fn parameters(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let parameters = self.stack(stack).await?.parameters.unwrap_or_default();
         Ok(parameters.into_iter().filter_map(|given| Some((given.parameter_key?, given.parameter_value?))).collect())
@@ -59,22 +65,24 @@ impl Account {
         let described = client.describe_stacks().stack_name(stack).send().await;
         let described = described.with_context(|| {
             format!(
-                "describe the stack {stack} (cloudformation:DescribeStacks); do the credentials and the region fit?"
+                "describe the stack {stack} (cloudformation:DescribeStacks); are the credentials and the region right?"
             )
         })?;
         let Some(found) = described.stacks.unwrap_or_default().into_iter().next() else {
-            bail!("there is no stack {stack} in this account and region");
+            bail!("the stack {stack} doesn't exist in this account and region");
         };
         Ok(found)
     }
 
-    /// How a function is configured.
+    /// The configuration of a function.
     ///
     /// # Errors
-    /// When there is no such function, or it can't be looked at.
+    /// When the function doesn't exist or can't be read.
     pub async fn function(&self, name: &str) -> anyhow::Result<FunctionSettings> {
         let asked = self.lambda().get_function_configuration().function_name(name).send().await;
-        let found = asked.with_context(|| format!("look at the function {name} (lambda:GetFunctionConfiguration)"))?;
+        let found = asked.with_context(|| {
+            format!("read the configuration of the function {name} (lambda:GetFunctionConfiguration)")
+        })?;
         let variables = found.environment().and_then(|environment| environment.variables()).cloned();
         Ok(FunctionSettings {
             memory_megabytes: found.memory_size().unwrap_or(128).into(),
@@ -84,35 +92,42 @@ impl Account {
         })
     }
 
-    /// The clients that the function has, too.
+    /// The clients of the services that the function uses.
     pub fn clients(&self) -> Clients {
         Clients::new(&self.config)
     }
 
+    /// A client of DynamoDB Streams.
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         aws_sdk_dynamodbstreams::Client::new(&self.config)
     }
 
+    /// A client of Kinesis.
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
         aws_sdk_kinesis::Client::new(&self.config)
     }
 
+    /// A client of Lambda.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
         aws_sdk_lambda::Client::new(&self.config)
     }
 
+    /// A client of SQS.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
+    /// A client of Glue.
     pub fn glue(&self) -> aws_sdk_glue::Client {
         aws_sdk_glue::Client::new(&self.config)
     }
 
+    /// A client of IAM.
     pub fn iam(&self) -> aws_sdk_iam::Client {
         aws_sdk_iam::Client::new(&self.config)
     }
 
+    /// A client of CloudWatch Logs.
     pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
         aws_sdk_cloudwatchlogs::Client::new(&self.config)
     }

@@ -1,4 +1,4 @@
-//! CloudWatch's metrics as numbers: one question for many metrics, answered over one span.
+//! Reads metrics from CloudWatch: many metrics in one request, over one period.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,18 +8,22 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 
-/// 500: the limit of GetMetricData.
+/// 500: the GetMetricData limit.
 const QUERIES: usize = 500;
 
-/// How the data points of a period become one number.
+/// How the data points of a period are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Statistic {
+    /// Their sum.
     Sum,
+    /// The highest.
     Maximum,
+    /// The 99th percentile.
     P99,
 }
 
 impl Statistic {
+    /// Its name in CloudWatch's API.
     pub fn name(self) -> &'static str {
         match self {
             Statistic::Sum => "Sum",
@@ -29,16 +33,21 @@ impl Statistic {
     }
 }
 
-/// One metric to ask for.
+/// A metric to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Figure {
+    /// Its namespace.
     pub namespace: String,
+    /// Its name.
     pub metric: String,
+    /// Its dimensions.
     pub dimensions: BTreeMap<String, String>,
+    /// How to aggregate it.
     pub statistic: Statistic,
 }
 
 impl Figure {
+    /// A metric.
     pub fn new(namespace: &str, metric: &str, dimensions: &[(&str, &str)], statistic: Statistic) -> Figure {
         let dimensions = dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Figure { namespace: namespace.to_owned(), metric: metric.to_owned(), dimensions, statistic }
@@ -61,16 +70,19 @@ impl Figure {
     }
 }
 
-/// The numbers of some metrics over one span: one for each period that has data, the oldest first.
+/// The values of some metrics: one for each period that has data, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     values: BTreeMap<Figure, Vec<f64>>,
-    /// The start of each of those periods, in seconds since the epoch.
+    /// The start of each period, in seconds since the epoch.
     times: BTreeMap<Figure, Vec<i64>>,
 }
 
 impl Figures {
-    /// Asks CloudWatch for `figures` over the last `span`.
+    /// Reads `figures` over the last `span` from CloudWatch.
+    ///
+    /// # Errors
+    /// When CloudWatch can't be read.
     pub async fn read(
         client: &Client,
         figures: &[Figure],
@@ -90,7 +102,7 @@ impl Figures {
                 .into_paginator()
                 .send();
             while let Some(page) = pages.next().await {
-                let page = page.context("read CloudWatch's metrics (cloudwatch:GetMetricData)")?;
+                let page = page.context("read metrics from CloudWatch (cloudwatch:GetMetricData)")?;
                 for result in page.metric_data_results.unwrap_or_default() {
                     let index = result.id.as_deref().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
                     let Some(figure) = index.and_then(|index| some.get(index)) else { continue };
@@ -103,23 +115,23 @@ impl Figures {
         Ok(read)
     }
 
-    /// The numbers of the periods that have data.
+    /// The values of the periods that have data.
     pub fn values(&self, figure: &Figure) -> &[f64] {
         self.values.get(figure).map_or(&[], Vec::as_slice)
     }
 
-    /// The sum over all periods; nothing where there are no data.
+    /// The sum over all periods; `None` if there is no data.
     pub fn sum(&self, figure: &Figure) -> Option<f64> {
         let values = self.values(figure);
         (!values.is_empty()).then(|| values.iter().sum())
     }
 
-    /// The highest number of any period.
+    /// The highest value of any period.
     pub fn highest(&self, figure: &Figure) -> Option<f64> {
         self.values(figure).iter().copied().reduce(f64::max)
     }
 
-    /// The start of the last period with a number above 0, in seconds since the epoch.
+    /// The start of the last period with a value above 0, in seconds since the epoch.
     pub fn last_above_zero(&self, figure: &Figure) -> Option<i64> {
         let times = self.times.get(figure)?.iter();
         times.zip(self.values(figure)).filter(|(_, value)| **value > 0.0).map(|(time, _)| *time).max()

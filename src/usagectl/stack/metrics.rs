@@ -1,4 +1,4 @@
-//! The metrics of a deployment, by what its parts are called. What isn't known has no data.
+//! The metrics of a deployment, by the names of its parts. A metric of a part with an unknown name has no data.
 
 use super::{Figure, Names, Statistic};
 
@@ -9,7 +9,7 @@ impl Names {
         Figure::new(namespace, metric, &[("Pipeline", pipeline)], statistic)
     }
 
-    /// One of Lambda's metrics of the function.
+    /// A metric of the function in Lambda's namespace.
     pub fn function_figure(&self, metric: &str, statistic: Statistic) -> Figure {
         Figure::of_function(text(&self.function), metric, statistic)
     }
@@ -19,13 +19,13 @@ impl Names {
         Figure::new("AWS/Lambda", metric, &[("EventSourceMappingUUID", text(&self.mapping))], Statistic::Sum)
     }
 
-    /// A metric of each of the function's tables, summed. A table that is also the source has others' figures, too.
+    /// A metric of each of the function's tables, summed. If a table is also the source, this includes other writers.
     pub fn table_figures(&self, metric: &str) -> Vec<Figure> {
         let of = |table: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", table)], Statistic::Sum);
         self.usage_table.iter().chain(&self.claims_table).map(of).collect()
     }
 
-    /// The bytes and the number of the records that were read from the source, summed: DynamoDB's or Kinesis's figures.
+    /// The bytes and the number of records read from the source, summed: metrics of DynamoDB or Kinesis.
     pub fn source_figures(&self) -> Option<[Figure; 2]> {
         let (arn, name) = (self.source_arn.as_deref()?, self.source_name()?);
         if arn.contains(":kinesis:") {
@@ -38,12 +38,12 @@ impl Names {
         Some(["ReturnedBytes", "ReturnedRecordsCount"].map(of))
     }
 
-    /// The bytes that the function has logged.
+    /// The bytes logged by the function.
     pub fn log_figure(&self) -> Figure {
         Figure::new("AWS/Logs", "IncomingBytes", &[("LogGroupName", text(&self.log_group))], Statistic::Sum)
     }
 
-    /// Whether snapshots are in the table whose changes are read.
+    /// Whether snapshots are written to the source table itself.
     pub fn counts_in_source(&self) -> bool {
         self.usage_table.is_some() && self.usage_table.as_deref() == self.source_name()
     }

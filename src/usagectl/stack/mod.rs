@@ -1,6 +1,5 @@
-//! Where the operator's commands work: on a deployed stack, or on the embedded services of this machine. `names` says
-//! what its parts are called, `account` has the clients, `figures` reads CloudWatch's
-//! metrics, `metrics` says which a deployment has.
+//! The deployment that a command works on: a deployed stack, or the embedded services of this machine. `names` has the names
+//! of its parts, `account` the clients, `metrics` its metrics, and `figures` reads them from CloudWatch.
 
 #[cfg(feature = "deployment")]
 mod account;
@@ -28,47 +27,52 @@ pub use account::Account;
 pub use figures::{Figure, Figures, Statistic};
 pub use names::{Names, source_name};
 
-/// Which deployment a command is about.
+/// The options that choose a deployment.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Where {
-    /// Stack whose outputs name all parts, reached with the AWS credentials and region of the environment
+    /// Use this CloudFormation stack, with the AWS credentials and region of the environment
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub stack: Option<String>,
-    /// The embedded services: those of the data folder, or of a `usagectl local` that runs there
+    /// Use the embedded services of the data folder, or of the `usagectl local` that is running there
     #[arg(long)]
     pub local: bool,
+    /// Names of parts, which override the stack's outputs.
     #[command(flatten)]
     pub names: Names,
 }
 
-/// What is deployed, and how to reach it.
+/// A deployment: the names of its parts, and how to reach them.
 pub struct Deployment {
+    /// The names of its parts.
     pub names: Names,
+    /// Where it is.
     pub place: Place,
 }
 
 /// Where a deployment is.
 pub enum Place {
+    /// In an AWS account.
     #[cfg(feature = "deployment")]
     Account(Account),
+    /// On this machine.
     Here(Box<Workplace>),
 }
 
-/// What `local` calls the bucket of failed batches, unless it is told otherwise.
+/// The default name of the bucket of failed batches in `usagectl local`.
 const LOCAL_FAILURES: &str = "failures";
 
 impl Where {
     /// Finds the deployment.
     ///
     /// # Errors
-    /// When nothing says which one, or it isn't there.
+    /// When no deployment was specified, or it doesn't exist.
     pub async fn open(&self, options: &Options) -> anyhow::Result<Deployment> {
         if self.local {
             return self.open_here(options).await;
         }
         if self.stack.is_none() && self.names == Names::default() {
-            let remedy = "give --stack NAME, or --local for the embedded services of this machine";
-            return Err(UsageError(format!("nothing says which deployment this is about: {remedy}")).into());
+            let remedy = "use --stack NAME, or --local for the embedded services of this machine";
+            return Err(UsageError(format!("no deployment specified: {remedy}")).into());
         }
         self.open_account().await
     }
@@ -86,7 +90,7 @@ impl Where {
     #[cfg(not(feature = "deployment"))]
     async fn open_account(&self) -> anyhow::Result<Deployment> {
         let remedy = "build the complete tool with `cargo build --package usagectl`";
-        Err(UsageError(format!("this usagectl was built for the laptop only: {remedy}")).into())
+        Err(UsageError(format!("this usagectl was built without the deployment commands: {remedy}")).into())
     }
 
     async fn open_here(&self, options: &Options) -> anyhow::Result<Deployment> {
@@ -130,7 +134,7 @@ impl Deployment {
         }
     }
 
-    /// The clients that the function has, too.
+    /// The clients of the services that the function uses.
     pub fn clients(&self) -> Clients {
         match &self.place {
             #[cfg(feature = "deployment")]
@@ -139,7 +143,7 @@ impl Deployment {
         }
     }
 
-    /// A client of DynamoDB's streams.
+    /// A client of DynamoDB Streams.
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         match &self.place {
             #[cfg(feature = "deployment")]
@@ -153,8 +157,8 @@ impl Deployment {
         self.clients().cloudwatch
     }
 
-    #[cfg(feature = "deployment")]
     /// The account, unless the deployment is on this machine.
+    #[cfg(feature = "deployment")]
     pub fn account(&self) -> Option<&Account> {
         match &self.place {
             Place::Account(account) => Some(account),

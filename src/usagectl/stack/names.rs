@@ -1,4 +1,4 @@
-//! What a stack calls its parts: its outputs say it, and an option before them.
+//! The names of a deployment's parts: the outputs of its stack, which options override.
 
 use std::collections::BTreeMap;
 
@@ -8,53 +8,53 @@ use crate::shell::console::UsageError;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 
-/// The names of a deployment's parts; each as far as it is known.
+/// The names of a deployment's parts, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Names, where they aren't those of the stack's outputs")]
+#[command(next_help_heading = "Names that override the stack's outputs")]
 pub struct Names {
-    /// The function
+    /// Lambda function
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
     /// UUID of the event source mapping
     #[arg(long, value_name = "UUID")]
     pub mapping: Option<String>,
-    /// ARN of the stream that is read
+    /// ARN of the source stream
     #[arg(long, value_name = "ARN")]
     pub source_arn: Option<String>,
-    /// Table of the snapshots
+    /// Table with the usage snapshots
     #[arg(long, value_name = "NAME")]
     pub usage_table: Option<String>,
-    /// Table of the claims
+    /// Table with the claims
     #[arg(long, value_name = "NAME")]
     pub claims_table: Option<String>,
-    /// Bucket of the Avro files
+    /// Bucket of the archive
     #[arg(long, value_name = "NAME")]
     pub archive_bucket: Option<String>,
-    /// What their keys start with
+    /// Key prefix of the archive
     #[arg(long, value_name = "PREFIX")]
     pub archive_prefix: Option<String>,
-    /// Bucket of failed batches
+    /// Bucket with failed batches
     #[arg(long, value_name = "NAME")]
     pub failure_bucket: Option<String>,
-    /// Queue of failed batches' positions
+    /// Queue with the positions of failed batches
     #[arg(long, value_name = "URL")]
     pub failure_queue: Option<String>,
-    /// The function's log group
+    /// Log group of the function
     #[arg(long, value_name = "NAME")]
     pub log_group: Option<String>,
-    /// CloudWatch namespace of the function's own metrics
+    /// CloudWatch namespace of the custom metrics
     #[arg(long, value_name = "NAME")]
     pub metrics_namespace: Option<String>,
-    /// Database of Athena
+    /// Athena database
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
-    /// The stack's pipeline, which `--pipeline` says elsewhere
+    /// The stack's pipeline. Its option is `--pipeline` of all commands.
     #[arg(skip)]
     pub pipeline: Option<String>,
 }
 
 impl Names {
-    /// The names of a stack by its outputs.
+    /// The names in the outputs of a stack.
     pub fn of_outputs(outputs: &BTreeMap<String, String>) -> Names {
         let output = |key: &str| outputs.get(key).cloned();
         Names {
@@ -74,7 +74,7 @@ impl Names {
         }
     }
 
-    /// These names, and those of `others` where these say nothing.
+    /// These names, completed by `others`.
     #[must_use]
     pub fn or(self, others: Names) -> Names {
         Names {
@@ -94,13 +94,13 @@ impl Names {
         }
     }
 
-    /// A name that a command can't do without; `option` is how a person gives it.
+    /// A name that a command needs; `option` specifies it.
     ///
     /// # Errors
-    /// When neither the stack nor an option says it.
+    /// When the name is unknown.
     pub fn need<'n>(name: &'n Option<String>, option: &str) -> Result<&'n str, UsageError> {
         name.as_deref().ok_or_else(|| {
-            UsageError(format!("{option} is not known: the stack has no output for it; give the option, or --stack"))
+            UsageError(format!("{option} is required: no output of a stack has it; specify {option} or --stack"))
         })
     }
 
@@ -127,7 +127,7 @@ impl Names {
     }
 }
 
-/// The table or Kinesis stream that an ARN is of.
+/// The table or Kinesis stream in an ARN.
 pub fn source_name(arn: &str) -> Option<&str> {
     // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
     arn.split('/').nth(1)
@@ -138,7 +138,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_goes_before_an_output() {
+    fn a_deployed_function_has_its_own_variables_or_the_defaults() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        let options = <Line as clap::Parser>::parse_from(["usagectl"]).options;
+        let names = Names { usage_table: Some("usage-of-the-stack".to_owned()), ..Names::default() };
+        let config = |configured: &[(&str, &str)]| {
+            let configured = configured.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            names.variables(&options, configured.collect()).with_metrics_sink("none").config().unwrap()
+        };
+        let defaults = config(&[]);
+        assert_eq!((&*defaults.pipeline.name, defaults.horizon_days), ("orders", 18));
+        let configured = config(&[("PIPELINE", "demand"), ("PIPELINE_DIR", ""), ("HORIZON_DAYS", "9")]);
+        assert_eq!((&*configured.pipeline.name, configured.horizon_days), ("demand", 9));
+        assert_eq!(defaults.tables.unwrap().usage, "usage-of-the-stack");
+    }
+
+    #[test]
+    fn an_option_overrides_an_output() {
         let outputs = BTreeMap::from([
             ("FunctionName".to_owned(), "of-the-stack".to_owned()),
             ("UsageTableName".to_owned(), "usage".to_owned()),
@@ -149,8 +169,6 @@ mod tests {
         assert_eq!((names.function.as_deref(), names.usage_table.as_deref()), (Some("given"), Some("usage")));
         assert_eq!(names.source_name(), Some("alleycat"));
         assert_eq!(Names::need(&names.function, "--function").unwrap(), "given");
-        assert!(
-            Names::need(&names.mapping, "--mapping").unwrap_err().to_string().starts_with("--mapping is not known")
-        );
+        assert!(Names::need(&names.mapping, "--mapping").unwrap_err().to_string().starts_with("--mapping is required"));
     }
 }

@@ -1,5 +1,5 @@
-//! What moto's CloudWatch can't say in the SDK's protocol (Smithy RPC v2 CBOR): DescribeAlarms, ListMetrics and
-//! GetMetricData, answered from a table.
+//! The CloudWatch operations for which moto doesn't support the SDK's protocol (Smithy RPC v2 CBOR): DescribeAlarms,
+//! ListMetrics and GetMetricData, with responses from a table.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,20 +16,20 @@ use tokio::net::TcpListener;
 /// An alarm: its name, state, and how many actions it has.
 pub type Alarm = (String, &'static str, usize);
 
-/// The answers.
+/// The contents of the responses.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
     pub alarms: Vec<Alarm>,
     /// How many metrics the function's namespace has.
     pub own_metrics: usize,
-    /// One number for each metric, as of five minutes ago.
+    /// One value for each metric, five minutes old.
     pub numbers: BTreeMap<&'static str, f64>,
-    /// Operations that the caller may not use.
+    /// Operations that are denied.
     pub denied: Vec<&'static str>,
 }
 
 impl Answers {
-    /// Serves them on a port of the loopback interface until the runtime ends; gives the URL.
+    /// Serves them on a loopback port until the runtime ends, and returns the URL.
     pub async fn serve(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The doctor on the embedded services.
+//! `usagectl doctor` on the embedded services.
 
 use serde_json::Value;
 
@@ -23,9 +23,9 @@ fn the_embedded_services_have_what_they_have() {
     let run = desk.run(&["doctor", "--local"]);
     assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
     assert_shown("stopped", &run.stdout);
-    let walk = desk.run(&["doctor", "missing-snapshots", "--local", "--json"]);
-    let last: Value = serde_json::from_str(walk.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((walk.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{walk:?}");
+    let diagnosis = desk.run(&["doctor", "missing-snapshots", "--local", "--json"]);
+    let last: Value = serde_json::from_str(diagnosis.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((diagnosis.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{diagnosis:?}");
 }
 
 fn assert_shown(name: &str, text: &str) {
@@ -33,7 +33,7 @@ fn assert_shown(name: &str, text: &str) {
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
         (r"age in this run is [\d.]+ s, [\d.]+ %", "age in this run is [age]"),
         (r"of \d+ invocations", "of [n] invocations"),
-        (r"\d+ records a batch, \d+ batches", "[n] records a batch, [n] batches"),
+        (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
     ];
     insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
 }

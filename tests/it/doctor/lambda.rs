@@ -1,5 +1,5 @@
-//! moto's Lambda, and before it what moto lacks or can't say in the SDK's words: the function's recursion setting, its tags
-//! and reserved concurrency, and numbers among its variables as the texts that they are.
+//! moto's Lambda, with what moto lacks or returns in a form that the SDK can't parse: the function's recursion setting, its
+//! tags, its reserved concurrency, and numbers among its variables, which must be strings.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What moto isn't asked for.
+/// The values that moto doesn't return.
 #[derive(Debug, Clone)]
 pub struct Front {
     pub moto: String,
@@ -23,7 +23,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Serves on a port of the loopback interface until the runtime ends; gives the URL.
+    /// Serves on a loopback port until the runtime ends, and returns the URL.
     pub async fn serve(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

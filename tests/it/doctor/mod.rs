@@ -1,10 +1,9 @@
-//! `usagectl doctor` on the stack that moto makes of template.yaml, once as it should be and once broken on purpose, and
+//! `usagectl doctor` on the stack that moto creates from template.yaml, once without faults and once broken on purpose, and
 //! on the embedded services.
 //!
-//! moto answers for CloudFormation, DynamoDB and its streams, Lambda (function and mapping), IAM, S3, Logs and Glue;
-//! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the function's
-//! recursion setting, tags and reserved concurrency. That each of the checks fires is
-//! the unit tests' of the command itself.
+//! moto emulates CloudFormation, DynamoDB and its streams, Lambda (function and mapping), IAM, S3, Logs and Glue;
+//! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the function's recursion setting, tags and reserved
+//! concurrency. The unit tests of the command cover each check.
 
 mod cloudwatch;
 mod here;
@@ -24,7 +23,7 @@ use crate::template::{properties, resources, root};
 use cloudwatch::Answers;
 use place::{Place, front};
 
-/// The template's alarms as the stack `moto` would have them, all in one state.
+/// The alarms of the stack `moto`, all in one state.
 fn alarms(state: &'static str, actions: usize) -> Vec<cloudwatch::Alarm> {
     let alarms = resources("AWS::CloudWatch::Alarm").into_iter().map(|(name, _)| name);
     alarms.map(|name| (format!("moto-{name}"), state, actions)).collect()
@@ -44,7 +43,7 @@ fn healthy() -> Answers {
     Answers { alarms: alarms("OK", 1), own_metrics: 10, numbers: numbers.into(), denied: Vec::new() }
 }
 
-/// What differs from run to run.
+/// Replaces what differs from run to run.
 fn shown(place: &Place, text: &str) -> String {
     let mut text = text.to_owned();
     let uuid = place.output("EventSourceMappingId");
@@ -77,7 +76,7 @@ macro_rules! assert_shown {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_as_it_should_be() {
+async fn a_stack_without_faults() {
     let mut place =
         Place::new(&["Pipeline=orders"], front("Terminate", 10, env!("CARGO_PKG_VERSION")), healthy()).await;
     place.complete().await;
@@ -89,14 +88,14 @@ async fn a_stack_as_it_should_be() {
     let verdicts: Vec<Value> = json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(verdicts.len(), run.stdout.lines().count());
 
-    // Found by the function alone, and by a symptom.
+    // With only the function's name, and for a symptom.
     let by_function = place.doctor(&["--function", place.output("FunctionName"), "no-invocations"]).await;
     assert_eq!(by_function.code, Some(0), "{by_function:?}");
-    assert_shown!(&place, "good_walk", by_function.stdout);
+    assert_shown!(&place, "good_diagnosis", by_function.stdout);
 
     let probed = place.doctor(&["--stack", "moto", "--probe", "failure-destination"]).await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
-    assert!(probed.stdout.contains("a probe was written as you and deleted again"), "{probed:?}");
+    assert!(probed.stdout.contains("a probe with your credentials was written and deleted again"), "{probed:?}");
     let left = place.s3().list_object_versions().bucket(place.output("FailureBucketName")).send().await.unwrap();
     assert!(left.versions().is_empty() && left.delete_markers().is_empty(), "{left:?}");
 
@@ -145,14 +144,14 @@ async fn a_stack_that_is_broken_on_purpose() {
     let json = place.doctor(&["--stack", "moto", "--json"]).await;
     assert_eq!(json.code, Some(2));
     assert_shown!(&place, "broken_json", json.stdout);
-    let walk = place.doctor(&["--stack", "moto", "iterator-age"]).await;
-    assert_eq!(walk.code, Some(2));
-    assert_shown!(&place, "broken_walk", walk.stdout);
-    let walk = place.doctor(&["--stack", "moto", "iterator-age", "--json"]).await;
-    assert_shown!(&place, "broken_walk_json", walk.stdout);
+    let diagnosis = place.doctor(&["--stack", "moto", "iterator-age"]).await;
+    assert_eq!(diagnosis.code, Some(2));
+    assert_shown!(&place, "broken_diagnosis", diagnosis.stdout);
+    let diagnosis = place.doctor(&["--stack", "moto", "iterator-age", "--json"]).await;
+    assert_shown!(&place, "broken_diagnosis_json", diagnosis.stdout);
 }
 
-/// What somebody might have done by hand, beyond what isn't completed.
+/// Breaks the stack in ways that somebody could by hand.
 async fn break_all(place: &Place) {
     let lambda = aws_sdk_lambda::Client::new(&place.config);
     let nothing = OnFailure::builder().destination("arn:aws:sqs:us-east-1:123456789012:nobodys").build();
@@ -183,14 +182,14 @@ async fn break_all(place: &Place) {
 }
 
 #[test]
-fn the_template_says_the_version() {
+fn the_template_has_the_version() {
     let tags = properties("Function")["Tags"].as_array().unwrap();
     let tag = tags.iter().find(|tag| tag["Key"] == "usage-aggregator-version").unwrap();
     assert_eq!(tag["Value"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
-fn every_command_that_the_doctor_gives_exists() {
+fn every_suggested_command_exists() {
     let output = Command::new(python())
         .args([
             "tests/commands.py",

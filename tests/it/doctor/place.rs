@@ -1,4 +1,4 @@
-//! The stack on moto with the emulated endpoints before it, as `usagectl doctor` reaches it.
+//! The stack on moto behind the emulated endpoints.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +20,7 @@ pub fn front(recursive_loop: &'static str, reserved: u32, version: &'static str)
     Front { moto: String::new(), recursive_loop, reserved, version }
 }
 
-/// The stack, and the endpoints by which it is reached.
+/// The stack, and its endpoints.
 pub struct Place {
     pub stack: Stack,
     pub config: aws_config::SdkConfig,
@@ -49,14 +49,14 @@ impl Place {
 
     pub async fn doctor(&self, arguments: &[&str]) -> Run {
         let desk = Desk::new();
-        // moto makes no database of Athena's, so no output names it.
+        // moto creates no Athena database, so no output has its name.
         let mut command = desk.command(&[&["doctor", "--database", "moto"], arguments].concat());
         command.envs(&self.environment);
         tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
     }
 
-    /// What the template makes and moto can't make of it, or leaves out of what it makes: Athena's tables, the archive's
-    /// policy and locks, the tables' backups and expiry.
+    /// Creates what the template has and moto doesn't create: Athena's tables, the archive's policy and public access block,
+    /// the tables' backups and expiry.
     pub async fn complete(&self) {
         let glue = aws_sdk_glue::Client::new(&self.config);
         let database = DatabaseInput::builder().name("moto").build().unwrap();
@@ -95,7 +95,7 @@ impl Place {
         self.s3().put_bucket_policy().bucket(bucket).policy(tls.to_string()).send().await.unwrap();
     }
 
-    /// One more than the template has, so that attached policies are read, too.
+    /// An attached policy, which the template doesn't have, so that those are tested, too.
     async fn attach_a_policy(&self) {
         let iam = aws_sdk_iam::Client::new(&self.config);
         let roles = iam.list_roles().send().await.unwrap();

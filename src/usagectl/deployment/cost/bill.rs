@@ -1,4 +1,4 @@
-//! How a bill looks: tables, bars of the shares, what the plain way would cost; or one JSON object.
+//! Formats an estimate: tables, a chart of the shares, a comparison with simpler designs; or one JSON object.
 
 use std::time::Duration;
 
@@ -6,51 +6,51 @@ use serde_json::{Value, json};
 use usage_aggregator::decimal::Decimal;
 
 use super::fixed::Fixed;
-use super::model::{Line, Load, MILLION, Seen, total};
+use super::model::{Line, Load, MILLION, MeasuredTotals, total};
 use super::prices::{Item, Prices};
 use crate::shell::numbers::{dollars, number, percent};
 use crate::shell::plot::{self, Bar};
 use crate::shell::table;
 
-/// Where the load is known from.
+/// Where the load comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Basis {
+pub(super) enum Basis {
     Assumed,
     Measured { span: Duration, records: f64, invocations: f64 },
 }
 
 /// What a load costs.
 #[derive(Debug)]
-pub struct Bill {
+pub(super) struct Bill {
     load: Load,
     basis: Basis,
     per_million: Vec<Line>,
     fixed: Vec<Line>,
     growth: Vec<Line>,
-    /// One UpdateItem for each delta and window, a million records.
+    /// One UpdateItem per counter and window, for a million records.
     naive: Line,
-    /// PutMetricData for each record, a million of them.
+    /// One PutMetricData per record, for a million records.
     metric_calls: Line,
     prices: String,
 }
 
 impl Bill {
-    pub fn new(load: Load, fixed: Fixed, prices: &Prices, seen: Option<Seen>, basis: Basis) -> Bill {
+    pub(super) fn new(load: Load, fixed: Fixed, prices: &Prices, totals: Option<MeasuredTotals>, basis: Basis) -> Bill {
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
         Bill {
-            per_million: load.per_million(prices, seen.as_ref()),
+            per_million: load.per_million(prices, totals.as_ref()),
             fixed: fixed.lines(prices),
             growth: load.growth(prices),
-            naive: line("one UpdateItem for each delta and window", load.naive_write_units(), Item::WriteUnit),
-            metric_calls: line("PutMetricData for each record", MILLION, Item::MetricCall),
-            prices: format!("list prices of {}, {}, without free tier and discounts", prices.region, prices.as_of),
+            naive: line("one UpdateItem per counter and window", load.naive_write_units(), Item::WriteUnit),
+            metric_calls: line("one PutMetricData per record", MILLION, Item::MetricCall),
+            prices: format!("list prices in {} as of {}, without free tier and discounts", prices.region, prices.as_of),
             load,
             basis,
         }
     }
 
-    /// Millions of records a month.
+    /// Millions of records per month.
     fn millions(&self) -> f64 {
         self.load.records_per_month() / MILLION
     }
@@ -59,7 +59,7 @@ impl Bill {
         total(&self.per_million) * self.millions() + total(&self.fixed) + total(&self.growth)
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let parts = [self.basis(), self.million(), self.shares(), self.a_month(), self.instead(), self.prices.clone()];
         parts.join("\n\n")
     }
@@ -67,7 +67,7 @@ impl Bill {
     fn basis(&self) -> String {
         let Load { rate, batch, groups, windows, memory_gb, seconds, .. } = &self.load;
         let load = format!(
-            "{} records a second, {} in a batch with {} counters of {} windows; {:.0} ms at {:.0} MB",
+            "{} records/s, batches of {} records with {} counters in {} windows; {:.0} ms at {:.0} MB",
             number(*rate),
             number(*batch),
             number(*groups),
@@ -87,9 +87,9 @@ impl Bill {
     }
 
     fn million(&self) -> String {
-        let mut rows = table::titled(["a million records", "quantity", "dollars", ""]);
+        let mut rows = table::titled(["per million records", "quantity", "dollars", ""]);
         for line in &self.per_million {
-            let source = if line.measured { "measured" } else { "by the model" };
+            let source = if line.measured { "measured" } else { "modeled" };
             rows.add_row([
                 table::text(line.what),
                 table::number(&number(line.quantity)),
@@ -102,7 +102,7 @@ impl Bill {
         rows.to_string()
     }
 
-    /// Percent of a million records' dollars.
+    /// Each line's share of the cost per million records.
     fn shares(&self) -> String {
         let all = total(&self.per_million);
         let bar = |line: &Line| Bar {
@@ -110,12 +110,12 @@ impl Bill {
             number: Decimal::parse(&percent(line.dollars, all)).unwrap_or_default(),
         };
         let bars: Vec<Bar> = self.per_million.iter().map(bar).collect();
-        format!("share of that in percent\n{}", plot::chart(&bars, plot::width()))
+        format!("share of this cost in percent\n{}", plot::chart(&bars, plot::width()))
     }
 
     fn a_month(&self) -> String {
         let millions = self.millions();
-        let title = format!("a month of {} records", number(self.load.records_per_month()));
+        let title = format!("per month with {} records", number(self.load.records_per_month()));
         let mut rows = table::titled([title.as_str(), "quantity", "dollars"]);
         let mut row = |what: &str, quantity: &str, sum: f64| {
             rows.add_row([table::text(what), table::number(quantity), table::number(&dollars(sum))]);
@@ -125,12 +125,12 @@ impl Bill {
             row(line.what, &number(line.quantity), line.dollars);
         }
         row("total", "", self.month());
-        format!("{rows}\nStored data is what this month adds; it costs as much again each month that it is kept.")
+        format!("{rows}\nStorage is what one month adds; it costs as much again for each month that it is kept.")
     }
 
     fn instead(&self) -> String {
         let ours = total(&self.per_million);
-        let mut rows = table::titled(["instead, a million records", "quantity", "dollars", "times"]);
+        let mut rows = table::titled(["alternatives, per million records", "quantity", "dollars", "factor"]);
         for line in [&self.naive, &self.metric_calls] {
             let times = if ours > 0.0 { number(line.dollars / ours) } else { String::new() };
             rows.add_row([
@@ -140,10 +140,10 @@ impl Bill {
                 table::number(&times),
             ]);
         }
-        format!("{rows}\nThe first is write units alone, and counts a record again with every retry.")
+        format!("{rows}\nThe first is for write units only, and counts a record again with every retry.")
     }
 
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let line = |line: &Line| json!({ "what": line.what, "quantity": line.quantity, "dollars": line.dollars, "measured": line.measured });
         let lines = |of: &[Line]| of.iter().map(line).collect::<Vec<Value>>();
         let basis = match &self.basis {

@@ -1,15 +1,18 @@
-//! What a stack costs whatever its load: alarms, metrics, dashboard, key.
+//! Fixed cost of a stack: alarms, metrics, dashboard, key.
 
 use super::model::Line;
 use super::prices::{Item, Prices};
 
-/// What is paid whatever the load: the template's own numbers of each, by switch.
+/// The parts of the template that cost the same for every load, by switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
+    /// The alarms, with the topics that they notify.
     pub alarms: bool,
+    /// The custom metrics of the function.
     pub own_metrics: bool,
+    /// The request metrics of the archive bucket.
     pub request_metrics: bool,
-    /// A key of one's own for the topics instead of the stack's.
+    /// Whether the topics use your own key instead of the stack's.
     pub own_key: bool,
 }
 
@@ -20,19 +23,19 @@ impl Default for Fixed {
 }
 
 impl Fixed {
-    /// A month's lines, zeros left out.
+    /// The lines of a month, except those with quantity 0.
     pub fn lines(&self, prices: &Prices) -> Vec<Line> {
         let of = |switch: bool, number: f64| if switch { number } else { 0.0 };
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
         let lines = [
-            line("alarms' metrics", of(self.alarms, 26.0), Item::Alarm),
+            line("alarm metrics", of(self.alarms, 26.0), Item::Alarm),
             line("composite alarms", of(self.alarms, 2.0), Item::CompositeAlarm),
-            line("own metrics", of(self.own_metrics, 10.0), Item::Metric),
-            line("the mapping's metrics", 6.0, Item::Metric),
+            line("custom metrics", of(self.own_metrics, 10.0), Item::Metric),
+            line("event source mapping metrics", 6.0, Item::Metric),
             line("S3 request metrics", of(self.request_metrics, 16.0), Item::Metric),
             line("dashboard", 1.0, Item::Dashboard),
-            line("key of the topics", of(self.alarms && !self.own_key, 1.0), Item::Key),
+            line("KMS key of the topics", of(self.alarms && !self.own_key, 1.0), Item::Key),
         ];
         lines.into_iter().filter(|line| line.quantity > 0.0).collect()
     }
@@ -44,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_switched_off_costs_nothing() {
+    fn parts_that_are_off_cost_nothing() {
         let prices = Prices::read(None).unwrap();
         let none = Fixed { alarms: false, own_metrics: false, request_metrics: false, own_key: true };
         assert!((total(&none.lines(&prices)) - (6.0 * 0.3 + 3.0)).abs() < 1e-9);

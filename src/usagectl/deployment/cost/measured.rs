@@ -1,22 +1,22 @@
-//! What a deployment has used: CloudWatch's figures over a span, and the function's memory.
+//! Reads what a deployment has used: CloudWatch's metrics over a period, and the function's configuration.
 
 use std::time::Duration;
 
 use anyhow::bail;
 
 use super::fixed::Fixed;
-use super::model::{Architecture, Load, Seen};
+use super::model::{Architecture, Load, MeasuredTotals};
 use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
-/// The function's own metrics and AWS's, summed over a span.
+/// Metrics of the function and of AWS, summed over a period.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
+pub(super) struct Measured {
     pub records: f64,
     pub invocations: f64,
     pub snapshots: Option<f64>,
     pub files: Option<f64>,
     pub duration_ms: f64,
-    /// Seconds of the periods with any records.
+    /// The total length of the periods that had records.
     pub busy_seconds: f64,
     pub write_units: Option<f64>,
     pub read_units: Option<f64>,
@@ -24,18 +24,18 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Asks CloudWatch.
+    /// Reads them from CloudWatch.
     ///
     /// # Errors
-    /// When it can't be asked, or there was nothing to count.
-    pub async fn read(deployment: &Deployment, span: Duration, period_seconds: i32) -> anyhow::Result<Measured> {
+    /// When CloudWatch can't be read, or has no records.
+    pub(super) async fn read(deployment: &Deployment, span: Duration, period_seconds: i32) -> anyhow::Result<Measured> {
         let names = &deployment.names;
         let own = |metric| names.own_figure(metric, Statistic::Sum);
         let of_function = |metric| names.function_figure(metric, Statistic::Sum);
         let (counted, invoked) = (own("RecordsProcessed"), names.mapping_figure("InvokedEventCount"));
         let (snapshots, files) = (own("SnapshotsUpdated"), own("FilesWritten"));
         let (invocations, duration, logs) = (of_function("Invocations"), of_function("Duration"), names.log_figure());
-        // Of a table that is also the source, most units aren't the function's.
+        // If a table is also the source, most of its units are used by others.
         let of_tables = |metric| if names.counts_in_source() { Vec::new() } else { names.table_figures(metric) };
         let (writes, reads) = (of_tables("ConsumedWriteCapacityUnits"), of_tables("ConsumedReadCapacityUnits"));
         let one = [&counted, &invoked, &snapshots, &files, &invocations, &duration, &logs];
@@ -50,9 +50,9 @@ impl Measured {
             let remedy = if here {
                 "run `usagectl local` with some load"
             } else {
-                "give a longer --span, or look at usagectl doctor"
+                "specify a longer --span, or run `usagectl doctor`"
             };
-            bail!("CloudWatch has no records of this deployment in the span: {remedy}, or say --assume alone");
+            bail!("CloudWatch has no records of this deployment in this period: {remedy}, or use --assume alone");
         }
         let periods = figures.values(&invocations).iter().filter(|count| **count > 0.0).count();
         Ok(Measured {
@@ -68,8 +68,8 @@ impl Measured {
         })
     }
 
-    /// The load that this is, `defaults` where nothing was measured.
-    pub fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
+    /// The load, with `defaults` where nothing was measured.
+    pub(super) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
         let counted = per_batch(self.snapshots).filter(|_| defaults.windows > 0.0);
         let counted = counted.map(|snapshots| snapshots / defaults.windows);
@@ -86,9 +86,9 @@ impl Measured {
         }
     }
 
-    /// The same as totals, to be charged as they are.
-    pub fn seen(&self, memory_gb: f64) -> Seen {
-        Seen {
+    /// The totals, which replace those of the model.
+    pub(super) fn totals(&self, memory_gb: f64) -> MeasuredTotals {
+        MeasuredTotals {
             records: self.records,
             write_units: self.write_units,
             read_units: self.read_units,
@@ -100,9 +100,9 @@ impl Measured {
     }
 }
 
-/// What of the function's configuration costs.
+/// The configuration that cost depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub(super) struct Settings {
     pub memory_gb: f64,
     pub architecture: Architecture,
     pub puts_metrics: bool,
@@ -110,11 +110,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Asks Lambda, and the stack for its switches.
+    /// Reads it from Lambda, and from the stack's parameters.
     ///
     /// # Errors
-    /// When the function can't be looked at.
-    pub async fn read(deployment: &Deployment, stack: Option<&str>) -> anyhow::Result<Option<Settings>> {
+    /// When the function or the stack can't be read.
+    pub(super) async fn read(deployment: &Deployment, stack: Option<&str>) -> anyhow::Result<Option<Settings>> {
         let (Some(account), Some(function)) = (deployment.account(), &deployment.names.function) else {
             return Ok(None);
         };

@@ -1,8 +1,8 @@
-//! `usagectl cost`: what a million records and a month cost, from a deployment's figures or from assumptions. `model` is the
-//! arithmetic, `prices` the price list, `measured` what CloudWatch says, `bill` how it looks.
+//! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
+//! `model` is the cost model, `prices` the price list, `measured` reads CloudWatch, and `bill` formats the estimate.
 
 mod bill;
-mod fixed;
+pub mod fixed;
 mod measured;
 pub mod model;
 pub mod prices;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
@@ -23,17 +24,17 @@ use measured::{Measured, Settings};
 use model::{Architecture, Load, groups_of};
 use prices::Prices;
 
-/// Say what a million records and a month cost
+/// Estimate cost per million records and per month
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Cost {
-    /// What to assume, alone or in place of what was measured, such as records=1e6/day,batch=1000,entities=50
+    /// Assume this load, alone or instead of what was measured: records=1e6/day,batch=1000,entities=50
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     assume: String,
-    /// How far back to look [default: 7d; with --local 3h, which is all that it remembers]
-    #[arg(long, value_name = "SPAN", value_parser = duration)]
+    /// How far back to read metrics [default: 7d; with --local 3h, the most it keeps]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     span: Option<Duration>,
-    /// Prices that replace those that are compiled in; a TOML file such as src/usagectl/deployment/cost/prices.toml
+    /// TOML file with prices that override the built-in ones, in the format of src/usagectl/deployment/cost/prices.toml
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     #[command(flatten)]
@@ -47,19 +48,19 @@ Examples:
   usagectl cost --assume records=1e6/day,batch=1000,entities=50,windows=3
   usagectl cost --local --json
 
-Assumptions, with what is taken for each that isn't given:
-  records=1e6/day   records of a day (/s, /min, /h, /month)
-  batch=1000        records of an invocation
-  entities=50       entities that a batch's records are of, or groups=50, its counters
-  windows=3         windows of each counter
-  files=1           archive files of a batch: record types times dates
-  duration=200ms    of an invocation
-  memory=256        megabytes of the function
+Assumptions and their defaults:
+  records=1e6/day   rate of records (/s, /min, /h, /day or /month)
+  batch=1000        records per batch
+  entities=50       entities per batch, or groups=50, counters per batch
+  windows=3         windows per counter
+  files=1           archive files per batch: record types times dates
+  duration=200ms    duration of an invocation
+  memory=256        memory of the function in MB
   arch=arm64        or x86_64
-  log=2000          bytes that an invocation logs
-  row=62            bytes of a record in the archive
-  deltas=1          counters that a record adds to, for what it is compared with
-  metrics=emf       or cloudwatch (PutMetricData), none";
+  log=2000          bytes logged per invocation
+  row=62            bytes per record in the archive
+  deltas=1          counters per record, for the comparison
+  metrics=emf       or cloudwatch (PutMetricData), or none";
 
 const NAMES: [&str; 13] = [
     "records", "batch", "entities", "groups", "windows", "files", "duration", "memory", "arch", "log", "row", "deltas",
@@ -68,11 +69,19 @@ const NAMES: [&str; 13] = [
 
 const HOUR_SECONDS: i32 = 3_600;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
-/// What the embedded CloudWatch remembers.
+/// How long the embedded CloudWatch keeps metrics.
 const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
 
 impl Cost {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        error_as_json(options, self.estimate(options).await)
+    }
+
+    async fn estimate(&self, options: &Options) -> anyhow::Result<Done> {
         let assumed = Assumptions::parse("--assume", &self.assume, &NAMES)?;
         let prices = Prices::read(self.prices.as_deref())?;
         let nowhere = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
@@ -101,7 +110,7 @@ impl Cost {
         }
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
-        // A run of some minutes is a rate, not a share of a week.
+        // A local run lasts minutes: its rate is over the time that it had records.
         let seconds = if here { measured.busy_seconds } else { span.as_secs_f64() };
         let mut load = measured.load(&defaults, memory_gb, seconds);
         let mut fixed = Fixed::default();
@@ -110,14 +119,14 @@ impl Cost {
             fixed = settings.fixed;
         }
         let (load, fixed) = assume(assumed, load, fixed)?;
-        // Figures of another load than the one that was measured can only come from the model.
-        let seen = assumed.is_empty().then(|| measured.seen(memory_gb));
+        // A load other than the measured one can only be estimated by the model.
+        let totals = assumed.is_empty().then(|| measured.totals(memory_gb));
         let basis = Basis::Measured { span, records: measured.records, invocations: measured.invocations };
-        Ok(Bill::new(load, fixed, prices, seen, basis))
+        Ok(Bill::new(load, fixed, prices, totals, basis))
     }
 }
 
-/// The load with what is assumed in place of what was known.
+/// Replaces parts of a load by assumptions.
 fn assume(given: &Assumptions, load: Load, fixed: Fixed) -> Result<(Load, Fixed), UsageError> {
     let batch = given.number("batch")?.unwrap_or(load.batch).max(1.0);
     let groups = match (given.number("groups")?, given.number("entities")?) {
@@ -137,7 +146,9 @@ fn assume(given: &Assumptions, load: Load, fixed: Fixed) -> Result<(Load, Fixed)
         Some("emf") => (false, true),
         Some("cloudwatch") => (true, true),
         Some("none") => (false, false),
-        Some(other) => return Err(UsageError(format!("--assume: metrics={other} is none of emf, cloudwatch, none"))),
+        Some(other) => {
+            return Err(UsageError(format!("--assume: metrics={other} is not one of emf, cloudwatch, none")));
+        }
     };
     let load = Load {
         rate: given.rate("records")?.unwrap_or(load.rate),
@@ -154,7 +165,7 @@ fn assume(given: &Assumptions, load: Load, fixed: Fixed) -> Result<(Load, Fixed)
         puts_metrics,
     };
     if load.rate * MONTH_SECONDS > 1e15 {
-        return Err(UsageError("--assume: records is more than anything writes".to_owned()));
+        return Err(UsageError("--assume: the rate of records is impossibly high".to_owned()));
     }
     Ok((load, Fixed { own_metrics, ..fixed }))
 }

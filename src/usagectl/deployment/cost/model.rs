@@ -1,93 +1,111 @@
-//! The cost model of docs/cost.md and docs/performance.md: what batches of a kind use, and what that costs. Pure.
+//! The cost model of docs/cost.md and docs/performance.md: what batches use, and what that costs. Pure.
 
 use super::prices::{Item, Prices};
 use crate::deployment::assume::MONTH_SECONDS;
 
-/// What is billed per million.
+/// A million.
 pub const MILLION: f64 = 1e6;
 const GB: f64 = 1e9;
-/// A claim without its ids: keys, version, expiry and the names of the attributes.
+/// A claim without ids: keys, version, expiry and attribute names.
 const CLAIM_BYTES: f64 = 92.0;
 /// An id in a claim.
 const ID_BYTES: f64 = 8.0;
-/// 1,000 ids fill a page of a claim; the next ones begin another.
+/// 1,000: the ids in a page of a claim, after which the next page begins.
 const PAGE_IDS: f64 = 1_000.0;
-/// A snapshot item of some measures, with its names.
+/// A snapshot item with a few measures, including attribute names.
 const SNAPSHOT_BYTES: f64 = 400.0;
-/// How long a claim is kept: the horizon.
+/// 18: HORIZON_DAYS, after which claims expire.
 const CLAIM_DAYS: f64 = 18.0;
 
 /// A load and how it is handled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// Records of an invocation.
+    /// Records per batch.
     pub batch: f64,
-    /// Counters of a batch: distinct entity, resource and minute.
+    /// Counters per batch: distinct combinations of entity, resource and minute.
     pub groups: f64,
-    /// Windows of each counter.
+    /// Windows per counter.
     pub windows: f64,
-    /// Archive files of a batch.
+    /// Archive files per batch.
     pub files: f64,
-    /// Seconds of an invocation.
+    /// Duration of an invocation.
     pub seconds: f64,
+    /// Memory of the function.
     pub memory_gb: f64,
+    /// Its processor.
     pub architecture: Architecture,
-    /// Bytes that an invocation logs.
+    /// Bytes logged per invocation.
     pub log_bytes: f64,
-    /// Bytes that a record takes in the archive.
+    /// Bytes per record in the archive.
     pub row_bytes: f64,
-    /// Counters that a record adds to.
+    /// Counters per record.
     pub deltas: f64,
-    /// Whether own metrics go by PutMetricData.
+    /// Whether metrics are sent with PutMetricData.
     pub puts_metrics: bool,
 }
 
+/// A processor architecture, which has a price per GB-second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
+    /// arm64
     Arm64,
+    /// x86_64
     X86,
 }
 
-/// What was seen in place of what the model says, for as many records.
+/// Measured totals, which replace those of the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Seen {
+pub struct MeasuredTotals {
+    /// The records that the totals are for.
     pub records: f64,
+    /// Write units of both tables.
     pub write_units: Option<f64>,
+    /// Read units of both tables.
     pub read_units: Option<f64>,
+    /// Invocations.
     pub requests: Option<f64>,
+    /// GB-seconds of the function.
     pub gb_seconds: Option<f64>,
+    /// Files written to S3.
     pub puts: Option<f64>,
+    /// Bytes logged.
     pub log_bytes: Option<f64>,
 }
 
 /// One line of a bill.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
+    /// What is billed.
     pub what: &'static str,
+    /// How much of it.
     pub quantity: f64,
+    /// What it costs.
     pub dollars: f64,
+    /// Whether the quantity was measured.
     pub measured: bool,
 }
 
-/// Write and read units of a group: its claim and its snapshots in one transaction, which counts every write twice.
+/// Units per counter and batch: a claim and its snapshots in one transaction, in which every write counts twice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupUnits {
+    /// Write units.
     pub write: f64,
+    /// Read units.
     pub read: f64,
-    /// The claim's part of the writes.
+    /// The claim's part of the write units.
     pub claim: f64,
 }
 
-/// The counters of batches whose records are drawn from so many entities at random.
+/// The expected counters of a batch whose records are drawn at random from this many entities.
 pub fn groups_of(batch: f64, entities: f64) -> f64 {
     (entities * (1.0 - (1.0 - 1.0 / entities.max(1.0)).powf(batch))).clamp(1.0, batch.max(1.0))
 }
 
-/// The entities from which batches have so many counters: the other way round.
+/// The number of entities with which batches have this many counters: the inverse of [`groups_of`].
 pub fn entities_of(batch: f64, groups: f64) -> f64 {
-    // Nearly every record another one: as good as no end of them.
+    // If nearly every record has its own counter, the number of entities is as good as unlimited.
     if groups >= batch * 0.999 {
         return (batch * batch).max(1.0);
     }
@@ -100,7 +118,7 @@ pub fn entities_of(batch: f64, groups: f64) -> f64 {
 }
 
 impl Load {
-    /// What is taken where nothing else is known: the template's defaults, and what docs/performance.md measured.
+    /// The defaults: the template's parameters, and measurements of docs/performance.md.
     pub fn assumed(windows: f64) -> Load {
         Load {
             rate: 1e6 / 86_400.0,
@@ -118,17 +136,17 @@ impl Load {
         }
     }
 
-    /// Records of a group in a batch.
+    /// Records per counter in a batch.
     fn repeats(&self) -> f64 {
         if self.groups > 0.0 { self.batch / self.groups } else { 0.0 }
     }
 
-    /// The units of a group, its claim as large as the minute makes it on average.
+    /// The units per counter and batch, with a claim of average size.
     pub fn group_units(&self) -> GroupUnits {
         if self.groups <= 0.0 {
             return GroupUnits { write: 0.0, read: 0.0, claim: 0.0 };
         }
-        // Every batch of the minute adds to the same claim, as long as entities come again. What comes at once is one batch.
+        // Every batch within a minute adds to the same claim if its entity repeats. Records that arrive at once are one batch.
         let batches = (self.rate * 60.0 / self.batch).floor().clamp(1.0, 600.0);
         let (mut claim, mut read, mut batch) = (0.0, 0.0, 0.0);
         while batch < batches {
@@ -143,20 +161,22 @@ impl Load {
         GroupUnits { write: claim + 2.0 * self.windows, read: read / batches, claim }
     }
 
-    /// Write units of a million records.
+    /// Write units per million records.
     pub fn write_units(&self) -> f64 {
         MILLION / self.batch * self.groups * self.group_units().write
     }
 
-    /// What a million records use and cost.
-    pub fn per_million(&self, prices: &Prices, seen: Option<&Seen>) -> Vec<Line> {
+    /// Usage and cost per million records.
+    pub fn per_million(&self, prices: &Prices, measured: Option<&MeasuredTotals>) -> Vec<Line> {
         let batches = MILLION / self.batch;
         let units = self.group_units();
         let gb_second = match self.architecture {
             Architecture::Arm64 => Item::GbSecondArm,
             Architecture::X86 => Item::GbSecondX86,
         };
-        let per_million = |of: fn(&Seen) -> Option<f64>| seen.and_then(|seen| Some(of(seen)? / seen.records * MILLION));
+        let per_million = |of: fn(&MeasuredTotals) -> Option<f64>| {
+            measured.and_then(|totals| Some(of(totals)? / totals.records * MILLION))
+        };
         let line = |what, item, model: f64, measured: Option<f64>| {
             let quantity = measured.unwrap_or(model);
             Line { what, quantity, dollars: quantity * prices.of(item), measured: measured.is_some() }
@@ -164,16 +184,21 @@ impl Load {
         let counters = batches * self.groups;
         let log_gb = |bytes: f64| bytes / GB;
         let mut lines = vec![
-            line("write units", Item::WriteUnit, counters * units.write, per_million(|seen| seen.write_units)),
-            line("read units", Item::ReadUnit, counters * units.read, per_million(|seen| seen.read_units)),
-            line("requests", Item::LambdaRequest, batches, per_million(|seen| seen.requests)),
-            line("GB-seconds", gb_second, batches * self.seconds * self.memory_gb, per_million(|seen| seen.gb_seconds)),
-            line("PUTs", Item::Put, batches * self.files, per_million(|seen| seen.puts)),
+            line("write units", Item::WriteUnit, counters * units.write, per_million(|totals| totals.write_units)),
+            line("read units", Item::ReadUnit, counters * units.read, per_million(|totals| totals.read_units)),
+            line("requests", Item::LambdaRequest, batches, per_million(|totals| totals.requests)),
+            line(
+                "GB-seconds",
+                gb_second,
+                batches * self.seconds * self.memory_gb,
+                per_million(|totals| totals.gb_seconds),
+            ),
+            line("PUTs", Item::Put, batches * self.files, per_million(|totals| totals.puts)),
             line(
                 "log GB",
                 Item::LogGb,
                 log_gb(batches * self.log_bytes),
-                per_million(|seen| seen.log_bytes).map(log_gb),
+                per_million(|totals| totals.log_bytes).map(log_gb),
             ),
         ];
         if self.puts_metrics {
@@ -182,18 +207,18 @@ impl Load {
         lines
     }
 
-    /// Records of a month.
+    /// Records per month.
     pub fn records_per_month(&self) -> f64 {
         self.rate * MONTH_SECONDS
     }
 
-    /// What a month adds to what is stored, and what the added part costs for a month.
+    /// The storage that a month adds, and what it costs per month.
     pub fn growth(&self, prices: &Prices) -> Vec<Line> {
         let records = self.records_per_month();
         let archive = records * self.row_bytes / GB;
         let groups = records / self.batch * self.groups;
         let claims = groups * (CLAIM_BYTES + ID_BYTES * self.repeats().min(PAGE_IDS)) / GB;
-        // Each of a batch's entities in every hour, day and month.
+        // A snapshot per hour, day and month for each entity of a batch: 720 + 30 + 1.
         let snapshots = self.groups * self.windows.min(1.0) * 751.0 * SNAPSHOT_BYTES / GB;
         let table = prices.of(Item::TableGbMonth) + prices.of(Item::RecoveryGbMonth);
         let line =
@@ -201,17 +226,17 @@ impl Load {
         vec![
             line("archive GB", archive, prices.of(Item::ArchiveGbMonth)),
             line("claims GB, kept 18 days", claims * (CLAIM_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
-            line("snapshots GB, of a batch's entities", snapshots, table),
+            line("snapshots GB, for the entities of a batch", snapshots, table),
         ]
     }
 
-    /// One UpdateItem for each delta and window, which counts nothing once.
+    /// Write units of one UpdateItem per counter and window, which doesn't count exactly once.
     pub fn naive_write_units(&self) -> f64 {
         MILLION * self.deltas * self.windows
     }
 }
 
-/// The dollars of all lines.
+/// The total cost of some lines.
 pub fn total(lines: &[Line]) -> f64 {
     lines.iter().map(|line| line.dollars).sum()
 }
@@ -225,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_costs_by_what_the_minute_has_put_into_it() {
+    fn the_cost_of_a_claim_grows_with_the_batches_of_its_minute() {
         assert_eq!(load(1_000.0, 10.0).group_units(), GroupUnits { write: 8.0, read: 1.0, claim: 2.0 });
         // 1,000 ids are 8 KB.
         assert_eq!(load(1_000.0, 1.0).group_units().claim, 16.0);
@@ -236,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_a_batch_follow_from_entities_and_back() {
+    fn counters_per_batch_and_entities_are_inverse() {
         assert!((groups_of(1_000.0, 50.0) - 50.0).abs() < 1e-6);
         assert!((groups_of(1_000.0, 1_000.0) - 632.3).abs() < 0.1);
         assert_eq!(groups_of(1.0, 5.0), 1.0);
@@ -248,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_that_only_archives_writes_no_units() {
+    fn a_pipeline_that_only_archives_uses_no_write_units() {
         let prices = Prices::read(None).unwrap();
         let load = Load { windows: 0.0, ..load(1_000.0, 0.0) };
         let dollars: Vec<f64> = load.per_million(&prices, None).iter().map(|line| line.dollars).collect();
@@ -257,10 +282,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_goes_before_the_model() {
+    fn measured_totals_replace_the_model() {
         let prices = Prices::read(None).unwrap();
-        let seen = Seen { records: 500.0, write_units: Some(4_000.0), ..Seen::default() };
-        let lines = load(1_000.0, 10.0).per_million(&prices, Some(&seen));
+        let totals = MeasuredTotals { records: 500.0, write_units: Some(4_000.0), ..MeasuredTotals::default() };
+        let lines = load(1_000.0, 10.0).per_million(&prices, Some(&totals));
         assert_eq!((lines[0].quantity, lines[0].measured, lines[2].measured), (8e6, true, false));
         assert_eq!(load(1_000.0, 10.0).naive_write_units(), 3e6);
     }

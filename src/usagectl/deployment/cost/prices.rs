@@ -1,5 +1,5 @@
-//! What AWS asks for each thing: a dated table in the repository, each price with where it was read; a file of the same form
-//! replaces any of them.
+//! The price list: a dated table in the repository with the source of each price. A file in the same format overrides any
+//! of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,29 +11,47 @@ use crate::shell::console::UsageError;
 
 const COMPILED_IN: &str = include_str!("prices.toml");
 
-/// What has a price.
+/// Something that has a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
+    /// An invocation.
     LambdaRequest,
+    /// A GB-second on arm64.
     GbSecondArm,
+    /// A GB-second on x86_64.
     GbSecondX86,
+    /// A write unit of an on-demand table.
     WriteUnit,
+    /// A read unit of an on-demand table.
     ReadUnit,
+    /// A GB in a table for a month.
     TableGbMonth,
+    /// A GB of point-in-time recovery for a month.
     RecoveryGbMonth,
+    /// A PUT request to S3.
     Put,
+    /// A GB in S3 for a month.
     ArchiveGbMonth,
+    /// A GB in a cold storage class for a month.
     ColdGbMonth,
+    /// A GB of logs.
     LogGb,
+    /// A custom metric for a month.
     Metric,
+    /// An alarm metric for a month.
     Alarm,
+    /// A composite alarm for a month.
     CompositeAlarm,
+    /// A dashboard for a month.
     Dashboard,
+    /// A PutMetricData request.
     MetricCall,
+    /// A KMS key for a month.
     Key,
 }
 
 impl Item {
+    /// All items.
     pub const ALL: [Item; 17] = [
         Item::LambdaRequest,
         Item::GbSecondArm,
@@ -78,26 +96,30 @@ impl Item {
     }
 }
 
-/// A price of so many.
+/// A price for a number of units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
+    /// The price.
     pub dollars: f64,
+    /// For how many units.
     pub per: f64,
 }
 
 /// The prices of one region on one day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prices {
+    /// The AWS region.
     pub region: String,
+    /// The day on which they were read.
     pub as_of: String,
     table: BTreeMap<Item, Price>,
 }
 
 impl Prices {
-    /// The prices that are compiled in, those of `file` before them.
+    /// The built-in prices, overridden by those in `file`.
     ///
     /// # Errors
-    /// When the file can't be read or has something else.
+    /// When the file can't be read or is invalid.
     pub fn read(file: Option<&Path>) -> anyhow::Result<Prices> {
         let mut prices = Prices { region: String::new(), as_of: String::new(), table: BTreeMap::new() };
         prices.add(COMPILED_IN).map_err(UsageError)?;
@@ -109,7 +131,7 @@ impl Prices {
         Ok(prices)
     }
 
-    /// What one of it costs.
+    /// The price of one unit.
     pub fn of(&self, item: Item) -> f64 {
         self.price(item).map_or(0.0, |price| price.dollars / price.per)
     }
@@ -127,13 +149,17 @@ impl Prices {
                 ("as_of", DeValue::String(day)) => self.as_of = day.to_string(),
                 (name, DeValue::Table(price)) => {
                     let item = Item::ALL.into_iter().find(|item| item.name() == name);
-                    let item = item.ok_or_else(|| format!("nothing is called {name}; there are {}", names()))?;
+                    let item = item.ok_or_else(|| format!("unknown price `{name}`; expected one of {}", names()))?;
                     self.table.insert(
                         item,
-                        read_price(price).ok_or_else(|| format!("{name} needs dollars and per, above 0"))?,
+                        read_price(price).ok_or_else(|| format!("{name} needs `dollars` and `per`, above 0"))?,
                     );
                 }
-                (name, _) => return Err(format!("{name} is no price; write [{name}] with dollars and per below it")),
+                (name, _) => {
+                    return Err(format!(
+                        "{name} is not a valid price; write [{name}] with `dollars` and `per` below it"
+                    ));
+                }
             }
         }
         Ok(())
@@ -172,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_replaces_some_of_them() {
+    fn a_file_overrides_some_prices() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("prices.toml");
         let read = |text: &str| {
@@ -183,9 +209,9 @@ mod tests {
         assert_eq!((prices.region.as_str(), prices.of(Item::Put)), ("eu-west-1", 5.5 / 1e6));
         assert_eq!(prices.of(Item::Key), 1.0);
         for (text, expected) in [
-            ("[putt]\ndollars = 1\nper = 1", "nothing is called putt"),
-            ("[put]\ndollars = 1", "put needs dollars and per"),
-            ("put = 5", "put is no price"),
+            ("[putt]\ndollars = 1\nper = 1", "unknown price `putt`"),
+            ("[put]\ndollars = 1", "put needs `dollars` and `per`"),
+            ("put = 5", "put is not a valid price"),
             ("[put", "prices in"),
         ] {
             let error = read(text).unwrap_err();
@@ -194,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_shows_the_same_prices() {
+    fn the_document_has_the_same_prices() {
         let document = include_str!("../../../../docs/cost.md");
         let prices = Prices::read(None).unwrap();
         assert!(document.contains(&prices.as_of) && document.contains(&prices.region));

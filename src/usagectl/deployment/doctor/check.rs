@@ -1,47 +1,50 @@
-//! All checks by name: what each looks at, its rule, and the function that judges. docs/operations.md has the same table,
-//! and a test holds the two together.
+//! The list of all checks: each with its name, what it examines, its rule, and the function that evaluates it.
+//! docs/operations.md has the same table, and a test compares the two.
 
 use super::checks::{
     archive, athena, delivery, destination, filters, function, load, mapping, money, source, tables, watch,
 };
 use super::facts::Facts;
-use super::finding::{Finding, Look};
+use super::finding::{CheckResult, Finding};
 
-/// What is said of a check, and what asks it.
+/// A check's name and documentation, and the function that evaluates it.
 pub struct Description {
+    /// Its name on the command line and in reports.
     pub name: &'static str,
     /// For docs/operations.md.
     #[cfg(test)]
-    pub looks_at: &'static str,
+    pub(super) looks_at: &'static str,
     #[cfg(test)]
-    pub rule: &'static str,
-    ask: fn(&Facts) -> Look,
+    pub(super) rule: &'static str,
+    evaluate: fn(&Facts) -> CheckResult,
 }
 
 impl Check {
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         self.description().name
     }
 
-    /// The judgement; none where the deployment has no such thing.
+    /// Evaluates the check; `None` if it doesn't apply to this deployment.
     pub fn find(self, facts: &Facts) -> Option<Finding> {
-        Finding::new(self, (self.description().ask)(facts), facts)
+        Finding::new(self, (self.description().evaluate)(facts), facts)
     }
 }
 
-/// The table of the checks: variant, name, what it looks at, its rule, the function.
+/// The table of the checks: variant, name, what it examines, its rule, the function.
 macro_rules! checks {
-    ($($variant:ident $name:literal $looks_at:literal $rule:literal $ask:path;)*) => {
-        /// One question to the facts.
+    ($($variant:ident $name:literal $looks_at:literal $rule:literal $evaluate:path;)*) => {
+        /// A check of one aspect of a deployment.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Check {
-            $($variant,)*
+            $(#[doc = concat!("Examines ", $looks_at, ".")] $variant,)*
         }
 
         impl Check {
-            /// In the order in which they are told: from the stream to the bill.
+            /// All checks in the order in which they are reported: from the stream to the bill.
             pub const ALL: &[Check] = &[$(Check::$variant,)*];
 
+            /// Its name, documentation and function.
             pub fn description(self) -> Description {
                 match self {
                     $(Check::$variant => Description {
@@ -50,7 +53,7 @@ macro_rules! checks {
                         looks_at: $looks_at,
                         #[cfg(test)]
                         rule: $rule,
-                        ask: $ask,
+                        evaluate: $evaluate,
                     },)*
                 }
             }

@@ -1,66 +1,98 @@
-//! What is known of a deployment: plain values, gathered before anything is judged. A part that couldn't be looked at is
-//! an [`Unseen`], which says why.
+//! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
+//! [`Unavailable`] with the reason.
+
+mod monitoring;
 
 use std::collections::BTreeMap;
 
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 
-pub use super::unseen::{Part, Seen, Unseen};
+pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
+pub use monitoring::{Alarm, AlarmState, LogGroup, RecentMetrics};
 
-/// Everything that the checks look at.
+/// Everything that the checks examine.
 #[derive(Debug)]
 pub struct Facts {
+    /// The time at which the facts were read.
     pub now: Timestamp,
-    /// The embedded services of this machine, no stack.
+    /// Whether these are the embedded services of this machine rather than a stack.
     pub here: bool,
+    /// The name of the stack, if it was specified.
     pub stack: Option<String>,
+    /// The names of the parts.
     pub names: Names,
+    /// The pipeline that the function runs.
     pub pipeline: Pipeline,
-    /// Of this tool.
+    /// The version of this tool.
     pub version: &'static str,
-    pub source: Seen<Source>,
-    pub mapping: Seen<Mapping>,
-    pub function: Seen<Function>,
-    pub recursion: Seen<Recursion>,
-    pub role: Seen<Role>,
-    pub destination: Seen<Destination>,
-    pub waiting: Seen<Waiting>,
-    pub usage_table: Seen<Table>,
-    pub claims_table: Seen<Table>,
-    pub archive: Seen<Bucket>,
-    pub newest_file: Seen<Timestamp>,
-    pub newest_snapshot: Seen<Timestamp>,
-    pub glue: Seen<Vec<GlueTable>>,
-    pub log_group: Seen<LogGroup>,
-    pub alarms: Seen<Vec<Alarm>>,
-    pub measured: Seen<Measured>,
-    pub own_metrics: Seen<usize>,
+    /// The stream.
+    pub source: Fact<Source>,
+    /// The event source mapping.
+    pub mapping: Fact<Mapping>,
+    /// The function.
+    pub function: Fact<Function>,
+    /// Its protection against loops.
+    pub recursion: Fact<Recursion>,
+    /// Its role.
+    pub role: Fact<Role>,
+    /// The failure destination.
+    pub destination: Fact<Destination>,
+    /// The failed batches in it.
+    pub waiting: Fact<FailedBatches>,
+    /// The table with the snapshots.
+    pub usage_table: Fact<Table>,
+    /// The table with the claims.
+    pub claims_table: Fact<Table>,
+    /// The bucket of the archive.
+    pub archive: Fact<Bucket>,
+    /// When the newest file was written.
+    pub newest_file: Fact<Timestamp>,
+    /// When the window of the newest snapshot began.
+    pub newest_snapshot: Fact<Timestamp>,
+    /// The tables of Athena.
+    pub glue: Fact<Vec<GlueTable>>,
+    /// The function's log group.
+    pub log_group: Fact<LogGroup>,
+    /// The stack's alarms.
+    pub alarms: Fact<Vec<Alarm>>,
+    /// The metrics of the last hour.
+    pub measured: Fact<RecentMetrics>,
+    /// The number of custom metrics.
+    pub own_metrics: Fact<usize>,
     /// HORIZON_DAYS.
-    pub horizon_days: Seen<i64>,
+    pub horizon_days: Fact<i64>,
 }
 
 /// The stream that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The table or the Kinesis stream.
+    /// The name of the table or Kinesis stream.
     pub name: String,
+    /// Its kind and settings.
     pub stream: Stream,
-    /// Shards that take records now.
-    pub shards: Seen<usize>,
+    /// The number of open shards.
+    pub shards: Fact<usize>,
+    /// How long it keeps records.
     pub retention_seconds: i64,
 }
 
+/// The kind of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stream {
-    /// A table's: the ARN of the newest, and its view type, if it is on.
+    /// The stream of a table: whether it is on, its view type, and the ARN of the newest one.
     Table {
+        /// Whether it is on.
         on: bool,
+        /// Its view type.
         view: Option<String>,
+        /// The ARN of the table's newest stream.
         latest_arn: Option<String>,
     },
+    /// A Kinesis stream.
     Kinesis {
+        /// Its status.
         status: String,
     },
 }
@@ -68,163 +100,156 @@ pub enum Stream {
 /// The event source mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
+    /// Its UUID.
     pub uuid: String,
+    /// Its state.
     pub state: String,
+    /// The reason for its state.
     pub reason: Option<String>,
+    /// The result of its last invocation.
     pub last_result: Option<String>,
+    /// The ARN of the stream that it reads.
     pub source_arn: String,
+    /// Where it started.
     pub starting_position: Option<String>,
+    /// ParallelizationFactor.
     pub factor: i64,
-    /// -1 for ever, as Lambda says it.
+    /// -1 for no limit, as in Lambda's API.
     pub retries: i64,
-    /// -1 for ever.
+    /// -1 for no limit.
     pub record_age_seconds: i64,
+    /// BisectBatchOnFunctionError.
     pub bisects: bool,
+    /// Whether partial batch responses are on.
     pub reports_item_failures: bool,
-    /// The ARN of the destination of what fails.
+    /// The ARN of the on-failure destination.
     pub on_failure: Option<String>,
+    /// The patterns of its filter.
     pub filters: Vec<String>,
 }
 
 /// The function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
+    /// Its name.
     pub name: String,
+    /// The ARN of its role.
     pub role_arn: String,
+    /// Its runtime.
     pub runtime: String,
+    /// Its processor architecture.
     pub architecture: String,
+    /// Its timeout.
     pub timeout_seconds: i64,
+    /// Its reserved concurrency, if any.
     pub reserved: Option<i64>,
+    /// Its environment variables.
     pub variables: BTreeMap<String, String>,
-    /// The tag that template.yaml puts on it.
+    /// The version tag that template.yaml sets.
     pub version: Option<String>,
+    /// The hash of its code.
     pub code_sha256: String,
 }
 
-/// What Lambda does about a function that triggers itself.
+/// What Lambda does when the function triggers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recursion {
+    /// It stops the function.
     Terminates,
+    /// It lets the function go on.
     Allowed,
 }
 
-/// The function's role: the documents of all its policies.
+/// The function's role with the documents of all its policies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
+    /// Its name.
     pub name: String,
+    /// The policy documents.
     pub policies: Vec<serde_json::Value>,
 }
 
-/// The failure destination, beyond its name.
+/// The failure destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// What a probe came to, where one was sent.
+    /// The result of a probe, if one was sent.
     pub probe: Option<Result<String, String>>,
 }
 
-/// What waits in the failure destination.
+/// The failed batches in the failure destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct FailedBatches {
+    /// How many there are, at least.
     pub count: u64,
-    /// More than were counted.
+    /// Whether there are more than `count`.
     pub more: bool,
+    /// When the oldest one was written.
     pub oldest: Option<Timestamp>,
-    pub keeps: Keeps,
+    /// What is stored of them.
+    pub keeps: Stored,
 }
 
-/// What a failure destination keeps of records.
+/// What a failure destination stores of the records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keeps {
-    /// S3 has the records themselves.
+pub enum Stored {
+    /// The records themselves, in S3.
     #[default]
     Records,
-    /// A queue has positions, which are good as long as the stream keeps the records; and for so many seconds at most.
-    Positions { retention_seconds: i64 },
+    /// Their positions in the stream, in a queue: useful while the stream keeps the records and the queue keeps the message.
+    Positions {
+        /// How long the queue keeps a message.
+        retention_seconds: i64,
+    },
 }
 
+/// A table that the function writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
+    /// Its name.
     pub name: String,
+    /// Whether its capacity is on demand.
     pub on_demand: bool,
+    /// Whether it has a stream.
     pub stream_on: bool,
-    /// The attribute by which items expire, if any do.
-    pub time_to_live: Seen<Option<String>>,
-    pub point_in_time_recovery: Seen<bool>,
+    /// The attribute that items expire by, if time to live is on.
+    pub time_to_live: Fact<Option<String>>,
+    /// Whether it can be restored to a point in time.
+    pub point_in_time_recovery: Fact<bool>,
+    /// Whether it is protected against deletion.
     pub deletion_protection: bool,
 }
 
 /// The archive's bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
+    /// Its name.
     pub name: String,
-    pub policy: Seen<Option<serde_json::Value>>,
-    /// Whether all four of its locks against the public are on.
-    pub blocks_public: Seen<bool>,
-    pub encryption: Seen<Option<String>>,
+    /// Its policy, if it has one.
+    pub policy: Fact<Option<serde_json::Value>>,
+    /// Whether all four settings of its public access block are on.
+    pub blocks_public: Fact<bool>,
+    /// The algorithm of its default encryption, if it has one.
+    pub encryption: Fact<Option<String>>,
 }
 
-/// A table of Athena's.
+/// A table of Athena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlueTable {
+    /// Its name.
     pub name: String,
+    /// Its table properties.
     pub parameters: BTreeMap<String, String>,
+    /// The Avro schema that it reads files with.
     pub schema_literal: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogGroup {
-    pub name: String,
-    /// None for ever.
-    pub retention_days: Option<i64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    pub name: String,
-    pub state: AlarmState,
-    pub actions_enabled: bool,
-    pub actions: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlarmState {
-    Ok,
-    Alarm,
-    InsufficientData,
-}
-
-/// CloudWatch's numbers of the last hour, or of a local run so far; none where there are no data.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
-    pub invocations: Option<f64>,
-    pub errors: Option<f64>,
-    pub throttles: Option<f64>,
-    pub p99_duration_ms: Option<f64>,
-    pub iterator_age_ms: Option<f64>,
-    pub polled: Option<f64>,
-    pub invoked: Option<f64>,
-    pub filtered_out: Option<f64>,
-    pub dropped: Option<f64>,
-    pub destination_failures: Option<f64>,
-    pub read_throttles: Option<f64>,
-    pub write_throttles: Option<f64>,
-    /// Reads and writes of a Kinesis source.
-    pub source_throttles: Option<f64>,
-    pub rejected: Option<f64>,
-    pub too_old: Option<f64>,
-    pub files: Option<f64>,
-    pub records: Option<f64>,
-    /// The last batch of which records became durable.
-    pub last_success: Option<Timestamp>,
-}
-
 impl Facts {
-    /// What a command calls the stack.
+    /// The stack's name in suggested commands.
     pub fn stack_name(&self) -> &str {
         self.stack.as_deref().or(self.names.function.as_deref()).unwrap_or("STACK")
     }
 
-    /// A command that deploys with other parameters.
+    /// A command that deploys the stack with these parameters.
     pub fn deploy(&self, parameters: &str) -> String {
         let stack = self.stack_name();
         if self.here {
@@ -236,12 +261,12 @@ impl Facts {
         format!("make deploy STACK={stack} PARAMETERS='{parameters}'")
     }
 
-    /// What the numbers are of.
-    pub fn over(&self) -> &'static str {
+    /// The time that the metrics are from.
+    pub fn period(&self) -> &'static str {
         if self.here { "in this run" } else { "in the last hour" }
     }
 
-    /// Whether the pipeline writes snapshots.
+    /// Whether the pipeline counts usage.
     pub fn counts(&self) -> bool {
         self.pipeline.routes.iter().any(|route| route.usage.is_some())
     }

@@ -1,31 +1,49 @@
-//! What a check came to.
+//! The result of a check.
 
 use super::check::Check;
-use super::facts::{Facts, Part, Unseen};
+use super::facts::{Facts, Part, Unavailable};
 
-/// What a check says of the facts, or that one of them isn't known.
-pub type Look = Result<Answer, Unseen>;
+/// The assessment of a check, or the fact that it lacks.
+pub type CheckResult = Result<Assessment, Unavailable>;
 
-/// A check's judgement: what it means, and the command that mends it.
+/// A check's assessment: what it means, and the command that fixes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Assessment {
+    /// Nothing is wrong.
     Ok(String),
-    Warning { meaning: String, command: String },
-    Problem { meaning: String, command: String },
+    /// Something should be changed.
+    Warning {
+        /// What is wrong, and what that means.
+        meaning: String,
+        /// The command that fixes it, or that shows more.
+        command: String,
+    },
+    /// Something is broken, or data may be lost.
+    Problem {
+        /// What is wrong, and what that means.
+        meaning: String,
+        /// The command that fixes it, or that shows more.
+        command: String,
+    },
 }
 
+/// The outcome of a check, least severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
+    /// Nothing is wrong.
     Ok,
-    /// Nothing to judge by yet, which is no fault.
+    /// There is no data yet, which is not a fault.
     NoData,
-    /// It couldn't be looked at.
+    /// The facts could not be read.
     Unknown,
+    /// Something should be changed.
     Warning,
+    /// Something is broken, or data may be lost.
     Problem,
 }
 
 impl Verdict {
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Ok => "OK",
@@ -37,60 +55,67 @@ impl Verdict {
     }
 }
 
-/// One line of the doctor's.
+/// One line of the doctor's report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// The check.
     pub check: Check,
+    /// Its outcome.
     pub verdict: Verdict,
+    /// What was found, and what that means.
     pub meaning: String,
-    /// What mends it, or the next thing to look at.
+    /// The command that fixes it, or that shows more.
     pub command: Option<String>,
 }
 
-/// All is well.
-pub fn ok(meaning: impl Into<String>) -> Look {
-    Ok(Answer::Ok(meaning.into()))
+/// Nothing is wrong.
+pub(crate) fn ok(meaning: impl Into<String>) -> CheckResult {
+    Ok(Assessment::Ok(meaning.into()))
 }
 
-pub fn warning(meaning: impl Into<String>, command: impl Into<String>) -> Look {
-    Ok(Answer::Warning { meaning: meaning.into(), command: command.into() })
+/// Something should be changed.
+pub(crate) fn warning(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
+    Ok(Assessment::Warning { meaning: meaning.into(), command: command.into() })
 }
 
-pub fn problem(meaning: impl Into<String>, command: impl Into<String>) -> Look {
-    Ok(Answer::Problem { meaning: meaning.into(), command: command.into() })
+/// Something is broken, or data may be lost.
+pub(crate) fn problem(meaning: impl Into<String>, command: impl Into<String>) -> CheckResult {
+    Ok(Assessment::Problem { meaning: meaning.into(), command: command.into() })
 }
 
-/// Nothing to judge by yet.
-pub fn no_data(why: impl Into<String>) -> Look {
-    Err(Unseen::NoData(why.into()))
+/// There is no data yet.
+pub(crate) fn no_data(why: impl Into<String>) -> CheckResult {
+    Err(Unavailable::NoData(why.into()))
 }
 
 impl Finding {
-    /// The finding of a look; none where the deployment has no such thing.
-    pub fn new(check: Check, look: Look, facts: &Facts) -> Option<Finding> {
+    /// The finding for a result; `None` if the check doesn't apply to this deployment.
+    pub fn new(check: Check, look: CheckResult, facts: &Facts) -> Option<Finding> {
         let (verdict, meaning, command) = match look {
-            Ok(Answer::Ok(meaning)) => (Verdict::Ok, meaning, None),
-            Ok(Answer::Warning { meaning, command }) => (Verdict::Warning, meaning, Some(command)),
-            Ok(Answer::Problem { meaning, command }) => (Verdict::Problem, meaning, Some(command)),
-            Err(Unseen::LeftOut(_)) => return None,
-            Err(Unseen::Missing(part)) => {
-                (Verdict::Problem, format!("{part} isn't there"), Some(mend_missing(&part, facts)))
+            Ok(Assessment::Ok(meaning)) => (Verdict::Ok, meaning, None),
+            Ok(Assessment::Warning { meaning, command }) => (Verdict::Warning, meaning, Some(command)),
+            Ok(Assessment::Problem { meaning, command }) => (Verdict::Problem, meaning, Some(command)),
+            Err(Unavailable::NotApplicable(_)) => return None,
+            Err(Unavailable::Missing(part)) => {
+                (Verdict::Problem, format!("{part} doesn't exist"), Some(fix_missing(&part, facts)))
             }
-            Err(Unseen::NoData(why)) => (Verdict::NoData, why, None),
-            Err(Unseen::Denied { action }) => {
-                (Verdict::Unknown, format!("permission denied: {action}; ask as somebody who may (AWS_PROFILE)"), None)
+            Err(Unavailable::NoData(why)) => (Verdict::NoData, why, None),
+            Err(Unavailable::Denied { action }) => (
+                Verdict::Unknown,
+                format!("permission denied: {action}; use credentials that allow it (AWS_PROFILE)"),
+                None,
+            ),
+            Err(Unavailable::Unnamed { option }) => {
+                (Verdict::Unknown, format!("its name is unknown: specify {option}"), None)
             }
-            Err(Unseen::Unnamed { option }) => {
-                (Verdict::Unknown, format!("nothing says what it is called: give {option}"), None)
-            }
-            Err(Unseen::Failed(why)) => (Verdict::Unknown, why, None),
+            Err(Unavailable::Failed(why)) => (Verdict::Unknown, why, None),
         };
         Some(Finding { check, verdict, meaning, command })
     }
 }
 
-/// A command that makes what is gone, or finds out what else is.
-fn mend_missing(part: &Part, facts: &Facts) -> String {
+/// A command that creates the missing part, or shows what else is missing.
+fn fix_missing(part: &Part, facts: &Facts) -> String {
     match part {
         Part::Bucket(name) => format!("aws s3api create-bucket --bucket {name}"),
         Part::Queue(name) => format!("aws sqs create-queue --queue-name {name}"),

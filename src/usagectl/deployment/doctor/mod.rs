@@ -1,23 +1,24 @@
-//! `usagectl doctor`: looks at a deployment and says what is wrong with it, what that means and what mends it.
+//! `usagectl doctor`: diagnoses a deployment.
 //!
-//! `gather` does all reading, into plain `facts`; each of the `checks` is a pure function of them; `symptom` is the
-//! decision tree of docs/operations.md, which `walk` follows; `show` prints. Nothing is changed but by `--probe`.
+//! `gather` reads everything into plain `facts`. Each of the `checks` is a pure function of them. `symptom` is the decision
+//! tree of docs/operations.md, which `diagnosis` follows. `show` prints. Only `--probe` changes anything.
 
-mod check;
+pub mod check;
 mod checks;
-mod facts;
-mod finding;
+pub mod diagnosis;
+pub mod facts;
+pub mod finding;
 mod gather;
-mod own;
-mod patterns;
-mod policy;
+pub mod own_writes;
+pub mod patterns;
+pub mod policy;
 mod show;
-mod symptom;
-mod unseen;
-mod walk;
+pub mod symptom;
+pub mod unavailable;
 
 use clap::Args;
 
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::running::Running;
@@ -26,16 +27,16 @@ use check::Check;
 use facts::Facts;
 use finding::{Finding, Verdict};
 use gather::Probe;
-use show::Tally;
+use show::VerdictCounts;
 use symptom::Symptom;
 
-/// Say what is wrong with a deployment, what that means, and what mends it
+/// Diagnose a deployment: what is wrong, what it means, how to fix it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Doctor {
-    /// What was seen: only the checks on its way through docs/operations.md, and the first step to take
+    /// Run only the checks for this symptom, in the order of docs/operations.md, and suggest a first step
     symptom: Option<Symptom>,
-    /// Write something to the failure destination and delete it again, as you, not as the function
+    /// Write to the failure destination and delete it again, with your credentials, not the function's
     #[arg(long, conflicts_with = "local")]
     probe: bool,
     #[command(flatten)]
@@ -46,22 +47,29 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl doctor --stack usage-aggregator
   usagectl doctor iterator-age --stack usage-aggregator
-  usagectl doctor --stack usage-aggregator --probe   tries the failure destination, too
-  usagectl doctor --function orders --json           what else there is, the function says
-  usagectl doctor --local                            the embedded services
+  usagectl doctor --stack usage-aggregator --probe   also test the failure destination
+  usagectl doctor --function orders --json           find the other parts through the function
+  usagectl doctor --local                            check the embedded services
 
-Each check is OK, a warning or a problem; `no data` where there is nothing to judge by yet, and
-`unknown` where it couldn't be looked at, with the permission that is missing. Nothing is changed
-but by --probe.
+Each check is OK, a warning or a problem. It is `no data` if there is no data yet, and `unknown` if
+something could not be read, with the missing permission. Only --probe changes anything.
 
 Exit codes:
-  0  all is well, as far as there are data
-  1  a warning, or a check that couldn't look; `error:` on stderr where there is no such stack
-  2  a problem; `error:` on stderr and nothing on stdout where the command line is wrong";
+  0  nothing is wrong, as far as there is data
+  1  a warning, or a check that is unknown; `error:` on stderr if the stack doesn't exist
+  2  a problem; `error:` on stderr if the command line is invalid";
 
 impl Doctor {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        // Before the folder is ours.
+        error_as_json(options, self.diagnose(options).await)
+    }
+
+    async fn diagnose(&self, options: &Options) -> anyhow::Result<Done> {
+        // Read first: opening the deployment locks the data folder.
         let control = Running::read(&options.data).and_then(|running| running.control);
         let deployment = self.place.open(options).await?;
         let probe = if self.probe { Probe::Send } else { Probe::Dont };
@@ -69,13 +77,13 @@ impl Doctor {
         match self.symptom {
             None => all(&facts, options),
             Some(symptom) => {
-                let walk = walk::walk(symptom, &facts);
+                let diagnosis = diagnosis::diagnose(symptom, &facts);
                 console::print(&if options.json {
-                    show::walk_json(symptom, &walk)
+                    show::diagnosis_json(symptom, &diagnosis)
                 } else {
-                    show::walk_text(symptom, &walk)
+                    show::diagnosis_text(symptom, &diagnosis)
                 })?;
-                Ok(done(walk.stops.iter().map(|stop| &stop.finding)))
+                Ok(done(diagnosis.steps.iter().map(|step| &step.finding)))
             }
         }
     }
@@ -83,7 +91,7 @@ impl Doctor {
 
 fn all(facts: &Facts, options: &Options) -> anyhow::Result<Done> {
     let findings: Vec<Finding> = Check::ALL.iter().filter_map(|check| check.find(facts)).collect();
-    let tally = Tally::new(&findings, Check::ALL.len() - findings.len());
+    let tally = VerdictCounts::new(&findings, Check::ALL.len() - findings.len());
     console::print(&if options.json { show::json_lines(&findings, tally) } else { show::text(&findings, tally) })?;
     Ok(done(&findings))
 }

@@ -1,37 +1,38 @@
-//! What IAM policies allow, as far as their documents say it: wildcards, explicit denials, `Not…`. Conditions are not
-//! evaluated, and bucket policies, boundaries and the organisation's policies aren't seen at all; whoever shows a
-//! judgement says so.
+//! Evaluates IAM policy documents: wildcards, explicit denials, `NotAction`, `NotResource`. Conditions aren't evaluated, and
+//! bucket policies, permission boundaries and organization policies aren't known here; reports mention that.
 
 use serde_json::Value;
 
-/// What some policies say about one action on one resource.
+/// Whether policies allow an action on a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
+    /// Without a condition.
     Yes,
-    /// Under a condition that isn't evaluated here.
-    Perhaps,
+    /// Under a condition, which isn't evaluated.
+    Conditionally,
+    /// Denied, or not mentioned.
     No,
 }
 
-/// Judges by the documents of all policies.
+/// Evaluates the documents of all policies of a role.
 pub fn allowed(policies: &[Value], action: &str, resource: &str) -> Allowed {
     let statements = policies.iter().flat_map(|policy| members(policy.get("Statement")));
-    let mut judgement = Allowed::No;
+    let mut decision = Allowed::No;
     for statement in statements.filter(|statement| covers(statement, action, resource)) {
         let conditional = statement.get("Condition").is_some();
         match (statement.get("Effect").and_then(Value::as_str), conditional) {
             (Some("Deny"), false) => return Allowed::No,
-            (Some("Deny"), true) if judgement == Allowed::Yes => judgement = Allowed::Perhaps,
-            (Some("Allow"), false) => judgement = Allowed::Yes,
-            (Some("Allow"), true) if judgement == Allowed::No => judgement = Allowed::Perhaps,
+            (Some("Deny"), true) if decision == Allowed::Yes => decision = Allowed::Conditionally,
+            (Some("Allow"), false) => decision = Allowed::Yes,
+            (Some("Allow"), true) if decision == Allowed::No => decision = Allowed::Conditionally,
             _ => {}
         }
     }
-    judgement
+    decision
 }
 
-/// Whether a bucket's policy refuses everything that doesn't come by TLS.
-pub fn demands_tls(policy: &Value) -> bool {
+/// Whether a bucket policy denies all requests without TLS.
+pub fn requires_tls(policy: &Value) -> bool {
     members(policy.get("Statement")).iter().any(|statement| {
         let secure = statement.pointer("/Condition/Bool/aws:SecureTransport");
         let insecure = secure.is_some_and(|value| value == "false" || *value == Value::Bool(false));
@@ -64,10 +65,10 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
     members(value).into_iter().filter_map(Value::as_str).collect()
 }
 
-/// `*` is any text and `?` any character.
+/// `*` matches any text and `?` any character.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // The places of the pattern at which what has been read of the text may end.
+    // The positions in the pattern that the text read so far can match up to.
     let mut at = vec![false; pattern.len() + 1];
     at.first_mut().into_iter().for_each(|start| *start = true);
     let skip_stars = |at: &mut Vec<bool>| {
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policies_are_read_as_iam_reads_them() {
+    fn policies_are_evaluated_as_iam_does() {
         let statement = |fields: Value| vec![json!({ "Version": "2012-10-17", "Statement": [fields] })];
         let put = |policies: &[Value]| allowed(policies, "s3:PutObject", "arn:aws:s3:::failed/aws/lambda/x");
         let allow = statement(
@@ -115,7 +116,7 @@ mod tests {
             (json!({ "Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::failed/*" }), Allowed::No),
             (
                 json!({ "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": { "Bool": {} } }),
-                Allowed::Perhaps,
+                Allowed::Conditionally,
             ),
         ] {
             assert_eq!(put(&statement(fields.clone())), expected, "{fields}");
@@ -140,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_denial_of_everything_demands_tls() {
+    fn only_a_denial_of_everything_requires_tls() {
         let policy = |effect: &str, action: &str| {
             json!({ "Statement": [{ "Effect": effect, "Principal": "*", "Action": action, "Resource": "*",
                 "Condition": { "Bool": { "aws:SecureTransport": "false" } } }] })
         };
-        assert!(demands_tls(&policy("Deny", "s3:*")));
+        assert!(requires_tls(&policy("Deny", "s3:*")));
         assert!(
-            !demands_tls(&policy("Deny", "s3:GetObject"))
-                && !demands_tls(&policy("Allow", "s3:*"))
-                && !demands_tls(&json!({}))
+            !requires_tls(&policy("Deny", "s3:GetObject"))
+                && !requires_tls(&policy("Allow", "s3:*"))
+                && !requires_tls(&json!({}))
         );
     }
 }

@@ -1,29 +1,29 @@
-//! What the doctor prints: a line for each check and the command that mends it, or JSON.
+//! Formats the report: a line for each check with the command that fixes it, or JSON.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::diagnosis::Diagnosis;
 use super::finding::{Finding, Verdict};
 use super::symptom::Symptom;
-use super::walk::Walk;
 use crate::shell::console::{counted, plain};
 
-/// How many findings there are of each verdict.
+/// The number of findings for each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct VerdictCounts {
     pub ok: usize,
     pub no_data: usize,
     pub unknown: usize,
     pub warnings: usize,
     pub problems: usize,
-    /// Checks that this deployment has nothing for.
+    /// Checks that don't apply to this deployment.
     pub left_out: usize,
 }
 
-impl Tally {
-    pub fn new<'f>(findings: impl IntoIterator<Item = &'f Finding>, left_out: usize) -> Tally {
-        let mut tally = Tally { left_out, ..Tally::default() };
+impl VerdictCounts {
+    pub(super) fn new<'f>(findings: impl IntoIterator<Item = &'f Finding>, left_out: usize) -> VerdictCounts {
+        let mut tally = VerdictCounts { left_out, ..VerdictCounts::default() };
         for finding in findings {
             *match finding.verdict {
                 Verdict::Ok => &mut tally.ok,
@@ -37,7 +37,7 @@ impl Tally {
     }
 
     fn text(self) -> String {
-        let Tally { ok, no_data, unknown, warnings, problems, left_out } = self;
+        let VerdictCounts { ok, no_data, unknown, warnings, problems, left_out } = self;
         let asked = ok + no_data + unknown + warnings + problems;
         let mut parts = vec![format!("{ok} OK")];
         let others = [
@@ -50,13 +50,13 @@ impl Tally {
         let mut text = format!("{}: {}", counted(asked, "check"), parts.join(", "));
         if left_out > 0 {
             // Writing to a String can't fail.
-            let _ = write!(text, "; {left_out} more have nothing to look at here");
+            let _ = write!(text, "; {left_out} more don't apply here");
         }
         text
     }
 
     fn json(self) -> Value {
-        let Tally { ok, no_data, unknown, warnings, problems, left_out } = self;
+        let VerdictCounts { ok, no_data, unknown, warnings, problems, left_out } = self;
         json!({ "ok": ok, "warnings": warnings, "problems": problems, "unknown": unknown, "no_data": no_data, "left_out": left_out })
     }
 }
@@ -64,23 +64,23 @@ impl Tally {
 /// The width of the longest check's name.
 const NAME: usize = 19;
 
-/// All checks, for people.
-pub fn text(findings: &[Finding], tally: Tally) -> String {
+/// All findings as text.
+pub(super) fn text(findings: &[Finding], tally: VerdictCounts) -> String {
     let lines = findings.iter().map(|finding| line(finding, None));
     lines.chain([tally.text()]).collect::<Vec<_>>().join("\n")
 }
 
-/// A walk, for people.
-pub fn walk_text(symptom: Symptom, walk: &Walk) -> String {
-    let mut lines = vec![format!("The way of docs/operations.md#{}:", symptom.runbook())];
-    lines.extend(walk.stops.iter().map(|stop| line(&stop.finding, Some(stop.fork))));
-    if !walk.not_asked.is_empty() {
-        let names: Vec<&str> = walk.not_asked.iter().map(|check| check.name()).collect();
-        lines.push(format!("not asked before this is mended: {}", names.join(", ")));
+/// A diagnosis as text.
+pub(super) fn diagnosis_text(symptom: Symptom, diagnosis: &Diagnosis) -> String {
+    let mut lines = vec![format!("Checks of docs/operations.md#{}:", symptom.runbook())];
+    lines.extend(diagnosis.steps.iter().map(|step| line(&step.finding, Some(step.fork))));
+    if !diagnosis.not_asked.is_empty() {
+        let names: Vec<&str> = diagnosis.not_asked.iter().map(|check| check.name()).collect();
+        lines.push(format!("not checked until this is fixed: {}", names.join(", ")));
     }
-    let tally = Tally::new(walk.stops.iter().map(|stop| &stop.finding), walk.left_out);
+    let tally = VerdictCounts::new(diagnosis.steps.iter().map(|step| &step.finding), diagnosis.left_out);
     lines.push(tally.text());
-    lines.push(format!("First step: {}\n  {}", plain(&walk.conclusion), plain(&walk.first_step)));
+    lines.push(format!("First step: {}\n  {}", plain(&diagnosis.conclusion), plain(&diagnosis.first_step)));
     lines.join("\n")
 }
 
@@ -97,20 +97,20 @@ fn line(finding: &Finding, fork: Option<&str>) -> String {
     text
 }
 
-/// One object a finding, and one of the whole.
-pub fn json_lines(findings: &[Finding], tally: Tally) -> String {
+/// All findings as JSON lines, and a summary.
+pub(super) fn json_lines(findings: &[Finding], tally: VerdictCounts) -> String {
     let lines = findings.iter().map(|finding| object(finding, None).to_string());
     lines.chain([json!({ "summary": tally.json() }).to_string()]).collect::<Vec<_>>().join("\n")
 }
 
-/// One object a fork, and one of what it comes to.
-pub fn walk_json(symptom: Symptom, walk: &Walk) -> String {
-    let lines = walk.stops.iter().map(|stop| object(&stop.finding, Some(stop.fork)).to_string());
-    let tally = Tally::new(walk.stops.iter().map(|stop| &stop.finding), walk.left_out);
+/// A diagnosis as JSON lines, and a summary.
+pub(super) fn diagnosis_json(symptom: Symptom, diagnosis: &Diagnosis) -> String {
+    let lines = diagnosis.steps.iter().map(|step| object(&step.finding, Some(step.fork)).to_string());
+    let tally = VerdictCounts::new(diagnosis.steps.iter().map(|step| &step.finding), diagnosis.left_out);
     let end = json!({
         "runbook": symptom.runbook(),
-        "not_asked": walk.not_asked.iter().map(|check| check.name()).collect::<Vec<_>>(),
-        "first_step": { "meaning": walk.conclusion, "command": walk.first_step },
+        "not_asked": diagnosis.not_asked.iter().map(|check| check.name()).collect::<Vec<_>>(),
+        "first_step": { "meaning": diagnosis.conclusion, "command": diagnosis.first_step },
         "summary": tally.json(),
     });
     lines.chain([end.to_string()]).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! The doctor on plain facts: all is well, and every check fires.
+//! The checks with plain facts: a deployment without faults, and one fault for every check.
 
 mod cases;
 mod good;
@@ -7,11 +7,11 @@ use clap::ValueEnum;
 use usage_aggregator::pipeline::{Pipeline, shipped};
 
 use super::check::Check;
-use super::facts::{Facts, Unseen};
+use super::diagnosis::diagnose;
+use super::facts::{Facts, Unavailable};
 use super::finding::{Finding, Verdict};
-use super::show::{self, Tally};
+use super::show::{self, VerdictCounts};
 use super::symptom::Symptom;
-use super::walk::walk;
 use cases::{broken, numbers, stream};
 use good::{STREAM, good};
 
@@ -20,7 +20,7 @@ fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 #[test]
-fn with_a_good_deployment_all_is_well() {
+fn a_good_deployment_has_no_findings() {
     let found = findings(&good());
     let wrong: Vec<&Finding> = found.iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -28,18 +28,18 @@ fn with_a_good_deployment_all_is_well() {
 }
 
 #[test]
-fn each_case_is_told_by_its_check() {
+fn each_fault_is_found_by_its_check() {
     for (what, check, verdict, breaks) in broken() {
         let mut facts = good();
         breaks(&mut facts);
-        let finding = check.find(&facts).unwrap_or_else(|| panic!("{what}: left out"));
+        let finding = check.find(&facts).unwrap_or_else(|| panic!("{what}: the check does not apply"));
         assert_eq!(finding.verdict, verdict, "{what}: {finding:?}");
         assert_eq!(finding.command.is_some(), verdict >= Verdict::Warning, "{what}: {finding:?}");
     }
 }
 
 #[test]
-fn every_check_fires_in_some_case_as_gravely_as_its_rule_says() {
+fn every_verdict_in_a_rule_has_a_case() {
     for check in Check::ALL {
         let verdicts: Vec<Verdict> = broken().into_iter().filter(|case| case.1 == *check).map(|case| case.2).collect();
         let rule = check.description().rule;
@@ -56,16 +56,16 @@ fn every_check_fires_in_some_case_as_gravely_as_its_rule_says() {
 }
 
 #[test]
-fn checks_are_named_once_and_listed_all() {
+fn names_of_checks_are_unique_and_short() {
     let names: std::collections::BTreeSet<&str> = Check::ALL.iter().map(|check| check.name()).collect();
     assert_eq!(names.len(), Check::ALL.len());
     assert!(names.iter().all(|name| name.len() <= 19), "{names:?}");
 }
 
 #[test]
-fn what_can_not_be_looked_at_is_unknown_and_never_fine() {
+fn a_fact_that_cannot_be_read_is_unknown_and_never_ok() {
     let mut facts = good();
-    let denied = || Unseen::Denied { action: "some:Action" };
+    let denied = || Unavailable::Denied { action: "some:Action" };
     facts.source = Err(denied());
     facts.mapping = Err(denied());
     facts.function = Err(denied());
@@ -91,68 +91,72 @@ fn what_can_not_be_looked_at_is_unknown_and_never_fine() {
 }
 
 #[test]
-fn a_pipeline_that_only_archives_has_no_tables_to_look_at() {
+fn a_pipeline_that_only_archives_has_no_tables_to_check() {
     let mut facts = good();
     facts.pipeline = Pipeline::parse(&shipped("demand").unwrap()).unwrap();
     for check in [Check::OwnWrites, Check::Horizon] {
         assert_eq!(check.find(&facts), None);
     }
-    // Rows are made of the newest image, which is the old one of an item that was removed.
+    // A row is made from the newest image; that of a removed item is the old image.
     stream(&mut facts, true, Some("KEYS_ONLY"), STREAM);
     assert_eq!(Check::ViewType.find(&facts).unwrap().verdict, Verdict::Problem);
 }
 
 #[test]
-fn a_walk_ends_at_the_first_problem_with_its_mend() {
+fn a_diagnosis_ends_at_the_first_problem_with_its_fix() {
     let mut facts = good();
     numbers(&mut facts).iterator_age_ms = Some(200_000.0);
-    let only_slow = walk(Symptom::IteratorAge, &facts);
+    let only_slow = diagnose(Symptom::IteratorAge, &facts);
     assert!(only_slow.first_step.contains("--parallelization-factor 2"), "{only_slow:?}");
     numbers(&mut facts).throttles = Some(9.0);
     numbers(&mut facts).errors = Some(300.0);
-    let failing = walk(Symptom::IteratorAge, &facts);
+    let failing = diagnose(Symptom::IteratorAge, &facts);
     assert!(failing.conclusion.starts_with("errors: "), "{failing:?}");
     assert!(failing.not_asked.contains(&Check::Throttles), "{failing:?}");
-    insta::assert_snapshot!("walk", show::walk_text(Symptom::IteratorAge, &failing));
-    insta::assert_snapshot!("walk_json", show::walk_json(Symptom::IteratorAge, &failing));
+    insta::assert_snapshot!("diagnosis", show::diagnosis_text(Symptom::IteratorAge, &failing));
+    insta::assert_snapshot!("diagnosis_json", show::diagnosis_json(Symptom::IteratorAge, &failing));
 }
 
 #[test]
-fn every_symptom_has_a_way_a_runbook_and_a_first_step() {
+fn every_symptom_has_checks_a_runbook_and_a_first_step() {
     let runbooks = include_str!("../../../../docs/operations.md").to_lowercase();
     let facts = good();
     let mut text = String::new();
     for symptom in Symptom::value_variants() {
         let heading = format!("\n## {}\n", symptom.runbook().replace('-', " "));
         assert!(runbooks.contains(&heading), "docs/operations.md has no{heading}");
-        let walk = walk(*symptom, &facts);
-        assert!(walk.not_asked.is_empty() && walk.stops.len() >= 3, "{walk:?}");
-        text.push_str(&format!("{symptom:?}: {}\n  {}\n", walk.conclusion, walk.first_step));
+        let diagnosis = diagnose(*symptom, &facts);
+        assert!(diagnosis.not_asked.is_empty() && diagnosis.steps.len() >= 3, "{diagnosis:?}");
+        text.push_str(&format!("{symptom:?}: {}\n  {}\n", diagnosis.conclusion, diagnosis.first_step));
     }
     insta::assert_snapshot!("first_steps", text);
 }
 
 #[test]
-fn at_each_fork_what_is_found_leads_somewhere() {
+fn every_finding_on_a_path_leads_to_a_conclusion() {
     for symptom in Symptom::value_variants() {
         for fork in symptom.path().forks {
             let fires = |case: &&cases::Case| case.1 == fork.check && case.2 >= Verdict::Warning;
             for (what, _, verdict, breaks) in broken().iter().filter(fires) {
                 let mut facts = good();
                 breaks(&mut facts);
-                let walk = walk(*symptom, &facts);
-                let at = walk.stops.iter().find(|stop| stop.finding.check == fork.check);
-                let led = at.map_or(walk.not_asked.contains(&fork.check), |stop| stop.fork == fork.if_found);
-                assert!(led, "{symptom:?}, {what}: {walk:?}");
-                let elsewhere = !walk.first_step.is_empty() && !walk.first_step.starts_with("usagectl doctor");
-                assert!(elsewhere && walk.conclusion.contains(": "), "{symptom:?}, {what}, {verdict:?}: {walk:?}");
+                let diagnosis = diagnose(*symptom, &facts);
+                let at = diagnosis.steps.iter().find(|step| step.finding.check == fork.check);
+                let led = at.map_or(diagnosis.not_asked.contains(&fork.check), |step| step.fork == fork.if_found);
+                assert!(led, "{symptom:?}, {what}: {diagnosis:?}");
+                let elsewhere =
+                    !diagnosis.first_step.is_empty() && !diagnosis.first_step.starts_with("usagectl doctor");
+                assert!(
+                    elsewhere && diagnosis.conclusion.contains(": "),
+                    "{symptom:?}, {what}, {verdict:?}: {diagnosis:?}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn without_metrics_nothing_is_said_of_the_last_batch() {
+fn without_metrics_the_last_success_is_unknown() {
     let mut facts = good();
     facts.measured.as_mut().unwrap().last_success = None;
     facts.function.as_mut().unwrap().variables.insert("METRICS_SINK".into(), "none".into());
@@ -160,27 +164,27 @@ fn without_metrics_nothing_is_said_of_the_last_batch() {
 }
 
 #[test]
-fn a_pipeline_that_archives_some_record_types_may_go_without_files() {
+fn a_pipeline_that_archives_some_record_types_may_write_no_files() {
     let mut facts = good();
     facts.pipeline = Pipeline::parse(&shipped("zae-limiter").unwrap()).unwrap();
     facts.measured.as_mut().unwrap().files = Some(0.0);
-    facts.newest_file = Err(Unseen::NoData("none".into()));
+    facts.newest_file = Err(Unavailable::NoData("none".into()));
     assert_eq!(Check::Files.find(&facts).unwrap().verdict, Verdict::NoData);
 }
 
 #[test]
-fn what_a_person_reads() {
+fn findings_are_readable() {
     let mut text = String::new();
     for (what, check, _, breaks) in broken() {
         let mut facts = good();
         breaks(&mut facts);
         let found: Vec<Finding> = check.find(&facts).into_iter().collect();
-        let shown = show::text(&found, Tally::default());
+        let shown = show::text(&found, VerdictCounts::default());
         text.push_str(&format!("--- {what}\n{}\n", shown.rsplit_once('\n').map_or("", |(lines, _)| lines)));
     }
     insta::assert_snapshot!("broken", text);
     let found = findings(&good());
-    insta::assert_snapshot!("good", show::text(&found, Tally::new(&found, 0)));
+    insta::assert_snapshot!("good", show::text(&found, VerdictCounts::new(&found, 0)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::shell::workplace::queue_client;
 use crate::stack::{Deployment, Names, Place};
 
 /// The destinations to redrive.
-pub struct Destinations {
+pub(super) struct Destinations {
     pub bucket: Option<Bucket>,
     pub queue: Option<Queue>,
 }
@@ -22,7 +22,7 @@ impl Destinations {
     ///
     /// # Errors
     /// When the deployment has none.
-    pub async fn open(
+    pub(super) async fn open(
         deployment: &Deployment,
         from: Option<DestinationKind>,
         hidden: Duration,

@@ -236,4 +236,4 @@ fn seconds(time: &Value) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;

@@ -16,7 +16,7 @@ use crate::shell::console::plain;
 use crate::shell::pipeline_choice::Variables;
 
 /// Explains records that fail again.
-pub struct Explainer {
+pub(super) struct Explainer {
     plans: Result<Plans, String>,
     /// How to find a record in the function's log.
     log: String,
@@ -33,7 +33,7 @@ struct Plans {
 
 /// Why a record fails again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Explanation {
+pub(super) struct Explanation {
     pub code: Option<&'static str>,
     pub field: Option<String>,
     pub reason: String,
@@ -42,7 +42,7 @@ pub struct Explanation {
 
 impl Explainer {
     /// An explainer with the pipeline of `variables`; `log` is the function's log group, if it has one.
-    pub fn new(variables: &Variables, log: Option<&str>) -> anyhow::Result<Explainer> {
+    pub(super) fn new(variables: &Variables, log: Option<&str>) -> anyhow::Result<Explainer> {
         let log = match log {
             Some(group) => format!("look for its sequence number in the log group {group}"),
             None => "look for its sequence number in the function's log, here with --verbose".to_owned(),
@@ -55,7 +55,7 @@ impl Explainer {
     }
 
     /// Explains why `record` isn't durable.
-    pub fn explain(&self, record: &Arc<SourceRecord>, failure: &Failure) -> Explanation {
+    pub(super) fn explain(&self, record: &Arc<SourceRecord>, failure: &Failure) -> Explanation {
         let found = |code, field, reason, change| Explanation { code, field, reason, change };
         if *failure == Failure::TooLarge {
             let change = "make the item smaller, or change the stream's view type".to_owned();

@@ -12,26 +12,26 @@ use usage_aggregator::handler::{Handler, Invocation};
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A function to invoke.
-pub enum Function {
+pub(super) enum Function {
     Deployed { client: aws_sdk_lambda::Client, name: String },
     InProcess { handler: Box<Handler>, clock: Clock, counts: Mutex<Counts> },
 }
 
 /// What the handler in this process has reported of its records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(super) struct Counts {
     pub applied: usize,
     pub duplicates: usize,
 }
 
 impl Function {
     /// The pipeline's handler in this process.
-    pub fn in_process(handler: Handler) -> anyhow::Result<Function> {
+    pub(super) fn in_process(handler: Handler) -> anyhow::Result<Function> {
         Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()?, counts: Mutex::default() })
     }
 
     /// Its name in reports.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Function::Deployed { name, .. } => format!("the function {name}"),
             Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline().name),
@@ -39,7 +39,7 @@ impl Function {
     }
 
     /// What the function has reported of its records, if it runs in this process.
-    pub fn counts(&self) -> Option<Counts> {
+    pub(super) fn counts(&self) -> Option<Counts> {
         match self {
             Function::Deployed { .. } => None,
             Function::InProcess { counts, .. } => Some(*counts.lock().unwrap_or_else(PoisonError::into_inner)),
@@ -47,7 +47,7 @@ impl Function {
     }
 
     /// Invokes it and waits for the response.
-    pub async fn invoke(&self, event: &[u8]) -> Answer {
+    pub(super) async fn invoke(&self, event: &[u8]) -> Answer {
         match self {
             Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
             Function::InProcess { handler, clock, counts } => {

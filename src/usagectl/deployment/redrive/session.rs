@@ -116,7 +116,7 @@ impl<'s> Session<'s> {
         let limit = self.limit();
         if !self.options.json {
             let documents = counted(candidates.len().min(limit), "document");
-            console::note(&format!("redriving {documents} with {}", replayer.function.name()));
+            console::note(&format!("redriving up to {documents} with {}", replayer.function.name()));
         }
         let is_usable =
             |candidate: &Candidate| matches!(candidate, Candidate::Message { document, .. } if document.is_ok());
@@ -153,7 +153,7 @@ impl<'s> Session<'s> {
                 self.redrive_object(bucket, &key, &location, replayer).await
             }
             Candidate::Message { id, document } => {
-                let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+                let summary = document.as_ref().map(|document| BatchSummary::from(&**document)).map_err(Clone::clone);
                 let batch = FailedBatch { location: Location::Message { id }, summary };
                 self.report.found(&batch, &self.deadlines)?;
                 match (document, &destinations.queue, streams) {

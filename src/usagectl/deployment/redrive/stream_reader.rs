@@ -18,7 +18,7 @@ use crate::shell::workplace::{Workplace, kinesis_client};
 use crate::stack::{Account, Deployment, Names, Place, source_name};
 
 /// Reads the streams of a deployment.
-pub struct StreamReader<'d> {
+pub(super) struct StreamReader<'d> {
     deployment: &'d Deployment,
     /// The data folder, if the deployment is on this machine.
     options: &'d Options,
@@ -28,7 +28,7 @@ pub struct StreamReader<'d> {
 
 /// The records of a message.
 #[derive(Debug)]
-pub struct RereadRecords {
+pub(super) struct RereadRecords {
     /// The records that pass the filter.
     pub records: Vec<Arc<SourceRecord>>,
     pub lost: Option<LostRecords>,
@@ -36,7 +36,7 @@ pub struct RereadRecords {
 
 /// Records that can't be read from the stream again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LostRecords {
+pub(super) struct LostRecords {
     /// How many, at least.
     pub records: usize,
     pub reason: &'static str,
@@ -44,7 +44,7 @@ pub struct LostRecords {
 
 impl<'d> StreamReader<'d> {
     /// Reads the filter of the deployed mapping.
-    pub async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
+    pub(super) async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
         let filters = match &deployment.place {
             Place::Account(account) => deployed_filters(account, &deployment.names).await?,
             Place::Here(_) => Filters::default(),
@@ -53,7 +53,7 @@ impl<'d> StreamReader<'d> {
     }
 
     /// Reads the records of `document` again.
-    pub async fn read(&self, document: &Document) -> anyhow::Result<RereadRecords> {
+    pub(super) async fn read(&self, document: &Document) -> anyhow::Result<RereadRecords> {
         let position = &document.position;
         let range = match self.source(document).await? {
             Some(source) => read_range(&*source, &position.shard_id, &position.first, &position.last).await?,

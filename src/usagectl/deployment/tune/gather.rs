@@ -1,32 +1,32 @@
-//! What a deployment does and how it is set: CloudWatch's figures, the mapping's and the function's configuration.
+//! Reads how a deployment is configured, from Lambda, and what its load is, from CloudWatch.
 
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::model::{Load, Seen};
+use super::model::{Load, Observed};
 use super::settings::{DEFAULTS, Settings};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::{Running, RunningMapping};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
-/// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.
+/// 60 s: the rate is that of the busiest minute. CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63.
 const PERIOD: i32 = 60;
 const LONG_PERIOD: i32 = 300;
 const DAYS_OF_MINUTES: Duration = Duration::from_secs(15 * 86_400);
 
-/// How a deployment is set.
+/// The settings of a deployment.
 ///
 /// # Errors
-/// When it can't be looked at.
-pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
+/// When its configuration can't be read.
+pub(super) async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
     match &deployment.place {
         Place::Account(account) => of_account(account, deployment).await,
         Place::Here(_) => {
             let running = Running::read(&options.data).and_then(|running| running.mapping);
-            let running =
-                running.context("no `usagectl local` runs with this data folder; start one, or say --what-if alone")?;
+            let running = running
+                .context("no `usagectl local` is running with this data folder; start one, or use --what-if alone")?;
             of_run(&running, deployment.variables(options).await)
         }
     }
@@ -51,9 +51,10 @@ async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Resul
     let found = account.function(function).await?;
     let lambda = account.lambda();
     let mapping = lambda.get_event_source_mapping().uuid(uuid).send().await;
-    let mapping = mapping.with_context(|| format!("look at the mapping {uuid} (lambda:GetEventSourceMapping)"))?;
+    let mapping = mapping.with_context(|| format!("read the mapping {uuid} (lambda:GetEventSourceMapping)"))?;
     let reserved = lambda.get_function_concurrency().function_name(function).send().await;
-    let reserved = reserved.with_context(|| format!("look at {function} (lambda:GetFunctionConcurrency)"))?;
+    let reserved =
+        reserved.with_context(|| format!("read the concurrency of {function} (lambda:GetFunctionConcurrency)"))?;
     let commits = found.variable("CONCURRENCY").and_then(|text| text.parse().ok());
     Ok(Settings {
         batch_size: mapping.batch_size().unwrap_or(100).into(),
@@ -66,8 +67,8 @@ async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Resul
     })
 }
 
-/// What there is to ask.
-struct Questions {
+/// The metrics to read.
+struct Metrics {
     records: Figure,
     polled: Figure,
     snapshots: Figure,
@@ -80,16 +81,16 @@ struct Questions {
     errors: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
-    /// Bytes and records that were read.
+    /// Bytes and records read from the source.
     source: Option<[Figure; 2]>,
 }
 
-impl Questions {
-    fn new(deployment: &Deployment) -> Questions {
+impl Metrics {
+    fn new(deployment: &Deployment) -> Metrics {
         let names = &deployment.names;
         let own = |metric| names.own_figure(metric, Statistic::Sum);
         let of = |metric, statistic| names.function_figure(metric, statistic);
-        Questions {
+        Metrics {
             records: own("RecordsProcessed"),
             polled: names.mapping_figure("InvokedEventCount"),
             snapshots: own("SnapshotsUpdated"),
@@ -124,66 +125,66 @@ impl Questions {
     }
 }
 
-/// What a deployment has been doing over a span; `load` where it isn't known.
+/// The load of a deployment over a period, with `load` where nothing was measured.
 ///
 /// # Errors
-/// When CloudWatch can't be asked, or has nothing of it.
-pub async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
-    let questions = Questions::new(deployment);
+/// When CloudWatch can't be read, or has no records.
+pub(super) async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
+    let metrics = Metrics::new(deployment);
     let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
-    let figures = Figures::read(&deployment.cloudwatch(), &questions.all(), span, period).await?;
-    let seen = load_of(&figures, &questions, &load, period);
-    seen.context(
-        "CloudWatch has no records of this deployment in the span: give a longer --span, or say --what-if alone",
+    let figures = Figures::read(&deployment.cloudwatch(), &metrics.all(), span, period).await?;
+    let observed = load_of(&figures, &metrics, &load, period);
+    observed.context(
+        "CloudWatch has no records of this deployment in this period: specify a longer --span, or use --what-if alone",
     )
 }
 
-fn load_of(figures: &Figures, questions: &Questions, load: &Load, period: i32) -> Option<Load> {
+fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32) -> Option<Load> {
     let sum = |figure: &Figure| figures.sum(figure).filter(|sum| *sum > 0.0);
-    let counted = [&questions.records, &questions.polled].into_iter().find(|figure| sum(figure).is_some())?;
-    let (records, invocations) = (sum(counted)?, sum(&questions.invocations)?);
+    let counted = [&metrics.records, &metrics.polled].into_iter().find(|figure| sum(figure).is_some())?;
+    let (records, invocations) = (sum(counted)?, sum(&metrics.invocations)?);
     let batch = records / invocations;
-    let groups = sum(&questions.snapshots).map(|snapshots| snapshots / load.windows / invocations);
+    let groups = sum(&metrics.snapshots).map(|snapshots| snapshots / load.windows / invocations);
     let groups = groups.unwrap_or_else(|| load.groups(batch)).clamp(1.0, batch.max(1.0));
     let milliseconds = |number: f64| number / 1_000.0;
-    let seen = Seen {
+    let observed = Observed {
         batch,
         groups,
-        seconds: milliseconds(sum(&questions.duration)?) / invocations,
-        p99_seconds: figures.highest(&questions.duration_p99).map(milliseconds),
-        age_seconds: figures.highest(&questions.age).map(milliseconds).unwrap_or_default(),
-        throttles: sum(&questions.throttles).unwrap_or_default(),
-        table_throttles: questions.table_throttles.iter().filter_map(|figure| figures.sum(figure)).sum(),
-        errors: sum(&questions.errors).unwrap_or_default(),
-        concurrency: figures.highest(&questions.concurrency).unwrap_or_default(),
+        seconds: milliseconds(sum(&metrics.duration)?) / invocations,
+        p99_seconds: figures.highest(&metrics.duration_p99).map(milliseconds),
+        age_seconds: figures.highest(&metrics.age).map(milliseconds).unwrap_or_default(),
+        throttles: sum(&metrics.throttles).unwrap_or_default(),
+        table_throttles: metrics.table_throttles.iter().filter_map(|figure| figures.sum(figure)).sum(),
+        errors: sum(&metrics.errors).unwrap_or_default(),
+        concurrency: figures.highest(&metrics.concurrency).unwrap_or_default(),
     };
-    let size = questions.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
+    let size = metrics.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
     Some(Load {
         record_bytes: size.unwrap_or(load.record_bytes),
         rate: figures.highest(counted)? / f64::from(period),
-        entities: seen.entities(),
-        files: sum(&questions.files).map_or(load.files, |files| files / invocations),
-        seen: Some(seen),
+        entities: observed.entities(),
+        files: sum(&metrics.files).map_or(load.files, |files| files / invocations),
+        observed: Some(observed),
         ..load.clone()
     })
 }
 
-/// The shards that are open; nothing where it can't be told from here.
+/// The number of open shards, or `None` if the stream isn't in an account.
 ///
 /// # Errors
-/// When the stream can't be looked at.
-pub async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
+/// When the stream can't be read.
+pub(super) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
     let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
     if arn.contains(":kinesis:") {
         let asked = account.kinesis().describe_stream_summary().stream_arn(arn).send().await;
-        let asked = asked.with_context(|| format!("look at {arn} (kinesis:DescribeStreamSummary)"))?;
+        let asked = asked.with_context(|| format!("read the shards of {arn} (kinesis:DescribeStreamSummary)"))?;
         return Ok(asked.stream_description_summary().map(|summary| summary.open_shard_count().into()));
     }
     let (mut open, mut after) = (0, None);
     loop {
         let asked =
             deployment.streams().describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send().await;
-        let asked = asked.with_context(|| format!("look at {arn} (dynamodb:DescribeStream)"))?;
+        let asked = asked.with_context(|| format!("read the shards of {arn} (dynamodb:DescribeStream)"))?;
         let Some(stream) = asked.stream_description() else { break };
         let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {
             shard.sequence_number_range().is_none_or(|range| range.ending_sequence_number().is_none())

@@ -1,13 +1,14 @@
-//! `usagectl tune`: which of the template's parameters to change for a load, and what comes of it. `gather` asks a deployment,
-//! `model` says what settings make of a load, `row` and `rules` what they should be, `plan` what to change, `report` shows it.
+//! `usagectl tune`: proposes parameters of the template for a load, and predicts their effect. `gather` reads a deployment,
+//! `model` predicts how a load behaves under some settings, `row` and `rules` recommend settings, `plan` decides what to
+//! change, `report` formats it.
 
 mod gather;
-mod model;
-mod plan;
+pub mod model;
+pub mod plan;
 mod report;
-mod row;
-mod rules;
-mod settings;
+pub mod row;
+pub mod rules;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use clap::Args;
 
 use crate::deployment::assume::Assumptions;
 use crate::deployment::cost::prices::Prices;
+use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
@@ -29,11 +31,11 @@ use settings::{DEFAULTS, Settings};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
-    /// What to assume, alone or in place of what was seen, such as rate=5000/s,entities=200,shards=2
+    /// Assume this load, alone or instead of what was measured: rate=5000/s,entities=200,shards=2
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     what_if: String,
-    /// How far back to look [default: 24h; with --local 3h, which is all that it remembers]
-    #[arg(long, value_name = "SPAN", value_parser = duration)]
+    /// How far back to read metrics [default: 24h; with --local 3h, the most it keeps]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     span: Option<Duration>,
     #[command(flatten)]
     place: Where,
@@ -46,30 +48,41 @@ Examples:
   usagectl tune --what-if rate=1000/s,entities=1000,windows=2,shards=2,latency=1s
   usagectl tune --local --json
 
-Assumptions, with what is taken for each that is neither given nor seen:
-  rate=100/s        records of the busiest minute (/s, /min, /h, /day)
-  entities=200      entities and resources that they are of
-  size=700          bytes of a record in an event
-  shards=1          of the stream
-  latency=…         from a change to its count at most; below 1s is real time
-  windows=3         windows of each counter
-  files=1           archive files of a batch: record types times dates
-  source=dynamodb   or kinesis, which is polled once a second
+Assumptions and their defaults, where nothing was measured:
+  rate=100/s        rate of records in the busiest minute (/s, /min, /h or /day)
+  entities=200      combinations of entity and resource
+  size=700          bytes per record in an event
+  shards=1          shards of the stream
+  latency=…         goal for the time from a change to its count; below 1s is real time
+  windows=3         windows per counter
+  files=1           archive files per batch: record types times dates
+  source=dynamodb   or kinesis, which is polled once per second
 
-It changes nothing: it prints the make deploy that does.";
+This command changes nothing. It prints the `make deploy` command that does.";
 
 const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// What the embedded CloudWatch remembers.
+/// How long the embedded CloudWatch keeps metrics.
 const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
 
 impl Tune {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or the deployment can't be read.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        error_as_json(options, self.propose(options).await)
+    }
+
+    async fn propose(&self, options: &Options) -> anyhow::Result<Done> {
         let given = Assumptions::parse("--what-if", &self.what_if, &NAMES)?;
         let alone = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
-        let (load, settings, here) =
-            if alone && !given.is_empty() { (unknown(3.0), DEFAULTS, false) } else { self.seen(options).await? };
+        let (load, settings, here) = if alone && !given.is_empty() {
+            (default_load(3.0), DEFAULTS, false)
+        } else {
+            self.measured(options).await?
+        };
         let kinesis = given.text("source").map(|source| match source {
             "kinesis" => Ok(1.0),
             "dynamodb" => Ok(0.25),
@@ -84,7 +97,7 @@ impl Tune {
             windows: given.number("windows")?.unwrap_or(load.windows),
             files: given.number("files")?.unwrap_or(load.files),
             poll_seconds: kinesis.transpose()?.unwrap_or(load.poll_seconds),
-            seen: load.seen,
+            observed: load.observed,
         };
         let plan = plan::plan(&load, &settings, &Prices::read(None)?);
         let report = Report { load: &load, now: &settings, plan: &plan, here };
@@ -93,13 +106,13 @@ impl Tune {
     }
 
     /// The load and settings of a deployment, and whether it is on this machine.
-    async fn seen(&self, options: &Options) -> anyhow::Result<(Load, Settings, bool)> {
+    async fn measured(&self, options: &Options) -> anyhow::Result<(Load, Settings, bool)> {
         let deployment = self.place.open(options).await?;
         let here = matches!(deployment.place, Place::Here(_));
         let settings = gather::settings(&deployment, options).await?;
         let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
-        let mut load = unknown(u32::try_from(windows).unwrap_or(u32::MAX).into());
+        let mut load = default_load(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {
             load.poll_seconds = 1.0;
         }
@@ -109,8 +122,8 @@ impl Tune {
     }
 }
 
-/// What is taken where nothing is known.
-fn unknown(windows: f64) -> Load {
+/// The load where nothing was measured or assumed.
+fn default_load(windows: f64) -> Load {
     Load {
         rate: 100.0,
         entities: 200.0,
@@ -120,6 +133,6 @@ fn unknown(windows: f64) -> Load {
         files: 1.0,
         poll_seconds: 0.25,
         goal: None,
-        seen: None,
+        observed: None,
     }
 }

@@ -1,134 +1,149 @@
-//! What a load becomes under some settings: batches, their time, their cost, what the function can take. Pure; the constants
-//! are docs/performance.md's, and what was measured of a deployment goes before them.
+//! Predicts how a load behaves under some settings: batches, their duration and cost, and the throughput. Pure. The constants
+//! are from docs/performance.md; measurements of the deployment replace them.
 
 use super::settings::Settings;
 use crate::deployment::cost::model::{self as cost, entities_of, groups_of};
 use crate::deployment::cost::prices::Prices;
 
-/// Of a core: the handler's work on a record and on 1,000 bytes of it (6.6 µs for a bucket of 2,193 bytes, 12.1 µs for a
-/// demand-kinesis of 3,049, 4.0 µs for a racer of 573).
+/// The handler's CPU time per record and per 1,000 bytes, on a full core (6.6 µs for a bucket of 2,193 bytes, 12.1 µs for a
+/// demand-kinesis record of 3,049, 4.0 µs for a racer of 573).
 const SECONDS_PER_RECORD: f64 = 2.8e-6;
 const SECONDS_PER_KB: f64 = 2.4e-6;
-/// 1,769 MB of memory come with one core. The function uses no second one.
+/// 1,769 MB: the memory that comes with one full core. The function doesn't use a second one.
 const CORE_MEGABYTES: f64 = 1_769.0;
-/// Some claims read and a transaction of as many writes as go into one, where nothing was measured: an assumption.
+/// Reading some claims and writing a full transaction. An assumption, where nothing was measured.
 const TRANSACTION_SECONDS: f64 = 0.1;
-/// Writes of a transaction at most; counters are bundled into few.
+/// 100: the TransactWriteItems limit. Counters are bundled into full transactions.
 const TRANSACTION_WRITES: f64 = 100.0;
-/// A file put into S3, where nothing was measured: an assumption.
+/// Writing a file to S3. An assumption, where nothing was measured.
 const PUT_SECONDS: f64 = 0.03;
-/// An event is at most so large.
+/// 6 MB: Lambda's payload limit.
 pub const EVENT_BYTES: f64 = 6e6;
-/// What DynamoDB writes to one item in a second.
+/// 1,000: the write units per second that DynamoDB allows for one item.
 pub const ITEM_UNITS: f64 = 1_000.0;
 
-/// What is to be handled.
+/// A load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// Records a second, of the busiest minute.
+    /// Records per second in the busiest minute.
     pub rate: f64,
-    /// Entities and resources that records are drawn from.
+    /// Combinations of entity and resource.
     pub entities: f64,
+    /// Windows per counter.
     pub windows: f64,
+    /// Bytes per record in an event.
     pub record_bytes: f64,
+    /// Open shards of the stream.
     pub shards: f64,
-    /// Archive files of a batch.
+    /// Archive files per batch.
     pub files: f64,
     /// Seconds between polls of a quiet shard.
     pub poll_seconds: f64,
-    /// The latency that is wanted at most.
+    /// The highest latency that is acceptable.
     pub goal: Option<f64>,
-    pub seen: Option<Seen>,
+    /// What was measured, if anything.
+    pub observed: Option<Observed>,
 }
 
-/// How the deployment has been doing.
+/// What was measured of a deployment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Seen {
+pub struct Observed {
+    /// Records per batch.
     pub batch: f64,
+    /// Counters per batch.
     pub groups: f64,
+    /// The average duration of an invocation.
     pub seconds: f64,
+    /// The p99 duration of an invocation.
     pub p99_seconds: Option<f64>,
+    /// The highest iterator age.
     pub age_seconds: f64,
+    /// Throttled invocations.
     pub throttles: f64,
+    /// Throttled writes to the tables.
     pub table_throttles: f64,
+    /// Failed invocations.
     pub errors: f64,
+    /// The most invocations at once.
     pub concurrency: f64,
 }
 
-/// What comes of a load under some settings.
+/// How a load behaves under some settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
-    /// Records of an invocation.
+    /// Records per batch.
     pub batch: f64,
+    /// Counters per batch.
     pub groups: f64,
-    /// Of an invocation.
+    /// The duration of an invocation.
     pub seconds: f64,
-    /// Of which the processor works.
+    /// The CPU time of an invocation.
     pub working_seconds: f64,
-    /// From a record's change to its count, at worst while nothing lags.
+    /// The longest time from a change to its count, if there is no backlog.
     pub latency: f64,
-    /// Records a second that can be taken.
+    /// The most records per second.
     pub capacity: f64,
-    /// Of a million records.
+    /// Write units per million records.
     pub write_units: f64,
+    /// Cost per million records.
     pub dollars: f64,
-    /// Write units a second of the busiest item.
+    /// Write units per second of the busiest item.
     pub item_units: f64,
 }
 
 impl Load {
-    /// The counters of a batch.
+    /// Counters per batch.
     pub fn groups(&self, batch: f64) -> f64 {
         groups_of(batch, self.entities)
     }
 
-    /// The transactions of so many counters: a claim and its snapshots each.
+    /// The transactions for this many counters, each with a claim and its snapshots.
     pub fn transactions(&self, groups: f64) -> f64 {
         (groups * (1.0 + self.windows) / TRANSACTION_WRITES).ceil().max(1.0)
     }
 
-    /// Seconds that the processor works on a batch.
+    /// The CPU time of a batch.
     pub fn working_seconds(&self, batch: f64, memory: Option<f64>) -> f64 {
         let core = memory.map_or(1.0, |megabytes| (megabytes / CORE_MEGABYTES).min(1.0));
         batch * (SECONDS_PER_RECORD + self.record_bytes / 1_000.0 * SECONDS_PER_KB) / core
     }
 
-    /// Seconds of an invocation.
+    /// The duration of an invocation.
     pub fn seconds(&self, batch: f64, settings: &Settings, now: &Settings) -> f64 {
         let rounds = (self.transactions(self.groups(batch)) / settings.commits).ceil();
         self.working_seconds(batch, settings.memory_megabytes) + PUT_SECONDS + rounds * self.transaction_seconds(now)
     }
 
-    /// What a round of transactions takes: as measured under the settings of `now`, if it was.
+    /// The duration of one round of transactions: as measured with the current settings `now`, or else assumed.
     fn transaction_seconds(&self, now: &Settings) -> f64 {
-        let Some(seen) = &self.seen else { return TRANSACTION_SECONDS };
-        let rounds = (self.transactions(seen.groups) / now.commits).ceil();
-        let working = self.working_seconds(seen.batch, now.memory_megabytes);
-        ((seen.seconds - working - PUT_SECONDS) / rounds).max(0.001)
+        let Some(observed) = &self.observed else { return TRANSACTION_SECONDS };
+        let rounds = (self.transactions(observed.groups) / now.commits).ceil();
+        let working = self.working_seconds(observed.batch, now.memory_megabytes);
+        ((observed.seconds - working - PUT_SECONDS) / rounds).max(0.001)
     }
 
-    /// The most records that an event holds under some settings.
+    /// The most records that an event can hold.
     pub fn largest_batch(&self, settings: &Settings) -> f64 {
         settings.batch_size.min((EVENT_BYTES / self.record_bytes).floor().max(1.0))
     }
 
-    /// Invocations that may be under way at once; with the kill switch, those that may be afterwards.
+    /// The most invocations at once. The kill switch is ignored: the prediction is for the time after it.
     pub fn lanes(&self, settings: &Settings) -> f64 {
         let lanes = self.shards * settings.factor;
         settings.reserved.filter(|reserved| *reserved > 0.0).map_or(lanes, |reserved| lanes.min(reserved))
     }
 
-    /// What comes of it.
+    /// Predicts how the load behaves.
     pub fn outcome(&self, settings: &Settings, now: &Settings, prices: &Prices) -> Outcome {
         let lanes = self.lanes(settings).max(1.0);
         let largest = self.largest_batch(settings);
-        // Batches are what arrives meanwhile, which takes longer the larger they are.
+        // A batch is what arrives during the previous one, which takes longer the larger it is.
         let (mut batch, mut interval) = (1.0_f64, self.poll_seconds);
         for _ in 0..100 {
             interval = self.interval(self.seconds(batch, settings, now), settings);
             batch = (self.rate / lanes * interval).clamp(1.0, largest);
         }
-        // Fewer than one record a poll: an invocation waits for its record.
+        // With less than one record per poll, an invocation waits for its record.
         interval = interval.max(lanes / self.rate);
         let seconds = self.seconds(batch, settings, now);
         let groups = self.groups(batch);
@@ -149,14 +164,14 @@ impl Load {
         }
     }
 
-    /// From one invocation of a lane to its next: the window begins when the last one has ended.
+    /// The time between two invocations of a lane: a batching window starts when the last invocation has ended.
     fn interval(&self, seconds: f64, settings: &Settings) -> f64 {
         if settings.window_seconds > 0.0 { settings.window_seconds + seconds } else { seconds.max(self.poll_seconds) }
     }
 }
 
-impl Seen {
-    /// The entities that such batches are of.
+impl Observed {
+    /// The number of entities that batches like these come from.
     pub fn entities(&self) -> f64 {
         entities_of(self.batch, self.groups)
     }
@@ -180,19 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_goes_before_the_constants() {
+    fn measurements_replace_the_constants() {
         // 390 counters are 16 transactions, two rounds of 8.
-        let seen = Seen { batch: 1_000.0, groups: 390.0, seconds: 1.0, ..Seen::default() };
-        let slow = Load { entities: seen.entities(), seen: Some(seen), ..load(1_000.0) };
+        let observed = Observed { batch: 1_000.0, groups: 390.0, seconds: 1.0, ..Observed::default() };
+        let slow = Load { entities: observed.entities(), observed: Some(observed), ..load(1_000.0) };
         let seconds = slow.seconds(1_000.0, &DEFAULTS, &DEFAULTS);
         assert!((seconds - 1.0).abs() < 0.05, "{seconds}");
-        // Twice as many at once take half as long, but for the processor's work and the file.
+        // Twice the concurrency takes half as long, except for CPU time and the file.
         let faster = slow.seconds(1_000.0, &Settings { commits: 16.0, ..DEFAULTS }, &DEFAULTS);
         assert!((0.5..0.6).contains(&faster), "{faster}");
     }
 
     #[test]
-    fn memory_is_processor_up_to_one_core() {
+    fn memory_adds_cpu_up_to_one_core() {
         let load = load(100.0);
         let at = |megabytes| load.working_seconds(10_000.0, Some(megabytes));
         assert!((at(256.0) / at(512.0) - 2.0).abs() < 1e-9);

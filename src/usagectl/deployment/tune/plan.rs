@@ -1,4 +1,5 @@
-//! What to change: the rules applied one after the other, each knowing what the ones before it changed. Pure.
+//! Decides what to change: the rules are applied one after the other, each to the settings that the ones before it have
+//! changed. Pure.
 
 use super::model::{ITEM_UNITS, Load, Outcome};
 use super::row::Row;
@@ -7,34 +8,44 @@ use super::settings::{Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
 use crate::shell::numbers::{number, seconds};
 
-/// One parameter's change may ask for another's; they are few.
+/// A change of one parameter may require a change of another, a few times.
 const PASSES: usize = 8;
 
-/// A change.
+/// A proposed change of one parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
+    /// The parameter.
     pub parameter: Parameter,
+    /// Its current value, if it has one.
     pub now: Option<f64>,
+    /// The proposed value.
     pub value: f64,
+    /// Why to change it.
     pub reason: String,
-    /// What comes of it, together with the changes before it.
+    /// The prediction without this change, with those before it.
     pub before: Outcome,
+    /// The prediction with this change.
     pub after: Outcome,
 }
 
-/// All that there is to change.
+/// All proposed changes and their effect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// The row of the table that the load belongs to.
     pub row: Row,
+    /// The changes.
     pub proposals: Vec<Proposal>,
+    /// The settings with all changes.
     pub settings: Settings,
+    /// The prediction with the current settings.
     pub before: Outcome,
+    /// The prediction with all changes.
     pub after: Outcome,
-    /// What no parameter mends.
+    /// Problems that no parameter can fix.
     pub notes: Vec<String>,
 }
 
-/// Works out what to change in the settings that a deployment has now.
+/// Decides what to change in the current settings `now`.
 pub fn plan(load: &Load, now: &Settings, prices: &Prices) -> Plan {
     let rules = Rules::new(load, now, prices);
     let outcome = |settings: &Settings| load.outcome(settings, now, prices);
@@ -45,7 +56,7 @@ pub fn plan(load: &Load, now: &Settings, prices: &Prices) -> Plan {
         let Some(better) = parameter.of(&settings).filter(|better| Some(*better) != value) else { continue };
         parameter.set(&mut changed, better);
         let (before, after) = (outcome(&before), outcome(&changed));
-        // Why, given all the other changes.
+        // The reason is given all other changes.
         let mut others = settings;
         value.into_iter().for_each(|value| parameter.set(&mut others, value));
         let reason = rules.advice(parameter, &others).map(|advice| advice.reason).unwrap_or_default();
@@ -55,7 +66,7 @@ pub fn plan(load: &Load, now: &Settings, prices: &Prices) -> Plan {
     Plan { row: rules.row, notes: notes(load, now, &settings, &after), proposals, settings, before, after }
 }
 
-/// Applies the rules until none of them wants anything else.
+/// Applies the rules until none of them changes anything.
 fn settle(rules: &Rules<'_>, now: &Settings) -> Settings {
     let mut settings = *now;
     for _ in 0..PASSES {
@@ -63,8 +74,8 @@ fn settle(rules: &Rules<'_>, now: &Settings) -> Settings {
         for parameter in Parameter::ALL {
             let value = parameter.of(&settings);
             let Some(advice) = rules.advice(parameter, &settings) else { continue };
-            let right = value.is_some_and(|value| (advice.right.0..=advice.right.1).contains(&value));
-            if !right && value != Some(advice.value) {
+            let is_fine = value.is_some_and(|value| (advice.fine.0..=advice.fine.1).contains(&value));
+            if !is_fine && value != Some(advice.value) {
                 parameter.set(&mut settings, advice.value);
             }
         }
@@ -75,7 +86,7 @@ fn settle(rules: &Rules<'_>, now: &Settings) -> Settings {
     settings
 }
 
-/// What no parameter mends.
+/// Problems that no parameter can fix.
 fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> Vec<String> {
     let mut notes = Vec::new();
     if now.reserved == Some(0.0) {
@@ -84,29 +95,32 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     if after.capacity < load.rate {
         let shards = (load.shards * load.rate * HEADROOM / after.capacity).ceil();
         notes.push(format!(
-            "at most {} records/s can be taken: {} shards would be needed, or fewer windows",
+            "at most {} records/s can be processed: use {} shards, or fewer windows",
             number(after.capacity),
             number(shards)
         ));
     }
     if after.item_units > ITEM_UNITS {
         notes.push(format!(
-            "the busiest item would take {} write units a second of {}: spread the entity over several resources",
+            "the busiest item needs {} write units/s, but the limit is {}: spread the entity over several resources",
             number(after.item_units),
             number(ITEM_UNITS)
         ));
     }
     if load.goal.is_some_and(|goal| after.latency > goal) {
-        notes.push(format!("a record takes up to {} even so: the goal isn't reached", seconds(after.latency)));
+        notes.push(format!("the latency goal isn't reached: a record still takes up to {}", seconds(after.latency)));
     }
-    if let Some(seen) = load.seen.filter(|seen| seen.errors > 0.0) {
+    if let Some(observed) = load.observed.filter(|observed| observed.errors > 0.0) {
         notes.push(format!(
-            "{} invocations failed: a shard waits for its failing batch whatever is tuned",
-            number(seen.errors)
+            "{} invocations failed: a failing batch blocks its shard, whatever the settings",
+            number(observed.errors)
         ));
     }
     if after.groups > after.batch * 0.8 && settings.batch_size > 10.0 {
-        notes.push("entities hardly repeat in a batch, so larger batches save little; fewer windows would".to_owned());
+        notes.push(
+            "entities rarely repeat within a batch, so larger batches save little; fewer windows would save more"
+                .to_owned(),
+        );
     }
     notes
 }

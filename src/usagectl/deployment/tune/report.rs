@@ -1,4 +1,4 @@
-//! How a plan looks: what was seen, what to change and why, what comes of it, and the command that changes it.
+//! Formats a plan: what was measured, what to change and why, the predicted effect, and the command that makes the changes.
 
 use serde_json::{Value, json};
 
@@ -8,32 +8,32 @@ use super::settings::{Parameter, Settings};
 use crate::shell::numbers::{dollars, number, seconds};
 use crate::shell::table;
 
-pub struct Report<'p> {
+pub(super) struct Report<'p> {
     pub load: &'p Load,
     pub now: &'p Settings,
     pub plan: &'p Plan,
-    /// Whether it is of a `usagectl local`, whose settings are options.
+    /// Whether it is for a `usagectl local`, whose settings are options.
     pub here: bool,
 }
 
 impl Report<'_> {
-    pub fn text(&self) -> String {
-        let mut parts = vec![self.what_is()];
+    pub(super) fn text(&self) -> String {
+        let mut parts = vec![self.load()];
         if self.plan.proposals.is_empty() {
             parts.push(format!("nothing to change: {}", self.kept()));
         } else {
             parts.extend([self.proposals(), self.outcomes(), self.command()]);
-            parts.push(format!("left as they are: {}", self.kept()));
+            parts.push(format!("unchanged: {}", self.kept()));
         }
         parts.extend(self.plan.notes.iter().map(|note| format!("note: {note}")));
         parts.join("\n\n")
     }
 
-    fn what_is(&self) -> String {
+    fn load(&self) -> String {
         let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
         let goal = goal.map(|goal| format!(", within {}", seconds(goal))).unwrap_or_default();
-        // A record may count for nobody, so counters that were seen tell of as many entities as would make them.
-        let of = if self.load.seen.is_some() { "counters as of " } else { "" };
+        // Not every record counts for an entity, so the number is the one that would explain the measured counters.
+        let of = if self.load.observed.is_some() { "counters as from " } else { "" };
         let mut text = format!(
             "{} records/s of {} bytes, {of}{}, {}, {}{goal}: {}",
             number(*rate),
@@ -43,24 +43,24 @@ impl Report<'_> {
             counted(*shards, ["shard", "shards"]),
             self.plan.row.name
         );
-        if let Some(seen) = &self.load.seen {
-            let p99 = seen.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
+        if let Some(observed) = &self.load.observed {
+            let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
-                "\nseen: {} records and {} counters a batch in {}{p99}, iterator age up to {}, {} at once, {} throttled, {} failed",
-                number(seen.batch),
-                number(seen.groups),
-                seconds(seen.seconds),
-                seconds(seen.age_seconds),
-                number(seen.concurrency),
-                number(seen.throttles),
-                number(seen.errors)
+                "\nmeasured: {} records and {} counters per batch in {}{p99}, iterator age up to {}, {} invocations at once, {} throttled, {} failed",
+                number(observed.batch),
+                number(observed.groups),
+                seconds(observed.seconds),
+                seconds(observed.age_seconds),
+                number(observed.concurrency),
+                number(observed.throttles),
+                number(observed.errors)
             ));
         }
         text
     }
 
     fn proposals(&self) -> String {
-        let mut rows = table::titled(["parameter", "now", "better", "expected"]);
+        let mut rows = table::titled(["parameter", "now", "proposed", "expected effect"]);
         for proposal in &self.plan.proposals {
             rows.add_row([
                 table::text(proposal.parameter.name()),
@@ -76,23 +76,23 @@ impl Report<'_> {
 
     fn outcomes(&self) -> String {
         let (before, after) = (&self.plan.before, &self.plan.after);
-        let mut rows = table::titled(["by the cost model", "now", "then"]);
+        let mut rows = table::titled(["predicted", "now", "then"]);
         let mut row = |what: &str, of: &dyn Fn(&Outcome) -> String| {
             rows.add_row([table::text(what), table::number(&of(before)), table::number(&of(after))]);
         };
-        row("records of a batch", &|outcome| number(outcome.batch.round()));
-        row("counters of a batch", &|outcome| number(outcome.groups.round()));
-        row("time of a batch", &|outcome| seconds(outcome.seconds));
-        row("of which the processor works", &|outcome| seconds(outcome.working_seconds));
-        row("a record's latency, at most", &|outcome| seconds(outcome.latency));
-        row("records/s that can be taken", &|outcome| number(outcome.capacity));
-        row("write units a million records", &|outcome| number(outcome.write_units));
-        row("dollars a million records", &|outcome| dollars(outcome.dollars));
+        row("records per batch", &|outcome| number(outcome.batch.round()));
+        row("counters per batch", &|outcome| number(outcome.groups.round()));
+        row("duration of a batch", &|outcome| seconds(outcome.seconds));
+        row("of which CPU time", &|outcome| seconds(outcome.working_seconds));
+        row("maximum latency", &|outcome| seconds(outcome.latency));
+        row("maximum records/s", &|outcome| number(outcome.capacity));
+        row("write units per million records", &|outcome| number(outcome.write_units));
+        row("cost per million records", &|outcome| dollars(outcome.dollars));
         row("write units/s of the busiest item", &|outcome| number(outcome.item_units));
         rows.to_string()
     }
 
-    /// What changes it.
+    /// The command that makes the changes.
     fn command(&self) -> String {
         let value = |proposal: &Proposal| shown(Some(proposal.value));
         if !self.here {
@@ -111,7 +111,7 @@ impl Report<'_> {
                     variable = format!("CONCURRENCY={} ", value(proposal));
                     continue;
                 }
-                // A machine of one's own has neither.
+                // They don't exist on a laptop.
                 Parameter::MemoryMegabytes | Parameter::ReservedConcurrency => continue,
             };
             options.push_str(&format!(" {option} {}", value(proposal)));
@@ -119,7 +119,7 @@ impl Report<'_> {
         format!("{variable}usagectl local{options}")
     }
 
-    /// The parameters that stay, with their values.
+    /// The unchanged parameters with their values.
     fn kept(&self) -> String {
         let stays =
             |parameter: &Parameter| !self.plan.proposals.iter().any(|proposal| proposal.parameter == *parameter);
@@ -129,7 +129,7 @@ impl Report<'_> {
         known.collect::<Vec<_>>().join(", ")
     }
 
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let outcome = |outcome: &Outcome| {
             json!({
                 "batch": outcome.batch, "groups": outcome.groups, "seconds": outcome.seconds,
@@ -148,11 +148,11 @@ impl Report<'_> {
             let pair = |parameter: Parameter| (parameter.name().to_owned(), json!(parameter.of(settings)));
             Value::Object(Parameter::ALL.into_iter().map(pair).collect())
         };
-        let seen = self.load.seen.map(|seen| {
+        let observed = self.load.observed.map(|observed| {
             json!({
-                "batch": seen.batch, "groups": seen.groups, "seconds": seen.seconds, "p99_seconds": seen.p99_seconds,
-                "iterator_age_seconds": seen.age_seconds, "concurrency": seen.concurrency, "throttles": seen.throttles,
-                "table_throttles": seen.table_throttles, "errors": seen.errors,
+                "batch": observed.batch, "groups": observed.groups, "seconds": observed.seconds, "p99_seconds": observed.p99_seconds,
+                "iterator_age_seconds": observed.age_seconds, "concurrency": observed.concurrency, "throttles": observed.throttles,
+                "table_throttles": observed.table_throttles, "errors": observed.errors,
             })
         });
         let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
@@ -162,7 +162,7 @@ impl Report<'_> {
                 "records_per_second": rate, "entities": entities, "windows": windows, "record_bytes": record_bytes,
                 "shards": shards, "latency_seconds": goal, "row": self.plan.row.name,
             },
-            "seen": seen,
+            "seen": observed,
             "now": settings(self.now),
             "proposals": self.plan.proposals.iter().map(proposal).collect::<Vec<_>>(),
             "before": outcome(&self.plan.before),
@@ -174,7 +174,7 @@ impl Report<'_> {
     }
 }
 
-/// The figure that a change is about, before and after.
+/// The prediction that a change affects most, before and after.
 fn effect(proposal: &Proposal, latency_counts: bool) -> String {
     let (before, after) = (&proposal.before, &proposal.after);
     let change = |of: fn(&Outcome) -> f64, shown: fn(f64) -> String, what: &str| {
@@ -182,16 +182,16 @@ fn effect(proposal: &Proposal, latency_counts: bool) -> String {
     };
     match proposal.parameter {
         Parameter::BatchWindowSeconds | Parameter::BatchSize if latency_counts => {
-            change(|outcome| outcome.latency, seconds, "latency at most")
+            change(|outcome| outcome.latency, seconds, "maximum latency")
         }
         Parameter::BatchWindowSeconds | Parameter::BatchSize => {
-            change(|outcome| outcome.write_units, number, "write units a million records")
+            change(|outcome| outcome.write_units, number, "write units per million records")
         }
         Parameter::ParallelizationFactor | Parameter::ReservedConcurrency | Parameter::CommitConcurrency => {
-            change(|outcome| outcome.capacity, number, "records/s can be taken")
+            change(|outcome| outcome.capacity, number, "maximum records/s")
         }
-        Parameter::MemoryMegabytes => change(|outcome| outcome.seconds, seconds, "a batch"),
-        Parameter::TimeoutSeconds => "a slow batch is done instead of cut off and repeated".to_owned(),
+        Parameter::MemoryMegabytes => change(|outcome| outcome.seconds, seconds, "per batch"),
+        Parameter::TimeoutSeconds => "a slow batch finishes instead of timing out and being retried".to_owned(),
     }
 }
 

@@ -1,16 +1,21 @@
-//! The template's parameters that tuning is about.
+//! The parameters of the template that can be tuned.
 
-/// Their values; whole numbers.
+/// Values of the parameters. All are whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
+    /// BatchSize.
     pub batch_size: f64,
+    /// BatchWindowSeconds.
     pub window_seconds: f64,
+    /// ParallelizationFactor.
     pub factor: f64,
-    /// None where memory is the machine's.
+    /// MemoryMegabytes; `None` on a laptop.
     pub memory_megabytes: Option<f64>,
-    /// None where nothing is reserved.
+    /// ReservedConcurrency; `None` if nothing is reserved.
     pub reserved: Option<f64>,
+    /// TimeoutSeconds.
     pub timeout_seconds: f64,
+    /// CommitConcurrency.
     pub commits: f64,
 }
 
@@ -28,17 +33,24 @@ pub const DEFAULTS: Settings = Settings {
 /// A parameter of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter {
+    /// The most records per batch.
     BatchSize,
+    /// How long the mapping collects records for a batch.
     BatchWindowSeconds,
+    /// The lanes per shard.
     ParallelizationFactor,
+    /// The function's reserved concurrency.
     ReservedConcurrency,
+    /// The function's memory.
     MemoryMegabytes,
+    /// The transactions at once per invocation.
     CommitConcurrency,
+    /// The function's timeout.
     TimeoutSeconds,
 }
 
 impl Parameter {
-    /// In the order in which they are shown.
+    /// All parameters in the order in which they are shown.
     pub const ALL: [Parameter; 7] = [
         Parameter::BatchSize,
         Parameter::BatchWindowSeconds,
@@ -49,6 +61,7 @@ impl Parameter {
         Parameter::TimeoutSeconds,
     ];
 
+    /// Its name in the template.
     pub fn name(self) -> &'static str {
         match self {
             Parameter::BatchWindowSeconds => "BatchWindowSeconds",
@@ -61,7 +74,7 @@ impl Parameter {
         }
     }
 
-    /// None where the deployment has no such thing.
+    /// Its value in `settings`; `None` if the deployment doesn't have it.
     pub fn of(self, settings: &Settings) -> Option<f64> {
         match self {
             Parameter::BatchWindowSeconds => Some(settings.window_seconds),
@@ -74,6 +87,7 @@ impl Parameter {
         }
     }
 
+    /// Sets its value in `settings`.
     pub fn set(self, settings: &mut Settings, value: f64) {
         match self {
             Parameter::BatchWindowSeconds => settings.window_seconds = value,

@@ -1,12 +1,12 @@
-//! The rules by tables of loads.
+//! The rules with typical loads.
 
-use super::model::{ITEM_UNITS, Load, Seen};
+use super::model::{ITEM_UNITS, Load, Observed};
 use super::plan::{Plan, plan};
 use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
 use super::settings::{DEFAULTS, Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
 
-pub fn load(rate: f64) -> Load {
+pub(crate) fn load(rate: f64) -> Load {
     Load {
         rate,
         entities: 200.0,
@@ -16,11 +16,11 @@ pub fn load(rate: f64) -> Load {
         files: 1.0,
         poll_seconds: 0.25,
         goal: None,
-        seen: None,
+        observed: None,
     }
 }
 
-/// Settings that nothing is right with, so that every parameter is proposed.
+/// Settings of which none is fine, so that every parameter is proposed.
 const WRONG: Settings = Settings {
     batch_size: 1.0,
     window_seconds: 300.0,
@@ -40,7 +40,7 @@ fn changes(load: &Load, now: &Settings) -> Vec<(Parameter, f64)> {
 }
 
 #[test]
-fn every_row_of_the_contract_is_kept() {
+fn every_row_of_the_table_is_followed() {
     let goal = |goal, rate| Load { goal: Some(goal), ..load(rate) };
     for (load, name, batch, reserved, factor, window) in [
         (load(50.0), QUIET.name, 100.0..=100.0, 2.0, 1.0..=1.0, 0.0..=5.0),
@@ -60,14 +60,14 @@ fn every_row_of_the_contract_is_kept() {
 }
 
 #[test]
-fn what_is_right_is_left_alone() {
+fn settings_that_are_fine_are_unchanged() {
     for rate in [50.0, 500.0] {
         assert_eq!(changes(&Load { goal: Some(2.0), ..load(rate) }, &DEFAULTS), [], "{rate}/s");
     }
     assert_eq!(changes(&load(0.01), &DEFAULTS), [], "a window that saves less than a dollar a month");
     let few = Load { entities: 20.0, ..load(50.0) };
     assert_eq!(changes(&few, &DEFAULTS), [(Parameter::BatchWindowSeconds, 5.0)]);
-    // And what has been proposed is.
+    // So are the proposed settings.
     for rate in [10.0, 99.0, 101.0, 1_000.0, 1_001.0, 5_000.0, 20_000.0] {
         for goal in [None, Some(0.5), Some(1.0), Some(10.0)] {
             let load = Load { goal, ..load(rate) };
@@ -82,7 +82,7 @@ fn a_busy_stream_gets_larger_batches_that_cost_less() {
     let plan = planned(&load(5_000.0), &DEFAULTS);
     let parameters: Vec<Parameter> = plan.proposals.iter().map(|proposal| proposal.parameter).collect();
     assert!(parameters.contains(&Parameter::BatchSize), "{plan:#?}");
-    // One lane a shard is fast enough, and keeps batches whole.
+    // One lane per shard is fast enough, and keeps batches whole.
     assert!(!parameters.contains(&Parameter::ParallelizationFactor), "{plan:#?}");
     assert!(plan.after.write_units < plan.before.write_units, "{plan:#?}");
     assert!(plan.after.capacity > 7_500.0, "{plan:#?}");
@@ -92,32 +92,32 @@ fn a_busy_stream_gets_larger_batches_that_cost_less() {
 }
 
 #[test]
-fn what_was_seen_decides() {
-    let healthy = Seen { batch: 500.0, groups: 90.0, seconds: 0.2, ..Seen::default() };
-    let with = |seen| Load { seen: Some(seen), goal: Some(2.0), ..load(500.0) };
+fn measurements_override_the_table() {
+    let healthy = Observed { batch: 500.0, groups: 90.0, seconds: 0.2, ..Observed::default() };
+    let with = |observed| Load { observed: Some(observed), goal: Some(2.0), ..load(500.0) };
     assert_eq!(changes(&with(healthy), &DEFAULTS), []);
-    for (seen, expected) in [
-        (Seen { age_seconds: 90.0, ..healthy }, (Parameter::ParallelizationFactor, 2.0)),
-        (Seen { throttles: 3.0, ..healthy }, (Parameter::ReservedConcurrency, 20.0)),
-        (Seen { table_throttles: 3.0, ..healthy }, (Parameter::CommitConcurrency, 4.0)),
-        (Seen { p99_seconds: Some(20.0), ..healthy }, (Parameter::TimeoutSeconds, 120.0)),
+    for (observed, expected) in [
+        (Observed { age_seconds: 90.0, ..healthy }, (Parameter::ParallelizationFactor, 2.0)),
+        (Observed { throttles: 3.0, ..healthy }, (Parameter::ReservedConcurrency, 20.0)),
+        (Observed { table_throttles: 3.0, ..healthy }, (Parameter::CommitConcurrency, 4.0)),
+        (Observed { p99_seconds: Some(20.0), ..healthy }, (Parameter::TimeoutSeconds, 120.0)),
     ] {
-        assert_eq!(changes(&with(seen), &DEFAULTS), [expected], "{seen:?}");
+        assert_eq!(changes(&with(observed), &DEFAULTS), [expected], "{observed:?}");
     }
-    // A batch that fails holds up its shard: more lanes are no help, and it is said.
-    let failing = Seen { age_seconds: 90.0, errors: 5.0, ..healthy };
+    // A failing batch blocks its shard: more lanes don't help, which is reported.
+    let failing = Observed { age_seconds: 90.0, errors: 5.0, ..healthy };
     let plan = planned(&with(failing), &DEFAULTS);
     assert!(plan.proposals.is_empty() && plan.notes[0].contains("5 invocations failed"), "{plan:#?}");
 }
 
 #[test]
-fn limits_that_no_parameter_moves_are_said() {
+fn limits_that_no_parameter_can_change_are_reported() {
     let one = Load { entities: 1.0, shards: 40.0, ..load(30_000.0) };
     let plan = planned(&one, &DEFAULTS);
     assert!(plan.settings.window_seconds >= 1.0 && plan.after.item_units <= ITEM_UNITS, "{plan:#?}");
     let crowd = Load { entities: 1e6, shards: 1.0, ..load(500_000.0) };
     let notes = planned(&crowd, &DEFAULTS).notes.join("\n");
-    assert!(notes.contains("shards would be needed") && notes.contains("hardly repeat"), "{notes}");
+    assert!(notes.contains("use 8 shards") && notes.contains("rarely repeat"), "{notes}");
     let off = Settings { reserved: Some(0.0), ..DEFAULTS };
     let plan = planned(&load(50.0), &off);
     assert!(plan.proposals.is_empty() && plan.notes[0].contains("kill switch"), "{plan:#?}");

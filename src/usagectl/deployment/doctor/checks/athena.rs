@@ -1,32 +1,33 @@
-//! Athena's tables against the schemas that are compiled in.
+//! Checks of Athena's tables against the schemas that are compiled in.
 
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Facts, GlueTable, Part, Unseen};
-use super::super::finding::{Look, ok, problem, warning};
+use super::super::facts::{Facts, GlueTable, Part, Unavailable};
+use super::super::finding::{CheckResult, ok, problem, warning};
 use super::of;
 
 const RANGE: &str = "projection.partition_date.range";
 
 /// The tables of the archived record types.
-fn tables(facts: &Facts) -> Result<Vec<(&str, &str, &GlueTable)>, Unseen> {
+fn tables(facts: &Facts) -> Result<Vec<(&str, &str, &GlueTable)>, Unavailable> {
     let mut pairs = Vec::new();
     if facts.pipeline.schemas().next().is_none() {
-        return Err(Unseen::LeftOut("the pipeline archives nothing"));
+        return Err(Unavailable::NotApplicable("the pipeline archives nothing"));
     }
     let tables = of(&facts.glue)?;
     for (name, schema) in facts.pipeline.schemas() {
         let table = tables.iter().find(|table| table.name == name);
         let database = facts.names.database.as_deref().unwrap_or("the database");
-        let table = table.ok_or_else(|| Unseen::Missing(Part::Other(format!("the table {name} in {database}"))))?;
+        let table =
+            table.ok_or_else(|| Unavailable::Missing(Part::Other(format!("the table {name} in {database}"))))?;
         pairs.push((name, schema.json(), table));
     }
     Ok(pairs)
 }
 
-/// Athena reads by the schemas that files are written by.
-pub fn schema(facts: &Facts) -> Look {
+/// Athena reads files with the schemas that they were written with.
+pub(crate) fn schema(facts: &Facts) -> CheckResult {
     let tables = tables(facts)?;
     let json = |text: &str| serde_json::from_str::<Value>(text).ok();
     let differs = |schema: &str, literal: Option<&str>| json(schema) != literal.and_then(json);
@@ -36,24 +37,24 @@ pub fn schema(facts: &Facts) -> Look {
         .map(|(name, _, _)| *name)
         .collect();
     if wrong.is_empty() {
-        return ok(format!("the {} tables of Athena have the schemas that are compiled in", tables.len()));
+        return ok(format!("the {} Athena tables have the schemas of this version", tables.len()));
     }
     problem(
         format!(
-            "Athena reads {} by another schema than files are written by: columns are missing or wrong",
+            "Athena reads {} with a different schema than the files are written with: columns are missing or wrong",
             wrong.join(", ")
         ),
         format!("make glue && {}", facts.deploy("")),
     )
 }
 
-/// Athena finds today's partition.
-pub fn projection(facts: &Facts) -> Look {
+/// Athena projects today's partition.
+pub(crate) fn projection(facts: &Facts) -> CheckResult {
     for (name, _, table) in tables(facts)? {
         let parameter = |name: &str| table.parameters.get(name).map_or("", String::as_str);
         if !parameter("projection.enabled").eq_ignore_ascii_case("true") {
             return problem(
-                format!("the table {name} doesn't compute its partitions: Athena finds nothing"),
+                format!("partition projection is off for the table {name}: Athena finds nothing"),
                 alter(facts, name, "\"projection.enabled\" = \"true\""),
             );
         }
@@ -62,7 +63,7 @@ pub fn projection(facts: &Facts) -> Look {
             let since = range.split(',').next().unwrap_or_default();
             return warning(
                 format!(
-                    "the partitions of {name} go from {}, which leaves out today, {}",
+                    "the partitions of {name} range from {}, which excludes today, {}",
                     range.replace(',', " to "),
                     facts.now.date()
                 ),
@@ -70,7 +71,7 @@ pub fn projection(facts: &Facts) -> Look {
             );
         }
     }
-    ok("partitions are computed, and today is among them")
+    ok("partition projection is on and includes today")
 }
 
 /// A command that sets a table's property.
@@ -82,7 +83,7 @@ fn alter(facts: &Facts, table: &str, property: &str) -> String {
     )
 }
 
-/// Whether a range such as `2026-01-01,NOW+1DAYS` has the day in it.
+/// Whether a range like `2026-01-01,NOW+1DAYS` includes the day.
 fn covers(range: &str, now: Timestamp) -> bool {
     let Some((from, to)) = range.split_once(',') else { return false };
     let day = |text: &str| Timestamp::parse(text.trim()).map(Timestamp::date);

@@ -1,9 +1,9 @@
-//! The failure destination: whether there is one, whether it takes what it is given, and what waits there.
+//! Checks of the failure destination: whether there is one, whether it can be written to, and what is in it.
 
 use serde_json::json;
 
-use super::super::facts::{Facts, Keeps, Mapping, Unseen};
-use super::super::finding::{Look, ok, problem, warning};
+use super::super::facts::{Facts, Mapping, Stored, Unavailable};
+use super::super::finding::{CheckResult, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
 use super::{of, quoted, span};
@@ -13,20 +13,20 @@ const DAY: i64 = 86_400;
 const LAST_HOURS: i64 = 6 * 3_600;
 const LONG: i64 = 3 * DAY;
 
-/// There is a destination.
-pub fn exists(facts: &Facts) -> Look {
+/// The mapping has a failure destination.
+pub(crate) fn exists(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match &mapping.on_failure {
-        Some(arn) => ok(format!("what is given up goes to {arn}")),
+        Some(arn) => ok(format!("failed batches go to {arn}")),
         None => problem(
-            "the mapping has no failure destination: what is given up is lost, and no metric counts it",
+            "the mapping has no failure destination: failed batches are lost, and no metric counts them",
             change(mapping, &format!("--destination-config {}", to(&known(facts)))),
         ),
     }
 }
 
-/// The setting that names a destination.
-pub fn to(arn: &str) -> String {
+/// The mapping's setting for a destination.
+pub(crate) fn to(arn: &str) -> String {
     quoted(&json!({ "OnFailure": { "Destination": arn } }).to_string())
 }
 
@@ -46,21 +46,21 @@ fn queue_arn(url: &str) -> Option<String> {
     Some(format!("arn:aws:sqs:{region}:{account}:{name}"))
 }
 
-/// The destination takes what the function's role sends: by policy, and by a probe where one was asked for.
-pub fn accepts(facts: &Facts) -> Look {
+/// The function's role can write to the destination: according to its policies, and with `--probe` by a test.
+pub(crate) fn accepts(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     let Some(arn) = &mapping.on_failure else {
-        return Err(Unseen::NoData("there is no destination".to_owned()));
+        return Err(Unavailable::NoData("there is no failure destination".to_owned()));
     };
     let destination = of(&facts.destination)?;
     let role = of(&facts.role)?;
-    for (action, resource) in wanted(arn, &mapping.uuid) {
+    for (action, resource) in permissions(arn, &mapping.uuid) {
         match allowed(&role.policies, action, &resource) {
             Allowed::Yes => {}
-            Allowed::Perhaps => {
+            Allowed::Conditionally => {
                 return warning(
                     format!(
-                        "the role {} may {action} on {resource} under a condition only, which isn't evaluated here",
+                        "the role {} is allowed {action} on {resource} only under a condition, which isn't evaluated here",
                         role.name
                     ),
                     simulate(facts, action, &resource),
@@ -68,7 +68,7 @@ pub fn accepts(facts: &Facts) -> Look {
             }
             Allowed::No => {
                 return problem(
-                    format!("the role {} may not {action} on {resource}: what is given up is dropped", role.name),
+                    format!("the role {} isn't allowed {action} on {resource}: failed batches are dropped", role.name),
                     grant(&role.name, action, &resource),
                 );
             }
@@ -76,29 +76,31 @@ pub fn accepts(facts: &Facts) -> Look {
     }
     match &destination.probe {
         None => ok(format!(
-            "the role {} may write to {arn}, judged by its policies alone; --probe writes something as you",
+            "the role {} can write to {arn} according to its own policies; --probe tests it with your credentials",
             role.name
         )),
-        Some(Ok(left)) => ok(format!("the role {} may write to {arn}, judged by its policies; {left}", role.name)),
+        Some(Ok(left)) => {
+            ok(format!("the role {} can write to {arn} according to its own policies; {left}", role.name))
+        }
         Some(Err(error)) => problem(
-            format!("{arn} refuses a probe that was written as you: {error}"),
+            format!("{arn} rejects a probe with your credentials: {error}"),
             simulate(facts, action_on(arn), arn),
         ),
     }
 }
 
-/// What Lambda does with the function's role, by kind of destination.
-fn wanted(arn: &str, uuid: &str) -> Vec<(&'static str, String)> {
+/// What Lambda must be allowed to do with the function's role, by kind of destination.
+fn permissions(arn: &str, uuid: &str) -> Vec<(&'static str, String)> {
     if arn.starts_with("arn:aws:s3:::") {
-        // Lambda wants both: it looks whether the bucket is there before it writes.
+        // Lambda needs both: it checks that the bucket exists before it writes.
         return vec![("s3:PutObject", format!("{arn}/aws/lambda/{uuid}/*")), ("s3:ListBucket", arn.to_owned())];
     }
     vec![(action_on(arn), arn.to_owned())]
 }
 
-/// The same for a mapping's destination, if it has one.
-pub fn wanted_of(mapping: &Mapping) -> Vec<(&'static str, String)> {
-    mapping.on_failure.as_deref().map(|arn| wanted(arn, &mapping.uuid)).unwrap_or_default()
+/// The same for the destination of a mapping, if it has one.
+pub(crate) fn permissions_for(mapping: &Mapping) -> Vec<(&'static str, String)> {
+    mapping.on_failure.as_deref().map(|arn| permissions(arn, &mapping.uuid)).unwrap_or_default()
 }
 
 fn action_on(arn: &str) -> &'static str {
@@ -109,8 +111,8 @@ fn action_on(arn: &str) -> &'static str {
     }
 }
 
-/// A command that lets a role do it.
-pub fn grant(role: &str, action: &str, resource: &str) -> String {
+/// A command that allows a role to do it.
+pub(crate) fn grant(role: &str, action: &str, resource: &str) -> String {
     let statement = json!({ "Effect": "Allow", "Action": action, "Resource": resource });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
     let name = action.replace(':', "-");
@@ -120,40 +122,41 @@ pub fn grant(role: &str, action: &str, resource: &str) -> String {
     )
 }
 
-pub fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
+pub(crate) fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
     let role = facts.function.as_ref().map_or("ROLE_ARN", |function| function.role_arn.as_str());
     format!(
         "aws iam simulate-principal-policy --policy-source-arn {role} --action-names {action} --resource-arns \"{resource}\""
     )
 }
 
-/// Nothing waits; else for how long it can still be redriven.
-pub fn waiting(facts: &Facts) -> Look {
+/// No failed batch is left; otherwise, how long it can still be redriven.
+pub(crate) fn waiting(facts: &Facts) -> CheckResult {
     let waiting = of(&facts.waiting)?;
     if waiting.count == 0 {
-        return ok("nothing waits in the failure destination");
+        return ok("the failure destination is empty");
     }
     let many = if waiting.more { "more than " } else { "" };
-    let batches = if waiting.count == 1 { "batch waits" } else { "batches wait" };
+    let batches = if waiting.count == 1 { "batch is" } else { "batches are" };
     let what = format!("{many}{} {batches} in the failure destination", waiting.count);
     let redrive = match &facts.stack {
         Some(stack) => format!("usagectl redrive --stack {stack} --dry-run"),
         None => "usagectl redrive --local --dry-run".to_owned(),
     };
     let Some(oldest) = waiting.oldest else {
-        return warning(format!("{what}; how old they are isn't known"), redrive);
+        return warning(format!("{what}; their age is unknown"), redrive);
     };
     let age = facts.now.seconds() - oldest.seconds();
     let left = match waiting.keeps {
-        Keeps::Records => of(&facts.horizon_days)? * DAY - age,
-        Keeps::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
+        Stored::Records => of(&facts.horizon_days)? * DAY - age,
+        Stored::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
     };
     let (until, past) = match waiting.keeps {
-        Keeps::Records => {
-            ("until the horizon, after which the counters refuse them", "the horizon is past, the counters refuse it")
-        }
-        Keeps::Positions { .. } => {
-            ("at most until the stream forgets the records", "the stream has forgotten its records")
+        Stored::Records => (
+            "until the horizon, after which they can't be counted",
+            "past the horizon, so it can't be counted any more",
+        ),
+        Stored::Positions { .. } => {
+            ("at most until the stream trims the records", "the stream has trimmed its records")
         }
     };
     let meaning = match left {
@@ -163,27 +166,27 @@ pub fn waiting(facts: &Facts) -> Look {
     if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
 }
 
-/// The horizon is longer than a record may be under way.
-pub fn horizon(facts: &Facts) -> Look {
+/// The horizon is longer than a record can be delayed.
+pub(crate) fn horizon(facts: &Facts) -> CheckResult {
     if !facts.counts() {
-        return Err(Unseen::LeftOut("the pipeline counts nothing"));
+        return Err(Unavailable::NotApplicable("the pipeline counts nothing"));
     }
     let days = *of(&facts.horizon_days)?;
     let kept = match of(&facts.waiting)?.keeps {
-        // The bucket keeps batches for longer, for the archive's sake; a person has as long as a queue would give.
-        Keeps::Records => 14,
-        Keeps::Positions { retention_seconds } => retention_seconds.div_euclid(DAY),
+        // The bucket keeps batches longer, for the archive. 14 days: as long as a queue can keep a message.
+        Stored::Records => 14,
+        Stored::Positions { retention_seconds } => retention_seconds.div_euclid(DAY),
     };
     let retention = -(-facts.the_source()?.retention_seconds).div_euclid(DAY);
     let needed = retention + kept + 1;
     if days >= needed {
         return ok(format!(
-            "HORIZON_DAYS is {days}: {retention} of the stream, {kept} of the failure destination and 1 are {needed}"
+            "HORIZON_DAYS is {days}, at least {needed}: {retention} for the stream, {kept} for the failure destination, 1 to spare"
         ));
     }
     warning(
         format!(
-            "HORIZON_DAYS is {days}, and a record may come {needed} days late ({retention} of the stream, {kept} of the failure destination, 1 to spare): it would be refused as too_old; docs/semantics.md says how to raise it"
+            "HORIZON_DAYS is {days}, but a record can be {needed} days late ({retention} for the stream, {kept} for the failure destination, 1 to spare) and would be rejected as too_old; docs/semantics.md explains how to raise it"
         ),
         facts.deploy(&format!("HorizonDays={needed}")),
     )

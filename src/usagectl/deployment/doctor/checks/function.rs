@@ -1,37 +1,38 @@
-//! The function's own settings.
+//! Checks of the function's settings.
 
 use super::super::facts::{Facts, Recursion};
-use super::super::finding::{Look, no_data, ok, problem, warning};
+use super::super::finding::{CheckResult, no_data, ok, problem, warning};
 use super::{MILLISECONDS, float, of, seconds};
 
-/// 80 %: where DurationHigh alarms. Half: no room for a slow day.
-const NEAR: f64 = 0.8;
-const HALF: f64 = 0.5;
+/// 80 %: the threshold of the alarm DurationHigh.
+const PROBLEM_SHARE: f64 = 0.8;
+/// 50 %: a slow day would time out.
+const WARNING_SHARE: f64 = 0.5;
 /// 900 s: Lambda's limit.
-const LONGEST: f64 = 900.0;
+const MAXIMUM_TIMEOUT: f64 = 900.0;
 
-/// The 99th percentile of durations is well below the timeout.
-pub fn timeout(facts: &Facts) -> Look {
+/// The p99 duration is well below the timeout.
+pub(crate) fn timeout(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     let Some(p99) = facts.the_numbers()?.p99_duration_ms else {
-        return no_data(format!("no invocation {}", facts.over()));
+        return no_data(format!("no invocation {}", facts.period()));
     };
     let timeout = float(function.timeout_seconds) * MILLISECONDS;
-    let meaning = format!("p99 duration {} of a timeout of {}", seconds(p99), seconds(timeout));
-    let advised = (p99 * 5.0 / MILLISECONDS).ceil().clamp(5.0, LONGEST);
+    let meaning = format!("the p99 duration is {}, the timeout {}", seconds(p99), seconds(timeout));
+    let advised = (p99 * 5.0 / MILLISECONDS).ceil().clamp(5.0, MAXIMUM_TIMEOUT);
     let command =
         format!("aws lambda update-function-configuration --function-name {} --timeout {advised:.0}", function.name);
     match p99 / timeout {
-        share if share > NEAR => {
-            problem(format!("{meaning}: invocations are cut off and come again as a whole"), command)
+        share if share > PROBLEM_SHARE => {
+            problem(format!("{meaning}: invocations time out, and their batches are retried as a whole"), command)
         }
-        share if share > HALF => warning(format!("{meaning}: five times the p99 is advised"), command),
+        share if share > WARNING_SHARE => warning(format!("{meaning}: five times the p99 is recommended"), command),
         _ => ok(meaning),
     }
 }
 
-/// Enough executions at once for all shards.
-pub fn concurrency(facts: &Facts) -> Look {
+/// The function has enough concurrency for all shards.
+pub(crate) fn concurrency(facts: &Facts) -> CheckResult {
     let (function, mapping) = (facts.the_function()?, facts.the_mapping()?);
     let reserve = |n: i64| {
         format!(
@@ -41,30 +42,30 @@ pub fn concurrency(facts: &Facts) -> Look {
     };
     if function.reserved == Some(0) {
         return problem(
-            "0 executions are reserved, the kill switch: the function is never invoked, records wait in the stream",
+            "the reserved concurrency is 0, the kill switch: the function is never invoked, and records stay in the stream",
             reserve(10),
         );
     }
     let shards = i64::try_from(*of(&facts.the_source()?.shards)?).unwrap_or(i64::MAX);
     let needed = shards.saturating_mul(mapping.factor);
-    let need = format!("{shards} shards × factor {}: {needed} at once", mapping.factor);
+    let need = format!("{shards} shards × factor {} = {needed}", mapping.factor);
     match function.reserved {
         Some(reserved) if reserved < needed => warning(
-            format!("{reserved} executions are reserved for {need}; the function throttles itself"),
+            format!("the reserved concurrency is {reserved}, less than {need}: the function is throttled"),
             reserve(needed),
         ),
-        Some(reserved) => ok(format!("{reserved} executions are reserved for {need}")),
-        None => ok(format!("none are reserved; {need} come out of what the account has left")),
+        Some(reserved) => ok(format!("the reserved concurrency is {reserved}, enough for {need}")),
+        None => ok(format!("no concurrency is reserved; {need} come from the account's unreserved concurrency")),
     }
 }
 
-/// Lambda ends a loop of the function's own.
-pub fn recursion(facts: &Facts) -> Look {
+/// Lambda stops the function if it triggers itself.
+pub(crate) fn recursion(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     match of(&facts.recursion)? {
-        Recursion::Terminates => ok("Lambda ends a loop of the function's own (RecursiveLoop Terminate)"),
+        Recursion::Terminates => ok("Lambda stops the function if it triggers itself (RecursiveLoop Terminate)"),
         Recursion::Allowed => warning(
-            "Lambda lets the function loop (RecursiveLoop Allow): a wrong filter or trigger would cost without end",
+            "Lambda lets the function trigger itself (RecursiveLoop Allow): with a wrong filter or trigger the cost is unlimited",
             format!(
                 "aws lambda put-function-recursion-config --function-name {} --recursive-loop Terminate",
                 function.name
@@ -73,28 +74,28 @@ pub fn recursion(facts: &Facts) -> Look {
     }
 }
 
-/// What runs is what this tool is of.
-pub fn version(facts: &Facts) -> Look {
+/// The deployed version is the version of this tool.
+pub(crate) fn version(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     let ours = facts.version;
     if function.runtime != "provided.al2023" {
         return problem(
-            format!("the function's runtime is {}; the binary is built for provided.al2023", function.runtime),
+            format!("the function's runtime is {}, but the binary is built for provided.al2023", function.runtime),
             facts.deploy(""),
         );
     }
     let what = format!("on {} {}, code {}", function.runtime, function.architecture, function.code_sha256);
     match function.version.as_deref() {
-        Some(version) if version == ours => ok(format!("version {version} runs, as this tool's, {what}")),
+        Some(version) if version == ours => ok(format!("version {version} is deployed, the same as this tool, {what}")),
         Some(version) => warning(
             format!(
-                "version {version} runs {what}, and this tool is {ours}: they may read one another's data differently"
+                "version {version} is deployed {what}, and this tool is {ours}: they may interpret data differently"
             ),
             facts.deploy(""),
         ),
         None => warning(
             format!(
-                "the function doesn't say its version (no tag usage-aggregator-version), {what}: it was deployed by an older template or by hand"
+                "the deployed version is unknown (no tag usage-aggregator-version), {what}: it was deployed with an older template or by hand"
             ),
             facts.deploy(""),
         ),

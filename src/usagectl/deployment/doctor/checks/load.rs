@@ -1,60 +1,61 @@
-//! How the stream is kept up with.
+//! Checks of whether the function keeps up with the stream.
 
 use super::super::facts::Facts;
-use super::super::finding::{Look, no_data, ok, problem, warning};
+use super::super::finding::{CheckResult, no_data, ok, problem, warning};
 use super::{float, mapping, of, seconds};
 
-/// 30 s and 120 s: where IteratorAgeWarning and IteratorAgeHigh alarm.
-const OLD_MS: f64 = 30_000.0;
-const TOO_OLD_MS: f64 = 120_000.0;
-/// 1 %: where ErrorRate alarms.
+/// 30 s: the threshold of the alarm IteratorAgeWarning.
+const WARNING_AGE_MS: f64 = 30_000.0;
+/// 120 s: the threshold of the alarm IteratorAgeHigh.
+const PROBLEM_AGE_MS: f64 = 120_000.0;
+/// 1 %: the threshold of the alarm ErrorRate.
 const ERROR_RATE: f64 = 0.01;
 
-/// The function is as fast as the stream.
-pub fn iterator_age(facts: &Facts) -> Look {
+/// The function keeps up with the stream.
+pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
     let Some(age) = facts.the_numbers()?.iterator_age_ms else {
-        return no_data(format!("no batch was read {}", facts.over()));
+        return no_data(format!("no batch was read {}", facts.period()));
     };
     let share = facts.source.as_ref().map(|source| age / 10.0 / float(source.retention_seconds)).ok();
     let share = share.map(|percent| format!(", {percent:.1} % of the stream's retention")).unwrap_or_default();
-    let meaning = format!("the highest iterator age {} is {}{share}", facts.over(), seconds(age));
-    if age <= OLD_MS {
+    let meaning = format!("the highest iterator age {} is {}{share}", facts.period(), seconds(age));
+    if age <= WARNING_AGE_MS {
         return ok(meaning);
     }
-    let meaning = format!("{meaning}: at 100 % records are lost");
+    let meaning = format!("{meaning}: at 100 % of the retention records are lost");
     let command = match &facts.mapping {
         Ok(found) => mapping::change(found, &format!("--parallelization-factor {}", (found.factor + 1).min(10))),
         Err(_) => "usagectl local --parallelization-factor 2".to_owned(),
     };
-    if age > TOO_OLD_MS { problem(meaning, command) } else { warning(meaning, command) }
+    if age > PROBLEM_AGE_MS { problem(meaning, command) } else { warning(meaning, command) }
 }
 
-/// Invocations don't fail as a whole.
-pub fn errors(facts: &Facts) -> Look {
+/// Invocations don't fail.
+pub(crate) fn errors(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let Some(invocations) = numbers.invocations.filter(|n| *n > 0.0) else {
-        return no_data(format!("no invocation {}", facts.over()));
+        return no_data(format!("no invocation {}", facts.period()));
     };
     let errors = numbers.errors.unwrap_or_default();
-    let meaning = format!("{errors:.0} of {invocations:.0} invocations failed {}", facts.over());
+    let meaning = format!("{errors:.0} of {invocations:.0} invocations failed {}", facts.period());
     if errors == 0.0 {
         return ok(meaning);
     }
-    let meaning = format!("{meaning}; a batch that fails blocks its shard until its retries are used up");
+    let meaning = format!("{meaning}; a failing batch blocks its shard until its retries are used up");
     let command = facts.errors_in_the_log();
     if errors / invocations > ERROR_RATE { problem(meaning, command) } else { warning(meaning, command) }
 }
 
-/// No invocation is refused for want of concurrency, no read or write of a Kinesis source for want of shards.
-pub fn throttles(facts: &Facts) -> Look {
+/// Invocations aren't throttled, nor are reads and writes of a Kinesis source.
+pub(crate) fn throttles(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let throttles = numbers.throttles.unwrap_or_default();
-    let over = facts.over();
+    let period = facts.period();
     if let Some(refused) = numbers.source_throttles.filter(|refused| *refused > 0.0) {
         let source = facts.the_source()?;
         let shards = 2 * of(&source.shards)?;
         return warning(
-            format!("reads and writes of the Kinesis stream {} that were throttled {over}: {refused:.0}", source.name),
+            format!("throttled reads and writes of the Kinesis stream {} {period}: {refused:.0}", source.name),
             format!(
                 "aws kinesis update-shard-count --stream-name {} --target-shard-count {shards} --scaling-type UNIFORM_SCALING",
                 source.name
@@ -62,10 +63,11 @@ pub fn throttles(facts: &Facts) -> Look {
         );
     }
     if throttles == 0.0 {
-        return ok(format!("no invocation was throttled {over}"));
+        return ok(format!("no invocation was throttled {period}"));
     }
-    let meaning =
-        format!("invocations throttled {over}: {throttles:.0}; the records wait, and it doesn't count as a retry");
+    let meaning = format!(
+        "invocations throttled {period}: {throttles:.0}; their records are delayed, and it doesn't count as a retry"
+    );
     let command = match (&facts.function, &facts.source, &facts.mapping) {
         (Ok(function), Ok(source), Ok(mapping)) => {
             let shards = source.shards.as_ref().map_or(1, |shards| i64::try_from(*shards).unwrap_or(1));
@@ -80,8 +82,8 @@ pub fn throttles(facts: &Facts) -> Look {
     warning(meaning, command)
 }
 
-/// Records are polled and handed on.
-pub fn traffic(facts: &Facts) -> Look {
+/// Records are polled and delivered.
+pub(crate) fn traffic(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
     let Some(polled) = numbers.polled else {
         return match &facts.mapping {
@@ -89,13 +91,13 @@ pub fn traffic(facts: &Facts) -> Look {
                 "nothing was polled in the last hour, or the mapping doesn't count events (MetricsConfig EventCount)",
                 mapping::change(mapping, "--metrics-config Metrics=EventCount"),
             ),
-            Err(_) => no_data("nothing was polled yet"),
+            Err(_) => no_data("nothing has been polled yet"),
         };
     };
-    let over = facts.over();
+    let period = facts.period();
     let (invoked, filtered) = (numbers.invoked.unwrap_or_default(), numbers.filtered_out.unwrap_or_default());
     let meaning = format!(
-        "{polled:.0} records were polled {over}, {filtered:.0} filtered out, {invoked:.0} handed to the function"
+        "{polled:.0} records were polled {period}, {filtered:.0} filtered out, {invoked:.0} delivered to the function"
     );
     if polled > 0.0 && invoked == 0.0 && filtered > 0.0 {
         let command = match &facts.mapping {
@@ -104,31 +106,31 @@ pub fn traffic(facts: &Facts) -> Look {
             }
             Err(_) => "usagectl local --help".to_owned(),
         };
-        return warning(format!("{meaning}: all of it is filtered out"), command);
+        return warning(format!("{meaning}: the filter excludes everything"), command);
     }
     if polled > 0.0 && invoked == 0.0 {
-        return problem(format!("{meaning}: what was read isn't delivered"), facts.errors_in_the_log());
+        return problem(format!("{meaning}: polled records aren't delivered"), facts.errors_in_the_log());
     }
     ok(meaning)
 }
 
-/// Batches are large enough not to be paid for one by one.
-pub fn batches(facts: &Facts) -> Look {
-    /// Below that, a request and its counters are paid for next to nothing.
+/// Batches are large enough for their number.
+pub(crate) fn batches(facts: &Facts) -> CheckResult {
+    /// With fewer records, a batch's request and writes are hardly shared.
     const SMALL: f64 = 10.0;
-    /// A thousand an hour are 0.7 million a month: cents.
+    /// 1,000 per hour are 0.7 million per month, which cost cents.
     const MANY: f64 = 1_000.0;
     let numbers = facts.the_numbers()?;
     let (Some(invocations), Some(invoked)) = (numbers.invocations.filter(|n| *n > 0.0), numbers.invoked) else {
-        return no_data(format!("no invocation {}", facts.over()));
+        return no_data(format!("no invocation {}", facts.period()));
     };
     let each = invoked / invocations;
-    let meaning = format!("{each:.0} records a batch, {invocations:.0} batches {}", facts.over());
+    let meaning = format!("{each:.0} records per batch, {invocations:.0} batches {}", facts.period());
     if each >= SMALL || invocations < MANY {
         return ok(meaning);
     }
     warning(
-        format!("{meaning}: a counter costs per batch, so a longer batching window saves most of it"),
+        format!("{meaning}: a counter costs per batch, so a longer batching window saves most of the cost"),
         facts.deploy("BatchWindowSeconds=5"),
     )
 }

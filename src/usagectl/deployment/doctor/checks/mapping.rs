@@ -1,21 +1,21 @@
-//! The event source mapping's settings.
+//! Checks of the event source mapping's settings.
 
-use super::super::facts::{Facts, Mapping, Unseen};
-use super::super::finding::{Look, ok, problem, warning};
+use super::super::facts::{Facts, Mapping, Unavailable};
+use super::super::finding::{CheckResult, ok, problem, warning};
 use super::{destination, span};
 
-/// It is enabled, and its last invocation went well.
-pub fn state(facts: &Facts) -> Look {
+/// The mapping is enabled, and its last invocation succeeded.
+pub(crate) fn state(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
-    let result = mapping.last_result.as_deref().unwrap_or("nothing yet");
+    let result = mapping.last_result.as_deref().unwrap_or("none yet");
     let reason = mapping.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match mapping.state.as_str() {
         "Enabled" if result.contains("PROBLEM") => {
-            problem(format!("the mapping's last result is: {result}"), facts.errors_in_the_log())
+            problem(format!("the mapping's last result: {result}"), facts.errors_in_the_log())
         }
         "Enabled" => ok(format!("the mapping is enabled; its last result: {result}")),
         "Disabled" => problem(
-            format!("the mapping is switched off{reason}: records wait in the stream until its retention passes"),
+            format!("the mapping is disabled{reason}: records stay in the stream until its retention ends"),
             change(mapping, "--enabled"),
         ),
         other => warning(
@@ -28,94 +28,95 @@ pub fn state(facts: &Facts) -> Look {
     }
 }
 
-/// It began with the oldest record.
-pub fn starting_position(facts: &Facts) -> Look {
+/// The mapping started with the oldest record.
+pub(crate) fn starting_position(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match mapping.starting_position.as_deref() {
-        Some("TRIM_HORIZON") => ok("the mapping began with the oldest record (TRIM_HORIZON)"),
-        Some("LATEST") => {
-            problem("the mapping begins at LATEST: it skips records whenever it is made or changed", facts.deploy(""))
-        }
+        Some("TRIM_HORIZON") => ok("the mapping started with the oldest record (TRIM_HORIZON)"),
+        Some("LATEST") => problem(
+            "the mapping starts at LATEST: it skips records whenever it is created or updated",
+            facts.deploy(""),
+        ),
         Some(other) => {
-            warning(format!("the mapping begins at {other}: what is older is never read"), anew(facts, mapping))
+            warning(format!("the mapping starts at {other}: older records are never read"), recreate(facts, mapping))
         }
-        None => Err(Unseen::NoData("Lambda doesn't say where the mapping began".to_owned())),
+        None => Err(Unavailable::NoData("Lambda doesn't report where the mapping started".to_owned())),
     }
 }
 
-/// The function's partial answers are read.
-pub fn partial_responses(facts: &Facts) -> Look {
+/// The mapping reads the function's partial responses.
+pub(crate) fn partial_responses(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     if mapping.reports_item_failures {
-        return ok("partial answers are read (ReportBatchItemFailures)");
+        return ok("partial batch responses are on (ReportBatchItemFailures)");
     }
     problem(
-        "partial answers aren't read: the records that the function gives back count as done and are lost",
+        "partial batch responses are off: records that the function reports as failed are treated as processed, and lost",
         change(mapping, "--function-response-types ReportBatchItemFailures"),
     )
 }
 
-/// A batch that fails as a whole is halved.
-pub fn bisect(facts: &Facts) -> Look {
+/// A batch that fails as a whole is split.
+pub(crate) fn bisect(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     if mapping.bisects {
-        return ok("a batch that fails as a whole is halved (BisectBatchOnFunctionError)");
+        return ok("a batch that fails as a whole is split in two (BisectBatchOnFunctionError)");
     }
     warning(
-        "a batch that fails as a whole is never halved: one bad record takes the whole batch to the failure destination",
+        "a batch that fails as a whole is never split: one bad record sends the whole batch to the failure destination",
         change(mapping, "--bisect-batch-on-function-error"),
     )
 }
 
-/// Retries end.
-pub fn retries(facts: &Facts) -> Look {
+/// Retries are on and limited.
+pub(crate) fn retries(facts: &Facts) -> CheckResult {
     let mapping = facts.the_mapping()?;
     match mapping.retries {
         -1 => problem(
-            "a batch that fails is retried for ever: it blocks its shard until the stream forgets the records",
+            "a failing batch is retried without limit: it blocks its shard until the stream trims the records",
             change(mapping, "--maximum-retry-attempts 10"),
         ),
         0 => warning(
-            "nothing is retried: every passing failure sends a batch to the failure destination",
+            "nothing is retried: every transient failure sends a batch to the failure destination",
             change(mapping, "--maximum-retry-attempts 10"),
         ),
-        n => ok(format!("a batch that fails is retried {n} times at most")),
+        n => ok(format!("a failing batch is retried at most {n} times")),
     }
 }
 
-/// Records are given up before the stream forgets them.
-pub fn record_age(facts: &Facts) -> Look {
+/// Records are sent to the failure destination before the stream trims them.
+pub(crate) fn record_age(facts: &Facts) -> CheckResult {
     let (mapping, source) = (facts.the_mapping()?, facts.the_source()?);
     let retention = source.retention_seconds;
-    // 11 of 12 parts, as the template has it: 79,200 of 86,400. 604,800: the most that Lambda takes.
+    // 11/12, as in the template: 79,200 of 86,400. 604,800: Lambda's limit.
     let advised = (retention / 12 * 11).min(604_800);
     match mapping.record_age_seconds {
         -1 => warning(
             format!(
-                "records are never too old (MaximumRecordAgeInSeconds is -1): after {} the stream forgets them, and they reach no destination",
+                "there is no maximum record age (MaximumRecordAgeInSeconds is -1): after {} the stream trims records, and they never reach the failure destination",
                 span(retention)
             ),
             change(mapping, &format!("--maximum-record-age-in-seconds {advised}")),
         ),
         age if age >= retention => warning(
             format!(
-                "records are given up after {}, when the stream has forgotten them already ({})",
+                "the maximum record age is {}, when the stream has already trimmed the records ({})",
                 span(age),
                 span(retention)
             ),
             change(mapping, &format!("--maximum-record-age-in-seconds {advised}")),
         ),
-        age => ok(format!("records are given up after {}; the stream keeps them {}", span(age), span(retention))),
+        age => ok(format!("the maximum record age is {}; the stream keeps records for {}", span(age), span(retention))),
     }
 }
 
 /// A command that changes the mapping.
-pub fn change(mapping: &Mapping, options: &str) -> String {
+pub(crate) fn change(mapping: &Mapping, options: &str) -> String {
     format!("aws lambda update-event-source-mapping --uuid {} {options}", mapping.uuid)
 }
 
-/// Commands that make the mapping again, from the oldest record, as the template would.
-fn anew(facts: &Facts, mapping: &Mapping) -> String {
+/// Commands that create the mapping again like the template does, starting with the oldest record.
+fn recreate(facts: &Facts, mapping: &Mapping) -> String {
     let function = facts.names.function.as_deref().unwrap_or("FUNCTION");
     let destination =
         mapping.on_failure.as_deref().map(|arn| format!(" --destination-config {}", destination::to(arn)));

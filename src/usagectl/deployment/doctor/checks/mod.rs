@@ -1,52 +1,53 @@
-//! The checks: pure functions of the facts, a file for each part of a deployment.
+//! The checks: pure functions of the facts, with one file for each part of a deployment.
 
-pub mod archive;
-pub mod athena;
-pub mod delivery;
-pub mod destination;
-pub mod filters;
-pub mod function;
-pub mod load;
-pub mod mapping;
-pub mod money;
-pub mod source;
-pub mod tables;
-pub mod watch;
+pub(super) mod archive;
+pub(super) mod athena;
+pub(super) mod delivery;
+pub(super) mod destination;
+pub(super) mod filters;
+pub(super) mod function;
+pub(super) mod load;
+pub(super) mod mapping;
+pub(super) mod money;
+pub(super) mod source;
+pub(super) mod tables;
+pub(super) mod watch;
 
 use std::time::Duration;
 
-use super::facts::{Facts, Function, Mapping, Measured, Seen, Source, Unseen};
+use super::facts::{Fact, Facts, Function, Mapping, RecentMetrics, Source, Unavailable};
 
-/// 1,000 ms a second.
+/// Milliseconds per second.
 const MILLISECONDS: f64 = 1_000.0;
 
-fn of<T>(fact: &Seen<T>) -> Result<&T, Unseen> {
+fn of<T>(fact: &Fact<T>) -> Result<&T, Unavailable> {
     fact.as_ref().map_err(Clone::clone)
 }
 
-/// What most checks begin with.
+/// The facts that most checks need.
 impl Facts {
-    fn the_mapping(&self) -> Result<&Mapping, Unseen> {
+    fn the_mapping(&self) -> Result<&Mapping, Unavailable> {
         of(&self.mapping)
     }
 
-    fn the_function(&self) -> Result<&Function, Unseen> {
+    fn the_function(&self) -> Result<&Function, Unavailable> {
         of(&self.function)
     }
 
-    fn the_source(&self) -> Result<&Source, Unseen> {
+    fn the_source(&self) -> Result<&Source, Unavailable> {
         of(&self.source)
     }
 
-    fn the_numbers(&self) -> Result<&Measured, Unseen> {
+    fn the_numbers(&self) -> Result<&RecentMetrics, Unavailable> {
         of(&self.measured)
     }
 
-    /// Where records of failed invocations are looked at.
+    /// A command that shows the errors in the function's log.
     pub fn errors_in_the_log(&self) -> String {
         self.log_lines("{ $.level = \"ERROR\" || $.level = \"WARN\" }")
     }
 
+    /// A command that shows the lines of the function's log that match a pattern.
     pub fn log_lines(&self, pattern: &str) -> String {
         match (&self.names.log_group, &self.names.function) {
             (Some(log), _) => filter_log(log, pattern),
@@ -63,7 +64,7 @@ fn filter_log(log: &str, pattern: &str) -> String {
 }
 
 fn seconds(milliseconds: f64) -> String {
-    /// From here on fractions tell nothing.
+    /// From here on fractions don't matter.
     const MINUTES: f64 = 120_000.0;
     let seconds = milliseconds / MILLISECONDS;
     match Duration::try_from_secs_f64(seconds) {
@@ -72,12 +73,12 @@ fn seconds(milliseconds: f64) -> String {
     }
 }
 
-/// A word of a shell's, whatever it holds: policies and patterns are other people's texts.
+/// Quotes a text for a shell: policies and patterns may have anything in them.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A span for people: its two largest units.
+/// A duration in its two largest units.
 fn span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
     match (days, hours, minutes) {
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_have_two_units_and_quotes_hold() {
+    fn durations_have_two_units_and_quotes_are_escaped() {
         for (seconds, text) in
             [(5, "5 s"), (90, "1 min"), (7_260, "2 h 1 min"), (86_400, "1 d"), (180_000, "2 d 2 h"), (-1, "0 s")]
         {

@@ -1,24 +1,27 @@
-//! What costs without being used.
+//! Checks of cost.
 
 use super::super::facts::Facts;
-use super::super::finding::{Look, ok, warning};
+use super::super::finding::{CheckResult, ok, warning};
 use super::{float, of};
 
-/// 10: CloudWatch's free tier of custom metrics, of an account.
+/// 10: custom metrics in CloudWatch's free tier, per account.
 const FREE: usize = 10;
-/// Dollars a month for each further one (docs/cost.md).
+/// Dollars per month for each further one (docs/cost.md).
 const PRICE: f64 = 0.30;
 
-/// Own metrics stay within the free tier.
-pub fn own_metrics(facts: &Facts) -> Look {
+/// The number of custom metrics is within the free tier.
+pub(crate) fn own_metrics(facts: &Facts) -> CheckResult {
     let count = *of(&facts.own_metrics)?;
     let namespace = facts.names.metrics_namespace.as_deref().unwrap_or("UsageAggregator");
     if count <= FREE {
-        return ok(format!("{count} custom metrics in {namespace}; {FREE} of an account are free"));
+        return ok(format!("{count} custom metrics in {namespace}; {FREE} per account are free"));
     }
     let over = float(i64::try_from(count - FREE).unwrap_or(i64::MAX));
     warning(
-        format!("{count} custom metrics in {namespace}: {over:.0} more than are free, ${:.2} a month", over * PRICE),
+        format!(
+            "{count} custom metrics in {namespace}: {over:.0} more than the free tier, ${:.2} per month",
+            over * PRICE
+        ),
         facts.deploy("MetricsSink=none"),
     )
 }

@@ -1,13 +1,13 @@
-//! The stream that is read.
+//! Checks of the stream that the mapping reads.
 
 use usage_aggregator::pipeline::{Amount, ArchivedImage, Pipeline, Quantity, Route};
 use usage_aggregator::record::Event;
 
-use super::super::facts::{Facts, Stream, Unseen};
-use super::super::finding::{Look, ok, problem};
+use super::super::facts::{Facts, Stream, Unavailable};
+use super::super::finding::{CheckResult, ok, problem};
 
-/// The stream is on, and the mapping reads the newest one.
-pub fn stream_on(facts: &Facts) -> Look {
+/// The stream is on, and it is the one that the mapping reads.
+pub(crate) fn stream_on(facts: &Facts) -> CheckResult {
     let source = facts.the_source()?;
     let name = &source.name;
     match &source.stream {
@@ -17,13 +17,13 @@ pub fn stream_on(facts: &Facts) -> Look {
             format!("aws kinesis describe-stream-summary --stream-name {name}"),
         ),
         Stream::Table { on: false, .. } => problem(
-            format!("the stream of the table {name} is off: no change of it arrives"),
+            format!("the stream of the table {name} is off: its changes don't arrive"),
             format!("{} && {}", switch_on(name), read_newest(facts, name)),
         ),
         Stream::Table { latest_arn, .. } => match (latest_arn, &facts.mapping) {
             (Some(latest), Ok(mapping)) if *latest != mapping.source_arn => problem(
                 format!(
-                    "the table {name} has a newer stream than the one that is read ({}): what is written now doesn't arrive",
+                    "the table {name} has a newer stream than the one that is read ({}): new changes don't arrive",
                     mapping.source_arn
                 ),
                 facts.deploy(&format!("SourceType=DynamoDBStream SourceArn={latest}")),
@@ -33,14 +33,14 @@ pub fn stream_on(facts: &Facts) -> Look {
     }
 }
 
-/// The stream carries the images that the pipeline needs.
-pub fn view_type(facts: &Facts) -> Look {
+/// The stream has the images that the pipeline needs.
+pub(crate) fn view_type(facts: &Facts) -> CheckResult {
     let source = facts.the_source()?;
     let Stream::Table { view, .. } = &source.stream else {
-        return Err(Unseen::LeftOut("Kinesis has no view types"));
+        return Err(Unavailable::NotApplicable("Kinesis has no view types"));
     };
     let Some(view) = view else {
-        return Err(Unseen::NoData("the stream is off, so it has no view type".to_owned()));
+        return Err(Unavailable::NoData("the stream is off, so it has no view type".to_owned()));
     };
     let (new, old) = needs(&facts.pipeline);
     let carries = match view.as_str() {
@@ -53,7 +53,7 @@ pub fn view_type(facts: &Facts) -> Look {
         let name = &source.name;
         return problem(
             format!(
-                "the stream carries {view}, and the pipeline needs {}: records are rejected as image_not_carried",
+                "the stream's view type is {view}, but the pipeline needs {}: records are rejected as image_not_carried",
                 wanted(new, old)
             ),
             format!(
@@ -63,7 +63,7 @@ pub fn view_type(facts: &Facts) -> Look {
             ),
         );
     }
-    ok(format!("the stream carries {view}; the pipeline needs {}", wanted(new, old)))
+    ok(format!("the stream's view type is {view}; the pipeline needs {}", wanted(new, old)))
 }
 
 fn switch_on(table: &str) -> String {
@@ -72,7 +72,7 @@ fn switch_on(table: &str) -> String {
     )
 }
 
-/// A command that deploys the stack on the newest stream of a table.
+/// A command that deploys the stack with the newest stream of a table.
 fn read_newest(facts: &Facts, table: &str) -> String {
     if facts.here {
         return facts.deploy("");
@@ -87,7 +87,7 @@ fn wanted(new: bool, old: bool) -> &'static str {
         (true, true) => "new and old images",
         (true, false) => "new images",
         (false, true) => "old images",
-        (false, false) => "the keys only",
+        (false, false) => "only keys",
     }
 }
 
@@ -118,8 +118,8 @@ fn route_needs(route: &Route) -> (bool, bool) {
     (new, old)
 }
 
-/// A command that looks at the source itself.
-pub fn look(facts: &Facts) -> String {
+/// A command that describes the source.
+pub(crate) fn look(facts: &Facts) -> String {
     let name = facts.names.source_name().unwrap_or("NAME");
     match &facts.source {
         Ok(source) if matches!(source.stream, Stream::Kinesis { .. }) => {

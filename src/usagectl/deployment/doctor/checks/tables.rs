@@ -1,25 +1,25 @@
-//! The tables that the function writes to.
+//! Checks of the tables that the function writes to.
 
-use super::super::facts::{Facts, Table, Unseen};
-use super::super::finding::{Look, ok, warning};
+use super::super::facts::{Facts, Table, Unavailable};
+use super::super::finding::{CheckResult, ok, warning};
 use super::of;
 
-/// As the function writes its claims.
+/// The attribute in which the function writes a claim's expiry.
 const CLAIM_EXPIRY: &str = "expires_at";
 
-fn tables(facts: &Facts) -> Result<[&Table; 2], Unseen> {
+fn tables(facts: &Facts) -> Result<[&Table; 2], Unavailable> {
     Ok([of(&facts.usage_table)?, of(&facts.claims_table)?])
 }
 
-/// On demand, and never throttled.
-pub fn capacity(facts: &Facts) -> Look {
+/// The tables are on demand and aren't throttled.
+pub(crate) fn capacity(facts: &Facts) -> CheckResult {
     if facts.here {
-        return Err(Unseen::LeftOut("the embedded tables throttle on demand only"));
+        return Err(Unavailable::NotApplicable("the embedded tables have no capacity"));
     }
     let tables = tables(facts)?;
     if let Some(table) = tables.iter().find(|table| !table.on_demand) {
         return warning(
-            format!("the table {} has provisioned capacity: a peak is throttled", table.name),
+            format!("the table {} has provisioned capacity: a peak in traffic is throttled", table.name),
             format!("aws dynamodb update-table --table-name {} --billing-mode PAY_PER_REQUEST", table.name),
         );
     }
@@ -27,11 +27,11 @@ pub fn capacity(facts: &Facts) -> Look {
         Ok(numbers) => numbers.read_throttles.unwrap_or_default() + numbers.write_throttles.unwrap_or_default(),
         Err(why) => return Err(why.clone()),
     };
-    // 1: where TableThrottles alarms.
+    // 1: the threshold of the alarm TableThrottles.
     if events > 1.0 {
         return warning(
             format!(
-                "{events:.0} reads and writes of the tables were throttled in the last hour: one busy item takes 1,000 writes a second at most"
+                "{events:.0} reads and writes of the tables were throttled in the last hour: one item can take at most 1,000 writes per second"
             ),
             facts.deploy("BatchSize=2000 BatchWindowSeconds=5"),
         );
@@ -40,8 +40,8 @@ pub fn capacity(facts: &Facts) -> Look {
     ok(format!("{} are on demand and were not throttled", names.join(" and ")))
 }
 
-/// Claims expire, and nobody pays for a stream of them.
-pub fn claims(facts: &Facts) -> Look {
+/// Claims expire, and the table has no stream.
+pub(crate) fn claims(facts: &Facts) -> CheckResult {
     let table = of(&facts.claims_table)?;
     let name = &table.name;
     match of(&table.time_to_live)?.as_deref() {
@@ -49,7 +49,7 @@ pub fn claims(facts: &Facts) -> Look {
         other => {
             return warning(
                 format!(
-                    "claims never expire ({} of {name} is {}): the table grows for ever",
+                    "claims never expire ({} of {name} is {}): the table grows without limit",
                     "time to live",
                     other.unwrap_or("off")
                 ),
@@ -61,17 +61,17 @@ pub fn claims(facts: &Facts) -> Look {
     }
     if table.stream_on {
         return warning(
-            format!("the table {name} has a stream, which nobody should read: its claims are the function's own"),
+            format!("the table {name} has a stream, which nothing should read: claims are internal to the function"),
             format!("aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false"),
         );
     }
     ok(format!("claims in {name} expire by {CLAIM_EXPIRY}, and it has no stream"))
 }
 
-/// The tables can be restored, and aren't deleted by mistake.
-pub fn protection(facts: &Facts) -> Look {
+/// The tables can be restored, and are protected against deletion.
+pub(crate) fn protection(facts: &Facts) -> CheckResult {
     if facts.here {
-        return Err(Unseen::LeftOut("embedded tables are files of yours"));
+        return Err(Unavailable::NotApplicable("embedded tables are files on your disk"));
     }
     for table in tables(facts)? {
         let name = &table.name;

@@ -1,12 +1,15 @@
-//! The facts of a stack: first what says the names of the rest, then everything at once.
+//! The facts of a stack: first the function and the mapping, which name the other parts, then everything else at once.
 
-use super::super::facts::{Facts, Function, Mapping, Seen, Unseen};
+use super::super::facts::{
+    Alarm, Bucket, Fact, Facts, Function, GlueTable, LogGroup, Mapping, RecentMetrics, Unavailable,
+};
 use super::{Probe, alarms, bucket, destination, function, glue, logs, mapping, metrics, role, source, table};
 use crate::shell::options::Options;
 use crate::stack::{Account, Names};
+use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 
-pub async fn facts(
+pub(super) async fn facts(
     account: Account,
     names: Names,
     stack: Option<String>,
@@ -19,55 +22,30 @@ pub async fn facts(
     let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
     let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
     let clients = account.clients();
-    let counts = pipeline.routes.iter().any(|route| route.usage.is_some());
-    let archives = pipeline.schemas().next().is_some();
-    let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
-    let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
-    let if_it = |does: bool, why: &'static str| if does { Ok(()) } else { Err(Unseen::LeftOut(why)) };
-    let (counts, archives) =
-        (if_it(counts, "the pipeline counts nothing"), if_it(archives, "the pipeline archives nothing"));
+    let (counts, archives) = applicable(&pipeline);
 
     let tables = async {
         let table = |name, option| table::of(&clients.dynamodb, &counts, name, option);
         futures::join!(table(&names.usage_table, "--usage-table"), table(&names.claims_table, "--claims-table"))
     };
-    let lake = async {
-        futures::join!(
-            bucket::of(&clients.s3, &archives, &names.archive_bucket),
-            bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
-            glue::of(&account, &archives, &names.database),
-        )
-    };
     let failures = async {
-        // First what waits: a probe would be counted with it.
+        // Before the probe, which would be counted, too.
         let waiting = destination::waiting(&account, &names, now).await;
         let (destination, role) =
             futures::join!(destination::of(&account, &mapping, probe), role::of(&account, &function));
         (destination, waiting, role)
     };
-    let watching = async {
-        let name = stack.as_deref().or(names.function.as_deref());
-        futures::join!(
-            alarms::of(&clients.cloudwatch, name),
-            logs::of(&account, &names.log_group),
-            metrics::own(&clients.cloudwatch, &names.metrics_namespace),
-            metrics::of(&clients.cloudwatch, &names, now),
-        )
-    };
-    let (source, recursion, tables, lake, failures, watching) = futures::join!(
+    let (source, recursion, tables, archive, failures, monitoring) = futures::join!(
         source::of(&account, &names),
         function::recursion(&account, &names),
         tables,
-        lake,
+        archive(&account, &names, &pipeline, &archives, now),
         failures,
-        watching
+        monitoring(&account, &names, stack.as_deref(), now)
     );
-    // 18: the function's own default.
-    let horizon =
-        |function: &Function| function.variables.get("HORIZON_DAYS").and_then(|days| days.parse().ok()).unwrap_or(18);
-    let horizon_days = function.as_ref().map(horizon).map_err(Clone::clone);
-    let ((usage_table, claims_table), (archive, newest_file, glue)) = (tables, lake);
-    let ((destination, waiting, role), (alarms, log_group, own_metrics, measured)) = (failures, watching);
+    let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
+    let ((usage_table, claims_table), (archive, newest_file, glue)) = (tables, archive);
+    let ((destination, waiting, role), (alarms, log_group, own_metrics, measured)) = (failures, monitoring);
     Ok(Facts {
         now,
         here: false,
@@ -86,7 +64,7 @@ pub async fn facts(
         claims_table,
         archive,
         newest_file,
-        newest_snapshot: Err(Unseen::LeftOut("the metrics say it")),
+        newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue,
         log_group,
         alarms,
@@ -96,8 +74,54 @@ pub async fn facts(
     })
 }
 
-/// The names that the function's variables and the mapping give where the stack has said nothing.
-fn completed(names: Names, function: &Seen<Function>, mapping: &Seen<Mapping>) -> Names {
+/// Whether the facts about counting, and those about the archive, apply to a pipeline.
+fn applicable(pipeline: &Pipeline) -> (Result<(), Unavailable>, Result<(), Unavailable>) {
+    let applies = |does: bool, why| if does { Ok(()) } else { Err(Unavailable::NotApplicable(why)) };
+    let counts = pipeline.routes.iter().any(|route| route.usage.is_some());
+    let archives = pipeline.schemas().next().is_some();
+    (applies(counts, "the pipeline counts nothing"), applies(archives, "the pipeline archives nothing"))
+}
+
+type Archive = (Fact<Bucket>, Fact<Timestamp>, Fact<Vec<GlueTable>>);
+
+async fn archive(
+    account: &Account,
+    names: &Names,
+    pipeline: &Pipeline,
+    archives: &Result<(), Unavailable>,
+    now: Timestamp,
+) -> Archive {
+    let s3 = account.clients().s3;
+    let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
+    let prefix = names.archive_prefix.as_ref().unwrap_or(&pipeline.archive_prefix);
+    futures::join!(
+        bucket::of(&s3, archives, &names.archive_bucket),
+        bucket::newest_file(&s3, archives, &names.archive_bucket, prefix, &types, now),
+        glue::of(account, archives, &names.database),
+    )
+}
+
+type Monitoring = (Fact<Vec<Alarm>>, Fact<LogGroup>, Fact<usize>, Fact<RecentMetrics>);
+
+async fn monitoring(account: &Account, names: &Names, stack: Option<&str>, now: Timestamp) -> Monitoring {
+    let cloudwatch = account.clients().cloudwatch;
+    let prefix = stack.or(names.function.as_deref());
+    futures::join!(
+        alarms::of(&cloudwatch, prefix),
+        logs::of(account, &names.log_group),
+        metrics::own(&cloudwatch, &names.metrics_namespace),
+        metrics::of(&cloudwatch, names, now),
+    )
+}
+
+fn horizon_days(function: &Function) -> i64 {
+    // The function's own default.
+    const DEFAULT: i64 = 18;
+    function.variables.get("HORIZON_DAYS").and_then(|days| days.parse().ok()).unwrap_or(DEFAULT)
+}
+
+/// Adds the names in the function's variables and the mapping to those that the stack has no outputs for.
+fn completed(names: Names, function: &Fact<Function>, mapping: &Fact<Mapping>) -> Names {
     let variable = |name: &str| {
         let value = function.as_ref().ok()?.variables.get(name)?;
         Some(value.clone()).filter(|value| !value.is_empty())
@@ -118,7 +142,7 @@ fn completed(names: Names, function: &Seen<Function>, mapping: &Seen<Mapping>) -
     names.or(known)
 }
 
-fn bucket_of(mapping: &Seen<Mapping>) -> Option<String> {
+fn bucket_of(mapping: &Fact<Mapping>) -> Option<String> {
     let arn = mapping.as_ref().ok()?.on_failure.as_deref()?;
     arn.strip_prefix("arn:aws:s3:::").map(str::to_owned)
 }

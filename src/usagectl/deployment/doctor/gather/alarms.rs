@@ -1,13 +1,13 @@
-//! CloudWatch: the stack's alarms, whose names begin with its own.
+//! CloudWatch: the stack's alarms, whose names start with the stack's name.
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 
-use super::super::facts::{Alarm, AlarmState, Part, Seen, Unseen};
+use super::super::facts::{Alarm, AlarmState, Fact, Part, Unavailable};
 use super::seen;
 
-pub async fn of(client: &Client, stack: Option<&str>) -> Seen<Vec<Alarm>> {
-    let stack = stack.ok_or(Unseen::Unnamed { option: "--stack" })?;
+pub(super) async fn of(client: &Client, stack: Option<&str>) -> Fact<Vec<Alarm>> {
+    let stack = stack.ok_or(Unavailable::Unnamed { option: "--stack" })?;
     let mut alarms = Vec::new();
     let described = client.describe_alarms().alarm_name_prefix(format!("{stack}-"));
     let described = described.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);

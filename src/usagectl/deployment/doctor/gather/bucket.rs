@@ -4,10 +4,10 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use usage_aggregator::time::{Date, Timestamp};
 
-use super::super::facts::{Bucket, Part, Seen, Unseen};
+use super::super::facts::{Bucket, Fact, Part, Unavailable};
 use super::{named, seen, timestamp};
 
-pub async fn of(client: &Client, archives: &Result<(), Unseen>, name: &Option<String>) -> Seen<Bucket> {
+pub(super) async fn of(client: &Client, archives: &Result<(), Unavailable>, name: &Option<String>) -> Fact<Bucket> {
     archives.clone()?;
     let name = named(name, "--archive-bucket")?;
     exists(client, name).await?;
@@ -16,13 +16,13 @@ pub async fn of(client: &Client, archives: &Result<(), Unseen>, name: &Option<St
     Ok(Bucket { name: name.to_owned(), policy, blocks_public, encryption })
 }
 
-/// Looks whether a bucket is there.
-pub async fn exists(client: &Client, name: &str) -> Seen<()> {
+/// Checks that a bucket exists.
+pub(super) async fn exists(client: &Client, name: &str) -> Fact<()> {
     let head = client.head_bucket().bucket(name).send().await;
     seen("s3:ListBucket", || Part::Bucket(name.to_owned()), head).map(drop)
 }
 
-async fn policy(client: &Client, name: &str) -> Seen<Option<serde_json::Value>> {
+async fn policy(client: &Client, name: &str) -> Fact<Option<serde_json::Value>> {
     let got = client.get_bucket_policy().bucket(name).send().await;
     if got.as_ref().is_err_and(|error| error.code() == Some("NoSuchBucketPolicy")) {
         return Ok(None);
@@ -30,10 +30,10 @@ async fn policy(client: &Client, name: &str) -> Seen<Option<serde_json::Value>> 
     let text =
         seen("s3:GetBucketPolicy", || Part::Other(format!("the policy of {name}")), got)?.policy.unwrap_or_default();
     let read = serde_json::from_str(&text);
-    read.map(Some).map_err(|error| Unseen::Failed(format!("the policy of {name} can't be read: {error}")))
+    read.map(Some).map_err(|error| Unavailable::Failed(format!("the policy of {name} isn't valid JSON: {error}")))
 }
 
-async fn blocks_public(client: &Client, name: &str) -> Seen<bool> {
+async fn blocks_public(client: &Client, name: &str) -> Fact<bool> {
     let got = client.get_public_access_block().bucket(name).send().await;
     if got.as_ref().is_err_and(|error| error.code() == Some("NoSuchPublicAccessBlockConfiguration")) {
         return Ok(false);
@@ -46,7 +46,7 @@ async fn blocks_public(client: &Client, name: &str) -> Seen<bool> {
     }))
 }
 
-async fn encryption(client: &Client, name: &str) -> Seen<Option<String>> {
+async fn encryption(client: &Client, name: &str) -> Fact<Option<String>> {
     let got = client.get_bucket_encryption().bucket(name).send().await;
     if got.as_ref().is_err_and(|error| error.code() == Some("ServerSideEncryptionConfigurationNotFoundError")) {
         return Ok(None);
@@ -57,15 +57,15 @@ async fn encryption(client: &Client, name: &str) -> Seen<Option<String>> {
     Ok(by_default.map(|by_default| by_default.sse_algorithm.as_str().to_owned()))
 }
 
-/// When the newest file of today or yesterday was written; a first page of each record type and day is looked at.
-pub async fn newest_file(
+/// When the newest file of today or yesterday was written. Only the first page of each record type and day is read.
+pub(super) async fn newest_file(
     client: &Client,
-    archives: &Result<(), Unseen>,
+    archives: &Result<(), Unavailable>,
     bucket: &Option<String>,
     prefix: &str,
     types: &[String],
     now: Timestamp,
-) -> Seen<Timestamp> {
+) -> Fact<Timestamp> {
     archives.clone()?;
     let bucket = named(bucket, "--archive-bucket")?;
     let yesterday = Timestamp::from_seconds(now.seconds() - 86_400).unwrap_or(now);
@@ -77,7 +77,7 @@ pub async fn newest_file(
         Ok(listed.contents().iter().filter_map(|object| timestamp(object.last_modified())).max())
     });
     let newest = futures::future::try_join_all(pages).await?.into_iter().flatten().max();
-    newest.ok_or_else(|| Unseen::NoData(format!("no file in {bucket}/{prefix} for today or yesterday")))
+    newest.ok_or_else(|| Unavailable::NoData(format!("no file in {bucket}/{prefix} for today or yesterday")))
 }
 
 fn folder(prefix: &str, record_type: &str, day: Date) -> String {

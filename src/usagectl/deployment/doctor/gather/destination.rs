@@ -1,4 +1,4 @@
-//! S3 and SQS: the failure destination, what waits there, and the probe.
+//! S3 and SQS: the failure destination, its failed batches, and the probe.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,40 +6,40 @@ use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Destination, Keeps, Mapping, Part, Seen, Unseen, Waiting};
+use super::super::facts::{Destination, Fact, FailedBatches, Mapping, Part, Stored, Unavailable};
 use super::{Probe, bucket, metrics, seen, timestamp};
 use crate::stack::{Account, Names};
 
-/// What Lambda's keys begin with.
+/// The prefix of all keys that Lambda writes.
 const PREFIX: &str = "aws/lambda/";
 
-/// Looks whether the destination is there, and writes to it if that is asked for.
-pub async fn of(account: &Account, mapping: &Seen<Mapping>, probe: Probe) -> Seen<Destination> {
+/// Checks that the destination exists, and writes to it with `--probe`.
+pub(super) async fn of(account: &Account, mapping: &Fact<Mapping>, probe: Probe) -> Fact<Destination> {
     let mapping = mapping.as_ref().map_err(Clone::clone)?;
     let Some(arn) = mapping.on_failure.as_deref() else {
-        return Err(Unseen::NoData("there is no destination".to_owned()));
+        return Err(Unavailable::NoData("there is no failure destination".to_owned()));
     };
     let name = arn.rsplit(':').next().unwrap_or_default();
     let sends = probe == Probe::Send;
     if arn.starts_with("arn:aws:s3:") {
         bucket::exists(&account.clients().s3, name).await?;
         let probe = if sends { Some(probe_bucket(account, name, &mapping.uuid).await) } else { None };
-        return Ok(Destination { probe: probe.map(told) });
+        return Ok(Destination { probe: probe.map(described) });
     }
     if arn.contains(":sqs:") {
         let got = account.sqs().get_queue_url().queue_name(name).send().await;
         let url = seen("sqs:GetQueueUrl", || Part::Queue(name.to_owned()), got)?.queue_url.unwrap_or_default();
         let probe = if sends { Some(probe_queue(account, &url).await) } else { None };
-        return Ok(Destination { probe: probe.map(told) });
+        return Ok(Destination { probe: probe.map(described) });
     }
-    Ok(Destination { probe: sends.then(|| Err("only buckets and queues are probed".to_owned())) })
+    Ok(Destination { probe: sends.then(|| Err("only buckets and queues can be probed".to_owned())) })
 }
 
-fn told(probe: anyhow::Result<String>) -> Result<String, String> {
+fn described(probe: anyhow::Result<String>) -> Result<String, String> {
     probe.map_err(|error| format!("{error:#}"))
 }
 
-/// Text that no other probe has.
+/// A text that is unique to this probe.
 fn unique() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("usagectl-doctor-probe-{now}")
@@ -47,62 +47,64 @@ fn unique() -> String {
 
 async fn probe_bucket(account: &Account, bucket: &str, uuid: &str) -> anyhow::Result<String> {
     let (s3, key) = (account.clients().s3, format!("{PREFIX}{uuid}/{}", unique()));
-    let body = b"{\"probe\":\"of usagectl doctor; delete it\"}".to_vec();
+    let body = b"{\"probe\":\"written by usagectl doctor; safe to delete\"}".to_vec();
     let put = s3.put_object().bucket(bucket).key(&key).body(body.into()).send().await;
     let put = put.with_context(|| format!("put s3://{bucket}/{key} (s3:PutObject)"))?;
     let version = put.version_id().map(str::to_owned);
     let deleted = s3.delete_object().bucket(bucket).key(&key).set_version_id(version).send().await;
     Ok(match deleted {
-        Ok(_) => format!("a probe was written as you and deleted again, s3://{bucket}/{key}"),
-        // It was taken, which was the question.
+        Ok(_) => format!("a probe with your credentials was written and deleted again, s3://{bucket}/{key}"),
+        // It was written, which is what matters.
         Err(_) => {
-            format!("a probe was written as you and is LEFT BEHIND, for you may not delete it: s3://{bucket}/{key}")
+            format!(
+                "a probe with your credentials was written and is LEFT BEHIND, because you aren't allowed to delete it: s3://{bucket}/{key}"
+            )
         }
     })
 }
 
-/// How often a message is looked for that was just sent.
-const LOOKS: usize = 5;
+/// How often to receive until the message that was just sent is found.
+const RECEIVES: usize = 5;
 
 async fn probe_queue(account: &Account, url: &str) -> anyhow::Result<String> {
     let (sqs, text) = (account.sqs(), unique());
     let sent = sqs.send_message().queue_url(url).message_body(&text).send().await;
     sent.with_context(|| format!("send to {url} (sqs:SendMessage)"))?;
-    for _ in 0..LOOKS {
-        // 0: the messages stay visible to whoever redrives them.
+    for _ in 0..RECEIVES {
+        // 0: the messages stay visible to a redrive.
         let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).visibility_timeout(0);
         let Ok(received) = received.wait_time_seconds(1).send().await else { break };
         let ours = received.messages().iter().find(|message| message.body() == Some(text.as_str()));
         let Some(handle) = ours.and_then(|message| message.receipt_handle()) else { continue };
         if sqs.delete_message().queue_url(url).receipt_handle(handle).send().await.is_ok() {
-            return Ok(format!("a probe was sent as you and deleted again, {text}"));
+            return Ok(format!("a probe with your credentials was sent and deleted again, {text}"));
         }
     }
-    Ok(format!("a probe was sent as you and is LEFT BEHIND among the messages of {url}: {text}"))
+    Ok(format!("a probe with your credentials was sent and is LEFT BEHIND in {url}: {text}"))
 }
 
-/// What waits in the stack's destination.
-pub async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Seen<Waiting> {
+/// The failed batches in the stack's destination.
+pub(super) async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Fact<FailedBatches> {
     match (&names.failure_bucket, &names.failure_queue) {
         (Some(bucket), _) => in_bucket(&account.clients().s3, bucket).await,
         (None, Some(queue)) => in_queue(account, queue, now).await,
-        (None, None) => Err(Unseen::Unnamed { option: "--failure-bucket or --failure-queue" }),
+        (None, None) => Err(Unavailable::Unnamed { option: "--failure-bucket or --failure-queue" }),
     }
 }
 
-/// What waits in a bucket: its first 1,000 objects.
-pub async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Seen<Waiting> {
+/// The failed batches in a bucket: its first 1,000 objects.
+pub(super) async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Fact<FailedBatches> {
     let listed = client.list_objects_v2().bucket(bucket).prefix(PREFIX).send().await;
     let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
-    Ok(Waiting {
+    Ok(FailedBatches {
         count: u64::try_from(listed.contents().len()).unwrap_or(u64::MAX),
         more: listed.is_truncated() == Some(true),
         oldest: listed.contents().iter().filter_map(|object| timestamp(object.last_modified())).min(),
-        keeps: Keeps::Records,
+        keeps: Stored::Records,
     })
 }
 
-async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Seen<Waiting> {
+async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Fact<FailedBatches> {
     let attributes = account.sqs().get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
     let got = seen("sqs:GetQueueAttributes", || Part::Queue(url.to_owned()), attributes.send().await)?;
     let number = |name: QueueAttributeName| -> i64 {
@@ -113,10 +115,10 @@ async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Seen<Waiting>
     let name = url.rsplit('/').next().unwrap_or_default();
     let age = if count > 0 { metrics::oldest_message(&account.clients().cloudwatch, name).await } else { None };
     let ago = age.and_then(|age| i64::try_from(std::time::Duration::try_from_secs_f64(age).ok()?.as_secs()).ok());
-    Ok(Waiting {
+    Ok(FailedBatches {
         count: count.unsigned_abs(),
         more: false,
         oldest: ago.and_then(|ago| Timestamp::from_seconds(now.seconds() - ago)),
-        keeps: Keeps::Positions { retention_seconds: number(QueueAttributeName::MessageRetentionPeriod) },
+        keeps: Stored::Positions { retention_seconds: number(QueueAttributeName::MessageRetentionPeriod) },
     })
 }

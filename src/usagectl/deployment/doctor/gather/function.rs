@@ -2,14 +2,14 @@
 
 use aws_sdk_lambda::types::RecursiveLoop;
 
-use super::super::facts::{Function, Part, Recursion, Seen};
+use super::super::facts::{Fact, Function, Part, Recursion};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
-/// The tag by which template.yaml says what is deployed.
+/// The tag with the deployed version, set by template.yaml.
 const VERSION_TAG: &str = "usage-aggregator-version";
 
-pub async fn of(account: &Account, names: &Names) -> Seen<Function> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Function> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function().function_name(name).send().await;
     let got = seen("lambda:GetFunction", || Part::Other(format!("the function {name}")), got)?;
@@ -29,7 +29,7 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Function> {
     })
 }
 
-pub async fn recursion(account: &Account, names: &Names) -> Seen<Recursion> {
+pub(super) async fn recursion(account: &Account, names: &Names) -> Fact<Recursion> {
     let name = named(&names.function, "--function")?;
     let got = account.lambda().get_function_recursion_config().function_name(name).send().await;
     let got =

@@ -1,12 +1,16 @@
-//! Glue: Athena's tables.
+//! Glue: the tables of Athena.
 
 use aws_sdk_glue::types::Table;
 
-use super::super::facts::{GlueTable, Part, Seen, Unseen};
+use super::super::facts::{Fact, GlueTable, Part, Unavailable};
 use super::{named, seen};
 use crate::stack::Account;
 
-pub async fn of(account: &Account, archives: &Result<(), Unseen>, database: &Option<String>) -> Seen<Vec<GlueTable>> {
+pub(super) async fn of(
+    account: &Account,
+    archives: &Result<(), Unavailable>,
+    database: &Option<String>,
+) -> Fact<Vec<GlueTable>> {
     archives.clone()?;
     let database = named(database, "--database")?;
     let mut tables = Vec::new();

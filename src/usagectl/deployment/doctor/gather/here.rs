@@ -1,5 +1,4 @@
-//! The facts of the embedded services, and of the `usagectl local` that runs on them: what the account alone has is left
-//! out.
+//! The facts of the embedded services, and of a running `usagectl local`. What exists only in an account doesn't apply.
 
 use aws_sdk_dynamodb::Client;
 use laptop::proof::rows::RowReader;
@@ -7,16 +6,16 @@ use serde_json::Value;
 use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Facts, Measured, Part, Seen, Source, Table, Unseen};
+use super::super::facts::{Fact, Facts, Part, RecentMetrics, Source, Table, Unavailable};
 use super::{bucket, destination, source, table};
 use crate::shell::options::Options;
 use crate::shell::running;
 use crate::stack::Deployment;
 
-/// The most snapshots that are looked at for the newest.
+/// How many snapshots to read at most to find the newest.
 const SNAPSHOTS: usize = 10_000;
 
-pub async fn facts(
+pub(super) async fn facts(
     deployment: &Deployment,
     options: &Options,
     control: Option<String>,
@@ -25,11 +24,15 @@ pub async fn facts(
     let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
     let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
     let (clients, names) = (deployment.clients(), deployment.names.clone());
-    let counts = if pipeline.snapshot.is_some() { Ok(()) } else { Err(Unseen::LeftOut("the pipeline counts nothing")) };
+    let counts = if pipeline.snapshot.is_some() {
+        Ok(())
+    } else {
+        Err(Unavailable::NotApplicable("the pipeline counts nothing"))
+    };
     let archives = if pipeline.schemas().next().is_some() {
         Ok(())
     } else {
-        Err(Unseen::LeftOut("the pipeline archives nothing"))
+        Err(Unavailable::NotApplicable("the pipeline archives nothing"))
     };
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
@@ -43,7 +46,7 @@ pub async fn facts(
         newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
         measured(control),
     );
-    let account_only = Unseen::LeftOut("only an account has it");
+    let account_only = Unavailable::NotApplicable("it exists only in an account");
     Ok(Facts {
         now,
         here: true,
@@ -52,7 +55,7 @@ pub async fn facts(
         pipeline,
         version: env!("CARGO_PKG_VERSION"),
         source,
-        mapping: Err(Unseen::LeftOut("the local mapping's settings are its command line")),
+        mapping: Err(Unavailable::NotApplicable("a local mapping is configured by its command line")),
         function: Err(account_only.clone()),
         recursion: Err(account_only.clone()),
         role: Err(account_only.clone()),
@@ -72,23 +75,25 @@ pub async fn facts(
     })
 }
 
-/// What isn't there on a laptop has only not been made yet.
-fn not_yet(why: Unseen) -> Unseen {
+/// On a laptop, a missing part hasn't been created yet.
+fn not_yet(why: Unavailable) -> Unavailable {
     match why {
-        Unseen::Missing(part) => Unseen::NoData(format!("{part} isn't there yet; `usagectl local` makes it")),
+        Unavailable::Missing(part) => {
+            Unavailable::NoData(format!("{part} doesn't exist yet; `usagectl local` creates it"))
+        }
         other => other,
     }
 }
 
-async fn of_source(client: &Client, pipeline: &Pipeline) -> Seen<Source> {
+async fn of_source(client: &Client, pipeline: &Pipeline) -> Fact<Source> {
     if pipeline.stream == Stream::Kinesis {
-        return Err(Unseen::LeftOut("the local Kinesis stream has nothing that could be wrong"));
+        return Err(Unavailable::NotApplicable("a local Kinesis stream has no settings"));
     }
-    let name = pipeline.sources.first().ok_or(Unseen::LeftOut("the pipeline names no source"))?;
+    let name = pipeline.sources.first().ok_or(Unavailable::NotApplicable("the pipeline names no source"))?;
     source::of_table(client, name).await.map_err(not_yet)
 }
 
-async fn of_table(client: &Client, counts: &Result<(), Unseen>, name: &Option<String>) -> Seen<Table> {
+async fn of_table(client: &Client, counts: &Result<(), Unavailable>, name: &Option<String>) -> Fact<Table> {
     counts.clone()?;
     let name = super::named(name, "--usage-table")?;
     let (described, time_to_live) = futures::join!(table::described(client, name), table::time_to_live(client, name));
@@ -97,8 +102,8 @@ async fn of_table(client: &Client, counts: &Result<(), Unseen>, name: &Option<St
 }
 
 /// The start of the newest snapshot's window.
-async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<String>) -> Seen<Timestamp> {
-    let snapshot = pipeline.snapshot.as_ref().ok_or(Unseen::LeftOut("the pipeline counts nothing"))?;
+async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<String>) -> Fact<Timestamp> {
+    let snapshot = pipeline.snapshot.as_ref().ok_or(Unavailable::NotApplicable("the pipeline counts nothing"))?;
     let (table, reader) = (super::named(table, "--usage-table")?, RowReader::new(snapshot));
     let mut items = client.scan().table_name(table).into_paginator().items().send();
     let (mut newest, mut looked_at) = (None, 0);
@@ -110,18 +115,19 @@ async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<St
             break;
         }
     }
-    newest.ok_or_else(|| Unseen::NoData(format!("no snapshot in {table} yet")))
+    newest.ok_or_else(|| Unavailable::NoData(format!("no snapshot in {table} yet")))
 }
 
-/// The figures of the `usagectl local` that has the data folder.
-async fn measured(control: Option<String>) -> Seen<Measured> {
-    let url = control.ok_or_else(|| Unseen::NoData("no `usagectl local` runs here".to_owned()))?;
+/// The metrics of the `usagectl local` that uses the data folder.
+async fn measured(control: Option<String>) -> Fact<RecentMetrics> {
+    let url = control.ok_or_else(|| Unavailable::NoData("no `usagectl local` is running here".to_owned()))?;
     let answer = running::call(axum::http::Method::GET, &format!("{url}/status"), String::new()).await;
     let read = answer.and_then(|(_, text)| Ok(serde_json::from_str::<Value>(&text)?));
-    let status = read.map_err(|error| Unseen::Failed(format!("the status of the local run: {error:#}")))?;
+    let status =
+        read.map_err(|error| Unavailable::Failed(format!("failed to read the status of the local run: {error:#}")))?;
     let mapping = |name: &str| status.pointer(&format!("/mapping/{name}")).and_then(Value::as_f64);
     let function = |name: &str| status.pointer(&format!("/function/{name}")).and_then(Value::as_f64);
-    Ok(Measured {
+    Ok(RecentMetrics {
         invocations: mapping("invocations"),
         errors: mapping("errors"),
         throttles: mapping("not_invoked"),
@@ -133,6 +139,6 @@ async fn measured(control: Option<String>) -> Seen<Measured> {
         destination_failures: mapping("destination_delivery_failures"),
         records: function("RecordsProcessed"),
         files: function("FilesWritten"),
-        ..Measured::default()
+        ..RecentMetrics::default()
     })
 }

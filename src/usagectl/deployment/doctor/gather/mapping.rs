@@ -3,14 +3,14 @@
 use aws_sdk_lambda::operation::get_event_source_mapping::GetEventSourceMappingOutput;
 use aws_sdk_lambda::types::FunctionResponseType;
 
-use super::super::facts::{Mapping, Part, Seen, Unseen};
+use super::super::facts::{Fact, Mapping, Part, Unavailable};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
-pub async fn of(account: &Account, names: &Names) -> Seen<Mapping> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Mapping> {
     let lambda = account.lambda();
     let uuid = match (&names.mapping, &names.function) {
-        (None, Some(function)) => first(&lambda, function).await?,
+        (None, Some(function)) => only(&lambda, function).await?,
         (name, _) => named(name, "--mapping")?.to_owned(),
     };
     let got = lambda.get_event_source_mapping().uuid(&uuid).send().await;
@@ -18,16 +18,16 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Mapping> {
     Ok(plain(uuid, &got))
 }
 
-/// The mapping of a function that has no more than one.
-async fn first(lambda: &aws_sdk_lambda::Client, function: &str) -> Seen<String> {
+/// The mapping of a function that has exactly one.
+async fn only(lambda: &aws_sdk_lambda::Client, function: &str) -> Fact<String> {
     let listed = lambda.list_event_source_mappings().function_name(function).send().await;
     let listed = seen("lambda:ListEventSourceMappings", || Part::Other(format!("the mappings of {function}")), listed)?;
     let uuids: Vec<&str> = listed.event_source_mappings().iter().filter_map(|mapping| mapping.uuid()).collect();
     match uuids.as_slice() {
-        [] => Err(Unseen::Missing(Part::Other(format!("an event source mapping of {function}")))),
+        [] => Err(Unavailable::Missing(Part::Other(format!("an event source mapping of {function}")))),
         [uuid] => Ok((*uuid).to_owned()),
         several => {
-            Err(Unseen::Failed(format!("{function} has {} mappings: say with --mapping which one", several.len())))
+            Err(Unavailable::Failed(format!("{function} has {} mappings: choose one with --mapping", several.len())))
         }
     }
 }

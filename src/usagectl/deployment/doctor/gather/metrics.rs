@@ -1,11 +1,11 @@
-//! CloudWatch: the numbers of the last hour, and how many metrics are the function's own.
+//! CloudWatch: the metrics of the last hour, and the number of the function's own metrics.
 
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Measured, Part, Seen, Unseen};
+use super::super::facts::{Fact, Part, RecentMetrics, Unavailable};
 use super::{named, seen};
 use crate::stack::{Figure, Figures, Names, Statistic};
 
@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// 5 minutes: the alarms' period.
 const PERIOD: i32 = 300;
 
-/// The metrics that are asked for, as far as their dimensions are known.
+/// The metrics to read, as far as their dimensions are known.
 struct Wanted<'n> {
     names: &'n Names,
 }
@@ -56,7 +56,7 @@ impl Wanted<'_> {
     }
 }
 
-pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured> {
+pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<RecentMetrics> {
     let wanted = Wanted { names };
     let function = |metric| wanted.function(metric, Statistic::Sum);
     let sums = [
@@ -82,9 +82,23 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
     let (hour, day) = futures::join!(read(client, &all, HOUR), read(client, &processed, DAY));
     let (hour, day) = (hour?, day?);
 
+    let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
+    // A period is named by its start, but the records may have come at its end.
+    let last_success = last_success.and_then(|at| Timestamp::from_seconds(at + i64::from(PERIOD)));
+    let of_all = |figures: &[Figure]| figures.iter().filter_map(|figure| hour.sum(figure)).reduce(|a, b| a + b);
+    Ok(RecentMetrics {
+        read_throttles: of_all(&reads),
+        write_throttles: of_all(&writes),
+        source_throttles: of_all(&kinesis),
+        last_success: last_success.map(|at| at.min(now)),
+        ..single(&hour, &sums, &highest)
+    })
+}
+
+/// The metrics of the function and the mapping, in the order in which they were requested.
+fn single(hour: &Figures, sums: &[Option<Figure>; 12], highest: &[Option<Figure>; 2]) -> RecentMetrics {
     let sum = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.sum(figure));
     let most = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.highest(figure));
-    let of_all = |figures: &[Figure]| figures.iter().filter_map(|figure| hour.sum(figure)).reduce(|a, b| a + b);
     let [
         invocations,
         errors,
@@ -100,8 +114,7 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
         too_old,
     ] = sums.each_ref().map(sum);
     let [p99_duration_ms, iterator_age_ms] = highest.each_ref().map(most);
-    let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
-    Ok(Measured {
+    RecentMetrics {
         invocations,
         errors,
         throttles,
@@ -112,38 +125,34 @@ pub async fn of(client: &Client, names: &Names, now: Timestamp) -> Seen<Measured
         filtered_out,
         dropped,
         destination_failures,
-        read_throttles: of_all(&reads),
-        write_throttles: of_all(&writes),
-        source_throttles: of_all(&kinesis),
         rejected,
         too_old,
         files,
         records,
-        // A period is named by its start; what it counts may be of its end.
-        last_success: last_success.and_then(|at| Timestamp::from_seconds(at + i64::from(PERIOD))).map(|at| at.min(now)),
-    })
+        ..RecentMetrics::default()
+    }
 }
 
-async fn read(client: &Client, figures: &[Figure], over: Duration) -> Seen<Figures> {
+async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figures> {
     let read = Figures::read(client, figures, over, PERIOD).await;
     read.map_err(|error| {
         let text = format!("{error:#}");
         if text.contains("AccessDenied") {
-            return Unseen::Denied { action: "cloudwatch:GetMetricData" };
+            return Unavailable::Denied { action: "cloudwatch:GetMetricData" };
         }
-        Unseen::Failed(text)
+        Unavailable::Failed(text)
     })
 }
 
 /// The age of a queue's oldest message in seconds, if CloudWatch knows one.
-pub async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
+pub(super) async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
     let age = Figure::new("AWS/SQS", "ApproximateAgeOfOldestMessage", &[("QueueName", queue)], Statistic::Maximum);
     let read = read(client, std::slice::from_ref(&age), HOUR).await.ok()?;
     read.values(&age).last().copied()
 }
 
 /// How many metrics the function's namespace has.
-pub async fn own(client: &Client, namespace: &Option<String>) -> Seen<usize> {
+pub(super) async fn own(client: &Client, namespace: &Option<String>) -> Fact<usize> {
     let namespace = named(namespace, "--metrics-namespace")?;
     let mut count = 0;
     let mut pages = client.list_metrics().namespace(namespace).into_paginator().send();

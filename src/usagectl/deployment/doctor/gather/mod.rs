@@ -1,4 +1,5 @@
-//! All reading: a file for each service, of which none judges. What may not be read, or isn't there, becomes an `Unseen`.
+//! Reads the facts: one file for each service, none of which draws conclusions. A fact that can't be read becomes an
+//! `Unavailable`.
 
 mod account;
 mod alarms;
@@ -20,22 +21,22 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use usage_aggregator::time::Timestamp;
 
-use super::facts::{Facts, Part, Seen, Unseen};
+use super::facts::{Fact, Facts, Part, Unavailable};
 use crate::shell::options::Options;
 use crate::stack::{Deployment, Place, Where};
 
-/// Whether something is written to the failure destination.
+/// Whether to write to the failure destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub(super) enum Probe {
     Send,
     Dont,
 }
 
-/// Everything that can be known of a deployment. `control` is where a `usagectl local` says how it is, if one runs.
+/// Reads all facts of a deployment. `control` is the URL of a running `usagectl local`, if there is one.
 ///
 /// # Errors
-/// When the pipeline is wrong, or the clock.
-pub async fn facts(
+/// When the pipeline is invalid, or the clock is wrong.
+pub(super) async fn facts(
     place: &Where,
     deployment: Deployment,
     options: &Options,
@@ -43,7 +44,7 @@ pub async fn facts(
     probe: Probe,
 ) -> anyhow::Result<Facts> {
     let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    let now = now.context("tell the time: the clock says a year outside 2000 to 2099")?;
+    let now = now.context("read the clock: its year is outside 2000 to 2099")?;
     match &deployment.place {
         Place::Account(account) => {
             account::facts(account.clone(), deployment.names.clone(), place.stack.clone(), options, now, probe).await
@@ -52,35 +53,35 @@ pub async fn facts(
     }
 }
 
-/// Makes an answer, or why there is none, of what an SDK call ended in. `what` was asked for with the permission `action`.
+/// Converts the result of an SDK call. `action` is the permission it needs, and `what` the part it reads.
 fn seen<T, E>(
     action: &'static str,
     what: impl FnOnce() -> Part,
     result: Result<T, SdkError<E, HttpResponse>>,
-) -> Seen<T>
+) -> Fact<T>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     result.map_err(|error| {
-        // Answers to HEAD have no body that could name a code.
+        // Responses to HEAD have no body with an error code.
         let bare = error.raw_response().filter(|answer| answer.body().bytes().is_some_and(<[u8]>::is_empty));
         let status = bare.map(|answer| answer.status().as_u16());
         match (error.code().unwrap_or_default(), status) {
             ("AccessDenied" | "AccessDeniedException" | "AccessDeniedFault" | "UnauthorizedOperation", _)
-            | ("", Some(403)) => Unseen::Denied { action },
-            ("", Some(404)) => Unseen::Missing(what()),
-            (code, _) if is_missing(code) => Unseen::Missing(what()),
-            ("", _) => Unseen::Failed(format!("{} ({action}): {}", what(), causes(&error))),
-            (code, _) => Unseen::Failed(format!(
+            | ("", Some(403)) => Unavailable::Denied { action },
+            ("", Some(404)) => Unavailable::Missing(what()),
+            (code, _) if is_missing(code) => Unavailable::Missing(what()),
+            ("", _) => Unavailable::Failed(format!("{} ({action}): {}", what(), causes(&error))),
+            (code, _) => Unavailable::Failed(format!(
                 "{} ({action}): {code}: {}",
                 what(),
-                error.message().unwrap_or("the service gives no reason")
+                error.message().unwrap_or("no reason given")
             )),
         }
     })
 }
 
-/// What an error says, and what caused it, without the answer's bytes.
+/// The message of an error and of its causes, without the bytes of the response.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -101,9 +102,9 @@ fn is_missing(code: &str) -> bool {
     )
 }
 
-/// A name that something must have.
-fn named<'n>(name: &'n Option<String>, option: &'static str) -> Result<&'n str, Unseen> {
-    name.as_deref().ok_or(Unseen::Unnamed { option })
+/// The name of a part, if it is known.
+fn named<'n>(name: &'n Option<String>, option: &'static str) -> Result<&'n str, Unavailable> {
+    name.as_deref().ok_or(Unavailable::Unnamed { option })
 }
 
 fn timestamp(time: Option<&aws_smithy_types::DateTime>) -> Option<Timestamp> {

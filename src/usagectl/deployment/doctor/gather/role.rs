@@ -3,20 +3,20 @@
 use aws_sdk_iam::Client;
 use serde_json::Value;
 
-use super::super::facts::{Function, Part, Role, Seen, Unseen};
+use super::super::facts::{Fact, Function, Part, Role, Unavailable};
 use super::seen;
 use crate::stack::Account;
 
-pub async fn of(account: &Account, function: &Seen<Function>) -> Seen<Role> {
+pub(super) async fn of(account: &Account, function: &Fact<Function>) -> Fact<Role> {
     let arn = &function.as_ref().map_err(Clone::clone)?.role_arn;
     let name = arn.rsplit('/').next().unwrap_or_default().to_owned();
     let client = account.iam();
     let (inline, attached) = futures::join!(inline(&client, &name), attached(&client, &name));
     let documents = inline?.into_iter().chain(attached?);
-    Ok(Role { policies: documents.map(|text| document(&text)).collect::<Seen<_>>()?, name })
+    Ok(Role { policies: documents.map(|text| document(&text)).collect::<Fact<_>>()?, name })
 }
 
-async fn inline(client: &Client, role: &str) -> Seen<Vec<String>> {
+async fn inline(client: &Client, role: &str) -> Fact<Vec<String>> {
     let mut documents = Vec::new();
     let mut names = client.list_role_policies().role_name(role).into_paginator().items().send();
     while let Some(name) = names.next().await {
@@ -29,7 +29,7 @@ async fn inline(client: &Client, role: &str) -> Seen<Vec<String>> {
     Ok(documents)
 }
 
-async fn attached(client: &Client, role: &str) -> Seen<Vec<String>> {
+async fn attached(client: &Client, role: &str) -> Fact<Vec<String>> {
     let mut documents = Vec::new();
     let mut policies = client.list_attached_role_policies().role_name(role).into_paginator().items().send();
     while let Some(policy) = policies.next().await {
@@ -47,10 +47,10 @@ async fn attached(client: &Client, role: &str) -> Seen<Vec<String>> {
     Ok(documents)
 }
 
-/// IAM gives documents in percent-encoding.
-fn document(text: &str) -> Seen<Value> {
+/// IAM returns documents percent-encoded.
+fn document(text: &str) -> Fact<Value> {
     serde_json::from_slice(&decoded(text))
-        .map_err(|error| Unseen::Failed(format!("a policy's document can't be read: {error}")))
+        .map_err(|error| Unavailable::Failed(format!("a policy document isn't valid JSON: {error}")))
 }
 
 fn decoded(text: &str) -> Vec<u8> {
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_come_encoded_or_plain() {
+    fn policy_documents_may_be_percent_encoded() {
         let expected = serde_json::json!({ "Resource": "a+b/*", "Sid": "100%" });
         for text in
             [r#"{"Resource":"a+b/*","Sid":"100%"}"#, "%7B%22Resource%22%3A%22a+b/%2A%22%2C%22Sid%22%3A%22100%25%22%7D"]
         {
             assert_eq!(document(text).unwrap(), expected);
         }
-        assert!(matches!(document("%7"), Err(Unseen::Failed(_))));
+        assert!(matches!(document("%7"), Err(Unavailable::Failed(_))));
     }
 }

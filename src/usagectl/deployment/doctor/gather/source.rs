@@ -1,15 +1,15 @@
-//! DynamoDB and Kinesis: the stream that is read.
+//! DynamoDB and Kinesis: the stream that the mapping reads.
 
-use super::super::facts::{Part, Seen, Source, Stream, Unseen};
+use super::super::facts::{Fact, Part, Source, Stream, Unavailable};
 use super::{named, seen};
 use crate::stack::{Account, Names};
 
 /// 24 hours: how long DynamoDB keeps stream records.
 const TABLE_RETENTION: i64 = 86_400;
 
-pub async fn of(account: &Account, names: &Names) -> Seen<Source> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<Source> {
     let arn = named(&names.source_arn, "--source-arn")?;
-    let name = names.source_name().ok_or(Unseen::Unnamed { option: "--source-arn" })?;
+    let name = names.source_name().ok_or(Unavailable::Unnamed { option: "--source-arn" })?;
     if arn.contains(":kinesis:") {
         return of_kinesis(&account.kinesis(), name).await;
     }
@@ -17,8 +17,8 @@ pub async fn of(account: &Account, names: &Names) -> Seen<Source> {
     Ok(Source { shards: open_shards(&streams, arn).await, ..source })
 }
 
-/// A table as the source; its shards aren't counted.
-pub async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen<Source> {
+/// A table as the source. Its shards aren't counted.
+pub(super) async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Fact<Source> {
     let described = client.describe_table().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
@@ -28,11 +28,11 @@ pub async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen<Sou
         view: specification.and_then(|found| found.stream_view_type()).map(|view| view.as_str().to_owned()),
         latest_arn: table.and_then(|table| table.latest_stream_arn()).map(str::to_owned),
     };
-    let shards = Err(Unseen::LeftOut("shards aren't counted here"));
+    let shards = Err(Unavailable::NotApplicable("shards aren't counted here"));
     Ok(Source { name: name.to_owned(), stream, shards, retention_seconds: TABLE_RETENTION })
 }
 
-async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Seen<usize> {
+async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Fact<usize> {
     let (mut open, mut from) = (0, None);
     loop {
         let page = streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(from).send().await;
@@ -49,7 +49,7 @@ async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Se
     }
 }
 
-async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Seen<Source> {
+async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Fact<Source> {
     let described = client.describe_stream_summary().stream_name(name).send().await;
     let described =
         seen("kinesis:DescribeStreamSummary", || Part::Other(format!("the Kinesis stream {name}")), described)?;
@@ -60,7 +60,7 @@ async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Seen<Source
         stream: Stream::Kinesis {
             status: summary.map_or("unknown", |summary| summary.stream_status().as_str()).to_owned(),
         },
-        shards: shards.ok_or_else(|| Unseen::Failed(format!("the shards of {name}: Kinesis doesn't say"))),
+        shards: shards.ok_or_else(|| Unavailable::Failed(format!("Kinesis doesn't report the shards of {name}"))),
         retention_seconds: summary
             .map_or(TABLE_RETENTION, |summary| i64::from(summary.retention_period_hours()) * 3_600),
     })

@@ -3,16 +3,16 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{BillingMode, PointInTimeRecoveryStatus, TimeToLiveStatus};
 
-use super::super::facts::{Part, Seen, Table, Unseen};
+use super::super::facts::{Fact, Part, Table, Unavailable};
 use super::{named, seen};
 
-/// A table of a pipeline that counts.
-pub async fn of(
+/// A table with all its settings, if the pipeline counts usage.
+pub(super) async fn of(
     client: &Client,
-    counts: &Result<(), Unseen>,
+    counts: &Result<(), Unavailable>,
     name: &Option<String>,
     option: &'static str,
-) -> Seen<Table> {
+) -> Fact<Table> {
     counts.clone()?;
     let name = named(name, option)?;
     let (described, time_to_live, backups) =
@@ -20,13 +20,13 @@ pub async fn of(
     Ok(Table { time_to_live, point_in_time_recovery: backups, ..described? })
 }
 
-/// The table alone; of its time to live and backups nothing is known.
-pub async fn described(client: &Client, name: &str) -> Seen<Table> {
+/// A table without its time to live and backups.
+pub(super) async fn described(client: &Client, name: &str) -> Fact<Table> {
     let described = client.describe_table().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
     let billing = table.and_then(|table| table.billing_mode_summary()).and_then(|summary| summary.billing_mode());
-    let left_out = Unseen::LeftOut("it isn't asked for");
+    let left_out = Unavailable::NotApplicable("it isn't read here");
     Ok(Table {
         name: name.to_owned(),
         on_demand: billing == Some(&BillingMode::PayPerRequest),
@@ -37,7 +37,7 @@ pub async fn described(client: &Client, name: &str) -> Seen<Table> {
     })
 }
 
-pub async fn time_to_live(client: &Client, name: &str) -> Seen<Option<String>> {
+pub(super) async fn time_to_live(client: &Client, name: &str) -> Fact<Option<String>> {
     let described = client.describe_time_to_live().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTimeToLive", || Part::Other(format!("time to live of {name}")), described)?;
     let found = described.time_to_live_description.filter(|found| {
@@ -46,7 +46,7 @@ pub async fn time_to_live(client: &Client, name: &str) -> Seen<Option<String>> {
     Ok(found.and_then(|found| found.attribute_name))
 }
 
-async fn point_in_time_recovery(client: &Client, name: &str) -> Seen<bool> {
+async fn point_in_time_recovery(client: &Client, name: &str) -> Fact<bool> {
     let described = client.describe_continuous_backups().table_name(name).send().await;
     let described =
         seen("dynamodb:DescribeContinuousBackups", || Part::Other(format!("the backups of {name}")), described)?;

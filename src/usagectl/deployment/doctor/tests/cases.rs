@@ -1,91 +1,110 @@
-//! For each check what makes it fire.
+//! The faults that each check finds.
 
 use serde_json::json;
 
 use super::super::check::Check;
+use super::super::check::Check as C;
 use super::super::facts::*;
 use super::super::finding::Verdict;
+use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
 use super::good::{BUCKET_ARN, STREAM, ago, role};
 
-/// What each case is, the check that must say so, and how.
-pub type Case = (&'static str, Check, Verdict, fn(&mut Facts));
+/// A fault, the check that finds it, and its verdict.
+pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
 
-pub fn set_mapping(facts: &mut Facts, change: impl FnOnce(&mut Mapping)) {
+pub(crate) fn set_mapping(facts: &mut Facts, change: impl FnOnce(&mut Mapping)) {
     change(facts.mapping.as_mut().unwrap());
 }
 
-pub fn filter(facts: &mut Facts, patterns: &[&str]) {
+pub(crate) fn filter(facts: &mut Facts, patterns: &[&str]) {
     set_mapping(facts, |mapping| mapping.filters = patterns.iter().map(|text| (*text).to_owned()).collect());
 }
 
-pub fn numbers(facts: &mut Facts) -> &mut Measured {
+pub(crate) fn numbers(facts: &mut Facts) -> &mut RecentMetrics {
     facts.measured.as_mut().unwrap()
 }
 
-pub fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &str) {
+pub(crate) fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &str) {
     let (view, latest_arn) = (view.map(str::to_owned), Some(latest.to_owned()));
     facts.source.as_mut().unwrap().stream = Stream::Table { on, view, latest_arn };
 }
 
-pub fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Keeps) {
-    facts.waiting = Ok(Waiting { count, more: false, oldest: Some(ago(age)), keeps });
+pub(crate) fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Stored) {
+    facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps });
 }
 
-pub const QUEUE: Keeps = Keeps::Positions { retention_seconds: 1_209_600 };
+pub(crate) const QUEUE: Stored = Stored::Positions { retention_seconds: 1_209_600 };
 
-pub fn broken() -> Vec<Case> {
-    use Check as C;
-    use Verdict::{NoData, Problem, Unknown, Warning};
+pub(crate) fn broken() -> Vec<Case> {
+    [
+        mapping_cases(),
+        destination_and_filter_cases(),
+        function_cases(),
+        delivery_cases(),
+        storage_cases(),
+        monitoring_cases(),
+    ]
+    .concat()
+}
+
+fn mapping_cases() -> Vec<Case> {
     vec![
         ("the stream is off", C::StreamOn, Problem, |f| stream(f, false, None, STREAM)),
-        ("a newer stream than is read", C::StreamOn, Problem, |f| {
-            stream(f, true, Some("NEW_AND_OLD_IMAGES"), "arn:newer")
-        }),
-        ("a Kinesis stream that is going", C::StreamOn, Problem, |f| {
+        ("a newer stream exists", C::StreamOn, Problem, |f| stream(f, true, Some("NEW_AND_OLD_IMAGES"), "arn:newer")),
+        ("a Kinesis stream is being deleted", C::StreamOn, Problem, |f| {
             f.source.as_mut().unwrap().stream = Stream::Kinesis { status: "DELETING".into() }
         }),
-        ("the table is gone", C::StreamOn, Problem, |f| f.source = Err(Unseen::Missing(Part::Table("orders".into())))),
+        ("the table is gone", C::StreamOn, Problem, |f| {
+            f.source = Err(Unavailable::Missing(Part::Table("orders".into())))
+        }),
         ("new images only", C::ViewType, Problem, |f| stream(f, true, Some("NEW_IMAGE"), STREAM)),
         ("keys only", C::ViewType, Problem, |f| stream(f, true, Some("KEYS_ONLY"), STREAM)),
-        ("switched off", C::MappingState, Problem, |f| set_mapping(f, |m| m.state = "Disabled".into())),
+        ("disabled", C::MappingState, Problem, |f| set_mapping(f, |m| m.state = "Disabled".into())),
         ("the function can't be called", C::MappingState, Problem, |f| {
             set_mapping(f, |m| m.last_result = Some("PROBLEM: Function call failed".into()))
         }),
         ("being changed", C::MappingState, Warning, |f| set_mapping(f, |m| m.state = "Updating".into())),
-        ("may not be looked at", C::MappingState, Unknown, |f| {
-            f.mapping = Err(Unseen::Denied { action: "lambda:GetEventSourceMapping" })
+        ("permission denied", C::MappingState, Unknown, |f| {
+            f.mapping = Err(Unavailable::Denied { action: "lambda:GetEventSourceMapping" })
         }),
         ("LATEST", C::StartingPosition, Problem, |f| set_mapping(f, |m| m.starting_position = Some("LATEST".into()))),
         ("AT_TIMESTAMP", C::StartingPosition, Warning, |f| {
             set_mapping(f, |m| m.starting_position = Some("AT_TIMESTAMP".into()))
         }),
+    ]
+}
+
+fn destination_and_filter_cases() -> Vec<Case> {
+    vec![
         ("no destination", C::Destination, Problem, |f| set_mapping(f, |m| m.on_failure = None)),
-        ("the role may not put", C::DestinationAccepts, Problem, |f| {
+        ("the role can't write", C::DestinationAccepts, Problem, |f| {
             f.role = Ok(role(json!([{ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*" }])))
         }),
-        ("the role may not list", C::DestinationAccepts, Problem, |f| {
+        ("the role can't list", C::DestinationAccepts, Problem, |f| {
             f.role = Ok(role(json!([{ "Effect": "Allow", "Action": "s3:PutObject", "Resource": "*" }])))
         }),
-        ("the role may put sometimes", C::DestinationAccepts, Warning, |f| {
+        ("the role can write conditionally", C::DestinationAccepts, Warning, |f| {
             f.role =
                 Ok(role(json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": { "Bool": {} } }])))
         }),
         ("the bucket is gone", C::DestinationAccepts, Problem, |f| {
-            f.destination = Err(Unseen::Missing(Part::Bucket("usage-failed".into())))
+            f.destination = Err(Unavailable::Missing(Part::Bucket("usage-failed".into())))
         }),
-        ("the queue isn't the role's", C::DestinationAccepts, Problem, |f| {
+        ("the role can't send", C::DestinationAccepts, Problem, |f| {
             set_mapping(f, |m| m.on_failure = Some("arn:aws:sqs:us-east-1:1:failed".into()))
         }),
         ("the probe is refused", C::DestinationAccepts, Problem, |f| {
             f.destination = Ok(Destination { probe: Some(Err("AccessDenied".into())) })
         }),
-        ("answers aren't read", C::PartialResponses, Problem, |f| set_mapping(f, |m| m.reports_item_failures = false)),
-        ("never halved", C::Bisect, Warning, |f| set_mapping(f, |m| m.bisects = false)),
-        ("retried for ever", C::Retries, Problem, |f| set_mapping(f, |m| m.retries = -1)),
+        ("partial responses are off", C::PartialResponses, Problem, |f| {
+            set_mapping(f, |m| m.reports_item_failures = false)
+        }),
+        ("never split", C::Bisect, Warning, |f| set_mapping(f, |m| m.bisects = false)),
+        ("retried without limit", C::Retries, Problem, |f| set_mapping(f, |m| m.retries = -1)),
         ("never retried", C::Retries, Warning, |f| set_mapping(f, |m| m.retries = 0)),
         ("never too old", C::RecordAge, Warning, |f| set_mapping(f, |m| m.record_age_seconds = -1)),
         ("as old as the stream", C::RecordAge, Warning, |f| set_mapping(f, |m| m.record_age_seconds = 86_400)),
-        ("a number where a text is", C::FiltersMatch, Problem, |f| {
+        ("a number instead of a string", C::FiltersMatch, Problem, |f| {
             filter(f, &[r#"{"dynamodb":{"NewImage":{"total":{"N":[{"numeric":[">",5]}]}}}}"#])
         }),
         ("another key than the pipeline's", C::FiltersMatch, Problem, |f| {
@@ -105,12 +124,17 @@ pub fn broken() -> Vec<Case> {
             f.names.usage_table = Some("orders".into());
             filter(f, &[]);
         }),
-        ("loops go on", C::Recursion, Warning, |f| f.recursion = Ok(Recursion::Allowed)),
+    ]
+}
+
+fn function_cases() -> Vec<Case> {
+    vec![
+        ("loops are allowed", C::Recursion, Warning, |f| f.recursion = Ok(Recursion::Allowed)),
         ("nothing polled", C::Traffic, Warning, |f| numbers(f).polled = None),
         ("all filtered out", C::Traffic, Warning, |f| {
             (numbers(f).invoked, numbers(f).filtered_out) = (None, Some(60_000.0))
         }),
-        ("polled and kept", C::Traffic, Problem, |f| numbers(f).invoked = Some(0.0)),
+        ("polled and not delivered", C::Traffic, Problem, |f| numbers(f).invoked = Some(0.0)),
         ("some fail", C::Errors, Warning, |f| numbers(f).errors = Some(3.0)),
         ("many fail", C::Errors, Problem, |f| numbers(f).errors = Some(300.0)),
         ("nothing was invoked", C::Errors, NoData, |f| numbers(f).invocations = None),
@@ -125,17 +149,27 @@ pub fn broken() -> Vec<Case> {
             f.source.as_mut().unwrap().stream = Stream::Kinesis { status: "ACTIVE".into() };
             numbers(f).source_throttles = Some(3.0);
         }),
+    ]
+}
+
+fn delivery_cases() -> Vec<Case> {
+    vec![
         ("dropped", C::Dropped, Problem, |f| numbers(f).dropped = Some(1.0)),
         ("refused", C::Dropped, Problem, |f| numbers(f).destination_failures = Some(1.0)),
-        ("a batch waits", C::Failures, Warning, |f| waiting(f, 1, 3_600, Keeps::Records)),
-        ("batches wait for days", C::Failures, Problem, |f| waiting(f, 5, 4 * 86_400, Keeps::Records)),
-        ("positions wait", C::Failures, Warning, |f| waiting(f, 2, 3_600, QUEUE)),
-        ("positions are nearly forgotten", C::Failures, Problem, |f| waiting(f, 2, 20 * 3_600, QUEUE)),
-        ("positions are forgotten", C::Failures, Problem, |f| waiting(f, 2, 25 * 3_600, QUEUE)),
-        ("a record was refused", C::Rejected, Warning, |f| numbers(f).rejected = Some(1.0)),
+        ("one failed batch", C::Failures, Warning, |f| waiting(f, 1, 3_600, Stored::Records)),
+        ("failed batches for days", C::Failures, Problem, |f| waiting(f, 5, 4 * 86_400, Stored::Records)),
+        ("positions in a queue", C::Failures, Warning, |f| waiting(f, 2, 3_600, QUEUE)),
+        ("positions nearly trimmed", C::Failures, Problem, |f| waiting(f, 2, 20 * 3_600, QUEUE)),
+        ("positions trimmed", C::Failures, Problem, |f| waiting(f, 2, 25 * 3_600, QUEUE)),
+        ("a record was rejected", C::Rejected, Warning, |f| numbers(f).rejected = Some(1.0)),
         ("a record was too old", C::Rejected, Warning, |f| numbers(f).too_old = Some(1.0)),
         ("none succeeds", C::LastSnapshot, Problem, |f| numbers(f).last_success = Some(ago(7_200))),
         ("none has succeeded", C::LastSnapshot, Problem, |f| numbers(f).last_success = None),
+    ]
+}
+
+fn storage_cases() -> Vec<Case> {
+    vec![
         ("provisioned", C::TableCapacity, Warning, |f| f.usage_table.as_mut().unwrap().on_demand = false),
         ("the table throttles", C::TableCapacity, Warning, |f| numbers(f).write_throttles = Some(40.0)),
         ("claims never expire", C::ClaimsTable, Warning, |f| f.claims_table.as_mut().unwrap().time_to_live = Ok(None)),
@@ -143,7 +177,7 @@ pub fn broken() -> Vec<Case> {
         ("no recovery", C::TableProtection, Warning, |f| {
             f.usage_table.as_mut().unwrap().point_in_time_recovery = Ok(false)
         }),
-        ("may be deleted", C::TableProtection, Warning, |f| {
+        ("no deletion protection", C::TableProtection, Warning, |f| {
             f.claims_table.as_mut().unwrap().deletion_protection = false
         }),
         ("a short horizon", C::Horizon, Warning, |f| f.horizon_days = Ok(10)),
@@ -151,21 +185,21 @@ pub fn broken() -> Vec<Case> {
             f.horizon_days = Ok(15);
             waiting(f, 0, 0, QUEUE);
         }),
-        ("files can't be put", C::ArchiveAccess, Problem, |f| {
+        ("files can't be written", C::ArchiveAccess, Problem, |f| {
             f.role = Ok(role(
                 json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": [BUCKET_ARN, format!("{BUCKET_ARN}/*")] }]),
             ))
         }),
         ("the archive is gone", C::ArchiveAccess, Problem, |f| {
-            f.archive = Err(Unseen::Missing(Part::Bucket("usage-archive".into())))
+            f.archive = Err(Unavailable::Missing(Part::Bucket("usage-archive".into())))
         }),
-        ("files can be put sometimes", C::ArchiveAccess, Warning, |f| {
+        ("files can be written conditionally", C::ArchiveAccess, Warning, |f| {
             f.role =
                 Ok(role(json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": { "Bool": {} } }])))
         }),
         ("no file is written", C::Files, Warning, |f| {
             numbers(f).files = Some(0.0);
-            f.newest_file = Err(Unseen::NoData("none".into()));
+            f.newest_file = Err(Unavailable::NoData("none".into()));
         }),
         ("in the clear", C::BucketPolicy, Warning, |f| f.archive.as_mut().unwrap().policy = Ok(None)),
         ("a policy of another kind", C::BucketPolicy, Warning, |f| {
@@ -178,17 +212,22 @@ pub fn broken() -> Vec<Case> {
             f.glue.as_mut().unwrap()[0].schema_literal = Some(r#"{"type":"record","name":"order","fields":[]}"#.into())
         }),
         ("no table", C::GlueSchema, Problem, |f| f.glue = Ok(Vec::new())),
+    ]
+}
+
+fn monitoring_cases() -> Vec<Case> {
+    vec![
         ("no projection", C::Projection, Problem, |f| {
             drop(f.glue.as_mut().unwrap()[0].parameters.remove("projection.enabled"))
         }),
-        ("not yet today", C::Projection, Warning, |f| {
+        ("partitions start after today", C::Projection, Warning, |f| {
             drop(
                 f.glue.as_mut().unwrap()[0]
                     .parameters
                     .insert("projection.partition_date.range".into(), "2027-01-01,NOW+1DAYS".into()),
             )
         }),
-        ("not today any more", C::Projection, Warning, |f| {
+        ("partitions end before today", C::Projection, Warning, |f| {
             drop(
                 f.glue.as_mut().unwrap()[0]
                     .parameters
@@ -196,11 +235,13 @@ pub fn broken() -> Vec<Case> {
             )
         }),
         ("no alarms", C::AlarmActions, Warning, |f| f.alarms = Ok(Vec::new())),
-        ("actions are off", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
+        ("actions are disabled", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
         ("no action", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[1].actions = 0),
-        ("it rings", C::AlarmState, Problem, |f| f.alarms.as_mut().unwrap()[1].state = AlarmState::Alarm),
-        ("it is blind", C::AlarmState, Warning, |f| f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData),
-        ("kept for ever", C::LogRetention, Warning, |f| f.log_group.as_mut().unwrap().retention_days = None),
+        ("an alarm is firing", C::AlarmState, Problem, |f| f.alarms.as_mut().unwrap()[1].state = AlarmState::Alarm),
+        ("an alarm has no data", C::AlarmState, Warning, |f| {
+            f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData
+        }),
+        ("logs never expire", C::LogRetention, Warning, |f| f.log_group.as_mut().unwrap().retention_days = None),
         ("twelve metrics", C::OwnMetrics, Warning, |f| f.own_metrics = Ok(12)),
         ("small batches", C::Batches, Warning, |f| numbers(f).invoked = Some(2_400.0)),
         ("another version", C::Version, Warning, |f| f.function.as_mut().unwrap().version = Some("0.0.9".into())),

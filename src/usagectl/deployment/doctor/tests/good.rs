@@ -1,4 +1,4 @@
-//! A deployment with which all is well.
+//! A deployment without faults.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use usage_aggregator::time::Timestamp;
 use super::super::facts::*;
 use crate::stack::Names;
 
-pub const BUCKET_ARN: &str = "arn:aws:s3:::usage-failed";
-pub const STREAM: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
+pub(crate) const BUCKET_ARN: &str = "arn:aws:s3:::usage-failed";
+pub(crate) const STREAM: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
 
-pub fn ago(seconds: i64) -> Timestamp {
+pub(crate) fn ago(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(Timestamp::parse("2026-11-26T21:00:00Z").unwrap().seconds() - seconds).unwrap()
 }
 
-pub fn absent(name: &str) -> String {
+pub(crate) fn absent(name: &str) -> String {
     json!({ "dynamodb": { "NewImage": { name: { "S": [{ "exists": false }] } } } }).to_string()
 }
 
-pub fn role(statements: Value) -> Role {
+pub(crate) fn role(statements: Value) -> Role {
     Role { name: "usage-role".into(), policies: vec![json!({ "Version": "2012-10-17", "Statement": statements })] }
 }
 
-pub fn table(name: &str) -> Table {
+pub(crate) fn table(name: &str) -> Table {
     Table {
         name: name.into(),
         on_demand: true,
@@ -35,7 +35,7 @@ pub fn table(name: &str) -> Table {
     }
 }
 
-pub fn glue(pipeline: &Pipeline) -> Vec<GlueTable> {
+pub(crate) fn glue(pipeline: &Pipeline) -> Vec<GlueTable> {
     let parameters = [("projection.enabled", "true"), ("projection.partition_date.range", "2026-01-01,NOW+1DAYS")];
     let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.into(), value.into())).into();
     let schemas = pipeline.schemas();
@@ -48,7 +48,7 @@ pub fn glue(pipeline: &Pipeline) -> Vec<GlueTable> {
         .collect()
 }
 
-pub fn mapping() -> Mapping {
+pub(crate) fn mapping() -> Mapping {
     Mapping {
         uuid: "0f1e".into(),
         state: "Enabled".into(),
@@ -66,8 +66,8 @@ pub fn mapping() -> Mapping {
     }
 }
 
-pub fn measured() -> Measured {
-    Measured {
+pub(crate) fn measured() -> RecentMetrics {
+    RecentMetrics {
         invocations: Some(1_200.0),
         errors: Some(0.0),
         throttles: Some(0.0),
@@ -89,8 +89,8 @@ pub fn measured() -> Measured {
     }
 }
 
-/// All is well.
-pub fn good() -> Facts {
+/// Nothing is wrong.
+pub(crate) fn good() -> Facts {
     let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
     let text = |text: &str| Some(text.to_owned());
     let names = Names {
@@ -138,7 +138,7 @@ pub fn good() -> Facts {
             { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET_ARN },
         ]))),
         destination: Ok(Destination { probe: None }),
-        waiting: Ok(Waiting::default()),
+        waiting: Ok(FailedBatches::default()),
         usage_table: Ok(table("usage-UsageTable")),
         claims_table: Ok(table("usage-ClaimsTable")),
         archive: Ok(Bucket {
@@ -151,7 +151,7 @@ pub fn good() -> Facts {
             encryption: Ok(Some("AES256".into())),
         }),
         newest_file: Ok(ago(60)),
-        newest_snapshot: Err(Unseen::LeftOut("the metrics say it")),
+        newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue: Ok(glue(&pipeline)),
         log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
         alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),
@@ -162,6 +162,6 @@ pub fn good() -> Facts {
     }
 }
 
-pub fn alarm(name: &str) -> Alarm {
+pub(crate) fn alarm(name: &str) -> Alarm {
     Alarm { name: name.into(), state: AlarmState::Ok, actions_enabled: true, actions: 1 }
 }

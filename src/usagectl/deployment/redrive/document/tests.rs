@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::*;
 
-pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
-pub const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772";
+pub(crate) const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
+pub(crate) const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772";
 
 /// A document of a DynamoDB stream; one in S3 has a payload.
-pub fn dynamodb(payload: Option<&str>) -> Value {
+pub(crate) fn dynamodb(payload: Option<&str>) -> Value {
     let mut document = json!({
         "requestContext": {
             "requestId": "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",

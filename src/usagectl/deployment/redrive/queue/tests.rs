@@ -1,7 +1,7 @@
 //! A queue against a stand-in for SQS that delivers, holds back and fails as the real one may.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +15,8 @@ use tokio::sync::Barrier;
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// After this a request that is waited for will not come.
+const LONG: Duration = Duration::from_secs(10);
 
 /// SQS with one queue.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ struct Sqs {
     receives: Arc<AtomicUsize>,
     /// Changes of visibility wait until this many are under way.
     at_once: Arc<Barrier>,
+    /// Whether a change has waited in vain, so that the others needn't.
+    stuck: Arc<AtomicBool>,
     /// The messages whose visibility can't be changed.
     fails: fn(&str) -> bool,
 }
@@ -33,7 +37,13 @@ const MAXIMUM_RECEIVES: usize = 50;
 
 impl Sqs {
     fn new(delivers: fn(usize) -> Vec<usize>) -> Sqs {
-        Sqs { delivers, receives: Arc::default(), at_once: Arc::new(Barrier::new(1)), fails: |_| false }
+        Sqs {
+            delivers,
+            receives: Arc::default(),
+            at_once: Arc::new(Barrier::new(1)),
+            stuck: Arc::default(),
+            fails: |_| false,
+        }
     }
 
     async fn queue(&self) -> Queue {
@@ -56,8 +66,11 @@ impl Sqs {
     }
 
     async fn change_visibility(&self, request: &Value) -> Option<Value> {
-        let patience = Duration::from_secs(10);
-        tokio::time::timeout(patience, self.at_once.wait()).await.ok()?;
+        let waited = tokio::time::timeout(LONG, self.at_once.wait());
+        if self.stuck.load(Ordering::Relaxed) || waited.await.is_err() {
+            self.stuck.store(true, Ordering::Relaxed);
+            return None;
+        }
         let entries = request["Entries"].as_array().unwrap();
         let fails = |entry: &&Value| (self.fails)(entry["ReceiptHandle"].as_str().unwrap());
         let failed = entries.iter().filter(fails).map(

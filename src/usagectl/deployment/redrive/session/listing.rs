@@ -17,7 +17,7 @@ pub(super) enum Candidate {
     /// An object that hasn't been read yet: it may be one of thousands, and 6 MB long.
     Object { key: String },
     /// A message, which is received with its body, or why it can't be redriven.
-    Message { id: String, document: Result<Document, String> },
+    Message { id: String, document: Result<Box<Document>, String> },
 }
 
 impl Candidate {
@@ -25,7 +25,7 @@ impl Candidate {
     fn discarded_at(&self) -> Option<Timestamp> {
         match self {
             Candidate::Object { key } => discarded_at(key),
-            Candidate::Message { document, .. } => document.as_ref().ok().and_then(Document::discarded_at),
+            Candidate::Message { document, .. } => document.as_ref().ok().and_then(|document| document.discarded_at()),
         }
     }
 }
@@ -41,7 +41,7 @@ impl Session<'_> {
         }
         if let Some(queue) = &self.destinations.queue {
             for message in queue.receive(|| progress.inc(1)).await? {
-                let document = self.parse(message.body.as_bytes(), None);
+                let document = self.parse(message.body.as_bytes(), None).map(Box::new);
                 if let Ok(document) = &document {
                     self.queued.insert(document.position.clone());
                 }
@@ -93,7 +93,7 @@ impl Session<'_> {
     async fn describe(&self, candidate: Candidate) -> anyhow::Result<Option<FailedBatch>> {
         match (candidate, &self.destinations.bucket) {
             (Candidate::Message { id, document }, _) => {
-                let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+                let summary = document.map(|document| BatchSummary::from(&*document));
                 Ok(Some(FailedBatch { location: Location::Message { id }, summary }))
             }
             (Candidate::Object { key }, Some(bucket)) => self.describe_object(bucket, key).await,

@@ -1,4 +1,4 @@
-//! What the function writes itself, as its table's stream would show it: does a mapping's filter let that in again?
+//! The function's own writes as they would appear in its table's stream: does a mapping's filter let them through?
 
 use event_source_mapping::{FilterError, Filters, SourceRecord, StreamKind};
 use serde_json::{Map, Value, json};
@@ -7,11 +7,11 @@ use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{CounterKey, SnapshotItem};
 
-/// Event names and windows of the own writes that pass `patterns`: of snapshots that are made and added to. Their expiry
-/// is left out: it is the table's doing, and ends there.
+/// The own writes that pass `patterns`, by event name and window: snapshots that are inserted or modified. Expired snapshots
+/// are left out: the function writes nothing in response to them.
 ///
 /// # Errors
-/// When Lambda would refuse the patterns.
+/// When Lambda would reject the patterns.
 pub fn passing(pipeline: &Pipeline, patterns: &[String], now: Timestamp) -> Result<Vec<String>, FilterError> {
     let filters = Filters::parse(patterns)?;
     let Some(snapshot) = &pipeline.snapshot else { return Ok(Vec::new()) };
@@ -33,12 +33,12 @@ fn example(snapshot: &Snapshot) -> CounterKey {
 }
 
 /// Keys and image of a snapshot.
-struct Own {
+struct OwnWrite {
     keys: Value,
     image: Value,
 }
 
-fn item(snapshot: &Snapshot, item: &SnapshotItem) -> Own {
+fn item(snapshot: &Snapshot, item: &SnapshotItem) -> OwnWrite {
     let text = |(name, value): &(String, String)| (name.clone(), json!({ "S": value }));
     let keys: Map<String, Value> = item.key.iter().map(text).collect();
     let mut image = keys.clone();
@@ -46,10 +46,10 @@ fn item(snapshot: &Snapshot, item: &SnapshotItem) -> Own {
     image.extend(item.expires_at.iter().map(|(name, at)| (name.clone(), json!({ "N": at.to_string() }))));
     let counter = snapshot.if_taken.as_ref().map_or_else(|| "counter".to_owned(), |taken| taken.render(|_| "counter"));
     image.insert(counter, json!({ "N": "1" }));
-    Own { keys: Value::Object(keys), image: Value::Object(image) }
+    OwnWrite { keys: Value::Object(keys), image: Value::Object(image) }
 }
 
-fn record(event: &str, own: &Own, now: Timestamp) -> Option<SourceRecord> {
+fn record(event: &str, own: &OwnWrite, now: Timestamp) -> Option<SourceRecord> {
     let mut change = json!({ "Keys": own.keys, "NewImage": own.image, "SequenceNumber": "100000000000000000001",
         "SizeBytes": 100, "StreamViewType": "NEW_AND_OLD_IMAGES", "ApproximateCreationDateTime": now.seconds() });
     if event == "MODIFY" {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_filters_keep_own_writes_out() {
+    fn the_filters_of_the_template_exclude_own_writes() {
         let now = Timestamp::parse("2026-11-26T21:00:00Z").unwrap();
         let of = |pipeline: &str, patterns: &[&str]| {
             let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();

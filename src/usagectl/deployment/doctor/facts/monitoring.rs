@@ -1,0 +1,77 @@
+//! What monitors a deployment: log group, alarms, metrics.
+
+use usage_aggregator::time::Timestamp;
+
+/// The function's log group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGroup {
+    /// Its name.
+    pub name: String,
+    /// `None` if log events never expire.
+    pub retention_days: Option<i64>,
+}
+
+/// An alarm of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: AlarmState,
+    /// Whether its actions are enabled.
+    pub actions_enabled: bool,
+    /// How many actions it has.
+    pub actions: usize,
+}
+
+/// The state of an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlarmState {
+    /// The metric is within its threshold.
+    Ok,
+    /// The alarm is firing.
+    Alarm,
+    /// There is no data.
+    InsufficientData,
+}
+
+/// CloudWatch's metrics of the last hour, or those of a local run so far. `None` where there is no data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecentMetrics {
+    /// Invocations.
+    pub invocations: Option<f64>,
+    /// Failed invocations.
+    pub errors: Option<f64>,
+    /// Throttled invocations.
+    pub throttles: Option<f64>,
+    /// The p99 duration of an invocation.
+    pub p99_duration_ms: Option<f64>,
+    /// The highest iterator age.
+    pub iterator_age_ms: Option<f64>,
+    /// Records polled by the mapping.
+    pub polled: Option<f64>,
+    /// Records delivered to the function.
+    pub invoked: Option<f64>,
+    /// Records excluded by the filter.
+    pub filtered_out: Option<f64>,
+    /// Records dropped.
+    pub dropped: Option<f64>,
+    /// Failed deliveries to the failure destination.
+    pub destination_failures: Option<f64>,
+    /// Throttled reads of the tables.
+    pub read_throttles: Option<f64>,
+    /// Throttled writes to the tables.
+    pub write_throttles: Option<f64>,
+    /// Throttled reads and writes of a Kinesis source.
+    pub source_throttles: Option<f64>,
+    /// Rejected records.
+    pub rejected: Option<f64>,
+    /// Records that came after the horizon.
+    pub too_old: Option<f64>,
+    /// Files written to the archive.
+    pub files: Option<f64>,
+    /// Processed records.
+    pub records: Option<f64>,
+    /// When a batch last succeeded.
+    pub last_success: Option<Timestamp>,
+}
