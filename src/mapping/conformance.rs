@@ -1,16 +1,16 @@
-//! A conformance suite for implementations of [`Source`], to be called from their tests.
+//! A conformance suite for implementations of [`Source`], to be run from their tests.
 //!
-//! A [`Subject`] wraps the source under test and does what a source can't: it writes records, closes the shard and trims
-//! it. [`run`] makes a new subject for each claim, so that one claim's records don't disturb the next, and returns an
-//! error that names the first claim that doesn't hold. Not every stream can be closed or trimmed by a test: a subject
-//! says in [`Supports`] what it can do, and the other claims are skipped.
+//! A [`Subject`] wraps the source under test and does what a source can't: write records, close the shard and trim it.
+//! [`run`] checks each claim on a new subject, and returns an error that names the first claim that does not hold. Not
+//! every stream can be closed or trimmed by a test. A subject lists in [`Supports`] what it can do, and claims about
+//! anything else are skipped.
 
 use anyhow::{Context, bail, ensure};
 use stream_types::{SequenceNumber, Timestamp};
 
 use crate::source::{Page, PageEnd, Position, ReadError, Source};
 
-/// Reads that no claim exceeds on a source that makes progress.
+/// More pages than any claim reads from a source that makes progress.
 const MAXIMUM_PAGES: usize = 1_000;
 
 /// A stream with one shard under test, which is empty and open at first.
@@ -55,12 +55,14 @@ pub struct Supports {
 /// Checks every claim against a new subject.
 ///
 /// # Errors
-/// When a claim doesn't hold, or the subject can't be set up.
+/// If a claim does not hold, or a subject can't be created or changed.
 pub async fn run<S: Subject>(new: impl AsyncFn() -> anyhow::Result<S>) -> anyhow::Result<()> {
-    empty(&new().await?).await.context("an empty shard has no records, and waits for the first")?;
+    empty(&new().await?).await.context("an empty shard has no records, and then the first one written")?;
     pages(&new().await?).await.context("pages of any limit add up to all records, in order")?;
     positions(&new().await?).await.context("reading starts at or after any record")?;
-    latest(&new().await?).await.context("LATEST is a place: what is written later is read from there")?;
+    latest(&new().await?)
+        .await
+        .context("a read at LATEST returns a position, from which all later records are read")?;
     let supports = new().await?.supports();
     if supports.unknown_shards {
         unknown(&new().await?).await.context("a shard that does not exist is gone")?;
@@ -73,7 +75,7 @@ pub async fn run<S: Subject>(new: impl AsyncFn() -> anyhow::Result<S>) -> anyhow
         closed(&new().await?).await.context("a closed shard ends with its last record")?;
     }
     if supports.trimming {
-        trimmed(&new().await?).await.context("trimmed records are reported, and what follows is read")?;
+        trimmed(&new().await?).await.context("trimmed records are reported, and later records can be read")?;
     }
     Ok(())
 }
@@ -90,7 +92,7 @@ async fn empty(subject: &impl Subject) -> anyhow::Result<()> {
         pages.push((position, page));
     }
     append(subject, 0..1).await?;
-    // LATEST, which was read last, first: a source over HTTP may hold its place in an iterator.
+    // The latest read first: a source may keep the position of LATEST in its iterator.
     for (position, page) in pages.into_iter().rev() {
         let rest = read_on(subject, page.next, 10).await?;
         ensure!(rest.numbers.len() == 1, "after {position:?} came {} records", rest.numbers.len());
@@ -139,7 +141,7 @@ async fn pages(subject: &impl Subject) -> anyhow::Result<()> {
 async fn positions(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..10).await?;
     let all = read_on(subject, Position::TrimHorizon, 1_000).await?.numbers;
-    // Twice and backwards: a source that remembers its last iterator must not follow it to another position.
+    // In both directions: a source that keeps its last iterator must not use it for another position.
     for (index, number) in all.iter().enumerate().rev().chain(all.iter().enumerate()) {
         let at = read_on(subject, Position::At(number.clone()), 4).await?.numbers;
         let after = read_on(subject, Position::After(number.clone()), 4).await?.numbers;
@@ -226,7 +228,7 @@ async fn trimmed(subject: &impl Subject) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where reading came to an end for now, and what was read on the way.
+/// The result of reading until no more records are available.
 #[derive(Debug)]
 struct Read {
     numbers: Vec<SequenceNumber<'static>>,
@@ -263,7 +265,7 @@ async fn append(subject: &impl Subject, seconds: std::ops::Range<i64>) -> anyhow
     Ok(())
 }
 
-/// So many milliseconds after the first record.
+/// The time of the first record plus `millis`.
 fn time(millis: i64) -> anyhow::Result<Timestamp> {
     // 2026-11-21T00:00:00Z
     const FIRST_MICROS: i64 = 1_795_219_200_000_000;
