@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use event_source_mapping::{Condition, Destination, Document, Response, SourceRecord, StreamKind};
+use event_source_mapping::{Condition, Destination, Document, FailureResponse, SourceRecord, StreamKind};
 use serde_json::{Value, json};
 use stream_types::{SequenceNumber, Timestamp};
 
@@ -41,7 +41,7 @@ fn document(kind: StreamKind, records: &[Arc<SourceRecord>]) -> Document<'_> {
         request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
         condition: Condition::RetryAttemptsExhausted,
         approximate_invoke_count: 2,
-        response: Response::Unhandled,
+        response: FailureResponse::Unhandled,
         shard_id: "shardId-00000001789651619772-2a9e5aad",
         stream_arn: "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772",
         records,

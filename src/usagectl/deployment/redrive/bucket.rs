@@ -3,7 +3,7 @@
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use event_source_mapping::{CONTENT_TYPE, Sent, uuid};
+use event_source_mapping::{CONTENT_TYPE, InvocationRecord, uuid};
 
 /// What Lambda puts before a document's own name.
 const FOLDER: &str = "aws/lambda/";
@@ -40,7 +40,7 @@ impl Bucket {
     ///
     /// # Errors
     /// When either fails; then both documents may be there, which is no more than work done twice.
-    pub async fn narrow(&self, key: &str, left: &Sent) -> anyhow::Result<String> {
+    pub async fn narrow(&self, key: &str, left: &InvocationRecord) -> anyhow::Result<String> {
         let body = serde_json::to_vec(left).context("write what is left of a document")?;
         let to = narrowed_key(key, &body);
         let put = self.client.put_object().bucket(&self.name).key(&to).content_type(CONTENT_TYPE).body(body.into());

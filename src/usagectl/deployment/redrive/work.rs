@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use event_source_mapping::{Answer, SourceRecord, event_of, lowest_failure};
+use event_source_mapping::{InvocationResult, SourceRecord, event_of, lowest_failure};
 
 use super::function::Function;
 use super::walk::{Heard, Walk, Why};
@@ -59,15 +59,15 @@ impl Worker {
         let mut refusals = 0;
         let heard = loop {
             match self.function.invoke(event.as_bytes()).await {
-                Answer::Returned(body) => {
+                InvocationResult::Returned(body) => {
                     break match lowest_failure(&body, records) {
                         Ok(None) => Heard::Durable,
                         Ok(Some(position)) => Heard::From(position),
                         Err(_) => Heard::Failed("its answer names no record of the batch".to_owned()),
                     };
                 }
-                Answer::FunctionError(message) => break Heard::Failed(plain(&message)),
-                Answer::NotInvoked(message) => {
+                InvocationResult::FunctionError(message) => break Heard::Failed(plain(&message)),
+                InvocationResult::NotInvoked(message) => {
                     refusals += 1;
                     if refusals >= REFUSALS {
                         bail!("{} can't be invoked (lambda:InvokeFunction): {}", self.function.name(), plain(&message));

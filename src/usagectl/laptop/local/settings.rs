@@ -90,7 +90,7 @@ impl MappingOptions {
             Ok(filters) => settings.filters = filters,
             Err(error) => mistakes.push(format!("FilterCriteria: {error}")),
         }
-        mistakes.extend(settings.mistakes());
+        mistakes.extend(settings.out_of_range());
         if mistakes.is_empty() { Ok(settings) } else { Err(UsageError(mistakes.join("\n       "))) }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use event_source_mapping::sources::{RemoteStream, ShardedStream};
 use event_source_mapping::{Checkpoints, Clock, Destination, Filters, Function, Mapping, Meter, Source, StreamKind};
-use event_source_mapping::{RemoteFunction, uuid, write_whole};
+use event_source_mapping::{RemoteFunction, uuid, write_atomically};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
 use laptop::emulators::{FaultPlan, FaultyHttp, TableSpec, ensure_bucket, ensure_tables};
@@ -228,7 +228,7 @@ async fn table_stream(
             Ok((Arc::new(stream.clone()), Some(stream)))
         }
         _ => {
-            let stream = RemoteStream::of_arn(place.connections.streams(), &latest_stream(tables, table).await?);
+            let stream = RemoteStream::new(place.connections.streams(), &latest_stream(tables, table).await?);
             Ok((Arc::new(stream), None))
         }
     }
@@ -257,7 +257,7 @@ fn kinesis(
 
 /// Writes the filter down for a redrive, which has to leave out what it left out.
 fn write_filters(filters: &Filters, file: &Path) -> anyhow::Result<()> {
-    write_whole(file, &serde_json::to_string(&filters.patterns().collect::<Vec<_>>())?)
+    write_atomically(file, &serde_json::to_string(&filters.patterns().collect::<Vec<_>>())?)
 }
 
 async fn destination(local: &Local, place: &Workplace) -> anyhow::Result<Option<Destination>> {
