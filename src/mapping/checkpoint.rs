@@ -202,3 +202,6 @@ impl From<&Position> for Checkpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub trait Subject: Send + Sync {
     /// What the stream can do besides taking records.
     fn supports(&self) -> Supports;
 
-    /// Appends a record to the shard. Streams that set the time themselves ignore `created_at`, which never falls.
+    /// Appends a record to the shard. `created_at` never falls; streams that set the time themselves ignore it.
     async fn append(&self, created_at: Timestamp) -> anyhow::Result<()>;
 
     /// Closes the shard. Called only if the subject supports it.
@@ -39,7 +39,7 @@ pub trait Subject: Send + Sync {
     }
 }
 
-/// What a stream can do besides taking records; everything is off by default.
+/// What a stream can do besides taking records. By default, nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Supports {
     /// The stream refuses reads of a shard that does not exist. AWS does; not every emulator does.
@@ -87,26 +87,26 @@ async fn empty(subject: &impl Subject) -> anyhow::Result<()> {
     let mut pages = Vec::new();
     for position in [Position::TrimHorizon, Position::Latest] {
         let page = read(subject, &position, 10).await?;
-        ensure!(page.records.is_empty(), "{position:?} gave {} records", page.records.len());
-        ensure!(page.end == PageEnd::CaughtUp, "{position:?} ended with {:?}", page.end);
+        ensure!(page.records.is_empty(), "a read at {position:?} returned {} records", page.records.len());
+        ensure!(page.end == PageEnd::CaughtUp, "a read at {position:?} ended with {:?}", page.end);
         pages.push((position, page));
     }
     append(subject, 0..1).await?;
     // The latest read first: a source may keep the position of LATEST in its iterator.
     for (position, page) in pages.into_iter().rev() {
         let rest = read_on(subject, page.next, 10).await?;
-        ensure!(rest.numbers.len() == 1, "after {position:?} came {} records", rest.numbers.len());
+        ensure!(rest.numbers.len() == 1, "after a read at {position:?}, {} records followed", rest.numbers.len());
     }
     Ok(())
 }
 
 async fn unknown(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..1).await?;
-    // As long as the IDs of Kinesis and DynamoDB may be.
+    // A valid shard ID in both DynamoDB and Kinesis.
     let shard = "shardId-00000000009999999999-ffffffff";
     match subject.source().read(shard, &Position::TrimHorizon, 10).await {
         Err(ReadError::Gone) => Ok(()),
-        other => bail!("reading {shard} gave {other:?}"),
+        other => bail!("reading {shard} returned {other:?}"),
     }
 }
 
@@ -124,14 +124,21 @@ async fn pages(subject: &impl Subject) -> anyhow::Result<()> {
             numbers.extend(page.records.iter().map(|record| record.sequence.clone()));
             let expected = PageEnd::MoreAvailable;
             let left = RECORDS.saturating_sub(numbers.len());
-            ensure!(left == 0 || page.end == expected, "{:?} with {left} records left, limit {limit}", page.end);
-            ensure!(page.next != position, "a page with more behind it must move on from {position:?}");
+            ensure!(
+                left == 0 || page.end == expected,
+                "limit {limit}: the page ended with {:?} before the last {left} records",
+                page.end
+            );
+            ensure!(page.next != position, "limit {limit}: a page with records did not move from {position:?}");
             position = page.next;
         }
-        ensure!(numbers == all.numbers, "limit {limit} gave {numbers:?}");
+        ensure!(numbers == all.numbers, "limit {limit}: {numbers:?} were read");
         for _ in 0..2 {
             let rest = read_on(subject, position, limit).await?;
-            ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "limit {limit} went on with {rest:?}");
+            ensure!(
+                rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp,
+                "limit {limit}: {rest:?} followed the last record"
+            );
             position = rest.next;
         }
     }
@@ -145,8 +152,8 @@ async fn positions(subject: &impl Subject) -> anyhow::Result<()> {
     for (index, number) in all.iter().enumerate().rev().chain(all.iter().enumerate()) {
         let at = read_on(subject, Position::At(number.clone()), 4).await?.numbers;
         let after = read_on(subject, Position::After(number.clone()), 4).await?.numbers;
-        ensure!(Some(at.as_slice()) == all.get(index..), "at record {index} came {at:?}");
-        ensure!(Some(after.as_slice()) == all.get(index + 1..), "after record {index} came {after:?}");
+        ensure!(Some(at.as_slice()) == all.get(index..), "at record {index}, {at:?} were read");
+        ensure!(Some(after.as_slice()) == all.get(index + 1..), "after record {index}, {after:?} were read");
     }
     Ok(())
 }
@@ -154,12 +161,12 @@ async fn positions(subject: &impl Subject) -> anyhow::Result<()> {
 async fn latest(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..5).await?;
     let page = read(subject, &Position::Latest, 10).await?;
-    ensure!(page.records.is_empty(), "LATEST gave {} records that were there before", page.records.len());
-    ensure!(page.end == PageEnd::CaughtUp, "LATEST ended with {:?}", page.end);
+    ensure!(page.records.is_empty(), "LATEST returned {} existing records", page.records.len());
+    ensure!(page.end == PageEnd::CaughtUp, "a read at LATEST ended with {:?}", page.end);
     append(subject, 5..7).await?;
     let rest = read_on(subject, page.next, 10).await?.numbers;
     let all = read_on(subject, Position::TrimHorizon, 10).await?.numbers;
-    ensure!(all.len() == 7 && Some(rest.as_slice()) == all.get(5..), "{rest:?} of {all:?} came after LATEST");
+    ensure!(all.len() == 7 && Some(rest.as_slice()) == all.get(5..), "{rest:?} of {all:?} were read after LATEST");
     Ok(())
 }
 
@@ -168,13 +175,13 @@ async fn timestamps(subject: &impl Subject) -> anyhow::Result<()> {
     let all = read_on(subject, Position::TrimHorizon, 1_000).await?.numbers;
     for (millis, first) in [(-5_000, 0), (0, 0), (3_000, 3), (3_001, 4), (9_000, 9), (9_001, 10)] {
         let read = read_on(subject, Position::AtTimestamp(time(millis)?), 4).await?;
-        ensure!(Some(read.numbers.as_slice()) == all.get(first..), "{millis} ms gave {:?}", read.numbers);
-        ensure!(read.end == PageEnd::CaughtUp, "{millis} ms ended with {:?}", read.end);
+        ensure!(Some(read.numbers.as_slice()) == all.get(first..), "from {millis} ms, {:?} were read", read.numbers);
+        ensure!(read.end == PageEnd::CaughtUp, "reading from {millis} ms ended with {:?}", read.end);
     }
     let nothing_yet = read(subject, &Position::AtTimestamp(time(9_500)?), 4).await?;
     append(subject, 10..11).await?;
     let later = read_on(subject, nothing_yet.next, 4).await?.numbers;
-    ensure!(later.len() == 1, "{} records came for a time that had none yet", later.len());
+    ensure!(later.len() == 1, "{} records were read after one was written", later.len());
     Ok(())
 }
 
@@ -182,7 +189,7 @@ async fn closed_while_empty(subject: &impl Subject) -> anyhow::Result<()> {
     subject.close().await?;
     for position in [Position::TrimHorizon, Position::Latest] {
         let page = read(subject, &position, 10).await?;
-        ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "{position:?} gave {page:?}");
+        ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "a read at {position:?} returned {page:?}");
     }
     Ok(())
 }
@@ -192,11 +199,14 @@ async fn closed(subject: &impl Subject) -> anyhow::Result<()> {
     subject.close().await?;
     for limit in [2, 5, 10] {
         let all = read_on(subject, Position::TrimHorizon, limit).await?;
-        ensure!(all.numbers.len() == 5 && all.end == PageEnd::ShardEnd, "limit {limit} gave {all:?}");
+        ensure!(all.numbers.len() == 5 && all.end == PageEnd::ShardEnd, "limit {limit}: {all:?} were read");
         let Some(last) = all.numbers.last() else { bail!("there is no last record") };
         for position in [Position::After(last.clone()), Position::Latest] {
             let page = read(subject, &position, limit).await?;
-            ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "{position:?} gave {page:?}");
+            ensure!(
+                page.records.is_empty() && page.end == PageEnd::ShardEnd,
+                "a read at {position:?} returned {page:?}"
+            );
         }
     }
     Ok(())
@@ -205,25 +215,25 @@ async fn closed(subject: &impl Subject) -> anyhow::Result<()> {
 async fn trimmed(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..5).await?;
     let all = read_on(subject, Position::TrimHorizon, 10).await?;
-    let (Some(first), Some(last)) = (all.numbers.first(), all.numbers.last()) else { bail!("nothing was read") };
+    let (Some(first), Some(last)) = (all.numbers.first(), all.numbers.last()) else { bail!("no records were read") };
     subject.trim().await?;
     for position in [Position::After(first.clone()), Position::At(first.clone()), Position::At(last.clone())] {
         let read = subject.source().read(subject.shard(), &position, 10).await;
-        ensure!(matches!(read, Err(ReadError::Trimmed)), "{position:?} gave {read:?}");
+        ensure!(matches!(read, Err(ReadError::Trimmed)), "a read at {position:?} returned {read:?}");
     }
     let mut after_the_gap = vec![Position::TrimHorizon, all.next];
     if subject.supports().timestamps {
-        // A time before the horizon stands for the horizon.
+        // A time before the oldest record means the oldest record.
         after_the_gap.push(Position::AtTimestamp(time(0)?));
     }
     for position in &after_the_gap {
         let rest = read_on(subject, position.clone(), 10).await?;
-        ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "{position:?} gave {rest:?}");
+        ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "from {position:?}, {rest:?} were read");
     }
     append(subject, 5..6).await?;
     for position in after_the_gap {
         let rest = read_on(subject, position.clone(), 10).await?;
-        ensure!(rest.numbers.len() == 1, "{position:?} gave {rest:?} after a new record");
+        ensure!(rest.numbers.len() == 1, "from {position:?}, {rest:?} were read after a new record");
     }
     Ok(())
 }

@@ -231,3 +231,6 @@ pub fn lowest_failure(body: &[u8], records: &[Arc<SourceRecord>]) -> Result<Opti
     }
     Ok(lowest)
 }
+
+#[cfg(test)]
+mod tests;

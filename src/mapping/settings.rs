@@ -84,3 +84,30 @@ fn outside<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<
     let (low, high) = (range.start(), range.end());
     (!range.contains(&value)).then(|| format!("{name} is {value}; must be {low} to {high}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_outside_the_range_of_aws_are_listed() {
+        let defaults = Settings::new(Duration::from_millis(250));
+        assert!(defaults.out_of_range().is_empty());
+        let settings = Settings {
+            batch_size: 0,
+            batching_window: Duration::from_secs(301),
+            parallelization_factor: 11,
+            maximum_retry_attempts: Some(10_001),
+            maximum_record_age: Some(Duration::from_secs(59)),
+            ..defaults
+        };
+        let expected = [
+            "BatchSize is 0; must be 1 to 10000",
+            "MaximumBatchingWindowInSeconds is 301; must be 0 to 300",
+            "ParallelizationFactor is 11; must be 1 to 10",
+            "MaximumRetryAttempts is 10001; must be 0 to 10000",
+            "MaximumRecordAgeInSeconds is 59; must be 60 to 604800",
+        ];
+        assert_eq!(settings.out_of_range(), expected);
+    }
+}

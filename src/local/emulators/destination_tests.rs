@@ -69,7 +69,7 @@ async fn a_bucket_gets_the_whole_event() {
     );
     let missing = Destination::S3 { client, bucket: "missing".to_owned() };
     let error = missing.deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(error.to_string().starts_with("put the discarded records to s3://missing/aws/lambda/"), "{error}");
+    assert!(error.to_string().starts_with("failed to put the discarded batch to s3://missing/aws/lambda/"), "{error}");
 }
 
 /// The requests that a queue was sent: the operation and the body.
@@ -109,7 +109,10 @@ async fn a_queue_gets_the_metadata_only() {
     known.deliver(&document, UNIQUE).await.unwrap();
     let unknown = Destination::Queue { client, url: format!("{url}/000000000000/x") };
     let error = unknown.deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(error.to_string().starts_with("send the discarded records to the queue http://127.0.0.1:"), "{error}");
+    assert!(
+        error.to_string().starts_with("failed to send the discarded batch to the queue http://127.0.0.1:"),
+        "{error}"
+    );
     let requests = requests.lock().unwrap();
     let (operation, request) = &requests[0];
     assert_eq!(operation, "AmazonSQS.SendMessage");

@@ -76,6 +76,15 @@ fn values_match_by_equality_and_by_every_operator() {
         (r#""SK":{"S":[{"wildcard":"ORDER"}]}"#, false),
         (r#""path":{"S":[{"wildcard":"a\\*b\\\\c"}]}"#, true),
         (r#""SK":{"S":[{"wildcard":"ORDER#\\*"}]}"#, false),
+    ];
+    for (attribute, expected) in cases {
+        assert_eq!(matches(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
+    }
+}
+
+#[test]
+fn one_element_of_a_list_all_keys_and_one_alternative_must_match() {
+    let cases = [
         // Sets and lists: one element is enough, but it must match all keys.
         (r#""tags":{"SS":["big"]}"#, true),
         (r#""tags":{"SS":["small"]}"#, false),

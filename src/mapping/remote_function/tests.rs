@@ -1,4 +1,4 @@
-//! Every kind of answer, from a server on a socket of its own.
+//! Every kind of response, from servers on real sockets.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// No test waits this long.
+/// A timeout that no test reaches.
 const LONG: Duration = Duration::from_secs(900);
 
-/// InvocationResults with what the event asks for.
+/// Responds as the event asks.
 async fn respond(event: String) -> (StatusCode, HeaderMap, String) {
     let mut headers = HeaderMap::new();
     let mut status = StatusCode::OK;
@@ -32,7 +32,7 @@ async fn respond(event: String) -> (StatusCode, HeaderMap, String) {
     (status, headers, body)
 }
 
-/// A server that speaks Lambda's Invoke; gives its URL.
+/// Starts a server that speaks Lambda's Invoke API, and returns its URL.
 async fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ async fn server() -> String {
     url
 }
 
-/// A server that does this to its first connection; gives its URL.
+/// Starts a server that calls `act` with its first connection, and returns its URL.
 async fn server_of_one<F: Future<Output = ()> + Send>(act: impl FnOnce(TcpStream) -> F + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -112,7 +112,7 @@ async fn a_response_that_never_ends_is_a_timeout() {
 
 #[tokio::test]
 async fn a_connection_that_is_reset_is_a_function_error() {
-    // Closing it with bytes unread resets it.
+    // Closing a connection before all bytes are read resets it.
     let url = server_of_one(|mut connection| async move {
         connection.read_u8().await.unwrap();
     });

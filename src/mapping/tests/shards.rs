@@ -150,35 +150,3 @@ async fn a_split_shard_is_read_without_pauses_between_pages() {
     running.await.unwrap().unwrap();
     assert_eq!(meter.counts().invoked_event_count, 20_000);
 }
-
-#[test]
-fn a_checkpoint_file_of_an_unknown_version_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("checkpoints.json");
-    // A later version may have other fields, too.
-    for rest in [format!(r#""stream_arn":"{ARN}","mapping_uuid":"u","shards":{{}}"#), r#""streams":[]"#.to_owned()] {
-        let text = format!(r#"{{"version":2,{rest}}}"#);
-        std::fs::write(&file, &text).unwrap();
-        let error = Checkpoints::open(&file, ARN, "x").unwrap_err().to_string();
-        let advice = "has format version 2, but this program reads version 1: run a newer version of this program, or delete the file to start over";
-        assert!(error.ends_with(advice), "{error}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "the file is left alone");
-    }
-}
-
-#[test]
-fn saved_checkpoints_never_move_back_and_belong_to_one_stream() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("checkpoints.json");
-    let mut checkpoints = Checkpoints::open(&file, ARN, "first").unwrap();
-    checkpoints.set("s", Checkpoint::After("9".to_owned())).unwrap();
-    checkpoints.set("s", Checkpoint::After("10".to_owned())).unwrap();
-    checkpoints.set("s", Checkpoint::After("9".to_owned())).unwrap();
-    let again = Checkpoints::open(&file, ARN, "second").unwrap();
-    assert_eq!(again.of("s"), Some(&Checkpoint::After("10".to_owned())), "never back");
-    assert_eq!(again.mapping_uuid(), "first");
-    assert!(Checkpoints::open(&file, "arn:another", "third").unwrap().is_empty());
-    std::fs::write(&file, "{").unwrap();
-    let refused = Checkpoints::open(&file, ARN, "x").unwrap_err();
-    assert!(format!("{refused:#}").contains("delete it to start over"), "{refused:#}");
-}

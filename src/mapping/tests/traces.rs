@@ -106,27 +106,6 @@ async fn item_six_in_batches_of_three_is_delivered_five_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_bodies_that_mean_success() {
-    for body in ["[]", "null", "{}", "\"\"", "", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#] {
-        let answer = move |_: &[u64], _| InvocationResult::Returned(body.as_bytes().to_vec());
-        assert_eq!(trace(answer, |_| {}).await, "[1234]", "{body}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn response_bodies_that_fail_the_whole_batch() {
-    let first = format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{}"}}]}}"#, sequence(1));
-    let mixed = format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{}"}},{{}}]}}"#, sequence(3));
-    let named = ["123", r#""""#, "null", r#""foo""#]
-        .map(|id| format!(r#"{{"batchItemFailures":[{{"itemIdentifier":{id}}}]}}"#));
-    let others = [r#"{"batchItemFailures":[{"foo":null}]}"#, r#"{"batchItemFailures":"x"}"#, "17", "not json"];
-    for body in named.into_iter().chain(others.map(str::to_owned)).chain([first, mixed]) {
-        let (shown, answer) = (body.clone(), move |_: &[u64], _| InvocationResult::Returned(body.clone().into_bytes()));
-        assert_eq!(trace(answer, |_| {}).await, "[1234] [1234]", "{shown}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_retry_keeps_the_request_id_and_a_new_batch_gets_another() {
     let fixture = Fixture::new(reports(2))
         .with(|settings| {
