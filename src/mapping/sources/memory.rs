@@ -90,16 +90,15 @@ impl Source for MemoryStream {
             return Err(ReadError::Trimmed);
         }
         let records: Vec<_> = shard.records.iter().skip(start).take(limit).cloned().collect();
-        let end = start + records.len();
-        let next = match (records.last().or(shard.records.last()), position) {
-            (Some(last), Position::Latest) => Position::After(last.sequence.clone()),
-            // Nothing has been written yet, so everything comes later.
-            (None, Position::Latest) => Position::TrimHorizon,
-            (_, position) => {
-                records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()))
-            }
+        let after = |record: &Arc<SourceRecord>| Position::After(record.sequence.clone());
+        let next = match (records.last(), position) {
+            (Some(last), _) => after(last),
+            // If nothing has been written yet, everything comes later.
+            (None, Position::Latest) => shard.records.last().map_or(Position::TrimHorizon, after),
+            (None, position) => position.clone(),
         };
-        let end = match (end < shard.records.len(), shard.closed) {
+        let has_more = start + records.len() < shard.records.len();
+        let end = match (has_more, shard.closed) {
             (true, _) => PageEnd::MoreAvailable,
             (false, true) => PageEnd::ShardEnd,
             (false, false) => PageEnd::CaughtUp,
