@@ -12,6 +12,7 @@ use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::results::{cat, reconcile, snapshots, usage};
 use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
+use crate::shell::failure;
 use crate::shell::options::Options;
 use crate::shell::running;
 
@@ -102,7 +103,7 @@ pub async fn run() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {
-            console::note(&format!("error: {error:#}"));
+            console::note(&format!("error: {}", failure::describe(&error)));
             ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }

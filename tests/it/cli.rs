@@ -201,6 +201,75 @@ fn a_plan_is_explained_without_being_carried_out() {
 }
 
 #[test]
+fn regression_explain_json_reports_a_refused_event_as_invoke_json_does() {
+    let desk = Desk::new();
+    desk.write("refused.json", &json!({ "records": [] }));
+    for event in ["refused.json", "missing.json"] {
+        let explained = desk.json(&["explain", event]);
+        let invoked = desk.json(&["invoke", event]);
+        assert_eq!((&explained["file"], &explained["error"]), (&json!(event), &invoked["error"]), "{explained}");
+        assert!(explained["error"]["message"].as_str().unwrap().starts_with("failed to read the event"), "{explained}");
+        assert_eq!(desk.run(&["explain", event, "--json"]).code, Some(1));
+    }
+}
+
+#[test]
+fn regression_reconcile_json_reports_what_it_cannot_compare() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
+    let variables = [("USAGE_TABLE", "another-usage")];
+    let run: Run = desk.command(&["reconcile", "--json"]).envs(variables).output().unwrap().into();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+    assert_eq!((&report["pipeline"], &report["truth"]), (&json!("orders"), &json!("archive")), "{report}");
+    assert!(report["error"]["message"].as_str().unwrap().contains("another-usage"), "{report}");
+    assert_eq!(report["agrees"], Value::Null);
+}
+
+#[test]
+fn regression_a_table_name_that_is_too_short_is_refused_with_the_allowed_length() {
+    let desk = Desk::new();
+    desk.write("event.json", &two_orders());
+    let endpoint = ["--dynamodb-endpoint", "http://127.0.0.1:9"];
+    for wrong in [
+        &[&["simulate", "orders", "--table", "ab"], &endpoint[..]].concat(),
+        &["local", "--source", "ab"][..],
+        &["invoke", "event.json"],
+        &["snapshots"],
+        &["reconcile"],
+    ] {
+        let run: Run = desk.command(wrong).env("USAGE_TABLE", "ab").output().unwrap().into();
+        assert_eq!(run.code, Some(2), "{wrong:?}: {run:?}");
+        assert!(run.stderr.contains("3 to 255 characters"), "{wrong:?}: {run:?}");
+    }
+}
+
+/// `cargo run` takes the `default-run` of the workspace's default members, without further features.
+#[test]
+fn regression_cargo_run_works_in_a_fresh_clone() {
+    let manifest = crate::repository().join("Cargo.toml");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"]).arg(manifest);
+    let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
+    let is_default =
+        |package: &&Value| metadata["workspace_default_members"].as_array().unwrap().contains(&package["id"]);
+    let packages = metadata["packages"].as_array().unwrap();
+    let with_default_run = |package: &&Value| is_default(package) && package["default_run"].is_string();
+    let [package] = packages.iter().filter(with_default_run).collect::<Vec<_>>()[..] else {
+        panic!("not exactly one default member has a default-run");
+    };
+    let binary = package["targets"].as_array().unwrap().iter();
+    let binary = binary
+        .filter(|target| target["kind"] == json!(["bin"]))
+        .find(|target| target["name"] == package["default_run"]);
+    assert_eq!(binary.unwrap()["name"], json!("usagectl"));
+    let required = binary.unwrap()["required-features"].as_array().cloned().unwrap_or_default();
+    let enabled = package["features"]["default"].as_array().cloned().unwrap_or_default();
+    assert!(required.iter().all(|feature| enabled.contains(feature)), "{required:?} are not default features");
+}
+
+#[test]
 fn what_was_stored_can_be_read() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());

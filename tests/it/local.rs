@@ -123,6 +123,30 @@ async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended
     assert_eq!(desk.run(&["faults"]).code, Some(1), "nothing runs any more");
 }
 
+/// What the failed batches' documents are named by: one UUID, however the data folder is written on the command line.
+#[test]
+fn regression_the_mapping_uuid_is_the_stored_one_however_the_folder_is_named() {
+    let desk = Desk::new();
+    let mut local = Background::start(&desk, &["--retry-attempts", "0", "--bisect", "off", "--faults", "crash=100"]);
+    assert_eq!(desk.run(&["simulate", "orders", "--records", "40", "--rate", "0"]).code, Some(0));
+    local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(0));
+    local.stop();
+
+    let absolute = desk.0.path().join(".usage").display().to_string();
+    let local = Background::start(&desk, &["--data", &absolute]);
+    let read = |file: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(desk.0.path().join(file)).unwrap()).unwrap()
+    };
+    let stored = &read(".usage/mapping/dynamodb-orders.json")["mapping_uuid"];
+    assert_eq!(&read(".usage/running.json")["mapping"]["uuid"], stored);
+    let redriven = desk.run(&["redrive", "--local", "--dry-run", "--json"]);
+    let last: Value = serde_json::from_str(redriven.stdout.lines().last().unwrap()).unwrap();
+    let summary = &last["summary"];
+    assert!(summary["documents"].as_u64() > Some(0), "{redriven:?}");
+    assert_eq!(summary["skipped"], json!(0), "{redriven:?}");
+    local.stop();
+}
+
 #[test]
 fn wrong_settings_are_all_named_and_nothing_is_started() {
     let desk = Desk::new();

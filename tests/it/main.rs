@@ -4,12 +4,14 @@
 #[path = "../core/calls.rs"]
 mod calls;
 mod cli;
+mod clients;
 mod connections;
 mod day_two;
 mod doctor;
 mod local;
 mod model;
 mod mutants;
+mod parallelism;
 mod prefix;
 mod readers;
 mod redrive;

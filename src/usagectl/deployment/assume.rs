@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::shell::console::UsageError;
-use crate::shell::span::span;
+use crate::shell::durations::duration;
 
 /// 730 hours.
 pub const MONTH_SECONDS: f64 = 2_628_000.0;
@@ -76,7 +76,7 @@ impl Assumptions {
 
     /// Seconds: `200ms`, `1s`, `1m`.
     pub fn seconds(&self, name: &str) -> Result<Option<f64>, UsageError> {
-        self.read(name, "a span of time such as 200ms or 1s", |text| Some(span(text).ok()?.as_secs_f64()))
+        self.read(name, "a span of time such as 200ms or 1s", |text| Some(duration(text).ok()?.as_secs_f64()))
     }
 
     fn read<T>(&self, name: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, UsageError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::event::touched::Key;
+use crate::event::changed_snapshots::Key;
 use crate::shell::table;
 use laptop::proof::rows::{Item, Row, RowReader};
 

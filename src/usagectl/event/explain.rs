@@ -5,17 +5,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use laptop::emulators::sdk_config;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use usage_aggregator::archive::Codec;
-use usage_aggregator::clients::Clients;
-use usage_aggregator::handler::Handler;
+use usage_aggregator::plan::plan_event;
 use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::{instant, read_event, time_of};
-use crate::shell::choice::{Sample, Variables};
+use crate::event::report::Failure;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 
 /// Print what the function would do with an event, without doing it
 #[derive(Debug, Args)]
@@ -50,7 +49,11 @@ impl Explain {
                 }
                 Err(error) if error.is::<UsageError>() => return Err(error),
                 Err(error) => {
-                    console::note(&format!("error: {}: failed to {error:#}", path.display()));
+                    let failure = Failure::from(error);
+                    match options.json {
+                        true => console::print(&json!({ "file": path, "error": failure }).to_string())?,
+                        false => console::note(&format!("error: {}: {}", path.display(), failure.message)),
+                    }
                     done = Done::WithFailures;
                 }
             }
@@ -66,10 +69,9 @@ impl Explain {
             .archive
             .as_ref()
             .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
-        // The function's own plan; its clients are never called.
-        let handler = Handler::new(config, Clients::new(&sdk_config(None)));
-        let (event, plan) = handler.plan(&bytes, time_of(self.now, &sample, path)?)?;
-        let mut described = plan.describe(&handler.pipeline, &prefix, codec)?;
+        let context = config.plan_context(time_of(self.now, &sample, path)?);
+        let (event, plan) = plan_event(&bytes, &config.pipeline, &context)?;
+        let mut described = plan.describe(&config.pipeline, &prefix, codec)?;
         if let Value::Object(fields) = &mut described {
             fields.insert("file".to_owned(), path.display().to_string().into());
             fields.insert("event_records".to_owned(), event.records().len().into());

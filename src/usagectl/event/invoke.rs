@@ -9,12 +9,12 @@ use clap::Args;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
+use crate::event::changed_snapshots;
 use crate::event::changes::Changes;
 use crate::event::report::Report;
-use crate::event::touched;
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 use laptop::proof::rows::RowReader;
 
@@ -91,7 +91,7 @@ impl Invoke {
         let bytes = read_event(path)?;
         let sample = Sample::of(&bytes);
         let site = place.site(Variables::new(options, &sample)).await?;
-        report.pipeline.clone_from(&site.handler.pipeline.name);
+        report.pipeline.clone_from(&site.handler.pipeline().name);
         report.metrics_note = place.metrics_note();
         let now = time_of(self.now, &sample, path)?;
         let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
@@ -108,10 +108,10 @@ async fn invoke_at(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let plan = site.handler.plan(bytes, invocation.now).ok().map(|(_, plan)| plan);
-    let counted = plan.as_ref().zip(site.handler.pipeline.snapshot.as_ref()).zip(site.tables.as_ref());
-    let keys = counted.map(|((plan, snapshot), _)| touched::keys(snapshot, plan)).unwrap_or_default();
+    let counted = plan.as_ref().zip(site.handler.pipeline().snapshot.as_ref()).zip(site.tables.as_ref());
+    let keys = counted.map(|((plan, snapshot), _)| changed_snapshots::keys(snapshot, plan)).unwrap_or_default();
     let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();
-    let before = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    let before = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     place.services().iter().for_each(|services| services.metrics().clear());
 
     match site.handler.handle(bytes, invocation).await {
@@ -119,7 +119,7 @@ async fn invoke_at(
         Err(error) => report.error = Some(error.into()),
     }
 
-    let after = touched::read(&place.clients.dynamodb, table, &keys).await?;
+    let after = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     report.take_items(&keys, &after);
     report.changes = counted.map(|((_, snapshot), _)| Changes::new(&RowReader::new(snapshot), &keys, &before, &after));
     let points = place.services().map(|services| services.metrics().points()).unwrap_or_default();

@@ -8,9 +8,10 @@ use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::outcome::BatchOutcome;
 
+use crate::event::changed_snapshots::Key;
 use crate::event::changes::Changes;
-use crate::event::touched::Key;
 use crate::shell::console::{counted, plain};
+use crate::shell::failure;
 use crate::shell::json;
 use crate::shell::table;
 use laptop::proof::rows::Item;
@@ -75,7 +76,10 @@ impl From<Error> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure { kind: "config", message: format!("failed to {error:#}") }
+        match error.downcast::<Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Failure { kind: "config", message: format!("failed to {}", failure::describe(&error)) },
+        }
     }
 }
 

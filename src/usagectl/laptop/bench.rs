@@ -16,9 +16,9 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::plan::Plan;
 
 use crate::event::invoke::{read_event, time_of};
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 
 /// Time the whole function on an event, its calls to services answered at once
 #[derive(Debug, Args)]

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shell::console::{self, Done, UsageError, counted};
+use crate::shell::durations::duration;
 use crate::shell::options::{Endpoint, Options};
-use crate::shell::span::span;
+use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::workplace::{Start, Uses, Workplace, kinesis_client};
 
 /// Write realistic load to a running table or stream, and record it
@@ -25,7 +26,7 @@ pub struct Simulate {
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<u32>,
     /// How long to go on [default: 10s, or 5m for the race]
-    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with = "records")]
+    #[arg(long, value_name = "SPAN", value_parser = duration, conflicts_with = "records")]
     duration: Option<Duration>,
     /// How many changes to write instead
     #[arg(long, value_name = "N")]
@@ -46,13 +47,13 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
     /// How long to try a write when the endpoint is down
-    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = duration)]
     patience: Duration,
     /// Table to write to [default: orders or rate-limits]
-    #[arg(long, value_name = "NAME", conflicts_with = "stream")]
+    #[arg(long, value_name = "NAME", conflicts_with = "stream", value_parser = table_name)]
     table: Option<String>,
     /// Kinesis stream to write to [default: alleycat]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = stream_name)]
     stream: Option<String>,
     /// Where to record what is written [default: simulated/PROFILE.jsonl in the data folder]
     #[arg(long, value_name = "FILE")]

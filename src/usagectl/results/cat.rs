@@ -7,6 +7,7 @@ use aws_sdk_s3::Client;
 use clap::Args;
 
 use crate::shell::console::{self, Done};
+use crate::shell::failure;
 use crate::shell::options::Options;
 use crate::shell::workplace::{Uses, Workplace};
 use laptop::proof::avro;
@@ -55,7 +56,7 @@ impl Cat {
         for (source, name) in sources.iter().zip(&self.sources) {
             match self.print_source(source, place.as_ref()).await {
                 Err(error) if !error.is::<console::Closed>() => {
-                    console::note(&format!("error: {name}: failed to {error:#}"));
+                    console::note(&format!("error: {name}: failed to {}", failure::describe(&error)));
                     done = Done::WithFailures;
                 }
                 other => other?,

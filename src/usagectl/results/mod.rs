@@ -5,5 +5,5 @@ pub mod differences;
 pub mod reconcile;
 pub mod snapshot_items;
 pub mod snapshots;
-pub mod tally;
+pub mod sums;
 pub mod usage;

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use usage_aggregator::config::Config;
 
 use crate::results::differences;
-use crate::shell::choice::{Sample, Variables};
 use crate::shell::console::{self, Done, UsageError};
+use crate::shell::durations::duration;
+use crate::shell::failure;
 use crate::shell::options::{Endpoint, Options};
-use crate::shell::span::span;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::workplace::{Uses, Workplace};
 
 /// Hold snapshots, archive and failure destination against what must be there
@@ -32,7 +33,7 @@ pub struct Reconcile {
     #[arg(long, value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
     failures: Option<Destination>,
     /// Compare again until all agrees, at most for so long
-    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = span)]
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = duration)]
     wait: Duration,
 }
 
@@ -49,7 +50,7 @@ Exit codes:
 
 impl Reconcile {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let questions = self.questions(options)?;
+        let comparisons = self.comparisons(options)?;
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let failures = match &self.failures {
             Some(destination) => Some(destination.clone()),
@@ -58,19 +59,18 @@ impl Reconcile {
             None => Destination::usual(&place.clients).await?,
         };
         let progress = console::spinner("snapshots and files read");
-        let watch = || progress.inc(1);
         let mut done = Done::Well;
         let mut unprovable = Vec::new();
-        for (variables, truth) in questions {
-            let config = self.config(&variables)?;
-            let (tables, archive) = (config.tables.as_ref(), config.archive.as_ref());
-            let site = Site { clients: &place.clients, pipeline: &config.pipeline, tables, archive };
-            let report = reconcile_within(self.wait, &site, &truth, failures.as_ref(), &watch).await;
-            let report = report.map_err(|error| match error.downcast::<Unprovable>() {
-                Ok(unprovable) => UsageError(unprovable.to_string()).into(),
-                Err(error) => error,
-            })?;
+        for (config, truth) in comparisons {
             let name = &config.pipeline.name;
+            let report = match self.compare(&config, &place, &truth, failures.as_ref(), &|| progress.inc(1)).await {
+                Ok(report) => report,
+                Err(error) if options.json => {
+                    console::print(&error_line(name, &truth, &error))?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
             let text = if options.json { line(name, &truth, &report)? } else { differences::text(name, &report) };
             progress.suspend(|| console::print(&text))?;
             if !report.agrees() {
@@ -81,14 +81,32 @@ impl Reconcile {
         progress.finish_and_clear();
         match (done, unprovable.as_slice()) {
             (Done::Well, [_, ..]) => {
-                Err(UsageError(format!("the archive can't tell everything: {}", unprovable.join("; "))).into())
+                let reasons = unprovable.join("; ");
+                Err(UsageError(format!("the archive isn't exact enough to check everything: {reasons}")).into())
             }
             _ => Ok(done),
         }
     }
 
-    /// The truths, and the variables of the pipeline that each is of.
-    fn questions(&self, options: &Options) -> anyhow::Result<Vec<(Variables, Truth)>> {
+    async fn compare(
+        &self,
+        config: &Config,
+        place: &Workplace,
+        truth: &Truth,
+        failures: Option<&Destination>,
+        watch: &(dyn Fn() + Sync),
+    ) -> anyhow::Result<Report> {
+        let (tables, archive) = (config.tables.as_ref(), config.archive.as_ref());
+        let site = Site { clients: &place.clients, pipeline: &config.pipeline, tables, archive };
+        let report = reconcile_within(self.wait, &site, truth, failures, watch).await;
+        report.map_err(|error| match error.downcast::<Unprovable>() {
+            Ok(unprovable) => UsageError(unprovable.to_string()).into(),
+            Err(error) => error,
+        })
+    }
+
+    /// What to compare: the configuration of each pipeline, and what its results must match.
+    fn comparisons(&self, options: &Options) -> anyhow::Result<Vec<(Config, Truth)>> {
         let ledgers = match (&self.archive, self.ledger.as_slice()) {
             (Some(_), _) => Vec::new(),
             (None, []) => found_ledgers(&options.ledgers())?,
@@ -99,14 +117,15 @@ impl Reconcile {
                 let folder = options.ledgers();
                 console::note(&format!("note: no ledgers in {}; taking the archive for the truth", folder.display()));
             }
-            return Ok(vec![(Variables::new(options, &Sample::default()), Truth::Archive)]);
+            return Ok(vec![(self.config(&Variables::new(options, &Sample::default()))?, Truth::Archive)]);
         }
         let mut by_pipeline: BTreeMap<Variables, Vec<PathBuf>> = BTreeMap::new();
         for ledger in ledgers {
             let head = read_head(&ledger)?;
             by_pipeline.entry(Variables::of_source(options, &head.target)?).or_default().push(ledger);
         }
-        Ok(by_pipeline.into_iter().map(|(variables, ledgers)| (variables, Truth::Ledgers(ledgers))).collect())
+        let of_pipeline = |(variables, ledgers)| Ok((self.config(&variables)?, Truth::Ledgers(ledgers)));
+        by_pipeline.into_iter().map(of_pipeline).collect()
     }
 
     fn config(&self, variables: &Variables) -> Result<Config, UsageError> {
@@ -132,16 +151,26 @@ fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// One line of `--json`.
 fn line(pipeline: &str, truth: &Truth, report: &Report) -> anyhow::Result<String> {
-    let truth = match truth {
-        Truth::Ledgers(paths) => json!(paths),
-        Truth::Archive => json!("archive"),
-    };
-    let mut line = json!({ "pipeline": pipeline, "truth": truth, "agrees": report.agrees() });
+    let mut line = json!({ "pipeline": pipeline, "truth": truth_json(truth), "agrees": report.agrees() });
     if let (Some(line), Value::Object(report)) = (line.as_object_mut(), serde_json::to_value(report)?) {
         line.extend(report);
     }
     Ok(line.to_string())
+}
+
+/// The line of a comparison that failed.
+fn error_line(pipeline: &str, truth: &Truth, error: &anyhow::Error) -> String {
+    let error = json!({ "message": failure::describe(error) });
+    json!({ "pipeline": pipeline, "truth": truth_json(truth), "agrees": null, "error": error }).to_string()
+}
+
+fn truth_json(truth: &Truth) -> Value {
+    match truth {
+        Truth::Ledgers(paths) => json!(paths),
+        Truth::Archive => json!("archive"),
+    }
 }
 
 fn destination(text: &str) -> Result<Destination, String> {

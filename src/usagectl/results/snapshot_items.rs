@@ -7,8 +7,8 @@ use laptop::proof::rows::{Item, Row, RowReader};
 use usage_aggregator::config::Tables;
 use usage_aggregator::pipeline::Snapshot;
 
-use crate::shell::choice::Variables;
 use crate::shell::console::UsageError;
+use crate::shell::pipeline_choice::Variables;
 
 /// A pipeline's tables, and how its snapshots look in them.
 pub struct Counting {

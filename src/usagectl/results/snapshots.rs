@@ -6,10 +6,10 @@ use serde_json::json;
 use usage_aggregator::window::Window;
 
 use crate::results::snapshot_items::Counting;
-use crate::results::tally::{self, Length, date};
-use crate::shell::choice::{Sample, Variables};
+use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::table;
 use crate::shell::workplace::{Uses, Workplace};
 
@@ -91,8 +91,8 @@ impl Snapshots {
         }
         match &self.plot {
             Some(measure) => {
-                let measure = tally::measure(&tally::measures(rows), Some(measure), "--plot")?;
-                Ok(tally::chart(rows, measure))
+                let measure = sums::measure(&sums::measures(rows), Some(measure), "--plot")?;
+                Ok(sums::chart(rows, measure))
             }
             None => Ok(listing(reader, rows)),
         }
@@ -113,7 +113,7 @@ fn json_row(row: &Row) -> String {
 }
 
 fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
-    let measures = tally::measures(rows);
+    let measures = sums::measures(rows);
     let variables: Vec<&str> = reader.group_variables().chain(["window"]).collect();
     let mut table = table::titled(variables.iter().copied().chain(["start"]).chain(measures.iter().copied()));
     for row in rows {
@@ -121,5 +121,5 @@ fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
         let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
         table.add_row(texts.chain(measures.iter().map(number)));
     }
-    format!("{table}\n{}", tally::totals(rows, &measures))
+    format!("{table}\n{}", sums::totals(rows, &measures))
 }

@@ -1,13 +1,15 @@
 //! What all commands share: options, endpoints, tables, plots.
 
-pub mod amounts;
-pub mod choice;
 pub mod console;
+pub mod durations;
+pub mod failure;
 pub mod folder;
 pub mod json;
+pub mod numbers;
 pub mod options;
+pub mod pipeline_choice;
 pub mod plot;
+pub mod resource_names;
 pub mod running;
-pub mod span;
 pub mod table;
 pub mod workplace;

@@ -28,12 +28,12 @@ pub struct Running {
     pub control: Option<String>,
     /// Of `local` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mapping: Option<Mapped>,
+    pub mapping: Option<RunningMapping>,
 }
 
 /// The event source mapping of a `usagectl local`, and its function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mapped {
+pub struct RunningMapping {
     pub uuid: String,
     pub function: String,
     pub source_arn: String,

@@ -10,10 +10,10 @@ use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::handler::Handler;
 
-use crate::shell::choice::Variables;
 use crate::shell::console;
 use crate::shell::folder::Folder;
 use crate::shell::options::{Endpoint, Options};
+use crate::shell::pipeline_choice::Variables;
 
 /// What a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

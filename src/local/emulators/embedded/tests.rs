@@ -35,7 +35,7 @@ impl Place {
     }
 
     async fn read(&self, position: &Position) -> Page {
-        self.stream.read(&self.stream.shard, position, 1_000).await.unwrap()
+        self.stream.read(&self.stream.name.shard, position, 1_000).await.unwrap()
     }
 }
 

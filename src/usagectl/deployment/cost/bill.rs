@@ -8,7 +8,7 @@ use usage_aggregator::decimal::Decimal;
 use super::fixed::Fixed;
 use super::model::{Line, Load, MILLION, Seen, total};
 use super::prices::{Item, Prices};
-use crate::shell::amounts::{dollars, number, percent};
+use crate::shell::numbers::{dollars, number, percent};
 use crate::shell::plot::{self, Bar};
 use crate::shell::table;
 

@@ -14,8 +14,8 @@ use clap::Args;
 
 use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
 use crate::shell::console::{self, Done, UsageError};
+use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::shell::span::span;
 use crate::stack::{Place, Where};
 use bill::{Basis, Bill};
 use fixed::Fixed;
@@ -31,7 +31,7 @@ pub struct Cost {
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     assume: String,
     /// How far back to look [default: 7d; with --local 3h, which is all that it remembers]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration)]
     span: Option<Duration>,
     /// Prices that replace those that are compiled in; a TOML file such as src/usagectl/deployment/cost/prices.toml
     #[arg(long, value_name = "FILE")]
@@ -92,7 +92,7 @@ impl Cost {
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { WEEK });
         let period = if span <= LOCAL_SPAN { 60 } else { HOUR_SECONDS };
         let measured = Measured::read(&deployment, span, period).await?;
-        let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         // A pipeline that only archives has no counters.
         let windows = pipeline.snapshot.as_ref().map_or(0, |snapshot| snapshot.windows.len());
         let mut defaults = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());

@@ -18,8 +18,8 @@ use clap::Args;
 use crate::deployment::assume::Assumptions;
 use crate::deployment::cost::prices::Prices;
 use crate::shell::console::{self, Done};
+use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::shell::span::span;
 use crate::stack::{Place, Where};
 use model::Load;
 use report::Report;
@@ -33,7 +33,7 @@ pub struct Tune {
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     what_if: String,
     /// How far back to look [default: 24h; with --local 3h, which is all that it remembers]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration)]
     span: Option<Duration>,
     #[command(flatten)]
     place: Where,
@@ -97,7 +97,7 @@ impl Tune {
         let deployment = self.place.open(options).await?;
         let here = matches!(deployment.place, Place::Here(_));
         let settings = gather::settings(&deployment, options).await?;
-        let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
         let mut load = unknown(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {

@@ -5,7 +5,7 @@ use super::row::Row;
 use super::rules::{HEADROOM, Rules};
 use super::settings::{Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
-use crate::shell::amounts::{number, seconds};
+use crate::shell::numbers::{number, seconds};
 
 /// One parameter's change may ask for another's; they are few.
 const PASSES: usize = 8;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::model::{Load, Outcome};
 use super::plan::{Plan, Proposal};
 use super::settings::{Parameter, Settings};
-use crate::shell::amounts::{dollars, number, seconds};
+use crate::shell::numbers::{dollars, number, seconds};
 use crate::shell::table;
 
 pub struct Report<'p> {

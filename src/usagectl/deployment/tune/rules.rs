@@ -6,7 +6,7 @@ use super::settings::{Parameter, Settings};
 use crate::deployment::assume::MONTH_SECONDS;
 use crate::deployment::cost::model::MILLION;
 use crate::deployment::cost::prices::Prices;
-use crate::shell::amounts::{number, seconds};
+use crate::shell::numbers::{number, seconds};
 
 /// Sizes that people choose.
 const BATCHES: [f64; 10] = [10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];

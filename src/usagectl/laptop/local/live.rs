@@ -9,7 +9,7 @@ use laptop::proof::reconcile::Report;
 use tokio::time::Instant;
 
 use super::control::Control;
-use super::stage::Stage;
+use super::run::LocalRun;
 use super::status::Status;
 use crate::laptop::serve;
 use crate::results::differences;
@@ -21,13 +21,13 @@ const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Says where everything is, and how others reach it.
-pub fn introduce(stage: &Stage, options: &Options, control: &str) -> anyhow::Result<()> {
-    let variables = stage.place.services().map(|services| serve::environment(services, &stage.variables));
+pub fn introduce(run: &LocalRun, options: &Options, control: &str) -> anyhow::Result<()> {
+    let variables = run.place.services().map(|services| serve::environment(services, &run.variables));
     let variables = variables.unwrap_or_default();
     if options.json {
         let variables = variables.into_iter().collect::<std::collections::BTreeMap<_, _>>();
         let started = serde_json::json!({
-            "started": { "source": stage.source.arn(), "control": control, "environment": variables }
+            "started": { "source": run.source.arn(), "control": control, "environment": variables }
         });
         return console::print(&started.to_string());
     }
@@ -35,8 +35,8 @@ pub fn introduce(stage: &Stage, options: &Options, control: &str) -> anyhow::Res
     let mut row = |name: &str, value: &str| {
         rows.add_row([table::text(name), table::text(value)]);
     };
-    row("pipeline", &stage.site.handler.pipeline.name);
-    row("source", stage.source.arn());
+    row("pipeline", &run.site.handler.pipeline().name);
+    row("source", run.source.arn());
     let value_of = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
     for (name, variable) in [
         ("DynamoDB", "AWS_ENDPOINT_URL_DYNAMODB"),
@@ -45,17 +45,26 @@ pub fn introduce(stage: &Stage, options: &Options, control: &str) -> anyhow::Res
     ] {
         row(name, value_of(variable).unwrap_or("elsewhere"));
     }
-    row("given-up records", &stage.destination);
+    row("given-up records", &run.destination);
     row("control", &format!("{control}/status, /faults, /stop; or usagectl faults all"));
     console::print(&rows.to_string())?;
-    let exports = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_KINESIS"];
-    let fixed = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
-    let lines = exports.iter().chain(&fixed).filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
+    let exports = [
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_KINESIS",
+        "AWS_ENDPOINT_URL_CLOUDWATCH",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ];
+    let lines = exports.iter().filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
     console::print(&format!("For the aws CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
 }
 
 /// Shows how the run goes until it is to stop: drawn over on a terminal, else a line a second.
-pub async fn watch(stage: &Stage, options: &Options, control: &Control) -> anyhow::Result<()> {
+pub async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<()> {
     let mut stop = control.stop.subscribe();
     let started = Instant::now();
     let panel = (!options.json && io::stderr().is_terminal()).then(Panel::new);
@@ -65,42 +74,42 @@ pub async fn watch(stage: &Stage, options: &Options, control: &Control) -> anyho
             _ = stop.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep(interval) => {}
         }
-        let status = look(stage, control, started).await;
+        let status = look(run, control, started).await;
         match &panel {
             Some(panel) => panel.draw(&status),
             None if options.json => console::print(&serde_json::to_string(&status)?)?,
             None => console::print(&status.line())?,
         }
     }
-    look(stage, control, started).await;
+    look(run, control, started).await;
     Ok(())
 }
 
 /// Brings the status up to date.
-async fn look(stage: &Stage, control: &Control, started: Instant) -> Status {
-    let shards = stage.source.shards().await.map_or(0, |shards| shards.len());
-    stage.report();
+async fn look(run: &LocalRun, control: &Control, started: Instant) -> Status {
+    let shards = run.source.shards().await.map_or(0, |shards| shards.len());
+    run.publish_metrics();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
-    status.mapping = stage.meter.counts();
+    status.mapping = run.meter.counts();
     status.shards = shards;
     status.faults = control.mischief.now().to_string();
-    if let Some(services) = stage.place.services() {
+    if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }
     status.clone()
 }
 
 /// The end of the run: its numbers and, where there was load, the proof.
-pub fn conclude(stage: &Stage, options: &Options, control: &Control, proof: Option<&Report>) -> anyhow::Result<Done> {
+pub fn conclude(run: &LocalRun, options: &Options, control: &Control, proof: Option<&Report>) -> anyhow::Result<Done> {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
-    status.mapping = stage.meter.counts();
+    status.mapping = run.meter.counts();
     if options.json {
         let ended = serde_json::json!({ "ended": &*status, "reconcile": proof });
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
-        proof.map_or(Ok(()), |proof| console::print(&differences::text(&stage.site.handler.pipeline.name, proof)))?;
+        proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
     }
     let dropped = status.mapping.dropped_event_count > 0 || status.mapping.trimmed_gaps > 0;
     let good = proof.is_none_or(Report::agrees) && !dropped;

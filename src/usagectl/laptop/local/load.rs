@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::StreamChoice;
 use super::control::Control;
-use super::stage::Stage;
+use super::run::LocalRun;
 use crate::laptop::simulate::Profile;
 use crate::results::differences;
 use crate::shell::console;
+use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::shell::span::span;
 
 /// How long the mapping may take for what is left when the load ends, without getting any further.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "N", requires = "simulate", conflicts_with = "duration")]
     records: Option<u64>,
     /// How long to write, such as 10s or 5m
-    #[arg(long, value_name = "TIME", requires = "simulate", value_parser = span)]
+    #[arg(long, value_name = "TIME", requires = "simulate", value_parser = duration)]
     duration: Option<Duration>,
     /// Records a second; 0 for as many as go
     #[arg(long, value_name = "N", requires = "simulate")]
@@ -55,16 +55,16 @@ impl LoadOptions {
     /// Writes the load, if there is any, and gives what came of it; without load it never ends.
     pub async fn run(
         &self,
-        stage: &Stage,
+        run: &LocalRun,
         options: &Options,
         control: &Control,
         poison_percent: f64,
     ) -> anyhow::Result<Report> {
         let Some(profile) = self.simulate.map(ProfileName::from) else { return std::future::pending().await };
         let simulation = self.simulation(profile, poison_percent);
-        let clients = &stage.place.clients;
-        let name = stage.source_name.clone();
-        let target = match (stage.kind, stage.place.services()) {
+        let clients = &run.place.clients;
+        let name = run.source_name.clone();
+        let target = match (run.kind, run.place.services()) {
             (StreamChoice::Kinesis, Some(services)) => {
                 Target::Stream { client: services.kinesis_client(&sdk_config(None)), name }
             }
@@ -75,10 +75,10 @@ impl LoadOptions {
             control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
         };
         let written = simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
-        wait_until_read(stage, written.records).await;
-        let report = self.prove(stage, ledger).await?;
+        wait_until_read(run, written.records).await;
+        let report = self.prove(run, ledger).await?;
         if self.forever {
-            console::print(&differences::text(&stage.site.handler.pipeline.name, &report))?;
+            console::print(&differences::text(&run.site.handler.pipeline().name, &report))?;
             return std::future::pending().await;
         }
         Ok(report)
@@ -96,19 +96,19 @@ impl LoadOptions {
     }
 
     /// Compares until all agrees, or until the mapping gets no further.
-    async fn prove(&self, stage: &Stage, ledger: PathBuf) -> anyhow::Result<Report> {
+    async fn prove(&self, run: &LocalRun, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
-            clients: &stage.place.clients,
-            pipeline: &stage.site.handler.pipeline,
-            tables: stage.site.tables.as_ref(),
-            archive: stage.site.archive.as_ref(),
+            clients: &run.place.clients,
+            pipeline: run.site.handler.pipeline(),
+            tables: run.site.tables.as_ref(),
+            archive: run.site.archive.as_ref(),
         };
         let truth = Truth::Ledgers(vec![ledger]);
-        let failures = Destination::usual(&stage.place.clients).await?;
+        let failures = Destination::usual(&run.place.clients).await?;
         loop {
-            let before = stage.meter.counts().invoked_event_count;
+            let before = run.meter.counts().invoked_event_count;
             let report = reconcile::reconcile_within(PATIENCE, &site, &truth, failures.as_ref(), &|| {}).await?;
-            if report.agrees() || stage.meter.counts().invoked_event_count == before {
+            if report.agrees() || run.meter.counts().invoked_event_count == before {
                 return Ok(report);
             }
         }
@@ -117,9 +117,9 @@ impl LoadOptions {
 
 /// Waits until as many records have been read as were written, though not for ever. Comparing keeps this thread busy, and
 /// what waits for it meanwhile would look like a mapping that lags.
-async fn wait_until_read(stage: &Stage, records: u64) {
+async fn wait_until_read(run: &LocalRun, records: u64) {
     let patience = Instant::now() + PATIENCE;
-    while stage.meter.counts().polled_event_count < records && Instant::now() < patience {
+    while run.meter.counts().polled_event_count < records && Instant::now() < patience {
         tokio::time::sleep(GLANCE).await;
     }
     // What has been read last is on its way.

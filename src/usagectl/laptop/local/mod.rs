@@ -1,16 +1,18 @@
-//! `usagectl local`: a table or stream, its event source mapping and the function on this machine, until Ctrl-C, or
-//! until the load that was asked for is counted.
+//! `usagectl local`: a table or stream, its event source mapping and the function on this machine, until Ctrl-C or until all
+//! of a generated load is counted.
 //!
-//! `settings` are the mapping's options, `stage` builds what runs, `live` shows it, `control` lets it be changed, `load`
-//! writes to it and proves it right in the end.
+//! `settings` holds the mapping's options. `run` builds and runs everything, with the stream from `stream` and the function
+//! from `target`. `live` shows progress, `control` accepts changes, and `load` writes records and proves the result.
 
 mod control;
 mod live;
 mod load;
 mod measured;
+mod run;
 mod settings;
-mod stage;
 mod status;
+mod stream;
+mod target;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,55 +22,56 @@ use clap::{Args, ValueEnum};
 use laptop::emulators::Ports;
 use laptop::proof::{Mischief, Mischievous};
 use tokio::signal::unix::{SignalKind, signal};
+use usage_aggregator::pipeline::{Pipeline, Stream};
 
 use crate::laptop::serve;
-use crate::shell::console::Done;
-use crate::shell::folder::MAPPINGS;
+use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
+use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
 use control::Control;
 use load::LoadOptions;
+use run::LocalRun;
 use settings::MappingOptions;
-use stage::Stage;
 
-/// Run table, stream, event source mapping and function on this machine, with faults on demand
+/// Run the table, stream, event source mapping and function on this machine, with optional faults
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Local {
-    /// Start over: delete tables, objects, streams and checkpoints in the data folder first
+    /// Start over: first delete all tables, objects, streams and checkpoints in the data folder
     #[arg(long)]
     fresh: bool,
-    /// Where changes come from; by default as the pipeline says
+    /// How changes reach the function [default: as the pipeline specifies]
     #[arg(long, value_name = "KIND")]
     stream: Option<StreamChoice>,
-    /// Table or Kinesis stream to read, made if it isn't there; by default the pipeline's first source
+    /// Table or Kinesis stream to read, created if missing [default: the pipeline's first source]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Partition and sort key of the table, if it has to be made; by default what the first record type matches
+    /// Partition key and sort key for creating the table [default: those the first record type matches]
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     keys: Vec<String>,
     /// Hours after which stream records are trimmed
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     retention: u32,
-    /// Invoke the function behind this endpoint, such as a running `cargo lambda watch`, instead of in this process
+    /// Invoke the function at this endpoint instead of in this process, for example a running `cargo lambda watch`
     #[arg(long, value_name = "URL")]
     invoke: Option<String>,
-    /// Write the function's variables to this file as NAME=VALUE lines once all is ready
+    /// Write the function's environment variables to this file as NAME=VALUE lines when everything is ready
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
-    /// The function's timeout in seconds
+    /// Timeout of the function in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
-    /// Destination of records that are given up: s3://BUCKET, a queue's URL, a folder, or none
+    /// Failure destination: s3://BUCKET, a queue URL, a folder, or none
     #[arg(long, value_name = "DESTINATION", default_value = "s3://failures")]
     on_failure: String,
-    /// What goes wrong: `none`, `all`, or such as `crash=2,lose=5,split=10s`; see `usagectl faults --help`
+    /// Faults to inject: `none`, `all`, or a list like `crash=2,lose=5,split=10s`; see `usagectl faults --help`
     #[arg(long, value_name = "FAULTS", default_value = "none")]
     faults: Mischief,
-    /// Seconds without faults at first
+    /// Seconds to run before the first fault
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     faults_after: u64,
-    /// Seed of the faults
+    /// Seed for the faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     fault_seed: u64,
     #[command(flatten)]
@@ -79,70 +82,85 @@ pub struct Local {
     load: LoadOptions,
 }
 
+/// How changes reach the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StreamChoice {
     /// DynamoDB Streams
     Dynamodb,
-    /// Kinesis messages
+    /// Messages in a Kinesis stream
     Kinesis,
-    /// Kinesis Data Streams for DynamoDB: a table's changes by way of a Kinesis stream
+    /// Kinesis Data Streams for DynamoDB: a table's changes through a Kinesis stream
     KinesisForDynamodb,
 }
 
-/// Ports of the loopback interface; 0 is a free one.
 #[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Ports (0: a free one)")]
+#[command(next_help_heading = "Ports (0 picks a free port)")]
 struct PortOptions {
+    /// Port for DynamoDB
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     dynamodb_port: u16,
+    /// Port for S3
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     s3_port: u16,
+    /// Port for Kinesis
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     kinesis_port: u16,
+    /// Port for CloudWatch
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     cloudwatch_port: u16,
+    /// Port for the control endpoint
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     control_port: u16,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl local                                         orders, until Ctrl-C
-  usagectl local --fresh --simulate orders --records 5000 --faults all
-  usagectl local --dynamodb-port 8000                    then, elsewhere: usagectl simulate orders
-  usagectl local --pipeline alleycat --simulate alleycat --duration 5m
-  usagectl local --stream kinesis-for-dynamodb --faults repeat=10
-  usagectl local --invoke http://127.0.0.1:9000 --env-file env &
-  cargo lambda watch --env-file env                      the very binary that is deployed
-  usagectl local --filter '{\"eventName\":[\"INSERT\"]}' --batch-size 10 --batching-window 2
-  usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
+  Run the orders pipeline until Ctrl-C:
+    usagectl local
+  Write 5,000 records under every kind of fault, then check the result:
+    usagectl local --fresh --simulate orders --records 5000 --faults all
+  Serve DynamoDB on a fixed port; run `usagectl simulate orders` in another shell:
+    usagectl local --dynamodb-port 8000
+  Run the Kinesis race:
+    usagectl local --pipeline alleycat --simulate alleycat --duration 5m
+  Deliver a table's changes through Kinesis, some of them twice and out of order:
+    usagectl local --stream kinesis-for-dynamodb --faults repeat=10
+  Run the binary that is deployed:
+    usagectl local --invoke http://127.0.0.1:9000 --env-file env &
+    cargo lambda watch --env-file env
+  Change the mapping's settings:
+    usagectl local --filter '{\"eventName\":[\"INSERT\"]}' --batch-size 10 --batching-window 2
+  Read the stream of a table in a DynamoDB that is already running:
+    usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
 
-Started again, it goes on from its checkpoint. With --simulate it ends when all that was written
-is counted, and says whether that is exact; --forever keeps it running. Exit code 1 when something
-was lost or counted twice. Its data folder's other commands find it by themselves.";
+A restarted run resumes from its checkpoints. With --simulate, the run ends once everything written
+is counted, and reports whether the counts are exact; --forever keeps it running. The exit code is 1
+if anything was lost or counted twice. Other commands find the running services through the data
+folder.";
 
 impl Local {
+    /// Builds and runs everything until it is stopped or the load is counted.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let quiet = Duration::from_secs(self.faults_after);
-        let at_first = if quiet.is_zero() { self.faults.clone() } else { Mischief::default() };
-        let control = Control::new(Mischievous::new(at_first, self.fault_seed));
-        let stage = Stage::build(&self, options, &control).await?;
+        let initial = if quiet.is_zero() { self.faults.clone() } else { Mischief::default() };
+        let control = Control::new(Mischievous::new(initial, self.fault_seed));
+        let run = LocalRun::build(&self, options, &control).await?;
         let url = control.serve(self.ports.control_port).await?;
-        if let Some(services) = stage.place.services() {
+        if let Some(services) = run.place.services() {
             let mut running = Running::new(services, Some(url.clone()));
-            running.mapping = Some(stage.mapped.clone());
+            running.mapping = Some(run.mapping.clone());
             running.write(&options.data)?;
             if let Some(path) = &self.env_file {
-                serve::write_environment(path, &serve::environment(services, &stage.variables))?;
+                serve::write_environment(path, &serve::environment(services, &run.variables))?;
             }
         }
-        // Before anybody is told that it runs, and may end it.
+        // Registered before the run is announced, because from then on it may be stopped.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-        live::introduce(&stage, options, &url)?;
+        live::introduce(&run, options, &url)?;
 
         let mut stop = control.stop.subscribe();
-        let asked = async {
+        let stopped = async {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
@@ -151,8 +169,8 @@ impl Local {
         };
         let work = async {
             let proof = tokio::select! {
-                () = asked => None,
-                proof = self.load.run(&stage, options, &control, self.faults.poison) => Some(proof?),
+                () = stopped => None,
+                proof = self.load.run(&run, options, &control, self.faults.poison) => Some(proof?),
             };
             control.stop.send_replace(true);
             anyhow::Ok(proof)
@@ -166,13 +184,13 @@ impl Local {
         };
         let mapping = async {
             tokio::select! {
-                ended = stage.run(&control) => ended,
+                ended = run.run(&control) => ended,
                 never = faults => never,
             }
         };
-        let view = live::watch(&stage, options, &control);
+        let view = live::watch(&run, options, &control);
         let (proof, (), ()) = futures::try_join!(work, mapping, view)?;
-        live::conclude(&stage, options, &control, proof.as_ref())
+        live::conclude(&run, options, &control, proof.as_ref())
     }
 
     fn ports(&self) -> Ports {
@@ -184,13 +202,22 @@ impl Local {
         Duration::from_secs(self.timeout.max(1))
     }
 
-    /// Where checkpoints are: a file for each stream that is read.
-    fn checkpoints(&self, options: &Options, source: &str, kind: StreamChoice) -> PathBuf {
-        let kind = match kind {
-            StreamChoice::Dynamodb => "dynamodb",
-            StreamChoice::Kinesis => "kinesis",
-            StreamChoice::KinesisForDynamodb => "kinesis-for-dynamodb",
+    fn stream_choice(&self, pipeline: &Pipeline) -> StreamChoice {
+        self.stream.unwrap_or(match pipeline.stream {
+            Stream::DynamoDb => StreamChoice::Dynamodb,
+            Stream::Kinesis => StreamChoice::Kinesis,
+        })
+    }
+
+    fn source_name(&self, pipeline: &Pipeline, kind: StreamChoice) -> Result<String, UsageError> {
+        let named = self.source.as_ref().or(pipeline.sources.first()).ok_or_else(|| {
+            UsageError("the pipeline lists no source: choose the table or stream to read with --source".to_owned())
+        })?;
+        let checked = match kind {
+            StreamChoice::Kinesis => stream_name(named),
+            // The Kinesis stream of a table has the table's name.
+            StreamChoice::Dynamodb | StreamChoice::KinesisForDynamodb => table_name(named),
         };
-        options.data.join(MAPPINGS).join(format!("{kind}-{source}.json"))
+        checked.map_err(|mistake| UsageError(format!("--source: {mistake}")))
     }
 }

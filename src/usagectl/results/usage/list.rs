@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::top::nothing;
 use super::{fits, read};
-use crate::results::tally::{self, Length, date};
+use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::table;
@@ -52,13 +52,13 @@ impl List {
         if rows.is_empty() {
             return nothing(options);
         }
-        let known = tally::measures(&rows);
+        let known = sums::measures(&rows);
         let asked = match (&self.measure, self.plot) {
             (None, false) => known.clone(),
-            (measure, _) => BTreeSet::from([tally::measure(&known, measure.as_deref(), "--measure")?]),
+            (measure, _) => BTreeSet::from([sums::measure(&known, measure.as_deref(), "--measure")?]),
         };
         console::print(&match asked.first().filter(|_| self.plot) {
-            Some(measure) => tally::chart(&rows, measure),
+            Some(measure) => sums::chart(&rows, measure),
             None if options.json => lines(&rows, &asked, self.window.window().name()),
             None => listing(&rows, &asked),
         })?;
@@ -80,19 +80,19 @@ fn entities(rows: &[&Row]) -> usize {
 
 fn listing(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     let mut table = table::titled(["start", "entities"].into_iter().chain(measures.iter().copied()));
-    for (start, of_start) in tally::grouped(rows, Row::start) {
-        let sums = measures.iter().map(|measure| table::number(&tally::sum_text(of_start.iter().copied(), measure)));
+    for (start, of_start) in sums::grouped(rows, Row::start) {
+        let sums = measures.iter().map(|measure| table::number(&sums::sum_text(of_start.iter().copied(), measure)));
         let first = [table::text(start), table::number(&entities(&of_start).to_string())];
         table.add_row(first.into_iter().chain(sums));
     }
-    format!("{table}\n{}", tally::totals(rows, measures))
+    format!("{table}\n{}", sums::totals(rows, measures))
 }
 
 fn lines(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> String {
     let line = |(start, of_start): (&str, Vec<&Row>)| {
-        let sum = |measure: &&str| ((*measure).to_owned(), tally::sum_text(of_start.iter().copied(), measure));
+        let sum = |measure: &&str| ((*measure).to_owned(), sums::sum_text(of_start.iter().copied(), measure));
         let sums: std::collections::BTreeMap<String, String> = measures.iter().map(sum).collect();
         json!({ "window": window, "start": start, "entities": entities(&of_start), "measures": sums }).to_string()
     };
-    tally::grouped(rows, Row::start).into_iter().map(line).collect::<Vec<_>>().join("\n")
+    sums::grouped(rows, Row::start).into_iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@ use usage_aggregator::window::Window;
 
 use super::top::nothing;
 use super::{fits, keep_at, read, start_length};
-use crate::results::tally::{self, date};
+use crate::results::sums::{self, date};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::table;
@@ -58,8 +58,8 @@ impl Show {
         let title = format!("{} on {day}", console::plain(&self.entity));
         let text = match self.plot {
             true => {
-                let measure = tally::measure(&tally::measures(&rows), self.measure.as_deref(), "--measure")?;
-                tally::chart(&rows, measure)
+                let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
+                sums::chart(&rows, measure)
             }
             false => listing(&rows),
         };
@@ -74,7 +74,7 @@ fn line(row: &Row) -> String {
 }
 
 fn listing(rows: &[Row]) -> String {
-    let measures = tally::measures(rows);
+    let measures = sums::measures(rows);
     let mut table = table::titled(["start", "resource"].into_iter().chain(measures.iter().copied()));
     let mut ordered: Vec<&Row> = rows.iter().collect();
     ordered.sort_by_key(|row| row.start());
@@ -87,6 +87,6 @@ fn listing(rows: &[Row]) -> String {
 }
 
 fn sums(rows: &[Row]) -> String {
-    let sum = |measure: &str| format!("{measure} {}", tally::sum_text(rows, measure));
-    format!("day: {}", tally::measures(rows).into_iter().map(sum).collect::<Vec<_>>().join(", "))
+    let sum = |measure: &str| format!("{measure} {}", sums::sum_text(rows, measure));
+    format!("day: {}", sums::measures(rows).into_iter().map(sum).collect::<Vec<_>>().join(", "))
 }

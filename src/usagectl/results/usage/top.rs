@@ -6,9 +6,9 @@ use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 
 use super::{NOTHING, fits, keep_at, read, start, start_length};
-use crate::results::tally::{self, Length};
-use crate::shell::amounts::percent;
+use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done};
+use crate::shell::numbers::percent;
 use crate::shell::options::Options;
 use crate::shell::plot::{self, Bar};
 use crate::stack::Where;
@@ -50,7 +50,7 @@ impl Top {
         let Some(at) = known.filter(|_| !rows.is_empty()) else {
             return nothing(options);
         };
-        let measure = tally::measure(&tally::measures(&rows), self.measure.as_deref(), "--measure")?;
+        let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
         let ranking = Ranking::new(&rows, measure);
         let title = format!("{measure} by entity, {} {at}", window.name());
         console::print(&if options.json {
@@ -78,8 +78,8 @@ struct Ranking<'r> {
 
 impl<'r> Ranking<'r> {
     fn new(rows: &'r [Row], measure: &str) -> Ranking<'r> {
-        let entities = tally::grouped(rows, |row| row.variable("entity"));
-        let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, tally::sum(rows, measure)?));
+        let entities = sums::grouped(rows, |row| row.variable("entity"));
+        let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, sums::sum(rows, measure)?));
         let mut sums: Vec<(&str, Decimal)> = entities.into_iter().filter_map(sum).collect();
         sums.sort_by(|(a, one), (b, other)| other.to_f64().total_cmp(&one.to_f64()).then_with(|| a.cmp(b)));
         let total = sums.iter().map(|(_, sum)| sum.to_f64()).sum();

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use usage_aggregator::config::Config;
+use usage_aggregator::config::{Config, Tables};
 use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Folder, Pipeline, shipped, shipped_names};
 use usage_aggregator::time::Timestamp;
 
 use crate::shell::console::{self, UsageError};
 use crate::shell::options::Options;
+use crate::shell::resource_names;
 
 /// The pipeline where nothing says another.
 const DEFAULT_PIPELINE: &str = "orders";
@@ -61,9 +62,14 @@ struct EnvelopeRecord {
     arn: String,
 }
 
-/// The function's variables, the environment's before our defaults.
+/// The function's environment variables. A function on this machine has those of this process, too; a deployed one has its
+/// own, whatever the operator's shell has set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Variables(BTreeMap<&'static str, String>);
+pub struct Variables {
+    set: BTreeMap<&'static str, String>,
+    /// The variables of a deployed function, if this is one.
+    deployed: Option<BTreeMap<String, String>>,
+}
 
 impl Variables {
     /// Chooses the pipeline: by option, by variable, by the event's sources.
@@ -90,7 +96,28 @@ impl Variables {
         {
             variables.insert(name, environment(name).unwrap_or_else(|| default.to_owned()));
         }
-        Variables(variables)
+        Variables { set: variables, deployed: None }
+    }
+
+    /// The variables of a deployed function that is `configured` like this, or has defaults where nothing is configured. The
+    /// pipeline is the one that the options choose, or else its own.
+    pub fn of_deployed(options: &Options, configured: BTreeMap<String, String>) -> Variables {
+        let configured: BTreeMap<_, _> = configured.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let own = |name: &str| configured.get(name).cloned();
+        let chosen_folder = options.pipeline_dir.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+        let (name, value) = match (options.pipeline.clone(), chosen_folder) {
+            (Some(name), _) => ("PIPELINE", name),
+            (None, Some(folder)) => ("PIPELINE_DIR", folder),
+            (None, None) => match (own("PIPELINE"), own("PIPELINE_DIR")) {
+                (None, Some(folder)) => ("PIPELINE_DIR", folder),
+                (name, _) => ("PIPELINE", name.unwrap_or_else(|| DEFAULT_PIPELINE.to_owned())),
+            },
+        };
+        let mut set = BTreeMap::from([(name, value)]);
+        for (name, default) in [("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "archive")] {
+            set.insert(name, own(name).unwrap_or_else(|| default.to_owned()));
+        }
+        Variables { set, deployed: Some(configured) }
     }
 
     /// The same for a table or stream.
@@ -110,34 +137,53 @@ impl Variables {
 
     /// Sets these variables.
     pub fn with(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Variables {
-        self.0.extend(variables);
+        self.set.extend(variables);
         self
     }
 
     /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.
     pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
-        self.0.insert("METRICS_SINK", sink.to_owned());
+        self.set.insert("METRICS_SINK", sink.to_owned());
         self
     }
 
     /// Sets the archive's codec.
     pub fn with_codec(mut self, codec: &str) -> Variables {
-        self.0.insert("ARCHIVE_CODEC", codec.to_owned());
+        self.set.insert("ARCHIVE_CODEC", codec.to_owned());
         self
+    }
+
+    /// The value of a variable, if it is set.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.set.get(name).cloned().or_else(|| self.unset(name))
     }
 
     /// Name and value of each variable that is set here.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+        self.set.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// The function's own configuration, with all its checks.
     pub fn config(&self) -> Result<Config, UsageError> {
         let read = Config::read(|name| match name {
-            "PIPELINE" | "PIPELINE_DIR" => self.0.get(name).cloned(),
-            name => self.0.get(name).cloned().or_else(|| environment(name)),
+            "PIPELINE" | "PIPELINE_DIR" => self.set.get(name).cloned(),
+            name => self.value(name),
         });
-        read.map_err(|mistakes| UsageError(mistakes.to_string()))
+        let config = read.map_err(|mistakes| UsageError(mistakes.to_string()))?;
+        if let Some(Tables { usage, claims }) = &config.tables {
+            for (variable, name) in [("USAGE_TABLE", usage), ("CLAIMS_TABLE", claims)] {
+                resource_names::table_name(name).map_err(|mistake| UsageError(format!("{variable}: {mistake}")))?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// A variable that isn't set here.
+    fn unset(&self, name: &str) -> Option<String> {
+        match &self.deployed {
+            Some(configured) => configured.get(name).cloned(),
+            None => environment(name),
+        }
     }
 }
 

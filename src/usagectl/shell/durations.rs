@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads a span of time.
-pub fn span(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
         return Ok(Duration::from_secs(86_400 * u64::from(days)));
     }
@@ -25,10 +25,10 @@ mod tests {
             ("1m 30s", 90_000),
             ("7d", 604_800_000),
         ] {
-            assert_eq!(span(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "30", "-5s", "soon"] {
-            assert!(span(text).is_err(), "{text}");
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

@@ -1,0 +1,124 @@
+//! Opens the stream of a local run: a table's own stream, a Kinesis stream, or a Kinesis stream with a table's changes.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use event_source_mapping::sources::{RemoteStream, ShardedStream};
+use event_source_mapping::{Clock, Source};
+use laptop::emulators::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
+use laptop::emulators::{EmbeddedStream, TableSpec, ensure_tables};
+
+use super::{Local, StreamChoice};
+use crate::shell::console::UsageError;
+use crate::shell::options::{Endpoint, Options};
+use crate::shell::workplace::{Site, Workplace};
+
+/// The stream that the mapping polls, and what keeps it going.
+pub struct LocalStream {
+    /// What the mapping polls.
+    pub source: Arc<dyn Source>,
+    /// The same, where its shards can be split on demand.
+    pub sharded: Option<Arc<ShardedStream>>,
+    /// Copies a table's changes to the Kinesis stream.
+    pub replicator: Option<Replicator>,
+    /// The stream of an embedded table, which has to be trimmed.
+    pub embedded: Option<EmbeddedStream>,
+}
+
+/// Which stream to open, and where.
+#[derive(Clone, Copy)]
+pub struct StreamRequest<'r> {
+    /// The command's options.
+    pub local: &'r Local,
+    /// The options of all commands.
+    pub options: &'r Options,
+    /// The services.
+    pub place: &'r Workplace,
+    /// The function's pipeline.
+    pub site: &'r Site,
+    /// The table or stream.
+    pub name: &'r str,
+    /// The folder of the mapping's files.
+    pub folder: &'r Path,
+}
+
+impl StreamRequest<'_> {
+    /// Opens the stream and creates it if it doesn't exist. `repeat_percent` of the records that are copied to Kinesis arrive
+    /// twice.
+    pub async fn open(&self, kind: StreamChoice, repeat_percent: f64) -> anyhow::Result<LocalStream> {
+        let (table, embedded) = match kind {
+            StreamChoice::Kinesis => return self.kinesis(None, None, repeat_percent),
+            StreamChoice::Dynamodb | StreamChoice::KinesisForDynamodb => self.table().await?,
+        };
+        if kind == StreamChoice::KinesisForDynamodb {
+            return self.kinesis(Some(table), embedded, repeat_percent);
+        }
+        let file = self.folder.join(format!("shards-{}.json", self.name));
+        let sharded = Arc::new(ShardedStream::open(table, Some(&file), self.local.fault_seed)?);
+        Ok(LocalStream { source: sharded.clone(), sharded: Some(sharded), replicator: None, embedded })
+    }
+
+    /// The stream of a table, and the same stream if it is the embedded DynamoDB's.
+    async fn table(&self) -> anyhow::Result<(Arc<dyn Source>, Option<EmbeddedStream>)> {
+        let (tables, table) = (&self.place.clients.dynamodb, self.name);
+        let endpoint = self.options.dynamodb()?;
+        if !matches!(endpoint, Endpoint::Remote(_)) {
+            ensure_tables(tables, &[self.table_spec()?]).await?;
+        }
+        match (endpoint, self.place.services()) {
+            (Endpoint::Embedded, Some(services)) => {
+                let stream = EmbeddedStream::open(services.database(), table)?;
+                Ok((Arc::new(stream.clone()), Some(stream)))
+            }
+            _ => {
+                let arn = latest_stream(tables, table).await?;
+                Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), &arn)), None))
+            }
+        }
+    }
+
+    fn table_spec(&self) -> Result<TableSpec<'_>, UsageError> {
+        let given = &self.local.keys;
+        let matched = self.site.handler.pipeline().source_keys();
+        let keys = if given.is_empty() { matched } else { given.iter().map(String::as_str).collect() };
+        let Some((&partition_key, rest)) = keys.split_first() else {
+            let name = self.name;
+            return Err(UsageError(format!("the keys of the table {name} are unknown: set them with --keys")));
+        };
+        let sort_key = rest.first().copied();
+        Ok(TableSpec { name: self.name, partition_key, sort_key, ttl_attribute: Some("ttl"), stream: true })
+    }
+
+    /// The Kinesis stream, to which the changes of `table` are copied if there is one.
+    fn kinesis(
+        &self,
+        table: Option<Arc<dyn Source>>,
+        embedded: Option<EmbeddedStream>,
+        repeat_percent: f64,
+    ) -> anyhow::Result<LocalStream> {
+        let Some(services) = self.place.services() else {
+            bail!("read the Kinesis stream {}: only the embedded Kinesis is supported here", self.name);
+        };
+        let streams = services.streams();
+        streams.ensure_stream(self.name, NonZeroU32::MIN, Clock::system()?.now())?;
+        let source = Arc::new(KinesisSource::new(streams, self.name)?);
+        let Some(table) = table else { return Ok(LocalStream { source, sharded: None, replicator: None, embedded }) };
+        let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat_percent).unwrap_or(0);
+        let seed = self.local.fault_seed;
+        let disturbance = Disturbance { seed, repeat_percent: percent, swap_percent: percent };
+        let positions = self.folder.join(format!("replicator-{}.json", self.name));
+        let precision = Precision::Microsecond;
+        let replicator = Replicator::open(table, streams, self.name, precision, disturbance, &positions)?;
+        Ok(LocalStream { source, sharded: None, replicator: Some(replicator), embedded })
+    }
+}
+
+/// The ARN of the latest stream of `table`.
+async fn latest_stream(tables: &aws_sdk_dynamodb::Client, table: &str) -> anyhow::Result<String> {
+    let described = tables.describe_table().table_name(table).send().await;
+    let described = described.with_context(|| format!("describe the table {table} (dynamodb:DescribeTable)"))?;
+    let arn = described.table.and_then(|table| table.latest_stream_arn);
+    arn.with_context(|| format!("the table {table} has no stream: enable one with NEW_AND_OLD_IMAGES"))
+}

@@ -1,0 +1,54 @@
+//! Where the mapping of a local run sends records: the function, and the failure destination.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
+use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
+use laptop::proof::{Sandbox, Sandboxes};
+use usage_aggregator::handler::Handler;
+
+use super::Local;
+use super::control::Control;
+use crate::shell::pipeline_choice::Variables;
+use crate::shell::workplace::{Workplace, queue_client};
+
+/// The name of the function in metrics and documents.
+pub const FUNCTION: &str = "usage-aggregator";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator";
+
+/// Parses `--on-failure` and creates its bucket if it doesn't exist.
+pub async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    if let Some(bucket) = text.strip_prefix("s3://") {
+        ensure_bucket(&place.clients.s3, bucket).await?;
+        return Ok(Some(Destination::S3 { client: place.clients.s3.clone(), bucket: bucket.to_owned() }));
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Some(Destination::Queue { client: queue_client(text)?, url: text.to_owned() }));
+    }
+    Ok(Some(Destination::Folder(PathBuf::from(text))))
+}
+
+/// The function: behind `--invoke URL`, or in this process.
+pub fn function(
+    local: &Local,
+    place: &Workplace,
+    variables: &Variables,
+    control: &Control,
+) -> anyhow::Result<Arc<dyn Function>> {
+    let arn = FUNCTION_ARN.to_owned();
+    if let Some(url) = &local.invoke {
+        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?));
+    }
+    let connections = place.connections.clone();
+    let variables = variables.clone().with_metrics_sink(place.metrics_sink());
+    let make = move || {
+        let http = FaultyHttp::new(connections.http.clone(), FaultPlan::none());
+        let clients = connections.through(&http.client()).clients();
+        Ok(Sandbox { handler: Handler::new(variables.config()?, clients), http })
+    };
+    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.mischief.clone(), make)))
+}
