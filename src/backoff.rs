@@ -1,4 +1,4 @@
-//! Attempts and the pauses between them: exponential with full jitter, and never past the deadline.
+//! Retries of one operation: exponential backoff with full jitter, never past the deadline.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::error::Error;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long to go on where there is no deadline.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The most that one attempt may take, so that a stalled connection leaves time for another.
+/// How long to keep trying when there is no deadline.
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time for one attempt, so that a stalled connection leaves time for another attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The attempts of one operation.
@@ -21,21 +21,21 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Attempts until `deadline`, or for half a minute without one.
+    /// Allows attempts until `deadline`, or for 30 seconds if there is none.
     pub fn until(deadline: Option<Instant>) -> Self {
-        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + PATIENCE), attempts: 0 }
+        Backoff { deadline: deadline.unwrap_or_else(|| Instant::now() + DEFAULT_TIME_LIMIT), attempts: 0 }
     }
 
-    /// Waits for one attempt, ten seconds at most and not past the deadline. None means that there was no answer: what
-    /// the attempt was to do may have happened all the same.
+    /// Waits for one attempt, for 10 seconds at most and not past the deadline. `None` means that no response arrived
+    /// in time; the operation may have taken effect all the same.
     pub async fn attempt<T>(&mut self, attempt: impl Future<Output = T>) -> Option<T> {
         self.attempts += 1;
         tokio::time::timeout(self.remaining().min(ATTEMPT_TIMEOUT), attempt).await.ok()
     }
 
-    /// Pauses before another attempt; false, at once, when there is no time for one.
+    /// Pauses before another attempt. Returns false immediately if there is no time for one.
     pub async fn pause(&mut self) -> bool {
-        // A random part of the longest pause, so that writers in conflict don't come back at once.
+        // A random part of the longest pause, so that conflicting writers don't all retry at the same moment.
         let pause = longest_pause(self.attempts).mul_f64(fastrand::f64());
         if self.remaining() <= pause {
             return false;
@@ -44,12 +44,12 @@ impl Backoff {
         true
     }
 
-    /// The error of an attempt without an answer; `doing` reads after "failed to".
+    /// The error for an attempt without a response. `doing` reads after "failed to".
     pub fn no_answer(&self, doing: &str) -> Error {
-        Error::transient(format!("{doing}: no answer in time"))
+        Error::transient(format!("{doing}: no response in time"))
     }
 
-    /// The same error, saying how often it was tried.
+    /// Adds the number of attempts to `error`.
     pub fn give_up(&self, error: Error) -> Error {
         Error { message: format!("{} (attempt {})", error.message, self.attempts), ..error }
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_waited_for_past_the_deadline() {
+    async fn no_attempt_or_pause_lasts_past_the_deadline() {
         let mut backoff = Backoff::until(Some(Instant::now()));
         assert_eq!(backoff.attempt(std::future::pending::<()>()).await, None);
         assert!(!backoff.pause().await);

@@ -1,19 +1,22 @@
-//! The SDK clients of the sinks, which share one HTTP client, its connections and its credentials.
+//! The AWS SDK clients of the function. They share one HTTP client, its connections and its credentials.
 
 use aws_config::SdkConfig;
 
 /// One client for each service.
 #[derive(Debug, Clone)]
 pub struct Clients {
+    /// DynamoDB, for the usage and claims tables.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// S3, for the archive.
     pub s3: aws_sdk_s3::Client,
+    /// CloudWatch, for metrics sent with PutMetricData.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
 
 impl Clients {
-    /// Clients of the services that `config` and the environment name.
+    /// Creates clients for the endpoints that `config` and the environment select.
     pub fn new(config: &SdkConfig) -> Clients {
-        // An S3 of one's own, as on a laptop, has no host names for buckets: they go into the path.
+        // A custom S3 endpoint, such as the laptop's, has no host name per bucket: the bucket goes into the path.
         let own_endpoint =
             ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].into_iter().any(|name| std::env::var_os(name).is_some());
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build();

@@ -1,4 +1,4 @@
-//! Every environment variable of the function: its default, its check, and all mistakes at once.
+//! The function's environment variables: their defaults and their validation. All mistakes are reported together.
 
 use std::fmt;
 use std::path::Path;
@@ -8,51 +8,58 @@ use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
 use crate::plan::PlanContext;
 use crate::time::{DAY_SECONDS, Timestamp};
 
-/// An environment variable, for the documents and the template's test.
+/// An environment variable, for the documentation and the tests of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
+    /// The name in the environment.
     pub name: &'static str,
-    /// Empty where there is none.
+    /// The default; empty if there is none.
     pub default: &'static str,
+    /// What the variable sets, in a few words.
     pub meaning: &'static str,
 }
 
-/// All variables that [`Config::read`] looks at.
+/// All variables that [`Config::read`] reads.
 pub const VARIABLES: [Variable; 12] = [
-    variable("PIPELINE", "", "name of a shipped pipeline"),
-    variable("PIPELINE_DIR", "", "folder of a pipeline of your own, instead of PIPELINE"),
-    variable("USAGE_TABLE", "", "table of the usage snapshots; needed where the pipeline counts"),
-    variable("CLAIMS_TABLE", "", "table of the claims; needed where the pipeline counts"),
-    variable("ARCHIVE_BUCKET", "", "bucket of the Avro files; needed where the pipeline archives"),
-    variable("ARCHIVE_PREFIX", "", "what object keys start with, instead of the pipeline's own"),
-    variable("ARCHIVE_CODEC", "zstandard", "null, deflate, snappy or zstandard"),
-    variable("METRICS_SINK", "emf", "emf (a line on stdout), cloudwatch (PutMetricData) or none"),
-    variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace"),
-    variable("HORIZON_DAYS", "18", "age in days from which a record can't be proven new; claims are kept a day longer"),
-    variable("DEADLINE_MARGIN_MS", "1000", "milliseconds before Lambda's deadline at which effects stop"),
-    variable("CONCURRENCY", "8", "most transactions, and most uploads, under way at once"),
+    variable("PIPELINE", "", "name of a built-in pipeline"),
+    variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
+    variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
+    variable("CLAIMS_TABLE", "", "table for claims; required if the pipeline counts"),
+    variable("ARCHIVE_BUCKET", "", "bucket for Avro files; required if the pipeline archives"),
+    variable("ARCHIVE_PREFIX", "", "prefix of object keys, instead of the pipeline's prefix"),
+    variable("ARCHIVE_CODEC", "zstandard", "compression of Avro files: null, deflate, snappy or zstandard"),
+    variable("METRICS_SINK", "emf", "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData) or none"),
+    variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
+    variable("HORIZON_DAYS", "18", "days after which a record is too old to count; claims are kept one day longer"),
+    variable("DEADLINE_MARGIN_MS", "1000", "milliseconds before Lambda's deadline at which writing stops"),
+    variable("CONCURRENCY", "8", "maximum concurrent transactions, and maximum concurrent uploads"),
 ];
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
     Variable { name, default, meaning }
 }
 
-/// The checked configuration.
+/// The validated configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The pipeline that records go through.
     pub pipeline: Pipeline,
-    /// Where the pipeline counts.
+    /// The tables, if the pipeline counts.
     pub tables: Option<Tables>,
-    /// Where the pipeline archives.
+    /// The archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
-    pub metrics: Metrics,
+    /// Where metrics are sent.
+    pub metrics: MetricsConfig,
+    /// Days after which a record can no longer be proven new.
     pub horizon_days: i64,
+    /// Milliseconds before Lambda's deadline at which writing stops.
     pub deadline_margin_ms: u64,
+    /// Maximum concurrent transactions, and maximum concurrent uploads.
     pub concurrency: usize,
 }
 
 impl Config {
-    /// What a plan depends on besides its records, at `now`.
+    /// What a plan made at `now` depends on besides its records.
     pub fn plan_context(&self, now: Timestamp) -> PlanContext {
         let (usage_table, claims_table) = self.tables.clone().map(|tables| (tables.usage, tables.claims)).unzip();
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
@@ -63,60 +70,68 @@ impl Config {
 /// The tables of a pipeline that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
+    /// The name of the table that holds the snapshots.
     pub usage: String,
+    /// The name of the table that holds the claims.
     pub claims: String,
 }
 
-/// Where a pipeline archives to.
+/// Where and how a pipeline archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivePlace {
+    /// The name of the S3 bucket.
     pub bucket: String,
+    /// What object keys start with, without a slash at the end.
     pub prefix: String,
+    /// The compression of the files.
     pub codec: Codec,
 }
 
-/// Where metrics go.
+/// Where metrics are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metrics {
+pub struct MetricsConfig {
+    /// The service or stream that receives them.
     pub sink: Sink,
+    /// The CloudWatch namespace.
     pub namespace: String,
 }
 
-/// The ways of sending metrics.
+/// How metrics are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sink {
-    /// A line in the embedded metric format, which CloudWatch Logs turns into metrics.
+    /// One line on stdout in the embedded metric format, which CloudWatch Logs turns into metrics.
     Emf,
-    /// PutMetricData.
+    /// A call of PutMetricData.
     CloudWatch,
+    /// No metrics.
     Nowhere,
 }
 
-/// All that is wrong with the environment, a line each.
+/// Everything that is wrong with the environment, one line per mistake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Mistakes(pub Vec<String>);
+pub struct ConfigMistakes(pub Vec<String>);
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigMistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
 impl Config {
-    /// Reads the process' environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
     /// All mistakes at once.
-    pub fn from_env() -> Result<Config, Mistakes> {
+    pub fn from_env() -> Result<Config, ConfigMistakes> {
         Config::read(|name| std::env::var(name).ok())
     }
 
-    /// Reads the variables that `value` knows; an empty value is none.
+    /// Reads the variables through `value`. An empty value counts as not set.
     ///
     /// # Errors
     /// All mistakes at once.
-    pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, Mistakes> {
-        let mut reader = Reader { value: &value, mistakes: Vec::new() };
+    pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigMistakes> {
+        let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
         let pipeline = reader.pipeline();
         let counts =
             pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
@@ -137,17 +152,17 @@ impl Config {
                 deadline_margin_ms: deadline_margin_ms.unsigned_abs(),
                 concurrency: usize::try_from(concurrency).unwrap_or(1),
             }),
-            (_, mistakes) => Err(Mistakes(mistakes)),
+            (_, mistakes) => Err(ConfigMistakes(mistakes)),
         }
     }
 }
 
-struct Reader<'v> {
+struct EnvReader<'v> {
     value: &'v dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
 }
 
-impl Reader<'_> {
+impl EnvReader<'_> {
     fn get(&self, name: &str) -> Option<String> {
         (self.value)(name).filter(|value| !value.is_empty()).or_else(|| {
             VARIABLES
@@ -178,12 +193,13 @@ impl Reader<'_> {
 
     fn pipeline(&mut self) -> Option<Pipeline> {
         let folder = match (self.get("PIPELINE"), self.get("PIPELINE_DIR")) {
-            (Some(_), Some(_)) => Err("PIPELINE and PIPELINE_DIR are both set: keep one".to_owned()),
+            (Some(_), Some(_)) => Err("PIPELINE and PIPELINE_DIR are both set; unset one of them".to_owned()),
             (None, None) => {
-                Err(format!("PIPELINE is not set: choose one of {}, or set PIPELINE_DIR", shipped_names().join(", ")))
+                Err(format!("PIPELINE is not set; choose one of {}, or set PIPELINE_DIR", shipped_names().join(", ")))
             }
-            (Some(name), None) => shipped(&name)
-                .ok_or_else(|| format!("PIPELINE: no pipeline `{name}`; choose one of {}", shipped_names().join(", "))),
+            (Some(name), None) => shipped(&name).ok_or_else(|| {
+                format!("PIPELINE: unknown pipeline `{name}`; choose one of {}", shipped_names().join(", "))
+            }),
             (None, Some(path)) => {
                 Folder::read(Path::new(&path)).map_err(|error| format!("PIPELINE_DIR: can't read {path}: {error}"))
             }
@@ -202,22 +218,22 @@ impl Reader<'_> {
     }
 
     fn tables(&mut self) -> Option<Tables> {
-        let usage = self.required("USAGE_TABLE", "the pipeline counts, and its snapshots need a table");
+        let usage = self.required("USAGE_TABLE", "the pipeline counts, so its snapshots need a table");
         let claims =
-            self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a claims table of its own");
+            self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a separate table for claims");
         let (usage, claims) = (usage?, claims?);
         if [&usage, &claims].into_iter().any(|table| table.contains(':')) {
-            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE must be names of tables, not ARNs".to_owned());
+            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE must be table names, not ARNs".to_owned());
         }
         if usage == claims {
             self.mistakes
-                .push("USAGE_TABLE and CLAIMS_TABLE are the same: claims need a table of their own".to_owned());
+                .push("USAGE_TABLE and CLAIMS_TABLE are the same table; give the claims a separate one".to_owned());
         }
         Some(Tables { usage, claims })
     }
 
     fn archive(&mut self, pipeline: &Pipeline) -> Option<ArchivePlace> {
-        let bucket = self.required("ARCHIVE_BUCKET", "the pipeline archives");
+        let bucket = self.required("ARCHIVE_BUCKET", "the pipeline archives, so its files need a bucket");
         let prefix = self.get("ARCHIVE_PREFIX").unwrap_or_else(|| pipeline.archive_prefix.clone());
         if let Err(message) = check_prefix(&prefix) {
             self.mistakes.push(format!("ARCHIVE_PREFIX {message}"));
@@ -229,7 +245,7 @@ impl Reader<'_> {
         Some(ArchivePlace { bucket: bucket?, prefix, codec: codec? })
     }
 
-    fn metrics(&mut self) -> Metrics {
+    fn metrics(&mut self) -> MetricsConfig {
         let sink = match self.get("METRICS_SINK").as_deref() {
             Some("emf") => Sink::Emf,
             Some("cloudwatch") => Sink::CloudWatch,
@@ -244,10 +260,11 @@ impl Reader<'_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
         if namespace.len() > 255 || namespace.starts_with("AWS/") || !namespace.chars().all(plain) {
             self.mistakes.push(
-                "METRICS_NAMESPACE must be up to 255 of letters, digits and .-_/#: and not start with AWS/".to_owned(),
+                "METRICS_NAMESPACE must have at most 255 letters, digits, spaces and .-_/#: and must not start with AWS/"
+                    .to_owned(),
             );
         }
-        Metrics { sink, namespace }
+        MetricsConfig { sink, namespace }
     }
 }
 
@@ -255,19 +272,19 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigMistakes> {
         Config::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
-    fn defaults_are_complete_once_the_places_are_named() {
-        let places =
+    fn everything_but_pipeline_tables_and_bucket_has_a_default() {
+        let variables =
             [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "lake")];
-        let config = read(&places).unwrap();
+        let config = read(&variables).unwrap();
         assert_eq!(config.tables, Some(Tables { usage: "usage".into(), claims: "claims".into() }));
         assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
         assert_eq!((config.horizon_days, config.deadline_margin_ms, config.concurrency), (18, 1000, 8));
-        assert_eq!(config.metrics, Metrics { sink: Sink::Emf, namespace: "UsageAggregator".into() });
+        assert_eq!(config.metrics, MetricsConfig { sink: Sink::Emf, namespace: "UsageAggregator".into() });
     }
 
     #[test]
@@ -296,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_pipeline_names_those_that_there_are() {
+    fn an_unknown_pipeline_is_reported_with_its_variable() {
         for variables in [
             &[][..],
             &[("PIPELINE", "order")],

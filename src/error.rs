@@ -1,5 +1,5 @@
-//! What can go wrong with an invocation as a whole, by what its caller must do; and the one place that reads the AWS
-//! SDKs' errors. What is wrong with one record is a [`crate::record::Fault`].
+//! Errors of an invocation as a whole, classified by what the caller must do about them. This is also the only module
+//! that interprets the AWS SDKs' errors. An error of one record is a [`crate::record::Fault`].
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -8,39 +8,41 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 /// What the caller must do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Try again: throttling, a lost connection, a deadline.
+    /// Retry: throttling, a lost connection or a deadline.
     Transient,
-    /// Reject the record: no retry can help it.
+    /// Reject the record: no retry can succeed.
     Poison,
-    /// Don't start, or fail the invocation: somebody must mend a setting, a permission or a table.
+    /// Don't start, or fail the invocation: someone must fix a setting, a permission or a table first.
     Config,
 }
 
-/// An error that says what failed, on what, and what to try next; it reads after "failed to".
+/// An error that says what failed, on what, and what to do next. Its message reads after "failed to".
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
+    /// What the caller must do.
     pub kind: ErrorKind,
+    /// What failed, starting with a verb: "put s3://…: AccessDenied: …".
     pub message: String,
 }
 
 impl Error {
-    /// An error that a retry may mend.
+    /// An error that a retry may fix.
     pub fn transient(message: impl Into<String>) -> Self {
         Error { kind: ErrorKind::Transient, message: message.into() }
     }
 
-    /// An error of one record's content.
+    /// An error in the content of one record.
     pub fn poison(message: impl Into<String>) -> Self {
         Error { kind: ErrorKind::Poison, message: message.into() }
     }
 
-    /// An error of the surroundings.
+    /// An error in the configuration or the AWS resources.
     pub fn config(message: impl Into<String>) -> Self {
         Error { kind: ErrorKind::Config, message: message.into() }
     }
 
-    /// Classifies what an SDK call ended in. `doing` reads after "failed to" and names the resource.
+    /// Classifies the error of an SDK call. `doing` reads after "failed to" and names the resource.
     pub fn from_sdk<E, R>(doing: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -48,12 +50,12 @@ impl Error {
     {
         let SdkError::ServiceError(service) = error else {
             return match error {
-                // No request left: the input can't be built, or there is no region.
+                // No request was sent: the input can't be built, or there is no region.
                 SdkError::ConstructionFailure(_) => {
-                    Error::config(format!("{doing}: no request could be made; check region and endpoint"))
+                    Error::config(format!("{doing}: can't build the request; check the region and the endpoint"))
                 }
                 other if lacks_credentials(other) => {
-                    Error::config(format!("{doing}: there are no credentials; give the function a role"))
+                    Error::config(format!("{doing}: no credentials found; give the function a role"))
                 }
                 other => Error::transient(format!("{doing}: {}", root_cause(other))),
             };
@@ -62,7 +64,7 @@ impl Error {
         let message = service.err().message().unwrap_or("the service gave no reason");
         match kind_of(code) {
             ErrorKind::Poison if is_key_mismatch(message) => key_mismatch(doing),
-            // A validation's message may quote what it refuses, which is an item's content.
+            // The message of a validation error may quote what it refuses, which is an item's content.
             ErrorKind::Poison => Error::poison(format!("{doing}: {code}")),
             ErrorKind::Transient => Error::transient(format!("{doing}: {code}: {message}")),
             ErrorKind::Config => Error::config(format!("{doing}: {code}: {message}; {}", remedy(code))),
@@ -70,20 +72,19 @@ impl Error {
     }
 }
 
-/// Whether DynamoDB's message of a validation says that a table has other keys than the function writes.
+/// Whether a DynamoDB validation message says that the table has different keys than the function writes.
 pub fn is_key_mismatch(message: &str) -> bool {
     ["match the schema", "Type mismatch for key", "Missing the key"].iter().any(|part| message.contains(part))
 }
 
-/// The error of a table with other keys than the function writes.
+/// The error for a table that has different keys than the function writes.
 pub fn key_mismatch(doing: &str) -> Error {
-    let remedy =
-        "USAGE_TABLE needs the pipeline's snapshot keys, CLAIMS_TABLE the partition key `claim`, all of type S";
-    Error::config(format!("{doing}: the table's keys are others; {remedy}"))
+    let remedy = "USAGE_TABLE needs the keys of the pipeline's [snapshot], CLAIMS_TABLE the partition key `claim`, all of type S";
+    Error::config(format!("{doing}: the table has different keys; {remedy}"))
 }
 
-/// The kind of an error code of DynamoDB, S3 or CloudWatch. An unknown code is worth a retry: the record then ends in
-/// the failure destination with it, and nothing is lost.
+/// The kind of a DynamoDB, S3 or CloudWatch error code. Unknown codes are retried: if they persist, the record goes to
+/// the failure destination, so nothing is lost.
 fn kind_of(code: &str) -> ErrorKind {
     match code {
         "AccessDenied"
@@ -112,7 +113,7 @@ fn kind_of(code: &str) -> ErrorKind {
         "ValidationException" | "ItemCollectionSizeLimitExceededException" | "EntityTooLarge" | "KeyTooLongError" => {
             ErrorKind::Poison
         }
-        // A key that is disabled, denied or about to be deleted, in S3's and DynamoDB's spelling.
+        // A KMS key that is disabled, denied or pending deletion, as S3 and DynamoDB spell it.
         code if code.starts_with("KMS") && !code.contains("Throttling") => ErrorKind::Config,
         _ => ErrorKind::Transient,
     }
@@ -120,15 +121,15 @@ fn kind_of(code: &str) -> ErrorKind {
 
 fn remedy(code: &str) -> &'static str {
     match code {
-        "NoSuchBucket" | "InvalidBucketName" => "create the bucket or correct ARCHIVE_BUCKET",
-        "ResourceNotFoundException" => "create the table or correct USAGE_TABLE and CLAIMS_TABLE",
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another region: correct AWS_REGION",
-        code if code.starts_with("KMS") => "enable the key and allow the function's role to use it",
+        "NoSuchBucket" | "InvalidBucketName" => "create the bucket or fix ARCHIVE_BUCKET",
+        "ResourceNotFoundException" => "create the table or fix USAGE_TABLE and CLAIMS_TABLE",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another Region; fix AWS_REGION",
+        code if code.starts_with("KMS") => "enable the KMS key and allow the function's role to use it",
         _ => "allow this action on this resource in the function's role",
     }
 }
 
-/// Whether credentials are missing or wrong, rather than late.
+/// Whether credentials are missing or invalid, as opposed to slow to load.
 fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<CredentialsError>()).any(|credentials| {
         matches!(credentials, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))

@@ -1,4 +1,5 @@
-//! A plan as JSON, for people, tools and golden tests: pure, every object's keys sorted, every list in the plan's order.
+//! A plan as JSON, for people, tools and golden tests. The keys of every object are sorted and every list is in the
+//! plan's order, so that the same plan always gives the same text.
 
 use serde_json::{Map, Value, json};
 
@@ -11,11 +12,11 @@ use crate::record::Rejection;
 use crate::usage::{Effect, Group, totals};
 
 impl Plan {
-    /// All that this plan will do: records, counters by group and window, files as they would be sealed under `prefix`
-    /// with `codec`, and the rejection. Record ids are cut to the half that claims keep.
+    /// Describes everything this plan will do: records, counters by group and window, files as they would be sealed
+    /// under `prefix` with `codec`, and the rejection. Record ids are shortened to the half that claims store.
     ///
     /// # Errors
-    /// When a file can't be compressed.
+    /// If a file can't be compressed.
     pub fn describe(&self, pipeline: &Pipeline, prefix: &str, codec: Codec) -> Result<Value, Error> {
         let counters: Vec<Value> = self.groups.iter().map(|group| counter(pipeline, group)).collect();
         let mut files = Vec::new();
@@ -52,7 +53,7 @@ fn tally(tally: &Tally) -> Value {
         "effective": tally.effective.len(),
         "skipped": tally.skipped,
         "repeated": tally.repeated,
-        "oldest": tally.oldest.map(|oldest| oldest.to_string()),
+        "oldest": tally.oldest_created_at.map(|oldest| oldest.to_string()),
     })
 }
 
@@ -68,12 +69,12 @@ fn counter(pipeline: &Pipeline, group: &Group) -> Value {
     })
 }
 
-/// What one record adds: its place in the batch, its id, its amounts.
+/// What one record adds: its position in the batch, its id and its amounts.
 fn record(effect: &Effect) -> Value {
     json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (&**measure, amount))) })
 }
 
-/// What is added in each window, or the record at which the sum would need more than 38 digits.
+/// What is added in each window, or the record at which a sum would need more than 38 digits.
 fn windows(pipeline: &Pipeline, group: &Group) -> Value {
     let Some(snapshot) = &pipeline.snapshot else { return Value::Null };
     match totals(snapshot, group.effects.iter().map(|effect| (group, effect))) {
@@ -91,7 +92,7 @@ fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, &'a Decimal)>) -> Map<Str
     amounts.map(|(measure, amount)| (measure.to_owned(), amount.to_string().into())).collect()
 }
 
-/// The rejected record and why, without its contents.
+/// The rejected record and the reason, without the contents of its item.
 fn rejected(rejection: &Rejection) -> Value {
     let Rejection { sequence, fault } = rejection;
     json!({

@@ -19,10 +19,11 @@ use crate::record;
 use crate::time::{DAY_SECONDS, Timestamp};
 use crate::usage::{Committed, UsageTables};
 
-/// Lambda ends an init after ten seconds. A handshake takes a tenth of a second; who waits for longer waits for nothing.
-const CONNECT_TIME: Duration = Duration::from_secs(1);
+/// Lambda ends the init phase after 10 seconds. A handshake takes about 0.1 s, so waiting longer than this is
+/// pointless.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The function, ready for invocations. It keeps nothing between them.
+/// The function, ready for invocations. It keeps no state between them.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
@@ -31,18 +32,19 @@ pub struct Handler {
     metrics: MetricsSink,
 }
 
-/// What an invocation knows of its surroundings.
+/// The context of one invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation {
+    /// The request id that Lambda assigned.
     pub request_id: String,
-    /// The time, for the horizon and the metrics alone: no effect depends on it.
+    /// The current time. Only the horizon and the metrics use it; what is written doesn't depend on it.
     pub now: Timestamp,
-    /// When effects must stop, so that the answer is still sent.
+    /// When writing must stop, so that there is still time to respond.
     pub deadline: Option<tokio::time::Instant>,
 }
 
 impl Handler {
-    /// A handler with these clients.
+    /// Creates a handler that uses these clients.
     pub fn new(config: Config, clients: Clients) -> Handler {
         let concurrency = config.concurrency.max(1);
         let usage = config.tables.as_ref().map(|tables| UsageTables {
@@ -50,48 +52,48 @@ impl Handler {
             usage_table: tables.usage.clone(),
             claims_table: tables.claims.clone(),
             pipeline: config.pipeline.name.clone(),
-            // A day more than the horizon, so that no clock skew lets a claim expire too early.
+            // One day more than the horizon, so that clock skew can't make a claim expire too early.
             claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
             concurrency,
             transactions: Arc::new(Semaphore::new(concurrency)),
         });
-        let bucket = config.archive.as_ref().map(|place| Bucket::new(clients.s3, &*place.bucket, concurrency));
+        let bucket = config.archive.as_ref().map(|archive| Bucket::new(clients.s3, &*archive.bucket, concurrency));
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
         Handler { config, usage, bucket, metrics }
     }
 
-    /// The pipeline that events go through.
+    /// The pipeline that records go through.
     pub fn pipeline(&self) -> &Pipeline {
         &self.config.pipeline
     }
 
-    /// Opens the connections that a first invocation needs, while Lambda still lends the whole processor. Where that fails,
-    /// the invocation opens them itself, and says what is wrong if it can't.
+    /// Opens the connections that the first invocation needs, during the init phase, when Lambda gives the function a
+    /// full CPU. If that fails, the invocation opens them itself and reports what is wrong.
     pub async fn connect(&self) {
         let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
         let bucket = async { if let Some(bucket) = &self.bucket { bucket.connect().await } else { Ok(()) } };
-        let both = tokio::time::timeout(CONNECT_TIME, async { tokio::join!(tables, bucket) });
+        let both = tokio::time::timeout(CONNECT_TIMEOUT, async { tokio::join!(tables, bucket) });
         match both.await {
             Ok((tables, bucket)) => {
                 for error in [tables.err(), bucket.err()].into_iter().flatten() {
-                    debug!(%error, "failed to connect ahead; the first invocation connects");
+                    debug!(%error, "failed to connect during init; the first invocation will connect");
                 }
             }
-            Err(_) => debug!("no connection in time; the first invocation connects"),
+            Err(_) => debug!("no connection during init; the first invocation will connect"),
         }
     }
 
     /// Handles one event.
     ///
     /// # Errors
-    /// When the event is none of ours, or something must be mended that no record is to blame for. Lambda then delivers
-    /// the whole batch again.
+    /// If the event isn't a DynamoDB Streams or Kinesis event, or if someone must fix a setting, a permission or a
+    /// table. Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let started = Instant::now();
         let outcome = self.process(event, invocation).await;
         let metrics = match &outcome {
             Ok(outcome) => batch_metrics(outcome, invocation.now, started),
-            // The invocation failed as a whole, maybe before anybody could count its records.
+            // The invocation failed as a whole, maybe before its records could be counted.
             Err(_) => BatchMetrics {
                 processing_errors: 1,
                 processing_duration_ms: milliseconds(started),
@@ -107,23 +109,23 @@ impl Handler {
 
     async fn process(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         let (event, plan) = self.plan(event, invocation.now)?;
-        // While DynamoDB works, files are sealed as if all will be counted.
+        // While DynamoDB works, files are sealed on the assumption that all records will be counted.
         let (counted, sealed) = tokio::join!(self.count(&plan, invocation), async { self.seal(&plan, plan.records) });
         let counted = counted?;
         let stored = self.store(&plan, sealed?, &counted, invocation).await?;
         Ok(BatchOutcome::new(&event, plan, counted, stored))
     }
 
-    /// The records of `event`, and what handling it would do.
+    /// Reads `event` and plans its records, without writing anything.
     ///
     /// # Errors
-    /// When the event isn't one of DynamoDB Streams or Kinesis.
+    /// If the event isn't a DynamoDB Streams or Kinesis event.
     pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
         plan_event(event, &self.config.pipeline, &self.config.plan_context(now))
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
-        // A quarter of the time is kept for the files: what is counted can only be acknowledged once it is archived.
+        // A quarter of the time is reserved for the files: a counted record is acknowledged only once it is archived.
         let now = tokio::time::Instant::now();
         let deadline = invocation.deadline.map(|end| now + end.saturating_duration_since(now).mul_f64(0.75));
         match (&self.usage, &self.config.pipeline.snapshot) {
@@ -132,7 +134,8 @@ impl Handler {
         }
     }
 
-    /// Stores the files of the records before the first whose counters failed; `sealed` are the files of all records.
+    /// Stores the files of the records before the first one that could not be counted. `sealed` holds the files of all
+    /// records.
     async fn store(
         &self,
         plan: &Plan,
@@ -154,14 +157,14 @@ impl Handler {
         Ok(stored)
     }
 
-    /// The files of the records before this position.
+    /// Seals the files of the records before position `before`.
     fn seal(&self, plan: &Plan, before: usize) -> Result<Vec<AvroFile>, Error> {
-        let Some(place) = &self.config.archive else { return Ok(Vec::new()) };
+        let Some(archive) = &self.config.archive else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for ((record_type, _), draft) in &plan.files {
             let schema = self.config.pipeline.schemas().find(|(name, _)| name == record_type);
             if let Some((_, schema)) = schema {
-                files.extend(draft.seal(schema, place.codec, &place.prefix, before)?);
+                files.extend(draft.seal(schema, archive.codec, &archive.prefix, before)?);
             }
         }
         Ok(files)
@@ -171,7 +174,7 @@ impl Handler {
 fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> BatchMetrics {
     let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
-    let age = outcome.tally.oldest.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
+    let age = outcome.tally.oldest_created_at.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
     BatchMetrics {
         records_processed: whole(outcome.durable),
         processing_errors: whole(outcome.records - outcome.durable),
@@ -190,7 +193,7 @@ fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
-/// One line for the batch and one for each rejected record; never an item's contents.
+/// Logs one line for the batch and one for each rejected record, never the contents of an item.
 fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -198,9 +201,9 @@ fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
             return error!(%error, duration_ms = metrics.processing_duration_ms, "failed to process the batch");
         }
     };
-    if outcome.tally.own > 0 {
-        let remedy = "map the source table's stream; where it is USAGE_TABLE itself, add a filter to the mapping";
-        warn!(records = outcome.tally.own, remedy, "ignored records of the function's own items");
+    if outcome.tally.self_written > 0 {
+        let remedy = "map the stream of the source table; if that is USAGE_TABLE itself, add a filter to the event source mapping";
+        warn!(records = outcome.tally.self_written, remedy, "ignored records of items that this function wrote");
     }
     for record::Rejection { sequence, fault } in &outcome.rejected {
         let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);

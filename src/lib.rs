@@ -3,25 +3,27 @@
 //! ```text
 //! event JSON -> decode -> [ChangeRecord | Rejection] -> route -> Plan { groups, files } -> commit -> BatchOutcome
 //! ```
-//! Everything up to the [`plan::Plan`] is pure; `usage::UsageTables` and `archive::Bucket` then make it true.
+//! Everything up to the [`plan::Plan`] is pure. `usage::UsageTables` and `archive::Bucket` then carry the plan out.
 
-// In reading order: what a record is,
+#![warn(missing_docs, unreachable_pub)]
+
+// In reading order. What a record is:
 pub use stream_types::{decimal, time};
 pub mod outline;
 pub mod record;
 pub mod window;
 
-// from the event to the plan,
+// From the event to the plan:
 pub mod decode;
 pub mod explain;
 pub mod pipeline;
 pub mod plan;
 
-// what a plan's halves are and how each is committed,
+// The two halves of a plan, and how each is committed:
 pub mod archive;
 pub mod usage;
 
-// and what an invocation does with all that.
+// One invocation of the function:
 pub mod clients;
 pub mod config;
 pub mod error;

@@ -1,5 +1,5 @@
-//! Log lines: one JSON object a line, flat, with `timestamp`, `level` and `message` first, then the fields of the spans
-//! around the event and of the event itself. Values are escaped, so nothing in them can forge a line.
+//! Log lines. Each is one flat JSON object: first `timestamp`, `level` and `message`, then the fields of the enclosing
+//! spans and of the event itself. Values are escaped, so that no value can forge a log line.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging to stdout at the level of AWS_LAMBDA_LOG_LEVEL, info by default.
+/// Starts logging to stdout at the level that AWS_LAMBDA_LOG_LEVEL sets; the default is info.
 pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
     start_with(level, std::io::stdout);
@@ -22,7 +22,7 @@ pub fn start() {
 
 /// Starts logging to `writer` at `level`.
 pub fn start_with(level: Level, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
-    // The SDKs and the HTTP stack log the requests they sign; below warnings they would print items.
+    // The SDKs and the HTTP stack log the requests that they sign: at levels below warning, that would print items.
     let targets = Targets::new().with_default(Level::WARN).with_target("usage_aggregator", level);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_value_can_forge_a_line() {
+    fn no_value_can_forge_a_log_line() {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let lines = tracing_subscriber::fmt::layer()
@@ -133,7 +133,7 @@ mod tests {
         let line: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&line["level"], &line["count"]), (&"WARN".into(), &3.into()));
         assert_eq!(line["requestId"], hostile);
-        // tracing-subscriber shows control characters of a formatted text as their escapes.
+        // tracing-subscriber writes control characters of a formatted text as escapes.
         assert!(line["field"].as_str().unwrap().contains("level"));
     }
 }

@@ -1,4 +1,4 @@
-//! The Lambda function: logging, configuration, clients, and the run loop. No logic.
+//! The Lambda function: sets up logging, configuration and clients, and starts the run loop. It contains no logic.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use usage_aggregator::logs;
 use usage_aggregator::outcome::Response;
 use usage_aggregator::time::Timestamp;
 
-// One thread: a small function has a fraction of a core, and what it waits for is the network.
+// One thread: a small function has a fraction of a core and mostly waits for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     logs::start();
@@ -35,7 +35,7 @@ async fn respond(handler: &Handler, event: &str, invocation: &Invocation) -> Res
     handler.handle(event.as_bytes(), invocation).await.map(|outcome| outcome.response())
 }
 
-/// One HTTP client, with its connections, for all services.
+/// All services share one HTTP client and its connections.
 async fn clients() -> Clients {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
@@ -45,15 +45,15 @@ async fn clients() -> Clients {
 fn invocation(context: &lambda_runtime::Context, margin: Duration) -> Result<Invocation, Error> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros);
-    let now = now.ok_or_else(|| Error::config("tell the time: the clock says a year outside 2000 to 2099"))?;
-    // cargo-lambda sends a deadline in 1970, which is none.
+    let now = now.ok_or_else(|| Error::config("read the clock: its year is outside 2000 to 2099"))?;
+    // cargo-lambda sends a deadline in 1970, which means that there is no deadline.
     let deadline = Duration::from_millis(context.deadline);
     let is_real = Timestamp::from_seconds(i64::try_from(deadline.as_secs()).unwrap_or(0)).is_some();
     let left = deadline.saturating_sub(since_epoch);
     if is_real && left <= margin {
         let (left, margin) = (left.as_millis(), margin.as_millis());
         return Err(Error::config(format!(
-            "handle the batch: {left} ms are left and DEADLINE_MARGIN_MS keeps {margin} of them: raise the function's timeout"
+            "handle the batch: only {left} ms remain and DEADLINE_MARGIN_MS reserves {margin}; raise the function's timeout"
         )));
     }
     let deadline = is_real.then(|| tokio::time::Instant::now() + left.saturating_sub(margin));

@@ -1,4 +1,4 @@
-//! What came of a batch, and the answer that Lambda gets: success only for records whose effects are durable.
+//! The outcome of a batch, and the response to Lambda, which acknowledges only records whose effects are durable.
 
 use std::collections::BTreeSet;
 
@@ -11,35 +11,43 @@ use crate::plan::{Plan, Tally};
 use crate::record::{Code, Fault, Rejection};
 use crate::usage::{Committed, SnapshotItem};
 
-/// All that an invocation has to tell.
+/// Everything that an invocation reports.
 #[derive(Debug, Default)]
 pub struct BatchOutcome {
-    /// The records of the event.
+    /// The number of records in the event.
     pub records: usize,
-    /// Those of them, from the first on, that are durable.
+    /// How many of them are durable, counted from the first up to the first that isn't.
     pub durable: usize,
-    /// Records with effects that this invocation has applied.
+    /// Records whose effects this invocation applied.
     pub applied: usize,
-    /// Records that had been applied before, or came twice in the batch.
+    /// Records that were already applied, or that appear twice in the batch.
     pub duplicates: usize,
-    /// Records without effects, by the pipeline's choice.
+    /// Records that have no effect, as the pipeline defines.
     pub skipped: usize,
-    /// The records that could not be processed or made durable; the first of them is the answer's.
+    /// The records that could not be processed or made durable. The response names the first of them.
     pub rejected: Vec<Rejection>,
+    /// The snapshot items that were updated.
     pub snapshots: BTreeSet<SnapshotItem>,
+    /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
+    /// The records of the plan by kind and effect.
     pub tally: Tally,
+    /// The sequence number of the first record in the event.
     pub first_sequence_number: Option<String>,
+    /// The sequence number of the last record in the event.
     pub last_sequence_number: Option<String>,
 }
 
-/// An object of the archive that this batch made sure of.
+/// An object in the archive, as this batch left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
+    /// The object's key.
     pub key: String,
+    /// The number of rows.
     pub rows: usize,
+    /// The size of the object in bytes.
     pub bytes: usize,
-    /// False where an earlier delivery had put the same content.
+    /// False if an earlier delivery had already put the same content.
     pub created: bool,
 }
 
@@ -50,13 +58,14 @@ impl StoredFile {
     }
 }
 
-/// What came of a plan's files.
+/// The result of storing a plan's files.
 #[derive(Debug, Default)]
 pub struct Stored {
+    /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
-    /// Positions of the records in files that were created.
+    /// Positions in the batch of the records in files that this invocation created.
     pub created: BTreeSet<usize>,
-    /// The first record of each file that could not be put, and why.
+    /// The position of the first record of each file that could not be put, with the error.
     pub failed: Vec<(usize, Error)>,
 }
 
@@ -71,13 +80,13 @@ impl Stored {
 }
 
 impl BatchOutcome {
-    /// Puts together what the commits report.
+    /// Combines the results of counting and of storing files.
     pub fn new(event: &Event<'_>, plan: Plan, counted: Committed, stored: Stored) -> BatchOutcome {
         let failed = counted.failed.into_iter().map(|(record, error)| (record, error, "usage"));
         let failed = failed.chain(stored.failed.into_iter().map(|(record, error)| (record, error, "archive")));
         let first = failed.min_by_key(|(record, ..)| *record);
         let durable = first.as_ref().map_or(plan.records, |(record, ..)| *record);
-        let lost = first.and_then(|(record, error, sink)| not_durable(event, record, &error, sink));
+        let first_not_durable = first.and_then(|(record, error, sink)| not_durable(event, record, &error, sink));
         let effective =
             || plan.tally.effective.iter().filter(|record| **record < durable || counted.applied.contains(record));
         let applied = |record: &&usize| {
@@ -91,7 +100,7 @@ impl BatchOutcome {
             applied,
             duplicates: effective().count() - applied + plan.tally.repeated,
             skipped: plan.tally.skipped,
-            rejected: lost.into_iter().chain(plan.rejected).collect(),
+            rejected: first_not_durable.into_iter().chain(plan.rejected).collect(),
             snapshots: counted.snapshots,
             files: stored.files,
             tally: plan.tally,
@@ -100,7 +109,7 @@ impl BatchOutcome {
         }
     }
 
-    /// The answer: the first record that failed, or nobody. DynamoDB Streams and Kinesis take the same JSON.
+    /// The response: the first record that failed, if any. DynamoDB Streams and Kinesis use the same JSON.
     pub fn response(&self) -> Response {
         let mut response = Response::default();
         if let Some(rejection) = self.rejected.first() {

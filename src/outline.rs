@@ -1,7 +1,15 @@
-//! The outline of an item: where in a text each of its attributes is, and of what type, without any value made of it. Most
-//! attributes of an image are never asked for; those that are get read from here, by whoever asks.
+//! Outlines of items: where in the JSON text each attribute is and which type it has, without parsing its value.
 //!
-//! An outline promises that its texts were checked: numbers are DynamoDB's, binary is base64, escapes are whole.
+//! A pipeline uses only a few attributes of an image, so turning every attribute into a value would be wasted work.
+//! Decoding makes one pass over the text instead. For every attribute it pushes a [`Node`] onto a flat list: the byte
+//! ranges of the name and the value, the type tag, and the number of nodes nested inside it. The members of a map, list
+//! or set follow their node directly, so skipping a nested value means skipping that many nodes. An [`Outline`] is a
+//! slice of that list together with the text. Looking up an attribute compares a 32-bit fingerprint of each name before
+//! the name itself, and only the attribute that is found is parsed, by the method that asks for it ([`Entry::string`],
+//! [`Entry::number`] and so on).
+//!
+//! The pass checks everything while it makes the nodes: numbers are DynamoDB numbers, binary values are base64, and
+//! escapes are complete. Reading a value from an outline therefore can't fail.
 
 mod value;
 mod written;
@@ -12,46 +20,61 @@ use crate::record::RecordOf;
 pub use value::Entry;
 pub use written::WrittenItems;
 
-/// A part of a text. Events are of 6 MB at most, so that 32 bits will do.
+/// A byte range of a text. An event has at most 6 MB, so 32 bits are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
+pub struct TextSpan {
+    /// The offset of the first byte.
     pub start: u32,
+    /// The offset behind the last byte.
     pub end: u32,
 }
 
-/// What kind of value a node is.
+/// The type of a value, as DynamoDB names it. Booleans have one tag for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
+    /// A string.
     S,
+    /// A number.
     N,
+    /// A binary value.
     B,
+    /// BOOL with the value true.
     True,
+    /// BOOL with the value false.
     False,
+    /// NULL.
     Null,
+    /// A map.
     M,
+    /// A list.
     L,
+    /// A set of strings.
     Ss,
+    /// A set of numbers.
     Ns,
+    /// A set of binary values.
     Bs,
 }
 
-/// One value of an item. What is inside a map, list or set follows it.
+/// One value of an item. The members of a map, list or set follow their own node in the list of nodes.
 #[derive(Debug, Clone, Copy)]
 pub struct Node {
-    /// The name; empty in lists and sets. It has no escapes.
-    pub name: Span,
-    /// A cheap hash of the name: see [`fingerprint`].
+    /// The attribute's name, which has no escapes; empty in lists and sets.
+    pub name: TextSpan,
+    /// The [`fingerprint`] of the name.
     pub fingerprint: u32,
-    /// The text of S, N or B without its quotes.
-    pub value: Span,
-    /// How many nodes follow that are inside this one.
+    /// The text of an S, N or B, without its quotes.
+    pub value: TextSpan,
+    /// The number of following nodes that are nested inside this one, at any depth.
     pub inside: u32,
+    /// The type of the value.
     pub tag: Tag,
-    /// Whether the text has escapes.
+    /// Whether the value's text contains escapes.
     pub escaped: bool,
 }
 
-/// A cheap hash of a name: its length and three of its bytes. Equal names have equal fingerprints; different names rarely do.
+/// A cheap hash of an attribute name: its length and three of its bytes. Equal names have equal fingerprints; different
+/// names rarely do.
 #[inline]
 pub fn fingerprint(name: &[u8]) -> u32 {
     let (Some(first), Some(third), Some(last)) = (name.first(), name.get(name.len() / 3), name.last()) else {
@@ -61,7 +84,7 @@ pub fn fingerprint(name: &[u8]) -> u32 {
     u32::from_le_bytes([length, *first, *third, *last])
 }
 
-/// Matches the fingerprints of names that begin and end with certain bytes.
+/// Matches the fingerprints of names with a given first and last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NamePattern {
     mask: u32,
@@ -69,7 +92,7 @@ pub struct NamePattern {
 }
 
 impl NamePattern {
-    /// Names of this first and this last byte, where they are known.
+    /// Matches names with this first and this last byte. `None` matches any byte.
     pub fn new(first: Option<u8>, last: Option<u8>) -> NamePattern {
         let bits = |byte: Option<u8>| if byte.is_some() { u8::MAX } else { 0 };
         NamePattern {
@@ -79,10 +102,11 @@ impl NamePattern {
     }
 }
 
-/// A record whose items are outlines, as it is planned and encoded.
+/// A record whose items are outlines, which is the form in which records are planned and encoded.
 pub type OutlinedRecord<'r> = RecordOf<'r, Outline<'r>>;
 
-/// The attributes of an item or map, or the members of a list or set, in the order of the text.
+/// The attributes of an item or map, or the members of a list or set, in the order of the text. See the
+/// [module](self) for how it works.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outline<'t> {
     text: &'t str,
@@ -90,32 +114,32 @@ pub struct Outline<'t> {
 }
 
 impl<'t> Outline<'t> {
-    /// The outline whose nodes have their spans in `text`.
+    /// Creates an outline from `nodes`, whose spans refer to `text`.
     pub fn new(text: &'t str, nodes: &'t [Node]) -> Self {
         Outline { text, nodes }
     }
 
-    /// The outline of these of the nodes.
+    /// The outline that consists of the nodes in `range`.
     pub fn part(self, range: Range<usize>) -> Option<Self> {
         Some(Outline { nodes: self.nodes.get(range)?, ..self })
     }
 
-    /// Whether there is no attribute.
+    /// Whether there are no attributes.
     pub fn is_empty(self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The names and values.
+    /// Iterates over names and values.
     pub fn attributes(self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries().map(|entry| (entry.name(), entry))
     }
 
-    /// The values.
+    /// Iterates over values.
     pub fn entries(self) -> Entries<'t> {
         Entries { rest: self }
     }
 
-    /// The value of the attribute `name`: the first, should there be several.
+    /// The value of the attribute `name`; if the name occurs more than once, the first.
     pub fn attribute(self, name: &str) -> Option<Entry<'t>> {
         let fingerprint = fingerprint(name.as_bytes());
         let mut nodes = self.nodes;
@@ -131,14 +155,16 @@ impl<'t> Outline<'t> {
         None
     }
 
-    /// The names and values of those attributes that `like` doesn't exclude.
-    pub fn attributes_matching(self, like: NamePattern) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+    /// The names and values of the attributes whose fingerprints match `pattern`. Their names may still differ from
+    /// what the caller looks for.
+    pub fn attributes_matching(self, pattern: NamePattern) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries()
-            .filter(move |entry| entry.fingerprint() & like.mask == like.fingerprint)
+            .filter(move |entry| entry.fingerprint() & pattern.mask == pattern.fingerprint)
             .map(|entry| (entry.name(), entry))
     }
 
-    /// The value at `path`: the attribute of that very name, or else the one reached through maps at its dots.
+    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
+    /// through nested maps, with a dot before each level.
     pub fn at_path(self, path: &str) -> Option<Entry<'t>> {
         if let Some(entry) = self.attribute(path) {
             return Some(entry);
@@ -148,7 +174,7 @@ impl<'t> Outline<'t> {
     }
 }
 
-/// The first `count` of `nodes`, and the others.
+/// Splits `nodes` after the first `count`.
 fn split(nodes: &[Node], count: u32) -> (&[Node], &[Node]) {
     if count == 0 {
         return (&[], nodes);
@@ -156,7 +182,7 @@ fn split(nodes: &[Node], count: u32) -> (&[Node], &[Node]) {
     usize::try_from(count).ok().and_then(|count| nodes.split_at_checked(count)).unwrap_or((nodes, &[]))
 }
 
-/// The values of an outline.
+/// An iterator over the values of an outline; nested values are skipped.
 #[derive(Debug, Clone)]
 pub struct Entries<'t> {
     rest: Outline<'t>,

@@ -1,5 +1,5 @@
-//! Records and routes become a [`Plan`]: a value that says all that a batch will do before anything is done. It can be
-//! printed, compared and committed; making it is pure and needs no clock.
+//! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
+//! be printed, compared and committed. Making one is pure and needs no clock.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,65 +9,68 @@ use std::ops::ControlFlow;
 use crate::archive::{self, FileDraft};
 use crate::decode::{Decoded, Event as Batch};
 use crate::error::Error;
-use crate::outline::{Outline, OutlinedRecord as Record, Tag};
+use crate::outline::{Outline, OutlinedRecord, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
 use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp, Unit};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 
-/// All that a batch will do.
+/// Everything that a batch will do.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// How many records, from the first on, this plan covers: all, or those before the rejected one.
+    /// The number of records that this plan covers: all records of the batch, or those before the rejected one.
     pub records: usize,
-    /// The record that ends the prefix. Nothing after it is touched.
+    /// The first record that can't be processed. Neither this record nor any after it has an effect.
     pub rejected: Option<Rejection>,
-    /// What is counted: in the order of first appearance.
+    /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,
-    /// What is archived: by record type and date.
+    /// What is archived, by record type and date.
     pub files: BTreeMap<(String, Date), FileDraft>,
+    /// The records by kind and effect.
     pub tally: Tally,
 }
 
-/// The records of a plan by what becomes of them.
+/// The records of a plan, by kind and effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Records by kind of event, before anything is skipped.
+    /// Records by kind of event, including those that are skipped.
     pub events: BTreeMap<Event, usize>,
-    /// Records that no route takes, that a route doesn't care for, or that are of items of our own.
+    /// Records that match no record type, whose kind of event their record type ignores, or whose items this function
+    /// wrote.
     pub skipped: usize,
-    /// Those of them that are of items of our own.
-    pub own: usize,
-    /// Records that come a second time within the batch.
+    /// Skipped records of items that this function wrote itself.
+    pub self_written: usize,
+    /// Records that repeat an earlier record of the same batch.
     pub repeated: usize,
-    /// Positions of the records that have effects.
+    /// Positions in the batch of the records that have an effect.
     pub effective: Vec<usize>,
     /// The creation time of the oldest record.
-    pub oldest: Option<Timestamp>,
+    pub oldest_created_at: Option<Timestamp>,
 }
 
 /// What a plan depends on besides the records and the pipeline.
 #[derive(Debug, Clone, Default)]
 pub struct PlanContext {
-    /// Records before this can't be proven new any more: their claims may have expired.
+    /// Records older than this can no longer be proven new, because their claims may have expired.
     pub horizon: Option<Timestamp>,
-    /// The table of the snapshots. It may be the source as well: only changes of snapshots are nobody's usage.
+    /// The table of the snapshots. It may also be the source table; only changes of snapshots are left out of the
+    /// counting.
     pub usage_table: Option<String>,
-    /// The table of the claims, whose changes are nobody's usage.
+    /// The table of the claims, whose changes are never counted.
     pub claims_table: Option<String>,
 }
 
-/// Reads an event and plans its records, up to the first that is rejected.
+/// Reads an event and plans its records, up to the first one that is rejected.
 ///
 /// # Errors
-/// When the event isn't one of DynamoDB Streams or Kinesis.
+/// If the event isn't a DynamoDB Streams or Kinesis event.
 pub fn plan_event<'e>(event: &'e [u8], pipeline: &Pipeline, context: &PlanContext) -> Result<(Batch<'e>, Plan), Error> {
     let mut planner = Planner::new(pipeline, context);
     let batch = Batch::read_each(event, |record| planner.next(record))?;
     Ok((batch, planner.planned()))
 }
 
-/// Makes a plan of records as they are read, up to the first that can't be decoded, routed, counted or encoded.
+/// Builds a plan while records are read, up to the first one that can't be decoded, routed, counted or encoded.
 #[derive(Debug)]
 pub struct Planner<'p> {
     pipeline: &'p Pipeline,
@@ -75,46 +78,46 @@ pub struct Planner<'p> {
     plan: Plan,
     seen: HashSet<RecordId, BuildHasherDefault<IdHasher>>,
     counting: Counting<'p>,
-    /// The place of each group in the plan, by the number of its key.
-    groups: Vec<BTreeMap<Segment, usize>>,
+    /// The index of each group in the plan, by the number of its key and its segment.
+    group_indexes: Vec<BTreeMap<Segment, usize>>,
     drafts: Drafts<'p>,
 }
 
-/// The files so far, and the place of each by record type and date.
+/// The files so far, and the index of each by record type and date.
 #[derive(Debug, Default)]
 struct Drafts<'p> {
-    places: HashMap<(&'p str, Date), usize>,
+    indexes: HashMap<(&'p str, Date), usize>,
     drafts: Vec<FileDraft>,
-    /// What was asked for last: most records are of one type and day.
+    /// The draft that was used last: most records of a batch have the same type and day.
     last: Option<((&'p str, Date), usize)>,
 }
 
 impl<'p> Drafts<'p> {
     fn of(&mut self, record_type: &'p str, date: Date) -> Option<&mut FileDraft> {
         let key = (record_type, date);
-        let place = match self.last {
-            Some((last, place)) if last == key => place,
-            _ => *self.places.entry(key).or_insert_with(|| {
+        let index = match self.last {
+            Some((last, index)) if last == key => index,
+            _ => *self.indexes.entry(key).or_insert_with(|| {
                 self.drafts.push(FileDraft::new(record_type, date));
                 self.drafts.len() - 1
             }),
         };
-        self.last = Some((key, place));
-        self.drafts.get_mut(place)
+        self.last = Some((key, index));
+        self.drafts.get_mut(index)
     }
 
-    /// The files that have rows: one that only a rejected record opened is none.
+    /// The files that have rows. A draft that only a rejected record opened has none.
     fn files(self) -> BTreeMap<(String, Date), FileDraft> {
         let mut drafts: Vec<Option<FileDraft>> = self.drafts.into_iter().map(Some).collect();
-        let file = |((record_type, date), place): ((&str, Date), usize)| {
-            let draft = drafts.get_mut(place)?.take().filter(|draft| draft.rows() > 0)?;
+        let file = |((record_type, date), index): ((&str, Date), usize)| {
+            let draft = drafts.get_mut(index)?.take().filter(|draft| draft.rows() > 0)?;
             Some(((record_type.to_owned(), date), draft))
         };
-        self.places.into_iter().filter_map(file).collect()
+        self.indexes.into_iter().filter_map(file).collect()
     }
 }
 
-/// Record ids are hashes already.
+/// Takes the first bytes of a record id as its hash, since ids already are hashes.
 #[derive(Default)]
 struct IdHasher(u64);
 
@@ -125,7 +128,7 @@ impl Hasher for IdHasher {
         }
     }
 
-    // The length of the id.
+    // Ignores the length of the id.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
@@ -134,7 +137,7 @@ impl Hasher for IdHasher {
 }
 
 impl<'p> Planner<'p> {
-    /// A plan without records.
+    /// Starts a plan without records.
     pub fn new(pipeline: &'p Pipeline, context: &'p PlanContext) -> Self {
         let (plan, counting) = (Plan::default(), Counting::new(pipeline));
         Planner {
@@ -143,12 +146,12 @@ impl<'p> Planner<'p> {
             plan,
             seen: HashSet::default(),
             counting,
-            groups: Vec::new(),
+            group_indexes: Vec::new(),
             drafts: Drafts::default(),
         }
     }
 
-    /// Plans the next record. Breaks at the first that is rejected: nothing after it may be touched.
+    /// Plans the next record. Breaks at the first rejected record: no later record may have an effect.
     pub fn next(&mut self, record: Decoded<'_>) -> ControlFlow<()> {
         let planned = record.and_then(|record| {
             let reject = |fault| Rejection { sequence: record.sequence.clone().into_owned(), fault };
@@ -166,35 +169,36 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// The plan of all records so far.
+    /// Returns the plan of all records so far.
     pub fn planned(self) -> Plan {
         Plan { files: self.drafts.files(), ..self.plan }
     }
 
-    fn plan(&mut self, index: usize, record: &Record<'_>) -> Result<(), Fault> {
-        let done = self.effects(index, record)?;
+    fn plan(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<(), Fault> {
+        let disposition = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
         *tally.events.entry(record.change.event()).or_default() += 1;
-        tally.oldest = Some(tally.oldest.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
-        match done {
-            Done::Repeated => tally.repeated += 1,
-            Done::Skipped => tally.skipped += 1,
-            Done::Own => {
+        tally.oldest_created_at =
+            Some(tally.oldest_created_at.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
+        match disposition {
+            Disposition::Repeated => tally.repeated += 1,
+            Disposition::Skipped => tally.skipped += 1,
+            Disposition::SelfWritten => {
                 tally.skipped += 1;
-                tally.own += 1;
+                tally.self_written += 1;
             }
-            Done::Effective => tally.effective.push(index),
+            Disposition::Effective => tally.effective.push(index),
         }
         Ok(())
     }
 
-    fn effects(&mut self, index: usize, record: &Record<'_>) -> Result<Done, Fault> {
-        if self.is_own(record) {
-            return Ok(Done::Own);
+    fn effects(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<Disposition, Fault> {
+        if self.is_self_written(record) {
+            return Ok(Disposition::SelfWritten);
         }
-        // A record that is rejected below ends the plan, so that it doesn't matter that it is seen.
+        // A record that is rejected below ends the plan, so it doesn't matter that it is marked as seen.
         if !self.seen.insert(record.id) {
-            return Ok(Done::Repeated);
+            return Ok(Disposition::Repeated);
         }
         let (deltas, archived) = match self.route(record)? {
             Some((route, bindings)) => {
@@ -210,17 +214,18 @@ impl<'p> Planner<'p> {
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
-        Ok(if counted || archived { Done::Effective } else { Done::Skipped })
+        Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
 
-    /// Whether this function may have written the item itself. Whatever it writes is a claim or a snapshot, and neither
-    /// has an effect, so it never feeds on its own writes, whatever the mapping lets through.
-    fn is_own(&self, record: &Record<'_>) -> bool {
-        // A plain message has no keys, and its source is a stream, whatever its name.
-        let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
+    /// Whether the item is a claim or a snapshot, that is, one that this function may have written itself. Such records
+    /// have no effect, so the function never counts its own writes, whatever the event source mapping delivers.
+    fn is_self_written(&self, record: &OutlinedRecord<'_>) -> bool {
+        // A plain message has no keys: its source is a stream, which may have the same name as a table.
+        let is_from =
+            |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
         let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
-        is(&self.context.claims_table)
-            || is(&self.context.usage_table)
+        is_from(&self.context.claims_table)
+            || is_from(&self.context.usage_table)
                 && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
                     let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
                     keys.is_some_and(|keys| {
@@ -230,16 +235,16 @@ impl<'p> Planner<'p> {
                 })
     }
 
-    /// The route of the newest image, if it cares for this kind of event.
-    fn route<'r>(&self, record: &Record<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
+    /// The route of the newest image, if that route processes this kind of event.
+    fn route<'r>(&self, record: &OutlinedRecord<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
         match self.pipeline.route_outline(record.keys, *record.newest_image()) {
             Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
             Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
-            Routed::Nowhere => Err(Fault::new(Code::Unmatched, "Keys", "no record type of the pipeline matches")),
+            Routed::Nowhere => Err(Fault::new(Code::Unmatched, "Keys", "match no record type of the pipeline")),
             Routed::NeedsImage(route) => {
                 let needs = format!(
-                    "whether it is a `{}` depends on an image that isn't in the stream; it needs view type NEW_AND_OLD_IMAGES",
+                    "leaves out the image that decides whether this is a `{}`; set the view type to NEW_AND_OLD_IMAGES",
                     route.record_type
                 );
                 Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs))
@@ -247,8 +252,8 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Whether `deltas` of `record` can be counted.
-    fn check(&self, record: &Record<'_>, deltas: &[Delta]) -> Result<(), Fault> {
+    /// Checks that `deltas` of `record` can be counted.
+    fn check(&self, record: &OutlinedRecord<'_>, deltas: &[Delta]) -> Result<(), Fault> {
         if deltas.is_empty() {
             return Ok(());
         }
@@ -258,23 +263,24 @@ impl<'p> Planner<'p> {
         }
         let segment = Segment::containing(record.created_at);
         for delta in deltas {
-            let known = self.groups.get(delta.key.place()).is_some_and(|segments| segments.contains_key(&segment));
-            let unknown = self.pipeline.snapshot.as_ref().filter(|_| !known).zip(self.counting.key(delta.key));
-            if let Some((snapshot, key)) = unknown {
+            let checked =
+                self.group_indexes.get(delta.key.index()).is_some_and(|segments| segments.contains_key(&segment));
+            let unchecked = self.pipeline.snapshot.as_ref().filter(|_| !checked).zip(self.counting.key(delta.key));
+            if let Some((snapshot, key)) = unchecked {
                 check_keys(snapshot, key, record.created_at)?;
             }
         }
         Ok(())
     }
 
-    fn archive(&mut self, index: usize, record: &Record<'_>, route: &'p Route) -> Result<bool, Fault> {
+    fn archive(&mut self, index: usize, record: &OutlinedRecord<'_>, route: &'p Route) -> Result<bool, Fault> {
         let event = record.change.event();
         let Some(archive) = route.archive.as_ref().filter(|archive| archive.events.contains(&event)) else {
             return Ok(false);
         };
         let Some((name, image)) = archived_image(record, archive.image) else { return Ok(false) };
         let ImageOf::Carried(item) = image else {
-            let message = "isn't in the stream, and it is what is archived; it needs view type NEW_AND_OLD_IMAGES";
+            let message = "is archived but isn't in the stream; set the view type to NEW_AND_OLD_IMAGES";
             return Err(Fault::new(Code::ImageNotCarried, name, message));
         };
         let within = |fault: Fault| fault.within(name);
@@ -284,41 +290,46 @@ impl<'p> Planner<'p> {
         pushed.map(|()| true).map_err(within)
     }
 
-    fn count(&mut self, index: usize, record: &Record<'_>, deltas: Vec<Delta>) {
+    fn count(&mut self, index: usize, record: &OutlinedRecord<'_>, deltas: Vec<Delta>) {
         let segment = Segment::containing(record.created_at);
         for Delta { key, amounts } in deltas {
-            let place = self.place(key, segment);
-            if let Some(group) = self.plan.groups.get_mut(place) {
+            let group_index = self.group_index(key, segment);
+            if let Some(group) = self.plan.groups.get_mut(group_index) {
                 group.effects.push(Effect { record: index, id: record.id, amounts });
             }
         }
     }
 
-    /// Where the group of a key and `segment` is in the plan.
-    fn place(&mut self, number: KeyNumber, segment: Segment) -> usize {
-        if self.groups.len() <= number.place() {
-            self.groups.resize_with(number.place() + 1, BTreeMap::new);
+    /// The index in the plan of the group for a key and `segment`; adds the group if it is new.
+    fn group_index(&mut self, number: KeyNumber, segment: Segment) -> usize {
+        if self.group_indexes.len() <= number.index() {
+            self.group_indexes.resize_with(number.index() + 1, BTreeMap::new);
         }
         let next = self.plan.groups.len();
-        let place = self.groups.get_mut(number.place()).map_or(next, |places| *places.entry(segment).or_insert(next));
-        if place == next {
+        let indexes = self.group_indexes.get_mut(number.index());
+        let index = indexes.map_or(next, |indexes| *indexes.entry(segment).or_insert(next));
+        if index == next {
             let key = self.counting.key(number).cloned().unwrap_or_default();
             self.plan.groups.push(Group { key, segment, effects: Vec::new() });
         }
-        place
+        index
     }
 }
 
-enum Done {
+/// What becomes of a record.
+enum Disposition {
     Effective,
     Skipped,
-    /// Of an item of our own.
-    Own,
+    /// Skipped because this function wrote the item itself.
+    SelfWritten,
     Repeated,
 }
 
-/// The image that is archived and its name, where the event has that image at all.
-fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
+/// The image that is archived and its name in the stream; `None` if the event has no such image.
+fn archived_image<'r>(
+    record: &OutlinedRecord<'r>,
+    wanted: ArchivedImage,
+) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
     use ArchivedImage::{New, Newest, Old};
     match (wanted, &record.change) {
         (Newest | New, ChangeOf::Insert { new } | ChangeOf::Modify { new, .. }) => Some(("NewImage", *new)),
@@ -327,13 +338,13 @@ fn archived_image<'r>(record: &Record<'r>, wanted: ArchivedImage) -> Option<(&'s
     }
 }
 
-fn partition_date(record: &Record<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
+fn partition_date(record: &OutlinedRecord<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
     let (path, unit) = match source {
         PartitionDate::CreatedAt => return Ok(record.created_at.date()),
         PartitionDate::Attribute { path, unit } => (path, *unit),
     };
     let value = item.at_path(path).ok_or_else(|| {
-        Fault::new(Code::MissingAttribute, path.as_str(), "is missing, and it is the date of the partition")
+        Fault::new(Code::MissingAttribute, path.as_str(), "is missing, but the partition date is taken from it")
     })?;
     let instant = match value.tag() {
         Tag::S => value.string().and_then(|text| Timestamp::parse(&text)),
@@ -348,7 +359,7 @@ fn partition_date(record: &Record<'_>, item: Outline<'_>, source: &PartitionDate
     instant.map(Timestamp::date).ok_or_else(|| {
         let found = value.type_name();
         let expected = format!(
-            "expected a date, an instant with offset, or {unit} since 1970, from 2000 to 2099; found another {found}"
+            "expected a date, an instant with an offset, or {unit} since 1970, from 2000 to 2099; found an invalid {found}"
         );
         Fault::new(Code::InvalidValue, path.as_str(), expected)
     })

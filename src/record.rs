@@ -1,5 +1,5 @@
-//! What one stream record says, in the field's words. Every other module speaks in these types; this one imports only
-//! [`Decimal`] and knows nothing of JSON, AWS or pipelines.
+//! The types that describe one stream record. All other modules use them. This module imports only numbers and times,
+//! and knows nothing of JSON, AWS or pipelines.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,16 +9,17 @@ use crate::time::Timestamp;
 
 pub use stream_types::SequenceNumber;
 
-/// One change of one item, as a stream delivered it, its items in the form `I`. Text borrows from the event's bytes.
+/// One change of one item, as a stream delivered it. `I` is the form of its items: values or outlines. Text borrows
+/// from the event's bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordOf<'a, I> {
-    /// What makes this record itself under every redelivery.
+    /// The identity of the change, the same for every delivery.
     pub id: RecordId,
-    /// What the answer to Lambda calls this record.
+    /// The sequence number, by which the response to Lambda names this record.
     pub sequence: SequenceNumber<'a>,
-    /// The event's own id; not an identity, since an aggregated Kinesis record repeats it.
+    /// The `eventID` field. It isn't an identity: the messages of an aggregated Kinesis record share it.
     pub event_id: Cow<'a, str>,
-    /// When the change was made, by the stream's clock.
+    /// When the change was made, according to the stream's clock.
     pub created_at: Timestamp,
     /// The stream this record came from.
     pub source: Source<'a>,
@@ -28,11 +29,11 @@ pub struct RecordOf<'a, I> {
     pub change: ChangeOf<I>,
 }
 
-/// A change whose items are values, for tools and for texts that are written in an odd way.
+/// A record whose items are values, for tools and for the fallback decoder.
 pub type ChangeRecord<'a> = RecordOf<'a, Item<'a>>;
 
 impl<'a, I> RecordOf<'a, I> {
-    /// The image that tells the item's latest state: the new one, or the old one of a removed item.
+    /// The image of the item's latest state: the new image, or the old image of a removed item.
     pub fn newest_image(&self) -> &ImageOf<I> {
         match &self.change {
             ChangeOf::Insert { new } | ChangeOf::Modify { new, .. } => new,
@@ -40,7 +41,7 @@ impl<'a, I> RecordOf<'a, I> {
         }
     }
 
-    /// The same record with its items in another form.
+    /// Converts the items of the record to another form.
     pub fn map<J>(self, mut form: impl FnMut(I) -> J) -> RecordOf<'a, J> {
         let RecordOf { id, sequence, event_id, created_at, source, keys, change } = self;
         let keys = form(keys);
@@ -62,26 +63,39 @@ impl<'a, I> RecordOf<'a, I> {
 pub struct Source<'a> {
     /// The ARN of the stream.
     pub stream_arn: Cow<'a, str>,
-    /// The DynamoDB table, or the Kinesis stream of a plain message.
+    /// The name of the DynamoDB table or, for a plain message, of the Kinesis stream.
     pub name: Cow<'a, str>,
 }
 
-/// The event name with exactly the images that exist for it.
+/// What happened to an item, with exactly the images that this kind of event has.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChangeOf<I> {
-    /// An item was put where there was none.
-    Insert { new: ImageOf<I> },
+    /// A new item was put.
+    Insert {
+        /// The item after the change.
+        new: ImageOf<I>,
+    },
     /// An item was changed.
-    Modify { old: ImageOf<I>, new: ImageOf<I> },
+    Modify {
+        /// The item before the change.
+        old: ImageOf<I>,
+        /// The item after the change.
+        new: ImageOf<I>,
+    },
     /// An item was deleted.
-    Remove { old: ImageOf<I>, by: Remover },
+    Remove {
+        /// The item before the change.
+        old: ImageOf<I>,
+        /// Who deleted it.
+        by: Remover,
+    },
 }
 
 /// A change whose items are values.
 pub type Change<'a> = ChangeOf<Item<'a>>;
 
 impl<I> ChangeOf<I> {
-    /// Which kind of event this is.
+    /// The kind of event.
     pub fn event(&self) -> Event {
         match self {
             ChangeOf::Insert { .. } => Event::Insert,
@@ -92,22 +106,24 @@ impl<I> ChangeOf<I> {
     }
 }
 
-/// The kinds of event a pipeline can tell apart.
+/// The kinds of event that a pipeline distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
+    /// A new item was put.
     Insert,
+    /// An item was changed.
     Modify,
-    /// Deleted by somebody.
+    /// An item was deleted by a caller.
     Remove,
-    /// Deleted by DynamoDB's time to live; on the wire a REMOVE with a user identity.
+    /// An item was deleted by DynamoDB's Time to Live. In the stream, that is a REMOVE with a user identity.
     Expire,
 }
 
 impl Event {
-    /// Every kind, in the order documents list them.
+    /// Every kind, in the order of the documentation.
     pub const ALL: [Event; 4] = [Event::Insert, Event::Modify, Event::Remove, Event::Expire];
 
-    /// The name a pipeline uses.
+    /// The name in pipelines.
     pub fn name(self) -> &'static str {
         match self {
             Event::Insert => "INSERT",
@@ -117,7 +133,7 @@ impl Event {
         }
     }
 
-    /// The name the stream uses: an expired item is a REMOVE there.
+    /// The name in the stream, where an expired item is a REMOVE.
     pub fn stream_name(self) -> &'static str {
         match self {
             Event::Expire => Event::Remove.name(),
@@ -129,24 +145,26 @@ impl Event {
 /// Who deleted an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remover {
-    /// A DeleteItem, BatchWriteItem or transaction of somebody's.
+    /// A caller's DeleteItem, BatchWriteItem or transaction.
     Caller,
-    /// DynamoDB's time to live.
+    /// DynamoDB's Time to Live.
     TimeToLive,
 }
 
-/// An item's state before or after the change, or the fact that the stream's view type doesn't carry it.
+/// An item before or after the change, if the stream's view type includes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ImageOf<I> {
+    /// The stream includes the image.
     Carried(I),
+    /// The image exists, but the stream's view type leaves it out.
     NotCarried,
 }
 
-/// An image whose item is values.
+/// An image whose attributes are values.
 pub type Image<'a> = ImageOf<Item<'a>>;
 
 impl<I> ImageOf<I> {
-    /// The item, where the stream carries it.
+    /// The item, if the stream includes it.
     pub fn item(&self) -> Option<&I> {
         match self {
             ImageOf::Carried(item) => Some(item),
@@ -155,20 +173,21 @@ impl<I> ImageOf<I> {
     }
 }
 
-/// The attributes of an item or of a map inside it, in the order of the wire.
+/// The attributes of an item, or of a map inside one, in the order in which they were received.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Item<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Item<'a> {
     /// The value of the attribute `name`.
     pub fn attribute(&self, name: &str) -> Option<&Value<'a>> {
-        // Names of one length often differ at their ends (b_tokens_tc, b_tokens_cp), and this asks without a call.
+        // Names of the same length often differ in their last byte (b_tokens_tc, b_tokens_cp), which is checked inline.
         let same =
             |key: &str| key.len() == name.len() && key.as_bytes().last() == name.as_bytes().last() && key == name;
         self.0.iter().find(|(key, _)| same(key)).map(|(_, value)| value)
     }
 
-    /// The value at `path`: the attribute of that very name, or else the one reached through maps at its dots.
+    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
+    /// through nested maps, with a dot before each level.
     pub fn at_path(&self, path: &str) -> Option<&Value<'a>> {
         if let Some(value) = self.attribute(path) {
             return Some(value);
@@ -181,23 +200,33 @@ impl<'a> Item<'a> {
     }
 }
 
-/// One DynamoDB attribute value. Numbers are exact, binary values decoded.
+/// One DynamoDB attribute value. Numbers are exact and binary values are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
+    /// A string.
     S(Cow<'a, str>),
+    /// A number.
     N(Decimal),
+    /// A binary value.
     B(Vec<u8>),
+    /// A boolean.
     Bool(bool),
+    /// NULL.
     Null,
+    /// A map.
     M(Item<'a>),
+    /// A list.
     L(Vec<Value<'a>>),
+    /// A set of strings.
     Ss(Vec<Cow<'a, str>>),
+    /// A set of numbers.
     Ns(Vec<Decimal>),
+    /// A set of binary values.
     Bs(Vec<Vec<u8>>),
 }
 
 impl Value<'_> {
-    /// DynamoDB's name of this value's type.
+    /// DynamoDB's name for the type of this value.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::S(_) => "S",
@@ -219,7 +248,7 @@ impl Value<'_> {
 pub struct RecordId(pub [u8; 16]);
 
 impl RecordId {
-    /// The first eight bytes, which a claim keeps: enough to tell records of one entity and minute apart.
+    /// The first eight bytes, which claims store: enough to distinguish the records of one entity and minute.
     pub fn short(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -238,24 +267,26 @@ impl fmt::Debug for RecordId {
     }
 }
 
-/// Why a record can't be used: a stable code, the field to look at, and a sentence without the item's contents.
+/// Why a record can't be used: a stable code, the field to look at, and a message that never quotes the item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {field}: {message}", code.name())]
 pub struct Fault {
+    /// The stable code, for alarms and queries.
     pub code: Code,
-    /// The path of the field in the record, such as `NewImage.total`.
+    /// The path of the field in the record, for example `NewImage.total`.
     pub field: String,
+    /// What is wrong; reads after the name of the field.
     pub message: String,
 }
 
 impl Fault {
-    /// A fault of `field`.
+    /// Creates a fault of `field`.
     pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { code, field: field.into(), message: message.into() }
     }
 
-    /// The same fault with `step` before the path of its field. A name of more than 80 characters is cut: names of
-    /// attributes are data, and a log line isn't the place for kilobytes of it.
+    /// Prefixes the path of the field with `step`. Names longer than 80 characters are cut, since attribute names are
+    /// data and must not flood the log.
     #[must_use]
     pub fn within(self, step: &str) -> Self {
         const NAME_CHARACTERS: usize = 80;
@@ -269,50 +300,53 @@ impl Fault {
     }
 }
 
-/// A record that can't be decoded, routed, encoded or made durable: it ends the prefix that an answer acknowledges.
+/// A record that can't be decoded, routed, encoded or made durable. The response to Lambda acknowledges only the
+/// records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {sequence}: {fault}")]
 pub struct Rejection {
+    /// The sequence number of the record.
     pub sequence: SequenceNumber<'static>,
+    /// What is wrong with it.
     pub fault: Fault,
 }
 
 /// The stable codes of faults, for logs, runbooks and tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// The record's JSON doesn't have the shape of a change record.
+    /// The JSON of the record doesn't have the structure of a change record.
     Malformed,
     /// An attribute value has an unknown type tag or a value that doesn't fit its tag.
     InvalidAttribute,
-    /// More than 32 levels of nesting.
+    /// The item is nested more than 32 levels deep.
     TooDeep,
     /// Not a DynamoDB number, or more than 38 digits.
     InvalidNumber,
-    /// No time, or one outside 2000 to 2099.
+    /// Not a valid time, or one outside 2000 to 2099.
     InvalidTime,
     /// An event name other than INSERT, MODIFY and REMOVE.
     UnknownEventName,
     /// A view type other than DynamoDB's four.
     UnknownViewType,
-    /// A record of another source than the batch's first.
+    /// A record from another stream than the first record of the batch.
     MixedSources,
-    /// A Kinesis record that holds several messages in the producer library's format.
+    /// A Kinesis record that aggregates several messages in the format of the Kinesis Producer Library.
     Aggregated,
-    /// The route needs an image that the stream's view type leaves out.
+    /// The record type needs an image that the stream's view type leaves out.
     ImageNotCarried,
-    /// No route matches and the pipeline says that is an error.
+    /// No record type matches, and the pipeline sets `unmatched = "reject"`.
     Unmatched,
-    /// An attribute that the route needs isn't there.
+    /// An attribute that the record type needs is missing.
     MissingAttribute,
-    /// An attribute has another type or range than the route or schema needs.
+    /// An attribute has a type or value that doesn't fit the record type or its schema.
     InvalidValue,
-    /// A key or name that DynamoDB would not take.
+    /// A key or name that DynamoDB would not accept.
     InvalidKey,
-    /// Older than the horizon: it can't be proven new.
+    /// Older than the horizon, so the record can't be proven new.
     TooOld,
-    /// DynamoDB or S3 refused the effect of this record.
+    /// DynamoDB or S3 refused to store the effect of this record.
     Refused,
-    /// The effect could not be made durable before the deadline.
+    /// The effect of this record could not be made durable before the deadline.
     NotDurable,
 }
 

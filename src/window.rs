@@ -1,14 +1,17 @@
-//! Windows of time, in UTC: the hour, day and month that an instant lies in.
+//! Time windows in UTC: the hour, day and month that an instant lies in.
 
 use std::fmt;
 
 use crate::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
-/// The span of a usage counter.
+/// The length of the window that a usage counter covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Window {
+    /// An hour that starts at minute 0.
     Hour,
+    /// A calendar day.
     Day,
+    /// A calendar month.
     Month,
 }
 
@@ -16,7 +19,7 @@ impl Window {
     /// Every window, shortest first.
     pub const ALL: [Window; 3] = [Window::Hour, Window::Day, Window::Month];
 
-    /// The name in pipelines and keys.
+    /// The name of the window in pipelines and keys.
     pub fn name(self) -> &'static str {
         match self {
             Window::Hour => "hour",
@@ -25,7 +28,7 @@ impl Window {
         }
     }
 
-    /// The window of this length that `at` lies in.
+    /// The window of this length that contains `at`.
     pub fn containing(self, at: Timestamp) -> Span {
         let second = at.seconds();
         let start = match self {
@@ -40,15 +43,17 @@ impl Window {
     }
 }
 
-/// One window: its length and its first second since the epoch.
+/// One window in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
+    /// The length of the window.
     pub window: Window,
+    /// The first second of the window, in seconds since the epoch.
     pub start: i64,
 }
 
 impl Span {
-    /// The first second after the window.
+    /// The first second after the window, in seconds since the epoch.
     pub fn end(self) -> i64 {
         match self.window {
             Window::Hour => self.start + HOUR_SECONDS,
@@ -57,19 +62,20 @@ impl Span {
         }
     }
 
-    /// The window of which `text_of` gives this text: its start's, its end's or its key.
+    /// The window for which `text_of` returns `text`. `text_of` must be [`Span::start_text`], [`Span::end_text`] or
+    /// [`Span::key`].
     pub fn with_text(window: Window, text: &str, text_of: impl Fn(Span) -> String) -> Option<Span> {
-        // A key is the beginning of the start's text; what it lacks is the same for all windows of its length.
+        // A key is the beginning of the start's text. The missing rest is the same for all windows of that length.
         const FIRST: &str = "2000-01-01T00:00:00Z";
         let full = format!("{text}{}", FIRST.get(text.len()..)?);
         let at = Timestamp::parse(&full)
             .or_else(|| Timestamp::parse("2099-12-31T23:59:59Z").filter(|_| full.starts_with("2100")))?;
         let before = Timestamp::from_seconds(at.seconds() - 1);
-        // An end is the next window's start.
+        // The end of a window is the start of the next one.
         [Some(at), before].into_iter().flatten().map(|at| window.containing(at)).find(|span| text_of(*span) == text)
     }
 
-    /// The short text of the window: `2026-11-21T03`, `2026-11-21` or `2026-11`.
+    /// The window as a short text: `2026-11-21T03`, `2026-11-21` or `2026-11`.
     pub fn key(self) -> String {
         let full = rfc3339(self.start);
         let length = match self.window {
@@ -80,7 +86,7 @@ impl Span {
         full.get(..length).unwrap_or(&full).to_owned()
     }
 
-    /// The first second as RFC 3339 text.
+    /// The first second of the window as RFC 3339 text.
     pub fn start_text(self) -> String {
         rfc3339(self.start)
     }

@@ -1,6 +1,6 @@
-//! Puts finished files into the archive's bucket. A file's key names its content, so a file that is already there is a
-//! success, and a lost answer costs nothing but another try. What to do about a file that couldn't be put is left to
-//! the caller.
+//! Puts finished files into the archive's bucket. A file's key is derived from its content, so finding the file already
+//! there is a success, and a lost response only costs another attempt. The caller decides what to do about a file that
+//! couldn't be put.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, retry::RetryConfig};
@@ -22,27 +22,29 @@ pub struct Bucket {
     concurrency: usize,
 }
 
-/// What became of a file.
+/// The result of putting a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
+    /// This call created the object.
     Created,
-    /// An earlier delivery, or an attempt whose answer was lost, has put the same content.
+    /// An earlier delivery, or an attempt whose response was lost, already put the same content.
     AlreadyThere,
 }
 
 impl Bucket {
-    /// The bucket `name`, to which at most `concurrency` files are put at once.
+    /// Uses the bucket `name`, to which at most `concurrency` files are put at once.
     pub fn new(client: Client, name: impl Into<String>, concurrency: usize) -> Self {
         Bucket { client, name: name.into(), concurrency: concurrency.max(1) }
     }
 
-    /// Opens a connection by asking for the bucket. The role need not allow that: a refusal comes by the same connection.
+    /// Opens a connection with a HeadBucket call. The role doesn't need permission for it: a refusal opens the
+    /// connection, too.
     ///
     /// # Errors
-    /// When there is no answer at all.
+    /// If there is no response at all.
     pub async fn connect(&self) -> Result<(), Error> {
-        let asked = self.client.head_bucket().bucket(&self.name).customize();
-        match asked.config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
+        let call = self.client.head_bucket().bucket(&self.name).customize();
+        match call.config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
             Err(error) if error.raw_response().is_none() => {
                 Err(Error::from_sdk(&format!("connect to s3://{}", self.name), &error))
             }
@@ -50,12 +52,12 @@ impl Bucket {
         }
     }
 
-    /// Puts all files, retrying each until the deadline. The results are in the order of the files.
+    /// Puts all files, retrying each until the deadline. Results are in the order of the files.
     ///
     /// # Errors
-    /// Of each file by itself: transient at the deadline, config for what somebody must mend first.
+    /// For each file separately: transient if the deadline passed, config if someone must fix something first.
     pub async fn put_all(&self, files: &[AvroFile], deadline: Option<Instant>) -> Vec<Result<Put, Error>> {
-        // Futures are collected before they are streamed: a closure over borrows isn't Send for every lifetime.
+        // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
         let puts: Vec<_> = files.iter().map(|file| self.put(file, deadline)).collect();
         stream::iter(puts).buffered(self.concurrency).collect().await
     }
@@ -85,7 +87,7 @@ impl Bucket {
             .if_none_match("*")
             .body(ByteStream::from(file.body.clone()))
             .customize()
-            // The loop around this retries, with the deadline in view.
+            // The caller's loop retries, because it observes the deadline.
             .config_override(Builder::new().retry_config(RetryConfig::disabled()))
             .send()
             .await
@@ -93,16 +95,14 @@ impl Bucket {
     }
 }
 
-/// An answer without a body has no error code, but its status tells as much.
+/// Classifies an error. A response without a body has no error code, so its status is used instead.
 fn classified(doing: &str, error: &SdkError<PutObjectError>) -> Error {
     use aws_sdk_s3::error::ProvideErrorMetadata;
     match (status(error), error.code()) {
         (Some(403), None) => {
             Error::config(format!("{doing}: 403 Forbidden; allow s3:PutObject on this bucket in the function's role"))
         }
-        (Some(404), None) => {
-            Error::config(format!("{doing}: 404 Not Found; create the bucket or correct ARCHIVE_BUCKET"))
-        }
+        (Some(404), None) => Error::config(format!("{doing}: 404 Not Found; create the bucket or fix ARCHIVE_BUCKET")),
         _ => Error::from_sdk(doing, error),
     }
 }

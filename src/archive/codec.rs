@@ -1,5 +1,6 @@
-//! How the blocks of a file are compressed. Snappy is the Avro library's work. Zstandard isn't: the library sets up a compressor
-//! of unknown length for each block, which costs more than the compressing. Nor is deflate: libdeflate takes a fifth of the time.
+//! Compresses the blocks of a file. Only Snappy is left to the Avro library. For Zstandard, the library sets up a
+//! compressor of unknown length for each block, which takes longer than the compression itself. For deflate, libdeflate
+//! takes a fifth of the time.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,25 +9,29 @@ use libdeflater::{CompressionLvl, Compressor};
 
 use crate::error::Error;
 
-/// A compression of Avro's object container files.
+/// A compression codec of Avro object container files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
+    /// No compression.
     Null,
+    /// Raw deflate (RFC 1951), which every Avro reader supports.
     Deflate,
+    /// Snappy with a checksum.
     Snappy,
+    /// Zstandard.
     Zstandard,
 }
 
 impl Codec {
-    /// Every codec, in the order documents list them.
+    /// Every codec, in the order of the documentation.
     pub const ALL: [Codec; 4] = [Codec::Null, Codec::Deflate, Codec::Snappy, Codec::Zstandard];
 
-    /// The codec that Avro calls `name`.
+    /// The codec with this name in the Avro specification.
     pub fn parse(name: &str) -> Option<Codec> {
         Codec::ALL.into_iter().find(|codec| codec.name() == name)
     }
 
-    /// Avro's name of it.
+    /// The name of the codec in the Avro specification.
     pub fn name(self) -> &'static str {
         match self {
             Codec::Null => "null",
@@ -36,10 +41,10 @@ impl Codec {
         }
     }
 
-    /// One block of a file, compressed.
+    /// Compresses one block of a file.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// If there is not enough memory.
     pub(super) fn compress(self, block: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
         let by_library = |codec: apache_avro::Codec| {
             let mut block = block.to_vec();
@@ -55,11 +60,11 @@ impl Codec {
 }
 
 thread_local! {
-    /// Deflate's tables, kept as zstandard's are.
+    /// Deflate's tables, reused for the same reason as Zstandard's.
     static DEFLATE: RefCell<Compressor> = RefCell::new(Compressor::new(deflate_level()));
 }
 
-/// Level 1 makes files within 1 % of level 6 in half of its time (docs/performance.md).
+/// Level 1 makes files within 1% of level 6 in half the time (docs/performance.md).
 fn deflate_level() -> CompressionLvl {
     CompressionLvl::new(1).unwrap_or_default()
 }
@@ -73,20 +78,20 @@ fn deflate(block: &[u8]) -> Result<Vec<u8>, libdeflater::CompressionError> {
     })
 }
 
-/// Level 2 makes files as small as 3, zstd's default, in two thirds of its time (docs/performance.md).
+/// Level 2 makes files as small as level 3, zstd's default, in two thirds of the time (docs/performance.md).
 const ZSTANDARD_LEVEL: i32 = 2;
 
 thread_local! {
-    /// Zstandard's tables, which cost more to set up than a small block to compress. What comes out doesn't depend on what
-    /// was compressed before.
+    /// Zstandard's tables, reused because setting them up takes longer than compressing a small block. The output
+    /// doesn't depend on what was compressed before.
     static ZSTANDARD: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
 }
 
 fn zstandard(block: &[u8]) -> std::io::Result<Vec<u8>> {
-    ZSTANDARD.with_borrow_mut(|kept| {
-        let compressor = match kept {
+    ZSTANDARD.with_borrow_mut(|reused| {
+        let compressor = match reused {
             Some(compressor) => compressor,
-            None => kept.insert(zstd::bulk::Compressor::new(ZSTANDARD_LEVEL)?),
+            None => reused.insert(zstd::bulk::Compressor::new(ZSTANDARD_LEVEL)?),
         };
         compressor.compress(block)
     })

@@ -1,13 +1,13 @@
-//! From an `.avsc` file's JSON to the tree that encoding walks. Walks the JSON rather than the Avro library's schema,
-//! because that one stops at the first mistake and passes over others in silence: a misspelt logical type, a decimal
-//! without precision, a `logicalType` beside the type. What the walk doesn't check is left to the library.
+//! Compiles the JSON of an `.avsc` file into the tree that encoding walks. It reads the JSON and not the Avro library's
+//! schema, because the library stops at the first mistake and silently accepts others: a misspelled logical type, a
+//! decimal without precision, a `logicalType` next to the type. Everything else is checked by the library.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::schema::{Enum, Node, Record};
+use super::schema::{AvroRecord, Enum, TypeNode};
 use crate::time::Unit;
 
 mod field;
@@ -17,13 +17,14 @@ mod logical;
 ///
 /// # Errors
 /// All mistakes at once.
-pub(super) fn compile(json: &Json) -> Result<Vec<Record>, Vec<String>> {
+pub(super) fn compile(json: &Json) -> Result<Vec<AvroRecord>, Vec<String>> {
     let mut compiler = Compiler::default();
-    let root = Place { path: "", namespace: "", unit: None };
+    let root = Location { path: "", namespace: "", unit: None };
     if json.get("type").and_then(Json::as_str) == Some("record") {
         compiler.node(root, json);
     } else {
-        compiler.mistake::<Node>(root, "is no record; write {\"type\": \"record\", \"name\": …, \"fields\": […]}");
+        compiler
+            .mistake::<TypeNode>(root, "is not a record; write {\"type\": \"record\", \"name\": …, \"fields\": […]}");
     }
     if compiler.mistakes.is_empty() {
         return Ok(compiler.records.into_iter().flatten().collect());
@@ -33,77 +34,77 @@ pub(super) fn compile(json: &Json) -> Result<Vec<Record>, Vec<String>> {
 
 /// Where in the schema the walk is.
 #[derive(Clone, Copy)]
-struct Place<'p> {
-    /// The names of the fields on the way, with dots between them.
+struct Location<'p> {
+    /// The names of the fields from the root, separated by dots.
     path: &'p str,
-    /// The enclosing namespace; may be empty.
+    /// The enclosing namespace; empty if there is none.
     namespace: &'p str,
-    /// The unit of numbers, if the field says one.
+    /// The unit of numbers, if the field has one.
     unit: Option<Unit>,
 }
 
 #[derive(Default)]
 struct Compiler {
-    /// The named types so far, by full name.
-    names: HashMap<String, Node>,
+    /// The named types that have been defined, by full name.
+    names: HashMap<String, TypeNode>,
     /// `None` while a record's fields are being compiled.
-    records: Vec<Option<Record>>,
+    records: Vec<Option<AvroRecord>>,
     mistakes: Vec<String>,
 }
 
-/// `None` means that a mistake has been noted.
+/// Methods that return `None` have noted a mistake.
 impl Compiler {
-    fn mistake<T>(&mut self, at: Place<'_>, text: impl AsRef<str>) -> Option<T> {
+    fn mistake<T>(&mut self, at: Location<'_>, text: impl AsRef<str>) -> Option<T> {
         let path = if at.path.is_empty() { "the schema" } else { at.path };
         self.mistakes.push(format!("{path}: {}", text.as_ref()));
         None
     }
 
-    fn node(&mut self, at: Place<'_>, json: &Json) -> Option<Node> {
+    fn node(&mut self, at: Location<'_>, json: &Json) -> Option<TypeNode> {
         match json {
             Json::String(name) => self.named(at, name),
             Json::Array(branches) => self.union(at, branches),
             Json::Object(object) => self.complex(at, object),
-            _ => self.mistake(at, "has no type; write a type's name, an object or a list of types"),
+            _ => self.mistake(at, "has no valid type; write the name of a type, an object or a list of types"),
         }
     }
 
-    fn named(&mut self, at: Place<'_>, name: &str) -> Option<Node> {
+    fn named(&mut self, at: Location<'_>, name: &str) -> Option<TypeNode> {
         Some(match name {
-            "null" => Node::Null,
-            "boolean" => Node::Boolean,
-            "int" => Node::Int,
-            "long" => Node::Long,
-            "float" => Node::Float,
-            "double" => Node::Double,
-            "bytes" => Node::Bytes,
-            "string" => Node::String,
+            "null" => TypeNode::Null,
+            "boolean" => TypeNode::Boolean,
+            "int" => TypeNode::Int,
+            "long" => TypeNode::Long,
+            "float" => TypeNode::Float,
+            "double" => TypeNode::Double,
+            "bytes" => TypeNode::Bytes,
+            "string" => TypeNode::String,
             _ => match self.names.get(&full_name(name, at.namespace)) {
                 Some(node) => node.clone(),
                 None => {
-                    return self.mistake(at, format!("unknown type `{name}`; write an Avro type or define it before"));
+                    return self.mistake(at, format!("unknown type `{name}`; write an Avro type, or define it first"));
                 }
             },
         })
     }
 
-    fn union(&mut self, at: Place<'_>, branches: &[Json]) -> Option<Node> {
+    fn union(&mut self, at: Location<'_>, branches: &[Json]) -> Option<TypeNode> {
         if branches.is_empty() {
-            return self.mistake(at, "a union of nothing; write at least one type in it");
+            return self.mistake(at, "the union is empty; write at least one type in it");
         }
-        // Each branch is visited, also after a mistake in one.
+        // Collected first, so that every branch is visited even after a mistake in one.
         let nodes: Vec<_> = branches.iter().map(|branch| self.node(at, branch)).collect();
-        Some(Node::Union(nodes.into_iter().collect::<Option<_>>()?))
+        Some(TypeNode::Union(nodes.into_iter().collect::<Option<_>>()?))
     }
 
-    fn complex(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+    fn complex(&mut self, at: Location<'_>, object: &Map<String, Json>) -> Option<TypeNode> {
         let kind = object.get("type").unwrap_or(&Json::Null);
         let node = match kind.as_str() {
             Some("record") => return self.record(at, object),
             Some("enum") => self.enumeration(at, object)?,
             Some("fixed") => self.fixed(at, object)?,
-            Some("array") => Node::Array(Box::new(self.part(at, object, "items")?)),
-            Some("map") => Node::Map(Box::new(self.part(at, object, "values")?)),
+            Some("array") => TypeNode::Array(Box::new(self.part(at, object, "items")?)),
+            Some("map") => TypeNode::Map(Box::new(self.part(at, object, "values")?)),
             _ => self.node(at, kind)?,
         };
         let node = match object.get("logicalType") {
@@ -119,60 +120,60 @@ impl Compiler {
         Some(node)
     }
 
-    fn part(&mut self, at: Place<'_>, object: &Map<String, Json>, key: &str) -> Option<Node> {
+    fn part(&mut self, at: Location<'_>, object: &Map<String, Json>, key: &str) -> Option<TypeNode> {
         match object.get(key) {
             Some(part) => self.node(at, part),
             None => self.mistake(at, format!("has no {key}; write \"{key}\": <type>")),
         }
     }
 
-    fn fixed(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+    fn fixed(&mut self, at: Location<'_>, object: &Map<String, Json>) -> Option<TypeNode> {
         match object.get("size").and_then(Json::as_u64).and_then(|size| usize::try_from(size).ok()) {
-            Some(size @ 1..) => Some(Node::Fixed(size)),
-            _ => self.mistake(at, "a fixed without a size; write \"size\": <number of bytes>"),
+            Some(size @ 1..) => Some(TypeNode::Fixed(size)),
+            _ => self.mistake(at, "fixed has no valid size; write \"size\": <number of bytes>"),
         }
     }
 
-    fn enumeration(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+    fn enumeration(&mut self, at: Location<'_>, object: &Map<String, Json>) -> Option<TypeNode> {
         let symbols = object.get("symbols").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let symbols: Option<Vec<_>> = symbols.iter().map(|symbol| symbol.as_str().map(str::to_owned)).collect();
         match symbols {
             Some(symbols) if !symbols.is_empty() => {
                 let name = text(object, "name").unwrap_or_default().to_owned();
-                Some(Node::Enum(Arc::new(Enum { name, symbols })))
+                Some(TypeNode::Enum(Arc::new(Enum { name, symbols })))
             }
-            _ => self.mistake(at, "an enum without symbols; write \"symbols\": [\"A\", \"B\"]"),
+            _ => self.mistake(at, "enum has no symbols; write \"symbols\": [\"A\", \"B\"]"),
         }
     }
 
-    /// Makes `node` known by the name in `object`, and gives its namespace.
-    fn define(&mut self, at: Place<'_>, object: &Map<String, Json>, node: Node) -> Option<String> {
+    /// Defines `node` under the name in `object`, and returns the namespace of that name.
+    fn define(&mut self, at: Location<'_>, object: &Map<String, Json>, node: TypeNode) -> Option<String> {
         let Some(name) = text(object, "name") else {
-            return self.mistake(at, "a record, enum or fixed without a name; write \"name\": \"…\"");
+            return self.mistake(at, "record, enum or fixed has no name; write \"name\": \"…\"");
         };
         let full = full_name(name, text(object, "namespace").unwrap_or(at.namespace));
         let namespace = full.rsplit_once('.').map(|(namespace, _)| namespace.to_owned()).unwrap_or_default();
         if self.names.contains_key(&full) {
-            return self.mistake(at, format!("`{full}` is defined twice; name it where it is used again"));
+            return self.mistake(at, format!("`{full}` is defined twice; refer to it by name instead"));
         }
         self.names.insert(full, node);
         Some(namespace)
     }
 
-    fn record(&mut self, at: Place<'_>, object: &Map<String, Json>) -> Option<Node> {
+    fn record(&mut self, at: Location<'_>, object: &Map<String, Json>) -> Option<TypeNode> {
         let index = self.records.len();
         let name: Arc<str> = text(object, "name").and_then(|name| name.rsplit('.').next()).unwrap_or_default().into();
-        let node = Node::Record { index, name: Arc::clone(&name) };
+        let node = TypeNode::Record { index, name: Arc::clone(&name) };
         let namespace = self.define(at, object, node.clone())?;
         self.records.push(None);
         let Some(fields) = object.get("fields").and_then(Json::as_array) else {
-            return self.mistake(at, "a record without fields; write \"fields\": […]");
+            return self.mistake(at, "record has no fields; write \"fields\": […]");
         };
-        let at = Place { namespace: &namespace, unit: None, ..at };
+        let at = Location { namespace: &namespace, unit: None, ..at };
         let fields: Vec<_> = fields.iter().map(|field| self.field(at, field, index == 0)).collect();
         let fields = fields.into_iter().collect::<Option<_>>()?;
         if let Some(slot) = self.records.get_mut(index) {
-            *slot = Some(Record { name, fields });
+            *slot = Some(AvroRecord { name, fields });
         }
         Some(node)
     }

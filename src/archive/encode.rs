@@ -1,23 +1,23 @@
-//! One Avro row straight from the text that an outline is of: no value in between, no allocation per attribute.
-//! Records, arrays, maps and unions are here; `scalar` and `temporal` write what is inside them.
+//! Encodes an Avro row directly from an outline, without building values and without an allocation per attribute.
+//! Records, arrays, maps and unions are handled here; `scalar` and `temporal` write everything else.
 
-use super::misfit::{Misfit, Step};
-use super::schema::{Field, Node, Origin, RecordSchema};
+use super::mismatch::{Mismatch, Step};
+use super::schema::{Field, Origin, RecordSchema, TypeNode};
 use super::{scalar, wire};
 use crate::outline::{Entry, Outline, Tag, WrittenItems};
 use crate::record::{ChangeRecord, Fault, Item, RecordOf};
 
-/// How many bytes may be written for branches of unions that turn out not to fit, each branch counting
-/// [`BRANCH_COST`] more: ten times DynamoDB's largest item (400 KB). Unions in unions would otherwise take a time
-/// that doubles with each level of an item's nesting.
+/// The maximum number of bytes written for union branches that turn out not to fit: ten times DynamoDB's largest item
+/// (400 KB). Each branch counts [`BRANCH_COST`] in addition. Without this limit, nested unions would take time that
+/// doubles with each nesting level of an item.
 const MAX_DISCARDED: usize = 4 << 20;
 const BRANCH_COST: usize = 16;
-const TOO_CLOSE: &str = "a value that nearly fits too many branches";
+const TOO_MANY_PARTIAL_MATCHES: &str = "a value that partly fits too many branches";
 
-/// Appends the row of `record`, whose attributes are taken from `image`, to `out`.
+/// Appends the row of `record` to `out`. Attributes are taken from `image`.
 ///
 /// # Errors
-/// When an attribute is missing or has a value that the schema's type can't hold; `out` is then as it was.
+/// If an attribute is missing, or has a value that doesn't fit its type in the schema. `out` is then unchanged.
 pub fn encode(
     schema: &RecordSchema,
     record: &ChangeRecord<'_>,
@@ -28,7 +28,7 @@ pub fn encode(
     encode_outline(schema, &record.clone().map(|_| empty), written.outline(), out)
 }
 
-/// The same from an outline.
+/// The same for an outline.
 ///
 /// # Errors
 /// As for [`encode`].
@@ -40,9 +40,9 @@ pub fn encode_outline(
 ) -> Result<(), Fault> {
     let start = out.len();
     let mut encoder = Encoder { schema, record, discarded: 0 };
-    encoder.fields(schema.root(), image, out).map_err(|misfit| {
+    encoder.fields(schema.root(), image, out).map_err(|mismatch| {
         out.truncate(start);
-        misfit.into_fault()
+        mismatch.into_fault()
     })
 }
 
@@ -52,10 +52,10 @@ struct Encoder<'s, 'r> {
     discarded: usize,
 }
 
-type Fit<'s> = Result<(), Misfit<'s>>;
+type EncodeResult<'s> = Result<(), Mismatch<'s>>;
 
 impl<'s> Encoder<'s, '_> {
-    fn fields(&mut self, fields: &'s [Field], item: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn fields(&mut self, fields: &'s [Field], item: Outline<'_>, out: &mut Vec<u8>) -> EncodeResult<'s> {
         fields.iter().try_for_each(|field| match &field.origin {
             Origin::Metadata(metadata) => {
                 metadata.write(self.record, out);
@@ -65,83 +65,90 @@ impl<'s> Encoder<'s, '_> {
                 Some(value) => self.value(&field.node, value, out),
                 None => absent(field, out),
             }
-            .map_err(|misfit| misfit.within(Step::Attribute(path))),
+            .map_err(|mismatch| mismatch.within(Step::Attribute(path))),
         })
     }
 
-    fn value(&mut self, node: &'s Node, value: Entry<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn value(&mut self, node: &'s TypeNode, value: Entry<'_>, out: &mut Vec<u8>) -> EncodeResult<'s> {
         match (node, value.map(), value.list()) {
-            (Node::Union(branches), ..) if value.tag() == Tag::Null => null_branch(node, branches, out),
-            (Node::Union(branches), ..) => self.union(node, branches, value, out),
-            (Node::Record { index, .. }, Some(item), _) => self.fields(self.schema.fields(*index), item, out),
-            (Node::Map(values), Some(item), _) => self.map(values, item, out),
-            (Node::Array(items), _, Some(list)) => self.array(items, list, out),
-            _ => scalar::encode(node, value, out).map_err(|found| Misfit::value(node, found)),
+            (TypeNode::Union(branches), ..) if value.tag() == Tag::Null => null_branch(node, branches, out),
+            (TypeNode::Union(branches), ..) => self.union(node, branches, value, out),
+            (TypeNode::Record { index, .. }, Some(item), _) => self.fields(self.schema.fields(*index), item, out),
+            (TypeNode::Map(values), Some(item), _) => self.map(values, item, out),
+            (TypeNode::Array(items), _, Some(list)) => self.array(items, list, out),
+            _ => scalar::encode(node, value, out).map_err(|found| Mismatch::value(node, found)),
         }
     }
 
-    fn array(&mut self, items: &'s Node, list: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn array(&mut self, items: &'s TypeNode, list: Outline<'_>, out: &mut Vec<u8>) -> EncodeResult<'s> {
         wire::block(out, list.entries().count(), list.entries().enumerate(), |out, (index, value)| {
-            self.value(items, value, out).map_err(|misfit| misfit.within(Step::Element(index)))
+            self.value(items, value, out).map_err(|mismatch| mismatch.within(Step::Element(index)))
         })
     }
 
-    fn map(&mut self, values: &'s Node, item: Outline<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    fn map(&mut self, values: &'s TypeNode, item: Outline<'_>, out: &mut Vec<u8>) -> EncodeResult<'s> {
         wire::block(out, item.entries().count(), item.attributes().enumerate(), |out, (index, (key, value))| {
             wire::bytes(out, key.as_bytes());
-            self.value(values, value, out).map_err(|misfit| misfit.within(Step::Entry(index)))
+            self.value(values, value, out).map_err(|mismatch| mismatch.within(Step::Entry(index)))
         })
     }
 
-    /// The first branch that the value fits.
-    fn union(&mut self, node: &'s Node, branches: &'s [Node], value: Entry<'_>, out: &mut Vec<u8>) -> Fit<'s> {
+    /// Writes the value as the first branch that it fits.
+    fn union(
+        &mut self,
+        node: &'s TypeNode,
+        branches: &'s [TypeNode],
+        value: Entry<'_>,
+        out: &mut Vec<u8>,
+    ) -> EncodeResult<'s> {
         let start = out.len();
         let kind = value.type_name();
-        // The misfits of branches for this kind of value: where there is one only, it says what is wrong.
-        let mut close: Vec<Misfit<'s>> = Vec::new();
+        // The mismatches of branches that accept this type of value. If there is exactly one, it explains what is
+        // wrong.
+        let mut close: Vec<Mismatch<'s>> = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             wire::count(out, index);
-            let Err(misfit) = self.value(branch, value, out) else {
+            let Err(mismatch) = self.value(branch, value, out) else {
                 return Ok(());
             };
-            if misfit.is_inside() || misfit.found != kind {
+            if mismatch.is_inside() || mismatch.found != kind {
                 self.discarded += out.len() - start + BRANCH_COST;
                 if self.discarded > MAX_DISCARDED {
-                    return Err(Misfit::value(node, TOO_CLOSE));
+                    return Err(Mismatch::value(node, TOO_MANY_PARTIAL_MATCHES));
                 }
-                close.push(misfit);
+                close.push(mismatch);
             }
             out.truncate(start);
         }
         Err(match (close.pop(), close.is_empty()) {
-            (Some(misfit), true) if misfit.is_inside() => misfit,
-            (Some(misfit), true) => Misfit::value(node, misfit.found),
-            _ => Misfit::value(node, kind),
+            (Some(mismatch), true) if mismatch.is_inside() => mismatch,
+            (Some(mismatch), true) => Mismatch::value(node, mismatch.found),
+            _ => Mismatch::value(node, kind),
         })
     }
 }
 
-fn null_branch<'s>(node: &'s Node, branches: &[Node], out: &mut Vec<u8>) -> Fit<'s> {
-    match branches.iter().position(|branch| matches!(branch, Node::Null)) {
+fn null_branch<'s>(node: &'s TypeNode, branches: &[TypeNode], out: &mut Vec<u8>) -> EncodeResult<'s> {
+    match branches.iter().position(|branch| matches!(branch, TypeNode::Null)) {
         Some(index) => {
             wire::count(out, index);
             Ok(())
         }
-        None => Err(Misfit::value(node, "NULL")),
+        None => Err(Mismatch::value(node, "NULL")),
     }
 }
 
-/// No attribute: the default, or else null where the type has it.
-fn absent<'s>(field: &'s Field, out: &mut Vec<u8>) -> Fit<'s> {
+/// Writes a missing attribute: the default, or null if there is none and the type allows it.
+fn absent<'s>(field: &'s Field, out: &mut Vec<u8>) -> EncodeResult<'s> {
     match (&field.default, &field.node) {
         (Some(default), _) => {
             out.extend_from_slice(default);
             Ok(())
         }
-        (None, Node::Null) => Ok(()),
-        (None, node @ Node::Union(branches)) => {
-            null_branch(node, branches, out).map_err(|_| Misfit::missing(&field.node))
+        (None, TypeNode::Null) => Ok(()),
+        (None, node @ TypeNode::Union(branches)) => {
+            null_branch(node, branches, out).map_err(|_| Mismatch::missing(&field.node))
         }
-        (None, node) => Err(Misfit::missing(node)),
+        (None, node) => Err(Mismatch::missing(node)),
     }
 }

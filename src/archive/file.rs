@@ -1,5 +1,5 @@
-//! Object container files whose bytes and names are made of their rows alone: no clock, nothing random, nothing in
-//! the order of a hash. Which rows go together is the plan's choice, and sending them `bucket`'s work.
+//! Object container files whose bytes and names depend only on their rows: not on the clock, on randomness or on hash
+//! order. The plan decides which rows share a file, and `bucket` stores the files.
 
 use bytes::Bytes;
 
@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::record::Fault;
 use crate::time::Date;
 
-/// The uncompressed size at which a block is cut: what Java's Avro writes by default, within the 2 KiB to 2 MiB that
-/// the specification suggests.
+/// The uncompressed size at which a block ends: the default of Avro's Java library, within the 2 KiB to 2 MiB that the
+/// specification suggests.
 const BLOCK_SIZE_BYTES: usize = 64_000;
 
-/// The rows of one record type and one partition date, in the order of the batch.
+/// The rows of a future file: one record type and one partition date, in the order of the batch.
 #[derive(Debug, Clone)]
 pub struct FileDraft {
     record_type: String,
@@ -23,7 +23,7 @@ pub struct FileDraft {
     rows: Vec<Row>,
 }
 
-/// One row: the record it is from and where it ends in the buffer.
+/// One row: the position of its record in the batch, and where the row ends in the buffer.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     record_index: usize,
@@ -33,17 +33,20 @@ struct Row {
 /// A finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvroFile {
-    /// The object's key, which names the content.
+    /// The key of the object, derived from the content.
     pub key: String,
+    /// The content of the file.
     pub body: Bytes,
-    /// The positions in the batch of the records that have rows in this file, ascending.
+    /// The positions in the batch of the records with rows in this file, ascending.
     pub records: Vec<usize>,
+    /// The record type of all rows.
     pub record_type: String,
+    /// The partition date of all rows.
     pub date: Date,
 }
 
 impl AvroFile {
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.records.len()
     }
@@ -55,16 +58,16 @@ impl AvroFile {
 }
 
 impl FileDraft {
-    /// A file without rows.
+    /// Starts a file without rows.
     pub fn new(record_type: impl Into<String>, date: Date) -> Self {
         FileDraft { record_type: record_type.into(), date, buffer: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds the row that `write` appends for the record at `record_index` of the batch. Rows come in ascending order of
-    /// their records.
+    /// Adds the row that `write` appends for the record at position `record_index` of the batch. Rows must be added in
+    /// the order of their records.
     ///
     /// # Errors
-    /// The fault of `write`; the draft is then as it was.
+    /// The fault that `write` returns. The draft is then unchanged.
     pub fn push(
         &mut self,
         record_index: usize,
@@ -80,15 +83,16 @@ impl FileDraft {
         Ok(())
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// The file of those rows whose records come before position `before` of the batch, if there are any.
+    /// Finishes a file with the rows whose records come before position `before` of the batch. `None` if there are no
+    /// such rows.
     ///
     /// # Errors
-    /// When a block can't be compressed, for want of memory.
+    /// If a block can't be compressed because there is not enough memory.
     pub fn seal(
         &self,
         schema: &RecordSchema,
@@ -112,7 +116,7 @@ impl FileDraft {
     }
 }
 
-/// `prefix/avro/type/partition_date=YYYY-MM-DD/hash.avro`: of the records' data, only the parsed date.
+/// `prefix/avro/type/partition_date=YYYY-MM-DD/hash.avro`. The only data from records is the date, which was parsed.
 fn key(prefix: &str, record_type: &str, date: Date, body: &[u8]) -> String {
     let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
     let hash = blake3::hash(body).to_hex();
@@ -120,7 +124,7 @@ fn key(prefix: &str, record_type: &str, date: Date, body: &[u8]) -> String {
     format!("{prefix}{slash}avro/{record_type}/partition_date={date}/{hash}.avro")
 }
 
-/// An Avro object container file: a header, then blocks with the sync marker after each.
+/// Builds an Avro object container file: a header, then blocks, each followed by the sync marker.
 fn container(schema: &RecordSchema, codec: Codec, buffer: &[u8], rows: &[Row]) -> Result<Vec<u8>, Error> {
     let end = rows.last().map_or(0, |row| row.end);
     let content = buffer.get(..end).unwrap_or_default();
@@ -137,7 +141,7 @@ fn container(schema: &RecordSchema, codec: Codec, buffer: &[u8], rows: &[Row]) -
     Ok(body)
 }
 
-/// Made of all that the file is made of, so that the same rows always give the same bytes.
+/// A hash of everything in the file, so that the same rows always give the same bytes.
 fn sync_marker(schema: &RecordSchema, codec: Codec, content: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in [schema.json().as_bytes(), codec.name().as_bytes(), content] {
@@ -151,7 +155,7 @@ fn sync_marker(schema: &RecordSchema, codec: Codec, content: &[u8]) -> [u8; 16] 
     marker
 }
 
-/// The magic bytes, the metadata in a fixed order and the sync marker.
+/// The magic bytes, the metadata in a fixed order, and the sync marker.
 fn header(schema: &RecordSchema, codec: Codec, sync: [u8; 16]) -> Vec<u8> {
     let mut out = b"Obj\x01".to_vec();
     let metadata = [("avro.schema", schema.json()), ("avro.codec", codec.name())];

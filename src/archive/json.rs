@@ -1,12 +1,12 @@
-//! A value as JSON text, for fields that take whatever an attribute may hold: maps of no fixed shape, lists of anything.
-//! Numbers keep all their digits, a set is a list, binary is base64.
+//! Writes a value as JSON text, for fields with `"as": "json"`, which hold maps and lists of any structure. Numbers
+//! keep all their digits, sets become lists, and binary values become base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::record::Value;
 
-/// `value` as compact JSON, maps in their own order.
+/// `value` as compact JSON, with maps in their original order.
 pub(super) fn text(value: &Value<'_>) -> String {
     let mut out = String::new();
     write(&mut out, value);
@@ -61,7 +61,7 @@ mod tests {
     use crate::decode::attribute;
 
     #[test]
-    fn every_type_has_a_json_text_that_json_reads() {
+    fn every_type_is_written_as_valid_json() {
         let item = r#"{"M":{"s":{"S":"a\"\\\n\u2028é"},"n":{"N":"12345678901234567890.5"},"t":{"BOOL":true},"0":{"NULL":true},
             "l":{"L":[{"N":"1"},{"M":{}},{"L":[]}]},"ss":{"SS":["a","b"]},"ns":{"NS":["1","-2"]},"b":{"B":"AAE="},"bs":{"BS":["AAE="]}}}"#;
         let item = format!(r#"{{"details":{item}}}"#);

@@ -1,14 +1,14 @@
-//! Fields that a change record fills itself, by `"source"` in the schema: its id, its event, its time. Which types each
-//! source fits is decided once, at parse time, so that writing can't fail.
+//! Fields that are filled with metadata of the change record (its id, event, time), as `"source"` in the schema says.
+//! Whether a source fits the type of its field is checked when the schema is parsed, so writing can't fail.
 
-use super::schema::{Enum, Node};
+use super::schema::{Enum, TypeNode};
 use super::wire;
 use crate::record::{Event, RecordOf};
 use crate::time::Unit;
 
-/// What a field can be filled with.
+/// The metadata that a field can be filled with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum MetadataSource {
     RecordId,
     EventId,
     EventName,
@@ -19,49 +19,52 @@ pub(super) enum Source {
     Expired,
 }
 
-impl Source {
-    /// Every source, in the order documents list them.
-    pub const ALL: [Source; 8] = [
-        Source::RecordId,
-        Source::EventId,
-        Source::EventName,
-        Source::SequenceNumber,
-        Source::CreatedAt,
-        Source::StreamArn,
-        Source::Name,
-        Source::Expired,
+impl MetadataSource {
+    /// Every source, in the order of the documentation.
+    pub(super) const ALL: [MetadataSource; 8] = [
+        MetadataSource::RecordId,
+        MetadataSource::EventId,
+        MetadataSource::EventName,
+        MetadataSource::SequenceNumber,
+        MetadataSource::CreatedAt,
+        MetadataSource::StreamArn,
+        MetadataSource::Name,
+        MetadataSource::Expired,
     ];
 
-    /// The name in a schema.
-    pub fn name(self) -> &'static str {
+    /// The name in schemas.
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Source::RecordId => "record_id",
-            Source::EventId => "event_id",
-            Source::EventName => "event_name",
-            Source::SequenceNumber => "sequence_number",
-            Source::CreatedAt => "created_at",
-            Source::StreamArn => "stream_arn",
-            Source::Name => "source_name",
-            Source::Expired => "expired",
+            MetadataSource::RecordId => "record_id",
+            MetadataSource::EventId => "event_id",
+            MetadataSource::EventName => "event_name",
+            MetadataSource::SequenceNumber => "sequence_number",
+            MetadataSource::CreatedAt => "created_at",
+            MetadataSource::StreamArn => "stream_arn",
+            MetadataSource::Name => "source_name",
+            MetadataSource::Expired => "expired",
         }
     }
 
-    /// The types it fits, for the message that asks for one of them.
-    pub fn types(self) -> &'static str {
+    /// The types that the source fits, for error messages.
+    pub(super) fn types(self) -> &'static str {
         match self {
-            Source::RecordId => "string, bytes or a fixed of size 16",
-            Source::EventName => "string or an enum with the symbols INSERT, MODIFY and REMOVE",
-            Source::CreatedAt => "timestamp-micros, timestamp-millis, long or string",
-            Source::Expired => "boolean",
-            Source::EventId | Source::SequenceNumber | Source::StreamArn | Source::Name => "string",
+            MetadataSource::RecordId => "string, bytes or a fixed of size 16",
+            MetadataSource::EventName => "string or an enum with the symbols INSERT, MODIFY and REMOVE",
+            MetadataSource::CreatedAt => "timestamp-micros, timestamp-millis, long or string",
+            MetadataSource::Expired => "boolean",
+            MetadataSource::EventId
+            | MetadataSource::SequenceNumber
+            | MetadataSource::StreamArn
+            | MetadataSource::Name => "string",
         }
     }
 }
 
-/// A source together with the form in which its field wants it.
+/// A source, and the form in which its field stores it.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    /// The branch, where the field is a union.
+    /// The branch, if the field is a union.
     branch: Option<usize>,
     form: Form,
 }
@@ -73,7 +76,7 @@ enum Form {
     RecordIdFixed,
     EventId,
     EventName,
-    /// The positions of INSERT, MODIFY and REMOVE.
+    /// The positions of the symbols INSERT, MODIFY and REMOVE.
     EventSymbol([usize; 3]),
     SequenceNumber,
     CreatedAtMicros,
@@ -85,9 +88,9 @@ enum Form {
 }
 
 impl Metadata {
-    /// How a field of type `node` takes `source`, if it can: directly, or as a branch of a union.
-    pub fn new(source: Source, node: &Node) -> Option<Metadata> {
-        let Node::Union(branches) = node else {
+    /// How a field of type `node` stores `source`, directly or as a branch of a union. `None` if it can't.
+    pub(super) fn new(source: MetadataSource, node: &TypeNode) -> Option<Metadata> {
+        let TypeNode::Union(branches) = node else {
             return Some(Metadata { branch: None, form: form(source, node)? });
         };
         branches
@@ -97,7 +100,7 @@ impl Metadata {
     }
 
     /// Appends the value for `record`.
-    pub fn write<I>(&self, record: &RecordOf<'_, I>, out: &mut Vec<u8>) {
+    pub(super) fn write<I>(&self, record: &RecordOf<'_, I>, out: &mut Vec<u8>) {
         if let Some(branch) = self.branch {
             wire::count(out, branch);
         }
@@ -119,21 +122,23 @@ impl Metadata {
     }
 }
 
-fn form(source: Source, node: &Node) -> Option<Form> {
+fn form(source: MetadataSource, node: &TypeNode) -> Option<Form> {
     Some(match (source, node) {
-        (Source::RecordId, Node::String) => Form::RecordIdHex,
-        (Source::RecordId, Node::Bytes) => Form::RecordIdBytes,
-        (Source::RecordId, Node::Fixed(16)) => Form::RecordIdFixed,
-        (Source::EventId, Node::String) => Form::EventId,
-        (Source::EventName, Node::String) => Form::EventName,
-        (Source::EventName, Node::Enum(symbols)) => Form::EventSymbol(event_symbols(symbols)?),
-        (Source::SequenceNumber, Node::String) => Form::SequenceNumber,
-        (Source::CreatedAt, Node::Long | Node::Timestamp { target: Unit::Microseconds, .. }) => Form::CreatedAtMicros,
-        (Source::CreatedAt, Node::Timestamp { target: Unit::Milliseconds, .. }) => Form::CreatedAtMillis,
-        (Source::CreatedAt, Node::String) => Form::CreatedAtText,
-        (Source::StreamArn, Node::String) => Form::StreamArn,
-        (Source::Name, Node::String) => Form::SourceName,
-        (Source::Expired, Node::Boolean) => Form::Expired,
+        (MetadataSource::RecordId, TypeNode::String) => Form::RecordIdHex,
+        (MetadataSource::RecordId, TypeNode::Bytes) => Form::RecordIdBytes,
+        (MetadataSource::RecordId, TypeNode::Fixed(16)) => Form::RecordIdFixed,
+        (MetadataSource::EventId, TypeNode::String) => Form::EventId,
+        (MetadataSource::EventName, TypeNode::String) => Form::EventName,
+        (MetadataSource::EventName, TypeNode::Enum(symbols)) => Form::EventSymbol(event_symbols(symbols)?),
+        (MetadataSource::SequenceNumber, TypeNode::String) => Form::SequenceNumber,
+        (MetadataSource::CreatedAt, TypeNode::Long | TypeNode::Timestamp { target: Unit::Microseconds, .. }) => {
+            Form::CreatedAtMicros
+        }
+        (MetadataSource::CreatedAt, TypeNode::Timestamp { target: Unit::Milliseconds, .. }) => Form::CreatedAtMillis,
+        (MetadataSource::CreatedAt, TypeNode::String) => Form::CreatedAtText,
+        (MetadataSource::StreamArn, TypeNode::String) => Form::StreamArn,
+        (MetadataSource::Name, TypeNode::String) => Form::SourceName,
+        (MetadataSource::Expired, TypeNode::Boolean) => Form::Expired,
         _ => return None,
     })
 }

@@ -1,9 +1,9 @@
-//! The Avro archive: a pipeline's schema, rows encoded straight from change records, object container files with names
-//! made of their content, and the bucket they go to. Only `bucket` does I/O; which record goes into which file is the
-//! plan's affair.
+//! The Avro archive: schemas, rows that are encoded directly from change records, object container files whose names
+//! are derived from their content, and the bucket that stores them. Only `bucket` does I/O. The plan decides which
+//! record goes into which file.
 //!
-//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which make it), [`mod@encode`] (with `scalar`,
-//! `temporal`, `json` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
+//! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which build it), [`mod@encode`] (with
+//! `scalar`, `temporal`, `json` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
 
 pub mod bucket;
 pub mod codec;
@@ -13,7 +13,7 @@ pub mod encode;
 pub mod file;
 mod json;
 mod metadata;
-mod misfit;
+mod mismatch;
 mod scalar;
 pub mod schema;
 mod temporal;

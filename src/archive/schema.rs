@@ -1,5 +1,5 @@
-//! A pipeline's Avro schema, checked and compiled to the tree that encoding walks. Says what the tree is made of;
-//! making it is `compile`'s work and walking it `encode`'s.
+//! Avro schemas, validated and compiled to the tree that encoding walks. This file defines the tree, `compile` builds
+//! it, and `encode` walks it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ pub struct RecordSchema {
     parsed: apache_avro::Schema,
     json: String,
     name: String,
-    records: Vec<Record>,
+    records: Vec<AvroRecord>,
 }
 
 impl RecordSchema {
-    /// Parses and checks the text of an `.avsc` file.
+    /// Parses and validates the text of an `.avsc` file.
     ///
     /// # Errors
     /// All mistakes at once, each with the path of its field and what to write instead.
     pub fn parse(avsc_text: &str) -> Result<RecordSchema, Vec<String>> {
         let json: serde_json::Value =
-            serde_json::from_str(avsc_text).map_err(|error| vec![format!("the schema is no JSON: {error}")])?;
+            serde_json::from_str(avsc_text).map_err(|error| vec![format!("the schema is not valid JSON: {error}")])?;
         let records = compile::compile(&json)?;
-        // What the compiler doesn't look at, such as the characters in names, the Avro library does.
+        // The Avro library checks what the compiler doesn't, for example the characters in names.
         let parsed = apache_avro::Schema::parse_str(avsc_text)
-            .map_err(|error| vec![format!("the schema is no Avro schema: {error}")])?;
+            .map_err(|error| vec![format!("the schema is not a valid Avro schema: {error}")])?;
         let name = records.first().map(|root| root.name.to_string()).unwrap_or_default();
         Ok(RecordSchema { parsed, json: json.to_string(), name, records })
     }
@@ -38,12 +38,12 @@ impl RecordSchema {
         &self.name
     }
 
-    /// The schema on one line, custom attributes kept, the keys of every object in alphabetical order.
+    /// The schema as JSON on one line, including custom attributes, with the keys of every object sorted.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// The schema as the Avro library sees it.
+    /// The schema in the Avro library's form.
     pub fn parsed(&self) -> &apache_avro::Schema {
         &self.parsed
     }
@@ -53,15 +53,15 @@ impl RecordSchema {
         self.fields(0)
     }
 
-    /// The fields of the record type that [`Node::Record`] names by `index`.
+    /// The fields of the record type with this index; see [`TypeNode::Record`].
     pub(super) fn fields(&self, index: usize) -> &[Field] {
         self.records.get(index).map(|record| record.fields.as_slice()).unwrap_or_default()
     }
 }
 
-/// A record type.
+/// An Avro record type.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct AvroRecord {
     pub name: Arc<str>,
     pub fields: Vec<Field>,
 }
@@ -71,8 +71,8 @@ pub(super) struct Record {
 pub(super) struct Field {
     pub name: String,
     pub origin: Origin,
-    pub node: Node,
-    /// The default, already encoded.
+    pub node: TypeNode,
+    /// The encoded default.
     pub default: Option<Vec<u8>>,
 }
 
@@ -85,9 +85,9 @@ pub(super) enum Origin {
     Metadata(Metadata),
 }
 
-/// A type. Record types are named by index, so that they can contain themselves.
+/// An Avro type. Record types are referred to by index, so that they can contain themselves.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum TypeNode {
     Null,
     Boolean,
     Int,
@@ -100,9 +100,9 @@ pub(super) enum Node {
     JsonText,
     Fixed(usize),
     Enum(Arc<Enum>),
-    Array(Box<Node>),
-    Map(Box<Node>),
-    Union(Vec<Node>),
+    Array(Box<TypeNode>),
+    Map(Box<TypeNode>),
+    Union(Vec<TypeNode>),
     Record {
         index: usize,
         name: Arc<str>,
@@ -114,30 +114,30 @@ pub(super) enum Node {
     },
     UuidText,
     UuidBytes,
-    /// Numbers are days unless a unit is given.
+    /// Stored in days. Attributes that are numbers are in `unit`, or in days without it.
     Date {
         unit: Option<Unit>,
     },
-    /// Counted in `target`; numbers are in `unit`.
+    /// Stored in `target`. Attributes that are numbers are in `unit`.
     TimeOfDay {
         target: Unit,
         unit: Unit,
     },
-    /// Counted in `target`; numbers are in `unit`.
+    /// Stored in `target`. Attributes that are numbers are in `unit`.
     Timestamp {
         target: Unit,
         unit: Unit,
     },
 }
 
-/// What a decimal's unscaled value is written as.
+/// How the unscaled value of a decimal is stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum DecimalForm {
     Bytes,
     Fixed(usize),
 }
 
-/// An enumeration.
+/// An Avro enum.
 #[derive(Debug)]
 pub(super) struct Enum {
     pub name: String,
@@ -145,43 +145,43 @@ pub(super) struct Enum {
 }
 
 impl Enum {
-    /// What `symbol` is written as.
-    pub fn position(&self, symbol: &str) -> Option<usize> {
+    /// The position of `symbol`, as which it is stored.
+    pub(super) fn position(&self, symbol: &str) -> Option<usize> {
         self.symbols.iter().position(|other| other == symbol)
     }
 }
 
-/// The type as a message names it: `long`, `decimal(9, 2)`, `null or string`.
-impl fmt::Display for Node {
+/// The type as it appears in messages: `long`, `decimal(9, 2)`, `null or string`.
+impl fmt::Display for TypeNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Node::Null => "null",
-            Node::Boolean => "boolean",
-            Node::Int => "int",
-            Node::Long => "long",
-            Node::Float => "float",
-            Node::Double => "double",
-            Node::Bytes => "bytes",
-            Node::String => "string",
-            Node::JsonText => "anything, as JSON",
-            Node::Fixed(size) => return write!(f, "fixed({size})"),
-            Node::Enum(symbols) => return write!(f, "enum {}", symbols.name),
-            Node::Array(items) => return write!(f, "array of ({items})"),
-            Node::Map(values) => return write!(f, "map of ({values})"),
-            Node::Union(branches) => return write_union(f, branches),
-            Node::Record { name, .. } => return write!(f, "record {name}"),
-            Node::Decimal { precision, scale, .. } => return write!(f, "decimal({precision}, {scale})"),
-            Node::UuidText | Node::UuidBytes => "uuid",
-            Node::Date { .. } => "date",
-            Node::TimeOfDay { target: Unit::Milliseconds, .. } => "time-millis",
-            Node::TimeOfDay { .. } => "time-micros",
-            Node::Timestamp { target: Unit::Milliseconds, .. } => "timestamp-millis",
-            Node::Timestamp { .. } => "timestamp-micros",
+            TypeNode::Null => "null",
+            TypeNode::Boolean => "boolean",
+            TypeNode::Int => "int",
+            TypeNode::Long => "long",
+            TypeNode::Float => "float",
+            TypeNode::Double => "double",
+            TypeNode::Bytes => "bytes",
+            TypeNode::String => "string",
+            TypeNode::JsonText => "any value as JSON",
+            TypeNode::Fixed(size) => return write!(f, "fixed({size})"),
+            TypeNode::Enum(symbols) => return write!(f, "enum {}", symbols.name),
+            TypeNode::Array(items) => return write!(f, "array of ({items})"),
+            TypeNode::Map(values) => return write!(f, "map of ({values})"),
+            TypeNode::Union(branches) => return write_union(f, branches),
+            TypeNode::Record { name, .. } => return write!(f, "record {name}"),
+            TypeNode::Decimal { precision, scale, .. } => return write!(f, "decimal({precision}, {scale})"),
+            TypeNode::UuidText | TypeNode::UuidBytes => "uuid",
+            TypeNode::Date { .. } => "date",
+            TypeNode::TimeOfDay { target: Unit::Milliseconds, .. } => "time-millis",
+            TypeNode::TimeOfDay { .. } => "time-micros",
+            TypeNode::Timestamp { target: Unit::Milliseconds, .. } => "timestamp-millis",
+            TypeNode::Timestamp { .. } => "timestamp-micros",
         })
     }
 }
 
-fn write_union(f: &mut fmt::Formatter<'_>, branches: &[Node]) -> fmt::Result {
+fn write_union(f: &mut fmt::Formatter<'_>, branches: &[TypeNode]) -> fmt::Result {
     branches.iter().enumerate().try_for_each(|(index, branch)| match index {
         0 => write!(f, "{branch}"),
         _ => write!(f, " or {branch}"),

@@ -1,21 +1,23 @@
-//! Dates and times as Avro's logical types count them, from ISO 8601 text or from numbers in the field's unit. What is
-//! finer than the type is cut off, towards the past.
+//! Converts dates and times to Avro's logical types, from ISO 8601 text or from numbers in the field's unit. Values
+//! with a higher precision than the type are rounded down, towards the past.
 
-use super::schema::Node;
+use super::schema::TypeNode;
 use crate::decimal::{Decimal, power_of_ten};
 use crate::time::Unit;
 
 const DAY_SECONDS: i128 = 86_400;
 
-/// What `text` is as the date or time type `node`: days, or milliseconds or microseconds.
+/// `text` as the date or time type `node`, in days, milliseconds or microseconds.
 ///
 /// # Errors
-/// What was found instead, in fixed words.
-pub(super) fn count_of_text(node: &Node, text: &str) -> Result<i64, &'static str> {
+/// What was found instead, as a fixed text.
+pub(super) fn count_of_text(node: &TypeNode, text: &str) -> Result<i64, &'static str> {
     match node {
-        Node::Date { .. } => date(text).ok_or("S that is no date (YYYY-MM-DD)"),
-        Node::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that is no time of day (HH:MM:SS)"),
-        Node::Timestamp { target, .. } => instant(text, *target).ok_or("S that is no RFC 3339 time with an offset"),
+        TypeNode::Date { .. } => date(text).ok_or("S that isn't a date (YYYY-MM-DD)"),
+        TypeNode::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that isn't a time of day (HH:MM:SS)"),
+        TypeNode::Timestamp { target, .. } => {
+            instant(text, *target).ok_or("S that isn't an RFC 3339 time with an offset")
+        }
         _ => Err("S"),
     }
 }
@@ -23,20 +25,20 @@ pub(super) fn count_of_text(node: &Node, text: &str) -> Result<i64, &'static str
 /// The same for a number.
 ///
 /// # Errors
-/// As for a text.
-pub(super) fn count_of_number(node: &Node, number: Decimal) -> Result<i64, &'static str> {
+/// What was found instead, as a fixed text.
+pub(super) fn count_of_number(node: &TypeNode, number: Decimal) -> Result<i64, &'static str> {
     match node {
-        Node::Date { unit } => days(number, *unit).ok_or("N that is no day in range"),
-        Node::TimeOfDay { target, unit } => {
+        TypeNode::Date { unit } => days(number, *unit).ok_or("N that isn't a day in range"),
+        TypeNode::TimeOfDay { target, unit } => {
             scaled(number, *unit, *target).filter(|count| is_in_day(*count, *target)).ok_or("N out of range")
         }
-        Node::Timestamp { target, unit } => scaled(number, *unit, *target).ok_or("N out of range"),
+        TypeNode::Timestamp { target, unit } => scaled(number, *unit, *target).ok_or("N out of range"),
         _ => Err("N"),
     }
 }
 
 fn date(text: &str) -> Option<i64> {
-    // jiff would also take the date out of a longer text.
+    // jiff also accepts longer texts that start with a date.
     let date: jiff::civil::Date = (text.len() == 10).then(|| text.parse().ok())??;
     let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(midnight.timestamp().as_second().div_euclid(86_400))
@@ -51,7 +53,7 @@ fn days(number: Decimal, unit: Option<Unit>) -> Option<i64> {
 }
 
 fn time_of_day(text: &str, target: Unit) -> Option<i64> {
-    // jiff would also take the time out of a longer text, and one without seconds.
+    // jiff also accepts longer texts that contain a time, and times without seconds.
     let (clock, fraction) = text.split_at_checked(8)?;
     let shape = clock.bytes().enumerate().all(|(index, byte)| (byte == b':') == matches!(index, 2 | 5));
     if !shape || !fraction.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit()) {
@@ -71,14 +73,14 @@ fn instant(text: &str, target: Unit) -> Option<i64> {
     i64::try_from(shifted(instant.as_nanosecond(), digits(target) - 9)?).ok()
 }
 
-/// `number` of `unit` as a count of `target`.
+/// `number` × `unit`, converted to `target`.
 fn scaled(number: Decimal, unit: Unit, target: Unit) -> Option<i64> {
     let scale = number.scale();
     let shift = digits(target) - digits(unit) - i32::try_from(scale).ok()?;
     i64::try_from(shifted(number.units(scale)?, shift)?).ok()
 }
 
-/// `value` × 10^`shift`, cut to an integer.
+/// `value` × 10^`shift`, rounded down.
 fn shifted(value: i128, shift: i32) -> Option<i128> {
     let power = power_of_ten(shift.unsigned_abs())?;
     if shift < 0 { Some(value.div_euclid(power)) } else { value.checked_mul(power) }

@@ -1,4 +1,4 @@
-//! The archive as a reader sees it: whatever is encoded here is read back through the Avro library.
+//! Tests of the archive from a reader's view: everything that is encoded here is read back with the Avro library.
 
 use apache_avro::Reader;
 use apache_avro::types::Value as Avro;
@@ -51,7 +51,7 @@ fn schema_of(node: Json) -> RecordSchema {
     schema(json!([{"name": "f", "type": node}]))
 }
 
-/// A change record; its image is given to `encode` apart.
+/// A change record. Its image is passed to `encode` separately.
 fn record() -> ChangeRecord<'static> {
     ChangeRecord {
         id: RecordId([0xab; 16]),
@@ -71,7 +71,7 @@ fn date() -> Date {
     record().created_at.date()
 }
 
-/// The file of one row for each of `images`.
+/// A file with one row for each of `images`.
 fn file(schema: &RecordSchema, codec: Codec, images: &[Item<'_>]) -> Result<AvroFile, Fault> {
     let mut draft = FileDraft::new("order", date());
     for (index, image) in images.iter().enumerate() {

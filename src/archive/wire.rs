@@ -1,6 +1,6 @@
-//! The few shapes that Avro's binary encoding is made of. What they mean is left to the callers.
+//! The primitives of Avro's binary encoding.
 
-/// Appends an int or long: zigzag, seven bits a byte, least significant first.
+/// Appends an int or long: zigzag, seven bits per byte, least significant first.
 pub(super) fn long(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
@@ -18,16 +18,17 @@ pub(super) fn count(out: &mut Vec<u8>, value: usize) {
     long(out, i64::try_from(value).unwrap_or(i64::MAX));
 }
 
-/// Appends bytes, or a string's UTF-8, with their length before them.
+/// Appends bytes, or the UTF-8 of a string, preceded by their length.
 pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     count(out, value.len());
     out.extend_from_slice(value);
 }
 
-/// Appends an array or a map: one block with all `length` `parts`, each written by `write`, and the empty block that ends it.
+/// Appends an array or a map: one block with all `length` `parts`, each written by `write`, and the empty block at the
+/// end.
 ///
 /// # Errors
-/// The first of `write`.
+/// The first error that `write` returns.
 pub(super) fn block<T, E>(
     out: &mut Vec<u8>,
     length: usize,

@@ -1,5 +1,6 @@
-//! Attribute values: DynamoDB's typed JSON (`{"N":"1"}`) and plain JSON become [`Value`]s. Nesting is checked on the way
-//! down, so that no depth of input can exhaust the stack; a fault names the path of the attribute, never its value.
+//! The fallback decoder for attribute values: reads DynamoDB's typed JSON (`{"N":"1"}`) and plain JSON into [`Value`]s.
+//! The nesting depth is checked on the way down, so that no input can exhaust the stack. A fault names the path of the
+//! attribute, never its value.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use super::json::{JsonError, Reader};
 use crate::decimal::Decimal;
 use crate::record::{Code, Fault, Item, Value};
 
-/// 32: DynamoDB's limit on levels of nesting.
+/// 32: DynamoDB's limit on nesting levels.
 pub const MAX_DEPTH: usize = 32;
 
 impl From<JsonError> for Fault {
@@ -21,7 +22,7 @@ impl From<JsonError> for Fault {
     }
 }
 
-/// Reads an image or the keys: an object of attribute names and typed values.
+/// Reads an image or the keys: an object with attribute names and typed values.
 pub fn item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     let mut reader = Reader::new(text);
     let item = attributes(&mut reader, 0, typed)?;
@@ -29,7 +30,7 @@ pub fn item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     Ok(item)
 }
 
-/// Reads a plain JSON object as an item: strings are S, numbers N, arrays L, objects M.
+/// Reads a plain JSON object as an item: strings become S, numbers N, arrays L and objects M.
 pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     let mut reader = Reader::new(text);
     let item = attributes(&mut reader, 0, plain)?;
@@ -37,7 +38,7 @@ pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     Ok(item)
 }
 
-/// Room for the attributes of most items and of most maps in them, so that their lists don't grow in steps.
+/// Initial capacities that fit most items and most maps inside them, so that their lists rarely grow.
 const ITEM_ATTRIBUTES: usize = 24;
 const MAP_ATTRIBUTES: usize = 4;
 
@@ -69,9 +70,9 @@ fn list<'a>(
     Ok(list)
 }
 
-/// One typed value below `depth` maps and lists.
+/// Reads one typed value that is nested in `depth` maps and lists.
 fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
-    // Nearly all attributes are texts and numbers, written without white space.
+    // Nearly all attributes are strings and numbers, written without white space.
     match reader.tagged_text() {
         Some((b'S', text)) => return Ok(Value::S(Cow::Borrowed(text))),
         Some((b'N', text)) => return Ok(Value::N(number(text)?)),
@@ -82,9 +83,9 @@ fn typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> 
     any_typed(reader, depth)
 }
 
-const UNKNOWN_TAG: &str = "has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS";
+const UNKNOWN_TAG: &str = "has an unknown type tag; expected one of S, N, B, BOOL, NULL, M, L, SS, NS, BS";
 
-/// A typed value in whatever way it is written.
+/// Reads a typed value in any valid spelling.
 fn any_typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
     let mut value = None;
     reader.object(|reader, tag| {
@@ -97,7 +98,7 @@ fn any_typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fau
             "B" => Value::B(binary(&reader.string()?)?),
             "BOOL" => Value::Bool(reader.boolean()?),
             "NULL" if reader.boolean()? => Value::Null,
-            "NULL" => return Err(invalid("is a NULL that is false")),
+            "NULL" => return Err(invalid("is NULL with the value false; only true is valid")),
             "M" => Value::M(attributes(reader, deeper(depth)?, typed)?),
             "L" => Value::L(list(reader, deeper(depth)?, typed)?),
             "SS" => Value::Ss(set(reader, |text| Ok(text.clone()))?),
@@ -110,7 +111,7 @@ fn any_typed<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fau
     value.ok_or_else(|| invalid("has no type tag"))
 }
 
-/// Whether what follows is the tag and the members of a set that DynamoDB could hold.
+/// Whether the tag and the members of a valid set come next.
 pub fn is_set(reader: &mut Reader<'_>) -> bool {
     let mut read = || -> Result<(), Fault> {
         let tag = reader.string()?;
@@ -125,7 +126,7 @@ pub fn is_set(reader: &mut Reader<'_>) -> bool {
     read().is_ok()
 }
 
-/// One plain JSON value below `depth` objects and arrays.
+/// Reads one plain JSON value that is nested in `depth` objects and arrays.
 fn plain<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<Value<'a>, Fault> {
     match reader.peek() {
         Some(b'"') => Ok(Value::S(reader.string()?)),
@@ -144,7 +145,7 @@ fn deeper(depth: usize) -> Result<usize, Fault> {
     Ok(depth + 1)
 }
 
-/// Reads a set, which DynamoDB keeps neither empty nor with a member twice.
+/// Reads a set. DynamoDB allows neither empty sets nor duplicate members.
 fn set<'a, T: Eq + Hash>(
     reader: &mut Reader<'a>,
     member: impl Fn(&Cow<'a, str>) -> Result<T, Fault>,
@@ -157,9 +158,9 @@ fn set<'a, T: Eq + Hash>(
     if members.is_empty() {
         return Err(invalid("is an empty set"));
     }
-    // By value, not by text: 1 and 1.0 are one number.
+    // Compares values, not texts: 1 and 1.0 are the same number.
     if members.iter().collect::<HashSet<_>>().len() < members.len() {
-        return Err(invalid("is a set with a member twice"));
+        return Err(invalid("is a set with a duplicate member"));
     }
     Ok(members)
 }
@@ -169,7 +170,7 @@ fn number(text: &str) -> Result<Decimal, Fault> {
 }
 
 fn binary(text: &str) -> Result<Vec<u8>, Fault> {
-    BASE64.decode(text).map_err(|_| invalid("is a binary value that isn't base64"))
+    BASE64.decode(text).map_err(|_| invalid("is a binary value that isn't valid base64"))
 }
 
 fn invalid(message: &str) -> Fault {
@@ -195,16 +196,16 @@ mod tests {
                 r#"{"a":{"M":{"b":{"L":[{"S":"x"},{"N":"1e126"}]}}}}"#,
                 "invalid_number: a.b[1]: is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)",
             ),
-            (r#"{"a":{"B":"SECRET!"}}"#, "invalid_attribute: a: is a binary value that isn't base64"),
+            (r#"{"a":{"B":"SECRET!"}}"#, "invalid_attribute: a: is a binary value that isn't valid base64"),
             (r#"{"a":{"SS":[]}}"#, "invalid_attribute: a: is an empty set"),
-            (r#"{"a":{"NS":["1","1"]}}"#, "invalid_attribute: a: is a set with a member twice"),
+            (r#"{"a":{"NS":["1","1"]}}"#, "invalid_attribute: a: is a set with a duplicate member"),
             (
                 r#"{"a":{"X":"SECRET"}}"#,
-                "invalid_attribute: a: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
+                "invalid_attribute: a: has an unknown type tag; expected one of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
             ),
             (r#"{"a":{}}"#, "invalid_attribute: a: has no type tag"),
             (r#"{"a":{"S":"x","N":"1"}}"#, "invalid_attribute: a: has more than one type tag"),
-            (r#"{"a":{"NULL":false}}"#, "invalid_attribute: a: is a NULL that is false"),
+            (r#"{"a":{"NULL":false}}"#, "invalid_attribute: a: is NULL with the value false; only true is valid"),
             (r#"{"a":{"N":1}}"#, "malformed: a: expected a string at byte 10"),
             (r#"{"a":{"S":"\ud800"}}"#, "malformed: a: expected the second half of a surrogate pair at byte 17"),
         ];

@@ -1,4 +1,4 @@
-//! A record of DynamoDB Streams, and the `dynamodb` object that Kinesis Data Streams for DynamoDB shares with it.
+//! Records of DynamoDB Streams, and the `dynamodb` object that they share with Kinesis Data Streams for DynamoDB.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use crate::outline::{Node, Outline};
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, RecordOf, Remover, Source};
 use crate::time::{Timestamp, Unit};
 
-/// The fields of a `dynamodb` object, as JSON text.
+/// The fields of a `dynamodb` object, each as JSON text.
 #[derive(Debug, Default)]
-pub struct StreamRecord<'a> {
+pub(super) struct StreamRecord<'a> {
     pub sequence: Option<&'a str>,
     pub created_at: Option<&'a str>,
     pub precision: Option<&'a str>,
@@ -21,13 +21,13 @@ pub struct StreamRecord<'a> {
     new_image: Option<RawItem<'a>>,
     old_image: Option<RawItem<'a>>,
     view_type: Option<&'a str>,
-    /// Why reading it ended early.
+    /// The error that ended reading early.
     broken: Option<JsonError>,
 }
 
 impl<'a> StreamRecord<'a> {
-    /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+    /// Reads the object on the fast path. An error means that the fallback must read it.
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
             match self.item(&name) {
                 Some(item) => *item = Some(RawItem::read(reader, nodes)?),
@@ -37,8 +37,8 @@ impl<'a> StreamRecord<'a> {
         })
     }
 
-    /// Reads an object that may be broken: what precedes the break counts.
-    pub fn of(json: &'a str) -> Self {
+    /// Reads an object that may be broken. The fields before the break are kept.
+    pub(super) fn of(json: &'a str) -> Self {
         let mut record = StreamRecord::default();
         record.broken = raw_fields(json, |name, value| match record.item(name) {
             Some(item) => *item = Some(RawItem { json: value, nodes: None }),
@@ -58,7 +58,7 @@ impl<'a> StreamRecord<'a> {
         }
     }
 
-    /// The place of the item that is called `name`.
+    /// The field for the item called `name`.
     fn item(&mut self, name: &str) -> Option<&mut Option<RawItem<'a>>> {
         match name {
             "Keys" => Some(&mut self.keys),
@@ -68,8 +68,8 @@ impl<'a> StreamRecord<'a> {
         }
     }
 
-    /// The record, if there is one and it could be read to its end.
-    pub fn whole(record: &Option<Self>) -> Result<&Self, Fault> {
+    /// The record, if there is one and it was read completely.
+    pub(super) fn whole(record: &Option<Self>) -> Result<&Self, Fault> {
         let record = record.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "dynamodb", "is missing"))?;
         match record.broken {
             Some(error) => Err(Fault::from(error).within("dynamodb")),
@@ -77,8 +77,8 @@ impl<'a> StreamRecord<'a> {
         }
     }
 
-    /// The keys, as `read` makes them.
-    pub fn keys<I: Canonical>(&self, read: impl Fn(&RawItem<'a>) -> Result<I, Fault>) -> Result<I, Fault> {
+    /// The keys, converted by `read`.
+    pub(super) fn keys<I: Canonical>(&self, read: impl Fn(&RawItem<'a>) -> Result<I, Fault>) -> Result<I, Fault> {
         let keys = self.keys.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "Keys", "is missing"))?;
         let keys = read(keys).map_err(|fault| fault.within("Keys"))?;
         if keys.is_empty() {
@@ -87,13 +87,13 @@ impl<'a> StreamRecord<'a> {
         Ok(keys)
     }
 
-    /// The time of the change, in whatever unit of the three it makes sense, and that unit.
-    pub fn created_at(&self) -> Result<(Timestamp, Unit), Fault> {
+    /// The time of the change, and the unit in which it was given.
+    pub(super) fn created_at(&self) -> Result<(Timestamp, Unit), Fault> {
         time(self.created_at, "ApproximateCreationDateTime")
     }
 
-    /// The change with the images that are there, as `read` makes them.
-    pub fn change<I>(
+    /// The change with its images, converted by `read`.
+    pub(super) fn change<I>(
         &self,
         event_name: &str,
         by: Remover,
@@ -106,7 +106,7 @@ impl<'a> StreamRecord<'a> {
             "INSERT" => Ok(ChangeOf::Insert { new: new(views.new)? }),
             "MODIFY" => Ok(ChangeOf::Modify { old: old(views.old)?, new: new(views.new)? }),
             "REMOVE" => Ok(ChangeOf::Remove { old: old(views.old)?, by }),
-            _ => Err(Fault::new(Code::UnknownEventName, "eventName", "is none of INSERT, MODIFY, REMOVE")),
+            _ => Err(Fault::new(Code::UnknownEventName, "eventName", "is not one of INSERT, MODIFY, REMOVE")),
         }
     }
 
@@ -120,26 +120,27 @@ impl<'a> StreamRecord<'a> {
             "OLD_IMAGE" => Ok(Views { new: false, old: true }),
             "NEW_AND_OLD_IMAGES" => Ok(Views { new: true, old: true }),
             _ => {
-                let known = "is none of KEYS_ONLY, NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES";
+                let known = "is not one of KEYS_ONLY, NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES";
                 Err(Fault::new(Code::UnknownViewType, "StreamViewType", known))
             }
         }
     }
 }
 
-/// Which images a stream's view type promises.
+/// Which images the stream's view type includes.
 struct Views {
     new: bool,
     old: bool,
 }
 
-/// The record with its items as values.
-pub fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<ChangeRecord<'b>, Fault> {
+/// Decodes the record, with its items as values.
+pub(super) fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<ChangeRecord<'b>, Fault> {
     record(raw, fields, None, &mut Vec::new(), value)
 }
 
-/// The record with its items as outlines, which are parts of `all`. Where it is from may be known already.
-pub fn outline<'b>(
+/// Decodes the record, with its items as outlines, which are parts of `all`. `source` is the record's source, if it is
+/// already known.
+pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     fields: &Fields<'b>,
     source: Option<&'b Source<'_>>,
@@ -149,8 +150,8 @@ pub fn outline<'b>(
     record(raw, fields, source, canonical, |item| item.outline(all))
 }
 
-/// An item as values.
-pub fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
+/// Decodes an item to values.
+pub(super) fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
     attribute::item(item.json)
 }
 
@@ -184,19 +185,19 @@ fn record<'b, I: Canonical>(
     })
 }
 
-/// The stream that a record's ARN names, and its table.
-pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+/// The stream that the record's ARN names, and the stream's table.
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
     let stream_arn = text(fields.event_source_arn, "eventSourceARN")?;
     Ok(Source { name: table_of(&stream_arn)?, stream_arn })
 }
 
-/// Who removed an item: DynamoDB itself signs what its time to live deletes.
-pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
+/// Who removed an item. DynamoDB names itself as the user of Time to Live deletions.
+pub(super) fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
     let Some(json) = user_identity.filter(|json| *json != "null") else {
         return Ok(Remover::Caller);
     };
     let mut principal = None;
-    // Lambda writes lower-case names, the streams API itself upper-case ones.
+    // Lambda writes `principalId`, the DynamoDB Streams API `PrincipalId`.
     let read = raw_fields(json, |name, value| {
         if name.eq_ignore_ascii_case("principalId") {
             principal = Reader::new(value).string().ok();
@@ -206,15 +207,15 @@ pub fn remover(user_identity: Option<&str>) -> Result<Remover, Fault> {
     Ok(if principal.as_deref() == Some("dynamodb.amazonaws.com") { Remover::TimeToLive } else { Remover::Caller })
 }
 
-/// Reads a number that means a time.
-pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
+/// Reads a number that represents a time.
+pub(super) fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault> {
     let json = json.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is missing"))?;
     let mut reader = Reader::new(json);
     let text = reader.number().ok().filter(|_| reader.peek().is_none());
     let number = text.and_then(|text| Decimal::parse(text).ok());
-    let number = number.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is no number"))?;
+    let number = number.ok_or_else(|| Fault::new(Code::InvalidTime, field, "is not a number"))?;
     Timestamp::recognize(number).ok_or_else(|| {
-        let message = "is no time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970";
+        let message = "is not a time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970";
         Fault::new(Code::InvalidTime, field, message)
     })
 }
@@ -222,12 +223,12 @@ pub fn time(json: Option<&str>, field: &str) -> Result<(Timestamp, Unit), Fault>
 fn image<'a, I>(
     item: Option<&RawItem<'a>>,
     name: &str,
-    promised: bool,
+    included: bool,
     read: impl Fn(&RawItem<'a>) -> Result<I, Fault>,
 ) -> Result<ImageOf<I>, Fault> {
     match item {
         Some(item) => Ok(ImageOf::Carried(read(item).map_err(|fault| fault.within(name))?)),
-        None if promised => Err(Fault::new(Code::Malformed, name, "is missing though the view type promises it")),
+        None if included => Err(Fault::new(Code::Malformed, name, "is missing, although the view type includes it")),
         None => Ok(ImageOf::NotCarried),
     }
 }

@@ -1,4 +1,4 @@
-//! The envelope of an event, read in one pass that hands on each record.
+//! Reads the envelope of an event in one pass and hands on each record.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -9,13 +9,14 @@ use super::{Decoded, RawRecord, Scratch, Service, dynamodb, kinesis};
 use crate::outline::{Node, Outline};
 use crate::record::{SequenceNumber, Source};
 
-/// What no record of a stream is shorter than, in bytes.
-const LEAST_RECORD: usize = 400;
+/// No record of a stream is shorter than this.
+const SHORTEST_RECORD_BYTES: usize = 400;
 
-/// The records of the event that `text` is. `each` gets them as they are passed. The error says what was found instead.
-pub fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
+/// Reads the records of the event in `text` and calls `each` with every one. The error says what was found instead of
+/// an event.
+pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
     if text.starts_with('\u{feff}') {
-        return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
+        return Err("it starts with a byte order mark; save it as UTF-8 without one".to_owned());
     }
     let mut reader = Reader::new(text);
     if reader.peek() != Some(b'{') {
@@ -33,38 +34,39 @@ pub fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Res
         names.push(name);
         Ok::<_, JsonError>(())
     });
-    read.and_then(|()| reader.end()).map_err(|error| format!("its JSON is broken: {error}"))?;
+    read.and_then(|()| reader.end()).map_err(|error| format!("its JSON is invalid: {error}"))?;
     if names.iter().any(|name| name == "window") {
-        let remedy = "set TumblingWindowInSeconds to 0, since usage windows don't need it";
-        return Err(format!("it is a tumbling window's, which would need a state in the answer; {remedy}"));
+        let remedy = "set TumblingWindowInSeconds to 0; usage windows don't need it";
+        return Err(format!("it belongs to a tumbling window, whose state the function doesn't return; {remedy}"));
     }
-    match (records.lists, records.refused) {
+    match (records.lists, records.unusable) {
         (0, _) => Err(describe_fields(&names)),
-        (1, None) => Ok(records.passed),
+        (1, None) => Ok(records.read),
         (1, Some(found)) => Err(found),
         _ => Err("it has `Records` more than once".to_owned()),
     }
 }
 
-/// The records while they are read.
+/// The state of reading the records.
 struct Records<'a, F> {
     text: &'a str,
     each: F,
     /// Whether `each` wants more records.
     flow: ControlFlow<()>,
-    /// How many arrays of records there were.
+    /// The number of `Records` arrays so far.
     lists: usize,
-    passed: Vec<RawRecord<'a>>,
-    first: Option<First<'a>>,
-    /// Why the event can't be answered. What comes after is read, in case there is worse, and not handed on.
-    refused: Option<String>,
-    /// Of the images and keys of one record.
+    read: Vec<RawRecord<'a>>,
+    first: Option<FirstRecord<'a>>,
+    /// Why the function can't respond to this event. Later records are still read, to find broken JSON, but not handed
+    /// on.
+    unusable: Option<String>,
+    /// The nodes of one record's images and keys.
     nodes: Vec<Node>,
     scratch: Scratch,
 }
 
-/// Where the first record is from, with which all others belong together.
-struct First<'a> {
+/// Where the first record comes from. All other records must come from the same stream.
+struct FirstRecord<'a> {
     service: Service,
     arn: Option<&'a str>,
     source: Option<Source<'a>>,
@@ -77,19 +79,19 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             each,
             flow: ControlFlow::Continue(()),
             lists: 0,
-            passed: Vec::new(),
+            read: Vec::new(),
             first: None,
-            refused: None,
+            unusable: None,
             nodes: Vec::new(),
             scratch: Scratch::default(),
         }
     }
 
-    /// Passes the next record, in one go where nothing is wrong. Otherwise it is passed as a whole and then read by itself:
-    /// what is broken within it is its own fault and not the envelope's.
+    /// Reads the next record. If the fast path fails, the record is skipped as a whole and then read by itself, so that
+    /// an error inside it concerns only this record and not the envelope.
     fn next(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.peek();
-        let (start, mut attempt) = (reader.place(), reader.clone());
+        let (start, mut attempt) = (reader.position(), reader.clone());
         let mut fields = Fields::default();
         self.nodes.clear();
         let fields = match fields.read(&mut attempt, &mut self.nodes) {
@@ -102,29 +104,30 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
                 Fields::of(reader.raw()?)
             }
         };
-        let json = self.text.get(start..reader.place()).unwrap_or_default();
-        if self.passed.is_empty() {
-            // As many as there will be if all are as long as the first.
-            self.passed.reserve(self.text.len() / json.len().max(LEAST_RECORD));
+        let json = self.text.get(start..reader.position()).unwrap_or_default();
+        if self.read.is_empty() {
+            // Assumes that all records are as long as the first.
+            self.read.reserve(self.text.len() / json.len().max(SHORTEST_RECORD_BYTES));
         }
-        if self.refused.is_none() {
-            let taken =
-                fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.take(&fields, json));
-            self.refused = taken.err().map(|found| format!("Records[{}] {found}", self.passed.len()));
+        if self.unusable.is_none() {
+            let accepted =
+                fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.accept(&fields, json));
+            self.unusable = accepted.err().map(|found| format!("Records[{}] {found}", self.read.len()));
         }
         Ok(())
     }
 
-    /// Hands a record on. The error reads after `Records[0]`.
-    fn take(&mut self, fields: &Fields<'a>, json: &'a str) -> Result<(), String> {
+    /// Hands a record on. An error message reads after `Records[0]`.
+    fn accept(&mut self, fields: &Fields<'a>, json: &'a str) -> Result<(), String> {
         let first = self.first.as_ref();
-        let written = fields.event_source.and_then(|text| Reader::new(text).string().ok());
-        let service = service(written.as_deref(), fields, first.is_some())?;
-        let known_source = matches!(written.as_deref(), Some("aws:dynamodb" | "aws:kinesis"));
-        let same_stream = |first: &First<'_>| first.service == service && first.arn == fields.event_source_arn;
-        let belongs = known_source && first.is_none_or(same_stream);
-        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, belongs };
-        let first = self.first.get_or_insert_with(|| First {
+        let event_source = fields.event_source.and_then(|text| Reader::new(text).string().ok());
+        let service = service(event_source.as_deref(), fields, first.is_some())?;
+        let known_source = matches!(event_source.as_deref(), Some("aws:dynamodb" | "aws:kinesis"));
+        let from_first_stream =
+            |first: &FirstRecord<'_>| first.service == service && first.arn == fields.event_source_arn;
+        let same_stream = known_source && first.is_none_or(from_first_stream);
+        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, same_stream };
+        let first = self.first.get_or_insert_with(|| FirstRecord {
             service,
             arn: fields.event_source_arn,
             source: match service {
@@ -136,35 +139,35 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             let outlines = Outline::new(self.text, &self.nodes);
             self.flow = (self.each)(raw.outline(fields, first.source.as_ref(), outlines, &mut self.scratch));
         }
-        self.passed.push(raw);
+        self.read.push(raw);
         Ok(())
     }
 }
 
-/// The service that a record is of, by what is written as its `eventSource`.
-fn service(written: Option<&str>, fields: &Fields<'_>, follows: bool) -> Result<Service, String> {
-    match written {
+/// The service that a record comes from, according to its `eventSource`. A record that `follows` another one is
+/// attributed by its fields if it has an unknown `eventSource`: it is rejected by itself and doesn't fail the batch.
+fn service(event_source: Option<&str>, fields: &Fields<'_>, follows: bool) -> Result<Service, String> {
+    match event_source {
         Some("aws:dynamodb") => Ok(Service::DynamoDb),
         Some("aws:kinesis") => Ok(Service::Kinesis),
-        // A record of another service within a batch is rejected by itself, if only it can be named.
         _ if follows && fields.kinesis.is_some() => Ok(Service::Kinesis),
         _ if follows && fields.dynamodb.is_some() => Ok(Service::DynamoDb),
         Some(other) => {
             let other: String = other.escape_default().take(40).collect();
-            Err(format!("is of `{other}`, not of aws:dynamodb or aws:kinesis"))
+            Err(format!("comes from `{other}`, not from aws:dynamodb or aws:kinesis"))
         }
         None => Err("has no eventSource".to_owned()),
     }
 }
 
-/// What an answer would call a record.
+/// The sequence number, by which the response would name a record.
 fn sequence<'a>(service: Service, fields: &Fields<'a>) -> Result<SequenceNumber<'a>, String> {
-    let (number, place) = match service {
-        Service::DynamoDb => (fields.dynamodb.as_ref().and_then(|of| of.sequence), "dynamodb.SequenceNumber"),
-        Service::Kinesis => (fields.kinesis.as_ref().and_then(|of| of.sequence), "kinesis.sequenceNumber"),
+    let (number, field) = match service {
+        Service::DynamoDb => (fields.dynamodb.as_ref().and_then(|object| object.sequence), "dynamodb.SequenceNumber"),
+        Service::Kinesis => (fields.kinesis.as_ref().and_then(|object| object.sequence), "kinesis.sequenceNumber"),
     };
     let number = number.and_then(|number| SequenceNumber::parse(Reader::new(number).string().ok()?));
-    number.ok_or_else(|| format!("has no usable {place}: an answer could not name it"))
+    number.ok_or_else(|| format!("has no valid {field}, so the response can't name it"))
 }
 
 fn kind_of_json(first: Option<u8>) -> &'static str {
@@ -180,16 +183,16 @@ fn kind_of_json(first: Option<u8>) -> &'static str {
 
 fn describe_fields(names: &[Cow<'_, str>]) -> String {
     if names.iter().any(|name| name == "Records") {
-        return "its `Records` is no array".to_owned();
+        return "its `Records` is not an array".to_owned();
     }
     if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case("records")) {
         return format!("it has `{name}` instead of `Records`; names are case-sensitive");
     }
-    // Five names of forty characters tell a person which service it came from, whatever the event holds.
+    // Five names of at most forty characters are enough to recognize where the event comes from.
     let shown: Vec<String> =
         names.iter().take(5).map(|name| name.escape_default().take(40).collect::<String>()).collect();
     match shown.as_slice() {
         [] => "it is an empty object, not one with `Records`".to_owned(),
-        shown => format!("it has no `Records` but {}: not a DynamoDB Streams or Kinesis event", shown.join(", ")),
+        shown => format!("it isn't a DynamoDB Streams or Kinesis event: it has no `Records`, but {}", shown.join(", ")),
     }
 }

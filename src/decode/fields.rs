@@ -1,4 +1,4 @@
-//! The fields of a record that matter, as JSON text, and where the outlines of its images are.
+//! The fields of a record that the function uses, as JSON text, and the outlines of its images.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use super::scan;
 use crate::outline::{Node, Outline};
 use crate::record::{Code, Fault};
 
-/// The fields of a record, and those of the object that carries the change or message.
+/// The fields of a record, and those of its `dynamodb` or `kinesis` object.
 #[derive(Debug, Default)]
-pub struct Fields<'a> {
+pub(super) struct Fields<'a> {
     pub event_id: Option<&'a str>,
     pub event_name: Option<&'a str>,
     pub event_source: Option<&'a str>,
@@ -22,17 +22,17 @@ pub struct Fields<'a> {
     pub kinesis: Option<KinesisFields<'a>>,
 }
 
-/// An image or the keys: JSON text, and where its outline is among the nodes made of the text that it is from. What can't
-/// be outlined is read by [`attribute`](super::attribute), which tells what is wrong with it.
+/// An image or the keys: JSON text, and the range of its nodes, if it could be outlined. Otherwise
+/// [`attribute`](super::attribute) reads it and reports what is wrong.
 #[derive(Debug, Clone)]
-pub struct RawItem<'a> {
+pub(super) struct RawItem<'a> {
     pub json: &'a str,
     pub nodes: Option<Range<usize>>,
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a record of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+    /// Reads the record on the fast path. An error means that the fallback must read it.
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
         reader.object(|reader, name| match &*name {
             "dynamodb" => self.dynamodb.insert(StreamRecord::default()).read(reader, nodes),
             "kinesis" => self.kinesis.insert(KinesisFields::default()).read(reader),
@@ -43,8 +43,8 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Reads a record whose inner objects may be broken.
-    pub fn of(text: &'a str) -> Result<Self, JsonError> {
+    /// Reads a record whose `dynamodb` or `kinesis` object may be broken.
+    pub(super) fn of(text: &'a str) -> Result<Self, JsonError> {
         let mut fields = Fields::default();
         raw_fields(text, |name, value| match name {
             "dynamodb" => fields.dynamodb = Some(StreamRecord::of(value)),
@@ -54,8 +54,8 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Reads a text that is a record and nothing else.
-    pub fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+    /// Reads a text that consists of exactly one record.
+    pub(super) fn of_whole(text: &'a str, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         let (mut fields, mut reader) = (Fields::default(), Reader::new(text));
         match fields.read(&mut reader, nodes).and_then(|()| reader.end()) {
             Ok(()) => Ok(fields),
@@ -77,12 +77,12 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> RawItem<'a> {
-    /// Passes an image or the keys.
-    pub fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
+    /// Reads an image or the keys, and pushes its nodes if it can be outlined.
+    pub(super) fn read(reader: &mut Reader<'a>, nodes: &mut Vec<Node>) -> Result<Self, JsonError> {
         reader.peek();
         let before = nodes.len();
-        match scan::image(reader.text(), reader.place(), nodes) {
-            Some(end) => Ok(RawItem { json: reader.pass_to(end)?, nodes: Some(before..nodes.len()) }),
+        match scan::image(reader.text(), reader.position(), nodes) {
+            Some(end) => Ok(RawItem { json: reader.skip_to(end)?, nodes: Some(before..nodes.len()) }),
             None => {
                 nodes.truncate(before);
                 Ok(RawItem { json: reader.raw()?, nodes: None })
@@ -90,9 +90,9 @@ impl<'a> RawItem<'a> {
         }
     }
 
-    /// The outline, which is a part of `all`.
-    pub fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
+    /// The outline of the item, as a part of `all`.
+    pub(super) fn outline<'t>(&self, all: Outline<'t>) -> Result<Outline<'t>, Fault> {
         let part = self.nodes.clone().and_then(|range| all.part(range));
-        part.ok_or_else(|| Fault::new(Code::Malformed, "", "is written in an odd way"))
+        part.ok_or_else(|| Fault::new(Code::Malformed, "", "can't be outlined"))
     }
 }

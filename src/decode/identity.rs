@@ -1,5 +1,5 @@
-//! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what makes a record itself. Attributes are sorted by
-//! name and set members by bytes, numbers are normalized: two spellings of one change have one id.
+//! Record ids: BLAKE3 over a canonical, length-prefixed encoding of what identifies a record. Attributes are sorted by
+//! name, set members by their bytes, and numbers are normalized, so that every spelling of a change has the same id.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use crate::outline::{Entry, Outline, Tag};
 use crate::record::{Event, Item, RecordId, SequenceNumber, Value};
 use crate::time::{Timestamp, Unit};
 
-/// The id of a DynamoDB Streams record: the stream, the item's keys and the sequence number. Sequence numbers alone
-/// aren't documented to be unique across shards. `scratch` is overwritten.
-pub fn of_stream_record(
+/// The id of a DynamoDB Streams record, made of the stream, the item's keys and the sequence number. The documentation
+/// doesn't say that sequence numbers alone are unique across shards. `scratch` is overwritten.
+pub(super) fn of_stream_record(
     stream_arn: &str,
     keys: &impl Canonical,
     sequence: &SequenceNumber<'_>,
@@ -23,10 +23,10 @@ pub fn of_stream_record(
     canonical.finish()
 }
 
-/// A change of a table that came through Kinesis, which may repeat it under another Kinesis sequence number: only what
-/// changed identifies it.
+/// A change of a table that came through Kinesis. Kinesis may repeat it with another sequence number, so only the
+/// change itself identifies it.
 #[derive(Debug)]
-pub struct TableChange<'c, I> {
+pub(super) struct TableChange<'c, I> {
     pub table: &'c str,
     pub keys: &'c I,
     pub event: Event,
@@ -37,7 +37,7 @@ pub struct TableChange<'c, I> {
 }
 
 /// The id of a change that came through Kinesis Data Streams for DynamoDB. `scratch` is overwritten.
-pub fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut Vec<u8>) -> RecordId {
+pub(super) fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut Vec<u8>) -> RecordId {
     let mut canonical = Bytes::new(b'K', scratch);
     canonical.text(change.table);
     change.keys.write(&mut canonical);
@@ -57,8 +57,9 @@ pub fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch: &mut V
     canonical.finish()
 }
 
-/// The id of a plain Kinesis message. The data is part of it: an aggregated record repeats its sequence number.
-pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
+/// The id of a plain Kinesis message. The data is part of it, because the messages of an aggregated record share a
+/// sequence number.
+pub(super) fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
     let mut scratch = Vec::new();
     let mut canonical = Bytes::new(b'M', &mut scratch);
     canonical.text(stream_arn);
@@ -68,8 +69,8 @@ pub fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, 
     canonical.finish()
 }
 
-/// An item in one of its forms: both give the same bytes.
-pub trait Canonical {
+/// An item in one of its forms, values or outline. Both forms give the same bytes.
+pub(super) trait Canonical {
     fn is_empty(&self) -> bool;
     fn write(&self, bytes: &mut Bytes<'_>);
 }
@@ -94,8 +95,8 @@ impl Canonical for Outline<'_> {
     }
 }
 
-/// Bytes in which every part has a tag or a length, so that no two different inputs give the same.
-pub struct Bytes<'s>(&'s mut Vec<u8>);
+/// Builds bytes in which every part has a tag or a length, so that different inputs never give the same bytes.
+pub(super) struct Bytes<'s>(&'s mut Vec<u8>);
 
 impl<'s> Bytes<'s> {
     fn new(kind: u8, scratch: &'s mut Vec<u8>) -> Self {
@@ -114,7 +115,7 @@ impl<'s> Bytes<'s> {
         self.0.push(tag);
     }
 
-    /// Seven bits a byte, the lowest first; each byte but the last has its high bit.
+    /// Seven bits per byte, lowest first. The high bit is set in every byte but the last.
     fn length(&mut self, length: usize) {
         const MORE: u8 = 0x80;
         let mut rest = length;
@@ -132,7 +133,7 @@ impl<'s> Bytes<'s> {
         self.0.extend_from_slice(bytes);
     }
 
-    /// A tag and bytes.
+    /// A tag, then a length, then the bytes.
     fn tagged(&mut self, tag: u8, bytes: &[u8]) {
         self.tag(tag);
         self.bytes(bytes);
@@ -155,7 +156,7 @@ impl<'s> Bytes<'s> {
             last = name;
         }
         self.length(count);
-        // What comes in order needs no list to be sorted in.
+        // Attributes that are already sorted don't need a list.
         if sorted {
             return outline.attributes().for_each(|attribute| self.attribute(attribute));
         }
@@ -193,7 +194,7 @@ impl<'s> Bytes<'s> {
     fn item(&mut self, item: &Item<'_>) {
         self.tag(b'{');
         self.length(item.0.len());
-        // What comes in order needs no list to be sorted in.
+        // Attributes that are already sorted don't need a list.
         if item.0.is_sorted_by(|(a, _), (b, _)| a <= b) {
             return self.attributes(item.0.iter());
         }
@@ -238,7 +239,7 @@ impl<'s> Bytes<'s> {
     }
 }
 
-/// Whether `a` sorts before `b` or is equal to it. Most differ in their first bytes, which takes no call.
+/// Whether `a` sorts before `b` or equals it. Most names differ in their first byte, which is checked inline.
 fn in_order(a: &str, b: &str) -> bool {
     match (a.as_bytes().first(), b.as_bytes().first()) {
         (Some(first), Some(other)) if first != other => first < other,
@@ -246,7 +247,8 @@ fn in_order(a: &str, b: &str) -> bool {
     }
 }
 
-/// Whether a number is written as [`Decimal`] writes it: digits without a zero too many, perhaps a minus and a point.
+/// Whether a number is already written the way [`Decimal`] writes it: digits without superfluous zeros, with an
+/// optional minus sign and decimal point.
 fn is_normal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let plain = digits.len() <= 18 && digits.first().is_some_and(u8::is_ascii_digit);
@@ -268,7 +270,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_normal_number_is_written_as_it_came(text in "-?[0-9]{0,5}(\\.[0-9]{0,5})?") {
+        fn decimal_writes_normal_numbers_unchanged(text in "-?[0-9]{0,5}(\\.[0-9]{0,5})?") {
             if let Ok(number) = Decimal::parse(&text) {
                 prop_assert!(!is_normal(text.as_bytes()) || number.to_string() == text, "{}", text);
             }

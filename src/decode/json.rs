@@ -1,19 +1,22 @@
-//! A strict, borrowing JSON reader: strings and numbers come out as slices of the text, numbers keep every digit, and
-//! a value can be skipped at any depth without recursion. It never quotes the text in an error, only where it is.
+//! A strict JSON reader that borrows from its input: strings and numbers are slices of the text, numbers keep all their
+//! digits, and a value of any depth can be skipped without recursion. Errors give the position and never quote the
+//! text.
 
 use std::borrow::Cow;
 
 use super::strings::plain_length;
 
-/// What is wrong with a JSON text, and where.
+/// A syntax error in a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} at byte {at}")]
 pub struct JsonError {
+    /// What the grammar allows at this position.
     pub expected: &'static str,
+    /// The offset in bytes from the start of the text.
     pub at: usize,
 }
 
-/// Hands each field of the object that `text` is to `field`: its name and the text of its value.
+/// Reads the object in `text` and calls `field` with the name and the JSON text of each value.
 pub fn raw_fields<'a>(text: &'a str, mut field: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
     let mut reader = Reader::new(text);
     reader.object(|reader, name| {
@@ -23,7 +26,8 @@ pub fn raw_fields<'a>(text: &'a str, mut field: impl FnMut(&str, &'a str)) -> Re
     reader.end()
 }
 
-/// A position in a JSON text.
+/// Reads a JSON text from a position onward. Methods that return an error or `None` may have advanced the position,
+/// unless they say otherwise.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     text: &'a str,
@@ -36,28 +40,28 @@ impl<'a> Reader<'a> {
         Reader { text, at: 0 }
     }
 
-    /// Starts within `text`.
+    /// Starts at the byte offset `at` of `text`.
     pub fn at(text: &'a str, at: usize) -> Self {
         Reader { text, at }
     }
 
-    /// The text as a whole.
+    /// The whole text.
     pub fn text(&self) -> &'a str {
         self.text
     }
 
-    /// How far it has come.
-    pub fn place(&self) -> usize {
+    /// The current byte offset.
+    pub fn position(&self) -> usize {
         self.at
     }
 
-    /// Passes all before `end`.
-    pub fn pass_to(&mut self, end: usize) -> Result<&'a str, JsonError> {
+    /// Advances to the offset `end` and returns the text in between.
+    pub fn skip_to(&mut self, end: usize) -> Result<&'a str, JsonError> {
         let start = std::mem::replace(&mut self.at, end);
         self.slice(start)
     }
 
-    /// The next byte that isn't white space, without passing it.
+    /// Skips white space and returns the next byte without consuming it.
     pub fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.byte() {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
@@ -68,12 +72,12 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// An error at this place.
+    /// Creates an error at the current position.
     pub fn error(&self, expected: &'static str) -> JsonError {
         JsonError { expected, at: self.at }
     }
 
-    /// Passes the end of the text.
+    /// Checks that nothing but white space follows.
     pub fn end(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             None => Ok(()),
@@ -81,7 +85,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object, handing each name to `field`, which must pass the value.
+    /// Reads an object and calls `field` with each name. `field` must read the value.
     pub fn object<E: From<JsonError>>(
         &mut self,
         mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
@@ -99,7 +103,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes a name and its colon where they are written without white space and escapes. Otherwise nothing is passed.
+    /// Reads a name and its colon if they are written without white space and escapes. Otherwise nothing is consumed.
     #[inline]
     fn plain_name(&mut self) -> Option<&'a str> {
         let rest = self.text.as_bytes().get(self.at..)?.strip_prefix(b"\"")?;
@@ -111,21 +115,21 @@ impl<'a> Reader<'a> {
         Some(name)
     }
 
-    /// Passes what stands between a name and its value.
+    /// Reads the colon between a name and its value.
     pub fn colon(&mut self) -> Result<(), JsonError> {
         self.expect(b':', "`:`")
     }
 
-    /// Reads an array, calling `element` at each value, which it must pass.
+    /// Reads an array and calls `element` at each value. `element` must read the value.
     pub fn array<E: From<JsonError>>(&mut self, element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.sequence(b'[', b']', "an array", element)
     }
 
-    /// Reads a string; it borrows unless it has escapes.
+    /// Reads a string. It borrows from the text unless it has escapes.
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        self.pass_plain_characters();
+        self.skip_plain_characters();
         if self.byte() == Some(b'"') {
             let plain = self.slice(start)?;
             self.at += 1;
@@ -134,20 +138,20 @@ impl<'a> Reader<'a> {
         self.escaped_string(start).map(Cow::Owned)
     }
 
-    /// Passes `{"X":"text"}` where it is written without white space and escapes; gives X and the text. Otherwise
-    /// nothing is passed.
+    /// Reads `{"X":"text"}` if it is written without white space and escapes, and returns X and the text. Otherwise
+    /// nothing is consumed.
     pub fn tagged_text(&mut self) -> Option<(u8, &'a str)> {
         const BEFORE_TEXT: usize = r#"{"X":""#.len();
         let [b'{', b'"', tag, b'"', b':', b'"', ..] = self.text.as_bytes().get(self.at..)? else { return None };
         let mut end = Reader { text: self.text, at: self.at + BEFORE_TEXT };
-        end.pass_plain_characters();
+        end.skip_plain_characters();
         let [b'"', b'}', ..] = self.text.as_bytes().get(end.at..)? else { return None };
         let text = end.slice(self.at + BEFORE_TEXT).ok()?;
         self.at = end.at + 2;
         Some((*tag, text))
     }
 
-    /// Reads a number as its text.
+    /// Reads a number and returns its text.
     pub fn number(&mut self) -> Result<&'a str, JsonError> {
         self.peek();
         let start = self.at;
@@ -173,13 +177,13 @@ impl<'a> Reader<'a> {
         Err(self.error("true or false"))
     }
 
-    /// Passes `null` if that is what comes next.
+    /// Consumes `null` if it comes next.
     pub fn null(&mut self) -> bool {
         self.literal("null")
     }
 
-    /// Passes one value of any depth and gives its text. Brackets and strings are matched; the grammar between them
-    /// is left to whoever reads the text.
+    /// Skips one value of any depth and returns its text. Brackets and strings are matched; everything else is checked
+    /// when the text is read.
     pub fn raw(&mut self) -> Result<&'a str, JsonError> {
         let first = self.peek().ok_or_else(|| self.error("a value"))?;
         let start = self.at;
@@ -201,7 +205,7 @@ impl<'a> Reader<'a> {
                 }
                 b',' | b':' if depth == 0 => return Err(self.error("a value")),
                 b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
-                _ => self.pass_scalar()?,
+                _ => self.skip_scalar()?,
             }
             if depth == 0 {
                 return self.slice(start);
@@ -259,16 +263,16 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Moves to the next quote, backslash or control character.
+    /// Advances to the next quote, backslash or control character.
     #[inline]
-    fn pass_plain_characters(&mut self) {
+    fn skip_plain_characters(&mut self) {
         self.at += plain_length(self.text.as_bytes().get(self.at..).unwrap_or_default());
     }
 
     fn skip_string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -280,7 +284,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn pass_scalar(&mut self) -> Result<(), JsonError> {
+    fn skip_scalar(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while self.byte().is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
             self.at += 1;
@@ -288,10 +292,10 @@ impl<'a> Reader<'a> {
         if self.at == start { Err(self.error("a value")) } else { Ok(()) }
     }
 
-    /// Passes what is left of a string, up to its closing quote, and checks its escapes.
-    pub fn pass_escaped(&mut self) -> Result<(), JsonError> {
+    /// Advances to the closing quote of the current string and checks the escapes on the way.
+    pub fn skip_escaped(&mut self) -> Result<(), JsonError> {
         loop {
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             match self.byte() {
                 Some(b'"') => return Ok(()),
                 Some(b'\\') => {
@@ -318,7 +322,7 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.error("the end of a string")),
             }
             let plain = self.at;
-            self.pass_plain_characters();
+            self.skip_plain_characters();
             text.push_str(self.slice(plain)?);
         }
     }
@@ -463,7 +467,8 @@ mod tests {
             let at = at.index(text.len());
             text[at] = new;
             let text: String = text.into_iter().collect();
-            // serde_json refuses what no double holds (8E30307); here numbers are text, and Decimal's affair.
+            // serde_json refuses numbers that don't fit into an f64 (8E30307). Here, numbers are text that Decimal
+            // checks.
             let valid = match serde_json::from_str::<Json>(&text) {
                 Ok(_) => true,
                 Err(error) => error.to_string().starts_with("number out of range"),
@@ -474,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_and_surrogates() {
+    fn escapes_and_surrogate_pairs_are_resolved() {
         assert_eq!(read(r#""a\u00e9\ud83d\ude00\n\u0000""#).unwrap(), Json::from("aé😀\n\0"));
         for lone in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83dA""#, r#""\u12"#, r#""\x""#] {
             assert!(read(lone).is_err(), "{lone}");
@@ -492,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_any_depth_is_passed_without_recursion() {
+    fn a_value_of_any_depth_is_skipped_without_recursion() {
         let text = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
         assert_eq!(Reader::new(&text).raw().unwrap().len(), text.len());
         assert!(Reader::new(&text[..300_000]).raw().is_err());

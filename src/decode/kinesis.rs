@@ -1,5 +1,5 @@
-//! A Kinesis record: a DynamoDB change that came by Kinesis Data Streams for DynamoDB, or a plain JSON message, which is
-//! the insertion of an item without keys.
+//! Kinesis records: either a change of a table from Kinesis Data Streams for DynamoDB, or a plain JSON message, which
+//! is treated as the insertion of an item without keys.
 
 use std::borrow::Cow;
 
@@ -15,11 +15,15 @@ use crate::outline::Outline;
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, RecordOf, Source};
 use crate::time::Unit;
 
-/// The first bytes of a record that the Kinesis Producer Library has aggregated.
+/// The first bytes of a record that the Kinesis Producer Library aggregated.
 const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
-/// The record with its items as values.
-pub fn decode<'b>(raw: &RawRecord<'b>, outer: &Fields<'b>, bytes: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Fault> {
+/// Decodes the record, with its items as values.
+pub(super) fn decode<'b>(
+    raw: &RawRecord<'b>,
+    outer: &Fields<'b>,
+    bytes: &'b mut Vec<u8>,
+) -> Result<ChangeRecord<'b>, Fault> {
     let message = Message::read(outer, None)?;
     let json = message.json(bytes)?;
     let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
@@ -32,9 +36,9 @@ pub fn decode<'b>(raw: &RawRecord<'b>, outer: &Fields<'b>, bytes: &'b mut Vec<u8
     }
 }
 
-/// The record with its items as outlines. Where it is from may be known already. An error means that `decode` must be
-/// asked, which tells the fault.
-pub fn outline<'b>(
+/// Decodes the record, with its items as outlines. `source` is the record's source, if it is already known. An error
+/// means that [`decode`] must read the record, which reports the actual fault.
+pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,
     source: Option<&'b Source<'_>>,
@@ -54,38 +58,38 @@ pub fn outline<'b>(
     let nodes = nodes.as_slice();
     plain_message(raw, outer, json, &message, || match end {
         Some(end) if Reader::at(json, end).end().is_ok() => Ok(Outline::new(json, nodes)),
-        _ => Err(fault("kinesis.data", "is written in an odd way")),
+        _ => Err(fault("kinesis.data", "can't be outlined")),
     })
 }
 
-/// The stream that a record's ARN names.
-pub fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+/// The stream that the record's ARN names.
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
     let stream_arn = stream_of(text(fields.event_source_arn, "eventSourceARN")?);
     let name = Cow::Owned(name_of(&stream_arn));
     Ok(Source { stream_arn, name })
 }
 
-/// The fields of a `kinesis` object, as JSON text.
+/// The fields of a `kinesis` object, each as JSON text.
 #[derive(Debug, Default)]
-pub struct KinesisFields<'a> {
+pub(super) struct KinesisFields<'a> {
     pub sequence: Option<&'a str>,
     data: Option<&'a str>,
     arrived_at: Option<&'a str>,
-    /// Why reading it ended early.
+    /// The error that ended reading early.
     broken: Option<JsonError>,
 }
 
 impl<'a> KinesisFields<'a> {
-    /// Reads an object of which nothing is broken as far as it is looked at.
-    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
+    /// Reads the object on the fast path. An error means that the fallback must read it.
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         reader.object(|reader, name| {
             self.set(&name, reader.raw()?);
             Ok(())
         })
     }
 
-    /// Reads an object that may be broken: what precedes the break counts.
-    pub fn of(json: &'a str) -> Self {
+    /// Reads an object that may be broken. The fields before the break are kept.
+    pub(super) fn of(json: &'a str) -> Self {
         let mut fields = KinesisFields::default();
         fields.broken = raw_fields(json, |name, value| fields.set(name, value)).err();
         fields
@@ -101,7 +105,7 @@ impl<'a> KinesisFields<'a> {
     }
 }
 
-/// What surrounds the data.
+/// The data of a record with the fields around it.
 struct Message<'a> {
     stream_arn: Cow<'a, str>,
     data: Cow<'a, str>,
@@ -124,28 +128,28 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The data, decoded to `bytes`.
+    /// Decodes the data into `bytes`.
     fn json<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
         bytes.clear();
-        BASE64.decode_vec(self.data.as_bytes(), bytes).map_err(|_| fault("kinesis.data", "isn't base64"))?;
+        BASE64.decode_vec(self.data.as_bytes(), bytes).map_err(|_| fault("kinesis.data", "isn't valid base64"))?;
         json_of(bytes)
     }
 
-    /// The same with the widest instructions there are.
+    /// The same with SIMD, for the fast path.
     fn json_quickly<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
         bytes.clear();
         let decoded = base64_simd::STANDARD.decode_append(self.data.as_bytes(), bytes);
-        decoded.map_err(|_| fault("kinesis.data", "isn't base64"))?;
+        decoded.map_err(|_| fault("kinesis.data", "isn't valid base64"))?;
         json_of(bytes)
     }
 }
 
 fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
     if bytes.starts_with(&AGGREGATE_MAGIC) {
-        let remedy = "holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation";
-        return Err(Fault::new(Code::Aggregated, "kinesis.data", remedy));
+        let message = "holds several messages in the format of the Kinesis Producer Library; use enhanced fan-out, or turn off aggregation in the producer";
+        return Err(Fault::new(Code::Aggregated, "kinesis.data", message));
     }
-    std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't UTF-8"))
+    std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't valid UTF-8"))
 }
 
 impl Fields<'_> {
@@ -209,7 +213,7 @@ fn plain_message<'b, I: Default>(
     })
 }
 
-/// The precision that a record states must be the one its time is in; without one it is milliseconds or microseconds.
+/// Checks that the precision that a record states is the unit of its time.
 fn check_precision(stated: Option<&str>, found: Unit) -> Result<(), Fault> {
     const FIELD: &str = "ApproximateCreationDateTimePrecision";
     let stated = match stated {
@@ -219,13 +223,13 @@ fn check_precision(stated: Option<&str>, found: Unit) -> Result<(), Fault> {
     match (&*stated, found) {
         ("MILLISECOND", Unit::Milliseconds) | ("MICROSECOND", Unit::Microseconds) => Ok(()),
         ("MILLISECOND" | "MICROSECOND", _) => {
-            Err(Fault::new(Code::InvalidTime, FIELD, "contradicts the size of ApproximateCreationDateTime"))
+            Err(Fault::new(Code::InvalidTime, FIELD, "doesn't match the value of ApproximateCreationDateTime"))
         }
-        _ => Err(Fault::new(Code::InvalidTime, FIELD, "is none of MILLISECOND, MICROSECOND")),
+        _ => Err(Fault::new(Code::InvalidTime, FIELD, "is not MILLISECOND or MICROSECOND")),
     }
 }
 
-/// With enhanced fan-out the ARN is the consumer's; the stream's is the part before it.
+/// The ARN of the stream. With enhanced fan-out, a record has the consumer's ARN, which starts with the stream's.
 fn stream_of(arn: Cow<'_, str>) -> Cow<'_, str> {
     match arn.find("/consumer/") {
         None => arn,
@@ -233,7 +237,7 @@ fn stream_of(arn: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The name of a stream.
+/// The name of the stream with this ARN.
 fn name_of(stream_arn: &str) -> String {
     stream_arn.rsplit('/').next().unwrap_or_default().to_owned()
 }

@@ -1,6 +1,18 @@
-//! One Lambda event becomes records in stream order. First the envelope, in which every record must have the identifier
-//! that an answer would name, and in the same pass the outlines of its images; each record is handed on as it is passed,
-//! borrowing from the event's bytes, so that one odd record never fails a batch.
+//! Decodes a Lambda event into records, in stream order.
+//!
+//! [`Event::read_each`] makes a single pass over the event's JSON. As soon as it has read one record, it hands that
+//! record to a callback, which plans it; the record borrows from the event's bytes. Along the way, `scan` outlines the
+//! record's images: it notes where each attribute is (see [`crate::outline`]) instead of building values that are
+//! mostly never used.
+//!
+//! The fast path is strict and gives up on anything unusual, valid or not: escapes in attribute names, an unknown type
+//! tag, a broken number. Such a record is then decoded a second time by the fallback ([`attribute`] and [`json`]),
+//! which builds values, accepts every valid spelling, and says exactly what is wrong with an invalid one. Only the
+//! fallback reports faults of records, so there is one set of messages. Tests compare the two decoders.
+//!
+//! Errors have two levels. A record that can't be decoded becomes a [`Rejection`] with its sequence number, and the
+//! other records still decode. If the envelope is broken, or a record has no sequence number that the response
+//! to Lambda could name, the invocation as a whole fails.
 
 pub mod attribute;
 mod dynamodb;
@@ -21,24 +33,24 @@ use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber, Source
 use fields::Fields;
 use json::Reader;
 
-/// A batch as Lambda delivers it: the envelope is read, the records needn't be.
+/// A batch as Lambda delivers it. Its envelope has been read; its records are decoded when asked for.
 #[derive(Debug)]
 pub struct Event<'a> {
     records: Vec<RawRecord<'a>>,
 }
 
-/// A record as [`Event::read_each`] hands it on.
+/// What [`Event::read_each`] makes of one record.
 pub type Decoded<'r> = Result<OutlinedRecord<'r>, Rejection>;
 
-/// One record of a batch: its identifier is known.
+/// One record of a batch, not yet decoded.
 #[derive(Debug)]
 pub struct RawRecord<'a> {
-    /// What the answer to Lambda calls this record.
+    /// The sequence number, by which the response to Lambda names this record.
     pub sequence: SequenceNumber<'a>,
     json: &'a str,
     service: Service,
-    /// Whether the batch's first record is of the same stream.
-    belongs: bool,
+    /// Whether the record comes from the same stream as the first record of the batch.
+    same_stream: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,23 +59,24 @@ enum Service {
     Kinesis,
 }
 
-/// What reading records takes besides the event; kept from one to the next.
+/// Buffers for decoding records, reused from one record to the next.
 #[derive(Debug, Default)]
 struct Scratch {
     buffers: Buffers,
-    /// The same for a record that is written oddly.
-    odd: Vec<u8>,
+    /// Decoded base64, for the fallback decoder.
+    fallback_bytes: Vec<u8>,
+    /// The items that the fallback decoder read, as outlines.
     written: WrittenItems,
 }
 
-/// What a record is read into.
+/// Buffers of the fast path.
 #[derive(Debug, Default)]
 struct Buffers {
-    /// Decoded base64.
+    /// The decoded base64 of a Kinesis record.
     bytes: Vec<u8>,
-    /// The outlines of what `bytes` holds.
+    /// The outlines of the items in `bytes`.
     nodes: Vec<Node>,
-    /// What a record's id is the hash of.
+    /// The bytes of which a record's id is the hash.
     canonical: Vec<u8>,
 }
 
@@ -71,22 +84,23 @@ impl<'a> Event<'a> {
     /// Reads the envelope of `bytes`.
     ///
     /// # Errors
-    /// When this is no DynamoDB Streams or Kinesis event, or a record has no identifier that an answer could name: then
-    /// the invocation must fail, since nothing can be reported. The message says what was found.
+    /// If this isn't a DynamoDB Streams or Kinesis event, or if a record has no sequence number that the response could
+    /// name. The invocation must then fail as a whole. The message says what was found.
     pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, Error> {
         Event::read_each(bytes, |_| ControlFlow::Break(()))
     }
 
-    /// Reads the envelope and calls `each` with every record in stream order, decoded or rejected, until it breaks: the rest of
-    /// the envelope is then read without decoding. After an error, discard whatever `each` has made of the records.
+    /// Reads the envelope and calls `each` with every record in stream order, decoded or rejected. Once `each` breaks,
+    /// the rest of the envelope is read without decoding records. After an error, discard what `each` made of the
+    /// records.
     ///
     /// # Errors
     /// As for [`Event::read`].
     pub fn read_each(bytes: &'a [u8], each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Event<'a>, Error> {
-        let refused = |found: String| Error::config(format!("read the event: {found}"));
+        let unusable = |found: String| Error::config(format!("read the event: {found}"));
         let text = std::str::from_utf8(bytes)
-            .map_err(|error| refused(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
-        Ok(Event { records: envelope::read(text, each).map_err(refused)? })
+            .map_err(|error| unusable(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
+        Ok(Event { records: envelope::read(text, each).map_err(unusable)? })
     }
 
     /// The records in stream order.
@@ -96,10 +110,10 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> RawRecord<'a> {
-    /// Decodes this record, its items as values. `scratch` holds what can't borrow from the event, such as decoded base64.
+    /// Decodes this record, with its items as values. `scratch` holds what can't borrow from the event: decoded base64.
     ///
     /// # Errors
-    /// When the record can't be understood; the rejection names it and the field.
+    /// If the record is invalid. The rejection names the record and the field.
     pub fn decode<'b>(&self, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Rejection>
     where
         'a: 'b,
@@ -108,10 +122,11 @@ impl<'a> RawRecord<'a> {
         self.decode_fields(&fields, scratch)
     }
 
-    /// Decodes the record, its items as outlines; those of its fields are in `all`.
+    /// Decodes the record, with its items as outlines. `all` has the outlines that were made while its fields were
+    /// read.
     ///
     /// # Errors
-    /// When the record can't be understood; the rejection names it and the field.
+    /// If the record is invalid. The rejection names the record and the field.
     fn outline<'b>(
         &self,
         fields: &Fields<'b>,
@@ -122,15 +137,15 @@ impl<'a> RawRecord<'a> {
     where
         'a: 'b,
     {
-        let Scratch { buffers, odd, written } = scratch;
+        let Scratch { buffers, fallback_bytes, written } = scratch;
         match self.in_one_pass(fields, source, all, buffers) {
             Some(record) => Ok(record),
-            None => Ok(written.record(self.decode_fields(fields, odd)?)),
+            None => Ok(written.record(self.decode_fields(fields, fallback_bytes)?)),
         }
     }
 
-    /// The record with its items as outlines, those of its fields being in `all`. None means that it is written oddly or is
-    /// faulty, which [`RawRecord::decode`] tells.
+    /// The fast path: the record with its items as outlines. `None` means that the record is spelled in an unusual way
+    /// or is invalid; the fallback decoder finds out which.
     fn in_one_pass<'b>(
         &self,
         fields: &Fields<'b>,
@@ -142,7 +157,7 @@ impl<'a> RawRecord<'a> {
         'a: 'b,
     {
         match self.service {
-            _ if !self.belongs => None,
+            _ if !self.same_stream => None,
             Service::DynamoDb => dynamodb::outline(self, fields, source, all, &mut buffers.canonical).ok(),
             Service::Kinesis => kinesis::outline(self, fields, source, buffers).ok(),
         }
@@ -153,9 +168,11 @@ impl<'a> RawRecord<'a> {
         'a: 'b,
     {
         let decoded = match self.service {
-            _ if !self.belongs => {
-                Err(Fault::new(Code::MixedSources, "eventSourceARN", "isn't the stream of the batch's first record"))
-            }
+            _ if !self.same_stream => Err(Fault::new(
+                Code::MixedSources,
+                "eventSourceARN",
+                "differs from the stream of the first record in the batch",
+            )),
             Service::DynamoDb => dynamodb::decode(self, fields),
             Service::Kinesis => kinesis::decode(self, fields, scratch),
         };
@@ -167,10 +184,10 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// Reads a field that must be a string.
+/// Reads the string in `field`.
 fn text<'a>(field: Option<&'a str>, name: &str) -> Result<Cow<'a, str>, Fault> {
     let text = field.ok_or_else(|| Fault::new(Code::Malformed, name, "is missing"))?;
-    Reader::new(text).string().map_err(|_| Fault::new(Code::Malformed, name, "is no string"))
+    Reader::new(text).string().map_err(|_| Fault::new(Code::Malformed, name, "is not a string"))
 }
 
 #[cfg(test)]

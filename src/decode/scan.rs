@@ -1,23 +1,23 @@
-//! The one pass over an image: checks everything that can be wrong with it, as [`attribute`](super::attribute) does, and
-//! writes down where its attributes are instead of what they are. Whatever is wrong or written oddly (escapes in names or
-//! numbers) makes it give up: then `attribute` reads the image, and tells the fault.
+//! The fast path over an image: checks everything that [`attribute`](super::attribute) checks, but pushes nodes that
+//! say where the attributes are instead of building values. Anything invalid or unusual (escapes in names or numbers)
+//! makes it return `None`; `attribute` then reads the image and reports the fault.
 
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
 use super::strings::{digits_length, plain_length};
 use crate::decimal::Decimal;
-use crate::outline::{Node, Span, Tag, fingerprint};
+use crate::outline::{Node, Tag, TextSpan, fingerprint};
 
-/// Passes the image or keys at `at`; gives its end, and appends its nodes.
-pub fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
+/// Scans the image or keys at offset `at`, appends the nodes and returns the offset behind it.
+pub(super) fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at, nodes };
     scan.attributes(0)?;
     Some(scan.at)
 }
 
-/// Passes a plain JSON object at the start of `text`; gives its end, and appends its nodes.
-pub fn plain_image(text: &str, nodes: &mut Vec<Node>) -> Option<usize> {
+/// Scans a plain JSON object at the start of `text`, appends the nodes and returns the offset behind it.
+pub(super) fn plain_image(text: &str, nodes: &mut Vec<Node>) -> Option<usize> {
     u32::try_from(text.len()).ok()?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, nodes };
     scan.plain_attributes(0)?;
@@ -31,7 +31,7 @@ struct Scan<'t, 'n> {
     nodes: &'n mut Vec<Node>,
 }
 
-/// What comes between the name and the value of most attributes.
+/// What separates the name from the value in most attributes.
 const BEFORE_TEXT: u64 = u64::from_le_bytes(*b"\":{\"S\":\"");
 const BEFORE_NUMBER: u64 = u64::from_le_bytes(*b"\":{\"N\":\"");
 
@@ -43,43 +43,43 @@ impl Scan<'_, '_> {
         })
     }
 
-    /// From the quote behind the name to the end of the value.
+    /// Scans from the quote behind the name to the end of the value.
     #[inline]
-    fn attribute(&mut self, name: Span, depth: usize) -> Option<()> {
+    fn attribute(&mut self, name: TextSpan, depth: usize) -> Option<()> {
         match self.word() {
             Some(BEFORE_TEXT) => {
                 self.at += 8;
                 self.string_value(name)?;
-                self.pass(b'}')
+                self.expect(b'}')
             }
             Some(BEFORE_NUMBER) => {
                 self.at += 8;
                 self.number_value(name)?;
-                self.pass(b'}')
+                self.expect(b'}')
             }
             _ => {
-                self.pass(b'"')?;
-                self.pass(b':')?;
+                self.expect(b'"')?;
+                self.expect(b':')?;
                 self.typed(name, depth)
             }
         }
     }
 
-    /// A value with its type tag.
-    fn typed(&mut self, name: Span, depth: usize) -> Option<()> {
-        self.pass(b'{')?;
+    /// Scans a value with its type tag.
+    fn typed(&mut self, name: TextSpan, depth: usize) -> Option<()> {
+        self.expect(b'{')?;
         let start = self.at;
         let tag = self.plain_string()?;
-        self.pass(b'"')?;
-        self.pass(b':')?;
+        self.expect(b'"')?;
+        self.expect(b':')?;
         self.peek()?;
         match self.slice(tag)? {
             b"S" => {
-                self.pass(b'"')?;
+                self.expect(b'"')?;
                 self.string_value(name)?;
             }
             b"N" => {
-                self.pass(b'"')?;
+                self.expect(b'"')?;
                 self.number_value(name)?;
             }
             b"B" => {
@@ -89,22 +89,22 @@ impl Scan<'_, '_> {
             b"BOOL" => {
                 let tag =
                     if self.literal(b"true") { Tag::True } else { self.literal(b"false").then_some(Tag::False)? };
-                self.push(name, tag, Span::default(), false);
+                self.push(name, tag, TextSpan::default(), false);
             }
             b"NULL" => {
                 self.literal(b"true").then_some(())?;
-                self.push(name, Tag::Null, Span::default(), false);
+                self.push(name, Tag::Null, TextSpan::default(), false);
             }
             b"M" if depth < MAX_DEPTH => self.nested(name, Tag::M, |scan| scan.attributes(depth + 1))?,
             b"L" if depth < MAX_DEPTH => {
-                self.nested(name, Tag::L, |scan| scan.members(|scan| scan.typed(Span::default(), depth + 1)))?
+                self.nested(name, Tag::L, |scan| scan.members(|scan| scan.typed(TextSpan::default(), depth + 1)))?
             }
             b"SS" => {
                 self.check_set(start)?;
                 self.nested(name, Tag::Ss, |scan| {
                     scan.members(|scan| {
-                        scan.pass(b'"')?;
-                        scan.string_value(Span::default())
+                        scan.expect(b'"')?;
+                        scan.string_value(TextSpan::default())
                     })
                 })?;
             }
@@ -112,8 +112,8 @@ impl Scan<'_, '_> {
                 self.check_set(start)?;
                 self.nested(name, Tag::Ns, |scan| {
                     scan.members(|scan| {
-                        scan.pass(b'"')?;
-                        scan.number_value(Span::default())
+                        scan.expect(b'"')?;
+                        scan.number_value(TextSpan::default())
                     })
                 })?;
             }
@@ -122,23 +122,23 @@ impl Scan<'_, '_> {
                 self.nested(name, Tag::Bs, |scan| {
                     scan.members(|scan| {
                         let value = scan.binary()?;
-                        scan.push(Span::default(), Tag::B, value, false);
+                        scan.push(TextSpan::default(), Tag::B, value, false);
                         Some(())
                     })
                 })?;
             }
             _ => return None,
         }
-        self.pass(b'}')
+        self.expect(b'}')
     }
 
-    /// A map, list or set, whose node comes before those of its members.
-    fn nested(&mut self, name: Span, tag: Tag, inside: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
-        let place = self.nodes.len();
-        self.push(name, tag, Span::default(), false);
+    /// Scans a map, list or set. Its node precedes those of its members.
+    fn nested(&mut self, name: TextSpan, tag: Tag, inside: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        let index = self.nodes.len();
+        self.push(name, tag, TextSpan::default(), false);
         inside(self)?;
-        let inside = narrow(self.nodes.len() - place - 1);
-        self.nodes.get_mut(place)?.inside = inside;
+        let inside = narrow(self.nodes.len() - index - 1);
+        self.nodes.get_mut(index)?.inside = inside;
         Some(())
     }
 
@@ -148,7 +148,7 @@ impl Scan<'_, '_> {
 
     #[inline]
     fn sequence(&mut self, open: u8, close: u8, mut part: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        self.pass(open)?;
+        self.expect(open)?;
         if self.peek()? == close {
             self.at += 1;
             return Some(());
@@ -169,14 +169,14 @@ impl Scan<'_, '_> {
     fn plain_attributes(&mut self, depth: usize) -> Option<()> {
         self.sequence(b'{', b'}', |scan| {
             let name = scan.plain_string()?;
-            scan.pass(b'"')?;
-            scan.pass(b':')?;
+            scan.expect(b'"')?;
+            scan.expect(b':')?;
             scan.plain(name, depth)
         })
     }
 
-    /// A plain JSON value.
-    fn plain(&mut self, name: Span, depth: usize) -> Option<()> {
+    /// Scans a plain JSON value.
+    fn plain(&mut self, name: TextSpan, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
@@ -184,47 +184,47 @@ impl Scan<'_, '_> {
             }
             b'{' if depth < MAX_DEPTH => self.nested(name, Tag::M, |scan| scan.plain_attributes(depth + 1)),
             b'[' if depth < MAX_DEPTH => {
-                self.nested(name, Tag::L, |scan| scan.members(|scan| scan.plain(Span::default(), depth + 1)))
+                self.nested(name, Tag::L, |scan| scan.members(|scan| scan.plain(TextSpan::default(), depth + 1)))
             }
-            b't' => self.literal(b"true").then(|| self.push(name, Tag::True, Span::default(), false)),
-            b'f' => self.literal(b"false").then(|| self.push(name, Tag::False, Span::default(), false)),
-            b'n' => self.literal(b"null").then(|| self.push(name, Tag::Null, Span::default(), false)),
+            b't' => self.literal(b"true").then(|| self.push(name, Tag::True, TextSpan::default(), false)),
+            b'f' => self.literal(b"false").then(|| self.push(name, Tag::False, TextSpan::default(), false)),
+            b'n' => self.literal(b"null").then(|| self.push(name, Tag::Null, TextSpan::default(), false)),
             _ => {
                 let mut reader = Reader::at(self.text, self.at);
                 Decimal::parse(reader.number().ok()?).ok()?;
-                let value = Span { start: narrow(self.at), end: narrow(reader.place()) };
-                self.at = reader.place();
+                let value = TextSpan { start: narrow(self.at), end: narrow(reader.position()) };
+                self.at = reader.position();
                 self.push(name, Tag::N, value, false);
                 Some(())
             }
         }
     }
 
-    /// Whether a set is neither empty nor with a member twice, which takes making values of its members.
+    /// Checks that a set is neither empty nor has duplicate members. This has to parse the members.
     fn check_set(&self, start: usize) -> Option<()> {
         is_set(&mut Reader::at(self.text, start)).then_some(())
     }
 
-    /// The text behind an opening quote, and its closing quote.
+    /// Scans the text behind an opening quote, and the closing quote.
     #[inline]
-    fn string_value(&mut self, name: Span) -> Option<()> {
+    fn string_value(&mut self, name: TextSpan) -> Option<()> {
         let start = self.at;
-        self.pass_plain();
+        self.skip_plain();
         let escaped = self.byte()? == b'\\';
         if escaped {
             let mut reader = Reader::at(self.text, self.at);
-            reader.pass_escaped().ok()?;
-            self.at = reader.place();
+            reader.skip_escaped().ok()?;
+            self.at = reader.position();
         }
-        let value = Span { start: narrow(start), end: narrow(self.at) };
+        let value = TextSpan { start: narrow(start), end: narrow(self.at) };
         self.push(name, Tag::S, value, escaped);
         (self.byte()? == b'"').then(|| self.at += 1)
     }
 
-    /// The number behind an opening quote, and its closing quote.
+    /// Scans the number behind an opening quote, and the closing quote.
     #[inline]
-    fn number_value(&mut self, name: Span) -> Option<()> {
-        /// An integer of so many digits is in range however it is written: what most numbers are.
+    fn number_value(&mut self, name: TextSpan) -> Option<()> {
+        /// An integer with at most 16 digits is always in range. Most numbers are.
         const SHORT: usize = 16;
         let start = self.at;
         let digits = digits_length(self.bytes.get(start..)?);
@@ -234,41 +234,41 @@ impl Scan<'_, '_> {
             self.plain_text()?;
             Decimal::parse(self.text.get(start..self.at)?).ok()?;
         }
-        let value = Span { start: narrow(start), end: narrow(self.at) };
+        let value = TextSpan { start: narrow(start), end: narrow(self.at) };
         self.push(name, Tag::N, value, false);
         self.at += 1;
         Some(())
     }
 
-    /// Base64 in quotes.
-    fn binary(&mut self) -> Option<Span> {
+    /// Scans base64 in quotes.
+    fn binary(&mut self) -> Option<TextSpan> {
         let value = self.plain_string()?;
         base64_simd::STANDARD.check(self.slice(value)?).ok()?;
         self.at += 1;
         Some(value)
     }
 
-    /// The text behind the next quote, if it ends without an escape; its closing quote comes next.
+    /// Scans the text behind the next quote, up to the closing quote, if it has no escapes.
     #[inline]
-    fn plain_string(&mut self) -> Option<Span> {
-        self.pass(b'"')?;
+    fn plain_string(&mut self) -> Option<TextSpan> {
+        self.expect(b'"')?;
         self.plain_text()
     }
 
     #[inline]
-    fn plain_text(&mut self) -> Option<Span> {
+    fn plain_text(&mut self) -> Option<TextSpan> {
         let start = self.at;
-        self.pass_plain();
-        (self.byte()? == b'"').then(|| Span { start: narrow(start), end: narrow(self.at) })
+        self.skip_plain();
+        (self.byte()? == b'"').then(|| TextSpan { start: narrow(start), end: narrow(self.at) })
     }
 
     #[inline]
-    fn pass_plain(&mut self) {
+    fn skip_plain(&mut self) {
         self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default());
     }
 
     #[inline]
-    fn push(&mut self, name: Span, tag: Tag, value: Span, escaped: bool) {
+    fn push(&mut self, name: TextSpan, tag: Tag, value: TextSpan, escaped: bool) {
         let fingerprint = fingerprint(self.slice(name).unwrap_or_default());
         self.nodes.push(Node { name, fingerprint, value, inside: 0, tag, escaped });
     }
@@ -278,13 +278,13 @@ impl Scan<'_, '_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// The next eight bytes.
+    /// Returns the next eight bytes without consuming them.
     #[inline]
     fn word(&self) -> Option<u64> {
         self.bytes.get(self.at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// The next byte that isn't white space.
+    /// Skips white space and returns the next byte without consuming it.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
@@ -296,7 +296,7 @@ impl Scan<'_, '_> {
     }
 
     #[inline]
-    fn pass(&mut self, byte: u8) -> Option<()> {
+    fn expect(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
@@ -309,13 +309,13 @@ impl Scan<'_, '_> {
     }
 
     #[inline]
-    fn slice(&self, span: Span) -> Option<&[u8]> {
+    fn slice(&self, span: TextSpan) -> Option<&[u8]> {
         self.bytes.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
     }
 }
 
 #[inline]
-fn narrow(place: usize) -> u32 {
-    // No text is longer: that was checked at first.
-    u32::try_from(place).unwrap_or(u32::MAX)
+fn narrow(offset: usize) -> u32 {
+    // Always fits: the length of the text was checked first.
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }

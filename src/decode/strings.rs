@@ -1,17 +1,17 @@
-//! How far a JSON string goes without anything special in it: the innermost loop of all decoding, many bytes at a time.
+//! Finds the end of JSON strings and numbers, many bytes at a time. This is the innermost loop of decoding.
 
 use wide::u8x16;
 
-/// How many bytes of `bytes` come before the first quote, backslash or control character.
+/// The number of bytes before the first quote, backslash or control character.
 #[inline]
-pub fn plain_length(bytes: &[u8]) -> usize {
-    /// What most strings end within.
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    /// Most strings are shorter than this.
     const SHORT: usize = 64;
     let mut at = 0;
     while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
         let special = special_bytes(*block);
         if special != 0 {
-            return at + place(special);
+            return at + first_bit(special);
         }
         at += 16;
         if at == SHORT {
@@ -21,16 +21,16 @@ pub fn plain_length(bytes: &[u8]) -> usize {
     at + short_plain_length(bytes.get(at..).unwrap_or_default())
 }
 
-/// The same for a long string, by the widest instructions there are.
+/// The same for a long string, with the widest SIMD instructions available.
 #[inline(never)]
 fn long_plain_length(bytes: &[u8]) -> usize {
     let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-    let passed = bytes.get(..end).unwrap_or_default();
-    let least = passed.iter().fold(u8::MAX, |least, byte| least.min(*byte));
-    if least < 0x20 { short_plain_length(passed) } else { end }
+    let before_end = bytes.get(..end).unwrap_or_default();
+    let lowest = before_end.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte));
+    if lowest < 0x20 { short_plain_length(before_end) } else { end }
 }
 
-/// The same byte by byte, at the end of a text.
+/// The same, byte by byte, for the end of a text.
 fn short_plain_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())
 }
@@ -40,7 +40,7 @@ fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
-/// A bit for each byte that is special.
+/// A bit mask of the special bytes.
 #[inline]
 fn special_bytes(block: [u8; 16]) -> u32 {
     const LAST_CONTROL: u8x16 = u8x16::splat(0x1F);
@@ -52,29 +52,29 @@ fn special_bytes(block: [u8; 16]) -> u32 {
 const QUOTE: u8x16 = u8x16::splat(b'"');
 const BACKSLASH: u8x16 = u8x16::splat(b'\\');
 
-/// The place of the first bit.
+/// The index of the lowest bit that is set.
 #[inline]
-fn place(bits: u32) -> usize {
+fn first_bit(bits: u32) -> usize {
     usize::try_from(bits.trailing_zeros()).unwrap_or_default()
 }
 
 /// The high bit of each byte.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// How many digits `bytes` begins with, as far as there are eight bytes to look at.
+/// The number of digits at the start of `bytes`. Looks at eight bytes at a time and ignores a shorter rest.
 #[inline]
-pub fn digits_length(bytes: &[u8]) -> usize {
+pub(super) fn digits_length(bytes: &[u8]) -> usize {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    /// What makes ten, and nothing less, reach the high bit.
+    /// Added to a byte, sets its high bit if the byte is 10 or more.
     const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
     let mut length = 0;
     for word in bytes.as_chunks::<8>().0 {
         let digits = u64::from_le_bytes(*word) ^ ZEROS;
-        // A carry out of a byte marks only what follows it.
-        let others = (digits.wrapping_add(ABOVE_NINE) | digits) & HIGH;
-        if others != 0 {
-            // Bits per byte are 8.
-            return length + usize::try_from(others.trailing_zeros() / 8).unwrap_or_default();
+        // A carry can only affect bytes that follow a byte that isn't a digit.
+        let non_digits = (digits.wrapping_add(ABOVE_NINE) | digits) & HIGH;
+        if non_digits != 0 {
+            // 8: bits per byte.
+            return length + usize::try_from(non_digits.trailing_zeros() / 8).unwrap_or_default();
         }
         length += 8;
     }

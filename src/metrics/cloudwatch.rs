@@ -1,23 +1,26 @@
-//! Metrics by PutMetricData, for those who don't keep logs. Its failure never delays or fails a batch.
+//! Sends metrics with PutMetricData, for functions whose logs aren't kept. A failure never delays or fails a batch.
 
 use std::time::Duration;
 
-pub use aws_sdk_cloudwatch::Client;
+pub(super) use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
-use super::{BatchMetrics, Datum, Unit};
+use super::{BatchMetrics, Datum, MetricUnit};
 use crate::error::Error;
 use crate::time::Timestamp;
 
-/// What a batch may wait for its metrics.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a batch waits for its metrics to be sent.
+const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A namespace of CloudWatch and the pipeline that is the metrics' dimension.
+/// A CloudWatch namespace, and the pipeline that is the dimension of the metrics.
 #[derive(Debug)]
 pub struct CloudWatch {
+    /// The SDK client for CloudWatch.
     pub client: Client,
+    /// The CloudWatch namespace.
     pub namespace: String,
+    /// The value of the dimension `Pipeline`.
     pub pipeline: String,
 }
 
@@ -25,14 +28,14 @@ impl CloudWatch {
     /// Sends all metrics of a batch in one call.
     ///
     /// # Errors
-    /// When CloudWatch refuses, or doesn't answer in 200 ms.
+    /// If CloudWatch refuses the call or doesn't respond within 200 ms.
     pub async fn put(&self, metrics: &BatchMetrics, now: Timestamp) -> Result<(), Error> {
         let doing = format!("put metrics to {} (cloudwatch:PutMetricData)", self.namespace);
         let data = metrics.data().into_iter().map(|datum| self.datum(datum, now)).collect();
         let sending = self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data)).send();
-        match tokio::time::timeout(PATIENCE, sending).await {
+        match tokio::time::timeout(SEND_TIMEOUT, sending).await {
             Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),
-            Err(_) => Err(Error::transient(format!("{doing}: no answer within {} ms", PATIENCE.as_millis()))),
+            Err(_) => Err(Error::transient(format!("{doing}: no response within {} ms", SEND_TIMEOUT.as_millis()))),
         }
     }
 
@@ -41,8 +44,8 @@ impl CloudWatch {
             .metric_name(datum.name)
             .value(datum.value)
             .unit(match datum.unit {
-                Unit::Count => StandardUnit::Count,
-                Unit::Milliseconds => StandardUnit::Milliseconds,
+                MetricUnit::Count => StandardUnit::Count,
+                MetricUnit::Milliseconds => StandardUnit::Milliseconds,
             })
             .timestamp(DateTime::from_secs(now.seconds()))
             .dimensions(Dimension::builder().name("Pipeline").value(&self.pipeline).build())

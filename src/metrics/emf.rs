@@ -1,4 +1,5 @@
-//! Metrics as a line of the embedded metric format, which CloudWatch Logs turns into metrics without a call.
+//! Writes metrics as a line in the embedded metric format, which CloudWatch Logs turns into metrics without an API
+//! call.
 
 use std::io::{self, Write};
 
@@ -7,8 +8,14 @@ use serde_json::{Map, Value, json};
 use super::BatchMetrics;
 use crate::time::Timestamp;
 
-/// One JSON object in one line. Values are escaped, and the metrics' names are fixed.
-pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id: &str, now: Timestamp) -> String {
+/// Formats one JSON object on one line. Values are escaped, and the names of the metrics are fixed.
+pub(super) fn line(
+    metrics: &BatchMetrics,
+    namespace: &str,
+    pipeline: &str,
+    request_id: &str,
+    now: Timestamp,
+) -> String {
     let data = metrics.data();
     let definitions: Vec<Value> =
         data.iter().map(|datum| json!({ "Name": datum.name, "Unit": datum.unit.name() })).collect();
@@ -24,11 +31,11 @@ pub fn line(metrics: &BatchMetrics, namespace: &str, pipeline: &str, request_id:
     Value::Object(root).to_string()
 }
 
-/// Prints a line in one write, so that no log line can get into it.
+/// Prints a line in a single write, so that no log line can end up in the middle of it.
 ///
 /// # Errors
-/// When stdout is closed.
-pub fn print(line: &str) -> io::Result<()> {
+/// If stdout is closed.
+pub(super) fn print(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(format!("{line}\n").as_bytes())?;
     stdout.flush()

@@ -1,65 +1,73 @@
-//! The metrics of one batch. They are for watching, not for billing: a retried batch is reported twice.
+//! The metrics of one batch. They are for monitoring, not for billing: a retried batch is reported twice.
 
 mod cloudwatch;
 mod emf;
 
-use crate::config::{Metrics, Sink};
+use crate::config::{MetricsConfig, Sink};
 use crate::error::Error;
 use crate::time::Timestamp;
 use cloudwatch::CloudWatch;
 
-/// One field for each metric. Ten by default: CloudWatch's free tier.
+/// One field for each metric. There are ten because CloudWatch's free tier includes ten.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchMetrics {
-    /// Records whose effects are durable, duplicates and skipped ones included.
+    /// Records whose effects are durable, including duplicates and skipped records.
     pub records_processed: u64,
-    /// Records that were not, so that Lambda delivers them again; 1 where the invocation failed as a whole.
+    /// Records whose effects are not durable, so that Lambda delivers them again; 1 if the invocation failed as a
+    /// whole.
     pub processing_errors: u64,
-    /// From the event's arrival to the answer.
+    /// Milliseconds from the arrival of the event to the response.
     pub processing_duration_ms: f64,
-    /// Records by event name. Expired items count as removed ones.
+    /// INSERT records.
     pub insert_count: u64,
+    /// MODIFY records.
     pub modify_count: u64,
+    /// REMOVE records, including expired items.
     pub remove_count: u64,
-    /// Records that had been applied before, or came twice in the batch.
+    /// Records that were already applied, or that appear twice in the batch.
     pub duplicates_skipped: u64,
-    /// Snapshot items that were added to.
+    /// Snapshot items that were updated.
     pub snapshots_updated: u64,
-    /// Objects that were created.
+    /// Archive objects that were created.
     pub files_written: u64,
-    /// The age of the oldest record when the batch was done.
+    /// Milliseconds from the creation of the oldest record to the start of the invocation.
     pub processing_latency_ms: f64,
 }
 
-/// CloudWatch's unit of a metric.
+/// The CloudWatch unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum MetricUnit {
+    /// A number of things.
     Count,
+    /// A duration.
     Milliseconds,
 }
 
-impl Unit {
+impl MetricUnit {
     /// The unit as CloudWatch spells it.
     pub fn name(self) -> &'static str {
         match self {
-            Unit::Count => "Count",
-            Unit::Milliseconds => "Milliseconds",
+            MetricUnit::Count => "Count",
+            MetricUnit::Milliseconds => "Milliseconds",
         }
     }
 }
 
-/// A named value.
+/// One metric: its name, value and unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Datum {
+    /// The name of the metric in CloudWatch.
     pub name: &'static str,
+    /// The value in `unit`.
     pub value: f64,
-    pub unit: Unit,
+    /// The unit of the value.
+    pub unit: MetricUnit,
 }
 
 impl BatchMetrics {
-    /// Every metric by name, zeros included, so that rates can be computed.
+    /// All metrics, including those that are zero, so that rates can be computed.
     pub fn data(&self) -> [Datum; 10] {
-        // Exhaustive: a new field that isn't named here doesn't compile.
+        // Destructured completely, so that a new field that isn't listed here doesn't compile.
         let BatchMetrics {
             records_processed,
             processing_errors,
@@ -87,21 +95,25 @@ impl BatchMetrics {
     }
 }
 
-/// Where metrics go.
+/// Where metrics are sent.
 #[derive(Debug)]
 pub enum MetricsSink {
     /// A line on stdout.
     Emf {
+        /// The CloudWatch namespace.
         namespace: String,
+        /// The value of the dimension `Pipeline`.
         pipeline: String,
     },
+    /// A call of PutMetricData.
     CloudWatch(CloudWatch),
+    /// No metrics.
     Nowhere,
 }
 
 impl MetricsSink {
-    /// The sink that the configuration chose.
-    pub fn new(config: &Metrics, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
+    /// Creates the sink that the configuration selects.
+    pub fn new(config: &MetricsConfig, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
         let (namespace, pipeline) = (config.namespace.clone(), pipeline.to_owned());
         match config.sink {
             Sink::Emf => MetricsSink::Emf { namespace, pipeline },
@@ -110,10 +122,10 @@ impl MetricsSink {
         }
     }
 
-    /// Sends the metrics of a batch that was done at `now`.
+    /// Sends the metrics of a batch, with `now` as their time.
     ///
     /// # Errors
-    /// When they can't be sent, within 200 ms; the batch goes on without them.
+    /// If they can't be sent within 200 ms. The batch is not affected.
     pub async fn send(&self, metrics: &BatchMetrics, request_id: &str, now: Timestamp) -> Result<(), Error> {
         match self {
             MetricsSink::Nowhere => Ok(()),
@@ -128,9 +140,9 @@ impl MetricsSink {
 
 fn count(name: &'static str, value: u64) -> Datum {
     // A batch has 10,000 records at most (BatchSize), far below u32::MAX.
-    Datum { name, value: u32::try_from(value).unwrap_or(u32::MAX).into(), unit: Unit::Count }
+    Datum { name, value: u32::try_from(value).unwrap_or(u32::MAX).into(), unit: MetricUnit::Count }
 }
 
 fn milliseconds(name: &'static str, value: f64) -> Datum {
-    Datum { name, value, unit: Unit::Milliseconds }
+    Datum { name, value, unit: MetricUnit::Milliseconds }
 }

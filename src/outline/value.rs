@@ -1,15 +1,15 @@
-//! One value of an outline, read in whatever way it is asked for.
+//! One value of an outline, parsed as the type that the caller asks for.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Node, Outline, Span, Tag};
+use super::{Node, Outline, Tag, TextSpan};
 use crate::decimal::Decimal;
 use crate::record::{Item, Value};
 
-/// A value and its place in the text.
+/// A value of an outline: its node, the nodes nested in it, and the text.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'t> {
     text: &'t str,
@@ -31,11 +31,12 @@ impl<'t> Entry<'t> {
         self.node.fingerprint
     }
 
+    /// The type of the value.
     pub fn tag(self) -> Tag {
         self.node.tag
     }
 
-    /// DynamoDB's name of this value's type.
+    /// DynamoDB's name for the type of this value.
     pub fn type_name(self) -> &'static str {
         match self.node.tag {
             Tag::S => "S",
@@ -62,11 +63,11 @@ impl<'t> Entry<'t> {
 
     /// The number of an N.
     pub fn number(self) -> Option<Decimal> {
-        // It was checked when the outline was made.
+        // The number was checked when the outline was made.
         (self.node.tag == Tag::N).then(|| Decimal::parse(self.slice(self.node.value)).unwrap_or_default())
     }
 
-    /// The digits of an N, as they are written.
+    /// The text of an N, exactly as it was received.
     pub fn digits(self) -> Option<&'t str> {
         (self.node.tag == Tag::N).then(|| self.slice(self.node.value))
     }
@@ -86,7 +87,7 @@ impl<'t> Entry<'t> {
         matches!(self.node.tag, Tag::L | Tag::Ss | Tag::Ns | Tag::Bs).then_some(self.inside())
     }
 
-    /// This value as one that needs no text beside it.
+    /// Converts to a value that no longer needs the outline.
     pub fn value(self) -> Value<'t> {
         let string = |entry: Entry<'t>| entry.string().unwrap_or_default();
         let number = |entry: Entry<'t>| entry.number().unwrap_or_default();
@@ -111,20 +112,20 @@ impl<'t> Entry<'t> {
         Outline::new(self.text, self.inside)
     }
 
-    fn slice(self, span: Span) -> &'t str {
+    fn slice(self, span: TextSpan) -> &'t str {
         let range = usize::try_from(span.start).unwrap_or(usize::MAX)..usize::try_from(span.end).unwrap_or(usize::MAX);
         self.text.get(range).unwrap_or_default()
     }
 }
 
 impl<'t> Outline<'t> {
-    /// The item that this is the outline of.
+    /// Converts to an item with values.
     pub fn item(self) -> Item<'t> {
         Item(self.attributes().map(|(name, entry)| (Cow::Borrowed(name), entry.value())).collect())
     }
 }
 
-/// What a JSON string with escapes means, which were checked when the outline was made.
+/// Resolves the escapes of a JSON string. They were checked when the outline was made.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -139,7 +140,7 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// The character that `text` begins with the escape of, and what follows it.
+/// Resolves the escape at the start of `text`. Returns the character and the rest of the text.
 fn unescape(text: &str) -> (char, &str) {
     let hexadecimal = |at: usize| text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let (character, length) = match text.as_bytes().get(1) {

@@ -1,14 +1,14 @@
-//! Outlines of items that are values already: those that a decoder for odd texts has read, and those of tools and tests. Their
-//! texts are written down anew.
+//! Outlines of items that exist as values: those that the fallback decoder read, and those of tools and tests. Each
+//! value is written out as text again, so that planning and encoding deal with outlines only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Node, Outline, Span, Tag, fingerprint};
+use super::{Node, Outline, Tag, TextSpan, fingerprint};
 use crate::decimal::Decimal;
 use crate::record::{ChangeRecord, Item, RecordOf, Value};
 
-/// Items, written down, and their outlines.
+/// A text into which items are written, with the nodes of their outlines.
 #[derive(Debug, Default)]
 pub struct WrittenItems {
     text: String,
@@ -16,28 +16,28 @@ pub struct WrittenItems {
 }
 
 impl WrittenItems {
-    /// Only `item`.
+    /// Writes a single item.
     pub fn of(item: &Item<'_>) -> WrittenItems {
         let mut written = WrittenItems::default();
         written.push(item);
         written
     }
 
-    /// The outline of all that was pushed: of the one item of [`WrittenItems::of`].
+    /// The outline of everything that was written. After [`WrittenItems::of`], that is the one item.
     pub fn outline(&self) -> Outline<'_> {
         Outline::new(&self.text, &self.nodes)
     }
 
-    /// The record that `record` is, with outlines for its items.
+    /// Converts `record` to one with outlines, replacing everything that was written before.
     pub fn record<'k>(&'k mut self, record: ChangeRecord<'k>) -> RecordOf<'k, Outline<'k>> {
         self.text.clear();
         self.nodes.clear();
-        let places = record.map(|item| self.push(&item));
+        let ranges = record.map(|item| self.push(&item));
         let (text, nodes) = (self.text.as_str(), self.nodes.as_slice());
-        places.map(|range| Outline::new(text, nodes.get(range).unwrap_or_default()))
+        ranges.map(|range| Outline::new(text, nodes.get(range).unwrap_or_default()))
     }
 
-    /// Writes `item` down; gives the place of its nodes.
+    /// Writes `item` and returns the range of its nodes.
     fn push(&mut self, item: &Item<'_>) -> std::ops::Range<usize> {
         let start = self.nodes.len();
         item.0.iter().for_each(|(name, value)| self.value(name, value));
@@ -91,10 +91,10 @@ impl WrittenItems {
         }
     }
 
-    fn write(&mut self, text: &str) -> Span {
-        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let start = place(self.text.len());
+    fn write(&mut self, text: &str) -> TextSpan {
+        let offset = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let start = offset(self.text.len());
         self.text.push_str(text);
-        Span { start, end: place(self.text.len()) }
+        TextSpan { start, end: offset(self.text.len()) }
     }
 }

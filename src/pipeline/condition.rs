@@ -1,18 +1,21 @@
-//! `where` conditions on the attributes of an image.
+//! `where` conditions: what the attributes of an image must be for a record to match or count.
 
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Outline, Tag};
 
-/// A value to compare with.
+/// A value that an attribute is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scalar {
+    /// A string.
     Text(String),
+    /// A number, compared by value.
     Number(Decimal),
+    /// A boolean.
     Bool(bool),
 }
 
 impl Scalar {
-    /// Whether an attribute has this type and value.
+    /// Whether `value` has this type and value.
     pub fn equals(&self, value: Entry<'_>) -> bool {
         match self {
             Scalar::Text(wanted) => value.string().is_some_and(|text| *wanted == *text),
@@ -23,25 +26,30 @@ impl Scalar {
     }
 }
 
-/// What an attribute must be for an image to count.
+/// A condition on one attribute of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// The path of the attribute.
     pub path: String,
+    /// What its value must be.
     pub test: Test,
 }
 
 /// The test of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
+    /// The attribute equals one of these values.
     AnyOf(Vec<Scalar>),
-    /// True of an absent attribute, too.
+    /// The attribute equals none of these values, or doesn't exist.
     NoneOf(Vec<Scalar>),
+    /// The attribute exists.
     Exists,
+    /// The attribute doesn't exist.
     Absent,
 }
 
 impl Condition {
-    /// Whether `item` meets this condition.
+    /// Whether `item` meets the condition.
     pub fn holds(&self, item: Outline<'_>) -> bool {
         let value = item.at_path(&self.path);
         let among = |list: &[Scalar]| value.is_some_and(|value| list.iter().any(|scalar| scalar.equals(value)));

@@ -1,5 +1,5 @@
-//! A TOML file read so that every mistake is found in one go: each access notes what is wrong with its line and what to
-//! write instead, and a section knows which of its keys nobody asked for.
+//! Reads a TOML file so that all mistakes are found at once: each access notes what is wrong, on which line, and what
+//! to write instead. A section remembers which keys were read, so that unknown keys can be reported.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// All that is wrong with a pipeline, one line each: `file:line: message`.
+/// Everything that is wrong with a pipeline, one line per mistake: `file:line: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<String>);
 
@@ -18,27 +18,27 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// A file and the mistakes found in it so far.
-pub struct Document<'a> {
+/// A file, and the mistakes that have been found in it so far.
+pub(super) struct Document<'a> {
     name: String,
     text: &'a str,
     mistakes: RefCell<Vec<(usize, String)>>,
 }
 
 impl<'a> Document<'a> {
-    pub fn new(name: &str, text: &'a str) -> Self {
+    pub(super) fn new(name: &str, text: &'a str) -> Self {
         Document { name: name.to_owned(), text, mistakes: RefCell::default() }
     }
 
     /// Notes a mistake at a byte range of the file.
-    pub fn mistake(&self, span: &Range<usize>, message: impl Into<String>) {
+    pub(super) fn mistake(&self, span: &Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         self.mistakes.borrow_mut().push((line, message.into()));
     }
 
-    /// What was found, in the order of the lines.
-    pub fn into_mistakes(self) -> Mistakes {
+    /// The mistakes that were found, in the order of the lines.
+    pub(super) fn into_mistakes(self) -> Mistakes {
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort();
         mistakes.dedup();
@@ -48,66 +48,67 @@ impl<'a> Document<'a> {
 }
 
 /// One table of a document.
-pub struct Section<'d> {
+pub(super) struct Section<'d> {
     pub document: &'d Document<'d>,
     table: &'d DeTable<'d>,
     pub span: Range<usize>,
-    /// How messages call this table, such as `[snapshot]`.
+    /// The name of the table in messages, for example `[snapshot]`.
     pub title: String,
-    asked: RefCell<Vec<&'static str>>,
+    /// The keys that were read, which are the ones that this section may have.
+    known_keys: RefCell<Vec<&'static str>>,
 }
 
-/// A text with its place.
-pub struct Text<'d> {
+/// A text and its position in the file.
+pub(super) struct SpannedText<'d> {
     pub text: &'d str,
     pub span: Range<usize>,
 }
 
 impl<'d> Section<'d> {
-    pub fn new(document: &'d Document<'d>, table: &'d DeTable<'d>, span: Range<usize>, title: &str) -> Self {
-        Section { document, table, span, title: title.to_owned(), asked: RefCell::default() }
+    pub(super) fn new(document: &'d Document<'d>, table: &'d DeTable<'d>, span: Range<usize>, title: &str) -> Self {
+        Section { document, table, span, title: title.to_owned(), known_keys: RefCell::default() }
     }
 
-    /// Notes a mistake of this whole section.
-    pub fn mistake(&self, message: impl fmt::Display) {
+    /// Notes a mistake that concerns the whole section.
+    pub(super) fn mistake(&self, message: impl fmt::Display) {
         self.document.mistake(&self.span, format!("{}: {message}", self.title));
     }
 
-    /// The value of `key`, if it is there.
-    pub fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.asked.borrow_mut().push(key);
+    /// The value of `key`, if it exists.
+    pub(super) fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known_keys.borrow_mut().push(key);
         self.table.get(key)
     }
 
-    /// A text that may be absent.
-    pub fn text(&self, key: &'static str) -> Option<Text<'d>> {
+    /// An optional text.
+    pub(super) fn text(&self, key: &'static str) -> Option<SpannedText<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(Text { text, span: value.span() }),
-            other => self.wrong(key, value, "a text", other),
+            DeValue::String(text) => Some(SpannedText { text, span: value.span() }),
+            other => self.wrong(key, value, "a string", other),
         }
     }
 
-    /// The text of `key` where it is one, without noting anything: for a look at another section.
-    pub fn text_of(&self, key: &str) -> Option<&'d str> {
+    /// The value of `key` if it is a text, without noting anything. Used to look into other sections.
+    pub(super) fn text_of(&self, key: &str) -> Option<&'d str> {
         match self.table.get(key)?.get_ref() {
             DeValue::String(text) => Some(text),
             _ => None,
         }
     }
 
-    /// A text that must be there; `example` shows what to write.
-    pub fn required_text(&self, key: &'static str, example: &str) -> Option<Text<'d>> {
+    /// A required text; `example` shows what to write.
+    pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<SpannedText<'d>> {
         if self.table.contains_key(key) {
             return self.text(key);
         }
-        self.asked.borrow_mut().push(key);
+        self.known_keys.borrow_mut().push(key);
         self.mistake(format_args!("`{key}` is missing; write {key} = {example}"));
         None
     }
 
-    /// A whole number that may be absent.
-    pub fn integer(&self, key: &'static str) -> Option<(i64, Range<usize>)> {
+    /// An optional whole number.
+    pub(super) fn integer(&self, key: &'static str) -> Option<(i64, Range<usize>)> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -118,13 +119,13 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// One of a closed set of words; the default where `key` is absent or wrong.
-    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    /// An optional word from a fixed set.
+    pub(super) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         self.choose(&text, key, choices)
     }
 
-    fn choose<T: Copy>(&self, text: &Text<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    fn choose<T: Copy>(&self, text: &SpannedText<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == text.text).map(|(_, choice)| *choice);
         if found.is_none() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -136,20 +137,20 @@ impl<'d> Section<'d> {
     }
 
     /// A list of texts.
-    pub fn texts(&self, key: &'static str) -> Option<Vec<Text<'d>>> {
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<SpannedText<'d>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
-            return self.wrong(key, value, "a list of texts", value.get_ref());
+            return self.wrong(key, value, "a list of strings", value.get_ref());
         };
         let text = |element: &'d Spanned<DeValue<'d>>| match element.get_ref() {
-            DeValue::String(text) => Some(Text { text, span: element.span() }),
-            other => self.wrong(key, element, "a list of texts", other),
+            DeValue::String(text) => Some(SpannedText { text, span: element.span() }),
+            other => self.wrong(key, element, "a list of strings", other),
         };
         Some(array.iter().filter_map(text).collect())
     }
 
-    /// A list of words of a closed set.
-    pub fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+    /// A list of words from a fixed set.
+    pub(super) fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
         let texts = self.texts(key)?;
         if texts.is_empty() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -158,8 +159,8 @@ impl<'d> Section<'d> {
         Some(texts.iter().filter_map(|text| self.choose(text, key, choices)).collect())
     }
 
-    /// A table within this one.
-    pub fn section(&self, key: &'static str) -> Option<Section<'d>> {
+    /// A table inside this one.
+    pub(super) fn section(&self, key: &'static str) -> Option<Section<'d>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
@@ -170,10 +171,10 @@ impl<'d> Section<'d> {
     }
 
     /// An array of tables, `[[key]]`.
-    pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
+    pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong::<()>(key, value, &format!("tables: write [[{key}]]"), value.get_ref());
+            self.wrong::<()>(key, value, &format!("an array of tables, [[{key}]]"), value.get_ref());
             return Vec::new();
         };
         let section = |(index, element): (usize, &'d Spanned<DeValue<'d>>)| match element.get_ref() {
@@ -186,25 +187,32 @@ impl<'d> Section<'d> {
         array.iter().enumerate().filter_map(section).collect()
     }
 
-    /// Every entry of a table whose keys the user chooses.
-    pub fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
+    /// All entries of a table whose keys the user chooses.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
     }
 
-    /// Notes every key that nobody has asked for.
-    pub fn finish(self) {
-        let asked = self.asked.borrow();
-        for key in self.table.keys().filter(|key| !asked.contains(&key.get_ref().as_ref())) {
-            let mut known = asked.clone();
+    /// Notes every key that was never read as unknown.
+    pub(super) fn finish(self) {
+        let known_keys = self.known_keys.borrow();
+        for key in self.table.keys().filter(|key| !known_keys.contains(&key.get_ref().as_ref())) {
+            let mut known = known_keys.clone();
             known.sort_unstable();
             known.dedup();
-            let message = format!("{}: unknown key `{}`; known here: {}", self.title, key.get_ref(), known.join(", "));
+            let message =
+                format!("{}: unknown key `{}`; expected one of {}", self.title, key.get_ref(), known.join(", "));
             self.document.mistake(&key.span(), message.trim_start_matches(": "));
         }
     }
 
     /// Notes that a value has the wrong type.
-    pub fn wrong<T>(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str, found: &DeValue<'_>) -> Option<T> {
+    pub(super) fn wrong<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+        found: &DeValue<'_>,
+    ) -> Option<T> {
         let message = format!("{}: `{key}` must be {expected}, not {}", self.title, found.type_str());
         self.document.mistake(&value.span(), message.trim_start_matches(": "));
         None

@@ -1,5 +1,5 @@
-//! A pipeline: which records are of which type, what they count, where their rows go. This file has the types, as they
-//! are once `pipeline.toml` has been validated; `parse` makes them, `route` matches records against them.
+//! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that
+//! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
 mod condition;
 mod document;
@@ -24,61 +24,71 @@ use template::{Pattern, Template};
 /// A validated pipeline.
 #[derive(Debug)]
 pub struct Pipeline {
+    /// The name of the pipeline's folder.
     pub name: String,
-    /// Tables and streams this pipeline is meant for; tools choose a pipeline by them.
+    /// The tables and streams that this pipeline is meant for. Tools use them to choose a pipeline.
     pub sources: Vec<String>,
-    /// What kind of stream they are read from; for tools.
+    /// The kind of stream that the sources are read from. Only tools use it.
     pub stream: Stream,
+    /// What happens to records that match no record type.
     pub unmatched: Unmatched,
+    /// The layout of the snapshot items, if the pipeline counts.
     pub snapshot: Option<Snapshot>,
-    /// What object keys start with, unless the environment says otherwise.
+    /// The prefix of object keys, unless ARCHIVE_PREFIX is set.
     pub archive_prefix: String,
-    /// In the order of the file: the first match wins.
+    /// The record types in the order of the file. The first match wins.
     pub routes: Vec<Route>,
-    /// The names of the measures that need no capture, for [`MeasureName::Fixed`].
+    /// The names of the measures that don't contain a capture, for [`MeasureName::Fixed`].
     pub measures: Vec<String>,
 }
 
-/// Kinds of streams.
+/// The kinds of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
+    /// Changes of a table, from DynamoDB Streams or from Kinesis Data Streams for DynamoDB.
     DynamoDb,
-    /// Kinesis messages that aren't changes of a table.
+    /// Plain Kinesis messages.
     Kinesis,
 }
 
-/// What becomes of a record that no route matches.
+/// What happens to a record that matches no record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmatched {
+    /// The record has no effect.
     Skip,
+    /// The record is rejected.
     Reject,
 }
 
 /// One record type.
 #[derive(Debug)]
 pub struct Route {
+    /// The name of the record type.
     pub record_type: String,
-    /// Conditions on attributes; those of key attributes come first.
+    /// What attributes must match. Key attributes come first.
     matchers: Vec<Matcher>,
-    /// Attributes that must be there, and the slots they fill.
+    /// Attributes that must exist, and the slots that they fill.
     binds: Vec<(String, usize)>,
     conditions: Vec<Condition>,
+    /// The kinds of events that are processed.
     pub events: Vec<Event>,
+    /// What is counted, if anything.
     pub usage: Option<Usage>,
+    /// How records are archived, if they are.
     pub archive: Option<Archive>,
-    /// How many variables `matchers` and `binds` fill.
+    /// The number of variables that `matchers` and `binds` fill.
     slots: usize,
 }
 
-/// An attribute that must match a pattern or equal a value.
+/// An attribute and what it must match.
 #[derive(Debug)]
 struct Matcher {
     attribute: String,
-    wanted: Wanted,
+    requirement: Requirement,
 }
 
 #[derive(Debug)]
-enum Wanted {
+enum Requirement {
     Pattern(Pattern),
     Equal(condition::Scalar),
 }
@@ -86,147 +96,194 @@ enum Wanted {
 /// What a record type counts.
 #[derive(Debug)]
 pub struct Usage {
-    /// One template for each of the snapshot's group variables: entity, resource, then what else its keys name.
+    /// One template for each of [`Snapshot::group_variables`].
     pub group: Vec<Template>,
+    /// The numbers that are counted.
     pub measures: Vec<Measure>,
 }
 
-/// One number that is counted.
+/// One kind of number that a record type counts.
 #[derive(Debug)]
 pub struct Measure {
+    /// The name of the counter.
     pub name: MeasureName,
+    /// Which images count, and with which sign.
     pub amount: Amount,
+    /// The number that is taken from an image.
     pub quantity: Quantity,
+    /// Conditions that an image must meet to count.
     pub conditions: Vec<Condition>,
-    /// The most fraction digits a value may have.
+    /// The maximum number of fraction digits of a value.
     pub scale: Option<u32>,
-    /// What 1 of the attribute is worth.
+    /// What each value is multiplied by.
     pub factor: Option<Decimal>,
 }
 
-/// What a measure's attribute in the snapshot is called.
+/// The name of a measure's attribute in snapshot items.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MeasureName {
     /// An index into [`Pipeline::measures`].
     Fixed(usize),
-    /// Made from the capture of the quantity's attribute pattern, which is slot 0.
+    /// Contains the capture of [`Quantity::Matching`], which is slot 0.
     Captured(Template),
 }
 
-/// How records become an amount.
+/// How the images of a record become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// The quantity of the newest image, for each record of these events; with another measure of the route, only for
-    /// those that change it.
-    Each { events: Vec<Event>, along_with: Option<usize> },
-    /// The quantity of the new image minus that of the old one.
-    Difference { removed: Removal, expired: Removal, cleared: Removal },
+    /// Count or sum: the quantity of the newest image of each record.
+    Each {
+        /// The events that count.
+        events: Vec<Event>,
+        /// The index in [`Usage::measures`] of a delta. If set, only records that change that delta count.
+        along_with: Option<usize>,
+    },
+    /// Delta: the quantity of the new image minus the quantity of the old image.
+    Difference {
+        /// What happens when an item is deleted.
+        removed: Removal,
+        /// What happens when an item expires.
+        expired: Removal,
+        /// What happens when an item loses the attribute.
+        cleared: Removal,
+    },
 }
 
-/// What a difference makes of an item, or of an attribute, that is gone.
+/// What a difference does with the old quantity of an item or attribute that no longer exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
+    /// Subtracts it.
     Subtract,
+    /// Leaves it in the counter.
     Ignore,
 }
 
-/// What is counted of one image.
+/// The number that is taken from an image.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Quantity {
-    /// 1 for the image.
+    /// 1.
     One,
-    /// A number at this path.
-    Attribute { path: String, missing: Missing },
-    /// Every attribute whose name matches, but for the captures in `except`.
-    Matching { pattern: Pattern, except: Vec<String> },
+    /// The value of an attribute.
+    Attribute {
+        /// The path of the attribute.
+        path: String,
+        /// What happens if an image doesn't have it.
+        missing: Missing,
+    },
+    /// The values of all attributes whose name matches, each for a counter of its own.
+    Matching {
+        /// The pattern of the names, with one capture.
+        pattern: Pattern,
+        /// Captures that are left out.
+        except: Vec<String>,
+    },
 }
 
-/// What an image without the attribute means.
+/// What happens if an image doesn't have the attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
+    /// The record is rejected.
     Reject,
+    /// The image counts as 0.
     Zero,
 }
 
-/// How a snapshot item looks.
+/// The layout of snapshot items.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The variables that tell groups apart: `entity`, `resource`, then the further ones that the templates name.
+    /// The variables that identify a group: `entity`, `resource`, then any other variables in the templates.
     pub group_variables: Vec<String>,
+    /// The name and the template of the partition key.
     pub partition_key: (String, Template),
+    /// The name and the template of the sort key.
     pub sort_key: Option<(String, Template)>,
-    /// What stands behind the sort key's text in items of these windows.
+    /// What is appended to the sort key, by window.
     pub suffixes: BTreeMap<Window, String>,
+    /// The names and templates of descriptive attributes.
     pub attributes: Vec<(String, Template)>,
+    /// The windows that are counted.
     pub windows: Vec<Window>,
-    /// What `{window}` is, where that isn't the window's own name.
+    /// The value of `{window}`, where it differs from the name of the window.
     pub window_names: BTreeMap<Window, String>,
-    /// What a counter is called whose name is taken by another attribute; its slot 0 is that name.
+    /// The name of a counter whose own name is used by another attribute. Slot 0 is the counter's own name.
     pub if_taken: Option<Template>,
-    /// Counters are whole numbers, and what is left is a text in this attribute; slot 0 is the counter's name.
+    /// If set, counters are whole numbers, and the remainder is a text in this attribute. Slot 0 is the counter's name.
     pub fraction: Option<Template>,
+    /// When snapshot items expire, if they do.
     pub time_to_live: Option<TimeToLive>,
 }
 
-/// The names of the window's variables in snapshot templates; their slots follow the group variables'.
+/// The variables of the window in snapshot templates. Their slots follow those of the group variables.
 pub const WINDOW_VARIABLES: [&str; 4] = ["window", "window_start", "window_end", "window_key"];
 
-/// When snapshots expire.
+/// When snapshot items expire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeToLive {
+    /// The attribute for DynamoDB's Time to Live.
     pub attribute: String,
-    /// Days after the window's end; a window that isn't here never expires.
+    /// Days after the end of the window. Windows that aren't listed never expire.
     pub days: Vec<(Window, i64)>,
 }
 
-/// What of a record is archived.
+/// How records are archived.
 #[derive(Debug)]
 pub struct Archive {
+    /// The Avro schema of the rows.
     pub schema: RecordSchema,
+    /// The image that becomes the row.
     pub image: ArchivedImage,
+    /// What determines the partition of the row.
     pub partition_date: PartitionDate,
+    /// The kinds of events that are archived.
     pub events: Vec<Event>,
 }
 
-/// Which image becomes the row.
+/// The image that becomes the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchivedImage {
-    /// The new image, or the old one of a removed item.
+    /// The new image, or the old image of a removed item.
     Newest,
+    /// The new image.
     New,
+    /// The old image.
     Old,
 }
 
-/// What decides the day of a row.
+/// What determines the partition of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartitionDate {
-    /// The record's own creation time.
+    /// The creation time of the record.
     CreatedAt,
-    /// A date, an instant or a number of this unit in an attribute.
-    Attribute { path: String, unit: Unit },
+    /// A date, an instant or a number in an attribute.
+    Attribute {
+        /// The path of the attribute.
+        path: String,
+        /// The unit of a number.
+        unit: Unit,
+    },
 }
 
 impl Snapshot {
-    /// What `{window}` stands for.
+    /// The value of `{window}`.
     pub fn window_name(&self, window: Window) -> &str {
         self.window_names.get(&window).map_or(window.name(), String::as_str)
     }
 
-    /// What stands behind the sort key's text.
+    /// What is appended to the sort key.
     pub fn suffix(&self, window: Window) -> &str {
         self.suffixes.get(&window).map_or("", String::as_str)
     }
 }
 
 impl Pipeline {
-    /// The attributes by which the first record type is told, two at most: the keys of its table, in a single-table
-    /// design whose keys' names sort as they should.
+    /// The first two attributes that the first record type matches. In a single-table design, these are the keys of the
+    /// source table, if their names sort in the right order.
     pub fn source_keys(&self) -> Vec<&str> {
         let matchers = self.routes.first().map(|route| route.matchers.as_slice()).unwrap_or_default();
         matchers.iter().map(|matcher| matcher.attribute.as_str()).take(2).collect()
     }
 
-    /// The archived record types and their schemas.
+    /// The record types that are archived, with their schemas.
     pub fn schemas(&self) -> impl Iterator<Item = (&str, &RecordSchema)> {
         self.routes.iter().filter_map(|route| Some((route.record_type.as_str(), &route.archive.as_ref()?.schema)))
     }

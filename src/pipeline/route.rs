@@ -1,13 +1,13 @@
-//! Matching: which route an image takes, and the variables it fills on the way.
+//! Routing: which record type an image matches, and the variables that the match captures.
 
 use std::borrow::Cow;
 
 use super::condition::Scalar;
-use super::{Pipeline, Route, Wanted};
+use super::{Pipeline, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
-/// The values of a route's variables, by slot.
+/// The values of a route's variables, indexed by slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bindings<'r>(Vec<Cow<'r, str>>);
 
@@ -23,17 +23,19 @@ impl Bindings<'_> {
     }
 }
 
-/// What matching an image came to.
+/// The result of matching an image.
 #[derive(Debug)]
 pub enum Routed<'p, 'r> {
+    /// The image takes this route, with these captures.
     To(&'p Route, Bindings<'r>),
+    /// No route matches.
     Nowhere,
-    /// Whether this route matches depends on an image that the stream doesn't carry.
+    /// Whether this route matches depends on an image that the stream leaves out.
     NeedsImage(&'p Route),
 }
 
 impl Pipeline {
-    /// The first route that matches an item with these keys and this image.
+    /// Finds the first route that matches an item with these keys and this image.
     pub fn route(&self, keys: &Item<'_>, image: &Image<'_>) -> Routed<'_, 'static> {
         let (keys, item) = (WrittenItems::of(keys), image.item().map(WrittenItems::of));
         let image = item.as_ref().map_or(ImageOf::NotCarried, |item| ImageOf::Carried(item.outline()));
@@ -44,7 +46,7 @@ impl Pipeline {
         }
     }
 
-    /// The same from outlines.
+    /// The same for outlines.
     pub fn route_outline<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Routed<'_, 'r> {
         for route in &self.routes {
             match route.matches(keys, image) {
@@ -56,14 +58,14 @@ impl Pipeline {
         Routed::Nowhere
     }
 
-    /// Whether an item with these keys takes `route`, which it has taken once, whatever its image.
+    /// Given that an item with these keys took `route`, whether it always does, whatever its image.
     pub fn keys_decide(&self, keys: Outline<'_>, route: &Route) -> bool {
-        let decided = |route: &Route| {
+        let needs_only_keys = |route: &Route| {
             route.conditions.is_empty()
                 && route.matchers.iter().all(|matcher| keys.attribute(&matcher.attribute).is_some())
         };
         let end = self.routes.iter().position(|other| std::ptr::eq(other, route));
-        end.and_then(|end| self.routes.get(..=end)).is_some_and(|routes| routes.iter().all(decided))
+        end.and_then(|end| self.routes.get(..=end)).is_some_and(|routes| routes.iter().all(needs_only_keys))
     }
 }
 
@@ -80,7 +82,7 @@ impl Route {
         for matcher in &self.matchers {
             let value = keys.attribute(&matcher.attribute).or_else(|| image.item()?.at_path(&matcher.attribute));
             match (value, image) {
-                (Some(value), _) if matcher.wanted.matches(value, &mut slots) => {}
+                (Some(value), _) if matcher.requirement.matches(value, &mut slots) => {}
                 (None, ImageOf::NotCarried) => unknown = true,
                 _ => return Matched::No,
             }
@@ -96,20 +98,20 @@ impl Route {
     /// Fills the slots of the attributes that this route's templates need.
     ///
     /// # Errors
-    /// When one is missing, empty or neither text nor number.
+    /// If an attribute is missing, empty, or neither a string nor a number.
     pub fn bind(&self, bindings: &mut Bindings<'_>, item: &Item<'_>) -> Result<(), Fault> {
         let written = WrittenItems::of(item);
         let mut bound = Bindings(vec![Cow::Borrowed(""); self.slots]);
         self.bind_outline(&mut bound, written.outline())?;
         for (_, slot) in &self.binds {
-            if let Some(place) = bindings.0.get_mut(*slot) {
-                *place = Cow::Owned(bound.value(*slot).to_owned());
+            if let Some(value) = bindings.0.get_mut(*slot) {
+                *value = Cow::Owned(bound.value(*slot).to_owned());
             }
         }
         Ok(())
     }
 
-    /// The same from an outline.
+    /// The same for an outline.
     ///
     /// # Errors
     /// As for [`Route::bind`].
@@ -117,63 +119,63 @@ impl Route {
         for (path, slot) in &self.binds {
             let fault = |code, message: &str| Fault::new(code, path.as_str(), message);
             let value = item.at_path(path).ok_or_else(|| {
-                fault(Code::MissingAttribute, &format!("is missing, and record type `{}` needs it", self.record_type))
+                fault(Code::MissingAttribute, &format!("is missing, but record type `{}` needs it", self.record_type))
             })?;
             let text = text_of(value)
                 .ok_or_else(|| fault(Code::InvalidValue, &format!("expected S or N, found {}", value.type_name())))?;
             if text.is_empty() {
-                return Err(fault(Code::InvalidValue, "is empty, and a key can't be made of it"));
+                return Err(fault(Code::InvalidValue, "is empty, so it can't be part of a key"));
             }
-            if let Some(place) = bindings.0.get_mut(*slot) {
-                *place = text;
+            if let Some(binding) = bindings.0.get_mut(*slot) {
+                *binding = text;
             }
         }
         Ok(())
     }
 
-    /// The attributes that a match looks at, keys and others.
+    /// The attributes that `match` names, keys and others.
     pub fn matched_attributes(&self) -> impl Iterator<Item = &str> {
         self.matchers.iter().map(|matcher| matcher.attribute.as_str())
     }
 
-    /// The attributes that a match finds by their texts, and what these texts start and end with.
+    /// The attributes that `match` compares with a text or pattern, and what a matching text starts and ends with.
     pub fn matched_ends(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.matchers.iter().filter_map(|matcher| match &matcher.wanted {
-            Wanted::Pattern(pattern) => {
+        self.matchers.iter().filter_map(|matcher| match &matcher.requirement {
+            Requirement::Pattern(pattern) => {
                 let (start, end) = pattern.ends();
                 Some((matcher.attribute.as_str(), start, end))
             }
-            Wanted::Equal(Scalar::Text(text)) => Some((matcher.attribute.as_str(), text.as_str(), text.as_str())),
-            Wanted::Equal(Scalar::Number(_) | Scalar::Bool(_)) => None,
+            Requirement::Equal(Scalar::Text(text)) => Some((matcher.attribute.as_str(), text.as_str(), text.as_str())),
+            Requirement::Equal(Scalar::Number(_) | Scalar::Bool(_)) => None,
         })
     }
 
-    /// The attributes besides those of the match that the templates need.
+    /// The attributes that `bind` names.
     pub fn bound_attributes(&self) -> impl Iterator<Item = &str> {
         self.binds.iter().map(|(path, _)| path.as_str())
     }
 
-    /// Whether only some of the items that match are of this type.
+    /// Whether items that match must also meet conditions.
     pub fn is_conditional(&self) -> bool {
         !self.conditions.is_empty()
     }
 
-    /// Whether the templates need attributes besides those of the match.
+    /// Whether the templates need attributes besides those that `match` captures.
     pub fn needs_binding(&self) -> bool {
         !self.binds.is_empty()
     }
 }
 
-impl Wanted {
+impl Requirement {
     fn matches<'r>(&self, value: Entry<'r>, slots: &mut [Cow<'r, str>]) -> bool {
         match self {
-            Wanted::Equal(scalar) => scalar.equals(value),
-            Wanted::Pattern(pattern) => match text_of(value) {
+            Requirement::Equal(scalar) => scalar.equals(value),
+            Requirement::Pattern(pattern) => match text_of(value) {
                 Some(Cow::Borrowed(text)) => pattern.matches(text, |slot, found| {
-                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Borrowed(found));
+                    slots.get_mut(slot).into_iter().for_each(|value| *value = Cow::Borrowed(found));
                 }),
                 Some(Cow::Owned(text)) => pattern.matches(&text, |slot, found| {
-                    slots.get_mut(slot).into_iter().for_each(|place| *place = Cow::Owned(found.to_owned()));
+                    slots.get_mut(slot).into_iter().for_each(|value| *value = Cow::Owned(found.to_owned()));
                 }),
                 None => false,
             },

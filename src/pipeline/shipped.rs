@@ -1,4 +1,4 @@
-//! The pipelines of `schemas/`, compiled in, and pipelines read from a folder instead.
+//! The built-in pipelines, which are compiled in from `schemas/`, and pipelines that are read from a folder.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,18 +8,20 @@ use include_dir::{Dir, include_dir};
 
 static SCHEMAS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 
-/// The files of a pipeline's folder.
+/// The folder of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
+    /// The name of the folder, which is the name of the pipeline.
     pub name: String,
+    /// The text of each file, by name.
     pub files: BTreeMap<String, String>,
 }
 
 impl Folder {
-    /// Reads the text files of `path`; the folder's name is the pipeline's.
+    /// Reads the `.toml`, `.avsc` and `.sql` files in `path`.
     ///
     /// # Errors
-    /// When the folder or a file in it can't be read.
+    /// If the folder or a file in it can't be read.
     pub fn read(path: &Path) -> io::Result<Folder> {
         let name =
             path.canonicalize()?.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -35,14 +37,14 @@ impl Folder {
     }
 }
 
-/// The names of the shipped pipelines, sorted.
+/// The names of the built-in pipelines, sorted.
 pub fn shipped_names() -> Vec<&'static str> {
     let mut names: Vec<_> = SCHEMAS.dirs().filter_map(|dir| dir.path().to_str()).collect();
     names.sort_unstable();
     names
 }
 
-/// The shipped pipeline `name`.
+/// The built-in pipeline `name`.
 pub fn shipped(name: &str) -> Option<Folder> {
     let dir = SCHEMAS.dirs().find(|dir| dir.path().to_str() == Some(name))?;
     let file = |file: &include_dir::File<'_>| {

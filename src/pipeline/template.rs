@@ -1,15 +1,17 @@
-//! Texts with `{variables}`: a [`Pattern`] takes values out of an attribute, a [`Template`] puts them into a key.
+//! Texts with `{variables}`. A [`Pattern`] captures values from an attribute, and a [`Template`] inserts values into a
+//! key.
 
 use std::borrow::Cow;
 
 use crate::outline::NamePattern;
 
-/// The characters at which a capture that stands next to one ends: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
+/// A capture next to one of these characters can't contain that character: `ORDER#{order}` doesn't match
+/// `ORDER#7#LINE#1`.
 const SEPARATORS: &str = "#/|:";
 
-/// A parsed text, its variables still names.
+/// A parsed text whose variables are not yet resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(Vec<Piece<String>>);
+pub struct ParsedText(Vec<Piece<String>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece<V> {
@@ -17,12 +19,12 @@ enum Piece<V> {
     Variable(V),
 }
 
-impl Text {
+impl ParsedText {
     /// Parses `text`; `{{` and `}}` stand for braces.
     ///
     /// # Errors
-    /// Says what is wrong with the braces or a name.
-    pub fn parse(text: &str) -> Result<Text, String> {
+    /// A message that says what is wrong with the braces or a name.
+    pub fn parse(text: &str) -> Result<ParsedText, String> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -37,9 +39,9 @@ impl Text {
             let (name, after) = brace
                 .strip_prefix('{')
                 .and_then(|inner| inner.split_once('}'))
-                .ok_or_else(|| format!("`{text}` has an unpaired brace; write `{{{{` or `}}}}` for one as such"))?;
+                .ok_or_else(|| format!("`{text}` has an unpaired brace; write `{{{{` or `}}}}` for a literal brace"))?;
             if !is_name(name) {
-                return Err(format!("`{{{name}}}` is no variable: use lower-case letters, digits and `_`"));
+                return Err(format!("`{{{name}}}` is not a valid variable; use lowercase letters, digits and `_`"));
             }
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal)));
@@ -51,7 +53,7 @@ impl Text {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal));
         }
-        Ok(Text(pieces))
+        Ok(ParsedText(pieces))
     }
 
     /// The names of the variables, in order.
@@ -73,10 +75,10 @@ impl Text {
         })
     }
 
-    /// This text with its variables resolved to slots.
+    /// Resolves the variables to slots.
     ///
     /// # Errors
-    /// The first name that `slot` doesn't know.
+    /// The first name for which `slot` returns `None`.
     fn resolve(&self, mut slot: impl FnMut(&str) -> Option<usize>) -> Result<Vec<Piece<usize>>, String> {
         let resolve = |piece: &Piece<String>| match piece {
             Piece::Literal(text) => Ok(Piece::Literal(text.clone())),
@@ -86,13 +88,13 @@ impl Text {
     }
 }
 
-/// Whether this can be a variable's name.
+/// Whether `name` is a valid name of a variable.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// A text that an attribute must match; its captures go to slots.
+/// A pattern for the text of an attribute. Its variables are captures, which fill slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Piece<usize>>);
 
@@ -100,28 +102,28 @@ impl Pattern {
     /// Resolves the captures of `text`.
     ///
     /// # Errors
-    /// When two captures touch, so that nothing tells where one ends.
-    pub fn new(text: &Text, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
-        let touching = text.0.windows(2).any(|pair| matches!(pair, [Piece::Variable(_), Piece::Variable(_)]));
-        if touching {
-            return Err("two captures touch: put a literal between them".to_owned());
+    /// If two captures are adjacent, so that it is undefined where the first one ends.
+    pub fn new(text: &ParsedText, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
+        let adjacent = text.0.windows(2).any(|pair| matches!(pair, [Piece::Variable(_), Piece::Variable(_)]));
+        if adjacent {
+            return Err("two captures are adjacent; put a literal between them".to_owned());
         }
         text.resolve(|name| Some(slot(name))).map(Pattern)
     }
 
-    /// What every text that matches starts and ends with.
+    /// What every matching text starts and ends with.
     pub fn ends(&self) -> (&str, &str) {
         (literal(self.0.first()), literal(self.0.last()))
     }
 
-    /// What the names that match have in common.
-    pub fn like(&self) -> NamePattern {
+    /// A cheap necessary condition for names that match.
+    pub fn name_pattern(&self) -> NamePattern {
         let (start, end) = self.ends();
         NamePattern::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
     }
 
-    /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first
-    /// place where what follows it matches, and doesn't contain a separator that stands beside it in the pattern.
+    /// Matches all of `value` and calls `capture` with each capture. A capture is never empty, ends at the first
+    /// position where the following literal matches, and doesn't contain a separator that is next to it in the pattern.
     pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
         let mut rest = value;
         let mut before = "";
@@ -135,7 +137,7 @@ impl Pattern {
                 }
                 Piece::Variable(slot) => {
                     let end = match further {
-                        // The last literal must be the end of the text, so search from there.
+                        // The last literal must be at the end of the text.
                         [Piece::Literal(last)] => rest.ends_with(last.as_str()).then(|| rest.len() - last.len()),
                         [Piece::Literal(literal), ..] => {
                             let first = rest.chars().next().map_or(0, char::len_utf8);
@@ -148,8 +150,8 @@ impl Pattern {
                         [Piece::Literal(literal), ..] => literal.as_str(),
                         _ => "",
                     };
-                    let beside = [before.as_bytes().last(), follower.as_bytes().first()];
-                    let stops = |byte: &u8| SEPARATORS.as_bytes().contains(byte) && beside.contains(&Some(byte));
+                    let neighbors = [before.as_bytes().last(), follower.as_bytes().first()];
+                    let stops = |byte: &u8| SEPARATORS.as_bytes().contains(byte) && neighbors.contains(&Some(byte));
                     if found.is_empty() || found.as_bytes().iter().any(stops) {
                         return false;
                     }
@@ -170,7 +172,7 @@ fn literal(piece: Option<&Piece<usize>>) -> &str {
     }
 }
 
-/// Where `literal` is in `text`. Both are too short for the tables that `str::find` makes first.
+/// The offset of `literal` in `text`. Both are so short that the setup of `str::find` would take longer.
 fn find(text: &str, literal: &str) -> Option<usize> {
     let (text, literal) = (text.as_bytes(), literal.as_bytes());
     let first = literal.first()?;
@@ -178,20 +180,22 @@ fn find(text: &str, literal: &str) -> Option<usize> {
     text.iter().enumerate().filter(|(_, byte)| *byte == first).map(|(at, _)| at).find(begins)
 }
 
-/// Why a text can't be a template.
+/// Why a text isn't a valid template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("nothing gives `{{{0}}}` a value")]
+    /// No slot is known for this variable.
+    #[error("unknown variable `{{{0}}}`")]
     Unbound(String),
-    #[error("put punctuation, such as `#`, between two variables, so that their values can't be confused")]
+    /// Two variables have no punctuation between them.
+    #[error("put punctuation, for example `#`, between two variables, so that their values stay distinct")]
     Unseparated,
 }
 
-/// A text to be filled in from slots.
+/// A text with slots to fill in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece<usize>>,
-    /// The characters that are escaped in values, empty where nothing can be confused.
+    /// The characters that are escaped in values. Empty if no escaping is needed.
     escaped: String,
 }
 
@@ -199,9 +203,9 @@ impl Template {
     /// Resolves the variables of `text`.
     ///
     /// # Errors
-    /// The first name that `slot` doesn't know, or two variables without punctuation between them, whose values could
-    /// be confused.
-    pub fn new(text: &Text, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
+    /// If `slot` doesn't know a variable, or if two variables have no punctuation between them, so that different
+    /// values could give the same text.
+    pub fn new(text: &ParsedText, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
         if !text.separates_its_variables() {
             return Err(TemplateError::Unseparated);
         }
@@ -211,7 +215,7 @@ impl Template {
             Piece::Literal(literal) => Some(literal.as_str()),
             Piece::Variable(_) => None,
         });
-        // With one variable different values give different texts anyway, and the value stays as it is.
+        // With a single variable, different values always give different texts, so nothing is escaped.
         let escaped = match variables {
             0 | 1 => String::new(),
             _ => literals.flat_map(str::chars).filter(char::is_ascii_punctuation).chain(['%']).collect(),
@@ -219,7 +223,7 @@ impl Template {
         Ok(Template { pieces, escaped })
     }
 
-    /// The slots that are filled in.
+    /// The slots of the variables, in order.
     pub fn slots(&self) -> impl Iterator<Item = usize> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Literal(_) => None,
@@ -227,7 +231,7 @@ impl Template {
         })
     }
 
-    /// The slot of the variable that ends the text, if one does.
+    /// The slot of the variable at the end of the text, if there is one.
     pub fn last_slot(&self) -> Option<usize> {
         match self.pieces.last()? {
             Piece::Literal(_) => None,
@@ -235,42 +239,42 @@ impl Template {
         }
     }
 
-    /// Fills in the slots. In all variables but the last the template's punctuation is percent-encoded, so that different
-    /// values never give the same text; the last stays as it is, since nothing follows that it could be confused with.
+    /// Fills in the slots. In every variable but the last, the template's punctuation is percent-encoded, so that
+    /// different values never give the same text. The last variable is not encoded, since no other variable follows it.
     pub fn render<'v>(&self, value: impl Fn(usize) -> &'v str) -> String {
         let mut text = String::new();
         self.parts(value, |part| text.push_str(part));
         text
     }
 
-    /// What [`Template::render`] gives, in parts.
+    /// Passes the result of [`Template::render`] to `part` in pieces.
     pub fn parts<'v>(&self, value: impl Fn(usize) -> &'v str, mut part: impl FnMut(&str)) {
         let last = self.last_variable();
-        for (place, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => part(literal),
-                Piece::Variable(slot) if Some(place) == last => part(value(*slot)),
+                Piece::Variable(slot) if Some(index) == last => part(value(*slot)),
                 Piece::Variable(slot) => part(&self.escape(value(*slot))),
             }
         }
     }
 
-    /// The slots and values that `text` was rendered from, if it was.
+    /// The slots and values from which this template renders `text`, or `None` if it can't render it.
     pub fn read_back(&self, text: &str) -> Option<Vec<(usize, String)>> {
         let last = self.last_variable();
         let mut values = Vec::new();
         let mut rest = text;
-        for (place, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
-                Piece::Variable(slot) if Some(place) == last => {
-                    let value = rest.strip_suffix(self.literal_at(place + 1))?;
+                Piece::Variable(slot) if Some(index) == last => {
+                    let value = rest.strip_suffix(self.literal_at(index + 1))?;
                     values.push((*slot, value.to_owned()));
-                    rest = self.literal_at(place + 1);
+                    rest = self.literal_at(index + 1);
                 }
                 Piece::Variable(slot) => {
-                    // No value before the last has the punctuation that the literal after it must have.
-                    let literal = self.literal_at(place + 1);
+                    // The encoded value doesn't contain the punctuation that the following literal has.
+                    let literal = self.literal_at(index + 1);
                     let mark = literal.find(|c: char| c.is_ascii_punctuation())?;
                     let found = rest.find(literal.get(mark..)?.chars().next()?)?;
                     let (value, after) = rest.split_at_checked(found.checked_sub(mark)?)?;
@@ -286,12 +290,12 @@ impl Template {
         self.pieces.iter().rposition(|piece| matches!(piece, Piece::Variable(_)))
     }
 
-    fn literal_at(&self, place: usize) -> &str {
-        literal(self.pieces.get(place))
+    fn literal_at(&self, index: usize) -> &str {
+        literal(self.pieces.get(index))
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {
-        // What is escaped is ASCII.
+        // All escaped characters are ASCII, so comparing bytes is enough.
         if self.escaped.is_empty() || !value.bytes().any(|byte| self.escaped.as_bytes().contains(&byte)) {
             return Cow::Borrowed(value);
         }
@@ -302,7 +306,7 @@ impl Template {
     }
 }
 
-/// Undoes the percent-encoding of an ASCII character.
+/// Decodes percent-encoded ASCII characters.
 fn unescape(value: &str) -> Option<String> {
     let mut parts = value.split('%');
     let mut text = parts.next()?.to_owned();
@@ -321,7 +325,7 @@ mod tests {
 
     fn captures(pattern: &str, value: &str) -> Option<Vec<String>> {
         let mut count = 0;
-        let pattern = Pattern::new(&Text::parse(pattern).unwrap(), |_| {
+        let pattern = Pattern::new(&ParsedText::parse(pattern).unwrap(), |_| {
             count += 1;
             count - 1
         });
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_capture_what_their_literals_leave() {
+    fn patterns_capture_the_text_between_their_literals() {
         let cases: &[(&str, &str, Option<&[&str]>)] = &[
             ("ORDER#{order}", "ORDER#7", Some(&["7"])),
             ("ORDER#{order}", "ORDER#7#LINE#1", None),
@@ -355,7 +359,7 @@ mod tests {
     #[test]
     fn only_the_last_variable_keeps_its_punctuation() {
         let slot = |name: &str| Some(usize::from(name == "resource"));
-        let template = Template::new(&Text::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
+        let template = Template::new(&ParsedText::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
         assert_eq!(template.render(|slot| ["a/b", "gpt/4#x"][slot]), "a%2Fb/RESOURCE#gpt/4#x");
         for other in ["a/RESOURCE", "a/RESOURCES#b", "a%2/RESOURCE#b", "RESOURCE#b"] {
             assert_eq!(template.read_back(other), None, "{other}");
@@ -363,36 +367,36 @@ mod tests {
     }
 
     #[test]
-    fn wrong_texts_say_what_to_write() {
+    fn invalid_texts_are_errors() {
         for text in ["{a", "a}", "{A}", "{}", "{a b}", "{1}"] {
-            assert!(Text::parse(text).is_err(), "{text}");
+            assert!(ParsedText::parse(text).is_err(), "{text}");
         }
-        assert!(Pattern::new(&Text::parse("{a}{b}").unwrap(), |_| 0).is_err());
+        assert!(Pattern::new(&ParsedText::parse("{a}{b}").unwrap(), |_| 0).is_err());
     }
 
     proptest! {
         #[test]
         fn different_values_never_give_the_same_key(a in "[a#%/]{0,4}", b in "[a#%/]{0,4}", c in "[a#%/]{0,4}", d in "[a#%/]{0,4}") {
-            let template = Template::new(&Text::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
+            let template = Template::new(&ParsedText::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
             let render = |values: [&str; 2]| template.render(|slot| if slot == 0 { values[0] } else { values[1] }.to_owned().leak());
             prop_assert_eq!(render([&a, &b]) == render([&c, &d]), (a, b) == (c, d));
         }
 
         #[test]
-        fn what_was_rendered_reads_back(
+        fn rendered_text_reads_back(
             values in [".{0,4}", "[a#%/é]{0,4}", "[a#%/é]{0,4}"],
             text in prop_oneof!["X#\\{a\\}#\\{b\\}/é\\{c\\}", "\\{a\\}b#\\{b\\}-a/\\{c\\}#z", "\\{a\\}", "x/\\{b\\}y"],
         ) {
             let slot = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
-            let template = Template::new(&Text::parse(&text).unwrap(), slot).unwrap();
+            let template = Template::new(&ParsedText::parse(&text).unwrap(), slot).unwrap();
             let rendered = template.render(|slot| values[slot].as_str());
             let expected: Vec<_> = template.slots().map(|slot| (slot, values[slot].clone())).collect();
             prop_assert_eq!(template.read_back(&rendered), Some(expected));
         }
 
         #[test]
-        fn captures_put_back_give_the_value(value in "[a-z#/]{0,20}") {
-            let text = Text::parse("{a}/x#{b}").unwrap();
+        fn captures_inserted_into_the_pattern_give_the_value(value in "[a-z#/]{0,20}") {
+            let text = ParsedText::parse("{a}/x#{b}").unwrap();
             let slot = |name: &str| usize::from(name == "b");
             let mut found = [String::new(), String::new()];
             if Pattern::new(&text, slot).unwrap().matches(&value, |slot, text| found[slot] = text.to_owned()) {

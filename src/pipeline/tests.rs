@@ -1,4 +1,4 @@
-//! Which records a route takes, and what it makes of their attributes. Items are written as plain JSON.
+//! Which records match which route, and what is captured from their attributes. Items are written as plain JSON.
 
 use super::*;
 use crate::decode::attribute::plain_item;
@@ -16,8 +16,8 @@ fn item(json: &str) -> Item<'_> {
     plain_item(json).unwrap()
 }
 
-/// The record type that an item takes, or what else it comes to.
-fn taken<'p>(pipeline: &'p Pipeline, keys: &str, image: &str) -> &'p str {
+/// The record type that an item matches, or why it matches none.
+fn routed<'p>(pipeline: &'p Pipeline, keys: &str, image: &str) -> &'p str {
     let image = if image.is_empty() { Image::NotCarried } else { Image::Carried(item(image)) };
     match pipeline.route(&item(keys), &image) {
         Routed::To(route, _) => &route.record_type,
@@ -27,7 +27,7 @@ fn taken<'p>(pipeline: &'p Pipeline, keys: &str, image: &str) -> &'p str {
 }
 
 #[test]
-fn the_first_route_that_matches_takes_a_record() {
+fn the_first_matching_route_wins() {
     let pipeline = pipeline(
         r##"
         [[record]]
@@ -54,12 +54,12 @@ fn the_first_route_that_matches_takes_a_record() {
         (r#"{"id":1}"#, r#"{"pk":"A#1"}"#, "key_only"),
     ];
     for (keys, image, expected) in cases {
-        assert_eq!(taken(&pipeline, keys, image), expected, "{keys} {image}");
+        assert_eq!(routed(&pipeline, keys, image), expected, "{keys} {image}");
     }
 }
 
 #[test]
-fn a_match_may_be_on_texts_numbers_truths_and_paths() {
+fn a_match_may_compare_strings_numbers_booleans_and_paths() {
     let cases = [
         (r#"n = "7""#, r#"{"n":"7"}"#, true),
         (r#"n = "7""#, r#"{"n":7.0}"#, true),
@@ -80,12 +80,12 @@ fn a_match_may_be_on_texts_numbers_truths_and_paths() {
     ];
     for (condition, image, matches) in cases {
         let pipeline = pipeline(&format!("[[record]]\ntype = \"r\"\nmatch = {{ {condition} }}"));
-        assert_eq!(taken(&pipeline, "{}", image) == "r", matches, "{condition} {image}");
+        assert_eq!(routed(&pipeline, "{}", image) == "r", matches, "{condition} {image}");
     }
 }
 
 #[test]
-fn where_is_a_value_a_list_what_it_is_not_or_whether_it_is_there() {
+fn where_tests_a_value_a_list_its_negation_or_existence() {
     let cases = [
         (r#"s = "A""#, r#"{"s":"A"}"#, true),
         (r#"s = "A""#, r#"{"s":"AB"}"#, false),
@@ -109,13 +109,13 @@ fn where_is_a_value_a_list_what_it_is_not_or_whether_it_is_there() {
     ];
     for (condition, image, holds) in cases {
         let pipeline = pipeline(&format!("[[record]]\ntype = \"r\"\nmatch = {{ k = 1 }}\nwhere = {{ {condition} }}"));
-        assert_eq!(taken(&pipeline, r#"{"k":1}"#, image) == "r", holds, "{condition} {image}");
-        assert_eq!(taken(&pipeline, r#"{"k":1}"#, ""), "needs the image");
+        assert_eq!(routed(&pipeline, r#"{"k":1}"#, image) == "r", holds, "{condition} {image}");
+        assert_eq!(routed(&pipeline, r#"{"k":1}"#, ""), "needs the image");
     }
 }
 
 #[test]
-fn a_bound_attribute_must_be_there_and_be_a_text_or_number() {
+fn a_bound_attribute_must_exist_and_be_a_string_or_number() {
     let pipeline = pipeline("[[record]]\ntype = \"r\"\nmatch = { k = \"{key}\" }\nbind = { who = \"user.name\" }");
     let bound = |image: &str| -> Result<String, String> {
         let (keys, image) = (item(r#"{"k":1}"#), item(image));
@@ -127,9 +127,9 @@ fn a_bound_attribute_must_be_there_and_be_a_text_or_number() {
     let cases = [
         (r#"{"user":{"name":"ada"}}"#, Ok("1 ada")),
         (r#"{"user.name":7.50}"#, Ok("1 7.5")),
-        (r#"{"user":{"name":""}}"#, Err("invalid_value: user.name: is empty, and a key can't be made of it")),
+        (r#"{"user":{"name":""}}"#, Err("invalid_value: user.name: is empty, so it can't be part of a key")),
         (r#"{"user":{"name":true}}"#, Err("invalid_value: user.name: expected S or N, found BOOL")),
-        (r#"{"user":"SECRET"}"#, Err("missing_attribute: user.name: is missing, and record type `r` needs it")),
+        (r#"{"user":"SECRET"}"#, Err("missing_attribute: user.name: is missing, but record type `r` needs it")),
     ];
     for (image, expected) in cases {
         assert_eq!(bound(image).as_ref().map(String::as_str).map_err(String::as_str), expected, "{image}");

@@ -1,4 +1,4 @@
-//! What a batch comes to, from the event's bytes to the plan.
+//! Tests of planning, from the bytes of an event to the plan.
 
 use super::*;
 use crate::pipeline::shipped;
@@ -11,25 +11,26 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Records, groups, files, skipped and repeated records.
+/// The numbers of records, groups, files, skipped records and repeated records.
 fn counts(plan: &Plan) -> [usize; 5] {
     [plan.records, plan.groups.len(), plan.files.len(), plan.tally.skipped, plan.tally.repeated]
 }
 
 #[test]
-fn every_sample_event_is_planned_fully() {
+fn every_sample_event_is_planned_completely() {
     let cases = [
         ("insert", "orders", [1, 1, 1, 0, 0]),
         ("modify", "orders", [1, 1, 1, 0, 0]),
         ("remove", "orders", [1, 1, 1, 0, 0]),
         ("ttl-removal", "orders", [1, 1, 1, 0, 0]),
-        // An order each at 23:58 and 23:59, then at 00:00 a cancelled one, at 00:02 a deleted and a new one; stock is skipped.
+        // One order at 23:58 and one at 23:59; a canceled one at 00:00; a deleted and a new one at 00:02. Stock is
+        // skipped.
         ("mixed", "orders", [11, 5, 5, 1, 0]),
         ("batch-1000", "orders", [1_000, 351, 1, 0, 0]),
         ("kinesis-wrapped", "orders", [4, 2, 1, 0, 1]),
         ("kinesis-plain", "alleycat", [5, 3, 1, 0, 0]),
         ("demand", "demand", [4, 0, 2, 0, 0]),
-        // A refill, an expired bucket and a snapshot of our own are skipped; the others are of three counters and two days.
+        // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.
         ("zae-limiter", "zae-limiter", [9, 3, 2, 3, 0]),
     ];
     for (event, pipeline_name, expected) in cases {
@@ -49,14 +50,14 @@ fn the_poison_event_is_planned_up_to_its_third_record() {
     assert_eq!(counts(&plan), [2, 2, 1, 0, 0]);
 }
 
-/// A record of table `orders` at 03:05:05 of 2026-11-21: its sequence number, its event and the rest of `dynamodb`.
+/// A record of table `orders` at 2026-11-21T03:05:05Z, with its sequence number, event and the rest of `dynamodb`.
 fn record(sequence: usize, event: &str, rest: &str) -> String {
     format!(
         r#"{{"eventID":"e{sequence}","eventName":"{event}","eventSource":"aws:dynamodb","dynamodb":{{"ApproximateCreationDateTime":1.795230305E9,{rest},"SequenceNumber":"{sequence}","StreamViewType":"NEW_AND_OLD_IMAGES"}},"eventSourceARN":"arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-02T08:15:27.416"}}"#
     )
 }
 
-/// The insertion of an order of `customer`.
+/// The insertion of an order by `customer`.
 fn order(sequence: usize, customer: &str, attributes: &str) -> String {
     let keys = format!(r#""pk":{{"S":"CUSTOMER#{customer}"}},"sk":{{"S":"ORDER#{sequence}"}}"#);
     record(sequence, "INSERT", &format!(r#""Keys":{{{keys}}},"NewImage":{{{keys},{attributes}}}"#))
@@ -78,13 +79,13 @@ fn planned(records: &[String], context: &PlanContext) -> Plan {
 }
 
 #[test]
-fn a_poison_record_ends_the_prefix_and_leaves_no_trace() {
+fn a_rejected_record_ends_the_plan_and_leaves_no_trace() {
     let huge = "é".repeat(1_025);
     let poisons = [
-        // Found in decoding, counting, the keys of snapshots, encoding, and each for a customer of its own.
+        // Rejected by decoding, by counting, by the check of snapshot keys, and by encoding.
         (order(9, "poison", r#""total":{"N":"SECRET"}"#), "invalid_number: NewImage.total: is not a decimal number"),
         (order(9, "poison", r#""total":{"S":"SECRET"}"#), "invalid_value: NewImage.total: expected N, found S"),
-        (order(9, &huge, GOOD), "invalid_key: pk: would be a snapshot key of 2059 bytes; DynamoDB takes 1 to 2048"),
+        (order(9, &huge, GOOD), "invalid_key: pk: would have 2059 bytes as a snapshot key; DynamoDB allows 1 to 2048"),
         (
             order(9, "poison", r#""total":{"N":"1"}"#),
             "missing_attribute: NewImage.status: expected string, found nothing",
@@ -92,9 +93,9 @@ fn a_poison_record_ends_the_prefix_and_leaves_no_trace() {
         (order(9, "1", r#""total":{"N":"1"}"#), "missing_attribute: NewImage.status: expected string, found nothing"),
         (
             order(9, "poison", GOOD).replace("1.795230305E9", "1"),
-            "invalid_time: ApproximateCreationDateTime: is no time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970",
+            "invalid_time: ApproximateCreationDateTime: is not a time from 2000 to 2099 in seconds, milliseconds or microseconds since 1970",
         ),
-        // Its own day would need a file of its own.
+        // Would be the only row of another day's file.
         (
             order(9, "poison", r#""total":{"N":"1"}"#).replace("1.795230305E9", "1795430305"),
             "missing_attribute: NewImage.status: expected string, found nothing",
@@ -115,7 +116,7 @@ fn a_poison_record_ends_the_prefix_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_record_that_comes_twice_in_a_batch_counts_once() {
+fn a_record_that_appears_twice_in_a_batch_counts_once() {
     let (a, b) = (order(1, "7", GOOD), order(2, "7", GOOD));
     let plan = planned(&[a.clone(), b.clone(), a.clone(), a, b], &PlanContext::default());
     assert_eq!(counts(&plan), [5, 1, 1, 0, 3]);
@@ -125,7 +126,7 @@ fn a_record_that_comes_twice_in_a_batch_counts_once() {
 }
 
 #[test]
-fn a_record_older_than_the_horizon_is_not_counted_but_one_that_counts_nothing_passes() {
+fn a_record_older_than_the_horizon_is_rejected_only_if_it_would_count() {
     let at = |text: &str| PlanContext { horizon: Timestamp::parse(text), ..PlanContext::default() };
     let line = record(
         3,
@@ -141,15 +142,16 @@ fn a_record_older_than_the_horizon_is_not_counted_but_one_that_counts_nothing_pa
 }
 
 #[test]
-fn changes_of_our_own_tables_are_skipped() {
+fn changes_of_the_claims_table_are_skipped() {
     let claims = |name: &str| PlanContext { claims_table: Some(name.to_owned()), ..PlanContext::default() };
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("orders"))), [1, 0, 0, 1, 0]);
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("order"))), [1, 1, 1, 0, 0]);
 }
 
-/// Our own snapshots are left out by their keys, although the pipeline would count them; the rest of the table isn't.
+/// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table
+/// count.
 #[test]
-fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
+fn a_pipeline_that_matches_everything_never_counts_its_own_snapshots() {
     let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_start}\", suffix = { day = \"#d\", month = \"#m\" } }\n[[record]]\ntype = \"any\"\nmatch = { pk = \"{who}\" }\nentity = \"{who}\"\nresource = \"all/of it\"\n[[record.measure]]\nname = \"changes\"\nkind = \"count\"\n";
     let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
     let pipeline = Pipeline::parse(&crate::pipeline::Folder { name: "any".to_owned(), files }).unwrap();
@@ -170,9 +172,13 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
         })
         .collect();
     assert_eq!(written.len(), 3);
-    for own in written {
-        assert_eq!(counts(&planned_by(&pipeline, std::slice::from_ref(&own), &context)), [1, 0, 0, 1, 0], "{own}");
-        assert_eq!(counts(&planned_by(&pipeline, &[own], &PlanContext::default())), [1, 1, 0, 0, 0]);
+    for snapshot in written {
+        assert_eq!(
+            counts(&planned_by(&pipeline, std::slice::from_ref(&snapshot), &context)),
+            [1, 0, 0, 1, 0],
+            "{snapshot}"
+        );
+        assert_eq!(counts(&planned_by(&pipeline, &[snapshot], &PlanContext::default())), [1, 1, 0, 0, 0]);
     }
     for other in [
         "all%2Fof it",
@@ -186,17 +192,17 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
 }
 
 #[test]
-fn a_record_of_no_type_is_skipped_or_rejected_by_choice() {
+fn a_record_that_matches_no_type_is_skipped_or_rejected_as_configured() {
     let stock = record(1, "INSERT", r#""Keys":{"pk":{"S":"STOCK#SECRET"}},"NewImage":{"pk":{"S":"STOCK#SECRET"}}"#);
     let mut orders = pipeline("orders");
     assert_eq!(counts(&planned_by(&orders, std::slice::from_ref(&stock), &PlanContext::default())), [1, 0, 0, 1, 0]);
     orders.unmatched = Unmatched::Reject;
     let rejection = planned_by(&orders, &[stock], &PlanContext::default()).rejected.unwrap().to_string();
-    assert_eq!(rejection, "record 1: unmatched: Keys: no record type of the pipeline matches");
+    assert_eq!(rejection, "record 1: unmatched: Keys: match no record type of the pipeline");
 }
 
 #[test]
-fn an_item_that_stops_being_of_its_type_is_taken_back() {
+fn an_item_that_stops_matching_is_subtracted() {
     let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n[[record]]\ntype = \"seat\"\nmatch = { pk = \"{who}\" }\nwhere = { taken = true }\nentity = \"{who}\"\nresource = \"seats\"\n[[record.measure]]\nname = \"seats\"\nkind = \"delta\"\n";
     let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
     let seats = Pipeline::parse(&crate::pipeline::Folder { name: "seats".to_owned(), files }).unwrap();
@@ -223,12 +229,12 @@ fn an_item_that_stops_being_of_its_type_is_taken_back() {
 }
 
 #[test]
-fn hostile_customers_are_counted_apart_or_rejected() {
+fn hostile_customer_names_get_separate_counters_or_are_rejected() {
     let customers = [".", "..", "%", "%2F", "\\n", "\\u0000", "\\u202ea", "a ", "=", "'"];
     let records: Vec<String> = customers.iter().enumerate().map(|(index, who)| order(index + 1, who, GOOD)).collect();
     let plan = planned(&records, &PlanContext::default());
     assert_eq!(plan.rejected, None);
     assert_eq!(plan.groups.len(), customers.len());
-    // A separator that stands beside the capture ends it, so this is no customer's order.
+    // A capture can't contain a separator that is next to it, so this matches no record type.
     assert_eq!(counts(&planned(&[order(1, "a#b", GOOD)], &PlanContext::default())), [1, 0, 0, 1, 0]);
 }

@@ -1,40 +1,44 @@
-//! Exact decimals, as DynamoDB stores numbers: up to 38 significant digits and an exponent. No floats, no rounding.
+//! Exact decimal numbers, as DynamoDB stores them: up to 38 significant digits and an exponent, without rounding.
 
 use std::fmt;
 
-/// 38: the significant digits of a DynamoDB number.
+/// 38: the maximum number of significant digits of a DynamoDB number.
 pub const DIGITS: u32 = 38;
-/// 1E-130 and 9.99…E+125: the smallest and largest magnitude of a DynamoDB number.
+/// 1E-130 and 9.99…E+125: the smallest and largest magnitudes of a DynamoDB number.
 const MIN_EXPONENT: i32 = -130;
 const MAX_EXPONENT: i32 = 125;
 /// The largest mantissa: 38 nines.
 const MAX_MANTISSA: i128 = 10_i128.pow(DIGITS) - 1;
 
-/// `mantissa` × 10^`exponent`, kept without trailing zeros so that equal numbers are equal values.
+/// `mantissa` × 10^`exponent`. The mantissa has no trailing zeros, so that equal numbers compare equal field by field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Decimal {
     mantissa: i128,
     exponent: i16,
 }
 
-/// Why a text is no number, or a sum has no exact result.
+/// Why a text isn't a number, or why an operation has no exact result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
+    /// Not DynamoDB's number syntax.
     #[error("is not a decimal number")]
     Syntax,
+    /// The exact result needs more than 38 significant digits.
     #[error("has more than 38 significant digits")]
     Precision,
+    /// The magnitude is too small or too large for DynamoDB.
     #[error("is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)")]
     Range,
 }
 
 impl Decimal {
+    /// The number 0.
     pub const ZERO: Decimal = Decimal { mantissa: 0, exponent: 0 };
 
-    /// Parses DynamoDB's number syntax: digits with an optional sign, point and exponent.
+    /// Parses DynamoDB's number syntax: digits with an optional sign, decimal point and exponent.
     ///
     /// # Errors
-    /// When the text is no number, or one that DynamoDB couldn't store exactly.
+    /// If the text isn't a number, or if DynamoDB couldn't store the number exactly.
     pub fn parse(text: &str) -> Result<Decimal, DecimalError> {
         let bytes = text.as_bytes();
         let (negative, bytes) = match bytes {
@@ -53,7 +57,7 @@ impl Decimal {
         parse_digits(negative, digits, exponent)
     }
 
-    /// This number as an integer count of 10^-`scale`, if it has no more than `scale` fraction digits and fits.
+    /// This number as a multiple of 10^-`scale`, if it has at most `scale` fraction digits and the result fits.
     pub fn units(self, scale: u32) -> Option<i128> {
         let shift = i32::from(self.exponent).checked_add(i32::try_from(scale).ok()?)?;
         if self.mantissa == 0 || shift == 0 {
@@ -62,7 +66,7 @@ impl Decimal {
         self.mantissa.checked_mul(power_of_ten(u32::try_from(shift).ok()?)?)
     }
 
-    /// The nearest double.
+    /// The nearest `f64`.
     pub fn to_f64(self) -> f64 {
         /// 2^53: below it every integer is a double.
         const EXACT: i128 = 1 << 53;
@@ -70,7 +74,7 @@ impl Decimal {
         const POWERS: i16 = 22;
         if self.mantissa.abs() < EXACT && self.exponent.abs() <= POWERS {
             // Both operands are exact, so one correctly rounded operation gives the nearest double.
-            #[expect(clippy::as_conversions, reason = "there is no lossless From, and below 2^53 nothing is lost")]
+            #[expect(clippy::as_conversions, reason = "there is no lossless From, and integers below 2^53 are exact")]
             let mantissa = self.mantissa as f64;
             let power = 10_f64.powi(i32::from(self.exponent.abs()));
             return if self.exponent < 0 { mantissa / power } else { mantissa * power };
@@ -78,7 +82,7 @@ impl Decimal {
         format!("{}E{}", self.mantissa, self.exponent).parse().unwrap_or(f64::NAN)
     }
 
-    /// The digits after the decimal point.
+    /// The number of digits after the decimal point.
     pub fn scale(self) -> u32 {
         u32::try_from(-i32::from(self.exponent)).unwrap_or(0)
     }
@@ -91,7 +95,7 @@ impl Decimal {
     /// The exact sum.
     ///
     /// # Errors
-    /// When the sum needs more than 38 digits.
+    /// If the sum needs more than 38 digits.
     pub fn checked_add(self, other: Decimal) -> Result<Decimal, DecimalError> {
         if self.is_zero() {
             return Ok(other);
@@ -111,7 +115,7 @@ impl Decimal {
     /// The exact difference.
     ///
     /// # Errors
-    /// When the difference needs more than 38 digits.
+    /// If the difference needs more than 38 digits.
     pub fn checked_sub(self, other: Decimal) -> Result<Decimal, DecimalError> {
         self.checked_add(-other)
     }
@@ -119,16 +123,17 @@ impl Decimal {
     /// The exact product.
     ///
     /// # Errors
-    /// When the product needs more than 38 digits.
+    /// If the product needs more than 38 digits.
     pub fn checked_mul(self, other: Decimal) -> Result<Decimal, DecimalError> {
         let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or(DecimalError::Precision)?;
         normalized(mantissa, i32::from(self.exponent) + i32::from(other.exponent))
     }
 
-    /// The nearest whole number, the larger one of two that are as near, and what is left: from -1/2 to just below 1/2.
+    /// Splits the number into the nearest whole number (rounding halves up) and the remainder, which is at least -1/2
+    /// and less than 1/2.
     pub fn nearest_whole(self) -> (Decimal, Decimal) {
         let scale = self.scale();
-        // With more fraction digits than a number has digits it is below 1/10.
+        // A number with more fraction digits than significant digits is below 1/10.
         let Some(unit) = Some(scale).filter(|scale| *scale <= DIGITS).and_then(power_of_ten) else {
             return (Decimal::ZERO, self);
         };
@@ -137,7 +142,7 @@ impl Decimal {
         }
         let whole = (self.mantissa + unit / 2).div_euclid(unit);
         let left = self.mantissa - whole * unit;
-        // Both have fewer digits than the number itself, or are 1 or -1 half: no error is possible.
+        // Both results have fewer digits than the number itself, or are ±1 or ±1/2, so there can be no error.
         (normalized(whole, 0).unwrap_or_default(), normalized(left, i32::from(self.exponent)).unwrap_or_default())
     }
 
@@ -163,7 +168,7 @@ impl From<i64> for Decimal {
     }
 }
 
-/// Plain notation up to 40 places either way, as people write amounts; an exponent beyond.
+/// Plain notation for up to 40 places on either side of the point; scientific notation beyond that.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const PLACES: usize = 40;
@@ -172,7 +177,7 @@ impl fmt::Display for Decimal {
             if self.exponent == 0 {
                 return write!(f, "{sign}{short}");
             }
-            // What people count in has few places, and 64-bit division is many times as fast as 128-bit division.
+            // Most amounts have few places, and 64-bit division is many times faster than 128-bit division.
             let power = 10_u64.checked_pow(u32::from(self.exponent.unsigned_abs()));
             if let (Some(power), true) = (power, self.exponent < 0) {
                 let (whole, fraction) = (short / power, short % power);
@@ -197,11 +202,12 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// The digits of a short plain number, without its point, and how many places follow that: what most numbers are.
+/// The digits of a short plain number without its point, and the number of digits behind the point. Most numbers are
+/// short.
 fn short_digits(text: &[u8]) -> Option<(i64, i16)> {
-    /// 18 digits are less than i64::MAX.
-    const MOST: usize = 18;
-    if text.len() > MOST {
+    /// 18 digits always fit into an i64.
+    const MAX_LENGTH: usize = 18;
+    if text.len() > MAX_LENGTH {
         return None;
     }
     let (mut value, mut digits, mut places) = (0_i64, 0_i16, None);
@@ -218,7 +224,7 @@ fn short_digits(text: &[u8]) -> Option<(i64, i16)> {
     (digits > 0).then(|| (value, places.map_or(0, |before| digits - before)))
 }
 
-/// `value` × 10^`exponent`, where that is within range: 19 digits are within precision.
+/// `value` × 10^`exponent`, which the caller knows to be in range; 19 digits never exceed the precision.
 fn short(mut value: i64, mut exponent: i16) -> Decimal {
     if value == 0 {
         return Decimal::ZERO;
@@ -240,7 +246,7 @@ fn parse_exponent(text: &[u8]) -> Result<i32, DecimalError> {
     }
     let value =
         digits.iter().fold(0_i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
-    // Saturated well outside the range, so that arithmetic on it can't overflow.
+    // Capped well outside the valid range, so that arithmetic with it can't overflow.
     let value = value.min(1_000_000);
     Ok(if text.get(1) == Some(&b'-') { -value } else { value })
 }
@@ -257,7 +263,7 @@ fn parse_digits(negative: bool, text: &[u8], exponent: i32) -> Result<Decimal, D
                 if point {
                     exponent -= 1;
                 }
-                // Zeros wait until a digit follows, so that trailing ones cost no precision.
+                // Zeros are added only when another digit follows, so that trailing zeros don't use up precision.
                 if *byte == b'0' && mantissa != 0 {
                     zeros += 1;
                 } else if *byte != b'0' {
@@ -280,10 +286,10 @@ fn parse_digits(negative: bool, text: &[u8], exponent: i32) -> Result<Decimal, D
     normalized(if negative { -mantissa } else { mantissa }, exponent)
 }
 
-/// 10^`exponent`, where 128 bits hold it.
+/// 10^`exponent`, if it fits into an `i128`.
 pub fn power_of_ten(exponent: u32) -> Option<i128> {
-    /// 38: 10^39 is more than i128::MAX.
-    #[allow(clippy::indexing_slicing, reason = "checked while compiling")]
+    /// 10^0 to 10^38; 10^39 exceeds i128::MAX.
+    #[allow(clippy::indexing_slicing, reason = "evaluated at compile time")]
     const POWERS: [i128; 39] = {
         let mut powers = [1; 39];
         let mut at = 1;
@@ -298,11 +304,11 @@ pub fn power_of_ten(exponent: u32) -> Option<i128> {
 
 /// Strips trailing zeros and checks that DynamoDB could store the number.
 fn normalized(mut mantissa: i128, mut exponent: i32) -> Result<Decimal, DecimalError> {
-    /// Far from where 19 digits more or less would be out of range.
-    const USUAL: std::ops::RangeInclusive<i16> = -100..=100;
-    // 64-bit division is many times as fast as 128-bit division.
+    /// Exponents at which 19 digits more or less are still in range.
+    const SAFE_EXPONENTS: std::ops::RangeInclusive<i16> = -100..=100;
+    // 64-bit division is many times faster than 128-bit division.
     if let (Ok(value), Ok(exponent)) = (i64::try_from(mantissa), i16::try_from(exponent))
-        && USUAL.contains(&exponent)
+        && SAFE_EXPONENTS.contains(&exponent)
     {
         return Ok(short(value, exponent));
     }
@@ -331,7 +337,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn numbers_that_dynamodb_stores_are_exact() {
+    fn numbers_that_dynamodb_can_store_are_exact() {
         let nines = "9".repeat(38);
         let cases = [
             ("0", "0"),
@@ -353,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dynamodb_would_refuse_is_refused() {
+    fn texts_that_dynamodb_would_refuse_are_refused() {
         let cases = [
             ("", DecimalError::Syntax),
             ("-", DecimalError::Syntax),
@@ -376,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_needs_more_digits_is_an_error_not_a_rounding() {
+    fn a_sum_that_needs_more_than_38_digits_is_an_error() {
         let big = Decimal::parse(&"9".repeat(38)).unwrap();
         assert_eq!(big.checked_add(big), Err(DecimalError::Precision));
         assert_eq!(Decimal::from(1).checked_add(Decimal::parse("1E-130").unwrap()), Err(DecimalError::Precision));
@@ -384,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn products_are_exact_and_whole_numbers_the_nearest() {
+    fn products_are_exact_and_whole_numbers_are_the_nearest() {
         let product = |a: &str, b: &str| {
             let product = Decimal::parse(a).unwrap().checked_mul(Decimal::parse(b).unwrap());
             product.map(|product| product.to_string())
@@ -412,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_whole_number_and_what_is_left_are_the_number(mantissa: i64, exponent in -40i32..5) {
+        fn whole_number_and_remainder_add_up_to_the_number(mantissa: i64, exponent in -40i32..5) {
             let number = normalized(i128::from(mantissa), exponent).unwrap();
             let (whole, left) = number.nearest_whole();
             prop_assert_eq!(whole.scale(), 0);
@@ -434,7 +440,7 @@ mod tests {
         }
 
         #[test]
-        fn doubles_are_the_nearest(mantissa: i64, exponent in -30i32..30) {
+        fn conversion_to_f64_gives_the_nearest_value(mantissa: i64, exponent in -30i32..30) {
             let text = format!("{mantissa}E{exponent}");
             prop_assert_eq!(Decimal::parse(&text).unwrap().to_f64(), text.parse::<f64>().unwrap());
         }

@@ -1,4 +1,6 @@
-//! What a change stream's numbers and times are: exact decimals, instants to the microsecond, sequence numbers.
+//! The numbers and times of change streams: exact decimals, instants with microsecond precision, and sequence numbers.
+
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod decimal;
 pub mod sequence;

@@ -1,27 +1,27 @@
-//! Sequence numbers: one notion of equality, order and hash.
+//! Sequence numbers of streams, with consistent equality, order and hash.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// A sequence number of a stream: decimal digits, compared as a number. DynamoDB has up to 40 digits and Kinesis up to 129
-/// (API models), more than any integer type can hold.
+/// A sequence number of a stream: decimal digits that compare as a number. DynamoDB uses up to 40 digits and Kinesis up
+/// to 129 (API models), more than any integer type can hold.
 #[derive(Debug, Clone)]
 pub struct SequenceNumber<'a>(Cow<'a, str>);
 
-/// 129: the longest sequence number in Kinesis' API model.
+/// 129: the longest sequence number in the Kinesis API model.
 const SEQUENCE_NUMBER_DIGITS: usize = 129;
 
 impl<'a> SequenceNumber<'a> {
-    /// Takes `text` if it is a sequence number: 1 to 129 decimal digits.
+    /// Accepts `text` if it is a sequence number: 1 to 129 decimal digits.
     pub fn parse(text: impl Into<Cow<'a, str>>) -> Option<Self> {
         let text = text.into();
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         (digits && text.len() <= SEQUENCE_NUMBER_DIGITS).then_some(SequenceNumber(text))
     }
 
-    /// The digits exactly as received, as a response must repeat them.
+    /// The digits exactly as received, which is how a response must repeat them.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -31,7 +31,7 @@ impl<'a> SequenceNumber<'a> {
         SequenceNumber(Cow::Owned(self.0.into_owned()))
     }
 
-    /// The digits without leading zeros, which alone decide what a number equals and where it stands.
+    /// The digits without leading zeros. Only these decide equality, order and hash.
     fn significant(&self) -> &str {
         self.0.trim_start_matches('0')
     }

@@ -1,10 +1,10 @@
-//! Instants of the stream's clock, to the microsecond. Calendar work is jiff's.
+//! Instants with microsecond precision, and days. Calendar arithmetic is left to jiff.
 
 use std::fmt;
 
 use crate::decimal::{Decimal, power_of_ten};
 
-/// 2000-01-01 and 2100-01-01: an instant outside is a mistake, not a change of a table (DynamoDB is of 2012).
+/// 2000-01-01 and 2100-01-01. An instant outside this range is a mistake: DynamoDB has existed since 2012.
 const EARLIEST_SECOND: i64 = 946_684_800;
 const END_SECOND: i64 = 4_102_444_800;
 const MICROS: i64 = 1_000_000;
@@ -17,11 +17,14 @@ pub const DAY_SECONDS: i64 = 86_400;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The unit of a number that means a time.
+/// The unit of a number that represents a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
+    /// Whole or fractional seconds.
     Seconds,
+    /// Thousandths of a second.
     Milliseconds,
+    /// Millionths of a second.
     Microseconds,
 }
 
@@ -46,12 +49,12 @@ impl Timestamp {
         Timestamp::from_micros(seconds.checked_mul(MICROS)?)
     }
 
-    /// The instant that `number` of `unit` after the epoch means, cut to the microsecond.
+    /// The instant `number` × `unit` after the epoch, rounded down to the microsecond.
     pub fn from_number(number: Decimal, unit: Unit) -> Option<Timestamp> {
         let scale = number.scale();
         let units = number.units(scale)?;
         let shift = scale + unit.digits();
-        // units are 10^-scale of the unit, and a unit is 10^-digits of a second.
+        // `units` counts 10^-scale of the unit, and the unit is 10^-digits of a second.
         let micros = match 6_u32.checked_sub(shift) {
             Some(up) => units.checked_mul(power_of_ten(up)?)?,
             None => units.div_euclid(power_of_ten(shift - 6)?),
@@ -59,17 +62,17 @@ impl Timestamp {
         Timestamp::from_micros(i64::try_from(micros).ok()?)
     }
 
-    /// The instant that `number` means in the only unit in which it lies within 2000 to 2099, and that unit.
+    /// The instant that `number` represents, and its unit: the only unit in which it lies within 2000 to 2099.
     pub fn recognize(number: Decimal) -> Option<(Timestamp, Unit)> {
         [Unit::Seconds, Unit::Milliseconds, Unit::Microseconds]
             .into_iter()
             .find_map(|unit| Some((Timestamp::from_number(number, unit)?, unit)))
     }
 
-    /// The instant that an ISO 8601 text with an offset, or a date (its midnight in UTC), means.
+    /// Parses an ISO 8601 instant with an offset, or a date, which means its midnight in UTC.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let instant = text.parse::<jiff::Timestamp>().ok().or_else(|| {
-            // A date is exactly ten characters; anything longer without an offset is ambiguous.
+            // A date has exactly ten characters; anything longer without an offset is ambiguous.
             let date = (text.len() == 10).then(|| text.parse::<jiff::civil::Date>().ok())??;
             Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
         })?;
@@ -119,7 +122,7 @@ impl Date {
         self.0
     }
 
-    /// The first instant of the day.
+    /// The first second of the day, in seconds since the epoch.
     pub fn start_seconds(self) -> i64 {
         self.0 * DAY_SECONDS
     }
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn times_outside_the_sane_range_are_never_guessed() {
+    fn times_outside_2000_to_2099_are_not_recognized() {
         for text in ["0", "-1", "-62135596800", "253402300800", "1E-7", "9.9E125", "946684799", "4102444800"] {
             assert_eq!(recognized(text), None, "{text}");
         }

@@ -1,9 +1,9 @@
-//! Claims: the evidence that records are counted. A claim item lists the ids of one entity's, resource's and minute's
-//! records; it is written in the transaction that counts them.
+//! Claims: the proof that records have been counted. A claim item lists the ids of the counted records of one entity,
+//! resource and minute. It is written in the same transaction that counts them.
 //!
-//! A segment's first page takes ids until it is full; then it never changes again and the next page takes over. Full
-//! pages being frozen, an id that none of them has can't get into one later, so a condition on the version of the open
-//! page alone is enough.
+//! The claims of a minute are stored in pages. The first page takes ids until it is full; from then on it never
+//! changes, and the next page takes over. An id that isn't in a full page can never get into it later, so it is enough
+//! for a transaction to check the version of the open page.
 
 use std::collections::HashMap;
 
@@ -15,19 +15,19 @@ use super::group::Segment;
 use super::key::CounterKey;
 use crate::error::Error;
 
-/// 1,000 ids make a page of 8 KB, whose writing costs 16 write units in a transaction. Fewer make more pages to read,
-/// more make every small batch of a busy minute rewrite a large item.
-const FULL_PAGE: usize = 1_000;
+/// A page of 1,000 ids has 8 KB and costs 16 write units in a transaction. With fewer ids, there would be more pages to
+/// read; with more, every small batch in a busy minute would rewrite a large item.
+const PAGE_CAPACITY: usize = 1_000;
 
-/// The version of the item's format.
+/// The version of the format of claim items.
 const FORMAT: u64 = 1;
 
-/// The partition key, which is all the key a claim has.
-pub const KEY: &str = "claim";
+/// The partition key of claim items. They have no sort key.
+pub(super) const KEY: &str = "claim";
 
-/// A claim item as it is stored.
+/// The attributes of a claim item that are read back.
 #[derive(Debug, Deserialize)]
-struct Stored {
+struct StoredClaim {
     format: u64,
     version: u64,
     #[serde(with = "serde_bytes")]
@@ -36,16 +36,16 @@ struct Stored {
 
 /// One page of claimed ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// 0 where the item doesn't exist yet.
+pub(super) struct Page {
+    /// 0 if the item doesn't exist yet.
     version: u64,
-    /// The first halves of record ids, sorted.
+    /// The short record ids, sorted.
     ids: Vec<u64>,
 }
 
-/// The claims of one segment: pages that are full, and the one that is open.
+/// The claims of one segment: the full pages and the open one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims {
+pub(super) struct Claims {
     full: Vec<Page>,
     open: Page,
 }
@@ -54,24 +54,25 @@ impl Page {
     /// Reads a stored item.
     ///
     /// # Errors
-    /// When the item isn't a claim of the format this version knows.
-    pub fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
+    /// If the item isn't a claim in the format that this version knows.
+    pub(super) fn read(item: HashMap<String, AttributeValue>) -> Result<Page, Error> {
         let unreadable =
-            |why: &str| Error::config(format!("read a claim: {why}; is CLAIMS_TABLE the claims' own table?"));
-        let stored: Stored = serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or odd"))?;
+            |why: &str| Error::config(format!("read a claim: {why}; check that CLAIMS_TABLE is used for claims only"));
+        let stored: StoredClaim =
+            serde_dynamo::from_item(item).map_err(|_| unreadable("an attribute is missing or invalid"))?;
         if stored.format != FORMAT {
-            return Err(unreadable("a newer version wrote it; deploy that version"));
+            return Err(unreadable("a newer version of the function wrote it; deploy that version"));
         }
         let (ids, rest) = stored.ids.as_chunks::<8>();
         if !rest.is_empty() {
-            return Err(unreadable("its ids are cut off"));
+            return Err(unreadable("its ids are truncated"));
         }
         Ok(Page { version: stored.version, ids: ids.iter().map(|id| u64::from_be_bytes(*id)).collect() })
     }
 
-    /// Whether no id may be added any more.
-    pub fn is_full(&self) -> bool {
-        self.ids.len() >= FULL_PAGE
+    /// Whether no more ids may be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.ids.len() >= PAGE_CAPACITY
     }
 
     fn has(&self, id: u64) -> bool {
@@ -80,8 +81,8 @@ impl Page {
 }
 
 impl Claims {
-    /// The next page to read, given that `page` is the last one read: none when it is open.
-    pub fn add_page(&mut self, page: Page) -> bool {
+    /// Adds the page that was read next. Returns whether there may be another page, that is, whether this one is full.
+    pub(super) fn add_page(&mut self, page: Page) -> bool {
         if page.is_full() {
             self.full.push(page);
             return true;
@@ -90,23 +91,23 @@ impl Claims {
         false
     }
 
-    /// Whether the record with this short id is counted already.
-    pub fn has(&self, id: u64) -> bool {
+    /// Whether the record with this short id has been counted.
+    pub(super) fn has(&self, id: u64) -> bool {
         self.open.has(id) || self.full.iter().any(|page| page.has(id))
     }
 
     /// The number of the page that takes new ids.
-    pub fn open_page(&self) -> usize {
+    pub(super) fn open_page(&self) -> usize {
         self.full.len()
     }
 
     /// The version that the open page must still have.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.open.version
     }
 
-    /// The open page with `new` ids added, as it is to be stored under `key`.
-    pub fn item_with(&self, key: String, new: &[u64], expires_at: i64) -> HashMap<String, AttributeValue> {
+    /// The item to store under `key`: the open page with the `new` ids added.
+    pub(super) fn item_with(&self, key: String, new: &[u64], expires_at: i64) -> HashMap<String, AttributeValue> {
         let mut ids = [self.open.ids.as_slice(), new].concat();
         ids.sort_unstable();
         ids.dedup();
@@ -122,12 +123,12 @@ impl Claims {
     }
 }
 
-/// The key of a page: where the counters are (usage table and pipeline), entity and resource as a hash, since their own
-/// text may be too long or hold anything. With the usage table in it, a new table starts from nothing even where it
-/// shares the claims table of an old one.
-pub fn page_key(place: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
+/// The key of a page: a hash of the usage table, the pipeline and the counter's key, then the minute and the page
+/// number. The parts are hashed because their text may be too long for a key. The usage table is included so that a new
+/// usage table starts from zero even if it shares the claims table of an old one.
+pub(super) fn page_key(table_and_pipeline: [&str; 2], key: &CounterKey, segment: Segment, page: usize) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in place.into_iter().chain(key.0.iter().map(String::as_str)) {
+    for part in table_and_pipeline.into_iter().chain(key.0.iter().map(String::as_str)) {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_another_kind_is_refused() {
+    fn an_item_that_is_not_a_claim_is_refused() {
         let item = |format: &str, ids: Vec<u8>| {
             HashMap::from([
                 ("format".to_owned(), AttributeValue::N(format.to_owned())),

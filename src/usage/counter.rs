@@ -1,12 +1,25 @@
-//! What one record adds to which counters: pure, exact, without a clock. A delta looks at both images, each by the route
-//! that it takes itself, so that an item which moves from one entity to another leaves the one and joins the other.
+//! Computes what one record adds to which counters.
+//!
+//! A record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum`
+//! adds the value of an attribute; both look only at the newest image and only at the events that they list. A `delta`
+//! adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
+//! together equal the total over the items that exist. An inserted item has no old image and a removed item no new one,
+//! and a measure can choose to keep what removed or expired items have added.
+//!
+//! Each image is matched against the record types by itself. If an update moves an item from one entity to another, its
+//! old value is therefore subtracted from the first entity and its new value added to the second. If the new image
+//! matches no record type at all, only the subtraction remains: that is the [`reversal`].
+//!
+//! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose
+//! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
+//! built once and then referred to by number. All of this is pure, exact and independent of the clock.
 
 use std::sync::Arc;
 
 use super::group::Amounts;
-use super::key::{CounterKey, KeyNumber, Keys, Names};
+use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
 use crate::decimal::{Decimal, DecimalError};
-use crate::outline::{Entry, Outline, OutlinedRecord as Record, WrittenItems};
+use crate::outline::{Entry, Outline, OutlinedRecord, WrittenItems};
 use crate::pipeline::{
     Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
 };
@@ -14,18 +27,19 @@ use crate::record::{ChangeOf, ChangeRecord, Code, Event, Fault, ImageOf, Remover
 
 type Image<'r> = ImageOf<Outline<'r>>;
 
-/// One record's contribution to the counters of one entity and resource.
+/// One record's contribution to the counters of one entity and resource, for tools and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDelta {
+    /// The entity and resource.
     pub key: CounterKey,
-    /// By measure, in the order of first appearance; none is zero.
+    /// The amounts by measure, in the order of first appearance, without zeros.
     pub amounts: Vec<(String, Decimal)>,
 }
 
 /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
 ///
 /// # Errors
-/// When an image or attribute that a measure needs is missing or doesn't fit.
+/// If an image or attribute that a measure needs is missing or invalid.
 pub fn deltas(
     pipeline: &Pipeline,
     record: &ChangeRecord<'_>,
@@ -37,10 +51,10 @@ pub fn deltas(
     Ok(counting.named(deltas))
 }
 
-/// What `record`, whose newest image takes no route, takes back of what its old image had counted.
+/// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
 ///
 /// # Errors
-/// When the old image or an attribute that a measure needs is missing or doesn't fit.
+/// If the old image or an attribute that a measure needs is missing or invalid.
 pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
     let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
     let deltas = counting.reversal(&written.record(record.clone()))?;
@@ -50,37 +64,38 @@ pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<Us
 /// One record's contribution to the counters of one key.
 #[derive(Debug)]
 pub struct Delta {
+    /// The number of the key; see [`Counting::key`].
     pub key: KeyNumber,
-    /// By measure, in the order of first appearance; none is zero.
+    /// The amounts by measure, in the order of first appearance, without zeros.
     pub amounts: Amounts,
 }
 
-/// Counts the records of a batch, one after the other. Keys and names of measures are texts once, and numbers and shared
-/// texts from then on.
+/// Counts the records of a batch, one after the other.
 #[derive(Debug)]
 pub struct Counting<'p> {
     pipeline: &'p Pipeline,
-    keys: Keys,
-    names: Names<'p>,
-    /// Emptied for each record.
-    sums: Vec<Sum<'p>>,
+    keys: CounterKeys,
+    names: MeasureNames<'p>,
+    /// The amounts of the current record.
+    pending: Vec<PendingAmount<'p>>,
+    /// A buffer for the names and numbers that one measure finds in an image.
     found: Vec<(Arc<str>, Decimal)>,
 }
 
 impl<'p> Counting<'p> {
-    /// Counts by the rules of `pipeline`.
+    /// Starts a batch that is counted by the rules of `pipeline`.
     pub fn new(pipeline: &'p Pipeline) -> Self {
-        let (keys, names) = (Keys::default(), Names::new(pipeline));
-        Counting { pipeline, keys, names, sums: Vec::new(), found: Vec::new() }
+        let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
+        Counting { pipeline, keys, names, pending: Vec::new(), found: Vec::new() }
     }
 
     /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
     ///
     /// # Errors
-    /// When an image or attribute that a measure needs is missing or doesn't fit.
+    /// If an image or attribute that a measure needs is missing or invalid.
     pub fn deltas(
         &mut self,
-        record: &Record<'_>,
+        record: &OutlinedRecord<'_>,
         route: &'p Route,
         bindings: &Bindings<'_>,
     ) -> Result<Vec<Delta>, Fault> {
@@ -88,7 +103,8 @@ impl<'p> Counting<'p> {
             return Ok(Vec::new());
         }
         let mut deltas = Deltas::new(self, record.change.event());
-        let newest = Side { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
+        let newest =
+            RoutedImage { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
         deltas.add_each(&newest, bindings)?;
         match &record.change {
             ChangeOf::Insert { .. } => deltas.add_difference(&newest, bindings, Sign::Plus)?,
@@ -105,18 +121,18 @@ impl<'p> Counting<'p> {
         Ok(deltas.nonzero())
     }
 
-    /// What `record`, whose newest image takes no route, takes back of what its old image had counted.
+    /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
     ///
     /// # Errors
-    /// When the old image or an attribute that a measure needs is missing or doesn't fit.
-    pub fn reversal(&mut self, record: &Record<'_>) -> Result<Vec<Delta>, Fault> {
+    /// If the old image or an attribute that a measure needs is missing or invalid.
+    pub fn reversal(&mut self, record: &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
         let mut deltas = Deltas::new(self, record.change.event());
         deltas.subtract_old(record, *old, None)?;
         Ok(deltas.nonzero())
     }
 
-    /// The key of a delta.
+    /// The key with this number.
     pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
         self.keys.key(number)
     }
@@ -137,18 +153,18 @@ fn newest_name<I>(change: &ChangeOf<I>) -> &'static str {
     }
 }
 
-/// One image with the route it takes.
-struct Side<'p, 's> {
+/// One image of a record, with the route that it takes.
+struct RoutedImage<'p, 's> {
     route: &'p Route,
     image: Image<'s>,
-    /// What the stream calls the image.
+    /// The name of the image in the stream.
     name: &'static str,
-    /// The image that came after it, where the item is still there.
+    /// For an old image of an item that still exists, the image that replaced it.
     next: Option<Image<'s>>,
 }
 
-impl Side<'_, '_> {
-    /// Whether the image that came after has lost this attribute, and `measure` ignores that.
+impl RoutedImage<'_, '_> {
+    /// Whether `measure` ignores cleared attributes and the next image no longer has this one.
     fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
         let next = self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item);
@@ -156,21 +172,22 @@ impl Side<'_, '_> {
     }
 }
 
-/// Which way a difference counts an image.
+/// Whether a difference adds or subtracts an image.
 #[derive(Clone, Copy)]
 enum Sign {
     Plus,
     Minus { removed: bool, expired: bool },
 }
 
+/// The counting of one record.
 struct Deltas<'c, 'p> {
     counting: &'c mut Counting<'p>,
     event: Event,
 }
 
-/// What is added up so far for one key and measure, under the name that it goes by.
+/// The amount so far for one key and name of a measure.
 #[derive(Debug)]
-struct Sum<'p> {
+struct PendingAmount<'p> {
     key: KeyNumber,
     measure: &'p Measure,
     name: Arc<str>,
@@ -179,19 +196,19 @@ struct Sum<'p> {
 
 impl<'c, 'p> Deltas<'c, 'p> {
     fn new(counting: &'c mut Counting<'p>, event: Event) -> Self {
-        counting.sums.clear();
+        counting.pending.clear();
         Deltas { counting, event }
     }
 
-    /// One delta for each key, in the order of first appearance.
+    /// The deltas by key, in the order of first appearance, without zeros.
     fn nonzero(self) -> Vec<Delta> {
         let mut deltas: Vec<Delta> = Vec::new();
-        for sum in &self.counting.sums {
-            let place = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
+        for sum in &self.counting.pending {
+            let index = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
                 deltas.push(Delta { key: sum.key, amounts: Vec::new() });
                 deltas.len() - 1
             });
-            if let Some(delta) = deltas.get_mut(place).filter(|_| !sum.amount.is_zero()) {
+            if let Some(delta) = deltas.get_mut(index).filter(|_| !sum.amount.is_zero()) {
                 delta.amounts.push((Arc::clone(&sum.name), sum.amount));
             }
         }
@@ -199,26 +216,27 @@ impl<'c, 'p> Deltas<'c, 'p> {
         deltas
     }
 
-    fn add_each<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
+    /// Adds the counts and sums, except those with `along_with`.
+    fn add_each<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let event = self.event;
-        self.add(side, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
             _ => None,
         })
     }
 
-    /// Counts what goes along with another measure, once it is clear what that one comes to.
-    fn add_companions<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
-        let measures = side.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
+    /// Adds the counts with `along_with`. Must come last: they count only if the amount of another measure isn't zero.
+    fn add_companions<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
+        let measures = routed.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
         if !measures.clone().any(|(_, measure)| matches!(measure.amount, Amount::Each { along_with: Some(_), .. })) {
             return Ok(());
         }
         let changes = |measure: &Measure| {
-            self.counting.sums.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
+            self.counting.pending.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
         };
-        let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(place, _)| place).collect();
+        let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(index, _)| index).collect();
         let event = self.event;
-        self.add(side, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
                 changed.contains(other).then_some(false)
             }
@@ -226,8 +244,14 @@ impl<'c, 'p> Deltas<'c, 'p> {
         })
     }
 
-    fn add_difference<'s>(&mut self, side: &Side<'p, 's>, bindings: &Bindings<'s>, sign: Sign) -> Result<(), Fault> {
-        self.add(side, bindings, |measure| match (&measure.amount, sign) {
+    /// Adds or subtracts the value of an image for each delta.
+    fn add_difference<'s>(
+        &mut self,
+        routed: &RoutedImage<'p, 's>,
+        bindings: &Bindings<'s>,
+        sign: Sign,
+    ) -> Result<(), Fault> {
+        self.add(routed, bindings, |measure| match (&measure.amount, sign) {
             (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
             (Amount::Difference { removed, expired, .. }, Sign::Minus { removed: gone, expired: by_ttl }) => {
@@ -237,10 +261,11 @@ impl<'c, 'p> Deltas<'c, 'p> {
         })
     }
 
-    /// Subtracts what the old image had counted, by the route it took then: the newest image's where the keys alone decide.
+    /// Subtracts the value of the old image, by the route that the old image takes. If the keys alone decide the route,
+    /// that is the route of the newest image.
     fn subtract_old(
         &mut self,
-        record: &Record<'_>,
+        record: &OutlinedRecord<'_>,
         old: Image<'_>,
         newest: Option<(&'p Route, &Bindings<'_>)>,
     ) -> Result<(), Fault> {
@@ -257,32 +282,32 @@ impl<'c, 'p> Deltas<'c, 'p> {
             Routed::NeedsImage(_) => Err(not_carried("OldImage")),
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
-                let side = Side { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
-                self.add_difference(&side, &bindings, Sign::Minus { removed: false, expired: false })
+                let routed = RoutedImage { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
+                self.add_difference(&routed, &bindings, Sign::Minus { removed: false, expired: false })
             }
         }
     }
 
-    /// Adds the quantities of the measures that `counts` picks; it tells whether to negate them.
+    /// Adds the quantities of the measures for which `negate` returns `Some`, negated if it is `Some(true)`.
     fn add<'s>(
         &mut self,
-        side: &Side<'p, 's>,
+        routed: &RoutedImage<'p, 's>,
         bindings: &Bindings<'s>,
-        counts: impl Fn(&Measure) -> Option<bool>,
+        negate: impl Fn(&Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
-        let Some(usage) = &side.route.usage else { return Ok(()) };
+        let Some(usage) = &routed.route.usage else { return Ok(()) };
         let mut key = None;
         let mut found = std::mem::take(&mut self.counting.found);
         for measure in &usage.measures {
-            let Some(negate) = counts(measure) else { continue };
+            let Some(is_negative) = negate(measure) else { continue };
             found.clear();
-            self.counting.quantities(measure, side, &mut found)?;
+            self.counting.quantities(measure, routed, &mut found)?;
             for (name, quantity) in found.drain(..) {
                 let key = match key {
                     Some(key) => key,
-                    None => *key.insert(self.counting.key_of(usage, side, bindings)?),
+                    None => *key.insert(self.counting.key_of(usage, routed, bindings)?),
                 };
-                self.sum(key, measure, name, if negate { -quantity } else { quantity }, side.name)?;
+                self.sum(key, measure, name, if is_negative { -quantity } else { quantity }, routed.name)?;
             }
         }
         self.counting.found = found;
@@ -297,23 +322,23 @@ impl<'c, 'p> Deltas<'c, 'p> {
         amount: Decimal,
         image: &str,
     ) -> Result<(), Fault> {
-        match self.counting.sums.iter_mut().find(|sum| sum.key == key && sum.name == name) {
+        match self.counting.pending.iter_mut().find(|sum| sum.key == key && sum.name == name) {
             Some(sum) => sum.amount = sum.amount.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
-            None => self.counting.sums.push(Sum { key, measure, name, amount }),
+            None => self.counting.pending.push(PendingAmount { key, measure, name, amount }),
         }
         Ok(())
     }
 }
 
 impl<'p> Counting<'p> {
-    /// What `measure` counts of an image: a name and a number for each of its counters.
+    /// What `measure` finds in an image: a name and a number for each of its counters.
     fn quantities(
         &mut self,
         measure: &'p Measure,
-        side: &Side<'_, '_>,
+        routed: &RoutedImage<'_, '_>,
         found: &mut Vec<(Arc<str>, Decimal)>,
     ) -> Result<(), Fault> {
-        let item = match side.image {
+        let item = match routed.image {
             ImageOf::Carried(item) => item,
             ImageOf::NotCarried => {
                 return match (&measure.quantity, &measure.name) {
@@ -321,7 +346,7 @@ impl<'p> Counting<'p> {
                         found.push((self.names.fixed(*slot), Decimal::from(1)));
                         Ok(())
                     }
-                    _ => Err(not_carried(side.name)),
+                    _ => Err(not_carried(routed.name)),
                 };
             }
         };
@@ -333,40 +358,45 @@ impl<'p> Counting<'p> {
                 found.push((self.names.fixed(*slot), Decimal::from(1)));
             }
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
-                Some(_) if side.ignores(measure, path) => {}
-                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, side.name, path)?)),
+                Some(_) if routed.ignores(measure, path) => {}
+                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, routed.name, path)?)),
                 None if *missing == Missing::Zero => {}
                 None => {
-                    let needs = format!("is missing, and measure `{}` needs it", self.names.fixed(*slot));
-                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", side.name), needs));
+                    let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
+                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
-                for (attribute, value) in item.attributes_matching(pattern.like()) {
+                for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
-                    let Some(capture) = capture.filter(|_| !side.ignores(measure, attribute)) else { continue };
+                    let Some(capture) = capture.filter(|_| !routed.ignores(measure, attribute)) else { continue };
                     let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
-                        let message = "gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
-                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", side.name), message)
+                        let message = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
+                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)
                     })?;
-                    found.push((name, number(value, measure, side.name, attribute)?));
+                    found.push((name, number(value, measure, routed.name, attribute)?));
                 }
             }
-            // Validation pairs patterns with captured names, and nothing else.
+            // Validation allows captured names only together with patterns.
             _ => {}
         }
         Ok(())
     }
 
-    fn key_of<'s>(&mut self, usage: &Usage, side: &Side<'_, 's>, bindings: &Bindings<'s>) -> Result<KeyNumber, Fault> {
-        if !side.route.needs_binding() {
+    fn key_of<'s>(
+        &mut self,
+        usage: &Usage,
+        routed: &RoutedImage<'_, 's>,
+        bindings: &Bindings<'s>,
+    ) -> Result<KeyNumber, Fault> {
+        if !routed.route.needs_binding() {
             return Ok(self.keys.number(&usage.group, bindings));
         }
-        let ImageOf::Carried(item) = side.image else { return Err(not_carried(side.name)) };
+        let ImageOf::Carried(item) = routed.image else { return Err(not_carried(routed.name)) };
         let mut bindings = bindings.clone();
-        side.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(side.name))?;
+        routed.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(routed.name))?;
         Ok(self.keys.number(&usage.group, &bindings))
     }
 }
@@ -383,17 +413,19 @@ fn number(value: Entry<'_>, measure: &Measure, image: &str, path: &str) -> Resul
     };
     match measure.scale {
         Some(scale) if number.scale() > scale => {
-            Err(invalid(format!("has {} fraction digits, the measure's scale is {scale}", number.scale())))
+            Err(invalid(format!("has {} fraction digits, but the measure has scale = {scale}", number.scale())))
         }
         _ => match measure.factor {
-            Some(factor) => number.checked_mul(factor).map_err(|error| invalid(format!("times the factor {error}"))),
+            Some(factor) => number
+                .checked_mul(factor)
+                .map_err(|error| invalid(format!("multiplied by the measure's factor, {error}"))),
             None => Ok(number),
         },
     }
 }
 
 fn not_carried(image: &str) -> Fault {
-    Fault::new(Code::ImageNotCarried, image, "isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES")
+    Fault::new(Code::ImageNotCarried, image, "isn't in the stream; set the view type to NEW_AND_OLD_IMAGES")
 }
 
 fn inexact(image: &str, measure: &str, error: DecimalError) -> Fault {

@@ -1,8 +1,8 @@
-//! Counters that must be whole numbers, because their readers take no others. The counter is then the nearest whole
-//! number, and what is missing to the exact value, at most a half, is a text in an attribute beside it.
+//! Counters that must be whole numbers because their readers accept nothing else. The counter holds the nearest whole
+//! number, and the remainder to the exact value, at most one half, is stored as text in a second attribute.
 //!
-//! A whole amount is simply added, as ever. Only an amount with a fraction needs to know what was left before: that is
-//! read, and the transaction that adds to it is on condition that nobody has changed it since.
+//! Whole amounts are added as usual. Only an amount with a fraction needs the previous remainder: it is read first, and
+//! the transaction has the condition that the remainder hasn't changed since.
 
 use std::collections::HashMap;
 
@@ -16,30 +16,31 @@ use crate::error::Error;
 use crate::pipeline::Snapshot;
 use crate::pipeline::template::Template;
 
-type Item = HashMap<String, AttributeValue>;
+type StoredItem = HashMap<String, AttributeValue>;
 
-/// The changes of one snapshot item.
+/// The changes to one snapshot item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addition {
+pub(super) struct Addition {
     pub item: SnapshotItem,
     /// What is added to the counters.
     pub sums: Sums,
     pub fractions: Vec<Fraction>,
 }
 
-/// What is left beside a counter: its attribute, the text that must still be there, and the one that replaces it.
+/// The change of a counter's remainder: its attribute, the text that must still be stored, and the text that replaces
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fraction {
+pub(super) struct Fraction {
     pub attribute: String,
     pub before: Option<String>,
     pub after: Option<String>,
 }
 
 impl UsageTables {
-    /// What to add to which items for these totals; reads what was left of counters that get a fraction.
+    /// What to add to which items for these totals. Reads the remainders of counters whose amount has a fraction.
     ///
     /// # Errors
-    /// When that can't be read, or isn't of our making, or a sum needs more than 38 digits.
+    /// If a remainder can't be read, if it isn't one that this function wrote, or if a sum needs more than 38 digits.
     pub(super) async fn additions(&self, snapshot: &Snapshot, totals: Totals) -> Result<Vec<Addition>, Error> {
         let addition = |((key, span), sums)| Addition {
             item: SnapshotItem::new(snapshot, &key, span),
@@ -54,7 +55,7 @@ impl UsageTables {
         let stored = self.get_all(&self.usage_table, keys).await?;
         for addition in fractional {
             let wanted = key(&addition.item);
-            let nothing = Item::new();
+            let nothing = StoredItem::new();
             let found = stored.iter().find(|item| wanted.iter().all(|(name, value)| item.get(name) == Some(value)));
             addition.round(template, found.unwrap_or(&nothing))?;
         }
@@ -63,15 +64,15 @@ impl UsageTables {
 }
 
 impl Addition {
-    /// Makes every sum whole, given what the item has so far.
-    fn round(&mut self, template: &Template, stored: &Item) -> Result<(), Error> {
+    /// Rounds every sum to a whole number, given the stored item, and notes the remainders.
+    fn round(&mut self, template: &Template, stored: &StoredItem) -> Result<(), Error> {
         for (measure, sum) in self.sums.iter_mut().filter(|(_, sum)| sum.scale() > 0) {
             let attribute = template.render(|_| measure.as_str());
             let before = text(stored, &attribute)?;
             let left = before.as_deref().map_or(Ok(Decimal::ZERO), Decimal::parse);
             let exact = left.and_then(|left| left.checked_add(*sum));
             let exact =
-                exact.map_err(|error| Error::poison(format!("add to `{attribute}` of a snapshot: it {error}")))?;
+                exact.map_err(|error| Error::poison(format!("add to `{attribute}` of a snapshot item: it {error}")))?;
             let (whole, left) = exact.nearest_whole();
             *sum = whole;
             self.fractions.push(Fraction { attribute, before, after: (!left.is_zero()).then(|| left.to_string()) });
@@ -84,27 +85,27 @@ fn has_fraction(sums: &Sums) -> bool {
     sums.values().any(|sum| sum.scale() > 0)
 }
 
-fn key(item: &SnapshotItem) -> Item {
+fn key(item: &SnapshotItem) -> StoredItem {
     item.key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone()))).collect()
 }
 
-fn text(item: &Item, attribute: &str) -> Result<Option<String>, Error> {
+fn text(item: &StoredItem, attribute: &str) -> Result<Option<String>, Error> {
     match item.get(attribute) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text.clone())),
-        Some(_) => {
-            Err(Error::poison(format!("add to `{attribute}` of a snapshot: it is no text, so somebody else wrote it")))
-        }
+        Some(_) => Err(Error::poison(format!(
+            "add to `{attribute}` of a snapshot item: it is not of type S; another writer must have changed it"
+        ))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::template::Text;
+    use crate::pipeline::template::ParsedText;
 
     fn round(sum: &str, before: Option<AttributeValue>) -> Result<(String, Vec<Fraction>), Error> {
-        let template = Template::new(&Text::parse("{measure}#fraction").unwrap(), |_| Some(0)).unwrap();
+        let template = Template::new(&ParsedText::parse("{measure}#fraction").unwrap(), |_| Some(0)).unwrap();
         let item = SnapshotItem { key: Vec::new(), attributes: Vec::new(), expires_at: None };
         let sums = Sums::from([("rpm".to_owned(), Decimal::parse(sum).unwrap())]);
         let mut addition = Addition { item, sums, fractions: Vec::new() };
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_the_nearest_whole_number_and_the_rest_is_kept() {
+    fn a_counter_is_the_nearest_whole_number_and_the_remainder_is_stored() {
         let cases = [
             ("7", None, "7", None),
             ("0.4", None, "0", Some("0.4")),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_is_never_replaced() {
+    fn a_value_of_another_writer_is_never_replaced() {
         for before in [AttributeValue::N("1".to_owned()), AttributeValue::S("half".to_owned())] {
             assert_eq!(round("0.5", Some(before)).unwrap_err().kind, crate::error::ErrorKind::Poison);
         }

@@ -1,4 +1,4 @@
-//! Records that feed one entity and resource in one minute: the unit that is claimed and counted together.
+//! Groups: the records of one entity and resource in one minute, which are claimed and counted together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::record::RecordId;
 use crate::time::Timestamp;
 use crate::window::Span;
 
-/// The minute of the record's own creation time that a claim covers; minutes since the epoch.
+/// The minute that a claim covers, by the creation time of the records; in minutes since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment(i64);
 
@@ -20,25 +20,27 @@ impl Segment {
         Segment(at.seconds().div_euclid(60))
     }
 
-    /// The first second of the minute.
+    /// The first second of the minute, in seconds since the epoch.
     pub fn start(self) -> i64 {
         self.0 * 60
     }
 
-    /// The minute, as claims are keyed: `2026-11-21T03:05`.
+    /// The minute as it appears in the keys of claims: `2026-11-21T03:05`.
     pub fn text(self) -> String {
         let full = jiff::Timestamp::from_second(self.start()).unwrap_or_default().to_string();
         full.get(.."2026-11-21T03:05".len()).unwrap_or(&full).to_owned()
     }
 }
 
-/// All that a batch does to one entity and resource in one minute. A group is one transaction, unless DynamoDB refuses
-/// it and the record to blame must be found.
+/// Everything that a batch adds to one entity and resource in one minute. A group is never spread over several
+/// transactions, unless DynamoDB refuses it and the record that causes this must be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
+    /// The entity and resource.
     pub key: CounterKey,
+    /// The minute.
     pub segment: Segment,
-    /// In the order of the batch.
+    /// What each record adds, in the order of the batch.
     pub effects: Vec<Effect>,
 }
 
@@ -56,23 +58,26 @@ impl Group {
 pub struct Effect {
     /// The record's position in the batch.
     pub record: usize,
+    /// The identity of the record.
     pub id: RecordId,
+    /// What the record adds.
     pub amounts: Amounts,
 }
 
-/// What is added, by measure; none is zero.
+/// What is added, by measure, without zeros.
 pub type Amounts = Vec<(Arc<str>, Decimal)>;
 
-/// What is added to one snapshot item.
+/// What is added to one snapshot item, by measure.
 pub type Sums = BTreeMap<String, Decimal>;
 
 /// What is added to each snapshot item of several groups, by entity, resource and window.
 pub type Totals = BTreeMap<(CounterKey, Span), Sums>;
 
-/// Sums up effects for every window of `snapshot`. A sum of zero stays: the item then says that there was traffic.
+/// Adds up effects for every window of `snapshot`. Sums of zero are kept, so that the item shows that there was
+/// traffic.
 ///
 /// # Errors
-/// The position of the record, or of the first of its group, at which a sum would need more than 38 digits.
+/// If a sum would need more than 38 digits: the position of the record, or of the first record of its group.
 pub fn totals<'g>(
     snapshot: &Snapshot,
     effects: impl Iterator<Item = (&'g Group, &'g Effect)>,
@@ -81,7 +86,7 @@ pub fn totals<'g>(
     let mut effects = effects.peekable();
     while let Some((group, first)) = effects.next() {
         let at = Timestamp::from_seconds(group.segment.start()).ok_or((first.record, DecimalError::Range))?;
-        // Effects of one group follow each other, and their windows are the same.
+        // The effects of a group are adjacent and have the same windows.
         let mut sums = Sums::new();
         add(&mut sums, first)?;
         while let Some((_, effect)) = effects.next_if(|(next, _)| std::ptr::eq(*next, group)) {
@@ -107,7 +112,7 @@ fn merge(sums: &mut Sums, more: &Sums) -> Result<(), DecimalError> {
 }
 
 fn add_amount(sums: &mut Sums, measure: &str, amount: Decimal) -> Result<(), DecimalError> {
-    // A measure's name is copied where it is new, which is once a group.
+    // The name of a measure is copied only when it is new, once per group.
     match sums.get_mut(measure) {
         Some(sum) => *sum = sum.checked_add(amount)?,
         None => drop(sums.insert(measure.to_owned(), amount)),

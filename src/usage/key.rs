@@ -1,5 +1,5 @@
-//! Whose counter it is, and what it is called. A batch repeats few of both, so that they are made once a batch and then known
-//! by a number or shared.
+//! The keys of counters and the names of measures. The records of a batch share a few of each, so they are built once
+//! per batch and then referred to by number or shared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,52 +7,52 @@ use std::sync::Arc;
 use crate::pipeline::template::Template;
 use crate::pipeline::{Bindings, Measure, Pipeline};
 
-/// The values of a snapshot's group variables: entity, resource, and what else its keys name.
+/// The values of a snapshot's group variables: entity, resource, and any other variables in its templates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CounterKey(pub Vec<String>);
 
 impl CounterKey {
-    /// Whose usage it is.
+    /// The entity, whose usage is counted.
     pub fn entity(&self) -> &str {
         self.0.first().map_or("", String::as_str)
     }
 
-    /// What is used.
+    /// The resource that is used.
     pub fn resource(&self) -> &str {
         self.0.get(1).map_or("", String::as_str)
     }
 }
 
-/// A key among the `Keys` of a batch.
+/// The number of a key within a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyNumber(usize);
 
 impl KeyNumber {
-    /// The place of the key in the order of first appearance.
-    pub fn place(self) -> usize {
+    /// The index of the key in the order of first appearance.
+    pub fn index(self) -> usize {
         self.0
     }
 }
 
 /// The keys of a batch, numbered in the order of first appearance.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub(super) struct CounterKeys {
     numbers: HashMap<Box<[u8]>, usize>,
     keys: Vec<CounterKey>,
-    /// The key that was asked for last, and its number: many records in a row may be of one.
+    /// The key that was used last, and its number: consecutive records often have the same key.
     last: Vec<u8>,
     last_number: usize,
     buffer: Vec<u8>,
 }
 
-impl Keys {
-    /// The number of the key that `group` makes of `bindings`.
-    pub fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
+impl CounterKeys {
+    /// The number of the key that results from filling `bindings` into the templates of `group`.
+    pub(super) fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
         self.buffer.clear();
         for template in group {
             let before = self.buffer.len();
             template.parts(|slot| bindings.value(slot), |part| self.buffer.extend_from_slice(part.as_bytes()));
-            // The length behind each text tells where it begins, so that different keys never have the same bytes.
+            // Each text is followed by its length, so that different keys never have the same bytes.
             let length = u32::try_from(self.buffer.len() - before).unwrap_or(u32::MAX);
             self.buffer.extend_from_slice(&length.to_be_bytes());
         }
@@ -73,37 +73,40 @@ impl Keys {
         KeyNumber(number)
     }
 
-    /// The key of a number.
-    pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
+    /// The key with this number.
+    pub(super) fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
         self.keys.get(number.0)
     }
 }
 
-/// The names of measures that a batch has met.
+/// The names of measures that a batch has used.
 #[derive(Debug)]
-pub struct Names<'p> {
+pub(super) struct MeasureNames<'p> {
     fixed: Vec<Arc<str>>,
-    /// By measure and capture.
+    /// Names by measure and capture.
     captured: Vec<(&'p Measure, Box<str>, Arc<str>)>,
 }
 
-/// More captured names than this are made anew each time: looking through them would cost as much.
-const KNOWN_NAMES: usize = 64;
+/// More captured names than this aren't remembered: searching them would cost as much as building a name.
+const MAX_REMEMBERED_NAMES: usize = 64;
 
-impl<'p> Names<'p> {
-    /// The names that `pipeline` says itself.
-    pub fn new(pipeline: &Pipeline) -> Self {
-        Names { fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(), captured: Vec::new() }
+impl<'p> MeasureNames<'p> {
+    /// Starts with the fixed names of `pipeline`.
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
+        MeasureNames {
+            fixed: pipeline.measures.iter().map(|name| name.as_str().into()).collect(),
+            captured: Vec::new(),
+        }
     }
 
     /// The name of a measure that needs no capture.
-    pub fn fixed(&self, slot: usize) -> Arc<str> {
+    pub(super) fn fixed(&self, slot: usize) -> Arc<str> {
         self.fixed.get(slot).map_or_else(|| "".into(), Arc::clone)
     }
 
-    /// The name that `template` makes of `capture`, or what the counter is called instead where an attribute of every
-    /// snapshot or a fixed measure has that name.
-    pub fn captured(
+    /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed
+    /// measure already has that name, the result follows `if_taken`, or is `None` without it.
+    pub(super) fn captured(
         &mut self,
         pipeline: &Pipeline,
         measure: &'p Measure,
@@ -114,15 +117,16 @@ impl<'p> Names<'p> {
         if let Some((_, _, name)) = known {
             return Some(Arc::clone(name));
         }
-        let name: Arc<str> = untaken(pipeline, template.render(|_| capture))?.into();
-        if self.captured.len() < KNOWN_NAMES {
+        let name: Arc<str> = unreserved_name(pipeline, template.render(|_| capture))?.into();
+        if self.captured.len() < MAX_REMEMBERED_NAMES {
             self.captured.push((measure, capture.into(), Arc::clone(&name)));
         }
         Some(name)
     }
 }
 
-fn untaken(pipeline: &Pipeline, name: String) -> Option<String> {
+/// `name`, or the name that follows from `if_taken` if `name` is already used.
+fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {
     let snapshot = pipeline.snapshot.as_ref();
     let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
     if !reserved && !pipeline.measures.contains(&name) {

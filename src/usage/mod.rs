@@ -1,5 +1,5 @@
-//! Usage: what records add to counters (`counter`), in which windows (`window`), and how that is committed exactly once
-//! (`claim`, `read`, `table`).
+//! Counting usage: what records add to counters (`counter`, `key`, `group`), what the snapshot items look like
+//! (`snapshot`, `fraction`), and how both are committed exactly once (`claim`, `read`, `transaction`, `table`).
 
 mod claim;
 mod counter;

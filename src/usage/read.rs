@@ -1,4 +1,4 @@
-//! Reading claims: all pages of many segments in batches, strongly consistent, until the deadline.
+//! Reads claims: all pages of many segments, in batches, with strong consistency, retrying until the deadline.
 
 use std::collections::HashMap;
 
@@ -12,64 +12,64 @@ use super::table::UsageTables;
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 
-/// 100: BatchGetItem's limit of keys.
-pub const MAX_KEYS: usize = 100;
+/// 100: the maximum number of keys in a BatchGetItem call.
+pub(super) const MAX_KEYS: usize = 100;
 
-/// A group with the claims read for it.
+/// A group and the claims that were read for it.
 #[derive(Debug)]
-pub struct Claimed<'g> {
+pub(super) struct Claimed<'g> {
     pub group: &'g Group,
     pub claims: Claims,
 }
 
 impl<'g> Claimed<'g> {
-    /// What has not been counted yet.
-    pub fn new_effects(&self) -> impl Iterator<Item = &'g Effect> {
+    /// The effects that have not been counted yet.
+    pub(super) fn new_effects(&self) -> impl Iterator<Item = &'g Effect> {
         let group: &'g Group = self.group;
         group.effects.iter().filter(|effect| !self.claims.has(effect.id.short()))
     }
 
-    /// Whether all has been counted before.
-    pub fn is_done(&self) -> bool {
+    /// Whether all effects have already been counted.
+    pub(super) fn is_done(&self) -> bool {
         self.new_effects().next().is_none()
     }
 }
 
-type Item = HashMap<String, AttributeValue>;
-/// Groups, and their claims or what was wrong when the time was over.
-type Read<'c, 'g> = (&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>);
+type StoredItem = HashMap<String, AttributeValue>;
+/// Groups, and their claims or the last error before the deadline.
+type ClaimsRead<'c, 'g> = (&'c [&'g Group], Result<Vec<Claimed<'g>>, Error>);
 
 impl UsageTables {
-    /// Opens a connection by reading a claim that nobody makes: a batch's first call is a read of claims, too, so that it
-    /// needs no other permission.
+    /// Opens a connection by reading a claim that doesn't exist. This needs no additional permission, since every batch
+    /// reads claims.
     ///
     /// # Errors
-    /// When there is no answer at all.
+    /// If there is no response at all.
     pub async fn connect(&self) -> Result<(), Error> {
-        let nobody = HashMap::from([(claim::KEY.to_owned(), AttributeValue::S("connect".to_owned()))]);
-        let asked =
-            self.client.batch_get_item().request_items(&self.claims_table, request(&self.claims_table, vec![nobody])?);
-        match asked.customize().config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
+        let missing = HashMap::from([(claim::KEY.to_owned(), AttributeValue::S("connect".to_owned()))]);
+        let call =
+            self.client.batch_get_item().request_items(&self.claims_table, request(&self.claims_table, vec![missing])?);
+        match call.customize().config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
             Err(error) if error.raw_response().is_none() => Err(Error::from_sdk(&reading(&self.claims_table), &error)),
             _ => Ok(()),
         }
     }
 
-    /// Reads the claims of `groups` until the deadline.
+    /// Reads the claims of `groups`, retrying until the deadline.
     ///
     /// # Errors
-    /// Only what no record is to blame for.
+    /// Only errors that no record causes, such as a missing table or permission.
     pub(super) async fn read_until<'c, 'g>(
         &self,
         groups: &'c [&'g Group],
         deadline: Option<Instant>,
-    ) -> Result<Read<'c, 'g>, Error> {
+    ) -> Result<ClaimsRead<'c, 'g>, Error> {
         let mut backoff = Backoff::until(deadline);
         loop {
             let error = match backoff.attempt(self.read_claims(groups)).await {
                 Some(Ok(claimed)) => return Ok((groups, Ok(claimed))),
                 Some(Err(error)) if error.kind != ErrorKind::Transient => {
-                    // The keys are this function's own, so no record is to blame for a refused read.
+                    // The function builds these keys itself, so a refused read is never the fault of a record.
                     return Err(Error { kind: ErrorKind::Config, ..error });
                 }
                 Some(Err(error)) => error,
@@ -81,7 +81,8 @@ impl UsageTables {
         }
     }
 
-    /// Reads every page of the claims of `groups`: the first of each, and where that is full, ever more of the next.
+    /// Reads every page of the claims of `groups`: first page 0 of each; where that is full, the next two pages, then
+    /// the next four, and so on.
     async fn read_claims<'g>(&self, groups: &[&'g Group]) -> Result<Vec<Claimed<'g>>, Error> {
         let mut claimed: Vec<_> = groups.iter().map(|group| Claimed { group, claims: Claims::default() }).collect();
         let mut pending: Vec<usize> = (0..claimed.len()).collect();
@@ -125,8 +126,8 @@ impl UsageTables {
         Ok(pages)
     }
 
-    /// Those items of `table` with these keys that there are, each as it is after the latest write.
-    pub(super) async fn get_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+    /// The items of `table` with these keys, as far as they exist, read with strong consistency.
+    pub(super) async fn get_all(&self, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
         let mut items = Vec::new();
         for chunk in keys.chunks(MAX_KEYS) {
             let mut wanted = chunk.to_vec();
@@ -134,7 +135,7 @@ impl UsageTables {
                 let before = wanted.len();
                 let (found, left) = self.get_items(table, wanted).await?;
                 if left.len() == before {
-                    // Nothing at all was processed: that is throttling, to be retried after a pause.
+                    // Nothing was processed, which means throttling: the caller pauses and retries.
                     return Err(Error::transient(format!("{}: throttled", reading(table))));
                 }
                 items.extend(found);
@@ -144,20 +145,20 @@ impl UsageTables {
         Ok(items)
     }
 
-    async fn get_items(&self, table: &str, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
-        let answer = self.client.batch_get_item().request_items(table, request(table, keys)?).send().await;
-        let answer = answer.map_err(|error| Error::from_sdk(&reading(table), &error))?;
-        let found = answer.responses.unwrap_or_default().remove(table).unwrap_or_default();
-        let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
+    async fn get_items(&self, table: &str, keys: Vec<StoredItem>) -> Result<(Vec<StoredItem>, Vec<StoredItem>), Error> {
+        let response = self.client.batch_get_item().request_items(table, request(table, keys)?).send().await;
+        let response = response.map_err(|error| Error::from_sdk(&reading(table), &error))?;
+        let found = response.responses.unwrap_or_default().remove(table).unwrap_or_default();
+        let left = response.unprocessed_keys.unwrap_or_default().remove(table);
         Ok((found, left.map(|left| left.keys).unwrap_or_default()))
     }
 }
 
-fn request(table: &str, keys: Vec<Item>) -> Result<KeysAndAttributes, Error> {
+fn request(table: &str, keys: Vec<StoredItem>) -> Result<KeysAndAttributes, Error> {
     let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
     request.map_err(|error| Error::config(format!("{}: {error}", reading(table))))
 }
 
 fn reading(table: &str) -> String {
-    format!("read items of {table} (dynamodb:BatchGetItem)")
+    format!("read items from {table} (dynamodb:BatchGetItem)")
 }

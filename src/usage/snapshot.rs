@@ -1,5 +1,6 @@
-//! How a counter's snapshot item looks: its key, its descriptive attributes, its expiry. Pure text work, done before
-//! anything is written, so that a key which DynamoDB would refuse is the record's fault and not the batch's.
+//! The contents of a snapshot item apart from its counters: its key, its descriptive attributes and its expiry. Keys
+//! are checked before anything is written, so that a key that DynamoDB would refuse rejects one record and not the
+//! batch.
 
 use std::cell::OnceCell;
 
@@ -11,22 +12,23 @@ use crate::time::DAY_SECONDS;
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
-/// 2048 and 1024 bytes: DynamoDB's limits for partition and sort keys.
+/// 2048 and 1024 bytes: DynamoDB's limits for partition keys and sort keys.
 const PARTITION_KEY_BYTES: usize = 2048;
 const SORT_KEY_BYTES: usize = 1024;
 
 /// A snapshot item without its counters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SnapshotItem {
-    /// The attributes of the key: names and texts.
+    /// The names and texts of the key attributes.
     pub key: Vec<(String, String)>,
+    /// The names and texts of the descriptive attributes.
     pub attributes: Vec<(String, String)>,
-    /// The expiry's attribute and second since the epoch.
+    /// The name of the expiry attribute, and the expiry in seconds since the epoch.
     pub expires_at: Option<(String, i64)>,
 }
 
 impl SnapshotItem {
-    /// The item of `key` in the window `span`.
+    /// The snapshot item of `key` in the window `span`.
     pub fn new(snapshot: &Snapshot, key: &CounterKey, span: Span) -> SnapshotItem {
         let values = Values::new(snapshot, key, span);
         let render = |(name, template): &(String, Template)| (name.clone(), values.render(template));
@@ -42,7 +44,8 @@ impl SnapshotItem {
     }
 }
 
-/// The counter and the window whose snapshot has these keys: none where it is no item that [`SnapshotItem::new`] makes.
+/// The counter and the window whose snapshot item has these keys, or `None` if [`SnapshotItem::new`] never produces
+/// them.
 pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(CounterKey, Span)> {
     Window::ALL.into_iter().find_map(|window| {
         let mut values = vec![None; snapshot.group_variables.len() + WINDOW_VARIABLES.len()];
@@ -55,7 +58,7 @@ pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(Counte
         let known = [start, end, key].into_iter().zip(text_ofs);
         let span = known.filter_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of)).next()?;
         let counter = CounterKey(values.into_iter().collect::<Option<_>>()?);
-        // Whatever was read, only what would be written the same way is ours.
+        // Reading back can be ambiguous. Only keys that would be written in exactly this way belong to a snapshot.
         let item = SnapshotItem::new(snapshot, &counter, span);
         let same = item.key.len() == keys.len()
             && item.key.iter().all(|(name, text)| keys.contains(&(name.as_str(), text.as_str())));
@@ -73,16 +76,17 @@ fn read_back(snapshot: &Snapshot, keys: &[(&str, &str)], window: Window) -> Opti
     Some(values)
 }
 
-/// Checks that the snapshot keys of `key` in every window of the pipeline are ones that DynamoDB takes.
+/// Checks that DynamoDB accepts the snapshot keys of `key` in every window of the pipeline.
 ///
 /// # Errors
-/// A fault that names the key's attribute.
+/// A fault that names the key attribute.
 pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Result<(), Fault> {
     for window in &snapshot.windows {
         let values = Values::new(snapshot, key, window.containing(at));
         for ((name, text), limit) in values.keys().zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]) {
             if text.is_empty() || text.len() > limit {
-                let message = format!("would be a snapshot key of {} bytes; DynamoDB takes 1 to {limit}", text.len());
+                let message =
+                    format!("would have {} bytes as a snapshot key; DynamoDB allows 1 to {limit}", text.len());
                 return Err(Fault::new(Code::InvalidKey, name, message));
             }
         }
@@ -90,7 +94,8 @@ pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Resul
     Ok(())
 }
 
-/// What a snapshot's templates are filled in with: the group's values, then the window's, which are written when asked for.
+/// The values for a snapshot's templates: first those of the group, then those of the window, which are formatted on
+/// demand.
 struct Values<'k> {
     snapshot: &'k Snapshot,
     key: &'k CounterKey,
@@ -103,7 +108,7 @@ impl<'k> Values<'k> {
         Values { snapshot, key, span, window: Default::default() }
     }
 
-    /// The attributes of the item's key.
+    /// The names and texts of the key attributes.
     fn keys(&self) -> impl Iterator<Item = (&'k str, String)> {
         let (name, template) = &self.snapshot.partition_key;
         let sort_key = self.snapshot.sort_key.as_ref().map(|(name, template)| {
@@ -121,13 +126,13 @@ impl<'k> Values<'k> {
         if let Some(value) = self.key.0.get(slot) {
             return value;
         }
-        let place = slot - self.key.0.len();
-        let write = || match place {
+        let index = slot - self.key.0.len();
+        let write = || match index {
             0 => self.snapshot.window_name(self.span.window).to_owned(),
             1 => self.span.start_text(),
             2 => self.span.end_text(),
             _ => self.span.key(),
         };
-        self.window.get(place).map_or("", |text| text.get_or_init(write))
+        self.window.get(index).map_or("", |text| text.get_or_init(write))
     }
 }

@@ -1,5 +1,6 @@
-//! The commit: claims and counters of a batch's groups are read, written together, and on any conflict read again.
-//! Effect and evidence land together or not at all, so that no retry, of ours, the SDK's or Lambda's, counts twice.
+//! Commits the groups of a batch: reads their claims, writes claims and counters in the same transaction, and reads the
+//! claims again after any conflict. A record's claim and its effect are stored together or not at all, so no retry,
+//! whether by this function, the SDK or Lambda, counts a record twice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,29 +25,32 @@ use crate::pipeline::Snapshot;
 /// The usage and claims tables, for one pipeline.
 #[derive(Debug, Clone)]
 pub struct UsageTables {
+    /// The SDK client for DynamoDB.
     pub client: Client,
+    /// The name of the table that holds the snapshots.
     pub usage_table: String,
+    /// The name of the table that holds the claims.
     pub claims_table: String,
-    /// The pipeline's name, which claims are kept under.
+    /// The name of the pipeline, which is part of the keys of claims.
     pub pipeline: String,
-    /// How long a claim is kept after its minute: the horizon and a margin for clocks.
+    /// How long a claim is kept after its minute, in seconds: the horizon plus a margin for clock skew.
     pub claim_seconds: i64,
-    /// How many bundles are committed at once.
+    /// The maximum number of bundles that are committed at once.
     pub concurrency: usize,
-    /// One permit for each transaction in flight, however a batch is split.
+    /// Limits the transactions in flight, however a batch is split.
     pub transactions: Arc<Semaphore>,
 }
 
-/// What came of a batch's counters.
+/// The result of counting a batch.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// Positions of records with an effect that this invocation counted.
+    /// Positions in the batch of the records that this invocation counted.
     pub applied: BTreeSet<usize>,
-    /// Positions of records with an effect that had been counted before.
+    /// Positions in the batch of the records that had been counted before.
     pub duplicates: BTreeSet<usize>,
-    /// Positions of records with an effect that could not be counted, and why.
+    /// Positions in the batch of the records that could not be counted, each with the error.
     pub failed: Vec<(usize, Error)>,
-    /// The snapshot items that were added to.
+    /// The snapshot items that were updated.
     pub snapshots: BTreeSet<SnapshotItem>,
 }
 
@@ -70,7 +74,7 @@ impl Committed {
         self.failed.extend(records.map(|record| (record, error.clone())));
     }
 
-    /// Gives `claimed` back unless all its records have been counted before.
+    /// Returns `claimed`, unless all its records have been counted before.
     fn unless_done<'g>(&mut self, claimed: Claimed<'g>) -> Option<Claimed<'g>> {
         if !claimed.is_done() {
             return Some(claimed);
@@ -80,42 +84,42 @@ impl Committed {
     }
 }
 
-/// Why a transaction didn't happen.
-enum Refusal {
-    /// Read the claims again and retry.
+/// Why an attempt to send a transaction failed.
+enum AttemptFailure {
+    /// Read the claims again, then retry.
     Retry { error: Error, cause: RetryCause },
-    /// No retry of the same can help.
-    Stop(Stop),
+    /// Retrying the same transaction can't succeed.
+    GiveUp(BundleFailure),
 }
 
 /// Why a transaction must be retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetryCause {
-    /// Another writer was there at the same time; nothing was written.
+    /// Another writer changed the same items; nothing was written.
     Conflict,
     /// The service is overloaded; nothing was written.
     Throttled,
-    /// No response: the transaction may have happened.
+    /// No response: the transaction may have been committed.
     Unknown,
 }
 
-/// Why a bundle isn't tried again as it is.
-enum Stop {
-    /// Something in it is refused, or in the way: its parts must be tried apart to find out which.
-    Apart(Error),
-    /// Somebody must mend something first.
-    Config(Error),
+/// Why a bundle can't be committed as a whole.
+enum BundleFailure {
+    /// DynamoDB refuses part of it, or part of it keeps conflicting: commit its parts separately to find out which.
+    Split(Error),
+    /// Someone must fix a setting, a permission or a table first.
+    Abort(Error),
 }
 
-/// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up the
-/// others. Throttling never splits a bundle: more transactions would only add to the load.
+/// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up
+/// the others. Throttling never splits a bundle: more transactions would only add to the load.
 const CONFLICTS_BEFORE_SPLIT: u32 = 2;
 
 impl UsageTables {
-    /// Counts `groups`, each exactly once whatever has been delivered before, until the deadline.
+    /// Counts `groups`, each record exactly once however often it has been delivered, retrying until the deadline.
     ///
     /// # Errors
-    /// Only what no record is to blame for: a missing table, a missing permission.
+    /// Only errors that no record causes: a missing table, a missing permission.
     pub async fn commit(
         &self,
         snapshot: &Snapshot,
@@ -123,11 +127,11 @@ impl UsageTables {
         deadline: Option<Instant>,
     ) -> Result<Committed, Error> {
         let mut ordered: Vec<&Group> = groups.iter().collect();
-        // Minutes of one counter next to each other share its snapshot items in a transaction.
+        // Adjacent minutes of the same counter share its snapshot items in a transaction.
         ordered.sort_unstable_by(|a, b| (&a.key, a.segment).cmp(&(&b.key, b.segment)));
         let mut committed = Committed::default();
         let mut new = Vec::new();
-        // Futures are collected before they are streamed: a closure over borrows isn't Send for every lifetime.
+        // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
         let reads: Vec<_> = ordered.chunks(MAX_KEYS).map(|chunk| self.read_until(chunk, deadline)).collect();
         let mut reads = stream::iter(reads).buffered(self.concurrency);
         while let Some((chunk, read)) = reads.try_next().await? {
@@ -144,7 +148,7 @@ impl UsageTables {
             .await
     }
 
-    /// Counts one bundle in one transaction, or in parts where that can't be.
+    /// Counts one bundle in a single transaction or, if that fails, in parts.
     async fn commit_bundle(
         &self,
         snapshot: &Snapshot,
@@ -154,15 +158,17 @@ impl UsageTables {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         match (self.commit_together(snapshot, bundle, deadline).await, groups.as_slice()) {
             (Ok(committed), _) => Ok(committed),
-            (Err(Stop::Config(error)), _) => Err(error),
-            (Err(Stop::Apart(error)), [group]) if group.effects.len() < 2 => Ok(Committed::failed(&groups, &error)),
-            (Err(Stop::Apart(_)), [group]) => self.commit_halves(snapshot, group, deadline).await,
-            (Err(Stop::Apart(_)), groups) => self.commit_apart(snapshot, groups, deadline).await,
+            (Err(BundleFailure::Abort(error)), _) => Err(error),
+            (Err(BundleFailure::Split(error)), [group]) if group.effects.len() < 2 => {
+                Ok(Committed::failed(&groups, &error))
+            }
+            (Err(BundleFailure::Split(_)), [group]) => self.commit_halves(snapshot, group, deadline).await,
+            (Err(BundleFailure::Split(_)), groups) => self.commit_separately(snapshot, groups, deadline).await,
         }
     }
 
-    /// Counts each group in a transaction of its own.
-    async fn commit_apart(
+    /// Counts each group in a separate transaction.
+    async fn commit_separately(
         &self,
         snapshot: &Snapshot,
         groups: &[&Group],
@@ -176,8 +182,8 @@ impl UsageTables {
             .await
     }
 
-    /// Counts the earlier half of a group, then the later one, so that what precedes the record to blame is counted.
-    /// Claims are each record's own, which is why a group may be split between transactions.
+    /// Counts the earlier half of a group, then the later half, so that every record before the one that DynamoDB
+    /// refuses is counted. A group may be split because each record has its own claim.
     async fn commit_halves(
         &self,
         snapshot: &Snapshot,
@@ -192,13 +198,13 @@ impl UsageTables {
         }
     }
 
-    /// The loop of one transaction.
+    /// Sends the transaction of a bundle, retrying until the deadline.
     async fn commit_together<'g>(
         &self,
         snapshot: &Snapshot,
         mut bundle: Vec<Claimed<'g>>,
         deadline: Option<Instant>,
-    ) -> Result<Committed, Stop> {
+    ) -> Result<Committed, BundleFailure> {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         let mut backoff = Backoff::until(deadline);
         let mut attempted: BTreeSet<usize> = BTreeSet::new();
@@ -208,14 +214,16 @@ impl UsageTables {
                 let _permit = self.transactions.acquire().await;
                 self.attempt(snapshot, &bundle).await
             };
-            let refusal = match backoff.attempt(attempt).await {
+            let failure = match backoff.attempt(attempt).await {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
-                Some(Err(refusal)) => refusal,
-                None => Refusal::Retry { error: backoff.no_answer(&self.doing()), cause: RetryCause::Unknown },
+                Some(Err(failure)) => failure,
+                None => {
+                    AttemptFailure::Retry { error: backoff.no_answer(&self.description()), cause: RetryCause::Unknown }
+                }
             };
-            let error = match refusal {
-                Refusal::Stop(stop) => return Err(stop),
-                Refusal::Retry { error, cause } => {
+            let error = match failure {
+                AttemptFailure::GiveUp(failure) => return Err(failure),
+                AttemptFailure::Retry { error, cause } => {
                     if cause == RetryCause::Unknown {
                         attempted.extend(bundle.iter().flat_map(Claimed::new_effects).map(|effect| effect.record));
                     }
@@ -227,20 +235,27 @@ impl UsageTables {
                 return Ok(Committed::failed(&groups, &backoff.give_up(error)));
             }
             if conflicts == CONFLICTS_BEFORE_SPLIT && groups.len() > 1 {
-                return Err(Stop::Apart(error));
+                return Err(BundleFailure::Split(error));
             }
-            match self.read_until(&groups, deadline).await.map_err(Stop::Config)? {
+            match self.read_until(&groups, deadline).await.map_err(BundleFailure::Abort)? {
                 (_, Ok(claimed)) => bundle = claimed,
                 (_, Err(error)) => return Ok(Committed::failed(&groups, &error)),
             }
         }
     }
 
-    /// Sends one transaction, unless nothing in it is new.
-    async fn attempt(&self, snapshot: &Snapshot, bundle: &[Claimed<'_>]) -> Result<BTreeSet<SnapshotItem>, Refusal> {
+    /// Sends one transaction, unless all its records have already been counted.
+    async fn attempt(
+        &self,
+        snapshot: &Snapshot,
+        bundle: &[Claimed<'_>],
+    ) -> Result<BTreeSet<SnapshotItem>, AttemptFailure> {
         let new = bundle.iter().flat_map(|claimed| claimed.new_effects().map(|effect| (claimed.group, effect)));
-        let totals = totals(snapshot, new)
-            .map_err(|(_, error)| Refusal::Stop(Stop::Apart(Error::poison(format!("count usage: a sum {error}")))))?;
+        let totals = totals(snapshot, new).map_err(|(_, error)| {
+            AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
+                "count usage: a sum of the batch {error}"
+            ))))
+        })?;
         if totals.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -249,7 +264,7 @@ impl UsageTables {
             let new: Vec<u64> = claimed.new_effects().map(|effect| effect.id.short()).collect();
             writes.push(self.claim_write(claimed.group, &claimed.claims, &new).map_err(config)?);
         }
-        let additions = self.additions(snapshot, totals).await.map_err(unread)?;
+        let additions = self.additions(snapshot, totals).await.map_err(fractions_unread)?;
         for addition in &additions {
             writes.push(transaction::add(&self.usage_table, addition).map_err(config)?);
         }
@@ -262,28 +277,28 @@ impl UsageTables {
         transaction::claim(&self.claims_table, claims.item_with(key, new, expires_at), claims.version())
     }
 
-    fn doing(&self) -> String {
+    fn description(&self) -> String {
         let (usage, claims) = (&self.usage_table, &self.claims_table);
         format!("count usage in {usage} with claims in {claims} (dynamodb:PutItem, dynamodb:UpdateItem)")
     }
 
-    async fn send(&self, writes: Vec<TransactWriteItem>) -> Result<(), Refusal> {
+    async fn send(&self, writes: Vec<TransactWriteItem>) -> Result<(), AttemptFailure> {
         let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         let Err(failure) = sent else { return Ok(()) };
-        let doing = self.doing();
+        let doing = self.description();
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = failure.as_service_error() {
-            return Err(canceled_for(&doing, canceled.cancellation_reasons()));
+            return Err(cancellation(&doing, canceled.cancellation_reasons()));
         }
         let error = Error::from_sdk(&doing, &failure);
         Err(match error.kind {
-            ErrorKind::Config => Refusal::Stop(Stop::Config(error)),
-            ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-            ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Unknown },
+            ErrorKind::Config => AttemptFailure::GiveUp(BundleFailure::Abort(error)),
+            ErrorKind::Poison => AttemptFailure::GiveUp(BundleFailure::Split(error)),
+            ErrorKind::Transient => AttemptFailure::Retry { error, cause: RetryCause::Unknown },
         })
     }
 }
 
-/// Packs groups into transactions of at most 100 actions.
+/// Packs groups into bundles whose transactions have at most 100 actions.
 fn bundles<'g>(snapshot: &Snapshot, groups: Vec<Claimed<'g>>) -> Vec<Vec<Claimed<'g>>> {
     let mut bundles: Vec<Vec<Claimed<'g>>> = Vec::new();
     let mut actions = Actions::default();
@@ -305,44 +320,44 @@ fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTr
     let mut committed = Committed { snapshots, ..Committed::default() };
     for claimed in bundle {
         for effect in &claimed.group.effects {
-            // What an earlier attempt without an answer may have counted is this invocation's work.
-            let ours = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
-            let list = if ours { &mut committed.applied } else { &mut committed.duplicates };
+            // A record that an earlier attempt without a response may have counted was counted by this invocation.
+            let applied_here = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
+            let list = if applied_here { &mut committed.applied } else { &mut committed.duplicates };
             list.insert(effect.record);
         }
     }
     committed
 }
 
-/// What it means that the fractions couldn't be read: nothing was sent.
-fn unread(error: Error) -> Refusal {
+/// The failure of an attempt whose remainders couldn't be read; nothing was sent.
+fn fractions_unread(error: Error) -> AttemptFailure {
     match error.kind {
         ErrorKind::Config => config(error),
-        ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-        ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Throttled },
+        ErrorKind::Poison => AttemptFailure::GiveUp(BundleFailure::Split(error)),
+        ErrorKind::Transient => AttemptFailure::Retry { error, cause: RetryCause::Throttled },
     }
 }
 
-fn config(error: Error) -> Refusal {
-    Refusal::Stop(Stop::Config(error))
+fn config(error: Error) -> AttemptFailure {
+    AttemptFailure::GiveUp(BundleFailure::Abort(error))
 }
 
-/// What a cancelled transaction means. One item that can never be written outweighs any number of conflicts.
-fn canceled_for(doing: &str, reasons: &[CancellationReason]) -> Refusal {
+/// The failure for a canceled transaction. One item that can never be written outweighs any number of conflicts.
+fn cancellation(doing: &str, reasons: &[CancellationReason]) -> AttemptFailure {
     let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
-    let text = format!("{doing}: the transaction was cancelled: {}", codes().collect::<Vec<_>>().join(", "));
-    let refused = |reason: &&CancellationReason| {
+    let text = format!("{doing}: the transaction was canceled: {}", codes().collect::<Vec<_>>().join(", "));
+    let unwritable = |reason: &&CancellationReason| {
         matches!(reason.code(), Some("ValidationError" | "ItemCollectionSizeLimitExceeded"))
     };
-    match reasons.iter().find(refused) {
+    match reasons.iter().find(unwritable) {
         Some(reason) if is_key_mismatch(reason.message().unwrap_or_default()) => config(key_mismatch(doing)),
-        Some(_) => Refusal::Stop(Stop::Apart(Error::poison(format!(
-            "{text}; a counter's attribute isn't a number, its item is over 400 KB, or its sum needs over 38 digits"
+        Some(_) => AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
+            "{text}; a counter's attribute isn't a number, its item exceeds 400 KB, or its sum needs more than 38 digits"
         )))),
         None => {
             let conflict = codes().any(|code| matches!(code, "TransactionConflict" | "ConditionalCheckFailed"));
             let cause = if conflict { RetryCause::Conflict } else { RetryCause::Throttled };
-            Refusal::Retry { error: Error::transient(text), cause }
+            AttemptFailure::Retry { error: Error::transient(text), cause }
         }
     }
 }
@@ -361,17 +376,17 @@ mod tests {
             (vec![reason("None", ""), reason("ThrottlingError", "")], "throttled"),
             (
                 vec![reason("TransactionConflict", ""), reason("ValidationError", "Type mismatch for attribute")],
-                "apart",
+                "split",
             ),
-            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "apart"),
+            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "split"),
             (vec![reason("None", ""), reason("ValidationError", mismatch)], "config"),
         ];
         for (reasons, expected) in cases {
-            let found = match canceled_for("count", &reasons) {
-                Refusal::Retry { cause: RetryCause::Conflict, .. } => "conflict",
-                Refusal::Retry { cause: RetryCause::Throttled, .. } => "throttled",
-                Refusal::Stop(Stop::Apart(error)) if error.kind == ErrorKind::Poison => "apart",
-                Refusal::Stop(Stop::Config(_)) => "config",
+            let found = match cancellation("count", &reasons) {
+                AttemptFailure::Retry { cause: RetryCause::Conflict, .. } => "conflict",
+                AttemptFailure::Retry { cause: RetryCause::Throttled, .. } => "throttled",
+                AttemptFailure::GiveUp(BundleFailure::Split(error)) if error.kind == ErrorKind::Poison => "split",
+                AttemptFailure::GiveUp(BundleFailure::Abort(_)) => "config",
                 _ => "something else",
             };
             assert_eq!(found, expected, "{reasons:?}");

@@ -1,4 +1,4 @@
-//! What records add to counters. Items are written as plain JSON; the key is CUSTOMER#7 | ORDER#42 throughout.
+//! Tests of what records add to counters. Items are written as plain JSON; the key is always CUSTOMER#7 | ORDER#42.
 
 use super::*;
 use crate::decimal::Decimal;
@@ -10,7 +10,7 @@ use crate::window::{Span, Window};
 
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 
-/// A pipeline with one record type, matched by its keys; `measures` follow its stanza.
+/// A pipeline with one record type, which is matched by its keys and has these `measures`.
 fn counting(measures: &str) -> Pipeline {
     pipeline(&format!(
         r##"
@@ -38,7 +38,7 @@ fn orders() -> Pipeline {
     Pipeline::parse(&shipped("orders").unwrap()).unwrap()
 }
 
-/// An image; the empty text is one that the stream doesn't carry.
+/// An image. An empty text means that the stream leaves it out.
 fn image(json: &str) -> Image<'_> {
     if json.is_empty() { Image::NotCarried } else { Image::Carried(plain_item(json).unwrap()) }
 }
@@ -59,7 +59,7 @@ fn expire(old: &str) -> Change<'_> {
     Change::Remove { old: image(old), by: Remover::TimeToLive }
 }
 
-/// What a change of the item with `keys` counts: `entity/resource measure amount`, or why it can't be counted.
+/// What a change of the item with `keys` counts, as `entity/resource measure amount`, or why it can't be counted.
 fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String {
     let record = ChangeRecord {
         id: RecordId([0; 16]),
@@ -95,34 +95,34 @@ fn counted(pipeline: &Pipeline, change: Change<'_>) -> String {
 }
 
 #[test]
-fn an_order_counts_from_when_it_is_placed_until_it_is_cancelled_or_deleted() {
+fn an_order_counts_until_it_is_canceled_or_deleted() {
     let orders = orders();
     let (new, paid) = (r#"{"status":"NEW","total":12.5}"#, r#"{"status":"PAID","total":10}"#);
-    let cancelled = r#"{"status":"CANCELLED","total":12.5}"#;
+    let canceled = r#"{"status":"CANCELLED","total":12.5}"#;
     let cases = [
         (insert(new), "7/orders changes 1, 7/orders orders 1, 7/orders amount 12.5"),
-        (insert(cancelled), "7/orders changes 1"),
+        (insert(canceled), "7/orders changes 1"),
         (modify(new, new), "7/orders changes 1"),
         (modify(new, paid), "7/orders changes 1, 7/orders amount -2.5"),
-        (modify(new, cancelled), "7/orders changes 1, 7/orders orders -1, 7/orders amount -12.5"),
-        (modify(cancelled, paid), "7/orders changes 1, 7/orders orders 1, 7/orders amount 10"),
+        (modify(new, canceled), "7/orders changes 1, 7/orders orders -1, 7/orders amount -12.5"),
+        (modify(canceled, paid), "7/orders changes 1, 7/orders orders 1, 7/orders amount 10"),
         (remove(new), "7/orders changes 1, 7/orders orders -1, 7/orders amount -12.5"),
-        (remove(cancelled), "7/orders changes 1"),
+        (remove(canceled), "7/orders changes 1"),
         (expire(new), "7/orders changes 1"),
         (insert(r#"{"status":"NEW","total":0}"#), "7/orders changes 1, 7/orders orders 1"),
-        (insert(r#"{"status":"NEW"}"#), "missing_attribute: NewImage.total: is missing, and measure `amount` needs it"),
+        (insert(r#"{"status":"NEW"}"#), "missing_attribute: NewImage.total: is missing, but measure `amount` needs it"),
         (insert(r#"{"status":"CANCELLED"}"#), "7/orders changes 1"),
         (insert(r#"{"status":"NEW","total":"SECRET"}"#), "invalid_value: NewImage.total: expected N, found S"),
         (
             insert(r#"{"status":"NEW","total":1.005}"#),
-            "invalid_value: NewImage.total: has 3 fraction digits, the measure's scale is 2",
+            "invalid_value: NewImage.total: has 3 fraction digits, but the measure has scale = 2",
         ),
         (insert(r#"{"status":"NEW","total":1.500}"#), "7/orders changes 1, 7/orders orders 1, 7/orders amount 1.5"),
         (
             modify(r#"{"status":"NEW"}"#, new),
-            "missing_attribute: OldImage.total: is missing, and measure `amount` needs it",
+            "missing_attribute: OldImage.total: is missing, but measure `amount` needs it",
         ),
-        (remove(r#"{"status":"NEW"}"#), "missing_attribute: OldImage.total: is missing, and measure `amount` needs it"),
+        (remove(r#"{"status":"NEW"}"#), "missing_attribute: OldImage.total: is missing, but measure `amount` needs it"),
         (expire(r#"{"status":"NEW"}"#), "7/orders changes 1"),
     ];
     for (change, expected) in cases {
@@ -132,9 +132,9 @@ fn an_order_counts_from_when_it_is_placed_until_it_is_cancelled_or_deleted() {
 }
 
 #[test]
-fn counts_and_sums_take_the_events_they_list_and_deltas_take_back() {
+fn counts_and_sums_use_the_events_they_list_and_deltas_subtract() {
     let (a, b) = (r#"{"n":5}"#, r#"{"n":3}"#);
-    // What a measure makes of an insertion, a change from 5 to 3, a removal and an expiry.
+    // The amounts for an insertion, a change from 5 to 3, a removal and an expiry.
     let cases = [
         (r#"kind = "count""#, ["1", "1", "1", "1"]),
         ("kind = \"count\"\nevents = [\"INSERT\"]", ["1", "", "", ""]),
@@ -159,7 +159,7 @@ fn counts_and_sums_take_the_events_they_list_and_deltas_take_back() {
 }
 
 #[test]
-fn an_item_that_moves_leaves_one_entity_and_joins_another() {
+fn an_item_that_moves_is_subtracted_from_one_entity_and_added_to_another() {
     let pipeline = pipeline(
         r##"
         [[record]]
@@ -195,23 +195,17 @@ fn an_item_that_moves_leaves_one_entity_and_joins_another() {
         (modify(other, red), "red/seats seats 1, red/seats places 2"),
         (
             modify(red, r#"{"kind":"seat","n":1}"#),
-            "missing_attribute: NewImage.team: is missing, and record type `seat` needs it",
+            "missing_attribute: NewImage.team: is missing, but record type `seat` needs it",
         ),
         (
             modify(r#"{"kind":"seat","n":1}"#, red),
-            "missing_attribute: OldImage.team: is missing, and record type `seat` needs it",
+            "missing_attribute: OldImage.team: is missing, but record type `seat` needs it",
         ),
-        (
-            modify("", red),
-            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
-        ),
-        (
-            modify("", desk),
-            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
-        ),
+        (modify("", red), "image_not_carried: OldImage: isn't in the stream; set the view type to NEW_AND_OLD_IMAGES"),
+        (modify("", desk), "image_not_carried: OldImage: isn't in the stream; set the view type to NEW_AND_OLD_IMAGES"),
         (
             modify("", other),
-            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
+            "image_not_carried: OldImage: isn't in the stream; set the view type to NEW_AND_OLD_IMAGES",
         ),
         (modify(red, other), "red/seats seats -1, red/seats places -2"),
         (modify(other, other), ""),
@@ -224,18 +218,18 @@ fn an_item_that_moves_leaves_one_entity_and_joins_another() {
 }
 
 #[test]
-fn an_image_that_is_needed_and_not_carried_is_never_guessed() {
+fn a_missing_image_that_is_needed_is_an_error() {
     let not_carried = |image: &str| {
-        format!("image_not_carried: {image}: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES")
+        format!("image_not_carried: {image}: isn't in the stream; set the view type to NEW_AND_OLD_IMAGES")
     };
     let (new_only, old_only) = (r#"{"n":5}"#, r#"{"n":3}"#);
     let one = "7/orders m 1".to_owned();
     let cases = [
-        // Keys are enough to count records, whatever the view type.
+        // Keys are enough to count records, with any view type.
         ("kind = \"count\"", insert(""), one.clone()),
         ("kind = \"count\"", modify("", ""), one.clone()),
         ("kind = \"count\"", remove(""), one.clone()),
-        // And to count items, since an item has the same keys before and after.
+        // They are also enough to count items, since an item has the same keys before and after.
         ("kind = \"delta\"", insert(""), one.clone()),
         ("kind = \"delta\"", modify("", ""), String::new()),
         ("kind = \"delta\"", modify("", new_only), String::new()),
@@ -273,22 +267,19 @@ fn a_pattern_gives_each_capture_its_own_counter() {
         (remove(b), "7/orders used_tpm -4, 7/orders used_new -1"),
         (insert(r#"{"b_rpm_tc":"SECRET"}"#), "invalid_value: NewImage.b_rpm_tc: expected N, found S"),
         (insert(r#"{"b_wcu_tc":"unread"}"#), ""),
-        (
-            modify("", a),
-            "image_not_carried: OldImage: isn't in the stream; the route needs view type NEW_AND_OLD_IMAGES",
-        ),
+        (modify("", a), "image_not_carried: OldImage: isn't in the stream; set the view type to NEW_AND_OLD_IMAGES"),
     ];
     for (change, expected) in cases {
         let shown = format!("{change:?}");
         assert_eq!(counted(&pipeline, change), expected, "{shown}");
     }
     let reserved = counting("[[record.measure]]\nname = \"{x}\"\nkind = \"sum\"\nattributes = \"b_{x}\"");
-    let expected = "invalid_key: NewImage.b_pk: gives a counter the name of another attribute; add `if_taken` to the pipeline's [snapshot]";
+    let expected = "invalid_key: NewImage.b_pk: would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
     assert_eq!(counted(&reserved, insert(r#"{"b_pk":1}"#)), expected);
 }
 
 #[test]
-fn further_variables_of_the_snapshot_tell_groups_apart() {
+fn additional_snapshot_variables_distinguish_groups() {
     let text = r##"
         [snapshot]
         partition_key = { name = "pk", value = "{ns}/U#{entity}" }
@@ -316,7 +307,7 @@ fn further_variables_of_the_snapshot_tell_groups_apart() {
 }
 
 #[test]
-fn amounts_keep_all_thirty_eight_digits() {
+fn amounts_keep_all_38_digits() {
     let pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"delta\"\nattribute = \"n\"");
     let image = |number: &str| format!(r#"{{"n":{number}}}"#);
     let nines = "9".repeat(38);
@@ -372,7 +363,7 @@ fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
     assert_eq!(summed(vec![effect(0, "1"), effect(4, &nines), effect(7, "1")]).unwrap_err().0, 7);
 }
 
-/// Texts that a key, a path or a log line could stumble over; all different.
+/// Texts that could break a key, a path or a log line. All are different.
 const HOSTILE: [&str; 22] = [
     "a",
     "A",
@@ -429,18 +420,19 @@ fn hostile_entities_and_resources_give_distinct_keys() {
 }
 
 #[test]
-fn a_key_that_dynamodb_would_not_take_is_refused() {
+fn a_key_that_dynamodb_would_refuse_is_rejected() {
     let pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"count\"");
     let at = Timestamp::parse("2026-11-21T03:05:05Z").unwrap();
     let check = |who: usize, what: usize| {
         let key = CounterKey(vec!["é".repeat(who / 2), "#".repeat(what)]);
         check_keys(pipeline.snapshot.as_ref().unwrap(), &key, at).map_err(|fault| fault.to_string())
     };
-    // `U#` before the entity; three bytes for each escaped `#` and fourteen for `#2026-11-21T03` after the resource.
+    // `U#` precedes the entity. Each escaped `#` has three bytes, and `#2026-11-21T03` behind the resource has
+    // fourteen.
     assert_eq!(check(2_046, 336), Ok(()));
     let cases = [
-        (2_048, 1, "invalid_key: pk: would be a snapshot key of 2050 bytes; DynamoDB takes 1 to 2048"),
-        (2, 337, "invalid_key: sk: would be a snapshot key of 1025 bytes; DynamoDB takes 1 to 1024"),
+        (2_048, 1, "invalid_key: pk: would have 2050 bytes as a snapshot key; DynamoDB allows 1 to 2048"),
+        (2, 337, "invalid_key: sk: would have 1025 bytes as a snapshot key; DynamoDB allows 1 to 1024"),
     ];
     for (who, what, expected) in cases {
         assert_eq!(check(who, what), Err(expected.to_owned()));
@@ -448,7 +440,7 @@ fn a_key_that_dynamodb_would_not_take_is_refused() {
 }
 
 #[test]
-fn a_factor_is_exact_and_what_is_cleared_or_gone_may_stay_counted() {
+fn a_factor_is_exact_and_cleared_or_removed_values_may_stay_counted() {
     let pipeline = counting(
         "[[record.measure]]\nname = \"{limit}\"\nkind = \"delta\"\nattributes = \"b_{limit}_tc\"\nfactor = 0.001\nremoved = \"ignore\"\ncleared = \"ignore\"",
     );
@@ -461,7 +453,7 @@ fn a_factor_is_exact_and_what_is_cleared_or_gone_may_stay_counted() {
         (expire(a), ""),
         (
             insert(r#"{"b_rpm_tc":1E-130}"#),
-            "invalid_value: NewImage.b_rpm_tc: times the factor is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)",
+            "invalid_value: NewImage.b_rpm_tc: multiplied by the measure's factor, is outside the range of DynamoDB's numbers (1E-130 to 9.99E+125)",
         ),
     ];
     for (change, expected) in cases {
@@ -477,7 +469,7 @@ fn a_factor_is_exact_and_what_is_cleared_or_gone_may_stay_counted() {
 }
 
 #[test]
-fn a_count_may_go_along_with_a_delta() {
+fn a_count_may_depend_on_a_delta() {
     let pipeline = counting(
         "[[record.measure]]\nname = \"events\"\nkind = \"count\"\nalong_with = \"{limit}\"\nevents = [\"INSERT\", \"MODIFY\"]\n[[record.measure]]\nname = \"{limit}\"\nkind = \"delta\"\nattributes = \"b_{limit}_tc\"",
     );
@@ -496,7 +488,7 @@ fn a_count_may_go_along_with_a_delta() {
 }
 
 #[test]
-fn a_counter_whose_name_is_taken_gets_another() {
+fn a_counter_whose_name_is_reserved_gets_another_name() {
     let text = r##"
         [snapshot]
         partition_key = { name = "pk", value = "U#{entity}" }
@@ -525,7 +517,7 @@ fn a_counter_whose_name_is_taken_gets_another() {
 }
 
 #[test]
-fn a_snapshot_is_known_by_its_keys_and_nothing_else_is() {
+fn only_snapshots_are_recognized_by_their_keys() {
     use crate::pipeline::shipped_names;
     let hostile = ["a", "a/b#c%d", "%", "é|:", "#daily", "2026-11-21T00:00:00Z", ""];
     let times = ["2026-11-21T00:00:00Z", "2026-12-31T23:59:59Z", "2000-01-01T00:00:00Z", "2099-12-31T23:00:00Z"];

@@ -1,12 +1,13 @@
-//! Who may import whom, checked against the sources of every package. The compiler holds the packages apart; this holds the
-//! rooms within a package apart.
+//! Checks the sources of every package against the architecture. The compiler enforces the dependencies between
+//! packages; these tests enforce the imports between the rooms inside a package.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::calls::MAY_CALL;
 
-/// A package: its folder, and its rooms with the rooms that each may import. A package that isn't split into rooms has none.
+/// A package: its folder, and its rooms with the rooms that each may import. The list is empty if the package has no
+/// rooms.
 struct Package {
     folder: &'static str,
     rooms: &'static [(&'static str, &'static [&'static str])],
@@ -17,13 +18,13 @@ const PACKAGES: [Package; 5] = [
         folder: "src",
         rooms: &[
             ("record", &[]),
-            // The outline of an item whose values have been read already is made of those.
+            // Items that exist as values are converted to outlines.
             ("outline", &["record"]),
             ("window", &[]),
             ("error", &[]),
             ("backoff", &["error"]),
             ("decode", &["record", "outline", "error"]),
-            // A pipeline names the schema and the windows it is made of; neither knows the pipeline.
+            // A pipeline contains schemas and windows; neither knows about pipelines.
             ("pipeline", &["record", "outline", "archive", "window"]),
             ("usage", &["record", "outline", "window", "error", "backoff", "pipeline"]),
             ("archive", &["record", "outline", "error", "backoff"]),
@@ -62,16 +63,16 @@ const PACKAGES: [Package; 5] = [
     },
 ];
 
-/// Rooms that anybody in the function's package may import: re-exported from the package of types.
+/// Rooms that every file of the function's package may import. They are re-exported from stream-types.
 const TYPES: [&str; 2] = ["decimal", "time"];
 
-/// The pure halves, which must not wait for anything.
+/// Pure files, which must not be async or read the clock.
 const PURE: [&str; 15] = [
     "record.rs",
     "window.rs",
     "outline.rs",
     "outline/value.rs",
-    "outline/kept.rs",
+    "outline/written.rs",
     "plan.rs",
     "usage/counter.rs",
     "usage/group.rs",
@@ -88,7 +89,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A package's files, each with its path in the package and its code without the tests.
+/// The files of a package: the path of each in the package, and its code without tests.
 fn sources(package: &Package) -> Vec<(PathBuf, String)> {
     let base = root().join(package.folder);
     let others: Vec<PathBuf> = PACKAGES.iter().map(|other| root().join(other.folder)).collect();
@@ -127,7 +128,7 @@ fn room(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The words after each `prefix`, as in `crate::word`.
+/// The words after each occurrence of `prefix`, as in `crate::word`.
 fn named(code: &str, prefix: &str) -> BTreeSet<String> {
     let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
@@ -147,24 +148,28 @@ fn rooms_import_only_what_the_architecture_allows() {
         for (path, code) in sources(package).iter().filter(|(path, _)| !is_root(path)) {
             let room = room(path);
             let rooms = package.rooms;
-            let (_, allowed) = rooms
-                .iter()
-                .find(|(name, _)| *name == room)
-                .unwrap_or_else(|| panic!("{}/{room} is a new room: list what it may import", package.folder));
+            let (_, allowed) = rooms.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
+                panic!("{}/{room} is a new room; list what it may import in PACKAGES", package.folder)
+            });
             let prefix = if room == "main" { "usage_aggregator::" } else { "crate::" };
             for word in named(code, prefix) {
                 let word = word.as_str();
                 let ours = rooms.iter().any(|(name, _)| *name == word);
                 let may = word == room || allowed.contains(&word) || TYPES.contains(&word) || !ours;
-                assert!(may, "{}/{} imports {word}, which {room} may not", package.folder, path.display());
+                assert!(
+                    may,
+                    "{}/{} imports {word}, which isn't allowed in room {room}",
+                    package.folder,
+                    path.display()
+                );
             }
         }
     }
 }
 
-/// The mapping is useful without the function, and the function without the laptop.
+/// event-source-mapping must not depend on the function, nor the function on the laptop.
 #[test]
-fn packages_depend_on_what_stands_below_them() {
+fn packages_depend_only_on_packages_below_them() {
     let ours = ["stream-types", "event-source-mapping", "laptop", "usage-aggregator", "usagectl"];
     let depends_on = |manifest: &str| {
         let text = std::fs::read_to_string(root().join(manifest)).unwrap();
@@ -184,7 +189,7 @@ fn packages_depend_on_what_stands_below_them() {
 }
 
 #[test]
-fn clients_of_services_appear_in_their_own_files_only() {
+fn aws_clients_are_used_only_in_the_listed_files() {
     for (name, code) in function_sources() {
         let allowed = MAY_CALL.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, services)| services);
         for service in named(&code, "aws_sdk_").iter().map(|word| format!("aws_sdk_{word}")) {
@@ -194,7 +199,7 @@ fn clients_of_services_appear_in_their_own_files_only() {
 }
 
 #[test]
-fn the_pure_halves_are_synchronous() {
+fn pure_files_are_synchronous() {
     let is_pure = |name: &str| PURE.contains(&name) || name.starts_with("decode/") || name.starts_with("pipeline/");
     let of_function = function_sources().into_iter().filter(|(name, _)| is_pure(name));
     let types = sources(PACKAGES.get(1).unwrap()).into_iter().map(|(path, code)| (path.display().to_string(), code));
@@ -206,7 +211,7 @@ fn the_pure_halves_are_synchronous() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_starts_with_its_purpose() {
     for package in &PACKAGES {
         for (path, code) in sources(package) {
             assert!(code.starts_with("//! "), "{}/{} has no header", package.folder, path.display());
@@ -224,9 +229,9 @@ fn the_readme_lists_every_environment_variable() {
     }
 }
 
-/// cargo-lambda makes a release abort whose profile says nothing; then a panic would take the sandbox along.
+/// Without this setting, cargo-lambda sets panic = "abort" for releases, and a panic would end the sandbox.
 #[test]
-fn a_panic_is_a_function_error_and_not_the_end_of_the_sandbox() {
+fn a_panic_is_a_function_error_and_does_not_end_the_sandbox() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
     let release = release.split("\n[").next().unwrap();

@@ -1,6 +1,6 @@
 //! Which of the function's files may call which AWS service.
 
-/// The files that may name an AWS service's client, and which.
+/// The files that may use AWS clients, and which clients.
 pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("usage/table.rs", &["aws_sdk_dynamodb"]),
     ("usage/read.rs", &["aws_sdk_dynamodb"]),

@@ -1,4 +1,4 @@
-//! Every sample event's Plan, as a person reads it. A new event asks for its snapshot.
+//! Compares the plan of every sample event with its reviewed snapshot. A new event needs a new snapshot.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::plan::{PlanContext, plan_event};
 
 #[test]
-fn every_event_has_the_plan_that_was_read_and_accepted() {
+fn every_sample_event_has_its_reviewed_plan() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -24,7 +24,7 @@ fn every_event_has_the_plan_that_was_read_and_accepted() {
         let (_, plan) = plan_event(&bytes, &pipeline, &PlanContext::default()).unwrap();
         let mut plan = plan.describe(&pipeline, &pipeline.archive_prefix, Codec::Null).unwrap();
         if name == "batch-1000" {
-            // A thousand effects are nobody's reading: the counters by their number, the rest as it is.
+            // A thousand effects are too many to review, so only the number of counters is compared.
             let counters = plan["counters"].as_array().unwrap().len();
             plan["counters"] = counters.into();
         }

@@ -1,4 +1,4 @@
-//! The mutants of `make mutants` fit the sources as they are: a patch that applies no longer breaks nothing.
+//! Checks that the patches of `make mutants` apply to the current sources.
 
 use std::process::Command;
 
@@ -11,6 +11,6 @@ fn every_mutant_applies_to_the_sources() {
     assert_eq!(patches.len(), 6);
     for patch in patches {
         let checked = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(root).output().unwrap();
-        assert!(checked.status.success(), "renew {}: {}", patch.display(), String::from_utf8_lossy(&checked.stderr));
+        assert!(checked.status.success(), "update {}: {}", patch.display(), String::from_utf8_lossy(&checked.stderr));
     }
 }

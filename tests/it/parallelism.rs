@@ -1,4 +1,4 @@
-//! CONCURRENCY bounds the transactions in flight, whatever goes wrong.
+//! CONCURRENCY limits the transactions in flight, whatever goes wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 
 use crate::world::{Function, World, at};
 
-const BOUND: usize = 2;
+const LIMIT: usize = 2;
 
-/// Counts the transactions in flight, around another client.
+/// An HTTP client that counts the transactions in flight.
 #[derive(Debug, Clone)]
 struct InFlight {
     inner: SharedHttpClient,
-    now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
+    current: Arc<AtomicUsize>,
+    peak: Arc<AtomicUsize>,
 }
 
 impl InFlight {
     fn around(inner: SharedHttpClient) -> InFlight {
-        InFlight { inner, now: Arc::default(), most: Arc::default() }
+        InFlight { inner, current: Arc::default(), peak: Arc::default() }
     }
 }
 
@@ -49,17 +49,17 @@ impl HttpConnector for CountingConnector {
             return self.inner.call(request);
         }
         let counts = self.counts.clone();
-        counts.most.fetch_max(counts.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        counts.peak.fetch_max(counts.current.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let call = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let response = call.await;
-            counts.now.fetch_sub(1, Ordering::SeqCst);
+            counts.current.fetch_sub(1, Ordering::SeqCst);
             response
         })
     }
 }
 
-/// An event of orders by 60 customers: three transactions of up to 100 actions.
+/// An event with orders of 60 customers: three transactions of up to 100 actions.
 fn orders() -> Vec<u8> {
     let record = |number: usize| -> Value {
         json!({
@@ -81,10 +81,10 @@ fn orders() -> Vec<u8> {
     serde_json::to_vec(&json!({ "Records": (0..60).map(record).collect::<Vec<_>>() })).unwrap()
 }
 
-/// Handles the orders while the first transactions suffer `fault`; gives the most transactions in flight, and how many
-/// there were in all.
+/// Handles the orders while the first `faults` transactions fail with `fault`. Returns the peak number of transactions
+/// in flight and the total number.
 async fn transactions(name: &str, fault: Fault, faults: usize) -> (usize, usize) {
-    let world = World::new(name, "orders").await.with("CONCURRENCY", &BOUND.to_string());
+    let world = World::new(name, "orders").await.with("CONCURRENCY", &LIMIT.to_string());
     let counted = std::sync::Mutex::new(None);
     let Function { handler, http } = world.function_through(|http| {
         let client = InFlight::around(http);
@@ -93,28 +93,29 @@ async fn transactions(name: &str, fault: Fault, faults: usize) -> (usize, usize)
     });
     let mut seen = 0;
     http.set_plan(FaultPlan::new(move |call| {
-        let suffers = call.operation == "TransactWriteItems" && seen < faults;
-        seen += usize::from(suffers);
-        if suffers { fault } else { Fault::None }
+        let fails = call.operation == "TransactWriteItems" && seen < faults;
+        seen += usize::from(fails);
+        if fails { fault } else { Fault::None }
     }));
     let outcome = handler.handle(&orders(), &at("2026-03-01T12:00:30Z")).await.unwrap();
     assert_eq!((outcome.durable, outcome.applied), (60, 60));
     let calls = http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
-    (counted.into_inner().unwrap().unwrap().most.load(Ordering::SeqCst), calls)
+    (counted.into_inner().unwrap().unwrap().peak.load(Ordering::SeqCst), calls)
 }
 
-/// CONCURRENCY was squared: bundles times the groups that a bundle had been split into.
+/// Regression: the number of transactions was CONCURRENCY squared, for bundles and again for the groups of a split
+/// bundle.
 #[tokio::test(flavor = "multi_thread")]
-async fn splitting_bundles_after_conflicts_keeps_to_the_bound() {
-    let (most, calls) = transactions("split-bound", Fault::TransactionConflict, 6).await;
-    assert!(calls > 9, "the bundles were split: {calls} transactions");
-    assert!(most <= BOUND, "{most} transactions in flight");
+async fn splitting_bundles_after_conflicts_respects_the_limit() {
+    let (peak, calls) = transactions("split-limit", Fault::TransactionConflict, 6).await;
+    assert!(calls > 9, "the bundles were not split: {calls} transactions");
+    assert!(peak <= LIMIT, "{peak} transactions in flight");
 }
 
-/// Throttling split bundles, so that the function became more parallel exactly then.
+/// Regression: throttling split bundles, so the function became more parallel exactly when it shouldn't.
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_never_increases_parallelism() {
-    let (most, calls) = transactions("throttled", Fault::Throttle, 9).await;
-    assert_eq!(calls, 3 + 9, "no bundle was split");
-    assert!(most <= BOUND, "{most} transactions in flight");
+    let (peak, calls) = transactions("throttled", Fault::Throttle, 9).await;
+    assert_eq!(calls, 3 + 9, "a bundle was split");
+    assert!(peak <= LIMIT, "{peak} transactions in flight");
 }

@@ -1,4 +1,5 @@
-//! The answer names the first record that failed; all before it is durable, and nothing after it is touched.
+//! The response names the first record that failed. All records before it are durable, and no later record has an
+//! effect.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::world::{World, at, text};
 
 const NOW: &str = "2026-03-01T12:00:30Z";
 
-/// An order's insertion, one a second; its number is its place and its total.
+/// The insertion of an order, one per second. `number` is its position.
 fn order(number: usize, total: &Value) -> Value {
     json!({
         "eventID": format!("{number:032}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
@@ -38,7 +39,7 @@ fn event(records: &[Value]) -> Vec<u8> {
     serde_json::to_vec(&json!({ "Records": records })).unwrap()
 }
 
-/// A racer's message, a hundred a second.
+/// A message of a racer, one hundred per second.
 fn message(number: usize, racer: usize) -> Value {
     message_of(number, racer, "0.5")
 }
@@ -57,7 +58,7 @@ fn message_of(number: usize, racer: usize, distance: &str) -> Value {
     })
 }
 
-/// The orders that the archive has rows of.
+/// The orders with rows in the archive.
 async fn archived(world: &World) -> BTreeSet<String> {
     world.rows().await.iter().map(|row| text(row, "order_key")).collect()
 }
@@ -67,7 +68,7 @@ fn keys(numbers: std::ops::Range<usize>) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poison_record_ends_the_prefix_wherever_it_stands() {
+async fn a_poison_record_ends_the_prefix_at_any_position() {
     for position in [0, 1, 5, 9] {
         let world = World::new(&format!("poison-{position}"), "orders").await;
         let function = world.function();
@@ -84,9 +85,9 @@ async fn a_poison_record_ends_the_prefix_wherever_it_stands() {
         assert_eq!((outcome.durable, outcome.applied, world.claimed().await.len()), (position, position, position));
         assert_eq!(archived(&world).await, keys(0..position));
 
-        // Lambda delivers the rest again, mended this time.
-        let mended = orders(10);
-        let outcome = function.handler.handle(&event(&mended[position..]), &at(NOW)).await.unwrap();
+        // Lambda delivers the rest again, with a valid record this time.
+        let valid = orders(10);
+        let outcome = function.handler.handle(&event(&valid[position..]), &at(NOW)).await.unwrap();
         assert!(outcome.response().batch_item_failures.is_empty());
         assert_eq!((outcome.applied, outcome.duplicates, world.claimed().await.len()), (10 - position, 0, 10));
         assert_eq!(archived(&world).await, keys(0..10));
@@ -99,7 +100,8 @@ async fn a_thousand_records_twice_change_nothing_the_second_time() {
     let event = std::fs::read(crate::repository().join("events/batch-1000.json")).unwrap();
     let function = world.function();
     let first = function.handler.handle(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
-    // 50 customers, some in several minutes, each with a claim and up to four snapshots: many transactions of 100.
+    // 50 customers, some in several minutes, each with a claim and up to four snapshots: several transactions of 100
+    // actions.
     let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
     assert!(transactions > 2, "{transactions}");
     let before = (world.items("usage").await, world.objects().await, world.items("claims").await);
@@ -109,7 +111,7 @@ async fn a_thousand_records_twice_change_nothing_the_second_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_record_is_refused_and_changes_nothing() {
+async fn a_record_older_than_the_horizon_is_rejected_and_changes_nothing() {
     let world = World::new("old", "orders").await;
     let outcome = world.function().handler.handle(&event(&orders(3)), &at("2026-03-19T12:00:05Z")).await.unwrap();
     assert_eq!(outcome.rejected[0].fault.code.name(), "too_old");
@@ -117,10 +119,10 @@ async fn an_old_record_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_of_a_busy_minute_go_on_to_further_pages() {
+async fn claims_of_a_busy_minute_continue_on_more_pages() {
     let world = World::new("pages", "alleycat").await;
     let function = world.function();
-    // 3,300 messages of one racer within a minute, in batches of 700: three pages, the first two frozen.
+    // 3,300 messages of one racer within a minute, in batches of 700: three pages, of which the first two are full.
     let message = |number| message(number, 7);
     let messages: Vec<Value> = (0..3_300).map(message).collect();
     for batch in messages.chunks(700) {
@@ -128,7 +130,7 @@ async fn claims_of_a_busy_minute_go_on_to_further_pages() {
         assert_eq!((outcome.applied, outcome.duplicates), (batch.len(), 0));
     }
     assert_eq!((world.items("claims").await.len(), world.claimed().await.len()), (3, 3_300));
-    // Again, cut otherwise.
+    // Delivered again, in batches of another size.
     for batch in messages.chunks(900) {
         let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
         assert_eq!((outcome.applied, outcome.duplicates), (0, batch.len()));
@@ -138,7 +140,7 @@ async fn claims_of_a_busy_minute_go_on_to_further_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
+async fn work_that_misses_the_deadline_is_reported_in_time() {
     let world = World::new("deadline", "orders").await;
     let stall = Fault::Delay(Duration::from_secs(600));
     let cases = [
@@ -155,9 +157,9 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
         let mut invocation = at(NOW);
         invocation.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(300));
         let event = event(&orders(3));
-        // Less than what one attempt may take without a deadline.
+        // Shorter than the timeout of one attempt without a deadline.
         let answer = tokio::time::timeout(Duration::from_secs(8), function.handler.handle(&event, &invocation));
-        let outcome = answer.await.expect("an answer").unwrap();
+        let outcome = answer.await.expect("a response").unwrap();
         assert_eq!(outcome.rejected[0].fault.code.name(), "not_durable", "{operation}");
         assert_eq!(outcome.response().batch_item_failures.len(), 1);
         assert_eq!((outcome.durable, world.claimed().await.len()), (0, claimed), "{operation}");
@@ -165,11 +167,11 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_record_is_to_blame_for_fails_the_invocation_and_names_the_remedy() {
+async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
     let cases = [
-        ("USAGE_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
-        ("CLAIMS_TABLE", "no-such-table", "create the table or correct USAGE_TABLE and CLAIMS_TABLE"),
-        ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or correct ARCHIVE_BUCKET"),
+        ("USAGE_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
+        ("CLAIMS_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
+        ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or fix ARCHIVE_BUCKET"),
     ];
     for (variable, value, remedy) in cases {
         let world = World::new(&format!("config-{}", variable.to_lowercase().replace('_', "-")), "orders")
@@ -182,10 +184,10 @@ async fn what_no_record_is_to_blame_for_fails_the_invocation_and_names_the_remed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_counter_that_cannot_be_written_does_not_hold_up_the_others() {
+async fn a_counter_that_cannot_be_written_does_not_block_the_others() {
     let world = World::new("refused", "orders").await;
     let function = world.function();
-    // Somebody has put a text where customer 1's counter is.
+    // Another writer has put a text where customer 1's counter is.
     let item = [("pk", "CUSTOMER#1"), ("sk", "USAGE#orders#month#2026-03-01T00:00:00Z"), ("amount", "text")];
     let put = item.into_iter().fold(world.dynamodb.put_item().table_name("refused-usage"), |put, (name, value)| {
         put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))
@@ -193,16 +195,16 @@ async fn one_counter_that_cannot_be_written_does_not_hold_up_the_others() {
     put.send().await.unwrap();
     let records: Vec<Value> = (1..7).map(|number| order(number, &json!({ "N": "1.00" }))).collect();
     let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
-    // Orders 1 and 4 are customer 1's.
+    // Orders 1 and 4 belong to customer 1.
     assert_eq!((outcome.durable, outcome.applied), (0, 4));
     assert_eq!(outcome.rejected[0].fault.code.name(), "refused");
     assert_eq!(outcome.rejected[0].sequence.as_str(), records[0]["dynamodb"]["SequenceNumber"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_sum_is_blamed_on_its_record_and_what_precedes_it_counts() {
+async fn a_sum_that_overflows_rejects_its_record_and_earlier_records_count() {
     let world = World::new("overflow", "alleycat").await;
-    // One racer, one minute: one group. With the fourth distance the sum would need 39 digits.
+    // One racer in one minute is one group. With the fourth distance, the sum would need 39 digits.
     let distances = ["1.50", "2.50", "0.25", "1E37", "0.01"];
     let messages = distances.iter().enumerate().map(|(number, distance)| message_of(number, 7, distance));
     let records: Vec<Value> = messages.collect();
@@ -216,7 +218,7 @@ async fn a_refused_sum_is_blamed_on_its_record_and_what_precedes_it_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_in_trouble_leave_time_for_the_files_of_what_precedes_them() {
+async fn counters_that_fail_leave_time_for_the_files_of_earlier_records() {
     let world = World::new("share", "orders").await;
     let function = world.function();
     function.http.set_plan(FaultPlan::always("TransactWriteItems", Fault::Throttle));
@@ -238,7 +240,7 @@ async fn counters_in_trouble_leave_time_for_the_files_of_what_precedes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_in_conflict_go_on_apart() {
+async fn conflicting_counters_are_committed_separately() {
     let world = World::new("apart", "orders").await;
     let function = world.function();
     let mut conflicts = 2;
@@ -250,12 +252,12 @@ async fn counters_in_conflict_go_on_apart() {
     let outcome = function.handler.handle(&event(&orders(6)), &at(NOW)).await.unwrap();
     assert_eq!((outcome.applied, outcome.rejected.len()), (6, 0));
     let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
-    // Twice together, then each of the three customers.
+    // Twice in one transaction, then one for each of the three customers.
     assert_eq!(transactions, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_called_for_nothing() {
+async fn an_empty_batch_makes_no_calls() {
     let world = World::new("nothing", "orders").await;
     let function = world.function();
     let outcome = function.handler.handle(br#"{"Records":[]}"#, &at(NOW)).await.unwrap();
@@ -273,19 +275,19 @@ async fn ten_thousand_messages_are_one_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_with_other_keys_fails_the_invocation() {
+async fn a_table_with_different_keys_fails_the_invocation() {
     let keys =
         |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: false };
     for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("CLAIMS_TABLE", "other-keys-claims")] {
         let world = World::new(table, "orders").await.with(variable, table);
         laptop::emulators::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
         let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
-        assert!(error.kind == ErrorKind::Config && error.message.contains("keys are others"), "{error}");
+        assert!(error.kind == ErrorKind::Config && error.message.contains("the table has different keys"), "{error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_arrive_at_cloudwatch_and_their_loss_harms_nothing() {
+async fn metrics_arrive_at_cloudwatch_and_losing_them_affects_nothing() {
     let world = World::new("metrics", "orders")
         .await
         .with("METRICS_SINK", "cloudwatch")
@@ -308,7 +310,7 @@ async fn metrics_arrive_at_cloudwatch_and_their_loss_harms_nothing() {
         let event = event(&orders(count));
         let invocation = at(NOW);
         let answer = tokio::time::timeout(Duration::from_secs(8), function.handler.handle(&event, &invocation));
-        let outcome = answer.await.expect("an answer").unwrap();
+        let outcome = answer.await.expect("a response").unwrap();
         assert_eq!((outcome.applied, outcome.duplicates, outcome.rejected.len()), (1, count - 1, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! Files read by other people's code: fastavro, from the venv that `make` builds.
+//! Reads archive files with an independent library: fastavro, from the venv that `make` builds.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,12 +25,12 @@ for path in sys.argv[1:]:
             print(json.dumps(row, default=plain, sort_keys=True))
 "#;
 
-/// The venv's Python.
+/// The Python interpreter of the venv.
 pub fn python() -> PathBuf {
     venv().join("python")
 }
 
-/// Where the venv's programs are; a plain `cargo test` on a new machine lets make build it, once.
+/// The folder with the programs of the venv. Builds the venv with `make` if it doesn't exist yet.
 pub fn venv() -> &'static Path {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     VENV.get_or_init(|| {
@@ -84,7 +84,7 @@ async fn fastavro_reads_every_codec_and_every_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fastavro_reads_the_values_that_the_table_has() {
+async fn fastavro_reads_the_values_of_the_items() {
     let world = World::new("fastavro-demand", "demand").await;
     let outcome = world.function().handler.handle(&sample("demand.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
     assert_eq!(outcome.rejected, []);
@@ -93,13 +93,13 @@ async fn fastavro_reads_the_values_that_the_table_has() {
     insta::assert_json_snapshot!(rows);
 }
 
-/// Every Avro type, and what fastavro makes of it, from random values: an item and the row it must become.
+/// A random item with a value for every Avro type, and the row that fastavro must read.
 fn random_row(random: &mut fastrand::Rng) -> (Value, Value) {
     let (long, int) = (random.i64(..), random.i32(..));
     let text: String = (0..random.usize(0..20)).map(|_| random.char(' '..'\u{2FFF}')).collect();
     let bytes: Vec<u8> = (0..random.usize(0..20)).map(|_| random.u8(..)).collect();
     let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
-    // A short text, so that serde_json's own reading of doubles, which isn't exact, can't make a difference.
+    // An exact binary fraction, so that serde_json's inexact parsing of doubles makes no difference.
     let double = f64::from(random.i16(..)) / 8.0;
     let cents = random.i64(-1_000_000_000_000..1_000_000_000_000);
     let decimal = format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);

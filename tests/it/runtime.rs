@@ -1,4 +1,4 @@
-//! The binary that is deployed, under a Runtime API of our own: polled for events, asked for answers, killed.
+//! Tests of the binary that is deployed, which talks to a Lambda Runtime API of this file.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,17 +14,20 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::world::{World, services};
 
-/// What the function does, as the Runtime API sees it.
+/// A request that the Runtime API receives from the function.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Received {
+    /// The function asks for the next event.
     Poll,
-    Answer(Value),
+    /// The response to an event.
+    Response(Value),
+    /// A function error.
     Error(Value),
 }
 
 #[derive(Clone)]
 struct Api {
-    heard: mpsc::UnboundedSender<Heard>,
+    received: mpsc::UnboundedSender<Received>,
     events: Arc<Mutex<mpsc::UnboundedReceiver<Vec<u8>>>>,
     deadline: Duration,
 }
@@ -35,11 +38,11 @@ async fn serve(api: Api) -> String {
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route(
             "/2018-06-01/runtime/invocation/{id}/response",
-            post(|State(api): State<Api>, body: Bytes| hear(api, Heard::Answer, body)),
+            post(|State(api): State<Api>, body: Bytes| receive(api, Received::Response, body)),
         )
         .route(
             "/2018-06-01/runtime/invocation/{id}/error",
-            post(|State(api): State<Api>, _: Path<String>, body: Bytes| hear(api, Heard::Error, body)),
+            post(|State(api): State<Api>, _: Path<String>, body: Bytes| receive(api, Received::Error, body)),
         )
         .with_state(api);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -49,7 +52,7 @@ async fn serve(api: Api) -> String {
 }
 
 async fn next(State(api): State<Api>) -> (HeaderMap, Vec<u8>) {
-    let _ = api.heard.send(Heard::Poll);
+    let _ = api.received.send(Received::Poll);
     let event = api.events.lock().await.recv().await.unwrap_or_default();
     let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() + api.deadline;
     let headers = [
@@ -61,30 +64,31 @@ async fn next(State(api): State<Api>) -> (HeaderMap, Vec<u8>) {
     (headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(), event)
 }
 
-async fn hear(api: Api, heard: fn(Value) -> Heard, body: Bytes) -> StatusCode {
-    let _ = api.heard.send(heard(serde_json::from_slice(&body).unwrap()));
+async fn receive(api: Api, kind: fn(Value) -> Received, body: Bytes) -> StatusCode {
+    let _ = api.received.send(kind(serde_json::from_slice(&body).unwrap()));
     StatusCode::ACCEPTED
 }
 
-/// The function's process, and both ends of its Runtime API.
+/// The process of the function, and both directions of its Runtime API.
 pub struct Sandbox {
     process: tokio::process::Child,
-    /// What it prints, read as it comes: a full pipe would stop it.
+    /// What the function prints. It is read continuously, since a full pipe would block the function.
     printed: tokio::task::JoinHandle<String>,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    received: mpsc::UnboundedReceiver<Received>,
     events: mpsc::UnboundedSender<Vec<u8>>,
     started: Instant,
 }
 
 impl Sandbox {
-    /// Starts the function with these variables; they may name other endpoints than the embedded services'.
+    /// Starts the function with these variables, which may override the endpoints of the embedded services.
     pub async fn start(variables: &[(&str, &str)]) -> Sandbox {
-        let (sender, heard) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::unbounded_channel();
         let (events, queue) = mpsc::unbounded_channel();
         let api =
-            serve(Api { heard: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(30) }).await;
+            serve(Api { received: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(30) })
+                .await;
         let started = Instant::now();
-        // FUNCTION is another build of the binary, for measuring.
+        // FUNCTION may name another build of the binary, for measurements.
         let binary = std::env::var("FUNCTION").unwrap_or_else(|_| function_binary());
         let mut process = tokio::process::Command::new(binary)
             .env_clear()
@@ -111,32 +115,37 @@ impl Sandbox {
             stdout.read_to_string(&mut text).await.unwrap();
             text
         });
-        Sandbox { process, printed, heard, events, started }
+        Sandbox { process, printed, received, events, started }
     }
 
-    pub async fn hear(&mut self) -> Heard {
-        tokio::time::timeout(Duration::from_secs(60), self.heard.recv()).await.expect("the function is silent").unwrap()
+    /// The next request of the function.
+    pub async fn receive(&mut self) -> Received {
+        tokio::time::timeout(Duration::from_secs(60), self.received.recv())
+            .await
+            .expect("the function sends nothing")
+            .unwrap()
     }
 
-    /// A line of what the kernel knows of the function's memory, in KiB: `VmHWM` is the most, `VmRSS` the present size.
+    /// The memory of the function according to the kernel, in KiB: `VmHWM` is the peak, `VmRSS` the current size.
     fn memory_kib(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().unwrap())).unwrap();
         let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
         found.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    pub async fn invoke(&mut self, event: &[u8]) -> Heard {
-        assert!(matches!(self.hear().await, Heard::Poll));
-        self.answer(event).await
+    /// Waits until the function asks for an event, then sends `event` and returns the result.
+    pub async fn invoke(&mut self, event: &[u8]) -> Received {
+        assert!(matches!(self.receive().await, Received::Poll));
+        self.send_event(event).await
     }
 
-    /// What comes of `event`, once the function has polled for it.
-    pub async fn answer(&mut self, event: &[u8]) -> Heard {
+    /// Sends `event` to a function that has asked for one, and returns the result.
+    pub async fn send_event(&mut self, event: &[u8]) -> Received {
         self.events.send(event.to_vec()).unwrap();
-        self.hear().await
+        self.receive().await
     }
 
-    /// Ends the function and gives what it printed: JSON lines, every one.
+    /// Stops the function and returns what it printed, which must be JSON lines.
     async fn stop(mut self) -> Vec<Value> {
         self.process.start_kill().unwrap();
         let lines = self.printed.await.unwrap();
@@ -147,7 +156,7 @@ impl Sandbox {
 /// Orders of one customer, each with a note of `note_bytes`.
 pub fn recent_orders(count: usize, note_bytes: usize) -> Vec<u8> {
     let note = "n".repeat(note_bytes);
-    // The deployed binary knows the real time, so the records must be of today.
+    // The deployed binary uses the real time, so the records must be recent.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let record = |number: usize| {
         json!({
@@ -165,7 +174,7 @@ pub fn recent_orders(count: usize, note_bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deployed_binary_counts_once_across_sandboxes_and_answers_errors_as_errors() {
+async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
     let world = World::new("runtime", "orders").await;
     let variables = [
         ("PIPELINE", "orders"),
@@ -176,17 +185,20 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_answers_errors_as_
     ];
     let event = recent_orders(20, 0);
     let mut first = Sandbox::start(&variables).await;
-    let answer = first.invoke(&event).await;
-    assert!(matches!(&answer, Heard::Answer(body) if *body == json!({ "batchItemFailures": [] })), "{answer:?}");
+    let response = first.invoke(&event).await;
+    assert!(
+        matches!(&response, Received::Response(body) if *body == json!({ "batchItemFailures": [] })),
+        "{response:?}"
+    );
     let mut second = Sandbox::start(&variables).await;
-    assert!(matches!(second.invoke(&event).await, Heard::Answer(_)));
+    assert!(matches!(second.invoke(&event).await, Received::Response(_)));
     let refused = second.invoke(br#"{"Records":[{"eventSource":"aws:sqs"}]}"#).await;
     assert!(
-        matches!(&refused, Heard::Error(body) if body["errorMessage"].as_str().unwrap().contains("`aws:sqs`")),
+        matches!(&refused, Received::Error(body) if body["errorMessage"].as_str().unwrap().contains("`aws:sqs`")),
         "{refused:?}"
     );
-    // After a function error the sandbox lives on.
-    assert!(matches!(second.invoke(br#"{"Records":[]}"#).await, Heard::Answer(_)));
+    // The sandbox survives a function error.
+    assert!(matches!(second.invoke(br#"{"Records":[]}"#).await, Received::Response(_)));
 
     let orders = |item: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>| {
         item["orders"].as_n().unwrap().clone()
@@ -206,7 +218,7 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_answers_errors_as_
     assert!(lines.iter().any(|line| line["duplicates"] == 20), "{lines:?}");
 }
 
-/// INVOCATIONS and FUNCTION are for measuring more of them, of an optimized build.
+/// Set INVOCATIONS and FUNCTION to measure more invocations of an optimized build.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow() {
     let invocations: u32 = std::env::var("INVOCATIONS").map_or(100, |text| text.parse().unwrap());
@@ -218,28 +230,31 @@ async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow()
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "memory"),
     ];
-    // Lambda's limits of one event: 10,000 records, 6 MB.
+    // Lambda's limits for one event: 10,000 records and 6 MB.
     let largest = recent_orders(10_000, 86);
     assert!((5_900_000..6_000_000).contains(&largest.len()), "{}", largest.len());
     let mut function = Sandbox::start(&variables).await;
-    let answer = function.invoke(&largest).await;
-    assert!(matches!(&answer, Heard::Answer(body) if *body == json!({ "batchItemFailures": [] })), "{answer:?}");
+    let response = function.invoke(&largest).await;
+    assert!(
+        matches!(&response, Received::Response(body) if *body == json!({ "batchItemFailures": [] })),
+        "{response:?}"
+    );
     let peak = function.memory_kib("VmHWM");
     let small = recent_orders(20, 0);
-    assert!(matches!(function.invoke(&small).await, Heard::Answer(_)));
+    assert!(matches!(function.invoke(&small).await, Received::Response(_)));
     let before = function.memory_kib("VmRSS");
     for _ in 0..invocations {
-        assert!(matches!(function.invoke(&small).await, Heard::Answer(_)));
+        assert!(matches!(function.invoke(&small).await, Received::Response(_)));
     }
     let after = function.memory_kib("VmRSS");
     println!("memory: at most {peak} KiB; {before} KiB before and {after} KiB after {invocations} invocations");
-    // docs/performance.md's goals: 48 MiB and 2 MiB.
+    // The goals in docs/performance.md: 48 MiB and 2 MiB.
     assert!(peak <= 48 * 1024, "{peak} KiB");
     assert!(after <= before + 2 * 1024, "{before} KiB, then {after} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_environment_stops_the_start_and_says_all_that_is_wrong() {
+async fn an_invalid_environment_prevents_the_start_and_all_mistakes_are_reported() {
     let mut sandbox = Sandbox::start(&[("PIPELINE", "orders"), ("METRICS_SINK", "x")]).await;
     let status = tokio::time::timeout(Duration::from_secs(60), sandbox.process.wait()).await.unwrap().unwrap();
     assert!(!status.success());
@@ -252,7 +267,7 @@ async fn a_wrong_environment_stops_the_start_and_says_all_that_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_credentials_the_invocation_fails_and_says_so() {
+async fn without_credentials_the_invocation_fails_and_says_why() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "u"),
@@ -264,22 +279,22 @@ async fn without_credentials_the_invocation_fails_and_says_so() {
     ];
     let mut sandbox = Sandbox::start(&variables).await;
     let refused = sandbox.invoke(&recent_orders(20, 0)).await;
-    let Heard::Error(body) = &refused else { panic!("{refused:?}") };
+    let Received::Error(body) = &refused else { panic!("{refused:?}") };
     assert!(body["errorMessage"].as_str().unwrap().contains("credentials"), "{body}");
 }
 
-/// Prints, for the record: `make measure` runs it on the release build.
+/// Also prints the time to the first poll; `make measure` runs this on the release build.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_poll_comes_even_where_no_service_can_be_reached() {
+async fn the_first_poll_comes_even_if_no_service_can_be_reached() {
     let variables = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("CLAIMS_TABLE", "c"), ("ARCHIVE_BUCKET", "b")];
     let unreachable =
         [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")];
     let mut sandbox = Sandbox::start(&[&variables[..], &unreachable].concat()).await;
-    assert!(matches!(sandbox.hear().await, Heard::Poll));
+    assert!(matches!(sandbox.receive().await, Received::Poll));
     println!("from start to the first poll: {:.1} ms", sandbox.started.elapsed().as_secs_f64() * 1000.0);
 }
 
-/// The function's binary, which `cargo test` builds beside usagectl.
+/// The path of the function's binary, which `cargo test` builds next to usagectl.
 fn function_binary() -> String {
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_usagectl")).with_file_name("usage-aggregator");
     assert!(binary.exists(), "build the function first: cargo build --package usage-aggregator");

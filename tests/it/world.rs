@@ -1,5 +1,5 @@
-//! What the end-to-end tests run in: the embedded services, tables of a test's own, a handler whose HTTP may fail, and
-//! ways to look at what is stored without the code under test.
+//! The environment of end-to-end tests: the embedded services, tables for each test, a handler with HTTP fault
+//! injection, and access to stored data that doesn't use the code under test.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -14,17 +14,17 @@ use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::time::Timestamp;
 
 /// An item of a table.
-pub type Item = HashMap<String, AttributeValue>;
+pub type StoredItem = HashMap<String, AttributeValue>;
 /// A row of the archive.
 pub type Row = BTreeMap<String, Avro>;
 
-/// The services, started once for all tests of the process.
+/// The embedded services, started once for all tests of the process.
 pub fn services() -> &'static Services {
     static SERVICES: OnceLock<Services> = OnceLock::new();
     SERVICES.get_or_init(|| Services::start(None).unwrap())
 }
 
-/// Tables and a bucket that nobody else uses, and clients without faults to look at them.
+/// Tables and a bucket of one test, and clients without faults.
 pub struct World {
     pub name: String,
     pub dynamodb: aws_sdk_dynamodb::Client,
@@ -32,7 +32,7 @@ pub struct World {
     variables: HashMap<&'static str, String>,
 }
 
-/// A handler of this world and the faults of its HTTP.
+/// A handler that uses this world, and control over the faults of its HTTP client.
 pub struct Function {
     pub handler: Handler,
     pub http: FaultyHttp,
@@ -62,7 +62,7 @@ impl World {
         World { name: name.to_owned(), dynamodb, s3, variables }
     }
 
-    /// The same world under other settings.
+    /// The same world with another setting.
     pub fn with(mut self, name: &'static str, value: &str) -> World {
         self.variables.insert(name, value.to_owned());
         self
@@ -73,7 +73,7 @@ impl World {
         self.function_through(|http| http)
     }
 
-    /// A new sandbox of the function, whose SDK clients send requests through what `around` makes of the HTTP client.
+    /// A new sandbox of the function, whose SDK clients use the HTTP client that `around` returns.
     pub fn function_through(&self, around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> Function {
         let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
         let sdk = emulators::sdk_config(Some(around(http.client())));
@@ -90,7 +90,7 @@ impl World {
         format!("{}-archive", self.name)
     }
 
-    /// Ends this world, so that thousands of them don't pile up.
+    /// Deletes this world, so that thousands of them don't accumulate.
     pub async fn delete(self) {
         for table in ["usage", "claims"] {
             self.dynamodb.delete_table().table_name(format!("{}-{table}", self.name)).send().await.unwrap();
@@ -102,18 +102,18 @@ impl World {
         self.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
     }
 
-    /// Every item of a table of this world: `usage` or `claims`.
-    pub async fn items(&self, table: &str) -> Vec<Item> {
+    /// All items of a table of this world: `usage` or `claims`.
+    pub async fn items(&self, table: &str) -> Vec<StoredItem> {
         let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
         pages.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
     }
 
-    /// The short ids that all claims hold.
+    /// The short ids in all claims of this world.
     pub async fn claimed(&self) -> BTreeSet<u64> {
         claimed(&self.items("claims").await)
     }
 
-    /// Every object of the archive: its key and body.
+    /// All objects in the archive, by key.
     pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         let mut objects = BTreeMap::new();
         let bucket = self.bucket();
@@ -127,22 +127,22 @@ impl World {
         objects
     }
 
-    /// Every row of the archive, as apache-avro reads it.
+    /// All rows in the archive, as apache-avro reads them.
     pub async fn rows(&self) -> Vec<Row> {
         self.objects().await.values().flat_map(|body| rows(body)).collect()
     }
 }
 
-/// The short ids that claims hold.
-pub fn claimed(claims: &[Item]) -> BTreeSet<u64> {
-    let ids = |item: &Item| {
+/// The short ids in `claims`.
+pub fn claimed(claims: &[StoredItem]) -> BTreeSet<u64> {
+    let ids = |item: &StoredItem| {
         let bytes = item["ids"].as_b().unwrap().as_ref();
         bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
     };
     claims.iter().flat_map(ids).collect()
 }
 
-/// The rows of an Avro file, as apache-avro reads it.
+/// The rows of an Avro file, as apache-avro reads them.
 pub fn rows(body: &[u8]) -> Vec<Row> {
     let row = |value: Avro| match value {
         Avro::Record(fields) => fields.into_iter().collect(),
@@ -151,7 +151,7 @@ pub fn rows(body: &[u8]) -> Vec<Row> {
     apache_avro::Reader::new(body).unwrap().map(|value| row(value.unwrap())).collect()
 }
 
-/// An invocation without a deadline at `now`.
+/// An invocation at `now` without a deadline.
 pub fn at(now: &str) -> Invocation {
     Invocation { request_id: "test".to_owned(), now: Timestamp::parse(now).unwrap(), deadline: None }
 }
@@ -160,6 +160,6 @@ pub fn at(now: &str) -> Invocation {
 pub fn text(row: &Row, field: &str) -> String {
     match &row[field] {
         Avro::String(text) => text.clone(),
-        other => panic!("{field} is no string: {other:?}"),
+        other => panic!("{field} is not a string: {other:?}"),
     }
 }

@@ -1,4 +1,5 @@
-//! What putting does with the answers it gets. The answers are scripted below the SDK, where a lost one would be lost.
+//! How putting a file reacts to responses. They are scripted at the HTTP connector, where a real response would get
+//! lost.
 
 use std::time::Duration;
 
@@ -15,18 +16,19 @@ use aws_sdk_s3::primitives::SdkBody;
 use super::*;
 use crate::time::Timestamp;
 
-/// Gives one answer after the other, the last one for ever, and keeps the requests. Status 0 is no answer at all.
+/// Gives one response after the other, repeats the last one, and records the requests. Status 0 means no response at
+/// all.
 #[derive(Debug, Clone)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
+    responses: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
 }
 
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         self.requests.lock().unwrap().push(request);
-        let mut answers = self.answers.lock().unwrap();
-        let (status, code) = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0] };
+        let mut responses = self.responses.lock().unwrap();
+        let (status, code) = if responses.len() > 1 { responses.pop_front().unwrap() } else { responses[0] };
         if status == 0 {
             return HttpConnectorFuture::new(std::future::pending());
         }
@@ -45,8 +47,8 @@ fn file() -> AvroFile {
     }
 }
 
-async fn put(answers: &[(u16, &'static str)], deadline: Option<Duration>) -> (Result<Put, Error>, Vec<HttpRequest>) {
-    let script = Script { answers: Arc::new(Mutex::new(answers.to_vec().into())), requests: Arc::default() };
+async fn put(responses: &[(u16, &'static str)], deadline: Option<Duration>) -> (Result<Put, Error>, Vec<HttpRequest>) {
+    let script = Script { responses: Arc::new(Mutex::new(responses.to_vec().into())), requests: Arc::default() };
     let connector = script.clone();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -61,7 +63,7 @@ async fn put(answers: &[(u16, &'static str)], deadline: Option<Duration>) -> (Re
 }
 
 #[tokio::test]
-async fn a_file_is_put_on_condition_that_it_is_not_there() {
+async fn a_file_is_put_on_the_condition_that_it_does_not_exist() {
     let (result, requests) = put(&[(200, "")], None).await;
     assert_eq!(result.unwrap(), Put::Created);
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
@@ -72,25 +74,25 @@ async fn a_file_is_put_on_condition_that_it_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_failed_condition_is_a_success() {
-    for answers in
+async fn a_failed_condition_is_success() {
+    for responses in
         [vec![(412, "PreconditionFailed")], vec![(412, "")], vec![(503, "SlowDown"), (412, "PreconditionFailed")]]
     {
-        assert_eq!(put(&answers, None).await.0.unwrap(), Put::AlreadyThere, "{answers:?}");
+        assert_eq!(put(&responses, None).await.0.unwrap(), Put::AlreadyThere, "{responses:?}");
     }
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_with_the_same_content() {
-    let answers = [(500, "InternalError"), (409, "ConditionalRequestConflict"), (503, ""), (200, "")];
-    let (result, requests) = put(&answers, Some(Duration::from_secs(60))).await;
+async fn transient_errors_are_retried_with_the_same_content() {
+    let responses = [(500, "InternalError"), (409, "ConditionalRequestConflict"), (503, ""), (200, "")];
+    let (result, requests) = put(&responses, Some(Duration::from_secs(60))).await;
     assert_eq!((result.unwrap(), requests.len()), (Put::Created, 4));
     let bodies: Vec<_> = requests.iter().map(|request| request.body().content_length()).collect();
     assert!(bodies == [Some(3); 4], "{bodies:?}");
 }
 
 #[tokio::test]
-async fn as_many_attempts_as_fit_before_the_deadline() {
+async fn attempts_are_repeated_until_the_deadline() {
     let (result, requests) = put(&[(503, "SlowDown")], Some(Duration::from_millis(500))).await;
     assert_eq!(result.unwrap_err().kind, ErrorKind::Transient);
     assert!(requests.len() > 1);
@@ -108,7 +110,7 @@ async fn a_stalled_request_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_somebody_must_mend_is_not_tried_again() {
+async fn configuration_errors_are_not_retried() {
     for (status, code) in [(403, "AccessDenied"), (403, ""), (404, "NoSuchBucket"), (301, "PermanentRedirect")] {
         let (result, requests) = put(&[(status, code)], None).await;
         let error = result.unwrap_err();
@@ -117,7 +119,7 @@ async fn what_somebody_must_mend_is_not_tried_again() {
     }
 }
 
-fn answer(status: u16, code: Option<&str>) -> SdkError<PutObjectError> {
+fn response(status: u16, code: Option<&str>) -> SdkError<PutObjectError> {
     let mut metadata = ErrorMetadata::builder();
     if let Some(code) = code {
         metadata = metadata.code(code);
@@ -127,7 +129,7 @@ fn answer(status: u16, code: Option<&str>) -> SdkError<PutObjectError> {
 }
 
 #[test]
-fn an_answer_says_what_the_caller_must_do() {
+fn errors_are_classified_by_what_the_caller_must_do() {
     let cases = [
         (403, None, ErrorKind::Config),
         (403, Some("AccessDenied"), ErrorKind::Config),
@@ -146,7 +148,7 @@ fn an_answer_says_what_the_caller_must_do() {
         (503, Some("SlowDown"), ErrorKind::Transient),
     ];
     for (status, code, kind) in cases {
-        let error = classified("put s3://bucket/key (s3:PutObject)", &answer(status, code));
+        let error = classified("put s3://bucket/key (s3:PutObject)", &response(status, code));
         assert_eq!(error.kind, kind, "{status} {code:?}");
         assert!(error.message.starts_with("put s3://bucket/key (s3:PutObject): "), "{error}");
     }

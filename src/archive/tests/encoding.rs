@@ -1,4 +1,4 @@
-//! Every type and logical type, read back.
+//! Every type and logical type is encoded and read back.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ fn every_primitive_type_reads_back() {
         ("long", n("-9223372036854775808"), Avro::Long(i64::MIN)),
         ("long", n("1E18"), Avro::Long(1_000_000_000_000_000_000)),
         ("float", n("0.1"), Avro::Float(0.1)),
-        // By way of a double this one would become 1.0000001.
+        // Converting through a double would give 1.0000001.
         ("float", n("1.00000005960464477540"), Avro::Float(1.000_000_1)),
         ("float", n("1E-130"), Avro::Float(0.0)),
         ("double", n("0.1"), Avro::Double(0.1)),
@@ -184,8 +184,8 @@ fn a_union_takes_the_first_branch_that_fits() {
     for (value, expected) in cases {
         assert_eq!(read_back(&union, value), expected);
     }
-    let absent = row(&schema_of(json!(["string", "null"])), item([])).unwrap();
-    assert_eq!(absent, [branch(1, Avro::Null)]);
+    let missing = row(&schema_of(json!(["string", "null"])), item([])).unwrap();
+    assert_eq!(missing, [branch(1, Avro::Null)]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_record_type_can_contain_itself() {
 }
 
 #[test]
-fn attributes_are_found_by_name_by_other_name_and_inside_maps() {
+fn attributes_are_found_by_field_name_by_attribute_and_inside_maps() {
     let schema = schema(json!([
         {"name": "a", "type": "int"},
         {"name": "b", "type": "int", "attribute": "other-name"},
@@ -223,7 +223,7 @@ fn attributes_are_found_by_name_by_other_name_and_inside_maps() {
 }
 
 #[test]
-fn an_absent_attribute_takes_the_default() {
+fn a_missing_attribute_gets_the_default() {
     let string = |text: &str| Avro::String(text.into());
     let inner = json!({"type": "record", "name": "R", "fields": [
         {"name": "x", "type": "int"},
@@ -258,7 +258,7 @@ fn an_absent_attribute_takes_the_default() {
 }
 
 #[test]
-fn a_named_type_can_be_used_again() {
+fn a_named_type_can_be_referred_to() {
     let amount =
         json!({"type": "fixed", "name": "Amount", "size": 4, "logicalType": "decimal", "precision": 9, "scale": 2});
     let schema = schema(json!([

@@ -1,4 +1,4 @@
-//! Files: made of their rows alone, cut at rows, named by their content.
+//! Files depend only on their rows, have complete rows in every block, and are named by their content.
 
 use super::*;
 use proptest::prelude::*;
@@ -31,14 +31,14 @@ fn every_codec_reads_back_over_many_blocks() {
 }
 
 #[test]
-fn rows_without_a_byte_are_rows() {
+fn rows_of_zero_bytes_are_counted() {
     let nulls = [item([]), item([]), item([])];
     let rows = read(&file(&schema_of(json!("null")), Codec::Null, &nulls).unwrap().body);
     assert_eq!(rows, vec![Avro::Record(vec![("f".into(), Avro::Null)]); 3]);
 }
 
 #[test]
-fn the_header_is_the_specification_s() {
+fn the_header_follows_the_specification() {
     let schema = text_schema();
     let body = file(&schema, Codec::Null, &texts(&["a"])).unwrap().body;
     assert_eq!(&body[..5], b"Obj\x01\x04");
@@ -46,14 +46,14 @@ fn the_header_is_the_specification_s() {
     assert_eq!(reader.writer_schema(), schema.parsed());
     let text = String::from_utf8_lossy(&body).into_owned();
     assert!(text.contains(schema.json()), "the schema keeps its custom attributes");
-    // One row, two bytes long: the text's length and the text. Then the sync marker, as before it.
+    // One row with two bytes: the length of the text and the text. Then the same sync marker as before the block.
     assert_eq!(&body[body.len() - 20..body.len() - 16], [2, 4, 2, b'a']);
     assert_eq!(body[body.len() - 36..body.len() - 20], body[body.len() - 16..]);
 }
 
-/// A change here means that a redelivery after the upgrade writes its rows a second time, into another file.
+/// If this changes, a redelivery after an upgrade writes its rows a second time, into another file.
 #[test]
-fn a_file_s_bytes_are_the_same_today_and_tomorrow() {
+fn the_bytes_of_a_file_stay_the_same_across_versions() {
     let keys = Codec::ALL.map(|codec| file(&text_schema(), codec, &texts(&["a", "b"])).unwrap().key);
     insta::assert_snapshot!(keys.join("\n"), @"
     prefix/avro/order/partition_date=2026-09-17/9877f2f2ae7cf25dcf1859b79128e7fe.avro
@@ -64,7 +64,7 @@ fn a_file_s_bytes_are_the_same_today_and_tomorrow() {
 }
 
 #[test]
-fn nothing_of_the_data_but_the_date_reaches_the_key() {
+fn keys_contain_no_data_except_the_date() {
     let long = "x".repeat(2_048);
     for hostile in ["..", "/", "../../etc", "partition_date=1999-01-01", "\n", "\0", "%2e%2e", "\u{202e}", &long] {
         let key = file(&text_schema(), Codec::Null, &texts(&[hostile])).unwrap().key;
@@ -77,7 +77,7 @@ fn nothing_of_the_data_but_the_date_reaches_the_key() {
 }
 
 #[test]
-fn other_content_has_another_name() {
+fn different_content_has_a_different_name() {
     let schema = text_schema();
     let other = schema_of(json!(["string"]));
     let keys = [
@@ -117,7 +117,7 @@ fn a_row_that_fails_leaves_no_trace() {
 }
 
 #[test]
-fn an_empty_draft_is_no_file() {
+fn an_empty_draft_makes_no_file() {
     let mut draft = FileDraft::new("order", date());
     assert_eq!(draft.seal(&text_schema(), Codec::Null, "", usize::MAX).unwrap(), None);
     draft.push(5, |_| Ok(())).unwrap();
@@ -126,7 +126,7 @@ fn an_empty_draft_is_no_file() {
 }
 
 proptest! {
-    /// Sealing before a record gives the very file that those records alone would have given.
+    /// Sealing before a record gives the same file as the records before it alone.
     #[test]
     fn a_sealed_prefix_is_the_file_of_the_prefix(
         rows in prop::collection::vec((".{0,40}", 0usize..3), 1..20),

@@ -1,4 +1,4 @@
-//! Fields filled from the change record itself.
+//! Fields that are filled with metadata of the change record.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn every_source_reads_back_in_every_type_it_fits() {
 }
 
 #[test]
-fn the_event_is_told_by_its_stream_name_and_expiry_apart() {
+fn an_expiry_has_the_event_name_remove_and_a_flag_of_its_own() {
     let event = json!({"type": "enum", "name": "E", "symbols": ["INSERT", "MODIFY", "REMOVE"]});
     let schema = schema(json!([
         {"name": "event", "type": event, "source": "event_name"},

@@ -1,9 +1,9 @@
-//! Random schemas with random values that fit them: what is encoded is read back, and twice is the same.
+//! Random schemas with random values that fit them: encoded rows read back, and encoding is deterministic.
 
 use super::*;
 use proptest::prelude::*;
 
-/// A type, a value and what it must read back as.
+/// A value, and what it must read back as.
 type Case = (Value<'static>, Avro);
 
 fn types() -> impl Strategy<Value = Json> {
@@ -41,7 +41,7 @@ fn types() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Gives every record a name of its own.
+/// Gives every record a unique name.
 fn name_records(node: &mut Json, count: &mut usize) {
     match node {
         Json::Array(nodes) => nodes.iter_mut().for_each(|node| name_records(node, count)),
@@ -109,7 +109,7 @@ fn value_of(node: &Json) -> BoxedStrategy<Case> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_read_back(
+    fn encoded_values_read_back(
         (node, cases) in types().prop_flat_map(|node| {
             let cases = prop::collection::vec(value_of(&node), 1..4);
             (Just(node), cases)

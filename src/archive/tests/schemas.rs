@@ -1,4 +1,4 @@
-//! Schemas: what is taken, and every mistake with its field and its remedy.
+//! Schemas: what is valid, and for every mistake the message with its field and what to write instead.
 
 use super::*;
 
@@ -19,86 +19,92 @@ fn every_mistake_names_its_field_and_what_to_write() {
     let duration = json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"});
     let insert = json!({"type": "enum", "name": "E", "symbols": ["INSERT"]});
     let cases = [
-        (json!({"name": "f", "type": "strng"}), "f: unknown type `strng`; write an Avro type or define it before"),
-        (json!({"name": "f", "type": "string", "as": "text"}), "f: unknown as; write json, or leave it out"),
-        (json!({"name": "f", "type": "string", "as": 1}), "f: unknown as; write json, or leave it out"),
+        (json!({"name": "f", "type": "strng"}), "f: unknown type `strng`; write an Avro type, or define it first"),
+        (json!({"name": "f", "type": "string", "as": "text"}), "f: unknown value of as; write json, or leave it out"),
+        (json!({"name": "f", "type": "string", "as": 1}), "f: unknown value of as; write json, or leave it out"),
         (
             json!({"name": "f", "type": ["string", "long"], "as": "json"}),
-            "f: as json on string or long; write string, or null or string",
+            "f: as json needs the type string, or null or string, not string or long",
         ),
         (
             json!({"name": "f", "type": "string", "as": "json", "source": "record_id"}),
-            "f: source record_id as anything, as JSON; write string, bytes or a fixed of size 16",
+            "f: source record_id doesn't fit any value as JSON; use string, bytes or a fixed of size 16",
         ),
         (json!({"name": "f"}), "f: has no type; write \"type\": <type>"),
-        (json!({"name": "f", "type": 1}), "f: has no type; write a type's name, an object or a list of types"),
-        (json!({"type": "int"}), "the schema: a field without a name; write {\"name\": …, \"type\": …}"),
-        (json!("f"), "the schema: a field without a name; write {\"name\": …, \"type\": …}"),
-        (json!({"name": "f", "type": []}), "f: a union of nothing; write at least one type in it"),
+        (
+            json!({"name": "f", "type": 1}),
+            "f: has no valid type; write the name of a type, an object or a list of types",
+        ),
+        (json!({"type": "int"}), "the schema: a field has no name; write {\"name\": …, \"type\": …}"),
+        (json!("f"), "the schema: a field has no name; write {\"name\": …, \"type\": …}"),
+        (json!({"name": "f", "type": []}), "f: the union is empty; write at least one type in it"),
         (json!({"name": "f", "type": {"type": "array"}}), "f: has no items; write \"items\": <type>"),
         (json!({"name": "f", "type": {"type": "map"}}), "f: has no values; write \"values\": <type>"),
         (
             json!({"name": "f", "type": {"type": "fixed", "name": "F"}}),
-            "f: a fixed without a size; write \"size\": <number of bytes>",
+            "f: fixed has no valid size; write \"size\": <number of bytes>",
         ),
         (
             json!({"name": "f", "type": {"type": "enum", "name": "E"}}),
-            "f: an enum without symbols; write \"symbols\": [\"A\", \"B\"]",
+            "f: enum has no symbols; write \"symbols\": [\"A\", \"B\"]",
         ),
         (
             json!({"name": "f", "type": {"type": "fixed", "size": 1}}),
-            "f: a record, enum or fixed without a name; write \"name\": \"…\"",
+            "f: record, enum or fixed has no name; write \"name\": \"…\"",
         ),
         (
             json!({"name": "f", "type": {"type": "record", "name": "R"}}),
-            "f: a record without fields; write \"fields\": […]",
+            "f: record has no fields; write \"fields\": […]",
         ),
         (
             json!({"name": "f", "type": {"type": "fixed", "name": "Row", "size": 1}}),
-            "f: `Row` is defined twice; name it where it is used again",
+            "f: `Row` is defined twice; refer to it by name instead",
         ),
         (
             json!({"name": "f", "type": "long", "logicalType": "date"}),
-            "f: logicalType beside the type; write \"type\": {\"type\": …, \"logicalType\": …}",
+            "f: logicalType must be inside the type; write \"type\": {\"type\": …, \"logicalType\": …}",
         ),
-        (json!({"name": "f", "type": logical("date", "long")}), "f: logicalType date on long; write it on int"),
+        (
+            json!({"name": "f", "type": logical("date", "long")}),
+            "f: logicalType date can't be used on long; use it on int",
+        ),
         (
             json!({"name": "f", "type": logical("uuid", "bytes")}),
-            "f: logicalType uuid on bytes; write it on string or a fixed of size 16",
+            "f: logicalType uuid can't be used on bytes; use it on string or a fixed of size 16",
         ),
         (
             json!({"name": "f", "type": logical("timestamp-mills", "long")}),
-            "f: logicalType timestamp-mills on long; write decimal, uuid, date, time-millis, time-micros, \
+            "f: logicalType timestamp-mills can't be used on long; write decimal, uuid, date, time-millis, time-micros, \
              timestamp-millis or timestamp-micros, or leave it out",
         ),
         (
             json!({"name": "f", "type": logical("timestamp-nanos", "long")}),
-            "f: logicalType timestamp-nanos on long; write timestamp-micros",
+            "f: logicalType timestamp-nanos can't be used on long; write timestamp-micros",
         ),
         (
             json!({"name": "f", "type": logical("local-timestamp-micros", "long")}),
-            "f: logicalType local-timestamp-micros on long; write timestamp-millis or timestamp-micros",
+            "f: logicalType local-timestamp-micros can't be used on long; write timestamp-millis or timestamp-micros",
         ),
         (
             json!({"name": "f", "type": logical("big-decimal", "bytes")}),
-            "f: logicalType big-decimal on bytes; write decimal with a precision and a scale",
+            "f: logicalType big-decimal can't be used on bytes; write decimal with a precision and a scale",
         ),
         (
             json!({"name": "f", "type": duration}),
-            "f: logicalType duration on fixed(12); write a long and say the unit in the field's name",
+            "f: logicalType duration can't be used on fixed(12); write a long and put the unit into the name of the field",
         ),
         (
             json!({"name": "f", "type": decimal(39, 0)}),
-            "f: a decimal's precision is 1 to 38; write \"precision\": <digits>",
+            "f: the precision of a decimal must be 1 to 38; write \"precision\": <digits>",
         ),
         (
             json!({"name": "f", "type": decimal(4, 5)}),
-            "f: a decimal's scale is 0 to its precision; write \"scale\": <fraction digits>",
+            "f: the scale of a decimal must be 0 to its precision; write \"scale\": <fraction digits>",
         ),
         (json!({"name": "f", "type": small}), "f: a fixed of size 2 holds 4 digits; write a larger size"),
         (
             json!({"name": "f", "type": "int", "unit": "seconds"}),
-            "f: unit on int; leave it out or write a date or time type",
+            "f: unit needs a date or time type, not int; leave it out or change the type",
         ),
         (
             json!({"name": "f", "type": logical("date", "int"), "unit": "s"}),
@@ -106,11 +112,11 @@ fn every_mistake_names_its_field_and_what_to_write() {
         ),
         (
             json!({"name": "f", "type": "int", "attribute": ""}),
-            "f: attribute is no name; write \"attribute\": \"<attribute's name>\"",
+            "f: attribute is not a name; write \"attribute\": \"<attribute's name>\"",
         ),
         (
             json!({"name": "f", "type": "string", "attribute": "a", "source": "event_id"}),
-            "f: both source and attribute; leave one out",
+            "f: source and attribute are both set; leave one out",
         ),
         (
             json!({"name": "f", "type": "string", "source": "id"}),
@@ -119,25 +125,31 @@ fn every_mistake_names_its_field_and_what_to_write() {
         ),
         (
             json!({"name": "f", "type": "int", "source": "record_id"}),
-            "f: source record_id as int; write string, bytes or a fixed of size 16",
+            "f: source record_id doesn't fit int; use string, bytes or a fixed of size 16",
         ),
-        (json!({"name": "f", "type": "string", "source": "expired"}), "f: source expired as string; write boolean"),
+        (
+            json!({"name": "f", "type": "string", "source": "expired"}),
+            "f: source expired doesn't fit string; use boolean",
+        ),
         (
             json!({"name": "f", "type": insert, "source": "event_name"}),
-            "f: source event_name as enum E; write string or an enum with the symbols INSERT, MODIFY and REMOVE",
+            "f: source event_name doesn't fit enum E; use string or an enum with the symbols INSERT, MODIFY and REMOVE",
         ),
-        (json!({"name": "f", "type": "int", "default": "1"}), "f: the default is no int; write one, or leave it out"),
+        (
+            json!({"name": "f", "type": "int", "default": "1"}),
+            "f: the default is not a valid int; fix it or leave it out",
+        ),
         (
             json!({"name": "f", "type": ["null", "int"], "default": "1"}),
-            "f: the default is no null or int; write one, or leave it out",
+            "f: the default is not a valid null or int; fix it or leave it out",
         ),
         (
             json!({"name": "f", "type": {"type": "array", "items": "int"}, "default": ["1"]}),
-            "f: the default is no int; write one, or leave it out",
+            "f: the default is not a valid int; fix it or leave it out",
         ),
         (
             json!({"name": "f", "type": "bytes", "default": "€"}),
-            "f: the default is no bytes; write one, or leave it out",
+            "f: the default is not a valid bytes; fix it or leave it out",
         ),
     ];
     for (field, mistake) in cases {
@@ -146,7 +158,7 @@ fn every_mistake_names_its_field_and_what_to_write() {
 }
 
 #[test]
-fn all_mistakes_come_at_once_with_their_paths() {
+fn all_mistakes_are_reported_at_once_with_their_paths() {
     let line = json!({"type": "record", "name": "Line", "fields": [
         {"name": "price", "type": "money"},
         {"name": "id", "type": "string", "source": "event_id"},
@@ -158,22 +170,22 @@ fn all_mistakes_come_at_once_with_their_paths() {
         {"name": "unit", "type": "lng", "unit": "hours"},
         {"name": "default", "type": "int", "source": "event_id", "default": "1"},
     ]));
-    let places: Vec<_> = found.iter().map(|mistake| mistake.split(';').next().unwrap()).collect();
+    let beginnings: Vec<_> = found.iter().map(|mistake| mistake.split(';').next().unwrap()).collect();
     let expected = [
         "lines.price: unknown type `money`",
-        "lines.id: source in an inner record",
+        "lines.id: source in a nested record",
         "union: unknown type `nil`",
         "union: unknown type `strin`",
         "unit: unknown unit",
         "unit: unknown type `lng`",
-        "default: source event_id as int",
-        "default: the default is no int",
+        "default: source event_id doesn't fit int",
+        "default: the default is not a valid int",
     ];
-    assert_eq!(places, expected);
+    assert_eq!(beginnings, expected);
 }
 
 #[test]
-fn what_the_avro_library_refuses_is_refused() {
+fn schemas_that_the_avro_library_refuses_are_invalid() {
     for fields in [
         json!([{"name": "f-f", "type": "int"}]),
         json!([{"name": "f", "type": "int"}, {"name": "f", "type": "int"}]),
@@ -182,7 +194,7 @@ fn what_the_avro_library_refuses_is_refused() {
         json!([{"name": "f", "type": {"type": "enum", "name": "E", "symbols": ["A", "A"]}}]),
     ] {
         let found = mistakes(fields);
-        assert!(found.len() == 1 && found[0].starts_with("the schema is no Avro schema: "), "{found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("the schema is not a valid Avro schema: "), "{found:?}");
     }
     for text in ["", "{", "\"string\"", "[]", "{\"type\": \"string\"}", "{\"type\": \"record\"}"] {
         assert_eq!(RecordSchema::parse(text).unwrap_err().len(), 1, "{text}");

@@ -1,4 +1,4 @@
-//! Random values come back as they were; random damage never panics and never leaks.
+//! Random values decode to what was encoded. Random damage never causes a panic or leaks an item's contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +22,12 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..20)
 }
 
-pub fn item_of(value: impl Strategy<Value = Value<'static>>) -> impl Strategy<Value = Item<'static>> {
+pub(super) fn item_of(value: impl Strategy<Value = Value<'static>>) -> impl Strategy<Value = Item<'static>> {
     let name = any::<String>().prop_map(Cow::Owned);
     prop::collection::btree_map(name, value, 0..5).prop_map(|attributes| Item(attributes.into_iter().collect()))
 }
 
-pub fn value() -> impl Strategy<Value = Value<'static>> {
+pub(super) fn value() -> impl Strategy<Value = Value<'static>> {
     let leaf = prop_oneof![
         any::<String>().prop_map(|text| Value::S(text.into())),
         number().prop_map(Value::N),
@@ -45,8 +45,8 @@ pub fn value() -> impl Strategy<Value = Value<'static>> {
     })
 }
 
-/// DynamoDB's JSON of an item.
-pub fn written(item: &Item<'_>) -> Json {
+/// An item in DynamoDB's JSON.
+pub(super) fn written(item: &Item<'_>) -> Json {
     item.0
         .iter()
         .map(|(name, value)| (name.to_string(), typed(value)))
@@ -114,7 +114,7 @@ proptest! {
         let mut data = if wrapped { CHANGE } else { r#"{"a":["SECRET",1,{"b":null}]}"# }.as_bytes().to_vec();
         let at = at.index(data.len());
         data[at] = byte;
-        // `decoded` holds every error against the secret.
+        // `decoded` checks that no error contains the secret.
         decoded(&event_of(&[message(data)]), |_| ());
     }
 }

@@ -1,16 +1,16 @@
-//! What is refused as a whole, with a message that says what was found, and what is not.
+//! Which events fail as a whole, with a message that says what was found, and which don't.
 
 use super::*;
 
-fn refusal(bytes: &[u8]) -> String {
+fn error_of(bytes: &[u8]) -> String {
     let error = Event::read(bytes).unwrap_err();
     assert_eq!(error.kind, crate::error::ErrorKind::Config);
     safe(&error).strip_prefix("read the event: ").unwrap().to_owned()
 }
 
 #[test]
-fn what_is_no_stream_event_is_refused_with_what_was_found() {
-    let none = "not a DynamoDB Streams or Kinesis event";
+fn an_event_that_is_not_a_stream_event_fails_with_what_was_found() {
+    let not_an_event = "it isn't a DynamoDB Streams or Kinesis event";
     let cases: &[(&[u8], &str)] = &[
         (b"", "it is empty, not an object with `Records`"),
         (b" \n", "it is empty, not an object with `Records`"),
@@ -20,46 +20,46 @@ fn what_is_no_stream_event_is_refused_with_what_was_found() {
         (b"-1", "it is a JSON number, not an object with `Records`"),
         (b"SECRET", "it is text that isn't JSON, not an object with `Records`"),
         (b"{}", "it is an empty object, not one with `Records`"),
-        (br#"{"Records":{}}"#, "its `Records` is no array"),
-        (br#"{"Records":null}"#, "its `Records` is no array"),
+        (br#"{"Records":{}}"#, "its `Records` is not an array"),
+        (br#"{"Records":null}"#, "its `Records` is not an array"),
         (br#"{"Records":[],"Records":[]}"#, "it has `Records` more than once"),
         (br#"{"records":[]}"#, "it has `records` instead of `Records`; names are case-sensitive"),
         (br#"{"RECORDS":[]}"#, "it has `RECORDS` instead of `Records`; names are case-sensitive"),
-        (b"\xEF\xBB\xBF{\"Records\":[]}", "it starts with a byte order mark; save it as plain UTF-8"),
+        (b"\xEF\xBB\xBF{\"Records\":[]}", "it starts with a byte order mark; save it as UTF-8 without one"),
         (b"{\"Records\":[\"SECRET\xFF\"]}", "it isn't UTF-8 (byte 19)"),
-        (br#"{"Records":[]} x"#, "its JSON is broken: expected the end of the text at byte 15"),
-        (br#"{"Records":[]"#, "its JSON is broken: expected `,` or the end of the object or array at byte 13"),
-        (br#"{"Records":[{"SECRET"#, "its JSON is broken: expected the end of a string at byte 20"),
-        (br#"{"Records":[NaN,{"a""#, "its JSON is broken: expected the end of a value at byte 20"),
+        (br#"{"Records":[]} x"#, "its JSON is invalid: expected the end of the text at byte 15"),
+        (br#"{"Records":[]"#, "its JSON is invalid: expected `,` or the end of the object or array at byte 13"),
+        (br#"{"Records":[{"SECRET"#, "its JSON is invalid: expected the end of a string at byte 20"),
+        (br#"{"Records":[NaN,{"a""#, "its JSON is invalid: expected the end of a value at byte 20"),
         (br#"{"Records":["SECRET"]}"#, "Records[0] can't be read: expected an object at byte 0"),
         (br#"{"Records":[{}]}"#, "Records[0] has no eventSource"),
         (br#"{"Records":[{"eventSource":7}]}"#, "Records[0] has no eventSource"),
         (
             br#"{"Records":[{"eventSource":"aws:sqs","body":"SECRET"}]}"#,
-            "Records[0] is of `aws:sqs`, not of aws:dynamodb or aws:kinesis",
+            "Records[0] comes from `aws:sqs`, not from aws:dynamodb or aws:kinesis",
         ),
         (
             br#"{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"SECRET"}}}]}"#,
-            "Records[0] is of `aws:s3`, not of aws:dynamodb or aws:kinesis",
+            "Records[0] comes from `aws:s3`, not from aws:dynamodb or aws:kinesis",
         ),
         (br#"{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"SECRET"}}]}"#, "Records[0] has no eventSource"),
         (
             br#"{"version":"0","id":"SECRET","detail-type":"x","source":"y","account":"1","time":"z"}"#,
-            &format!("it has no `Records` but version, id, detail-type, source, account: {none}"),
+            &format!("{not_an_event}: it has no `Records`, but version, id, detail-type, source, account"),
         ),
-        (br#"{"a\n\u001b[31m":1}"#, &format!(r"it has no `Records` but a\n\u{{1b}}[31m: {none}")),
+        (br#"{"a\n\u001b[31m":1}"#, &format!(r"{not_an_event}: it has no `Records`, but a\n\u{{1b}}[31m")),
         (
             br#"{"Records":[],"window":{"start":"x"},"state":{}}"#,
-            "it is a tumbling window's, which would need a state in the answer; set TumblingWindowInSeconds to 0, since usage windows don't need it",
+            "it belongs to a tumbling window, whose state the function doesn't return; set TumblingWindowInSeconds to 0; usage windows don't need it",
         ),
     ];
     for (bytes, expected) in cases {
-        assert_eq!(refusal(bytes), *expected, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(error_of(bytes), *expected, "{}", String::from_utf8_lossy(bytes));
     }
 }
 
 #[test]
-fn an_event_cut_off_anywhere_is_refused() {
+fn a_truncated_event_fails() {
     let event = event_of(&[RECORD]);
     for length in 0..event.len() {
         assert!(Event::read(&event.as_bytes()[..length]).is_err(), "{length}");
@@ -67,9 +67,9 @@ fn an_event_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_record_that_no_answer_could_name_is_refused() {
+fn an_event_with_a_record_that_the_response_cannot_name_fails() {
     let number = r#""SequenceNumber":"2900002759746085485437","#;
-    let nameless = "Records[1] has no usable dynamodb.SequenceNumber: an answer could not name it";
+    let expected = "Records[1] has no valid dynamodb.SequenceNumber, so the response can't name it";
     let longest = "9".repeat(129);
     let too_long = format!(r#""SequenceNumber":"{longest}9","#);
     let cases = [
@@ -84,14 +84,14 @@ fn a_record_that_no_answer_could_name_is_refused() {
     ];
     for (from, to) in cases {
         let event = event_of(&[RECORD.to_owned(), with(RECORD, from, to)]);
-        assert_eq!(refusal(event.as_bytes()), nameless, "{to}");
+        assert_eq!(error_of(event.as_bytes()), expected, "{to}");
     }
     let named = with(RECORD, "2900002759746085485437", &longest);
     assert_eq!(decoded_alone(&named, |record| record.sequence.to_string()), Ok(longest));
 }
 
 #[test]
-fn a_batch_may_be_empty_or_large_and_have_fields_of_tomorrow() {
+fn a_batch_may_be_empty_or_large_and_have_unknown_fields() {
     assert!(Event::read(br#"{"Records":[]}"#).unwrap().records().is_empty());
     assert!(Event::read(br#" { "new" : [{}] , "Records" : [ ] } "#).unwrap().records().is_empty());
     let large = event_of(&vec![RECORD; 10_000]);
@@ -99,7 +99,7 @@ fn a_batch_may_be_empty_or_large_and_have_fields_of_tomorrow() {
 }
 
 #[test]
-fn a_record_of_another_source_is_rejected_by_itself() {
+fn a_record_from_another_stream_is_rejected_by_itself() {
     let foreign = with(RECORD, "aws:dynamodb\"", "aws:else\"");
     let cases = [
         vec![RECORD.to_owned(), kinesis::message("{}"), RECORD.to_owned()],
@@ -110,7 +110,10 @@ fn a_record_of_another_source_is_rejected_by_itself() {
     for records in cases {
         let outcomes = decoded(&event_of(&records), |_| ());
         let rejection = outcomes[1].as_ref().unwrap_err();
-        assert!(rejection.ends_with(": mixed_sources: eventSourceARN: isn't the stream of the batch's first record"));
+        assert!(
+            rejection
+                .ends_with(": mixed_sources: eventSourceARN: differs from the stream of the first record in the batch")
+        );
         assert_eq!((&outcomes[0], &outcomes[2]), (&Ok(()), &Ok(())));
     }
 }

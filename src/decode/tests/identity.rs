@@ -1,16 +1,16 @@
-//! What makes a record the same one, and what another.
+//! Which differences between records change their id, and which don't.
 
 use super::kinesis::{CHANGE, SEQUENCE, by_fan_out, message};
 use super::*;
 
 #[test]
-fn a_stream_record_is_itself_under_every_spelling_and_delivery() {
+fn a_stream_record_has_the_same_id_in_every_spelling_and_delivery() {
     let cases = [
         (r#""pk":{"S":"SECRET"},"sk":{"N":"1"}"#, r#""sk":{"N":"1"},"pk":{"S":"SECRET"}"#),
         (r#""sk":{"N":"1"}"#, r#""sk":{"N":"1.0"}"#),
         (r#""sk":{"N":"1"}"#, r#""sk":{"N":"10e-1"}"#),
         (r#""pk":{"S":"SECRET"}"#, r#" "\u0070k" : { "S" : "S\u0045CRET" } "#),
-        // Not of the record's identity: what the event says about the delivery, and what the change was.
+        // Not part of the identity: what the event says about the delivery, and what was changed.
         (r#""eventVersion":"1.1""#, r#""eventVersion":"1.2""#),
         ("9cdf975187b7d7f668abf98414c08f05", "0"),
         ("1.795230305E9", "1795230305"),
@@ -23,7 +23,7 @@ fn a_stream_record_is_itself_under_every_spelling_and_delivery() {
 }
 
 #[test]
-fn another_item_sequence_number_or_stream_makes_another_record() {
+fn another_item_sequence_number_or_stream_gives_another_id() {
     let key = r#""sk":{"N":"1"}"#;
     let cases = [
         (key, r#""sk":{"N":"2"}"#),
@@ -46,7 +46,7 @@ fn another_item_sequence_number_or_stream_makes_another_record() {
 }
 
 #[test]
-fn a_wrapped_change_is_itself_under_another_kinesis_sequence_number_shard_and_arrival() {
+fn a_table_change_has_the_same_id_under_another_kinesis_sequence_number_shard_and_arrival() {
     let record = message(CHANGE);
     let deliveries = [
         record.replace(SEQUENCE, "49658204715301672214837609913207816451903782460917186563"),
@@ -63,7 +63,7 @@ fn a_wrapped_change_is_itself_under_another_kinesis_sequence_number_shard_and_ar
 }
 
 #[test]
-fn every_part_of_a_wrapped_change_tells_changes_apart() {
+fn every_part_of_a_table_change_is_part_of_its_id() {
     let cases = [
         (r#""tableName":"orders""#, r#""tableName":"order""#),
         (r#""Keys":{"pk":{"S":"SECRET"}}"#, r#""Keys":{"pk":{"S":"OTHER"}}"#),
@@ -86,7 +86,7 @@ fn every_part_of_a_wrapped_change_tells_changes_apart() {
 }
 
 #[test]
-fn sets_have_no_order_and_lists_do() {
+fn order_matters_in_lists_but_not_in_sets() {
     let id = |value: &str| id_of(&message(with(CHANGE, r#""n":{"N":"1"}"#, &format!(r#""n":{value}"#))));
     assert_eq!(id(r#"{"SS":["a","b"]}"#), id(r#"{"SS":["b","a"]}"#));
     assert_eq!(id(r#"{"NS":["1","2"]}"#), id(r#"{"NS":["2.0","1"]}"#));
@@ -96,7 +96,7 @@ fn sets_have_no_order_and_lists_do() {
 }
 
 #[test]
-fn messages_that_fan_out_takes_from_one_aggregate_differ() {
+fn messages_from_one_aggregated_record_have_different_ids() {
     let records = [message(r#"{"a":1}"#), message(r#"{"a":2}"#), message(r#"{"a":1} "#)];
     let ids = records.each_ref().map(|record| id_of(record));
     assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
@@ -106,7 +106,7 @@ fn messages_that_fan_out_takes_from_one_aggregate_differ() {
 }
 
 #[test]
-fn the_sample_that_delivers_a_change_twice_has_three_records() {
+fn the_sample_that_delivers_a_change_twice_has_three_ids() {
     let ids: Vec<_> = decoded(&sample("kinesis-wrapped"), |record| (record.id, record.sequence.to_string()))
         .into_iter()
         .map(Result::unwrap)

@@ -1,14 +1,14 @@
-//! Kinesis records: plain messages, and the changes that Kinesis Data Streams for DynamoDB wraps.
+//! Kinesis records: plain messages, and changes from Kinesis Data Streams for DynamoDB.
 
 use super::*;
 
 /// A change as Kinesis Data Streams for DynamoDB writes it: 2026-11-21T03:05:05.891Z in milliseconds.
-pub const CHANGE: &str = r#"{"awsRegion":"us-east-1","eventID":"6d3a4f0e-5c0b-4a55-9d3a-0a5b2f1f3c11","eventName":"INSERT","userIdentity":null,"recordFormat":"application/json","tableName":"orders","dynamodb":{"ApproximateCreationDateTime":1795230305891,"Keys":{"pk":{"S":"SECRET"}},"NewImage":{"pk":{"S":"SECRET"},"n":{"N":"1"}},"SizeBytes":46},"eventSource":"aws:dynamodb"}"#;
+pub(super) const CHANGE: &str = r#"{"awsRegion":"us-east-1","eventID":"6d3a4f0e-5c0b-4a55-9d3a-0a5b2f1f3c11","eventName":"INSERT","userIdentity":null,"recordFormat":"application/json","tableName":"orders","dynamodb":{"ApproximateCreationDateTime":1795230305891,"Keys":{"pk":{"S":"SECRET"}},"NewImage":{"pk":{"S":"SECRET"},"n":{"N":"1"}},"SizeBytes":46},"eventSource":"aws:dynamodb"}"#;
 
-pub const SEQUENCE: &str = "49658204715301672214837609913207816451903782460917186562";
+pub(super) const SEQUENCE: &str = "49658204715301672214837609913207816451903782460917186562";
 
 /// A Kinesis record with `data`.
-pub fn message(data: impl AsRef<[u8]>) -> String {
+pub(super) fn message(data: impl AsRef<[u8]>) -> String {
     use base64::Engine as _;
     let data = base64::engine::general_purpose::STANDARD.encode(data);
     format!(
@@ -16,8 +16,8 @@ pub fn message(data: impl AsRef<[u8]>) -> String {
     )
 }
 
-/// The stream that `record` came from once it has been read by an enhanced fan-out consumer.
-pub fn by_fan_out(record: &str) -> String {
+/// `record` as an enhanced fan-out consumer receives it.
+pub(super) fn by_fan_out(record: &str) -> String {
     with(record, ":stream/clicks", ":stream/clicks/consumer/usage:1795000000")
 }
 
@@ -36,7 +36,7 @@ fn a_plain_message_is_the_insertion_of_an_item_without_keys() {
 }
 
 #[test]
-fn a_change_that_kinesis_wraps_is_the_tables() {
+fn a_table_change_has_the_table_as_its_source() {
     for record in [message(CHANGE), by_fan_out(&message(CHANGE))] {
         let seen = decoded_alone(&record, |record| {
             assert_eq!(record.sequence.to_string(), SEQUENCE);
@@ -49,18 +49,17 @@ fn a_change_that_kinesis_wraps_is_the_tables() {
 }
 
 #[test]
-fn the_stated_precision_must_be_that_of_the_time() {
-    let contradicts = "invalid_time: kinesis.data.ApproximateCreationDateTimePrecision: contradicts the size of ApproximateCreationDateTime";
-    let unknown =
-        "invalid_time: kinesis.data.ApproximateCreationDateTimePrecision: is none of MILLISECOND, MICROSECOND";
+fn the_stated_precision_must_match_the_time() {
+    let mismatch = "invalid_time: kinesis.data.ApproximateCreationDateTimePrecision: doesn't match the value of ApproximateCreationDateTime";
+    let unknown = "invalid_time: kinesis.data.ApproximateCreationDateTimePrecision: is not MILLISECOND or MICROSECOND";
     let cases = [
         ("1795230305891", None, Ok("2026-11-21T03:05:05.891Z")),
         ("1795230305891", Some("MILLISECOND"), Ok("2026-11-21T03:05:05.891Z")),
-        ("1795230305891", Some("MICROSECOND"), Err(contradicts)),
+        ("1795230305891", Some("MICROSECOND"), Err(mismatch)),
         ("1795230305891550", None, Ok("2026-11-21T03:05:05.89155Z")),
         ("1795230305891550", Some("MICROSECOND"), Ok("2026-11-21T03:05:05.89155Z")),
-        ("1795230305891550", Some("MILLISECOND"), Err(contradicts)),
-        ("1795230305", Some("MILLISECOND"), Err(contradicts)),
+        ("1795230305891550", Some("MILLISECOND"), Err(mismatch)),
+        ("1795230305", Some("MILLISECOND"), Err(mismatch)),
         ("1795230305891", Some("SECRET"), Err(unknown)),
     ];
     for (time, precision, expected) in cases {
@@ -76,7 +75,7 @@ fn the_stated_precision_must_be_that_of_the_time() {
 }
 
 #[test]
-fn data_that_makes_no_sense_is_rejected_with_code_and_field() {
+fn invalid_data_is_rejected_with_code_and_field() {
     let aggregate = [&[0xF3, 0x89, 0x9A, 0xC2][..], b"SECRET"].concat();
     let cases = [
         (message(""), "malformed: kinesis.data: expected an object at byte 0"),
@@ -93,22 +92,25 @@ fn data_that_makes_no_sense_is_rejected_with_code_and_field() {
             message(format!(r#"{{"a":{}1{}}}"#, "[".repeat(200_000), "]".repeat(200_000))),
             "too_deep: kinesis.data.a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: is nested deeper than 32 levels, DynamoDB's limit",
         ),
-        (message([b'{', 0xFF]), "malformed: kinesis.data: isn't UTF-8"),
+        (message([b'{', 0xFF]), "malformed: kinesis.data: isn't valid UTF-8"),
         (
             message(aggregate),
-            "aggregated: kinesis.data: holds several messages in the producer library's format: use enhanced fan-out, or turn off its aggregation",
+            "aggregated: kinesis.data: holds several messages in the format of the Kinesis Producer Library; use enhanced fan-out, or turn off aggregation in the producer",
         ),
-        (with(&message("{}"), r#""data":"e30=""#, r#""data":"SECRET*""#), "malformed: kinesis.data: isn't base64"),
-        (with(&message("{}"), r#""data":"e30=""#, r#""data":null"#), "malformed: kinesis.data: is no string"),
+        (
+            with(&message("{}"), r#""data":"e30=""#, r#""data":"SECRET*""#),
+            "malformed: kinesis.data: isn't valid base64",
+        ),
+        (with(&message("{}"), r#""data":"e30=""#, r#""data":null"#), "malformed: kinesis.data: is not a string"),
         (with(&message("{}"), r#""data":"e30=","#, ""), "malformed: kinesis.data: is missing"),
         (
             with(&message("{}"), "1795230306.123", "null"),
-            "invalid_time: kinesis.approximateArrivalTimestamp: is no number",
+            "invalid_time: kinesis.approximateArrivalTimestamp: is not a number",
         ),
         (message(with(CHANGE, r#""tableName":"orders","#, "")), "malformed: kinesis.data.tableName: is missing"),
         (
             message(with(CHANGE, r#""INSERT""#, r#""SECRET""#)),
-            "unknown_event_name: kinesis.data.eventName: is none of INSERT, MODIFY, REMOVE",
+            "unknown_event_name: kinesis.data.eventName: is not one of INSERT, MODIFY, REMOVE",
         ),
         (message(with(CHANGE, r#""Keys":{"pk":{"S":"SECRET"}},"#, "")), "malformed: kinesis.data.Keys: is missing"),
         (

@@ -1,5 +1,5 @@
-//! `aws_lambda_events` reads the sample events, and we must see the same in them. It misreads times that aren't whole
-//! seconds, so the samples' own are whole.
+//! Compares our decoder with `aws_lambda_events` on the sample events. That crate misreads times that aren't whole
+//! seconds, so the samples only have whole seconds.
 
 use aws_lambda_events::event::dynamodb;
 use serde_dynamo::AttributeValue;
@@ -42,7 +42,7 @@ fn agree(ours: &ChangeRecord<'_>, theirs: dynamodb::EventRecord) {
 
 type Attributes = Vec<(String, Value<'static>)>;
 
-/// Their item as ours, in the order of the names.
+/// Converts an item of `aws_lambda_events` to our values, sorted by name.
 fn converted(item: serde_dynamo::Item) -> Attributes {
     ordered(item.into_inner().into_iter().map(|(name, value)| (name, from_theirs(value))))
 }
@@ -64,7 +64,7 @@ fn from_theirs(value: AttributeValue) -> Value<'static> {
     }
 }
 
-/// Our item in the order of the names.
+/// Our item, sorted by name.
 fn sorted(item: &Item<'_>) -> Attributes {
     ordered(item.0.iter().map(|(name, value)| (name.to_string(), in_order(value))))
 }

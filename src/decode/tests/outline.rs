@@ -1,5 +1,5 @@
-//! Outlines against the decoder that makes values: whatever an event is like, both read the same or refuse it for the same
-//! reason. What the one pass has accepted must never be something that the other refuses.
+//! Compares the fast path with the fallback decoder: for every event, both decode the same or reject for the same
+//! reason. The fast path must never accept a record that the fallback rejects.
 
 use proptest::prelude::*;
 
@@ -8,55 +8,55 @@ use super::kinesis::{CHANGE, message};
 use super::*;
 use crate::outline::WrittenItems;
 
-/// How records were read.
+/// How many records were decoded in which way.
 #[derive(Debug, Default)]
-struct Ways {
-    /// By the one pass.
+struct Counts {
+    /// By the fast path.
     outlined: usize,
-    refused: usize,
+    rejected: usize,
 }
 
-/// Reads every record of `event` in both ways.
-fn agree(event: &[u8]) -> Ways {
+/// Decodes every record of `event` with both decoders and checks that they agree.
+fn agree(event: &[u8]) -> Counts {
     let mut decoded = Vec::new();
     let read = Event::read_each(event, |record| {
         decoded.push(record.map(|record| values(record)));
         ControlFlow::Continue(())
     });
-    let Ok(read) = read else { return Ways::default() };
-    let mut ways = Ways::default();
+    let Ok(read) = read else { return Counts::default() };
+    let mut counts = Counts::default();
     let mut bytes = Vec::new();
     assert_eq!(decoded.len(), read.records().len());
     for (raw, decoded) in read.records().iter().zip(decoded) {
         let expected = raw.decode(&mut bytes);
         assert_eq!(decoded, expected.clone().map(|record| format!("{record:?}")));
         match (in_one_pass(raw), expected) {
-            // A record of another stream is rejected before it is looked at.
+            // A record from another stream is rejected before it is decoded.
             (Some(outlined), Ok(expected)) => {
                 assert_eq!(outlined, format!("{expected:?}"));
-                ways.outlined += 1;
+                counts.outlined += 1;
             }
-            (Some(_), Err(rejection)) => assert!(!raw.belongs, "{rejection}"),
-            (None, Err(_)) => ways.refused += 1,
+            (Some(_), Err(rejection)) => assert!(!raw.same_stream, "{rejection}"),
+            (None, Err(_)) => counts.rejected += 1,
             (None, Ok(_)) => {}
         }
     }
-    ways
+    counts
 }
 
-/// A record with its items as values, as text: it outlives what it borrows from.
+/// The debug text of a record with its items as values, which doesn't borrow from the record.
 fn values(record: OutlinedRecord<'_>) -> String {
     format!("{:?}", record.map(Outline::item))
 }
 
-/// The record as the one pass reads it, where it can.
+/// The record as the fast path reads it, if it can.
 fn in_one_pass(raw: &RawRecord<'_>) -> Option<String> {
     let (mut nodes, mut buffers) = (Vec::new(), Buffers::default());
     let fields = Fields::of_whole(raw.json, &mut nodes).ok()?;
     raw.in_one_pass(&fields, None, Outline::new(raw.json, &nodes), &mut buffers).map(values)
 }
 
-/// An event with these keys and images, as DynamoDB Streams or Kinesis delivers it.
+/// An event with these keys and images, from DynamoDB Streams or, if `wrapped`, from Kinesis.
 fn event(keys: &str, new: &str, old: &str, wrapped: bool) -> String {
     if wrapped {
         let change =
@@ -69,7 +69,7 @@ fn event(keys: &str, new: &str, old: &str, wrapped: bool) -> String {
     event_of(&[with(&record, r#"{"pk":{"S":"SECRET"},"sk":{"N":"1"}}"#, keys)])
 }
 
-/// A text of every kind of attribute, as DynamoDB writes it.
+/// An item with every type of attribute, as DynamoDB writes it.
 const ITEM: &str = r#"{"s":{"S":"a\n\"é\ud83d\ude00\u00e9\/"},"n":{"N":"-1.50"},"i":{"N":"12345678901234567"},"e":{"N":"1E-7"},"b":{"B":"Zm9v"},"t":{"BOOL":true},"f":{"BOOL":false},"z":{"NULL":true},"m":{"M":{"x":{"L":[{"S":""},{"N":"0"},{"M":{}}]},"y":{"S":"z"}}},"l":{"L":[]},"ss":{"SS":["a","b\n"]},"ns":{"NS":["1","2E1"]},"bs":{"BS":["AA=="]}}"#;
 
 #[test]
@@ -89,7 +89,7 @@ fn plain_messages_are_outlined() {
 }
 
 #[test]
-fn what_is_refused_is_refused_by_both() {
+fn both_decoders_reject_the_same_items() {
     let values = [
         r#"{"N":""}"#,
         r#"{"N":"."}"#,
@@ -128,7 +128,7 @@ fn what_is_refused_is_refused_by_both() {
         for wrapped in [false, true] {
             let text = format!(r#"{{"a":{value}}}"#);
             for event in [event(&text, "{}", "{}", wrapped), event(r#"{"pk":{"S":"x"}}"#, "{}", &text, wrapped)] {
-                assert_eq!(agree(event.as_bytes()).refused, 1, "{value}");
+                assert_eq!(agree(event.as_bytes()).rejected, 1, "{value}");
             }
         }
     }
@@ -153,7 +153,7 @@ fn every_sample_event_is_outlined() {
 }
 
 #[test]
-fn names_are_found_among_others_like_them() {
+fn attributes_are_found_among_similar_names() {
     let text = r#"{"ab":{"N":"1"},"aab":{"N":"2"},"b_x_tc":{"N":"3"},"b_x_cc":{"N":"4"},"m":{"M":{"ab":{"N":"5"},"c":{"N":"6"}}},"ab":{"N":"7"},"m.c":{"N":"8"}}"#;
     let item = attribute::item(text).unwrap();
     let mut nodes = Vec::new();
@@ -168,7 +168,7 @@ fn names_are_found_among_others_like_them() {
 
 proptest! {
     #[test]
-    fn any_item_is_outlined_as_it_is_decoded(new in item_of(value()), old in item_of(value()), pretty: bool, wrapped: bool) {
+    fn any_item_is_outlined_the_way_it_is_decoded(new in item_of(value()), old in item_of(value()), pretty: bool, wrapped: bool) {
         let text = |item| {
             let json = written(item);
             if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.unwrap()
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_items_are_refused_alike(
+    fn damaged_items_are_rejected_for_the_same_reason(
         new in item_of(value()),
         damage in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"\"\\{}[],:0129.eE+-nuSNBMLx \n\x00\xff".to_vec())), 1..4),
         typical: bool,
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn both_decoders_of_base64_take_the_same(text in "[A-Da-d0-3+/]{0,8}[AQgw/=\\-_ ]{0,3}={0,3}", long in "([A-Za-z0-9+/]{4}){0,40}") {
+    fn both_base64_decoders_accept_the_same_texts(text in "[A-Da-d0-3+/]{0,8}[AQgw/=\\-_ ]{0,3}={0,3}", long in "([A-Za-z0-9+/]{4}){0,40}") {
         use base64::Engine as _;
         for text in [text.clone(), long.clone() + &text, long] {
             let expected = base64::engine::general_purpose::STANDARD.decode(&text).ok();
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_events_are_refused_alike(
+    fn damaged_events_are_rejected_for_the_same_reason(
         kind in 0..3_usize,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
     ) {

@@ -1,4 +1,4 @@
-//! One record of DynamoDB Streams: what it says, and what rejects it alone.
+//! Records of DynamoDB Streams: what they decode to, and what rejects a single record.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const OLD: &str = r#""OldImage":{"a":{"S":"SECRET old"}},"#;
 const TIME: &str = "1.795230305E9";
 
 #[test]
-fn a_record_says_what_happened_to_which_item_when_and_where() {
+fn a_record_has_its_event_item_time_and_source() {
     let seen = decoded_alone(RECORD, |record| {
         assert_eq!(record.event_id, "9cdf975187b7d7f668abf98414c08f05");
         assert_eq!(record.source.name, "orders");
@@ -19,15 +19,15 @@ fn a_record_says_what_happened_to_which_item_when_and_where() {
 }
 
 #[test]
-fn a_record_that_makes_no_sense_is_rejected_with_code_and_field() {
+fn an_invalid_record_is_rejected_with_code_and_field() {
     let keys = r#""Keys":{"pk":{"S":"SECRET"},"sk":{"N":"1"}},"#;
     let view_type = r#""StreamViewType":"NEW_AND_OLD_IMAGES""#;
     let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-02T08:15:27.416";
     let value = r#""b":{"N":"2"}"#;
     let cases = [
-        (r#""MODIFY""#, r#""SECRET""#, "unknown_event_name: eventName: is none of INSERT, MODIFY, REMOVE"),
-        (r#""MODIFY""#, r#""modify""#, "unknown_event_name: eventName: is none of INSERT, MODIFY, REMOVE"),
-        (r#""MODIFY""#, "null", "malformed: eventName: is no string"),
+        (r#""MODIFY""#, r#""SECRET""#, "unknown_event_name: eventName: is not one of INSERT, MODIFY, REMOVE"),
+        (r#""MODIFY""#, r#""modify""#, "unknown_event_name: eventName: is not one of INSERT, MODIFY, REMOVE"),
+        (r#""MODIFY""#, "null", "malformed: eventName: is not a string"),
         (r#""eventName":"MODIFY","#, "", "malformed: eventName: is missing"),
         (r#""eventID""#, r#""id""#, "malformed: eventID: is missing"),
         (r#""eventSourceARN""#, r#""arn""#, "malformed: eventSourceARN: is missing"),
@@ -39,21 +39,21 @@ fn a_record_that_makes_no_sense_is_rejected_with_code_and_field() {
         (
             view_type,
             r#""StreamViewType":"SECRET""#,
-            "unknown_view_type: StreamViewType: is none of KEYS_ONLY, NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES",
+            "unknown_view_type: StreamViewType: is not one of KEYS_ONLY, NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES",
         ),
-        (view_type, r#""StreamViewType":7"#, "malformed: StreamViewType: is no string"),
-        (NEW, "", "malformed: NewImage: is missing though the view type promises it"),
-        (OLD, "", "malformed: OldImage: is missing though the view type promises it"),
+        (view_type, r#""StreamViewType":7"#, "malformed: StreamViewType: is not a string"),
+        (NEW, "", "malformed: NewImage: is missing, although the view type includes it"),
+        (OLD, "", "malformed: OldImage: is missing, although the view type includes it"),
         (NEW, r#""NewImage":["SECRET"],"#, "malformed: NewImage: expected an object at byte 0"),
         (
             value,
             r#""b":{"Z":"SECRET"}"#,
-            "invalid_attribute: NewImage.b: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
+            "invalid_attribute: NewImage.b: has an unknown type tag; expected one of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
         ),
         (
             value,
             r#""b":{"n":"2"}"#,
-            "invalid_attribute: NewImage.b: has a type tag that is none of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
+            "invalid_attribute: NewImage.b: has an unknown type tag; expected one of S, N, B, BOOL, NULL, M, L, SS, NS, BS",
         ),
         (value, r#""b":{"N":2}"#, "malformed: NewImage.b: expected a string at byte 29"),
         (value, r#""b":{"N":"NaN"}"#, "invalid_number: NewImage.b: is not a decimal number"),
@@ -78,11 +78,15 @@ fn a_record_that_makes_no_sense_is_rejected_with_code_and_field() {
         (
             value,
             r#""b":{"L":[{"S":"SECRET"},{"M":{"c":{"B":"SECRET*"}}}]}"#,
-            "invalid_attribute: NewImage.b[1].c: is a binary value that isn't base64",
+            "invalid_attribute: NewImage.b[1].c: is a binary value that isn't valid base64",
         ),
-        (value, r#""b":{"SS":["SECRET","x","SECRET"]}"#, "invalid_attribute: NewImage.b: is a set with a member twice"),
-        (value, r#""b":{"NS":["1","1.0"]}"#, "invalid_attribute: NewImage.b: is a set with a member twice"),
-        (value, r#""b":{"BS":["AA==","AA=="]}"#, "invalid_attribute: NewImage.b: is a set with a member twice"),
+        (
+            value,
+            r#""b":{"SS":["SECRET","x","SECRET"]}"#,
+            "invalid_attribute: NewImage.b: is a set with a duplicate member",
+        ),
+        (value, r#""b":{"NS":["1","1.0"]}"#, "invalid_attribute: NewImage.b: is a set with a duplicate member"),
+        (value, r#""b":{"BS":["AA==","AA=="]}"#, "invalid_attribute: NewImage.b: is a set with a duplicate member"),
         (value, r#""b":{"NS":[]}"#, "invalid_attribute: NewImage.b: is an empty set"),
         (
             value,
@@ -94,11 +98,11 @@ fn a_record_that_makes_no_sense_is_rejected_with_code_and_field() {
             r#""b":{"S":"SECRET\udc00"}"#,
             "malformed: NewImage.b: expected a character that isn't half of a surrogate pair at byte 42",
         ),
-        (TIME, "null", "invalid_time: ApproximateCreationDateTime: is no number"),
-        (TIME, r#""1795230305""#, "invalid_time: ApproximateCreationDateTime: is no number"),
-        (TIME, "NaN", "invalid_time: ApproximateCreationDateTime: is no number"),
-        (TIME, "1795230305abc", "invalid_time: ApproximateCreationDateTime: is no number"),
-        (TIME, "1e300", "invalid_time: ApproximateCreationDateTime: is no number"),
+        (TIME, "null", "invalid_time: ApproximateCreationDateTime: is not a number"),
+        (TIME, r#""1795230305""#, "invalid_time: ApproximateCreationDateTime: is not a number"),
+        (TIME, "NaN", "invalid_time: ApproximateCreationDateTime: is not a number"),
+        (TIME, "1795230305abc", "invalid_time: ApproximateCreationDateTime: is not a number"),
+        (TIME, "1e300", "invalid_time: ApproximateCreationDateTime: is not a number"),
         (
             r#""ApproximateCreationDateTime":1.795230305E9,"#,
             "",
@@ -116,7 +120,7 @@ fn a_record_that_makes_no_sense_is_rejected_with_code_and_field() {
 }
 
 #[test]
-fn a_time_is_recognized_in_every_notation_and_unit_and_never_guessed() {
+fn a_time_is_recognized_in_every_notation_and_unit() {
     let cases = [
         ("1.795230305E9", Some("2026-11-21T03:05:05Z")),
         ("1795230305", Some("2026-11-21T03:05:05Z")),
@@ -150,10 +154,10 @@ fn a_time_is_recognized_in_every_notation_and_unit_and_never_guessed() {
 }
 
 #[test]
-fn every_view_type_and_event_carries_exactly_its_images() {
+fn every_view_type_and_event_has_exactly_its_images() {
     let none = |_: &str| String::new();
     let keep = |image: &str| image.to_owned();
-    // View type, event name, whether the new and the old image are in the record, and what is decoded.
+    // View type, event name, whether the record has the new and the old image, and what is decoded.
     let cases: [(&str, &str, [bool; 2], &str); 13] = [
         ("NEW_AND_OLD_IMAGES", "INSERT", [true, false], "new"),
         ("NEW_AND_OLD_IMAGES", "MODIFY", [true, true], "old new"),
@@ -185,7 +189,7 @@ fn every_view_type_and_event_carries_exactly_its_images() {
 }
 
 #[test]
-fn only_what_dynamodb_itself_deletes_has_expired() {
+fn only_deletions_by_dynamodb_itself_are_expiries() {
     let cases = [
         ("", Kind::Remove),
         (r#""userIdentity":null,"#, Kind::Remove),
@@ -200,12 +204,12 @@ fn only_what_dynamodb_itself_deletes_has_expired() {
         let record = with(&removed, r#""eventVersion""#, &format!(r#"{identity}"eventVersion""#));
         assert_eq!(decoded_alone(&record, |record| record.change.event()), Ok(expected), "{identity}");
     }
-    let odd = with(&removed, r#""eventVersion""#, r#""userIdentity":"SECRET","eventVersion""#);
-    assert_eq!(fault_of(&odd), "malformed: userIdentity: expected an object at byte 0");
+    let invalid = with(&removed, r#""eventVersion""#, r#""userIdentity":"SECRET","eventVersion""#);
+    assert_eq!(fault_of(&invalid), "malformed: userIdentity: expected an object at byte 0");
 }
 
 #[test]
-fn a_record_nested_too_deep_is_rejected_and_the_next_one_decoded() {
+fn a_record_nested_too_deep_is_rejected_by_itself() {
     let nested = |levels: usize, open: &str, close: &str| {
         let image = format!(r#""NewImage":{{"deep":{}{{"S":"x"}}{}}},"#, open.repeat(levels), close.repeat(levels));
         with(RECORD, NEW, &image)
@@ -224,7 +228,7 @@ fn a_record_nested_too_deep_is_rejected_and_the_next_one_decoded() {
 }
 
 #[test]
-fn one_odd_record_never_fails_its_neighbours() {
-    let odd = with(RECORD, r#""MODIFY""#, "[NaN :,]");
-    assert!(decoded(&event_of(&[RECORD, &odd, RECORD]), |_| ()).iter().map(Result::is_ok).eq([true, false, true]));
+fn an_invalid_record_does_not_affect_its_neighbors() {
+    let invalid = with(RECORD, r#""MODIFY""#, "[NaN :,]");
+    assert!(decoded(&event_of(&[RECORD, &invalid, RECORD]), |_| ()).iter().map(Result::is_ok).eq([true, false, true]));
 }

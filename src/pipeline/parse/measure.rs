@@ -1,9 +1,9 @@
-//! `[[record.measure]]`: one number that a record type counts.
+//! `[[record.measure]]`: one kind of number that a record type counts.
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
 use super::route::conditions;
@@ -11,7 +11,7 @@ use super::{EVENTS, parse_text};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
-/// 38: more fraction digits than a DynamoDB number can have.
+/// 38: the maximum number of digits of a DynamoDB number.
 const MAX_SCALE: i64 = 38;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -21,8 +21,8 @@ enum Kind {
     Delta,
 }
 
-/// Reads one measure; `along_with` is the place of the measure that it goes along with.
-pub fn read(
+/// Reads one measure. `along_with` is the index of the measure that its `along_with` names.
+pub(super) fn read(
     section: Section<'_>,
     along_with: Option<usize>,
     snapshot: &Snapshot,
@@ -41,7 +41,7 @@ pub fn read(
     let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
     let sees_changes = events.contains(&Event::Insert) && events.contains(&Event::Modify);
     if kind == Some(Kind::Delta) && changes && !sees_changes {
-        section.mistake("a delta must see every change of its value: add INSERT and MODIFY to the record's `events`");
+        section.mistake("a delta must see every change of its value; add INSERT and MODIFY to the record's `events`");
     }
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
     let scale = section.integer("scale").and_then(|(scale, span)| {
@@ -57,17 +57,18 @@ pub fn read(
     Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale, factor })
 }
 
-/// The place of the measure that `along_with` of a count names; `sections` are the route's measures in order.
-pub fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
+/// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in
+/// order.
+pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
     let wanted = section.text("along_with")?;
     let differs = |other: &Section<'_>| other.span != section.span && other.text_of("kind") == Some("delta");
-    let place = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));
-    let message = match (section.text_of("kind"), place) {
-        (Some("count"), Some(_)) => return place,
-        (Some("count"), None) => format!("no delta of this record type is called `{}`", wanted.text),
-        _ => "is a count's; leave it out".to_owned(),
+    let index = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));
+    let message = match (section.text_of("kind"), index) {
+        (Some("count"), Some(_)) => return index,
+        (Some("count"), None) => format!("names `{}`, but this record type has no delta with that name", wanted.text),
+        _ => "needs `kind = \"count\"`; leave it out".to_owned(),
     };
-    section.document.mistake(&wanted.span, format!("{}: `along_with`: {message}", section.title));
+    section.document.mistake(&wanted.span, format!("{}: `along_with` {message}", section.title));
     None
 }
 
@@ -75,11 +76,13 @@ fn factor(section: &Section<'_>, value: &Spanned<DeValue<'_>>, quantity: Option<
     let text = match value.get_ref() {
         DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
         DeValue::Float(float) => float.as_str(),
-        other => return section.wrong("factor", value, "a number, such as 0.001", other),
+        other => return section.wrong("factor", value, "a number, for example 0.001", other),
     };
     let factor = Decimal::parse(text).ok().filter(|factor| !factor.is_zero());
     let message = match (factor, quantity) {
-        (Some(_), Some(Quantity::One)) => "multiplies an attribute's value, and there is none; leave it out",
+        (Some(_), Some(Quantity::One)) => {
+            "multiplies the value of an attribute, and this measure has none; leave it out"
+        }
         (None, _) => "must be a decimal number other than 0",
         (Some(factor), _) => return Some(factor),
     };
@@ -94,17 +97,16 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let missing = section.choice("missing", &[("reject", Missing::Reject), ("zero", Missing::Zero)]);
     match (attribute, pattern, kind) {
         (Some(attribute), _, Some(Kind::Count)) => {
-            let message = format!(
-                "{}: a count counts records; for an attribute write kind = \"sum\" or \"delta\"",
-                section.title
-            );
+            let message =
+                format!("{}: `attribute` needs `kind = \"sum\"` or `\"delta\"`; a count counts records", section.title);
             section.document.mistake(&attribute.span, message);
             None
         }
         (Some(_), Some(pattern), _) => {
-            section
-                .document
-                .mistake(&pattern.span, format!("{}: `attribute` or `attributes`, not both", section.title));
+            section.document.mistake(
+                &pattern.span,
+                format!("{}: `attribute` and `attributes` can't both be set; leave one out", section.title),
+            );
             None
         }
         (Some(attribute), None, _) => {
@@ -112,14 +114,14 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
         }
         (None, Some(pattern), _) => matching(section, &pattern, &except),
         (None, None, Some(Kind::Sum)) => {
-            section.mistake("`attribute` is missing; a sum needs one: attribute = \"total\"");
+            section.mistake("`attribute` is missing; write attribute = \"total\"");
             None
         }
         (None, None, _) => Some(Quantity::One),
     }
 }
 
-fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Option<Quantity> {
+fn matching(section: &Section<'_>, text: &SpannedText<'_>, except: &[SpannedText<'_>]) -> Option<Quantity> {
     let parsed = parse_text(section, "attributes", text)?;
     let pattern = Pattern::new(&parsed, |_| 0);
     match pattern {
@@ -127,7 +129,8 @@ fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Opti
             Some(Quantity::Matching { pattern, except: except.iter().map(|text| text.text.to_owned()).collect() })
         }
         _ => {
-            let message = format!("{}: `attributes` needs one capture, such as \"b_{{limit}}_tc\"", section.title);
+            let message =
+                format!("{}: `attributes` needs exactly one capture, for example \"b_{{limit}}_tc\"", section.title);
             section.document.mistake(&text.span, message);
             None
         }
@@ -136,7 +139,7 @@ fn matching(section: &Section<'_>, text: &Text<'_>, except: &[Text<'_>]) -> Opti
 
 fn measure_name(
     section: &Section<'_>,
-    name: &Text<'_>,
+    name: &SpannedText<'_>,
     quantity: Option<&Quantity>,
     snapshot: &Snapshot,
     measures: &mut Vec<String>,
@@ -148,7 +151,7 @@ fn measure_name(
     match (variables.as_slice(), captured) {
         ([], false) => {
             if snapshot.reserved().any(|reserved| reserved == name.text) {
-                mistake("is an attribute that every snapshot has; choose another");
+                mistake("is already the name of an attribute of every snapshot; choose another name");
             }
             if name.text.is_empty() || name.text.len() > 255 {
                 mistake("must have 1 to 255 bytes");
@@ -164,18 +167,18 @@ fn measure_name(
             .map_err(|error| mistake(&error.to_string()))
             .ok(),
         (_, true) => {
-            mistake("must name the capture of `attributes`, so that each has its own counter");
+            mistake("must contain the capture of `attributes`, so that each match has its own counter");
             None
         }
         (_, false) => {
-            mistake("can't have a capture, since there is no pattern in `attributes`");
+            mistake("contains a variable, but there is no `attributes` pattern that captures it");
             None
         }
     }
 }
 
 fn captures(section: &Section<'_>, variable: &str) -> bool {
-    let pattern = section.text("attributes").and_then(|text| template::Text::parse(text.text).ok());
+    let pattern = section.text("attributes").and_then(|text| template::ParsedText::parse(text.text).ok());
     pattern.is_some_and(|pattern| pattern.variables().any(|name| name == variable))
 }
 
@@ -188,17 +191,20 @@ fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Optio
     match kind {
         Kind::Count | Kind::Sum => {
             if removed.or(expired).or(cleared).is_some() {
-                section
-                    .mistake("`removed`, `expired` and `cleared` are a delta's; for a count or sum list its `events`");
+                section.mistake(
+                    "`removed`, `expired` and `cleared` need `kind = \"delta\"`; a count or sum lists `events` instead",
+                );
             }
             if own_events.iter().flatten().any(|event| !events.contains(event)) {
-                section.mistake("`events` has one that the record's own `events` leaves out, so it would never count");
+                section
+                    .mistake("`events` lists an event that the record's `events` leaves out, so it would never count");
             }
             Amount::Each { events: own_events.unwrap_or_else(|| events.to_vec()), along_with }
         }
         Kind::Delta => {
             if own_events.is_some() {
-                section.mistake("a delta takes every event of its record type; limit those with the record's `events`");
+                section
+                    .mistake("`events` needs `kind = \"count\"` or `\"sum\"`; a delta uses the `events` of its record");
             }
             let removed = removed.unwrap_or(Removal::Subtract);
             let cleared = cleared.unwrap_or(Removal::Subtract);

@@ -1,5 +1,5 @@
-//! `pipeline.toml` -> [`Pipeline`]. Everything is checked here, once, at start: unknown keys, captures that nothing
-//! binds, schemas that don't parse. All mistakes are reported together, each with its line and what to write instead.
+//! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
+//! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
 mod measure;
 mod route;
@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 pub use super::document::Mistakes;
-use super::document::{Document, Section, Text};
+use super::document::{Document, Section, SpannedText};
 use super::template::{self, Template, TemplateError};
 use super::{Folder, Pipeline, Stream, Unmatched};
 use crate::record::Event;
 use crate::window::Window;
 
-/// The file that makes a folder a pipeline.
-pub const FILE: &str = "pipeline.toml";
+/// The file that every pipeline's folder must have.
+pub(super) const FILE: &str = "pipeline.toml";
 
 const DEFAULT_PREFIX: &str = "data-pipeline";
 
@@ -32,11 +32,11 @@ impl Pipeline {
     /// # Errors
     /// All mistakes at once.
     pub fn parse(folder: &Folder) -> Result<Pipeline, Mistakes> {
-        let place = format!("{}/{FILE}", folder.name);
+        let path = format!("{}/{FILE}", folder.name);
         let Some(text) = folder.files.get(FILE) else {
-            return Err(Mistakes(vec![format!("{place}:1: is missing; a pipeline is a folder with this file")]));
+            return Err(Mistakes(vec![format!("{path}:1: file not found; every pipeline needs this file")]));
         };
-        let document = Document::new(&place, text);
+        let document = Document::new(&path, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             document.mistake(&error.span().unwrap_or_default(), error.message());
@@ -61,14 +61,14 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let mut measures = Vec::new();
     let sections = root.sections("record");
     if sections.is_empty() {
-        root.document.mistake(&root.span, "no [[record]]: a pipeline needs at least one record type");
+        root.document.mistake(&root.span, "no [[record]] found; a pipeline needs at least one record type");
     }
     let mut routes: Vec<super::Route> = Vec::new();
     for section in sections {
         let span = section.span.clone();
         if let Some(route) = route::read(section, snapshot.as_ref(), files, &mut measures) {
             if routes.iter().any(|other| other.record_type == route.record_type) {
-                root.document.mistake(&span, format!("record type `{}` is there twice", route.record_type));
+                root.document.mistake(&span, format!("record type `{}` is defined twice", route.record_type));
             }
             routes.push(route);
         }
@@ -99,31 +99,34 @@ fn archive_prefix(section: Section<'_>) -> Option<String> {
     valid
 }
 
-/// Checks what object keys start with: plain path segments, so that listing and Athena agree on what lies below.
+/// Checks the prefix of object keys. Only plain path segments are allowed, so that S3 and Athena agree on what is under
+/// it.
 ///
 /// # Errors
-/// What is wrong, to be read after the setting's name.
+/// What is wrong; reads after the name of the setting.
 pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let segment = |segment: &str| !segment.is_empty() && segment.chars().all(plain) && !segment.starts_with('.');
     if prefix.len() > 512 || !prefix.split('/').all(segment) {
-        return Err("must be segments of letters, digits, `-`, `_` and `.` joined by `/`, such as data-pipeline/test");
+        return Err(
+            "must be segments of letters, digits, `-`, `_` and `.` joined by `/`, for example data-pipeline/test",
+        );
     }
     Ok(())
 }
 
-/// Parses a text with variables, noting a mistake at its place.
-fn parse_text(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<template::Text> {
-    template::Text::parse(text.text)
+/// Parses a text with variables, noting a mistake at its position.
+fn parse_text(section: &Section<'_>, key: &str, text: &SpannedText<'_>) -> Option<template::ParsedText> {
+    template::ParsedText::parse(text.text)
         .map_err(|message| section.document.mistake(&text.span, format!("{}: `{key}`: {message}", section.title)))
         .ok()
 }
 
-/// Parses a template, noting a mistake at its place; `known` says which variables there are.
+/// Parses a template, noting a mistake at its position. `known` resolves variables to slots.
 fn parse_template(
     section: &Section<'_>,
     key: &str,
-    text: &Text<'_>,
+    text: &SpannedText<'_>,
     known: &dyn Fn(&str) -> Option<usize>,
     hint: &str,
 ) -> Option<Template> {

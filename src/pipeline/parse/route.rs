@@ -1,4 +1,4 @@
-//! `[[record]]`: a record type, how it is recognized, and what becomes of it.
+//! `[[record]]`: a record type, how it is recognized, what it counts and how it is archived.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::condition::{Condition, Scalar, Test};
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::{Pattern, Template, is_name};
-use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Route, Snapshot, Usage, Wanted};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot, Usage};
 use super::{EVENTS, measure, parse_template, parse_text};
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 
-pub fn read(
+pub(super) fn read(
     section: Section<'_>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
@@ -40,15 +40,15 @@ pub fn read(
     Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, usage, archive, slots })
 }
 
-/// A record type is a folder of the archive and a table of Athena.
-fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
+/// Checks the name of a record type, which is also a folder in the archive and a table in Athena.
+fn check_type(section: &Section<'_>, name: &SpannedText<'_>) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let valid = name.text.len() <= 64
         && name.text.starts_with(|c: char| c.is_ascii_lowercase())
         && name.text.chars().all(plain);
     if !valid {
         let message = format!(
-            "{}: `type` must be lower-case letters, digits and `_`, 64 at most: it names a folder and a table",
+            "{}: `type` must start with a lowercase letter and have at most 64 lowercase letters, digits and `_`",
             section.title
         );
         section.document.mistake(&name.span, message);
@@ -58,18 +58,18 @@ fn check_type(section: &Section<'_>, name: &Text<'_>) -> Option<String> {
 
 fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
     let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
-        let wanted = match value.get_ref() {
+        let requirement = match value.get_ref() {
             DeValue::String(text) => {
-                Wanted::Pattern(pattern(section, attribute, &Text { text, span: value.span() }, variables)?)
+                Requirement::Pattern(pattern(section, attribute, &SpannedText { text, span: value.span() }, variables)?)
             }
-            _ => Wanted::Equal(scalar(section, attribute, value)?),
+            _ => Requirement::Equal(scalar(section, attribute, value)?),
         };
-        Some(Matcher { attribute: attribute.to_owned(), wanted })
+        Some(Matcher { attribute: attribute.to_owned(), requirement })
     };
     section.entries().filter_map(matcher).collect()
 }
 
-fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
+fn pattern(section: &Section<'_>, key: &str, text: &SpannedText<'_>, variables: &mut Vec<String>) -> Option<Pattern> {
     let parsed = parse_text(section, key, text)?;
     let before = variables.len();
     let again = |name: &&str| {
@@ -78,7 +78,7 @@ fn pattern(section: &Section<'_>, key: &str, text: &Text<'_>, variables: &mut Ve
     if let Some(twice) = parsed.variables().find(again) {
         section
             .document
-            .mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use two names", section.title));
+            .mistake(&text.span, format!("{}: `{{{twice}}}` is captured twice; use different names", section.title));
     }
     variables.extend(parsed.variables().map(str::to_owned));
     let added = variables.get(before..).unwrap_or_default();
@@ -96,13 +96,15 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
             continue;
         };
         if !is_name(name) {
-            let message = format!("{}: `{name}` is no variable: use lower-case letters, digits and `_`", section.title);
+            let message =
+                format!("{}: `{name}` is not a valid variable; use lowercase letters, digits and `_`", section.title);
             section.document.mistake(&value.span(), message);
         }
         if variables.iter().any(|known| known == name) {
-            section
-                .document
-                .mistake(&value.span(), format!("{}: `{name}` is captured by `match` already", section.title));
+            section.document.mistake(
+                &value.span(),
+                format!("{}: `{name}` is already captured by `match`; choose another name", section.title),
+            );
         }
         binds.push((path.clone().into_owned(), variables.len()));
         variables.push(name.to_owned());
@@ -110,7 +112,7 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
     binds
 }
 
-pub fn conditions(section: &Section<'_>) -> Vec<Condition> {
+pub(super) fn conditions(section: &Section<'_>) -> Vec<Condition> {
     let condition = |(path, value): (&str, &Spanned<DeValue<'_>>)| {
         Some(Condition { path: path.to_owned(), test: test(section, path, value)? })
     };
@@ -157,7 +159,7 @@ fn scalar(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Op
         DeValue::Float(float) => number(float.as_str()),
         _ => None,
     };
-    scalar.or_else(|| section.wrong(path, value, "a text, a decimal number, true or false", value.get_ref()))
+    scalar.or_else(|| section.wrong(path, value, "a string, a decimal number, true or false", value.get_ref()))
 }
 
 fn usage(
@@ -172,47 +174,50 @@ fn usage(
     let resource = section.text("resource");
     if sections.is_empty() {
         if let Some(text) = entity.or(resource) {
-            section
-                .document
-                .mistake(&text.span, format!("{}: nothing is counted for it; add a [[record.measure]]", section.title));
+            section.document.mistake(
+                &text.span,
+                format!("{}: `entity` and `resource` need a measure; add a [[record.measure]]", section.title),
+            );
         }
         return None;
     }
     let Some(snapshot) = snapshot else {
-        section.mistake("has measures, but the pipeline has no [snapshot] to keep them in");
+        section.mistake("has measures, but the pipeline has no [snapshot] to store them in");
         return None;
     };
     let known = |name: &str| variables.iter().position(|known| known == name);
-    let hint =
-        format!("; bound here: {}", if variables.is_empty() { "nothing".to_owned() } else { variables.join(", ") });
-    let template = |key: &'static str, text: Option<Text<'_>>| match text {
+    let hint = format!(
+        "; available variables: {}",
+        if variables.is_empty() { "none".to_owned() } else { variables.join(", ") }
+    );
+    let template = |key: &'static str, text: Option<SpannedText<'_>>| match text {
         Some(text) => parse_template(section, key, &text, &known, &hint),
         None => {
             section.mistake(format_args!(
-                "`{key}` is missing; write {key} = \"{{customer}}\", made of what `match` and `bind` capture"
+                "`{key}` is missing; write {key} = \"{{customer}}\", with variables that `match` or `bind` define"
             ));
             None
         }
     };
     let mut group = vec![template("entity", entity), template("resource", resource)];
-    group.extend(snapshot.group_variables.iter().skip(2).map(|name| further_variable(section, name, &known, &hint)));
+    group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
     let partners: Vec<_> = sections.iter().map(|section| measure::along_with(section, &sections)).collect();
     let read = |(section, along_with)| measure::read(section, along_with, snapshot, events, measures);
     let measures = sections.into_iter().zip(partners).filter_map(read).collect();
     Some(Usage { group: group.into_iter().collect::<Option<_>>()?, measures })
 }
 
-/// A variable that the snapshot's templates name besides entity and resource comes from a capture of that name.
-fn further_variable(
+/// The template for a variable in the snapshot's templates besides entity and resource: a capture with the same name.
+fn additional_variable(
     section: &Section<'_>,
     name: &str,
     known: &dyn Fn(&str) -> Option<usize>,
     hint: &str,
 ) -> Option<Template> {
     let text = format!("{{{name}}}");
-    let template = super::template::Text::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
+    let template = super::template::ParsedText::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
     if template.is_none() {
-        section.mistake(format_args!("[snapshot] needs `{text}`, which nothing here binds{hint}"));
+        section.mistake(format_args!("[snapshot] uses `{text}`, which this record type doesn't define{hint}"));
     }
     template
 }
@@ -235,15 +240,11 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
     Some(Archive { schema: schema?, image, partition_date, events: own_events })
 }
 
-fn schema(section: &Section<'_>, file: &Text<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
+fn schema(section: &Section<'_>, file: &SpannedText<'_>, files: &BTreeMap<String, String>) -> Option<RecordSchema> {
     let Some(text) = files.get(file.text) else {
         let others: Vec<&str> = files.keys().map(String::as_str).filter(|name| name.ends_with(".avsc")).collect();
-        let message = format!(
-            "{}: no file `{}` in the pipeline's folder; there are: {}",
-            section.title,
-            file.text,
-            others.join(", ")
-        );
+        let message =
+            format!("{}: no file `{}` in the pipeline's folder; found {}", section.title, file.text, others.join(", "));
         section.document.mistake(&file.span, message);
         return None;
     };

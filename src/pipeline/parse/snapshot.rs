@@ -1,20 +1,20 @@
-//! `[snapshot]`: how the items that hold the counters look.
+//! `[snapshot]`: the layout of the items that hold the counters.
 
 use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::super::document::{Section, Text};
+use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
 use super::super::{Snapshot, TimeToLive, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
 use crate::window::Window;
 
-/// The longest retention: a thousand years, so that no expiry overflows.
+/// The longest retention: a thousand years, so that the expiry can't overflow.
 const MAX_DAYS: i64 = 365_000;
 
-/// Reads the section; what is wrong with it has been noted and is left out, so that measures can still be checked.
-pub fn read(section: Section<'_>) -> Snapshot {
+/// Reads the section. Invalid parts are noted and left out, so that measures can still be checked.
+pub(super) fn read(section: Section<'_>) -> Snapshot {
     let partition = section.section("partition_key");
     let sort = section.section("sort_key");
     if section.value("partition_key").is_none() {
@@ -31,15 +31,15 @@ pub fn read(section: Section<'_>) -> Snapshot {
     let keys_are_right = !partition_key.0.is_empty() && has_sort == sort_key.is_some();
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
     let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
-    // A window that is there twice would be counted twice.
+    // A window that is listed twice would be counted twice.
     if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
-        section.mistake("`windows` has a window twice");
+        section.mistake("`windows` lists a window twice");
     }
     let window_names = window_texts(&section, "window_names").unwrap_or_default();
     let if_taken = section.text("if_taken").and_then(|text| of_measure(&section, "if_taken", &text));
     let fraction = section.text("fraction").and_then(|text| of_measure(&section, "fraction", &text));
     if if_taken.is_some() && if_taken == fraction {
-        section.mistake("`fraction` and `if_taken` are the same name");
+        section.mistake("`fraction` and `if_taken` give the same name; choose different ones");
     }
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
     let snapshot = Snapshot {
@@ -54,15 +54,15 @@ pub fn read(section: Section<'_>) -> Snapshot {
         fraction,
         time_to_live,
     };
-    if let Some([one, other]) = alike(|window| snapshot.window_name(window)) {
+    if let Some([one, other]) = windows_with_same_text(|window| snapshot.window_name(window)) {
         section.mistake(format_args!("{one} and {other} have the same name in `window_names`"));
     }
-    if let Some(twice) = snapshot.attribute_twice() {
-        section.mistake(format_args!("attribute `{twice}` is there twice"));
+    if let Some(twice) = snapshot.duplicate_attribute() {
+        section.mistake(format_args!("attribute `{twice}` is defined twice"));
     }
     for missing in snapshot.missing_in_key().into_iter().filter(|_| keys_are_right) {
         section.mistake(format_args!(
-            "the partition and sort keys don't name `{{{missing}}}`, so different counters would share an item"
+            "the keys don't contain `{{{missing}}}`, so different counters would share an item; add it to the partition or sort key"
         ));
     }
     section.finish();
@@ -70,14 +70,14 @@ pub fn read(section: Section<'_>) -> Snapshot {
 }
 
 impl Snapshot {
-    /// The names of the attributes that every snapshot item has, which no measure may take.
+    /// The names of the attributes that every snapshot item has, which no measure may use.
     pub fn reserved(&self) -> impl Iterator<Item = &str> {
         let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
         let names = keys.chain(&self.attributes).map(|(name, _)| name.as_str());
         names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()))
     }
 
-    /// The variables that the key needs to tell any two counters apart, and doesn't have.
+    /// The variables that the key would need to distinguish all counters, but doesn't contain.
     fn missing_in_key(&self) -> Vec<&str> {
         let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
         let slots: Vec<usize> = keys.flat_map(|(_, template)| template.slots()).collect();
@@ -85,7 +85,7 @@ impl Snapshot {
         let has = |name: &str| names().position(|known| known == name).is_some_and(|slot| slots.contains(&slot));
         let mut missing: Vec<&str> =
             self.group_variables.iter().map(String::as_str).filter(|name| !has(name)).collect();
-        // The short text of a window tells its length, too; its first or last second doesn't.
+        // The short text of a window also shows its length; its first or last second doesn't.
         if !has("window_key") {
             if !has("window_start") && !has("window_end") {
                 missing.push("window_start");
@@ -97,15 +97,15 @@ impl Snapshot {
         missing
     }
 
-    /// Whether no two windows have the same suffix. Since those follow a text of a fixed length (`suffixes` sees to
-    /// that), such windows never share a key.
+    /// Whether all windows have different suffixes. Since a suffix follows a text of fixed length (which `suffixes`
+    /// checks), such windows never share a key.
     fn suffixes_differ(&self) -> bool {
         let mut suffixes: Vec<&str> = self.windows.iter().map(|window| self.suffix(*window)).collect();
         suffixes.sort_unstable();
         suffixes.windows(2).all(|pair| !matches!(pair, [a, b] if a == b))
     }
 
-    fn attribute_twice(&self) -> Option<String> {
+    fn duplicate_attribute(&self) -> Option<String> {
         let mut names: Vec<&str> = self.reserved().collect();
         names.sort_unstable();
         names
@@ -115,8 +115,8 @@ impl Snapshot {
     }
 }
 
-/// Two windows that have the same text.
-fn alike<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
+/// Two windows with the same text.
+fn windows_with_same_text<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
     let pairs = WINDOWS
         .iter()
         .enumerate()
@@ -127,14 +127,15 @@ fn alike<'t>(text: impl Fn(Window) -> &'t str) -> Option<[&'static str; 2]> {
         .next()
 }
 
-/// `suffix` of a sort key. The value before it must end in a window's first or last second: all are of the same length.
+/// The `suffix` of a sort key. The value before it must end in the first or last second of the window, whose texts all
+/// have the same length.
 fn suffixes(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Option<BTreeMap<Window, String>> {
     let suffixes = window_texts(section, "suffix")?;
     let value = section.text("value")?;
     let template = parse_template(section, "value", &value, slot, "")?;
     if !["window_start", "window_end"].into_iter().any(|name| template.last_slot() == slot(name)) {
         let message = format!(
-            "{}: `suffix` follows the window's time: end `value` with {{window_start}} or {{window_end}}",
+            "{}: `suffix` must follow the window's time; end `value` with {{window_start}} or {{window_end}}",
             section.title
         );
         section.document.mistake(&value.span, message);
@@ -142,7 +143,7 @@ fn suffixes(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Opti
     Some(suffixes)
 }
 
-/// A table of texts by window.
+/// Reads a table of texts by window.
 fn window_texts(section: &Section<'_>, key: &'static str) -> Option<BTreeMap<Window, String>> {
     let section = section.section(key)?;
     let mut texts = BTreeMap::new();
@@ -157,24 +158,24 @@ fn window_texts(section: &Section<'_>, key: &'static str) -> Option<BTreeMap<Win
     Some(texts)
 }
 
-/// An attribute's name made of a counter's, and not that name itself.
-fn of_measure(section: &Section<'_>, key: &str, text: &Text<'_>) -> Option<Template> {
+/// Reads a template for an attribute name that is derived from the name of a counter.
+fn of_measure(section: &Section<'_>, key: &str, text: &SpannedText<'_>) -> Option<Template> {
     let template = parse_template(section, key, text, &|name| (name == "measure").then_some(0), "; write {measure}")?;
     if template.slots().count() != 1 || text.text == "{measure}" {
         let message =
-            format!("{}: `{key}` must be made of {{measure}} and more, such as \"{{measure}}#{key}\"", section.title);
+            format!("{}: `{key}` must contain {{measure}} and more, for example \"{{measure}}#{key}\"", section.title);
         section.document.mistake(&text.span, message);
     }
     Some(template)
 }
 
-/// `entity`, `resource`, and every other variable of these tables that isn't the window's.
+/// `entity`, `resource`, and every other variable in these tables that isn't one of the window's.
 fn group_variables(sections: [&Option<Section<'_>>; 3]) -> Vec<String> {
     let mut names = vec!["entity".to_owned(), "resource".to_owned()];
     for section in sections.into_iter().flatten() {
         for (_, value) in section.entries() {
             let DeValue::String(text) = value.get_ref() else { continue };
-            let Some(text) = parse_text(section, "value", &Text { text, span: value.span() }) else { continue };
+            let Some(text) = parse_text(section, "value", &SpannedText { text, span: value.span() }) else { continue };
             for name in text.variables().filter(|name| !WINDOW_VARIABLES.contains(name)) {
                 if !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());
@@ -201,9 +202,9 @@ fn key(section: Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Option<(St
 fn templates(section: &Section<'_>, slot: &dyn Fn(&str) -> Option<usize>) -> Vec<(String, Template)> {
     let template = |(name, value): (&str, &toml::Spanned<DeValue<'_>>)| {
         let DeValue::String(text) = value.get_ref() else {
-            return section.wrong(name, value, "a text, such as \"{entity}\"", value.get_ref());
+            return section.wrong(name, value, "a string, for example \"{entity}\"", value.get_ref());
         };
-        let template = parse_template(section, name, &Text { text, span: value.span() }, slot, "")?;
+        let template = parse_template(section, name, &SpannedText { text, span: value.span() }, slot, "")?;
         Some((name.to_owned(), template))
     };
     section.entries().filter_map(template).collect()
@@ -215,7 +216,7 @@ fn time_to_live(section: Section<'_>, windows: &[Window]) -> Option<TimeToLive> 
     for (name, window) in WINDOWS {
         let Some((count, span)) = section.integer(days_key(window)) else { continue };
         if !windows.contains(&window) {
-            section.document.mistake(&span, format!("{}: `windows` has no {name}", section.title));
+            section.document.mistake(&span, format!("{}: `windows` doesn't list {name}", section.title));
         } else if !(1..=MAX_DAYS).contains(&count) {
             section
                 .document

@@ -1,4 +1,4 @@
-//! Mistakes in a pipeline.toml, one at a time and all at once. [`VALID`] is a pipeline without any.
+//! Mistakes in a pipeline.toml, one at a time and all at once. [`VALID`] is a pipeline without mistakes.
 
 use proptest::prelude::*;
 
@@ -53,7 +53,7 @@ image = "newest"
 const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"status","type":"string"}]}"#;
 
 #[test]
-fn a_delta_must_see_every_change() {
+fn a_delta_needs_every_change_of_its_value() {
     let text = VALID.replace("kind = \"sum\"\nattribute = \"total\"", "kind = \"delta\"\nattribute = \"total\"");
     assert!(parsed(&text).is_ok());
     let mistakes = parsed(&text.replace(r#"["INSERT", "MODIFY"]"#, r#"["INSERT"]"#)).unwrap_err().to_string();
@@ -67,7 +67,7 @@ fn parsed(text: &str) -> Result<Pipeline, Mistakes> {
     Pipeline::parse(&Folder { name: "shop".to_owned(), files: files.into() })
 }
 
-/// [`VALID`] with the first `from` replaced.
+/// [`VALID`] with the first occurrence of `from` replaced.
 fn with(from: &str, to: &str) -> String {
     assert!(VALID.contains(from), "{from}");
     VALID.replacen(from, to, 1)
@@ -214,19 +214,22 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
-fn a_pipeline_has_a_file_and_a_record_type() {
+fn a_pipeline_needs_its_file_and_a_record_type() {
     let folder = Folder { name: "shop".to_owned(), files: BTreeMap::new() };
     let missing = Pipeline::parse(&folder).unwrap_err().to_string();
-    assert_eq!(missing, "shop/pipeline.toml:1: is missing; a pipeline is a folder with this file");
+    assert_eq!(missing, "shop/pipeline.toml:1: file not found; every pipeline needs this file");
     for empty in ["", "record = []", "# nothing"] {
-        assert_eq!(mistakes(empty), "shop/pipeline.toml:1: no [[record]]: a pipeline needs at least one record type");
+        assert_eq!(
+            mistakes(empty),
+            "shop/pipeline.toml:1: no [[record]] found; a pipeline needs at least one record type"
+        );
     }
 }
 
 #[test]
-fn a_record_type_may_be_there_once_only() {
+fn a_record_type_may_be_defined_only_once() {
     let twice = format!("{VALID}\n[[record]]\ntype = \"order\"\nmatch = {{ pk = \"x\" }}\n");
-    assert_eq!(mistakes(&twice), "shop/pipeline.toml:45: record type `order` is there twice");
+    assert_eq!(mistakes(&twice), "shop/pipeline.toml:45: record type `order` is defined twice");
 }
 
 proptest! {
@@ -253,7 +256,7 @@ proptest! {
     }
 }
 
-/// One of every type that TOML has, and the odd ones.
+/// A value of every TOML type, and unusual ones.
 const VALUES: &[&str] = &[
     "\"\"",
     "\"{\"",

@@ -1,4 +1,4 @@
-//! Delivers a history as badly as Lambda may, with faults in every call, and checks what is stored against the model.
+//! Delivers a history in every way that Lambda may, with faults in calls, and checks what is stored against the model.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use super::history::{Change, History, event};
 use super::invariants::{Ledger, Stored};
 use crate::world::{Function, World};
 
-/// Invocations after which the faults stop, so that every history ends.
-const PATIENCE: usize = 25;
+/// The number of rounds after which faults stop, so that every history ends.
+const ROUNDS_WITH_FAULTS: usize = 25;
 
-/// What the histories went through.
+/// What happened during the histories.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counts {
     pub invocations: usize,
@@ -48,7 +48,7 @@ impl std::ops::Add for Counts {
 }
 
 impl Counts {
-    /// Whether every kind of trouble has been met.
+    /// Whether everything that can happen has happened.
     pub fn covers_everything(&self) -> bool {
         let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, discarded, duplicates, unfinished } =
             *self;
@@ -63,7 +63,7 @@ pub struct Delivery<'h> {
     world: World,
     function: Function,
     random: fastrand::Rng,
-    /// The records before this are settled, as far as the mapping knows.
+    /// The mapping's checkpoint: all records before this are settled.
     position: usize,
     acknowledged: BTreeSet<usize>,
     discarded: BTreeSet<usize>,
@@ -77,7 +77,7 @@ fn faults_and_delays() -> Vec<Fault> {
 
 /// How an invocation ended.
 enum End {
-    Answer(Option<String>),
+    Response(Option<String>),
     Error,
     Crash,
 }
@@ -99,7 +99,7 @@ impl<'h> Delivery<'h> {
         }
     }
 
-    /// Delivers until all is settled, or, in one history of eight, until somebody looks too early.
+    /// Delivers until all records are settled or, in one of eight histories, stops early.
     pub async fn run(&mut self) {
         let end = if self.random.u8(0..8) == 0 { self.random.usize(1..6) } else { usize::MAX };
         for round in 0.. {
@@ -111,7 +111,7 @@ impl<'h> Delivery<'h> {
                 break;
             }
             assert!(round < 500, "the delivery makes no progress at {}", self.position);
-            self.round(round < PATIENCE).await;
+            self.round(round < ROUNDS_WITH_FAULTS).await;
             if self.random.u8(0..10) == 0 {
                 self.check().await;
             }
@@ -128,7 +128,7 @@ impl<'h> Delivery<'h> {
         self.function.http.set_plan(plan);
         let batch = self.batch(self.position);
         match self.random.u8(0..10) {
-            // Two pollers at once: overlapping batches, in two sandboxes.
+            // Two pollers at the same time: overlapping batches in two sandboxes.
             0 => {
                 let back = self.random.usize(0..4);
                 let other = self.batch(self.position.saturating_sub(back));
@@ -142,7 +142,7 @@ impl<'h> Delivery<'h> {
                 self.settle(other, second);
                 self.settle(batch, first);
             }
-            // A checkpoint that lags: settled records come again, in other batches.
+            // A checkpoint that lags: settled records are delivered again, in other batches.
             1 if self.position > 0 => {
                 self.counts.rewinds += 1;
                 self.position -= self.random.usize(1..=self.position);
@@ -169,14 +169,14 @@ impl<'h> Delivery<'h> {
         let invocation = Invocation { request_id: "r".to_owned(), now, deadline };
         tokio::select! {
             outcome = function.handler.handle(&event, &invocation) => match outcome {
-                Ok(outcome) => End::Answer(outcome.response().batch_item_failures.first().map(|failure| failure.item_identifier.clone().unwrap())),
+                Ok(outcome) => End::Response(outcome.response().batch_item_failures.first().map(|failure| failure.item_identifier.clone().unwrap())),
                 Err(_) => End::Error,
             },
             () = function.http.crashed() => End::Crash,
         }
     }
 
-    /// What of a batch is still to be delivered: discarded records never come again.
+    /// The changes of a batch, without discarded ones, which are never delivered again.
     fn changes(&self, batch: &Range<usize>) -> impl Iterator<Item = &'h Change> + use<'h> {
         let history = self.history;
         let discarded = self.discarded.clone();
@@ -188,11 +188,11 @@ impl<'h> Delivery<'h> {
         let failed = match end {
             End::Crash => return self.counts.crashes += 1,
             End::Error => return self.counts.errors += 1,
-            End::Answer(None) => batch.end,
-            End::Answer(Some(sequence)) => {
+            End::Response(None) => batch.end,
+            End::Response(Some(sequence)) => {
                 self.counts.partial += 1;
                 let failed = batch.clone().find(|index| self.history.changes[*index].sequence == sequence);
-                failed.expect("the answer names a record of the batch")
+                failed.expect("the response names a record of the batch")
             }
         };
         self.counts.duplicates += (batch.start..failed).filter(|index| self.acknowledged.contains(index)).count();
@@ -200,7 +200,7 @@ impl<'h> Delivery<'h> {
         self.acknowledged.extend((batch.start..failed).filter(|index| !discarded.contains(index)));
         let hopeless = self.history.changes.get(failed).is_some_and(|change| self.history.is_hopeless(change));
         if failed < batch.end && hopeless {
-            // Its retries are exhausted: to the failure destination.
+            // Its retries are exhausted, so it goes to the failure destination.
             self.discarded.insert(failed);
             self.counts.discarded += 1;
         }
@@ -218,7 +218,7 @@ impl<'h> Delivery<'h> {
         self.ledger.check(&stored, &self.acknowledged).unwrap();
     }
 
-    /// The last check: where all is settled, all is counted and archived.
+    /// The final check: if all records are settled, all must be counted and archived.
     pub async fn finish(mut self) -> Counts {
         if self.position >= self.history.changes.len() {
             let hopeful = |index: &usize| !self.discarded.contains(index);

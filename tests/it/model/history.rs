@@ -1,13 +1,13 @@
-//! A random history of an orders table: what happened to which order when, and the stream records that tell it.
+//! A random history of an orders table: what happened to which order and when, and the resulting stream records.
 
 use std::ops::Range;
 
 use serde_json::{Value, json};
 
-/// An order's state, in the model's own terms.
+/// The state of an order in the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Order {
-    pub cancelled: bool,
+    pub canceled: bool,
     pub cents: i64,
 }
 
@@ -17,7 +17,7 @@ pub enum What {
     Modify(Order, Order),
     Remove(Order),
     Expire(Order),
-    /// An order whose total is no number: it can't be counted.
+    /// An order that can't be counted because its total isn't a number.
     Poison,
 }
 
@@ -33,16 +33,16 @@ pub struct Change {
 
 pub struct History {
     pub changes: Vec<Change>,
-    /// When the function runs; changes more than 18 days before are too old.
+    /// When the function runs. Changes that are more than 18 days older are too old.
     pub now: i64,
 }
 
-/// 2026-02-27T22:50:00Z: minutes before an hour, days before a month.
+/// 2026-02-27T22:50:00Z: minutes before the end of an hour, and days before the end of a month.
 const START: i64 = 1_772_232_600;
 const DAY: i64 = 86_400;
 
 impl History {
-    /// A history of this many changes, the end excluded.
+    /// A history with a random number of changes from this range.
     pub fn random(seed: u64, changes: Range<usize>) -> History {
         let mut random = fastrand::Rng::with_seed(seed);
         let customers = random.usize(1..4);
@@ -53,7 +53,7 @@ impl History {
         let mut changes = Vec::new();
         while changes.len() < count {
             second += random.i64(0..=step);
-            // Sequence numbers of 21 to 22 digits that rise in uneven steps, as on AWS.
+            // Sequence numbers of 21 to 22 digits that increase in uneven steps, as on AWS.
             let sequence = format!(
                 "{}",
                 999_999_999_999_990_000_000_u128 + (changes.len() as u128) * 1_000 + random.u128(0..1_000)
@@ -62,7 +62,7 @@ impl History {
                 let (customer, order) = (customer.to_owned(), order.to_owned());
                 changes.push(Change { sequence: sequence.clone(), second, customer, order, what });
             };
-            let order = Order { cancelled: false, cents: random.i64(-500..100_000) };
+            let order = Order { canceled: false, cents: random.i64(-500..100_000) };
             let customer = format!("c{}", random.usize(0..customers));
             let pick = (!table.is_empty()).then(|| random.usize(0..table.len()));
             match (random.u8(0..20), pick) {
@@ -79,7 +79,7 @@ impl History {
                 }
                 (14..=16, Some(at)) => {
                     let (customer, name, old) = table[at].clone();
-                    let new = Order { cancelled: !old.cancelled, ..old };
+                    let new = Order { canceled: !old.canceled, ..old };
                     emit(&customer, &name, What::Modify(old, new));
                     table[at].2 = new;
                 }
@@ -89,7 +89,7 @@ impl History {
                 }
             }
         }
-        // In one history of ten the first changes are older than the horizon.
+        // In one of ten histories, the first changes are older than the horizon.
         let now = if random.u8(0..10) == 0 { changes[count / 4].second + 18 * DAY } else { second + 5 };
         History { changes, now }
     }
@@ -106,13 +106,13 @@ impl Change {
         self.order.bytes().fold(0, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
     }
 
-    /// The record as Lambda delivers it.
+    /// The stream record as Lambda delivers it.
     pub fn record(&self) -> Value {
         let keys = json!({ "pk": { "S": format!("CUSTOMER#{}", self.customer) }, "sk": { "S": format!("ORDER#{}", self.order) } });
         let image = |order: &Order| {
             let cents = order.cents;
             let total = format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
-            let status = if order.cancelled { "CANCELLED" } else { "OPEN" };
+            let status = if order.canceled { "CANCELLED" } else { "OPEN" };
             json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } })
         };
         let poison = json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": "OPEN" }, "total": { "S": "much" } });
@@ -147,7 +147,7 @@ impl Change {
     }
 }
 
-/// The event of some changes.
+/// An event with the records of these changes.
 pub fn event<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Vec<u8> {
     let records: Vec<Value> = changes.into_iter().map(Change::record).collect();
     serde_json::to_vec(&json!({ "Records": records })).unwrap()

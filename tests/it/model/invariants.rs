@@ -1,4 +1,4 @@
-//! The invariants of docs/semantics.md, held against what is stored: a ledger remembers what was there before.
+//! Checks the invariants of docs/semantics.md against what is stored. A ledger remembers what was stored before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use usage_aggregator::decode;
 
 use super::history::{History, What, event};
 use super::reference;
-use crate::world::{self, Item, text};
+use crate::world::{self, StoredItem, text};
 
-/// Everything that a world holds at one moment.
+/// Everything that is stored at one moment.
 pub struct Stored {
-    pub usage: Vec<Item>,
-    pub claims: Vec<Item>,
+    pub usage: Vec<StoredItem>,
+    pub claims: Vec<StoredItem>,
     pub objects: BTreeMap<String, Arc<[u8]>>,
 }
 
-/// What has been seen of one history's effects.
+/// The effects of one history that have been seen so far.
 pub struct Ledger<'h> {
     history: &'h History,
     /// The change that each record id belongs to.
@@ -48,31 +48,32 @@ impl<'h> Ledger<'h> {
         }
     }
 
-    /// Holds the invariants against what is `stored` now, when the changes of `acknowledged` have been.
+    /// Checks the invariants against what is `stored` now, given that the changes in `acknowledged` have been
+    /// acknowledged.
     ///
     /// # Errors
-    /// The first that is violated, in words.
+    /// A description of the first invariant that is violated.
     pub fn check(&mut self, stored: &Stored, acknowledged: &BTreeSet<usize>) -> Result<(), String> {
         self.check_counters(stored)?;
         self.check_archive(&stored.objects)?;
-        // I5 and I2: what is acknowledged is counted and archived.
+        // I5 and I2: acknowledged changes are counted and archived.
         let lost: Vec<_> = acknowledged.difference(&self.claimed).collect();
-        ensure(lost.is_empty(), || format!("acknowledged, not counted: {lost:?}"))?;
+        ensure(lost.is_empty(), || format!("acknowledged but not counted: {lost:?}"))?;
         let lost: Vec<_> = acknowledged.difference(&self.archived).collect();
-        ensure(lost.is_empty(), || format!("acknowledged, not archived: {lost:?}"))
+        ensure(lost.is_empty(), || format!("acknowledged but not archived: {lost:?}"))
     }
 
-    /// I1: the snapshots are the sums over the claimed records, whichever they are. I3: claims only grow. I6: nothing
-    /// hopeless is claimed.
+    /// I1: the snapshots equal the sums over the claimed records. I3: claims are never removed. I6: hopeless changes
+    /// are never claimed.
     fn check_counters(&mut self, stored: &Stored) -> Result<(), String> {
         let mut claimed = BTreeSet::new();
         for id in world::claimed(&stored.claims) {
-            claimed.insert(*self.ids.get(&id).ok_or_else(|| format!("a claim of no record: {id:016x}"))?);
+            claimed.insert(*self.ids.get(&id).ok_or_else(|| format!("a claim without a record: {id:016x}"))?);
         }
-        let gone: Vec<_> = self.claimed.difference(&claimed).collect();
-        ensure(gone.is_empty(), || format!("claims are gone: {gone:?}"))?;
+        let removed: Vec<_> = self.claimed.difference(&claimed).collect();
+        ensure(removed.is_empty(), || format!("claims were removed: {removed:?}"))?;
         let hopeless: Vec<_> = claimed.iter().filter(|index| self.is_hopeless(**index)).collect();
-        ensure(hopeless.is_empty(), || format!("counted, but must not be: {hopeless:?}"))?;
+        ensure(hopeless.is_empty(), || format!("counted although hopeless: {hopeless:?}"))?;
         let expected = reference::expected(claimed.iter().map(|index| &self.history.changes[*index]));
         let found = reference::stored(&stored.usage);
         ensure(found == expected, || {
@@ -85,10 +86,10 @@ impl<'h> Ledger<'h> {
         Ok(())
     }
 
-    /// I4: objects are named by their content and never change. I2: rows are of changes that happened and may count.
+    /// I4: objects are named by their content and never change. I2: every row belongs to a change that may be archived.
     fn check_archive(&mut self, objects: &BTreeMap<String, Arc<[u8]>>) -> Result<(), String> {
         for (key, body) in &self.objects {
-            ensure(objects.get(key) == Some(body), || format!("{key} is gone or has changed"))?;
+            ensure(objects.get(key) == Some(body), || format!("{key} was removed or changed"))?;
         }
         for (key, body) in objects.iter().filter(|(key, _)| !self.objects.contains_key(*key)) {
             let hash = blake3::hash(body).to_hex();
@@ -96,9 +97,11 @@ impl<'h> Ledger<'h> {
             for row in world::rows(body) {
                 let sequence = text(&row, "sequence_number");
                 let index = self.sequences.get(sequence.as_str()).copied();
-                let index = index.ok_or_else(|| format!("{key} has a row of no record: {sequence}"))?;
-                ensure(!self.is_hopeless(index), || format!("archived, but must not be: {index}"))?;
-                ensure(self.is_told(index, &text(&row, "status")), || format!("{key} tells another state of {index}"))?;
+                let index = index.ok_or_else(|| format!("{key} has a row without a record: {sequence}"))?;
+                ensure(!self.is_hopeless(index), || format!("archived although hopeless: {index}"))?;
+                ensure(self.has_status(index, &text(&row, "status")), || {
+                    format!("{key} has the wrong state of {index}")
+                })?;
                 self.archived.insert(index);
             }
         }
@@ -110,26 +113,26 @@ impl<'h> Ledger<'h> {
         self.history.is_hopeless(&self.history.changes[index])
     }
 
-    /// Whether `status` is that of the order's image in the archive.
-    fn is_told(&self, index: usize, status: &str) -> bool {
+    /// Whether the order's image in the archive must have this `status`.
+    fn has_status(&self, index: usize, status: &str) -> bool {
         match self.history.changes[index].what {
             What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => {
-                (status == "CANCELLED") == order.cancelled
+                (status == "CANCELLED") == order.canceled
             }
             What::Poison => false,
         }
     }
 }
 
-/// `message` unless `holds`.
+/// Returns `message` as an error unless `holds`.
 pub fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(message()) }
 }
 
-/// The counters that differ, a line each.
+/// The counters that differ, one per line.
 fn difference(found: &reference::Counters, expected: &reference::Counters) -> String {
     let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
     let differing = keys.into_iter().filter(|key| found.get(*key) != expected.get(*key));
-    let line = |key| format!("  {key:?}: {:?}, should be {:?}\n", found.get(key), expected.get(key));
+    let line = |key| format!("  {key:?}: {:?}, expected {:?}\n", found.get(key), expected.get(key));
     differing.map(line).collect()
 }

@@ -1,6 +1,6 @@
-//! The reference model under faults: random histories of a table's changes are delivered the way Lambda may deliver
-//! them (again, in other batches, in parallel, after crashes and lost requests or responses), and what is then stored
-//! must be what a few lines of plain arithmetic say.
+//! The reference model under faults. Random histories of a table's changes are delivered in the ways that Lambda may
+//! deliver them: repeatedly, in other batches, in parallel, after crashes and lost requests or responses. What is
+//! stored afterwards must equal the result of a few lines of plain arithmetic.
 
 mod delivery;
 pub mod history;
@@ -10,10 +10,10 @@ mod reference;
 use delivery::Delivery;
 use history::History;
 
-/// How many histories run at once: they mostly wait for pauses between attempts.
+/// The number of histories that run at once. They mostly wait for pauses between attempts.
 const PARALLEL: usize = 12;
 
-/// 100 histories with fixed seeds over real HTTP; `make soak-http` runs as many as HISTORIES says, from a seed of its own.
+/// 100 histories with fixed seeds over real HTTP. `make soak-http` runs HISTORIES of them, starting with another seed.
 #[test]
 fn random_histories_of_faults_leave_every_invariant_intact() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
@@ -24,7 +24,7 @@ fn random_histories_of_faults_leave_every_invariant_intact() {
         use futures::StreamExt;
         let one = |seed| async move {
             let history = tokio::spawn(run(seed)).await;
-            history.unwrap_or_else(|_| panic!("history {seed} failed: SEED={seed} HISTORIES=1 repeats it"))
+            history.unwrap_or_else(|_| panic!("history {seed} failed; repeat it with SEED={seed} HISTORIES=1"))
         };
         futures::stream::iter(first..first + count)
             .map(one)

@@ -1,11 +1,11 @@
-//! What the snapshots must be: plain arithmetic over changes, in cents, written without the code under test.
+//! The expected snapshots: plain arithmetic over changes, in cents, independent of the code under test.
 
 use std::collections::BTreeMap;
 
 use super::history::{Change, What};
-use crate::world::Item;
+use crate::world::StoredItem;
 
-/// Orders, cents and changes of one customer in one window.
+/// Orders, cents and changes by customer, window and start of the window.
 pub type Counters = BTreeMap<(String, String, String), [i64; 3]>;
 
 /// The counters that `changes` add up to.
@@ -16,7 +16,7 @@ pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
             What::Insert(new) => live(new),
             What::Modify(old, new) => (live(new).0 - live(old).0, live(new).1 - live(old).1),
             What::Remove(old) => (-live(old).0, -live(old).1),
-            // What expires was delivered and stays counted.
+            // Expired orders stay counted.
             What::Expire(_) => (0, 0),
             What::Poison => continue,
         };
@@ -34,12 +34,12 @@ pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
 }
 
 fn live(order: super::history::Order) -> (i64, i64) {
-    if order.cancelled { (0, 0) } else { (1, order.cents) }
+    if order.canceled { (0, 0) } else { (1, order.cents) }
 }
 
-/// The counters that a usage table holds.
-pub fn stored(items: &[Item]) -> Counters {
-    let counter = |item: &Item| {
+/// The counters in a usage table.
+pub fn stored(items: &[StoredItem]) -> Counters {
+    let counter = |item: &StoredItem| {
         let text = |name: &str| item[name].as_s().unwrap().clone();
         let number = |name: &str| item.get(name).map_or("0", |value| value.as_n().unwrap()).to_owned();
         let key = (text("entity"), text("window"), text("window_start"));

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::runtime::{Heard, Sandbox};
+use crate::runtime::{Received, Sandbox};
 use crate::world::{Function, at};
 
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
@@ -88,7 +88,7 @@ impl Code {
                 Err(error) => Err(error.to_string()),
             },
             Code::Binary(sandbox) => match sandbox.invoke(event).await {
-                Heard::Answer(body) => Ok(body.to_string()),
+                Received::Response(body) => Ok(body.to_string()),
                 other => Err(format!("{other:?}")),
             },
         }

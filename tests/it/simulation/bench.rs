@@ -1,6 +1,6 @@
-//! What the runs of a thread work on: a database and a bucket in this process, and sandboxes of the function.
+//! The environment of the runs of one thread: an in-process database and bucket, and sandboxes of the function.
 //!
-//! Sandboxes cost more than a run does and are used again; the services are new for each.
+//! Creating a sandbox takes longer than a run, so sandboxes are reused. The services are new for each run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,19 +16,19 @@ use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 
 use crate::model::invariants::Stored;
-use crate::world::Item;
+use crate::world::StoredItem;
 
 const USAGE: &str = "usage";
 const CLAIMS: &str = "claims";
 const ARCHIVE: &str = "archive";
 
-/// The services of the present run, and sandboxes that outlive it.
+/// The services of the current run, and sandboxes that outlive it.
 pub struct Bench {
     services: Arc<Mutex<Services>>,
     free: Mutex<Vec<Arc<Sandbox>>>,
 }
 
-/// One run's own.
+/// The services of one run.
 #[derive(Clone)]
 struct Services {
     database: Database,
@@ -36,13 +36,13 @@ struct Services {
     http: SharedHttpClient,
 }
 
-/// The function in a process of its own, whose HTTP may fail.
+/// One instance of the function, with HTTP fault injection.
 pub struct Sandbox {
     pub handler: Handler,
     pub http: FaultyHttp,
 }
 
-/// A sandbox in use; it is free again when this is dropped.
+/// A sandbox in use. It is released when this is dropped.
 pub struct Lease {
     pub sandbox: Arc<Sandbox>,
     bench: Arc<Bench>,
@@ -58,7 +58,7 @@ impl Bench {
         *self.services.lock().unwrap() = Services::new();
     }
 
-    /// A sandbox that nobody uses.
+    /// Takes a free sandbox, or creates one.
     pub fn sandbox(self: &Arc<Bench>) -> Lease {
         let free = self.free.lock().unwrap().pop();
         let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox()));
@@ -66,8 +66,8 @@ impl Bench {
         Lease { sandbox, bench: Arc::clone(self) }
     }
 
-    /// New clients draw from the thread's random numbers, which is undone: a run must not depend on how many sandboxes
-    /// were there before it.
+    /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
+    /// on how many sandboxes exist.
     fn new_sandbox(&self) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
@@ -80,7 +80,7 @@ impl Bench {
         Sandbox { handler, http }
     }
 
-    /// All that is there now.
+    /// Everything that is stored now.
     pub fn stored(&self) -> Stored {
         let Services { database, objects, .. } = self.services.lock().unwrap().clone();
         Stored { usage: items(&database, USAGE), claims: items(&database, CLAIMS), objects: objects.bucket(ARCHIVE) }
@@ -115,7 +115,7 @@ impl Drop for Lease {
     }
 }
 
-fn items(database: &Database, table: &str) -> Vec<Item> {
+fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     let request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
     let page = database.scan(request).unwrap();
     assert!(page.last_evaluated_key.is_none(), "{table} is larger than a page");
@@ -140,6 +140,6 @@ fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {
         dynoxide::AttributeValue::S(text) => AttributeValue::S(text),
         dynoxide::AttributeValue::N(digits) => AttributeValue::N(digits),
         dynoxide::AttributeValue::B(bytes) => AttributeValue::B(bytes.into()),
-        other => panic!("the function writes no {other:?}"),
+        other => panic!("the function never writes {other:?}"),
     }
 }

@@ -1,5 +1,5 @@
-//! All that happens to one history, drawn from its seed: the mapping's settings, what is done to the mapping and its
-//! stream, and what the function suffers. A failing one is made simpler by leaving things out.
+//! Everything that happens during one run, derived from its seed: the settings of the mapping, the steps that affect
+//! the mapping and its stream, and the faults of the function. A failing run is simplified by removing parts of it.
 
 use std::time::Duration;
 
@@ -12,61 +12,61 @@ use crate::model::history::History;
 #[derive(Debug, Clone)]
 pub struct Chaos {
     pub seed: u64,
-    /// The history's changes that happen.
+    /// The changes of the history that take place.
     pub changes: Vec<usize>,
     pub shards: usize,
     pub settings: Settings,
-    /// What is done, and how long nothing else is done after it.
+    /// The steps, each with the pause after it.
     pub steps: Vec<(Step, Duration)>,
-    /// What befalls invocations, and how many in a hundred.
+    /// What may happen to invocations, and to how many percent of them.
     pub hazards: Vec<Hazard>,
     pub hazard_percent: u8,
-    /// What befalls calls of DynamoDB and S3, and how many in a hundred.
+    /// What may happen to calls of DynamoDB and S3, and to how many percent of them.
     pub faults: Vec<Fault>,
     pub fault_percent: u8,
-    /// After so many invocations nothing befalls them any more.
+    /// The number of invocations after which hazards and faults stop.
     pub troubled_invocations: usize,
 }
 
-/// Something that is done to the mapping or its stream.
+/// A step that affects the mapping or its stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// So many changes happen.
+    /// This many changes take place.
     Write(usize),
     Split,
     Merge,
-    /// The mapping is stopped in order and started with another batch size and parallelization factor.
+    /// The mapping is shut down and started with another batch size and parallelization factor.
     Update(usize, usize),
-    /// The mapping dies and is started again from checkpoints that are so many changes old.
+    /// The mapping crashes and is started again from checkpoints that are this many changes old.
     Crash(usize),
-    /// Another mapping reads the same stream at the same time.
+    /// A second mapping reads the same stream at the same time.
     Rival(Progress),
     RivalDies,
-    /// What is in the failure destination is delivered again.
+    /// The contents of the failure destination are delivered again.
     Redrive,
 }
 
 /// Where a rival starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Where the mapping is: two pollers of one mapping.
+    /// At the mapping's checkpoints: two pollers of the same mapping.
     Shared,
-    /// At the beginning of the stream: a mapping that was made anew.
-    Own,
+    /// At the beginning of the stream: a mapping that was created again.
+    FromStart,
 }
 
-/// What may befall an invocation as a whole.
+/// What may happen to an invocation as a whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Hazard {
-    /// Lambda doesn't run it.
+    /// Lambda throttles it.
     Throttled,
-    /// It dies before it has done anything.
+    /// It crashes before it has done anything.
     DiesAtOnce,
-    /// It ends well, and its answer gets lost: all is delivered again.
-    AnswerLost,
-    /// Lambda gives it up, and it goes on, slowly: a zombie beside its own retry.
+    /// It succeeds, but its response is lost, so the whole batch is delivered again.
+    ResponseLost,
+    /// Lambda gives up on it, but it continues slowly: a zombie that runs at the same time as its own retry.
     TimesOut,
-    /// Hardly any time is left for it.
+    /// Its deadline is very close.
     Hurried,
     DynamoDbDown,
     S3Down,
@@ -75,7 +75,7 @@ pub enum Hazard {
 const HAZARDS: [Hazard; 7] = [
     Hazard::Throttled,
     Hazard::DiesAtOnce,
-    Hazard::AnswerLost,
+    Hazard::ResponseLost,
     Hazard::TimesOut,
     Hazard::Hurried,
     Hazard::DynamoDbDown,
@@ -84,7 +84,7 @@ const HAZARDS: [Hazard; 7] = [
 
 impl Chaos {
     pub fn random(seed: u64, history: &History) -> Chaos {
-        // Another sequence than the history's own.
+        // A different random sequence than the history's.
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5DEE_CE66);
         let late = Duration::from_millis(random.u64(1..4_000));
         let changes = history.changes.len();
@@ -102,7 +102,7 @@ impl Chaos {
         }
     }
 
-    /// Runs with something less in them each, the largest parts first.
+    /// Simpler runs, each with something removed, largest parts first.
     pub fn simpler(&self) -> Vec<Chaos> {
         let mut simpler = Vec::new();
         let mut with = |change: &dyn Fn(&mut Chaos)| {
@@ -164,7 +164,7 @@ fn batch_size(random: &mut fastrand::Rng) -> usize {
 }
 
 fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
-    // What is not written by a step is written at the end.
+    // Changes that no step writes are written at the end.
     let mut steps = vec![(Step::Write(random.usize(0..=changes)), pause(random))];
     for _ in 0..random.usize(1..8) {
         let step = match random.u8(0..12) {
@@ -174,7 +174,7 @@ fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
             5 => Step::Update(batch_size(random), random.usize(1..4)),
             6 => Step::Crash(0),
             7 => Step::Crash(random.usize(1..8)),
-            8 => Step::Rival(if random.bool() { Progress::Shared } else { Progress::Own }),
+            8 => Step::Rival(if random.bool() { Progress::Shared } else { Progress::FromStart }),
             9 => Step::RivalDies,
             _ => Step::Redrive,
         };
@@ -183,7 +183,7 @@ fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
     steps
 }
 
-/// Nothing, so that steps meet what is under way, up to a few retries.
+/// A pause between zero, so that steps overlap with running work, and the duration of a few retries.
 fn pause(random: &mut fastrand::Rng) -> Duration {
     let longest = [1, 50, 500, 5_000][random.usize(0..4)];
     Duration::from_millis(random.u64(0..longest))

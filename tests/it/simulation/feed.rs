@@ -1,4 +1,4 @@
-//! The stream that a history's changes are written to: shards that own ranges of items, and split and merge.
+//! The stream of a history: shards that own ranges of items and that can be split and merged.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use usage_aggregator::time::Timestamp;
 use crate::model::history::Change;
 
 pub const ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
-/// Items fall into so many classes; a shard owns some that follow each other.
+/// The number of classes of items. A shard owns a range of classes.
 const CLASSES: u64 = 16;
 
 pub struct Feed {
     pub stream: Arc<MemoryStream>,
-    /// Every shard that there has ever been.
+    /// All shards, open and closed.
     pub shards: Vec<String>,
     open: Vec<(String, Range<u64>)>,
     pending: std::vec::IntoIter<Change>,
 }
 
 impl Feed {
-    /// A stream of so many shards, to which `changes` are yet to be written.
+    /// A stream with this many shards, to which `changes` will be written.
     pub fn new(shards: usize, changes: Vec<Change>) -> Feed {
         let stream = Arc::new(MemoryStream::new(StreamKind::DynamoDb, ARN));
         let mut feed = Feed { stream, shards: Vec::new(), open: Vec::new(), pending: changes.into_iter() };
@@ -32,7 +32,7 @@ impl Feed {
         feed
     }
 
-    /// Writes the next `changes`, if there are as many.
+    /// Writes the next `changes` changes, or all that are left.
     pub fn write(&mut self, changes: usize) {
         for change in self.pending.by_ref().take(changes) {
             let class = change.item() % CLASSES;
@@ -47,7 +47,7 @@ impl Feed {
         }
     }
 
-    /// Replaces a shard by two. Says whether there was one to split.
+    /// Splits a shard into two. Returns whether there was one to split.
     pub fn split(&mut self, random: &mut fastrand::Rng) -> bool {
         let wide: Vec<usize> =
             (0..self.open.len()).filter(|index| self.open[*index].1.end - self.open[*index].1.start > 1).collect();
@@ -60,7 +60,7 @@ impl Feed {
         true
     }
 
-    /// Replaces two neighbouring shards by one. Says whether there were two.
+    /// Merges two adjacent shards. Returns whether there were two.
     pub fn merge(&mut self, random: &mut fastrand::Rng) -> bool {
         if self.open.len() < 2 {
             return false;
@@ -74,7 +74,7 @@ impl Feed {
         true
     }
 
-    /// Writes what is left and closes all shards.
+    /// Writes the remaining changes and closes all shards.
     pub fn finish(&mut self) {
         self.write(usize::MAX);
         self.open.iter().for_each(|(shard, _)| self.stream.close(shard));

@@ -1,4 +1,4 @@
-//! Lambda: runs the real handler for each invocation, in a sandbox of its own, and does to it what may befall it.
+//! Simulates Lambda: runs the real handler for each invocation, in a separate sandbox, and injects hazards and faults.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use super::bench::Bench;
 use super::chaos::{Chaos, Hazard};
 use crate::model::history::History;
 
-/// The function, as a mapping and a redrive invoke it. Clones are the same.
+/// The function, as a mapping or a redrive invokes it. Clones share their state.
 #[derive(Clone)]
 pub struct Lambda(Arc<Inner>);
 
@@ -34,13 +34,13 @@ pub struct State {
     invocations: usize,
     running: usize,
     is_calm: bool,
-    /// Changes that an answer said were done with, whether or not anybody got the answer.
+    /// Changes that a response acknowledged, even if the response was lost.
     pub acknowledged: BTreeSet<usize>,
     pub counts: Counts,
     pub trace: Vec<String>,
 }
 
-/// How often each kind of thing happened.
+/// How often each kind of event happened.
 pub type Counts = BTreeMap<&'static str, usize>;
 
 /// How an invocation ended.
@@ -52,12 +52,12 @@ pub enum End {
     NotInvoked,
 }
 
-/// What befalls one invocation.
+/// What happens to one invocation.
 struct Trouble {
     hazard: Option<Hazard>,
     plan: FaultPlan,
     deadline: Option<Duration>,
-    gives_up: Duration,
+    gives_up_after: Duration,
 }
 
 impl Lambda {
@@ -77,12 +77,12 @@ impl Lambda {
         self.0.state.lock().unwrap()
     }
 
-    /// From here on nothing befalls any invocation.
+    /// Stops all hazards and faults.
     pub fn calm_down(&self) {
         self.state().is_calm = true;
     }
 
-    /// Adds a line to the trace and one to a count.
+    /// Adds a line to the trace and increments a count.
     pub fn note(&self, count: &'static str, line: String) {
         let time = self.0.started.elapsed().as_secs_f64();
         let mut state = self.state();
@@ -90,7 +90,7 @@ impl Lambda {
         state.trace.push(format!("{time:9.3} {line}"));
     }
 
-    /// The time: the history's end and what has passed since.
+    /// The current time: the end of the history plus the time that has passed since.
     pub fn now(&self) -> Timestamp {
         let elapsed = i64::try_from(self.0.started.elapsed().as_micros()).unwrap();
         Timestamp::from_micros(self.0.now.micros() + elapsed).unwrap()
@@ -104,7 +104,7 @@ impl Lambda {
             state.invocations += 1;
             state.invocations
         };
-        let Trouble { hazard, plan, deadline, gives_up } = self.trouble(number);
+        let Trouble { hazard, plan, deadline, gives_up_after } = self.trouble(number);
         match hazard {
             Some(Hazard::Throttled) => {
                 self.note("throttled", format!("#{number} {records:?} throttled"));
@@ -118,20 +118,20 @@ impl Lambda {
         }
         let lambda = self.clone();
         let event = event.to_vec();
-        // On its own: neither the end of the mapping nor that of Lambda's patience ends it.
+        // Spawned, so that it continues when the mapping ends or Lambda gives up on it.
         let invocation = tokio::spawn(async move { lambda.run(number, &records, &event, plan, deadline).await });
         match hazard {
-            Some(Hazard::TimesOut) => match tokio::time::timeout(gives_up, invocation).await {
+            Some(Hazard::TimesOut) => match tokio::time::timeout(gives_up_after, invocation).await {
                 Ok(end) => end.unwrap(),
                 Err(_) => {
-                    self.note("zombies", format!("#{number} timed out, and goes on"));
+                    self.note("zombies", format!("#{number} timed out, but continues"));
                     End::Error("timed out".to_owned())
                 }
             },
-            Some(Hazard::AnswerLost) => {
+            Some(Hazard::ResponseLost) => {
                 let end = invocation.await.unwrap();
-                self.note("answers lost", format!("#{number} its answer was lost: {end:?}"));
-                End::Error("the answer was lost".to_owned())
+                self.note("invocation responses lost", format!("#{number} its response was lost: {end:?}"));
+                End::Error("the response was lost".to_owned())
             }
             _ => invocation.await.unwrap(),
         }
@@ -167,7 +167,10 @@ impl Lambda {
                     response.batch_item_failures.first().and_then(|failure| failure.item_identifier.as_deref());
                 let failed = failed.map(|sequence| {
                     let index = self.0.sequences[sequence];
-                    records.iter().position(|record| *record == index).expect("the answer names a record of the batch")
+                    records
+                        .iter()
+                        .position(|record| *record == index)
+                        .expect("the response names a record of the batch")
                 });
                 self.acknowledge(&records[..failed.unwrap_or(records.len())]);
                 (if failed.is_some() { "partial" } else { "succeeded" }, End::Answer(failed))
@@ -177,15 +180,15 @@ impl Lambda {
         end
     }
 
-    /// Counts the faults of `calls`, and tells them.
+    /// Counts the faults of `calls` and describes them.
     fn count_faults(&self, calls: &[(Call, Fault)]) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut described = Vec::new();
         for (call, fault) in calls {
             let Some(count) = name(*fault) else { continue };
             *self.state().counts.entry(count).or_default() += 1;
-            told.push(format!("{fault:?} at {}", call.operation));
+            described.push(format!("{fault:?} at {}", call.operation));
         }
-        told
+        described
     }
 
     fn started_one(&self) {
@@ -210,7 +213,7 @@ impl Lambda {
         event.records().iter().map(|raw| self.0.sequences[raw.sequence.as_str()]).collect()
     }
 
-    /// What befalls invocation `number`: its own random numbers, so that a simpler run is still much the same.
+    /// What happens to invocation `number`. Each has its own random numbers, so that a simplified run changes little.
     fn trouble(&self, number: usize) -> Trouble {
         let chaos = &self.0.chaos;
         let mut random = fastrand::Rng::with_seed(chaos.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number as u64);
@@ -219,7 +222,7 @@ impl Lambda {
                 hazard: None,
                 plan: plan(random, 10, 0, Vec::new(), None),
                 deadline: None,
-                gives_up: Duration::ZERO,
+                gives_up_after: Duration::ZERO,
             };
         }
         let hazard = random.choice(&chaos.hazards).copied().filter(|_| random.u8(0..100) < chaos.hazard_percent);
@@ -233,15 +236,15 @@ impl Lambda {
             Some(Hazard::S3Down) => Some(Service::S3),
             _ => None,
         };
-        let gives_up = Duration::from_millis(random.u64(1..3_000));
+        let gives_up_after = Duration::from_millis(random.u64(1..3_000));
         let slowest_ms = if hazard == Some(Hazard::TimesOut) { 5_000 } else { 40 };
         let plan = plan(random, slowest_ms, chaos.fault_percent, chaos.faults.clone(), down);
-        Trouble { hazard, plan, deadline: deadline.map(Duration::from_millis), gives_up }
+        Trouble { hazard, plan, deadline: deadline.map(Duration::from_millis), gives_up_after }
     }
 }
 
-/// Calls that take up to `slowest_ms`, `percent` of them with one of `faults`, and none that a service answers that is
-/// down.
+/// Calls take up to `slowest_ms`, `percent` of them have one of `faults`, and all calls of the service that is `down`
+/// fail.
 fn plan(
     mut random: fastrand::Rng,
     slowest_ms: u64,
@@ -260,7 +263,7 @@ fn plan(
     })
 }
 
-/// What a fault is counted as; a delay is none.
+/// The name under which a fault is counted. A delay isn't counted.
 fn name(fault: Fault) -> Option<&'static str> {
     match fault {
         Fault::None | Fault::Delay(_) => None,
@@ -291,7 +294,7 @@ impl Function for Lambda {
                 let failures = serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": sequence }] });
                 InvocationResult::Returned(failures.to_string().into_bytes())
             }
-            // Without partial responses the answer is not read: whoever maps it so must let it fail.
+            // Without ReportBatchItemFailures, the response isn't read, so a partial failure must fail the invocation.
             End::Answer(Some(failed)) => {
                 InvocationResult::FunctionError(format!("record {failed} of the batch failed"))
             }

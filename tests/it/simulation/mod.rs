@@ -1,5 +1,5 @@
-//! Deterministic simulation: the real mapping and the real handler, in-process services and virtual time, thousands of
-//! times faster than any clock. One seed is one run; a failing one is made simpler until nothing more can be left out.
+//! Deterministic simulation: the real mapping and the real handler with in-process services and virtual time, thousands
+//! of times faster than real time. Each seed is one run. A failing run is simplified until nothing more can be removed.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,13 +19,12 @@ use run::Report;
 
 use crate::model::history::{Change, History};
 
-/// Runs that making a failing one simpler may take.
+/// The maximum number of runs for simplifying a failing run.
 const SIMPLIFYING_RUNS: usize = 500;
-/// What must have happened in a few hundred runs, each by its name in [`Counts`].
+/// What must happen at least once in a few hundred runs, by its name in [`Counts`].
 const KINDS: [&str; 29] = [
     "503s",
     "acknowledged again",
-    "answers lost",
     "at the same time",
     "calls throttled",
     "calms",
@@ -35,6 +34,7 @@ const KINDS: [&str; 29] = [
     "crashes before a call",
     "died",
     "given up",
+    "invocation responses lost",
     "left out",
     "mapping crashes",
     "merges",
@@ -54,7 +54,7 @@ const KINDS: [&str; 29] = [
     "zombies",
 ];
 
-/// 2,000 histories with fixed seeds; `make soak` runs as many as HISTORIES says, from a seed of its own.
+/// 2,000 histories with fixed seeds. `make soak` runs HISTORIES of them, starting with another seed.
 #[test]
 fn simulated_histories_leave_every_invariant_intact() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
@@ -69,9 +69,9 @@ fn simulated_histories_leave_every_invariant_intact() {
     assert!(count < 500 || missing.is_empty(), "the histories no longer reach every case: {missing:?}");
 }
 
-/// Whatever else a thread has run before, and whenever.
+/// A run doesn't depend on what the thread ran before.
 #[test]
-fn a_seed_is_a_run() {
+fn the_same_seed_gives_the_same_run() {
     let shared = Bench::new();
     let later: Vec<Report> = (1..=12).rev().map(|seed| simulate(&shared, &chaos_of(seed))).collect();
     for (seed, later) in (1..=12).rev().zip(later) {
@@ -81,7 +81,7 @@ fn a_seed_is_a_run() {
     }
 }
 
-/// Runs `count` seeds from `first` on all cores; stops at the first that fails. Tells `progress` now and then.
+/// Runs `count` seeds from `first` on all cores. Stops at the first failure. Calls `progress` from time to time.
 fn run_all(first: u64, count: u64, progress: &(dyn Fn(usize) + Sync)) -> Result<Counts, u64> {
     let (next, failed, is_over) = (AtomicU64::new(first), AtomicU64::new(u64::MAX), AtomicBool::new(false));
     let done = AtomicUsize::new(0);
@@ -125,10 +125,10 @@ fn chaos_of(seed: u64) -> Chaos {
     Chaos::random(seed, &History::random(seed, run::CHANGES))
 }
 
-/// One run, in virtual time. A panic of the code under test is a failure like any other.
+/// One run in virtual time. A panic of the code under test is a failure like any other.
 fn simulate(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
     bench.reset();
-    // The pauses between attempts, ours and the SDK's, are drawn from the thread's random numbers.
+    // The function and the SDK draw the pauses between attempts from the thread's random number generator.
     fastrand::seed(chaos.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let run = AssertUnwindSafe(|| runtime.block_on(run::run(bench, chaos)));
@@ -139,14 +139,14 @@ fn simulate(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
     })
 }
 
-/// What is wrong with a seed, told by the simplest run of it that still fails.
+/// Describes the failure of a seed by the simplest run that still fails.
 fn explain(seed: u64) -> String {
     let (bench, mut chaos) = (Bench::new(), chaos_of(seed));
     let failure = |chaos: &Chaos| {
         let report = simulate(&bench, chaos);
         report.result.err().map(|message| (message, report.trace))
     };
-    let Some(mut found) = failure(&chaos) else { return format!("seed {seed} failed once and not again") };
+    let Some(mut found) = failure(&chaos) else { return format!("seed {seed} failed once but not again") };
     let mut runs = 0;
     'simplifying: while runs < SIMPLIFYING_RUNS {
         for simpler in chaos.simpler() {
@@ -165,7 +165,7 @@ fn explain(seed: u64) -> String {
     };
     let changes: Vec<String> = changes.iter().enumerate().map(line).collect();
     format!(
-        "seed {seed}: {message}\n{chaos:#?}\n{}\n{}\nSEED={seed} HISTORIES=1 repeats it, and then makes it as simple",
+        "seed {seed}: {message}\n{chaos:#?}\n{}\n{}\nrepeat and simplify it with SEED={seed} HISTORIES=1",
         changes.join("\n"),
         trace.join("\n")
     )

@@ -1,5 +1,5 @@
-//! One run: the real mapping delivers a history to the real handler while the steps of a chaos happen, then all
-//! becomes calm, what was given up is delivered again, and everything must be there exactly once.
+//! One run: the real mapping delivers a history to the real handler while the steps of a chaos take place. Then hazards
+//! and faults stop, discarded batches are redriven, and in the end everything must be stored exactly once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -17,20 +17,20 @@ use super::lambda::{Counts, End, Lambda};
 use crate::model::history::{History, event};
 use crate::model::invariants::{Ledger, ensure};
 
-/// Changes of one history: few, so that there can be many histories.
+/// The number of changes of one history: few, so that there can be many histories.
 pub const CHANGES: std::ops::Range<usize> = 2..10;
-/// Longer than any zombie lives and any late request is under way.
+/// Longer than any zombie runs and any late request takes.
 const AFTERMATH: Duration = Duration::from_secs(120);
-/// How often a redrive delivers the same again before it leaves it for the next redrive.
+/// How often a redrive delivers the same batch before it leaves it for the next redrive.
 const REDRIVE_ATTEMPTS: usize = 3;
 
-/// What came of a run.
+/// The result of a run.
 pub struct Report {
     pub result: Result<Counts, String>,
     pub trace: Vec<String>,
 }
 
-/// Runs `chaos` on an emptied bench.
+/// Runs `chaos` on an empty bench.
 pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
     let history = history(chaos);
     let mut run = Run::new(bench, chaos, &history);
@@ -39,11 +39,11 @@ pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
     Report { result: result.map(|()| std::mem::take(&mut state.counts)), trace: std::mem::take(&mut state.trace) }
 }
 
-/// The history of the seed, without the changes that are left out.
+/// The history of the seed, without the changes that were removed.
 pub fn history(chaos: &Chaos) -> History {
     let History { changes, now } = History::random(chaos.seed, CHANGES);
-    let kept = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
-    History { changes: kept.map(|(_, change)| change).collect(), now }
+    let remaining = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
+    History { changes: remaining.map(|(_, change)| change).collect(), now }
 }
 
 struct Run<'h> {
@@ -57,13 +57,13 @@ struct Run<'h> {
     mapping: Option<Running>,
     rival: Option<Running>,
     destination: (mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>),
-    /// Batches that were given up and not yet redriven.
+    /// Batches that were discarded and not yet redriven.
     discarded: Vec<Vec<usize>>,
     ledger: Ledger<'h>,
     random: fastrand::Rng,
 }
 
-/// A mapping under way.
+/// A running mapping.
 struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<anyhow::Result<()>>,
@@ -96,10 +96,10 @@ impl<'h> Run<'h> {
             self.check()?;
         }
         self.settle().await?;
-        // What is still under way, and what nobody waits for any more, arrives.
+        // Wait for late requests and zombies.
         tokio::time::sleep(AFTERMATH).await;
         self.check()?;
-        self.check_all_is_done()
+        self.check_everything_is_stored()
     }
 
     fn start(&self, checkpoints: &Arc<Mutex<Checkpoints>>) -> Running {
@@ -121,7 +121,7 @@ impl<'h> Run<'h> {
             Step::Split if self.feed.split(&mut self.random) => "splits",
             Step::Merge if self.feed.merge(&mut self.random) => "merges",
             Step::Update(batch_size, parallelization_factor) => {
-                end_in_order(self.mapping.take()).await?;
+                shut_down(self.mapping.take()).await?;
                 self.settings = Settings { batch_size, parallelization_factor, ..self.settings.clone() };
                 self.mapping = Some(self.start(&self.checkpoints));
                 "updates"
@@ -133,8 +133,11 @@ impl<'h> Run<'h> {
                 if rewind > 0 { "rewinds" } else { "mapping crashes" }
             }
             Step::Rival(progress) if self.rival.is_none() => {
-                let own = if progress == Progress::Own { checkpoints() } else { Arc::clone(&self.checkpoints) };
-                self.rival = Some(self.start(&own));
+                let checkpoints = match progress {
+                    Progress::FromStart => checkpoints(),
+                    Progress::Shared => Arc::clone(&self.checkpoints),
+                };
+                self.rival = Some(self.start(&checkpoints));
                 "rivals"
             }
             Step::RivalDies if self.rival.is_some() => {
@@ -151,13 +154,13 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
-    /// Lets all be delivered in peace, and what is given up redriven.
+    /// Delivers everything without hazards and faults, and redrives discarded batches.
     async fn settle(&mut self) -> Result<(), String> {
         crash(self.rival.take()).await?;
-        end_in_order(self.mapping.take()).await?;
+        shut_down(self.mapping.take()).await?;
         self.feed.finish();
         self.lambda.calm_down();
-        self.lambda.note("calms", "all becomes calm".to_owned());
+        self.lambda.note("calms", "hazards and faults stop".to_owned());
         self.settings = Settings { maximum_retry_attempts: Some(0), maximum_record_age: None, ..self.settings.clone() };
         let mapping = self.start(&self.checkpoints);
         let finished = |checkpoints: &Mutex<Checkpoints>| {
@@ -167,21 +170,21 @@ impl<'h> Run<'h> {
         let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
         while !finished(&self.checkpoints) {
             ensure(tokio::time::Instant::now() < until, || "the mapping makes no progress".to_owned())?;
-            ensure(!mapping.task.is_finished(), || "the mapping ended by itself".to_owned())?;
+            ensure(!mapping.task.is_finished(), || "the mapping stopped unexpectedly".to_owned())?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        end_in_order(Some(mapping)).await?;
+        shut_down(Some(mapping)).await?;
         self.redrive().await
     }
 
-    /// Delivers what was given up, oldest last or first.
+    /// Redrives discarded batches, oldest or newest first.
     async fn redrive(&mut self) -> Result<(), String> {
         while let Ok(event) = self.destination.1.try_recv() {
             let event = decode::Event::read(event.as_bytes()).unwrap();
             let index = |sequence: &str| self.history.changes.iter().position(|change| change.sequence == sequence);
             let records = event.records().iter().map(|record| index(record.sequence.as_str()).unwrap());
             let records: Vec<usize> = records.collect();
-            self.lambda.note("given up", format!("{records:?} were given up"));
+            self.lambda.note("given up", format!("{records:?} were discarded"));
             self.discarded.push(records);
         }
         let mut batches = std::mem::take(&mut self.discarded);
@@ -195,7 +198,7 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
-    /// Delivers a batch again, passing over the records that are hopeless. Gives back what could not be delivered.
+    /// Delivers a batch again, leaving out hopeless records. Returns the records that could not be delivered.
     async fn redrive_batch(&self, mut batch: Vec<usize>) -> Result<Vec<usize>, String> {
         for _ in 0..REDRIVE_ATTEMPTS {
             loop {
@@ -211,7 +214,7 @@ impl<'h> Run<'h> {
                 if !self.is_hopeless(batch[0]) {
                     break;
                 }
-                self.lambda.note("left out", format!("{} stays where it is", batch.remove(0)));
+                self.lambda.note("left out", format!("{} is hopeless", batch.remove(0)));
             }
         }
         Ok(batch)
@@ -226,16 +229,16 @@ impl<'h> Run<'h> {
         self.ledger.check(&self.bench.stored(), &acknowledged)
     }
 
-    /// Whatever can be counted is counted and archived: no record is lost between mapping and destination.
-    fn check_all_is_done(&self) -> Result<(), String> {
-        ensure(self.discarded.is_empty(), || format!("a redrive in peace failed: {:?}", self.discarded))?;
+    /// Every change that can be counted is counted and archived: none is lost between mapping and failure destination.
+    fn check_everything_is_stored(&self) -> Result<(), String> {
+        ensure(self.discarded.is_empty(), || format!("a redrive without faults failed: {:?}", self.discarded))?;
         let hopeful: BTreeSet<usize> =
             (0..self.history.changes.len()).filter(|index| !self.is_hopeless(*index)).collect();
         let acknowledged = self.lambda.state().acknowledged.clone();
         for (done, what) in
             [(&acknowledged, "acknowledged"), (&self.ledger.claimed, "counted"), (&self.ledger.archived, "archived")]
         {
-            ensure(*done == hopeful, || format!("{what} in the end: {done:?}, should be {hopeful:?}"))?;
+            ensure(*done == hopeful, || format!("{what} in the end: {done:?}, expected {hopeful:?}"))?;
         }
         Ok(())
     }
@@ -245,7 +248,7 @@ fn checkpoints() -> Arc<Mutex<Checkpoints>> {
     Arc::new(Mutex::new(Checkpoints::in_memory(ARN, "simulation")))
 }
 
-async fn end_in_order(running: Option<Running>) -> Result<(), String> {
+async fn shut_down(running: Option<Running>) -> Result<(), String> {
     let Some(Running { stop, task }) = running else { return Ok(()) };
     stop.send_replace(true);
     match task.await {
@@ -254,7 +257,7 @@ async fn end_in_order(running: Option<Running>) -> Result<(), String> {
     }
 }
 
-/// Drops a mapping in the middle of whatever it does.
+/// Aborts a mapping at any point of its work.
 async fn crash(running: Option<Running>) -> Result<(), String> {
     let Some(Running { task, .. }) = running else { return Ok(()) };
     task.abort();

@@ -10,7 +10,7 @@ use laptop::emulators;
 use serde_json::{Value, json};
 
 use super::{python, root, template};
-use crate::runtime::{Heard, Sandbox, recent_orders};
+use crate::runtime::{Received, Sandbox, recent_orders};
 use crate::world::services;
 
 /// What moto can't make from CloudFormation; docs/operations.md lists it.
@@ -101,7 +101,7 @@ async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
     let event = recent_orders(20, 0);
     for delivery in 1..=2 {
         let answer = sandbox.invoke(&event).await;
-        let good = matches!(&answer, Heard::Answer(body) if *body == json!({ "batchItemFailures": [] }));
+        let good = matches!(&answer, Received::Response(body) if *body == json!({ "batchItemFailures": [] }));
         assert!(good, "delivery {delivery}: {answer:?}");
     }
 

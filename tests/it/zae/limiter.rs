@@ -1,4 +1,4 @@
-//! zae-limiter's table, used by its real client, with the function on the table's stream and ways to look at both.
+//! A zae-limiter table that its real client uses, the function on the table's stream, and access to both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -27,7 +27,7 @@ const BUCKET: &str = "archive";
 const SCRIPT: &str = "tests/zae/client.py";
 const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
 
-/// A number of a snapshot: whose, of what, in which window, and of which limit.
+/// Identifies one number in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     pub namespace: String,
@@ -41,28 +41,28 @@ pub struct Cell {
 /// Decimal texts by cell.
 pub type Usage = BTreeMap<Cell, String>;
 
-/// What the client's usage calls return.
-pub struct Read {
+/// The results of the client's usage calls.
+pub struct ClientUsage {
     pub by_entity: Usage,
     pub by_resource: Usage,
-    /// `total_events` of each snapshot; the cells have no limit.
+    /// `total_events` of each snapshot, in cells without a limit.
     pub events: Usage,
     pub summaries: BTreeMap<(String, String, String), i64>,
 }
 
-/// The table and all that the client said of it.
+/// The table, and the client's own bookkeeping.
 pub struct Limiter {
     services: Services,
     folder: tempfile::TempDir,
     dynamodb: aws_sdk_dynamodb::Client,
     written: Value,
-    /// The last record that isn't our own.
+    /// The last record that the client caused.
     last: SequenceNumber<'static>,
     source_records: Vec<Value>,
 }
 
 impl Limiter {
-    /// The table after the client has used it for hours.
+    /// Creates a table that the client has used for hours.
     pub async fn used_by_the_client(name: &str) -> Limiter {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let services = Services::start(Some(folder.path())).unwrap();
@@ -79,18 +79,19 @@ impl Limiter {
         Limiter { services, folder, dynamodb, written, last, source_records: records }
     }
 
-    /// The patterns that docs/zae-limiter.md gives.
+    /// The filter patterns in docs/zae-limiter.md.
     pub fn filters(&self) -> Vec<String> {
         let patterns: Vec<Value> = serde_json::from_str(FILTERS).unwrap();
         patterns.iter().map(Value::to_string).collect()
     }
 
-    /// Runs a new mapping from the stream's beginning until all that the client did is settled.
+    /// Runs a new mapping from the beginning of the stream until all records of the client are settled.
     pub async fn run(&self, mischief: Mischief, filters: &[String]) {
         self.run_until(mischief, filters, &self.last).await;
     }
 
-    /// The same, until all is settled that is in the stream when it begins, our own writes among it.
+    /// The same, until all records that are in the stream now are settled, including those of the function's own
+    /// writes.
     pub async fn run_to_the_end(&self, filters: &[String]) {
         let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
         let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
@@ -113,7 +114,7 @@ impl Limiter {
         let progress = Arc::clone(&shared);
         let checkpoints = Checkpoints::in_memory(stream.arn(), "uuid");
         let supervisor = Supervisor::new(checkpoints, mischief, None, 7, move |checkpoints| {
-            // The first to be made has the checkpoints that last; a twin's are its own.
+            // The first mapping has the real checkpoints; twins have their own.
             shared.get_or_init(|| Arc::clone(&checkpoints));
             Mapping::new(settings.clone(), Arc::new(stream.clone()), function.clone(), clock.clone(), checkpoints, 7)
         });
@@ -159,12 +160,13 @@ impl Limiter {
         })
     }
 
-    /// What the real client's usage calls return.
-    pub fn read(&self) -> Read {
+    /// Reads usage with the real client.
+    pub fn read(&self) -> ClientUsage {
         read(&client(&self.services, self.folder.path(), TABLE, "read", None))
     }
 
-    /// What they return after zae-limiter's own aggregator has had the same records so many times, in a table of its own.
+    /// The usage that the client reads after zae-limiter's own aggregator processed the same records `times` times, in
+    /// a separate table.
     pub fn theirs(&self, name: &str, times: usize) -> Usage {
         let records: Vec<&Value> = std::iter::repeat_n(&self.source_records, times).flatten().collect();
         let events = json!({ "source": TABLE, "records": records });
@@ -172,12 +174,12 @@ impl Limiter {
         read(&client(&self.services, self.folder.path(), &table, "theirs", Some(&events.to_string()))).by_entity
     }
 
-    /// What was consumed, by the client's own bookkeeping, in tokens.
+    /// What was consumed according to the client's bookkeeping, in tokens.
     pub fn truth(&self) -> Usage {
         self.truth_of(|millitokens| Decimal::from(millitokens).checked_mul(Decimal::parse("0.001").unwrap()).unwrap())
     }
 
-    /// The same as whole numbers, the nearest.
+    /// The same, rounded to whole numbers.
     pub fn whole_truth(&self) -> Usage {
         self.truth_of(|millitokens| Decimal::from((millitokens + 500).div_euclid(1000)))
     }
@@ -204,7 +206,7 @@ impl Limiter {
         totals
     }
 
-    /// What the snapshot items hold: each counter with the fraction beside it.
+    /// The exact values in the snapshot items: each counter plus its remainder.
     pub async fn exact(&self) -> Usage {
         let ids: BTreeMap<&str, &str> = self.written["namespaces"]
             .as_object()
@@ -235,7 +237,7 @@ impl Limiter {
         usage
     }
 
-    /// How many records of the stream moved a limit, by snapshot: what `total_events` must be.
+    /// The expected `total_events` of each snapshot: the number of records in the stream that changed a limit.
     pub fn events_of_the_stream(&self) -> Usage {
         let names = self.written["namespaces"].as_object().unwrap();
         let mut counts: BTreeMap<Cell, i64> = BTreeMap::new();
@@ -261,7 +263,7 @@ impl Limiter {
         counts.into_iter().map(|(cell, count)| (cell, count.to_string())).collect()
     }
 
-    /// The day and the id of each audit event that the client deleted.
+    /// The day and id of each audit event that the client deleted.
     pub fn expired_audit(&self) -> BTreeSet<(String, String)> {
         let days = self.written["audit"].as_object().unwrap();
         let ids = |(day, ids): (&String, &Value)| {
@@ -273,7 +275,7 @@ impl Limiter {
         expired
     }
 
-    /// The same as the archive has them.
+    /// The same, read from the archive.
     pub async fn archived_audit(&self) -> BTreeSet<(String, String)> {
         let s3 = self.services.s3_client(&emulators::sdk_config(None));
         let mut rows = BTreeSet::new();
@@ -284,7 +286,7 @@ impl Limiter {
                 let day = key.strip_prefix("data-pipeline/avro/audit/partition_date=").unwrap().get(..10).unwrap();
                 let body = s3.get_object().bucket(BUCKET).key(key).send().await.unwrap().body.collect().await.unwrap();
                 for row in apache_avro::Reader::new(&body.to_vec()[..]).unwrap() {
-                    let apache_avro::types::Value::Record(fields) = row.unwrap() else { panic!("no record") };
+                    let apache_avro::types::Value::Record(fields) = row.unwrap() else { panic!("not a record") };
                     rows.insert(audit_row(day, &fields.into_iter().collect()));
                 }
             }
@@ -292,7 +294,7 @@ impl Limiter {
         rows
     }
 
-    /// What `zae-limiter usage list` prints of one entity's days.
+    /// The output of `zae-limiter usage list` for the days of one entity.
     pub fn cli_listing(&self) -> String {
         let arguments = ["usage", "list", "--name", TABLE, "--entity-id", "hot", "--window", "daily"];
         let output = python(&self.services, self.folder.path(), TABLE, "zae-limiter")
@@ -304,19 +306,19 @@ impl Limiter {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// How many records the stream has, our own among them.
+    /// The number of records in the stream, including those of the function's own writes.
     pub fn stream_length(&self) -> usize {
         let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
         futures::executor::block_on(records(&stream)).len()
     }
 
-    /// How many of them the client made.
+    /// The number of records that the client caused.
     pub fn source_length(&self) -> usize {
         self.source_records.len()
     }
 }
 
-/// Every record of a stream, as Lambda delivers it.
+/// All records of a stream, as Lambda delivers them.
 async fn records(stream: &EmbeddedStream) -> Vec<Value> {
     let shard = stream.shards().await.unwrap().remove(0).id;
     let (mut all, mut position) = (Vec::new(), Position::TrimHorizon);
@@ -341,7 +343,7 @@ fn cell([namespace, entity, resource, window, start]: [&str; 5], limit: &str) ->
     }
 }
 
-fn read(answer: &Value) -> Read {
+fn read(answer: &Value) -> ClientUsage {
     let (by_entity, events) = usage(&answer["by_entity"]);
     let (by_resource, _) = usage(&answer["by_resource"]);
     let mut summaries = BTreeMap::new();
@@ -351,7 +353,7 @@ fn read(answer: &Value) -> Read {
             summaries.insert((namespace.to_owned(), entity.to_owned(), limit.clone()), total.as_i64().unwrap());
         }
     }
-    Read { by_entity, by_resource, events, summaries }
+    ClientUsage { by_entity, by_resource, events, summaries }
 }
 
 fn usage(rows: &Value) -> (Usage, Usage) {
@@ -367,7 +369,7 @@ fn usage(rows: &Value) -> (Usage, Usage) {
     (counters, events)
 }
 
-/// Runs the script with the real client; gives the JSON that it prints.
+/// Runs the script with the real client and returns the JSON that it prints.
 fn client(services: &Services, folder: &Path, table: &str, command: &str, input: Option<&str>) -> Value {
     let mut python = python(services, folder, table, "python");
     python.args([SCRIPT, command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -381,7 +383,7 @@ fn client(services: &Services, folder: &Path, table: &str, command: &str, input:
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A program of the venv that can reach the embedded services and nothing else.
+/// A program of the venv that can reach only the embedded services.
 fn python(services: &Services, folder: &Path, table: &str, program: &str) -> Command {
     let mut command = Command::new(crate::readers::venv().join(program));
     command

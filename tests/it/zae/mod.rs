@@ -1,5 +1,6 @@
-//! The pipeline `zae-limiter` in place of zae-limiter's own aggregator: its real client uses its table in the embedded
-//! DynamoDB, our mapping and function run on the table's stream, and the client's usage calls return what was consumed.
+//! The pipeline `zae-limiter` as a replacement for zae-limiter's own aggregator. The real client uses its table in the
+//! embedded DynamoDB, the mapping and the function process the table's stream, and the client must read what was
+//! consumed.
 
 mod limiter;
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 use laptop::proof::Mischief;
 use limiter::{Cell, Limiter, Usage};
 
-/// Each kind of fault, far more often than in life; enough successes are left for the stream to come to its end.
+/// Every kind of fault, far more often than in production, but with enough successes to reach the end of the stream.
 const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,refuse=5,restart=2s,twins";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,18 +24,18 @@ async fn the_real_client_reads_exactly_what_was_consumed() {
     assert_same(&read.by_entity, &read.by_resource);
     assert_same(&limiter.exact().await, &limiter.truth());
     assert_same(&read.events, &limiter.events_of_the_stream());
-    // What `get_usage_summary` adds up is the sum of the days.
+    // `get_usage_summary` must return the sum of the days.
     assert_eq!(read.summaries, limiter.whole_daily_totals());
     insta::assert_snapshot!(limiter.cli_listing());
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 
-    // The same stream a second time, by a mapping that knows nothing of the first: nothing changes.
+    // A second mapping without checkpoints delivers the same stream again: nothing changes.
     limiter.run(Mischief::default(), &limiter.filters()).await;
     assert_same(&limiter.exact().await, &limiter.truth());
     assert_same(&limiter.read().by_entity, &read.by_entity);
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 
-    // zae-limiter's own aggregator on the same records, each once and in order, and then as Lambda may deliver them.
+    // For comparison, zae-limiter's own aggregator on the same records, delivered once in order and then twice.
     let theirs = [limiter.theirs("once", 1), limiter.theirs("twice", 2)];
     insta::assert_snapshot!(comparison(&limiter.whole_truth(), &theirs, &read.by_entity));
 }
@@ -50,20 +51,20 @@ async fn faults_change_nothing() {
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 }
 
-/// Without the mapping's filter every snapshot that is written comes back as a record of the stream.
+/// Without the filter of the mapping, every snapshot that the function writes comes back as a record.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_function_does_not_feed_on_its_own_writes() {
+async fn the_function_does_not_count_its_own_writes() {
     let limiter = Limiter::used_by_the_client("loop").await;
     limiter.run(Mischief::default(), &[]).await;
     let written = limiter.stream_length();
     assert!(written > limiter.source_length(), "no snapshot came back");
-    // Up to the end of all that it wrote itself: that adds nothing.
+    // Processing all records of its own writes adds nothing.
     limiter.run_to_the_end(&[]).await;
     assert_eq!(limiter.stream_length(), written);
     assert_same(&limiter.exact().await, &limiter.truth());
 }
 
-/// Compares cell by cell, and says which differ: all of them would be pages.
+/// Compares cell by cell and shows the first that differ.
 fn assert_same(found: &Usage, expected: &Usage) {
     let cells: BTreeSet<&Cell> = found.keys().chain(expected.keys()).collect();
     let differ = cells.iter().filter(|cell| found.get(cell) != expected.get(cell));
@@ -72,7 +73,8 @@ fn assert_same(found: &Usage, expected: &Usage) {
     assert!(lines.is_empty(), "{} of {} differ\n{}", lines.len(), cells.len(), lines[..lines.len().min(9)].join("\n"));
 }
 
-/// True, theirs and ours by window; in tokens, and in cells (a limit of an entity, resource and window) that are wrong.
+/// Compares the true numbers, theirs and ours, by window: the tokens, the cells (one limit of one entity, resource and
+/// window), and the cells that are wrong.
 fn comparison(truth: &Usage, theirs: &[Usage; 2], ours: &Usage) -> String {
     let mut table = "window  | count        |    true | theirs, once | theirs, twice |    ours\n".to_owned();
     for window in ["hourly", "daily"] {
@@ -96,17 +98,18 @@ fn comparison(truth: &Usage, theirs: &[Usage; 2], ours: &Usage) -> String {
     table
 }
 
-/// A row's partition, its event's id and the keys of its details, which are JSON.
+/// The partition and the event id of a row. Checks that its details are a JSON object.
 fn audit_row(partition: &str, row: &BTreeMap<String, Avro>) -> (String, String) {
     let details: Value = serde_json::from_str(&crate::world::text(row, "details")).unwrap();
     assert!(details.is_object(), "{details}");
-    assert_eq!(row["expired"], Avro::Boolean(false), "they were deleted, and did not expire");
+    assert_eq!(row["expired"], Avro::Boolean(false), "the client deleted them; they did not expire");
     (partition.to_owned(), crate::world::text(row, "event_id"))
 }
 
-/// What a snapshot of the client's is called elsewhere: a limit whose name another attribute has keeps its tokens.
+/// The attribute in a snapshot that counts the tokens of `limit`. It differs if another attribute already has that
+/// name.
 fn counter_name(limit: &str) -> String {
-    const TAKEN: [&str; 9] =
+    const RESERVED: [&str; 9] =
         ["ttl", "window", "resource", "window_start", "total_events", "entity_id", "GSI2PK", "GSI4SK", "PK"];
-    if TAKEN.contains(&limit) { format!("{limit}#limit") } else { limit.to_owned() }
+    if RESERVED.contains(&limit) { format!("{limit}#limit") } else { limit.to_owned() }
 }
