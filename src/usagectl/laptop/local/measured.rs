@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use event_source_mapping::{Answer, Counts, Function, Meter};
+use event_source_mapping::{Counts, Function, InvocationResult, Meter};
 use laptop::emulators::{Metrics, Services};
 
 const LAMBDA: &str = "AWS/Lambda";
@@ -44,7 +44,7 @@ impl Function for Measured {
         self.function.arn()
     }
 
-    async fn invoke(&self, event: &[u8], request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         let age = float(self.meter.counts().iterator_age_ms);
         let running = Running::begin(&self.running);
         let started = Instant::now();
@@ -52,9 +52,9 @@ impl Function for Measured {
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
         // As Lambda counts: what was throttled is no invocation, and zeros are reported with each that is one.
         let (invocations, errors, throttles) = match &answer {
-            Answer::Returned(_) => (1.0, 0.0, 0.0),
-            Answer::FunctionError(_) => (1.0, 1.0, 0.0),
-            Answer::NotInvoked(_) => (0.0, 0.0, 1.0),
+            InvocationResult::Returned(_) => (1.0, 0.0, 0.0),
+            InvocationResult::FunctionError(_) => (1.0, 1.0, 0.0),
+            InvocationResult::NotInvoked(_) => (0.0, 0.0, 1.0),
         };
         self.publish("Throttles", throttles);
         if invocations > 0.0 {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     /// Answers as it is told.
-    struct Told(Answer);
+    struct Told(InvocationResult);
 
     #[async_trait::async_trait]
     impl Function for Told {
@@ -139,7 +139,7 @@ mod tests {
             "arn"
         }
 
-        async fn invoke(&self, _event: &[u8], _request_id: &str) -> Answer {
+        async fn invoke(&self, _event: &[u8], _request_id: &str) -> InvocationResult {
             self.0.clone()
         }
     }
@@ -149,9 +149,9 @@ mod tests {
         let services = Services::start(None).unwrap();
         let metrics = services.metrics().clone();
         for answer in [
-            Answer::Returned(Vec::new()),
-            Answer::FunctionError("boom".to_owned()),
-            Answer::NotInvoked("throttled".to_owned()),
+            InvocationResult::Returned(Vec::new()),
+            InvocationResult::FunctionError("boom".to_owned()),
+            InvocationResult::NotInvoked("throttled".to_owned()),
         ] {
             let measured = Measured {
                 function: Arc::new(Told(answer)),
