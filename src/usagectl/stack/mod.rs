@@ -12,9 +12,9 @@ use clap::Args;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 
-use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
 use crate::shell::workplace::{Uses, Workplace};
 

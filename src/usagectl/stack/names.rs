@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 
 /// The names of a deployment's parts; each as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

@@ -14,8 +14,8 @@ use clap::Args;
 
 use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
 use crate::shell::console::{self, Done, UsageError};
-use crate::shell::options::Options;
 use crate::shell::durations::duration;
+use crate::shell::options::Options;
 use crate::stack::{Place, Where};
 use bill::{Basis, Bill};
 use fixed::Fixed;

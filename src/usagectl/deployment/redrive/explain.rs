@@ -13,8 +13,8 @@ use usage_aggregator::pipeline::{Pipeline, Routed};
 use usage_aggregator::record::{Code, Fault};
 
 use super::walk::Why;
-use crate::shell::pipeline_choice::Variables;
 use crate::shell::console::plain;
+use crate::shell::pipeline_choice::Variables;
 
 /// Plans records that fail again.
 pub struct Explainer {

@@ -25,8 +25,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::shell::console::Done;
-use crate::shell::options::Options;
 use crate::shell::durations::duration;
+use crate::shell::options::Options;
 use crate::stack::Where;
 use places::Places;
 use session::Session;

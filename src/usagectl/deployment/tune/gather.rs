@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::model::{Load, Seen};
 use super::settings::{DEFAULTS, Settings};
 use crate::shell::options::Options;
-use crate::shell::running::{RunningMapping, Running};
+use crate::shell::running::{Running, RunningMapping};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
 /// A minute: the rate is that of the busiest one. CloudWatch keeps minutes for 15 days, five of them for 63.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use usage_aggregator::record::SequenceNumber;
 
 use super::*;
-use crate::shell::pipeline_choice::Sample;
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::Sample;
 
 #[derive(Parser)]
 struct Line {
