@@ -1,10 +1,10 @@
-//! `usagectl` as a person meets it: the built binary, in an empty folder, without anything of the environment.
+//! `usagectl` as a user runs it: the built binary in an empty folder with an empty environment.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests, which the lints' exception for tests doesn't see"
+    reason = "test helpers, which the lint exceptions for tests don't cover"
 )]
 
 use std::io::{BufRead, BufReader};
@@ -15,10 +15,10 @@ use laptop::emulators::{TableSpec, ensure_tables, sdk_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// An empty folder in which commands run.
+/// An empty folder to run commands in.
 pub struct Desk(pub TempDir);
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -96,7 +96,7 @@ pub fn two_orders() -> Value {
 }
 
 #[test]
-fn help_of_every_command() {
+fn every_command_has_help() {
     let desk = Desk::new();
     for command in
         ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile", "bench"]
@@ -109,7 +109,7 @@ fn help_of_every_command() {
 }
 
 #[test]
-fn the_bench_prints_one_line_of_figures_that_belong_together() {
+fn bench_prints_one_line_of_consistent_figures() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let run = desk.run(&["bench", "--codec", "null", "--json", "event.json"]);
@@ -124,21 +124,21 @@ fn the_bench_prints_one_line_of_figures_that_belong_together() {
 }
 
 #[test]
-fn an_event_counts_once_however_often_it_is_invoked() {
+fn an_event_is_counted_once_however_often_it_is_invoked() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let runs = [(); 2].map(|()| desk.json(&["invoke", "event.json"]));
     let [first, second] = &runs;
 
-    let answer = json!({ "batchItemFailures": [] });
-    assert_eq!((&first["response"], &first["error"], &first["rejected"]), (&answer, &Value::Null, &json!([])));
+    let response = json!({ "batchItemFailures": [] });
+    assert_eq!((&first["response"], &first["error"], &first["rejected"]), (&response, &Value::Null, &json!([])));
     assert_eq!((&first["records"], &first["applied"], &first["duplicates"]), (&json!(2), &json!(2), &json!(0)));
     assert_eq!((&second["records"], &second["applied"], &second["duplicates"]), (&json!(2), &json!(0), &json!(2)));
     assert_eq!(first["snapshots"], second["snapshots"]);
     assert_eq!(first["files"][0]["key"], second["files"][0]["key"]);
     assert_eq!((&first["files"][0]["created"], &second["files"][0]["created"]), (&json!(true), &json!(false)));
     insta::assert_json_snapshot!(first["snapshots"]);
-    // The function gives metrics 200 ms and then goes on, which a busy machine may exceed.
+    // The function allows 200 ms for metrics and then continues; a busy machine may need longer.
     assert!(runs.iter().any(|run| run["metrics"]["RecordsProcessed"] == json!(2.0)), "{runs:?}");
 
     let third = desk.json(&["invoke", "--fresh", "event.json"]);
@@ -146,21 +146,21 @@ fn an_event_counts_once_however_often_it_is_invoked() {
 }
 
 #[test]
-fn an_invocation_as_people_read_it() {
+fn invoke_prints_a_readable_report() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let runs = [(); 2].map(|()| desk.run(&["invoke", "event.json"]));
     let [first, second] = runs.map(|run| {
         assert_eq!(run.code, Some(0), "{run:?}");
-        assert!(run.stderr.contains("is of 2026-09-17T13:27:40Z"), "{run:?}");
-        // Metrics have durations among them.
+        assert!(run.stderr.contains("was created at 2026-09-17T13:27:40Z"), "{run:?}");
+        // Metrics include durations, which vary.
         run.stdout.split("metrics").next().unwrap().to_owned()
     });
     insta::assert_snapshot!(format!("{first}\n{second}"));
 }
 
 #[test]
-fn a_rejected_record_is_named_and_the_exit_code_says_so() {
+fn a_rejected_record_is_reported_and_the_exit_code_is_1() {
     let desk = Desk::new();
     desk.write("poison.json", &event(&[order(1, json!({ "N": "1" })), order(2, json!({ "S": "free" }))]));
     assert_eq!(desk.run(&["invoke", "poison.json"]).code, Some(1));
@@ -174,7 +174,7 @@ fn a_rejected_record_is_named_and_the_exit_code_says_so() {
 }
 
 #[test]
-fn what_fails_as_a_whole_is_an_error_in_the_report_and_the_next_file_is_tried() {
+fn a_failed_event_is_reported_and_the_next_one_is_invoked() {
     let desk = Desk::new();
     desk.write("wrong.json", &json!({ "records": [] }));
     desk.write("event.json", &two_orders());
@@ -190,7 +190,7 @@ fn what_fails_as_a_whole_is_an_error_in_the_report_and_the_next_file_is_tried() 
 }
 
 #[test]
-fn a_plan_is_explained_without_being_carried_out() {
+fn explain_prints_the_plan_and_writes_nothing() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let run = desk.run(&["explain", "event.json"]);
@@ -245,21 +245,24 @@ fn regression_a_table_name_that_is_too_short_is_refused_with_the_allowed_length(
     }
 }
 
-/// `cargo run` takes the `default-run` of the workspace's default members, without further features.
+/// `cargo run` runs the `default-run` of the workspace's default members, with default features.
 #[test]
 fn regression_cargo_run_works_in_a_fresh_clone() {
     let manifest = crate::repository().join("Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"]).arg(manifest);
     let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
-    let is_default = |package: &&Value| metadata["workspace_default_members"].as_array().unwrap().contains(&package["id"]);
+    let is_default =
+        |package: &&Value| metadata["workspace_default_members"].as_array().unwrap().contains(&package["id"]);
     let packages = metadata["packages"].as_array().unwrap();
     let with_default_run = |package: &&Value| is_default(package) && package["default_run"].is_string();
     let [package] = packages.iter().filter(with_default_run).collect::<Vec<_>>()[..] else {
         panic!("not exactly one default member has a default-run");
     };
     let binary = package["targets"].as_array().unwrap().iter();
-    let binary = binary.filter(|target| target["kind"] == json!(["bin"])).find(|target| target["name"] == package["default_run"]);
+    let binary = binary
+        .filter(|target| target["kind"] == json!(["bin"]))
+        .find(|target| target["name"] == package["default_run"]);
     assert_eq!(binary.unwrap()["name"], json!("usagectl"));
     let required = binary.unwrap()["required-features"].as_array().cloned().unwrap_or_default();
     let enabled = package["features"]["default"].as_array().cloned().unwrap_or_default();
@@ -267,7 +270,7 @@ fn regression_cargo_run_works_in_a_fresh_clone() {
 }
 
 #[test]
-fn what_was_stored_can_be_read() {
+fn stored_rows_and_snapshots_can_be_read() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let report = desk.json(&["invoke", "event.json"]);
@@ -287,7 +290,7 @@ fn what_was_stored_can_be_read() {
 }
 
 #[test]
-fn mistakes_on_the_command_line_have_their_own_exit_code() {
+fn invalid_command_lines_exit_with_2() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     for wrong in [
@@ -317,7 +320,7 @@ fn mistakes_on_the_command_line_have_their_own_exit_code() {
 }
 
 #[test]
-fn a_folder_serves_one_process_and_others_through_its_endpoints() {
+fn one_process_uses_the_data_folder_and_others_use_its_services() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let mut serving = desk.command(&["serve", "--env-file", "env"]);
@@ -335,13 +338,13 @@ fn a_folder_serves_one_process_and_others_through_its_endpoints() {
     let run: Run = desk.command(&["invoke", "event.json", "--json"]).envs(variables()).output().unwrap().into();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &report["applied"]), (Some(0), &json!(2)), "{run:?}");
-    // Without being told where: the folder says it.
+    // Without endpoints: the data folder knows them.
     let again = desk.json(&["invoke", "event.json"]);
     assert_eq!(again["duplicates"], json!(2));
 }
 
 #[test]
-fn load_is_recorded_and_held_against_what_there_is() {
+fn simulated_load_is_recorded_and_reconciled() {
     let desk = Desk::new();
     let mut serving = desk.command(&["serve", "--env-file", "env"]);
     let mut serving = Ending(serving.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
@@ -373,7 +376,7 @@ fn load_is_recorded_and_held_against_what_there_is() {
         );
         assert_eq!(summary["ledger"], json!(".usage/simulated/orders.jsonl"));
     }
-    // Nobody has delivered anything.
+    // Nothing has been delivered to the function.
     let report = run(&["reconcile", "--json"]);
     let report_json: Value = serde_json::from_str(&report.stdout).unwrap();
     assert_eq!((report.code, &report_json["agrees"]), (Some(1), &json!(false)), "{report:?}");
@@ -382,11 +385,11 @@ fn load_is_recorded_and_held_against_what_there_is() {
     let text = run(&["reconcile"]);
     assert_eq!(text.code, Some(1));
     assert!(text.stdout.starts_with("orders: 0 of "), "{text:?}");
-    assert!(text.stdout.contains("more differences; at most 50 are shown"), "{text:?}");
+    assert!(text.stdout.contains("more differences (only 50 are listed)"), "{text:?}");
 }
 
 #[test]
-fn an_archive_proves_what_was_counted_as_far_as_it_is_exact() {
+fn the_archive_verifies_counts_where_it_is_exact() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
@@ -396,7 +399,7 @@ fn an_archive_proves_what_was_counted_as_far_as_it_is_exact() {
         (Some(0), "orders: 2 of 2 records counted once, 2 of 2 archived\n"),
         "{run:?}"
     );
-    assert!(run.stderr.contains("taking the archive for the truth"), "{run:?}");
+    assert!(run.stderr.contains("checking against the archive"), "{run:?}");
     let report = desk.json(&["reconcile", "--archive"]);
     assert_eq!((&report["agrees"], &report["counted"]["counters"]), (&json!(true), &json!(9)));
 
@@ -409,7 +412,7 @@ fn an_archive_proves_what_was_counted_as_far_as_it_is_exact() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_never_cleared() {
+fn a_foreign_folder_is_never_cleared() {
     let desk = Desk::new();
     desk.write("event.json", &two_orders());
     let theirs = desk.0.path().join("mine/s3");
@@ -419,12 +422,12 @@ fn a_folder_of_somebody_else_is_never_cleared() {
     assert!(Path::new(&theirs).exists());
 }
 
-/// A process that ends with its test.
+/// A process that is killed at the end of its test.
 struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,5 +1,4 @@
-//! `usagectl local` as a person meets it: a whole run with everything that can go wrong, other programs that write to it,
-//! its end and its next start.
+//! `usagectl local` as a user runs it: whole runs under every fault, other programs that write to it, shutdown and restart.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Desk;
 
-/// What a run says in the end.
+/// The last line of a run.
 fn end(desk: &Desk, arguments: &[&str]) -> Value {
     let run = desk.run(&[&["local", "--json"], arguments].concat());
     let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap_or_default()).unwrap();
@@ -31,7 +30,7 @@ fn load_under_every_fault_is_counted_once() {
 }
 
 #[test]
-fn changes_that_come_by_way_of_kinesis_twice_and_out_of_order_are_counted_once() {
+fn changes_that_arrive_through_kinesis_twice_and_out_of_order_are_counted_once() {
     let kinesis = ["--stream", "kinesis-for-dynamodb", "--faults", "repeat=30", "--polling-interval", "100"];
     let end = end(&Desk::new(), &[&kinesis[..], &["--simulate", "orders", "--records", "150", "--rate", "0"]].concat());
     assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() > Some(150), "{end:#}");
@@ -46,16 +45,16 @@ fn a_race_is_counted_once() {
 }
 
 #[test]
-fn rate_limiters_buckets_are_counted_once_by_the_shipped_pipeline() {
+fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
     let buckets = ["--pipeline", "zae-limiter", "--simulate", "bucket", "--records", "120", "--rate", "0"];
     assert_eq!(end(&Desk::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));
 }
 
-/// A run in the background, after its first line.
+/// A run in the background that has printed its first line.
 pub struct Background {
     process: Child,
     started: Value,
-    /// Read as they come: a full pipe would stop it.
+    /// Read as they arrive, because a full pipe would block the run.
     lines: mpsc::Receiver<String>,
 }
 
@@ -70,14 +69,14 @@ impl Background {
         Background { process, started: started["started"].clone(), lines }
     }
 
-    /// Reads on until a line is as wanted.
+    /// Reads until a line matches.
     pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
-        lines.find(wanted).expect("a line as wanted")
+        lines.find(wanted).expect("a line that matches")
     }
 
     pub fn stop(mut self) -> Value {
-        // SIGTERM, as a terminal's Ctrl-C.
+        // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(kill.success());
         let last = self.wait_for(|line| line["ended"].is_object());
@@ -88,13 +87,13 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It has ended already where the test went well.
+        // It has exited already if the test succeeded.
         let _ = self.process.kill();
     }
 }
 
 #[tokio::test]
-async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended() {
+async fn other_programs_can_write_and_a_restart_resumes_where_the_run_ended() {
     let desk = Desk::new();
     let mut local = Background::start(&desk, &[]);
     let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
@@ -120,10 +119,10 @@ async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended
     let look = again.wait_for(|line| line["mapping"]["polls"].as_u64() > Some(3));
     assert_eq!(look["mapping"]["polled_event_count"], json!(0));
     again.stop();
-    assert_eq!(desk.run(&["faults"]).code, Some(1), "nothing runs any more");
+    assert_eq!(desk.run(&["faults"]).code, Some(1), "no run is left");
 }
 
-/// What the failed batches' documents are named by: one UUID, however the data folder is written on the command line.
+/// The keys of failed batches start with the UUID, so it must not depend on how the data folder is spelled.
 #[test]
 fn regression_the_mapping_uuid_is_the_stored_one_however_the_folder_is_named() {
     let desk = Desk::new();
@@ -148,14 +147,14 @@ fn regression_the_mapping_uuid_is_the_stored_one_however_the_folder_is_named() {
 }
 
 #[test]
-fn wrong_settings_are_all_named_and_nothing_is_started() {
+fn all_invalid_settings_are_reported_before_anything_starts() {
     let desk = Desk::new();
     let wrong = ["--batch-size", "0", "--parallelization-factor", "11", "--retry-attempts", "-2", "--record-age", "5"];
     let run = desk.run(&[&["local", "--filter", r#"{"a":[{"cidr":"10.0.0.0/8"}]}"#], &wrong[..]].concat());
     assert_eq!((run.code, &*run.stdout), (Some(2), ""));
     insta::assert_snapshot!("local_wrong_settings", run.stderr);
     let latest = ["local", "--starting-position", "2026-11-21T03:00:00Z"];
-    assert!(desk.run(&latest).stderr.contains("AT_TIMESTAMP is for Kinesis"));
+    assert!(desk.run(&latest).stderr.contains("AT_TIMESTAMP works with Kinesis only"));
     let elsewhere = ["local", "--dynamodb-endpoint", "http://dynamodb.us-east-1.amazonaws.com"];
     assert!(desk.run(&elsewhere).stderr.contains("is not this machine"));
     assert!(!desk.0.path().join(".usage").exists());

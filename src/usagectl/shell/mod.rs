@@ -1,15 +1,15 @@
-//! What all commands share: options, endpoints, tables, plots.
+//! What all commands share: options, services, output, and names on the command line.
 
-pub mod numbers;
-pub mod pipeline_choice;
 pub mod console;
+pub mod durations;
 pub mod failure;
 pub mod folder;
 pub mod json;
+pub mod numbers;
 pub mod options;
+pub mod pipeline_choice;
 pub mod plot;
 pub mod resource_names;
 pub mod running;
-pub mod durations;
 pub mod table;
 pub mod workplace;

@@ -1,4 +1,4 @@
-//! Which pipeline a command works with, and the function's variables for it.
+//! Chooses the pipeline of a command, and sets the function's environment variables for it.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::shell::console::{self, UsageError};
 use crate::shell::options::Options;
 use crate::shell::resource_names;
 
-/// The pipeline where nothing says another.
+/// The pipeline if nothing selects one.
 const DEFAULT_PIPELINE: &str = "orders";
 
-/// What can be known of an event without a pipeline.
+/// What an event shows without a pipeline.
 #[derive(Debug, Default)]
 pub struct Sample {
-    /// The tables and streams that its records name.
+    /// The tables and streams its records come from.
     pub sources: Vec<String>,
     /// The creation time of the newest record.
     pub newest: Option<Timestamp>,
 }
 
 impl Sample {
-    /// Looks at the records of an event; of one that is broken, only at what can be read.
+    /// Reads the records of an event, and skips those that can't be decoded.
     pub fn of(bytes: &[u8]) -> Sample {
         let mut sample = Sample::default();
         let mut scratch = Vec::new();
@@ -62,12 +62,12 @@ struct EnvelopeRecord {
     arn: String,
 }
 
-/// The function's variables, the environment's before our defaults.
+/// The function's environment variables: those of this process, then defaults.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variables(BTreeMap<&'static str, String>);
 
 impl Variables {
-    /// Chooses the pipeline: by option, by variable, by the event's sources.
+    /// Chooses the pipeline by option, then by variable, then by the event's sources.
     pub fn new(options: &Options, sample: &Sample) -> Variables {
         let mut variables = BTreeMap::new();
         match (&options.pipeline, &options.pipeline_dir) {
@@ -94,17 +94,17 @@ impl Variables {
         Variables(variables)
     }
 
-    /// The same for a table or stream.
+    /// Chooses the pipeline that reads a table or stream.
     ///
     /// # Errors
-    /// When nothing says which pipeline it is of.
+    /// If no pipeline is selected and no shipped one reads the source.
     pub fn of_source(options: &Options, source: &str) -> Result<Variables, UsageError> {
         let sources = vec![source.to_owned()];
         let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
-        let chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
-        if !chosen && shipped_for(&sources).is_none() {
-            let remedy = "choose with --pipeline or --pipeline-dir";
-            return Err(UsageError(format!("no shipped pipeline is meant for {source}; {remedy}")));
+        let is_chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
+        if !is_chosen && shipped_for(&sources).is_none() {
+            let remedy = "choose one with --pipeline or --pipeline-dir";
+            return Err(UsageError(format!("no shipped pipeline reads {source}: {remedy}")));
         }
         Ok(Variables::new(options, &Sample { sources, newest: None }))
     }
@@ -115,24 +115,27 @@ impl Variables {
         self
     }
 
-    /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.
+    /// Sets the metrics sink. The function's default would print metrics among the results.
     pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
         self.0.insert("METRICS_SINK", sink.to_owned());
         self
     }
 
-    /// Sets the archive's codec.
+    /// Sets the codec of the archive.
     pub fn with_codec(mut self, codec: &str) -> Variables {
         self.0.insert("ARCHIVE_CODEC", codec.to_owned());
         self
     }
 
-    /// Name and value of each variable that is set here.
+    /// The names and values of the variables set here.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// The function's own configuration, with all its checks.
+    /// The function's configuration, checked as the function checks it.
+    ///
+    /// # Errors
+    /// With all mistakes, or the table name that is invalid.
     pub fn config(&self) -> Result<Config, UsageError> {
         let read = Config::read(|name| match name {
             "PIPELINE" | "PIPELINE_DIR" => self.0.get(name).cloned(),
@@ -160,17 +163,17 @@ fn shipped_for(sources: &[String]) -> Option<&'static str> {
 }
 
 fn by_source(sample: &Sample) -> String {
-    let meant = shipped_for(&sample.sources);
-    if meant.is_none() && !sample.sources.is_empty() {
+    let matching = shipped_for(&sample.sources);
+    if matching.is_none() && !sample.sources.is_empty() {
         let sources = console::plain(&sample.sources.join(", "));
         console::note(&format!(
-            "note: no shipped pipeline is meant for {sources}; taking {DEFAULT_PIPELINE}, or choose with --pipeline"
+            "note: no shipped pipeline reads {sources}; using {DEFAULT_PIPELINE} (choose another with --pipeline)"
         ));
     }
-    meant.unwrap_or(DEFAULT_PIPELINE).to_owned()
+    matching.unwrap_or(DEFAULT_PIPELINE).to_owned()
 }
 
-/// A name that DynamoDB takes as part of a table's.
+/// Replaces the characters that DynamoDB doesn't allow in a table name.
 fn table_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }

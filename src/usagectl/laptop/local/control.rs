@@ -1,4 +1,4 @@
-//! The control endpoint of a local run, on the loopback interface: how it stands, which faults happen, and its end.
+//! The control endpoint of a local run, on the loopback interface: shows the status, changes faults, and stops the run.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,21 +14,25 @@ use tokio::sync::watch;
 
 use super::status::Status;
 
-/// What can be seen and changed while a run goes on.
+/// What can be seen and changed during a run.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(super) struct Control {
+    /// The faults in effect.
     pub mischief: Mischievous,
+    /// The latest status.
     pub status: Arc<Mutex<Status>>,
+    /// True once the run is to stop.
     pub stop: watch::Sender<bool>,
 }
 
 impl Control {
-    pub fn new(mischief: Mischievous) -> Control {
+    /// A control for a run that starts with these faults.
+    pub(super) fn new(mischief: Mischievous) -> Control {
         Control { mischief, status: Arc::default(), stop: watch::Sender::new(false) }
     }
 
-    /// Serves on a port of the loopback interface, 0 for a free one; gives the URL.
-    pub async fn serve(&self, port: u16) -> anyhow::Result<String> {
+    /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
+    pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
         let url = format!("http://{}", listener.local_addr()?);

@@ -134,9 +134,8 @@ Examples:
     usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
 
 A restarted run resumes from its checkpoints. With --simulate, the run ends once everything written
-is counted, and reports whether the counts are exact; --forever keeps it running. The exit code is 1
-if anything was lost or counted twice. Other commands find the running services through the data
-folder.";
+is counted, and reports whether the counts are exact; --forever keeps it running. The exit code is
+1 if anything was lost or counted twice. Other commands find the services through the data folder.";
 
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
@@ -157,7 +156,7 @@ impl Local {
         // Registered before the run is announced, because from then on it may be stopped.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-        live::introduce(&run, options, &url)?;
+        live::print_start(&run, options, &url)?;
 
         let mut stop = control.stop.subscribe();
         let stopped = async {
@@ -190,7 +189,7 @@ impl Local {
         };
         let view = live::watch(&run, options, &control);
         let (proof, (), ()) = futures::try_join!(work, mapping, view)?;
-        live::conclude(&run, options, &control, proof.as_ref())
+        live::print_result(&run, options, &control, proof.as_ref())
     }
 
     fn ports(&self) -> Ports {

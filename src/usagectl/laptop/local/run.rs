@@ -29,7 +29,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
 const REPLICATION_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A mapping with everything it needs.
-pub struct LocalRun {
+pub(super) struct LocalRun {
     /// The services, and the clients that reach them.
     pub place: Workplace,
     /// The function's tables, archive and handler, for reading what it wrote.
@@ -58,7 +58,7 @@ pub struct LocalRun {
 
 impl LocalRun {
     /// Builds the run and creates the tables, buckets and streams that are missing.
-    pub async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
+    pub(super) async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
         let start = if local.fresh { Start::Fresh } else { Start::Continue };
         let variables = Variables::new(options, &Sample::default());
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
@@ -114,14 +114,14 @@ impl LocalRun {
     }
 
     /// Publishes the mapping's metrics to the embedded CloudWatch.
-    pub fn publish_metrics(&self) {
+    pub(super) fn publish_metrics(&self) {
         let Some(services) = self.place.services() else { return };
         let RunningMapping { uuid, function, .. } = &self.mapping;
         self.reported.publish(services.metrics(), uuid, function, &self.meter.counts());
     }
 
     /// Runs the mapping, and what DynamoDB does in the background, until `control` stops it.
-    pub async fn run(&self, control: &Control) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, control: &Control) -> anyhow::Result<()> {
         let mut stop = control.stop.subscribe();
         let cleanup = async {
             tokio::select! {

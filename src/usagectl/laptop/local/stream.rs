@@ -16,7 +16,7 @@ use crate::shell::options::{Endpoint, Options};
 use crate::shell::workplace::{Site, Workplace};
 
 /// The stream that the mapping polls, and what keeps it going.
-pub struct LocalStream {
+pub(super) struct LocalStream {
     /// What the mapping polls.
     pub source: Arc<dyn Source>,
     /// The same, where its shards can be split on demand.
@@ -29,7 +29,7 @@ pub struct LocalStream {
 
 /// Which stream to open, and where.
 #[derive(Clone, Copy)]
-pub struct StreamRequest<'r> {
+pub(super) struct StreamRequest<'r> {
     /// The command's options.
     pub local: &'r Local,
     /// The options of all commands.
@@ -47,7 +47,7 @@ pub struct StreamRequest<'r> {
 impl StreamRequest<'_> {
     /// Opens the stream and creates it if it doesn't exist. `repeat_percent` of the records that are copied to Kinesis arrive
     /// twice.
-    pub async fn open(&self, kind: StreamChoice, repeat_percent: f64) -> anyhow::Result<LocalStream> {
+    pub(super) async fn open(&self, kind: StreamChoice, repeat_percent: f64) -> anyhow::Result<LocalStream> {
         let (table, embedded) = match kind {
             StreamChoice::Kinesis => return self.kinesis(None, None, repeat_percent),
             StreamChoice::Dynamodb | StreamChoice::KinesisForDynamodb => self.table().await?,

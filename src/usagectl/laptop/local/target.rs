@@ -14,11 +14,11 @@ use crate::shell::pipeline_choice::Variables;
 use crate::shell::workplace::{Workplace, queue_client};
 
 /// The name of the function in metrics and documents.
-pub const FUNCTION: &str = "usage-aggregator";
+pub(super) const FUNCTION: &str = "usage-aggregator";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator";
 
 /// Parses `--on-failure` and creates its bucket if it doesn't exist.
-pub async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
+pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
     if text == "none" {
         return Ok(None);
     }
@@ -33,7 +33,7 @@ pub async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option
 }
 
 /// The function: behind `--invoke URL`, or in this process.
-pub fn function(
+pub(super) fn function(
     local: &Local,
     place: &Workplace,
     variables: &Variables,
