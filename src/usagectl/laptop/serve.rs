@@ -117,3 +117,17 @@ fn quote(value: &str) -> String {
 pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
     write_whole(path, &text(lines, ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_gets_quotes_and_an_env_file_does_not() {
+        let lines = [("URL", "http://127.0.0.1:8000"), ("PREFIX", "it's mine")];
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let exports = "export URL=http://127.0.0.1:8000\nexport PREFIX='it'\\''s mine'\n";
+        assert_eq!(text(&lines, "export "), exports);
+        assert_eq!(text(&lines, ""), "URL=http://127.0.0.1:8000\nPREFIX=it's mine\n");
+    }
+}

@@ -241,3 +241,20 @@ fn exponent(text: &str) -> Result<f64, String> {
     let exponent = text.parse().ok().filter(|exponent| (0.0..=10.0).contains(exponent));
     exponent.ok_or_else(|| "expected a number from 0 to 10".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_load_are_checked() {
+        assert_eq!((rate("100"), rate("200/s"), rate("0")), (Ok(100), Ok(200), Ok(0)));
+        for wrong in ["", "-1", "1.5", "fast", "100/m"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((percent("0.1"), percent("100"), exponent("1.1")), (Ok(0.1), Ok(100.0), Ok(1.1)));
+        for wrong in ["-1", "101", "NaN", "some"] {
+            assert!(percent(wrong).is_err() && exponent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

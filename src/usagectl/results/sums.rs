@@ -12,13 +12,11 @@ use crate::shell::console::{self, UsageError};
 use crate::shell::plot::{self, Bar};
 
 /// A window length on the command line.
+#[expect(missing_docs, reason = "clap prints the docs of variants as help, and the names say it all")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Length {
-    /// One hour.
     Hour,
-    /// One day (UTC).
     Day,
-    /// One month (UTC).
     Month,
 }
 
@@ -109,4 +107,49 @@ pub fn chart(rows: &[Row], measure: &str) -> String {
     let bars: Vec<Bar> = grouped(rows, Row::start).into_iter().map(bar).collect();
     let window = rows.first().map_or("", |row| row.variable("window"));
     format!("{measure} by {window}\n{}", plot::chart(&bars, plot::width()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(window: &str, start: &str, amount: &str) -> Row {
+        let variables = [("window", window), ("window_start", start)];
+        Row {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            measures: [("amount".to_owned(), amount.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn sums_are_exact_or_too_large() {
+        let rows = [row("hour", "2026-11-20T13:00:00Z", "0.1"), row("hour", "2026-11-20T14:00:00Z", "0.2")];
+        assert_eq!(sum_text(&rows, "amount"), "0.3");
+        assert_eq!(sum_text(&rows, "orders"), "0", "a measure that no row has");
+        let large = [row("hour", "", "99999999999999999999999999999999999999"), row("hour", "", "0.1")];
+        assert_eq!(sum_text(&large, "amount"), "too large");
+    }
+
+    #[test]
+    fn totals_are_kept_apart_by_window_length() {
+        let rows = [row("hour", "", "1"), row("hour", "", "2"), row("day", "", "3")];
+        assert_eq!(totals(&rows, &measures(&rows)), "total: 3 snapshots\n  hour  amount 3\n  day   amount 3");
+    }
+
+    #[test]
+    fn an_unknown_measure_is_refused_with_the_known_ones() {
+        let known = BTreeSet::from(["amount", "orders"]);
+        assert_eq!(measure(&known, None, "--measure").unwrap(), "amount");
+        assert_eq!(measure(&known, Some("orders"), "--measure").unwrap(), "orders");
+        let refused = measure(&known, Some("price"), "--measure").unwrap_err().to_string();
+        assert_eq!(refused, "--measure: unknown measure `price`; expected one of amount, orders");
+    }
+
+    #[test]
+    fn a_day_is_a_date_without_a_time() {
+        assert_eq!(date("2026-11-21"), Ok("2026-11-21".to_owned()));
+        for wrong in ["2026-02-30", "2026-11-21T00:00:00Z", "1999-12-31", "today", ""] {
+            assert!(date(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -177,3 +177,31 @@ fn by_source(sample: &Sample) -> String {
 fn table_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_selects_the_shipped_pipeline_that_reads_it() {
+        let sources = |name: &str| [name.to_owned()];
+        assert_eq!(shipped_for(&sources("alleycat")), Some("alleycat"));
+        assert_eq!(shipped_for(&sources("orders")), Some("orders"));
+        assert_eq!(shipped_for(&sources("unknown")), None);
+        assert_eq!(shipped_for(&[]), None);
+    }
+
+    #[test]
+    fn sources_are_read_even_from_records_that_cannot_be_decoded() {
+        let broken = r#"{"Records":[{"eventSourceARN":"arn:aws:dynamodb:us-east-1:1:table/orders/stream/2026"}]}"#;
+        let sample = Sample::of(broken.as_bytes());
+        assert_eq!((sample.sources, sample.newest), (vec!["orders".to_owned()], None));
+        assert!(Sample::of(b"not JSON").sources.is_empty());
+    }
+
+    #[test]
+    fn a_pipeline_name_becomes_a_valid_part_of_a_table_name() {
+        assert_eq!(table_name("my-site_2.0"), "my-site_2.0");
+        assert_eq!(table_name("größe x"), "gr--e-x");
+    }
+}
