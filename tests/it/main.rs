@@ -7,6 +7,8 @@ mod cli;
 mod connections;
 mod day_two;
 mod doctor;
+mod events;
+mod fixture;
 mod local;
 mod model;
 mod mutants;

@@ -12,7 +12,7 @@ mod stack;
 
 use serde_json::Value;
 
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 
 /// The lines of a run with `--json`, by their kind.
 pub struct Told {
@@ -47,6 +47,6 @@ impl Told {
 }
 
 /// Redrives on this machine.
-pub fn redrive(desk: &Desk, arguments: &[&str]) -> Told {
+pub fn redrive(desk: &Fixture, arguments: &[&str]) -> Told {
     desk.run(&[&["redrive", "--local", "--json"], arguments].concat()).into()
 }
