@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::archive::Codec;
 use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
+use crate::plan::PlanContext;
+use crate::time::{DAY_SECONDS, Timestamp};
 
 /// An environment variable, for the documents and the template's test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,15 @@ pub struct Config {
     pub horizon_days: i64,
     pub deadline_margin_ms: u64,
     pub concurrency: usize,
+}
+
+impl Config {
+    /// What a plan depends on besides its records, at `now`.
+    pub fn plan_context(&self, now: Timestamp) -> PlanContext {
+        let (usage_table, claims_table) = self.tables.clone().map(|tables| (tables.usage, tables.claims)).unzip();
+        let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
+        PlanContext { horizon, usage_table, claims_table }
+    }
 }
 
 /// The tables of a pipeline that counts.

@@ -28,7 +28,7 @@ impl Plan {
                     "key": file.key,
                     "record_type": file.record_type,
                     "partition_date": file.date.to_string(),
-                    "rows": file.rows,
+                    "rows": file.rows(),
                     "bytes": file.body.len(),
                 })
             }));

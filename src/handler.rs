@@ -1,34 +1,34 @@
 //! One invocation: decode, plan, commit, report.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use crate::archive::{AvroFile, Bucket, Put};
+use crate::archive::{AvroFile, Bucket};
 use crate::clients::Clients;
-use crate::config::{ArchivePlace, Config};
+use crate::config::Config;
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BatchMetrics, MetricsSink};
-use crate::outcome::{BatchOutcome, Stored, StoredFile};
+use crate::outcome::{BatchOutcome, Stored};
 use crate::pipeline::Pipeline;
-use crate::plan::{Plan, Planner, Terms};
+use crate::plan::{Plan, plan_event};
 use crate::record;
-use crate::time::Timestamp;
+use crate::time::{DAY_SECONDS, Timestamp};
 use crate::usage::{Committed, UsageTables};
 
-const DAY_SECONDS: i64 = 86_400;
 /// Lambda ends an init after ten seconds. A handshake takes a tenth of a second; who waits for longer waits for nothing.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 /// The function, ready for invocations. It keeps nothing between them.
 #[derive(Debug)]
 pub struct Handler {
-    pub pipeline: Pipeline,
+    config: Config,
     usage: Option<UsageTables>,
-    archive: Option<(Bucket, ArchivePlace)>,
+    bucket: Option<Bucket>,
     metrics: MetricsSink,
-    horizon_seconds: i64,
 }
 
 /// What an invocation knows of its surroundings.
@@ -44,33 +44,32 @@ pub struct Invocation {
 impl Handler {
     /// A handler with these clients.
     pub fn new(config: Config, clients: Clients) -> Handler {
-        let pipeline_name = config.pipeline.name.clone();
-        let (dynamodb, concurrency) = (clients.dynamodb, config.concurrency);
-        let usage = config.tables.map(|tables| UsageTables {
-            client: dynamodb,
-            usage_table: tables.usage,
-            claims_table: tables.claims,
-            pipeline: pipeline_name,
-            // A day more than the horizon, so that no skew of clocks lets a claim expire too early.
+        let concurrency = config.concurrency.max(1);
+        let usage = config.tables.as_ref().map(|tables| UsageTables {
+            client: clients.dynamodb,
+            usage_table: tables.usage.clone(),
+            claims_table: tables.claims.clone(),
+            pipeline: config.pipeline.name.clone(),
+            // A day more than the horizon, so that no clock skew lets a claim expire too early.
             claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
             concurrency,
+            transactions: Arc::new(Semaphore::new(concurrency)),
         });
+        let bucket = config.archive.as_ref().map(|place| Bucket::new(clients.s3, &*place.bucket, concurrency));
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
-        let archive = config.archive.map(|place| (Bucket::new(clients.s3, &*place.bucket, concurrency), place));
-        Handler {
-            pipeline: config.pipeline,
-            usage,
-            archive,
-            metrics,
-            horizon_seconds: config.horizon_days * DAY_SECONDS,
-        }
+        Handler { config, usage, bucket, metrics }
+    }
+
+    /// The pipeline that events go through.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.config.pipeline
     }
 
     /// Opens the connections that a first invocation needs, while Lambda still lends the whole processor. Where that fails,
     /// the invocation opens them itself, and says what is wrong if it can't.
     pub async fn connect(&self) {
         let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
-        let bucket = async { if let Some((bucket, _)) = &self.archive { bucket.connect().await } else { Ok(()) } };
+        let bucket = async { if let Some(bucket) = &self.bucket { bucket.connect().await } else { Ok(()) } };
         let both = tokio::time::timeout(CONNECT_TIME, async { tokio::join!(tables, bucket) });
         match both.await {
             Ok((tables, bucket)) => {
@@ -118,28 +117,22 @@ impl Handler {
     /// The records of `event`, and what handling it would do.
     ///
     /// # Errors
-    /// When the event is none of ours.
+    /// When the event isn't one of DynamoDB Streams or Kinesis.
     pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
-        let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_seconds);
-        let table = |of: fn(&UsageTables) -> &String| self.usage.as_ref().map(|usage| of(usage).clone());
-        let (usage_table, claims_table) = (table(|usage| &usage.usage_table), table(|usage| &usage.claims_table));
-        let terms = Terms { horizon, usage_table, claims_table };
-        let mut planner = Planner::new(&self.pipeline, &terms);
-        let event = Event::read_each(event, |record| planner.next(record))?;
-        Ok((event, planner.planned()))
+        plan_event(event, &self.config.pipeline, &self.config.plan_context(now))
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
         // A quarter of the time is kept for the files: what is counted can only be acknowledged once it is archived.
         let now = tokio::time::Instant::now();
         let deadline = invocation.deadline.map(|end| now + end.saturating_duration_since(now).mul_f64(0.75));
-        match (&self.usage, &self.pipeline.snapshot) {
+        match (&self.usage, &self.config.pipeline.snapshot) {
             (Some(usage), Some(snapshot)) => usage.commit(snapshot, &plan.groups, deadline).await,
             _ => Ok(Committed::default()),
         }
     }
 
-    /// Stores the files of the prefix up to the first record whose counters failed; `sealed` are those of all records.
+    /// Stores the files of the records before the first whose counters failed; `sealed` are the files of all records.
     async fn store(
         &self,
         plan: &Plan,
@@ -147,25 +140,15 @@ impl Handler {
         counted: &Committed,
         invocation: &Invocation,
     ) -> Result<Stored, Error> {
-        let Some((bucket, _)) = &self.archive else { return Ok(Stored::default()) };
+        let Some(bucket) = &self.bucket else { return Ok(Stored::default()) };
         let before = counted.failed.iter().map(|(record, _)| *record).min().unwrap_or(plan.records);
         let files = if before < plan.records { self.seal(plan, before)? } else { sealed };
         let mut stored = Stored::default();
-        let unsent: Vec<StoredFile> = files.iter().map(StoredFile::unsent).collect();
-        let spans: Vec<_> = files.iter().map(|file| (file.record_type.clone(), file.date, file.first_record)).collect();
-        let puts = bucket.put_all(files, invocation.deadline).await;
-        for ((file, (record_type, date, first_record)), put) in unsent.into_iter().zip(spans).zip(puts) {
+        for (file, put) in files.iter().zip(bucket.put_all(&files, invocation.deadline).await) {
             match put {
-                Ok(put) => {
-                    let created = put == Put::Created;
-                    let draft = plan.files.get(&(record_type, date)).filter(|_| created);
-                    stored
-                        .created
-                        .extend(draft.iter().flat_map(|draft| draft.records()).filter(|record| *record < before));
-                    stored.files.push(StoredFile { created, ..file });
-                }
+                Ok(put) => stored.add(file, put),
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
-                Err(error) => stored.failed.push((first_record, error)),
+                Err(error) => stored.failed.push((file.first_record(), error)),
             }
         }
         Ok(stored)
@@ -173,10 +156,10 @@ impl Handler {
 
     /// The files of the records before this position.
     fn seal(&self, plan: &Plan, before: usize) -> Result<Vec<AvroFile>, Error> {
-        let Some((_, place)) = &self.archive else { return Ok(Vec::new()) };
+        let Some(place) = &self.config.archive else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for ((record_type, _), draft) in &plan.files {
-            let schema = self.pipeline.schemas().find(|(name, _)| name == record_type);
+            let schema = self.config.pipeline.schemas().find(|(name, _)| name == record_type);
             if let Some((_, schema)) = schema {
                 files.extend(draft.seal(schema, place.codec, &place.prefix, before)?);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 pub use aws_lambda_events::event::streams::KinesisEventResponse as Response;
 
-use crate::archive::AvroFile;
+use crate::archive::{AvroFile, Put};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, Tally};
@@ -44,9 +44,9 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
-    /// What is known of `file` before it is put.
-    pub fn unsent(file: &AvroFile) -> StoredFile {
-        StoredFile { key: file.key.clone(), rows: file.rows, bytes: file.body.len(), created: false }
+    fn new(file: &AvroFile, put: Put) -> StoredFile {
+        let (rows, bytes) = (file.rows(), file.body.len());
+        StoredFile { key: file.key.clone(), rows, bytes, created: put == Put::Created }
     }
 }
 
@@ -58,6 +58,16 @@ pub struct Stored {
     pub created: BTreeSet<usize>,
     /// The first record of each file that could not be put, and why.
     pub failed: Vec<(usize, Error)>,
+}
+
+impl Stored {
+    /// Adds a file that has been put.
+    pub fn add(&mut self, file: &AvroFile, put: Put) {
+        if put == Put::Created {
+            self.created.extend(&file.records);
+        }
+        self.files.push(StoredFile::new(file, put));
+    }
 }
 
 impl BatchOutcome {

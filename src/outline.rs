@@ -3,13 +3,14 @@
 //!
 //! An outline promises that its texts were checked: numbers are DynamoDB's, binary is base64, escapes are whole.
 
-mod kept;
 mod value;
+mod written;
 
 use std::ops::Range;
 
-pub use kept::Kept;
+use crate::record::RecordOf;
 pub use value::Entry;
+pub use written::WrittenItems;
 
 /// A part of a text. Events are of 6 MB at most, so that 32 bits will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,8 +40,8 @@ pub enum Tag {
 pub struct Node {
     /// The name; empty in lists and sets. It has no escapes.
     pub name: Span,
-    /// What most other names have another of.
-    pub mark: u32,
+    /// A cheap hash of the name: see [`fingerprint`].
+    pub fingerprint: u32,
     /// The text of S, N or B without its quotes.
     pub value: Span,
     /// How many nodes follow that are inside this one.
@@ -50,9 +51,9 @@ pub struct Node {
     pub escaped: bool,
 }
 
-/// A cheap number by which names are told apart: their length and three of their bytes.
+/// A cheap hash of a name: its length and three of its bytes. Equal names have equal fingerprints; different names rarely do.
 #[inline]
-pub fn mark(name: &[u8]) -> u32 {
+pub fn fingerprint(name: &[u8]) -> u32 {
     let (Some(first), Some(third), Some(last)) = (name.first(), name.get(name.len() / 3), name.last()) else {
         return 0;
     };
@@ -60,23 +61,26 @@ pub fn mark(name: &[u8]) -> u32 {
     u32::from_le_bytes([length, *first, *third, *last])
 }
 
-/// What the marks of those names have in common that begin and end with certain bytes.
+/// Matches the fingerprints of names that begin and end with certain bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Like {
+pub struct NamePattern {
     mask: u32,
-    mark: u32,
+    fingerprint: u32,
 }
 
-impl Like {
+impl NamePattern {
     /// Names of this first and this last byte, where they are known.
-    pub fn new(first: Option<u8>, last: Option<u8>) -> Like {
+    pub fn new(first: Option<u8>, last: Option<u8>) -> NamePattern {
         let bits = |byte: Option<u8>| if byte.is_some() { u8::MAX } else { 0 };
-        Like {
+        NamePattern {
             mask: u32::from_le_bytes([0, bits(first), 0, bits(last)]),
-            mark: u32::from_le_bytes([0, first.unwrap_or_default(), 0, last.unwrap_or_default()]),
+            fingerprint: u32::from_le_bytes([0, first.unwrap_or_default(), 0, last.unwrap_or_default()]),
         }
     }
 }
+
+/// A record whose items are outlines, as it is planned and encoded.
+pub type OutlinedRecord<'r> = RecordOf<'r, Outline<'r>>;
 
 /// The attributes of an item or map, or the members of a list or set, in the order of the text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,10 +117,10 @@ impl<'t> Outline<'t> {
 
     /// The value of the attribute `name`: the first, should there be several.
     pub fn attribute(self, name: &str) -> Option<Entry<'t>> {
-        let mark = mark(name.as_bytes());
+        let fingerprint = fingerprint(name.as_bytes());
         let mut nodes = self.nodes;
         while let [node, rest @ ..] = nodes {
-            if node.mark == mark {
+            if node.fingerprint == fingerprint {
                 let entry = Entry::new(self.text, node, split(rest, node.inside).0);
                 if entry.name() == name {
                     return Some(entry);
@@ -128,8 +132,10 @@ impl<'t> Outline<'t> {
     }
 
     /// The names and values of those attributes that `like` doesn't exclude.
-    pub fn attributes_like(self, like: Like) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
-        self.entries().filter(move |entry| entry.mark() & like.mask == like.mark).map(|entry| (entry.name(), entry))
+    pub fn attributes_matching(self, like: NamePattern) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+        self.entries()
+            .filter(move |entry| entry.fingerprint() & like.mask == like.fingerprint)
+            .map(|entry| (entry.name(), entry))
     }
 
     /// The value at `path`: the attribute of that very name, or else the one reached through maps at its dots.

@@ -4,16 +4,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::ControlFlow;
 
 use crate::archive::{self, FileDraft};
-use crate::decode::Passing;
-use crate::outline::{Outline, Tag};
+use crate::decode::{Decoded, Event as Batch};
+use crate::error::Error;
+use crate::outline::{Outline, OutlinedRecord as Record, Tag};
 use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
-use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, RecordOf, Rejection};
+use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp, Unit};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
-
-type Record<'r> = RecordOf<'r, Outline<'r>>;
 
 /// All that a batch will do.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ pub struct Tally {
 
 /// What a plan depends on besides the records and the pipeline.
 #[derive(Debug, Clone, Default)]
-pub struct Terms {
+pub struct PlanContext {
     /// Records before this can't be proven new any more: their claims may have expired.
     pub horizon: Option<Timestamp>,
     /// The table of the snapshots. It may be the source as well: only changes of snapshots are nobody's usage.
@@ -57,11 +57,21 @@ pub struct Terms {
     pub claims_table: Option<String>,
 }
 
+/// Reads an event and plans its records, up to the first that is rejected.
+///
+/// # Errors
+/// When the event isn't one of DynamoDB Streams or Kinesis.
+pub fn plan_event<'e>(event: &'e [u8], pipeline: &Pipeline, context: &PlanContext) -> Result<(Batch<'e>, Plan), Error> {
+    let mut planner = Planner::new(pipeline, context);
+    let batch = Batch::read_each(event, |record| planner.next(record))?;
+    Ok((batch, planner.planned()))
+}
+
 /// Makes a plan of records as they are read, up to the first that can't be decoded, routed, counted or encoded.
 #[derive(Debug)]
 pub struct Planner<'p> {
     pipeline: &'p Pipeline,
-    terms: &'p Terms,
+    context: &'p PlanContext,
     plan: Plan,
     seen: HashSet<RecordId, BuildHasherDefault<IdHasher>>,
     counting: Counting<'p>,
@@ -125,11 +135,11 @@ impl Hasher for IdHasher {
 
 impl<'p> Planner<'p> {
     /// A plan without records.
-    pub fn new(pipeline: &'p Pipeline, terms: &'p Terms) -> Self {
+    pub fn new(pipeline: &'p Pipeline, context: &'p PlanContext) -> Self {
         let (plan, counting) = (Plan::default(), Counting::new(pipeline));
         Planner {
             pipeline,
-            terms,
+            context,
             plan,
             seen: HashSet::default(),
             counting,
@@ -138,19 +148,21 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Plans the next record, unless one before it was rejected.
-    pub fn next(&mut self, mut passing: Passing<'_, '_>) {
-        if self.plan.rejected.is_some() {
-            return;
-        }
-        let sequence = &passing.raw.sequence;
-        let planned = passing.outline().and_then(|record| {
-            let reject = |fault| Rejection { sequence: sequence.clone().into_owned(), fault };
+    /// Plans the next record. Breaks at the first that is rejected: nothing after it may be touched.
+    pub fn next(&mut self, record: Decoded<'_>) -> ControlFlow<()> {
+        let planned = record.and_then(|record| {
+            let reject = |fault| Rejection { sequence: record.sequence.clone().into_owned(), fault };
             self.plan(self.plan.records, &record).map_err(reject)
         });
         match planned {
-            Ok(()) => self.plan.records += 1,
-            Err(rejection) => self.plan.rejected = Some(rejection),
+            Ok(()) => {
+                self.plan.records += 1;
+                ControlFlow::Continue(())
+            }
+            Err(rejection) => {
+                self.plan.rejected = Some(rejection);
+                ControlFlow::Break(())
+            }
         }
     }
 
@@ -191,7 +203,7 @@ impl<'p> Planner<'p> {
                 (deltas, self.archive(index, record, route)?)
             }
             None => {
-                let deltas = self.counting.departure(record)?;
+                let deltas = self.counting.reversal(record)?;
                 self.check(record, &deltas)?;
                 (deltas, false)
             }
@@ -207,8 +219,8 @@ impl<'p> Planner<'p> {
         // A plain message has no keys, and its source is a stream, whatever its name.
         let is = |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
         let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
-        is(&self.terms.claims_table)
-            || is(&self.terms.usage_table)
+        is(&self.context.claims_table)
+            || is(&self.context.usage_table)
                 && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
                     let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
                     keys.is_some_and(|keys| {
@@ -240,7 +252,7 @@ impl<'p> Planner<'p> {
         if deltas.is_empty() {
             return Ok(());
         }
-        if self.terms.horizon.is_some_and(|horizon| record.created_at < horizon) {
+        if self.context.horizon.is_some_and(|horizon| record.created_at < horizon) {
             let message = "is older than the horizon, so its claims may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::time::Timestamp;
+use crate::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
 /// The span of a usage counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +29,7 @@ impl Window {
     pub fn containing(self, at: Timestamp) -> Span {
         let second = at.seconds();
         let start = match self {
-            Window::Hour => second - second.rem_euclid(3_600),
+            Window::Hour => second - second.rem_euclid(HOUR_SECONDS),
             Window::Day => at.date().start_seconds(),
             Window::Month => civil(second)
                 .first_of_month()
@@ -51,9 +51,9 @@ impl Span {
     /// The first second after the window.
     pub fn end(self) -> i64 {
         match self.window {
-            Window::Hour => self.start + 3_600,
-            Window::Day => self.start + 86_400,
-            Window::Month => self.start + i64::from(civil(self.start).days_in_month()) * 86_400,
+            Window::Hour => self.start + HOUR_SECONDS,
+            Window::Day => self.start + DAY_SECONDS,
+            Window::Month => self.start + i64::from(civil(self.start).days_in_month()) * DAY_SECONDS,
         }
     }
 

@@ -12,7 +12,7 @@ use usage_aggregator::config::Config;
 use usage_aggregator::decode::Event;
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::pipeline::Pipeline;
-use usage_aggregator::plan::{Plan, Planner, Terms};
+use usage_aggregator::plan::{Plan, PlanContext, plan_event};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::totals;
 
@@ -39,10 +39,7 @@ pub fn decode(event: &[u8]) -> usize {
 }
 
 pub fn plan(event: &[u8], pipeline: &Pipeline) -> Plan {
-    let terms = Terms::default();
-    let mut planner = Planner::new(pipeline, &terms);
-    Event::read_each(event, |record| planner.next(record)).expect("an event");
-    let plan = planner.planned();
+    let (_, plan) = plan_event(event, pipeline, &PlanContext::default()).expect("an event");
     assert!(plan.rejected.is_none(), "{:?}", plan.rejected);
     plan
 }

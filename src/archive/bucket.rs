@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, retry::RetryConfig};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::ByteStream;
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -54,16 +54,17 @@ impl Bucket {
     ///
     /// # Errors
     /// Of each file by itself: transient at the deadline, config for what somebody must mend first.
-    pub async fn put_all(&self, files: Vec<AvroFile>, deadline: Option<Instant>) -> Vec<Result<Put, Error>> {
-        stream::iter(files).map(|file| self.put(file, deadline)).buffered(self.concurrency).collect().await
+    pub async fn put_all(&self, files: &[AvroFile], deadline: Option<Instant>) -> Vec<Result<Put, Error>> {
+        // Futures are collected before they are streamed: a closure over borrows isn't Send for every lifetime.
+        let puts: Vec<_> = files.iter().map(|file| self.put(file, deadline)).collect();
+        stream::iter(puts).buffered(self.concurrency).collect().await
     }
 
-    async fn put(&self, file: AvroFile, deadline: Option<Instant>) -> Result<Put, Error> {
+    async fn put(&self, file: &AvroFile, deadline: Option<Instant>) -> Result<Put, Error> {
         let doing = format!("put s3://{}/{} (s3:PutObject)", self.name, file.key);
-        let body = SdkBody::from(file.body);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let error = match backoff.attempt(self.attempt(&file.key, &body)).await {
+            let error = match backoff.attempt(self.attempt(file)).await {
                 Some(Ok(())) => return Ok(Put::Created),
                 Some(Err(error)) if status(&error) == Some(412) => return Ok(Put::AlreadyThere),
                 Some(Err(error)) => classified(&doing, &error),
@@ -75,16 +76,14 @@ impl Bucket {
         }
     }
 
-    async fn attempt(&self, key: &str, body: &SdkBody) -> Result<(), SdkError<PutObjectError>> {
-        // A body from memory is cloned without a copy.
-        let body = body.try_clone().unwrap_or_else(SdkBody::taken);
+    async fn attempt(&self, file: &AvroFile) -> Result<(), SdkError<PutObjectError>> {
         self.client
             .put_object()
             .bucket(&self.name)
-            .key(key)
+            .key(&file.key)
             .content_type("avro/binary")
             .if_none_match("*")
-            .body(ByteStream::new(body))
+            .body(ByteStream::from(file.body.clone()))
             .customize()
             // The loop around this retries, with the deadline in view.
             .config_override(Builder::new().retry_config(RetryConfig::disabled()))

@@ -4,7 +4,7 @@
 use super::misfit::{Misfit, Step};
 use super::schema::{Field, Node, Origin, RecordSchema};
 use super::{scalar, wire};
-use crate::outline::{Entry, Kept, Outline, Tag};
+use crate::outline::{Entry, Outline, Tag, WrittenItems};
 use crate::record::{ChangeRecord, Fault, Item, RecordOf};
 
 /// How many bytes may be written for branches of unions that turn out not to fit, each branch counting
@@ -24,8 +24,8 @@ pub fn encode(
     image: &Item<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {
-    let (kept, empty) = (Kept::of(image), Outline::default());
-    encode_outline(schema, &record.clone().map(|_| empty), kept.outline(), out)
+    let (written, empty) = (WrittenItems::of(image), Outline::default());
+    encode_outline(schema, &record.clone().map(|_| empty), written.outline(), out)
 }
 
 /// The same from an outline.

@@ -1,6 +1,8 @@
 //! Object container files whose bytes and names are made of their rows alone: no clock, nothing random, nothing in
 //! the order of a hash. Which rows go together is the plan's choice, and sending them `bucket`'s work.
 
+use bytes::Bytes;
+
 use super::codec::Codec;
 use super::schema::RecordSchema;
 use super::wire;
@@ -33,14 +35,23 @@ struct Row {
 pub struct AvroFile {
     /// The object's key, which names the content.
     pub key: String,
-    pub body: Vec<u8>,
-    pub rows: usize,
-    /// The position in its batch of the first record with a row in this file.
-    pub first_record: usize,
-    /// The position in its batch of the last record with a row in this file.
-    pub last_record: usize,
+    pub body: Bytes,
+    /// The positions in the batch of the records that have rows in this file, ascending.
+    pub records: Vec<usize>,
     pub record_type: String,
     pub date: Date,
+}
+
+impl AvroFile {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The position in the batch of the first record with a row in this file.
+    pub fn first_record(&self) -> usize {
+        self.records.first().copied().unwrap_or_default()
+    }
 }
 
 impl FileDraft {
@@ -69,11 +80,6 @@ impl FileDraft {
         Ok(())
     }
 
-    /// The positions in the batch of the records that have rows.
-    pub fn records(&self) -> impl Iterator<Item = usize> {
-        self.rows.iter().map(|row| row.record_index)
-    }
-
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows.len()
@@ -92,16 +98,14 @@ impl FileDraft {
     ) -> Result<Option<AvroFile>, Error> {
         let count = self.rows.partition_point(|row| row.record_index < before);
         let rows = self.rows.get(..count).unwrap_or_default();
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        if rows.is_empty() {
             return Ok(None);
-        };
+        }
         let body = container(schema, codec, &self.buffer, rows)?;
         Ok(Some(AvroFile {
             key: key(prefix, &self.record_type, self.date, &body),
-            body,
-            rows: count,
-            first_record: first.record_index,
-            last_record: last.record_index,
+            body: body.into(),
+            records: rows.iter().map(|row| row.record_index).collect(),
             record_type: self.record_type.clone(),
             date: self.date,
         }))

@@ -1,18 +1,19 @@
 //! The envelope of an event, read in one pass that hands on each record.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use super::fields::Fields;
 use super::json::{JsonError, Reader};
-use super::{Passing, RawRecord, Scratch, Service, dynamodb, kinesis};
-use crate::outline::Node;
+use super::{Decoded, RawRecord, Scratch, Service, dynamodb, kinesis};
+use crate::outline::{Node, Outline};
 use crate::record::{SequenceNumber, Source};
 
 /// What no record of a stream is shorter than, in bytes.
 const LEAST_RECORD: usize = 400;
 
 /// The records of the event that `text` is. `each` gets them as they are passed. The error says what was found instead.
-pub fn read<'a>(text: &'a str, each: impl FnMut(Passing<'_, 'a>)) -> Result<Vec<RawRecord<'a>>, String> {
+pub fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as plain UTF-8".to_owned());
     }
@@ -49,6 +50,8 @@ pub fn read<'a>(text: &'a str, each: impl FnMut(Passing<'_, 'a>)) -> Result<Vec<
 struct Records<'a, F> {
     text: &'a str,
     each: F,
+    /// Whether `each` wants more records.
+    flow: ControlFlow<()>,
     /// How many arrays of records there were.
     lists: usize,
     passed: Vec<RawRecord<'a>>,
@@ -67,11 +70,12 @@ struct First<'a> {
     source: Option<Source<'a>>,
 }
 
-impl<'a, F: FnMut(Passing<'_, 'a>)> Records<'a, F> {
+impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
     fn new(text: &'a str, each: F) -> Self {
         Records {
             text,
             each,
+            flow: ControlFlow::Continue(()),
             lists: 0,
             passed: Vec::new(),
             first: None,
@@ -128,14 +132,10 @@ impl<'a, F: FnMut(Passing<'_, 'a>)> Records<'a, F> {
                 Service::Kinesis => kinesis::source(fields).ok(),
             },
         });
-        (self.each)(Passing {
-            raw: &raw,
-            fields,
-            source: first.source.as_ref(),
-            text: self.text,
-            nodes: &self.nodes,
-            scratch: &mut self.scratch,
-        });
+        if self.flow.is_continue() {
+            let outlines = Outline::new(self.text, &self.nodes);
+            self.flow = (self.each)(raw.outline(fields, first.source.as_ref(), outlines, &mut self.scratch));
+        }
         self.passed.push(raw);
         Ok(())
     }

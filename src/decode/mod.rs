@@ -13,10 +13,11 @@ mod scan;
 mod strings;
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use crate::error::Error;
-use crate::outline::{Kept, Node, Outline};
-use crate::record::{ChangeRecord, Code, Fault, RecordOf, Rejection, SequenceNumber, Source};
+use crate::outline::{Node, Outline, OutlinedRecord, WrittenItems};
+use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber, Source};
 use fields::Fields;
 use json::Reader;
 
@@ -25,6 +26,9 @@ use json::Reader;
 pub struct Event<'a> {
     records: Vec<RawRecord<'a>>,
 }
+
+/// A record as [`Event::read_each`] hands it on.
+pub type Decoded<'r> = Result<OutlinedRecord<'r>, Rejection>;
 
 /// One record of a batch: its identifier is known.
 #[derive(Debug)]
@@ -43,26 +47,13 @@ enum Service {
     Kinesis,
 }
 
-/// A record at the moment when its event is read, its fields and outlines still at hand.
-#[derive(Debug)]
-pub struct Passing<'p, 'a> {
-    pub raw: &'p RawRecord<'a>,
-    fields: &'p Fields<'a>,
-    /// What the record is from, where that is what the first is from.
-    source: Option<&'p Source<'a>>,
-    /// The event, and the outlines of this record's images and keys in it.
-    text: &'a str,
-    nodes: &'p [Node],
-    scratch: &'p mut Scratch,
-}
-
 /// What reading records takes besides the event; kept from one to the next.
 #[derive(Debug, Default)]
 struct Scratch {
     buffers: Buffers,
     /// The same for a record that is written oddly.
     odd: Vec<u8>,
-    kept: Kept,
+    written: WrittenItems,
 }
 
 /// What a record is read into.
@@ -83,14 +74,15 @@ impl<'a> Event<'a> {
     /// When this is no DynamoDB Streams or Kinesis event, or a record has no identifier that an answer could name: then
     /// the invocation must fail, since nothing can be reported. The message says what was found.
     pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, Error> {
-        Event::read_each(bytes, |_| {})
+        Event::read_each(bytes, |_| ControlFlow::Break(()))
     }
 
-    /// The same, handing on each record as it is passed. After an error nothing that was made of them may be used.
+    /// Reads the envelope and calls `each` with every record in stream order, decoded or rejected, until it breaks: the rest of
+    /// the envelope is then read without decoding. After an error, discard whatever `each` has made of the records.
     ///
     /// # Errors
     /// As for [`Event::read`].
-    pub fn read_each(bytes: &'a [u8], each: impl FnMut(Passing<'_, 'a>)) -> Result<Event<'a>, Error> {
+    pub fn read_each(bytes: &'a [u8], each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Event<'a>, Error> {
         let refused = |found: String| Error::config(format!("read the event: {found}"));
         let text = std::str::from_utf8(bytes)
             .map_err(|error| refused(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
@@ -100,21 +92,6 @@ impl<'a> Event<'a> {
     /// The records in stream order.
     pub fn records(&self) -> &[RawRecord<'a>] {
         &self.records
-    }
-}
-
-impl Passing<'_, '_> {
-    /// Reads the record, its items as outlines.
-    ///
-    /// # Errors
-    /// When the record can't be understood; the rejection names it and the field.
-    pub fn outline(&mut self) -> Result<RecordOf<'_, Outline<'_>>, Rejection> {
-        let (raw, fields) = (self.raw, self.fields);
-        let Scratch { buffers, odd, kept } = &mut *self.scratch;
-        match raw.in_one_pass(fields, self.source, Outline::new(self.text, self.nodes), buffers) {
-            Some(record) => Ok(record),
-            None => Ok(kept.record(raw.decode_fields(fields, odd)?)),
-        }
     }
 }
 
@@ -131,6 +108,27 @@ impl<'a> RawRecord<'a> {
         self.decode_fields(&fields, scratch)
     }
 
+    /// Decodes the record, its items as outlines; those of its fields are in `all`.
+    ///
+    /// # Errors
+    /// When the record can't be understood; the rejection names it and the field.
+    fn outline<'b>(
+        &self,
+        fields: &Fields<'b>,
+        source: Option<&'b Source<'_>>,
+        all: Outline<'b>,
+        scratch: &'b mut Scratch,
+    ) -> Decoded<'b>
+    where
+        'a: 'b,
+    {
+        let Scratch { buffers, odd, written } = scratch;
+        match self.in_one_pass(fields, source, all, buffers) {
+            Some(record) => Ok(record),
+            None => Ok(written.record(self.decode_fields(fields, odd)?)),
+        }
+    }
+
     /// The record with its items as outlines, those of its fields being in `all`. None means that it is written oddly or is
     /// faulty, which [`RawRecord::decode`] tells.
     fn in_one_pass<'b>(
@@ -139,7 +137,7 @@ impl<'a> RawRecord<'a> {
         source: Option<&'b Source<'_>>,
         all: Outline<'b>,
         buffers: &'b mut Buffers,
-    ) -> Option<RecordOf<'b, Outline<'b>>>
+    ) -> Option<OutlinedRecord<'b>>
     where
         'a: 'b,
     {

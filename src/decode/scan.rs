@@ -6,7 +6,7 @@ use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
 use super::strings::{digits_length, plain_length};
 use crate::decimal::Decimal;
-use crate::outline::{Node, Span, Tag, mark};
+use crate::outline::{Node, Span, Tag, fingerprint};
 
 /// Passes the image or keys at `at`; gives its end, and appends its nodes.
 pub fn image(text: &str, at: usize, nodes: &mut Vec<Node>) -> Option<usize> {
@@ -269,8 +269,8 @@ impl Scan<'_, '_> {
 
     #[inline]
     fn push(&mut self, name: Span, tag: Tag, value: Span, escaped: bool) {
-        let mark = mark(self.slice(name).unwrap_or_default());
-        self.nodes.push(Node { name, mark, value, inside: 0, tag, escaped });
+        let fingerprint = fingerprint(self.slice(name).unwrap_or_default());
+        self.nodes.push(Node { name, fingerprint, value, inside: 0, tag, escaped });
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::source::Position;
@@ -13,6 +13,9 @@ use stream_types::Timestamp;
 
 /// How many earlier states are remembered, for going back to one on purpose.
 const REMEMBERED: usize = 64;
+
+/// The version of the file's format.
+const VERSION: u32 = 1;
 
 /// Where a shard goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,12 @@ pub enum Checkpoint {
     After(String),
     /// Read to its end.
     End,
+}
+
+/// What every version of the file begins with.
+#[derive(Deserialize)]
+struct Header {
+    version: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +56,7 @@ impl Checkpoints {
     /// Nothing read yet, and nothing remembered when this is dropped.
     pub fn in_memory(stream_arn: &str, mapping_uuid: &str) -> Checkpoints {
         let (stream_arn, mapping_uuid) = (stream_arn.to_owned(), mapping_uuid.to_owned());
-        let state = State { version: 1, stream_arn, mapping_uuid, shards: BTreeMap::new() };
+        let state = State { version: VERSION, stream_arn, mapping_uuid, shards: BTreeMap::new() };
         Checkpoints { file: None, state, earlier: VecDeque::new() }
     }
 
@@ -64,8 +73,16 @@ impl Checkpoints {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(checkpoints),
             Err(error) => return Err(error).with_context(|| format!("read the checkpoints {}", file.display())),
         };
-        let state: State = serde_json::from_str(&text)
-            .with_context(|| format!("read the checkpoints {}: delete the file to start over", file.display()))?;
+        let damaged = || format!("failed to read the checkpoint file {}: delete it to start over", file.display());
+        let Header { version } = serde_json::from_str(&text).with_context(damaged)?;
+        if version != VERSION {
+            bail!(
+                "the checkpoint file {} has format version {version}, but this program reads version {VERSION}: \
+                 run a newer version of this program, or delete the file to start over",
+                file.display()
+            );
+        }
+        let state: State = serde_json::from_str(&text).with_context(damaged)?;
         if state.stream_arn == stream_arn {
             checkpoints.state = state;
         } else {

@@ -53,15 +53,17 @@ impl<'s> Lane<'s> {
     async fn gather(&mut self) -> Gathered {
         let until = self.last_end + self.shard.mapping.settings.batching_window;
         loop {
-            while let Ok(more) = self.incoming.try_recv() {
+            // Only until there is a batch: the rest waits in the channel and, once that is full, in the stream.
+            while !self.has_full_batch()
+                && let Ok(more) = self.incoming.try_recv()
+            {
                 self.queue.extend(more);
             }
             if *self.stop.borrow() {
                 return Gathered::Stopped;
             }
             let fitting = self.fitting();
-            let full = fitting < self.queue.len() || fitting == self.shard.mapping.settings.batch_size;
-            if full || (fitting > 0 && Instant::now() >= until) {
+            if self.has_full_batch() || (fitting > 0 && Instant::now() >= until) {
                 return Gathered::Batch(self.queue.drain(..fitting).collect());
             }
             let window = async {
@@ -80,6 +82,12 @@ impl<'s> Lane<'s> {
                 () = window => {}
             }
         }
+    }
+
+    /// Whether the queue holds as many records, or bytes, as one batch takes.
+    fn has_full_batch(&self) -> bool {
+        let fitting = self.fitting();
+        fitting < self.queue.len() || fitting == self.shard.mapping.settings.batch_size
     }
 
     /// How many records from the front fit a batch by number and bytes; one that is too large is a batch by itself.

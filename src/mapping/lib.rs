@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod checkpoint;
+pub mod conformance;
 mod destination;
 mod failure;
 mod files;
@@ -26,6 +27,7 @@ mod shard;
 mod source;
 pub mod sources;
 mod tracker;
+mod uuid;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use destination::{BatchInfo, CONTENT_TYPE, Destination, Document, RequestContext, ResponseContext, Sent};
@@ -36,7 +38,8 @@ pub use function::{Answer, Function};
 pub use meter::{Counts, Meter};
 pub use remote_function::RemoteFunction;
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};
-pub use source::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+pub use source::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+pub use uuid::uuid;
 
 use shard::ShardRun;
 use stream_types::Timestamp;
@@ -174,10 +177,7 @@ impl Mapping {
 
     /// A UUID.
     fn request_id(&self) -> String {
-        let number = self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..);
-        let hex = format!("{number:032x}");
-        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+        uuid(self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..))
     }
 
     /// Whether there is a destination, which then has the records.

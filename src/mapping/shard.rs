@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::lane::Lane;
 use super::meter::wide;
-use super::source::{Page, Position, ReadError, SourceRecord, StreamKind};
+use super::source::{Page, PageEnd, Position, ReadError, SourceRecord, StreamKind};
 use super::tracker::Tracker;
 use super::{Checkpoint, Mapping, Stop};
 
@@ -76,15 +76,16 @@ impl ShardRun {
             let pause = match mapping.source.read(&self.id, &position, limit).await {
                 Ok(page) => {
                     failures = 0;
-                    let (closed, full) = (page.closed, page.records.len() >= limit);
+                    let end = page.end;
                     position = page.next.clone();
                     if self.dispatch(page, &lanes).await? == Stop::Asked {
                         return Ok(Stop::Asked);
                     }
-                    if closed {
-                        return Ok(Stop::ShardEnd);
+                    match end {
+                        PageEnd::MoreAvailable => Duration::ZERO,
+                        PageEnd::CaughtUp => mapping.settings.polling_interval,
+                        PageEnd::ShardEnd => return Ok(Stop::ShardEnd),
                     }
-                    if full { Duration::ZERO } else { mapping.settings.polling_interval }
                 }
                 Err(ReadError::Gone) => return Ok(Stop::ShardEnd),
                 Err(error) => {

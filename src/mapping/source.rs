@@ -54,10 +54,21 @@ pub enum Position {
 pub struct Page {
     /// In stream order.
     pub records: Vec<Arc<SourceRecord>>,
-    /// Where to go on.
+    /// Where the next read continues.
     pub next: Position,
-    /// The shard is closed, and this was the last of it.
-    pub closed: bool,
+    /// What is left to read after this page.
+    pub end: PageEnd,
+}
+
+/// What is left to read after a [`Page`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageEnd {
+    /// More records can be read right now: the page was full.
+    MoreAvailable,
+    /// Nothing for now; more records may be written.
+    CaughtUp,
+    /// Nothing ever again: the shard is closed and has been read to its end.
+    ShardEnd,
 }
 
 /// Why a read gave nothing.

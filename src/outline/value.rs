@@ -27,8 +27,8 @@ impl<'t> Entry<'t> {
         self.slice(self.node.name)
     }
 
-    pub(super) fn mark(self) -> u32 {
-        self.node.mark
+    pub(super) fn fingerprint(self) -> u32 {
+        self.node.fingerprint
     }
 
     pub fn tag(self) -> Tag {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::condition::Scalar;
 use super::{Pipeline, Route, Wanted};
-use crate::outline::{Entry, Kept, Outline};
+use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
 /// The values of a route's variables, by slot.
@@ -35,7 +35,7 @@ pub enum Routed<'p, 'r> {
 impl Pipeline {
     /// The first route that matches an item with these keys and this image.
     pub fn route(&self, keys: &Item<'_>, image: &Image<'_>) -> Routed<'_, 'static> {
-        let (keys, item) = (Kept::of(keys), image.item().map(Kept::of));
+        let (keys, item) = (WrittenItems::of(keys), image.item().map(WrittenItems::of));
         let image = item.as_ref().map_or(ImageOf::NotCarried, |item| ImageOf::Carried(item.outline()));
         match self.route_outline(keys.outline(), image) {
             Routed::To(route, bindings) => Routed::To(route, bindings.into_owned()),
@@ -98,9 +98,9 @@ impl Route {
     /// # Errors
     /// When one is missing, empty or neither text nor number.
     pub fn bind(&self, bindings: &mut Bindings<'_>, item: &Item<'_>) -> Result<(), Fault> {
-        let kept = Kept::of(item);
+        let written = WrittenItems::of(item);
         let mut bound = Bindings(vec![Cow::Borrowed(""); self.slots]);
-        self.bind_outline(&mut bound, kept.outline())?;
+        self.bind_outline(&mut bound, written.outline())?;
         for (_, slot) in &self.binds {
             if let Some(place) = bindings.0.get_mut(*slot) {
                 *place = Cow::Owned(bound.value(*slot).to_owned());

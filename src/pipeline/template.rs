@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::outline::Like;
+use crate::outline::NamePattern;
 
 /// The characters at which a capture that stands next to one ends: `ORDER#{order}` doesn't match `ORDER#7#LINE#1`.
 const SEPARATORS: &str = "#/|:";
@@ -115,9 +115,9 @@ impl Pattern {
     }
 
     /// What the names that match have in common.
-    pub fn like(&self) -> Like {
+    pub fn like(&self) -> NamePattern {
         let (start, end) = self.ends();
-        Like::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
+        NamePattern::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
     }
 
     /// Matches the whole of `value`, handing each capture to `capture`. A capture is never empty, ends at the first

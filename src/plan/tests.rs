@@ -1,7 +1,6 @@
 //! What a batch comes to, from the event's bytes to the plan.
 
 use super::*;
-use crate::decode;
 use crate::pipeline::shipped;
 
 fn pipeline(name: &str) -> Pipeline {
@@ -35,7 +34,7 @@ fn every_sample_event_is_planned_fully() {
     ];
     for (event, pipeline_name, expected) in cases {
         let bytes = sample(event);
-        let plan = planned_of(&bytes, &pipeline(pipeline_name), &Terms::default());
+        let plan = planned_of(&bytes, &pipeline(pipeline_name), &PlanContext::default());
         assert_eq!(plan.rejected, None, "{event}");
         assert_eq!(counts(&plan), expected, "{event}");
     }
@@ -44,7 +43,7 @@ fn every_sample_event_is_planned_fully() {
 #[test]
 fn the_poison_event_is_planned_up_to_its_third_record() {
     let bytes = sample("poison");
-    let plan = planned_of(&bytes, &pipeline("orders"), &Terms::default());
+    let plan = planned_of(&bytes, &pipeline("orders"), &PlanContext::default());
     let rejection = plan.rejected.as_ref().unwrap().to_string();
     assert_eq!(rejection, "record 3400002759747896230535: invalid_value: NewImage.total: expected N, found S");
     assert_eq!(counts(&plan), [2, 2, 1, 0, 0]);
@@ -65,19 +64,17 @@ fn order(sequence: usize, customer: &str, attributes: &str) -> String {
 
 const GOOD: &str = r#""status":{"S":"NEW"},"total":{"N":"2.5"}"#;
 
-fn planned_of(event: &[u8], pipeline: &Pipeline, terms: &Terms) -> Plan {
-    let mut planner = Planner::new(pipeline, terms);
-    decode::Event::read_each(event, |record| planner.next(record)).unwrap();
-    planner.planned()
+fn planned_of(event: &[u8], pipeline: &Pipeline, context: &PlanContext) -> Plan {
+    plan_event(event, pipeline, context).unwrap().1
 }
 
-fn planned_by(pipeline: &Pipeline, records: &[String], terms: &Terms) -> Plan {
+fn planned_by(pipeline: &Pipeline, records: &[String], context: &PlanContext) -> Plan {
     let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-    planned_of(event.as_bytes(), pipeline, terms)
+    planned_of(event.as_bytes(), pipeline, context)
 }
 
-fn planned(records: &[String], terms: &Terms) -> Plan {
-    planned_by(&pipeline("orders"), records, terms)
+fn planned(records: &[String], context: &PlanContext) -> Plan {
+    planned_by(&pipeline("orders"), records, context)
 }
 
 #[test]
@@ -108,9 +105,9 @@ fn a_poison_record_ends_the_prefix_and_leaves_no_trace() {
         for position in 0..=good.len() {
             let mut records = good.clone();
             records.insert(position, poison.clone());
-            let plan = planned(&records, &Terms::default());
+            let plan = planned(&records, &PlanContext::default());
             assert_eq!(plan.rejected.as_ref().unwrap().to_string(), format!("record 9: {fault}"));
-            let mut prefix = planned(&good[..position], &Terms::default());
+            let mut prefix = planned(&good[..position], &PlanContext::default());
             prefix.rejected.clone_from(&plan.rejected);
             assert_eq!(format!("{plan:?}"), format!("{prefix:?}"), "at {position}");
         }
@@ -120,7 +117,7 @@ fn a_poison_record_ends_the_prefix_and_leaves_no_trace() {
 #[test]
 fn a_record_that_comes_twice_in_a_batch_counts_once() {
     let (a, b) = (order(1, "7", GOOD), order(2, "7", GOOD));
-    let plan = planned(&[a.clone(), b.clone(), a.clone(), a, b], &Terms::default());
+    let plan = planned(&[a.clone(), b.clone(), a.clone(), a, b], &PlanContext::default());
     assert_eq!(counts(&plan), [5, 1, 1, 0, 3]);
     assert_eq!(plan.tally.effective, [0, 1]);
     assert_eq!(plan.groups[0].effects.iter().map(|effect| effect.record).collect::<Vec<_>>(), [0, 1]);
@@ -129,7 +126,7 @@ fn a_record_that_comes_twice_in_a_batch_counts_once() {
 
 #[test]
 fn a_record_older_than_the_horizon_is_not_counted_but_one_that_counts_nothing_passes() {
-    let at = |text: &str| Terms { horizon: Timestamp::parse(text), ..Terms::default() };
+    let at = |text: &str| PlanContext { horizon: Timestamp::parse(text), ..PlanContext::default() };
     let line = record(
         3,
         "INSERT",
@@ -145,7 +142,7 @@ fn a_record_older_than_the_horizon_is_not_counted_but_one_that_counts_nothing_pa
 
 #[test]
 fn changes_of_our_own_tables_are_skipped() {
-    let claims = |name: &str| Terms { claims_table: Some(name.to_owned()), ..Terms::default() };
+    let claims = |name: &str| PlanContext { claims_table: Some(name.to_owned()), ..PlanContext::default() };
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("orders"))), [1, 0, 0, 1, 0]);
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("order"))), [1, 1, 1, 0, 0]);
 }
@@ -156,9 +153,9 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
     let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_start}\", suffix = { day = \"#d\", month = \"#m\" } }\n[[record]]\ntype = \"any\"\nmatch = { pk = \"{who}\" }\nentity = \"{who}\"\nresource = \"all/of it\"\n[[record.measure]]\nname = \"changes\"\nkind = \"count\"\n";
     let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
     let pipeline = Pipeline::parse(&crate::pipeline::Folder { name: "any".to_owned(), files }).unwrap();
-    let terms = Terms { usage_table: Some("orders".to_owned()), ..Terms::default() };
+    let context = PlanContext { usage_table: Some("orders".to_owned()), ..PlanContext::default() };
     let put = |sequence, keys: &str| record(sequence, "INSERT", &format!(r#""Keys":{{{keys}}},"NewImage":{{{keys}}}"#));
-    let first = planned_by(&pipeline, &[put(1, r#""pk":{"S":"a"},"sk":{"S":"x"}"#)], &terms);
+    let first = planned_by(&pipeline, &[put(1, r#""pk":{"S":"a"},"sk":{"S":"x"}"#)], &context);
     let totals = crate::usage::totals(
         pipeline.snapshot.as_ref().unwrap(),
         first.groups.iter().flat_map(|group| group.effects.iter().map(move |effect| (group, effect))),
@@ -174,8 +171,8 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
         .collect();
     assert_eq!(written.len(), 3);
     for own in written {
-        assert_eq!(counts(&planned_by(&pipeline, std::slice::from_ref(&own), &terms)), [1, 0, 0, 1, 0], "{own}");
-        assert_eq!(counts(&planned_by(&pipeline, &[own], &Terms::default())), [1, 1, 0, 0, 0]);
+        assert_eq!(counts(&planned_by(&pipeline, std::slice::from_ref(&own), &context)), [1, 0, 0, 1, 0], "{own}");
+        assert_eq!(counts(&planned_by(&pipeline, &[own], &PlanContext::default())), [1, 1, 0, 0, 0]);
     }
     for other in [
         "all%2Fof it",
@@ -184,7 +181,7 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
         "all/of it#2026-11-21T03:00:00Z#d",
     ] {
         let other = put(3, &format!(r#""pk":{{"S":"a"}},"sk":{{"S":"{other}"}}"#));
-        assert_eq!(counts(&planned_by(&pipeline, std::slice::from_ref(&other), &terms)), [1, 1, 0, 0, 0], "{other}");
+        assert_eq!(counts(&planned_by(&pipeline, std::slice::from_ref(&other), &context)), [1, 1, 0, 0, 0], "{other}");
     }
 }
 
@@ -192,9 +189,9 @@ fn a_pipeline_that_takes_everything_never_feeds_on_its_own_snapshots() {
 fn a_record_of_no_type_is_skipped_or_rejected_by_choice() {
     let stock = record(1, "INSERT", r#""Keys":{"pk":{"S":"STOCK#SECRET"}},"NewImage":{"pk":{"S":"STOCK#SECRET"}}"#);
     let mut orders = pipeline("orders");
-    assert_eq!(counts(&planned_by(&orders, std::slice::from_ref(&stock), &Terms::default())), [1, 0, 0, 1, 0]);
+    assert_eq!(counts(&planned_by(&orders, std::slice::from_ref(&stock), &PlanContext::default())), [1, 0, 0, 1, 0]);
     orders.unmatched = Unmatched::Reject;
-    let rejection = planned_by(&orders, &[stock], &Terms::default()).rejected.unwrap().to_string();
+    let rejection = planned_by(&orders, &[stock], &PlanContext::default()).rejected.unwrap().to_string();
     assert_eq!(rejection, "record 1: unmatched: Keys: no record type of the pipeline matches");
 }
 
@@ -218,7 +215,7 @@ fn an_item_that_stops_being_of_its_type_is_taken_back() {
         change(4, false, false),
         change(3, true, false),
     ];
-    let plan = planned_by(&seats, &records, &Terms::default());
+    let plan = planned_by(&seats, &records, &PlanContext::default());
     let amounts: Vec<_> =
         plan.groups[0].effects.iter().map(|effect| (effect.record, effect.amounts[0].1.to_string())).collect();
     assert_eq!(amounts, [(0, "1".to_owned()), (2, "-1".to_owned())]);
@@ -229,9 +226,9 @@ fn an_item_that_stops_being_of_its_type_is_taken_back() {
 fn hostile_customers_are_counted_apart_or_rejected() {
     let customers = [".", "..", "%", "%2F", "\\n", "\\u0000", "\\u202ea", "a ", "=", "'"];
     let records: Vec<String> = customers.iter().enumerate().map(|(index, who)| order(index + 1, who, GOOD)).collect();
-    let plan = planned(&records, &Terms::default());
+    let plan = planned(&records, &PlanContext::default());
     assert_eq!(plan.rejected, None);
     assert_eq!(plan.groups.len(), customers.len());
     // A separator that stands beside the capture ends it, so this is no customer's order.
-    assert_eq!(counts(&planned(&[order(1, "a#b", GOOD)], &Terms::default())), [1, 0, 0, 1, 0]);
+    assert_eq!(counts(&planned(&[order(1, "a#b", GOOD)], &PlanContext::default())), [1, 0, 0, 1, 0]);
 }

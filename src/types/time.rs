@@ -8,6 +8,10 @@ use crate::decimal::{Decimal, power_of_ten};
 const EARLIEST_SECOND: i64 = 946_684_800;
 const END_SECOND: i64 = 4_102_444_800;
 const MICROS: i64 = 1_000_000;
+/// Seconds in an hour.
+pub const HOUR_SECONDS: i64 = 3_600;
+/// Seconds in a day.
+pub const DAY_SECONDS: i64 = 86_400;
 
 /// Microseconds since 1970-01-01T00:00:00Z, within 2000 to 2099.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +88,7 @@ impl Timestamp {
 
     /// The day, in UTC.
     pub fn date(self) -> Date {
-        Date(self.seconds().div_euclid(86_400))
+        Date(self.seconds().div_euclid(DAY_SECONDS))
     }
 
     fn instant(self) -> jiff::Timestamp {
@@ -117,7 +121,7 @@ impl Date {
 
     /// The first instant of the day.
     pub fn start_seconds(self) -> i64 {
-        self.0 * 86_400
+        self.0 * DAY_SECONDS
     }
 }
 

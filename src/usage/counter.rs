@@ -6,14 +6,12 @@ use std::sync::Arc;
 use super::group::Amounts;
 use super::key::{CounterKey, KeyNumber, Keys, Names};
 use crate::decimal::{Decimal, DecimalError};
-use crate::outline::{Entry, Kept, Outline};
+use crate::outline::{Entry, Outline, OutlinedRecord as Record, WrittenItems};
 use crate::pipeline::{
     Amount, Bindings, Measure, MeasureName, Missing, Pipeline, Quantity, Removal, Route, Routed, Usage,
 };
-use crate::record::{ChangeOf, ChangeRecord, Code, Event, Fault, ImageOf, RecordOf, Remover};
+use crate::record::{ChangeOf, ChangeRecord, Code, Event, Fault, ImageOf, Remover};
 
-/// A record as it is counted.
-type Record<'r> = RecordOf<'r, Outline<'r>>;
 type Image<'r> = ImageOf<Outline<'r>>;
 
 /// One record's contribution to the counters of one entity and resource.
@@ -34,8 +32,8 @@ pub fn deltas(
     route: &Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut kept, mut counting) = (Kept::default(), Counting::new(pipeline));
-    let deltas = counting.deltas(&kept.record(record.clone()), route, bindings)?;
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
     Ok(counting.named(deltas))
 }
 
@@ -43,9 +41,9 @@ pub fn deltas(
 ///
 /// # Errors
 /// When the old image or an attribute that a measure needs is missing or doesn't fit.
-pub fn departure(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut kept, mut counting) = (Kept::default(), Counting::new(pipeline));
-    let deltas = counting.departure(&kept.record(record.clone()))?;
+pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let deltas = counting.reversal(&written.record(record.clone()))?;
     Ok(counting.named(deltas))
 }
 
@@ -111,7 +109,7 @@ impl<'p> Counting<'p> {
     ///
     /// # Errors
     /// When the old image or an attribute that a measure needs is missing or doesn't fit.
-    pub fn departure(&mut self, record: &Record<'_>) -> Result<Vec<Delta>, Fault> {
+    pub fn reversal(&mut self, record: &Record<'_>) -> Result<Vec<Delta>, Fault> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
         let mut deltas = Deltas::new(self, record.change.event());
         deltas.subtract_old(record, *old, None)?;
@@ -344,7 +342,7 @@ impl<'p> Counting<'p> {
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
-                for (attribute, value) in item.attributes_like(pattern.like()) {
+                for (attribute, value) in item.attributes_matching(pattern.like()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));

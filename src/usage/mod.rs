@@ -11,7 +11,7 @@ mod snapshot;
 mod table;
 mod transaction;
 
-pub use counter::{Counting, Delta, UsageDelta, deltas, departure};
+pub use counter::{Counting, Delta, UsageDelta, deltas, reversal};
 pub use group::{Amounts, Effect, Group, Segment, Sums, Totals, totals};
 pub use key::{CounterKey, KeyNumber};
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};

@@ -7,14 +7,13 @@ use super::key::CounterKey;
 use crate::pipeline::template::Template;
 use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
+use crate::time::DAY_SECONDS;
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
 /// 2048 and 1024 bytes: DynamoDB's limits for partition and sort keys.
 const PARTITION_KEY_BYTES: usize = 2048;
 const SORT_KEY_BYTES: usize = 1024;
-
-const DAY_SECONDS: i64 = 86_400;
 
 /// A snapshot item without its counters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

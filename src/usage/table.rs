@@ -2,12 +2,14 @@
 //! Effect and evidence land together or not at all, so that no retry, of ours, the SDK's or Lambda's, counts twice.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::claim::Claims;
@@ -29,8 +31,10 @@ pub struct UsageTables {
     pub pipeline: String,
     /// How long a claim is kept after its minute: the horizon and a margin for clocks.
     pub claim_seconds: i64,
-    /// The most transactions under way at once.
+    /// How many bundles are committed at once.
     pub concurrency: usize,
+    /// One permit for each transaction in flight, however a batch is split.
+    pub transactions: Arc<Semaphore>,
 }
 
 /// What came of a batch's counters.
@@ -78,10 +82,21 @@ impl Committed {
 
 /// Why a transaction didn't happen.
 enum Refusal {
-    /// Read the claims again and retry. True when it may have happened all the same.
-    Retry { error: Error, ambiguous: bool },
+    /// Read the claims again and retry.
+    Retry { error: Error, cause: RetryCause },
     /// No retry of the same can help.
     Stop(Stop),
+}
+
+/// Why a transaction must be retried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RetryCause {
+    /// Another writer was there at the same time; nothing was written.
+    Conflict,
+    /// The service is overloaded; nothing was written.
+    Throttled,
+    /// No response: the transaction may have happened.
+    Unknown,
 }
 
 /// Why a bundle isn't tried again as it is.
@@ -92,8 +107,9 @@ enum Stop {
     Config(Error),
 }
 
-/// After so many refusals in a row the groups of a bundle go on apart, so that one busy counter doesn't hold up others.
-const PATIENCE: u32 = 2;
+/// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up the
+/// others. Throttling never splits a bundle: more transactions would only add to the load.
+const CONFLICTS_BEFORE_SPLIT: u32 = 2;
 
 impl UsageTables {
     /// Counts `groups`, each exactly once whatever has been delivered before, until the deadline.
@@ -186,27 +202,31 @@ impl UsageTables {
         let groups: Vec<&Group> = bundle.iter().map(|claimed| claimed.group).collect();
         let mut backoff = Backoff::until(deadline);
         let mut attempted: BTreeSet<usize> = BTreeSet::new();
-        let mut refusals = 0;
+        let mut conflicts = 0;
         loop {
-            let refusal = match backoff.attempt(self.attempt(snapshot, &bundle)).await {
+            let attempt = async {
+                let _permit = self.transactions.acquire().await;
+                self.attempt(snapshot, &bundle).await
+            };
+            let refusal = match backoff.attempt(attempt).await {
                 Some(Ok(snapshots)) => return Ok(summarize(&bundle, &attempted, snapshots)),
                 Some(Err(refusal)) => refusal,
-                None => Refusal::Retry { error: backoff.no_answer(&self.doing()), ambiguous: true },
+                None => Refusal::Retry { error: backoff.no_answer(&self.doing()), cause: RetryCause::Unknown },
             };
             let error = match refusal {
                 Refusal::Stop(stop) => return Err(stop),
-                Refusal::Retry { error, ambiguous } => {
-                    if ambiguous {
+                Refusal::Retry { error, cause } => {
+                    if cause == RetryCause::Unknown {
                         attempted.extend(bundle.iter().flat_map(Claimed::new_effects).map(|effect| effect.record));
                     }
+                    conflicts += u32::from(cause == RetryCause::Conflict);
                     error
                 }
             };
-            refusals += 1;
             if !backoff.pause().await {
                 return Ok(Committed::failed(&groups, &backoff.give_up(error)));
             }
-            if refusals == PATIENCE && groups.len() > 1 {
+            if conflicts == CONFLICTS_BEFORE_SPLIT && groups.len() > 1 {
                 return Err(Stop::Apart(error));
             }
             match self.read_until(&groups, deadline).await.map_err(Stop::Config)? {
@@ -258,7 +278,7 @@ impl UsageTables {
         Err(match error.kind {
             ErrorKind::Config => Refusal::Stop(Stop::Config(error)),
             ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-            ErrorKind::Transient => Refusal::Retry { error, ambiguous: true },
+            ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Unknown },
         })
     }
 }
@@ -299,7 +319,7 @@ fn unread(error: Error) -> Refusal {
     match error.kind {
         ErrorKind::Config => config(error),
         ErrorKind::Poison => Refusal::Stop(Stop::Apart(error)),
-        ErrorKind::Transient => Refusal::Retry { error, ambiguous: false },
+        ErrorKind::Transient => Refusal::Retry { error, cause: RetryCause::Throttled },
     }
 }
 
@@ -319,7 +339,11 @@ fn canceled_for(doing: &str, reasons: &[CancellationReason]) -> Refusal {
         Some(_) => Refusal::Stop(Stop::Apart(Error::poison(format!(
             "{text}; a counter's attribute isn't a number, its item is over 400 KB, or its sum needs over 38 digits"
         )))),
-        None => Refusal::Retry { error: Error::transient(text), ambiguous: false },
+        None => {
+            let conflict = codes().any(|code| matches!(code, "TransactionConflict" | "ConditionalCheckFailed"));
+            let cause = if conflict { RetryCause::Conflict } else { RetryCause::Throttled };
+            Refusal::Retry { error: Error::transient(text), cause }
+        }
     }
 }
 
@@ -332,8 +356,9 @@ mod tests {
         let reason = |code: &str, message: &str| CancellationReason::builder().code(code).message(message).build();
         let mismatch = "The provided key element does not match the schema";
         let cases = [
-            (vec![reason("None", ""), reason("TransactionConflict", "")], "retry"),
-            (vec![reason("ConditionalCheckFailed", ""), reason("ThrottlingError", "")], "retry"),
+            (vec![reason("None", ""), reason("TransactionConflict", "")], "conflict"),
+            (vec![reason("ConditionalCheckFailed", ""), reason("ThrottlingError", "")], "conflict"),
+            (vec![reason("None", ""), reason("ThrottlingError", "")], "throttled"),
             (
                 vec![reason("TransactionConflict", ""), reason("ValidationError", "Type mismatch for attribute")],
                 "apart",
@@ -343,7 +368,8 @@ mod tests {
         ];
         for (reasons, expected) in cases {
             let found = match canceled_for("count", &reasons) {
-                Refusal::Retry { ambiguous: false, .. } => "retry",
+                Refusal::Retry { cause: RetryCause::Conflict, .. } => "conflict",
+                Refusal::Retry { cause: RetryCause::Throttled, .. } => "throttled",
                 Refusal::Stop(Stop::Apart(error)) if error.kind == ErrorKind::Poison => "apart",
                 Refusal::Stop(Stop::Config(_)) => "config",
                 _ => "something else",

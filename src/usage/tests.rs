@@ -72,7 +72,7 @@ fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String
     };
     let (route, bindings) = match pipeline.route(&record.keys, record.newest_image()) {
         Routed::To(route, bindings) => (route, bindings),
-        Routed::Nowhere => return shown(departure(pipeline, &record)),
+        Routed::Nowhere => return shown(reversal(pipeline, &record)),
         Routed::NeedsImage(_) => return "needs the image".to_owned(),
     };
     shown(deltas(pipeline, &record, route, &bindings))

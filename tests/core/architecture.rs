@@ -29,7 +29,7 @@ const PACKAGES: [Package; 5] = [
             ("archive", &["record", "outline", "error", "backoff"]),
             ("plan", &["record", "outline", "decode", "error", "pipeline", "usage", "archive"]),
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
-            ("config", &["pipeline", "archive"]),
+            ("config", &["pipeline", "archive", "plan"]),
             ("metrics", &["config", "error"]),
             ("outcome", &["record", "decode", "error", "plan", "usage", "archive"]),
             ("clients", &[]),

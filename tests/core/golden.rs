@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use usage_aggregator::archive::Codec;
-use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Pipeline, shipped};
-use usage_aggregator::plan::{Planner, Terms};
+use usage_aggregator::plan::{PlanContext, plan_event};
 
 #[test]
 fn every_event_has_the_plan_that_was_read_and_accepted() {
@@ -22,10 +21,7 @@ fn every_event_has_the_plan_that_was_read_and_accepted() {
         };
         let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let terms = Terms::default();
-        let mut planner = Planner::new(&pipeline, &terms);
-        Event::read_each(&bytes, |record| planner.next(record)).unwrap();
-        let plan = planner.planned();
+        let (_, plan) = plan_event(&bytes, &pipeline, &PlanContext::default()).unwrap();
         let mut plan = plan.describe(&pipeline, &pipeline.archive_prefix, Codec::Null).unwrap();
         if name == "batch-1000" {
             // A thousand effects are nobody's reading: the counters by their number, the rest as it is.

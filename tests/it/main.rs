@@ -4,6 +4,7 @@
 #[path = "../core/calls.rs"]
 mod calls;
 mod cli;
+mod clients;
 mod connections;
 mod day_two;
 mod doctor;
@@ -12,6 +13,7 @@ mod fixture;
 mod local;
 mod model;
 mod mutants;
+mod parallelism;
 mod prefix;
 mod readers;
 mod redrive;

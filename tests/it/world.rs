@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use apache_avro::types::Value as Avro;
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
 use usage_aggregator::clients::Clients;
@@ -69,8 +70,13 @@ impl World {
 
     /// A new sandbox of the function.
     pub fn function(&self) -> Function {
+        self.function_through(|http| http)
+    }
+
+    /// A new sandbox of the function, whose SDK clients send requests through what `around` makes of the HTTP client.
+    pub fn function_through(&self, around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> Function {
         let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
-        let sdk = emulators::sdk_config(Some(http.client()));
+        let sdk = emulators::sdk_config(Some(around(http.client())));
         let clients = Clients {
             dynamodb: services().dynamodb_client(&sdk),
             s3: services().s3_client(&sdk),

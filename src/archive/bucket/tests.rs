@@ -10,6 +10,8 @@ use aws_sdk_s3::error::ErrorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
+use aws_sdk_s3::primitives::SdkBody;
+
 use super::*;
 use crate::time::Timestamp;
 
@@ -36,10 +38,8 @@ impl HttpConnector for Script {
 fn file() -> AvroFile {
     AvroFile {
         key: "prefix/avro/order/partition_date=2026-09-17/00.avro".to_owned(),
-        body: b"Obj".to_vec(),
-        rows: 1,
-        first_record: 0,
-        last_record: 0,
+        body: b"Obj".as_slice().into(),
+        records: vec![0],
         record_type: "order".to_owned(),
         date: Timestamp::parse("2026-09-17").unwrap().date(),
     }
@@ -56,7 +56,7 @@ async fn put(answers: &[(u16, &'static str)], deadline: Option<Duration>) -> (Re
         .build();
     let bucket = Bucket::new(Client::from_conf(config), "archive", 2);
     let deadline = deadline.map(|deadline| Instant::now() + deadline);
-    let mut results = bucket.put_all(vec![file()], deadline).await;
+    let mut results = bucket.put_all(&[file()], deadline).await;
     (results.remove(0), script.requests.lock().unwrap().drain(..).collect())
 }
 

@@ -6,11 +6,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 
-use super::Services;
+use super::{REGION, Services};
 
 pub(super) const ACCESS_KEY: &str = "local";
 pub(super) const SECRET_KEY: &str = "local";
-const REGION: &str = "us-east-1";
 
 /// A plain HTTP client with a connection pool of its own.
 pub fn http_client() -> SharedHttpClient {

@@ -13,14 +13,13 @@ use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::types::Item;
 use rusqlite::OptionalExtension;
 
-use crate::emulators::dynamodb;
+use super::dynamodb::names::StreamName;
+use super::dynamodb::streams::{self, SEQUENCE_NUMBER_OFFSET};
+use super::{REGION, dynamodb};
 use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
-use event_source_mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
-
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "000000000000";
 
 /// The stream of one table.
 #[derive(Clone)]
@@ -28,11 +27,7 @@ pub struct EmbeddedStream {
     database: Database,
     /// The database's file, through which the stream can be trimmed.
     file: Option<PathBuf>,
-    table: String,
-    /// As the embedded DynamoDB calls it.
-    own_arn: String,
-    arn: String,
-    shard: String,
+    name: StreamName,
 }
 
 impl EmbeddedStream {
@@ -44,17 +39,10 @@ impl EmbeddedStream {
         let request = DescribeTableRequest { table_name: table.to_owned() };
         let described = database.describe_table(request).with_context(|| format!("find the table {table}"))?;
         let enable = || anyhow!("the table {table} has no stream: enable one with NEW_AND_OLD_IMAGES");
-        let own_arn = described.table.latest_stream_arn.ok_or_else(enable)?;
-        let label = own_arn.rsplit('/').next().and_then(iso_label);
-        let label = label.with_context(|| format!("read the label of the stream {own_arn}"))?;
-        Ok(EmbeddedStream {
-            database: database.clone(),
-            file: database.db_path().ok().flatten().map(PathBuf::from),
-            table: table.to_owned(),
-            arn: format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/stream/{label}"),
-            shard: dynoxide::streams::shard_id(table),
-            own_arn,
-        })
+        let arn = described.table.latest_stream_arn.ok_or_else(enable)?;
+        let name = StreamName::of(&arn).with_context(|| format!("read the label of the stream {arn}"))?;
+        let file = database.db_path().ok().flatten().map(PathBuf::from);
+        Ok(EmbeddedStream { database: database.clone(), file, name })
     }
 
     /// The same stream in the database of `folder`, which another process may have open.
@@ -79,9 +67,9 @@ impl EmbeddedStream {
             "INSERT OR REPLACE INTO usagectl_trimmed SELECT ?1, MAX(CAST(sequence_number AS INTEGER)) \
              FROM _stream_records WHERE {old} HAVING COUNT(*) > 0"
         );
-        connection.execute(&mark, (&self.table, horizon.seconds())).context("mark what is trimmed")?;
+        connection.execute(&mark, (&self.name.table, horizon.seconds())).context("mark what is trimmed")?;
         let delete = format!("DELETE FROM _stream_records WHERE {old}");
-        connection.execute(&delete, (&self.table, horizon.seconds())).context("trim the stream")
+        connection.execute(&delete, (&self.name.table, horizon.seconds())).context("trim the stream")
     }
 
     /// The sequence number of the last record that was trimmed.
@@ -90,7 +78,7 @@ impl EmbeddedStream {
         let connection = dynamodb::connect(file)?;
         connection.execute_batch(TRIMMED)?;
         let sql = "SELECT sequence_number FROM usagectl_trimmed WHERE table_name = ?1";
-        let last: Option<i64> = connection.query_row(sql, [&self.table], |row| row.get(0)).optional()?;
+        let last: Option<i64> = connection.query_row(sql, [&self.name.table], |row| row.get(0)).optional()?;
         let last = last.and_then(|last| u128::try_from(last).ok());
         Ok(last.and_then(|last| SequenceNumber::parse((SEQUENCE_NUMBER_OFFSET + last).to_string())))
     }
@@ -115,8 +103,8 @@ impl EmbeddedStream {
             Position::TrimHorizon | Position::After(_) | Position::AtTimestamp(_) => ("TRIM_HORIZON", None),
         };
         let request = GetShardIteratorRequest {
-            stream_arn: self.own_arn.clone(),
-            shard_id: self.shard.clone(),
+            stream_arn: self.name.dynoxide_arn.clone(),
+            shard_id: self.name.dynoxide_shard.clone(),
             shard_iterator_type: kind.to_owned(),
             sequence_number,
         };
@@ -124,19 +112,17 @@ impl EmbeddedStream {
         let iterator = self.database.get_shard_iterator(request).map_err(failed("get a shard iterator"))?;
         let shard_iterator = iterator.shard_iterator.unwrap_or_default();
         let request = GetRecordsRequest { shard_iterator: shard_iterator.clone(), limit: Some(limit) };
-        let mut found = self.database.get_records(request).map_err(failed("get records"))?.records;
+        let found = self.database.get_records(request).map_err(failed("get records"))?.records;
         let next = match (found.last(), position) {
             (Some(last), _) => Position::After(sequence(&last.dynamodb.sequence_number)?),
             // From here on, not from wherever the stream's end is at the next read.
             (None, Position::Latest) => self.end(&shard_iterator)?,
             (None, position) => position.clone(),
         };
-        // DynamoDB writes no record of a write that changes nothing.
-        found.retain(|record| {
-            record.dynamodb.new_image.is_none() || record.dynamodb.new_image != record.dynamodb.old_image
-        });
-        let records = found.into_iter().map(|record| self.record(record)).collect::<Result<_, _>>()?;
-        Ok(Page { records, next, closed: false })
+        let end = if found.len() < limit { PageEnd::CaughtUp } else { PageEnd::MoreAvailable };
+        let found = found.into_iter().filter_map(streams::to_aws);
+        let records = found.map(|record| self.record(record)).collect::<Result<_, _>>()?;
+        Ok(Page { records, next, end })
     }
 
     /// The position that a LATEST iterator stands for.
@@ -171,7 +157,7 @@ impl EmbeddedStream {
             },
             user_identity: user_identity
                 .map(|identity| LambdaIdentity { kind: identity.identity_type, principal_id: identity.principal_id }),
-            event_source_arn: &self.arn,
+            event_source_arn: &self.name.arn,
         };
         Ok(Arc::new(record.try_into()?))
     }
@@ -181,9 +167,6 @@ impl EmbeddedStream {
 const TRIMMED: &str =
     "CREATE TABLE IF NOT EXISTS usagectl_trimmed (table_name TEXT PRIMARY KEY, sequence_number INTEGER NOT NULL)";
 
-/// What dynoxide adds to its own sequence numbers.
-const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
-
 #[async_trait::async_trait]
 impl Source for EmbeddedStream {
     fn kind(&self) -> StreamKind {
@@ -191,25 +174,21 @@ impl Source for EmbeddedStream {
     }
 
     fn arn(&self) -> &str {
-        &self.arn
+        &self.name.arn
     }
 
     async fn shards(&self) -> anyhow::Result<Vec<Shard>> {
-        Ok(vec![Shard { id: self.shard.clone(), parents: Vec::new() }])
+        Ok(vec![Shard { id: self.name.shard.clone(), parents: Vec::new() }])
     }
 
-    async fn read(&self, _shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        if shard != self.name.shard {
+            return Err(ReadError::Gone);
+        }
         // SQLite blocks the thread, and waits for writers.
         let (stream, position) = (self.clone(), position.clone());
         tokio::task::spawn_blocking(move || stream.read_blocking(&position, limit)).await.map_err(anyhow::Error::new)?
     }
-}
-
-/// `1780000000.123456789` -> `2026-05-28T20:26:40.123`, as DynamoDB writes labels.
-fn iso_label(label: &str) -> Option<String> {
-    let (seconds, nanos) = label.split_once('.')?;
-    let time = jiff::Timestamp::new(seconds.parse().ok()?, nanos.parse().ok()?).ok()?;
-    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string())
 }
 
 #[cfg(test)]

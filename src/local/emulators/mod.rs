@@ -33,6 +33,11 @@ pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
 pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
 
+/// The region of the services, and of the clients made for them.
+const REGION: &str = "us-east-1";
+/// The account that owns everything in the services.
+const ACCOUNT: &str = "000000000000";
+
 /// The ports of the services; 0, the default, is a free one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ports {
@@ -174,6 +179,8 @@ impl Drop for Servers {
     }
 }
 
+#[cfg(test)]
+mod conformance_tests;
 #[cfg(test)]
 mod destination_tests;
 #[cfg(test)]

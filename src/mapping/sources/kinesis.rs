@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{Iterators, KinesisMessage, read_error};
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
@@ -102,7 +102,7 @@ impl Source for RemoteKinesis {
     }
 
     async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
-        let closed = Page { records: Vec::new(), next: position.clone(), closed: true };
+        let closed = Page { records: Vec::new(), next: position.clone(), end: PageEnd::ShardEnd };
         let Some(iterator) = self.iterator(shard, position).await? else { return Ok(closed) };
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let request = self.client.get_records().shard_iterator(iterator).stream_arn(&self.arn).limit(limit);
@@ -110,10 +110,14 @@ impl Source for RemoteKinesis {
         let records: Vec<_> =
             answer.records().iter().map(|record| self.record(shard, record)).collect::<anyhow::Result<_>>()?;
         let next = records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
-        let closed = answer.next_shard_iterator.is_none();
+        let end = match (&answer.next_shard_iterator, answer.millis_behind_latest) {
+            (None, _) => PageEnd::ShardEnd,
+            (Some(_), Some(behind)) if behind > 0 => PageEnd::MoreAvailable,
+            (Some(_), _) => PageEnd::CaughtUp,
+        };
         if let Some(iterator) = answer.next_shard_iterator {
             self.iterators.keep(shard, &next, iterator);
         }
-        Ok(Page { records, next, closed })
+        Ok(Page { records, next, end })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
 /// A stream whose shards are told what to hold.
 #[derive(Debug)]
@@ -79,7 +79,10 @@ impl Source for MemoryStream {
         let start = match position {
             Position::TrimHorizon => shard.trimmed,
             Position::Latest => shard.records.len(),
-            Position::AtTimestamp(time) => shard.records.partition_point(|record| record.created_at < *time),
+            // A time before the horizon stands for the horizon.
+            Position::AtTimestamp(time) => {
+                shard.records.partition_point(|record| record.created_at < *time).max(shard.trimmed)
+            }
             Position::At(sequence) => shard.records.partition_point(|record| record.sequence < *sequence),
             Position::After(sequence) => shard.records.partition_point(|record| record.sequence <= *sequence),
         };
@@ -88,8 +91,19 @@ impl Source for MemoryStream {
         }
         let records: Vec<_> = shard.records.iter().skip(start).take(limit).cloned().collect();
         let end = start + records.len();
-        let last = end.checked_sub(1).and_then(|last| shard.records.get(last));
-        let next = last.map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
-        Ok(Page { records, next, closed: shard.closed && end >= shard.records.len() })
+        let next = match (records.last().or(shard.records.last()), position) {
+            (Some(last), Position::Latest) => Position::After(last.sequence.clone()),
+            // Everything that is ever written comes after this moment.
+            (None, Position::Latest) => Position::TrimHorizon,
+            (_, position) => {
+                records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()))
+            }
+        };
+        let end = match (end < shard.records.len(), shard.closed) {
+            (true, _) => PageEnd::MoreAvailable,
+            (false, true) => PageEnd::ShardEnd,
+            (false, false) => PageEnd::CaughtUp,
+        };
+        Ok(Page { records, next, end })
     }
 }

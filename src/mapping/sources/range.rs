@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::{Page, Position, ReadError, Source, SourceRecord};
+use crate::{Page, PageEnd, Position, ReadError, Source, SourceRecord};
 use stream_types::SequenceNumber;
 
 /// 1,000: the most that GetRecords of DynamoDB gives.
@@ -81,7 +81,7 @@ pub async fn read_range(
 /// Whether nothing of the range follows this page.
 fn is_beyond(page: &Page, last: &SequenceNumber<'static>) -> bool {
     let reached = |sequence: &SequenceNumber<'static>| sequence >= last;
-    page.closed
+    page.end == PageEnd::ShardEnd
         || page.records.last().is_some_and(|record| reached(&record.sequence))
         || matches!(&page.next, Position::After(sequence) if reached(sequence))
 }

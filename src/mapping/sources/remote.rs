@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 
 use super::Iterators;
 use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+
+/// GetRecords returns up to 1 MB and doesn't say whether that limit cut the page short. From half of it on, a page may
+/// have ended before a record that did not fit.
+const FULL_PAGE_BYTES: i64 = 512 * 1024;
 
 /// The stream of one table.
 #[derive(Debug)]
@@ -105,23 +109,33 @@ impl Source for RemoteStream {
     }
 
     async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
-        let closed = Page { records: Vec::new(), next: position.clone(), closed: true };
+        let closed = Page { records: Vec::new(), next: position.clone(), end: PageEnd::ShardEnd };
         let Some(iterator) = self.iterator(shard, position).await? else { return Ok(closed) };
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let answer = self.client.get_records().shard_iterator(iterator).limit(limit).send().await;
+        let maximum = i32::try_from(limit).unwrap_or(i32::MAX);
+        let answer = self.client.get_records().shard_iterator(iterator).limit(maximum).send().await;
         let answer = answer.map_err(|error| read_error(error.into_service_error()))?;
         let mut found = answer.records.unwrap_or_default();
         let last = found.last().and_then(|record| record.dynamodb.as_ref()?.sequence_number.as_deref());
         let next = last.map(sequence).transpose()?.map_or_else(|| position.clone(), Position::After);
+        let full = found.len() >= limit || size_bytes(&found) >= FULL_PAGE_BYTES;
         // DynamoDB writes no record of a write that changes nothing; what stands in for it elsewhere may.
         found.retain(|record| !record.dynamodb.as_ref().is_some_and(changes_nothing));
         let records = found.into_iter().map(|record| self.record(record)).collect::<anyhow::Result<Vec<_>>>()?;
-        let closed = answer.next_shard_iterator.is_none();
+        let end = match &answer.next_shard_iterator {
+            None => PageEnd::ShardEnd,
+            Some(_) if full => PageEnd::MoreAvailable,
+            Some(_) => PageEnd::CaughtUp,
+        };
         if let Some(iterator) = answer.next_shard_iterator {
             self.iterators.keep(shard, &next, iterator);
         }
-        Ok(Page { records, next, closed })
+        Ok(Page { records, next, end })
     }
+}
+
+/// The size of the changes themselves, as DynamoDB counts it.
+fn size_bytes(records: &[Record]) -> i64 {
+    records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes).sum()
 }
 
 fn changes_nothing(change: &StreamRecord) -> bool {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 
 use crate::write_whole;
-use crate::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 
 /// A source whose only shard is shown as several.
@@ -136,21 +136,26 @@ impl Source for ShardedStream {
         }
         let _together = self.gate.read().await;
         let range = self.lock().range(shard).ok_or(ReadError::Gone)?;
-        let position = match (position, range.after) {
-            (Position::TrimHorizon, Some(parent_end)) => Position::After(parent_end),
-            (position, _) => position.clone(),
+        let only = self.only_shard().await?;
+        let page = match (position, &range.after) {
+            (Position::TrimHorizon, Some(parent_end)) => {
+                match self.inner.read(&only, &Position::After(parent_end.clone()), limit).await {
+                    // What is left begins after the parent's end.
+                    Err(ReadError::Trimmed) => self.inner.read(&only, position, limit).await?,
+                    read => read?,
+                }
+            }
+            _ => self.inner.read(&only, position, limit).await?,
         };
-        let page = self.inner.read(&self.only_shard().await?, &position, limit).await?;
-        let Some(last) = range.last else {
-            let records = page.records.into_iter().filter(|record| range.items.contains(record)).collect();
+        let Some(last) = range.last.clone() else {
+            let records = page.records.into_iter().filter(|record| range.contains(record)).collect();
             return Ok(Page { records, ..page });
         };
         let reached = matches!(&page.next, Position::After(next) if *next >= last);
-        let drained = page.closed || reached || last.as_str() == "0";
-        let own = |record: &Arc<SourceRecord>| record.sequence <= last && range.items.contains(record);
-        let records = page.records.into_iter().filter(own).collect();
-        let next = if drained { Position::After(last) } else { page.next };
-        Ok(Page { records, next, closed: drained })
+        let drained = page.end == PageEnd::ShardEnd || reached || last.as_str() == "0";
+        let records = page.records.into_iter().filter(|record| range.contains(record)).collect();
+        let (next, end) = if drained { (Position::After(last), PageEnd::ShardEnd) } else { (page.next, page.end) };
+        Ok(Page { records, next, end })
     }
 }
 
@@ -159,6 +164,14 @@ struct Range {
     items: Items,
     after: Option<SequenceNumber<'static>>,
     last: Option<SequenceNumber<'static>>,
+}
+
+impl Range {
+    fn contains(&self, record: &SourceRecord) -> bool {
+        self.after.as_ref().is_none_or(|after| record.sequence > *after)
+            && self.last.as_ref().is_none_or(|last| record.sequence <= *last)
+            && self.items.contains(record)
+    }
 }
 
 /// The items whose hash lies in the `index`th of `shards` equal parts.

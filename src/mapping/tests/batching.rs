@@ -98,3 +98,16 @@ async fn filtered_records_are_never_delivered_and_the_checkpoint_passes_them() {
         Bench::new(|_, _| well()).with(|settings| settings.filters = Filters::parse(&[none]).unwrap()).records(6);
     assert_eq!(bench.run_for(LONG).await.invocations, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_stays_in_the_stream() {
+    let mut bench = Bench::new(|_, _| well()).records(50_000);
+    Arc::get_mut(&mut bench.function).unwrap().lasts = Duration::from_secs(1);
+    let counts = bench.run_for(Duration::from_secs(10)).await;
+    let ahead = counts.polled_event_count - counts.invoked_event_count;
+    // Two pages in the channel, one in the reader's hand, one in the queue.
+    assert!(ahead <= 4 * 1_000, "{ahead} records were read ahead of {} delivered ones", counts.invoked_event_count);
+    bench.stream.trim("s", 20_000);
+    let counts = bench.run_for(Duration::from_secs(10)).await;
+    assert_eq!(counts.trimmed_gaps, 1, "records that were only in the stream are lost, and that is noticed");
+}

@@ -1,6 +1,7 @@
 //! Shards, checkpoints and what happens to a stream while nobody reads it.
 
 use super::*;
+use crate::sources::ShardedStream;
 
 /// The shard of each delivery, by the hundreds of its items.
 fn order(bench: &Bench) -> Vec<u64> {
@@ -128,6 +129,39 @@ async fn a_lagging_checkpoint_delivers_settled_records_again() {
     assert_eq!(bench.trace(), "[12] [34] [56] [34] [56]");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_split_shard_is_read_without_pauses_between_pages() {
+    let bench = Bench::new(|_, _| well()).with(|settings| settings.batch_size = 10_000);
+    let sharded = ShardedStream::open(bench.stream.clone(), None, 1).unwrap();
+    sharded.reshard(4).await.unwrap();
+    let spread = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (1..=20_000).for_each(|number| bench.stream.push("s", record(number, spread(number), START_MICROS)));
+    let mut mapping = Arc::into_inner(bench.mapping()).unwrap();
+    mapping.source = Arc::new(sharded);
+    let (meter, (stop, stopped)) = (Arc::clone(&mapping.meter), watch::channel(false));
+    let running = tokio::spawn(Arc::new(mapping).run(stopped));
+    // The shard before the split, the listing that shows its children, and then 20 pages each without a pause.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+    assert_eq!(meter.counts().invoked_event_count, 20_000);
+}
+
+#[test]
+fn a_checkpoint_file_of_an_unknown_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoints.json");
+    // A later version may differ in more than its number.
+    for rest in [format!(r#""stream_arn":"{ARN}","mapping_uuid":"u","shards":{{}}"#), r#""streams":[]"#.to_owned()] {
+        let text = format!(r#"{{"version":2,{rest}}}"#);
+        std::fs::write(&file, &text).unwrap();
+        let error = Checkpoints::open(&file, ARN, "x").unwrap_err().to_string();
+        let advice = "has format version 2, but this program reads version 1: run a newer version of this program, or delete the file to start over";
+        assert!(error.ends_with(advice), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "the file is left alone");
+    }
+}
+
 #[test]
 fn checkpoints_outlive_the_process_and_belong_to_one_stream() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,5 +176,5 @@ fn checkpoints_outlive_the_process_and_belong_to_one_stream() {
     assert!(Checkpoints::open(&file, "arn:another", "third").unwrap().is_empty());
     std::fs::write(&file, "{").unwrap();
     let refused = Checkpoints::open(&file, ARN, "x").unwrap_err();
-    assert!(format!("{refused:#}").contains("delete the file to start over"), "{refused:#}");
+    assert!(format!("{refused:#}").contains("delete it to start over"), "{refused:#}");
 }

@@ -1,7 +1,24 @@
-//! A deployed stack: diagnosis, redrive, tuning, cost.
+//! Commands for a deployed stack: diagnosis, redrive, tuning, cost.
 
 pub mod assume;
 pub mod cost;
 pub mod doctor;
 pub mod redrive;
 pub mod tune;
+
+use serde_json::json;
+
+use crate::shell::console::{self, Closed, Done};
+use crate::shell::options::Options;
+
+/// With `--json`, prints an error as an object too, so that whoever reads stdout learns of it. It is still returned, and
+/// becomes the exit code and the line on stderr.
+fn error_as_json(options: &Options, done: anyhow::Result<Done>) -> anyhow::Result<Done> {
+    match &done {
+        Err(error) if options.json && !error.is::<Closed>() => {
+            console::print(&json!({ "error": format!("{error:#}") }).to_string())?;
+            done
+        }
+        _ => done,
+    }
+}

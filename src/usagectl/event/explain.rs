@@ -5,11 +5,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use laptop::emulators::sdk_config;
 use serde_json::{Map, Value, json};
 use usage_aggregator::archive::Codec;
-use usage_aggregator::clients::Clients;
-use usage_aggregator::handler::Handler;
+use usage_aggregator::plan::plan_event;
 use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::{instant, read_event, time_of};
@@ -72,10 +70,9 @@ impl Explain {
             .archive
             .as_ref()
             .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
-        // The function's own planner; its clients are never called.
-        let handler = Handler::new(config, Clients::new(&sdk_config(None)));
-        let (event, plan) = handler.plan(&bytes, time_of(self.now, &sample, path)?)?;
-        let mut described = plan.describe(&handler.pipeline, &prefix, codec)?;
+        let context = config.plan_context(time_of(self.now, &sample, path)?);
+        let (event, plan) = plan_event(&bytes, &config.pipeline, &context)?;
+        let mut described = plan.describe(&config.pipeline, &prefix, codec)?;
         if let Value::Object(fields) = &mut described {
             fields.insert("file".to_owned(), path.display().to_string().into());
             fields.insert("event_records".to_owned(), event.records().len().into());

@@ -92,7 +92,7 @@ impl Invoke {
         let bytes = read_event(path)?;
         let sample = Sample::of(&bytes);
         let site = place.site(Variables::new(options, &sample)).await?;
-        report.pipeline.clone_from(&site.handler.pipeline.name);
+        report.pipeline.clone_from(&site.handler.pipeline().name);
         report.metrics_note = place.metrics_note();
         let now = time_of(self.now, &sample, path)?;
         let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
@@ -109,7 +109,7 @@ async fn invoke_at(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let plan = site.handler.plan(bytes, invocation.now).ok().map(|(_, plan)| plan);
-    let counted = plan.as_ref().zip(site.handler.pipeline.snapshot.as_ref()).zip(site.tables.as_ref());
+    let counted = plan.as_ref().zip(site.handler.pipeline().snapshot.as_ref()).zip(site.tables.as_ref());
     let keys = counted.map(|((plan, snapshot), _)| changed_snapshots::keys(snapshot, plan)).unwrap_or_default();
     let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();
     let before = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;

@@ -81,12 +81,15 @@ impl Serve {
 pub fn environment(services: &Services, variables: &Variables) -> Vec<(String, String)> {
     let fixed = [
         ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url()),
+        ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", services.dynamodb_url()),
         ("AWS_ENDPOINT_URL_S3", services.s3_url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", services.cloudwatch_url()),
         ("AWS_ENDPOINT_URL_KINESIS", services.kinesis_url()),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_REGION", "us-east-1"),
+        // What boto3 and the aws CLI read instead.
+        ("AWS_DEFAULT_REGION", "us-east-1"),
         ("METRICS_SINK", "cloudwatch"),
     ];
     fixed.into_iter().chain(variables.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

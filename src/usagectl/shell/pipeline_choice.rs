@@ -62,9 +62,14 @@ struct EnvelopeRecord {
     arn: String,
 }
 
-/// The function's environment variables: those of this process, then defaults.
+/// The function's environment variables. A function on this machine also has those of this process; a deployed one has only its
+/// own, regardless of what the operator's shell has set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Variables(BTreeMap<&'static str, String>);
+pub struct Variables {
+    set: BTreeMap<&'static str, String>,
+    /// The variables of a deployed function, if this is one.
+    deployed: Option<BTreeMap<String, String>>,
+}
 
 impl Variables {
     /// Chooses the pipeline by option, then by variable, then by the event's sources.
@@ -91,7 +96,28 @@ impl Variables {
         {
             variables.insert(name, environment(name).unwrap_or_else(|| default.to_owned()));
         }
-        Variables(variables)
+        Variables { set: variables, deployed: None }
+    }
+
+    /// The variables of a deployed function that is `configured` like this, with defaults for the rest. The options choose the
+    /// pipeline, or else the function's own variables do.
+    pub fn of_deployed(options: &Options, configured: BTreeMap<String, String>) -> Variables {
+        let configured: BTreeMap<_, _> = configured.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let own = |name: &str| configured.get(name).cloned();
+        let chosen_folder = options.pipeline_dir.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+        let (name, value) = match (options.pipeline.clone(), chosen_folder) {
+            (Some(name), _) => ("PIPELINE", name),
+            (None, Some(folder)) => ("PIPELINE_DIR", folder),
+            (None, None) => match (own("PIPELINE"), own("PIPELINE_DIR")) {
+                (None, Some(folder)) => ("PIPELINE_DIR", folder),
+                (name, _) => ("PIPELINE", name.unwrap_or_else(|| DEFAULT_PIPELINE.to_owned())),
+            },
+        };
+        let mut set = BTreeMap::from([(name, value)]);
+        for (name, default) in [("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "archive")] {
+            set.insert(name, own(name).unwrap_or_else(|| default.to_owned()));
+        }
+        Variables { set, deployed: Some(configured) }
     }
 
     /// Chooses the pipeline that reads a table or stream.
@@ -111,25 +137,30 @@ impl Variables {
 
     /// Sets these variables.
     pub fn with(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Variables {
-        self.0.extend(variables);
+        self.set.extend(variables);
         self
     }
 
     /// Sets the metrics sink. The function's default would print metrics among the results.
     pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
-        self.0.insert("METRICS_SINK", sink.to_owned());
+        self.set.insert("METRICS_SINK", sink.to_owned());
         self
     }
 
     /// Sets the codec of the archive.
     pub fn with_codec(mut self, codec: &str) -> Variables {
-        self.0.insert("ARCHIVE_CODEC", codec.to_owned());
+        self.set.insert("ARCHIVE_CODEC", codec.to_owned());
         self
+    }
+
+    /// The value of a variable, if it is set.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.set.get(name).cloned().or_else(|| self.unset(name))
     }
 
     /// The names and values of the variables set here.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+        self.set.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// The function's configuration, checked as the function checks it.
@@ -138,8 +169,8 @@ impl Variables {
     /// With all mistakes, or the table name that is invalid.
     pub fn config(&self) -> Result<Config, UsageError> {
         let read = Config::read(|name| match name {
-            "PIPELINE" | "PIPELINE_DIR" => self.0.get(name).cloned(),
-            name => self.0.get(name).cloned().or_else(|| environment(name)),
+            "PIPELINE" | "PIPELINE_DIR" => self.set.get(name).cloned(),
+            name => self.value(name),
         });
         let config = read.map_err(|mistakes| UsageError(mistakes.to_string()))?;
         if let Some(Tables { usage, claims }) = &config.tables {
@@ -148,6 +179,14 @@ impl Variables {
             }
         }
         Ok(config)
+    }
+
+    /// A variable that isn't set here.
+    fn unset(&self, name: &str) -> Option<String> {
+        match &self.deployed {
+            Some(configured) => configured.get(name).cloned(),
+            None => environment(name),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The SDK clients of an AWS account, by the credentials, region and `AWS_ENDPOINT_URL_…` variables of the environment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -20,7 +20,7 @@ pub struct FunctionSettings {
     pub memory_megabytes: f64,
     pub timeout_seconds: f64,
     pub arm64: bool,
-    variables: HashMap<String, String>,
+    pub variables: BTreeMap<String, String>,
 }
 
 impl FunctionSettings {
@@ -80,7 +80,7 @@ impl Account {
             memory_megabytes: found.memory_size().unwrap_or(128).into(),
             timeout_seconds: found.timeout().unwrap_or(3).into(),
             arm64: found.architectures().contains(&aws_sdk_lambda::types::Architecture::Arm64),
-            variables: variables.unwrap_or_default(),
+            variables: variables.unwrap_or_default().into_iter().collect(),
         })
     }
 

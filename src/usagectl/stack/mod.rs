@@ -8,11 +8,16 @@ mod figures;
 mod metrics;
 mod names;
 
+#[cfg(feature = "deployment")]
+use std::collections::BTreeMap;
+
 use clap::Args;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 
 use crate::shell::console::UsageError;
+#[cfg(feature = "deployment")]
+use crate::shell::console::note;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
@@ -40,8 +45,6 @@ pub struct Where {
 pub struct Deployment {
     pub names: Names,
     pub place: Place,
-    /// The function's variables, as far as they are known from here.
-    pub variables: Variables,
 }
 
 /// Where a deployment is.
@@ -67,30 +70,28 @@ impl Where {
             let remedy = "give --stack NAME, or --local for the embedded services of this machine";
             return Err(UsageError(format!("nothing says which deployment this is about: {remedy}")).into());
         }
-        self.open_account(options).await
+        self.open_account().await
     }
 
     #[cfg(feature = "deployment")]
-    async fn open_account(&self, options: &Options) -> anyhow::Result<Deployment> {
+    async fn open_account(&self) -> anyhow::Result<Deployment> {
         let account = Account::open().await;
         let outputs = match &self.stack {
             Some(stack) => Names::of_outputs(&account.outputs(stack).await?),
             None => Names::default(),
         };
-        let names = self.names.clone().or(outputs);
-        let variables = names.variables(options);
-        Ok(Deployment { names, place: Place::Account(account), variables })
+        Ok(Deployment { names: self.names.clone().or(outputs), place: Place::Account(account) })
     }
 
     #[cfg(not(feature = "deployment"))]
-    async fn open_account(&self, _: &Options) -> anyhow::Result<Deployment> {
+    async fn open_account(&self) -> anyhow::Result<Deployment> {
         let remedy = "build the complete tool with `cargo build --package usagectl`";
         Err(UsageError(format!("this usagectl was built for the laptop only: {remedy}")).into())
     }
 
     async fn open_here(&self, options: &Options) -> anyhow::Result<Deployment> {
         let variables = Variables::new(options, &Sample::default());
-        let Config { pipeline, tables, archive, metrics, .. } = variables.clone().with_metrics_sink("none").config()?;
+        let Config { pipeline, tables, archive, metrics, .. } = variables.with_metrics_sink("none").config()?;
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let (usage_table, claims_table) = tables.map(|tables| (tables.usage, tables.claims)).unzip();
         let (archive_bucket, archive_prefix) = archive.map(|place| (place.bucket, place.prefix)).unzip();
@@ -108,11 +109,27 @@ impl Where {
             pipeline: Some(pipeline.name),
             ..Names::default()
         };
-        Ok(Deployment { names: self.names.clone().or(known), place: Place::Here(Box::new(place)), variables })
+        Ok(Deployment { names: self.names.clone().or(known), place: Place::Here(Box::new(place)) })
     }
 }
 
 impl Deployment {
+    /// The function's environment variables. Those of a deployed function are the ones that it is configured with, or the
+    /// defaults where they can't be read; never those of the operator's shell.
+    pub async fn variables(&self, options: &Options) -> Variables {
+        match &self.place {
+            #[cfg(feature = "deployment")]
+            Place::Account(account) => {
+                let configured = match &self.names.function {
+                    Some(function) => configured_variables(account, function).await,
+                    None => BTreeMap::new(),
+                };
+                self.names.variables(options, configured)
+            }
+            Place::Here(_) => Variables::new(options, &Sample::default()),
+        }
+    }
+
     /// The clients that the function has, too.
     pub fn clients(&self) -> Clients {
         match &self.place {
@@ -142,6 +159,19 @@ impl Deployment {
         match &self.place {
             Place::Account(account) => Some(account),
             Place::Here(_) => None,
+        }
+    }
+}
+
+#[cfg(feature = "deployment")]
+async fn configured_variables(account: &Account, function: &str) -> BTreeMap<String, String> {
+    match account.function(function).await {
+        Ok(found) => found.variables,
+        Err(_) => {
+            note(&format!(
+                "note: can't read the environment variables of {function} (lambda:GetFunctionConfiguration); assuming the defaults"
+            ));
+            BTreeMap::new()
         }
     }
 }

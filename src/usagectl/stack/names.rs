@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
-use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::pipeline_choice::Variables;
 
 /// The names of a deployment's parts; each as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -104,11 +104,13 @@ impl Names {
         })
     }
 
-    /// The function's variables, as far as they are known from here.
-    pub fn variables(&self, options: &Options) -> Variables {
-        let chosen =
-            Options { pipeline: options.pipeline.clone().or_else(|| self.pipeline.clone()), ..options.clone() };
-        let options = if options.pipeline_dir.is_some() { options } else { &chosen };
+    /// The variables of a function that is `configured` like this: its pipeline is the one that the options choose, or the
+    /// stack's, or its own; its tables and bucket are those of these names.
+    pub fn variables(&self, options: &Options, configured: BTreeMap<String, String>) -> Variables {
+        let pipeline = match &options.pipeline_dir {
+            Some(_) => None,
+            None => options.pipeline.clone().or_else(|| self.pipeline.clone()),
+        };
         let known = [
             ("USAGE_TABLE", &self.usage_table),
             ("CLAIMS_TABLE", &self.claims_table),
@@ -116,7 +118,7 @@ impl Names {
             ("ARCHIVE_PREFIX", &self.archive_prefix),
         ];
         let known = known.into_iter().filter_map(|(variable, name)| Some((variable, name.clone()?)));
-        Variables::new(options, &Sample::default()).with(known)
+        Variables::of_deployed(&Options { pipeline, ..options.clone() }, configured).with(known)
     }
 
     /// The table or Kinesis stream whose changes are read.

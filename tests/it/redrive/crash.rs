@@ -1,4 +1,4 @@
-//! A redrive that is killed in the middle, and what the next one finds.
+//! A redrive that is killed halfway, and the next one.
 
 use std::process::Stdio;
 
@@ -20,7 +20,7 @@ fn is_delete_of_a_message(request: &Request) -> bool {
     request.headers().get("x-amz-target").is_some_and(|target| target == "AmazonSQS.DeleteMessage")
 }
 
-/// Starts a redrive that reaches the service `variable` through a proxy, and kills it (-9) when the proxy stops.
+/// Starts a redrive that reaches the service of `variable` through a proxy, and kills it (-9) when the proxy stops answering.
 async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &str, stops_at: fn(&Request) -> bool) {
     let (url, mut stops) = proxy(upstream, stops_at).await;
     let mut command = stack.command(arguments);
@@ -28,11 +28,11 @@ async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &s
     let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), stops.recv()).await;
     process.kill().unwrap();
     process.wait().unwrap();
-    assert!(stopped.is_ok(), "it never came so far");
+    assert!(stopped.is_ok(), "the request was never sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing_counted_twice() {
+async fn a_redrive_killed_before_or_after_a_put_loses_nothing_and_counts_nothing_twice() {
     let stack = Stack::new("rd-kill", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.give_up(&records, 1).await;
@@ -40,17 +40,17 @@ async fn killed_before_and_after_what_is_left_is_put_nothing_is_lost_and_nothing
     kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_put_of_an_object).await;
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
     kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_delete_of_an_object).await;
-    assert_eq!(stack.documents().await.len(), 2, "what is left, and the whole");
+    assert_eq!(stack.documents().await.len(), 2, "the remaining record, and the original");
 
-    let told = stack.redrive(&stack.bucket_options()).await;
-    assert_eq!((told.code, told.sum("records_remaining")), (Some(1), 2), "{}", told.stderr);
+    let output = stack.redrive(&stack.bucket_options()).await;
+    assert_eq!((output.code, output.sum("records_remaining")), (Some(1), 2), "{}", output.stderr);
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
     assert_eq!(stack.documents().await[0].1["DDBStreamBatchInfo"]["batchSize"], 1);
     assert_eq!(stack.world.claimed().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_twice() {
+async fn a_redrive_killed_before_a_delete_of_a_message_loses_nothing_and_counts_nothing_twice() {
     let stack = Stack::new("rd-killed", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
     stack.queue.send(&stack.document(&records).metadata().unwrap()).await;
@@ -58,12 +58,12 @@ async fn killed_before_a_message_is_deleted_nothing_is_lost_and_nothing_counted_
     kill_at(&stack, &arguments, "AWS_ENDPOINT_URL_SQS", &stack.queue.endpoint, is_delete_of_a_message).await;
     assert_eq!(stack.counted().await, ["2", "2", "2"]);
     let (visible, hidden) = stack.queue.messages().await;
-    assert_eq!((visible, hidden), (1, 1), "what is left, and the whole until its time has passed");
+    assert_eq!((visible, hidden), (1, 1), "the remaining record, and the original until its visibility timeout ends");
     while stack.queue.messages().await != (2, 0) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let told = stack.redrive(&stack.queue_options()).await;
-    assert_eq!((told.code, told.sum("records_lost")), (Some(1), 0), "{}", told.stderr);
+    let output = stack.redrive(&stack.queue_options()).await;
+    assert_eq!((output.code, output.sum("records_lost")), (Some(1), 0), "{}", output.stderr);
     assert_eq!((stack.counted().await, stack.queue.messages().await), (vec!["2".to_owned(); 3], (1, 0)));
     assert_eq!(stack.queue.documents().await[0]["DDBStreamBatchInfo"]["batchSize"], 1);
 }

@@ -1,17 +1,17 @@
-//! A stack that moto has made of template.yaml, found by its outputs, with the binary that is deployed behind Invoke. moto's
-//! S3, CloudFormation and Lambda answer; invoking is none of moto's without Docker.
+//! A stack that moto has created from template.yaml, found by its outputs, with the deployed binary behind Invoke. S3,
+//! CloudFormation and Lambda are moto's, except Invoke, for which moto needs Docker.
 
 use laptop::emulators;
 use serde_json::{Value, json};
 
-use super::Told;
+use super::Output;
 use super::lambda::{Code, Lambda};
 use super::stack::today;
 use crate::fixture::{Fixture, Run};
 use crate::runtime::{Sandbox, recent_orders};
 use crate::template::moto::Stack;
 
-/// A document of these records, as the stack's mapping gives them up.
+/// A document of these records, as the stack's mapping writes it.
 fn document(stack: &Stack, event: &Value) -> Value {
     let records = event["Records"].as_array().unwrap();
     let sequence = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
@@ -39,7 +39,7 @@ fn document(stack: &Stack, event: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outputs_of_a_stack_say_all_that_a_redrive_needs() {
+async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none"]);
     let url = stack.said["url"].as_str().unwrap();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -75,17 +75,17 @@ async fn the_outputs_of_a_stack_say_all_that_a_redrive_needs() {
             ("AWS_REGION", "us-east-1"),
         ]);
         let run: Run = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into();
-        let told = Told::from(run);
+        let output = Output::from(run);
         assert_eq!(
-            (told.code, told.sum(ended), told.sum("records_redriven")),
+            (output.code, output.sum(ended), output.sum("records_redriven")),
             (Some(1), 1, redriven),
             "{}",
-            told.stderr
+            output.stderr
         );
-        assert_eq!(told.all("remaining")[0]["code"], "invalid_value");
+        assert_eq!(output.all("remaining")[0]["code"], "invalid_value");
         // HORIZON_DAYS of the deployed function is 18.
-        assert!(told.all("waiting")[0]["left_seconds"].as_i64() > Some(17 * 86_400), "{:?}", told.all("waiting"));
-        assert_eq!(told.stderr, "");
+        assert!(output.all("waiting")[0]["left_seconds"].as_i64() > Some(17 * 86_400), "{:?}", output.all("waiting"));
+        assert_eq!(output.stderr, "");
     }
     let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
     let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();

@@ -1,5 +1,5 @@
-//! What a deployment is reached through: Lambda's API in front of the function's own handler, and a proxy before a service
-//! that stops at one request, as a network does whose other end dies.
+//! The services of a deployment: Lambda's API in front of the function's own handler, and a proxy in front of a service that
+//! logs requests, and never answers some of them, as if the connection had died.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,22 +20,22 @@ use crate::world::{Function, at};
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
 pub const FUNCTION: &str = "usage-aggregator";
 
-/// How the function answers.
+/// How the function responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum Behavior {
     Well,
-    /// It fails, whatever it is given.
+    /// It fails with every event.
     Broken,
-    /// Its answers name what isn't in the batch.
-    Babbling,
+    /// Its responses name records that aren't in the batch.
+    Unreadable,
     /// It can't be invoked.
     Refused,
 }
 
-/// What runs.
+/// The function's code.
 pub enum Code {
     Handler(Box<Function>),
-    /// The binary that is deployed.
+    /// The deployed binary.
     Binary(Box<Sandbox>),
 }
 
@@ -45,24 +45,24 @@ pub struct Lambda {
     code: Arc<tokio::sync::Mutex<Code>>,
     now: &'static str,
     filters: Vec<String>,
-    pub mood: Arc<Mutex<Mood>>,
+    pub behavior: Arc<Mutex<Behavior>>,
     /// The records of each invocation.
     pub invocations: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Lambda {
-    /// A function whose mapping has these filters, at a time.
+    /// A function at this time, whose mapping has these filters.
     pub fn new(code: Code, now: &'static str, filters: &[&str]) -> Lambda {
         Lambda {
             code: Arc::new(tokio::sync::Mutex::new(code)),
             now,
             filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
-            mood: Arc::new(Mutex::new(Mood::Well)),
+            behavior: Arc::new(Mutex::new(Behavior::Well)),
             invocations: Arc::default(),
         }
     }
 
-    /// Serves the API; gives its URL.
+    /// Serves the API and returns its URL.
     pub async fn serve(&self) -> String {
         let routes = Router::new()
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
@@ -72,9 +72,9 @@ impl Lambda {
         listen(routes).await
     }
 
-    /// Serves Invoke alone, and passes all else on to another Lambda.
+    /// Serves Invoke, and forwards all other requests to another Lambda.
     pub async fn serve_before(&self, upstream: &str) -> String {
-        let (rest, _) = Proxy::new(upstream, |_| false);
+        let (rest, ..) = Proxy::new(upstream, |_| false);
         let invoke = Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoke));
         listen(invoke.with_state(self.clone()).fallback_service(Router::new().fallback(pass).with_state(rest))).await
     }
@@ -105,20 +105,22 @@ async fn listen(routes: Router) -> String {
 async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, HeaderMap, String) {
     let records = serde_json::from_slice::<Value>(&event).unwrap()["Records"].as_array().unwrap().len();
     lambda.invocations.lock().unwrap().push(records);
-    let mood = *lambda.mood.lock().unwrap();
+    let behavior = *lambda.behavior.lock().unwrap();
     let mut headers = HeaderMap::new();
     let failed = |headers: &mut HeaderMap, message: &str| {
         headers.insert("x-amz-function-error", "Unhandled".parse().unwrap());
         json!({ "errorType": "Error", "errorMessage": message }).to_string()
     };
-    let (status, body) = match mood {
-        Mood::Broken => (StatusCode::OK, failed(&mut headers, "no bucket")),
-        Mood::Babbling => (StatusCode::OK, json!({ "batchItemFailures": [{ "itemIdentifier": "7" }] }).to_string()),
-        Mood::Refused => {
+    let (status, body) = match behavior {
+        Behavior::Broken => (StatusCode::OK, failed(&mut headers, "no bucket")),
+        Behavior::Unreadable => {
+            (StatusCode::OK, json!({ "batchItemFailures": [{ "itemIdentifier": "7" }] }).to_string())
+        }
+        Behavior::Refused => {
             headers.insert("x-amzn-errortype", "AccessDeniedException".parse().unwrap());
             (StatusCode::FORBIDDEN, json!({ "Message": "not allowed" }).to_string())
         }
-        Mood::Well => match lambda.code.lock().await.run(&event, lambda.now).await {
+        Behavior::Well => match lambda.code.lock().await.run(&event, lambda.now).await {
             Ok(body) => (StatusCode::OK, body),
             Err(message) => (StatusCode::OK, failed(&mut headers, &message)),
         },
@@ -135,12 +137,16 @@ async fn mapping(State(lambda): State<Lambda>) -> String {
     json!({ "UUID": MAPPING, "FilterCriteria": { "Filters": filters } }).to_string()
 }
 
-/// A proxy before a service.
+/// The requests that a proxy has seen: method, path, and the range that was asked for.
+pub type Requests = Arc<Mutex<Vec<String>>>;
+
+/// A proxy in front of a service.
 #[derive(Clone)]
 struct Proxy {
     upstream: String,
     stops_at: fn(&Request) -> bool,
     stopped: mpsc::UnboundedSender<()>,
+    requests: Requests,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
@@ -148,18 +154,27 @@ impl Proxy {
     fn new(upstream: &str, stops_at: fn(&Request) -> bool) -> (Proxy, mpsc::UnboundedReceiver<()>) {
         let (stopped, stops) = mpsc::unbounded_channel();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        (Proxy { upstream: upstream.to_owned(), stops_at, stopped, client }, stops)
+        (Proxy { upstream: upstream.to_owned(), stops_at, stopped, requests: Requests::default(), client }, stops)
     }
 }
 
-/// Passes requests on to `upstream`, but for those that `stops_at` says: they are told and never answered.
+/// Forwards requests to `upstream`, except those that `stops_at` selects: they are reported and never answered.
 pub async fn proxy(upstream: &str, stops_at: fn(&Request) -> bool) -> (String, mpsc::UnboundedReceiver<()>) {
     let (proxy, stops) = Proxy::new(upstream, stops_at);
     let url = listen(Router::new().fallback(pass).with_state(proxy)).await;
     (url, stops)
 }
 
+/// Forwards all requests to `upstream` and logs them.
+pub async fn logging_proxy(upstream: &str) -> (String, Requests) {
+    let (proxy, _) = Proxy::new(upstream, |_| false);
+    let requests = Arc::clone(&proxy.requests);
+    (listen(Router::new().fallback(pass).with_state(proxy)).await, requests)
+}
+
 async fn pass(State(proxy): State<Proxy>, request: Request) -> axum::http::Response<Full<Bytes>> {
+    let range = request.headers().get("range").map_or("", |range| range.to_str().unwrap());
+    proxy.requests.lock().unwrap().push(format!("{} {} {range}", request.method(), request.uri()));
     if (proxy.stops_at)(&request) {
         proxy.stopped.send(()).unwrap();
         return std::future::pending().await;

@@ -1,15 +1,15 @@
-//! What a local mapping gives up while everything fails, redriven while load goes on.
+//! Batches that a local mapping gave up because of faults, redriven under load.
 
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use super::moto::Moto;
-use super::{Told, redrive};
+use super::{Output, redrive};
 use crate::fixture::{Fixture, Run};
 use crate::local::Background;
 
-/// A mapping that gives up whole batches at the first failure.
+/// A mapping that gives whole batches up after the first failure.
 const IMPATIENT: [&str; 9] =
     ["--batch-size", "40", "--retry-attempts", "0", "--bisect", "off", "--maximum-backoff", "100", "--faults"];
 const FAULTS: &str = "crash=70,redeliver=10,split=1s";
@@ -25,36 +25,36 @@ fn reconcile(desk: &Fixture) -> Value {
 }
 
 /// Two redrives at once, while load is written.
-fn redrive_twice_under_load(desk: &Fixture, arguments: &[&str]) -> Vec<Told> {
+fn redrive_twice_under_load(desk: &Fixture, arguments: &[&str]) -> Vec<Output> {
     let load = ["simulate", "orders", "--poison", "1", "--records", "400", "--rate", "200", "--json"];
     let mut load = desk.command(&load).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let told = std::thread::scope(|scope| {
+    let output = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| redrive(desk, arguments))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert!(load.wait().unwrap().success());
-    told
+    output
 }
 
-/// Redrives until all that was written is counted once; gives the last redrive and the proof.
-fn until_exact(desk: &Fixture, arguments: &[&str]) -> (Told, Value) {
+/// Redrives until every record is counted once; returns the last redrive and the proof.
+fn until_exact(desk: &Fixture, arguments: &[&str]) -> (Output, Value) {
     for _ in 0..60 {
-        let told = redrive(desk, arguments);
+        let output = redrive(desk, arguments);
         let proof = reconcile(desk);
         if proof["agrees"] == json!(true) {
-            return (told, proof);
+            return (output, proof);
         }
     }
-    panic!("it never becomes exact: {:#}", reconcile(desk));
+    panic!("the counters never become exact: {:#}", reconcile(desk));
 }
 
-/// Only poison remains, and it is explained without its contents.
-fn only_poison_remains(told: &Told, proof: &Value) {
-    assert_eq!(told.code, Some(1), "{}", told.stderr);
-    assert_eq!(told.sum("records_remaining"), proof["poison_records"].as_u64().unwrap());
-    assert_eq!((told.sum("left_alone"), told.all("lost")), (0, Vec::new()), "{}", told.summary());
-    let remaining = told.all("remaining");
-    assert_eq!(remaining.len() as u64, told.sum("records_remaining"));
+/// Only bad records remain, and they are explained without their contents.
+fn only_bad_records_remain(output: &Output, proof: &Value) {
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert_eq!(output.sum("records_remaining"), proof["poison_records"].as_u64().unwrap());
+    assert_eq!((output.sum("skipped"), output.all("lost")), (0, Vec::new()), "{}", output.summary());
+    let remaining = output.all("remaining");
+    assert_eq!(remaining.len() as u64, output.sum("records_remaining"));
     for record in remaining {
         assert!(record["code"].is_string() && record["field"].is_string(), "{record}");
         assert!(record["change"].as_str().unwrap().contains("schemas/orders/"), "{record}");
@@ -63,7 +63,7 @@ fn only_poison_remains(told: &Told, proof: &Value) {
 }
 
 #[test]
-fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_poison_is_left() {
+fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_remain() {
     let desk = Fixture::new();
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS]].concat());
     simulate(&desk, &["--records", "1200", "--rate", "0"]);
@@ -76,16 +76,16 @@ fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_poison_is_left
     assert!(waiting.iter().any(|document| document["response"] == "function error"), "{waiting:?}");
     assert!(waiting.iter().all(|document| document["left_seconds"].as_i64() > Some(17 * 86_400)), "{waiting:?}");
 
-    let told = redrive_twice_under_load(&desk, &[]);
-    assert!(told.iter().any(|told| told.sum("records_redriven") > 0));
+    let output = redrive_twice_under_load(&desk, &[]);
+    assert!(output.iter().any(|output| output.sum("records_redriven") > 0));
     assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
-    let (told, proof) = until_exact(&desk, &[]);
-    only_poison_remains(&told, &proof);
+    let (output, proof) = until_exact(&desk, &[]);
+    only_bad_records_remain(&output, &proof);
     assert_eq!(proof["poison"]["records"], proof["poison"]["found_records"], "{proof:#}");
     // Once more, after later records: nothing changes.
     let again = redrive(&desk, &[]);
     assert_eq!(
-        (again.sum("emptied"), again.sum("narrowed"), again.sum("duplicates")),
+        (again.sum("deleted"), again.sum("narrowed"), again.sum("duplicates")),
         (0, 0, 0),
         "{}",
         again.summary()
@@ -98,7 +98,7 @@ fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_poison_is_left
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_poison_is_left() {
+async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_bad_records_remain() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
     let desk = Fixture::new();
@@ -111,16 +111,16 @@ async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_poison_is
     let dry = redrive(&desk, &[&from_queue[..], &["--dry-run"]].concat());
     assert!(dry.sum("documents") > 0, "{}", dry.summary());
     assert!(dry.all("waiting").iter().all(|document| document["left_seconds"].as_i64() <= Some(86_400)));
-    assert_eq!(queue.messages().await.1, 0, "what is only listed can be seen again");
+    assert_eq!(queue.messages().await.1, 0, "messages are visible again after a dry run");
 
-    let told = redrive_twice_under_load(&desk, &from_queue);
-    assert!(told.iter().any(|told| told.sum("records_redriven") > 0));
+    let output = redrive_twice_under_load(&desk, &from_queue);
+    assert!(output.iter().any(|output| output.sum("records_redriven") > 0));
     assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
     let (_, proof) = until_exact(&desk, &from_queue);
-    // The run has ended: its stream and its shards are read from its folder.
+    // The run has ended: the stream and its shards are read from the data folder.
     local.stop();
-    let told = redrive(&desk, &from_queue);
-    only_poison_remains(&told, &proof);
+    let output = redrive(&desk, &from_queue);
+    only_bad_records_remain(&output, &proof);
     assert_eq!(reconcile(&desk)["agrees"], json!(true));
     let documents = queue.documents().await;
     let positions: u64 =
@@ -140,14 +140,14 @@ async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(40));
     assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
     let from_queue = ["--pipeline", "alleycat", "--from", "sqs", "--failure-queue", &queue.url];
-    let (told, proof) = until_exact(&desk, &from_queue);
-    assert_eq!((told.code, &proof["counted"]["records"]), (Some(0), &json!(400)), "{}", told.stderr);
+    let (output, proof) = until_exact(&desk, &from_queue);
+    assert_eq!((output.code, &proof["counted"]["records"]), (Some(0), &json!(400)), "{}", output.stderr);
     local.stop();
     assert_eq!(queue.messages().await, (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
+async fn records_that_the_filter_excluded_are_excluded_again() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
     let desk = Fixture::new();
@@ -155,7 +155,7 @@ async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
     let load = desk.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
     assert_eq!(load.code, Some(0), "{load:?}");
-    // Until all is read, and nothing moves any more.
+    // Until all records have been read and nothing changes any more.
     let (mut before, mut still) = (Value::Null, 0);
     let last = local.wait_for(|line| {
         let count = |name: &str| line["mapping"][name].clone();
@@ -166,8 +166,8 @@ async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
     });
     let inserted = 300 - last["mapping"]["filtered_out_event_count"].as_u64().unwrap();
     assert!((1..300).contains(&inserted) && queue.messages().await.0 > 0, "{last:#}");
-    let told = redrive(&desk, &["--from", "sqs", "--failure-queue", &queue.url]);
-    assert_eq!((told.code, told.sum("kept"), told.sum("records_lost")), (Some(0), 0, 0), "{}", told.stderr);
+    let output = redrive(&desk, &["--from", "sqs", "--failure-queue", &queue.url]);
+    assert_eq!((output.code, output.sum("kept"), output.sum("records_lost")), (Some(0), 0, 0), "{}", output.stderr);
     let archive = desk.json(&["reconcile", "--archive"]);
     assert_eq!((&archive["agrees"], &archive["archived"]["records"]), (&json!(true), &json!(inserted)), "{archive:#}");
     local.stop();
@@ -175,12 +175,12 @@ async fn what_the_filter_left_out_of_a_range_is_left_out_again() {
 }
 
 #[test]
-fn nothing_waits_where_nothing_failed() {
+fn there_is_nothing_to_redrive_where_nothing_failed() {
     let desk = Fixture::new();
     let missing: Run = desk.run(&["redrive", "--local"]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("there is no data folder"), "{missing:?}");
     Background::start(&desk, &[]).stop();
     let run = desk.run(&["redrive", "--local"]);
-    assert_eq!((run.code, &*run.stdout), (Some(0), "nothing waits\n"), "{run:?}");
+    assert_eq!((run.code, &*run.stdout), (Some(0), "nothing to redrive\n"), "{run:?}");
 }

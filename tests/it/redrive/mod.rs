@@ -1,5 +1,5 @@
-//! `usagectl redrive` against what a real mapping gave up, and against a deployed function's endpoints: nothing lost,
-//! nothing counted twice, only poison left, whoever else is at work and wherever it dies.
+//! `usagectl redrive` with the failed batches of a real mapping, and with a deployed function's endpoints: no record is lost,
+//! none is counted twice, and only bad records remain, whatever runs at the same time and wherever it is killed.
 
 mod crash;
 mod deployed;
@@ -14,31 +14,31 @@ use serde_json::Value;
 
 use crate::fixture::{Fixture, Run};
 
-/// The lines of a run with `--json`, by their kind.
-pub struct Told {
+/// The lines that a run with `--json` has printed.
+pub struct Output {
     pub code: Option<i32>,
     pub lines: Vec<Value>,
     pub stderr: String,
 }
 
-impl From<Run> for Told {
-    fn from(run: Run) -> Told {
+impl From<Run> for Output {
+    fn from(run: Run) -> Output {
         let line =
             |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}\n{}", run.stderr));
         let lines: Vec<Value> = run.stdout.lines().map(line).collect();
-        Told { code: run.code, lines, stderr: run.stderr }
+        Output { code: run.code, lines, stderr: run.stderr }
     }
 }
 
-impl Told {
-    /// What lines of a kind say.
+impl Output {
+    /// The lines of a kind.
     pub fn all(&self, kind: &str) -> Vec<&Value> {
         self.lines.iter().filter_map(|line| line.get(kind)).collect()
     }
 
     pub fn summary(&self) -> &Value {
-        let last = self.lines.last().unwrap_or_else(|| panic!("nothing was printed: {}", self.stderr));
-        last.get("summary").unwrap_or_else(|| panic!("{last} is no summary\n{}", self.stderr))
+        let summary = self.all("summary").into_iter().next_back();
+        summary.unwrap_or_else(|| panic!("there is no summary: {:?}\n{}", self.lines, self.stderr))
     }
 
     pub fn sum(&self, name: &str) -> u64 {
@@ -47,6 +47,6 @@ impl Told {
 }
 
 /// Redrives on this machine.
-pub fn redrive(desk: &Fixture, arguments: &[&str]) -> Told {
+pub fn redrive(desk: &Fixture, arguments: &[&str]) -> Output {
     desk.run(&[&["redrive", "--local", "--json"], arguments].concat()).into()
 }

@@ -1,4 +1,4 @@
-//! The command as a person meets it: help, mistakes, and what it prints where nobody watches.
+//! The command as a person uses it: help, mistakes, and output for people.
 
 use super::lambda::MAPPING;
 use super::stack::Stack;
@@ -12,7 +12,7 @@ fn help() {
 }
 
 #[test]
-fn mistakes_are_named_and_nothing_is_started() {
+fn mistakes_are_reported_before_anything_is_done() {
     let desk = Fixture::new();
     let mut said = String::new();
     for wrong in [
@@ -30,11 +30,17 @@ fn mistakes_are_named_and_nothing_is_started() {
         said += &format!("{}\n{}\n", wrong.join(" "), run.stderr);
     }
     insta::assert_snapshot!("redrive_mistakes", said);
+    // Issue 13, bug 13: with --json, errors were missing on stdout.
+    let mut command = desk.command(&["redrive", "--json", "--function", "f"]);
+    let run: Run = command.env("AWS_REGION", "us-east-1").output().unwrap().into();
+    let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let error = object["error"].as_str().unwrap();
+    assert_eq!((run.code, run.stderr), (Some(2), format!("error: {error}\n")));
     assert!(!desk.0.path().join(".usage").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_reads() {
+async fn a_run_is_readable() {
     let stack = Stack::new("rd-text", &[]).await;
     let records = stack.orders(&["1", "2", "free", "4"]).await;
     stack.give_up(&records, 1).await;

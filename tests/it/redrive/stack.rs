@@ -11,13 +11,13 @@ use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
 
-use super::Told;
+use super::Output;
 use super::lambda::{Code, FUNCTION, Lambda, MAPPING};
 use super::moto::{Moto, Queue};
 use crate::fixture::{Fixture, Run};
 use crate::world::{World, services};
 
-/// A time at which today's records are new.
+/// Today, when the records of a test are new.
 pub fn today() -> &'static str {
     Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str())
 }
@@ -32,7 +32,7 @@ pub struct Stack {
     pub queue: Queue,
     _moto: Moto,
     stream: RemoteStream,
-    /// What the command is told of the stream.
+    /// What the command is output of the stream.
     pub source_arn: String,
     pub table: String,
 }
@@ -66,7 +66,7 @@ impl Stack {
         }
     }
 
-    /// Orders of these totals, a total without a number being poison; gives their records.
+    /// Places orders with these totals and returns their records. An order whose total isn't a number is a bad record.
     pub async fn orders(&self, totals: &[&str]) -> Vec<Arc<SourceRecord>> {
         for (number, total) in totals.iter().enumerate() {
             let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -159,7 +159,7 @@ impl Stack {
         ["--failure-queue", &self.queue.url]
     }
 
-    pub async fn redrive(&self, arguments: &[&str]) -> Told {
+    pub async fn redrive(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Run::from(output).into()

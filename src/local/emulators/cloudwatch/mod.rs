@@ -1,8 +1,10 @@
-//! The embedded CloudWatch, as the SDK speaks to it (`wire`): PutMetricData, kept for the tests and the laptop's tool to
-//! read as it came, and put together by the minute (`history`) for GetMetricData and ListMetrics. There is no other
-//! operation, and no metric math.
+//! The embedded CloudWatch. It keeps what PutMetricData sends, for the tests and for `usagectl` to read as it came, and
+//! adds it up by the minute (`history`) for GetMetricData and ListMetrics. There are no other operations, and no metric
+//! math. Clients may speak any of CloudWatch's protocols (`protocol`).
 
 mod history;
+mod protocol;
+mod query;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -11,17 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use history::{History, MetricId, Sample, Statistic, Times};
-use wire::{GetMetricData, ListMetrics, Metric, MetricData, MetricDataResult, PutMetricData, Query, Refusal};
+use protocol::{Refusal, Request};
+use wire::{GetMetricData, ListMetrics, Metric, MetricData, MetricDataResult, PutMetricData, Query};
 
-const OPERATION: &str = "/service/GraniteServiceVersion20100801/operation";
+const OPERATIONS: &str = "GetMetricData, ListMetrics and PutMetricData";
 
 /// One datum of a PutMetricData request.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,31 +80,29 @@ impl Metrics {
         }
     }
 
-    fn get(&self, request: GetMetricData) -> Result<MetricData, String> {
-        let (start, end) = request.times().ok_or("StartTime or EndTime is no time")?;
+    fn get(&self, request: GetMetricData) -> Result<MetricData, Refusal> {
+        let (start, end) = request.times();
         let oldest_first = request.oldest_first();
         let history = lock(&self.history);
         let answer = |query: Query| {
+            let id = query.id;
+            let invalid = |what: String| Refusal::invalid(format!("query {id}: {what}"));
             let Some(stat) = query.metric_stat else {
-                return Err(format!(
-                    "query {}: the embedded CloudWatch knows MetricStat alone, no expressions",
-                    query.id
-                ));
+                return Err(invalid("the embedded CloudWatch supports MetricStat, not Expression".to_owned()));
             };
             let (metric, period, name) = stat.into_parts();
-            let statistic =
-                Statistic::parse(&name).ok_or_else(|| format!("query {}: no statistic {name}", query.id))?;
+            let statistic = Statistic::parse(&name).ok_or_else(|| invalid(format!("`{name}` is not a statistic")))?;
             if period < 60 || period % 60 > 0 {
-                return Err(format!("query {}: Period {period} is no multiple of 60", query.id));
+                return Err(invalid(format!("Period is {period}; it must be a multiple of 60")));
             }
             let mut numbers = history.read(&metric, Times { start, end, period }, statistic);
             if !oldest_first {
                 numbers.reverse();
             }
             let label = query.label.unwrap_or(metric.name);
-            Ok(MetricDataResult::new(query.id, label, numbers))
+            Ok(MetricDataResult::new(id, label, numbers))
         };
-        let results: Result<_, String> = request.metric_data_queries.into_iter().map(answer).collect();
+        let results: Result<_, Refusal> = request.metric_data_queries.into_iter().map(answer).collect();
         Ok(MetricData { metric_data_results: results? })
     }
 
@@ -121,55 +122,50 @@ fn now() -> i64 {
 
 /// Serves the operations over HTTP until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, metrics: Metrics) {
-    let service = Router::new()
-        .route(&format!("{OPERATION}/PutMetricData"), post(put_metric_data))
-        .route(&format!("{OPERATION}/GetMetricData"), post(get_metric_data))
-        .route(&format!("{OPERATION}/ListMetrics"), post(list_metrics))
-        .with_state(metrics);
+    let service = Router::new().fallback(answer).with_state(metrics);
     if let Err(error) = axum::serve(listener, service).await {
-        tracing::error!(%error, "the embedded CloudWatch ended");
+        tracing::error!(%error, "the embedded CloudWatch stopped");
     }
 }
 
-async fn put_metric_data(State(metrics): State<Metrics>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&headers, &body, |request| {
-        metrics.put(request);
-        Ok(BTreeMap::<String, String>::new())
-    })
-}
-
-async fn get_metric_data(State(metrics): State<Metrics>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&headers, &body, |request| metrics.get(request))
-}
-
-async fn list_metrics(State(metrics): State<Metrics>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&headers, &body, |request| Ok(metrics.list(&request)))
-}
-
-fn answer<Q: DeserializeOwned, A: Serialize>(
-    headers: &HeaderMap,
-    body: &[u8],
-    operation: impl FnOnce(Q) -> Result<A, String>,
-) -> Response {
-    let read = wire::decode(headers, body).map_err(|error| format!("the request can't be read: {error}"));
-    let (status, body) = match read.and_then(operation) {
-        Ok(answer) => (StatusCode::OK, encoded(&answer)),
-        Err(message) => {
-            tracing::warn!(message, "the embedded CloudWatch refuses a request");
-            (StatusCode::BAD_REQUEST, encoded(&Refusal::new(message)))
-        }
+async fn answer(State(metrics): State<Metrics>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(protocol) = protocol::protocol(uri.path(), &headers) else {
+        return protocol::unknown_protocol(OPERATIONS);
     };
-    let headers = [("smithy-protocol", "rpc-v2-cbor"), (header::CONTENT_TYPE.as_str(), "application/cbor")];
-    match body {
-        Ok(body) => (status, headers, body).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    let request = protocol::read(protocol, uri.path(), &headers, &body);
+    let operation = request.as_ref().map(|request| request.operation.clone()).unwrap_or_default();
+    let answer = request.and_then(|request| operate(&metrics, request));
+    if let Err(Refusal { code, message }) = &answer {
+        tracing::warn!(code, message, "the embedded CloudWatch refuses a request");
+    }
+    protocol::respond(protocol, &operation, answer)
+}
+
+fn operate(metrics: &Metrics, request: Request) -> Result<Value, Refusal> {
+    match request.operation.as_str() {
+        "PutMetricData" => {
+            let request: PutMetricData = parameters(request.body)?;
+            if let Some(name) = request.unsupported() {
+                return Err(Refusal::invalid(format!("{name}: send Value or Values instead of StatisticValues")));
+            }
+            metrics.put(request);
+            Ok(json!({}))
+        }
+        "GetMetricData" => value(&metrics.get(parameters(request.body)?)?),
+        "ListMetrics" => value(&metrics.list(&parameters(request.body)?)),
+        other => {
+            let message = format!("the embedded CloudWatch supports {OPERATIONS}, not `{other}`");
+            Err(Refusal { code: "UnknownOperation", message })
+        }
     }
 }
 
-fn encoded(answer: &impl Serialize) -> anyhow::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    ciborium::into_writer(answer, &mut body)?;
-    Ok(body)
+fn parameters<T: DeserializeOwned>(body: Value) -> Result<T, Refusal> {
+    serde_json::from_value(body).map_err(|error| Refusal::invalid(format!("the request can't be read: {error}")))
+}
+
+fn value(answer: &impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(answer).map_err(|error| Refusal { code: "InternalService", message: error.to_string() })
 }
 
 #[cfg(test)]

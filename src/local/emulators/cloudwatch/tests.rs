@@ -1,6 +1,8 @@
 use aws_sdk_cloudwatch::types as sdk;
 use aws_sdk_cloudwatch::types::{MetricDatum, StandardUnit};
 
+use axum::http::StatusCode;
+
 use super::*;
 use crate::emulators::{Services, sdk_config};
 
@@ -75,9 +77,85 @@ async fn what_was_put_can_be_asked_for_as_a_series() {
     let nothing = ask("Usage", "Nothing", "Sum").await.unwrap();
     assert_eq!(nothing.metric_data_results()[0].values(), [0.0; 0]);
     let refused = ask("Usage", "Latency", "Median").await.unwrap_err().into_service_error();
-    assert_eq!(refused.meta().message(), Some("query q0: no statistic Median"), "{refused:?}");
+    assert_eq!(refused.meta().message(), Some("query q0: `Median` is not a statistic"), "{refused:?}");
 
     let listed = client.list_metrics().namespace("AWS/Lambda").send().await.unwrap();
     assert_eq!(listed.metrics().len(), 1);
     assert_eq!(listed.metrics()[0].dimensions()[0].value(), Some("f"));
+}
+
+/// Sends a request as another client would write it; gives the answer's status, content type and body.
+async fn send(path: &str, headers: &[(&'static str, &str)], body: &str) -> (StatusCode, String, String) {
+    let services = services();
+    let mut request = axum::http::Request::post(format!("{}{path}", services.cloudwatch_url()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let response = client.request(request.body(axum::body::Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(axum::body::Body::new(body), usize::MAX).await.unwrap();
+    let content_type = head.headers["content-type"].to_str().unwrap().to_owned();
+    (head.status, content_type, String::from_utf8(body.into()).unwrap())
+}
+
+fn services() -> &'static Services {
+    static SERVICES: std::sync::OnceLock<Services> = std::sync::OnceLock::new();
+    SERVICES.get_or_init(|| Services::start(None).unwrap())
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+
+#[tokio::test]
+async fn the_query_protocol_puts_and_reads_metrics() {
+    let put = "Action=PutMetricData&Version=2010-08-01&Namespace=Query&MetricData.member.1.MetricName=Latency\
+               &MetricData.member.1.Timestamp=2026-11-21T03%3A04%3A05%2B00%3A00&MetricData.member.1.Values.member.1=1.0\
+               &MetricData.member.1.Values.member.2=9&MetricData.member.1.Counts.member.1=3.0";
+    let (status, content_type, body) = send("/", &[FORM], put).await;
+    assert_eq!((status, content_type.as_str()), (StatusCode::OK, "text/xml"), "{body}");
+    let get = "Action=GetMetricData&Version=2010-08-01&StartTime=2026-11-21T03:00:00Z&EndTime=2026-11-21T04:00:00Z\
+               &MetricDataQueries.member.1.Id=q0&MetricDataQueries.member.1.MetricStat.Metric.Namespace=Query\
+               &MetricDataQueries.member.1.MetricStat.Metric.MetricName=Latency\
+               &MetricDataQueries.member.1.MetricStat.Period=60&MetricDataQueries.member.1.MetricStat.Stat=Sum";
+    let (_, _, body) = send("/", &[FORM], get).await;
+    let expected =
+        "<Timestamps><member>2026-11-21T03:04:00Z</member></Timestamps><Values><member>12.0</member></Values>";
+    assert!(body.contains(expected), "{body}");
+    let (_, _, body) = send("/", &[FORM], "Action=ListMetrics&Namespace=Query").await;
+    assert!(body.contains("<Metrics><member><Dimensions></Dimensions><MetricName>Latency</MetricName>"), "{body}");
+}
+
+#[tokio::test]
+async fn aws_json_puts_and_reads_metrics() {
+    let target = |operation: &str| format!("GraniteServiceVersion20100801.{operation}");
+    let json = ("content-type", "application/x-amz-json-1.0");
+    let put = r#"{"Namespace":"Json","MetricData":[{"MetricName":"Count","Value":2,"Timestamp":1795230245.5}]}"#;
+    let (status, _, body) = send("/", &[json, ("x-amz-target", &target("PutMetricData"))], put).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "{}"));
+    let get = r#"{"StartTime":1795230000,"EndTime":1795233600,"MetricDataQueries":[{"Id":"q0","MetricStat":{
+        "Metric":{"Namespace":"Json","MetricName":"Count"},"Period":60,"Stat":"Sum"}}]}"#;
+    let (_, _, body) = send("/", &[json, ("x-amz-target", &target("GetMetricData"))], get).await;
+    assert!(body.contains(r#""Timestamps":[1795230240],"Values":[2.0]"#), "{body}");
+    let wrong = put.replace(r#""Value":2"#, r#""StatisticValues":{"Sum":2}"#);
+    let (status, _, body) = send("/", &[json, ("x-amz-target", &target("PutMetricData"))], &wrong).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("Count: send Value or Values instead of StatisticValues"), "{body}");
+}
+
+#[tokio::test]
+async fn other_protocols_and_operations_are_refused_with_those_that_are_supported() {
+    for (path, headers, expected) in [
+        ("/", &[][..], "speaks Smithy RPC v2 CBOR, awsJson 1.0 and the AWS query protocol"),
+        ("/", &[("content-type", "application/json")], "supports GetMetricData, ListMetrics and PutMetricData"),
+        ("/service/GraniteServiceVersion20100801/operation/PutMetricData", &[], "speaks Smithy RPC v2 CBOR"),
+    ] {
+        let (status, _, body) = send(path, headers, "").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body.contains(expected), "{body}");
+    }
+    let (status, _, body) = send("/", &[FORM], "Action=DescribeAlarms&Version=2010-08-01").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let expected = "<Code>UnknownOperation</Code><Message>the embedded CloudWatch supports GetMetricData, ListMetrics and \
+                    PutMetricData, not `DescribeAlarms`</Message>";
+    assert!(body.contains(expected), "{body}");
 }

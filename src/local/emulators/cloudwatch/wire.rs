@@ -1,34 +1,12 @@
-//! Requests and answers as the SDK has them: Smithy RPC v2 in CBOR, gzip for larger bodies.
+//! Requests and answers, whatever the protocol. Numbers and times may come as texts, because the query protocol has
+//! nothing else.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
-use ciborium::Value;
-use ciborium::tag::Required;
-use flate2::read::GzDecoder;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::DataPoint;
 use super::history::{MetricId, Sample};
-
-/// 1 MB: CloudWatch's limit of a request, which bounds what a compressed body may become.
-const MAX_BODY_BYTES: u64 = 1_000_000;
-/// CBOR's tag of a time in seconds since the epoch.
-const TIME: u64 = 1;
-
-/// Reads a request.
-pub fn decode<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> anyhow::Result<T> {
-    let compressed = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    if !compressed {
-        return Ok(ciborium::from_reader(body)?);
-    }
-    let mut plain = Vec::new();
-    GzDecoder::new(body).take(MAX_BODY_BYTES).read_to_end(&mut plain)?;
-    Ok(ciborium::from_reader(plain.as_slice())?)
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,13 +22,30 @@ struct Datum {
     metric_name: String,
     #[serde(default)]
     dimensions: Vec<Dimension>,
-    timestamp: Option<Value>,
-    value: Option<f64>,
+    timestamp: Option<Seconds>,
+    value: Option<Number>,
     #[serde(default)]
-    values: Vec<f64>,
+    values: Vec<Number>,
     #[serde(default)]
-    counts: Vec<f64>,
+    counts: Vec<Number>,
     unit: Option<String>,
+    /// An aggregate without its values, which isn't supported.
+    statistic_values: Option<serde::de::IgnoredAny>,
+}
+
+/// A number, or its text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Number(f64);
+
+/// A period, or a time since the epoch, which may also be in ISO 8601. Fractions are cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seconds(i64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(f64),
+    Text(String),
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -65,8 +60,8 @@ struct Dimension {
 pub struct GetMetricData {
     #[serde(default)]
     pub metric_data_queries: Vec<Query>,
-    start_time: Value,
-    end_time: Value,
+    start_time: Seconds,
+    end_time: Seconds,
     scan_by: Option<String>,
 }
 
@@ -82,8 +77,8 @@ pub struct Query {
 #[serde(rename_all = "PascalCase")]
 pub struct MetricStat {
     metric: Metric,
-    pub period: i64,
-    pub stat: String,
+    period: Seconds,
+    stat: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -122,7 +117,8 @@ pub struct MetricData {
 pub struct MetricDataResult {
     id: String,
     label: String,
-    timestamps: Vec<Required<i64, TIME>>,
+    /// In seconds since the epoch.
+    timestamps: Vec<i64>,
     values: Vec<f64>,
     status_code: &'static str,
 }
@@ -133,14 +129,13 @@ pub struct Metrics {
     pub metrics: Vec<Metric>,
 }
 
-#[derive(Serialize)]
-pub struct Refusal {
-    #[serde(rename = "__type")]
-    kind: &'static str,
-    message: String,
-}
-
 impl PutMetricData {
+    /// The name of a datum that isn't supported.
+    pub fn unsupported(&self) -> Option<&str> {
+        let datum = self.metric_data.iter().find(|datum| datum.statistic_values.is_some());
+        datum.map(|datum| datum.metric_name.as_str())
+    }
+
     /// The data points, each with its second where it names one.
     pub fn into_points(self) -> impl Iterator<Item = (DataPoint, Option<i64>)> {
         let namespace = self.namespace;
@@ -149,11 +144,11 @@ impl PutMetricData {
                 namespace: namespace.clone(),
                 name: datum.metric_name,
                 dimensions: named(datum.dimensions),
-                values: datum.value.into_iter().chain(datum.values).collect(),
-                counts: datum.counts,
+                values: datum.value.into_iter().chain(datum.values).map(|Number(value)| value).collect(),
+                counts: datum.counts.into_iter().map(|Number(count)| count).collect(),
                 unit: datum.unit,
             };
-            (point, datum.timestamp.as_ref().and_then(second))
+            (point, datum.timestamp.map(|Seconds(second)| second))
         })
     }
 }
@@ -168,8 +163,8 @@ impl DataPoint {
 
 impl GetMetricData {
     /// The first second, and the first behind the last.
-    pub fn times(&self) -> Option<(i64, i64)> {
-        Some((second(&self.start_time)?, second(&self.end_time)?))
+    pub fn times(&self) -> (i64, i64) {
+        (self.start_time.0, self.end_time.0)
     }
 
     /// CloudWatch gives the newest first unless it is asked for the other way.
@@ -193,7 +188,7 @@ impl Metric {
 impl MetricStat {
     /// What is asked for, its period and its statistic.
     pub fn into_parts(self) -> (MetricId, i64, String) {
-        (self.metric.into_id(), self.period, self.stat)
+        (self.metric.into_id(), self.period.0, self.stat)
     }
 }
 
@@ -208,27 +203,41 @@ impl ListMetrics {
 
 impl MetricDataResult {
     pub fn new(id: String, label: String, numbers: Vec<(i64, f64)>) -> MetricDataResult {
-        let (timestamps, values) = numbers.into_iter().map(|(second, value)| (Required(second), value)).unzip();
+        let (timestamps, values) = numbers.into_iter().unzip();
         MetricDataResult { id, label, timestamps, values, status_code: "Complete" }
     }
 }
 
-impl Refusal {
-    pub fn new(message: String) -> Refusal {
-        Refusal { kind: "com.amazonaws.cloudwatch#InvalidParameterValueException", message }
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+        match NumberOrText::deserialize(deserializer)? {
+            NumberOrText::Number(number) => Ok(Number(number)),
+            NumberOrText::Text(text) => {
+                text.parse().map(Number).map_err(|_| serde::de::Error::custom(format!("`{text}` is not a number")))
+            }
+        }
     }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
+        let (time, text) = match NumberOrText::deserialize(deserializer)? {
+            NumberOrText::Number(seconds) => (from_seconds(seconds), seconds.to_string()),
+            NumberOrText::Text(text) => {
+                let seconds = text.parse().ok().and_then(from_seconds);
+                (seconds.or_else(|| text.parse().ok()), text)
+            }
+        };
+        let time = time.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a time")))?;
+        Ok(Seconds(time.as_millisecond().div_euclid(1_000)))
+    }
+}
+
+fn from_seconds(seconds: f64) -> Option<jiff::Timestamp> {
+    let since_epoch = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+    jiff::Timestamp::from_duration(since_epoch).ok()
 }
 
 fn named(dimensions: Vec<Dimension>) -> BTreeMap<String, String> {
     dimensions.into_iter().map(|dimension| (dimension.name, dimension.value)).collect()
-}
-
-/// The second of a time, its fraction cut off.
-fn second(time: &Value) -> Option<i64> {
-    let Value::Tag(TIME, number) = time else { return None };
-    match &**number {
-        Value::Integer(second) => i64::try_from(*second).ok(),
-        Value::Float(seconds) => i64::try_from(Duration::try_from_secs_f64(*seconds).ok()?.as_secs()).ok(),
-        _ => None,
-    }
 }

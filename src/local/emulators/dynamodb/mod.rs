@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dynoxide::Database;
-use tokio::net::TcpListener;
+
+mod endpoint;
+pub(super) mod names;
+pub(super) mod streams;
+
+pub(super) use endpoint::serve;
 
 /// Opens the database file in `folder`, or an empty database in memory.
 pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Database> {
@@ -33,14 +38,6 @@ pub(super) fn connect(file: &Path) -> anyhow::Result<rusqlite::Connection> {
     // The other connection's writes are short.
     connection.busy_timeout(Duration::from_secs(10))?;
     Ok(connection)
-}
-
-/// Serves `database` over HTTP until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, database: Database) {
-    // No signal: the end of the runtime drops the server and its connections, whatever they wait for.
-    if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await {
-        tracing::error!(%error, "the embedded DynamoDB ended");
-    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,13 @@
 //! The same stream read through the SDK and in the process.
 
 use event_source_mapping::sources::RemoteStream;
-use event_source_mapping::{Position, Source, SourceRecord};
+use event_source_mapping::{Position, Source};
 use serde_json::{Value, json};
 
 use crate::emulators::{EmbeddedStream, Services, TableSpec, ensure_tables, sdk_config};
 
 const TABLE: TableSpec<'_> =
     TableSpec { name: "orders", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: true };
-
-/// What differs by design: where the stream is.
-fn content(record: &SourceRecord) -> Value {
-    let mut json: Value = serde_json::from_str(&record.json).unwrap();
-    ["awsRegion", "eventSourceARN"].iter().for_each(|field| json[field] = Value::Null);
-    json
-}
 
 #[tokio::test]
 async fn records_are_the_same_as_in_the_process() {
@@ -48,11 +41,9 @@ async fn records_are_the_same_as_in_the_process() {
         embedded.read(&shard.id, &Position::TrimHorizon, 10).await.unwrap(),
     ];
     let [one, other] = pages.each_ref().map(|page| page.records[0].clone());
-    assert_eq!(content(&one), content(&other));
+    let [json, other_json] = [&one, &other].map(|record| serde_json::from_str::<Value>(&record.json).unwrap());
+    assert_eq!(json, other_json);
+    assert_eq!(remote.arn(), embedded.arn());
     assert_eq!((&one.sequence, one.item, one.created_at), (&other.sequence, other.item, other.created_at));
     assert_eq!(pages[0].next, pages[1].next);
-    for _ in 0..2 {
-        let rest = remote.read(&shard.id, &pages[0].next, 10).await.unwrap();
-        assert!(rest.records.is_empty() && !rest.closed);
-    }
 }

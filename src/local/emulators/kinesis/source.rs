@@ -9,7 +9,7 @@ use super::sequence::{number_of, sequence_number};
 use super::streams::{Held, StreamError, Streams, stream_arn};
 use super::{ACCOUNT, REGION};
 use event_source_mapping::sources::KinesisMessage;
-use event_source_mapping::{Page, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
+use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
@@ -47,7 +47,8 @@ impl KinesisSource {
         let record = |line| Ok(Arc::new(self.record(shard, held.index, line)?));
         let records = lines.into_iter().map(record).collect::<anyhow::Result<Vec<_>>>()?;
         let next = records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
-        Ok(Page { records, next, closed: at_end && held.closed })
+        let end = if at_end { end_of(&held) } else { PageEnd::MoreAvailable };
+        Ok(Page { records, next, end })
     }
 
     fn latest(&self, held: &Held) -> Result<Page, ReadError> {
@@ -56,7 +57,7 @@ impl KinesisSource {
             None => Position::TrimHorizon,
             Some(number) => Position::After(sequence(number, held.index)?),
         };
-        Ok(Page { records: Vec::new(), next, closed: held.closed })
+        Ok(Page { records: Vec::new(), next, end: end_of(held) })
     }
 
     fn record(&self, shard: &str, index: usize, line: Line) -> anyhow::Result<SourceRecord> {
@@ -91,6 +92,11 @@ impl Source for KinesisSource {
         let read = tokio::task::spawn_blocking(move || source.read_now(&shard, &position, limit));
         read.await.map_err(|error| ReadError::Other(anyhow!(error).context("read a shard")))?
     }
+}
+
+/// What is left of a shard whose records have all been read.
+fn end_of(held: &Held) -> PageEnd {
+    if held.closed { PageEnd::ShardEnd } else { PageEnd::CaughtUp }
 }
 
 fn start(position: &Position) -> anyhow::Result<Start> {

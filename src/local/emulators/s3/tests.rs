@@ -3,6 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
 use crate::emulators::{Services, ensure_bucket, sdk_config};
 
@@ -102,7 +103,7 @@ async fn keys_are_stored_as_they_are_or_refused_without_effect() {
 }
 
 #[tokio::test]
-async fn no_bucket_no_object_and_no_credentials_are_errors_as_in_s3() {
+async fn a_missing_bucket_or_object_and_a_failed_condition_are_errors_as_in_s3() {
     let services = Services::start(None).unwrap();
     let client = bucket(&services).await;
     let body = || ByteStream::from_static(b"x");
@@ -114,7 +115,17 @@ async fn no_bucket_no_object_and_no_credentials_are_errors_as_in_s3() {
     let again =
         client.put_object().bucket("archive").key("a").if_none_match("*").body(body()).send().await.unwrap_err();
     assert_eq!(again.raw_response().unwrap().status().as_u16(), 412);
+}
+
+#[tokio::test]
+async fn any_credentials_are_accepted_and_none_are_not() {
+    let services = Services::start(None).unwrap();
+    let client = bucket(&services).await;
     let stranger = aws_sdk_s3::config::Credentials::new("stranger", "x", None, None, "test");
     let config = client.config().to_builder().credentials_provider(stranger).build();
-    assert!(Client::from_conf(config).list_buckets().send().await.is_err());
+    let put = Client::from_conf(config).put_object().bucket("archive").key("a").body(ByteStream::from_static(b"x"));
+    put.send().await.unwrap();
+    let unsigned = client.config().to_builder().allow_no_auth().auth_scheme_preference([AuthSchemeId::new("noAuth")]);
+    let refused = Client::from_conf(unsigned.build()).get_object().bucket("archive").key("a").send().await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDenied"), "{refused:?}");
 }

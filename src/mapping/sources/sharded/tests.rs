@@ -25,8 +25,8 @@ async fn drain(stream: &ShardedStream, shard: &str) -> (Vec<u64>, bool) {
     loop {
         let page = stream.read(shard, &position, 3).await.unwrap();
         numbers.extend(page.records.iter().map(|record| record.sequence.as_str().parse::<u64>().unwrap() - 1_000));
-        if page.closed || page.next == position {
-            return (numbers, page.closed);
+        if page.end != PageEnd::MoreAvailable {
+            return (numbers, page.end == PageEnd::ShardEnd);
         }
         position = page.next;
     }

@@ -92,7 +92,7 @@ impl Cost {
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { WEEK });
         let period = if span <= LOCAL_SPAN { 60 } else { HOUR_SECONDS };
         let measured = Measured::read(&deployment, span, period).await?;
-        let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         // A pipeline that only archives has no counters.
         let windows = pipeline.snapshot.as_ref().map_or(0, |snapshot| snapshot.windows.len());
         let mut defaults = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());

@@ -1,47 +1,79 @@
-//! The bucket of failed batches: its documents, and what takes a document's place.
+//! A bucket of failed batches: lists its documents by key, reads them, and replaces or deletes them.
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use event_source_mapping::{CONTENT_TYPE, Sent};
+use event_source_mapping::{CONTENT_TYPE, Sent, uuid};
+use usage_aggregator::time::Timestamp;
 
-/// What Lambda puts before a document's own name.
-const FOLDER: &str = "aws/lambda/";
+/// The prefix of all keys that Lambda writes.
+const PREFIX: &str = "aws/lambda/";
+/// `2026-09-17T13.29.12`: the time at the start of a document's name.
+const TIME_LENGTH: usize = 19;
+/// A document without its payload is about 1 KB long.
+const HEAD_BYTES: usize = 8_192;
 
-/// A bucket of an on-failure destination.
-pub struct Bucket {
-    pub client: Client,
-    pub name: String,
+/// The bucket of an on-failure destination.
+pub(crate) struct Bucket {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+/// What [`Bucket::read_head`] has read.
+#[derive(Debug)]
+pub(crate) enum Head {
+    Whole(Vec<u8>),
+    /// The first bytes of a longer document.
+    Beginning(Vec<u8>),
 }
 
 impl Bucket {
-    /// The keys of all documents.
-    pub async fn keys(&self) -> anyhow::Result<Vec<String>> {
+    /// The keys of all documents. Nothing is downloaded.
+    pub(crate) async fn keys(&self) -> anyhow::Result<Vec<String>> {
         let mut keys = Vec::new();
-        let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(FOLDER).into_paginator().send();
+        let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(PREFIX).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.with_context(|| format!("list s3://{}/{FOLDER} (s3:ListBucket)", self.name))?;
+            let page = page.with_context(|| format!("list s3://{}/{PREFIX} (s3:ListBucket)", self.name))?;
             keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
         }
         Ok(keys)
     }
 
-    /// What a document holds; nothing if somebody else has done with it meanwhile.
-    pub async fn read(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let doing = || format!("read s3://{}/{key} (s3:GetObject)", self.name);
+    /// The body of a document, or `None` if another process has deleted it meanwhile.
+    pub(crate) async fn read(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         match self.client.get_object().bucket(&self.name).key(key).send().await {
-            Ok(object) => Ok(Some(object.body.collect().await.with_context(doing)?.to_vec())),
+            Ok(object) => {
+                let body = object.body.collect().await.with_context(|| self.reading(key))?;
+                Ok(Some(body.to_vec()))
+            }
             Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
-            Err(error) => Err(error).with_context(doing),
+            Err(error) => Err(error).with_context(|| self.reading(key)),
         }
     }
 
-    /// Puts what is left of the document `key` beside it, then deletes it; gives the new key.
+    /// The beginning of a document, or `None` if another process has deleted it meanwhile.
+    pub(crate) async fn read_head(&self, key: &str) -> anyhow::Result<Option<Head>> {
+        let range = format!("bytes=0-{}", HEAD_BYTES - 1);
+        let object = match self.client.get_object().bucket(&self.name).key(key).range(range).send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            // An empty object has no byte 0.
+            Err(error) if error.code() == Some("InvalidRange") => return Ok(Some(Head::Whole(Vec::new()))),
+            Err(error) => return Err(error).with_context(|| self.reading(key)),
+        };
+        // `bytes 0-8191/123456`; a service that ignores the range sends the whole document without it.
+        let total = object.content_range.as_deref().and_then(|range| range.rsplit_once('/')?.1.parse::<usize>().ok());
+        let body = object.body.collect().await.with_context(|| self.reading(key))?.to_vec();
+        let is_whole = total.is_none_or(|total| total <= body.len());
+        Ok(Some(if is_whole { Head::Whole(body) } else { Head::Beginning(body) }))
+    }
+
+    /// Puts the document of the remaining records beside the document `key`, then deletes that; returns the new key.
     ///
     /// # Errors
-    /// When either fails; then both documents may be there, which is no more than work done twice.
-    pub async fn narrow(&self, key: &str, left: &Sent) -> anyhow::Result<String> {
-        let body = serde_json::to_vec(left).context("write what is left of a document")?;
+    /// When either fails. Then both documents may exist, and some records are delivered twice, which counts nothing twice.
+    pub(crate) async fn narrow(&self, key: &str, remaining: &Sent) -> anyhow::Result<String> {
+        let body = serde_json::to_vec(remaining).context("write the document of the remaining records")?;
         let to = narrowed_key(key, &body);
         let put = self.client.put_object().bucket(&self.name).key(&to).content_type(CONTENT_TYPE).body(body.into());
         put.send().await.with_context(|| format!("put s3://{}/{to} (s3:PutObject)", self.name))?;
@@ -49,43 +81,59 @@ impl Bucket {
         Ok(to)
     }
 
-    pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
+    /// Deletes a document.
+    pub(crate) async fn delete(&self, key: &str) -> anyhow::Result<()> {
         let delete = self.client.delete_object().bucket(&self.name).key(key).send().await;
         delete.with_context(|| format!("delete s3://{}/{key} (s3:DeleteObject)", self.name)).map(drop)
     }
+
+    fn reading(&self, key: &str) -> String {
+        format!("read s3://{}/{key} (s3:GetObject)", self.name)
+    }
 }
 
-/// The mapping that a key names: `aws/lambda/<mapping>/<shard>/…`.
-pub fn mapping_of(key: &str) -> Option<&str> {
-    key.strip_prefix(FOLDER)?.split('/').next()
+/// The mapping in a key: `aws/lambda/<mapping>/<shard>/…`.
+pub(crate) fn mapping_of(key: &str) -> Option<&str> {
+    key.strip_prefix(PREFIX)?.split('/').next()
 }
 
-/// In the same folder and with the same time as `key`, by its content: whoever narrows a document alike makes the same
-/// object.
+/// The time in a key: when the mapping gave the batch up.
+pub(crate) fn discarded_at(key: &str) -> Option<Timestamp> {
+    let (_, name) = key.rsplit_once('/')?;
+    Timestamp::parse(&format!("{}Z", name.get(..TIME_LENGTH)?.replace('.', ":")))
+}
+
+/// A key in the folder of `key` and with its time. The rest is a hash of the content, so that whoever narrows a document in
+/// the same way writes the same object.
 fn narrowed_key(key: &str, body: &[u8]) -> String {
-    // 2026-09-17T13.29.12
-    const TIME: usize = 19;
     let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
-    let time = name.get(..TIME).unwrap_or(name);
-    let hash = blake3::hash(body).to_hex();
-    let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default();
-    let unique = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
-    format!("{folder}/{time}-{unique}")
+    let time = name.get(..TIME_LENGTH).unwrap_or(name);
+    let hash = blake3::hash(body);
+    let unique = hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first));
+    format!("{folder}/{time}-{}", uuid(unique))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const KEY: &str =
+        "aws/lambda/4f6a1d2b/shardId-1/2026/09/17/2026-09-17T13.29.12-0c7a2f2e-6c8d-4d0e-8a43-1f6d0f4a9b55";
+
     #[test]
-    fn what_is_left_lies_beside_what_there_was() {
-        let key = "aws/lambda/4f6a1d2b/shardId-1/2026/09/17/2026-09-17T13.29.12-0c7a2f2e-6c8d-4d0e-8a43-1f6d0f4a9b55";
-        let narrowed = narrowed_key(key, b"left");
+    fn a_narrowed_document_lies_beside_the_original() {
+        let narrowed = narrowed_key(KEY, b"left");
         assert!(narrowed.starts_with("aws/lambda/4f6a1d2b/shardId-1/2026/09/17/2026-09-17T13.29.12-"), "{narrowed}");
-        assert_eq!(narrowed.len(), key.len());
-        assert_eq!(narrowed_key(&narrowed, b"left"), narrowed, "however often");
-        assert_ne!(narrowed_key(key, b"less"), narrowed);
+        assert_eq!(narrowed.len(), KEY.len());
+        assert_eq!(narrowed_key(&narrowed, b"left"), narrowed, "narrowing it again changes nothing");
+        assert_ne!(narrowed_key(KEY, b"less"), narrowed);
         assert_eq!(narrowed_key("aws/lambda/m/s/odd", b"left").split('-').next(), Some("aws/lambda/m/s/odd"));
-        assert_eq!((mapping_of(key), mapping_of("other/key")), (Some("4f6a1d2b"), None));
+    }
+
+    #[test]
+    fn a_key_names_the_mapping_and_the_time() {
+        assert_eq!((mapping_of(KEY), mapping_of("other/key")), (Some("4f6a1d2b"), None));
+        assert_eq!(discarded_at(KEY), Timestamp::parse("2026-09-17T13:29:12Z"));
+        assert_eq!((discarded_at("aws/lambda/garbage"), discarded_at("aws/lambda/m/s/2026")), (None, None));
     }
 }

@@ -1,5 +1,5 @@
-//! A waiting document, as Lambda wrote it: what it is about, the records that it holds, and what it says once only some of
-//! them remain. Pure. Whether it is one of this deployment's is `foreign`'s.
+//! A document of a failed batch, as Lambda wrote it: its metadata, its records, and the document that replaces it when only
+//! some of them remain. Pure. `ownership` decides whether it belongs to this deployment.
 
 use std::sync::Arc;
 
@@ -14,51 +14,61 @@ use usage_aggregator::time::Timestamp;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     sent: Sent,
+    /// What kind of stream the records are from.
     pub kind: StreamKind,
+    /// The records' place in their stream.
     pub position: Position,
 }
 
-/// Which records a document is about.
+/// A range of records in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Position {
+    /// The stream.
     pub stream_arn: String,
+    /// Its shard.
     pub shard_id: String,
+    /// The first record.
     pub first: SequenceNumber<'static>,
+    /// The last record.
     pub last: SequenceNumber<'static>,
 }
 
-/// Why records were given up.
+/// Why the mapping gave a batch up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause {
+    /// Lambda's condition, for example `RetryAttemptsExhausted`.
     pub condition: String,
+    /// How the last invocation ended.
     pub response: Response,
 }
 
-/// What the last delivery was answered.
+/// How the last invocation with a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Response {
+    /// The function failed as a whole.
     FunctionError,
-    /// The function returned, and named records that had failed.
+    /// The function returned a list of failed records.
     Partial,
-    /// There was no delivery, or no answer.
+    /// The function wasn't invoked, or didn't respond.
     None,
 }
 
 impl Response {
+    /// Its name in reports.
     pub fn text(self) -> &'static str {
         match self {
             Response::FunctionError => "function error",
-            Response::Partial => "partial answer",
-            Response::None => "no answer",
+            Response::Partial => "partial response",
+            Response::None => "no response",
         }
     }
 }
 
 impl Document {
-    /// Reads what a bucket or a queue holds.
+    /// Parses the body of an object or a message.
     ///
     /// # Errors
-    /// When it is nothing that can be redriven; the text says why and reads after its name.
+    /// The reason why it can't be redriven, to be printed after the document's name.
     pub fn parse(body: &[u8]) -> Result<Document, String> {
         let sent: Sent = match serde_json::from_slice(body) {
             Ok(sent) => sent,
@@ -67,42 +77,54 @@ impl Document {
                 // Not the parser's own words, which quote values.
                 None => {
                     let (line, column) = (error.line(), error.column());
-                    return Err(format!("is no document of an event source mapping (line {line}, column {column})"));
+                    return Err(format!("is not a document of an event source mapping (line {line}, column {column})"));
                 }
             },
         };
         if sent.time_window_info.is_some() {
-            return Err("is of a tumbling window, whose state is gone; the function takes none".to_owned());
+            return Err("is from a tumbling window, which the function doesn't support".to_owned());
         }
         let (kind, batch) = match (&sent.dynamodb, &sent.kinesis) {
             (Some(batch), None) => (StreamKind::DynamoDb, batch),
             (None, Some(batch)) => (StreamKind::Kinesis, batch),
-            _ => return Err("names neither a table's stream nor a Kinesis stream".to_owned()),
+            _ => return Err("names neither a DynamoDB stream nor a Kinesis stream".to_owned()),
         };
         let sequence = |number: &Option<String>| number.clone().and_then(SequenceNumber::parse);
         let ends = sequence(&batch.start_sequence_number).zip(sequence(&batch.end_sequence_number));
-        let (first, last) = ends.ok_or("names no records by their sequence numbers")?;
+        let (first, last) = ends.ok_or("has no valid sequence numbers")?;
         if last < first {
-            return Err("ends before it starts, by its sequence numbers".to_owned());
+            return Err("has an end sequence number before its start sequence number".to_owned());
         }
         let (stream_arn, shard_id) = (batch.stream_arn.clone(), batch.shard_id.clone());
         let position = Position { stream_arn, shard_id, first, last };
         Ok(Document { kind, position, sent })
     }
 
+    /// Parses the metadata at the beginning of a document that is cut off within its payload. `None` if some of it is missing:
+    /// Lambda may write it after the payload.
+    pub fn parse_head(head: &[u8]) -> Option<Document> {
+        // Within a JSON string the quotes would be escaped.
+        const PAYLOAD: &[u8] = br#","payload":"#;
+        let end = head.windows(PAYLOAD.len()).position(|bytes| bytes == PAYLOAD)?;
+        let metadata = [head.get(..end)?, b"}"].concat();
+        Document::parse(&metadata).ok()
+    }
+
     fn batch(&self) -> Option<&BatchInfo> {
         self.sent.dynamodb.as_ref().or(self.sent.kinesis.as_ref())
     }
 
-    /// How many records were given up together.
+    /// How many records the batch had.
     pub fn records(&self) -> usize {
         self.batch().and_then(|batch| batch.batch_size).unwrap_or(1)
     }
 
+    /// The function that failed.
     pub fn function_arn(&self) -> &str {
         &self.sent.request_context.function_arn
     }
 
+    /// Why the mapping gave the batch up.
     pub fn cause(&self) -> Cause {
         let response = match &self.sent.response_context {
             None => Response::None,
@@ -112,20 +134,25 @@ impl Document {
         Cause { condition: self.sent.request_context.condition.clone(), response }
     }
 
-    /// When the oldest record was made or arrived; if nobody knows, when the batch was given up.
-    pub fn first_arrival(&self) -> Option<Timestamp> {
-        let arrival = self.batch().and_then(|batch| batch.approximate_arrival_of_first_record.as_deref());
-        arrival.and_then(Timestamp::parse).or_else(|| Timestamp::parse(&self.sent.timestamp))
+    /// When the mapping gave the batch up.
+    pub fn discarded_at(&self) -> Option<Timestamp> {
+        Timestamp::parse(&self.sent.timestamp)
     }
 
-    /// The records that the document itself holds.
+    /// When the oldest record was written, or if that is missing, when the batch was given up.
+    pub fn first_arrival(&self) -> Option<Timestamp> {
+        let arrival = self.batch().and_then(|batch| batch.approximate_arrival_of_first_record.as_deref());
+        arrival.and_then(Timestamp::parse).or_else(|| self.discarded_at())
+    }
+
+    /// Parses the records in the payload.
     ///
     /// # Errors
-    /// When it holds none, or they can't be told apart; the text reads after the document's name.
+    /// The reason why there are none, or some have no sequence number, to be printed after the document's name.
     pub fn payload_records(&self) -> Result<Vec<Arc<SourceRecord>>, String> {
-        let payload = self.sent.payload.as_deref().ok_or("has no payload: it is a copy of what a queue gets")?;
+        let payload = self.sent.payload.as_deref().ok_or("has no payload: it is a copy of a message for a queue")?;
         let event: Event<'_> = serde_json::from_str(payload)
-            .map_err(|error| format!("has no event in its payload (column {})", error.column()))?;
+            .map_err(|error| format!("has an invalid event in its payload (column {})", error.column()))?;
         let records: Option<Vec<_>> = event.records.into_iter().map(|raw| self.record(raw)).collect();
         let records = records.ok_or("has a record without a sequence number in its payload")?;
         if records.is_empty() { Err("has no records in its payload".to_owned()) } else { Ok(records) }
@@ -138,13 +165,13 @@ impl Document {
             (None, Some(message)) => (message.sequence_number, message.arrived_at),
             (None, None) => return None,
         };
-        // A poisonous time is one of the faults that bring records here.
+        // An invalid time may be the reason why the record failed.
         let created_at = seconds(&time).or_else(|| self.first_arrival()).or(Timestamp::from_seconds(EARLIEST))?;
         let sequence = SequenceNumber::parse(sequence)?;
         Some(Arc::new(SourceRecord { sequence, item: 0, created_at, json: raw.get().to_owned() }))
     }
 
-    /// The document of `records` alone, which are some of this one's; with their payload if this one has one.
+    /// A document like this one for some of its records, with a payload if this one has a payload.
     pub fn narrowed(&self, records: &[Arc<SourceRecord>]) -> Sent {
         let batch = BatchInfo::of(self.kind, &self.position.shard_id, &self.position.stream_arn, records);
         let (dynamodb, kinesis) = match self.kind {
@@ -156,7 +183,7 @@ impl Document {
     }
 }
 
-/// 2000: the first year of a Timestamp.
+/// 2000-01-01: the earliest Timestamp.
 const EARLIEST: i64 = 946_684_800;
 
 #[derive(Deserialize)]
@@ -187,7 +214,7 @@ struct Message {
     arrived_at: Value,
 }
 
-/// What an SNS topic wraps around a message that it hands to a queue.
+/// The message in a notification that an SNS topic has sent to a queue.
 fn notification(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -196,7 +223,7 @@ fn notification(body: &[u8]) -> Option<String> {
         message: String,
     }
     let notification: Notification = serde_json::from_slice(body).ok()?;
-    // A notification of a notification is no document, and must not be looked into for ever.
+    // Unwrapped once only: nested notifications could go on without end.
     let nested = serde_json::from_str::<Notification>(&notification.message).is_ok();
     (notification.r#type == "Notification" && !nested).then_some(notification.message)
 }

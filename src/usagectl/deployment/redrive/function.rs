@@ -1,4 +1,4 @@
-//! The function that gets the records again: the deployed one through Lambda's Invoke, or its own handler in this process.
+//! The function that records are redriven through: a deployed one by Lambda's Invoke, or its handler in this process.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use aws_sdk_lambda::primitives::Blob;
 use event_source_mapping::{Answer, Clock};
 use usage_aggregator::handler::{Handler, Invocation};
 
-/// How long the handler in this process may take for one batch.
+/// The timeout of the handler in this process.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A function to invoke.
@@ -17,7 +17,7 @@ pub enum Function {
     InProcess { handler: Box<Handler>, clock: Clock, counts: Mutex<Counts> },
 }
 
-/// What the handler in this process has told of its records.
+/// What the handler in this process has reported of its records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub applied: usize,
@@ -30,15 +30,15 @@ impl Function {
         Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()?, counts: Mutex::default() })
     }
 
-    /// What people call it.
+    /// Its name in reports.
     pub fn name(&self) -> String {
         match self {
             Function::Deployed { name, .. } => format!("the function {name}"),
-            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline.name),
+            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline().name),
         }
     }
 
-    /// What the function told of its records, where it is in this process.
+    /// What the function has reported of its records, if it runs in this process.
     pub fn counts(&self) -> Option<Counts> {
         match self {
             Function::Deployed { .. } => None,
@@ -46,7 +46,7 @@ impl Function {
         }
     }
 
-    /// Invokes it and waits for the answer.
+    /// Invokes it and waits for the response.
     pub async fn invoke(&self, event: &[u8]) -> Answer {
         match self {
             Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
@@ -83,7 +83,7 @@ async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u
     }
 }
 
-/// What a function error says of itself.
+/// The message of a function error.
 fn message(kind: &str, body: &[u8]) -> String {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let message = body.get("errorMessage").and_then(|message| message.as_str());

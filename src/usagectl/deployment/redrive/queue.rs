@@ -1,5 +1,5 @@
-//! The queue of failed batches' positions: its messages, hidden from others while they are worked on, and what takes a
-//! message's place.
+//! A queue of failed batches' positions: receives its messages, keeps them hidden from other consumers while they are
+//! worked on, and replaces or deletes them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,122 +8,180 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
+};
+use futures::{StreamExt, stream};
 
-use crate::shell::console::note;
+use crate::shell::console::{counted, note};
 
-/// 10: the most of every batch operation of SQS.
+/// 10: the limit of SQS's batch operations.
 const BATCH: usize = 10;
-/// Receives without a message until the queue counts as empty; each waits for a second.
-const EMPTY_RECEIVES: u32 = 2;
+/// Receives in a row without a new message until the listing is complete; an empty one takes a second.
+const RECEIVES_WITHOUT_NEWS: u32 = 2;
+/// Requests at once. 10,000 messages are 1,000 requests: at 100 ms each they take 4 seconds.
+const CONCURRENT_REQUESTS: usize = 32;
 
-/// A queue of an on-failure destination.
-pub struct Queue {
+/// The queue of an on-failure destination.
+pub(crate) struct Queue {
     client: Client,
     url: String,
     /// How long messages stay hidden if this process dies.
-    hidden: Duration,
-    /// The receipts of the messages that are hidden, by id.
+    visibility_timeout: Duration,
+    /// The latest receipt handle of each hidden message, by its id.
     held: Mutex<BTreeMap<String, String>>,
 }
 
 /// A message.
 #[derive(Debug)]
-pub struct Message {
-    pub id: String,
-    pub body: String,
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) body: String,
+}
+
+/// Messages whose visibility could not be changed.
+#[derive(Debug, Default)]
+struct Unchanged {
+    messages: usize,
+    first_reason: Option<String>,
 }
 
 impl Queue {
-    pub fn new(client: Client, url: String, hidden: Duration) -> Queue {
-        Queue { client, url, hidden, held: Mutex::default() }
+    pub(crate) fn new(client: Client, url: String, visibility_timeout: Duration) -> Queue {
+        Queue { client, url, visibility_timeout, held: Mutex::default() }
     }
 
-    /// All messages that can be seen; from now on they are hidden. Each is seen once, however often it is delivered.
-    pub async fn receive(&self, watch: impl Fn()) -> anyhow::Result<Vec<Message>> {
-        let (mut messages, mut empty) = (Vec::new(), 0);
-        while empty < EMPTY_RECEIVES {
+    /// Receives all visible messages, which hides them. `on_message` is called for each.
+    ///
+    /// A message that is delivered again, because hiding it took too long, is returned once, and doesn't keep the listing
+    /// from ending.
+    pub(crate) async fn receive(&self, on_message: impl Fn()) -> anyhow::Result<Vec<Message>> {
+        let (mut messages, mut without_news) = (Vec::new(), 0);
+        while without_news < RECEIVES_WITHOUT_NEWS {
             let receive = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
-            let received = receive.wait_time_seconds(1).visibility_timeout(self.seconds()).send().await;
+            let received = receive.wait_time_seconds(1).visibility_timeout(self.timeout_seconds()).send().await;
             let received =
                 received.with_context(|| format!("receive messages of {} (sqs:ReceiveMessage)", self.url))?;
-            let received = received.messages.unwrap_or_default();
-            empty = if received.is_empty() { empty + 1 } else { 0 };
-            for message in received {
+            let listed_before = messages.len();
+            for message in received.messages.unwrap_or_default() {
                 let (Some(id), Some(receipt)) = (message.message_id, message.receipt_handle) else { continue };
                 if self.lock().insert(id.clone(), receipt).is_none() {
                     messages.push(Message { id, body: message.body.unwrap_or_default() });
-                    watch();
+                    on_message();
                 }
             }
+            without_news = if messages.len() > listed_before { 0 } else { without_news + 1 };
         }
         Ok(messages)
     }
 
-    /// Keeps all held messages hidden, until this is dropped.
-    pub async fn keep_hidden(&self) -> Infallible {
+    /// Keeps all held messages hidden, until this future is dropped.
+    pub(crate) async fn keep_hidden(&self) -> Infallible {
         loop {
-            tokio::time::sleep(self.hidden / 3).await;
-            if let Err(error) = self.change_visibility(self.seconds()).await {
-                // Somebody else may now see them and do the same work, which counts nothing twice.
-                note(&format!("note: failed to {error:#}; trying again"));
+            tokio::time::sleep(self.visibility_timeout / 3).await;
+            let unchanged = self.change_visibility(self.timeout_seconds()).await;
+            if let Some(reason) = unchanged.first_reason {
+                let messages = counted(unchanged.messages, "message");
+                note(&format!(
+                    "note: failed to keep {messages} of {} hidden, will retry: {reason}. Another consumer may process them too, which counts nothing twice",
+                    self.url
+                ));
             }
         }
     }
 
     /// Makes all held messages visible again.
-    pub async fn release(&self) -> anyhow::Result<()> {
-        self.change_visibility(0).await?;
+    pub(crate) async fn release(&self) {
+        let unchanged = self.change_visibility(0).await;
         self.lock().clear();
-        Ok(())
-    }
-
-    async fn change_visibility(&self, seconds: i32) -> anyhow::Result<()> {
-        let doing = || format!("hide or show messages of {} (sqs:ChangeMessageVisibility)", self.url);
-        let held: Vec<String> = self.lock().values().cloned().collect();
-        for receipts in held.chunks(BATCH) {
-            let entry = |(index, receipt): (usize, &String)| {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
-                entry.receipt_handle(receipt).visibility_timeout(seconds).build()
-            };
-            let entries = receipts.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
-            let change = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
-            // Of a message that somebody else has deleted meanwhile there is nothing to change.
-            change.send().await.with_context(doing)?;
+        if let Some(reason) = unchanged.first_reason {
+            let (messages, seconds) = (counted(unchanged.messages, "message"), self.timeout_seconds());
+            note(&format!(
+                "note: failed to make {messages} of {} visible again: {reason}. They become visible within {seconds} s",
+                self.url
+            ));
         }
-        Ok(())
     }
 
-    /// Sends what is left of the message `id`, then deletes it.
+    /// Changes the visibility timeout of all held messages, many at once: renewing thousands one after the other would take
+    /// longer than they stay hidden.
+    async fn change_visibility(&self, seconds: i32) -> Unchanged {
+        let held: Vec<(String, String)> =
+            self.lock().iter().map(|(id, receipt)| (id.clone(), receipt.clone())).collect();
+        let batches: Vec<Vec<(String, String)>> = held.chunks(BATCH).map(<[_]>::to_vec).collect();
+        let changes = stream::iter(batches).map(|batch| self.change_batch(batch, seconds));
+        let mut unchanged = Unchanged::default();
+        let mut results = changes.buffer_unordered(CONCURRENT_REQUESTS);
+        while let Some(batch) = results.next().await {
+            unchanged.messages += batch.messages;
+            unchanged.first_reason = unchanged.first_reason.or(batch.first_reason);
+        }
+        unchanged
+    }
+
+    async fn change_batch(&self, batch: Vec<(String, String)>, seconds: i32) -> Unchanged {
+        let entry = |(index, (_, receipt)): (usize, &(String, String))| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
+            entry.receipt_handle(receipt).visibility_timeout(seconds).build()
+        };
+        let request = async {
+            let entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+            let change = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+            change.send().await.context("sqs:ChangeMessageVisibility")
+        };
+        let response = match request.await {
+            Ok(response) => response,
+            Err(error) => return Unchanged { messages: batch.len(), first_reason: Some(format!("{error:#}")) },
+        };
+        // A message that has been deleted or replaced meanwhile has nothing left to hide.
+        let held = self.lock();
+        let is_held = |entry: &&BatchResultErrorEntry| {
+            let index = entry.id.parse::<usize>().ok();
+            let message = index.and_then(|index| batch.get(index));
+            message.is_none_or(|(id, receipt)| held.get(id) == Some(receipt))
+        };
+        let failed: Vec<&BatchResultErrorEntry> = response.failed().iter().filter(is_held).collect();
+        Unchanged { messages: failed.len(), first_reason: failed.first().map(|entry| reason(entry)) }
+    }
+
+    /// Sends messages with the remaining positions of the message `id`, then deletes that.
     ///
     /// # Errors
-    /// When either fails; then more messages than before may be there, which is no more than work done twice.
-    pub async fn narrow(&self, id: &str, left: &[String]) -> anyhow::Result<()> {
+    /// When either fails. Then the message is kept, and some records are delivered twice, which counts nothing twice.
+    pub(crate) async fn narrow(&self, id: &str, bodies: &[String]) -> anyhow::Result<()> {
         let doing = || format!("send messages to {} (sqs:SendMessage)", self.url);
-        for bodies in left.chunks(BATCH) {
+        for bodies in bodies.chunks(BATCH) {
             let entry = |(index, body): (usize, &String)| {
                 SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build()
             };
             let entries = bodies.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
             let send = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
             if let [failed, ..] = send.with_context(doing)?.failed() {
-                bail!("{}: {}: {}", doing(), failed.code(), failed.message().unwrap_or("no reason given"));
+                bail!("{}: {}", doing(), reason(failed));
             }
         }
         self.delete(id).await
     }
 
-    pub async fn delete(&self, id: &str) -> anyhow::Result<()> {
+    /// Deletes a held message.
+    pub(crate) async fn delete(&self, id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.lock().remove(id) else { return Ok(()) };
         let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt).send().await;
         delete.with_context(|| format!("delete a message of {} (sqs:DeleteMessage)", self.url)).map(drop)
     }
 
-    fn seconds(&self) -> i32 {
-        i32::try_from(self.hidden.as_secs()).unwrap_or(i32::MAX)
+    fn timeout_seconds(&self) -> i32 {
+        i32::try_from(self.visibility_timeout.as_secs()).unwrap_or(i32::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+fn reason(failed: &BatchResultErrorEntry) -> String {
+    format!("{}: {}", failed.code(), failed.message().unwrap_or("no reason given"))
+}
+
+#[cfg(test)]
+mod tests;

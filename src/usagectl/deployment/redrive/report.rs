@@ -1,4 +1,5 @@
-//! What a run has to tell: lost and foreign documents at once, records that remain by what is wrong with them, and sums.
+//! What a run prints: skipped documents and lost records as they occur, remaining records by cause, and at the end the
+//! totals.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,65 +8,84 @@ use event_source_mapping::SourceRecord;
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::deadlines::Deadlines;
 use super::document::Position;
 use super::explain::Explanation;
+use super::failed_batch::{FailedBatch, Location, line};
 use super::function::Counts;
-use super::positions::Lost;
-use super::waiting::{Spot, Waiting};
+use super::stream_reader::LostRecords;
 use crate::shell::console::{self, Done, counted, plain};
 
-/// How the work on a document ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// All of it is durable, and the document deleted.
-    Emptied { durable: usize },
-    /// What remains is in documents of its own.
+/// What has become of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// All of its records are durable, and the document is deleted.
+    Deleted { durable: usize },
+    /// Some are durable, and documents of the remaining ones have taken its place.
     Narrowed { durable: usize, remaining: usize },
     /// The document is as it was.
     Kept { durable: usize, remaining: usize },
-    /// Another message said the same; this one is deleted.
-    Repeated,
-    /// Somebody else has done with it meanwhile.
+    /// Another message had the same positions, so this one is deleted.
+    Duplicate,
+    /// Another process has deleted it meanwhile.
     Gone,
-    /// It could not be tried.
-    LeftAlone(String),
+    /// It can't be redriven, which has been reported.
+    Skipped,
 }
 
-/// What is told, and summed up.
+/// Prints a run, and adds up its totals.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     json: bool,
-    /// What must step aside for a line.
-    pub bar: Option<ProgressBar>,
-    pub counts: Option<Counts>,
+    /// The progress bar, which is hidden while a line is printed.
+    pub(crate) bar: Option<ProgressBar>,
+    /// What the function has reported of its records, where it runs in this process.
+    pub(crate) counts: Option<Counts>,
     documents: usize,
-    emptied: usize,
+    deleted: usize,
     narrowed: usize,
     kept: usize,
-    left_alone: usize,
+    skipped: usize,
     redriven: usize,
     remaining: usize,
     lost: usize,
     lost_unacknowledged: usize,
-    /// The records that remain: how many of a kind, and the first of them with its document.
-    kinds: BTreeMap<Explanation, (usize, String)>,
+    /// The records that remain: how many for each explanation, and the first of them with its document.
+    by_explanation: BTreeMap<Explanation, (usize, String)>,
 }
 
 impl Report {
-    pub fn new(json: bool) -> Report {
+    pub(crate) fn new(json: bool) -> Report {
         Report { json, ..Report::default() }
     }
 
-    /// A document that is no matter for this command.
-    pub fn left_alone(&mut self, spot: &Spot, why: &str) -> anyhow::Result<()> {
-        self.left_alone += 1;
-        let name = spot.name();
-        self.say(json!({ "left_alone": { "document": name, "reason": why } }), || format!("left alone: {name} {why}"))
+    /// A document that was found: with `--json` a line of its own, and a report if it can't be redriven.
+    pub(crate) fn found(&mut self, batch: &FailedBatch, deadlines: &Deadlines) -> anyhow::Result<()> {
+        if self.json {
+            self.print(&line(batch, deadlines).to_string())?;
+        }
+        match &batch.summary {
+            Ok(_) => Ok(()),
+            Err(reason) => self.skipped(&batch.location, reason),
+        }
     }
 
-    /// A record that can't be made durable.
-    pub fn remains(&mut self, spot: &Spot, record: &Arc<SourceRecord>, why: Explanation) -> anyhow::Result<()> {
-        let (name, sequence) = (spot.name(), record.sequence.as_str());
+    /// A document that can't be redriven.
+    pub(crate) fn skipped(&mut self, location: &Location, reason: &str) -> anyhow::Result<()> {
+        self.skipped += 1;
+        let name = location.name();
+        let object = json!({ "skipped": { "document": name, "reason": reason } });
+        self.print_either(&object, || format!("skipped: {name} {reason}"))
+    }
+
+    /// A record that has failed again.
+    pub(crate) fn remains(
+        &mut self,
+        location: &Location,
+        record: &Arc<SourceRecord>,
+        why: Explanation,
+    ) -> anyhow::Result<()> {
+        let (name, sequence) = (location.name(), record.sequence.as_str());
         if self.json {
             let line = json!({ "remaining": {
                 "document": name, "sequence_number": sequence,
@@ -73,98 +93,103 @@ impl Report {
             }});
             self.print(&line.to_string())?;
         }
-        self.kinds.entry(why).or_insert_with(|| (0, format!("{sequence} of {name}"))).0 += 1;
+        self.by_explanation.entry(why).or_insert_with(|| (0, format!("{sequence} of {name}"))).0 += 1;
         Ok(())
     }
 
-    /// Records that can't be read any more.
-    pub fn lost(&mut self, spot: &Spot, position: &Position, lost: &Lost, acknowledged: bool) -> anyhow::Result<()> {
+    /// Records that can't be read from the stream again.
+    pub(crate) fn lost(
+        &mut self,
+        location: &Location,
+        position: &Position,
+        lost: &LostRecords,
+        acknowledged: bool,
+    ) -> anyhow::Result<()> {
         self.lost += lost.records;
         self.lost_unacknowledged += if acknowledged { 0 } else { lost.records };
         let Position { stream_arn, shard_id, first, last } = position;
         let line = json!({ "lost": {
-            "document": spot.name(), "records": lost.records, "reason": lost.reason, "stream_arn": stream_arn,
+            "document": location.name(), "records": lost.records, "reason": lost.reason, "stream_arn": stream_arn,
             "shard_id": shard_id, "first_sequence_number": first.as_str(), "last_sequence_number": last.as_str(),
         }});
-        self.say(line, || {
-            let what = counted(lost.records, "record");
-            let then = if acknowledged { "acknowledged" } else { "its message stays; --acknowledge-lost deletes it" };
-            format!("LOST: {what} of {shard_id} from {first} to {last} ({stream_arn}): {}; {then}", lost.reason)
+        self.print_either(&line, || {
+            let records = counted(lost.records, "record");
+            let then = match acknowledged {
+                true => "acknowledged",
+                false => "the message is kept; --acknowledge-lost deletes it",
+            };
+            format!("LOST: {records} of {shard_id} from {first} to {last} ({stream_arn}): {}; {then}", lost.reason)
         })
     }
 
-    /// What came of a document.
-    pub fn ended(&mut self, spot: &Spot, ended: Ended) -> anyhow::Result<()> {
-        self.documents += 1;
-        match ended {
-            Ended::Emptied { durable } => {
-                self.emptied += 1;
+    /// What has become of a document.
+    pub(crate) fn ended(&mut self, disposition: Disposition) {
+        self.documents += usize::from(disposition != Disposition::Skipped);
+        match disposition {
+            Disposition::Deleted { durable } => {
+                self.deleted += 1;
                 self.redriven += durable;
             }
-            Ended::Narrowed { durable, remaining } => {
+            Disposition::Narrowed { durable, remaining } => {
                 self.narrowed += 1;
                 self.redriven += durable;
                 self.remaining += remaining;
             }
-            Ended::Kept { durable, remaining } => {
+            Disposition::Kept { durable, remaining } => {
                 self.kept += 1;
                 self.redriven += durable;
                 self.remaining += remaining;
             }
-            Ended::Repeated | Ended::Gone => self.emptied += 1,
-            Ended::LeftAlone(why) => {
-                self.documents -= 1;
-                return self.left_alone(spot, &why);
-            }
+            Disposition::Duplicate | Disposition::Gone => self.deleted += 1,
+            Disposition::Skipped => {}
         }
-        Ok(())
     }
 
-    /// The sums of a run that only lists.
-    pub fn dry(&self, waiting: &[Waiting], function: &str) -> anyhow::Result<Done> {
-        let usable = || waiting.iter().filter_map(|waiting| waiting.content.as_ref().ok());
-        let (documents, records) = (usable().count(), usable().map(|content| content.records).sum::<usize>());
-        let left_alone = self.left_alone;
+    /// The totals of a dry run.
+    pub(crate) fn preview(&self, batches: &[FailedBatch], function: &str) -> anyhow::Result<Done> {
+        let usable = || batches.iter().filter_map(|batch| batch.summary.as_ref().ok());
+        let (documents, records) = (usable().count(), usable().map(|summary| summary.records).sum::<usize>());
+        let skipped = self.skipped;
         let line = json!({ "summary": {
-            "dry_run": true, "documents": documents, "records": records, "left_alone": left_alone,
+            "dry_run": true, "documents": documents, "records": records, "skipped": skipped,
         }});
-        self.say(line, || {
+        self.print_either(&line, || {
             if documents == 0 {
-                return format!("nothing waits that could be redriven; {left_alone} left alone");
+                return nothing_to_redrive(skipped);
             }
             let (records, documents) = (counted(records, "record"), counted(documents, "document"));
             format!(
-                "would invoke {function} with {records} of {documents}, and delete each document whose records are all durable; {left_alone} left alone"
+                "would invoke {function} with {records} from {documents}, and delete each document whose records are all durable ({skipped} skipped)"
             )
         })?;
         Ok(self.done())
     }
 
-    /// The sums, last of all.
-    pub fn conclude(&self) -> anyhow::Result<()> {
+    /// The remaining records by cause, and the totals of a run.
+    pub(crate) fn conclude(&self) -> anyhow::Result<()> {
         let duplicates = self.counts.map(|counts| counts.duplicates);
         if !self.json {
-            for (why, (records, first)) in &self.kinds {
+            for (why, (records, first)) in &self.by_explanation {
                 console::print(&text(why, *records, first))?;
             }
         }
         let line = json!({ "summary": {
-            "documents": self.documents, "emptied": self.emptied, "narrowed": self.narrowed, "kept": self.kept,
-            "left_alone": self.left_alone, "records_redriven": self.redriven, "duplicates": duplicates,
+            "documents": self.documents, "deleted": self.deleted, "narrowed": self.narrowed, "kept": self.kept,
+            "skipped": self.skipped, "records_redriven": self.redriven, "duplicates": duplicates,
             "records_remaining": self.remaining, "records_lost": self.lost,
         }});
-        self.say(line, || {
-            if self.documents == 0 && self.left_alone == 0 {
-                return "nothing waits".to_owned();
+        self.print_either(&line, || {
+            if self.documents == 0 {
+                return nothing_to_redrive(self.skipped);
             }
-            let before = duplicates.map(|count| format!(" ({count} counted before)")).unwrap_or_default();
+            let already = duplicates.map(|count| format!(" ({count} already counted)")).unwrap_or_default();
             format!(
-                "{}: {} emptied, {} narrowed, {} kept, {} left alone; {} redriven{before}, {} remaining, {} lost",
+                "{}: {} deleted, {} narrowed, {} kept, {} skipped; {} redriven{already}, {} remaining, {} lost",
                 counted(self.documents, "document"),
-                self.emptied,
+                self.deleted,
                 self.narrowed,
                 self.kept,
-                self.left_alone,
+                self.skipped,
                 counted(self.redriven, "record"),
                 self.remaining,
                 self.lost,
@@ -172,14 +197,14 @@ impl Report {
         })
     }
 
-    /// Whether all is well.
-    pub fn done(&self) -> Done {
-        let well = self.remaining == 0 && self.lost_unacknowledged == 0 && self.left_alone == 0;
+    /// Whether all records are durable.
+    pub(crate) fn done(&self) -> Done {
+        let well = self.remaining == 0 && self.lost_unacknowledged == 0 && self.skipped == 0;
         if well { Done::Well } else { Done::WithFailures }
     }
 
-    fn say(&self, line: serde_json::Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        self.print(&if self.json { line.to_string() } else { plain(&text()) })
+    fn print_either(&self, object: &serde_json::Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        self.print(&if self.json { object.to_string() } else { plain(&text()) })
     }
 
     fn print(&self, text: &str) -> anyhow::Result<()> {
@@ -188,6 +213,10 @@ impl Report {
             None => console::print(text),
         }
     }
+}
+
+fn nothing_to_redrive(skipped: usize) -> String {
+    if skipped == 0 { "nothing to redrive".to_owned() } else { format!("nothing to redrive ({skipped} skipped)") }
 }
 
 fn text(why: &Explanation, records: usize, first: &str) -> String {

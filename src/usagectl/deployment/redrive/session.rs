@@ -1,8 +1,8 @@
-//! One run: lists what waits, then takes document after document through the function. A document changes only after the
-//! function has said what is durable.
+//! One run: lists the destinations, then takes document after document through the function. A document is changed only
+//! after the function has reported which of its records are durable.
 
 mod listing;
-mod settle;
+mod replay;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -13,119 +13,157 @@ use event_source_mapping::SourceRecord;
 use indicatif::ProgressBar;
 
 use super::Redrive;
+use super::deadlines::Deadlines;
+use super::delivery::Failure;
+use super::destinations::Destinations;
 use super::document::Position;
 use super::explain::Explainer;
-use super::foreign::Expected;
+use super::failed_batch::{BatchSummary, FailedBatch, Location};
 use super::function::Function;
-use super::limits::Limits;
-use super::places::Places;
-use super::positions::Streams;
-use super::report::Report;
-use super::waiting::Spot;
-use super::walk::Why;
-use super::work::Worker;
+use super::ownership::Ownership;
+use super::replay::Replayer;
+use super::report::{Disposition, Report};
+use super::stream_reader::StreamReader;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::Variables;
 use crate::stack::{Deployment, Names, Place};
-use settle::Positions;
+use listing::Candidate;
+
+/// The function's own default of HORIZON_DAYS.
+const DEFAULT_HORIZON_DAYS: i64 = 18;
 
 /// What a run works with.
-pub struct Session<'s> {
+pub(crate) struct Session<'s> {
     command: &'s Redrive,
     options: &'s Options,
     deployment: &'s Deployment,
-    places: &'s Places,
-    limits: Limits,
-    expected: Expected,
+    destinations: &'s Destinations,
+    variables: Variables,
+    deadlines: Deadlines,
+    ownership: Ownership,
     explainer: Explainer,
     report: Report,
-    /// The positions of messages that are in the queue, and of those that have been worked on.
+    /// The positions of the messages in the queue.
     queued: HashSet<Position>,
-    worked: HashSet<Position>,
+    /// The positions whose records have been taken through the function in this run.
+    replayed: HashSet<Position>,
 }
 
 impl<'s> Session<'s> {
-    pub async fn open(
+    pub(crate) async fn open(
         command: &'s Redrive,
         options: &'s Options,
         deployment: &'s Deployment,
-        places: &'s Places,
+        destinations: &'s Destinations,
     ) -> anyhow::Result<Session<'s>> {
         let names = &deployment.names;
-        let config = deployment.variables.clone().with_metrics_sink("none").config();
-        let sources = config.as_ref().map(|config| config.pipeline.sources.clone()).unwrap_or_default();
-        let horizon_days = config.map(|config| config.horizon_days).ok();
+        let variables = deployment.variables(options).await;
+        let config = variables.clone().with_metrics_sink("none").config();
+        let sources = config.map(|config| config.pipeline.sources).unwrap_or_default();
+        // Also where the pipeline can't be read from here.
+        let horizon_days = variables.value("HORIZON_DAYS").and_then(|days| days.parse().ok());
         Ok(Session {
-            limits: Limits::of(deployment, horizon_days).await?,
-            expected: Expected {
+            deadlines: Deadlines::of(deployment, horizon_days.unwrap_or(DEFAULT_HORIZON_DAYS)).await?,
+            ownership: Ownership {
                 mapping: names.mapping.clone(),
                 function: names.function.clone(),
                 source_arn: names.source_arn.clone(),
                 sources,
             },
-            explainer: Explainer::new(&deployment.variables, names.log_group.as_deref())?,
+            explainer: Explainer::new(&variables, names.log_group.as_deref())?,
             report: Report::new(options.json),
             queued: HashSet::new(),
-            worked: HashSet::new(),
+            replayed: HashSet::new(),
+            variables,
             command,
             options,
             deployment,
-            places,
+            destinations,
         })
     }
 
-    /// Lists, and redrives unless it is only to be told.
-    pub async fn run(mut self) -> anyhow::Result<Done> {
-        let (waiting, messages) = self.list().await?;
-        self.tell(&waiting)?;
+    /// Lists the destinations, then redrives their documents, or with `--dry-run` describes them.
+    pub(crate) async fn run(mut self) -> anyhow::Result<Done> {
+        let candidates = self.list().await?;
         if self.command.dry_run {
-            return self.report.dry(&waiting, &self.function_name());
+            return self.preview(candidates).await;
         }
-        let usable = waiting.iter().filter(|waiting| waiting.content.is_ok());
-        let limit = self.command.limit.map_or(usize::MAX, NonZeroUsize::get);
-        let spots: Vec<&Spot> = usable.map(|waiting| &waiting.spot).take(limit).collect();
-        let bar = console::progress(spots.len());
+        let bar = console::progress(candidates.len().min(self.limit()));
         self.report.bar = Some(bar.clone());
-        let ended = if spots.is_empty() { Ok(()) } else { self.redrive(&spots, messages, &bar).await };
+        let ended = if candidates.is_empty() { Ok(()) } else { self.redrive(candidates, &bar).await };
         bar.finish_and_clear();
         self.report.conclude()?;
         ended.map(|()| self.report.done())
     }
 
+    /// The most documents that are redriven.
+    fn limit(&self) -> usize {
+        self.command.limit.map_or(usize::MAX, NonZeroUsize::get)
+    }
+
     fn function_name(&self) -> String {
         match &self.deployment.place {
             Place::Account(_) => {
-                format!("the function {}", self.expected.function.as_deref().unwrap_or("(--function)"))
+                format!("the function {}", self.ownership.function.as_deref().unwrap_or("(--function)"))
             }
             Place::Here(_) => "the function in this process".to_owned(),
         }
     }
 
-    async fn redrive(&mut self, spots: &[&Spot], messages: Vec<Positions>, bar: &ProgressBar) -> anyhow::Result<()> {
-        let mut worker = Worker::new(self.function().await?, self.command.keep_going);
+    async fn redrive(&mut self, candidates: Vec<Candidate>, bar: &ProgressBar) -> anyhow::Result<()> {
+        let mut replayer = Replayer::new(self.function().await?, self.command.keep_going);
+        let limit = self.limit();
         if !self.options.json {
-            console::note(&format!("redriving {} with {}", counted(spots.len(), "document"), worker.function.name()));
+            let documents = counted(candidates.len().min(limit), "document");
+            console::note(&format!("redriving {documents} with {}", replayer.function.name()));
         }
-        let streams = match messages.as_slice() {
-            [] => None,
-            _ => Some(Streams::open(self.deployment, self.options).await?),
+        let is_usable =
+            |candidate: &Candidate| matches!(candidate, Candidate::Message { document, .. } if document.is_ok());
+        let streams = match candidates.iter().any(is_usable) {
+            true => Some(StreamReader::open(self.deployment, self.options).await?),
+            false => None,
         };
-        let places = self.places;
-        for spot in spots {
-            let ended = match (spot, &places.bucket, &places.queue, &streams) {
-                (Spot::Object { key, .. }, Some(bucket), ..) => self.object(bucket, key, spot, &mut worker).await,
-                (Spot::Message { id }, _, Some(queue), Some(streams)) => {
-                    let found = messages.iter().find(|message| message.id == *id);
-                    let message = found.context("find a message again")?;
-                    self.message(queue, message, streams, spot, &mut worker).await
-                }
-                _ => continue,
-            };
-            self.report.counts = worker.function.counts();
-            self.report.ended(spot, ended?)?;
+        let mut tried = 0;
+        for candidate in candidates {
+            if tried == limit {
+                break;
+            }
+            let redriven = self.redrive_one(candidate, streams.as_ref(), &mut replayer).await;
+            self.report.counts = replayer.function.counts();
+            let disposition = redriven?;
+            self.report.ended(disposition);
+            tried += usize::from(!matches!(disposition, Disposition::Skipped | Disposition::Gone));
             bar.inc(1);
         }
         Ok(())
+    }
+
+    async fn redrive_one(
+        &mut self,
+        candidate: Candidate,
+        streams: Option<&StreamReader<'_>>,
+        replayer: &mut Replayer,
+    ) -> anyhow::Result<Disposition> {
+        let destinations = self.destinations;
+        match candidate {
+            Candidate::Object { key } => {
+                let bucket = destinations.bucket.as_ref().context("find the bucket of an object")?;
+                let location = Location::Object { bucket: bucket.name.clone(), key: key.clone() };
+                self.redrive_object(bucket, &key, &location, replayer).await
+            }
+            Candidate::Message { id, document } => {
+                let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+                let batch = FailedBatch { location: Location::Message { id }, summary };
+                self.report.found(&batch, &self.deadlines)?;
+                match (document, &destinations.queue, streams) {
+                    (Ok(document), Some(queue), Some(streams)) => {
+                        self.redrive_message(queue, &document, streams, &batch.location, replayer).await
+                    }
+                    _ => Ok(Disposition::Skipped),
+                }
+            }
+        }
     }
 
     async fn function(&self) -> anyhow::Result<Function> {
@@ -134,18 +172,18 @@ impl<'s> Session<'s> {
                 let name = Names::need(&self.deployment.names.function, "--function")?.to_owned();
                 Ok(Function::Deployed { client: account.lambda(), name })
             }
-            Place::Here(place) => Function::in_process(place.site(self.deployment.variables.clone()).await?.handler),
+            Place::Here(place) => Function::in_process(place.site(self.variables.clone()).await?.handler),
         }
     }
 
-    /// Tells why records remain.
+    /// Reports why records remain.
     fn explain(
         &mut self,
-        spot: &Spot,
-        remaining: Vec<(Arc<SourceRecord>, Why)>,
+        location: &Location,
+        remaining: Vec<(Arc<SourceRecord>, Failure)>,
     ) -> anyhow::Result<Vec<Arc<SourceRecord>>> {
-        for (record, why) in &remaining {
-            self.report.remains(spot, record, self.explainer.explain(record, why))?;
+        for (record, failure) in &remaining {
+            self.report.remains(location, record, self.explainer.explain(record, failure))?;
         }
         Ok(remaining.into_iter().map(|(record, _)| record).collect())
     }

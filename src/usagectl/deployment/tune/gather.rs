@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::model::{Load, Seen};
 use super::settings::{DEFAULTS, Settings};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::{Running, RunningMapping};
 use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 
@@ -26,13 +27,13 @@ pub async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Res
             let running = Running::read(&options.data).and_then(|running| running.mapping);
             let running =
                 running.context("no `usagectl local` runs with this data folder; start one, or say --what-if alone")?;
-            of_run(&running, deployment)
+            of_run(&running, deployment.variables(options).await)
         }
     }
 }
 
-fn of_run(running: &RunningMapping, deployment: &Deployment) -> anyhow::Result<Settings> {
-    let config = deployment.variables.clone().with_metrics_sink("none").config()?;
+fn of_run(running: &RunningMapping, variables: Variables) -> anyhow::Result<Settings> {
+    let config = variables.with_metrics_sink("none").config()?;
     Ok(Settings {
         batch_size: float(running.batch_size),
         window_seconds: float(usize::try_from(running.batching_window_seconds)?),

@@ -97,7 +97,7 @@ impl Tune {
         let deployment = self.place.open(options).await?;
         let here = matches!(deployment.place, Place::Here(_));
         let settings = gather::settings(&deployment, options).await?;
-        let pipeline = deployment.variables.clone().with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
         let mut load = unknown(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {

@@ -35,7 +35,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     let mut row = |name: &str, value: &str| {
         rows.add_row([table::text(name), table::text(value)]);
     };
-    row("pipeline", &run.site.handler.pipeline.name);
+    row("pipeline", &run.site.handler.pipeline().name);
     row("source", run.source.arn());
     let value_of = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
     for (name, variable) in [
@@ -48,9 +48,18 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     row("failure destination", &run.destination);
     row("control", &format!("{control}/status, /faults, /stop (or usagectl faults)"));
     console::print(&rows.to_string())?;
-    let exports = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_KINESIS"];
-    let fixed = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
-    let lines = exports.iter().chain(&fixed).filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
+    let exports = [
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_KINESIS",
+        "AWS_ENDPOINT_URL_CLOUDWATCH",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ];
+    let lines = exports.iter().filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
     console::print(&format!("For the AWS CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
 }
 
@@ -105,7 +114,7 @@ pub(super) fn print_result(
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
-        proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline.name, proof)))?;
+        proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
     }
     let dropped = status.mapping.dropped_event_count > 0 || status.mapping.trimmed_gaps > 0;
     let good = proof.is_none_or(Report::agrees) && !dropped;

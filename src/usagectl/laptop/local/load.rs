@@ -79,7 +79,7 @@ impl LoadOptions {
         wait_until_read(run, written.records).await;
         let report = self.prove(run, ledger).await?;
         if self.forever {
-            console::print(&differences::text(&run.site.handler.pipeline.name, &report))?;
+            console::print(&differences::text(&run.site.handler.pipeline().name, &report))?;
             return std::future::pending().await;
         }
         Ok(report)
@@ -100,7 +100,7 @@ impl LoadOptions {
     async fn prove(&self, run: &LocalRun, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
             clients: &run.place.clients,
-            pipeline: &run.site.handler.pipeline,
+            pipeline: run.site.handler.pipeline(),
             tables: run.site.tables.as_ref(),
             archive: run.site.archive.as_ref(),
         };

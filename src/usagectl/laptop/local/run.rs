@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use event_source_mapping::{Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, write_whole};
+use event_source_mapping::{
+    Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, uuid, write_whole,
+};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::Replicator;
 use laptop::proof::Supervisor;
@@ -186,9 +188,8 @@ fn write_filters(filters: &Filters, file: &Path) -> anyhow::Result<()> {
 /// failed batches start with it.
 fn new_uuid(file: &Path) -> String {
     // Derived from the path, so that deleting the checkpoints doesn't orphan the documents of earlier runs.
-    let hash = blake3::hash(file.as_os_str().as_encoded_bytes()).to_hex();
-    let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    let hash = blake3::hash(file.as_os_str().as_encoded_bytes());
+    uuid(hash.as_bytes().first_chunk().map_or(0, |first| u128::from_be_bytes(*first)))
 }
 
 impl StreamChoice {

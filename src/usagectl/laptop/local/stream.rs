@@ -81,7 +81,7 @@ impl StreamRequest<'_> {
 
     fn table_spec(&self) -> Result<TableSpec<'_>, UsageError> {
         let given = &self.local.keys;
-        let matched = self.site.handler.pipeline.source_keys();
+        let matched = self.site.handler.pipeline().source_keys();
         let keys = if given.is_empty() { matched } else { given.iter().map(String::as_str).collect() };
         let Some((&partition_key, rest)) = keys.split_first() else {
             let name = self.name;

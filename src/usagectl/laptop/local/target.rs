@@ -41,7 +41,7 @@ pub(super) fn function(
 ) -> anyhow::Result<Arc<dyn Function>> {
     let arn = FUNCTION_ARN.to_owned();
     if let Some(url) = &local.invoke {
-        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION)?));
+        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?));
     }
     let connections = place.connections.clone();
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());

@@ -52,7 +52,7 @@ async fn read(
     wants: impl Fn(&Row) -> bool,
 ) -> anyhow::Result<Vec<Row>> {
     let deployment = place.open(options).await?;
-    let counting = Counting::of(&deployment.variables)?;
+    let counting = Counting::of(&deployment.variables(options).await)?;
     let partition = entity.and_then(|entity| RowReader::new(&counting.snapshot).partition_of(&[("entity", entity)]));
     if entity.is_some() && partition.is_none() {
         console::note("note: the pipeline's partition key isn't the entity alone; reading the whole table");

@@ -9,16 +9,19 @@ use super::{Refusal, hash_key_of, read, reads, records};
 use crate::emulators::kinesis::streams::{ShardDescription, Streams, stream_arn};
 use stream_types::Timestamp;
 
-const OPERATIONS: &str = "CreateStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard";
-/// 8760: the longest retention in hours, since nothing is ever trimmed.
-const RETENTION_HOURS: u32 = 8760;
+const OPERATIONS: &str = "CreateStream, DescribeStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard";
+/// 24: the retention in hours that a stream has by default.
+const RETENTION_HOURS: u32 = 24;
+/// 100: the shards of one DescribeStream by default.
+const SHARDS_PER_PAGE: usize = 100;
 
 /// Runs one operation; some have no answer.
 pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> Result<Option<Value>, Refusal> {
     match operation {
         "CreateStream" => create_stream(streams, body, now).map(|()| None),
-        "DescribeStreamSummary" => describe(streams, body).map(Some),
-        "GetRecords" => reads::get_records(streams, body).map(Some),
+        "DescribeStream" => describe_stream(streams, body).map(Some),
+        "DescribeStreamSummary" => describe_stream_summary(streams, body).map(Some),
+        "GetRecords" => reads::get_records(streams, body, now).map(Some),
         "GetShardIterator" => reads::get_shard_iterator(streams, body).map(Some),
         "ListShards" => list_shards(streams, body).map(Some),
         "ListStreams" => Ok(Some(json!({ "StreamNames": streams.names(), "HasMoreStreams": false }))),
@@ -36,6 +39,13 @@ pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> R
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DescribeStream {
+    limit: Option<usize>,
+    exclusive_start_shard_id: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -74,7 +84,28 @@ fn merge_shards(streams: &Streams, body: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn describe(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+/// What the waiters `stream_exists` and `stream_not_exists` of the SDKs call.
+fn describe_stream(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+    let (name, DescribeStream { limit, exclusive_start_shard_id }) = read(body)?;
+    let described = streams.describe(&name)?;
+    let is_after = |shard: &&ShardDescription| exclusive_start_shard_id.as_ref().is_none_or(|last| shard.id > *last);
+    let rest: Vec<Shard<'_>> = described.shards.iter().filter(is_after).map(Shard::from).collect();
+    let page = rest.get(..limit.unwrap_or(SHARDS_PER_PAGE).min(rest.len())).unwrap_or_default();
+    Ok(json!({ "StreamDescription": {
+        "StreamName": name,
+        "StreamARN": stream_arn(&name),
+        "StreamStatus": "ACTIVE",
+        "StreamModeDetails": { "StreamMode": "PROVISIONED" },
+        "Shards": page,
+        "HasMoreShards": page.len() < rest.len(),
+        "RetentionPeriodHours": RETENTION_HOURS,
+        "StreamCreationTimestamp": described.created_at.seconds(),
+        "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
+        "EncryptionType": "NONE",
+    }}))
+}
+
+fn describe_stream_summary(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
     let (name, Nothing {}) = read(body)?;
     let described = streams.describe(&name)?;
     let open = described.shards.iter().filter(|shard| shard.ending_sequence_number.is_none()).count();

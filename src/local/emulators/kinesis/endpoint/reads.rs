@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{INTERNAL_FAILURE, Refusal, invalid, read};
 use crate::emulators::kinesis::KinesisSource;
 use crate::emulators::kinesis::streams::{StreamError, Streams};
-use event_source_mapping::{Page, Position, ReadError, SourceRecord};
+use event_source_mapping::{Page, PageEnd, Position, ReadError, SourceRecord};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
@@ -62,16 +62,22 @@ pub fn get_shard_iterator(streams: &Streams, body: &[u8]) -> Result<Value, Refus
     Ok(json!({ "ShardIterator": iterator(&name, &shard_id, &position) }))
 }
 
-pub fn get_records(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+pub fn get_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
     let refused = |error: serde_json::Error| invalid(format!("the embedded Kinesis can't take this request: {error}"));
     let GetRecords { shard_iterator, limit } = serde_json::from_slice(body).map_err(refused)?;
     let (name, shard, position) =
         standing(&shard_iterator).ok_or_else(|| invalid(format!("{shard_iterator:?} is no shard iterator")))?;
     let limit = limit.unwrap_or(MAXIMUM_RECORDS).min(MAXIMUM_RECORDS);
-    let Page { records, next, closed } = page(streams, &name, &shard, &position, limit)?;
+    let Page { records, next, end } = page(streams, &name, &shard, &position, limit)?;
+    let behind = match (end, records.last()) {
+        // At least 1, which says that there is more.
+        (PageEnd::MoreAvailable, Some(last)) => ((now.micros() - last.created_at.micros()) / 1_000).max(1),
+        (PageEnd::MoreAvailable, None) => 1,
+        (PageEnd::CaughtUp | PageEnd::ShardEnd, _) => 0,
+    };
     let records: Vec<Value> = records.iter().filter_map(|record| described(record)).collect();
-    let next = (!closed).then(|| iterator(&name, &shard, &next));
-    Ok(json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": 0 }))
+    let next = (end != PageEnd::ShardEnd).then(|| iterator(&name, &shard, &next));
+    Ok(json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": behind }))
 }
 
 fn page(streams: &Streams, name: &str, shard: &str, position: &Position, limit: usize) -> Result<Page, Refusal> {

@@ -96,8 +96,12 @@ impl Source for Table {
         let numbers = start..end.min(start + 7).min(start + u64::try_from(limit).unwrap());
         let records: Vec<_> = numbers.map(|number| streamed(number, number % 10)).collect();
         let next = records.last().map_or_else(|| position.clone(), |record| Position::After(record.sequence.clone()));
-        let closed = closed && start + 7 >= end;
-        Ok(Page { records, next, closed })
+        let end = match (start + 7 < end, closed) {
+            (true, _) => PageEnd::MoreAvailable,
+            (false, true) => PageEnd::ShardEnd,
+            (false, false) => PageEnd::CaughtUp,
+        };
+        Ok(Page { records, next, end })
     }
 }
 

@@ -32,16 +32,6 @@ impl Place {
         let data = format!(r#"{{"key":{}}}"#, Value::from(key));
         self.streams.put("clicks", key, data.as_bytes(), time(micros)).unwrap();
     }
-
-    /// The partition keys of a page, where to go on, and whether the shard is closed.
-    async fn read(&self, shard: &str, position: &Position, limit: usize) -> (Vec<String>, Position, bool) {
-        let page = self.source.read(shard, position, limit).await.unwrap();
-        let key = |record: &Arc<SourceRecord>| {
-            let json: Value = serde_json::from_str(&record.json).unwrap();
-            json["kinesis"]["partitionKey"].as_str().unwrap().to_owned()
-        };
-        (page.records.iter().map(key).collect(), page.next, page.closed)
-    }
 }
 
 #[tokio::test]
@@ -70,42 +60,8 @@ async fn a_record_is_as_lambda_delivers_it() {
 }
 
 #[tokio::test]
-async fn a_shard_is_read_from_every_position_in_pages() {
+async fn children_name_the_shard_that_was_split() {
     let place = place();
-    assert_eq!(place.read(FIRST, &Position::TrimHorizon, 3).await, (vec![], Position::TrimHorizon, false));
-    let (_, latest_of_nothing, _) = place.read(FIRST, &Position::Latest, 3).await;
-    (1..=5).for_each(|second| place.put(&format!("{second}"), second * 1_000_000));
-    let (_, latest, _) = place.read(FIRST, &Position::Latest, 3).await;
-    place.put("6", 6_000_000);
-
-    let all = ["1", "2", "3", "4", "5", "6"];
-    assert_eq!(place.read(FIRST, &latest_of_nothing, 10).await.0, all);
-    assert_eq!(place.read(FIRST, &latest, 10).await.0, all[5..]);
-    let (mut seen, mut position) = (Vec::new(), Position::TrimHorizon);
-    loop {
-        let (keys, next, closed) = place.read(FIRST, &position, 4).await;
-        assert!(!closed && keys.len() <= 4);
-        if keys.is_empty() {
-            assert_eq!(next, position);
-            break;
-        }
-        seen.extend(keys);
-        position = next;
-    }
-    assert_eq!(seen, all);
-    for (micros, expected) in [(0, 0), (3_000_000, 2), (3_000_001, 3), (9_000_000, 6)] {
-        let keys = place.read(FIRST, &Position::AtTimestamp(time(micros)), 10).await.0;
-        assert_eq!(keys, all[expected..], "{micros}");
-    }
-    // Nothing at that time yet: it stays the position.
-    let (_, next, _) = place.read(FIRST, &Position::AtTimestamp(time(9_000_000)), 10).await;
-    assert_eq!(next, Position::AtTimestamp(time(9_000_000)));
-}
-
-#[tokio::test]
-async fn a_shard_is_closed_once_its_last_record_was_read() {
-    let place = place();
-    (1..=3).for_each(|key| place.put(&format!("{key}"), key));
     let [low, high] = place.streams.split_shard("clicks", FIRST, None).unwrap();
     let shard = |id: &str, parents: &[&str]| Shard {
         id: id.to_owned(),
@@ -113,22 +69,11 @@ async fn a_shard_is_closed_once_its_last_record_was_read() {
     };
     let shards = place.source.shards().await.unwrap();
     assert_eq!(shards, [shard(FIRST, &[]), shard(&low, &[FIRST]), shard(&high, &[FIRST])]);
-    let (_, next, closed) = place.read(FIRST, &Position::TrimHorizon, 2).await;
-    assert!(!closed);
-    let (keys, last, closed) = place.read(FIRST, &next, 2).await;
-    assert_eq!((keys.len(), closed), (1, true));
-    assert_eq!(place.read(FIRST, &last, 2).await, (vec![], last.clone(), true));
-    // Exactly a page: closed without another look.
-    assert!(place.read(FIRST, &Position::TrimHorizon, 3).await.2);
-    assert!(place.read(FIRST, &Position::Latest, 3).await.2);
-    assert!(!place.read(&low, &Position::TrimHorizon, 3).await.2);
 }
 
 #[tokio::test]
-async fn positions_and_shards_that_dont_exist_are_errors() {
+async fn positions_and_streams_that_dont_exist_are_errors() {
     let place = place();
-    let gone = place.source.read("shardId-000000000009", &Position::TrimHorizon, 1).await.unwrap_err();
-    assert!(matches!(gone, ReadError::Gone));
     let foreign = Position::After(SequenceNumber::parse("123").unwrap());
     let error = place.source.read(FIRST, &foreign, 1).await.unwrap_err();
     assert_eq!(error.to_string(), "123 is no sequence number of this stream");

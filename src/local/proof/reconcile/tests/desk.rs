@@ -72,7 +72,7 @@ impl Desk {
 
     pub fn site(&self) -> Site<'_> {
         let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
-        Site { clients: &self.clients, pipeline: &self.handler.pipeline, tables, archive }
+        Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive }
     }
 
     fn ledger(&self) -> PathBuf {

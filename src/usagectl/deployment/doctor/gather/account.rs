@@ -16,7 +16,8 @@ pub async fn facts(
 ) -> anyhow::Result<Facts> {
     let (function, mapping) = futures::join!(function::of(&account, &names), mapping::of(&account, &names));
     let names = completed(names, &function, &mapping);
-    let pipeline = names.variables(options).with_metrics_sink("none").config()?.pipeline;
+    let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
+    let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
     let clients = account.clients();
     let counts = pipeline.routes.iter().any(|route| route.usage.is_some());
     let archives = pipeline.schemas().next().is_some();

@@ -9,14 +9,20 @@ use usage_aggregator::time::Timestamp;
 
 use super::super::facts::{Facts, Measured, Part, Seen, Source, Table, Unseen};
 use super::{bucket, destination, source, table};
+use crate::shell::options::Options;
 use crate::shell::running;
 use crate::stack::Deployment;
 
 /// The most snapshots that are looked at for the newest.
 const SNAPSHOTS: usize = 10_000;
 
-pub async fn facts(deployment: &Deployment, control: Option<String>, now: Timestamp) -> anyhow::Result<Facts> {
-    let config = deployment.variables.clone().with_metrics_sink("none").config()?;
+pub async fn facts(
+    deployment: &Deployment,
+    options: &Options,
+    control: Option<String>,
+    now: Timestamp,
+) -> anyhow::Result<Facts> {
+    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
     let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
     let (clients, names) = (deployment.clients(), deployment.names.clone());
     let counts = if pipeline.snapshot.is_some() { Ok(()) } else { Err(Unseen::LeftOut("the pipeline counts nothing")) };

@@ -48,7 +48,7 @@ pub async fn facts(
         Place::Account(account) => {
             account::facts(account.clone(), deployment.names.clone(), place.stack.clone(), options, now, probe).await
         }
-        Place::Here(_) => here::facts(&deployment, control, now).await,
+        Place::Here(_) => here::facts(&deployment, options, control, now).await,
     }
 }
 

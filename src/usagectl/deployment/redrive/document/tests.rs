@@ -1,4 +1,4 @@
-//! Every shape of document that Lambda sends, and what is none.
+//! Every shape of document that Lambda sends, and bodies that aren't documents.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::*;
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
 pub const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772";
 
-/// A document of a table's stream, in S3 if there is a payload.
+/// A document of a DynamoDB stream; one in S3 has a payload.
 pub fn dynamodb(payload: Option<&str>) -> Value {
     let mut document = json!({
         "requestContext": {
@@ -46,7 +46,7 @@ fn why(document: &Value) -> String {
 }
 
 #[test]
-fn positions_of_a_table() {
+fn a_document_of_a_table_is_parsed() {
     let document = parse(&dynamodb(None)).unwrap();
     assert_eq!((document.kind, document.records()), (StreamKind::DynamoDb, 2));
     let Position { stream_arn, shard_id, first, last } = &document.position;
@@ -57,7 +57,7 @@ fn positions_of_a_table() {
 }
 
 #[test]
-fn causes_are_told_apart() {
+fn the_cause_is_the_condition_and_the_last_response() {
     let cause = |change: fn(&mut Value)| {
         let mut document = dynamodb(None);
         change(&mut document);
@@ -66,16 +66,16 @@ fn causes_are_told_apart() {
     };
     assert_eq!(cause(|_| {}), "RetryAttemptsExhausted, function error");
     let partial = cause(|document| document["responseContext"]["functionError"] = Value::Null);
-    assert_eq!(partial, "RetryAttemptsExhausted, partial answer");
+    assert_eq!(partial, "RetryAttemptsExhausted, partial response");
     let old = cause(|document| {
         document["requestContext"]["condition"] = "RecordAgeExceeded".into();
         document.as_object_mut().unwrap().remove("responseContext");
     });
-    assert_eq!(old, "RecordAgeExceeded, no answer");
+    assert_eq!(old, "RecordAgeExceeded, no response");
 }
 
 #[test]
-fn positions_of_a_kinesis_stream() {
+fn a_document_of_a_kinesis_stream_is_parsed() {
     let mut document = dynamodb(None);
     let mut batch = document.as_object_mut().unwrap().remove("DDBStreamBatchInfo").unwrap();
     batch["streamArn"] = "arn:aws:kinesis:us-east-1:000000000000:stream/alleycat".into();
@@ -87,19 +87,19 @@ fn positions_of_a_kinesis_stream() {
 }
 
 #[test]
-fn a_payload_gives_its_records_as_they_came() {
+fn records_of_a_payload_are_unchanged() {
     let document = parse(&dynamodb(Some(PAYLOAD))).unwrap();
     let records = document.payload_records().unwrap();
     assert_eq!(event_of(&records), PAYLOAD.replace("}, {", "},{"));
     let times: Vec<i64> = records.iter().map(|record| record.created_at.seconds()).collect();
-    assert_eq!(times, [1_789_651_658, 1_789_651_658], "one without a time has the batch's");
+    assert_eq!(times, [1_789_651_658, 1_789_651_658], "a record without a time has the batch's");
     let kinesis = r#"{"Records":[{"kinesis":{"sequenceNumber":"49","approximateArrivalTimestamp":1789651658.25}}]}"#;
     let records = parse(&dynamodb(Some(kinesis))).unwrap().payload_records().unwrap();
     assert_eq!((records[0].sequence.as_str(), records[0].created_at.micros()), ("49", 1_789_651_658_250_000));
 }
 
 #[test]
-fn what_remains_is_a_document_of_the_same_shape() {
+fn a_narrowed_document_has_the_same_shape() {
     let document = parse(&dynamodb(Some(PAYLOAD))).unwrap();
     let last = document.payload_records().unwrap().pop().unwrap();
     let narrowed = serde_json::to_value(document.narrowed(&[last])).unwrap();
@@ -117,24 +117,24 @@ fn what_remains_is_a_document_of_the_same_shape() {
     let mut expected = dynamodb(None);
     // The record without a time has the batch's first.
     expected["DDBStreamBatchInfo"]["approximateArrivalOfLastRecord"] = "2026-09-17T13:27:38Z".into();
-    assert_eq!(serde_json::to_value(narrowed).unwrap(), expected, "all of it, without a payload");
+    assert_eq!(serde_json::to_value(narrowed).unwrap(), expected, "without a payload");
 }
 
 #[test]
-fn a_topics_notification_is_unwrapped_once() {
+fn a_notification_of_a_topic_is_unwrapped_once() {
     let message = dynamodb(None).to_string();
     let notification = json!({ "Type": "Notification", "MessageId": "1", "Message": message });
     assert_eq!(parse(&notification), parse(&dynamodb(None)));
     let twice = json!({ "Type": "Notification", "Message": notification.to_string() });
-    assert!(why(&twice).contains("no document"));
+    assert!(why(&twice).contains("not a document"));
 }
 
 #[test]
-fn what_is_no_document_is_said_without_its_content() {
+fn errors_about_a_document_never_quote_it() {
     for body in [&b"secret"[..], b"", b"[]", b"{}", b"\xff\xfe", br#"{"requestContext":"secret"}"#] {
         let why = Document::parse(body).unwrap_err();
         assert!(
-            why.starts_with("is no document of an event source mapping (line ") && !why.contains("secret"),
+            why.starts_with("is not a document of an event source mapping (line ") && !why.contains("secret"),
             "{why}"
         );
     }
@@ -149,19 +149,19 @@ fn what_is_no_document_is_said_without_its_content() {
     assert!(both.contains("neither"));
     let empty =
         changed(|document| drop(document["DDBStreamBatchInfo"].as_object_mut().unwrap().remove("endSequenceNumber")));
-    assert!(empty.contains("names no records"));
+    assert!(empty.contains("has no valid sequence numbers"));
     let letters = changed(|document| document["DDBStreamBatchInfo"]["startSequenceNumber"] = "12a".into());
-    assert!(letters.contains("names no records"));
+    assert!(letters.contains("has no valid sequence numbers"));
     let turned =
         changed(|document| document["DDBStreamBatchInfo"]["startSequenceNumber"] = "9900002759746085485437".into());
-    assert!(turned.contains("ends before it starts"));
+    assert!(turned.contains("before its start sequence number"));
 }
 
 #[test]
-fn a_payload_that_is_no_event_is_said_without_its_content() {
+fn errors_about_a_payload_never_quote_it() {
     for (payload, expected) in [
-        ("secret", "has no event in its payload (column 1)"),
-        (r#"{"records":[]}"#, "has no event in its payload (column 14)"),
+        ("secret", "has an invalid event in its payload (column 1)"),
+        (r#"{"records":[]}"#, "has an invalid event in its payload (column 14)"),
         (r#"{"Records":[]}"#, "has no records in its payload"),
         (r#"{"Records":[{"body":"secret"}]}"#, "has a record without a sequence number in its payload"),
         (r#"{"Records":[{"dynamodb":{"SequenceNumber":7}}]}"#, "has a record without a sequence number in its payload"),
@@ -172,4 +172,14 @@ fn a_payload_that_is_no_event_is_said_without_its_content() {
     ] {
         assert_eq!(parse(&dynamodb(Some(payload))).unwrap().payload_records().unwrap_err(), expected);
     }
+}
+
+#[test]
+fn the_metadata_is_parsed_from_the_beginning_of_a_long_document() {
+    let metadata = dynamodb(None).to_string();
+    let long = format!(r#"{},"payload":"{{\"Records\":[{{\",\"payload\":"#, metadata.strip_suffix('}').unwrap());
+    assert_eq!(Document::parse_head(long.as_bytes()), Document::parse(metadata.as_bytes()).ok());
+    let payload_first = dynamodb(Some(PAYLOAD)).to_string();
+    assert_eq!(Document::parse_head(payload_first.as_bytes()), None, "the metadata follows the payload");
+    assert_eq!(Document::parse_head(b"secret"), None);
 }

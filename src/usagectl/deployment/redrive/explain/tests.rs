@@ -1,4 +1,4 @@
-//! What is said of records that fail again, and what to change.
+//! Explanations of records that fail again.
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn explainer(arguments: &[&str]) -> Explainer {
     Explainer::new(&Variables::new(&line.options, &Sample::default()), Some("/aws/lambda/f")).unwrap()
 }
 
-/// An order that was made just now, but for what `change` makes of it.
+/// An order that was placed just now, after `change`.
 fn order(change: impl FnOnce(&mut Value)) -> Arc<SourceRecord> {
     let created_at = Clock::system().unwrap().now();
     let keys = json!({ "pk": { "S": "CUSTOMER#7" }, "sk": { "S": "ORDER#1" } });
@@ -40,12 +40,12 @@ fn order(change: impl FnOnce(&mut Value)) -> Arc<SourceRecord> {
 }
 
 #[test]
-fn what_to_change_depends_on_what_is_wrong() {
+fn the_change_depends_on_the_fault() {
     let explainer = explainer(&["--pipeline", "orders"]);
-    let explain = |record: Arc<SourceRecord>, why: Why| explainer.explain(&record, &why);
+    let explain = |record: Arc<SourceRecord>, why: Failure| explainer.explain(&record, &why);
     let image = |record: &mut Value, name: &str, value: Value| record["dynamodb"]["NewImage"][name] = value;
     for (record, code, change) in [
-        // Only the archive needs the status, and both need the total.
+        // The archive needs the status; the counters and the archive need the total.
         (
             order(|record| image(record, "status", json!({ "N": "7" }))),
             "invalid_value",
@@ -69,21 +69,22 @@ fn what_to_change_depends_on_what_is_wrong() {
             "too_old",
             "nothing: it is older",
         ),
-        (order(|record| record["eventName"] = "UPSERT".into()), "unknown_event_name", "nothing here"),
+        (order(|record| record["eventName"] = "UPSERT".into()), "unknown_event_name", "nothing: it isn't a valid"),
     ] {
-        let explained = explain(record, Why::Named);
+        let explained = explain(record, Failure::Named);
         assert_eq!(explained.code, Some(code), "{explained:?}");
         assert!(explained.change.starts_with(change), "{explained:?}");
     }
 }
 
 #[test]
-fn where_planning_finds_nothing_the_log_is_named() {
-    let explained = explainer(&["--pipeline", "orders"]).explain(&order(|_| {}), &Why::Failed("timed out".to_owned()));
-    assert_eq!(explained.reason, "the function failed: timed out; planning it here finds no fault");
+fn the_log_is_named_where_planning_finds_no_fault() {
+    let explained =
+        explainer(&["--pipeline", "orders"]).explain(&order(|_| {}), &Failure::Failed("timed out".to_owned()));
+    assert_eq!(explained.reason, "the function failed: timed out; planning it on this machine succeeds");
     assert_eq!(explained.change, "look for its sequence number in the log group /aws/lambda/f");
-    let unknown = explainer(&["--pipeline", "ours"]).explain(&order(|_| {}), &Why::Named);
+    let unknown = explainer(&["--pipeline", "ours"]).explain(&order(|_| {}), &Failure::Named);
     assert!(unknown.change.contains("--pipeline-dir") && unknown.code.is_none(), "{unknown:?}");
-    let large = explainer(&[]).explain(&order(|_| {}), &Why::TooLarge);
+    let large = explainer(&[]).explain(&order(|_| {}), &Failure::TooLarge);
     assert!(large.reason.contains("6 MB"), "{large:?}");
 }

@@ -1,74 +1,125 @@
-//! The first half of a run: what waits in the destinations, and which of it can be redriven.
+//! The first half of a run: what the destinations hold, and with `--dry-run` what would be done with it.
 
-use crate::deployment::redrive::bucket::mapping_of;
-use crate::deployment::redrive::document::Document;
 use futures::{StreamExt, stream};
 
 use super::Session;
-use super::settle::Positions;
-use crate::deployment::redrive::waiting::{Content, Spot, Waiting, by_cause, line};
-use crate::shell::console;
+use crate::deployment::redrive::bucket::{Bucket, Head, discarded_at, mapping_of};
+use crate::deployment::redrive::document::Document;
+use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location, by_cause};
+use crate::shell::console::{self, Done};
+use usage_aggregator::time::Timestamp;
 
-/// Documents that are read at once.
-const READS: usize = 8;
+/// How many documents a dry run reads at once.
+const CONCURRENT_READS: usize = 8;
+
+/// Something in a destination that may be redriven.
+pub(super) enum Candidate {
+    /// An object that hasn't been read yet: it may be one of thousands, and 6 MB long.
+    Object { key: String },
+    /// A message, which is received with its body, or why it can't be redriven.
+    Message { id: String, document: Result<Document, String> },
+}
+
+impl Candidate {
+    /// When the mapping gave the batch up.
+    fn discarded_at(&self) -> Option<Timestamp> {
+        match self {
+            Candidate::Object { key } => discarded_at(key),
+            Candidate::Message { document, .. } => document.as_ref().ok().and_then(Document::discarded_at),
+        }
+    }
+}
 
 impl Session<'_> {
-    /// What waits, the oldest first, and the messages among it.
-    pub(super) async fn list(&mut self) -> anyhow::Result<(Vec<Waiting>, Vec<Positions>)> {
-        let progress = console::spinner("documents read");
-        let (mut waiting, mut messages) = (Vec::new(), Vec::new());
-        if let Some(bucket) = &self.places.bucket {
-            let keys = bucket.keys().await?.into_iter();
-            let read = |key: String| async move { anyhow::Ok((bucket.read(&key).await?, key)) };
-            let mut objects = stream::iter(keys.map(read)).buffered(READS);
-            while let Some(object) = objects.next().await {
-                let (Some(body), key) = object? else { continue };
-                let content = self.look(&body, mapping_of(&key)).map(|document| Content::from(&document));
-                waiting.push(Waiting { spot: Spot::Object { bucket: bucket.name.clone(), key }, content });
-                progress.inc(1);
-            }
+    /// Everything in the destinations, oldest first. Objects are listed by their keys and not read.
+    pub(super) async fn list(&mut self) -> anyhow::Result<Vec<Candidate>> {
+        let progress = console::spinner("documents found");
+        let mut candidates = Vec::new();
+        if let Some(bucket) = &self.destinations.bucket {
+            let keys = bucket.keys().await?;
+            candidates.extend(keys.into_iter().map(|key| Candidate::Object { key }));
         }
-        if let Some(queue) = &self.places.queue {
+        if let Some(queue) = &self.destinations.queue {
             for message in queue.receive(|| progress.inc(1)).await? {
-                let looked = self.look_at_positions(message.body.as_bytes());
-                let content = looked.as_ref().map(Content::from).map_err(Clone::clone);
-                waiting.push(Waiting { spot: Spot::Message { id: message.id.clone() }, content });
-                if let Ok(document) = looked {
+                let document = self.parse(message.body.as_bytes(), None);
+                if let Ok(document) = &document {
                     self.queued.insert(document.position.clone());
-                    messages.push(Positions { id: message.id, document });
                 }
+                candidates.push(Candidate::Message { id: message.id, document });
             }
         }
         progress.finish_and_clear();
-        waiting.sort_by_key(|waiting| waiting.content.as_ref().ok().and_then(|content| content.first_arrival));
-        Ok((waiting, messages))
+        candidates.sort_by_key(Candidate::discarded_at);
+        Ok(candidates)
     }
 
-    /// The document of an object, if it can be redriven.
-    pub(super) fn look(&self, body: &[u8], mapping: Option<&str>) -> Result<Document, String> {
+    /// The document of `body`, unless it can't be redriven or belongs to another deployment.
+    pub(super) fn parse(&self, body: &[u8], mapping: Option<&str>) -> Result<Document, String> {
         let document = Document::parse(body)?;
-        document.payload_records()?;
-        self.expected.refuses(&document, mapping).map_or(Ok(document), Err)
+        match self.ownership.reason_to_skip(&document, mapping) {
+            Some(reason) => Err(reason),
+            None => Ok(document),
+        }
     }
 
-    fn look_at_positions(&self, body: &[u8]) -> Result<Document, String> {
-        let document = Document::parse(body)?;
-        self.expected.refuses(&document, None).map_or(Ok(document), Err)
-    }
-
-    pub(super) fn tell(&mut self, waiting: &[Waiting]) -> anyhow::Result<()> {
-        for waiting in waiting {
-            if self.options.json {
-                console::print(&line(waiting, &self.limits).to_string())?;
-            }
-            if let Err(why) = &waiting.content {
-                self.report.left_alone(&waiting.spot, why)?;
+    /// Prints what a run would do. Of each object only the beginning is read, where that is enough.
+    pub(super) async fn preview(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Done> {
+        let limit = self.limit();
+        let (mut batches, mut usable) = (Vec::new(), 0);
+        let progress = console::spinner("documents read");
+        {
+            let describe = |candidate| self.describe(candidate);
+            let mut described = stream::iter(candidates).map(describe).buffered(CONCURRENT_READS.min(limit));
+            while usable < limit
+                && let Some(batch) = described.next().await
+            {
+                progress.inc(1);
+                let Some(batch) = batch? else { continue };
+                usable += usize::from(batch.summary.is_ok());
+                batches.push(batch);
             }
         }
-        let usable = waiting.iter().filter(|waiting| waiting.content.is_ok()).count();
+        progress.finish_and_clear();
+        for batch in &batches {
+            self.report.found(batch, &self.deadlines)?;
+        }
         if !self.options.json && usable > 0 {
-            console::print(&by_cause(waiting, &self.limits))?;
+            console::print(&by_cause(&batches, &self.deadlines))?;
         }
-        Ok(())
+        self.report.preview(&batches, &self.function_name())
+    }
+
+    /// A candidate without its records, or `None` if it has been deleted meanwhile.
+    async fn describe(&self, candidate: Candidate) -> anyhow::Result<Option<FailedBatch>> {
+        match (candidate, &self.destinations.bucket) {
+            (Candidate::Message { id, document }, _) => {
+                let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+                Ok(Some(FailedBatch { location: Location::Message { id }, summary }))
+            }
+            (Candidate::Object { key }, Some(bucket)) => self.describe_object(bucket, key).await,
+            (Candidate::Object { .. }, None) => Ok(None),
+        }
+    }
+
+    async fn describe_object(&self, bucket: &Bucket, key: String) -> anyhow::Result<Option<FailedBatch>> {
+        let mapping = mapping_of(&key);
+        let head = match bucket.read_head(&key).await? {
+            Some(Head::Beginning(head)) => match Document::parse_head(&head) {
+                Some(document) => Some(self.ownership.reason_to_skip(&document, mapping).map_or(Ok(document), Err)),
+                // Its payload comes before the rest.
+                None => bucket.read(&key).await?.map(|body| self.parse_with_payload(&body, mapping)),
+            },
+            Some(Head::Whole(body)) => Some(self.parse_with_payload(&body, mapping)),
+            None => None,
+        };
+        let Some(document) = head else { return Ok(None) };
+        let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+        Ok(Some(FailedBatch { location: Location::Object { bucket: bucket.name.clone(), key }, summary }))
+    }
+
+    fn parse_with_payload(&self, body: &[u8], mapping: Option<&str>) -> Result<Document, String> {
+        let document = self.parse(body, mapping)?;
+        document.payload_records()?;
+        Ok(document)
     }
 }

@@ -1,37 +1,41 @@
-//! The destinations of a deployment, as far as they are to be redriven.
+//! The on-failure destinations of a deployment: a bucket, a queue, or both.
 
 use std::time::Duration;
 
 use laptop::proof::reconcile::bucket_exists;
 
-use super::Origin;
+use super::DestinationKind;
 use super::bucket::Bucket;
 use super::queue::Queue;
 use crate::shell::console::{UsageError, note};
 use crate::shell::workplace::queue_client;
 use crate::stack::{Deployment, Names, Place};
 
-/// Where failed batches are.
-pub struct Places {
+/// The destinations to redrive.
+pub struct Destinations {
     pub bucket: Option<Bucket>,
     pub queue: Option<Queue>,
 }
 
-impl Places {
-    /// The destination that was asked for, or all there are.
+impl Destinations {
+    /// The destination that `from` chooses, or all of the deployment.
     ///
     /// # Errors
-    /// When there is none.
-    pub async fn open(deployment: &Deployment, from: Option<Origin>, hidden: Duration) -> anyhow::Result<Places> {
+    /// When the deployment has none.
+    pub async fn open(
+        deployment: &Deployment,
+        from: Option<DestinationKind>,
+        hidden: Duration,
+    ) -> anyhow::Result<Destinations> {
         let names = &deployment.names;
         let (bucket, queue) = match from {
-            Some(Origin::S3) => (Some(Names::need(&names.failure_bucket, "--failure-bucket")?), None),
-            Some(Origin::Sqs) => (None, Some(Names::need(&names.failure_queue, "--failure-queue")?)),
+            Some(DestinationKind::S3) => (Some(Names::need(&names.failure_bucket, "--failure-bucket")?), None),
+            Some(DestinationKind::Sqs) => (None, Some(Names::need(&names.failure_queue, "--failure-queue")?)),
             None => (names.failure_bucket.as_deref(), names.failure_queue.as_deref()),
         };
         if bucket.is_none() && queue.is_none() {
-            let remedy = "give --failure-bucket or --failure-queue";
-            return Err(UsageError(format!("the deployment has no failure destination that is known: {remedy}")).into());
+            let remedy = "specify --failure-bucket or --failure-queue";
+            return Err(UsageError(format!("the deployment has no known failure destination: {remedy}")).into());
         }
         let bucket = bucket.map(|name| Bucket { client: deployment.clients().s3, name: name.to_owned() });
         let queue = match queue {
@@ -44,15 +48,15 @@ impl Places {
             }
             None => None,
         };
-        Ok(Places { bucket: there(bucket, deployment).await?, queue })
+        Ok(Destinations { bucket: existing(bucket, deployment).await?, queue })
     }
 }
 
-/// `bucket`, unless it is one that the mapping on this machine has not made yet.
-async fn there(bucket: Option<Bucket>, deployment: &Deployment) -> anyhow::Result<Option<Bucket>> {
+/// `bucket`, unless it is on this machine and the mapping hasn't created it yet.
+async fn existing(bucket: Option<Bucket>, deployment: &Deployment) -> anyhow::Result<Option<Bucket>> {
     let Some(bucket) = bucket else { return Ok(None) };
     if matches!(deployment.place, Place::Here(_)) && !bucket_exists(&bucket.client, &bucket.name).await? {
-        note(&format!("note: there is no bucket {} here: nothing has gone there", bucket.name));
+        note(&format!("note: the bucket {} doesn't exist yet: no batch has failed", bucket.name));
         return Ok(None);
     }
     Ok(Some(bucket))

@@ -4,26 +4,26 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Node, Outline, Span, Tag, mark};
+use super::{Node, Outline, Span, Tag, fingerprint};
 use crate::decimal::Decimal;
 use crate::record::{ChangeRecord, Item, RecordOf, Value};
 
 /// Items, written down, and their outlines.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct WrittenItems {
     text: String,
     nodes: Vec<Node>,
 }
 
-impl Kept {
+impl WrittenItems {
     /// Only `item`.
-    pub fn of(item: &Item<'_>) -> Kept {
-        let mut kept = Kept::default();
-        kept.push(item);
-        kept
+    pub fn of(item: &Item<'_>) -> WrittenItems {
+        let mut written = WrittenItems::default();
+        written.push(item);
+        written
     }
 
-    /// The outline of all that was pushed: of the one item of [`Kept::of`].
+    /// The outline of all that was pushed: of the one item of [`WrittenItems::of`].
     pub fn outline(&self) -> Outline<'_> {
         Outline::new(&self.text, &self.nodes)
     }
@@ -52,18 +52,20 @@ impl Kept {
             Value::Bool(true) => self.scalar(name, Tag::True, ""),
             Value::Bool(false) => self.scalar(name, Tag::False, ""),
             Value::Null => self.scalar(name, Tag::Null, ""),
-            Value::M(item) => self.nested(name, Tag::M, |kept| {
-                kept.push(item);
+            Value::M(item) => self.nested(name, Tag::M, |written| {
+                written.push(item);
             }),
-            Value::L(list) => self.nested(name, Tag::L, |kept| list.iter().for_each(|value| kept.value("", value))),
-            Value::Ss(set) => self.nested(name, Tag::Ss, |kept| {
-                set.iter().for_each(|text| kept.scalar("", Tag::S, text));
+            Value::L(list) => {
+                self.nested(name, Tag::L, |written| list.iter().for_each(|value| written.value("", value)))
+            }
+            Value::Ss(set) => self.nested(name, Tag::Ss, |written| {
+                set.iter().for_each(|text| written.scalar("", Tag::S, text));
             }),
-            Value::Ns(set) => self.nested(name, Tag::Ns, |kept| {
-                set.iter().for_each(|number| kept.number("", number));
+            Value::Ns(set) => self.nested(name, Tag::Ns, |written| {
+                set.iter().for_each(|number| written.number("", number));
             }),
-            Value::Bs(set) => self.nested(name, Tag::Bs, |kept| {
-                set.iter().for_each(|bytes| kept.scalar("", Tag::B, &BASE64.encode(bytes)));
+            Value::Bs(set) => self.nested(name, Tag::Bs, |written| {
+                set.iter().for_each(|bytes| written.scalar("", Tag::B, &BASE64.encode(bytes)));
             }),
         }
     }
@@ -71,8 +73,8 @@ impl Kept {
     fn scalar(&mut self, name: &str, tag: Tag, text: &str) {
         let name_span = self.write(name);
         let value = self.write(text);
-        let mark = mark(name.as_bytes());
-        self.nodes.push(Node { name: name_span, mark, value, inside: 0, tag, escaped: false });
+        let fingerprint = fingerprint(name.as_bytes());
+        self.nodes.push(Node { name: name_span, fingerprint, value, inside: 0, tag, escaped: false });
     }
 
     fn number(&mut self, name: &str, number: &Decimal) {

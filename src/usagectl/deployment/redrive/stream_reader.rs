@@ -1,5 +1,5 @@
-//! Positions become records again: their shard is read once more, and what the mapping's filter never let through is left
-//! out. What is gone is said.
+//! Reads the records of a message again: a message has only their positions in the stream. Records that the mapping's filter
+//! excludes are left out, and records that are gone are reported as lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use crate::shell::running::Running;
 use crate::shell::workplace::{Workplace, kinesis_client};
 use crate::stack::{Account, Deployment, Names, Place, source_name};
 
-/// The streams of a deployment.
-pub struct Streams<'d> {
+/// Reads the streams of a deployment.
+pub struct StreamReader<'d> {
     deployment: &'d Deployment,
-    /// Where the data folder is, and what runs, if the deployment is on this machine.
+    /// The data folder, if the deployment is on this machine.
     options: &'d Options,
-    /// Of a deployed mapping; one on this machine has written its own down.
+    /// The filter of a deployed mapping. A mapping on this machine keeps its filter in a file.
     filters: Filters,
 }
 
-/// What a range of positions came to.
+/// The records of a message.
 #[derive(Debug)]
-pub struct Found {
-    /// The records that were meant for the function.
+pub struct RereadRecords {
+    /// The records that pass the filter.
     pub records: Vec<Arc<SourceRecord>>,
-    pub lost: Option<Lost>,
+    pub lost: Option<LostRecords>,
 }
 
-/// Records that can't be read again.
+/// Records that can't be read from the stream again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// At least so many.
+pub struct LostRecords {
+    /// How many, at least.
     pub records: usize,
     pub reason: &'static str,
 }
 
-impl<'d> Streams<'d> {
-    /// The streams of `deployment`; asks its mapping for the filter.
-    pub async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<Streams<'d>> {
+impl<'d> StreamReader<'d> {
+    /// Reads the filter of the deployed mapping.
+    pub async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
         let filters = match &deployment.place {
             Place::Account(account) => deployed_filters(account, &deployment.names).await?,
             Place::Here(_) => Filters::default(),
         };
-        Ok(Streams { deployment, options, filters })
+        Ok(StreamReader { deployment, options, filters })
     }
 
     /// Reads the records of `document` again.
-    pub async fn read(&self, document: &Document) -> anyhow::Result<Found> {
+    pub async fn read(&self, document: &Document) -> anyhow::Result<RereadRecords> {
         let position = &document.position;
         let range = match self.source(document).await? {
             Some(source) => read_range(&*source, &position.shard_id, &position.first, &position.last).await?,
@@ -64,12 +64,12 @@ impl<'d> Streams<'d> {
             Place::Here(_) => self.filters_here(document)?,
         };
         let RangeRead { mut records, gap } = range;
-        let there = records.len();
+        let read = records.len();
         records.retain(|record| filters.matches(document.kind, record));
-        Ok(Found { lost: lost(document.records(), there, records.len(), gap), records })
+        Ok(RereadRecords { lost: lost(document.records(), read, records.len(), gap), records })
     }
 
-    /// The stream of a document; none if it isn't there any more.
+    /// The stream of a document, or `None` if it doesn't exist any more.
     async fn source(&self, document: &Document) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
@@ -84,10 +84,10 @@ impl<'d> Streams<'d> {
         }
     }
 
-    /// A table's stream on this machine, with the shards that the mapping made of it. The process that has the table open
-    /// may go on: its database's file is read beside it, since over HTTP not all of a record is told.
+    /// A table's stream on this machine, with the shards that the mapping has split it into. If another process has the table
+    /// open, its database file is read nevertheless: responses over HTTP don't have every field of a record.
     fn table_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
-        let table = source_name(arn).with_context(|| format!("{arn} names no table"))?;
+        let table = source_name(arn).with_context(|| format!("{arn} is not the ARN of a table's stream"))?;
         let data = &self.options.data;
         let running = Running::read(data).map(|running| running.dynamodb);
         let stream: Arc<dyn Source> = match place.services() {
@@ -104,9 +104,9 @@ impl<'d> Streams<'d> {
         Ok(Some(Arc::new(ShardedStream::open(stream, Some(&shards), 0)?)))
     }
 
-    /// A Kinesis stream on this machine. Its files are one process's alone: where one has them open, its endpoint is asked.
+    /// A Kinesis stream on this machine. If another process has its files open, it is read through that process's endpoint.
     async fn stream_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
-        let name = source_name(arn).with_context(|| format!("{arn} names no stream"))?;
+        let name = source_name(arn).with_context(|| format!("{arn} is not the ARN of a Kinesis stream"))?;
         match place.services() {
             Some(services) => match KinesisSource::new(services.streams(), name) {
                 Ok(source) => Ok(Some(Arc::new(source))),
@@ -117,7 +117,7 @@ impl<'d> Streams<'d> {
         }
     }
 
-    /// The filter that the mapping on this machine had when it last ran.
+    /// The filter of the mapping on this machine when it last ran.
     fn filters_here(&self, document: &Document) -> anyhow::Result<Filters> {
         let source = source_name(&document.position.stream_arn).unwrap_or_default();
         read_filters(&filters_file(&self.options.data, document.kind, source))
@@ -136,10 +136,10 @@ fn read_filters(file: &Path) -> anyhow::Result<Filters> {
 
 async fn deployed_filters(account: &Account, names: &Names) -> anyhow::Result<Filters> {
     let uuid = Names::need(&names.mapping, "--mapping")?;
-    let doing = || format!("ask for the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
+    let doing = || format!("read the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
     let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await.with_context(doing)?;
     if let Some(error) = mapping.filter_criteria_error {
-        // Without it nobody knows which records of a range were meant for the function.
+        // Without the filter, records that were never meant for the function would be delivered to it.
         anyhow::bail!("{}: {}", doing(), error.message.unwrap_or_default());
     }
     let filters = mapping.filter_criteria.and_then(|criteria| criteria.filters).unwrap_or_default();
@@ -147,15 +147,15 @@ async fn deployed_filters(account: &Account, names: &Names) -> anyhow::Result<Fi
     Filters::parse(&patterns).with_context(doing)
 }
 
-/// What is lost of `expected` records, of which `there` are in the range and `found` were let through.
-fn lost(expected: usize, there: usize, found: usize, gap: Gap) -> Option<Lost> {
-    let missing = expected.saturating_sub(found);
+/// What is lost of `expected` records, if `read` were in the range and `passed` the filter.
+fn lost(expected: usize, read: usize, passed: usize, gap: Gap) -> Option<LostRecords> {
+    let missing = expected.saturating_sub(passed);
     match gap {
         Gap::None if missing == 0 => None,
-        Gap::None if there < expected => Some(Lost { records: missing, reason: "they are not in their shard" }),
-        Gap::None => Some(Lost { records: missing, reason: "the mapping's filter lets them through no longer" }),
-        Gap::Trimmed => Some(Lost { records: missing.max(1), reason: "the stream has trimmed them" }),
-        Gap::ShardGone => Some(Lost { records: expected, reason: "their shard or stream is gone" }),
+        Gap::None if read < expected => Some(LostRecords { records: missing, reason: "they are not in their shard" }),
+        Gap::None => Some(LostRecords { records: missing, reason: "the mapping's filter excludes them now" }),
+        Gap::Trimmed => Some(LostRecords { records: missing.max(1), reason: "the stream has trimmed them" }),
+        Gap::ShardGone => Some(LostRecords { records: expected, reason: "their shard or stream is gone" }),
     }
 }
 
@@ -164,11 +164,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_lost_and_never_silent() {
-        let records = |lost: Option<Lost>| lost.map(|lost| lost.records);
+    fn missing_records_are_reported_as_lost() {
+        let records = |lost: Option<LostRecords>| lost.map(|lost| lost.records);
         for (expected, found, gap, wanted) in [
             (4, 4, Gap::None, None),
-            // Other lanes' records lie in the range, too.
+            // The range also has records of other lanes.
             (4, 9, Gap::None, None),
             (4, 3, Gap::None, Some(1)),
             (4, 1, Gap::Trimmed, Some(3)),
@@ -178,8 +178,8 @@ mod tests {
         ] {
             assert_eq!(records(lost(expected, found, found, gap)), wanted, "{expected} {found} {gap:?}");
         }
-        let reason = |there| lost(4, there, 3, Gap::None).map_or("", |lost| lost.reason);
+        let reason = |read| lost(4, read, 3, Gap::None).map_or("", |lost| lost.reason);
         assert_eq!(reason(3), "they are not in their shard");
-        assert_eq!(reason(4), "the mapping's filter lets them through no longer");
+        assert_eq!(reason(4), "the mapping's filter excludes them now");
     }
 }

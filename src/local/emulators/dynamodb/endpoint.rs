@@ -1,0 +1,197 @@
+//! The embedded DynamoDB over HTTP: dynoxide's own server, behind a layer that answers what dynoxide lacks and that
+//! gives resources the names AWS would.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use dynoxide::{Database, DynoxideError};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{names, streams};
+
+const PROTOCOL: &str = "application/x-amz-json-1.0";
+/// 16 MiB: DynamoDB's limit of a request.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// A response is never longer than this: 16 MiB of items in DynamoDB's JSON.
+const MAX_RESPONSE_BYTES: usize = 128 << 20;
+/// The operations whose requests or responses name resources by their ARN.
+const WITH_ARNS: [&str; 7] = [
+    "CreateTable",
+    "DeleteTable",
+    "DescribeTable",
+    "ListTagsOfResource",
+    "TagResource",
+    "UntagResource",
+    "UpdateTable",
+];
+
+/// Serves `database` until the runtime ends.
+pub async fn serve(listener: TcpListener, database: Database) {
+    if let Err(error) = try_to_serve(listener, database).await {
+        tracing::error!(error = format!("{error:#}"), "the embedded DynamoDB stopped");
+    }
+}
+
+async fn try_to_serve(listener: TcpListener, database: Database) -> anyhow::Result<()> {
+    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listen on 127.0.0.1")?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let endpoint = Endpoint {
+        database: database.clone(),
+        dynoxide: format!("http://{}", inner.local_addr()?),
+        client: Client::builder(TokioExecutor::new()).build(connector),
+    };
+    let outer = Router::new().fallback(answer).with_state(endpoint);
+    let listener = listener.tap_io(|connection| {
+        // Without it a small response may wait for an acknowledgment.
+        let _ = connection.set_nodelay(true);
+    });
+    tokio::select! {
+        served = axum::serve(listener, outer).into_future() => served.context("serve DynamoDB"),
+        // No shutdown signal: the end of the runtime drops the server and its connections.
+        served = dynoxide::server::serve_with_shutdown(inner, database, std::future::pending()) => {
+            served.map_err(anyhow::Error::msg)
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    database: Database,
+    /// The URL of dynoxide's own server.
+    dynoxide: String,
+    client: Client<HttpConnector, Body>,
+}
+
+async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let operation = operation(request.headers()).to_owned();
+    let answered = match operation.as_str() {
+        "ListStreams" | "DescribeStream" | "GetShardIterator" | "GetRecords" | "DescribeContinuousBackups" => {
+            endpoint.answer(&operation, request).await
+        }
+        operation if WITH_ARNS.contains(&operation) => endpoint.translate(request).await,
+        _ => endpoint.pass_on(&operation, request).await,
+    };
+    answered.unwrap_or_else(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")).into_response())
+}
+
+/// `DynamoDB_20120810.PutItem` -> `PutItem`
+fn operation(headers: &HeaderMap) -> &str {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default()
+}
+
+impl Endpoint {
+    /// Answers an operation that isn't left to dynoxide's server.
+    async fn answer(&self, operation: &str, request: Request) -> anyhow::Result<Response> {
+        let body = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await?;
+        let answer = match streams::run(&self.database, operation, &body) {
+            Some(answer) => answer.map(|answer| (StatusCode::OK, answer)),
+            None => describe_continuous_backups(&self.database, &body),
+        };
+        let (status, body) = match answer {
+            Ok((status, answer)) => (status, answer.to_string()),
+            Err(error) => {
+                (StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST), error.to_json())
+            }
+        };
+        Ok((status, [(header::CONTENT_TYPE, PROTOCOL)], body).into_response())
+    }
+
+    /// Lets dynoxide answer, under its own names.
+    async fn translate(&self, request: Request) -> anyhow::Result<Response> {
+        let (mut head, body) = request.into_parts();
+        let body = to_bytes(body, MAX_REQUEST_BYTES).await?;
+        let body = names::to_dynoxide(std::str::from_utf8(&body).unwrap_or_default());
+        head.headers.remove(header::CONTENT_LENGTH);
+        let response = self.send(Request::from_parts(head, Body::from(body))).await?;
+        rewrite(response, rename).await
+    }
+
+    /// Lets dynoxide answer; only an error is looked at.
+    async fn pass_on(&self, operation: &str, request: Request) -> anyhow::Result<Response> {
+        let response = self.send(request).await?;
+        if response.status() != StatusCode::BAD_REQUEST {
+            return Ok(response);
+        }
+        rewrite(response, |body| explain(body, operation)).await
+    }
+
+    async fn send(&self, mut request: Request) -> anyhow::Result<Response> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = format!("{}{path}", self.dynoxide).parse::<Uri>().context("read the request's URL")?;
+        Ok(self.client.request(request).await.context("reach the embedded database")?.into_response())
+    }
+}
+
+/// Changes a JSON body; any other is left as it is.
+async fn rewrite(response: Response, change: impl FnOnce(&mut Value)) -> anyhow::Result<Response> {
+    let (mut head, body) = response.into_parts();
+    let body = to_bytes(body, MAX_RESPONSE_BYTES).await?;
+    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
+        return Ok(Response::from_parts(head, Body::from(body)));
+    };
+    change(&mut value);
+    // Both are of the body before.
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.remove("x-amz-crc32");
+    Ok(Response::from_parts(head, Body::from(Bytes::from(value.to_string()))))
+}
+
+/// Gives the resources in a table's description the names that AWS would.
+fn rename(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = names::StreamName::of(text).map_or_else(|| names::to_aws(text), |name| name.arn),
+        Value::Array(items) => items.iter_mut().for_each(rename),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value.as_str().and_then(names::label_to_aws)) {
+                    ("LatestStreamLabel", Some(label)) => *value = label.into(),
+                    _ => rename(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Says what an error is about where dynoxide doesn't.
+fn explain(body: &mut Value, operation: &str) {
+    let kind = body.get("__type").and_then(Value::as_str).unwrap_or_default();
+    if !kind.ends_with("#UnknownOperationException") {
+        return;
+    }
+    let message = match operation {
+        "" => "the request has no X-Amz-Target header, which names the operation".to_owned(),
+        operation => format!("the embedded DynamoDB doesn't support {operation}"),
+    };
+    *body = json!({ "__type": kind, "message": message });
+}
+
+/// What AWS answers for a table without point-in-time recovery, which the embedded DynamoDB lacks.
+fn describe_continuous_backups(database: &Database, body: &[u8]) -> Result<(StatusCode, Value), DynoxideError> {
+    let request: Value =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    let named = request.get("TableName").and_then(Value::as_str).unwrap_or_default();
+    let table = named.rsplit('/').next().unwrap_or_default();
+    if database.get_table_metadata(table)?.is_none() {
+        let kind = "com.amazonaws.dynamodb.v20120810#TableNotFoundException";
+        let error = json!({ "__type": kind, "message": format!("Table not found: {table}") });
+        return Ok((StatusCode::BAD_REQUEST, error));
+    }
+    let description = json!({
+        "ContinuousBackupsStatus": "ENABLED",
+        "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "DISABLED" },
+    });
+    Ok((StatusCode::OK, json!({ "ContinuousBackupsDescription": description })))
+}

@@ -1,0 +1,71 @@
+//! How long a document can still be redriven: until its stream has trimmed the records, or until a record is older than
+//! HORIZON_DAYS, when the counters can't tell any more whether they have it.
+
+use event_source_mapping::{Clock, StreamKind};
+use usage_aggregator::time::Timestamp;
+
+use super::failed_batch::{BatchSummary, Location};
+use crate::shell::console;
+use crate::stack::{Deployment, Place};
+
+/// An hour in seconds.
+pub const HOUR: i64 = 3_600;
+/// A day in seconds.
+pub const DAY: i64 = 24 * HOUR;
+
+/// What the deadlines of documents depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// The time of the run.
+    pub now: Timestamp,
+    /// HORIZON_DAYS of the function: older records aren't counted.
+    pub horizon_days: i64,
+    /// The retention of a Kinesis stream. That of a table's stream is always 24 hours.
+    pub kinesis_hours: i64,
+}
+
+impl Deadlines {
+    /// The deadlines of a deployment whose function has this horizon.
+    pub(crate) async fn of(deployment: &Deployment, horizon_days: i64) -> anyhow::Result<Deadlines> {
+        let kinesis_hours = kinesis_hours(deployment).await;
+        Ok(Deadlines { now: Clock::system()?.now(), horizon_days, kinesis_hours })
+    }
+
+    /// The age of the oldest record.
+    pub fn age_seconds(&self, summary: &BatchSummary) -> Option<i64> {
+        summary.first_arrival.map(|arrival| self.now.seconds() - arrival.seconds())
+    }
+
+    /// The time in which all records of a document can still be redriven; negative when it has passed.
+    pub fn left_seconds(&self, location: &Location, summary: &BatchSummary) -> Option<i64> {
+        let horizon = self.horizon_days * DAY;
+        let limit = match (location, summary.kind) {
+            (Location::Object { .. }, _) => horizon,
+            (Location::Message { .. }, StreamKind::DynamoDb) => horizon.min(DAY),
+            (Location::Message { .. }, StreamKind::Kinesis) => horizon.min(self.kinesis_hours * HOUR),
+        };
+        self.age_seconds(summary).map(|age| limit - age)
+    }
+}
+
+/// The retention of the source, where it is a Kinesis stream whose records must be read again.
+async fn kinesis_hours(deployment: &Deployment) -> i64 {
+    const DEFAULT: i64 = 24;
+    let (Place::Account(account), Some(arn)) = (&deployment.place, &deployment.names.source_arn) else {
+        return DEFAULT;
+    };
+    if deployment.names.failure_queue.is_none() || !arn.contains(":kinesis:") {
+        return DEFAULT;
+    }
+    match account.kinesis().describe_stream_summary().stream_arn(arn).send().await {
+        Ok(summary) => {
+            summary.stream_description_summary.map_or(DEFAULT, |summary| summary.retention_period_hours.into())
+        }
+        Err(_) => {
+            console::note(&format!(
+                "note: can't read the retention of {arn} (kinesis:DescribeStreamSummary); assuming {DEFAULT} hours"
+            ));
+            DEFAULT
+        }
+    }
+}

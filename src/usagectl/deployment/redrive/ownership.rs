@@ -1,0 +1,89 @@
+//! Whether a document belongs to this deployment. The records of another mapping, function or stream aren't delivered to this
+//! function. Pure.
+
+use super::document::Document;
+use crate::stack::source_name;
+
+/// The names by which this deployment's documents are recognized, as far as they are known.
+#[derive(Debug, Clone, Default)]
+pub struct Ownership {
+    /// The UUID of the event source mapping.
+    pub mapping: Option<String>,
+    /// The function's name.
+    pub function: Option<String>,
+    /// The ARN of the stream.
+    pub source_arn: Option<String>,
+    /// The tables and streams that the pipeline names, which are used where the ARN isn't known.
+    pub sources: Vec<String>,
+}
+
+impl Ownership {
+    /// Why `document` doesn't belong to this deployment, if it doesn't. `mapping` is the one in its key.
+    pub fn reason_to_skip(&self, document: &Document, mapping: Option<&str>) -> Option<String> {
+        let stream = document.position.stream_arn.as_str();
+        if let (Some(ours), Some(theirs)) = (self.mapping.as_deref(), mapping)
+            && ours != theirs
+        {
+            return Some(format!(
+                "belongs to the mapping {theirs}: redrive it with --mapping {theirs} --source-arn {stream}"
+            ));
+        }
+        let function = function_name(document.function_arn());
+        if self.function.as_deref().is_some_and(|ours| function_name(ours) != function) {
+            return Some(format!("belongs to the function {function}: redrive it with that function's deployment"));
+        }
+        match &self.source_arn {
+            Some(ours) if ours != stream => {
+                Some(format!("belongs to the stream {stream}: redrive it with --source-arn {stream}"))
+            }
+            None if !self.sources.is_empty()
+                && !self.sources.iter().any(|source| Some(source.as_str()) == source_name(stream)) =>
+            {
+                Some(format!(
+                    "belongs to {stream}, which isn't a source of the pipeline: choose another with --pipeline, or specify --source-arn {stream}"
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `f` in `f`, `f:alias` and `arn:aws:lambda:us-east-1:123456789012:function:f:alias`.
+fn function_name(text: &str) -> &str {
+    let name = if text.starts_with("arn:") { text.split(':').nth(6) } else { text.split(':').next() };
+    name.unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deployment::redrive::document::tests::{MAPPING, STREAM, dynamodb};
+
+    #[test]
+    fn a_document_of_another_deployment_is_skipped_with_a_remedy() {
+        let document = Document::parse(dynamodb(None).to_string().as_bytes()).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let ours = Ownership {
+            mapping: text(MAPPING),
+            function: text("usage-aggregator"),
+            source_arn: text(STREAM),
+            sources: vec!["orders".to_owned()],
+        };
+        let reason = |ownership: Ownership, mapping| ownership.reason_to_skip(&document, mapping).unwrap_or_default();
+        assert_eq!(reason(ours.clone(), Some(MAPPING)), "");
+        assert_eq!(reason(ours.clone(), None), "", "a message names no mapping");
+        assert_eq!(reason(Ownership::default(), Some("any")), "", "nothing is known of this deployment");
+        let alias =
+            Ownership { function: text("arn:aws:lambda:us-east-1:1:function:usage-aggregator:live"), ..ours.clone() };
+        assert_eq!(reason(alias, None), "");
+
+        assert!(reason(ours.clone(), Some("another")).contains("--mapping another --source-arn arn:"));
+        let function = Ownership { function: text("other"), ..ours.clone() };
+        assert!(reason(function, None).starts_with("belongs to the function usage-aggregator"));
+        let stream =
+            Ownership { source_arn: text("arn:aws:dynamodb:us-east-1:1:table/orders/stream/later"), ..ours.clone() };
+        assert!(reason(stream, None).starts_with("belongs to the stream arn:"));
+        let pipeline = Ownership { source_arn: None, sources: vec!["demand".to_owned()], ..ours };
+        assert!(reason(pipeline, None).contains("--pipeline"));
+    }
+}

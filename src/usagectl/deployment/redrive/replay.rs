@@ -1,0 +1,104 @@
+//! Takes the records of one document through the function in the batches of a `DeliveryPlan`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use event_source_mapping::{Answer, SourceRecord, event_of, lowest_failure};
+
+use super::delivery::{BatchOutcome, DeliveryPlan, Failure};
+use super::function::Function;
+use crate::shell::console::plain;
+
+/// 20: halving a batch of 10,000 records down to the one that crashes the function takes 14 function errors.
+const MAXIMUM_FUNCTION_ERRORS: u32 = 20;
+/// 6: about 13 seconds of waiting in all.
+const MAXIMUM_REFUSALS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What has become of a document's records.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) durable: usize,
+    pub(crate) remaining: Vec<(Arc<SourceRecord>, Failure)>,
+}
+
+/// Invokes the function for one document after the other.
+pub(crate) struct Replayer {
+    pub(crate) function: Function,
+    /// Continue however often the function fails as a whole.
+    keep_going: bool,
+    /// Function errors in a row.
+    function_errors: u32,
+}
+
+impl Replayer {
+    pub(crate) fn new(function: Function, keep_going: bool) -> Replayer {
+        Replayer { function, keep_going, function_errors: 0 }
+    }
+
+    /// Delivers `records` in batches of at most `maximum_batch`.
+    ///
+    /// # Errors
+    /// When the function can't be invoked, or fails with every batch: then going on is of no use.
+    pub(crate) async fn replay(
+        &mut self,
+        records: &[Arc<SourceRecord>],
+        maximum_batch: usize,
+    ) -> anyhow::Result<Replayed> {
+        let sizes = records.iter().map(|record| record.json.len()).collect();
+        let mut plan = DeliveryPlan::new(sizes, maximum_batch);
+        while let Some(batch) = plan.next_batch() {
+            let outcome = self.deliver(records.get(batch).unwrap_or_default()).await?;
+            plan.settle(outcome);
+        }
+        let durable = plan.durable();
+        let failed = plan.into_failed().into_iter();
+        let remaining =
+            failed.filter_map(|(index, failure)| Some((Arc::clone(records.get(index)?), failure))).collect();
+        Ok(Replayed { durable, remaining })
+    }
+
+    async fn deliver(&mut self, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
+        let outcome = self.invoke(records).await?;
+        let BatchOutcome::Failed(message) = &outcome else {
+            self.function_errors = 0;
+            return Ok(outcome);
+        };
+        self.function_errors += 1;
+        if self.function_errors >= MAXIMUM_FUNCTION_ERRORS && !self.keep_going {
+            bail!(
+                "{} has failed {MAXIMUM_FUNCTION_ERRORS} times in a row, whatever records it was given; fix it first, or add --keep-going. Its last error: {message}",
+                self.function.name()
+            );
+        }
+        Ok(outcome)
+    }
+
+    /// Invokes the function, again and again while Lambda refuses to.
+    async fn invoke(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
+        let event = event_of(records);
+        let mut pause = FIRST_PAUSE;
+        let mut refusals = 0;
+        loop {
+            match self.function.invoke(event.as_bytes()).await {
+                Answer::Returned(body) => {
+                    return Ok(match lowest_failure(&body, records) {
+                        Ok(None) => BatchOutcome::Durable,
+                        Ok(Some(index)) => BatchOutcome::FailedFrom(index),
+                        Err(_) => BatchOutcome::Failed("its response names no record of the batch".to_owned()),
+                    });
+                }
+                Answer::FunctionError(message) => return Ok(BatchOutcome::Failed(plain(&message))),
+                Answer::NotInvoked(message) => {
+                    refusals += 1;
+                    if refusals >= MAXIMUM_REFUSALS {
+                        bail!("{} can't be invoked (lambda:InvokeFunction): {}", self.function.name(), plain(&message));
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+    }
+}
