@@ -32,6 +32,7 @@ pub struct Stack {
     pub queue: Queue,
     _moto: Moto,
     stream: RemoteStream,
+    shard: String,
     /// What the command is output of the stream.
     pub source_arn: String,
     pub table: String,
@@ -61,6 +62,7 @@ impl Stack {
             queue,
             _moto: moto,
             source_arn: stream.arn().to_owned(),
+            shard: stream.shards().await.unwrap().remove(0).id,
             stream,
             table,
         }
@@ -75,8 +77,7 @@ impl Stack {
             let put = put.item("pk", text("CUSTOMER#1")).item("sk", text(&format!("ORDER#{number}")));
             put.item("status", text("OPEN")).send().await.unwrap();
         }
-        let shard = self.stream.shards().await.unwrap().remove(0).id;
-        self.stream.read(&shard, &Position::TrimHorizon, 1_000).await.unwrap().records
+        self.stream.read(&self.shard, &Position::TrimHorizon, 1_000).await.unwrap().records
     }
 
     pub fn document<'d>(&'d self, records: &'d [Arc<SourceRecord>]) -> Document<'d> {
@@ -96,8 +97,7 @@ impl Stack {
     }
 
     pub fn shard(&self) -> &str {
-        // dynoxide's only one.
-        Box::leak(format!("shardId-00000001-{}", self.table).into_boxed_str())
+        &self.shard
     }
 
     /// Puts an object as Lambda does.

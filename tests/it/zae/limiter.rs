@@ -318,9 +318,10 @@ impl Limiter {
 
 /// Every record of a stream, as Lambda delivers it.
 async fn records(stream: &EmbeddedStream) -> Vec<Value> {
+    let shard = stream.shards().await.unwrap().remove(0).id;
     let (mut all, mut position) = (Vec::new(), Position::TrimHorizon);
     loop {
-        let page = stream.read("", &position, 1_000).await.unwrap();
+        let page = stream.read(&shard, &position, 1_000).await.unwrap();
         if page.next == position {
             return all;
         }
