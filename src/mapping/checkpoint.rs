@@ -1,4 +1,5 @@
-//! How far each shard has been read: durable, monotone, and bound to one stream by its ARN, label included.
+//! Checkpoints: how far each shard of a stream has been read. They only move forward, and belong to one stream, which
+//! they name by its ARN, label included.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -6,31 +7,36 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::source::Position;
-use crate::write_whole;
+use crate::files::write_atomically;
+use crate::source::Position;
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
-/// How many earlier states are remembered, for going back to one on purpose.
-const REMEMBERED: usize = 64;
+/// How many earlier states are kept for [`Checkpoints::rewind`].
+const HISTORY_LENGTH: usize = 64;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
 
-/// Where a shard goes on.
+/// Where the next run continues in a shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checkpoint {
+    /// At the oldest record.
     TrimHorizon,
+    /// After the newest record.
     Latest,
+    /// At the first record of this time or later, in microseconds since 1970.
     AtTimestamp(i64),
+    /// At the record with this sequence number.
     At(String),
+    /// After the record with this sequence number.
     After(String),
-    /// Read to its end.
+    /// Nowhere: the shard has been read to its end.
     End,
 }
 
-/// What every version of the file begins with.
+/// The part of the file that every version has.
 #[derive(Deserialize)]
 struct Header {
     version: u32,
@@ -53,25 +59,27 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Nothing read yet, and nothing remembered when this is dropped.
+    /// New checkpoints that are not saved.
     pub fn in_memory(stream_arn: &str, mapping_uuid: &str) -> Checkpoints {
         let (stream_arn, mapping_uuid) = (stream_arn.to_owned(), mapping_uuid.to_owned());
         let state = State { version: VERSION, stream_arn, mapping_uuid, shards: BTreeMap::new() };
         Checkpoints { file: None, state, earlier: VecDeque::new() }
     }
 
-    /// Goes on from `file`, if it is of this very stream; a stream that was switched off and on is another one, which
-    /// starts afresh.
+    /// Checkpoints that are saved in `file`, and continue from it if it exists and belongs to this stream. If it belongs to
+    /// another stream, such as an earlier stream of the same table, the checkpoints start over under the same mapping UUID.
     ///
     /// # Errors
-    /// When the file can't be read, or isn't one of ours: then it is not overwritten.
+    /// If the file can't be read, is damaged or has another format version. It is then left alone.
     pub fn open(file: &Path, stream_arn: &str, new_uuid: &str) -> anyhow::Result<Checkpoints> {
         let mut checkpoints = Checkpoints::in_memory(stream_arn, new_uuid);
         checkpoints.file = Some(file.to_owned());
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(checkpoints),
-            Err(error) => return Err(error).with_context(|| format!("read the checkpoints {}", file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read the checkpoint file {}", file.display()));
+            }
         };
         let damaged = || format!("failed to read the checkpoint file {}: delete it to start over", file.display());
         let Header { version } = serde_json::from_str(&text).with_context(damaged)?;
@@ -87,44 +95,47 @@ impl Checkpoints {
             checkpoints.state = state;
         } else {
             checkpoints.state.mapping_uuid = state.mapping_uuid;
-            tracing::warn!(was = state.stream_arn, is = stream_arn, "another stream: its checkpoints start afresh");
+            let (found, expected) = (state.stream_arn, stream_arn);
+            tracing::warn!(found, expected, "the checkpoints belong to another stream; starting over");
         }
         Ok(checkpoints)
     }
 
-    /// The same places, which are then forgotten.
+    /// A copy that is not saved.
     pub fn copy_in_memory(&self) -> Checkpoints {
         Checkpoints { file: None, state: self.state.clone(), earlier: VecDeque::new() }
     }
 
-    /// The mapping's own id, which stays the same over restarts.
+    /// The mapping's UUID, which survives restarts.
     pub fn mapping_uuid(&self) -> &str {
         &self.state.mapping_uuid
     }
 
-    /// Whether no shard has ever been met.
+    /// Whether no shard has a checkpoint yet.
     pub fn is_empty(&self) -> bool {
         self.state.shards.is_empty()
     }
 
+    /// The checkpoint of a shard, if it has one.
     pub fn of(&self, shard: &str) -> Option<&Checkpoint> {
         self.state.shards.get(shard)
     }
 
+    /// Whether a shard has been read to its end.
     pub fn is_finished(&self, shard: &str) -> bool {
         self.of(shard) == Some(&Checkpoint::End)
     }
 
-    /// Moves a shard's checkpoint, never back.
+    /// Moves a shard's checkpoint forward. A checkpoint that is further back is ignored.
     ///
     /// # Errors
-    /// When it can't be written down.
+    /// If the checkpoints can't be saved.
     pub fn set(&mut self, shard: &str, to: Checkpoint) -> anyhow::Result<()> {
         let before = self.state.shards.get(shard);
         if before == Some(&to) || before.is_some_and(|before| before.is_beyond(&to)) {
             return Ok(());
         }
-        if self.earlier.len() == REMEMBERED {
+        if self.earlier.len() == HISTORY_LENGTH {
             self.earlier.pop_front();
         }
         self.earlier.push_back(self.state.shards.clone());
@@ -132,11 +143,14 @@ impl Checkpoints {
         self.save()
     }
 
-    /// Goes back to what the checkpoints were `steps` changes ago, as a mapping does that has lost its latest ones.
+    /// Undoes the last `steps` changes, as if the process had crashed before saving them. For tests and fault injection.
+    ///
+    /// # Errors
+    /// If the checkpoints can't be saved.
     pub fn rewind(&mut self, steps: usize) -> anyhow::Result<()> {
         for _ in 0..steps {
             let Some(earlier) = self.earlier.pop_back() else { break };
-            // A shard that has been met stays met.
+            // Not before the first checkpoint: the starting position would then be applied again.
             if !earlier.is_empty() {
                 self.state.shards = earlier;
             }
@@ -146,12 +160,12 @@ impl Checkpoints {
 
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        write_whole(file, &serde_json::to_string_pretty(&self.state)?)
+        write_atomically(file, &serde_json::to_string_pretty(&self.state)?)
     }
 }
 
 impl Checkpoint {
-    /// Where to read on; `None` at the end.
+    /// Where reading continues; `None` at the end.
     pub fn position(&self) -> Option<Position> {
         match self {
             Checkpoint::TrimHorizon => Some(Position::TrimHorizon),
@@ -188,3 +202,6 @@ impl From<&Position> for Checkpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,16 @@
-//! A conformance suite for implementations of [`Source`], to be called from their tests.
+//! A conformance suite for implementations of [`Source`], to be run from their tests.
 //!
-//! A [`Subject`] wraps the source under test and does what a source can't: it writes records, closes the shard and trims
-//! it. [`run`] makes a new subject for each claim, so that one claim's records don't disturb the next, and returns an
-//! error that names the first claim that doesn't hold. Not every stream can be closed or trimmed by a test: a subject
-//! says in [`Supports`] what it can do, and the other claims are skipped.
+//! A [`Subject`] wraps the source under test and does what a source can't: write records, close the shard and trim it.
+//! [`run`] checks each claim on a new subject, and returns an error that names the first claim that does not hold. Not
+//! every stream can be closed or trimmed by a test. A subject lists in [`Supports`] what it can do, and claims about
+//! anything else are skipped.
 
 use anyhow::{Context, bail, ensure};
 use stream_types::{SequenceNumber, Timestamp};
 
 use crate::source::{Page, PageEnd, Position, ReadError, Source};
 
-/// Reads that no claim exceeds on a source that makes progress.
+/// More pages than any claim reads from a source that makes progress.
 const MAXIMUM_PAGES: usize = 1_000;
 
 /// A stream with one shard under test, which is empty and open at first.
@@ -25,7 +25,7 @@ pub trait Subject: Send + Sync {
     /// What the stream can do besides taking records.
     fn supports(&self) -> Supports;
 
-    /// Appends a record to the shard. Streams that set the time themselves ignore `created_at`, which never falls.
+    /// Appends a record to the shard. `created_at` never falls; streams that set the time themselves ignore it.
     async fn append(&self, created_at: Timestamp) -> anyhow::Result<()>;
 
     /// Closes the shard. Called only if the subject supports it.
@@ -39,7 +39,7 @@ pub trait Subject: Send + Sync {
     }
 }
 
-/// What a stream can do besides taking records; everything is off by default.
+/// What a stream can do besides taking records. By default, nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Supports {
     /// The stream refuses reads of a shard that does not exist. AWS does; not every emulator does.
@@ -55,12 +55,14 @@ pub struct Supports {
 /// Checks every claim against a new subject.
 ///
 /// # Errors
-/// When a claim doesn't hold, or the subject can't be set up.
+/// If a claim does not hold, or a subject can't be created or changed.
 pub async fn run<S: Subject>(new: impl AsyncFn() -> anyhow::Result<S>) -> anyhow::Result<()> {
-    empty(&new().await?).await.context("an empty shard has no records, and waits for the first")?;
+    empty(&new().await?).await.context("an empty shard has no records, and then the first one written")?;
     pages(&new().await?).await.context("pages of any limit add up to all records, in order")?;
     positions(&new().await?).await.context("reading starts at or after any record")?;
-    latest(&new().await?).await.context("LATEST is a place: what is written later is read from there")?;
+    latest(&new().await?)
+        .await
+        .context("a read at LATEST returns a position, from which all later records are read")?;
     let supports = new().await?.supports();
     if supports.unknown_shards {
         unknown(&new().await?).await.context("a shard that does not exist is gone")?;
@@ -73,7 +75,7 @@ pub async fn run<S: Subject>(new: impl AsyncFn() -> anyhow::Result<S>) -> anyhow
         closed(&new().await?).await.context("a closed shard ends with its last record")?;
     }
     if supports.trimming {
-        trimmed(&new().await?).await.context("trimmed records are reported, and what follows is read")?;
+        trimmed(&new().await?).await.context("trimmed records are reported, and later records can be read")?;
     }
     Ok(())
 }
@@ -85,26 +87,26 @@ async fn empty(subject: &impl Subject) -> anyhow::Result<()> {
     let mut pages = Vec::new();
     for position in [Position::TrimHorizon, Position::Latest] {
         let page = read(subject, &position, 10).await?;
-        ensure!(page.records.is_empty(), "{position:?} gave {} records", page.records.len());
-        ensure!(page.end == PageEnd::CaughtUp, "{position:?} ended with {:?}", page.end);
+        ensure!(page.records.is_empty(), "a read at {position:?} returned {} records", page.records.len());
+        ensure!(page.end == PageEnd::CaughtUp, "a read at {position:?} ended with {:?}", page.end);
         pages.push((position, page));
     }
     append(subject, 0..1).await?;
-    // LATEST, which was read last, first: a source over HTTP may hold its place in an iterator.
+    // The latest read first: a source may keep the position of LATEST in its iterator.
     for (position, page) in pages.into_iter().rev() {
         let rest = read_on(subject, page.next, 10).await?;
-        ensure!(rest.numbers.len() == 1, "after {position:?} came {} records", rest.numbers.len());
+        ensure!(rest.numbers.len() == 1, "after a read at {position:?}, {} records followed", rest.numbers.len());
     }
     Ok(())
 }
 
 async fn unknown(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..1).await?;
-    // As long as the IDs of Kinesis and DynamoDB may be.
+    // A valid shard ID in both DynamoDB and Kinesis.
     let shard = "shardId-00000000009999999999-ffffffff";
     match subject.source().read(shard, &Position::TrimHorizon, 10).await {
         Err(ReadError::Gone) => Ok(()),
-        other => bail!("reading {shard} gave {other:?}"),
+        other => bail!("reading {shard} returned {other:?}"),
     }
 }
 
@@ -122,14 +124,21 @@ async fn pages(subject: &impl Subject) -> anyhow::Result<()> {
             numbers.extend(page.records.iter().map(|record| record.sequence.clone()));
             let expected = PageEnd::MoreAvailable;
             let left = RECORDS.saturating_sub(numbers.len());
-            ensure!(left == 0 || page.end == expected, "{:?} with {left} records left, limit {limit}", page.end);
-            ensure!(page.next != position, "a page with more behind it must move on from {position:?}");
+            ensure!(
+                left == 0 || page.end == expected,
+                "limit {limit}: the page ended with {:?} before the last {left} records",
+                page.end
+            );
+            ensure!(page.next != position, "limit {limit}: a page with records did not move from {position:?}");
             position = page.next;
         }
-        ensure!(numbers == all.numbers, "limit {limit} gave {numbers:?}");
+        ensure!(numbers == all.numbers, "limit {limit}: {numbers:?} were read");
         for _ in 0..2 {
             let rest = read_on(subject, position, limit).await?;
-            ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "limit {limit} went on with {rest:?}");
+            ensure!(
+                rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp,
+                "limit {limit}: {rest:?} followed the last record"
+            );
             position = rest.next;
         }
     }
@@ -139,12 +148,12 @@ async fn pages(subject: &impl Subject) -> anyhow::Result<()> {
 async fn positions(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..10).await?;
     let all = read_on(subject, Position::TrimHorizon, 1_000).await?.numbers;
-    // Twice and backwards: a source that remembers its last iterator must not follow it to another position.
+    // In both directions: a source that keeps its last iterator must not use it for another position.
     for (index, number) in all.iter().enumerate().rev().chain(all.iter().enumerate()) {
         let at = read_on(subject, Position::At(number.clone()), 4).await?.numbers;
         let after = read_on(subject, Position::After(number.clone()), 4).await?.numbers;
-        ensure!(Some(at.as_slice()) == all.get(index..), "at record {index} came {at:?}");
-        ensure!(Some(after.as_slice()) == all.get(index + 1..), "after record {index} came {after:?}");
+        ensure!(Some(at.as_slice()) == all.get(index..), "at record {index}, {at:?} were read");
+        ensure!(Some(after.as_slice()) == all.get(index + 1..), "after record {index}, {after:?} were read");
     }
     Ok(())
 }
@@ -152,12 +161,12 @@ async fn positions(subject: &impl Subject) -> anyhow::Result<()> {
 async fn latest(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..5).await?;
     let page = read(subject, &Position::Latest, 10).await?;
-    ensure!(page.records.is_empty(), "LATEST gave {} records that were there before", page.records.len());
-    ensure!(page.end == PageEnd::CaughtUp, "LATEST ended with {:?}", page.end);
+    ensure!(page.records.is_empty(), "LATEST returned {} existing records", page.records.len());
+    ensure!(page.end == PageEnd::CaughtUp, "a read at LATEST ended with {:?}", page.end);
     append(subject, 5..7).await?;
     let rest = read_on(subject, page.next, 10).await?.numbers;
     let all = read_on(subject, Position::TrimHorizon, 10).await?.numbers;
-    ensure!(all.len() == 7 && Some(rest.as_slice()) == all.get(5..), "{rest:?} of {all:?} came after LATEST");
+    ensure!(all.len() == 7 && Some(rest.as_slice()) == all.get(5..), "{rest:?} of {all:?} were read after LATEST");
     Ok(())
 }
 
@@ -166,13 +175,13 @@ async fn timestamps(subject: &impl Subject) -> anyhow::Result<()> {
     let all = read_on(subject, Position::TrimHorizon, 1_000).await?.numbers;
     for (millis, first) in [(-5_000, 0), (0, 0), (3_000, 3), (3_001, 4), (9_000, 9), (9_001, 10)] {
         let read = read_on(subject, Position::AtTimestamp(time(millis)?), 4).await?;
-        ensure!(Some(read.numbers.as_slice()) == all.get(first..), "{millis} ms gave {:?}", read.numbers);
-        ensure!(read.end == PageEnd::CaughtUp, "{millis} ms ended with {:?}", read.end);
+        ensure!(Some(read.numbers.as_slice()) == all.get(first..), "from {millis} ms, {:?} were read", read.numbers);
+        ensure!(read.end == PageEnd::CaughtUp, "reading from {millis} ms ended with {:?}", read.end);
     }
     let nothing_yet = read(subject, &Position::AtTimestamp(time(9_500)?), 4).await?;
     append(subject, 10..11).await?;
     let later = read_on(subject, nothing_yet.next, 4).await?.numbers;
-    ensure!(later.len() == 1, "{} records came for a time that had none yet", later.len());
+    ensure!(later.len() == 1, "{} records were read after one was written", later.len());
     Ok(())
 }
 
@@ -180,7 +189,7 @@ async fn closed_while_empty(subject: &impl Subject) -> anyhow::Result<()> {
     subject.close().await?;
     for position in [Position::TrimHorizon, Position::Latest] {
         let page = read(subject, &position, 10).await?;
-        ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "{position:?} gave {page:?}");
+        ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "a read at {position:?} returned {page:?}");
     }
     Ok(())
 }
@@ -190,11 +199,14 @@ async fn closed(subject: &impl Subject) -> anyhow::Result<()> {
     subject.close().await?;
     for limit in [2, 5, 10] {
         let all = read_on(subject, Position::TrimHorizon, limit).await?;
-        ensure!(all.numbers.len() == 5 && all.end == PageEnd::ShardEnd, "limit {limit} gave {all:?}");
+        ensure!(all.numbers.len() == 5 && all.end == PageEnd::ShardEnd, "limit {limit}: {all:?} were read");
         let Some(last) = all.numbers.last() else { bail!("there is no last record") };
         for position in [Position::After(last.clone()), Position::Latest] {
             let page = read(subject, &position, limit).await?;
-            ensure!(page.records.is_empty() && page.end == PageEnd::ShardEnd, "{position:?} gave {page:?}");
+            ensure!(
+                page.records.is_empty() && page.end == PageEnd::ShardEnd,
+                "a read at {position:?} returned {page:?}"
+            );
         }
     }
     Ok(())
@@ -203,30 +215,30 @@ async fn closed(subject: &impl Subject) -> anyhow::Result<()> {
 async fn trimmed(subject: &impl Subject) -> anyhow::Result<()> {
     append(subject, 0..5).await?;
     let all = read_on(subject, Position::TrimHorizon, 10).await?;
-    let (Some(first), Some(last)) = (all.numbers.first(), all.numbers.last()) else { bail!("nothing was read") };
+    let (Some(first), Some(last)) = (all.numbers.first(), all.numbers.last()) else { bail!("no records were read") };
     subject.trim().await?;
     for position in [Position::After(first.clone()), Position::At(first.clone()), Position::At(last.clone())] {
         let read = subject.source().read(subject.shard(), &position, 10).await;
-        ensure!(matches!(read, Err(ReadError::Trimmed)), "{position:?} gave {read:?}");
+        ensure!(matches!(read, Err(ReadError::Trimmed)), "a read at {position:?} returned {read:?}");
     }
     let mut after_the_gap = vec![Position::TrimHorizon, all.next];
     if subject.supports().timestamps {
-        // A time before the horizon stands for the horizon.
+        // A time before the oldest record means the oldest record.
         after_the_gap.push(Position::AtTimestamp(time(0)?));
     }
     for position in &after_the_gap {
         let rest = read_on(subject, position.clone(), 10).await?;
-        ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "{position:?} gave {rest:?}");
+        ensure!(rest.numbers.is_empty() && rest.end == PageEnd::CaughtUp, "from {position:?}, {rest:?} were read");
     }
     append(subject, 5..6).await?;
     for position in after_the_gap {
         let rest = read_on(subject, position.clone(), 10).await?;
-        ensure!(rest.numbers.len() == 1, "{position:?} gave {rest:?} after a new record");
+        ensure!(rest.numbers.len() == 1, "from {position:?}, {rest:?} were read after a new record");
     }
     Ok(())
 }
 
-/// Where reading came to an end for now, and what was read on the way.
+/// The result of reading until no more records are available.
 #[derive(Debug)]
 struct Read {
     numbers: Vec<SequenceNumber<'static>>,
@@ -263,7 +275,7 @@ async fn append(subject: &impl Subject, seconds: std::ops::Range<i64>) -> anyhow
     Ok(())
 }
 
-/// So many milliseconds after the first record.
+/// The time of the first record plus `millis`.
 fn time(millis: i64) -> anyhow::Result<Timestamp> {
     // 2026-11-21T00:00:00Z
     const FIRST_MICROS: i64 = 1_795_219_200_000_000;

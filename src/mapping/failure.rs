@@ -1,86 +1,100 @@
-//! The failure machine: what becomes of a batch after an answer. Pure: it neither waits nor invokes.
+//! What follows an invocation: whether a batch is settled, retried, split or discarded. These are pure functions, which
+//! neither wait nor invoke.
 //!
-//! The rules, with where each was seen, are those of Lambda's event source mappings: docs/mapping.md.
+//! They follow the rules of Lambda's event source mappings. docs/mapping.md lists the rules and where each was observed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::function::Answer;
-use super::settings::Settings;
-use super::source::SourceRecord;
+use crate::function::InvocationResult;
+use crate::settings::Settings;
+use crate::source::SourceRecord;
 use stream_types::Timestamp;
 
-/// The pause before the first retry; it doubles.
+/// The pause before the first retry. It doubles with each retry.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// Records that are delivered together, in one of its incarnations: a suffix or a half is another batch.
+/// Records that are delivered together. When a batch is shortened or split, the results are new batches, whose attempts
+/// start at zero.
 #[derive(Debug, Clone)]
 pub struct Batch {
+    /// In stream order.
     pub records: Vec<Arc<SourceRecord>>,
     /// The same for every delivery of this batch.
     pub request_id: String,
-    /// Failed attempts.
+    /// How often delivering the batch has failed.
     pub attempts: u32,
+    /// How often the function ran with this batch.
     pub invocations: u32,
-    /// Invocations that did not happen, since the last that did.
-    pub refusals: u32,
+    /// How often in a row the function did not run.
+    pub not_invoked_in_a_row: u32,
 }
 
-/// How Lambda reads an answer.
+/// How Lambda reads the result of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// All records were processed.
     Success,
-    /// The record at this position, not the first, is the lowest that failed.
+    /// The record at this index, which is above 0, is the lowest that failed.
     Partial(usize),
-    Failure(Response),
-    /// Neither a success nor an attempt.
+    /// The batch failed as a whole.
+    Failure(FailureResponse),
+    /// The function did not run, so this is neither a success nor an attempt.
     NotInvoked,
 }
 
-/// What a failed invocation responded, for the failure destination.
+/// What the function responded when a batch failed as a whole, for the document of a discarded batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Response {
-    /// Nothing: the event is larger than an invocation takes.
+pub enum FailureResponse {
+    /// Nothing: the event exceeds the payload limit.
     None,
-    /// A body that reports failures, or one that can't be read.
+    /// A body that reports the first record as failed, or an invalid one.
     Reported,
     /// A function error.
     Unhandled,
 }
 
-/// Why records are given up.
+/// Why records were discarded, under AWS's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
+    /// The batch failed more often than `MaximumRetryAttempts` allows.
     RetryAttemptsExhausted,
+    /// The records are older than `MaximumRecordAgeInSeconds`.
     RecordAgeExceeded,
 }
 
-/// Records that are given up, and what led to it.
+/// A batch that is not delivered anymore, and why.
 #[derive(Debug, Clone)]
-pub struct Discard {
+pub struct DiscardedBatch {
+    /// The batch.
     pub batch: Batch,
+    /// Why it was discarded.
     pub condition: Condition,
-    pub response: Response,
+    /// The response to its last delivery.
+    pub response: FailureResponse,
 }
 
-/// What to do next: settle, then discard, then wait, then deliver what is left.
+/// What to do after an invocation: settle, then discard, then pause, then redeliver.
 #[derive(Debug, Default)]
-pub struct Next {
-    /// The records from the front that are done with.
+pub struct NextStep {
+    /// Records from the front of the batch that are done.
     pub settled: Vec<Arc<SourceRecord>>,
-    pub discard: Option<Discard>,
+    /// The batch to discard.
+    pub discarded: Option<DiscardedBatch>,
+    /// How long to pause before the next delivery.
     pub pause: Option<Duration>,
-    /// Batches to deliver, in this order, before any newer record.
-    pub again: Vec<Batch>,
-    /// Whether `again` are the two halves of the batch.
+    /// Batches to deliver, in this order, before any later record.
+    pub redeliver: Vec<Batch>,
+    /// Whether `redeliver` are the two halves of the batch.
     pub split: bool,
 }
 
 impl Batch {
+    /// A batch that has not been delivered yet.
     pub fn new(records: Vec<Arc<SourceRecord>>, request_id: String) -> Batch {
-        Batch { records, request_id, attempts: 0, invocations: 0, refusals: 0 }
+        Batch { records, request_id, attempts: 0, invocations: 0, not_invoked_in_a_row: 0 }
     }
 
     /// The event that delivers this batch.
@@ -88,13 +102,14 @@ impl Batch {
         event_of(&self.records)
     }
 
-    /// Parts the records that are older than the settings allow, from the front, and the rest.
-    pub fn cut_expired(
+    /// Splits off the records at the front that exceed the maximum age. Returns them and the rest; the rest is a new batch
+    /// if any were split off.
+    pub fn split_expired(
         mut self,
         now: Timestamp,
         settings: &Settings,
         request_id: impl FnOnce() -> String,
-    ) -> (Option<Discard>, Option<Batch>) {
+    ) -> (Option<DiscardedBatch>, Option<Batch>) {
         let Some(age) = settings.maximum_record_age else { return (None, Some(self)) };
         let oldest = now.micros().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let expired = self.records.iter().take_while(|record| record.created_at.micros() < oldest).count();
@@ -103,42 +118,50 @@ impl Batch {
         }
         let rest = self.records.split_off(expired);
         let rest = (!rest.is_empty()).then(|| Batch::new(rest, request_id()));
-        let discard = Discard { batch: self, condition: Condition::RecordAgeExceeded, response: Response::None };
-        (Some(discard), rest)
+        let response = FailureResponse::None;
+        (Some(DiscardedBatch { batch: self, condition: Condition::RecordAgeExceeded, response }), rest)
     }
 
     /// What follows from `verdict`.
-    pub fn after(mut self, verdict: Verdict, settings: &Settings, mut request_id: impl FnMut() -> String) -> Next {
+    pub fn next_step(
+        mut self,
+        verdict: Verdict,
+        settings: &Settings,
+        mut request_id: impl FnMut() -> String,
+    ) -> NextStep {
         if verdict != Verdict::NotInvoked {
-            self.refusals = 0;
+            self.not_invoked_in_a_row = 0;
         }
         match verdict {
-            Verdict::Success => Next { settled: self.records, ..Next::default() },
+            Verdict::Success => NextStep { settled: self.records, ..NextStep::default() },
             Verdict::Partial(failed) => {
                 let rest = self.records.split_off(failed.min(self.records.len()));
-                let again = vec![Batch::new(rest, request_id())];
-                Next { settled: self.records, again, ..Next::default() }
+                let redeliver = vec![Batch::new(rest, request_id())];
+                NextStep { settled: self.records, redeliver, ..NextStep::default() }
             }
             Verdict::NotInvoked => {
-                let pause = Some(backoff(self.refusals, settings));
-                self.refusals = self.refusals.saturating_add(1);
-                Next { pause, again: vec![self], ..Next::default() }
+                let pause = Some(backoff(self.not_invoked_in_a_row, settings));
+                self.not_invoked_in_a_row = self.not_invoked_in_a_row.saturating_add(1);
+                NextStep { pause, redeliver: vec![self], ..NextStep::default() }
             }
             Verdict::Failure(_) if settings.bisect_batch_on_function_error && self.records.len() > 1 => {
                 let second = self.records.split_off(self.records.len() / 2);
-                let again = [self.records, second].map(|half| Batch::new(half, request_id())).into();
-                Next { again, split: true, ..Next::default() }
+                let redeliver = [self.records, second].map(|half| Batch::new(half, request_id())).into();
+                NextStep { redeliver, split: true, ..NextStep::default() }
             }
-            Verdict::Failure(response) => {
-                self.attempts = self.attempts.saturating_add(1);
-                if settings.maximum_retry_attempts.is_some_and(|maximum| self.attempts > maximum) {
-                    let condition = Condition::RetryAttemptsExhausted;
-                    return Next { discard: Some(Discard { batch: self, condition, response }), ..Next::default() };
-                }
-                let pause = Some(backoff(self.attempts.saturating_sub(1), settings));
-                Next { pause, again: vec![self], ..Next::default() }
-            }
+            Verdict::Failure(response) => self.retry_or_discard(response, settings),
         }
+    }
+
+    fn retry_or_discard(mut self, response: FailureResponse, settings: &Settings) -> NextStep {
+        self.attempts = self.attempts.saturating_add(1);
+        if settings.maximum_retry_attempts.is_some_and(|maximum| self.attempts > maximum) {
+            let condition = Condition::RetryAttemptsExhausted;
+            let discarded = Some(DiscardedBatch { batch: self, condition, response });
+            return NextStep { discarded, ..NextStep::default() };
+        }
+        let pause = Some(backoff(self.attempts.saturating_sub(1), settings));
+        NextStep { pause, redeliver: vec![self], ..NextStep::default() }
     }
 }
 
@@ -161,49 +184,53 @@ fn backoff(doublings: u32, settings: &Settings) -> Duration {
     FIRST_BACKOFF.saturating_mul(factor).min(settings.maximum_backoff)
 }
 
-/// Reads `answer` as Lambda does.
-pub fn verdict(answer: &Answer, batch: &Batch, settings: &Settings) -> Verdict {
-    match answer {
-        Answer::NotInvoked(_) => Verdict::NotInvoked,
-        Answer::FunctionError(_) => Verdict::Failure(Response::Unhandled),
-        Answer::Returned(_) if !settings.report_batch_item_failures => Verdict::Success,
-        Answer::Returned(body) => match lowest_failure(body, &batch.records) {
+/// Reads the result of an invocation as Lambda does.
+pub fn verdict(result: &InvocationResult, batch: &Batch, settings: &Settings) -> Verdict {
+    match result {
+        InvocationResult::NotInvoked(_) => Verdict::NotInvoked,
+        InvocationResult::FunctionError(_) => Verdict::Failure(FailureResponse::Unhandled),
+        InvocationResult::Returned(_) if !settings.report_batch_item_failures => Verdict::Success,
+        InvocationResult::Returned(body) => match lowest_failure(body, &batch.records) {
             Ok(None) => Verdict::Success,
             Ok(Some(index)) if index > 0 => Verdict::Partial(index),
-            Ok(Some(_)) | Err(Unreadable) => Verdict::Failure(Response::Reported),
+            Ok(Some(_)) | Err(InvalidResponse) => Verdict::Failure(FailureResponse::Reported),
         },
     }
 }
 
-/// A body that names no record of the batch where it ought to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable;
+/// A response that is not valid, or reports a record that is not in the batch. Lambda then treats the whole batch as
+/// failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the response is not valid, or reports a record that is not in the batch")]
+pub struct InvalidResponse;
 
-/// The position of the lowest record that `body` reports as failed; none where all are durable.
+/// The index of the lowest record that the response reports as failed; `None` if it reports none.
 ///
 /// # Errors
-/// When the body can't be read, or names what isn't among the records: then none of them counts as durable.
-pub fn lowest_failure(body: &[u8], records: &[Arc<SourceRecord>]) -> Result<Option<usize>, Unreadable> {
+/// If the response is not valid, or reports a record that is not in the batch.
+pub fn lowest_failure(body: &[u8], records: &[Arc<SourceRecord>]) -> Result<Option<usize>, InvalidResponse> {
     if body.is_empty() {
         return Ok(None);
     }
-    let failures = match serde_json::from_slice(body).map_err(|_| Unreadable)? {
+    let failures = match serde_json::from_slice(body).map_err(|_| InvalidResponse)? {
         Value::Null => return Ok(None),
         Value::String(text) if text.is_empty() => return Ok(None),
         Value::Array(list) if list.is_empty() => return Ok(None),
         Value::Object(mut fields) => match fields.remove("batchItemFailures") {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Array(failures)) => failures,
-            Some(_) => return Err(Unreadable),
+            Some(_) => return Err(InvalidResponse),
         },
-        _ => return Err(Unreadable),
+        _ => return Err(InvalidResponse),
     };
-    let position = |failure: &Value| {
-        let identifier = failure.get("itemIdentifier").and_then(Value::as_str).ok_or(Unreadable)?;
-        records.iter().position(|record| record.sequence.as_str() == identifier).ok_or(Unreadable)
-    };
-    failures.iter().map(position).try_fold(None, |lowest: Option<usize>, position| {
-        let position = position?;
-        Ok(Some(lowest.map_or(position, |lowest| lowest.min(position))))
-    })
+    let mut lowest = None;
+    for failure in failures {
+        let identifier = failure.get("itemIdentifier").and_then(Value::as_str).ok_or(InvalidResponse)?;
+        let index = records.iter().position(|record| record.sequence.as_str() == identifier).ok_or(InvalidResponse)?;
+        lowest = Some(lowest.map_or(index, |lowest: usize| lowest.min(index)));
+    }
+    Ok(lowest)
 }
+
+#[cfg(test)]
+mod tests;

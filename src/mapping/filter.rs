@@ -1,12 +1,12 @@
-//! Filter criteria: EventBridge patterns over a record, as Lambda applies them to streams.
+//! Filter criteria: EventBridge patterns that records are matched against, as Lambda does for streams.
 //!
-//! What a pattern means is in `rule`, how its text is read in `parse`. That a filtered record is never delivered, and
-//! that the position moves past it, is the mapping's.
+//! `parse` reads the text of a pattern, and `rule` evaluates it. The mapping never delivers a record that is filtered out,
+//! and moves the checkpoint past it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::source::{SourceRecord, StreamKind};
+use crate::source::{SourceRecord, StreamKind};
 
 mod json;
 mod parse;
@@ -15,12 +15,12 @@ mod rule;
 use json::Json;
 use rule::Node;
 
-/// 10: Lambda's quota of patterns of one mapping, five unless raised.
+/// 10: the most patterns of one mapping. Lambda's quota is 5 unless raised.
 const MAXIMUM_PATTERNS: usize = 10;
-/// 4096: the length of `Pattern` in Lambda's API model.
+/// 4096: the maximum length of `Pattern` in Lambda's API model.
 const MAXIMUM_PATTERN_CHARACTERS: usize = 4096;
 
-/// Patterns of which one must match; without any, every record does.
+/// Patterns, of which one must match. Without patterns, every record matches.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
     patterns: Vec<Pattern>,
@@ -32,43 +32,56 @@ struct Pattern {
     root: Node,
 }
 
-/// Why Lambda would refuse the filter criteria.
+/// Why Lambda would reject the filter criteria.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    #[error("{count} filter patterns: a mapping takes up to {MAXIMUM_PATTERNS}; join some with `$or`")]
-    TooMany { count: usize },
-    /// `number` counts from 1; `path` is where in the pattern.
+    /// There are too many patterns.
+    #[error("{count} filter patterns are too many; use up to {MAXIMUM_PATTERNS}, or join some with `$or`")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
+    /// A pattern is not valid.
     #[error("filter pattern {number}, {path}: {problem}")]
-    Pattern { number: usize, path: String, problem: String },
+    Pattern {
+        /// The pattern's number, starting with 1.
+        number: usize,
+        /// Where in the pattern: its keys, joined by dots.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
 }
 
 impl Filters {
-    /// Reads patterns such as `{"eventName":["INSERT"]}`.
+    /// Parses patterns such as `{"eventName":["INSERT"]}`.
     ///
     /// # Errors
-    /// When there are too many, or one isn't a pattern; the message names the pattern by its number and the place in it.
+    /// If there are too many patterns, or one of them is not valid. The error names the pattern and the place in it.
     pub fn parse(patterns: &[String]) -> Result<Filters, FilterError> {
         if patterns.len() > MAXIMUM_PATTERNS {
             return Err(FilterError::TooMany { count: patterns.len() });
         }
         let read = |(index, text): (usize, &String)| match parse::pattern(text) {
             Ok(root) => Ok(Pattern { text: text.clone(), root }),
-            Err(parse::Mistake { path, problem }) => Err(FilterError::Pattern { number: index + 1, path, problem }),
+            Err(parse::PatternError { path, problem }) => {
+                Err(FilterError::Pattern { number: index + 1, path, problem })
+            }
         };
         Ok(Filters { patterns: patterns.iter().enumerate().map(read).collect::<Result<_, _>>()? })
     }
 
-    /// The patterns as they were written.
+    /// The text of each pattern.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
         self.patterns.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// Whether there is nothing to filter by.
+    /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// Whether `record` is to be delivered. A record that can't be read matches no pattern.
+    /// Whether a pattern matches the record. A record that is not valid JSON matches no pattern.
     pub fn matches(&self, kind: StreamKind, record: &SourceRecord) -> bool {
         if self.patterns.is_empty() {
             return true;
@@ -80,7 +93,7 @@ impl Filters {
         }
     }
 
-    /// A Kinesis record is filtered by what surrounds its data and, under `data`, by the JSON that its data holds.
+    /// In a pattern for Kinesis, `data` stands for the JSON in the record's data; the record's other fields are beside it.
     fn matches_message(&self, record: Json) -> bool {
         let Json::Object(mut fields) = record else { return false };
         let Some(Json::Object(mut message)) = take(&mut fields, "kinesis") else { return false };
@@ -89,8 +102,8 @@ impl Filters {
         fields.append(&mut message);
         fields.extend(data.map(|data| ("data".to_owned(), data)));
         let view = Json::Object(fields);
-        // Data that isn't JSON match no pattern that asks for data, not even one that asks for their absence.
-        self.patterns.iter().any(|pattern| (has_data || !pattern.root.names("data")) && pattern.root.matches(&view))
+        // Data that isn't JSON matches no pattern that mentions data, not even one that expects it to be absent.
+        self.patterns.iter().any(|pattern| (has_data || !pattern.root.mentions("data")) && pattern.root.matches(&view))
     }
 }
 

@@ -1,97 +1,104 @@
-//! A lane: delivers its records in order, one batch at a time, until each is settled. A shard has as many as the
-//! parallelization factor says; records of one item are in one lane.
+//! A lane: it forms batches from its records, in order, and delivers one batch at a time until it is settled. A shard has
+//! as many lanes as the parallelization factor says; all records of an item are in the same lane.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::failure::{Batch, Discard, Next, Verdict, verdict};
-use super::function::Answer;
-use super::meter::{Again, wide};
-use super::settings::MAXIMUM_PAYLOAD_BYTES;
-use super::shard::ShardRun;
-use super::source::SourceRecord;
-use super::{Stop, failure};
+use crate::failure::{Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, verdict};
+use crate::function::InvocationResult;
+use crate::mapping::EndReason;
+use crate::meter::{Delivery, as_u64};
+use crate::settings::MAXIMUM_PAYLOAD_BYTES;
+use crate::shard::ShardRun;
+use crate::source::SourceRecord;
 
-/// The bytes of an event around its records: `{"Records":[]}`.
+/// The bytes of an event without records: `{"Records":[]}`.
 const ENVELOPE_BYTES: usize = 14;
 
-pub(super) struct Lane<'s> {
+pub(crate) struct Lane<'s> {
     shard: &'s ShardRun,
-    /// Pages' parts for this lane.
+    /// This lane's part of each page.
     incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>,
     queue: VecDeque<Arc<SourceRecord>>,
-    /// When the last invocation ended, from which the batching window counts.
+    /// When the last invocation ended, which is when the batching window began.
     last_end: Instant,
     stop: watch::Receiver<bool>,
 }
 
+/// What a lane delivers next.
+enum NextBatch {
+    Ready(Vec<Arc<SourceRecord>>),
+    None(EndReason),
+}
+
 impl<'s> Lane<'s> {
-    pub fn new(shard: &'s ShardRun, incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>) -> Lane<'s> {
+    pub(crate) fn new(shard: &'s ShardRun, incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>) -> Lane<'s> {
         let stop = shard.stop.clone();
         Lane { shard, incoming, queue: VecDeque::new(), last_end: Instant::now(), stop }
     }
 
-    /// Runs until the shard's end or the mapping's.
-    pub async fn run(mut self) -> anyhow::Result<Stop> {
+    /// Delivers batches until the shard ends or the mapping is stopped.
+    pub(crate) async fn run(mut self) -> anyhow::Result<EndReason> {
         loop {
-            let records = match self.gather().await {
-                Gathered::Batch(records) => records,
-                Gathered::End => return Ok(Stop::ShardEnd),
-                Gathered::Stopped => return Ok(Stop::Asked),
+            let records = match self.next_batch().await {
+                NextBatch::Ready(records) => records,
+                NextBatch::None(reason) => return Ok(reason),
             };
             let batch = Batch::new(records, self.shard.mapping.request_id());
-            if self.deliver(batch).await? == Stop::Asked {
-                return Ok(Stop::Asked);
+            if self.deliver(batch).await?.is_break() {
+                return Ok(EndReason::StopRequested);
             }
         }
     }
 
-    /// The next records to deliver: a full batch at once, less at the end of the window.
-    async fn gather(&mut self) -> Gathered {
-        let until = self.last_end + self.shard.mapping.settings.batching_window;
+    /// Waits for a full batch, or for any records once the batching window has passed.
+    async fn next_batch(&mut self) -> NextBatch {
+        let window_end = self.last_end + self.shard.mapping.settings.batching_window;
         loop {
-            // Only until there is a batch: the rest waits in the channel and, once that is full, in the stream.
+            // No more than a batch: the backlog stays in the channel and, once that is full, in the stream.
             while !self.has_full_batch()
                 && let Ok(more) = self.incoming.try_recv()
             {
                 self.queue.extend(more);
             }
             if *self.stop.borrow() {
-                return Gathered::Stopped;
+                return NextBatch::None(EndReason::StopRequested);
             }
-            let fitting = self.fitting();
-            if self.has_full_batch() || (fitting > 0 && Instant::now() >= until) {
-                return Gathered::Batch(self.queue.drain(..fitting).collect());
+            let size = self.batch_size();
+            if self.has_full_batch() || (size > 0 && Instant::now() >= window_end) {
+                return NextBatch::Ready(self.queue.drain(..size).collect());
             }
             let window = async {
-                if fitting > 0 { tokio::time::sleep_until(until).await } else { std::future::pending().await }
+                if size > 0 { tokio::time::sleep_until(window_end).await } else { std::future::pending().await }
             };
             tokio::select! {
-                // In order, here and elsewhere, so that what happens follows from what happened before. Stopping comes
-                // first: the shard's reader, which stops too, is no end of the shard.
+                // Biased here and elsewhere, so that runs can be reproduced. Stopping comes first, because the shard's
+                // reader stops too, and its closed channel must not be mistaken for the end of the shard.
                 biased;
-                _ = self.stop.wait_for(|stop| *stop) => return Gathered::Stopped,
+                _ = self.stop.wait_for(|stop| *stop) => return NextBatch::None(EndReason::StopRequested),
                 more = self.incoming.recv() => match more {
                     Some(more) => self.queue.extend(more),
-                    None if fitting == 0 => return Gathered::End,
-                    None => return Gathered::Batch(self.queue.drain(..fitting).collect()),
+                    None if size == 0 => return NextBatch::None(EndReason::ShardEnd),
+                    None => return NextBatch::Ready(self.queue.drain(..size).collect()),
                 },
                 () = window => {}
             }
         }
     }
 
-    /// Whether the queue holds as many records, or bytes, as one batch takes.
+    /// Whether the queue holds as many records, or bytes, as a batch allows.
     fn has_full_batch(&self) -> bool {
-        let fitting = self.fitting();
-        fitting < self.queue.len() || fitting == self.shard.mapping.settings.batch_size
+        let size = self.batch_size();
+        size < self.queue.len() || size == self.shard.mapping.settings.batch_size
     }
 
-    /// How many records from the front fit a batch by number and bytes; one that is too large is a batch by itself.
-    fn fitting(&self) -> usize {
+    /// How many records from the front of the queue fit into one batch. A record that exceeds the payload limit is a
+    /// batch of its own.
+    fn batch_size(&self) -> usize {
         let mut bytes = ENVELOPE_BYTES;
         let fits = |record: &&Arc<SourceRecord>| {
             bytes += record.json.len() + 1;
@@ -101,95 +108,91 @@ impl<'s> Lane<'s> {
         fitting.max(usize::from(!self.queue.is_empty()))
     }
 
-    /// Delivers a batch and all that becomes of it.
-    async fn deliver(&mut self, batch: Batch) -> anyhow::Result<Stop> {
-        // The next to deliver is the last.
-        let mut waiting = vec![batch];
-        while let Some(batch) = waiting.pop() {
+    /// Delivers a batch, and the batches that it is split into or continued by, until all records are settled.
+    async fn deliver(&mut self, batch: Batch) -> anyhow::Result<ControlFlow<()>> {
+        // A stack: the last is delivered next.
+        let mut pending = vec![batch];
+        while let Some(batch) = pending.pop() {
             let mapping = &self.shard.mapping;
-            let (expired, rest) = batch.cut_expired(mapping.clock.now(), &mapping.settings, || mapping.request_id());
-            if let Some(discard) = expired {
-                self.give_up(discard).await?;
+            let (expired, rest) = batch.split_expired(mapping.clock.now(), &mapping.settings, || mapping.request_id());
+            if let Some(expired) = expired {
+                self.discard(expired).await?;
             }
             let Some(mut batch) = rest else { continue };
             let verdict = self.invoke(&mut batch).await;
-            let next = batch.after(verdict, &mapping.settings, || mapping.request_id());
-            let Next { settled, discard, pause, again, split } = next;
+            let next = batch.next_step(verdict, &mapping.settings, || mapping.request_id());
+            let NextStep { settled, discarded, pause, redeliver, split } = next;
             mapping.meter.add(|counts| counts.splits += u64::from(split));
             self.shard.settle(&settled)?;
-            if let Some(discard) = discard {
-                self.give_up(discard).await?;
+            if let Some(discarded) = discarded {
+                self.discard(discarded).await?;
             }
-            waiting.extend(again.into_iter().rev());
+            pending.extend(redeliver.into_iter().rev());
             if *self.stop.borrow() {
-                return Ok(Stop::Asked);
+                return Ok(ControlFlow::Break(()));
             }
             if let Some(pause) = pause {
                 tokio::select! {
                     biased;
-                    _ = self.stop.wait_for(|stop| *stop) => return Ok(Stop::Asked),
+                    _ = self.stop.wait_for(|stop| *stop) => return Ok(ControlFlow::Break(())),
                     () = tokio::time::sleep(pause) => {}
                 }
             }
         }
-        Ok(Stop::ShardEnd)
+        Ok(ControlFlow::Continue(()))
     }
 
     async fn invoke(&mut self, batch: &mut Batch) -> Verdict {
         let mapping = &self.shard.mapping;
         let event = batch.event();
         if event.len() > MAXIMUM_PAYLOAD_BYTES {
-            // It can never be delivered: an attempt without a response.
-            return Verdict::Failure(failure::Response::None);
+            // It can't be delivered. That counts as an attempt without a response.
+            return Verdict::Failure(FailureResponse::None);
         }
-        let age = batch.records.last().map_or(0, |last| mapping.clock.now().micros() - last.created_at.micros());
-        let again = if batch.invocations > 0 { Again::Yes } else { Again::No };
-        mapping.meter.invoking(batch.records.len(), u64::try_from(age / 1_000).unwrap_or(0), again);
-        let answer = mapping.function.invoke(event.as_bytes(), &batch.request_id).await;
+        let age_micros = batch.records.last().map_or(0, |last| mapping.clock.now().micros() - last.created_at.micros());
+        let age_ms = u64::try_from(age_micros / 1_000).unwrap_or(0);
+        let delivery = if batch.invocations > 0 { Delivery::Retry } else { Delivery::First };
+        mapping.meter.count_delivery(batch.records.len(), age_ms, delivery);
+        let result = mapping.function.invoke(event.as_bytes(), &batch.request_id).await;
         self.last_end = Instant::now();
-        let verdict = verdict(&answer, batch, &mapping.settings);
+        let verdict = verdict(&result, batch, &mapping.settings);
         batch.invocations = batch.invocations.saturating_add(u32::from(verdict != Verdict::NotInvoked));
         mapping.meter.add(|counts| match verdict {
             Verdict::Success => {}
             Verdict::NotInvoked => counts.not_invoked += 1,
             Verdict::Partial(_) => {
                 counts.partial_failures += 1;
-                counts.failed_invoke_event_count += wide(batch.records.len());
+                counts.failed_invoke_event_count += as_u64(batch.records.len());
             }
             Verdict::Failure(_) => {
                 counts.errors += 1;
-                counts.failed_invoke_event_count += wide(batch.records.len());
+                counts.failed_invoke_event_count += as_u64(batch.records.len());
             }
         });
-        if let Answer::FunctionError(message) | Answer::NotInvoked(message) = &answer {
+        if let InvocationResult::FunctionError(message) | InvocationResult::NotInvoked(message) = &result {
             tracing::info!(shard = self.shard.id, request_id = batch.request_id, message, "invocation failed");
         }
         verdict
     }
 
-    /// Sends records to the failure destination, or drops them if it takes none, and goes on behind them.
-    async fn give_up(&self, discard: Discard) -> anyhow::Result<()> {
+    /// Sends a batch to the failure destination, or drops it if that fails, and settles its records.
+    async fn discard(&self, discarded: DiscardedBatch) -> anyhow::Result<()> {
         let mapping = &self.shard.mapping;
-        let records = wide(discard.batch.records.len());
-        match mapping.send_to_destination(&self.shard.id, &discard).await {
+        let shard = &self.shard.id;
+        let records = as_u64(discarded.batch.records.len());
+        match mapping.send_to_destination(shard, &discarded).await {
             Ok(true) => mapping.meter.add(|counts| counts.on_failure_destination_delivered_event_count += records),
-            // Lambda counts none here: nobody asked for them.
-            Ok(false) => tracing::warn!(shard = self.shard.id, records, "gave up records; there is no destination"),
+            // Lambda counts nothing if there is no destination.
+            Ok(false) => tracing::warn!(shard, records, "discarded a batch: no failure destination is configured"),
             Err(error) => {
                 mapping.meter.add(|counts| {
                     counts.dropped_event_count += records;
                     counts.destination_delivery_failures += 1;
                 });
-                tracing::error!(shard = self.shard.id, records, error = format!("{error:#}"), "dropped records");
+                let error = format!("{error:#}");
+                tracing::error!(shard, records, error, "dropped a batch: the failure destination did not accept it");
             }
         }
-        self.shard.settle(&discard.batch.records)
+        self.shard.settle(&discarded.batch.records)
     }
-}
-
-enum Gathered {
-    Batch(Vec<Arc<SourceRecord>>),
-    /// The shard is read to its end.
-    End,
-    Stopped,
 }

@@ -1,5 +1,7 @@
-//! The function behind an HTTP endpoint that speaks Lambda's Invoke, such as `cargo lambda watch`: the very binary that
-//! is deployed.
+//! A function behind an HTTP endpoint that speaks Lambda's Invoke API, such as `cargo lambda watch`.
+//!
+//! As in Lambda, a function that may have run counts as a function error if it doesn't answer: after a timeout, a broken
+//! connection, or a response that is too large. Only if it certainly did not run was it not invoked.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,12 +14,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::{Answer, Function};
+use crate::function::{Function, InvocationResult};
 
-/// 6 MB: the limit of a response.
+/// 6 MB: Lambda's limit of a response.
 const MAXIMUM_RESPONSE_BYTES: usize = 6 * 1024 * 1024;
 
-/// A function at a URL.
+/// A function behind a URL.
 #[derive(Debug, Clone)]
 pub struct RemoteFunction {
     arn: String,
@@ -27,17 +29,18 @@ pub struct RemoteFunction {
 }
 
 impl RemoteFunction {
-    /// `url` is the endpoint's, such as `http://127.0.0.1:9000`, or that of the invocations themselves.
+    /// `url` is an endpoint, such as `http://127.0.0.1:9000`, or the complete URL of the Invoke API. An invocation that
+    /// takes longer than `timeout` is a function error.
     ///
     /// # Errors
-    /// When it is no URL.
+    /// If `url` is not a valid URL.
     pub fn new(arn: String, url: &str, function: &str, timeout: Duration) -> anyhow::Result<RemoteFunction> {
-        let whole = if url.contains("/invocations") {
+        let url = if url.contains("/invocations") {
             url.to_owned()
         } else {
             format!("{}/2015-03-31/functions/{function}/invocations", url.trim_end_matches('/'))
         };
-        let uri = whole.parse().with_context(|| format!("{whole} is no URL"))?;
+        let uri = url.parse().with_context(|| format!("`{url}` is not a valid URL"))?;
         Ok(RemoteFunction { arn, uri, timeout, client: Client::builder(TokioExecutor::new()).build_http() })
     }
 
@@ -48,31 +51,35 @@ impl RemoteFunction {
             .body(Full::new(Bytes::copy_from_slice(event)))
     }
 
-    /// Sends the request and reads the response, however long that takes.
-    async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    /// Sends the request and reads the response, without a time limit.
+    async fn send(&self, request: Request<Full<Bytes>>) -> InvocationResult {
         let uri = &self.uri;
         let response = match self.client.request(request).await {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
-                return Answer::NotInvoked(format!("failed to connect to {uri}: {}", chain(&error)));
+                return InvocationResult::NotInvoked(format!("failed to connect to {uri}: {}", chain(&error)));
             }
             // The function may have run, and may have had an effect.
-            Err(error) => return Answer::FunctionError(format!("the connection to {uri} broke: {}", chain(&error))),
+            Err(error) => {
+                return InvocationResult::FunctionError(format!("the connection to {uri} broke: {}", chain(&error)));
+            }
         };
         let status = response.status();
         let failed = response.headers().contains_key("x-amz-function-error");
         let body = match Limited::new(response.into_body(), MAXIMUM_RESPONSE_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Answer::FunctionError("the response exceeds Lambda's limit of 6 MB".to_owned());
+                return InvocationResult::FunctionError("the response exceeds Lambda's limit of 6 MB".to_owned());
             }
-            Err(error) => return Answer::FunctionError(format!("the connection to {uri} broke: {}", chain(&*error))),
+            Err(error) => {
+                return InvocationResult::FunctionError(format!("the connection to {uri} broke: {}", chain(&*error)));
+            }
         };
         let text = || String::from_utf8_lossy(&body).into_owned();
         match (failed, status.is_success()) {
-            (true, _) => Answer::FunctionError(text()),
-            (false, true) => Answer::Returned(body.to_vec()),
-            (false, false) => Answer::NotInvoked(format!("{uri} answered {status}: {}", text())),
+            (true, _) => InvocationResult::FunctionError(text()),
+            (false, true) => InvocationResult::Returned(body.to_vec()),
+            (false, false) => InvocationResult::NotInvoked(format!("{uri} answered {status}: {}", text())),
         }
     }
 }
@@ -83,13 +90,13 @@ impl Function for RemoteFunction {
         &self.arn
     }
 
-    async fn invoke(&self, event: &[u8], request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         let request = match self.request(event, request_id) {
             Ok(request) => request,
-            Err(error) => return Answer::NotInvoked(format!("failed to build the request: {error}")),
+            Err(error) => return InvocationResult::NotInvoked(format!("failed to build the request: {error}")),
         };
         tokio::time::timeout(self.timeout, self.send(request)).await.unwrap_or_else(|_| {
-            Answer::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()))
+            InvocationResult::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()))
         })
     }
 }

@@ -1,50 +1,55 @@
-//! The mapping's settings, under AWS's names and with AWS's ranges.
+//! The mapping's settings, with AWS's names, defaults and ranges.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::filter::Filters;
+use crate::filter::Filters;
 use stream_types::Timestamp;
 
 /// How a mapping polls, batches and retries.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// 1 to 10,000.
+    /// `BatchSize`: the most records of a batch, 1 to 10,000.
     pub batch_size: usize,
-    /// 0 to 300 s.
+    /// `MaximumBatchingWindowInSeconds`: how long a lane waits for a full batch, 0 to 300 s.
     pub batching_window: Duration,
-    /// 1 to 10.
+    /// `ParallelizationFactor`: the lanes of each shard, 1 to 10.
     pub parallelization_factor: usize,
-    /// `None` for ever; else 0 to 10,000.
+    /// `MaximumRetryAttempts`: 0 to 10,000; `None` retries without limit.
     pub maximum_retry_attempts: Option<u32>,
-    /// `None` for ever; else 60 to 604,800 s.
+    /// `MaximumRecordAgeInSeconds`: 60 to 604,800 s; `None` for no limit.
     pub maximum_record_age: Option<Duration>,
+    /// `BisectBatchOnFunctionError`: whether a failed batch is split in two.
     pub bisect_batch_on_function_error: bool,
+    /// `FunctionResponseTypes`: whether the function's response may report the records that failed.
     pub report_batch_item_failures: bool,
+    /// `StartingPosition`: where a new mapping starts to read.
     pub starting_position: StartingPosition,
-    /// A record that none of them matches is never delivered; without any, all are.
+    /// `FilterCriteria`: only records that a pattern matches are delivered; without patterns, all are.
     pub filters: Filters,
-    /// How often an idle shard is polled: 4 times a second in DynamoDB, once in Kinesis.
+    /// The pause between polls of an idle shard. Lambda polls DynamoDB 4 times per second and Kinesis once.
     pub polling_interval: Duration,
-    /// The longest pause before a retry; it doubles from 200 ms.
+    /// The longest pause before a retry; the pause doubles from 200 ms.
     pub maximum_backoff: Duration,
 }
 
-/// Where to start in a shard that has no checkpoint and no parent that was read.
+/// Where a new mapping starts to read the shards that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartingPosition {
+    /// At the oldest record.
     TrimHorizon,
+    /// After the newest record.
     Latest,
-    /// Kinesis only.
+    /// At the first record of this time or later; Kinesis only.
     AtTimestamp(Timestamp),
 }
 
-/// 6 MB: the limit of a synchronous invocation's payload.
+/// 6 MB: Lambda's limit of the payload of a synchronous invocation.
 pub const MAXIMUM_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 impl Settings {
-    /// Lambda's defaults, with partial responses on, as the function needs them.
+    /// Lambda's defaults, except that partial responses are enabled.
     pub fn new(polling_interval: Duration) -> Settings {
         Settings {
             batch_size: 100,
@@ -61,21 +66,48 @@ impl Settings {
         }
     }
 
-    /// Everything that AWS would refuse, by the parameter's name; empty if all is well.
-    pub fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        let mut check = |mistake: Option<String>| mistakes.extend(mistake);
+    /// A message for each setting outside AWS's range; empty if all are valid.
+    pub fn out_of_range(&self) -> Vec<String> {
+        let mut messages = Vec::new();
+        let mut check = |message: Option<String>| messages.extend(message);
         check(outside("BatchSize", self.batch_size, 1..=10_000));
         check(outside("MaximumBatchingWindowInSeconds", self.batching_window.as_secs(), 0..=300));
         check(outside("ParallelizationFactor", self.parallelization_factor, 1..=10));
         check(self.maximum_retry_attempts.and_then(|n| outside("MaximumRetryAttempts", n, 0..=10_000)));
         let age = self.maximum_record_age.map(|age| age.as_secs());
         check(age.and_then(|age| outside("MaximumRecordAgeInSeconds", age, 60..=604_800)));
-        mistakes
+        messages
     }
 }
 
 fn outside<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Option<String> {
     let (low, high) = (range.start(), range.end());
-    (!range.contains(&value)).then(|| format!("{name} is {value}; it takes {low} to {high}"))
+    (!range.contains(&value)).then(|| format!("{name} is {value}; must be {low} to {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_outside_the_range_of_aws_are_listed() {
+        let defaults = Settings::new(Duration::from_millis(250));
+        assert!(defaults.out_of_range().is_empty());
+        let settings = Settings {
+            batch_size: 0,
+            batching_window: Duration::from_secs(301),
+            parallelization_factor: 11,
+            maximum_retry_attempts: Some(10_001),
+            maximum_record_age: Some(Duration::from_secs(59)),
+            ..defaults
+        };
+        let expected = [
+            "BatchSize is 0; must be 1 to 10000",
+            "MaximumBatchingWindowInSeconds is 301; must be 0 to 300",
+            "ParallelizationFactor is 11; must be 1 to 10",
+            "MaximumRetryAttempts is 10001; must be 0 to 10000",
+            "MaximumRecordAgeInSeconds is 59; must be 60 to 604800",
+        ];
+        assert_eq!(settings.out_of_range(), expected);
+    }
 }

@@ -1,59 +1,61 @@
-//! One shard, from its position to its end: a reader that polls and filters, and lanes that deliver.
+//! One shard, from a position to its end: a reader that polls and filters, and the lanes that deliver.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{try_join, try_join_all};
 use tokio::sync::{mpsc, watch};
 
-use super::lane::Lane;
-use super::meter::wide;
-use super::source::{Page, PageEnd, Position, ReadError, SourceRecord, StreamKind};
-use super::tracker::Tracker;
-use super::{Checkpoint, Mapping, Stop};
+use crate::checkpoint::Checkpoint;
+use crate::lane::Lane;
+use crate::mapping::{EndReason, Mapping};
+use crate::meter::as_u64;
+use crate::source::{Page, PageEnd, Position, ReadError, SourceRecord, StreamKind};
+use crate::tracker::Tracker;
 
-/// GetRecords' limits: 1,000 records in DynamoDB, 10,000 in Kinesis.
-const DYNAMODB_PAGE: usize = 1_000;
-const KINESIS_PAGE: usize = 10_000;
-/// Parts of pages that a lane may be behind the reader.
+/// The limits of GetRecords: 1,000 records in DynamoDB, 10,000 in Kinesis.
+const DYNAMODB_PAGE_RECORDS: usize = 1_000;
+const KINESIS_PAGE_RECORDS: usize = 10_000;
+/// How many pages the reader may be ahead of a lane.
 const PAGES_AHEAD: usize = 2;
 /// The longest pause after reads that failed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAXIMUM_READ_BACKOFF: Duration = Duration::from_secs(5);
 
 /// A shard that is being read.
-pub(super) struct ShardRun {
-    pub mapping: Arc<Mapping>,
-    pub id: String,
-    pub stop: watch::Receiver<bool>,
+pub(crate) struct ShardRun {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) id: String,
+    pub(crate) stop: watch::Receiver<bool>,
     tracker: Mutex<Tracker>,
 }
 
 type Lanes = Vec<mpsc::Sender<Vec<Arc<SourceRecord>>>>;
 
 impl ShardRun {
-    pub fn new(mapping: Arc<Mapping>, id: String, stop: watch::Receiver<bool>) -> ShardRun {
+    pub(crate) fn new(mapping: Arc<Mapping>, id: String, stop: watch::Receiver<bool>) -> ShardRun {
         ShardRun { mapping, id, stop, tracker: Mutex::default() }
     }
 
-    /// Reads and delivers from `position` on, until the shard's end or the mapping's.
+    /// Reads and delivers from `position` on, until the shard ends or the mapping is stopped.
     ///
     /// # Errors
-    /// When progress can't be written down.
-    pub async fn run(self, position: Position) -> anyhow::Result<Stop> {
+    /// If a checkpoint can't be saved.
+    pub(crate) async fn run(self, position: Position) -> anyhow::Result<EndReason> {
         let channels = (0..self.mapping.settings.parallelization_factor).map(|_| mpsc::channel(PAGES_AHEAD));
         let (senders, receivers): (Lanes, Vec<_>) = channels.unzip();
         let lanes = try_join_all(receivers.into_iter().map(|incoming| Lane::new(&self, incoming).run()));
         let (read, delivered) = try_join(self.read(position, senders), lanes).await?;
-        if read == Stop::Asked || delivered.contains(&Stop::Asked) {
-            return Ok(Stop::Asked);
+        if read == EndReason::StopRequested || delivered.contains(&EndReason::StopRequested) {
+            return Ok(EndReason::StopRequested);
         }
         self.mapping.save(&self.id, Checkpoint::End)?;
         self.mapping.meter.add(|counts| counts.shards_finished += 1);
-        Ok(Stop::ShardEnd)
+        Ok(EndReason::ShardEnd)
     }
 
-    /// These records are done with.
-    pub fn settle(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<()> {
+    /// Marks records as settled, and saves the checkpoint if that moves it.
+    pub(crate) fn settle(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<()> {
         self.track(|tracker| records.iter().for_each(|record| tracker.settle(&record.sequence)))
     }
 
@@ -66,10 +68,13 @@ impl ShardRun {
         }
     }
 
-    /// Dropping `lanes` at the end lets them end, too.
-    async fn read(&self, mut position: Position, lanes: Lanes) -> anyhow::Result<Stop> {
+    /// Polls the shard. Dropping `lanes` at the end is what lets the lanes end.
+    async fn read(&self, mut position: Position, lanes: Lanes) -> anyhow::Result<EndReason> {
         let mapping = &self.mapping;
-        let limit = if mapping.source.kind() == StreamKind::Kinesis { KINESIS_PAGE } else { DYNAMODB_PAGE };
+        let limit = match mapping.source.kind() {
+            StreamKind::DynamoDb => DYNAMODB_PAGE_RECORDS,
+            StreamKind::Kinesis => KINESIS_PAGE_RECORDS,
+        };
         let mut failures = 0_u32;
         loop {
             mapping.meter.add(|counts| counts.polls += 1);
@@ -78,37 +83,40 @@ impl ShardRun {
                     failures = 0;
                     let end = page.end;
                     position = page.next.clone();
-                    if self.dispatch(page, &lanes).await? == Stop::Asked {
-                        return Ok(Stop::Asked);
+                    if self.dispatch(page, &lanes).await?.is_break() {
+                        return Ok(EndReason::StopRequested);
                     }
                     match end {
                         PageEnd::MoreAvailable => Duration::ZERO,
                         PageEnd::CaughtUp => mapping.settings.polling_interval,
-                        PageEnd::ShardEnd => return Ok(Stop::ShardEnd),
+                        PageEnd::ShardEnd => return Ok(EndReason::ShardEnd),
                     }
                 }
-                Err(ReadError::Gone) => return Ok(Stop::ShardEnd),
+                Err(ReadError::Gone) => return Ok(EndReason::ShardEnd),
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    self.note(&error, &mut position);
+                    self.count_read_error(&error, &position);
+                    if matches!(error, ReadError::Trimmed) {
+                        position = Position::TrimHorizon;
+                    }
                     let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
-                    mapping.settings.polling_interval.saturating_mul(factor).min(LONGEST_PAUSE)
+                    mapping.settings.polling_interval.saturating_mul(factor).min(MAXIMUM_READ_BACKOFF)
                 }
             };
-            if self.pause(pause).await == Stop::Asked {
-                return Ok(Stop::Asked);
+            if self.pause(pause).await.is_break() {
+                return Ok(EndReason::StopRequested);
             }
         }
     }
 
-    /// Hands a page out to the lanes.
-    async fn dispatch(&self, page: Page, lanes: &Lanes) -> anyhow::Result<Stop> {
+    /// Filters a page and hands its records to the lanes. Waits for lanes that are too far behind.
+    async fn dispatch(&self, page: Page, lanes: &Lanes) -> anyhow::Result<ControlFlow<()>> {
         let mapping = &self.mapping;
         let polled = page.records.len();
         let mut parts: Vec<Vec<Arc<SourceRecord>>> = lanes.iter().map(|_| Vec::new()).collect();
         let mut filtered = Vec::new();
         for record in page.records.iter().cloned() {
-            let lane = record.item % wide(parts.len());
+            let lane = record.item % as_u64(parts.len());
             let part = usize::try_from(lane).ok().and_then(|lane| parts.get_mut(lane));
             match part.filter(|_| mapping.settings.filters.matches(mapping.source.kind(), &record)) {
                 Some(part) => part.push(record),
@@ -116,8 +124,8 @@ impl ShardRun {
             }
         }
         mapping.meter.add(|counts| {
-            counts.polled_event_count += wide(polled);
-            counts.filtered_out_event_count += wide(filtered.len());
+            counts.polled_event_count += as_u64(polled);
+            counts.filtered_out_event_count += as_u64(filtered.len());
         });
         self.track(|tracker| {
             page.records.iter().for_each(|record| tracker.add(record.sequence.clone()));
@@ -127,42 +135,37 @@ impl ShardRun {
             }
         })?;
         for (lane, part) in lanes.iter().zip(parts).filter(|(_, part)| !part.is_empty()) {
-            // A lane that is gone has been stopped.
+            // A lane drops its receiver only when it is stopped.
             if lane.send(part).await.is_err() {
-                return Ok(Stop::Asked);
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(Stop::ShardEnd)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn note(&self, error: &ReadError, position: &mut Position) {
-        let meter = &self.mapping.meter;
+    fn count_read_error(&self, error: &ReadError, position: &Position) {
+        let (meter, shard) = (&self.mapping.meter, &self.id);
         match error {
             ReadError::Trimmed => {
-                let lost = format!("{position:?}");
-                tracing::error!(
-                    shard = self.id,
-                    after = lost,
-                    "records were trimmed before they were read: they are lost"
-                );
+                let position = format!("{position:?}");
+                tracing::error!(shard, position, "records were trimmed before they were read, and are lost");
                 meter.add(|counts| counts.trimmed_gaps += 1);
-                *position = Position::TrimHorizon;
             }
             ReadError::Expired => meter.add(|counts| counts.expired_iterators += 1),
             ReadError::Throttled => meter.add(|counts| counts.throttled_reads += 1),
             ReadError::Gone => {}
             ReadError::Other(error) => {
-                tracing::warn!(shard = self.id, error = format!("{error:#}"), "failed to read the shard; trying again");
+                tracing::warn!(shard, error = format!("{error:#}"), "failed to read the shard; will retry");
             }
         }
     }
 
-    async fn pause(&self, time: Duration) -> Stop {
+    async fn pause(&self, time: Duration) -> ControlFlow<()> {
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => Stop::Asked,
-            () = tokio::time::sleep(time) => Stop::ShardEnd,
+            _ = stop.wait_for(|stop| *stop) => ControlFlow::Break(()),
+            () = tokio::time::sleep(time) => ControlFlow::Continue(()),
         }
     }
 }

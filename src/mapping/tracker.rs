@@ -1,40 +1,41 @@
-//! Which records of a shard are on their way: the checkpoint is the last one before which all are settled, whatever
-//! lane they are in.
+//! Which records of a shard are in flight. The shard's checkpoint is the last record up to which all are settled, in
+//! whichever lane they are.
 
 use std::collections::VecDeque;
 
-use super::source::Position;
+use crate::source::Position;
 use stream_types::SequenceNumber;
 
+/// The records of a shard that were read and are not yet behind the checkpoint.
 #[derive(Debug, Default)]
-pub(super) struct Tracker {
-    /// In stream order; whether each is settled.
+pub(crate) struct Tracker {
+    /// In stream order, each with whether it is settled.
     in_flight: VecDeque<(SequenceNumber<'static>, bool)>,
-    /// Where reading goes on behind the last of them.
+    /// Where reading continues after the last of them.
     frontier: Option<Position>,
 }
 
 impl Tracker {
-    /// A record has been read.
-    pub fn add(&mut self, sequence: SequenceNumber<'static>) {
+    /// Adds a record that was read.
+    pub(crate) fn add(&mut self, sequence: SequenceNumber<'static>) {
         self.in_flight.push_back((sequence, false));
     }
 
-    /// A page has been read to its end.
-    pub fn set_frontier(&mut self, next: Position) {
+    /// Sets where reading continues after the page that was added.
+    pub(crate) fn set_frontier(&mut self, next: Position) {
         self.frontier = Some(next);
     }
 
-    /// A record is done with: delivered, filtered out or given up.
-    pub fn settle(&mut self, sequence: &SequenceNumber<'static>) {
+    /// Marks a record as settled: processed, filtered out or discarded.
+    pub(crate) fn settle(&mut self, sequence: &SequenceNumber<'static>) {
         let index = self.in_flight.partition_point(|(other, _)| other < sequence);
         if let Some((found, settled)) = self.in_flight.get_mut(index) {
             *settled |= found == sequence;
         }
     }
 
-    /// How far the shard may be considered read, if that is further than before.
-    pub fn advance(&mut self) -> Option<Position> {
+    /// The new checkpoint, if it has moved.
+    pub(crate) fn advance(&mut self) -> Option<Position> {
         let mut done = None;
         while self.in_flight.front().is_some_and(|(_, settled)| *settled) {
             done = self.in_flight.pop_front().map(|(sequence, _)| Position::After(sequence));
@@ -61,12 +62,16 @@ mod tests {
         tracker.settle(&number("9"));
         assert_eq!(tracker.advance(), Some(Position::After(number("10"))));
         tracker.settle(&number("11"));
-        assert_eq!(tracker.advance(), Some(Position::After(number("12"))), "what was read and dropped is done, too");
+        assert_eq!(
+            tracker.advance(),
+            Some(Position::After(number("12"))),
+            "records that the source left out count too"
+        );
         assert_eq!(tracker.advance(), None);
     }
 
     #[test]
-    fn an_unknown_record_settles_nothing() {
+    fn settling_an_unknown_record_changes_nothing() {
         let mut tracker = Tracker::default();
         tracker.add(number("9"));
         tracker.settle(&number("8"));

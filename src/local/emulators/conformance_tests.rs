@@ -43,7 +43,7 @@ impl Table {
         let described = services.dynamodb_client(&config).describe_table().table_name(TABLE.name).send().await?;
         let arn = described.table.and_then(|table| table.latest_stream_arn).context("the table has no stream")?;
         let client = aws_sdk_dynamodbstreams::config::Builder::from(&config).endpoint_url(services.dynamodb_url());
-        let remote = RemoteStream::of_arn(aws_sdk_dynamodbstreams::Client::from_conf(client.build()), &arn);
+        let remote = RemoteStream::new(aws_sdk_dynamodbstreams::Client::from_conf(client.build()), &arn);
         Table::new(services, folder, Box::new(remote), None).await
     }
 
@@ -115,7 +115,7 @@ impl Kinesis {
     async fn remote() -> anyhow::Result<Kinesis> {
         let services = Kinesis::services()?;
         let arn = KinesisSource::new(services.streams(), STREAM)?.arn().to_owned();
-        let source = Box::new(RemoteKinesis::of_arn(services.kinesis_client(&sdk_config(None)), &arn));
+        let source = Box::new(RemoteKinesis::new(services.kinesis_client(&sdk_config(None)), &arn));
         Kinesis::new(services, source).await
     }
 

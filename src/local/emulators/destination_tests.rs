@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use event_source_mapping::{Condition, Destination, Document, Response, SourceRecord, StreamKind};
+use event_source_mapping::{Condition, Destination, Document, FailureResponse, SourceRecord, StreamKind};
 use serde_json::{Value, json};
 use stream_types::{SequenceNumber, Timestamp};
 
@@ -41,7 +41,7 @@ fn document(kind: StreamKind, records: &[Arc<SourceRecord>]) -> Document<'_> {
         request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
         condition: Condition::RetryAttemptsExhausted,
         approximate_invoke_count: 2,
-        response: Response::Unhandled,
+        response: FailureResponse::Unhandled,
         shard_id: "shardId-00000001789651619772-2a9e5aad",
         stream_arn: "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772",
         records,
@@ -69,7 +69,7 @@ async fn a_bucket_gets_the_whole_event() {
     );
     let missing = Destination::S3 { client, bucket: "missing".to_owned() };
     let error = missing.deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(error.to_string().starts_with("put the discarded records to s3://missing/aws/lambda/"), "{error}");
+    assert!(error.to_string().starts_with("failed to put the discarded batch to s3://missing/aws/lambda/"), "{error}");
 }
 
 /// The requests that a queue was sent: the operation and the body.
@@ -109,7 +109,10 @@ async fn a_queue_gets_the_metadata_only() {
     known.deliver(&document, UNIQUE).await.unwrap();
     let unknown = Destination::Queue { client, url: format!("{url}/000000000000/x") };
     let error = unknown.deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(error.to_string().starts_with("send the discarded records to the queue http://127.0.0.1:"), "{error}");
+    assert!(
+        error.to_string().starts_with("failed to send the discarded batch to the queue http://127.0.0.1:"),
+        "{error}"
+    );
     let requests = requests.lock().unwrap();
     let (operation, request) = &requests[0];
     assert_eq!(operation, "AmazonSQS.SendMessage");

@@ -16,7 +16,7 @@ use rusqlite::OptionalExtension;
 use super::dynamodb::names::StreamName;
 use super::dynamodb::streams::{self, SEQUENCE_NUMBER_OFFSET};
 use super::{REGION, dynamodb};
-use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
+use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, parse_sequence, to_raw_json};
 use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
@@ -114,7 +114,7 @@ impl EmbeddedStream {
         let request = GetRecordsRequest { shard_iterator: shard_iterator.clone(), limit: Some(limit) };
         let found = self.database.get_records(request).map_err(failed("get records"))?.records;
         let next = match (found.last(), position) {
-            (Some(last), _) => Position::After(sequence(&last.dynamodb.sequence_number)?),
+            (Some(last), _) => Position::After(parse_sequence(&last.dynamodb.sequence_number)?),
             // From here on, not from wherever the stream's end is at the next read.
             (None, Position::Latest) => self.end(&shard_iterator)?,
             (None, position) => position.clone(),
@@ -133,12 +133,12 @@ impl EmbeddedStream {
             return Ok(Position::TrimHorizon);
         }
         let last = u128::try_from(last).map_err(anyhow::Error::new)?;
-        Ok(Position::After(sequence(&(SEQUENCE_NUMBER_OFFSET + last).to_string())?))
+        Ok(Position::After(parse_sequence(&(SEQUENCE_NUMBER_OFFSET + last).to_string())?))
     }
 
     fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
         let Record { event_id, event_name, dynamodb, user_identity, .. } = record;
-        let image = |image: &Option<Item>| image.as_ref().map(raw).transpose();
+        let image = |image: &Option<Item>| image.as_ref().map(to_raw_json).transpose();
         let record = LambdaRecord {
             event_id,
             event_name,
@@ -148,7 +148,7 @@ impl EmbeddedStream {
             dynamodb: LambdaChange {
                 approximate_creation_date_time: dynamodb.approximate_creation_date_time,
                 // In order of their names: the same keys give the same text.
-                keys: raw(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?,
+                keys: to_raw_json(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?,
                 new_image: image(&dynamodb.new_image)?,
                 old_image: image(&dynamodb.old_image)?,
                 sequence_number: dynamodb.sequence_number,

@@ -9,7 +9,7 @@ use serde_json::to_vec;
 
 use super::mischief::Mischievous;
 use crate::emulators::FaultyHttp;
-use event_source_mapping::{Answer, Clock, Function};
+use event_source_mapping::{Clock, Function, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
 /// One sandbox: a handler, and the HTTP that its clients use.
@@ -55,13 +55,13 @@ impl Function for Sandboxes {
         &self.arn
     }
 
-    async fn invoke(&self, event: &[u8], request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         if self.mischief.happens(|mischief| mischief.refuse) {
-            return Answer::NotInvoked("injected: the invocation was throttled".to_owned());
+            return InvocationResult::NotInvoked("injected: the invocation was throttled".to_owned());
         }
         let sandbox = match self.idle().map_or_else(&self.make, Ok) {
             Ok(sandbox) => sandbox,
-            Err(error) => return Answer::NotInvoked(format!("the function can't start: {error:#}")),
+            Err(error) => return InvocationResult::NotInvoked(format!("the function can't start: {error:#}")),
         };
         sandbox.http.set_plan(self.mischief.plan());
         let deadline = tokio::time::Instant::now() + self.timeout;
@@ -70,21 +70,21 @@ impl Function for Sandboxes {
         let invocation = Invocation { request_id: request_id.to_owned(), now: self.clock.now(), deadline: effects_end };
         let outcome = tokio::select! {
             outcome = sandbox.handler.handle(event, &invocation) => outcome,
-            () = sandbox.http.crashed() => return Answer::FunctionError("injected: the sandbox crashed".to_owned()),
+            () = sandbox.http.crashed() => return InvocationResult::FunctionError("injected: the sandbox crashed".to_owned()),
             () = tokio::time::sleep_until(deadline) => {
-                return Answer::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()));
+                return InvocationResult::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()));
             }
         };
         self.keep(sandbox);
         match outcome {
             Ok(_) if self.mischief.happens(|mischief| mischief.redeliver) => {
-                Answer::FunctionError("injected: Lambda did not hear the answer".to_owned())
+                InvocationResult::FunctionError("injected: Lambda did not hear the answer".to_owned())
             }
             Ok(outcome) => match to_vec(&outcome.response()) {
-                Ok(body) => Answer::Returned(body),
-                Err(error) => Answer::FunctionError(error.to_string()),
+                Ok(body) => InvocationResult::Returned(body),
+                Err(error) => InvocationResult::FunctionError(error.to_string()),
             },
-            Err(error) => Answer::FunctionError(error.to_string()),
+            Err(error) => InvocationResult::FunctionError(error.to_string()),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::mischief::{Mischief, Mischievous};
-use event_source_mapping::sources::{ShardedStream, Trouble};
+use event_source_mapping::sources::{ReadFaults, ShardedStream};
 use event_source_mapping::{Checkpoints, Mapping};
 
 /// How often changed mischief is noticed.
@@ -106,7 +106,7 @@ impl Supervisor {
             }
             let Mischief { iterator, split, .. } = self.mischief.now();
             let percent = percent(iterator);
-            stream.set_trouble(Trouble { expired_percent: percent, throttled_percent: percent });
+            stream.set_read_faults(ReadFaults { expired_percent: percent, throttled_percent: percent });
             if split.is_some_and(|split| last.elapsed() >= split) {
                 last = Instant::now();
                 if let Err(error) = stream.reshard(random.u64(1..=SHARDS)).await {

@@ -129,7 +129,7 @@ async fn a_stream_in_memory_conforms() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_not_split_conforms() {
+async fn an_unsplit_stream_conforms() {
     run(async || Ok(Sharded::whole().await)).await.unwrap();
 }
 

@@ -1,54 +1,70 @@
-//! What an on-failure destination gets of discarded records. How that is written is in `sent`.
+//! What an on-failure destination gets about a discarded batch. `record` defines the JSON.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::sent::{BatchInfo, MILLISECONDS, RequestContext, ResponseContext, Sent, format_time};
-use crate::failure::{Condition, Response, event_of};
+use super::record::{BatchInfo, InvocationRecord, MILLISECONDS, RequestContext, ResponseContext, format_time};
+use crate::failure::{Condition, FailureResponse, event_of};
 use crate::source::{SourceRecord, StreamKind};
 use stream_types::Timestamp;
 
-/// What is known of discarded records.
+/// A discarded batch, and what is known about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
+    /// The kind of stream that the batch is from.
     pub kind: StreamKind,
+    /// The UUID of the event source mapping.
     pub mapping_uuid: &'a str,
+    /// The ARN of the function.
     pub function_arn: &'a str,
+    /// The request ID of the batch's deliveries.
     pub request_id: &'a str,
+    /// Why the batch was discarded.
     pub condition: Condition,
-    /// How often these records were delivered together, in this very batch.
+    /// How often the function ran with exactly this batch.
     pub approximate_invoke_count: u32,
-    pub response: Response,
+    /// What the function responded to the last delivery.
+    pub response: FailureResponse,
+    /// The ID of the shard.
     pub shard_id: &'a str,
+    /// The ARN of the stream.
     pub stream_arn: &'a str,
+    /// The records, in stream order.
     pub records: &'a [Arc<SourceRecord>],
+    /// When the batch was discarded.
     pub discarded_at: Timestamp,
 }
 
 impl Document<'_> {
-    /// The JSON that SQS and SNS get: all but the records.
+    /// The JSON for SQS and SNS, which has everything but the records.
+    ///
+    /// # Errors
+    /// If it can't be serialized.
     pub fn metadata(&self) -> anyhow::Result<String> {
         self.write(None)
     }
 
-    /// The JSON that S3 gets: the same and, as an escaped text, the event that was delivered.
+    /// The JSON for S3, which also has the event as an escaped string.
+    ///
+    /// # Errors
+    /// If it can't be serialized.
     pub fn with_payload(&self) -> anyhow::Result<String> {
         self.write(Some(self.event()))
     }
 
-    /// The event that would deliver the records again.
+    /// The event that delivers the records again.
     pub fn event(&self) -> String {
         event_of(self.records)
     }
 
-    /// The key of the object in S3.
+    /// The key of the S3 object.
     pub fn object_key(&self, unique: &str) -> String {
         let date = format_time(self.discarded_at, "%Y/%m/%d");
         format!("aws/lambda/{}/{}/{date}/{}", self.mapping_uuid, self.shard_id, self.object_name(unique))
     }
 
-    /// The last part of the key.
+    /// The last part of the object's key.
     pub fn object_name(&self, unique: &str) -> String {
         format!("{}-{unique}", format_time(self.discarded_at, "%Y-%m-%dT%H.%M.%S"))
     }
@@ -59,7 +75,7 @@ impl Document<'_> {
             StreamKind::DynamoDb => (Some(batch), None),
             StreamKind::Kinesis => (None, Some(batch)),
         };
-        let sent = Sent {
+        let record = InvocationRecord {
             request_context: self.request_context(),
             response_context: self.response_context(),
             version: "1.0".to_owned(),
@@ -69,13 +85,13 @@ impl Document<'_> {
             kinesis,
             time_window_info: None,
         };
-        serde_json::to_string(&sent).context("write the document of discarded records")
+        serde_json::to_string(&record).context("failed to serialize the document of a discarded batch")
     }
 
     fn request_context(&self) -> RequestContext {
         let (condition, approximate_invoke_count) = match self.condition {
             Condition::RetryAttemptsExhausted => ("RetryAttemptsExhausted", self.approximate_invoke_count),
-            // 1 even for records that were never delivered.
+            // Lambda reports 1 even for records that were never delivered.
             Condition::RecordAgeExceeded => ("RecordAgeExceeded", self.approximate_invoke_count.max(1)),
         };
         let (request_id, function_arn) = (self.request_id.to_owned(), self.function_arn.to_owned());
@@ -84,9 +100,9 @@ impl Document<'_> {
 
     fn response_context(&self) -> Option<ResponseContext> {
         let function_error = match (self.condition, self.response) {
-            (Condition::RecordAgeExceeded, _) | (_, Response::None) => return None,
-            (Condition::RetryAttemptsExhausted, Response::Reported) => None,
-            (Condition::RetryAttemptsExhausted, Response::Unhandled) => Some("Unhandled"),
+            (Condition::RecordAgeExceeded, _) | (_, FailureResponse::None) => return None,
+            (Condition::RetryAttemptsExhausted, FailureResponse::Reported) => None,
+            (Condition::RetryAttemptsExhausted, FailureResponse::Unhandled) => Some("Unhandled"),
         };
         let function_error = function_error.map(str::to_owned);
         Some(ResponseContext { status_code: 200, executed_version: "$LATEST".to_owned(), function_error })

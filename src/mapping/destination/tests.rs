@@ -1,11 +1,11 @@
-//! The exact documents, and that each kind of destination gets them.
+//! The exact documents, and the files in a folder.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::*;
-use crate::failure::{Condition, Response};
+use crate::failure::{Condition, FailureResponse};
 use crate::source::{SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
@@ -38,7 +38,7 @@ fn document(kind: StreamKind, records: &[Arc<SourceRecord>]) -> Document<'_> {
         request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
         condition: Condition::RetryAttemptsExhausted,
         approximate_invoke_count: 2,
-        response: Response::Unhandled,
+        response: FailureResponse::Unhandled,
         shard_id: "shardId-00000001789651619772-2a9e5aad",
         stream_arn: "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-09-17T13:26:59.772",
         records,
@@ -57,7 +57,7 @@ fn a_discarded_batch_of_a_table() {
 fn a_discarded_batch_of_a_kinesis_stream() {
     let records = records();
     let document = Document {
-        response: Response::Reported,
+        response: FailureResponse::Reported,
         shard_id: "shardId-000000000000",
         stream_arn: "arn:aws:kinesis:us-east-1:000000000000:stream/clicks",
         ..document(StreamKind::Kinesis, &records)
@@ -80,20 +80,20 @@ fn a_batch_that_grew_too_old() {
         json["requestContext"]["approximateInvokeCount"].clone()
     };
     assert_eq!(count(Document { approximate_invoke_count: 8, ..never }), 8);
-    // An event larger than an invocation takes: retried, and no response ever.
-    let unsent = Document { response: Response::None, ..document(StreamKind::Kinesis, &records) };
+    // An event that exceeds the payload limit is retried and never gets a response.
+    let unsent = Document { response: FailureResponse::None, ..document(StreamKind::Kinesis, &records) };
     assert_eq!(count(unsent), 2);
 }
 
 #[test]
-fn a_document_without_records_names_shard_and_stream_only() {
+fn a_document_without_records_names_only_the_shard_and_the_stream() {
     let json: Value = serde_json::from_str(&document(StreamKind::DynamoDb, &[]).metadata().unwrap()).unwrap();
     let fields: Vec<_> = json["DDBStreamBatchInfo"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["shardId", "streamArn"]);
 }
 
 #[test]
-fn the_key_tells_mapping_shard_and_time() {
+fn an_object_key_names_the_mapping_the_shard_and_the_time() {
     let key = document(StreamKind::DynamoDb, &[]).object_key(UNIQUE);
     assert_eq!(
         key,
@@ -102,7 +102,7 @@ fn the_key_tells_mapping_shard_and_time() {
 }
 
 #[tokio::test]
-async fn a_folder_gets_whole_files() {
+async fn a_folder_gets_one_complete_file_per_batch() {
     let folder = tempfile::tempdir().unwrap();
     let failed = folder.path().join("failed");
     let records = records();
@@ -113,5 +113,5 @@ async fn a_folder_gets_whole_files() {
     assert_eq!(std::fs::read_to_string(failed.join(&files[0])).unwrap(), document.metadata().unwrap());
     let blocked = failed.join(&files[0]);
     let error = Destination::Folder(blocked).deliver(&document, UNIQUE).await.unwrap_err();
-    assert!(format!("{error:#}").starts_with("keep the discarded records: write "), "{error:#}");
+    assert!(format!("{error:#}").starts_with("failed to save the discarded batch: failed to write "), "{error:#}");
 }

@@ -1,20 +1,20 @@
-//! JSON as filters see it: numbers keep their text, and of two equal names the last one counts.
+//! JSON values for filters: numbers keep their text, and the last of several equal keys wins.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// 200: one level of an attribute is two levels of JSON, DynamoDB allows 32, and a Kinesis message may have as many. Deeper
-/// texts are refused, because reading them takes the thread's stack.
+/// 200: DynamoDB allows 32 levels of attributes, each of which takes two levels of JSON, and a Kinesis record may nest its
+/// own data. Deeper JSON is rejected, because parsing is recursive and could overflow the stack.
 const MAXIMUM_DEPTH: usize = 200;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Json {
+pub(super) enum Json {
     Null,
     Bool(bool),
-    /// As it was written: 1 and 1.0 differ.
+    /// The number's text: 1 and 1.0 differ.
     Number(String),
     Text(String),
     List(Vec<Json>),
@@ -22,13 +22,13 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads a whole text.
-    pub fn parse(text: &str) -> serde_json::Result<Json> {
+    /// Parses a JSON text.
+    pub(super) fn parse(text: &str) -> serde_json::Result<Json> {
         value(serde_json::from_str(text)?, MAXIMUM_DEPTH)
     }
 
     /// The value of a field.
-    pub fn field(&self, name: &str) -> Option<&Json> {
+    pub(super) fn field(&self, name: &str) -> Option<&Json> {
         let Json::Object(fields) = self else { return None };
         fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
@@ -60,7 +60,7 @@ fn value(raw: &RawValue, depth: usize) -> serde_json::Result<Json> {
     })
 }
 
-/// The fields of an object in the order of the text, equal names included.
+/// The fields of an object in the order of the text, including repeated names.
 struct Fields<'t>(Vec<(String, &'t RawValue)>);
 
 impl<'t> Deserialize<'t> for Fields<'t> {

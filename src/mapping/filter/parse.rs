@@ -1,4 +1,5 @@
-//! Reads a pattern's text, strictly: what EventBridge doesn't know, or Lambda doesn't take for streams, is a mistake.
+//! Parses the text of a pattern. Anything that EventBridge doesn't define, or Lambda doesn't accept for streams, is an
+//! error.
 
 use super::MAXIMUM_PATTERN_CHARACTERS;
 use super::json::Json;
@@ -6,29 +7,29 @@ use super::rule::{Comparison, Node, Rule, Step, TextRule};
 
 /// What is wrong with a pattern, and where in it.
 #[derive(Debug)]
-pub struct Mistake {
-    pub path: String,
-    pub problem: String,
+pub(super) struct PatternError {
+    pub(super) path: String,
+    pub(super) problem: String,
 }
 
-type Read<T> = Result<T, Mistake>;
+type Parsed<T> = Result<T, PatternError>;
 
 const OPERATORS: &str = "prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard";
 
-pub fn pattern(text: &str) -> Read<Node> {
+pub(super) fn pattern(text: &str) -> Parsed<Node> {
     let root = Path::default();
     let length = text.chars().count();
     if length > MAXIMUM_PATTERN_CHARACTERS {
-        return root.mistake(format!("has {length} characters; Lambda takes up to {MAXIMUM_PATTERN_CHARACTERS}"));
+        return root.error(format!("has {length} characters; the limit is {MAXIMUM_PATTERN_CHARACTERS}"));
     }
     match Json::parse(text) {
         Ok(Json::Object(fields)) => all(fields, &root),
-        Ok(_) => root.mistake("must be an object"),
-        Err(error) => root.mistake(format!("isn't JSON: {error}")),
+        Ok(_) => root.error("must be an object"),
+        Err(error) => root.error(format!("is not valid JSON: {error}")),
     }
 }
 
-/// Where in a pattern: the keys, joined by dots.
+/// The place in a pattern: its keys, joined by dots.
 #[derive(Default)]
 struct Path(String);
 
@@ -37,68 +38,68 @@ impl Path {
         Path(if self.0.is_empty() { key.to_owned() } else { format!("{}.{key}", self.0) })
     }
 
-    fn mistake<T>(&self, problem: impl Into<String>) -> Read<T> {
+    fn error<T>(&self, problem: impl Into<String>) -> Parsed<T> {
         let path = if self.0.is_empty() { "top level".to_owned() } else { self.0.clone() };
-        Err(Mistake { path, problem: problem.into() })
+        Err(PatternError { path, problem: problem.into() })
     }
 }
 
-fn all(fields: Vec<(String, Json)>, path: &Path) -> Read<Node> {
+fn all(fields: Vec<(String, Json)>, path: &Path) -> Parsed<Node> {
     if fields.is_empty() {
-        return path.mistake("an empty object matches nothing; name a key");
+        return path.error("an empty object matches nothing; add a key");
     }
     let steps = fields.into_iter().map(|(key, value)| {
         let path = path.step(&key);
         match value {
             value if key == "$or" => Ok(Step::Or(alternatives(value, &path)?)),
             Json::Object(fields) => Ok(Step::Key(key, all(fields, &path)?)),
-            Json::List(values) if values.is_empty() => path.mistake("an empty list matches nothing; name a value"),
+            Json::List(values) if values.is_empty() => path.error("an empty list matches nothing; add a value"),
             Json::List(values) => {
-                let rules = values.into_iter().map(|value| rule(value, &path)).collect::<Read<_>>()?;
+                let rules = values.into_iter().map(|value| rule(value, &path)).collect::<Parsed<_>>()?;
                 Ok(Step::Key(key, Node::Any(rules)))
             }
-            _ => path.mistake("must be a list of values, such as [\"INSERT\"], or an object"),
+            _ => path.error("must be an object or a list of values, for example [\"INSERT\"]"),
         }
     });
-    Ok(Node::All(steps.collect::<Read<_>>()?))
+    Ok(Node::All(steps.collect::<Parsed<_>>()?))
 }
 
-fn alternatives(value: Json, path: &Path) -> Read<Vec<Node>> {
+fn alternatives(value: Json, path: &Path) -> Parsed<Vec<Node>> {
     match value {
         Json::List(list) if list.len() >= 2 => {
             let alternatives = list.into_iter().map(|alternative| match alternative {
                 Json::Object(fields) => all(fields, path),
-                _ => path.mistake("each alternative must be an object"),
+                _ => path.error("each alternative must be an object"),
             });
             alternatives.collect()
         }
-        _ => path.mistake("must be a list of at least two objects"),
+        _ => path.error("must be a list of at least two objects"),
     }
 }
 
-fn rule(value: Json, path: &Path) -> Read<Rule> {
+fn rule(value: Json, path: &Path) -> Parsed<Rule> {
     match value {
         Json::Object(fields) => {
             let (name, operand) = single(fields, path)?;
             operator(&name, operand, &path.step(&name))
         }
-        Json::List(_) => path.mistake("a list within a list; name values only"),
+        Json::List(_) => path.error("a list within a list is not allowed; list only values"),
         scalar => Ok(Rule::Is(scalar)),
     }
 }
 
-fn operator(name: &str, operand: Json, path: &Path) -> Read<Rule> {
+fn operator(name: &str, operand: Json, path: &Path) -> Parsed<Rule> {
     match (name, operand) {
         ("exists", Json::Bool(exists)) => Ok(Rule::Exists(exists)),
-        ("exists", _) => path.mistake("takes true or false"),
+        ("exists", _) => path.error("must be true or false"),
         ("numeric", Json::List(terms)) => numeric(terms, path),
-        ("numeric", _) => path.mistake("takes a list such as [\">\", 0, \"<=\", 5]"),
+        ("numeric", _) => path.error("must be a list, for example [\">\", 0, \"<=\", 5]"),
         ("anything-but", operand) => anything_but(operand, path),
         (name, operand) => text_rule(name, operand, path).map(Rule::Text),
     }
 }
 
-fn text_rule(name: &str, operand: Json, path: &Path) -> Read<TextRule> {
+fn text_rule(name: &str, operand: Json, path: &Path) -> Parsed<TextRule> {
     match (name, operand) {
         ("prefix", Json::Text(text)) => Ok(TextRule::Prefix(text)),
         ("suffix", Json::Text(text)) => Ok(TextRule::Suffix(text)),
@@ -106,20 +107,20 @@ fn text_rule(name: &str, operand: Json, path: &Path) -> Read<TextRule> {
         ("suffix", Json::Object(fields)) => ignoring_case(fields, path).map(TextRule::SuffixIgnoreCase),
         ("equals-ignore-case", Json::Text(text)) => Ok(TextRule::EqualsIgnoreCase(text.to_lowercase())),
         ("wildcard", Json::Text(text)) => wildcard(&text, path),
-        ("prefix" | "suffix", _) => path.mistake("takes a string or {\"equals-ignore-case\": STRING}"),
-        ("equals-ignore-case" | "wildcard", _) => path.mistake("takes a string"),
-        _ => path.mistake(format!("`{name}` is no operator of stream filters; there are {OPERATORS}")),
+        ("prefix" | "suffix", _) => path.error("must be a string or {\"equals-ignore-case\": STRING}"),
+        ("equals-ignore-case" | "wildcard", _) => path.error("must be a string"),
+        _ => path.error(format!("`{name}` is not a valid operator; expected one of {OPERATORS}")),
     }
 }
 
-fn ignoring_case(fields: Vec<(String, Json)>, path: &Path) -> Read<String> {
+fn ignoring_case(fields: Vec<(String, Json)>, path: &Path) -> Parsed<String> {
     match single(fields, path)? {
         (name, Json::Text(text)) if name == "equals-ignore-case" => Ok(text.to_lowercase()),
-        _ => path.mistake("takes a string or {\"equals-ignore-case\": STRING}"),
+        _ => path.error("must be a string or {\"equals-ignore-case\": STRING}"),
     }
 }
 
-fn anything_but(operand: Json, path: &Path) -> Read<Rule> {
+fn anything_but(operand: Json, path: &Path) -> Parsed<Rule> {
     let values = match operand {
         Json::Object(fields) => {
             let (name, operand) = single(fields, path)?;
@@ -131,57 +132,61 @@ fn anything_but(operand: Json, path: &Path) -> Read<Rule> {
     let texts = values.iter().all(|value| matches!(value, Json::Text(_)));
     let numbers = values.iter().all(|value| matches!(value, Json::Number(_)));
     if values.is_empty() || !(texts || numbers) {
-        return path.mistake("takes strings, or numbers, or an object with one operator");
+        return path.error("must be strings, numbers, or an object with one operator");
     }
     Ok(Rule::NoneOf(values))
 }
 
-fn no_text(name: &str, operand: Json, path: &Path) -> Read<Rule> {
+fn no_text(name: &str, operand: Json, path: &Path) -> Parsed<Rule> {
     let operands = match operand {
-        Json::List(operands) if operands.is_empty() => return path.mistake("an empty list excludes nothing"),
+        Json::List(operands) if operands.is_empty() => return path.error("an empty list excludes nothing"),
         Json::List(operands) => operands,
         operand => vec![operand],
     };
     let rules = operands.into_iter().map(|operand| match operand {
-        Json::Text(text) if text.is_empty() => path.mistake("an empty string is not allowed here"),
+        Json::Text(text) if text.is_empty() => path.error("an empty string is not allowed here"),
         operand => text_rule(name, operand, path),
     });
-    Ok(Rule::NoText(rules.collect::<Read<_>>()?))
+    Ok(Rule::NoText(rules.collect::<Parsed<_>>()?))
 }
 
-fn numeric(terms: Vec<Json>, path: &Path) -> Read<Rule> {
+fn numeric(terms: Vec<Json>, path: &Path) -> Parsed<Rule> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
-    const SHAPE: &str = "takes one comparison, or a lower and an upper one: [\"=\", 3], [\">\", 0, \"<=\", 5]";
+    const SHAPE: &str =
+        "must be one comparison, or a lower and an upper bound, for example [\"=\", 3] or [\">\", 0, \"<=\", 5]";
     let (pairs, rest) = terms.as_chunks::<2>();
     let read = pairs.iter().map(|[comparison, limit]| {
-        let (Json::Text(comparison), Json::Number(limit)) = (comparison, limit) else { return path.mistake(SHAPE) };
+        let (Json::Text(comparison), Json::Number(limit)) = (comparison, limit) else { return path.error(SHAPE) };
         let comparison = match comparison.as_str() {
             "<" => Less,
             "<=" => LessOrEqual,
             "=" => Equal,
             ">=" => GreaterOrEqual,
             ">" => Greater,
-            _ => return path.mistake(format!("`{comparison}` is none of <, <=, =, >=, >")),
+            _ => {
+                return path
+                    .error(format!("`{comparison}` is not a valid comparison; expected one of <, <=, =, >=, >"));
+            }
         };
         Ok((comparison, limit.clone()))
     });
-    let comparisons = read.collect::<Read<Vec<_>>>()?;
+    let comparisons = read.collect::<Parsed<Vec<_>>>()?;
     match comparisons.as_slice() {
         [_] if rest.is_empty() => {}
         [(Greater | GreaterOrEqual, _), (Less | LessOrEqual, _)] if rest.is_empty() => {}
-        _ => return path.mistake(SHAPE),
+        _ => return path.error(SHAPE),
     }
     Ok(Rule::Numeric(comparisons))
 }
 
-/// `*` stands for any text; `\*` and `\\` for themselves.
-fn wildcard(text: &str, path: &Path) -> Read<TextRule> {
+/// `*` stands for any text, `\*` for an asterisk and `\\` for a backslash.
+fn wildcard(text: &str, path: &Path) -> Parsed<TextRule> {
     let mut parts = vec![String::new()];
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         let literal = match character {
             '*' if parts.len() > 1 && parts.last().is_some_and(String::is_empty) => {
-                return path.mistake("two asterisks in a row; one stands for any text");
+                return path.error("two asterisks in a row are not allowed; one matches any text");
             }
             '*' => {
                 parts.push(String::new());
@@ -189,7 +194,7 @@ fn wildcard(text: &str, path: &Path) -> Read<TextRule> {
             }
             '\\' => match characters.next() {
                 Some(escaped @ ('*' | '\\')) => escaped,
-                _ => return path.mistake("a backslash escapes only * and \\"),
+                _ => return path.error("a backslash can only escape * and \\"),
             },
             plain => plain,
         };
@@ -200,11 +205,11 @@ fn wildcard(text: &str, path: &Path) -> Read<TextRule> {
     Ok(TextRule::Wildcard(parts))
 }
 
-fn single(fields: Vec<(String, Json)>, path: &Path) -> Read<(String, Json)> {
+fn single(fields: Vec<(String, Json)>, path: &Path) -> Parsed<(String, Json)> {
     let count = fields.len();
     let mut fields = fields.into_iter();
     match (fields.next(), count) {
         (Some(field), 1) => Ok(field),
-        _ => path.mistake(format!("takes exactly one operator in an object; here are {count}")),
+        _ => path.error(format!("an object must have exactly one operator, not {count}")),
     }
 }

@@ -1,48 +1,51 @@
-//! What a pattern means: keys that must all match, and at each end a list of rules of which one must.
+//! Evaluates patterns: all keys of a pattern must match, and for each key, one of the rules listed.
 
 use std::cmp::Ordering;
 
 use super::json::Json;
 use stream_types::Decimal;
 
-/// A part of a pattern.
+/// A pattern, or a part of it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Node {
-    /// All of them must match.
+pub(super) enum Node {
+    /// An object: all of its steps must match.
     All(Vec<Step>),
-    /// One of them must match.
+    /// A list: one of its rules must match.
     Any(Vec<Rule>),
 }
 
-/// One condition on an object.
+/// A condition on an object.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub(super) enum Step {
+    /// The value of a key must match.
     Key(String, Node),
-    /// `$or`: alternatives about the same object.
+    /// `$or`: one of the alternatives must match the object.
     Or(Vec<Node>),
 }
 
-/// What a value must be like.
+/// A condition on a value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Rule {
-    /// This very null, boolean, number by its text, or string.
+pub(super) enum Rule {
+    /// The value equals this one. Numbers are compared by their text.
     Is(Json),
+    /// The value is a string that matches.
     Text(TextRule),
-    /// There, and none of these values.
+    /// `anything-but`: the value exists and is none of these.
     NoneOf(Vec<Json>),
-    /// There, and none of these rules.
+    /// `anything-but` with an operator: the value exists and matches none of these.
     NoText(Vec<TextRule>),
-    /// A JSON number that passes all comparisons. DynamoDB's numbers are strings.
+    /// The value is a JSON number that all comparisons hold for. DynamoDB's numbers are strings.
     Numeric(Vec<(Comparison, String)>),
+    /// The value exists, or doesn't.
     Exists(bool),
 }
 
-/// What a string must be like.
+/// A condition on a string.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TextRule {
+pub(super) enum TextRule {
     Prefix(String),
     Suffix(String),
-    /// These three hold their text in lower case.
+    /// This text and the next two are in lower case.
     EqualsIgnoreCase(String),
     PrefixIgnoreCase(String),
     SuffixIgnoreCase(String),
@@ -51,7 +54,7 @@ pub enum TextRule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub(super) enum Comparison {
     Less,
     LessOrEqual,
     Equal,
@@ -60,30 +63,30 @@ pub enum Comparison {
 }
 
 impl Node {
-    /// Whether a record, or a part of it, is as this says.
-    pub fn matches(&self, value: &Json) -> bool {
-        self.holds(Some(value))
+    /// Whether a value matches this part of the pattern.
+    pub(super) fn matches(&self, value: &Json) -> bool {
+        self.matches_option(Some(value))
     }
 
-    /// Whether a top-level key of the pattern, in whatever alternative, is `name`.
-    pub fn names(&self, name: &str) -> bool {
+    /// Whether `name` is a top-level key of the pattern or of one of its alternatives.
+    pub(super) fn mentions(&self, name: &str) -> bool {
         let Node::All(steps) = self else { return false };
         steps.iter().any(|step| match step {
             Step::Key(key, _) => key == name,
-            Step::Or(alternatives) => alternatives.iter().any(|alternative| alternative.names(name)),
+            Step::Or(alternatives) => alternatives.iter().any(|alternative| alternative.mentions(name)),
         })
     }
 
-    fn holds(&self, value: Option<&Json>) -> bool {
+    fn matches_option(&self, value: Option<&Json>) -> bool {
         match (self, value) {
             (Node::Any(rules), value) => any_rule(rules, value),
-            // One element must match as a whole: keys of different elements don't add up.
+            // One element must match all keys: matches in different elements don't add up.
             (Node::All(_), Some(Json::List(list))) if !list.is_empty() => {
-                list.iter().any(|element| self.holds(Some(element)))
+                list.iter().any(|element| self.matches_option(Some(element)))
             }
             (Node::All(steps), value) => steps.iter().all(|step| match step {
-                Step::Key(key, node) => node.holds(value.and_then(|value| value.field(key))),
-                Step::Or(alternatives) => alternatives.iter().any(|alternative| alternative.holds(value)),
+                Step::Key(key, node) => node.matches_option(value.and_then(|value| value.field(key))),
+                Step::Or(alternatives) => alternatives.iter().any(|alternative| alternative.matches_option(value)),
             }),
         }
     }
@@ -93,13 +96,13 @@ fn any_rule(rules: &[Rule], value: Option<&Json>) -> bool {
     let mut leaves = Vec::new();
     collect_leaves(value, &mut leaves);
     if leaves.is_empty() {
-        // Nothing there, or something that isn't a leaf.
+        // The value is absent, or an object.
         return rules.contains(&Rule::Exists(false));
     }
     leaves.iter().any(|leaf| rules.iter().any(|rule| rule.matches(leaf)))
 }
 
-/// The scalars that `value` is or lists.
+/// Collects the scalars in a value: the value itself, or the elements of a list.
 fn collect_leaves<'a>(value: Option<&'a Json>, leaves: &mut Vec<&'a Json>) {
     match value {
         None | Some(Json::Object(_)) => {}
@@ -138,7 +141,7 @@ impl TextRule {
     }
 }
 
-/// The first part must begin the text and the last must end it; between them each is taken where it comes first.
+/// The first part must begin the text and the last must end it. Each part between them is matched at its first occurrence.
 fn wildcard(parts: &[String], text: &str) -> bool {
     match parts {
         [] => text.is_empty(),
@@ -166,7 +169,7 @@ impl Comparison {
     }
 }
 
-/// Exact within 38 digits, and as doubles beyond.
+/// Exact up to 38 digits; beyond that, as doubles.
 fn compare(a: &str, b: &str) -> Option<Ordering> {
     let difference = Decimal::parse(a).and_then(|a| a.checked_sub(Decimal::parse(b)?));
     match difference {
@@ -180,22 +183,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The meaning of a wildcard, spelled out: an asterisk is nothing, or one character and an asterisk.
-    fn means(pattern: &[char], text: &[char]) -> bool {
+    /// A slow definition of wildcards: an asterisk matches nothing, or one character followed by an asterisk.
+    fn matches_by_definition(pattern: &[char], text: &[char]) -> bool {
         match (pattern, text) {
             ([], []) => true,
-            (['*', rest @ ..], text) => means(rest, text) || (!text.is_empty() && means(pattern, &text[1..])),
-            ([p, rest @ ..], [t, after @ ..]) => p == t && means(rest, after),
+            (['*', rest @ ..], text) => {
+                matches_by_definition(rest, text) || (!text.is_empty() && matches_by_definition(pattern, &text[1..]))
+            }
+            ([p, rest @ ..], [t, after @ ..]) => p == t && matches_by_definition(rest, after),
             _ => false,
         }
     }
 
     proptest! {
         #[test]
-        fn wildcards_match_what_they_mean(pattern in "[ab*]{0,6}", text in "[ab]{0,10}") {
+        fn wildcards_match_by_definition(pattern in "[ab*]{0,6}", text in "[ab]{0,10}") {
             let parts: Vec<String> = pattern.split('*').map(str::to_owned).collect();
             let characters = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(wildcard(&parts, &text), means(&characters(&pattern), &characters(&text)));
+            prop_assert_eq!(wildcard(&parts, &text), matches_by_definition(&characters(&pattern), &characters(&text)));
         }
 
         #[test]

@@ -1,4 +1,4 @@
-//! One line per case: a pattern, and whether it lets the record through.
+//! One line per case: a pattern, and whether it matches the record.
 
 use base64::Engine as _;
 
@@ -21,7 +21,7 @@ fn filters(patterns: &[&str]) -> Result<Filters, FilterError> {
     Filters::parse(&patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
 }
 
-fn lets_through(kind: StreamKind, json: &str, patterns: &[&str]) -> bool {
+fn matches(kind: StreamKind, json: &str, patterns: &[&str]) -> bool {
     filters(patterns).unwrap().matches(kind, &record(json.to_owned()))
 }
 
@@ -31,9 +31,9 @@ fn image(attribute: &str) -> String {
 }
 
 #[test]
-fn values_match_exactly_and_by_every_operator() {
+fn values_match_by_equality_and_by_every_operator() {
     let cases = [
-        // Equality is exact: no folding of case, no other type, no other text of a number.
+        // Equality is exact: the case, the type and the text of a number count.
         (r#""SK":{"S":["ORDER#70"]}"#, true),
         (r#""SK":{"S":["order#70"]}"#, false),
         (r#""SK":{"S":["x","ORDER#70"]}"#, true),
@@ -47,7 +47,7 @@ fn values_match_exactly_and_by_every_operator() {
         (r#""total":{"N":[18.75]}"#, false),
         (r#""SK":{"S":[{"equals-ignore-case":"order#70"}]}"#, true),
         (r#""SK":{"S":[{"equals-ignore-case":"order#7"}]}"#, false),
-        // Beginnings and ends.
+        // Prefixes and suffixes.
         (r#""SK":{"S":[{"prefix":"ORDER#"}]}"#, true),
         (r#""SK":{"S":[{"prefix":"order#"}]}"#, false),
         (r#""SK":{"S":[{"prefix":{"equals-ignore-case":"order#"}}]}"#, true),
@@ -55,7 +55,7 @@ fn values_match_exactly_and_by_every_operator() {
         (r#""PK":{"S":[{"suffix":"er#7"}]}"#, false),
         (r#""PK":{"S":[{"suffix":{"equals-ignore-case":"er#7"}}]}"#, true),
         (r#""paid":{"BOOL":[{"prefix":""}]}"#, false),
-        // Anything but.
+        // anything-but.
         (r#""SK":{"S":[{"anything-but":"ORDER#70"}]}"#, false),
         (r#""SK":{"S":[{"anything-but":["a","ORDER#70"]}]}"#, false),
         (r#""SK":{"S":[{"anything-but":["a","b"]}]}"#, true),
@@ -69,36 +69,45 @@ fn values_match_exactly_and_by_every_operator() {
         (r#""SK":{"S":[{"anything-but":{"wildcard":"*#"}}]}"#, true),
         (r#""paid":{"BOOL":[{"anything-but":{"prefix":"t"}}]}"#, true),
         (r#""missing":{"S":[{"anything-but":"x"}]}"#, false),
-        // Wildcards, and their escapes.
+        // Wildcards and escapes.
         (r#""SK":{"S":[{"wildcard":"ORDER#*"}]}"#, true),
         (r#""SK":{"S":[{"wildcard":"*R*7*"}]}"#, true),
         (r#""SK":{"S":[{"wildcard":"ORDER#70*70"}]}"#, false),
         (r#""SK":{"S":[{"wildcard":"ORDER"}]}"#, false),
         (r#""path":{"S":[{"wildcard":"a\\*b\\\\c"}]}"#, true),
         (r#""SK":{"S":[{"wildcard":"ORDER#\\*"}]}"#, false),
-        // Sets and lists: one element is enough, but it must match as a whole.
+    ];
+    for (attribute, expected) in cases {
+        assert_eq!(matches(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
+    }
+}
+
+#[test]
+fn one_element_of_a_list_all_keys_and_one_alternative_must_match() {
+    let cases = [
+        // Sets and lists: one element is enough, but it must match all keys.
         (r#""tags":{"SS":["big"]}"#, true),
         (r#""tags":{"SS":["small"]}"#, false),
         (r#""tags":{"SS":[{"anything-but":"big"}]}"#, true),
         (r#""lines":{"L":{"M":{"sku":{"S":["B"]},"count":{"N":["2"]}}}}"#, true),
         (r#""lines":{"L":{"M":{"sku":{"S":["B"]},"count":{"N":["1"]}}}}"#, false),
-        // Keys are joined by AND, `$or` by OR.
+        // All keys must match, but only one alternative of `$or`.
         (r#""SK":{"S":["ORDER#70"]},"total":{"N":["18.75"]}"#, true),
         (r#""SK":{"S":["ORDER#70"]},"total":{"N":["1"]}"#, false),
         (r#""$or":[{"SK":{"S":["x"]}},{"total":{"N":["18.75"]}}]"#, true),
         (r#""$or":[{"SK":{"S":["x"]}},{"total":{"N":["1"]}}]"#, false),
         (r#""PK":{"S":["x"]},"$or":[{"SK":{"S":["ORDER#70"]}},{"total":{"N":["1"]}}]"#, false),
-        // Of two equal keys the last one counts.
+        // The last of two equal keys wins.
         (r#""SK":{"S":["x"]},"SK":{"S":["ORDER#70"]}"#, true),
         (r#""SK":{"S":["ORDER#70"]},"SK":{"S":["x"]}"#, false),
     ];
     for (attribute, expected) in cases {
-        assert_eq!(lets_through(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
+        assert_eq!(matches(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
     }
 }
 
 #[test]
-fn existence_is_a_matter_of_leaves() {
+fn only_scalars_exist() {
     let cases = [
         (r#""SK":{"S":[{"exists":true}]}"#, true),
         (r#""SK":{"S":[{"exists":false}]}"#, false),
@@ -107,7 +116,7 @@ fn existence_is_a_matter_of_leaves() {
         (r#""missing":{"S":[{"exists":true}]}"#, false),
         (r#""missing":{"S":[{"exists":false}]}"#, true),
         (r#""gone":{"NULL":[{"exists":true}]}"#, true),
-        // An attribute is not a leaf: as if it were never there.
+        // An attribute is not a scalar, and therefore never exists.
         (r#""SK":[{"exists":true}]"#, false),
         (r#""SK":[{"exists":false}]"#, true),
         (r#""missing":[{"exists":false}]"#, true),
@@ -119,14 +128,14 @@ fn existence_is_a_matter_of_leaves() {
         (r#""SK":{"S":{"deeper":["ORDER#70"]}}"#, false),
     ];
     for (attribute, expected) in cases {
-        assert_eq!(lets_through(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
+        assert_eq!(matches(StreamKind::DynamoDb, CHANGE, &[&image(attribute)]), expected, "{attribute}");
     }
 }
 
 #[test]
-fn numeric_ranges_are_for_json_numbers_only() {
+fn numeric_rules_match_only_json_numbers() {
     let cases = [
-        // The time is a number when filtering, DynamoDB's own numbers are strings.
+        // The record's time is a JSON number; DynamoDB's numbers are strings.
         (r#"{"dynamodb":{"ApproximateCreationDateTime":[{"numeric":[">",0]}]}}"#, true),
         (r#"{"dynamodb":{"ApproximateCreationDateTime":[{"numeric":[">=",1795230305,"<",1795230306]}]}}"#, true),
         (r#"{"dynamodb":{"ApproximateCreationDateTime":[{"numeric":[">",1795230305]}]}}"#, false),
@@ -146,12 +155,12 @@ fn numeric_ranges_are_for_json_numbers_only() {
         (r#"{"dynamodb":{"NewImage":{"total":{"N":[{"numeric":[">",0]}]}}}}"#, false),
     ];
     for (pattern, expected) in cases {
-        assert_eq!(lets_through(StreamKind::DynamoDb, CHANGE, &[pattern]), expected, "{pattern}");
+        assert_eq!(matches(StreamKind::DynamoDb, CHANGE, &[pattern]), expected, "{pattern}");
     }
 }
 
 #[test]
-fn the_top_level_of_a_change_can_be_filtered_by_several_patterns() {
+fn one_of_several_patterns_must_match_a_change() {
     let expired = CHANGE.replace(
         "{\"eventID\"",
         r#"{"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"eventID""#,
@@ -169,7 +178,7 @@ fn the_top_level_of_a_change_can_be_filtered_by_several_patterns() {
         ("not JSON", &[], true),
     ];
     for (json, patterns, expected) in cases {
-        assert_eq!(lets_through(StreamKind::DynamoDb, json, patterns), expected, "{patterns:?}");
+        assert_eq!(matches(StreamKind::DynamoDb, json, patterns), expected, "{patterns:?}");
     }
 }
 
@@ -181,7 +190,7 @@ fn message(data: &[u8]) -> String {
 }
 
 #[test]
-fn a_message_is_filtered_by_the_json_of_its_data() {
+fn a_kinesis_record_is_matched_by_the_json_in_its_data() {
     let json: &[u8] = br#"{"order":{"type":"buy","quantity":1000,"note":null}}"#;
     let cases: [(&[u8], &[&str], bool); 15] = [
         (json, &[r#"{"data":{"order":{"type":["buy"]}}}"#], true),
@@ -192,7 +201,7 @@ fn a_message_is_filtered_by_the_json_of_its_data() {
         (json, &[r#"{"kinesis":{"data":{"order":{"type":["buy"]}}}}"#], false),
         (json, &[r#"{"partitionKey":["7"],"data":{"order":{"type":["buy"]}}}"#], true),
         (json, &[r#"{"partitionKey":["8"],"data":{"order":{"type":["buy"]}}}"#], false),
-        // Data that aren't JSON: dropped by a pattern on them, else judged by what surrounds them.
+        // Data that isn't JSON matches no pattern on data; other patterns see only the record's other fields.
         (b"buy", &[r#"{"data":{"order":[{"exists":false}]}}"#], false),
         (b"buy", &[r#"{"$or":[{"data":{"a":["b"]}},{"partitionKey":["7"]}]}"#], false),
         (b"buy", &[r#"{"data":{"a":["b"]}}"#, r#"{"partitionKey":["7"]}"#], true),
@@ -202,54 +211,54 @@ fn a_message_is_filtered_by_the_json_of_its_data() {
         (b"\xff", &[], true),
     ];
     for (data, patterns, expected) in cases {
-        assert_eq!(lets_through(StreamKind::Kinesis, &message(data), patterns), expected, "{patterns:?}");
+        assert_eq!(matches(StreamKind::Kinesis, &message(data), patterns), expected, "{patterns:?}");
     }
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-    assert!(!lets_through(StreamKind::Kinesis, &message(&deep), &[r#"{"data":{"a":[1]}}"#]));
-    assert!(!lets_through(StreamKind::Kinesis, CHANGE, &[r#"{"eventName":["INSERT"]}"#]));
+    assert!(!matches(StreamKind::Kinesis, &message(&deep), &[r#"{"data":{"a":[1]}}"#]));
+    assert!(!matches(StreamKind::Kinesis, CHANGE, &[r#"{"eventName":["INSERT"]}"#]));
 }
 
 #[test]
-fn what_is_no_pattern_is_refused_with_its_place() {
+fn an_invalid_pattern_is_rejected_with_its_place() {
     let cases = [
-        ("", "top level: isn't JSON: EOF while parsing a value at line 1 column 0"),
+        ("", "top level: is not valid JSON: EOF while parsing a value at line 1 column 0"),
         ("[]", "top level: must be an object"),
-        ("{}", "top level: an empty object matches nothing; name a key"),
-        (r#"{"a":{}}"#, "a: an empty object matches nothing; name a key"),
-        (r#"{"a":[]}"#, "a: an empty list matches nothing; name a value"),
-        (r#"{"a":"b"}"#, r#"a: must be a list of values, such as ["INSERT"], or an object"#),
-        (r#"{"a":[["b"]]}"#, "a: a list within a list; name values only"),
-        (r#"{"a":{"b":[{"prefix":"x","suffix":"y"}]}}"#, "a.b: takes exactly one operator in an object; here are 2"),
-        (r#"{"a":[{}]}"#, "a: takes exactly one operator in an object; here are 0"),
+        ("{}", "top level: an empty object matches nothing; add a key"),
+        (r#"{"a":{}}"#, "a: an empty object matches nothing; add a key"),
+        (r#"{"a":[]}"#, "a: an empty list matches nothing; add a value"),
+        (r#"{"a":"b"}"#, r#"a: must be an object or a list of values, for example ["INSERT"]"#),
+        (r#"{"a":[["b"]]}"#, "a: a list within a list is not allowed; list only values"),
+        (r#"{"a":{"b":[{"prefix":"x","suffix":"y"}]}}"#, "a.b: an object must have exactly one operator, not 2"),
+        (r#"{"a":[{}]}"#, "a: an object must have exactly one operator, not 0"),
         (
             r#"{"a":{"b":[{"cidr":"10.0.0.0/24"}]}}"#,
-            "a.b.cidr: `cidr` is no operator of stream filters; there are prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard",
+            "a.b.cidr: `cidr` is not a valid operator; expected one of prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard",
         ),
-        (r#"{"a":[{"exists":"true"}]}"#, "a.exists: takes true or false"),
-        (r#"{"a":[{"prefix":1}]}"#, r#"a.prefix: takes a string or {"equals-ignore-case": STRING}"#),
-        (r#"{"a":[{"prefix":{"suffix":"x"}}]}"#, r#"a.prefix: takes a string or {"equals-ignore-case": STRING}"#),
-        (r#"{"a":[{"wildcard":"a**"}]}"#, "a.wildcard: two asterisks in a row; one stands for any text"),
-        (r#"{"a":[{"wildcard":"\\a"}]}"#, "a.wildcard: a backslash escapes only * and \\"),
-        (r#"{"a":[{"wildcard":["a"]}]}"#, "a.wildcard: takes a string"),
+        (r#"{"a":[{"exists":"true"}]}"#, "a.exists: must be true or false"),
+        (r#"{"a":[{"prefix":1}]}"#, r#"a.prefix: must be a string or {"equals-ignore-case": STRING}"#),
+        (r#"{"a":[{"prefix":{"suffix":"x"}}]}"#, r#"a.prefix: must be a string or {"equals-ignore-case": STRING}"#),
+        (r#"{"a":[{"wildcard":"a**"}]}"#, "a.wildcard: two asterisks in a row are not allowed; one matches any text"),
+        (r#"{"a":[{"wildcard":"\\a"}]}"#, "a.wildcard: a backslash can only escape * and \\"),
+        (r#"{"a":[{"wildcard":["a"]}]}"#, "a.wildcard: must be a string"),
         (
             r#"{"a":[{"anything-but":["a",1]}]}"#,
-            "a.anything-but: takes strings, or numbers, or an object with one operator",
+            "a.anything-but: must be strings, numbers, or an object with one operator",
         ),
         (r#"{"a":[{"anything-but":{"prefix":""}}]}"#, "a.anything-but.prefix: an empty string is not allowed here"),
         (r#"{"a":[{"anything-but":{"suffix":[]}}]}"#, "a.anything-but.suffix: an empty list excludes nothing"),
         (
             r#"{"a":[{"anything-but":{"numeric":["=",1]}}]}"#,
-            "a.anything-but.numeric: `numeric` is no operator of stream filters; there are prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard",
+            "a.anything-but.numeric: `numeric` is not a valid operator; expected one of prefix, suffix, equals-ignore-case, anything-but, numeric, exists, wildcard",
         ),
-        (r#"{"a":[{"numeric":5}]}"#, r#"a.numeric: takes a list such as [">", 0, "<=", 5]"#),
-        (r#"{"a":[{"numeric":["~",5]}]}"#, "a.numeric: `~` is none of <, <=, =, >=, >"),
+        (r#"{"a":[{"numeric":5}]}"#, r#"a.numeric: must be a list, for example [">", 0, "<=", 5]"#),
+        (r#"{"a":[{"numeric":["~",5]}]}"#, "a.numeric: `~` is not a valid comparison; expected one of <, <=, =, >=, >"),
         (
             r#"{"a":[{"numeric":["<",5,">",0]}]}"#,
-            r#"a.numeric: takes one comparison, or a lower and an upper one: ["=", 3], [">", 0, "<=", 5]"#,
+            r#"a.numeric: must be one comparison, or a lower and an upper bound, for example ["=", 3] or [">", 0, "<=", 5]"#,
         ),
         (
             r#"{"a":[{"numeric":["<","5"]}]}"#,
-            r#"a.numeric: takes one comparison, or a lower and an upper one: ["=", 3], [">", 0, "<=", 5]"#,
+            r#"a.numeric: must be one comparison, or a lower and an upper bound, for example ["=", 3] or [">", 0, "<=", 5]"#,
         ),
         (r#"{"$or":[{"a":[1]}]}"#, "$or: must be a list of at least two objects"),
         (r#"{"$or":[{"a":[1]},2]}"#, "$or: each alternative must be an object"),
@@ -261,15 +270,15 @@ fn what_is_no_pattern_is_refused_with_its_place() {
 }
 
 #[test]
-fn patterns_have_a_number_and_a_length() {
+fn the_number_and_length_of_patterns_are_limited() {
     let pattern = r#"{"eventName":["INSERT"]}"#;
     assert_eq!(filters(&[pattern; 10]).unwrap().patterns().collect::<Vec<_>>(), [pattern; 10]);
     let error = filters(&[pattern; 11]).unwrap_err().to_string();
-    assert_eq!(error, "11 filter patterns: a mapping takes up to 10; join some with `$or`");
+    assert_eq!(error, "11 filter patterns are too many; use up to 10, or join some with `$or`");
     let long = |characters: usize| format!(r#"{{"a":["{}"]}}"#, "é".repeat(characters - r#"{"a":[""]}"#.len()));
     assert!(filters(&[&long(4096)]).is_ok());
     let error = filters(&[&long(4097)]).unwrap_err().to_string();
-    assert_eq!(error, "filter pattern 1, top level: has 4097 characters; Lambda takes up to 4096");
+    assert_eq!(error, "filter pattern 1, top level: has 4097 characters; the limit is 4096");
     let deep = format!("{}1{}", r#"{"a":"#.repeat(300), "}".repeat(300));
     assert!(filters(&[&deep]).unwrap_err().to_string().contains("nested more than 200 levels deep"));
 }

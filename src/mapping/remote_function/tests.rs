@@ -1,4 +1,4 @@
-//! Every kind of answer, from a server on a socket of its own.
+//! Every kind of response, from servers on real sockets.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// No test waits this long.
+/// A timeout that no test reaches.
 const LONG: Duration = Duration::from_secs(900);
 
-/// Answers with what the event asks for.
+/// Responds as the event asks.
 async fn respond(event: String) -> (StatusCode, HeaderMap, String) {
     let mut headers = HeaderMap::new();
     let mut status = StatusCode::OK;
@@ -32,7 +32,7 @@ async fn respond(event: String) -> (StatusCode, HeaderMap, String) {
     (status, headers, body)
 }
 
-/// A server that speaks Lambda's Invoke; gives its URL.
+/// Starts a server that speaks Lambda's Invoke API, and returns its URL.
 async fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ async fn server() -> String {
     url
 }
 
-/// A server that does this to its first connection; gives its URL.
+/// Starts a server that calls `act` with its first connection, and returns its URL.
 async fn server_of_one<F: Future<Output = ()> + Send>(act: impl FnOnce(TcpStream) -> F + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -53,23 +53,26 @@ fn function(url: &str, timeout: Duration) -> RemoteFunction {
     RemoteFunction::new("arn".to_owned(), url, "f", timeout).unwrap()
 }
 
-async fn invoke(url: &str, event: &[u8]) -> Answer {
+async fn invoke(url: &str, event: &[u8]) -> InvocationResult {
     function(url, LONG).invoke(event, "r").await
 }
 
 #[track_caller]
-fn assert_function_error(result: &Answer, expected: &str) {
-    assert!(matches!(result, Answer::FunctionError(message) if message.contains(expected)), "{result:?}");
+fn assert_function_error(result: &InvocationResult, expected: &str) {
+    assert!(matches!(result, InvocationResult::FunctionError(message) if message.contains(expected)), "{result:?}");
 }
 
 #[tokio::test]
 async fn a_body_is_returned_as_it_is() {
-    assert_eq!(invoke(&server().await, b"{}").await, Answer::Returned(br#"{"batchItemFailures":[]}"#.to_vec()));
+    assert_eq!(
+        invoke(&server().await, b"{}").await,
+        InvocationResult::Returned(br#"{"batchItemFailures":[]}"#.to_vec())
+    );
 }
 
 #[tokio::test]
 async fn the_function_error_header_makes_a_function_error() {
-    assert_eq!(invoke(&server().await, b"fail").await, Answer::FunctionError("boom".to_owned()));
+    assert_eq!(invoke(&server().await, b"fail").await, InvocationResult::FunctionError("boom".to_owned()));
 }
 
 #[tokio::test]
@@ -77,7 +80,7 @@ async fn throttles_missing_permissions_and_missing_functions_are_not_invoked() {
     let url = server().await;
     for status in ["429", "403", "404", "500", "503"] {
         let result = invoke(&url, status.as_bytes()).await;
-        assert!(matches!(&result, Answer::NotInvoked(why) if why.contains(status)), "{status}: {result:?}");
+        assert!(matches!(&result, InvocationResult::NotInvoked(why) if why.contains(status)), "{status}: {result:?}");
     }
 }
 
@@ -86,7 +89,7 @@ async fn a_refused_connection_is_not_invoked() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    assert!(matches!(invoke(&url, b"{}").await, Answer::NotInvoked(_)));
+    assert!(matches!(invoke(&url, b"{}").await, InvocationResult::NotInvoked(_)));
 }
 
 #[tokio::test]
@@ -109,7 +112,7 @@ async fn a_response_that_never_ends_is_a_timeout() {
 
 #[tokio::test]
 async fn a_connection_that_is_reset_is_a_function_error() {
-    // Closing it with bytes unread resets it.
+    // Closing a connection before all bytes are read resets it.
     let url = server_of_one(|mut connection| async move {
         connection.read_u8().await.unwrap();
     });
@@ -124,7 +127,7 @@ async fn a_connection_that_is_reset_is_a_function_error() {
 #[tokio::test]
 async fn a_response_over_6_mb_is_a_function_error() {
     let url = server().await;
-    assert_eq!(invoke(&url, b"largest").await, Answer::Returned(vec![b'x'; MAXIMUM_RESPONSE_BYTES]));
+    assert_eq!(invoke(&url, b"largest").await, InvocationResult::Returned(vec![b'x'; MAXIMUM_RESPONSE_BYTES]));
     assert_function_error(&invoke(&url, b"too large").await, "6 MB");
 }
 

@@ -1,5 +1,4 @@
-//! A stream of a Kinesis that runs elsewhere, read through the SDK. A mapping on this machine reads its own in the process;
-//! this is for who reads a range again.
+//! A Kinesis stream, read through the AWS SDK.
 
 use std::sync::Arc;
 
@@ -14,19 +13,20 @@ use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, Str
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
-/// The stream of one ARN, of which nobody has asked yet whether it is there.
+/// A Kinesis stream, read through the AWS SDK.
 #[derive(Debug)]
 pub struct RemoteKinesis {
     client: Client,
     arn: String,
     region: String,
-    /// Of whoever reads; the mapping's own isn't known here.
+    /// Stands for the function's execution role, which is not known here.
     role: String,
     iterators: Iterators,
 }
 
 impl RemoteKinesis {
-    pub fn of_arn(client: Client, arn: &str) -> RemoteKinesis {
+    /// The stream with this ARN. Whether it exists is not checked.
+    pub fn new(client: Client, arn: &str) -> RemoteKinesis {
         // arn:aws:kinesis:us-east-1:123456789012:stream/alleycat
         let part = |place| arn.split(':').nth(place).unwrap_or_default();
         let (region, role) = (part(3).to_owned(), format!("arn:aws:iam::{}:role/redrive", part(4)));
@@ -51,19 +51,19 @@ impl RemoteKinesis {
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(sequence.as_str()),
         };
-        let answer = request.send().await.map_err(|error| read_error(error.into_service_error()))?;
-        Ok(answer.shard_iterator)
+        let response = request.send().await.map_err(|error| read_error(error.into_service_error()))?;
+        Ok(response.shard_iterator)
     }
 
     fn record(&self, shard: &str, record: &Record) -> anyhow::Result<Arc<SourceRecord>> {
         let number = record.sequence_number();
-        let sequence =
-            SequenceNumber::parse(number.to_owned()).with_context(|| format!("{number} is no sequence number"))?;
-        let arrived = record.approximate_arrival_timestamp().context("the record has no time of arrival")?;
+        let sequence = SequenceNumber::parse(number.to_owned())
+            .with_context(|| format!("`{number}` is not a valid sequence number"))?;
+        let arrived = record.approximate_arrival_timestamp().context("the record has no arrival time")?;
         let micros = i64::try_from(arrived.as_nanos() / 1_000)?;
-        let created_at =
-            Timestamp::from_micros(micros).with_context(|| format!("record {sequence} has no usable time"))?;
-        // Streams that distribute records by themselves may have no key.
+        let created_at = Timestamp::from_micros(micros)
+            .with_context(|| format!("record {sequence} has an arrival time outside 2000 to 2099"))?;
+        // Records of streams with automatic record distribution may have no key.
         let (key, data) = (record.partition_key().unwrap_or_default(), BASE64.encode(record.data().as_ref()));
         let message = KinesisMessage { arn: &self.arn, region: &self.region, role: &self.role, key, data: &data };
         let json = message.json(shard, &sequence, micros)?;
@@ -85,16 +85,16 @@ impl Source for RemoteKinesis {
         let mut shards = Vec::new();
         let mut token = None;
         loop {
-            // A token stands for the stream that it is of.
+            // A token identifies the stream; ListShards rejects both at once.
             let arn = token.is_none().then(|| self.arn.clone());
             let request = self.client.list_shards().set_stream_arn(arn).set_next_token(token);
-            let answer = request.send().await.context("list the shards (kinesis:ListShards)")?;
-            let listed = answer.shards.unwrap_or_default().into_iter();
+            let response = request.send().await.context("failed to list the shards (kinesis:ListShards)")?;
+            let listed = response.shards.unwrap_or_default().into_iter();
             shards.extend(listed.map(|shard| Shard {
                 id: shard.shard_id,
                 parents: shard.parent_shard_id.into_iter().chain(shard.adjacent_parent_shard_id).collect(),
             }));
-            token = answer.next_token;
+            token = response.next_token;
             if token.is_none() {
                 return Ok(shards);
             }
@@ -106,16 +106,16 @@ impl Source for RemoteKinesis {
         let Some(iterator) = self.iterator(shard, position).await? else { return Ok(closed) };
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let request = self.client.get_records().shard_iterator(iterator).stream_arn(&self.arn).limit(limit);
-        let answer = request.send().await.map_err(|error| read_error(error.into_service_error()))?;
+        let response = request.send().await.map_err(|error| read_error(error.into_service_error()))?;
         let records: Vec<_> =
-            answer.records().iter().map(|record| self.record(shard, record)).collect::<anyhow::Result<_>>()?;
+            response.records().iter().map(|record| self.record(shard, record)).collect::<anyhow::Result<_>>()?;
         let next = records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()));
-        let end = match (&answer.next_shard_iterator, answer.millis_behind_latest) {
+        let end = match (&response.next_shard_iterator, response.millis_behind_latest) {
             (None, _) => PageEnd::ShardEnd,
             (Some(_), Some(behind)) if behind > 0 => PageEnd::MoreAvailable,
             (Some(_), _) => PageEnd::CaughtUp,
         };
-        if let Some(iterator) = answer.next_shard_iterator {
+        if let Some(iterator) = response.next_shard_iterator {
             self.iterators.keep(shard, &next, iterator);
         }
         Ok(Page { records, next, end })

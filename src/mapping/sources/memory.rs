@@ -1,10 +1,10 @@
-//! A stream in memory: shards that are written, split and trimmed by hand. For tests of whoever reads streams.
+//! A stream in memory, whose shards are opened, written, closed and trimmed by calls. For tests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
-/// A stream whose shards are told what to hold.
+/// A stream in memory.
 #[derive(Debug)]
 pub struct MemoryStream {
     kind: StreamKind,
@@ -26,24 +26,24 @@ impl MemoryStream {
         MemoryStream { kind, arn: arn.to_owned(), shards: Mutex::default() }
     }
 
-    /// Opens a shard.
+    /// Opens a shard, after parents that may or may not exist.
     pub fn open(&self, id: &str, parents: &[&str]) {
         let parents = parents.iter().map(|&parent| parent.to_owned()).collect();
         let shard = Shard { id: id.to_owned(), parents };
         self.lock().push(MemoryShard { shard, records: Vec::new(), trimmed: 0, closed: false });
     }
 
-    /// Appends to a shard, if there is one of this id.
+    /// Appends a record to a shard, if the shard exists. Sequence numbers must rise.
     pub fn push(&self, id: &str, record: SourceRecord) {
         self.with(id, |shard| shard.records.push(Arc::new(record)));
     }
 
-    /// Closes a shard: nothing more will come.
+    /// Closes a shard. No records may be appended to it afterwards.
     pub fn close(&self, id: &str) {
         self.with(id, |shard| shard.closed = true);
     }
 
-    /// Drops the oldest records of a shard.
+    /// Trims the first `records` records that were ever appended to a shard.
     pub fn trim(&self, id: &str, records: usize) {
         self.with(id, |shard| shard.trimmed = records.min(shard.records.len()));
     }
@@ -79,7 +79,7 @@ impl Source for MemoryStream {
         let start = match position {
             Position::TrimHorizon => shard.trimmed,
             Position::Latest => shard.records.len(),
-            // A time before the horizon stands for the horizon.
+            // A time before the oldest record means the oldest record.
             Position::AtTimestamp(time) => {
                 shard.records.partition_point(|record| record.created_at < *time).max(shard.trimmed)
             }
@@ -90,16 +90,15 @@ impl Source for MemoryStream {
             return Err(ReadError::Trimmed);
         }
         let records: Vec<_> = shard.records.iter().skip(start).take(limit).cloned().collect();
-        let end = start + records.len();
-        let next = match (records.last().or(shard.records.last()), position) {
-            (Some(last), Position::Latest) => Position::After(last.sequence.clone()),
-            // Everything that is ever written comes after this moment.
-            (None, Position::Latest) => Position::TrimHorizon,
-            (_, position) => {
-                records.last().map_or_else(|| position.clone(), |last| Position::After(last.sequence.clone()))
-            }
+        let after = |record: &Arc<SourceRecord>| Position::After(record.sequence.clone());
+        let next = match (records.last(), position) {
+            (Some(last), _) => after(last),
+            // If nothing has been written yet, everything comes later.
+            (None, Position::Latest) => shard.records.last().map_or(Position::TrimHorizon, after),
+            (None, position) => position.clone(),
         };
-        let end = match (end < shard.records.len(), shard.closed) {
+        let has_more = start + records.len() < shard.records.len();
+        let end = match (has_more, shard.closed) {
             (true, _) => PageEnd::MoreAvailable,
             (false, true) => PageEnd::ShardEnd,
             (false, false) => PageEnd::CaughtUp,

@@ -1,5 +1,7 @@
-//! The streams that a local mapping can read: the embedded DynamoDB's, a running DynamoDB's, one in memory, and any of
-//! them with the shards and the troubles that it lacks by itself.
+//! Streams that a mapping can read: those of DynamoDB and Kinesis through the AWS SDK, a stream in memory, and any of these
+//! with several shards and with failing reads.
+//!
+//! For sources outside this crate, [`LambdaRecord`] and [`KinesisMessage`] write records as Lambda delivers them.
 
 mod iterators;
 mod kinesis;
@@ -12,10 +14,10 @@ mod sharded;
 
 use iterators::Iterators;
 pub use kinesis::RemoteKinesis;
-pub use lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
+pub use lambda::{LambdaChange, LambdaIdentity, LambdaRecord, parse_sequence, to_raw_json};
 pub use memory::MemoryStream;
 pub use message::KinesisMessage;
 pub use range::{Gap, RangeRead, read_range};
 pub use remote::RemoteStream;
 use remote::read_error;
-pub use sharded::{ShardedStream, Trouble};
+pub use sharded::{ReadFaults, ShardedStream};

@@ -1,4 +1,5 @@
-//! A range of a shard, read again: what a document of positions stands for. It says what of the range is gone.
+//! Reads a range of a shard again, such as the one that the document of a discarded batch names, and reports what part of
+//! it is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,34 +9,36 @@ use anyhow::bail;
 use crate::{Page, PageEnd, Position, ReadError, Source, SourceRecord};
 use stream_types::SequenceNumber;
 
-/// 1,000: the most that GetRecords of DynamoDB gives.
-const PAGE: usize = 1_000;
-/// Reads that fail, or give nothing, before somebody is told. An open shard answers without records now and then.
-const PATIENCE: u32 = 40;
+/// 1,000: the limit of DynamoDB's GetRecords.
+const PAGE_RECORDS: usize = 1_000;
+/// Reads in a row that may fail or return nothing. An open shard returns empty pages now and then.
+const MAXIMUM_IDLE_READS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is left of a range.
+/// What is left of a range of a shard.
 #[derive(Debug)]
 pub struct RangeRead {
-    /// In stream order.
+    /// The records that still exist, in stream order.
     pub records: Vec<Arc<SourceRecord>>,
+    /// What part of the range is gone.
     pub gap: Gap,
 }
 
-/// What of a range is gone for ever.
+/// What part of a range can't be read anymore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
+    /// Nothing.
     None,
-    /// Its beginning, or all of it, has been trimmed.
+    /// Its beginning, or all of it, was trimmed.
     Trimmed,
-    /// Its shard isn't there any more, or its stream.
+    /// All of it: the shard or the stream no longer exists.
     ShardGone,
 }
 
-/// Reads the records of `shard` from `first` to `last`, both of which were there once.
+/// Reads the records of `shard` from `first` to `last`, both of which existed once.
 ///
 /// # Errors
-/// When the shard can't be read, or goes on without getting to the end of the range.
+/// If the shard can't be read, or returns nothing repeatedly before the end of the range.
 pub async fn read_range(
     source: &dyn Source,
     shard: &str,
@@ -45,7 +48,7 @@ pub async fn read_range(
     let mut position = Position::At(first.clone());
     let (mut records, mut trimmed, mut idle) = (Vec::new(), false, 0);
     loop {
-        match source.read(shard, &position, PAGE).await {
+        match source.read(shard, &position, PAGE_RECORDS).await {
             Ok(page) => {
                 let stuck = page.records.is_empty() && page.next == position;
                 let done = is_beyond(&page, last);
@@ -53,7 +56,7 @@ pub async fn read_range(
                 records.extend(
                     page.records.into_iter().filter(|record| record.sequence >= *first && record.sequence <= *last),
                 );
-                if done || (stuck && trimmed && idle >= PATIENCE) {
+                if done || (stuck && trimmed && idle >= MAXIMUM_IDLE_READS) {
                     break;
                 }
                 idle = if stuck { idle + 1 } else { 0 };
@@ -64,21 +67,21 @@ pub async fn read_range(
             }
             Err(ReadError::Gone) => return Ok(RangeRead { records: Vec::new(), gap: Gap::ShardGone }),
             Err(ReadError::Expired | ReadError::Throttled) => idle += 1,
-            Err(ReadError::Other(error)) => return Err(error.context(format!("read {shard} from {first} on"))),
+            Err(ReadError::Other(error)) => return Err(error.context(format!("failed to read {shard} from {first}"))),
         }
-        if idle > PATIENCE {
-            bail!("{shard} has given nothing in {PATIENCE} reads on the way from {first} to {last}: try again later");
+        if idle > MAXIMUM_IDLE_READS {
+            bail!("{shard} returned nothing in {MAXIMUM_IDLE_READS} reads between {first} and {last}: try again later");
         }
         if idle > 0 {
             tokio::time::sleep(PAUSE).await;
         }
     }
-    // The oldest are trimmed first.
+    // The oldest records are trimmed first.
     let whole = records.first().is_some_and(|record: &Arc<SourceRecord>| record.sequence == *first);
     Ok(RangeRead { records, gap: if whole { Gap::None } else { Gap::Trimmed } })
 }
 
-/// Whether nothing of the range follows this page.
+/// Whether the range ends with this page.
 fn is_beyond(page: &Page, last: &SequenceNumber<'static>) -> bool {
     let reached = |sequence: &SequenceNumber<'static>| sequence >= last;
     page.end == PageEnd::ShardEnd
@@ -90,7 +93,7 @@ fn is_beyond(page: &Page, last: &SequenceNumber<'static>) -> bool {
 mod tests {
     use super::*;
     use crate::StreamKind;
-    use crate::sources::{MemoryStream, ShardedStream, Trouble};
+    use crate::sources::{MemoryStream, ReadFaults, ShardedStream};
     use stream_types::Timestamp;
 
     const SHARD: &str = "shard";
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_range_has_both_of_its_ends_and_nothing_else() {
+    async fn a_range_includes_both_of_its_ends_and_nothing_else() {
         let stream = stream(3_000);
         for (first, last) in [(1, 1), (7, 7), (1, 3_000), (999, 2_001), (3_000, 3_000)] {
             assert_eq!(read(&stream, SHARD, first, last).await, (numbers(first..=last), Gap::None));
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_trimmed_is_said() {
+    async fn trimmed_parts_of_a_range_are_reported() {
         let stream = stream(20);
         stream.trim(SHARD, 8);
         assert_eq!(read(&stream, SHARD, 5, 12).await, (numbers(9..=12), Gap::Trimmed), "the beginning");
@@ -142,12 +145,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reads_that_fail_are_tried_again_and_an_end_that_never_comes_is_an_error() {
+    async fn failing_reads_are_retried_and_a_missing_end_is_an_error() {
         let sharded = ShardedStream::open(Arc::new(stream(50)), None, 7).unwrap();
-        sharded.set_trouble(Trouble { expired_percent: 30, throttled_percent: 30 });
+        sharded.set_read_faults(ReadFaults { expired_percent: 30, throttled_percent: 30 });
         let shard = sharded.shards().await.unwrap().remove(0).id;
         assert_eq!(read(&sharded, &shard, 3, 40).await, (numbers(3..=40), Gap::None));
         let error = read_range(&sharded, &shard, &number(3), &number(60)).await.unwrap_err();
-        assert!(error.to_string().contains("given nothing"), "{error}");
+        assert!(error.to_string().contains("returned nothing"), "{error}");
     }
 }

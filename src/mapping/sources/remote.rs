@@ -1,4 +1,4 @@
-//! The stream of a table in a DynamoDB that runs elsewhere, read through the SDK as a poller of AWS reads it.
+//! The stream of a DynamoDB table, read through the AWS SDK.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Iterators;
-use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, raw, sequence};
+use super::lambda::{LambdaChange, LambdaIdentity, LambdaRecord, parse_sequence, to_raw_json};
 use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 
-/// GetRecords returns up to 1 MB and doesn't say whether that limit cut the page short. From half of it on, a page may
-/// have ended before a record that did not fit.
+/// 512 KiB: half of GetRecords' limit of 1 MB. DynamoDB doesn't say whether that limit ended a page; a page of half of it
+/// may have ended because the next record did not fit.
 const FULL_PAGE_BYTES: i64 = 512 * 1024;
 
-/// The stream of one table.
+/// The stream of a DynamoDB table, read through the AWS SDK.
 #[derive(Debug)]
 pub struct RemoteStream {
     client: Client,
@@ -29,8 +29,8 @@ pub struct RemoteStream {
 }
 
 impl RemoteStream {
-    /// The stream of this ARN, of which nobody has asked yet whether it is there.
-    pub fn of_arn(client: Client, arn: &str) -> RemoteStream {
+    /// The stream with this ARN. Whether it exists is not checked.
+    pub fn new(client: Client, arn: &str) -> RemoteStream {
         let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
         RemoteStream { client, arn: arn.to_owned(), region, iterators: Iterators::default() }
     }
@@ -43,18 +43,19 @@ impl RemoteStream {
             Position::Latest => (ShardIteratorType::Latest, None),
             Position::At(sequence) => (ShardIteratorType::AtSequenceNumber, Some(sequence.as_str().to_owned())),
             Position::After(sequence) => (ShardIteratorType::AfterSequenceNumber, Some(sequence.as_str().to_owned())),
-            // A mapping of a DynamoDB stream has no AT_TIMESTAMP.
+            // Event source mappings of DynamoDB streams have no AT_TIMESTAMP.
             Position::TrimHorizon | Position::AtTimestamp(_) => (ShardIteratorType::TrimHorizon, None),
         };
         let request = self.client.get_shard_iterator().stream_arn(&self.arn).shard_id(shard);
-        let answer = request.shard_iterator_type(kind).set_sequence_number(sequence).send().await;
-        Ok(answer.map_err(|error| read_error(error.into_service_error()))?.shard_iterator)
+        let response = request.shard_iterator_type(kind).set_sequence_number(sequence).send().await;
+        Ok(response.map_err(|error| read_error(error.into_service_error()))?.shard_iterator)
     }
 
     fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
         let change = record.dynamodb.context("the record has no change")?;
         let created = change.approximate_creation_date_time.context("the record has no time")?;
-        let image = |image: Option<HashMap<String, AttributeValue>>| image.map(|image| raw(&item(&image))).transpose();
+        let image =
+            |image: Option<HashMap<String, AttributeValue>>| image.map(|image| to_raw_json(&item(&image))).transpose();
         let record = LambdaRecord {
             event_id: record.event_id.unwrap_or_default(),
             event_name: record.event_name.context("the record has no event name")?.as_str().to_owned(),
@@ -63,7 +64,7 @@ impl RemoteStream {
             aws_region: &self.region,
             dynamodb: LambdaChange {
                 approximate_creation_date_time: created.as_secs_f64(),
-                keys: raw(&item(&change.keys.unwrap_or_default()))?,
+                keys: to_raw_json(&item(&change.keys.unwrap_or_default()))?,
                 new_image: image(change.new_image)?,
                 old_image: image(change.old_image)?,
                 sequence_number: change.sequence_number.context("the record has no sequence number")?,
@@ -95,8 +96,8 @@ impl Source for RemoteStream {
         let mut from = None;
         loop {
             let request = self.client.describe_stream().stream_arn(&self.arn).set_exclusive_start_shard_id(from);
-            let answer = request.send().await.context("list the shards (dynamodb:DescribeStream)")?;
-            let description = answer.stream_description.context("the stream has no description")?;
+            let response = request.send().await.context("failed to list the shards (dynamodb:DescribeStream)")?;
+            let description = response.stream_description.context("the stream has no description")?;
             let listed = description.shards.unwrap_or_default().into_iter();
             shards.extend(listed.filter_map(|shard| {
                 Some(Shard { id: shard.shard_id?, parents: shard.parent_shard_id.into_iter().collect() })
@@ -112,28 +113,28 @@ impl Source for RemoteStream {
         let closed = Page { records: Vec::new(), next: position.clone(), end: PageEnd::ShardEnd };
         let Some(iterator) = self.iterator(shard, position).await? else { return Ok(closed) };
         let maximum = i32::try_from(limit).unwrap_or(i32::MAX);
-        let answer = self.client.get_records().shard_iterator(iterator).limit(maximum).send().await;
-        let answer = answer.map_err(|error| read_error(error.into_service_error()))?;
-        let mut found = answer.records.unwrap_or_default();
+        let response = self.client.get_records().shard_iterator(iterator).limit(maximum).send().await;
+        let response = response.map_err(|error| read_error(error.into_service_error()))?;
+        let mut found = response.records.unwrap_or_default();
         let last = found.last().and_then(|record| record.dynamodb.as_ref()?.sequence_number.as_deref());
-        let next = last.map(sequence).transpose()?.map_or_else(|| position.clone(), Position::After);
+        let next = last.map(parse_sequence).transpose()?.map_or_else(|| position.clone(), Position::After);
         let full = found.len() >= limit || size_bytes(&found) >= FULL_PAGE_BYTES;
-        // DynamoDB writes no record of a write that changes nothing; what stands in for it elsewhere may.
+        // DynamoDB writes no record for a write that changes nothing, but some emulators do.
         found.retain(|record| !record.dynamodb.as_ref().is_some_and(changes_nothing));
         let records = found.into_iter().map(|record| self.record(record)).collect::<anyhow::Result<Vec<_>>>()?;
-        let end = match &answer.next_shard_iterator {
+        let end = match &response.next_shard_iterator {
             None => PageEnd::ShardEnd,
             Some(_) if full => PageEnd::MoreAvailable,
             Some(_) => PageEnd::CaughtUp,
         };
-        if let Some(iterator) = answer.next_shard_iterator {
+        if let Some(iterator) = response.next_shard_iterator {
             self.iterators.keep(shard, &next, iterator);
         }
         Ok(Page { records, next, end })
     }
 }
 
-/// The size of the changes themselves, as DynamoDB counts it.
+/// The size of the records as DynamoDB counts it.
 fn size_bytes(records: &[Record]) -> i64 {
     records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes).sum()
 }
@@ -142,7 +143,8 @@ fn changes_nothing(change: &StreamRecord) -> bool {
     change.new_image.is_some() && change.new_image == change.old_image
 }
 
-pub fn read_error(error: impl ProvideErrorMetadata + std::error::Error + Send + Sync + 'static) -> ReadError {
+/// Classifies an error of GetShardIterator or GetRecords, of DynamoDB or Kinesis.
+pub(super) fn read_error(error: impl ProvideErrorMetadata + std::error::Error + Send + Sync + 'static) -> ReadError {
     match error.code() {
         Some("ExpiredIteratorException") => ReadError::Expired,
         Some("TrimmedDataAccessException") => ReadError::Trimmed,
@@ -152,7 +154,7 @@ pub fn read_error(error: impl ProvideErrorMetadata + std::error::Error + Send + 
     }
 }
 
-/// An item in DynamoDB's JSON, its attributes in order of their names.
+/// An item in DynamoDB's JSON, its attributes sorted by name.
 fn item(attributes: &HashMap<String, AttributeValue>) -> BTreeMap<&str, Value> {
     attributes.iter().map(|(name, attribute)| (name.as_str(), value(attribute))).collect()
 }
@@ -170,7 +172,7 @@ fn value(attribute: &AttributeValue) -> Value {
         AttributeValue::Bs(list) => json!({ "BS": list.iter().map(base64).collect::<Vec<_>>() }),
         AttributeValue::L(list) => json!({ "L": list.iter().map(value).collect::<Vec<_>>() }),
         AttributeValue::M(map) => json!({ "M": item(map) }),
-        // A type that is newer than this program: the function then names it as one that it doesn't know.
+        // A type that is newer than this program. The function will report it as unknown.
         other => json!({ "UNKNOWN": format!("{other:?}") }),
     }
 }

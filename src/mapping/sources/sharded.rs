@@ -1,83 +1,90 @@
-//! Shards for a stream that has one shard for ever: generations of them, each splitting or merging the one before, and
-//! reads that are throttled or whose iterators have expired.
+//! Presents a stream of one shard as a stream of several, and lets reads fail.
+//!
+//! The embedded DynamoDB has one shard per stream, which never closes. Here, that shard is shown as generations of shards:
+//! each generation splits or merges the one before it at some sequence number, and divides the items among its shards by
+//! their hash. A read of such a shard reads the inner shard and keeps the records that belong to it. Reads can also fail at
+//! random, as if they were throttled or the shard iterator had expired.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, fs};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 
-use crate::write_whole;
+use crate::files::write_atomically;
 use crate::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
 use stream_types::SequenceNumber;
 
-/// A source whose only shard is shown as several.
+/// A stream of one shard, presented as a stream of several.
 pub struct ShardedStream {
     inner: Arc<dyn Source>,
     lineage: Mutex<Lineage>,
     file: Option<PathBuf>,
-    trouble: Mutex<(Trouble, fastrand::Rng)>,
-    /// Shards change between reads only: a record that is written meanwhile would be the parent's and a child's.
+    faults: Mutex<(ReadFaults, fastrand::Rng)>,
+    /// Held while resharding, which would otherwise assign a record to the parent in one read and to a child in another.
     gate: RwLock<()>,
 }
 
-/// Of a hundred reads, how many fail in which way.
+/// How many reads fail, and how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Trouble {
+pub struct ReadFaults {
+    /// Percentage of reads whose iterator has expired.
     pub expired_percent: u8,
+    /// Percentage of reads that are throttled.
     pub throttled_percent: u8,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Lineage {
-    /// Of this stream alone.
+    /// The stream that the shards belong to.
     arn: String,
     generations: Vec<Generation>,
 }
 
-/// Shards that were opened together, each with an equal range of the items' hashes.
+/// Shards that were opened together. They divide the items' hashes into equal ranges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Generation {
     shards: u64,
-    /// The last sequence number of these shards, once they are closed; `0` if there is none.
+    /// The last sequence number of these shards if they are closed; `0` if they are empty.
     last: Option<String>,
 }
 
 impl ShardedStream {
-    /// The shards that `file` remembers of this stream, or a single one. Without a file they are forgotten with this.
+    /// Presents `inner` with the shards that are saved in `file` for this stream, or with a single one. Without a file, the
+    /// shards are not saved. `seed` determines which reads fail.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file can't be read.
     pub fn open(inner: Arc<dyn Source>, file: Option<&Path>, seed: u64) -> anyhow::Result<ShardedStream> {
-        let remembered = file.filter(|file| file.exists()).map(read_lineage).transpose()?;
+        let saved = file.filter(|file| file.exists()).map(read_lineage).transpose()?;
         let arn = inner.arn().to_owned();
         let fresh = || Lineage { arn: arn.clone(), generations: vec![Generation { shards: 1, last: None }] };
-        let lineage = remembered.filter(|lineage| lineage.arn == arn).unwrap_or_else(fresh);
-        let trouble = Mutex::new((Trouble::default(), fastrand::Rng::with_seed(seed)));
+        let lineage = saved.filter(|lineage| lineage.arn == arn).unwrap_or_else(fresh);
+        let faults = Mutex::new((ReadFaults::default(), fastrand::Rng::with_seed(seed)));
         Ok(ShardedStream {
             inner,
             lineage: Mutex::new(lineage),
             file: file.map(Path::to_owned),
-            trouble,
+            faults,
             gate: RwLock::default(),
         })
     }
 
-    /// From now on, reads fail like this.
-    pub fn set_trouble(&self, trouble: Trouble) {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).0 = trouble;
+    /// Sets how many reads fail from now on.
+    pub fn set_read_faults(&self, faults: ReadFaults) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).0 = faults;
     }
 
-    /// Closes the open shards and opens `shards` in their place: more is a split, fewer a merge.
+    /// Closes the open shards and opens `shards` in their place. More than before is a split, fewer is a merge.
     ///
     /// # Errors
-    /// When the stream can't be read, or the new shards can't be written down.
+    /// If the stream can't be read, or the shards can't be saved.
     pub async fn reshard(&self, shards: u64) -> anyhow::Result<()> {
-        let _alone = self.gate.write().await;
+        let _exclusive = self.gate.write().await;
         let only = self.only_shard().await?;
-        // Whatever is written from here on belongs to the children.
+        // Everything that is written from here on belongs to the children.
         let end = self.inner.read(&only, &Position::Latest, 1).await?.next;
         let last = match end {
             Position::After(sequence) => sequence.as_str().to_owned(),
@@ -89,17 +96,17 @@ impl ShardedStream {
         }
         lineage.generations.push(Generation { shards: shards.max(1), last: None });
         let Some(file) = &self.file else { return Ok(()) };
-        write_whole(file, &serde_json::to_string(&*lineage)?)
+        write_atomically(file, &serde_json::to_string(&*lineage)?)
     }
 
     async fn only_shard(&self) -> anyhow::Result<String> {
         let shard = self.inner.shards().await?.into_iter().next();
-        Ok(shard.context("the stream has no shard")?.id)
+        Ok(shard.context("the stream has no shards")?.id)
     }
 
-    fn failure(&self) -> Option<ReadError> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Trouble { expired_percent, throttled_percent }, random) = &mut *trouble;
+    fn random_failure(&self) -> Option<ReadError> {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ReadFaults { expired_percent, throttled_percent }, random) = &mut *faults;
         if *expired_percent == 0 && *throttled_percent == 0 {
             return None;
         }
@@ -131,16 +138,16 @@ impl Source for ShardedStream {
     }
 
     async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
-        if let Some(failure) = self.failure() {
+        if let Some(failure) = self.random_failure() {
             return Err(failure);
         }
-        let _together = self.gate.read().await;
+        let _shared = self.gate.read().await;
         let range = self.lock().range(shard).ok_or(ReadError::Gone)?;
         let only = self.only_shard().await?;
         let page = match (position, &range.after) {
             (Position::TrimHorizon, Some(parent_end)) => {
                 match self.inner.read(&only, &Position::After(parent_end.clone()), limit).await {
-                    // What is left begins after the parent's end.
+                    // Records were trimmed beyond the parent's end, so all that are left may be this shard's.
                     Err(ReadError::Trimmed) => self.inner.read(&only, position, limit).await?,
                     read => read?,
                 }
@@ -159,10 +166,12 @@ impl Source for ShardedStream {
     }
 }
 
-/// A shard's part of the inner stream.
+/// The part of the inner shard that a shard shows.
 struct Range {
     items: Items,
+    /// The end of the parents.
     after: Option<SequenceNumber<'static>>,
+    /// The end of this shard, if it is closed.
     last: Option<SequenceNumber<'static>>,
 }
 
@@ -174,7 +183,7 @@ impl Range {
     }
 }
 
-/// The items whose hash lies in the `index`th of `shards` equal parts.
+/// The items whose hash is in the range with this index, of `shards` equal ranges.
 #[derive(Debug, Clone, Copy)]
 struct Items {
     index: u64,
@@ -195,6 +204,12 @@ impl Items {
 
 fn part_of(hash: u64, parts: u64) -> u64 {
     u64::try_from((u128::from(hash) * u128::from(parts)) >> 64).unwrap_or(0)
+}
+
+impl fmt::Debug for ShardedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardedStream").field("arn", &self.arn()).field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Lineage {
@@ -228,14 +243,16 @@ impl Lineage {
     }
 }
 
-/// As DynamoDB's: 20 digits and 8.
+/// A shard ID in DynamoDB's format: 20 digits and 8.
 fn shard_id(generation: usize, index: u64) -> String {
     format!("shardId-{generation:020}-{index:08x}")
 }
 
 fn read_lineage(file: &Path) -> anyhow::Result<Lineage> {
-    let text = fs::read_to_string(file).with_context(|| format!("read the shards {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("read the shards {}", file.display()))
+    let text =
+        fs::read_to_string(file).with_context(|| format!("failed to read the shards from {}", file.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("failed to read the shards from {}: delete the file to start over", file.display()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The mapping against a stream in memory and a scripted function, in virtual time.
+//! A mapping of a stream in memory to a scripted function, in virtual time.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ mod shards;
 mod traces;
 
 const ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-11-21T00:00:00.000";
-/// When the tests begin.
+/// When each test begins.
 const START_MICROS: i64 = 1_795_219_200_000_000;
 
 /// One invocation, as the function saw it.
@@ -27,13 +28,13 @@ struct Delivery {
     at_ms: u128,
 }
 
-/// What to answer to these items, in the invocation of this number.
-type Rule = Box<dyn Fn(&[u64], usize) -> Answer + Send + Sync>;
+/// The result for these items, in the invocation of this number.
+type Rule = Box<dyn Fn(&[u64], usize) -> InvocationResult + Send + Sync>;
 
-/// Answers by a rule, and remembers what it was sent.
+/// A function that follows a rule and records its invocations.
 struct Script {
     rule: Rule,
-    lasts: Duration,
+    duration: Duration,
     started: Instant,
     deliveries: Mutex<Vec<Delivery>>,
 }
@@ -44,7 +45,7 @@ impl Function for Script {
         "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator"
     }
 
-    async fn invoke(&self, event: &[u8], request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         let event: Value = serde_json::from_slice(event).unwrap();
         let items: Vec<u64> =
             event["Records"].as_array().unwrap().iter().map(|record| record["n"].as_u64().unwrap()).collect();
@@ -54,13 +55,13 @@ impl Function for Script {
             deliveries.push(Delivery { items: items.clone(), request_id: request_id.to_owned(), at_ms });
             deliveries.len()
         };
-        tokio::time::sleep(self.lasts).await;
+        tokio::time::sleep(self.duration).await;
         (self.rule)(&items, number)
     }
 }
 
-/// A mapping on a stream of one shard `s`.
-struct Bench {
+/// A mapping of a stream with one shard, `s`.
+struct Fixture {
     stream: Arc<MemoryStream>,
     function: Arc<Script>,
     checkpoints: Arc<Mutex<Checkpoints>>,
@@ -69,14 +70,14 @@ struct Bench {
     started: Instant,
 }
 
-impl Bench {
-    fn new(rule: impl Fn(&[u64], usize) -> Answer + Send + Sync + 'static) -> Bench {
+impl Fixture {
+    fn new(rule: impl Fn(&[u64], usize) -> InvocationResult + Send + Sync + 'static) -> Fixture {
         let stream = Arc::new(MemoryStream::new(StreamKind::DynamoDb, ARN));
         stream.open("s", &[]);
         let started = Instant::now();
         let function =
-            Script { rule: Box::new(rule), lasts: Duration::from_millis(1), started, deliveries: Mutex::default() };
-        Bench {
+            Script { rule: Box::new(rule), duration: Duration::from_millis(1), started, deliveries: Mutex::default() };
+        Fixture {
             stream,
             function: Arc::new(function),
             checkpoints: Arc::new(Mutex::new(Checkpoints::in_memory(ARN, "uuid"))),
@@ -86,13 +87,13 @@ impl Bench {
         }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Bench {
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Fixture {
         change(&mut self.settings);
         self
     }
 
-    /// Records 1 to `count` in shard `s`, created now, each of its own item.
-    fn records(self, count: u64) -> Bench {
+    /// Appends records 1 to `count` to shard `s`, created now, each of a different item.
+    fn records(self, count: u64) -> Fixture {
         (1..=count).for_each(|number| self.stream.push("s", record(number, number, START_MICROS)));
         self
     }
@@ -109,7 +110,7 @@ impl Bench {
         Arc::new(mapping)
     }
 
-    /// The documents in the failure destination: condition, invocations, first sequence number and number of records.
+    /// The documents in the failure destination: condition, invocations, first sequence number, number of records.
     fn discarded(&self) -> Vec<Value> {
         let files = std::fs::read_dir(self.failures.path().join("failures")).into_iter().flatten();
         let read = |file: std::io::Result<std::fs::DirEntry>| -> Value {
@@ -129,7 +130,7 @@ impl Bench {
         documents.into_iter().map(short).collect()
     }
 
-    /// Runs a mapping for this long, and stops it in order.
+    /// Runs a mapping for this long, then stops it and waits for it.
     async fn run_for(&self, time: Duration) -> Counts {
         let mapping = self.mapping();
         let (stop, stopped) = watch::channel(false);
@@ -145,7 +146,7 @@ impl Bench {
         self.function.deliveries.lock().unwrap().clone()
     }
 
-    /// The deliveries as in the facts: `[1234] [234]`.
+    /// The deliveries as docs/mapping.md writes them: `[1234] [234]`.
     fn trace(&self) -> String {
         let text = |delivery: Delivery| {
             let items: Vec<String> = delivery.items.iter().map(u64::to_string).collect();
@@ -172,23 +173,24 @@ fn sequence(number: u64) -> String {
     format!("{}", 99_999_999_999_999_999_990_u128 + u128::from(number))
 }
 
-fn well() -> Answer {
-    Answer::Returned(br#"{"batchItemFailures":[]}"#.to_vec())
+fn success() -> InvocationResult {
+    InvocationResult::Returned(br#"{"batchItemFailures":[]}"#.to_vec())
 }
 
-fn failed_at(number: u64) -> Answer {
+fn failed_at(number: u64) -> InvocationResult {
     let failures = json!({ "batchItemFailures": [{ "itemIdentifier": sequence(number) }] });
-    Answer::Returned(failures.to_string().into_bytes())
+    InvocationResult::Returned(failures.to_string().into_bytes())
 }
 
-/// Names `bad` whenever it is there.
-fn names(bad: u64) -> impl Fn(&[u64], usize) -> Answer {
-    move |items, _| if items.contains(&bad) { failed_at(bad) } else { well() }
+/// Reports `bad` as failed whenever it is in the batch.
+fn reports(bad: u64) -> impl Fn(&[u64], usize) -> InvocationResult {
+    move |items, _| if items.contains(&bad) { failed_at(bad) } else { success() }
 }
 
-/// Throws whenever `bad` is there.
-fn throws(bad: u64) -> impl Fn(&[u64], usize) -> Answer {
-    move |items, _| if items.contains(&bad) { Answer::FunctionError("boom".to_owned()) } else { well() }
+/// Fails whenever `bad` is in the batch.
+fn fails_on(bad: u64) -> impl Fn(&[u64], usize) -> InvocationResult {
+    move |items, _| if items.contains(&bad) { InvocationResult::FunctionError("boom".to_owned()) } else { success() }
 }
 
+/// Long enough for everything to be settled.
 const LONG: Duration = Duration::from_secs(120);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use event_source_mapping::write_whole;
+use event_source_mapping::write_atomically;
 use laptop::emulators::{Ports, Services};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -118,7 +118,7 @@ fn quote(value: &str) -> String {
 
 /// Writes NAME=VALUE lines atomically, so that a program waiting for the file never reads half of it.
 pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
-    write_whole(path, &text(lines, ""))
+    write_atomically(path, &text(lines, ""))
 }
 
 #[cfg(test)]

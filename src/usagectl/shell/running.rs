@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::http::{Method, Request, StatusCode};
-use event_source_mapping::write_whole;
+use event_source_mapping::write_atomically;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -78,7 +78,7 @@ impl Running {
 
     /// Writes the file atomically.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        write_whole(&folder.join(FILE), &serde_json::to_string(self)?)
+        write_atomically(&folder.join(FILE), &serde_json::to_string(self)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use event_source_mapping::sources::RemoteStream;
-use event_source_mapping::{Condition, Document, Position, Response, Source, SourceRecord, StreamKind};
+use event_source_mapping::{Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind};
 use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
@@ -48,7 +48,7 @@ impl Stack {
         ensure_bucket(&world.s3, &bucket).await.unwrap();
         let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();
         let streams = aws_sdk_dynamodbstreams::Client::new(&config);
-        let stream = RemoteStream::of_arn(streams, &latest_stream(&world.dynamodb, &table).await);
+        let stream = RemoteStream::new(streams, &latest_stream(&world.dynamodb, &table).await);
         let moto = Moto::start();
         let queue = moto.queue("failed").await;
         let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
@@ -88,7 +88,7 @@ impl Stack {
             request_id: "7b1f6f0e-2d4e-4c8e-9a5f-8f3f1e7c2d11",
             condition: Condition::RetryAttemptsExhausted,
             approximate_invoke_count: 2,
-            response: Response::Unhandled,
+            response: FailureResponse::Unhandled,
             shard_id: self.shard(),
             stream_arn: self.stream.arn(),
             records,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use event_source_mapping::{Answer, Function};
+use event_source_mapping::{Function, InvocationResult};
 use laptop::emulators::{Call, Fault, FaultPlan, Service};
 use tokio::time::Instant;
 use usage_aggregator::decode;
@@ -281,19 +281,21 @@ impl Function for Lambda {
         "arn:aws:lambda:us-east-1:123456789012:function:usage-aggregator"
     }
 
-    async fn invoke(&self, event: &[u8], _request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], _request_id: &str) -> InvocationResult {
         match self.deliver(event).await {
-            End::NotInvoked => Answer::NotInvoked("throttled".to_owned()),
-            End::Error(message) => Answer::FunctionError(message),
+            End::NotInvoked => InvocationResult::NotInvoked("throttled".to_owned()),
+            End::Error(message) => InvocationResult::FunctionError(message),
             End::Answer(Some(failed)) if self.0.chaos.settings.report_batch_item_failures => {
                 let index = self.records_of(event)[failed];
                 let sequence = self.0.sequences.iter().find(|(_, other)| **other == index).unwrap().0;
                 let failures = serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": sequence }] });
-                Answer::Returned(failures.to_string().into_bytes())
+                InvocationResult::Returned(failures.to_string().into_bytes())
             }
             // Without partial responses the answer is not read: whoever maps it so must let it fail.
-            End::Answer(Some(failed)) => Answer::FunctionError(format!("record {failed} of the batch failed")),
-            End::Answer(None) => Answer::Returned(br#"{"batchItemFailures":[]}"#.to_vec()),
+            End::Answer(Some(failed)) => {
+                InvocationResult::FunctionError(format!("record {failed} of the batch failed"))
+            }
+            End::Answer(None) => InvocationResult::Returned(br#"{"batchItemFailures":[]}"#.to_vec()),
         }
     }
 }

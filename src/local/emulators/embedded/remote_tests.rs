@@ -32,7 +32,7 @@ async fn records_are_the_same_as_in_the_process() {
     let client = aws_sdk_dynamodbstreams::config::Builder::from(&config).endpoint_url(services.dynamodb_url());
     let described = tables.describe_table().table_name("orders").send().await.unwrap();
     let arn = described.table.unwrap().latest_stream_arn.unwrap();
-    let remote = RemoteStream::of_arn(aws_sdk_dynamodbstreams::Client::from_conf(client.build()), &arn);
+    let remote = RemoteStream::new(aws_sdk_dynamodbstreams::Client::from_conf(client.build()), &arn);
     let embedded = EmbeddedStream::open(services.database(), "orders").unwrap();
     let shard = remote.shards().await.unwrap().remove(0);
     assert_eq!(shard, embedded.shards().await.unwrap().remove(0));

@@ -30,7 +30,7 @@ async fn records_are_the_same_as_in_the_process_and_a_range_can_be_read_again() 
     (0..25).for_each(|number| put(services.streams(), number));
     let embedded = KinesisSource::new(services.streams(), NAME).unwrap();
     let client = services.kinesis_client(&sdk_config(None));
-    let remote = RemoteKinesis::of_arn(client, embedded.arn());
+    let remote = RemoteKinesis::new(client, embedded.arn());
     assert_eq!(remote.shards().await.unwrap(), embedded.shards().await.unwrap());
     let shard = remote.shards().await.unwrap().remove(0).id;
 

@@ -1,4 +1,4 @@
-//! A stream in memory, resharded: every record in exactly one shard, items in order from parent to child.
+//! A resharded stream: every record is in exactly one shard, and items are in order from parent to child.
 
 use super::*;
 use crate::sources::MemoryStream;
@@ -19,7 +19,7 @@ fn stream() -> Arc<MemoryStream> {
     Arc::new(stream)
 }
 
-/// Reads a shard to its present end, a few records at a time; gives the numbers and whether it is closed.
+/// Reads a shard a few records at a time until it has no more. Returns the records' numbers, and whether it is closed.
 async fn drain(stream: &ShardedStream, shard: &str) -> (Vec<u64>, bool) {
     let (mut position, mut numbers) = (Position::TrimHorizon, Vec::new());
     loop {
@@ -33,7 +33,7 @@ async fn drain(stream: &ShardedStream, shard: &str) -> (Vec<u64>, bool) {
 }
 
 #[tokio::test]
-async fn splits_and_merges_hand_every_record_to_exactly_one_shard() {
+async fn after_splits_and_merges_every_record_is_in_exactly_one_shard() {
     let inner = stream();
     let sharded = ShardedStream::open(inner.clone(), None, 1).unwrap();
     for (records, shards) in [(0..20, 3), (20..40, 2), (40..60, 5), (60..60, 1)] {
@@ -52,12 +52,12 @@ async fn splits_and_merges_hand_every_record_to_exactly_one_shard() {
     }
     seen.sort_unstable();
     assert_eq!(seen, (0..=60).collect::<Vec<u64>>());
-    assert_eq!(shards.last().unwrap().parents.len(), 5, "a merged shard waits for all of its parents");
+    assert_eq!(shards.last().unwrap().parents.len(), 5, "a merged shard has all of its parents");
     assert_eq!(shards[1].parents, [shards[0].id.clone()]);
 }
 
 #[tokio::test]
-async fn shards_are_remembered_and_belong_to_one_stream() {
+async fn saved_shards_belong_to_one_stream() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shards.json");
     let inner = stream();
@@ -85,9 +85,9 @@ async fn an_empty_stream_can_be_split() {
 }
 
 #[tokio::test]
-async fn reads_fail_as_often_as_asked() {
+async fn reads_fail_as_often_as_configured() {
     let sharded = ShardedStream::open(stream(), None, 1).unwrap();
-    sharded.set_trouble(Trouble { expired_percent: 30, throttled_percent: 30 });
+    sharded.set_read_faults(ReadFaults { expired_percent: 30, throttled_percent: 30 });
     let shard = sharded.shards().await.unwrap().remove(0).id;
     let mut counts = [0; 3];
     for _ in 0..300 {

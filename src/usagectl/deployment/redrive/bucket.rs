@@ -3,7 +3,7 @@
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use event_source_mapping::{CONTENT_TYPE, Sent, uuid};
+use event_source_mapping::{CONTENT_TYPE, InvocationRecord, uuid};
 use usage_aggregator::time::Timestamp;
 
 /// The prefix of all keys that Lambda writes.
@@ -72,7 +72,7 @@ impl Bucket {
     ///
     /// # Errors
     /// When either fails. Then both documents may exist, and some records are delivered twice, which counts nothing twice.
-    pub(crate) async fn narrow(&self, key: &str, remaining: &Sent) -> anyhow::Result<String> {
+    pub(crate) async fn narrow(&self, key: &str, remaining: &InvocationRecord) -> anyhow::Result<String> {
         let body = serde_json::to_vec(remaining).context("write the document of the remaining records")?;
         let to = narrowed_key(key, &body);
         let put = self.client.put_object().bucket(&self.name).key(&to).content_type(CONTENT_TYPE).body(body.into());

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use event_source_mapping::{BatchInfo, Sent, SourceRecord, StreamKind, event_of};
+use event_source_mapping::{BatchInfo, InvocationRecord, SourceRecord, StreamKind, event_of};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use usage_aggregator::time::Timestamp;
 /// A document that can be redriven.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    sent: Sent,
+    sent: InvocationRecord,
     /// What kind of stream the records are from.
     pub kind: StreamKind,
     /// The records' place in their stream.
@@ -70,7 +70,7 @@ impl Document {
     /// # Errors
     /// The reason why it can't be redriven, to be printed after the document's name.
     pub fn parse(body: &[u8]) -> Result<Document, String> {
-        let sent: Sent = match serde_json::from_slice(body) {
+        let sent: InvocationRecord = match serde_json::from_slice(body) {
             Ok(sent) => sent,
             Err(error) => match notification(body) {
                 Some(message) => return Document::parse(message.as_bytes()),
@@ -172,14 +172,14 @@ impl Document {
     }
 
     /// A document like this one for some of its records, with a payload if this one has a payload.
-    pub fn narrowed(&self, records: &[Arc<SourceRecord>]) -> Sent {
+    pub fn narrowed(&self, records: &[Arc<SourceRecord>]) -> InvocationRecord {
         let batch = BatchInfo::of(self.kind, &self.position.shard_id, &self.position.stream_arn, records);
         let (dynamodb, kinesis) = match self.kind {
             StreamKind::DynamoDb => (Some(batch), None),
             StreamKind::Kinesis => (None, Some(batch)),
         };
         let payload = self.sent.payload.as_ref().map(|_| event_of(records));
-        Sent { payload, dynamodb, kinesis, ..self.sent.clone() }
+        InvocationRecord { payload, dynamodb, kinesis, ..self.sent.clone() }
     }
 }
 

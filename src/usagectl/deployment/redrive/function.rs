@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
-use event_source_mapping::{Answer, Clock};
+use event_source_mapping::{Clock, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
 /// The timeout of the handler in this process.
@@ -47,7 +47,7 @@ impl Function {
     }
 
     /// Invokes it and waits for the response.
-    pub async fn invoke(&self, event: &[u8]) -> Answer {
+    pub async fn invoke(&self, event: &[u8]) -> InvocationResult {
         match self {
             Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
             Function::InProcess { handler, clock, counts } => {
@@ -59,27 +59,27 @@ impl Function {
                         counts.applied += outcome.applied;
                         counts.duplicates += outcome.duplicates;
                         match serde_json::to_vec(&outcome.response()) {
-                            Ok(body) => Answer::Returned(body),
-                            Err(error) => Answer::FunctionError(error.to_string()),
+                            Ok(body) => InvocationResult::Returned(body),
+                            Err(error) => InvocationResult::FunctionError(error.to_string()),
                         }
                     }
-                    Err(error) => Answer::FunctionError(format!("failed to {error}")),
+                    Err(error) => InvocationResult::FunctionError(format!("failed to {error}")),
                 }
             }
         }
     }
 }
 
-async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u8]) -> Answer {
+async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u8]) -> InvocationResult {
     let invoked = client.invoke().function_name(name).payload(Blob::new(event)).send().await;
     let output = match invoked {
         Ok(output) => output,
-        Err(error) => return Answer::NotInvoked(DisplayErrorContext(error).to_string()),
+        Err(error) => return InvocationResult::NotInvoked(DisplayErrorContext(error).to_string()),
     };
     let body = output.payload.map(Blob::into_inner).unwrap_or_default();
     match output.function_error {
-        Some(kind) => Answer::FunctionError(message(&kind, &body)),
-        None => Answer::Returned(body),
+        Some(kind) => InvocationResult::FunctionError(message(&kind, &body)),
+        None => InvocationResult::Returned(body),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use event_source_mapping::{Answer, SourceRecord, event_of, lowest_failure};
+use event_source_mapping::{InvocationResult, SourceRecord, event_of, lowest_failure};
 
 use super::delivery::{BatchOutcome, DeliveryPlan, Failure};
 use super::function::Function;
@@ -82,15 +82,15 @@ impl Replayer {
         let mut refusals = 0;
         loop {
             match self.function.invoke(event.as_bytes()).await {
-                Answer::Returned(body) => {
+                InvocationResult::Returned(body) => {
                     return Ok(match lowest_failure(&body, records) {
                         Ok(None) => BatchOutcome::Durable,
                         Ok(Some(index)) => BatchOutcome::FailedFrom(index),
                         Err(_) => BatchOutcome::Failed("its response names no record of the batch".to_owned()),
                     });
                 }
-                Answer::FunctionError(message) => return Ok(BatchOutcome::Failed(plain(&message))),
-                Answer::NotInvoked(message) => {
+                InvocationResult::FunctionError(message) => return Ok(BatchOutcome::Failed(plain(&message))),
+                InvocationResult::NotInvoked(message) => {
                     refusals += 1;
                     if refusals >= MAXIMUM_REFUSALS {
                         bail!("{} can't be invoked (lambda:InvokeFunction): {}", self.function.name(), plain(&message));

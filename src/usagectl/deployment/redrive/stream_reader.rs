@@ -74,11 +74,11 @@ impl<'d> StreamReader<'d> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
             (Place::Account(_), StreamKind::DynamoDb) => {
-                Ok(Some(Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn))))
+                Ok(Some(Arc::new(RemoteStream::new(self.deployment.streams(), arn))))
             }
             (Place::Here(place), StreamKind::DynamoDb) => self.table_here(place, arn),
             (Place::Account(account), StreamKind::Kinesis) => {
-                Ok(Some(Arc::new(RemoteKinesis::of_arn(account.kinesis(), arn))))
+                Ok(Some(Arc::new(RemoteKinesis::new(account.kinesis(), arn))))
             }
             (Place::Here(place), StreamKind::Kinesis) => self.stream_here(place, arn).await,
         }
@@ -95,7 +95,7 @@ impl<'d> StreamReader<'d> {
             None if running.is_some() && running == self.options.dynamodb_endpoint => {
                 Arc::new(EmbeddedStream::open_in(data, table)?)
             }
-            None => Arc::new(RemoteStream::of_arn(self.deployment.streams(), arn)),
+            None => Arc::new(RemoteStream::new(self.deployment.streams(), arn)),
         };
         if stream.arn() != arn {
             return Ok(None);
@@ -113,7 +113,7 @@ impl<'d> StreamReader<'d> {
                 Err(StreamError::NotFound(_)) => Ok(None),
                 Err(error) => Err(error.into()),
             },
-            None => Ok(Some(Arc::new(RemoteKinesis::of_arn(kinesis_client(self.options).await?, arn)))),
+            None => Ok(Some(Arc::new(RemoteKinesis::new(kinesis_client(self.options).await?, arn)))),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use event_source_mapping::{Answer, Counts, Function, Meter};
+use event_source_mapping::{Counts, Function, InvocationResult, Meter};
 use laptop::emulators::{Metrics, Services};
 
 const LAMBDA: &str = "AWS/Lambda";
@@ -43,17 +43,17 @@ impl Function for Measured {
         self.function.arn()
     }
 
-    async fn invoke(&self, event: &[u8], request_id: &str) -> Answer {
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         let age = float(self.meter.counts().iterator_age_ms);
         let running = InProgress::begin(&self.running);
         let started = Instant::now();
-        let answer = self.function.invoke(event, request_id).await;
+        let result = self.function.invoke(event, request_id).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
         // As in Lambda: a throttled request is not an invocation, and each invocation publishes zeros too.
-        let (invocations, errors, throttles) = match &answer {
-            Answer::Returned(_) => (1.0, 0.0, 0.0),
-            Answer::FunctionError(_) => (1.0, 1.0, 0.0),
-            Answer::NotInvoked(_) => (0.0, 0.0, 1.0),
+        let (invocations, errors, throttles) = match &result {
+            InvocationResult::Returned(_) => (1.0, 0.0, 0.0),
+            InvocationResult::FunctionError(_) => (1.0, 1.0, 0.0),
+            InvocationResult::NotInvoked(_) => (0.0, 0.0, 1.0),
         };
         self.publish("Throttles", throttles);
         if invocations > 0.0 {
@@ -67,7 +67,7 @@ impl Function for Measured {
                 self.publish(metric, value);
             }
         }
-        answer
+        result
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     /// Returns the same result for every invocation.
-    struct Constant(Answer);
+    struct Constant(InvocationResult);
 
     #[async_trait::async_trait]
     impl Function for Constant {
@@ -138,7 +138,7 @@ mod tests {
             "arn"
         }
 
-        async fn invoke(&self, _event: &[u8], _request_id: &str) -> Answer {
+        async fn invoke(&self, _event: &[u8], _request_id: &str) -> InvocationResult {
             self.0.clone()
         }
     }
@@ -147,13 +147,13 @@ mod tests {
     async fn metrics_are_published_as_lambda_publishes_them() {
         let services = Services::start(None).unwrap();
         let metrics = services.metrics().clone();
-        for answer in [
-            Answer::Returned(Vec::new()),
-            Answer::FunctionError("boom".to_owned()),
-            Answer::NotInvoked("throttled".to_owned()),
+        for result in [
+            InvocationResult::Returned(Vec::new()),
+            InvocationResult::FunctionError("boom".to_owned()),
+            InvocationResult::NotInvoked("throttled".to_owned()),
         ] {
             let measured = Measured {
-                function: Arc::new(Constant(answer)),
+                function: Arc::new(Constant(result)),
                 name: "f".to_owned(),
                 metrics: metrics.clone(),
                 meter: Arc::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use event_source_mapping::{
-    Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, uuid, write_whole,
+    Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, uuid, write_atomically,
 };
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::Replicator;
@@ -181,7 +181,7 @@ fn running_mapping(local: &Local, settings: &Settings, source: &dyn Source, uuid
 
 /// Records the filter, because a redrive must skip the same records.
 fn write_filters(filters: &Filters, file: &Path) -> anyhow::Result<()> {
-    write_whole(file, &serde_json::to_string(&filters.patterns().collect::<Vec<_>>())?)
+    write_atomically(file, &serde_json::to_string(&filters.patterns().collect::<Vec<_>>())?)
 }
 
 /// The UUID of a mapping without a checkpoint file. Once written, the file keeps it wherever it moves, because the keys of

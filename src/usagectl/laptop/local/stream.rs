@@ -74,7 +74,7 @@ impl StreamRequest<'_> {
             }
             _ => {
                 let arn = latest_stream(tables, table).await?;
-                Ok((Arc::new(RemoteStream::of_arn(self.place.connections.streams(), &arn)), None))
+                Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), &arn)), None))
             }
         }
     }

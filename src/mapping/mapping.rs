@@ -1,0 +1,172 @@
+//! A mapping as a whole: it lists the stream's shards and runs each of them after its parents.
+//!
+//! `shard` polls one shard, `lane` delivers its records, and `failure` decides what follows an invocation.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::clock::Clock;
+use crate::destination::{Destination, Document};
+use crate::failure::DiscardedBatch;
+use crate::function::Function;
+use crate::meter::Meter;
+use crate::settings::{Settings, StartingPosition};
+use crate::shard::ShardRun;
+use crate::source::{Position, Shard, Source};
+use crate::uuid::uuid;
+
+/// How often the stream's shards are listed.
+const LISTING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A mapping of one stream to one function.
+pub struct Mapping {
+    /// How the mapping polls, batches and retries.
+    pub settings: Settings,
+    /// The stream.
+    pub source: Arc<dyn Source>,
+    /// The function that is invoked.
+    pub function: Arc<dyn Function>,
+    /// The time, for the age of records and the documents of discarded batches.
+    pub clock: Clock,
+    /// Counts what the mapping does.
+    pub meter: Arc<Meter>,
+    /// Where discarded records go. Without a destination they are only logged.
+    pub destination: Option<Destination>,
+    uuid: String,
+    checkpoints: Arc<Mutex<Checkpoints>>,
+    random: Mutex<fastrand::Rng>,
+}
+
+/// Why a shard, or a part of it, stopped running without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndReason {
+    /// The shard was read, and its records settled, to the end.
+    ShardEnd,
+    /// The mapping was asked to stop.
+    StopRequested,
+}
+
+impl Mapping {
+    /// A mapping that continues from `checkpoints`. `seed` determines the request IDs.
+    pub fn new(
+        settings: Settings,
+        source: Arc<dyn Source>,
+        function: Arc<dyn Function>,
+        clock: Clock,
+        checkpoints: Arc<Mutex<Checkpoints>>,
+        seed: u64,
+    ) -> Mapping {
+        let (meter, random) = (Arc::default(), Mutex::new(fastrand::Rng::with_seed(seed)));
+        let uuid = checkpoints.lock().unwrap_or_else(PoisonError::into_inner).mapping_uuid().to_owned();
+        Mapping { settings, source, function, clock, meter, destination: None, uuid, checkpoints, random }
+    }
+
+    /// Runs until `stop` becomes true, and then waits for invocations in progress. Dropping the future acts like a
+    /// crash: records that were not settled are delivered again by the next run.
+    ///
+    /// # Errors
+    /// If a checkpoint can't be saved.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let mut running = BTreeSet::new();
+        let mut shards = JoinSet::new();
+        while !*stop.borrow() {
+            match self.source.shards().await {
+                Ok(listed) => {
+                    for shard in self.ready(&listed, &running)? {
+                        let Some(position) = self.position_of(&shard) else { continue };
+                        running.insert(shard.clone());
+                        let run = ShardRun::new(Arc::clone(&self), shard.clone(), stop.clone());
+                        shards.spawn(async move { (shard, run.run(position).await) });
+                    }
+                }
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to list the shards; will retry"),
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => {}
+                Some(ended) = shards.join_next() => {
+                    let (shard, ended) = ended?;
+                    ended?;
+                    running.remove(&shard);
+                }
+                () = tokio::time::sleep(LISTING_INTERVAL) => {}
+            }
+        }
+        while let Some(ended) = shards.join_next().await {
+            ended?.1?;
+        }
+        Ok(())
+    }
+
+    /// The shards to start now: those that are neither running nor finished, and whose parents are finished or no longer
+    /// listed.
+    fn ready(&self, listed: &[Shard], running: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
+        let mut checkpoints = self.lock_checkpoints();
+        // Shards that exist when the mapping is created start where the settings say; later ones start at their beginning.
+        let is_new_mapping = checkpoints.is_empty();
+        let unknown = |checkpoints: &Checkpoints, shard: &&Shard| checkpoints.of(&shard.id).is_none();
+        for shard in listed.iter().filter(|shard| is_new_mapping || unknown(&checkpoints, shard)).collect::<Vec<_>>() {
+            let start = match self.settings.starting_position {
+                StartingPosition::Latest if is_new_mapping => Checkpoint::Latest,
+                StartingPosition::AtTimestamp(time) if is_new_mapping => Checkpoint::AtTimestamp(time.micros()),
+                _ => Checkpoint::TrimHorizon,
+            };
+            checkpoints.set(&shard.id, start)?;
+        }
+        let is_pending =
+            |parent: &String| listed.iter().any(|shard| shard.id == *parent) && !checkpoints.is_finished(parent);
+        let ready = listed.iter().filter(|shard| {
+            !running.contains(&shard.id) && !checkpoints.is_finished(&shard.id) && !shard.parents.iter().any(is_pending)
+        });
+        Ok(ready.map(|shard| shard.id.clone()).collect())
+    }
+
+    fn position_of(&self, shard: &str) -> Option<Position> {
+        self.lock_checkpoints().of(shard).and_then(Checkpoint::position)
+    }
+
+    pub(crate) fn save(&self, shard: &str, checkpoint: Checkpoint) -> anyhow::Result<()> {
+        self.lock_checkpoints().set(shard, checkpoint)
+    }
+
+    fn lock_checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new request ID, which is a UUID.
+    pub(crate) fn request_id(&self) -> String {
+        uuid(self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..))
+    }
+
+    /// Sends a batch to the destination; returns whether there is one.
+    pub(crate) async fn send_to_destination(&self, shard: &str, discarded: &DiscardedBatch) -> anyhow::Result<bool> {
+        let Some(destination) = &self.destination else { return Ok(false) };
+        let document = Document {
+            kind: self.source.kind(),
+            mapping_uuid: &self.uuid,
+            function_arn: self.function.arn(),
+            request_id: &discarded.batch.request_id,
+            condition: discarded.condition,
+            approximate_invoke_count: discarded.batch.invocations,
+            response: discarded.response,
+            shard_id: shard,
+            stream_arn: self.source.arn(),
+            records: &discarded.batch.records,
+            discarded_at: self.clock.now(),
+        };
+        destination.deliver(&document, &self.request_id()).await?;
+        Ok(true)
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
