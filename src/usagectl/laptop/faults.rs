@@ -3,7 +3,7 @@
 use anyhow::bail;
 use axum::http::Method;
 use clap::Args;
-use laptop::proof::Mischief;
+use laptop::proof::FaultProfile;
 
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
@@ -33,8 +33,8 @@ Percent of calls:
 Percent of reads of the stream:
   iterator   it has expired, or the read is throttled
 Percent of records:
-  poison     can't be processed (of what --simulate writes, from the start)
-  repeat     come again and out of order (kinesis-for-dynamodb, from the start)
+  poison     can't be processed (needs --simulate orders)
+  repeat     come again and out of order (needs --stream kinesis-for-dynamodb)
 Every so many seconds, as in split=10s:
   split      shards split or merge
   restart    the mapping dies and goes on from a checkpoint that lags
@@ -43,7 +43,7 @@ And twins: two mappings at once";
 impl Faults {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         if let Some(faults) = &self.faults {
-            faults.parse::<Mischief>().map_err(UsageError)?;
+            faults.parse::<FaultProfile>().map_err(UsageError)?;
         }
         let running = Running::read(&options.data);
         let Some(url) = running.and_then(|running| running.control) else {

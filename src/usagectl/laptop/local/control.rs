@@ -8,23 +8,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use laptop::proof::{Mischief, Mischievous};
+use laptop::proof::{FaultInjector, RequestedFaults};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::reach::Reach;
 use super::status::Status;
 
 /// What can be seen and changed while a run goes on.
 #[derive(Debug, Clone)]
 pub struct Control {
-    pub mischief: Mischievous,
+    pub faults: FaultInjector,
     pub status: Arc<Mutex<Status>>,
+    /// Which faults can have an effect.
+    pub reach: Reach,
     pub stop: watch::Sender<bool>,
 }
 
 impl Control {
-    pub fn new(mischief: Mischievous) -> Control {
-        Control { mischief, status: Arc::default(), stop: watch::Sender::new(false) }
+    pub fn new(faults: FaultInjector, reach: Reach) -> Control {
+        Control { faults, status: Arc::default(), reach, stop: watch::Sender::new(false) }
     }
 
     /// Serves on a port of the loopback interface, 0 for a free one; gives the URL.
@@ -52,14 +55,15 @@ async fn status(State(control): State<Control>) -> Json<Status> {
 }
 
 async fn faults(State(control): State<Control>) -> String {
-    control.mischief.now().to_string()
+    control.faults.profile().to_string()
 }
 
 async fn set_faults(State(control): State<Control>, text: String) -> (StatusCode, String) {
-    match text.parse::<Mischief>() {
-        Ok(mischief) => {
-            control.mischief.set(mischief.clone());
-            (StatusCode::OK, mischief.to_string())
+    let requested = text.parse::<RequestedFaults>();
+    match requested.and_then(|requested| control.reach.check(&requested.named).map(|()| requested.profile)) {
+        Ok(profile) => {
+            control.faults.set(profile.clone());
+            (StatusCode::OK, profile.to_string())
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake),
     }

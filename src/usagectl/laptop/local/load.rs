@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use laptop::emulators::sdk_config;
+use laptop::proof::FaultInjector;
 use laptop::proof::load::{Amount, ProfileName, Simulation, Target, Written};
 use laptop::proof::reconcile::{self, Destination, Report, Truth};
 use tokio::time::Instant;
@@ -53,15 +54,9 @@ pub struct LoadOptions {
 
 impl LoadOptions {
     /// Writes the load, if there is any, and gives what came of it; without load it never ends.
-    pub async fn run(
-        &self,
-        stage: &Stage,
-        options: &Options,
-        control: &Control,
-        poison_percent: f64,
-    ) -> anyhow::Result<Report> {
+    pub async fn run(&self, stage: &Stage, options: &Options, control: &Control) -> anyhow::Result<Report> {
         let Some(profile) = self.simulate.map(ProfileName::from) else { return std::future::pending().await };
-        let simulation = self.simulation(profile, poison_percent);
+        let simulation = self.simulation(profile, &control.faults);
         let clients = &stage.place.clients;
         let name = stage.source_name.clone();
         let target = match (stage.kind, stage.place.services()) {
@@ -84,12 +79,17 @@ impl LoadOptions {
         Ok(report)
     }
 
-    fn simulation(&self, profile: ProfileName, poison_percent: f64) -> Simulation {
+    /// Whether the load has records that can be poison.
+    pub fn has_poison(&self) -> bool {
+        self.simulate.map(ProfileName::from) == Some(ProfileName::Orders)
+    }
+
+    fn simulation(&self, profile: ProfileName, faults: &FaultInjector) -> Simulation {
         let mut simulation = Simulation::new(profile);
         simulation.rate_per_second = self.rate.unwrap_or(simulation.rate_per_second);
         simulation.shape.entities = self.entities.unwrap_or(simulation.shape.entities);
         simulation.shape.seed = self.seed.unwrap_or(simulation.shape.seed);
-        simulation.shape.poison_percent = if profile == ProfileName::Orders { poison_percent } else { 0.0 };
+        simulation.faults = Some(faults.clone());
         let records = self.records.map(Amount::Records);
         simulation.amount = records.or(self.duration.map(Amount::Duration)).unwrap_or(simulation.amount);
         simulation

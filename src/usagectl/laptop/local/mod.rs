@@ -8,6 +8,7 @@ mod control;
 mod live;
 mod load;
 mod measured;
+mod reach;
 mod settings;
 mod stage;
 mod status;
@@ -18,16 +19,19 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use laptop::emulators::Ports;
-use laptop::proof::{Mischief, Mischievous};
+use laptop::proof::{FaultInjector, FaultProfile, RequestedFaults};
 use tokio::signal::unix::{SignalKind, signal};
+use usage_aggregator::pipeline::Stream;
 
 use crate::laptop::serve;
-use crate::shell::console::Done;
+use crate::shell::choice::{Sample, Variables};
+use crate::shell::console::{Done, UsageError};
 use crate::shell::folder::MAPPINGS;
 use crate::shell::options::Options;
 use crate::shell::running::Running;
 use control::Control;
 use load::LoadOptions;
+use reach::Reach;
 use settings::MappingOptions;
 use stage::Stage;
 
@@ -64,7 +68,7 @@ pub struct Local {
     on_failure: String,
     /// What goes wrong: `none`, `all`, or such as `crash=2,lose=5,split=10s`; see `usagectl faults --help`
     #[arg(long, value_name = "FAULTS", default_value = "none")]
-    faults: Mischief,
+    faults: RequestedFaults,
     /// Seconds without faults at first
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     faults_after: u64,
@@ -124,8 +128,11 @@ was lost or counted twice. Its data folder's other commands find it by themselve
 impl Local {
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let quiet = Duration::from_secs(self.faults_after);
-        let at_first = if quiet.is_zero() { self.faults.clone() } else { Mischief::default() };
-        let control = Control::new(Mischievous::new(at_first, self.fault_seed));
+        let profile = self.faults.profile.clone();
+        let at_first = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
+        let reach = self.reach(options)?;
+        reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
+        let control = Control::new(FaultInjector::new(at_first, self.fault_seed), reach);
         let stage = Stage::build(&self, options, &control).await?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = stage.place.services() {
@@ -152,7 +159,7 @@ impl Local {
         let work = async {
             let proof = tokio::select! {
                 () = asked => None,
-                proof = self.load.run(&stage, options, &control, self.faults.poison) => Some(proof?),
+                proof = self.load.run(&stage, options, &control) => Some(proof?),
             };
             control.stop.send_replace(true);
             anyhow::Ok(proof)
@@ -160,7 +167,7 @@ impl Local {
         let faults = async {
             if !quiet.is_zero() {
                 tokio::time::sleep(quiet).await;
-                control.mischief.set(self.faults.clone());
+                control.faults.set(profile);
             }
             std::future::pending::<anyhow::Result<()>>().await
         };
@@ -178,6 +185,23 @@ impl Local {
     fn ports(&self) -> Ports {
         let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, .. } = self.ports;
         Ports { dynamodb: dynamodb_port, s3: s3_port, kinesis: kinesis_port, cloudwatch: cloudwatch_port }
+    }
+
+    /// Where changes come from: as was asked for, else as the pipeline says.
+    fn stream(&self, options: &Options) -> anyhow::Result<StreamChoice> {
+        if let Some(stream) = self.stream {
+            return Ok(stream);
+        }
+        let variables = Variables::new(options, &Sample::default()).with_metrics_sink("none");
+        Ok(match variables.config()?.pipeline.stream {
+            Stream::DynamoDb => StreamChoice::Dynamodb,
+            Stream::Kinesis => StreamChoice::Kinesis,
+        })
+    }
+
+    fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
+        let stream = self.stream(options)?;
+        Ok(Reach { stream, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
     }
 
     fn timeout(&self) -> Duration {

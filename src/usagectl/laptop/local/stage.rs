@@ -12,9 +12,8 @@ use event_source_mapping::{RemoteFunction, write_whole};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
 use laptop::emulators::{FaultPlan, FaultyHttp, TableSpec, ensure_bucket, ensure_tables};
-use laptop::proof::{Sandbox, Sandboxes, Supervisor};
+use laptop::proof::{FaultInjector, FaultProfile, Sandbox, Sandboxes, Supervisor};
 use usage_aggregator::handler::Handler;
-use usage_aggregator::pipeline::Stream;
 use usage_aggregator::time::Timestamp;
 
 use super::control::Control;
@@ -54,6 +53,7 @@ pub struct Stage {
     replicator: Mutex<Option<Replicator>>,
     embedded: Option<EmbeddedStream>,
     retention: Duration,
+    fault_seed: u64,
 }
 
 impl Stage {
@@ -61,11 +61,7 @@ impl Stage {
     pub async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<Stage> {
         let start = if local.fresh { Start::Fresh } else { Start::Continue };
         let variables = Variables::new(options, &Sample::default());
-        let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
-        let kind = local.stream.unwrap_or(match pipeline.stream {
-            Stream::DynamoDb => StreamChoice::Dynamodb,
-            Stream::Kinesis => StreamChoice::Kinesis,
-        });
+        let kind = control.reach.stream;
         let settings = local.mapping.settings(match kind {
             StreamChoice::Dynamodb => StreamKind::DynamoDb,
             StreamChoice::Kinesis | StreamChoice::KinesisForDynamodb => StreamKind::Kinesis,
@@ -93,9 +89,8 @@ impl Stage {
                 (source, Some(sharded), None)
             }
             (_, table) => {
-                let disturbance = control.mischief.now().repeat;
                 let stream = table.map(|(stream, _)| stream);
-                let (source, replicator) = kinesis(local, &place, &source_name, stream, disturbance, &folder)?;
+                let (source, replicator) = kinesis(&place, &source_name, stream, &folder)?;
                 (source, None, replicator)
             }
         };
@@ -130,7 +125,7 @@ impl Stage {
                 mapping
             }
         };
-        let supervisor = Supervisor::new(checkpoints, control.mischief.clone(), sharded, local.fault_seed, make);
+        let supervisor = Supervisor::new(checkpoints, control.faults.clone(), sharded, local.fault_seed, make);
         Ok(Stage {
             place,
             site,
@@ -147,6 +142,7 @@ impl Stage {
             replicator: Mutex::new(replicator),
             embedded,
             retention: Duration::from_secs(3_600 * u64::from(local.retention.max(1))),
+            fault_seed: local.fault_seed,
         })
     }
 
@@ -170,7 +166,7 @@ impl Stage {
         let replication = async {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
-                ended = self.replicate() => ended,
+                ended = self.replicate(&control.faults) => ended,
             }
         };
         futures::try_join!(self.supervisor.run(control.stop.subscribe()), housekeeping, replication)?;
@@ -195,10 +191,15 @@ impl Stage {
         }
     }
 
-    async fn replicate(&self) -> anyhow::Result<()> {
+    async fn replicate(&self, faults: &FaultInjector) -> anyhow::Result<()> {
         let replicator = self.replicator.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(replicator) = replicator else { return std::future::pending().await };
-        match replicator.run(REPLICATION, || self.clock.now()).await? {}
+        let disturbance = || {
+            let FaultProfile { repeat, .. } = faults.profile();
+            let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
+            Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
+        };
+        match replicator.run(REPLICATION, || self.clock.now(), disturbance).await? {}
     }
 }
 
@@ -236,11 +237,9 @@ async fn table_stream(
 
 /// The source of a Kinesis stream, into which a table's changes are copied if there is a table.
 fn kinesis(
-    local: &Local,
     place: &Workplace,
     name: &str,
     table: Option<Arc<dyn Source>>,
-    repeat_percent: f64,
     folder: &Path,
 ) -> anyhow::Result<(Arc<dyn Source>, Option<Replicator>)> {
     let services = place.services().context("read a Kinesis stream: it has to be the embedded one")?;
@@ -248,10 +247,8 @@ fn kinesis(
     streams.ensure_stream(name, NonZeroU32::MIN, Clock::system()?.now())?;
     let source = Arc::new(KinesisSource::new(streams, name)?);
     let Some(table) = table else { return Ok((source, None)) };
-    let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat_percent).unwrap_or(0);
-    let disturbance = Disturbance { seed: local.fault_seed, repeat_percent: percent, swap_percent: percent };
     let positions = folder.join(format!("replicator-{name}.json"));
-    let replicator = Replicator::open(table, streams, name, Precision::Microsecond, disturbance, &positions)?;
+    let replicator = Replicator::open(table, streams, name, Precision::Microsecond, &positions)?;
     Ok((source, Some(replicator)))
 }
 
@@ -290,9 +287,11 @@ fn function(
     let make = move || {
         let http = FaultyHttp::new(connections.http.clone(), FaultPlan::none());
         let clients = connections.through(&http.client()).clients();
-        Ok(Sandbox { handler: Handler::new(variables.config()?, clients), http })
+        let config = variables.config()?;
+        let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
+        Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.mischief.clone(), make)))
+    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make)))
 }
 
 fn uuid(file: &Path) -> String {

@@ -119,17 +119,16 @@ impl Place {
         self.folder.path().join("positions.json")
     }
 
-    fn replicator(&self, disturbance: Disturbance) -> Replicator {
+    fn replicator(&self) -> Replicator {
         let source = Arc::clone(&self.source);
-        let precision = Precision::Microsecond;
-        Replicator::open(source, &self.streams, "orders", precision, disturbance, &self.positions()).unwrap()
+        Replicator::open(source, &self.streams, "orders", Precision::Microsecond, &self.positions()).unwrap()
     }
 
     /// Copies until nothing came for as many steps as reads may be refused in a row.
     async fn copy_all(&self, disturbance: Disturbance) -> Copied {
-        let (mut replicator, mut all, mut idle) = (self.replicator(disturbance), Copied::default(), 0);
+        let (mut replicator, mut all, mut idle) = (self.replicator(), Copied::default(), 0);
         while idle < 6 {
-            let copied = replicator.step(time()).await.unwrap();
+            let copied = replicator.step(time(), disturbance).await.unwrap();
             idle = if copied.records == 0 { idle + 1 } else { 0 };
             all = Copied { records: all.records + copied.records, puts: all.puts + copied.puts };
         }
@@ -183,7 +182,7 @@ async fn an_end_between_the_puts_and_their_position_leads_to_repetitions_and_nev
     let mut died = 0;
     for _ in 0..40 {
         let before = std::fs::read(place.positions()).ok();
-        place.replicator(Disturbance::default()).step(time()).await.unwrap();
+        place.replicator().step(time(), Disturbance::default()).await.unwrap();
         // Every other process dies before its position is written.
         if died < 15 {
             died += 1;
@@ -239,8 +238,7 @@ async fn a_stream_that_does_not_exist_is_an_error_at_once() {
     let place = place(1);
     let source = Arc::clone(&place.source);
     let open = |stream: &str| {
-        let (precision, disturbance) = (Precision::Millisecond, Disturbance::default());
-        Replicator::open(source.clone(), &place.streams, stream, precision, disturbance, &place.positions())
+        Replicator::open(source.clone(), &place.streams, stream, Precision::Millisecond, &place.positions())
     };
     assert!(open("orders").is_ok());
     let error = open("clicks").err().unwrap().to_string();
@@ -250,7 +248,7 @@ async fn a_stream_that_does_not_exist_is_an_error_at_once() {
 #[tokio::test(start_paused = true)]
 async fn running_copies_all_that_comes() {
     let place = place(1);
-    let running = place.replicator(Disturbance::default()).run(Duration::from_millis(250), time);
+    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default);
     let all_arrived = async {
         while place.arrived().await.concat().len() < 60 {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -260,4 +258,20 @@ async fn running_copies_all_that_comes() {
         ended = running => panic!("{ended:?}"),
         () = all_arrived => {}
     }
+}
+
+#[tokio::test]
+async fn a_disturbance_may_begin_and_end_meanwhile() {
+    let place = place(1);
+    let mut replicator = place.replicator();
+    let always = Disturbance { seed: 1, repeat_percent: 100, swap_percent: 0 };
+    let mut repeated = Vec::new();
+    for disturbance in [Disturbance::default(), always, Disturbance::default()] {
+        let mut copied = Copied::default();
+        while copied.records == 0 {
+            copied = replicator.step(time(), disturbance).await.unwrap();
+        }
+        repeated.push(copied.puts - copied.records);
+    }
+    assert_eq!(repeated, [0, 7, 0]);
 }

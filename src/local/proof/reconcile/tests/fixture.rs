@@ -22,7 +22,7 @@ use usage_aggregator::pipeline::{Folder, shipped};
 pub const FAILURES: &str = "failures";
 const BATCH: usize = 25;
 
-pub struct Desk {
+pub struct Fixture {
     pub clients: Clients,
     services: Services,
     folder: TempDir,
@@ -41,8 +41,8 @@ fn limiter() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("proof/reconcile/tests/limiter")
 }
 
-impl Desk {
-    pub async fn new(profile: ProfileName) -> Desk {
+impl Fixture {
+    pub async fn new(profile: ProfileName) -> Fixture {
         let services = Services::start(None).unwrap();
         let sdk = sdk_config(None);
         let clients = Clients {
@@ -67,7 +67,7 @@ impl Desk {
         }
         let (tables, archive) = (config.tables.clone(), config.archive.clone());
         let handler = Handler::new(config, clients.clone());
-        Desk { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
+        Fixture { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
     }
 
     pub fn site(&self) -> Site<'_> {

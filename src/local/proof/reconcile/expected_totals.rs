@@ -22,7 +22,7 @@ pub struct Counter {
 }
 
 /// The tables.
-pub struct Books {
+pub struct ExpectedTotals {
     connection: Connection,
     pending: HashMap<Counter, Decimal>,
     /// Counting records by group and hour, before they are added to the file's.
@@ -46,12 +46,12 @@ CREATE TABLE history (
     PRIMARY KEY (item, digits, sequence, id)) WITHOUT ROWID;
 BEGIN;";
 
-impl Books {
-    /// Empty books, in a file without a name that SQLite deletes by itself.
-    pub fn new() -> anyhow::Result<Books> {
+impl ExpectedTotals {
+    /// Empty totals, in a file without a name that SQLite deletes by itself.
+    pub fn new() -> anyhow::Result<ExpectedTotals> {
         let connection = Connection::open("").context("open a temporary SQLite file")?;
         connection.execute_batch(SCHEMA).context("prepare the temporary SQLite file")?;
-        Ok(Books { connection, pending: HashMap::new(), tally: HashMap::new() })
+        Ok(ExpectedTotals { connection, pending: HashMap::new(), tally: HashMap::new() })
     }
 
     /// The tables, for questions.
