@@ -174,4 +174,4 @@ fn random_of(record: &SourceRecord, seed: u64) -> fastrand::Rng {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(super) mod tests;

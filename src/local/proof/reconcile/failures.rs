@@ -56,7 +56,7 @@ struct Message {
 }
 
 /// Enters every record of `sources` that was given up, at least once.
-pub async fn read(
+pub(super) async fn read(
     client: &Client,
     destination: &Destination,
     sources: &BTreeSet<String>,

@@ -24,7 +24,7 @@ use usage_aggregator::window::Window;
 const NAMED_ITEMS: usize = 3;
 
 /// Keeps a row of the archive until all are there.
-pub fn keep(
+pub(super) fn keep(
     record_type: &str,
     row: &Value,
     columns: &Columns,
@@ -60,7 +60,7 @@ pub fn keep(
 }
 
 /// Replays every history into what counters must be; gives the reasons why some can't be.
-pub fn replay(
+pub(super) fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
     totals: &mut ExpectedTotals,

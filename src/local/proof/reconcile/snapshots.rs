@@ -13,7 +13,7 @@ use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
 /// Enters every counter of the table, but for the measures to leave out.
-pub async fn read(
+pub(super) async fn read(
     site: &Site<'_>,
     table: &str,
     snapshot: &Snapshot,

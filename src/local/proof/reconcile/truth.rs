@@ -15,7 +15,7 @@ use usage_aggregator::window::Window;
 
 /// What ledgers say besides sums.
 #[derive(Debug, Default)]
-pub struct Ledgers {
+pub(super) struct Ledgers {
     /// The tables and streams they are of.
     pub targets: BTreeSet<String>,
     /// The names of the attributes that tell items of a type apart.
@@ -28,7 +28,7 @@ pub struct Ledgers {
 ///
 /// # Errors
 /// When one can't be read, isn't finished, or isn't of this pipeline.
-pub fn read(
+pub(super) fn read(
     paths: &[PathBuf],
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,

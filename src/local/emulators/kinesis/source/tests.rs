@@ -1,4 +1,4 @@
-//! The stream as the mapping and the function see it.
+//! The stream as the mapping and the function read it.
 
 use std::num::NonZeroU32;
 
@@ -70,7 +70,7 @@ async fn a_record_is_as_lambda_delivers_it() {
 }
 
 #[tokio::test]
-async fn a_shard_is_read_from_every_position_in_pages() {
+async fn a_shard_is_read_in_pages_from_every_position() {
     let place = place();
     assert_eq!(place.read(FIRST, &Position::TrimHorizon, 3).await, (vec![], Position::TrimHorizon, false));
     let (_, latest_of_nothing, _) = place.read(FIRST, &Position::Latest, 3).await;
@@ -103,7 +103,7 @@ async fn a_shard_is_read_from_every_position_in_pages() {
 }
 
 #[tokio::test]
-async fn a_shard_is_closed_once_its_last_record_was_read() {
+async fn a_shard_is_closed_once_its_last_record_is_read() {
     let place = place();
     (1..=3).for_each(|key| place.put(&format!("{key}"), key));
     let [low, high] = place.streams.split_shard("clicks", FIRST, None).unwrap();
@@ -131,12 +131,12 @@ async fn positions_and_shards_that_dont_exist_are_errors() {
     assert!(matches!(gone, ReadError::Gone));
     let foreign = Position::After(SequenceNumber::parse("123").unwrap());
     let error = place.source.read(FIRST, &foreign, 1).await.unwrap_err();
-    assert_eq!(error.to_string(), "123 is no sequence number of this stream");
+    assert_eq!(error.to_string(), "123 is not a valid sequence number of this stream");
     assert!(matches!(KinesisSource::new(&place.streams, "visits"), Err(StreamError::NotFound(_))));
 }
 
 #[tokio::test]
-async fn records_of_one_partition_key_are_of_one_item() {
+async fn records_with_one_partition_key_belong_to_one_item() {
     let place = place();
     ["a", "b", "a"].iter().for_each(|key| place.put(key, 0));
     let page = place.source.read(FIRST, &Position::TrimHorizon, 10).await.unwrap();
