@@ -38,6 +38,33 @@ fn changes_that_arrive_through_kinesis_twice_and_out_of_order_are_counted_once()
     assert_eq!(end["reconcile"]["archived"]["agreeing_records"], json!(150));
 }
 
+/// Repetitions used to be off for the whole run, and poison used to be on from the start.
+#[test]
+fn no_fault_occurs_before_faults_after_and_all_may_occur_then() {
+    let kinesis = ["--stream", "kinesis-for-dynamodb", "--polling-interval", "100", "--simulate", "orders"];
+    let later = ["--faults", "repeat=100", "--faults-after", "1", "--records", "120", "--rate", "40"];
+    let repeated = end(&Fixture::new(), &[&kinesis[..], &later].concat());
+    assert!(repeated["ended"]["mapping"]["polled_event_count"].as_u64() > Some(120), "{repeated:#}");
+    let never = ["--faults", "poison=100", "--faults-after", "3600", "--records", "30", "--rate", "0"];
+    let sound = end(&Fixture::new(), &[&["--simulate", "orders"], &never[..]].concat());
+    assert_eq!(sound["reconcile"]["poison_records"], json!(0), "{sound:#}");
+}
+
+#[test]
+fn faults_that_could_not_occur_are_refused() {
+    let desk = Fixture::new();
+    let run = desk.run(&["local", "--faults", "repeat=1"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("--faults: `repeat` needs `usagectl local --stream kinesis-for-dynamodb`"), "{run:?}");
+    let local = Background::start(&desk, &[]);
+    let run = desk.run(&["faults", "poison=5"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.contains("`poison` needs a load of orders"), "{run:?}");
+    assert_eq!(desk.run(&["faults"]).stdout, "none\n");
+    assert_eq!(desk.run(&["faults", "all"]).code, Some(0));
+    local.stop();
+}
+
 #[test]
 fn a_race_is_counted_once() {
     let race = ["--pipeline", "alleycat", "--simulate", "alleycat", "--records", "300", "--rate", "0"];

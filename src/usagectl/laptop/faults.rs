@@ -3,7 +3,7 @@
 use anyhow::bail;
 use axum::http::Method;
 use clap::Args;
-use laptop::proof::Mischief;
+use laptop::proof::FaultProfile;
 
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
@@ -37,8 +37,8 @@ Percentage of service calls:
 Percentage of stream reads:
   iterator   The iterator has expired, or the read is throttled
 Percentage of records:
-  poison     The record can't be processed (set at start, for records that --simulate writes)
-  repeat     The record arrives again and out of order (set at start, for kinesis-for-dynamodb)
+  poison     The record can't be processed (needs --simulate orders)
+  repeat     The record arrives again and out of order (needs --stream kinesis-for-dynamodb)
 Interval, for example split=10s:
   split      A shard splits, or two shards merge
   restart    The mapping dies and resumes from an outdated checkpoint
@@ -49,7 +49,7 @@ impl Faults {
     /// Sends the faults to the running process and prints those in effect.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         if let Some(faults) = &self.faults {
-            faults.parse::<Mischief>().map_err(UsageError)?;
+            faults.parse::<FaultProfile>().map_err(UsageError)?;
         }
         let running = Running::read(&options.data);
         let Some(url) = running.and_then(|running| running.control) else {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use apache_avro::types::Value as Avro;
 use serde_json::Value;
 
-use laptop::proof::Mischief;
+use laptop::proof::FaultProfile;
 use limiter::{Cell, Limiter, Usage};
 
 /// Each kind of fault, far more often than in life; enough successes are left for the stream to come to its end.
@@ -17,7 +17,7 @@ const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,re
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_client_reads_exactly_what_was_consumed() {
     let limiter = Limiter::used_by_the_client("exact").await;
-    limiter.run(Mischief::default(), &limiter.filters()).await;
+    limiter.run(FaultProfile::default(), &limiter.filters()).await;
     let read = limiter.read();
     assert_same(&read.by_entity, &limiter.whole_truth());
     assert_same(&read.by_entity, &read.by_resource);
@@ -29,7 +29,7 @@ async fn the_real_client_reads_exactly_what_was_consumed() {
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 
     // The same stream a second time, by a mapping that knows nothing of the first: nothing changes.
-    limiter.run(Mischief::default(), &limiter.filters()).await;
+    limiter.run(FaultProfile::default(), &limiter.filters()).await;
     assert_same(&limiter.exact().await, &limiter.truth());
     assert_same(&limiter.read().by_entity, &read.by_entity);
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
@@ -54,7 +54,7 @@ async fn faults_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_does_not_feed_on_its_own_writes() {
     let limiter = Limiter::used_by_the_client("loop").await;
-    limiter.run(Mischief::default(), &[]).await;
+    limiter.run(FaultProfile::default(), &[]).await;
     let written = limiter.stream_length();
     assert!(written > limiter.source_length(), "no snapshot came back");
     // Up to the end of all that it wrote itself: that adds nothing.

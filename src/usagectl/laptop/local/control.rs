@@ -8,27 +8,30 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use laptop::proof::{Mischief, Mischievous};
+use laptop::proof::{FaultInjector, RequestedFaults};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::reach::Reach;
 use super::status::Status;
 
 /// What can be seen and changed during a run.
 #[derive(Debug, Clone)]
 pub(super) struct Control {
     /// The faults in effect.
-    pub mischief: Mischievous,
+    pub faults: FaultInjector,
     /// The latest status.
     pub status: Arc<Mutex<Status>>,
+    /// Which faults can have an effect.
+    pub reach: Reach,
     /// True once the run is to stop.
     pub stop: watch::Sender<bool>,
 }
 
 impl Control {
     /// A control for a run that starts with these faults.
-    pub(super) fn new(mischief: Mischievous) -> Control {
-        Control { mischief, status: Arc::default(), stop: watch::Sender::new(false) }
+    pub(super) fn new(faults: FaultInjector, reach: Reach) -> Control {
+        Control { faults, status: Arc::default(), reach, stop: watch::Sender::new(false) }
     }
 
     /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
@@ -56,14 +59,15 @@ async fn status(State(control): State<Control>) -> Json<Status> {
 }
 
 async fn faults(State(control): State<Control>) -> String {
-    control.mischief.now().to_string()
+    control.faults.profile().to_string()
 }
 
 async fn set_faults(State(control): State<Control>, text: String) -> (StatusCode, String) {
-    match text.parse::<Mischief>() {
-        Ok(mischief) => {
-            control.mischief.set(mischief.clone());
-            (StatusCode::OK, mischief.to_string())
+    let requested = text.parse::<RequestedFaults>();
+    match requested.and_then(|requested| control.reach.check(&requested.named).map(|()| requested.profile)) {
+        Ok(profile) => {
+            control.faults.set(profile.clone());
+            (StatusCode::OK, profile.to_string())
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake),
     }

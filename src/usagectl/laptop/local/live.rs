@@ -93,7 +93,7 @@ async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     status.seconds = started.elapsed().as_secs_f64();
     status.mapping = run.meter.counts();
     status.shards = shards;
-    status.faults = control.mischief.now().to_string();
+    status.faults = control.faults.profile().to_string();
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }

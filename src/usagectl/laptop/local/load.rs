@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use laptop::emulators::sdk_config;
+use laptop::proof::FaultInjector;
 use laptop::proof::load::{Amount, ProfileName, Simulation, Target, Written};
 use laptop::proof::reconcile::{self, Destination, Report, Truth};
 use tokio::time::Instant;
@@ -54,15 +55,9 @@ pub(super) struct LoadOptions {
 
 impl LoadOptions {
     /// Writes the load and returns the comparison with its ledger. Without load, this never returns.
-    pub(super) async fn run(
-        &self,
-        run: &LocalRun,
-        options: &Options,
-        control: &Control,
-        poison_percent: f64,
-    ) -> anyhow::Result<Report> {
+    pub(super) async fn run(&self, run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<Report> {
         let Some(profile) = self.simulate.map(ProfileName::from) else { return std::future::pending().await };
-        let simulation = self.simulation(profile, poison_percent);
+        let simulation = self.simulation(profile, &control.faults);
         let clients = &run.place.clients;
         let name = run.source_name.clone();
         let target = match (run.kind, run.place.services()) {
@@ -85,12 +80,17 @@ impl LoadOptions {
         Ok(report)
     }
 
-    fn simulation(&self, profile: ProfileName, poison_percent: f64) -> Simulation {
+    /// Whether the load has records that can be poison.
+    pub(super) fn has_poison(&self) -> bool {
+        self.simulate.map(ProfileName::from) == Some(ProfileName::Orders)
+    }
+
+    fn simulation(&self, profile: ProfileName, faults: &FaultInjector) -> Simulation {
         let mut simulation = Simulation::new(profile);
         simulation.rate_per_second = self.rate.unwrap_or(simulation.rate_per_second);
         simulation.shape.entities = self.entities.unwrap_or(simulation.shape.entities);
         simulation.shape.seed = self.seed.unwrap_or(simulation.shape.seed);
-        simulation.shape.poison_percent = if profile == ProfileName::Orders { poison_percent } else { 0.0 };
+        simulation.faults = Some(faults.clone());
         let records = self.records.map(Amount::Records);
         simulation.amount = records.or(self.duration.map(Amount::Duration)).unwrap_or(simulation.amount);
         simulation

@@ -10,8 +10,8 @@ use event_source_mapping::{
     Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, uuid, write_atomically,
 };
 use laptop::emulators::EmbeddedStream;
-use laptop::emulators::kinesis::Replicator;
-use laptop::proof::Supervisor;
+use laptop::emulators::kinesis::{Disturbance, Replicator};
+use laptop::proof::{FaultInjector, FaultProfile, Supervisor};
 use usage_aggregator::time::Timestamp;
 
 use super::control::Control;
@@ -56,6 +56,7 @@ pub(super) struct LocalRun {
     replicator: Mutex<Option<Replicator>>,
     embedded: Option<EmbeddedStream>,
     retention: Duration,
+    fault_seed: u64,
 }
 
 impl LocalRun {
@@ -64,7 +65,7 @@ impl LocalRun {
         let start = if local.fresh { Start::Fresh } else { Start::Continue };
         let variables = Variables::new(options, &Sample::default());
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
-        let kind = local.stream_choice(&pipeline);
+        let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
         let settings = local.mapping.settings(kind.stream_kind())?;
         let place = Workplace::open_on(options, Uses::Everything, start, local.ports()).await?;
@@ -73,8 +74,7 @@ impl LocalRun {
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
         let request = StreamRequest { local, options, place: &place, site: &site, name: &source_name, folder: &folder };
-        let LocalStream { source, sharded, replicator, embedded } =
-            request.open(kind, control.mischief.now().repeat).await?;
+        let LocalStream { source, sharded, replicator, embedded } = request.open(kind).await?;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), &source_name))?;
         let destination = target::destination(&local.on_failure, &place).await?;
         let meter: Arc<Meter> = Arc::default();
@@ -97,8 +97,9 @@ impl LocalRun {
             }
         };
         Ok(LocalRun {
-            supervisor: Supervisor::new(checkpoints, control.mischief.clone(), sharded, local.fault_seed, make),
+            supervisor: Supervisor::new(checkpoints, control.faults.clone(), sharded, local.fault_seed, make),
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
+            fault_seed: local.fault_seed,
             retention: Duration::from_secs(3_600 * u64::from(local.retention.max(1))),
             replicator: Mutex::new(replicator),
             reported: Reported::default(),
@@ -135,7 +136,7 @@ impl LocalRun {
         let replication = async {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
-                ended = self.replicate() => ended,
+                ended = self.replicate(&control.faults) => ended,
             }
         };
         futures::try_join!(self.supervisor.run(control.stop.subscribe()), cleanup, replication)?;
@@ -160,10 +161,15 @@ impl LocalRun {
         }
     }
 
-    async fn replicate(&self) -> anyhow::Result<()> {
+    async fn replicate(&self, faults: &FaultInjector) -> anyhow::Result<()> {
         let replicator = self.replicator.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(replicator) = replicator else { return std::future::pending().await };
-        match replicator.run(REPLICATION_INTERVAL, || self.clock.now()).await? {}
+        let disturbance = || {
+            let FaultProfile { repeat, .. } = faults.profile();
+            let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
+            Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
+        };
+        match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance).await? {}
     }
 }
 

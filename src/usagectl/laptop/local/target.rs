@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
 use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
@@ -48,7 +49,9 @@ pub(super) fn function(
     let make = move || {
         let http = FaultyHttp::new(connections.http.clone(), FaultPlan::none());
         let clients = connections.through(&http.client()).clients();
-        Ok(Sandbox { handler: Handler::new(variables.config()?, clients), http })
+        let config = variables.config()?;
+        let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
+        Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.mischief.clone(), make)))
+    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make)))
 }
