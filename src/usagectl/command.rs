@@ -1,5 +1,4 @@
-//! `usagectl`, the operator's and the laptop's tool: reads the command line, dispatches, and turns what came of it into
-//! an exit code. One file per command; `workplace` opens what the commands work on.
+//! The command line of `usagectl`: parses it, dispatches to the file of the command, and turns the outcome into an exit code.
 
 use std::process::ExitCode;
 
@@ -16,7 +15,7 @@ use crate::shell::failure;
 use crate::shell::options::Options;
 use crate::shell::running;
 
-/// Runs the usage aggregator on a laptop, and shows what it does and holds.
+/// Run the usage aggregator on a laptop, inspect its results, and operate a deployed stack
 #[derive(Debug, Parser)]
 #[command(name = "usagectl", version, after_help = EXAMPLES)]
 struct Cli {
@@ -52,25 +51,25 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl explain events/insert.json       what the function would do with an event
-  usagectl invoke events/insert.json        run it, with all data in .usage/
-  usagectl snapshots --plot amount          what has been counted
-  usagectl cat data-pipeline/avro/order/    what has been archived
-  usagectl simulate orders                  load for a running table
-  usagectl reconcile                        whether all of it was counted once
-  usagectl redrive --local                  what the mapping gave up, once more
-  usagectl doctor --stack NAME              what is wrong with a deployment
+  usagectl explain events/insert.json       Show what the function would do with an event
+  usagectl invoke events/insert.json        Run the function, with all data in .usage/
+  usagectl snapshots --plot amount          Plot what was counted
+  usagectl cat data-pipeline/avro/order/    Print what was archived
+  usagectl simulate orders                  Write load to a running table
+  usagectl reconcile                        Check that everything was counted exactly once
+  usagectl redrive --local                  Replay failed batches
+  usagectl doctor --stack NAME              Diagnose a deployment
 
 Exit codes:
-  0  all good
-  1  something failed, or a record was rejected
-  2  the command line, an endpoint or the pipeline is wrong, or the doctor found a problem";
+  0  Success
+  1  Something failed, or a record was rejected
+  2  The command line, an endpoint or the pipeline is invalid, or doctor found a problem";
 
-/// Runs the command of the command line; what came of it is the exit code.
+/// Runs the command on the command line and returns its exit code.
 pub async fn run() -> ExitCode {
     let Cli { command, mut options } = Cli::parse();
     console::log_to_stderr(&options);
-    // `local` and `serve` have services of their own; the others work with those of one that runs.
+    // `local` and `serve` start their own services; other commands use those of a running one.
     if !matches!(command, Command::Local(_) | Command::Serve(_)) {
         running::join(&mut options);
     }
@@ -100,7 +99,7 @@ pub async fn run() -> ExitCode {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::WithFailures) => ExitCode::from(1),
         Ok(Done::WithProblems) => ExitCode::from(2),
-        // Whoever read the output has seen enough.
+        // The reader of the output stopped reading, for example `| head`.
         Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {
             console::note(&format!("error: {}", failure::describe(&error)));

@@ -1,6 +1,10 @@
-//! The command line of the laptop and of the operator, in rooms by who asks: [`event`] shows what one event does,
-//! [`laptop`] runs everything on this machine, [`results`] reads what was counted and archived, [`deployment`] diagnoses and
-//! operates a deployed stack, [`schema`] works on Avro schemas, and [`shell`] is what they share.
+//! The `usagectl` command-line tool, for laptops and for operators.
+//!
+//! [`event`] shows what one event does. [`laptop`] runs everything on this machine. [`results`] reads what was counted and
+//! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds. [`schema`] works on Avro schemas.
+//! [`shell`] holds what they share.
+
+#![warn(missing_docs, unreachable_pub)]
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! The program `usagectl`.
+//! The `usagectl` program.
 
 use std::process::ExitCode;
 

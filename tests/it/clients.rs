@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Services, TableSpec, ensure_tables, sdk_config};
 use serde_json::Value;
 
-use crate::cli::Desk;
+use crate::fixture::Fixture;
 use crate::readers::venv;
 
 /// The variables that make a client find `services`.
@@ -130,7 +130,7 @@ fn nodes_sdk_reads_and_writes() {
 /// With the variables that `usagectl serve` prints and nothing else, every client finds its service.
 #[test]
 fn printed_variables_are_all_that_a_client_needs() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let mut server = desk.command(&["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();

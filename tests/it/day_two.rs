@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 
-use crate::cli::{Desk, Run, two_orders};
+use crate::fixture::{Fixture, Run, two_orders};
 use crate::local::Background;
 use crate::template::moto::Stack;
 
@@ -19,7 +19,7 @@ fn column(batch: &str, groups: &str, duration: &str) -> String {
 
 #[test]
 fn help_of_each_command() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     for (name, command) in [
         ("help_cost", &["cost"][..]),
         ("help_tune", &["tune"]),
@@ -36,7 +36,7 @@ fn help_of_each_command() {
 
 #[test]
 fn the_document_says_what_the_command_computes() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let document = std::fs::read_to_string(crate::repository().join("docs/cost.md")).unwrap();
     let columns = [("100", "10", "100ms"), ("1000", "10", "200ms"), ("1000", "500", "2s")];
     for (place, (batch, groups, duration)) in columns.into_iter().enumerate() {
@@ -91,7 +91,7 @@ fn agree(shown: &str, number: &Value) {
 
 #[test]
 fn a_bill_and_a_plan_as_people_read_them() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let bill = desk.run(&["cost", "--assume", "records=1e6/day,batch=1000,entities=50,windows=3"]);
     assert_eq!((bill.code, &*bill.stderr), (Some(0), ""));
     insta::assert_snapshot!("cost_assumed", bill.stdout);
@@ -116,7 +116,7 @@ fn a_bill_and_a_plan_as_people_read_them() {
 
 #[test]
 fn a_file_overrides_the_built_in_prices() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     std::fs::write(desk.0.path().join("prices.toml"), "[write_unit]\ndollars = 1.25\nper = 1_000_000\n").unwrap();
     let assume = ["cost", "--assume", "records=1000/h,batch=1000,groups=10"];
     let [ours, own] = [&[][..], &["--prices", "prices.toml"]].map(|more| desk.json(&[&assume[..], more].concat()));
@@ -127,7 +127,7 @@ fn a_file_overrides_the_built_in_prices() {
 
 #[test]
 fn usage_is_shown_as_tables_bars_and_lines() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     desk.write("event.json", &two_orders());
     assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
     let mut said = String::new();
@@ -153,7 +153,7 @@ fn usage_is_shown_as_tables_bars_and_lines() {
 
 #[test]
 fn a_running_local_is_read_like_a_stack() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let mut local = Background::start(&desk, &["--polling-interval", "50", "--batch-size", "50"]);
     let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "8"];
     assert_eq!(desk.run(&load).code, Some(0));
@@ -218,7 +218,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let item = aws_sdk_dynamodb::Client::new(&config).put_item().table_name(stack.text("outputs", "UsageTableName"));
     item.item("pk", pk).item("sk", sk).item("amount", AttributeValue::N("12.5".to_owned())).send().await.unwrap();
 
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let asked = |arguments: &[&str]| -> Value {
         let mut command = desk.command(&[arguments, &["--stack", "moto", "--json"]].concat());
         command.envs([("AWS_ENDPOINT_URL", url), ("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.cloudwatch_url())]);

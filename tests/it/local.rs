@@ -1,5 +1,4 @@
-//! `usagectl local` as a person meets it: a whole run with everything that can go wrong, other programs that write to it,
-//! its end and its next start.
+//! `usagectl local` as a user runs it: whole runs under every fault, other programs that write to it, shutdown and restart.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -9,11 +8,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::sdk_config;
 use serde_json::{Value, json};
 
-use crate::cli::Desk;
+use crate::fixture::Fixture;
 
-/// What a run says in the end.
-fn end(desk: &Desk, arguments: &[&str]) -> Value {
-    let run = desk.run(&[&["local", "--json"], arguments].concat());
+/// The last line of a run.
+fn end(fixture: &Fixture, arguments: &[&str]) -> Value {
+    let run = fixture.run(&[&["local", "--json"], arguments].concat());
     let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap_or_default()).unwrap();
     assert_eq!(run.code, Some(0), "{last:#}\n{}", run.stderr);
     last
@@ -23,7 +22,7 @@ fn end(desk: &Desk, arguments: &[&str]) -> Value {
 fn load_under_every_fault_is_counted_once() {
     let load = ["--simulate", "orders", "--records", "250", "--rate", "150"];
     let patient = ["--retry-attempts", "3", "--maximum-backoff", "200", "--parallelization-factor", "3"];
-    let end = end(&Desk::new(), &[&load[..], &patient, &["--faults", "all,poison=1,split=1s,restart=3s"]].concat());
+    let end = end(&Fixture::new(), &[&load[..], &patient, &["--faults", "all,poison=1,split=1s,restart=3s"]].concat());
     let (proof, mapping) = (&end["reconcile"], &end["ended"]["mapping"]);
     assert_eq!(proof["counted"]["records"], proof["counted"]["agreeing_records"]);
     assert!(mapping["errors"].as_u64() > Some(0) && mapping["shards_finished"].as_u64() > Some(0), "{end:#}");
@@ -31,37 +30,65 @@ fn load_under_every_fault_is_counted_once() {
 }
 
 #[test]
-fn changes_that_come_by_way_of_kinesis_twice_and_out_of_order_are_counted_once() {
+fn changes_that_arrive_through_kinesis_twice_and_out_of_order_are_counted_once() {
     let kinesis = ["--stream", "kinesis-for-dynamodb", "--faults", "repeat=30", "--polling-interval", "100"];
-    let end = end(&Desk::new(), &[&kinesis[..], &["--simulate", "orders", "--records", "150", "--rate", "0"]].concat());
+    let end =
+        end(&Fixture::new(), &[&kinesis[..], &["--simulate", "orders", "--records", "150", "--rate", "0"]].concat());
     assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() > Some(150), "{end:#}");
     assert_eq!(end["reconcile"]["archived"]["agreeing_records"], json!(150));
+}
+
+/// Repetitions used to be off for the whole run, and poison used to be on from the start.
+#[test]
+fn no_fault_occurs_before_faults_after_and_all_may_occur_then() {
+    let kinesis = ["--stream", "kinesis-for-dynamodb", "--polling-interval", "100", "--simulate", "orders"];
+    let later = ["--faults", "repeat=100", "--faults-after", "1", "--records", "120", "--rate", "40"];
+    let repeated = end(&Fixture::new(), &[&kinesis[..], &later].concat());
+    assert!(repeated["ended"]["mapping"]["polled_event_count"].as_u64() > Some(120), "{repeated:#}");
+    let never = ["--faults", "poison=100", "--faults-after", "3600", "--records", "30", "--rate", "0"];
+    let sound = end(&Fixture::new(), &[&["--simulate", "orders"], &never[..]].concat());
+    assert_eq!(sound["reconcile"]["poison_records"], json!(0), "{sound:#}");
+}
+
+#[test]
+fn faults_that_could_not_occur_are_refused() {
+    let desk = Fixture::new();
+    let run = desk.run(&["local", "--faults", "repeat=1"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("--faults: `repeat` needs `usagectl local --stream kinesis-for-dynamodb`"), "{run:?}");
+    let local = Background::start(&desk, &[]);
+    let run = desk.run(&["faults", "poison=5"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.contains("`poison` needs a load of orders"), "{run:?}");
+    assert_eq!(desk.run(&["faults"]).stdout, "none\n");
+    assert_eq!(desk.run(&["faults", "all"]).code, Some(0));
+    local.stop();
 }
 
 #[test]
 fn a_race_is_counted_once() {
     let race = ["--pipeline", "alleycat", "--simulate", "alleycat", "--records", "300", "--rate", "0"];
-    let end = end(&Desk::new(), &[&race[..], &["--polling-interval", "100"]].concat());
+    let end = end(&Fixture::new(), &[&race[..], &["--polling-interval", "100"]].concat());
     assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
 }
 
 #[test]
-fn rate_limiters_buckets_are_counted_once_by_the_shipped_pipeline() {
+fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
     let buckets = ["--pipeline", "zae-limiter", "--simulate", "bucket", "--records", "120", "--rate", "0"];
-    assert_eq!(end(&Desk::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));
+    assert_eq!(end(&Fixture::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));
 }
 
-/// A run in the background, after its first line.
+/// A run in the background that has printed its first line.
 pub struct Background {
     process: Child,
     started: Value,
-    /// Read as they come: a full pipe would stop it.
+    /// Read as they arrive, because a full pipe would block the run.
     lines: mpsc::Receiver<String>,
 }
 
 impl Background {
-    pub fn start(desk: &Desk, arguments: &[&str]) -> Background {
-        let mut command = desk.command(&[&["local", "--json"], arguments].concat());
+    pub fn start(fixture: &Fixture, arguments: &[&str]) -> Background {
+        let mut command = fixture.command(&[&["local", "--json"], arguments].concat());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -70,14 +97,14 @@ impl Background {
         Background { process, started: started["started"].clone(), lines }
     }
 
-    /// Reads on until a line is as wanted.
+    /// Reads until a line matches.
     pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
-        lines.find(wanted).expect("a line as wanted")
+        lines.find(wanted).expect("a line that matches")
     }
 
     pub fn stop(mut self) -> Value {
-        // SIGTERM, as a terminal's Ctrl-C.
+        // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(kill.success());
         let last = self.wait_for(|line| line["ended"].is_object());
@@ -88,15 +115,15 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It has ended already where the test went well.
+        // It has exited already if the test succeeded.
         let _ = self.process.kill();
     }
 }
 
 #[tokio::test]
-async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended() {
-    let desk = Desk::new();
-    let mut local = Background::start(&desk, &[]);
+async fn other_programs_can_write_and_a_restart_resumes_where_the_run_ended() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[]);
     let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
     let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
     let client = aws_sdk_dynamodb::Client::from_conf(config);
@@ -106,40 +133,40 @@ async fn anyone_can_write_to_it_and_a_second_start_goes_on_where_the_first_ended
         put.item("status", text("NEW")).item("currency", text("EUR")).item("ordered_at", text("2026-09-17T13:27:38Z"));
     put.item("total", AttributeValue::N("12.5".to_owned())).send().await.unwrap();
     local.wait_for(|line| line["function"]["SnapshotsUpdated"].as_f64() > Some(0.0));
-    let rows = desk.run(&["snapshots", "--entity", "7", "--window", "day"]);
+    let rows = fixture.run(&["snapshots", "--entity", "7", "--window", "day"]);
     assert!(rows.stdout.contains("12.5"), "{rows:?}");
 
-    assert_eq!(desk.run(&["faults"]).stdout, "none\n");
-    assert_eq!(desk.run(&["faults", "crash=5,split=9s"]).stdout, "crash=5,split=9s\n");
-    assert_eq!(desk.run(&["faults", "crash=500"]).code, Some(2));
+    assert_eq!(fixture.run(&["faults"]).stdout, "none\n");
+    assert_eq!(fixture.run(&["faults", "crash=5,split=9s"]).stdout, "crash=5,split=9s\n");
+    assert_eq!(fixture.run(&["faults", "crash=500"]).code, Some(2));
     local.wait_for(|line| line["faults"] == json!("crash=5,split=9s"));
     let ended = local.stop();
     assert_eq!(ended["ended"]["mapping"]["polled_event_count"], json!(1));
 
-    let mut again = Background::start(&desk, &[]);
+    let mut again = Background::start(&fixture, &[]);
     let look = again.wait_for(|line| line["mapping"]["polls"].as_u64() > Some(3));
     assert_eq!(look["mapping"]["polled_event_count"], json!(0));
     again.stop();
-    assert_eq!(desk.run(&["faults"]).code, Some(1), "nothing runs any more");
+    assert_eq!(fixture.run(&["faults"]).code, Some(1), "no run is left");
 }
 
-/// What the failed batches' documents are named by: one UUID, however the data folder is written on the command line.
+/// The keys of failed batches start with the UUID, so it must not depend on how the data folder is spelled.
 #[test]
 fn regression_the_mapping_uuid_is_the_stored_one_however_the_folder_is_named() {
-    let desk = Desk::new();
-    let mut local = Background::start(&desk, &["--retry-attempts", "0", "--bisect", "off", "--faults", "crash=100"]);
-    assert_eq!(desk.run(&["simulate", "orders", "--records", "40", "--rate", "0"]).code, Some(0));
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &["--retry-attempts", "0", "--bisect", "off", "--faults", "crash=100"]);
+    assert_eq!(fixture.run(&["simulate", "orders", "--records", "40", "--rate", "0"]).code, Some(0));
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(0));
     local.stop();
 
-    let absolute = desk.0.path().join(".usage").display().to_string();
-    let local = Background::start(&desk, &["--data", &absolute]);
+    let absolute = fixture.0.path().join(".usage").display().to_string();
+    let local = Background::start(&fixture, &["--data", &absolute]);
     let read = |file: &str| -> Value {
-        serde_json::from_str(&std::fs::read_to_string(desk.0.path().join(file)).unwrap()).unwrap()
+        serde_json::from_str(&std::fs::read_to_string(fixture.0.path().join(file)).unwrap()).unwrap()
     };
     let stored = &read(".usage/mapping/dynamodb-orders.json")["mapping_uuid"];
     assert_eq!(&read(".usage/running.json")["mapping"]["uuid"], stored);
-    let redriven = desk.run(&["redrive", "--local", "--dry-run", "--json"]);
+    let redriven = fixture.run(&["redrive", "--local", "--dry-run", "--json"]);
     let last: Value = serde_json::from_str(redriven.stdout.lines().last().unwrap()).unwrap();
     let summary = &last["summary"];
     assert!(summary["documents"].as_u64() > Some(0), "{redriven:?}");
@@ -148,15 +175,15 @@ fn regression_the_mapping_uuid_is_the_stored_one_however_the_folder_is_named() {
 }
 
 #[test]
-fn wrong_settings_are_all_named_and_nothing_is_started() {
-    let desk = Desk::new();
+fn all_invalid_settings_are_reported_before_anything_starts() {
+    let fixture = Fixture::new();
     let wrong = ["--batch-size", "0", "--parallelization-factor", "11", "--retry-attempts", "-2", "--record-age", "5"];
-    let run = desk.run(&[&["local", "--filter", r#"{"a":[{"cidr":"10.0.0.0/8"}]}"#], &wrong[..]].concat());
+    let run = fixture.run(&[&["local", "--filter", r#"{"a":[{"cidr":"10.0.0.0/8"}]}"#], &wrong[..]].concat());
     assert_eq!((run.code, &*run.stdout), (Some(2), ""));
     insta::assert_snapshot!("local_wrong_settings", run.stderr);
     let latest = ["local", "--starting-position", "2026-11-21T03:00:00Z"];
-    assert!(desk.run(&latest).stderr.contains("AT_TIMESTAMP is for Kinesis"));
+    assert!(fixture.run(&latest).stderr.contains("AT_TIMESTAMP works with Kinesis only"));
     let elsewhere = ["local", "--dynamodb-endpoint", "http://dynamodb.us-east-1.amazonaws.com"];
-    assert!(desk.run(&elsewhere).stderr.contains("is not this machine"));
-    assert!(!desk.0.path().join(".usage").exists());
+    assert!(fixture.run(&elsewhere).stderr.contains("is not this machine"));
+    assert!(!fixture.0.path().join(".usage").exists());
 }

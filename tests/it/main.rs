@@ -9,6 +9,8 @@ mod connections;
 mod day_two;
 mod deadline;
 mod doctor;
+mod events;
+mod fixture;
 mod local;
 mod model;
 mod mutants;

@@ -1,4 +1,4 @@
-//! `usagectl schema` as a person meets it: drafts that the function takes, and changes that are refused with the reason.
+//! `usagectl schema` as a user runs it: drafts that the function accepts, and changes that fail with the reason.
 
 use std::process::{Command, Output};
 
@@ -14,7 +14,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn a_draft_handles_the_records_that_it_was_made_of() {
+fn a_draft_handles_the_records_it_was_made_from() {
     let events = ["mixed", "demand", "kinesis-plain", "kinesis-wrapped", "ttl-removal", "batch-1000"];
     for name in events {
         let folder = tempfile::tempdir().unwrap();
@@ -26,16 +26,20 @@ fn a_draft_handles_the_records_that_it_was_made_of() {
         assert!(explained.status.success(), "{name}: {}", text(&explained.stdout));
         let plan: Value = serde_json::from_slice(&explained.stdout).unwrap();
         assert_eq!((&plan["tally"]["skipped"], &plan["rejected"]), (&Value::from(0), &Value::Null), "{name}");
-        // Athena takes it as well.
+        // Athena accepts it too.
         let glue = usagectl(&["schema", "glue", "--pipeline-dir", draft]);
         assert!(glue.status.success() && text(&glue.stdout).contains("AvroSerDe"), "{name}: {}", text(&glue.stderr));
         let again = usagectl(&["schema", "infer", &event, "--out", draft]);
-        assert!(!again.status.success() && text(&again.stderr).contains("must be new"), "{}", text(&again.stderr));
+        assert!(
+            !again.status.success() && text(&again.stderr).contains("must not exist yet"),
+            "{}",
+            text(&again.stderr)
+        );
     }
 }
 
 #[test]
-fn a_scan_is_as_good_as_an_event() {
+fn a_draft_can_be_made_from_a_scan() {
     let folder = tempfile::tempdir().unwrap();
     let scan = folder.path().join("scan.json");
     std::fs::write(&scan, r#"{"Items":[{"id":{"S":"USER#1"},"age":{"N":"7"}}],"Count":1}"#).unwrap();
@@ -45,7 +49,7 @@ fn a_scan_is_as_good_as_an_event() {
 }
 
 #[test]
-fn an_unsafe_change_is_refused_with_the_reason() {
+fn an_unsafe_change_fails_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.avsc"), folder.path().join("new.avsc"));
     let schema = |fields: &str| {
@@ -65,5 +69,5 @@ fn an_unsafe_change_is_refused_with_the_reason() {
     assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), ""));
     let gone = usagectl(&["schema", "check", "schemas", "schemas/orders"]);
     assert_eq!(gone.status.code(), Some(1));
-    assert!(text(&gone.stdout).contains("the schema is gone"), "{}", text(&gone.stdout));
+    assert!(text(&gone.stdout).contains("the schema was removed"), "{}", text(&gone.stdout));
 }

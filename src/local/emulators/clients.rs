@@ -1,4 +1,4 @@
-//! Clients of the embedded services: the SDK's own, with dummy credentials, over plain HTTP.
+//! SDK clients for the embedded services, with dummy credentials, over plain HTTP.
 //!
 //! Nothing is read from the environment or the user's AWS profile, so a test can't reach a real account.
 
@@ -8,22 +8,24 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHtt
 
 use super::{REGION, Services};
 
-pub(super) const ACCESS_KEY: &str = "local";
-pub(super) const SECRET_KEY: &str = "local";
+/// The services accept any credentials.
+const ACCESS_KEY: &str = "local";
+const SECRET_KEY: &str = "local";
 
 /// A plain HTTP client with a connection pool of its own.
 pub fn http_client() -> SharedHttpClient {
-    // build_http is hidden from the documentation, but public: there is no TLS on the loopback interface.
+    // build_http is public although its documentation is hidden. The loopback interface needs no TLS.
     aws_smithy_http_client::Builder::new().build_http()
 }
 
-/// The SDK's standard retries, three attempts, without its second-long backoff: there is nobody to spare here.
+/// The SDK's standard retries, three attempts, with an initial backoff of 5 ms instead of a second: no shared service
+/// needs protection here.
 pub fn retry_config() -> RetryConfig {
     RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(5))
 }
 
-/// The configuration of local clients, with a new HTTP client if none is given, and [`retry_config`]; other retries by
-/// `sdk_config(..).into_builder().retry_config(..).build()`.
+/// The configuration of local clients, with a new HTTP client if none is given, and with [`retry_config`]. For other
+/// retries: `sdk_config(..).into_builder().retry_config(..).build()`.
 pub fn sdk_config(http_client: Option<SharedHttpClient>) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local");
     SdkConfig::builder()
@@ -74,8 +76,8 @@ impl Services {
     }
 }
 
-/// A retry quota for one client. The SDK's default quota is the process's: one test's injected faults would use up the
-/// retries of another.
+/// A retry quota for one client. The SDK's default quota is shared by the process, so that one test's injected faults
+/// would use up the retries of another.
 fn own_retry_quota() -> RetryPartition {
     RetryPartition::custom("local").build()
 }

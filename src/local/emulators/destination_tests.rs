@@ -1,4 +1,4 @@
-//! A failure destination in the embedded S3, and one that is a queue, through the SDK.
+//! Failure destinations through the SDK: a bucket in the embedded S3, and a queue.
 
 use std::sync::{Arc, Mutex};
 
@@ -72,10 +72,10 @@ async fn a_bucket_gets_the_whole_event() {
     assert!(error.to_string().starts_with("failed to put the discarded batch to s3://missing/aws/lambda/"), "{error}");
 }
 
-/// The requests that a queue was sent: the operation and the body.
+/// The requests that a queue received: operation and body.
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A queue that keeps what it is sent, at the path `/q`; any other refuses.
+/// A queue at the path `/q` that keeps its requests; every other queue refuses them.
 async fn queue() -> (String, Requests) {
     async fn receive(State(requests): State<Requests>, headers: HeaderMap, body: String) -> (StatusCode, String) {
         let operation = headers["x-amz-target"].to_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! The stream of a table in the embedded DynamoDB, read in the process, as AWS would show it: with an ISO label and a
-//! real region in its ARN, without records of writes that changed nothing, trimmed when they are a day old.
+//! The stream of a table in the embedded DynamoDB, read in this process, as AWS would show it: with AWS's names and sizes,
+//! without records of writes that changed nothing, and trimmed when records are a day old.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl EmbeddedStream {
         Ok(EmbeddedStream { database: database.clone(), file, name })
     }
 
-    /// The same stream in the database of `folder`, which another process may have open.
+    /// The stream of `table` in the database in `folder`, which another process may have open.
     ///
     /// # Errors
     /// When the database can't be opened, there is no such table, or it has no stream.
@@ -53,7 +53,7 @@ impl EmbeddedStream {
         EmbeddedStream::open(&dynamodb::open(Some(folder))?, table)
     }
 
-    /// Deletes the records that were created before `horizon`; gives how many. A database in memory keeps all.
+    /// Deletes the records that were created before `horizon`, and returns how many. A database in memory keeps all.
     ///
     /// # Errors
     /// When the database's file can't be written.
@@ -62,12 +62,15 @@ impl EmbeddedStream {
         let connection = dynamodb::connect(file)?;
         connection.execute_batch(TRIMMED).context("prepare the stream's trimming")?;
         let old = "table_name = ?1 AND created_at < ?2";
-        // First the mark: dying in between, we had rather call a record lost that isn't than the other way round.
+        // The mark first: if the process dies in between, it is safer to report an existing record as trimmed than a
+        // trimmed record as existing.
         let mark = format!(
             "INSERT OR REPLACE INTO usagectl_trimmed SELECT ?1, MAX(CAST(sequence_number AS INTEGER)) \
              FROM _stream_records WHERE {old} HAVING COUNT(*) > 0"
         );
-        connection.execute(&mark, (&self.name.table, horizon.seconds())).context("mark what is trimmed")?;
+        connection
+            .execute(&mark, (&self.name.table, horizon.seconds()))
+            .context("save how far the stream is trimmed")?;
         let delete = format!("DELETE FROM _stream_records WHERE {old}");
         connection.execute(&delete, (&self.name.table, horizon.seconds())).context("trim the stream")
     }
@@ -99,7 +102,7 @@ impl EmbeddedStream {
             Position::After(sequence) if sequence.as_str() != "0" => {
                 ("AFTER_SEQUENCE_NUMBER", Some(sequence.as_str().to_owned()))
             }
-            // The embedded one has no AT_TIMESTAMP, and nor has a mapping of a DynamoDB stream.
+            // DynamoDB Streams has no AT_TIMESTAMP.
             Position::TrimHorizon | Position::After(_) | Position::AtTimestamp(_) => ("TRIM_HORIZON", None),
         };
         let request = GetShardIteratorRequest {
@@ -115,7 +118,7 @@ impl EmbeddedStream {
         let found = self.database.get_records(request).map_err(failed("get records"))?.records;
         let next = match (found.last(), position) {
             (Some(last), _) => Position::After(parse_sequence(&last.dynamodb.sequence_number)?),
-            // From here on, not from wherever the stream's end is at the next read.
+            // The current end of the stream, rather than wherever it is at the next read.
             (None, Position::Latest) => self.end(&shard_iterator)?,
             (None, position) => position.clone(),
         };
@@ -147,7 +150,7 @@ impl EmbeddedStream {
             aws_region: REGION,
             dynamodb: LambdaChange {
                 approximate_creation_date_time: dynamodb.approximate_creation_date_time,
-                // In order of their names: the same keys give the same text.
+                // Sorted by name, so that the same keys are the same text.
                 keys: to_raw_json(&dynamodb.keys.iter().collect::<BTreeMap<_, _>>())?,
                 new_image: image(&dynamodb.new_image)?,
                 old_image: image(&dynamodb.old_image)?,
@@ -163,7 +166,7 @@ impl EmbeddedStream {
     }
 }
 
-/// How far streams have been trimmed.
+/// The table of how far each stream has been trimmed.
 const TRIMMED: &str =
     "CREATE TABLE IF NOT EXISTS usagectl_trimmed (table_name TEXT PRIMARY KEY, sequence_number INTEGER NOT NULL)";
 

@@ -1,5 +1,5 @@
-//! An HTTP client without a network: every write succeeds and every read finds nothing, at once. For timing what the
-//! function itself does, the SDK's work on requests and answers included.
+//! An HTTP client without a network: every write succeeds and every read finds nothing, immediately. It is for timing the
+//! function itself, including the SDK's work on requests and responses.
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_runtime_api::client::http::{
@@ -14,7 +14,7 @@ use super::faults::{Call, Service};
 use super::sdk_config;
 use usage_aggregator::clients::Clients;
 
-/// Clients whose calls are answered at once: nothing is claimed, every transaction happens, every object is new.
+/// Clients whose calls are answered immediately: no claim exists, every transaction commits, every object is new.
 pub fn instant_clients() -> Clients {
     Clients::new(&sdk_config(Some(SharedHttpClient::new(InstantHttp))))
 }
@@ -39,7 +39,8 @@ fn answer(call: &Call) -> Result<HttpResponse, ConnectorError> {
         (Service::DynamoDb, "BatchGetItem" | "TransactWriteItems") => "{}",
         (Service::S3, "PutObject") => "",
         (service, operation) => {
-            let message = format!("there is no instant answer to {operation} of {service:?}");
+            let message =
+                format!("the instant client supports the function's calls only, not {operation} of {service:?}");
             return Err(ConnectorError::user(message.into()));
         }
     };

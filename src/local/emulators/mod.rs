@@ -1,7 +1,7 @@
-//! The laptop and the tests: DynamoDB, S3, CloudWatch and Kinesis inside this process, real clients for them, and an HTTP client
-//! that loses requests and responses. The function's own code runs against them unchanged, over real HTTP.
+//! DynamoDB, S3, CloudWatch and Kinesis inside this process, SDK clients for them, and an HTTP client that loses requests
+//! and responses. The function's code runs against them unchanged, over real HTTP.
 //!
-//! What the project relies on in them is pinned by the tests beside each.
+//! The tests beside each service pin the behavior that the project relies on.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -38,16 +38,20 @@ const REGION: &str = "us-east-1";
 /// The account that owns everything in the services.
 const ACCOUNT: &str = "000000000000";
 
-/// The ports of the services; 0, the default, is a free one.
+/// The ports of the services. 0, the default, picks a free port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ports {
+    /// DynamoDB and DynamoDB Streams.
     pub dynamodb: u16,
+    /// S3.
     pub s3: u16,
+    /// CloudWatch.
     pub cloudwatch: u16,
+    /// Kinesis.
     pub kinesis: u16,
 }
 
-/// The embedded services, each on a port of the loopback interface, until this is dropped.
+/// The embedded services, each on a port of the loopback interface. They stop when this is dropped.
 pub struct Services {
     database: Database,
     metrics: Metrics,
@@ -56,18 +60,25 @@ pub struct Services {
     s3_url: String,
     cloudwatch_url: String,
     kinesis_url: String,
-    // Fields drop in this order: the servers end before the folder that they write to is deleted.
+    // Fields are dropped in this order: the servers stop before the folder that they write to is deleted.
     _servers: Servers,
     _temporary: Option<TempDir>,
 }
 
 impl Services {
-    /// Starts the services with their data in `folder`; without one, in memory and in a folder that is deleted on drop.
+    /// Starts the services on free ports. Their data is kept in `folder`; without one, it is in memory and in a temporary
+    /// folder that is deleted on drop.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
     pub fn start(folder: Option<&Path>) -> anyhow::Result<Services> {
         Services::start_on(folder, Ports::default())
     }
 
-    /// The same on chosen ports.
+    /// Starts the services on these ports.
+    ///
+    /// # Errors
+    /// When the folder can't be written, or a port is in use.
     pub fn start_on(folder: Option<&Path>, ports: Ports) -> anyhow::Result<Services> {
         let (files, temporary) = match folder {
             Some(folder) => (folder.to_owned(), None),
@@ -109,38 +120,38 @@ impl Services {
         &self.dynamodb_url
     }
 
-    /// The endpoint of S3, which takes path-style addresses only.
+    /// The endpoint of S3, which supports only path-style addresses.
     pub fn s3_url(&self) -> &str {
         &self.s3_url
     }
 
-    /// The endpoint of CloudWatch, which takes PutMetricData, GetMetricData and ListMetrics.
+    /// The endpoint of CloudWatch, which supports PutMetricData, GetMetricData and ListMetrics.
     pub fn cloudwatch_url(&self) -> &str {
         &self.cloudwatch_url
     }
 
-    /// The endpoint of Kinesis, which takes writes only.
+    /// The endpoint of Kinesis.
     pub fn kinesis_url(&self) -> &str {
         &self.kinesis_url
     }
 
-    /// The database behind the DynamoDB endpoint, for reading its streams in-process.
+    /// The database behind the DynamoDB endpoint, for reading its streams in this process.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The streams behind the Kinesis endpoint, for reading them in-process.
+    /// The streams behind the Kinesis endpoint, for reading them in this process.
     pub fn streams(&self) -> &Streams {
         &self.streams
     }
 
-    /// What CloudWatch was sent.
+    /// The metrics that CloudWatch received.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 }
 
-/// The threads of the servers. Theirs alone: SQLite blocks the thread that calls it, and must not block the caller's.
+/// The servers' own threads: SQLite blocks the thread that calls it, which must not be the caller's.
 struct Servers(Option<Runtime>);
 
 impl Servers {
@@ -149,9 +160,9 @@ impl Servers {
         Ok(Servers(Some(runtime.context("start the threads of the embedded services")?)))
     }
 
-    /// Listens on a port of the loopback interface; gives the listener and its URL.
+    /// Listens on a port of the loopback interface, and returns the listener and its URL.
     fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, String)> {
-        // Through std: the caller may itself be in a runtime, where this one can't be waited for.
+        // With std's listener, because the caller may be in a runtime, which mustn't block on another one.
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("listen on 127.0.0.1:{port}"))?;
         listener.set_nonblocking(true)?;
@@ -170,11 +181,11 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         let Some(runtime) = self.0.take() else { return };
-        // On a thread of its own, because a runtime can't be waited for from within another. A request that has begun
-        // ends; the rest is dropped, and with it every handle to the database.
-        let ending = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
-        if ending.join().is_err() {
-            tracing::warn!("the embedded services did not end in order");
+        // On a thread of its own, because a runtime can't be shut down from within another. A request that has started
+        // finishes; everything else is dropped, including every handle to the database.
+        let shutdown = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+        if shutdown.join().is_err() {
+            tracing::warn!("the embedded services did not shut down cleanly");
         }
     }
 }

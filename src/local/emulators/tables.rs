@@ -1,4 +1,4 @@
-//! Creates the tables and the bucket of a laptop or a test; in AWS, template.yaml does.
+//! Creates the tables and the bucket of a local run or a test. On AWS, template.yaml does.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
@@ -10,22 +10,26 @@ use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 
 use usage_aggregator::config::Config;
 
-/// As `usage::claim` writes its items.
+/// The attributes that `usage::claim` writes.
 const CLAIM_KEY: &str = "claim";
 const CLAIM_EXPIRY: &str = "expires_at";
 
 /// A table whose keys are all strings, with on-demand billing.
 #[derive(Debug, Clone, Copy)]
 pub struct TableSpec<'a> {
+    /// The table's name.
     pub name: &'a str,
+    /// The attribute that is the partition key.
     pub partition_key: &'a str,
+    /// The attribute that is the sort key, if there is one.
     pub sort_key: Option<&'a str>,
+    /// The attribute that holds the expiry time, if items expire.
     pub ttl_attribute: Option<&'a str>,
-    /// Whether the table has a stream, of new and old images.
+    /// Whether the table has a stream of new and old images.
     pub stream: bool,
 }
 
-/// The tables that the function needs: its pipeline's snapshots and the claims, or none where it doesn't count.
+/// The tables that the function needs: snapshots and claims, or none if its pipeline doesn't count.
 pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
     let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return Vec::new() };
     let usage = TableSpec {
@@ -45,7 +49,10 @@ pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
     vec![usage, claims]
 }
 
-/// Creates those of `tables` that don't exist; one that does is taken as it is.
+/// Creates those of `tables` that don't exist. Existing tables are left as they are.
+///
+/// # Errors
+/// When DynamoDB refuses a table.
 pub async fn ensure_tables(client: &aws_sdk_dynamodb::Client, tables: &[TableSpec<'_>]) -> anyhow::Result<()> {
     for table in tables {
         create_table(client, table).await.with_context(|| format!("create the table {}", table.name))?;
@@ -59,6 +66,9 @@ pub async fn ensure_tables(client: &aws_sdk_dynamodb::Client, tables: &[TableSpe
 }
 
 /// Creates the bucket `name` if it doesn't exist.
+///
+/// # Errors
+/// When S3 refuses the bucket.
 pub async fn ensure_bucket(client: &aws_sdk_s3::Client, name: &str) -> anyhow::Result<()> {
     match client.create_bucket().bucket(name).send().await.map_err(|error| error.into_service_error()) {
         Ok(_) | Err(CreateBucketError::BucketAlreadyExists(_) | CreateBucketError::BucketAlreadyOwnedByYou(_)) => {
@@ -89,7 +99,7 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) 
 async fn enable_ttl(client: &aws_sdk_dynamodb::Client, table: &str, attribute: &str) -> anyhow::Result<()> {
     let current = client.describe_time_to_live().table_name(table).send().await?;
     let status = current.time_to_live_description().and_then(|description| description.time_to_live_status());
-    // Enabling it again is an error in DynamoDB.
+    // DynamoDB refuses to enable it twice.
     if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The services as a whole: their start and end, their tables and buckets.
+//! Starting and stopping the services, and creating tables and buckets.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
@@ -29,7 +29,7 @@ async fn tables_and_buckets_are_created_once() {
 }
 
 #[tokio::test]
-async fn data_in_a_folder_outlive_the_services() {
+async fn data_in_a_folder_survives_the_services() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..2 {
         let services = Services::start(Some(folder.path())).unwrap();
@@ -54,7 +54,7 @@ async fn data_in_a_folder_outlive_the_services() {
 }
 
 #[test]
-fn services_start_and_end_without_a_runtime_and_delete_their_folder() {
+fn services_start_and_stop_without_a_runtime_and_delete_their_folder() {
     let services = Services::start(None).unwrap();
     let folder = services._temporary.as_ref().unwrap().path().to_owned();
     assert!(folder.exists());

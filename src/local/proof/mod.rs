@@ -1,6 +1,7 @@
-//! Load, faults, and the comparison of what was written with what was counted and archived.
+//! The proof that every record was counted once: load with a ledger of it, injected faults, and the comparison of what
+//! was written with what was counted and archived.
 
-mod mischief;
+mod fault_profile;
 mod sandboxes;
 mod supervisor;
 
@@ -9,6 +10,6 @@ pub mod load;
 pub mod reconcile;
 pub mod rows;
 
-pub use mischief::{Mischief, Mischievous};
+pub use fault_profile::{FaultInjector, FaultProfile, RequestedFaults};
 pub use sandboxes::{Sandbox, Sandboxes};
 pub use supervisor::Supervisor;

@@ -1,5 +1,5 @@
-//! The function in this process, in sandboxes as Lambda has them: each for one invocation at a time, used again while
-//! it lives, gone when it crashes.
+//! The function in this process, in sandboxes like Lambda's: each serves one invocation at a time, is reused while it
+//! lives, and is gone when it crashes.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use serde_json::to_vec;
 
-use super::mischief::Mischievous;
+use super::fault_profile::FaultInjector;
 use crate::emulators::FaultyHttp;
 use event_source_mapping::{Clock, Function, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
-/// One sandbox: a handler, and the HTTP that its clients use.
+/// One sandbox.
 pub struct Sandbox {
+    /// The function's code.
     pub handler: Handler,
+    /// The HTTP client that the handler's SDK clients use.
     pub http: FaultyHttp,
+    /// The function's DEADLINE_MARGIN_MS: how long before the timeout effects stop.
+    pub deadline_margin: Duration,
 }
 
 /// The function and its idle sandboxes.
@@ -25,19 +29,19 @@ pub struct Sandboxes {
     idle: Mutex<Vec<Sandbox>>,
     clock: Clock,
     timeout: Duration,
-    mischief: Mischievous,
+    faults: FaultInjector,
 }
 
 impl Sandboxes {
-    /// A function whose sandboxes are made by `make`, and whose invocations end after `timeout`.
+    /// A function whose sandboxes are created by `make`, and whose invocations end after `timeout`.
     pub fn new(
         arn: String,
         clock: Clock,
         timeout: Duration,
-        mischief: Mischievous,
+        faults: FaultInjector,
         make: impl Fn() -> anyhow::Result<Sandbox> + Send + Sync + 'static,
     ) -> Sandboxes {
-        Sandboxes { arn, make: Box::new(make), idle: Mutex::default(), clock, timeout, mischief }
+        Sandboxes { arn, make: Box::new(make), idle: Mutex::default(), clock, timeout, faults }
     }
 
     fn idle(&self) -> Option<Sandbox> {
@@ -47,38 +51,31 @@ impl Sandboxes {
     fn keep(&self, sandbox: Sandbox) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sandbox);
     }
-}
 
-#[async_trait::async_trait]
-impl Function for Sandboxes {
-    fn arn(&self) -> &str {
-        &self.arn
-    }
-
-    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
-        if self.mischief.happens(|mischief| mischief.refuse) {
-            return InvocationResult::NotInvoked("injected: the invocation was throttled".to_owned());
+    /// Invokes the function in `sandbox`, which is gone if it crashes or times out.
+    async fn run(&self, sandbox: Sandbox, event: &[u8], request_id: &str) -> InvocationResult {
+        let margin = sandbox.deadline_margin;
+        if self.timeout <= margin {
+            let (left, margin) = (self.timeout.as_millis(), margin.as_millis());
+            return InvocationResult::FunctionError(format!(
+                "handle the batch: only {left} ms remain and DEADLINE_MARGIN_MS reserves {margin}: raise the function's timeout"
+            ));
         }
-        let sandbox = match self.idle().map_or_else(&self.make, Ok) {
-            Ok(sandbox) => sandbox,
-            Err(error) => return InvocationResult::NotInvoked(format!("the function can't start: {error:#}")),
-        };
-        sandbox.http.set_plan(self.mischief.plan());
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        // A second is kept for the answer, as the function itself does under Lambda.
-        let effects_end = deadline.checked_sub(Duration::from_secs(1).min(self.timeout / 4));
-        let invocation = Invocation { request_id: request_id.to_owned(), now: self.clock.now(), deadline: effects_end };
+        let timeout = tokio::time::Instant::now() + self.timeout;
+        // As the function itself computes it under Lambda.
+        let deadline = timeout.checked_sub(margin);
+        let invocation = Invocation { request_id: request_id.to_owned(), now: self.clock.now(), deadline };
         let outcome = tokio::select! {
             outcome = sandbox.handler.handle(event, &invocation) => outcome,
             () = sandbox.http.crashed() => return InvocationResult::FunctionError("injected: the sandbox crashed".to_owned()),
-            () = tokio::time::sleep_until(deadline) => {
+            () = tokio::time::sleep_until(timeout) => {
                 return InvocationResult::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()));
             }
         };
         self.keep(sandbox);
         match outcome {
-            Ok(_) if self.mischief.happens(|mischief| mischief.redeliver) => {
-                InvocationResult::FunctionError("injected: Lambda did not hear the answer".to_owned())
+            Ok(_) if self.faults.occurs(|profile| profile.redeliver) => {
+                InvocationResult::FunctionError("injected: Lambda did not receive the function's response".to_owned())
             }
             Ok(outcome) => match to_vec(&outcome.response()) {
                 Ok(body) => InvocationResult::Returned(body),
@@ -89,8 +86,30 @@ impl Function for Sandboxes {
     }
 }
 
+#[async_trait::async_trait]
+impl Function for Sandboxes {
+    fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
+        if self.faults.occurs(|profile| profile.refuse) {
+            return InvocationResult::NotInvoked("injected: the invocation was throttled".to_owned());
+        }
+        let sandbox = match self.idle().map_or_else(&self.make, Ok) {
+            Ok(sandbox) => sandbox,
+            Err(error) => return InvocationResult::NotInvoked(format!("the function can't start: {error:#}")),
+        };
+        sandbox.http.set_plan(self.faults.plan());
+        self.run(sandbox, event, request_id).await
+    }
+}
+
 impl fmt::Debug for Sandboxes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandboxes").field("arn", &self.arn).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! Keeps a mapping running through the mischief that befalls it: it dies and starts again from a checkpoint that lags,
-//! a second one runs beside it, shards split and merge, reads fail.
+//! Keeps a mapping running while faults are injected: the mapping dies and restarts from an older checkpoint, a second
+//! one runs beside it, shards split and merge, reads fail.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::mischief::{Mischief, Mischievous};
+use super::fault_profile::{FaultInjector, FaultProfile};
 use event_source_mapping::sources::{ReadFaults, ShardedStream};
 use event_source_mapping::{Checkpoints, Mapping};
 
-/// How often changed mischief is noticed.
-const GLANCE: Duration = Duration::from_millis(100);
-/// Changes of the checkpoints that a restart forgets, at most.
-const LAG: usize = 20;
-/// Shards of one generation, at most.
-const SHARDS: u64 = 4;
+/// How often the fault profile is checked for changes.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The most recent checkpoint changes that a restart forgets, at most.
+const MAX_LAG: usize = 20;
+/// The most shards that are open at once.
+const MAX_SHARDS: u64 = 4;
 
-/// Makes the mapping that goes on from these checkpoints.
+/// Creates a mapping that continues from these checkpoints.
 type Make = Box<dyn Fn(Arc<Mutex<Checkpoints>>) -> Mapping + Send + Sync>;
 
-/// A mapping and what may happen to it.
+/// A mapping and the faults that are injected into it.
 pub struct Supervisor {
-    pub mischief: Mischievous,
+    /// Which faults occur.
+    pub faults: FaultInjector,
     /// The stream whose shards can change.
     pub stream: Option<Arc<ShardedStream>>,
     make: Make,
@@ -32,22 +33,22 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor of the mapping that `make` makes.
+    /// Supervises the mapping that `make` creates.
     pub fn new(
         checkpoints: Checkpoints,
-        mischief: Mischievous,
+        faults: FaultInjector,
         stream: Option<Arc<ShardedStream>>,
         seed: u64,
         make: impl Fn(Arc<Mutex<Checkpoints>>) -> Mapping + Send + Sync + 'static,
     ) -> Supervisor {
         let checkpoints = Arc::new(Mutex::new(checkpoints));
-        Supervisor { mischief, stream, make: Box::new(make), checkpoints, seed }
+        Supervisor { faults, stream, make: Box::new(make), checkpoints, seed }
     }
 
-    /// Runs until `stop` says true.
+    /// Runs until `stop` becomes true.
     ///
     /// # Errors
-    /// When progress can't be written down.
+    /// When checkpoints can't be saved.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let twin = self.twin(stop.clone());
         let shards = self.change_shards(stop.clone());
@@ -56,42 +57,42 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Runs the mapping, again after each restart, as long as it is `wanted`.
+    /// Runs the mapping, and runs it again after each restart, while it is `wanted`.
     async fn keep_running(
         &self,
         checkpoints: &Arc<Mutex<Checkpoints>>,
         seed: u64,
         stop: watch::Receiver<bool>,
-        wanted: impl Fn(&Mischief) -> bool,
+        wanted: impl Fn(&FaultProfile) -> bool,
     ) -> anyhow::Result<()> {
         let mut random = fastrand::Rng::with_seed(seed);
         loop {
             let started = Instant::now();
-            let ends = |mischief: &Mischief| {
-                !wanted(mischief) || mischief.restart.is_some_and(|restart| started.elapsed() >= restart)
+            let ends = |profile: &FaultProfile| {
+                !wanted(profile) || profile.restart.is_some_and(|restart| started.elapsed() >= restart)
             };
             tokio::select! {
-                // Dropped in the middle of whatever it does, as a poller that dies is.
+                // A restart drops it in the middle of whatever it does, as when a poller dies.
                 ended = Arc::new((self.make)(Arc::clone(checkpoints))).run(stop.clone()) => return ended,
                 () = self.until(ends) => {}
             }
-            if !wanted(&self.mischief.now()) {
+            if !wanted(&self.faults.profile()) {
                 return Ok(());
             }
-            checkpoints.lock().unwrap_or_else(PoisonError::into_inner).rewind(random.usize(0..=LAG))?;
+            checkpoints.lock().unwrap_or_else(PoisonError::into_inner).rewind(random.usize(0..=MAX_LAG))?;
         }
     }
 
-    /// A second mapping from where the first is, whenever there is to be one; it remembers nothing.
+    /// Runs a second mapping from where the first one is, while the profile asks for it. Its checkpoints aren't saved.
     async fn twin(&self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = self.until(|mischief| mischief.twins) => {}
+                () = self.until(|profile| profile.twins) => {}
             }
             let copy = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).copy_in_memory();
             let copy = Arc::new(Mutex::new(copy));
-            self.keep_running(&copy, self.seed ^ 1, stop.clone(), |mischief| mischief.twins).await?;
+            self.keep_running(&copy, self.seed ^ 1, stop.clone(), |profile| profile.twins).await?;
         }
     }
 
@@ -102,28 +103,29 @@ impl Supervisor {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = tokio::time::sleep(GLANCE) => {}
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
             }
-            let Mischief { iterator, split, .. } = self.mischief.now();
+            let FaultProfile { iterator, split, .. } = self.faults.profile();
             let percent = percent(iterator);
             stream.set_read_faults(ReadFaults { expired_percent: percent, throttled_percent: percent });
             if split.is_some_and(|split| last.elapsed() >= split) {
                 last = Instant::now();
-                if let Err(error) = stream.reshard(random.u64(1..=SHARDS)).await {
-                    tracing::warn!(error = format!("{error:#}"), "failed to change the shards; trying again later");
+                if let Err(error) = stream.reshard(random.u64(1..=MAX_SHARDS)).await {
+                    tracing::warn!(error = format!("{error:#}"), "failed to change the shards; will retry");
                 }
             }
         }
     }
 
-    async fn until(&self, happens: impl Fn(&Mischief) -> bool) {
-        while !happens(&self.mischief.now()) {
-            tokio::time::sleep(GLANCE).await;
+    /// Waits until the profile is as `wanted`.
+    async fn until(&self, wanted: impl Fn(&FaultProfile) -> bool) {
+        while !wanted(&self.faults.profile()) {
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 }
 
-/// At most half, so that both kinds of trouble together leave some reads alone.
+/// A whole percentage below 50, so that some reads succeed although both kinds of failure have it.
 fn percent(percent: f64) -> u8 {
     (0..=49).rev().find(|whole| f64::from(*whole) <= percent).unwrap_or(0)
 }

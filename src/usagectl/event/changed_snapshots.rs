@@ -1,4 +1,4 @@
-//! The snapshot items that a plan's counters belong to, as the usage table holds them.
+//! Reads the snapshots that a plan contributes to from the usage table.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,13 +12,13 @@ use usage_aggregator::usage::SnapshotItem;
 
 use laptop::proof::rows::Item;
 
-/// 100: BatchGetItem's limit of keys.
+/// 100: BatchGetItem limit.
 const MAX_KEYS: usize = 100;
 
-/// The key of an item, as names and texts.
+/// The key of an item: names and values of its attributes.
 pub type Key = Vec<(String, String)>;
 
-/// The keys of the items that `plan` adds to, by entity, resource, window and start.
+/// The keys of the snapshots that `plan` contributes to.
 pub fn keys(snapshot: &Snapshot, plan: &Plan) -> Vec<Key> {
     let mut counters = BTreeSet::new();
     for group in &plan.groups {
@@ -29,7 +29,10 @@ pub fn keys(snapshot: &Snapshot, plan: &Plan) -> Vec<Key> {
     counters.into_iter().map(|(key, span)| SnapshotItem::new(snapshot, key, span).key).collect()
 }
 
-/// Those of the items that exist.
+/// Reads the snapshots that exist.
+///
+/// # Errors
+/// If the table can't be read.
 pub async fn read(client: &Client, table: &str, keys: &[Key]) -> anyhow::Result<HashMap<Key, Item>> {
     let mut items = HashMap::new();
     for chunk in keys.chunks(MAX_KEYS) {
@@ -49,7 +52,7 @@ pub async fn read(client: &Client, table: &str, keys: &[Key]) -> anyhow::Result<
     Ok(items)
 }
 
-/// The key of `item`, whose names are those of `like`.
+/// The key of `item`, with the attributes that `like` has.
 fn key_of(item: &Item, like: &Key) -> Option<Key> {
     like.iter().map(|(name, _)| Some((name.clone(), item.get(name)?.as_s().ok()?.clone()))).collect()
 }

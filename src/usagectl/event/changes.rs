@@ -1,4 +1,4 @@
-//! Which snapshots an invocation changed, before and after.
+//! The snapshots that an invocation changed, before and after.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,10 +6,10 @@ use crate::event::changed_snapshots::Key;
 use crate::shell::table;
 use laptop::proof::rows::{Item, Row, RowReader};
 
-/// The rows that the table shows at most; `--json` has them all.
+/// The most rows in the table; `--json` prints them all.
 const SHOWN_ROWS: usize = 40;
 
-/// Snapshot rows that an invocation changed.
+/// The snapshots that an invocation changed.
 #[derive(Debug)]
 pub struct Changes {
     columns: Vec<String>,
@@ -30,6 +30,7 @@ impl Changes {
         Changes { columns: reader.group_variables().map(str::to_owned).collect(), rows: rows.collect() }
     }
 
+    /// Whether no snapshot changed.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -49,12 +50,12 @@ impl Changes {
         }
         match self.rows.len().saturating_sub(SHOWN_ROWS) {
             0 => table.to_string(),
-            more => format!("{table}\n  … and {more} more; --json lists all"),
+            more => format!("{table}\n  … and {more} more (--json lists all)"),
         }
     }
 }
 
-/// `2 → 3` where a measure changed.
+/// A measure, as `2 → 3` if it changed.
 fn change(before: Option<&Row>, after: &Row, measure: &str) -> String {
     let of = |row: &Row| row.measures.get(measure).cloned();
     let (before, after) = (before.and_then(of), of(after).unwrap_or_default());

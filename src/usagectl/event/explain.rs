@@ -1,5 +1,5 @@
-//! `usagectl explain`: the plan of an event, made without touching a table or a bucket. The text is made from the same
-//! JSON that `--json` prints.
+//! `usagectl explain`: the plan for an event, computed without a table or a bucket. The text is rendered from the JSON that
+//! `--json` prints.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 
-/// Print what the function would do with an event, without doing it
+/// Show what the function would do with an event, without doing it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Explain {
-    /// Lambda events of DynamoDB Streams or Kinesis; `-` reads one from stdin
+    /// Files with a Lambda event from DynamoDB Streams or Kinesis; `-` reads one from stdin
     #[arg(required = true, value_name = "EVENT.json")]
     events: Vec<PathBuf>,
-    /// The time of the invocation; by default the clock's, or the event's own if that is more than a day off
+    /// Time of the invocation [default: now, or the event's own time if that is more than a day away]
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     now: Option<Timestamp>,
 }
@@ -33,9 +33,10 @@ Examples:
   usagectl explain events/modify.json
   usagectl explain --json events/poison.json | jq .rejected
 
-Exit code 1 where the function would reject a record or fail.";
+The exit code is 1 if the function would reject a record or fail.";
 
 impl Explain {
+    /// Prints the plan for each event.
     pub fn run(self, options: &Options) -> anyhow::Result<Done> {
         let mut done = Done::Well;
         for path in &self.events {
@@ -80,7 +81,7 @@ impl Explain {
     }
 }
 
-/// The plan for people.
+/// The plan as text.
 fn text(plan: &Value) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
@@ -89,23 +90,23 @@ fn text(plan: &Value) -> String {
 }
 
 fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
-    let tally = at(plan, "tally");
+    let counts = at(plan, "tally");
     writeln!(
         out,
-        "{}: pipeline {}, plan of {} of {} records",
+        "{}: pipeline {}, plan for {} of {} records",
         show(plan, "file"),
         show(plan, "pipeline"),
         show(plan, "records"),
         show(plan, "event_records")
     )?;
-    let events = pairs(at(tally, "events"), show);
+    let events = pairs(at(counts, "events"), show);
     writeln!(
         out,
         "records   {}; {} effective, {} skipped, {} repeated",
         if events.is_empty() { "none" } else { &events },
-        show(tally, "effective"),
-        show(tally, "skipped"),
-        show(tally, "repeated")
+        show(counts, "effective"),
+        show(counts, "skipped"),
+        show(counts, "repeated")
     )?;
     for counter in list(plan, "counters") {
         write_counter(out, counter)?;
@@ -117,7 +118,7 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     if !rejected.is_null() {
         let [sequence, code, field, reason] =
             ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
-        writeln!(out, "rejected  {sequence}: {code}: {field}: {reason}; nothing after it is touched")?;
+        writeln!(out, "rejected  {sequence}: {code}: {field}: {reason}; later records are not processed")?;
     }
     Ok(())
 }
@@ -163,7 +164,7 @@ fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     at(value, name).as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A text or number as it reads.
+/// A string or number as text.
 fn show(value: &Value, name: &str) -> String {
     match at(value, name) {
         Value::String(text) => plain(text),

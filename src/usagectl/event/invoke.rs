@@ -1,4 +1,4 @@
-//! `usagectl invoke`: the real handler, on event files, one after the other.
+//! `usagectl invoke`: runs the real handler on event files, one after another.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,37 +18,38 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 use laptop::proof::rows::RowReader;
 
-/// Run the function on events and show the answer, changed snapshots, files and metrics
+/// Run the function on events and show the response, changed snapshots, files and metrics
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Invoke {
-    /// Lambda events of DynamoDB Streams or Kinesis; `-` reads one from stdin
+    /// Files with a Lambda event from DynamoDB Streams or Kinesis; `-` reads one from stdin
     #[arg(required = true, value_name = "EVENT.json")]
     events: Vec<PathBuf>,
-    /// Start over: delete the tables and objects in the data folder first
+    /// Start over: first delete all tables and objects in the data folder
     #[arg(long)]
     fresh: bool,
-    /// The time of the invocation; by default the clock's, or the event's own if that is more than a day off
+    /// Time of the invocation [default: now, or the event's own time if that is more than a day away]
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     now: Option<Timestamp>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl invoke events/insert.json       and once more: duplicates, snapshots unchanged
-  usagectl invoke --fresh events/*.json    start over, with several events
+  usagectl invoke events/insert.json       Run it again to see duplicates skipped
+  usagectl invoke --fresh events/*.json    Start over with several events
   usagectl invoke --json events/poison.json | jq .rejected
   usagectl invoke --s3-endpoint http://127.0.0.1:9000 events/insert.json
 
-Exit code 0 only when every event was processed and no record was rejected.";
+The exit code is 0 only if every event was processed and no record was rejected.";
 
-/// What an invocation may take.
+/// The timeout of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const DAY_SECONDS: i64 = 86_400;
 
 impl Invoke {
+    /// Runs the function on each event and prints a report.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        // Before anything is opened or cleared: a wrong pipeline or variable is one for every event.
+        // Checked before anything is opened or cleared: an invalid pipeline or variable fails every event.
         Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
         let start = if self.fresh { Start::Fresh } else { Start::Continue };
         let place = Workplace::open(options, Uses::Everything, start).await?;
@@ -69,7 +70,7 @@ impl Invoke {
         Ok(if reports.iter().all(Report::is_good) { Done::Well } else { Done::WithFailures })
     }
 
-    /// Invokes the function with one file. Only a mistake in the options ends the command; the rest is in the report.
+    /// Invokes the function with one file. Only a mistake in the options ends the command; other errors go into the report.
     async fn invoke(&self, path: &Path, options: &Options, place: &Workplace) -> anyhow::Result<Report> {
         let mut report = Report { file: path.display().to_string(), ..Report::default() };
         let done = self.try_invoke(path, options, place, &mut report).await;
@@ -127,7 +128,7 @@ async fn invoke_at(
     Ok(())
 }
 
-/// The bytes of an event file.
+/// Reads an event file, or stdin for `-`.
 pub fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
@@ -137,27 +138,28 @@ pub fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read the event {}", path.display()))
 }
 
-/// The time of an invocation: as given, or the clock's, or that of an event which is of another time.
+/// The time of an invocation: as given, or now, or the event's own time if that is more than a day away.
 pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow::Result<Timestamp> {
     if let Some(given) = given {
         return Ok(given);
     }
     let clock = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    let clock = clock.context("tell the time: the clock says a year outside 2000 to 2099; give --now")?;
+    let clock = clock.context("read the clock: its year is outside 2000 to 2099; set --now")?;
     match sample.newest {
         Some(newest) if (newest.seconds() - clock.seconds()).abs() > DAY_SECONDS => {
             let path = path.display();
-            console::note(&format!("note: {path} is of {newest}: invoking as of then; --now gives another time"));
+            console::note(&format!(
+                "note: {path} was created at {newest}; using that as the time of the invocation (set another with --now)"
+            ));
             Ok(newest)
         }
         _ => Ok(clock),
     }
 }
 
-/// Reads the value of `--now`.
+/// Parses the value of `--now`.
 pub fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text)
-        .ok_or_else(|| "expected an instant such as 2026-11-21T03:00:00Z, from 2000 to 2099".to_owned())
+    Timestamp::parse(text).ok_or_else(|| "expected a time like 2026-11-21T03:00:00Z, from 2000 to 2099".to_owned())
 }
 
 fn total(reports: &[Report]) -> String {

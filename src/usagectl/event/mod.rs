@@ -1,4 +1,4 @@
-//! One event: what the function would do with it, or does.
+//! Commands that work on event files: what the function would do with an event, and what it does.
 
 pub mod changed_snapshots;
 pub mod changes;

@@ -1,4 +1,4 @@
-//! What came of one invocation: as one JSON object, or as text and tables.
+//! The report of one invocation, as a JSON object or as text and tables.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -19,47 +19,70 @@ use laptop::proof::rows::Item;
 /// One line of `invoke --json`.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    /// The event file.
     pub file: String,
+    /// The pipeline's name.
     pub pipeline: String,
+    /// The function's response, null if it failed.
     pub response: Value,
+    /// Why the invocation failed.
     pub error: Option<Failure>,
+    /// Records in the event.
     pub records: usize,
+    /// Records counted by this invocation.
     pub applied: usize,
+    /// Records counted earlier.
     pub duplicates: usize,
+    /// Records that match no record type.
     pub skipped: usize,
+    /// Records that can't be processed.
     pub rejected: Vec<Rejected>,
-    /// The items of all counters that the event adds to, as they are afterwards.
+    /// All snapshots that the event contributes to, as they are afterwards.
     pub snapshots: Vec<Value>,
+    /// Archived files.
     pub files: Vec<Stored>,
+    /// The function's metrics, summed by name.
     pub metrics: BTreeMap<String, f64>,
-    /// The changed items for people: before, where there was one, and after.
+    /// The changed snapshots, for the text.
     #[serde(skip)]
     pub changes: Option<Changes>,
+    /// Where the metrics went, if they can't be shown.
     #[serde(skip)]
     pub metrics_note: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, Serialize)]
 pub struct Failure {
+    /// `transient`, `poison` or `config`.
     pub kind: &'static str,
+    /// What failed, on what, and what to do.
     pub message: String,
 }
 
+/// A record that can't be processed.
 #[derive(Debug, Serialize)]
 pub struct Rejected {
+    /// Its sequence number.
     pub sequence_number: String,
+    /// What is wrong, as a constant.
     pub code: &'static str,
+    /// The field at fault.
     pub field: String,
+    /// What is wrong, in words.
     pub reason: String,
 }
 
+/// An archived file.
 #[derive(Debug, Serialize)]
 pub struct Stored {
+    /// Its key.
     pub key: String,
+    /// Its rows.
     pub rows: usize,
+    /// Its size.
     pub bytes: usize,
-    /// False where an earlier invocation had put the same content.
+    /// False if an earlier invocation stored the same content.
     pub created: bool,
 }
 
@@ -84,7 +107,7 @@ impl From<anyhow::Error> for Failure {
 }
 
 impl Report {
-    /// Takes what the function says of itself.
+    /// Adds the outcome of the function.
     pub fn take(&mut self, outcome: BatchOutcome) {
         self.response = serde_json::to_value(outcome.response()).unwrap_or_default();
         self.records = outcome.records;
@@ -104,16 +127,17 @@ impl Report {
             .collect();
     }
 
-    /// Takes the items of `keys` as they are after the invocation.
+    /// Adds the items of `keys` as they are after the invocation.
     pub fn take_items(&mut self, keys: &[Key], items: &HashMap<Key, Item>) {
         self.snapshots = keys.iter().filter_map(|key| items.get(key)).map(json::item).collect();
     }
 
+    /// Whether the invocation succeeded and rejected nothing.
     pub fn is_good(&self) -> bool {
         self.error.is_none() && self.rejected.is_empty()
     }
 
-    /// For people.
+    /// The report as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let Report { file, pipeline, .. } = self;
@@ -128,7 +152,7 @@ impl Report {
     }
 
     fn write_outcome(&self, out: &mut String) {
-        line(out, &format!("answer    {}", self.response));
+        line(out, &format!("response  {}", self.response));
         let Report { applied, duplicates, skipped, .. } = self;
         let unchanged = if *applied == 0 && *duplicates > 0 { ", snapshots unchanged" } else { "" };
         line(
@@ -153,17 +177,20 @@ impl Report {
     fn files_text(&self) -> String {
         let mut table = table::titled(["file", "rows", "bytes", ""]);
         for Stored { key, rows, bytes, created } in &self.files {
-            let state = if *created { "created" } else { "already there" };
+            let state = if *created { "created" } else { "unchanged" };
             let numbers = [rows, bytes].map(|number| table::number(&number.to_string()));
             table.add_row([table::text(key)].into_iter().chain(numbers).chain([table::text(state)]));
         }
         table.to_string()
     }
 
-    /// Two columns of names and values.
+    /// The metrics in two columns.
     fn metrics_text(&self) -> String {
         if self.metrics.is_empty() {
-            return format!("metrics   {}", self.metrics_note.as_deref().unwrap_or("none arrived; --verbose says why"));
+            return format!(
+                "metrics   {}",
+                self.metrics_note.as_deref().unwrap_or("none received; run with --verbose to see why")
+            );
         }
         let cells: Vec<String> =
             self.metrics.iter().map(|(name, value)| format!("{name:<20}{:>10}", short(*value))).collect();

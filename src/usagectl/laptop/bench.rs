@@ -1,5 +1,5 @@
-//! `usagectl bench`: the whole handler over one event, its calls answered at once in this process, again and again until
-//! the figure is steady. One line of JSON, so that another implementation can be held beside it in one run.
+//! `usagectl bench`: times the whole handler on one event, with instant responses from the services, until the figure is
+//! stable. It prints JSON, so that it can be compared with other implementations.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -20,14 +20,14 @@ use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 
-/// Time the whole function on an event, its calls to services answered at once
+/// Time the function on an event, with instant responses from all services
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Bench {
-    /// Lambda event of DynamoDB Streams or Kinesis; `-` reads it from stdin
+    /// File with a Lambda event from DynamoDB Streams or Kinesis; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
-    /// Codec of the files, or variable ARCHIVE_CODEC
+    /// Codec for the archived files (or set ARCHIVE_CODEC)
     #[arg(long, value_name = "CODEC")]
     codec: Option<String>,
 }
@@ -37,21 +37,23 @@ Examples:
   usagectl bench events/batch-1000.json
   usagectl bench --codec null --json events/batch-1000.json | jq .us_per_record
 
-The stages are microseconds a record: `read` the envelope, `plan` (decode, route, count, encode), `seal` the files, and
-`commit`, which is all the rest: the SDK's work on requests and answers. No network, no disk. Build it optimized:
+Stages are in microseconds per record: `read` the envelope, `plan` (decode, route, count, encode),
+`seal` the files, and `commit`, which is the rest: the SDK's work on requests and responses.
+Neither network nor disk is used. Build with optimization:
   cargo run --profile soak -- bench events/batch-1000.json";
 
-/// Medians of fewer rounds move with the machine's moods.
-const LEAST_ROUNDS: usize = 20;
-const LEAST_TIME: Duration = Duration::from_secs(1);
-const MOST_TIME: Duration = Duration::from_secs(20);
-/// How far the medians of the earlier and the later rounds may be apart for the figure to be steady.
-const STEADY: f64 = 0.02;
+/// Medians of fewer rounds vary too much.
+const MINIMUM_ROUNDS: usize = 20;
+const MINIMUM_TIME: Duration = Duration::from_secs(1);
+const MAXIMUM_TIME: Duration = Duration::from_secs(20);
+/// How far apart the medians of earlier and later rounds may be for the figure to be stable.
+const STABLE_WITHIN: f64 = 0.02;
 
 impl Bench {
+    /// Times the event and prints the result.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         if cfg!(debug_assertions) {
-            console::note("note: this build isn't optimized, so its figures say nothing; see usagectl bench --help");
+            console::note("note: this is a debug build, so its figures are meaningless; see `usagectl bench --help`");
         }
         let bytes = read_event(&self.event)?;
         let sample = Sample::of(&bytes);
@@ -70,10 +72,10 @@ impl Bench {
     }
 }
 
-/// What is measured.
+/// The handler being measured.
 struct Subject {
     handler: Handler,
-    /// The same configuration, for where the files go.
+    /// Its configuration, for sealing files.
     files: Config,
 }
 
@@ -84,14 +86,14 @@ impl Subject {
     async fn measure(&self, bytes: &[u8], invocation: &Invocation) -> anyhow::Result<Value> {
         let outcome = self.handler.handle(bytes, invocation).await?;
         if let Some(rejection) = outcome.rejected.first() {
-            bail!("time an event that is handled in part only: {rejection}");
+            bail!("time this event, because not all of it can be processed: {rejection}");
         }
         if outcome.records == 0 {
-            bail!("time an event without records");
+            bail!("time this event, because it has no records");
         }
         let output_bytes: usize = outcome.files.iter().map(|file| file.bytes).sum();
         let times = self.rounds(bytes, invocation).await?;
-        Ok(described(&times, outcome.records, bytes.len(), output_bytes))
+        Ok(result_json(&times, outcome.records, bytes.len(), output_bytes))
     }
 
     async fn rounds(&self, bytes: &[u8], invocation: &Invocation) -> anyhow::Result<Times> {
@@ -100,8 +102,8 @@ impl Subject {
         loop {
             self.round(bytes, invocation, &mut times).await?;
             let whole = times.get("whole").map(Vec::as_slice).unwrap_or_default();
-            let enough = whole.len() >= LEAST_ROUNDS && started.elapsed() >= LEAST_TIME;
-            if (enough && is_steady(whole)) || started.elapsed() >= MOST_TIME {
+            let enough = whole.len() >= MINIMUM_ROUNDS && started.elapsed() >= MINIMUM_TIME;
+            if (enough && is_stable(whole)) || started.elapsed() >= MAXIMUM_TIME {
                 return Ok(times);
             }
         }
@@ -135,10 +137,10 @@ impl Subject {
     }
 }
 
-fn is_steady(times: &[f64]) -> bool {
+fn is_stable(times: &[f64]) -> bool {
     let (earlier, later) = times.split_at(times.len() / 2);
     let (earlier, later) = (median(earlier), median(later));
-    (earlier - later).abs() <= STEADY * later
+    (earlier - later).abs() <= STABLE_WITHIN * later
 }
 
 fn median(times: &[f64]) -> f64 {
@@ -147,9 +149,9 @@ fn median(times: &[f64]) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn described(times: &Times, records: usize, bytes: usize, output_bytes: usize) -> Value {
+fn result_json(times: &Times, records: usize, bytes: usize, output_bytes: usize) -> Value {
     let seconds = |stage| times.get(stage).map_or(0.0, |times| median(times));
-    // A batch has 10,000 records and 6 MB at most (Lambda), far below u32::MAX.
+    // A batch has at most 10,000 records and 6 MB (Lambda limits), far below u32::MAX.
     let float = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let micros = |seconds: f64| round(seconds * 1e6 / float(records), 3);
     let whole = seconds("whole");
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_has_medians_and_what_is_left_is_the_commit() {
+    fn stages_are_medians_and_commit_is_the_rest() {
         let times = Times::from([
             ("whole", vec![0.009, 0.010, 5.0]),
             ("read", vec![0.001; 3]),
@@ -193,12 +195,12 @@ mod tests {
             "records": 1000, "bytes": 700_000, "records_per_second": 100_000.0, "us_per_record": 10.0, "mb_per_second": 70.0,
             "stages": { "read": 1.0, "plan": 4.0, "seal": 2.0, "commit": 3.0 }, "output_bytes": 60_000,
         });
-        assert_eq!(described(&times, 1_000, 700_000, 60_000), expected);
+        assert_eq!(result_json(&times, 1_000, 700_000, 60_000), expected);
     }
 
     #[test]
-    fn a_figure_is_steady_once_its_halves_agree() {
-        assert!(is_steady(&[1.0, 1.01, 9.0, 1.0, 1.01, 1.0]));
-        assert!(!is_steady(&[2.0, 2.0, 2.0, 1.0, 1.0, 1.0]));
+    fn a_figure_is_stable_once_its_halves_agree() {
+        assert!(is_stable(&[1.0, 1.01, 9.0, 1.0, 1.01, 1.0]));
+        assert!(!is_stable(&[2.0, 2.0, 2.0, 1.0, 1.0, 1.0]));
     }
 }

@@ -1,19 +1,19 @@
-//! `usagectl faults`: which faults happen in a running `usagectl local`.
+//! `usagectl faults`: shows and changes the faults that a running `usagectl local` injects.
 
 use anyhow::bail;
 use axum::http::Method;
 use clap::Args;
-use laptop::proof::Mischief;
+use laptop::proof::FaultProfile;
 
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::shell::running::{self, Running};
 
-/// Show or change the faults of a running `usagectl local`
+/// Show or change the faults that a running `usagectl local` injects
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Faults {
-    /// `none`, `all`, or such as `crash=2,lose=5,split=10s`; without it, what happens now is printed
+    /// `none`, `all`, or a list like `crash=2,lose=5,split=10s` [default: show the current faults]
     #[arg(value_name = "FAULTS")]
     faults: Option<String>,
 }
@@ -24,30 +24,39 @@ Examples:
   usagectl faults crash=5,restart=3s,twins
   usagectl faults none
 
-Percent of invocations:
-  redeliver  a success that Lambda doesn't hear of: all of it comes again
-  crash      the sandbox dies in one of its calls
-  refuse     the invocation is throttled
-Percent of calls:
-  lose, throttle, conflict, 503, and slow (S3)
-Percent of reads of the stream:
-  iterator   it has expired, or the read is throttled
-Percent of records:
-  poison     can't be processed (of what --simulate writes, from the start)
-  repeat     come again and out of order (kinesis-for-dynamodb, from the start)
-Every so many seconds, as in split=10s:
-  split      shards split or merge
-  restart    the mapping dies and goes on from a checkpoint that lags
-And twins: two mappings at once";
+Percentage of invocations:
+  redeliver  The response is lost, so the whole batch is delivered again
+  crash      The sandbox dies during one of its calls
+  refuse     The invocation is throttled
+Percentage of service calls:
+  lose       The request or the response is lost
+  throttle   The call is throttled
+  conflict   Another writer interferes
+  503        The service is unavailable
+  slow       An S3 call takes 250 ms longer
+Percentage of stream reads:
+  iterator   The iterator has expired, or the read is throttled
+Percentage of records:
+  poison     The record can't be processed (needs --simulate orders)
+  repeat     The record arrives again and out of order (needs --stream kinesis-for-dynamodb)
+Interval, for example split=10s:
+  split      A shard splits, or two shards merge
+  restart    The mapping dies and resumes from an outdated checkpoint
+Without a value:
+  twins      Two mappings run at once";
 
 impl Faults {
+    /// Sends the faults to the running process and prints those in effect.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         if let Some(faults) = &self.faults {
-            faults.parse::<Mischief>().map_err(UsageError)?;
+            faults.parse::<FaultProfile>().map_err(UsageError)?;
         }
         let running = Running::read(&options.data);
         let Some(url) = running.and_then(|running| running.control) else {
-            bail!("no `usagectl local` runs in {}: start one, or say where with --data DIR", options.data.display());
+            bail!(
+                "no `usagectl local` is running in {}: start one, or set its folder with --data DIR",
+                options.data.display()
+            );
         };
         let now = call(&url, self.faults).await?;
         let shown = if options.json { serde_json::json!({ "faults": now }).to_string() } else { now };

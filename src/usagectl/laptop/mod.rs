@@ -1,4 +1,4 @@
-//! Everything on this machine: services, mapping, load and faults.
+//! Commands that run everything on this machine: services, mapping, load and faults.
 
 pub mod bench;
 pub mod faults;

@@ -1,4 +1,4 @@
-//! `usagectl serve`: the embedded services for others, such as the function under cargo-lambda, until Ctrl-C.
+//! `usagectl serve`: the embedded services for other programs, for example the function under cargo-lambda, until Ctrl-C.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,23 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
 use crate::shell::workplace::Workplace;
 
-/// Run the embedded DynamoDB, S3, CloudWatch and Kinesis, with tables and bucket, until Ctrl-C
+/// Run the embedded DynamoDB, S3, CloudWatch and Kinesis until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
-    /// Port of DynamoDB; 0 for a free one
+    /// Port for DynamoDB; 0 picks a free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     dynamodb_port: u16,
-    /// Port of S3; 0 for a free one
+    /// Port for S3; 0 picks a free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     s3_port: u16,
-    /// Port of CloudWatch; 0 for a free one
+    /// Port for CloudWatch; 0 picks a free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     cloudwatch_port: u16,
-    /// Port of Kinesis; 0 for a free one
+    /// Port for Kinesis; 0 picks a free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     kinesis_port: u16,
-    /// Write the variables to this file as NAME=VALUE lines once all is ready
+    /// Write the environment variables to this file as NAME=VALUE lines when everything is ready
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
 }
@@ -42,9 +42,11 @@ Examples:
   usagectl serve --dynamodb-port 8000 --s3-port 9000
   usagectl serve --env-file .usage/env & cargo lambda watch --env-file .usage/env
 
-It serves on the loopback interface only, whatever endpoints the other options name.";
+The pipeline's tables and bucket are created. The services listen on the loopback interface only;
+endpoint options are ignored.";
 
 impl Serve {
+    /// Runs the services until a signal stops them.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ports = Ports {
             dynamodb: self.dynamodb_port,
@@ -66,7 +68,7 @@ impl Serve {
         }
         let shown = if options.json { json(&lines) } else { text(&lines, "export ").trim_end().to_owned() };
         console::print(&shown)?;
-        console::note("serving; Ctrl-C ends");
+        console::note("serving (Ctrl-C to stop)");
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -75,7 +77,7 @@ impl Serve {
     }
 }
 
-/// The variables with which the function finds these services.
+/// The environment variables with which the function finds these services.
 pub fn environment(services: &Services, variables: &Variables) -> Vec<(String, String)> {
     let fixed = [
         ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url()),
@@ -101,7 +103,7 @@ fn json(lines: &[(String, String)]) -> String {
 fn text(lines: &[(String, String)], before: &str) -> String {
     let mut text = String::new();
     for (name, value) in lines {
-        // A shell takes the quoted form; an env file takes it as it is.
+        // A shell needs quotes; an env file is read literally.
         let quoted = if before.is_empty() { value.clone() } else { quote(value) };
         // Writing to a String can't fail.
         let _ = writeln!(text, "{before}{name}={quoted}");
@@ -114,7 +116,21 @@ fn quote(value: &str) -> String {
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
-/// Writes NAME=VALUE lines in one step, so that whoever waits for the file finds it whole.
+/// Writes NAME=VALUE lines atomically, so that a program waiting for the file never reads half of it.
 pub fn write_environment(path: &Path, lines: &[(String, String)]) -> anyhow::Result<()> {
     write_atomically(path, &text(lines, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_gets_quotes_and_an_env_file_does_not() {
+        let lines = [("URL", "http://127.0.0.1:8000"), ("PREFIX", "it's mine")];
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let exports = "export URL=http://127.0.0.1:8000\nexport PREFIX='it'\\''s mine'\n";
+        assert_eq!(text(&lines, "export "), exports);
+        assert_eq!(text(&lines, ""), "URL=http://127.0.0.1:8000\nPREFIX=it's mine\n");
+    }
 }

@@ -1,4 +1,4 @@
-//! `usagectl simulate`: realistic load for a running table or stream, and a ledger of it for `reconcile`.
+//! `usagectl simulate`: writes realistic load to a running table or stream, and records it in a ledger for `reconcile`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,38 +16,38 @@ use crate::shell::options::{Endpoint, Options};
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::workplace::{Start, Uses, Workplace, kinesis_client};
 
-/// Write realistic load to a running table or stream, and record it
+/// Write realistic load to a running table or stream, and record it for `reconcile`
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Simulate {
-    /// What to simulate
+    /// Kind of load
     profile: Profile,
-    /// Changes a second; 0 for as many as go [default: 100, or one for each racer]
-    #[arg(long, value_name = "N/s", value_parser = rate)]
+    /// Records per second; 0 for no limit [default: 100, or one per racer]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<u32>,
-    /// How long to go on [default: 10s, or 5m for the race]
-    #[arg(long, value_name = "SPAN", value_parser = duration, conflicts_with = "records")]
+    /// How long to write [default: 10s, or 5m for alleycat]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "records")]
     duration: Option<Duration>,
-    /// How many changes to write instead
+    /// Number of records to write, instead of a duration
     #[arg(long, value_name = "N")]
     records: Option<u64>,
-    /// Customers, limited entities or racers [default: 100, 50 or 1000]
+    /// Number of customers, rate-limited entities or racers [default: 100, 50 or 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     entities: Option<u32>,
-    /// How unlike the entities are: Zipf's exponent, 0 for all alike
+    /// Skew across entities: Zipf exponent, 0 for uniform
     #[arg(long, value_name = "S", default_value_t = 0.0, value_parser = exponent)]
     skew: f64,
-    /// The same seed gives the same changes
+    /// Seed; the same seed writes the same records
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Of 100 changes, how many are orders that must be rejected, such as 0.1
+    /// Percentage of orders that the function must reject, for example 0.1
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     poison: f64,
-    /// Writes under way at once; one item's are in order
+    /// Number of concurrent writes; writes to the same item stay in order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
-    /// How long to try a write when the endpoint is down
-    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = duration)]
+    /// How long to retry a write while the endpoint is down
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     patience: Duration,
     /// Table to write to [default: orders or rate-limits]
     #[arg(long, value_name = "NAME", conflicts_with = "stream", value_parser = table_name)]
@@ -55,19 +55,19 @@ pub struct Simulate {
     /// Kinesis stream to write to [default: alleycat]
     #[arg(long, value_name = "NAME", value_parser = stream_name)]
     stream: Option<String>,
-    /// Where to record what is written [default: simulated/PROFILE.jsonl in the data folder]
+    /// File to record the load in [default: simulated/PROFILE.jsonl in the data folder]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 }
 
-/// The profiles by their names.
+/// A load profile on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Profile {
     /// Customers, orders and order lines in one table
     Orders,
     /// Rate-limiter buckets in zae-limiter's format
     Bucket,
-    /// A race's messages to a Kinesis stream
+    /// Messages of a race, in a Kinesis stream
     Alleycat,
 }
 
@@ -85,11 +85,13 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
-  usagectl simulate alleycat               1,000 racers, 300,000 messages in five minutes
+  usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
 
-It goes on where the ledger ends, after finishing what an earlier run had begun. Ctrl-C ends it in order.";
+A run first finishes what an earlier run left open, then continues where the ledger ends.
+Ctrl-C stops after the writes in progress; a second Ctrl-C stops immediately.";
 
 impl Simulate {
+    /// Writes the load and reports how much was written.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let simulation = self.simulation()?;
         let target = self.target(simulation.profile, options).await?;
@@ -99,20 +101,20 @@ impl Simulate {
         let started = Instant::now();
         let watch = |written: &Written| show(&progress, written);
         let mut interrupts = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
-        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        let (stop_sender, stop_receiver) = tokio::sync::oneshot::channel::<()>();
         let stop = async {
-            // The other end is dropped only with this future.
-            let _ = told.await;
+            // The sender is dropped only together with this future.
+            let _ = stop_receiver.await;
         };
         let interrupted = async {
             interrupts.recv().await;
-            progress.suspend(|| console::note("ending in order; Ctrl-C again ends at once"));
-            let _ = tell.send(());
+            progress.suspend(|| console::note("finishing the writes in progress (Ctrl-C again to stop immediately)"));
+            let _ = stop_sender.send(());
             interrupts.recv().await;
         };
         let written = tokio::select! {
             written = simulation.run(&target, &ledger, &watch, stop) => written?,
-            () = interrupted => bail!("end in order: interrupted; another run with {} finishes what was begun", ledger.display()),
+            () = interrupted => bail!("interrupted before all writes finished: another run with {} finishes them", ledger.display()),
         };
         progress.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
@@ -122,7 +124,7 @@ impl Simulate {
         console::print(&if options.json { json_line(summary, written)? } else { text(&target, &written, seconds) })?;
         if !options.json {
             console::note(&format!(
-                "recorded in {}; `usagectl reconcile` holds it against the snapshots",
+                "recorded in {}; check the snapshots against it with `usagectl reconcile`",
                 ledger.display()
             ));
         }
@@ -132,11 +134,14 @@ impl Simulate {
     fn simulation(&self) -> Result<Simulation, UsageError> {
         let profile = ProfileName::from(self.profile);
         if self.poison > 0.0 && profile != ProfileName::Orders {
-            return Err(UsageError(format!("--poison is for orders; {} has nothing to reject", profile.name())));
+            return Err(UsageError(format!(
+                "--poison works with orders only; {} has no records to reject",
+                profile.name()
+            )));
         }
         let usual = Simulation::new(profile);
         let entities = self.entities.unwrap_or(usual.shape.entities);
-        // Each racer sends one message a second, however many there are.
+        // Each racer sends one message per second.
         let usual_rate = if profile == ProfileName::Alleycat { entities } else { usual.rate_per_second };
         let amount = match (self.records, self.duration) {
             (Some(records), _) => Amount::Records(records),
@@ -157,14 +162,15 @@ impl Simulate {
         let usual = profile.target();
         match (profile.table(usual), &self.table, &self.stream) {
             (Some(_), _, Some(_)) => {
-                Err(UsageError(format!("--stream: {} are items of a table; give --table", profile.name())).into())
+                Err(UsageError(format!("--stream: {} writes to a table; use --table", profile.name())).into())
             }
-            (None, Some(_), _) => Err(UsageError("--table: alleycat are messages; give --stream".to_owned()).into()),
+            (None, Some(_), _) => {
+                Err(UsageError("--table: alleycat writes to a Kinesis stream; use --stream".to_owned()).into())
+            }
             (Some(_), table, None) => {
                 if options.dynamodb()? == Endpoint::Embedded {
-                    let why = "an embedded DynamoDB would end with this command";
-                    let remedy =
-                        "start `usagectl local` or `usagectl serve` first and give its --dynamodb-endpoint URL";
+                    let why = "no DynamoDB is running";
+                    let remedy = "start `usagectl local` or `usagectl serve` first, or set --dynamodb-endpoint URL";
                     return Err(UsageError(format!("{why}: {remedy}")).into());
                 }
                 let place = Workplace::open(options, Uses::Tables, Start::Continue).await?;
@@ -190,7 +196,7 @@ fn show(progress: &ProgressBar, written: &Written) {
     progress.set_position(written.records);
     let mut message = format!("records, {:.0}/s", progress.per_sec());
     if written.retries > 0 {
-        message.push_str(&format!(", {} repeated attempts", written.retries));
+        message.push_str(&format!(", {} retries", written.retries));
     }
     progress.set_message(message);
 }
@@ -207,31 +213,48 @@ fn text(target: &Target, written: &Written, seconds: f64) -> String {
     let mut text = format!("{} to {} in {seconds:.1} s", number(written.records, "record"), target.name());
     for (count, what) in [
         (written.poison, "to be rejected"),
-        (written.unsure, "unsure"),
-        (written.finished_for_earlier_run, "begun by an earlier run"),
+        (written.unsure, "uncertain"),
+        (written.finished_for_earlier_run, "left open by an earlier run"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
     }
     if written.retries > 0 {
-        text.push_str(&format!(", {}", number(written.retries, "repeated attempt")));
+        text.push_str(&format!(", retries: {}", written.retries));
     }
     text
 }
 
-/// Reads `100` or `100/s`.
+/// Parses `100` or `100/s`.
 fn rate(text: &str) -> Result<u32, String> {
-    text.trim_end_matches("/s").parse().map_err(|_| "expected a whole number a second, such as 100/s".to_owned())
+    text.trim_end_matches("/s").parse().map_err(|_| "expected records per second, like 100 or 100/s".to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {
     let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
-    percent.ok_or_else(|| "expected 0 to 100".to_owned())
+    percent.ok_or_else(|| "expected a percentage from 0 to 100".to_owned())
 }
 
-/// Zipf's exponent: beyond 10 the first is the only one.
+/// Parses a Zipf exponent. Above 10, practically all load goes to the first entity.
 fn exponent(text: &str) -> Result<f64, String> {
     let exponent = text.parse().ok().filter(|exponent| (0.0..=10.0).contains(exponent));
     exponent.ok_or_else(|| "expected a number from 0 to 10".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_load_are_checked() {
+        assert_eq!((rate("100"), rate("200/s"), rate("0")), (Ok(100), Ok(200), Ok(0)));
+        for wrong in ["", "-1", "1.5", "fast", "100/m"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((percent("0.1"), percent("100"), exponent("1.1")), (Ok(0.1), Ok(100.0), Ok(1.1)));
+        for wrong in ["-1", "101", "NaN", "some"] {
+            assert!(percent(wrong).is_err() && exponent(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `usagectl cat`: the rows of Avro files, from this machine's disk or from the archive.
+//! `usagectl cat`: prints the rows of Avro files, from disk or from the archive.
 
 use std::path::Path;
 
@@ -12,20 +12,20 @@ use crate::shell::options::Options;
 use crate::shell::workplace::{Uses, Workplace};
 use laptop::proof::avro;
 
-/// Print the rows of Avro files as JSON, one object a line
+/// Print the rows of Avro files as JSON, one object per line
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Cat {
-    /// Files, s3://bucket/key, or keys in the archive's bucket; a key that ends in / stands for all below it
+    /// Files, s3://bucket/key, or keys in the archive bucket; a key that ends in / selects everything under it
     #[arg(required = true, value_name = "FILE.avro|KEY")]
     sources: Vec<String>,
-    /// Print the schemas instead of the rows
+    /// Print schemas instead of rows
     #[arg(long)]
     schema: bool,
-    /// Print at most this many rows of each file
+    /// Print at most N rows per file
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// The bucket of bare keys
+    /// Bucket for keys without s3://
     #[arg(long, value_name = "NAME", default_value = "archive", env = "ARCHIVE_BUCKET", hide_env_values = true)]
     bucket: String,
 }
@@ -36,15 +36,16 @@ Examples:
   usagectl cat --limit 3 s3://archive/data-pipeline/avro/
   usagectl cat --schema rows.avro
 
-Decimals are exact text, dates and times ISO 8601, bytes base64.";
+Decimals print as exact strings, dates and times as ISO 8601, bytes as base64.";
 
-/// Where the bytes of a source are.
+/// Where a file is.
 enum Source<'s> {
     File(&'s Path),
     Object { bucket: &'s str, key: &'s str },
 }
 
 impl Cat {
+    /// Prints each file, and continues after one that fails.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let sources: Vec<Source<'_>> =
             self.sources.iter().map(|source| self.source(source)).collect::<Result<_, _>>()?;
@@ -65,7 +66,7 @@ impl Cat {
         Ok(done)
     }
 
-    /// A file if there is one, and a key otherwise.
+    /// A file if one exists, otherwise a key.
     fn source<'s>(&'s self, text: &'s str) -> anyhow::Result<Source<'s>> {
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest
@@ -86,7 +87,7 @@ impl Cat {
             (Source::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
                 let keys = list(client, bucket, key).await?;
                 if keys.is_empty() {
-                    bail!("find objects below s3://{bucket}/{key}");
+                    bail!("find objects under s3://{bucket}/{key}");
                 }
                 for key in keys {
                     self.print_file(&fetch(client, bucket, &key).await?)?;
@@ -95,7 +96,7 @@ impl Cat {
             }
             (Source::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
             (Source::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
-            // A place is opened whenever there is an object.
+            // The services are open whenever a source is an object.
             (Source::Object { .. }, None) => Ok(()),
         }
     }
@@ -122,7 +123,7 @@ async fn fetch(client: &Client, bucket: &str, key: &str) -> anyhow::Result<Vec<u
     let answer = client.get_object().bucket(bucket).key(key).send().await.map_err(|error| error.into_service_error());
     let answer = match answer {
         Err(error) if error.is_no_such_key() => {
-            bail!("find it: there is no such file, and no object s3://{bucket}/{key}")
+            bail!("find it: no such file, and no object s3://{bucket}/{key}")
         }
         other => other.with_context(|| format!("get s3://{bucket}/{key}"))?,
     };

@@ -1,28 +1,31 @@
-//! What a comparison came to, for people: a sentence where all agrees, and tables of what doesn't.
+//! The result of a comparison as text: one line of counts, and tables of the differences.
 
 use laptop::proof::reconcile::{Difference, LISTED_DIFFERENCES, Report};
 
 use crate::shell::table;
 
-/// The counts, and then the differences.
+/// The counts and the differences.
 pub fn text(pipeline: &str, report: &Report) -> String {
     let mut lines = vec![format!("{pipeline}: {}", counts(report))];
     if let Some(poison) = report.poison {
-        lines.push(format!("{} of {} poison records in the failure destination", poison.found_records, poison.records));
+        lines.push(format!(
+            "{} of {} poison records found in the failure destination",
+            poison.found_records, poison.records
+        ));
     } else if report.poison_records > 0 {
-        let remedy = "say where they are with --failures s3://bucket/prefix";
-        lines.push(format!("{} poison records not looked for: {remedy}", report.poison_records));
+        let remedy = "set the failure destination with --failures s3://bucket/prefix";
+        lines.push(format!("{} poison records not checked: {remedy}", report.poison_records));
     }
     if report.unsure_records > 0 {
         let counters = report.counted.map_or(0, |counted| counted.unsure_counters);
-        let why = "sent over the end of an hour, or maybe not arrived";
-        lines.push(format!("{} records unsure ({why}); {counters} counters not compared", report.unsure_records));
+        let why = "sent across the end of an hour, or possibly not received";
+        lines.push(format!("{} records uncertain ({why}); {counters} counters not compared", report.unsure_records));
     }
     lines.extend([counters(report), rows(report), poison(report)].into_iter().flatten());
     let shown = u64::try_from(report.differences.len()).unwrap_or(u64::MAX);
     if report.difference_count > shown {
         let more = report.difference_count - shown;
-        lines.push(format!("… and {more} more differences; at most {LISTED_DIFFERENCES} are shown"));
+        lines.push(format!("… and {more} more differences (only {LISTED_DIFFERENCES} are listed)"));
     }
     lines.join("\n")
 }
@@ -34,7 +37,7 @@ fn counts(report: &Report) -> String {
     let archived = report.archived.map(|archived| {
         let repeated = match archived.repeated_rows {
             0 => String::new(),
-            rows => format!(" ({rows} rows repeated in other files)"),
+            rows => format!(" ({rows} rows duplicated in other files)"),
         };
         format!("{} of {} archived{repeated}", archived.agreeing_records, archived.records)
     });
@@ -46,7 +49,7 @@ fn counters(report: &Report) -> Option<String> {
     let mut listing = table::titled(titles);
     for of in &report.differences {
         if let Difference::Counter { group, window, window_start, measure, expected, found, difference } = of {
-            // What else tells counters apart stands behind the resource.
+            // Further group variables are listed after the resource.
             let (entity, rest) =
                 group.split_first().map_or(("", String::new()), |(first, rest)| (first, rest.join(" ")));
             let texts = [entity, rest.as_str(), window, window_start, measure].map(table::text);
@@ -73,7 +76,7 @@ fn poison(report: &Report) -> Option<String> {
     let mut listing = table::titled(["item", "in the failure destination"]);
     for of in &report.differences {
         if let Difference::Poison { item, expected, .. } = of {
-            let what = if *expected > 0 { "missing" } else { "given up, but no poison" };
+            let what = if *expected > 0 { "missing" } else { "unexpected: it is not poison" };
             listing.add_row([table::text(item), table::text(what)]);
         }
     }

@@ -1,4 +1,4 @@
-//! What has been counted and archived, and whether it is right.
+//! Commands that read what was counted and archived, and check that it is right.
 
 pub mod cat;
 pub mod differences;

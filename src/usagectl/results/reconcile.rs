@@ -1,4 +1,5 @@
-//! `usagectl reconcile`: whether every record was counted once and archived, by the simulations' ledgers or the archive.
+//! `usagectl reconcile`: checks that every record was counted once and archived, against the ledgers of simulations or against
+//! the archive.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,21 +20,21 @@ use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::workplace::{Uses, Workplace};
 
-/// Hold snapshots, archive and failure destination against what must be there
+/// Check snapshots, archive and failure destination against what was written
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Reconcile {
-    /// Ledgers of simulations [default: those in the data folder, or else --archive]
+    /// Ledgers of simulations [default: those in the data folder, or else the archive]
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "archive")]
     ledger: Vec<PathBuf>,
-    /// Take the archive for the truth: each row once, each item's history replayed
+    /// Check against the archive: read each row once and replay the history of each item
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
     archive: Option<String>,
-    /// Where the mapping puts what it gives up [default: the bucket `failures`, if it is on this machine]
+    /// Failure destination of the mapping [default: the bucket `failures`, if S3 is on this machine]
     #[arg(long, value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
     failures: Option<Destination>,
-    /// Compare again until all agrees, at most for so long
-    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = duration)]
+    /// Keep comparing for up to this long until everything agrees
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     wait: Duration,
 }
 
@@ -44,17 +45,18 @@ Examples:
   usagectl reconcile --archive --pipeline orders --json
 
 Exit codes:
-  0  every record was counted once and archived
-  1  something differs
-  2  the archive can't tell, or the command line is wrong";
+  0  Every record was counted once and archived
+  1  Something differs or failed
+  2  The archive isn't exact enough to check everything, or the command line is invalid";
 
 impl Reconcile {
+    /// Compares and prints the result for each pipeline.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let comparisons = self.comparisons(options)?;
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let failures = match &self.failures {
             Some(destination) => Some(destination.clone()),
-            // On another machine a bucket of this name may be anybody's.
+            // On another machine, a bucket of this name may belong to someone else.
             None if matches!(options.s3()?, Endpoint::Remote(_)) => None,
             None => Destination::usual(&place.clients).await?,
         };
@@ -115,7 +117,7 @@ impl Reconcile {
         if ledgers.is_empty() {
             if self.archive.is_none() {
                 let folder = options.ledgers();
-                console::note(&format!("note: no ledgers in {}; taking the archive for the truth", folder.display()));
+                console::note(&format!("note: no ledgers in {}; checking against the archive", folder.display()));
             }
             return Ok(vec![(self.config(&Variables::new(options, &Sample::default()))?, Truth::Archive)]);
         }
@@ -138,7 +140,7 @@ impl Reconcile {
     }
 }
 
-/// What simulations have left in a folder, which need not exist.
+/// The ledgers in a folder, which may not exist.
 fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Reads the usage table: all of it, or one partition where a pipeline's keys tell which.
+//! Reads the usage table: all of it, or one partition if the pipeline's keys allow that.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -10,17 +10,19 @@ use usage_aggregator::pipeline::Snapshot;
 use crate::shell::console::UsageError;
 use crate::shell::pipeline_choice::Variables;
 
-/// A pipeline's tables, and how its snapshots look in them.
+/// The tables of a pipeline, and the layout of its snapshots.
 pub struct Counting {
+    /// The usage table and the claims table.
     pub tables: Tables,
+    /// The layout of the snapshots.
     pub snapshot: Snapshot,
 }
 
 impl Counting {
-    /// What the variables say.
+    /// The tables that the function would use with these variables.
     ///
     /// # Errors
-    /// When the pipeline counts nothing.
+    /// If the pipeline counts nothing.
     pub fn of(variables: &Variables) -> Result<Counting, UsageError> {
         let config = variables.clone().with_metrics_sink("none").config()?;
         let counts = config.tables.zip(config.pipeline.snapshot);
@@ -31,10 +33,10 @@ impl Counting {
         Ok(Counting { tables, snapshot })
     }
 
-    /// Reads every row, or those of one partition: its attribute and text.
+    /// Passes every row to `take`, or those of one partition, given as its attribute and value.
     ///
     /// # Errors
-    /// When the table can't be read, or `take` fails.
+    /// If the table can't be read, or `take` fails.
     pub async fn read(
         &self,
         client: &Client,
@@ -45,14 +47,14 @@ impl Counting {
         let mut take = |item: Item| reader.read(&item).map_or(Ok(()), &mut take);
         let table = &self.tables.usage;
         let Some((attribute, text)) = partition else {
-            let doing = || format!("scan the usage table {table} (dynamodb:Scan); has anything been invoked yet?");
+            let doing = || format!("scan the usage table {table} (dynamodb:Scan): has the function run yet?");
             let mut items = client.scan().table_name(table).into_paginator().items().send();
             while let Some(item) = items.next().await {
                 take(item.with_context(doing)?)?;
             }
             return Ok(());
         };
-        let doing = || format!("query the usage table {table} (dynamodb:Query); has anything been invoked yet?");
+        let doing = || format!("query the usage table {table} (dynamodb:Query): has the function run yet?");
         let query = client.query().table_name(table).key_condition_expression("#partition = :partition");
         let query = query.expression_attribute_names("#partition", attribute);
         let query = query.expression_attribute_values(":partition", AttributeValue::S(text));

@@ -1,4 +1,4 @@
-//! `usagectl snapshots`: what the usage table holds, as a table, JSON lines or a chart.
+//! `usagectl snapshots`: the usage table as a table, JSON lines or a chart.
 
 use clap::Args;
 use laptop::proof::rows::{Row, RowReader};
@@ -13,7 +13,7 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::table;
 use crate::shell::workplace::{Uses, Workplace};
 
-/// List the usage snapshots
+/// List usage snapshots
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Snapshots {
@@ -32,7 +32,7 @@ pub struct Snapshots {
     /// Only windows that start on this day (UTC) or earlier
     #[arg(long, value_name = "DATE", value_parser = date)]
     to: Option<String>,
-    /// Draw this measure over the windows' starts; of hours unless --window says otherwise
+    /// Plot this measure over time, by hour unless --window is set
     #[arg(long, value_name = "MEASURE", conflicts_with = "json")]
     plot: Option<String>,
 }
@@ -45,6 +45,7 @@ Examples:
   usagectl snapshots --pipeline alleycat";
 
 impl Snapshots {
+    /// Prints the snapshots that match the filters.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let counting = Counting::of(&Variables::new(options, &Sample::default()))?;
         let place = Workplace::open_existing(options, Uses::Tables).await?;
@@ -71,7 +72,7 @@ impl Snapshots {
     fn wants(&self, row: &Row) -> bool {
         let is = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| row.variable(name) == wanted);
         let start = row.start();
-        // A window that starts within the day `to` has that date as the beginning of its start.
+        // A window that starts on the day `to` has that date as a prefix of its start.
         is(self.entity.as_deref(), "entity")
             && is(self.resource.as_deref(), "resource")
             && is(self.length(), "window")
@@ -81,13 +82,13 @@ impl Snapshots {
 
     fn length(&self) -> Option<&'static str> {
         let window = self.window.map(Length::window);
-        // Windows of several lengths in one chart would show everything several times.
+        // Windows of several lengths in one chart would count everything several times.
         window.or_else(|| self.plot.as_ref().map(|_| Window::Hour)).map(Window::name)
     }
 
     fn text(&self, reader: &RowReader<'_>, rows: &[Row]) -> anyhow::Result<String> {
         if rows.is_empty() {
-            return Ok("no snapshots; take away a filter, or invoke an event first".to_owned());
+            return Ok("no snapshots found: remove a filter, or invoke an event first".to_owned());
         }
         match &self.plot {
             Some(measure) => {

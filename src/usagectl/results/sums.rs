@@ -1,4 +1,4 @@
-//! Snapshot rows for people: exact sums, by length of window and over time, and the options that pick rows.
+//! Exact sums of snapshots, by window length and over time, and the options that select snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,8 @@ use usage_aggregator::window::Window;
 use crate::shell::console::{self, UsageError};
 use crate::shell::plot::{self, Bar};
 
-/// A window's length, as an option.
+/// A window length on the command line.
+#[expect(missing_docs, reason = "clap prints the docs of variants as help, and the names say it all")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Length {
     Hour,
@@ -20,6 +21,7 @@ pub enum Length {
 }
 
 impl Length {
+    /// The window of this length.
     pub fn window(self) -> Window {
         match self {
             Length::Hour => Window::Hour,
@@ -29,49 +31,52 @@ impl Length {
     }
 }
 
-/// A day on the command line.
+/// Parses a day on the command line.
+///
+/// # Errors
+/// With the expected form.
 pub fn date(text: &str) -> Result<String, String> {
     let date = Timestamp::parse(text).filter(|_| text.len() == 10);
-    date.map(|_| text.to_owned()).ok_or_else(|| "expected a day such as 2026-11-21, from 2000 to 2099".to_owned())
+    date.map(|_| text.to_owned()).ok_or_else(|| "expected a day like 2026-11-21, from 2000 to 2099".to_owned())
 }
 
-/// The measures that any of the rows has.
+/// The measures that at least one row has.
 pub fn measures<'r>(rows: impl IntoIterator<Item = &'r Row>) -> BTreeSet<&'r str> {
     rows.into_iter().flat_map(|row| row.measures.keys()).map(String::as_str).collect()
 }
 
-/// The measure that was asked for by `option`, or the first by name.
+/// The measure requested with `option`, or the first by name.
 ///
 /// # Errors
-/// When no row has it.
-pub fn measure<'m>(known: &BTreeSet<&'m str>, asked: Option<&str>, option: &str) -> Result<&'m str, UsageError> {
-    let found = match asked {
+/// If no row has it.
+pub fn measure<'m>(known: &BTreeSet<&'m str>, requested: Option<&str>, option: &str) -> Result<&'m str, UsageError> {
+    let found = match requested {
         None => known.first(),
-        Some(asked) => known.get(asked),
+        Some(name) => known.get(name),
     };
     let names = || known.iter().copied().collect::<Vec<_>>().join(", ");
     found.copied().ok_or_else(|| {
         UsageError(format!(
-            "{option}: no snapshot has a measure `{}`; there are {}",
-            asked.unwrap_or_default(),
+            "{option}: unknown measure `{}`; expected one of {}",
+            requested.unwrap_or_default(),
             names()
         ))
     })
 }
 
-/// The exact sum of a measure, none where it would need more than 38 digits.
+/// The exact sum of a measure, or `None` if it needs more than 38 digits.
 pub fn sum<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> Option<Decimal> {
     let numbers = rows.into_iter().filter_map(|row| row.measures.get(measure));
     let mut parsed = numbers.map(|number| Decimal::parse(number));
     parsed.try_fold(Decimal::default(), |sum, number| sum.checked_add(number?)).ok()
 }
 
-/// The same as a text, or a word.
+/// The exact sum of a measure as text.
 pub fn sum_text<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> String {
     sum(rows, measure).map_or_else(|| "too large".to_owned(), |sum| sum.to_string())
 }
 
-/// The sums by length of window: an hour's usage is also its day's.
+/// The sums by window length, because the usage of an hour is also part of its day.
 pub fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     let mut lines = vec![format!("total: {}", console::counted(rows.len(), "snapshot"))];
     for window in Window::ALL {
@@ -84,16 +89,16 @@ pub fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     lines.join("\n")
 }
 
-/// The rows by what they have in common, such as their start.
-pub fn grouped<'r>(rows: &'r [Row], common: impl Fn(&'r Row) -> &'r str) -> BTreeMap<&'r str, Vec<&'r Row>> {
+/// Groups the rows by a text they share, such as their start.
+pub fn grouped<'r>(rows: &'r [Row], key: impl Fn(&'r Row) -> &'r str) -> BTreeMap<&'r str, Vec<&'r Row>> {
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
-        groups.entry(common(row)).or_default().push(row);
+        groups.entry(key(row)).or_default().push(row);
     }
     groups
 }
 
-/// A measure over the windows' starts as bars; all rows are of windows of one length.
+/// A bar chart of a measure over time. All rows must have the same window length.
 pub fn chart(rows: &[Row], measure: &str) -> String {
     let bar = |(start, rows): (&str, Vec<&Row>)| {
         let number = sum(rows, measure).unwrap_or_default();
@@ -102,4 +107,49 @@ pub fn chart(rows: &[Row], measure: &str) -> String {
     let bars: Vec<Bar> = grouped(rows, Row::start).into_iter().map(bar).collect();
     let window = rows.first().map_or("", |row| row.variable("window"));
     format!("{measure} by {window}\n{}", plot::chart(&bars, plot::width()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(window: &str, start: &str, amount: &str) -> Row {
+        let variables = [("window", window), ("window_start", start)];
+        Row {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            measures: [("amount".to_owned(), amount.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn sums_are_exact_or_too_large() {
+        let rows = [row("hour", "2026-11-20T13:00:00Z", "0.1"), row("hour", "2026-11-20T14:00:00Z", "0.2")];
+        assert_eq!(sum_text(&rows, "amount"), "0.3");
+        assert_eq!(sum_text(&rows, "orders"), "0", "a measure that no row has");
+        let large = [row("hour", "", "99999999999999999999999999999999999999"), row("hour", "", "0.1")];
+        assert_eq!(sum_text(&large, "amount"), "too large");
+    }
+
+    #[test]
+    fn totals_are_kept_apart_by_window_length() {
+        let rows = [row("hour", "", "1"), row("hour", "", "2"), row("day", "", "3")];
+        assert_eq!(totals(&rows, &measures(&rows)), "total: 3 snapshots\n  hour  amount 3\n  day   amount 3");
+    }
+
+    #[test]
+    fn an_unknown_measure_is_refused_with_the_known_ones() {
+        let known = BTreeSet::from(["amount", "orders"]);
+        assert_eq!(measure(&known, None, "--measure").unwrap(), "amount");
+        assert_eq!(measure(&known, Some("orders"), "--measure").unwrap(), "orders");
+        let refused = measure(&known, Some("price"), "--measure").unwrap_err().to_string();
+        assert_eq!(refused, "--measure: unknown measure `price`; expected one of amount, orders");
+    }
+
+    #[test]
+    fn a_day_is_a_date_without_a_time() {
+        assert_eq!(date("2026-11-21"), Ok("2026-11-21".to_owned()));
+        for wrong in ["2026-02-30", "2026-11-21T00:00:00Z", "1999-12-31", "today", ""] {
+            assert!(date(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,32 +1,37 @@
-//! The SQL that Athena gets: the view that reads each record once, and the named queries of a pipeline. Portable but for
-//! the late rows, which need to know when a file was written.
+//! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. All but `late_data`, which
+//! needs the time a file was written, is portable.
 
 /// An archived record type.
 #[derive(Debug)]
-pub struct RecordType<'p> {
+pub(super) struct RecordType<'p> {
+    /// Its name, which is also the table's.
     pub name: &'p str,
     /// The column that holds the record's identity.
     pub record_id: String,
+    /// The table's columns.
     pub columns: Vec<super::columns::Column>,
 }
 
-/// A query that is kept in Athena.
+/// A named query in Athena.
 #[derive(Debug)]
-pub struct NamedQuery {
+pub(super) struct NamedQuery {
+    /// Its name.
     pub name: &'static str,
+    /// What it shows.
     pub description: &'static str,
+    /// The query.
     pub sql: String,
 }
 
 impl RecordType<'_> {
     /// The name of the view that reads each record once.
-    pub fn view(&self) -> String {
+    pub(super) fn view(&self) -> String {
         format!("{}_once", self.name)
     }
 
-    /// The view's query. Copies of a row lie in one partition, because its date is made of the row; said so, a filter on
-    /// the date still skips partitions.
-    pub fn once(&self) -> String {
+    /// The query of that view. All copies of a row are in one partition, because the date is derived from the row. Partitioning
+    /// the window by the date as well lets a filter on the date skip partitions.
+    pub(super) fn once(&self) -> String {
         let names: Vec<String> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         format!(
             "SELECT {}, partition_date FROM (SELECT *, row_number() OVER (PARTITION BY partition_date, \"{id}\" ORDER BY \"{id}\") AS copy_number FROM \"{}\") AS copies WHERE copy_number = 1",
@@ -37,15 +42,15 @@ impl RecordType<'_> {
     }
 }
 
-/// The queries of a pipeline; `usage` is its own `usage.sql`, if it has one.
-pub fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<NamedQuery> {
+/// The named queries of a pipeline; `usage` is its `usage.sql`, if it has one.
+pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<NamedQuery> {
     let of_all = |one: &dyn Fn(&RecordType<'_>) -> String, order: &str| {
         format!("{}\nORDER BY {order}", types.iter().map(one).collect::<Vec<_>>().join("\nUNION ALL\n"))
     };
     let mut queries = vec![
         NamedQuery {
             name: "rows_per_day",
-            description: "How many records of each type each day has, every one once",
+            description: "Number of distinct records per type and day",
             sql: of_all(
                 &|record_type| {
                     format!(
@@ -59,7 +64,7 @@ pub fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<NamedQuery>
         },
         NamedQuery {
             name: "duplicates",
-            description: "Days whose files hold rows more than once, as redeliveries may leave them",
+            description: "Days with duplicate rows, which redeliveries can cause",
             sql: of_all(
                 &|RecordType { name, record_id, .. }| {
                     format!(
@@ -71,7 +76,7 @@ pub fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<NamedQuery>
         },
         NamedQuery {
             name: "late_data",
-            description: "Files that were written more than an hour after their day had ended",
+            description: "Files written more than an hour after the end of their day",
             sql: of_all(
                 &|RecordType { name, .. }| {
                     format!(
@@ -84,7 +89,7 @@ pub fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<NamedQuery>
     ];
     queries.extend(usage.map(|sql| NamedQuery {
         name: "usage_per_entity",
-        description: "What each entity used each day, from the archive",
+        description: "Usage per entity and day, computed from the archive",
         sql: sql.trim_end().to_owned(),
     }));
     queries

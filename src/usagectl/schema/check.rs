@@ -1,4 +1,4 @@
-//! `usagectl schema check`: which changes of schemas are safe. Reads the two sides and prints what `compare` finds.
+//! `usagectl schema check`: reports which schema changes are safe. Reads both versions and prints what `compare` finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ mod compare;
 mod finding;
 mod kind;
 
-/// Say which changes between two schemas, or folders of them, are safe
+/// Check which changes between two schemas, or two folders of schemas, are safe
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Check {
-    /// The schema, or folder of schemas, that is in use
+pub(super) struct Check {
+    /// The schema, or folder of schemas, in use
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The one that shall be
+    /// The new schema, or folder of schemas
     #[arg(value_name = "NEW")]
     new: PathBuf,
 }
@@ -35,11 +35,12 @@ Examples:
   usagectl schema check old/order.avsc schemas/orders/order.avsc
   usagectl schema check /tmp/release/schemas schemas
 
-Safe: the new schema reads every old row, readers that keep the old schema read every new one, and Athena reads both.
-Exit code 1 when a change is not safe.";
+A change is safe if the new schema reads every old row, readers with the old schema read every
+new row, and Athena reads both. The exit code is 1 if a change is unsafe.";
 
 impl Check {
-    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+    /// Prints the findings.
+    pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
         let (old, new) = (schemas(&self.old)?, schemas(&self.new)?);
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let mut done = Done::Well;
@@ -58,7 +59,7 @@ impl Check {
     }
 }
 
-/// The texts of a file, which is then nameless, or of all schemas below a folder.
+/// The schema in a file, under an empty name, or all schemas under a folder.
 fn schemas(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
     if !path.is_dir() {
@@ -92,11 +93,11 @@ fn findings(name: &str, old: Option<&String>, new: Option<&String>) -> anyhow::R
         }
         (Some(_), None) => Ok(vec![Finding::new(
             "",
-            "the schema is gone",
+            "the schema was removed",
             Verdict::Unsafe,
-            "Athena's table goes with it, while its files stay: keep the record type for as long as they are read",
+            "its Athena table is removed too, but the files remain: keep the record type as long as they are read",
         )]),
-        (None, _) => Ok(vec![Finding::new("", "the schema is new", Verdict::Safe, "there are no rows of it yet")]),
+        (None, _) => Ok(vec![Finding::new("", "the schema is new", Verdict::Safe, "it has no rows yet")]),
     }
 }
 

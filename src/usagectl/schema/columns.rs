@@ -1,58 +1,60 @@
-//! The columns that Athena has for an Avro schema: Hive's types for Glue, Presto's for views. What Athena can't read is
-//! refused here, with the field's path and what to write instead.
+//! The Athena columns for an Avro schema: Hive types for Glue tables, Presto types for views. Fields that Athena can't read are
+//! refused with their path and what to use instead.
 
 use std::collections::HashMap;
 
 use apache_avro::schema::{DecimalSchema, Name, RecordSchema, ResolvedSchema, Schema, UnionSchema};
 
-/// The partition's column, which no field may be called.
-pub const PARTITION: &str = "partition_date";
+/// The partition column; no field may have this name.
+pub(super) const PARTITION: &str = "partition_date";
 
 /// A top-level field as Athena sees it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Column {
-    /// In lower case, as Athena folds it.
+pub(super) struct Column {
+    /// Its name in lower case, because Athena ignores case.
     pub name: String,
+    /// Its type in Glue.
     pub hive: String,
+    /// Its type in views.
     pub presto: String,
 }
 
-/// The columns of a record's fields, in their order.
+/// The columns for the fields of a record, in order.
 ///
 /// # Errors
-/// All fields that Athena can't have as they are, a line each.
-pub fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
+/// With one line for each field that Athena can't read.
+pub(super) fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
     let resolved = ResolvedSchema::new(schema).map_err(|error| vec![error.to_string()])?;
-    let Schema::Record(record) = schema else { return Err(vec!["the schema is no record".to_owned()]) };
-    let mut walk = Walk { names: resolved.get_names(), within: vec![&record.name], mistakes: Vec::new() };
+    let Schema::Record(record) = schema else { return Err(vec!["the schema is not a record".to_owned()]) };
+    let mut reader = TypeReader { names: resolved.get_names(), within: vec![&record.name], mistakes: Vec::new() };
     let mut columns: Vec<Column> = Vec::new();
     for field in &record.fields {
         let name = field.name.to_lowercase();
         if name == PARTITION || columns.iter().any(|column| column.name == name) {
-            walk.mistake(&field.name, "is a second column of this name to Athena, which ignores case; rename it");
+            reader.mistake(&field.name, "Athena ignores case and already has a column with this name; rename it");
         }
-        if let Some(Types { hive, presto }) = walk.types(&field.name, &field.schema) {
+        if let Some(Types { hive, presto }) = reader.types(&field.name, &field.schema) {
             columns.push(Column { name, hive, presto });
         }
     }
-    if walk.mistakes.is_empty() { Ok(columns) } else { Err(walk.mistakes) }
+    if reader.mistakes.is_empty() { Ok(columns) } else { Err(reader.mistakes) }
 }
 
-/// One type in both languages.
+/// The same type in Hive and in Presto.
 struct Types {
     hive: String,
     presto: String,
 }
 
-struct Walk<'s> {
+struct TypeReader<'s> {
     names: &'s HashMap<Name, &'s Schema>,
     /// The record types around the current field.
     within: Vec<&'s Name>,
     mistakes: Vec<String>,
 }
 
-/// `None` means that a mistake has been noted.
-impl<'s> Walk<'s> {
+/// The methods return `None` after recording a mistake.
+impl<'s> TypeReader<'s> {
     fn mistake(&mut self, path: &str, text: &str) -> Option<Types> {
         self.mistakes.push(format!("{path}: {text}"));
         None
@@ -61,9 +63,9 @@ impl<'s> Walk<'s> {
     fn types(&mut self, path: &str, schema: &'s Schema) -> Option<Types> {
         let (hive, presto) = match schema {
             Schema::Boolean => ("boolean", "boolean"),
-            // Athena knows no time of day: its number is what is left.
+            // Athena has no type for a time of day, so it stays a number.
             Schema::Int | Schema::TimeMillis => ("int", "integer"),
-            // Of the timestamps, Hive's Avro knows milliseconds only: microseconds are numbers.
+            // Hive's Avro reader supports millisecond timestamps only, so microseconds stay numbers.
             Schema::Long | Schema::TimeMicros | Schema::TimestampMicros => ("bigint", "bigint"),
             Schema::Float => ("float", "real"),
             Schema::Double => ("double", "double"),
@@ -84,7 +86,7 @@ impl<'s> Walk<'s> {
                     None => self.mistake(path, "names an unknown type"),
                 };
             }
-            _ => return self.mistake(path, "has a type that Athena can't read; write another"),
+            _ => return self.mistake(path, "Athena can't read this type; use another"),
         };
         Some(Types { hive: hive.to_owned(), presto: presto.to_owned() })
     }
@@ -101,10 +103,10 @@ impl<'s> Walk<'s> {
 
     fn record(&mut self, path: &str, record: &'s RecordSchema) -> Option<Types> {
         if self.within.contains(&&record.name) {
-            return self.mistake(path, "holds its own type, which no column can; archive a list of plain records");
+            return self.mistake(path, "a column can't contain its own type; archive a list of plain records");
         }
         self.within.push(&record.name);
-        // Each field is visited, also after a mistake in one.
+        // All fields are visited, even after a mistake.
         let fields: Vec<_> = record
             .fields
             .iter()
@@ -124,7 +126,7 @@ impl<'s> Walk<'s> {
         let mut others = union.variants().iter().filter(|variant| !matches!(variant, Schema::Null));
         match (others.next(), others.next()) {
             (Some(only), None) => self.types(path, only),
-            _ => self.mistake(path, "is a union of several types, which Athena can't read; write null and one type"),
+            _ => self.mistake(path, "Athena can't read a union of several types; use null and one type"),
         }
     }
 }
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_that_athena_reads() {
+    fn every_supported_type_has_a_column_type() {
         let cases = [
             (json!("boolean"), "boolean", "boolean"),
             (json!("float"), "float", "real"),
@@ -181,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_named_again_is_the_same() {
+    fn a_reference_to_a_named_type_is_resolved() {
         let fixed = json!({ "type": "fixed", "name": "F", "size": 4 });
         let columns = of(json!([{ "name": "a", "type": fixed }, { "name": "b", "type": "F" }])).unwrap();
         assert_eq!(columns[0], columns[1]);
     }
 
     #[test]
-    fn what_athena_cannot_read_is_refused_with_the_remedy() {
+    fn types_that_athena_cannot_read_are_refused_with_a_remedy() {
         let node =
             json!({ "type": "record", "name": "Node", "fields": [{ "name": "next", "type": ["null", "Node"] }] });
         let mistakes = of(json!([

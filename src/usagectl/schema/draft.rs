@@ -1,5 +1,5 @@
-//! The draft of a pipeline: items that look alike become a record type, and what their attributes have in common its
-//! schema. Pure: items in, files out.
+//! Drafts a pipeline: items with similar keys become a record type, and the attributes they share become its schema. Pure:
+//! items in, files out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,24 +13,27 @@ use self::names::{key_text, pascal, snake};
 mod fields;
 mod names;
 
-/// An item and the names of its keys, in their order.
+/// An item and the names of its key attributes.
 #[derive(Debug)]
-pub struct Sample<'a> {
+pub(super) struct Sample<'a> {
+    /// Its key attributes, partition key first.
     pub keys: Vec<String>,
+    /// The item.
     pub item: Item<'a>,
 }
 
-/// What stands between the parts of a composed key.
+/// Separators between the parts of a composite key.
 const SEPARATORS: [char; 4] = ['#', '/', '|', ':'];
-/// The files of a pipeline for these items, and what a person should know of them.
-pub fn draft(samples: &[Sample<'_>]) -> (BTreeMap<String, String>, Vec<String>) {
+
+/// The files of a pipeline for these items, and notes for the person who reviews them.
+pub(super) fn draft(samples: &[Sample<'_>]) -> (BTreeMap<String, String>, Vec<String>) {
     let mut groups: BTreeMap<Vec<(String, String)>, Vec<&Sample<'_>>> = BTreeMap::new();
     for sample in samples {
         groups.entry(patterns(sample)).or_default().push(sample);
     }
     let mut files = BTreeMap::new();
     let mut notes = Vec::new();
-    let mut pipeline = "# A draft by `usagectl schema infer`: read it before you use it.\nsources = []\n".to_owned();
+    let mut pipeline = "# Drafted by `usagectl schema infer`: review before use.\nsources = []\n".to_owned();
     for (number, (patterns, samples)) in groups.iter().enumerate() {
         let mut name = type_name(patterns).unwrap_or_else(|| format!("record_{}", number + 1));
         if files.contains_key(&format!("{name}.avsc")) {
@@ -53,7 +56,7 @@ pub fn draft(samples: &[Sample<'_>]) -> (BTreeMap<String, String>, Vec<String>) 
     (files, notes)
 }
 
-/// A schema as a person writes it: a field a line, its name first.
+/// A schema as a person would write it: one field per line, with its name first.
 fn avsc(name: &str, fields: &[Json]) -> String {
     let fields: Vec<String> = fields.iter().map(|field| format!("    {}", notation(field))).collect();
     format!("{{\n  \"type\": \"record\",\n  \"name\": \"{name}\",\n  \"fields\": [\n{}\n  ]\n}}\n", fields.join(",\n"))
@@ -72,7 +75,7 @@ fn notation(json: &Json) -> String {
     }
 }
 
-/// What the keys of items like this one match; for a message without keys, its first text or number.
+/// The patterns that the keys of similar items match. A message without keys is matched by its first string or number.
 fn patterns(sample: &Sample<'_>) -> Vec<(String, String)> {
     let pattern = |name: &String| match sample.item.attribute(name) {
         Some(Value::S(text)) => (name.clone(), pattern(name, text)),
@@ -85,7 +88,7 @@ fn patterns(sample: &Sample<'_>) -> Vec<(String, String)> {
     first.map(|(name, _)| vec![(name.to_string(), format!("{{{}}}", variable(name, 0)))]).unwrap_or_default()
 }
 
-/// `CUSTOMER#7` of the key `pk` is `CUSTOMER#{pk}`: words in capitals are constant, other parts are variables.
+/// For the key `pk`, `CUSTOMER#7` becomes `CUSTOMER#{pk}`: uppercase words are constants, other parts are variables.
 fn pattern(key: &str, text: &str) -> String {
     let mut out = String::new();
     let mut variables = 0;

@@ -1,5 +1,5 @@
-//! `usagectl schema glue`: the part of template.yaml that Athena's tables, views and named queries take, made of the
-//! pipelines' schemas. `make glue` writes it there, and a test holds the two equal.
+//! `usagectl schema glue`: generates the Athena tables, views and named queries in template.yaml from the schemas of pipelines.
+//! `make glue` writes them there, and a test checks that they are up to date.
 
 use std::path::{Path, PathBuf};
 
@@ -16,28 +16,29 @@ use crate::shell::options::Options;
 
 mod resources;
 
-/// Print the Glue tables, views and named queries of the pipelines, as template.yaml has them
+/// Generate the Glue tables, views and named queries of template.yaml
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Glue {
-    /// Write them into this template, between the markers `# glue: begin` and `# glue: end`
+pub(super) struct Glue {
+    /// Write into this template, between the markers `# glue: begin` and `# glue: end`, instead of printing
     #[arg(long, value_name = "TEMPLATE")]
     into: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl schema glue                        all shipped pipelines
+  usagectl schema glue                        All shipped pipelines
   usagectl schema glue --pipeline orders
-  usagectl schema glue --into template.yaml   what `make glue` does";
+  usagectl schema glue --into template.yaml   The same as `make glue`";
 
 const BEGIN: &str = "# glue: begin";
 const END: &str = "# glue: end";
-/// A query of the pipeline's own, beside its pipeline.toml.
+/// A pipeline's own query, next to its pipeline.toml.
 const USAGE_QUERY: &str = "usage.sql";
 
 impl Glue {
-    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+    /// Prints the resources, or writes them into the template.
+    pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
         let mut text = String::new();
         for folder in folders(options)? {
             text.push_str(&pipeline_resources(&folder)?);
@@ -56,8 +57,11 @@ fn folders(options: &Options) -> anyhow::Result<Vec<Folder>> {
     }
     let all = shipped_names();
     let names = options.pipeline.as_deref().map_or(all, |name| vec![name]);
-    let folder =
-        |name: &str| shipped(name).ok_or_else(|| UsageError(format!("no pipeline `{name}` is shipped")).into());
+    let folder = |name: &str| {
+        let unknown =
+            || UsageError(format!("unknown pipeline `{name}`; expected one of {}", shipped_names().join(", ")));
+        shipped(name).ok_or_else(|| unknown().into())
+    };
     names.into_iter().map(folder).collect()
 }
 
@@ -71,7 +75,7 @@ fn write_into(path: &Path, resources: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `template` with `resources` between the lines of the markers.
+/// Replaces what is between the markers in `template` with `resources`.
 fn replaced(template: &str, resources: &str) -> anyhow::Result<String> {
     let parts = template.split_once(BEGIN).and_then(|(before, rest)| {
         let (marker, rest) = rest.split_once('\n')?;
@@ -79,12 +83,12 @@ fn replaced(template: &str, resources: &str) -> anyhow::Result<String> {
         Some((before, marker, after))
     });
     let Some((before, marker, after)) = parts else {
-        bail!("find the lines `{BEGIN}` and `{END}`: add them where the tables belong");
+        bail!("the lines `{BEGIN}` and `{END}` are missing: add them where the tables belong");
     };
     Ok(format!("{before}{BEGIN}{marker}\n{}\n\n  {END}{after}", resources.trim_end()))
 }
 
-/// The resources of one pipeline, which exist under its condition.
+/// The resources of one pipeline, each under the pipeline's condition.
 fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
     let pipeline = Pipeline::parse(folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
     let mut types = Vec::new();
@@ -107,7 +111,7 @@ fn record_type<'p>(pipeline: &str, name: &'p str, schema: &RecordSchema) -> Resu
         UsageError(format!("{pipeline}/{name}: {}", mistakes.join(&format!("\n{pipeline}/{name}: "))))
     })?;
     let record_id = record_id(schema).ok_or_else(|| {
-        UsageError(format!("{pipeline}/{name}: no field has \"source\": \"record_id\", so no query could read each record once; add one"))
+        UsageError(format!("{pipeline}/{name}: no field has \"source\": \"record_id\", which queries need to read each record once; add one"))
     })?;
     Ok(RecordType { name, record_id, columns })
 }

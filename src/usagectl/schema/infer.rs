@@ -1,5 +1,5 @@
-//! `usagectl schema infer`: a first draft of a pipeline from records: an event file, or what `aws dynamodb scan` prints.
-//! It reads the items and writes the files; `draft` makes the text.
+//! `usagectl schema infer`: drafts a pipeline from an event file or from the output of `aws dynamodb scan`. This file reads the
+//! items and writes the files; `draft` generates the text.
 
 use std::path::{Path, PathBuf};
 
@@ -16,17 +16,17 @@ use crate::event::invoke::read_event;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 
-/// Draft a pipeline.toml and its schemas from an event, or from a table's items
+/// Draft a pipeline.toml and its schemas from an event or from the items of a table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Infer {
-    /// A Lambda event, or the JSON of `aws dynamodb scan`; `-` reads from stdin
+pub(super) struct Infer {
+    /// File with a Lambda event or the output of `aws dynamodb scan`; `-` reads it from stdin
     #[arg(value_name = "RECORDS.json")]
     records: PathBuf,
-    /// Write the files into this new folder instead of printing them
+    /// Create this folder and write the files there, instead of printing them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The key attributes of a table's items; an event says them itself
+    /// Key attribute of the table's items; repeat for a sort key (events name their keys)
     #[arg(long, value_name = "NAME", default_values = ["pk", "sk"])]
     key: Vec<String>,
 }
@@ -37,9 +37,9 @@ Examples:
   aws dynamodb scan --table-name orders --max-items 500 | usagectl schema infer - --out schemas/mine
   usagectl explain --pipeline-dir schemas/mine events/mixed.json
 
-It is a draft: it knows only what the records show. Read it, and say what is counted (docs/pipelines.md).";
+The draft knows only what the records show. Review it, then add what to count (docs/pipelines.md).";
 
-/// What `aws dynamodb scan` and `query` print.
+/// The output of `aws dynamodb scan` and `query`.
 #[derive(Deserialize)]
 struct Scanned<'a> {
     #[serde(rename = "Items", borrow)]
@@ -47,7 +47,8 @@ struct Scanned<'a> {
 }
 
 impl Infer {
-    pub fn run(self, _: &Options) -> anyhow::Result<Done> {
+    /// Drafts the files, and prints or writes them.
+    pub(super) fn run(self, _: &Options) -> anyhow::Result<Done> {
         let bytes = read_event(&self.records)?;
         let name = self.out.as_deref().and_then(Path::file_name).map_or("draft".into(), |name| name.to_string_lossy());
         let mut scratch = Vec::new();
@@ -60,7 +61,7 @@ impl Infer {
         };
         notes.iter().for_each(|note| console::note(&format!("note: {note}")));
         let folder = Folder { name: name.into_owned(), files };
-        // A draft that the function wouldn't take is a mistake of ours, or of records that no pipeline can describe.
+        // A draft that the function rejects is a bug here, or comes from records that no pipeline can describe.
         Pipeline::parse(&folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
         match &self.out {
             Some(path) => write(path, &folder)?,
@@ -75,7 +76,7 @@ impl Infer {
 
     fn of_item<'a>(&self, text: &'a str) -> anyhow::Result<Sample<'a>> {
         let item = attribute::item(text)
-            .map_err(|fault| UsageError(format!("an item: {}: {}", fault.field, fault.message)))?;
+            .map_err(|fault| UsageError(format!("read an item: {}: {}", fault.field, fault.message)))?;
         let keys = self.key.iter().filter(|key| item.attribute(key).is_some()).cloned().collect();
         Ok(Sample { keys, item })
     }
@@ -96,7 +97,7 @@ impl Infer {
             }
         }
         if samples.is_empty() {
-            bail!("find an image in {}: none of its records carries one", self.records.display());
+            bail!("find an item image in {}: none of its records has one", self.records.display());
         }
         Ok(draft(&samples))
     }
@@ -114,8 +115,8 @@ fn newest(change: Change<'_>) -> Option<Item<'_>> {
 
 fn write(path: &Path, folder: &Folder) -> anyhow::Result<()> {
     let shown = path.display();
-    // Never into a folder that somebody has written in.
-    std::fs::create_dir(path).with_context(|| format!("create the folder {shown}, which must be new"))?;
+    // Never writes into an existing folder.
+    std::fs::create_dir(path).with_context(|| format!("create the folder {shown}, which must not exist yet"))?;
     for (name, text) in &folder.files {
         std::fs::write(path.join(name), text).with_context(|| format!("write {shown}/{name}"))?;
     }

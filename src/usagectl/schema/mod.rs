@@ -1,5 +1,5 @@
-//! `usagectl schema`: what follows from the schemas of pipelines. `glue` makes Athena's tables of them, `check` says which
-//! changes are safe, `infer` drafts a new one.
+//! `usagectl schema`: works on the Avro schemas of pipelines. `glue` generates Athena tables, `check` finds unsafe changes, and
+//! `infer` drafts a pipeline from records.
 
 mod athena;
 mod check;
@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use crate::shell::console::Done;
 use crate::shell::options::Options;
 
-/// Make Athena's tables of schemas, check changes of schemas, draft a schema
+/// Generate Athena tables from schemas, check schema changes, or draft a schema
 #[derive(Debug, Args)]
 pub struct Schema {
     #[command(subcommand)]
@@ -28,6 +28,7 @@ enum Command {
 }
 
 impl Schema {
+    /// Runs the subcommand.
     pub fn run(self, options: &Options) -> anyhow::Result<Done> {
         match self.command {
             Command::Glue(command) => command.run(options),

@@ -1,5 +1,4 @@
-//! What all commands say and how: results on stdout, notes on stderr, a progress bar where somebody watches, and how a
-//! command ends.
+//! Terminal output: results on stdout, notes on stderr, progress on a terminal only, and the outcomes that become exit codes.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -8,33 +7,34 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::shell::options::Options;
 
-/// How a command ended that could do its work.
+/// The outcome of a command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
+    /// Exit code 0.
     Well,
-    /// What failed has been printed already.
+    /// Something failed, and has already been printed: exit code 1.
     WithFailures,
-    /// What is wrong has been printed already, and it is grave: exit code 2.
+    /// A serious problem was found, and has already been printed: exit code 2.
     WithProblems,
 }
 
-/// A mistake in what was asked for: exit code 2.
+/// A mistake on the command line or in the configuration: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// The reader of stdout has gone: nothing to complain of.
+/// Whoever read stdout has closed it, which is not an error.
 #[derive(Debug, thiserror::Error)]
 #[error("stdout is closed")]
 pub struct Closed;
 
-/// Prints `text` and a line's end.
+/// Prints `text` and a newline to stdout.
 ///
 /// # Errors
-/// [`Closed`] when nobody reads any more, as behind `| head`.
+/// [`Closed`] if the reader is gone, as with `| head`.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    // In one piece: a reader that takes the first line and goes has had all of it.
+    // One write, so that a reader that stops after the first line has received all of it.
     let written = stdout.write_all(format!("{text}\n").as_bytes());
     written.and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Closed.into(),
@@ -42,13 +42,13 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Tells the person something that is no result.
+/// Prints a message that is not part of the result to stderr.
 pub fn note(text: &str) {
-    // There is nowhere left to complain of a closed stderr.
+    // If stderr is closed, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// A bar on stderr; a hidden one for a single step or where nobody watches.
+/// A progress bar on stderr, hidden for a single step or without a terminal.
 pub fn progress(steps: usize) -> ProgressBar {
     if steps < 2 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -61,7 +61,7 @@ pub fn progress(steps: usize) -> ProgressBar {
     bar
 }
 
-/// A count on stderr of what can't be counted before; a hidden one where nobody watches.
+/// A running count on stderr where the total is unknown, hidden without a terminal.
 pub fn spinner(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -74,17 +74,17 @@ pub fn spinner(what: &'static str) -> ProgressBar {
     spinner
 }
 
-/// `text` without what would steer the terminal: it comes from events and tables.
+/// Replaces control characters, because `text` may come from events and tables and must not control the terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// `1 record`, `2 records`.
+/// A count and its noun: `1 record`, `2 records`.
 pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Sends the function's own log lines to stderr, if `--verbose` asks for them.
+/// Sends the function's logs to stderr if `--verbose` is set.
 pub fn log_to_stderr(options: &Options) {
     if options.verbose {
         usage_aggregator::logs::start_with(tracing::Level::DEBUG, io::stderr);

@@ -1,14 +1,17 @@
-//! Spans of time on the command line: `500ms`, `30s`, `5m`, `1h`, `7d`.
+//! Durations on the command line: `500ms`, `30s`, `5m`, `1h`, `7d`.
 
 use std::time::Duration;
 
-/// Reads a span of time.
+/// Parses a duration.
+///
+/// # Errors
+/// With the expected form if the unit is missing or the number isn't valid.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
         return Ok(Duration::from_secs(86_400 * u64::from(days)));
     }
-    let span = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    span.ok_or_else(|| "expected a span of time such as 500ms, 30s, 5m, 1h or 7d".to_owned())
+    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration.ok_or_else(|| "expected a duration like 500ms, 30s, 5m, 1h or 7d".to_owned())
 }
 
 #[cfg(test)]
@@ -16,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_have_units() {
+    fn a_duration_needs_a_unit() {
         for (text, millis) in [
             ("500ms", 500),
             ("30s", 30_000),

@@ -1,4 +1,5 @@
-//! The folder of the embedded services' data: one process at a time, and only a folder of our own is ever cleared.
+//! The data folder of the embedded services. One process uses it at a time, and only a folder that usagectl created is ever
+//! cleared.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -7,18 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use event_source_mapping::StreamKind;
 
-/// Its presence says that the folder is ours.
+/// Marks a folder as created by usagectl.
 const LOCK: &str = "usagectl.lock";
-/// What `local::Services` keeps in its folder.
+// The files of `laptop::emulators::Services`.
 const DATABASE: &str = "dynamodb.sqlite";
 const OBJECTS: &str = "s3";
 const STREAMS: &str = "kinesis";
-/// What simulations have recorded, which is true of these tables only.
+/// The ledgers of simulations, which are valid for the tables in the same folder only.
 pub const LEDGERS: &str = "simulated";
-/// How far mappings are, and what they have made of shards.
+/// The mapping's checkpoints, filter and shards.
 pub const MAPPINGS: &str = "mapping";
 
-/// The locked folder; the lock ends with this, however the process ends.
+/// The locked folder. The lock is released when this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -26,34 +27,35 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Locks `path` for this process; creates it if need be.
+    /// Locks `path` for this process and creates it if it doesn't exist.
     pub fn lock(path: &Path) -> anyhow::Result<Folder> {
         let shown = path.display();
         fs::create_dir_all(path).with_context(|| format!("create the data folder {shown}"))?;
-        let foreign =
+        let is_foreign =
             !path.join(LOCK).exists() && [DATABASE, OBJECTS, STREAMS].iter().any(|name| path.join(name).exists());
-        if foreign {
+        if is_foreign {
             bail!(
-                "{shown} has {DATABASE}, {OBJECTS} or {STREAMS} of somebody else's: choose another folder with --data DIR"
+                "{shown} contains a {DATABASE}, {OBJECTS} or {STREAMS} that usagectl didn't create: choose another folder with --data DIR"
             );
         }
         let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
         let lock = lock.with_context(|| format!("open {shown}/{LOCK}"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!(
-                "another usagectl is using {shown}: wait for it or end it, choose another folder with --data DIR, or use a running `usagectl serve` by the lines it printed"
-            ),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another usagectl is using {shown}: stop it, or choose another folder with --data DIR")
+            }
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {shown}/{LOCK}")),
         }
     }
 
-    /// Whether a process has the folder at `path`.
+    /// Whether a running process uses the folder at `path`.
     pub fn is_locked(path: &Path) -> bool {
         let lock = File::options().write(true).open(path.join(LOCK));
         lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -75,7 +77,7 @@ fn unless_missing(deleted: io::Result<()>) -> io::Result<()> {
     deleted.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// Where `local` writes down the filter of its mapping.
+/// The file in which `usagectl local` records its mapping's filter.
 pub fn filters_file(data: &Path, kind: StreamKind, source: &str) -> PathBuf {
     let kind = match kind {
         StreamKind::DynamoDb => "dynamodb",

@@ -1,4 +1,4 @@
-//! DynamoDB's own JSON notation of items, which says each value's type and keeps numbers exact.
+//! DynamoDB JSON, which names the type of each value and keeps numbers exact.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-/// An item, its attributes sorted.
+/// An item as DynamoDB JSON, with its attributes sorted.
 pub fn item(item: &HashMap<String, AttributeValue>) -> Value {
     item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
@@ -25,7 +25,7 @@ fn attribute(value: &AttributeValue) -> Value {
         AttributeValue::Ss(texts) => json!({ "SS": texts }),
         AttributeValue::Ns(numbers) => json!({ "NS": numbers }),
         AttributeValue::Bs(list) => json!({ "BS": list.iter().map(binary).collect::<Vec<_>>() }),
-        // The SDK's enum may grow; DynamoDB has had these ten types since 2014.
+        // The SDK's enum is non-exhaustive; DynamoDB has had these ten types since 2014.
         _ => Value::Null,
     }
 }

@@ -1,4 +1,4 @@
-//! What all commands share: options, endpoints, tables, plots.
+//! What all commands share: options, services, output, and names on the command line.
 
 pub mod console;
 pub mod durations;

@@ -1,6 +1,6 @@
-//! Numbers for people: with commas where they are large, with two digits where they are small.
+//! Numbers for people: thousands separators in large ones, two significant digits in small ones.
 
-/// `1,234,567`, `23.4`, `0.0013`.
+/// A number such as `1,234,567`, `23.4` or `0.0013`.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 100.0 || size == 0.0 {
@@ -12,7 +12,7 @@ pub fn number(value: f64) -> String {
     trimmed(&format!("{value:.*}", small_digits(size)))
 }
 
-/// `$1,234`, `$0.58`, `$0.0013`.
+/// An amount such as `$1,234`, `$0.58` or `$0.0013`.
 pub fn dollars(value: f64) -> String {
     match value.abs() {
         0.0 => "$0".to_owned(),
@@ -22,7 +22,7 @@ pub fn dollars(value: f64) -> String {
     }
 }
 
-/// Milliseconds or seconds.
+/// A duration given in seconds, as `37 ms` or `2 s`.
 pub fn seconds(value: f64) -> String {
     match value {
         0.01..1.0 => format!("{:.0} ms", value * 1_000.0),
@@ -31,12 +31,12 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// A percentage with one decimal.
+/// `part` of `whole` as a percentage with one decimal, without the sign.
 pub fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.1}", part / whole * 100.0) } else { "0".to_owned() }
 }
 
-/// Decimals that show two digits of a number below 1.
+/// How many decimals show two significant digits of a number below 1.
 fn small_digits(size: f64) -> usize {
     (1..12)
         .find(|digits: &i32| size * 10_f64.powi(*digits) >= 10.0)
@@ -65,12 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_have_one_decimal() {
+    fn percentages_have_one_decimal() {
         assert_eq!((percent(1.0, 3.0), percent(1.0, 0.0)), ("33.3".to_owned(), "0".to_owned()));
     }
 
     #[test]
-    fn numbers_have_as_many_digits_as_say_something() {
+    fn numbers_have_only_significant_digits() {
         for (value, text) in [
             (0.0, "0"),
             (1_234_567.0, "1,234,567"),

@@ -1,4 +1,4 @@
-//! The options that all commands share: where data are, which pipeline, which endpoints.
+//! The options that all commands share: the data folder, the pipeline and the endpoints.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,13 +9,14 @@ use clap::Args;
 use crate::shell::console::UsageError;
 use crate::shell::folder::LEDGERS;
 
+/// The options that every command accepts.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of all commands")]
+#[command(next_help_heading = "Global options")]
 pub struct Options {
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long, global = true)]
     pub json: bool,
-    /// Folder in which the embedded DynamoDB and S3 keep their data
+    /// Folder for the data of the embedded services
     #[arg(
         long,
         global = true,
@@ -25,13 +26,13 @@ pub struct Options {
         hide_env_values = true
     )]
     pub data: PathBuf,
-    /// Shipped pipeline, or variable PIPELINE; else the one whose sources name the event's table or stream, else orders
+    /// Use this shipped pipeline (or set PIPELINE) [default: the one that reads the event's table or stream, or else orders]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "pipeline_dir")]
     pub pipeline: Option<String>,
-    /// Folder of a pipeline of your own, or variable PIPELINE_DIR
+    /// Use the pipeline in this folder (or set PIPELINE_DIR)
     #[arg(long, global = true, value_name = "DIR")]
     pub pipeline_dir: Option<PathBuf>,
-    /// A running DynamoDB instead of the embedded one
+    /// Use this DynamoDB instead of the embedded one
     #[arg(
         long,
         visible_alias = "endpoint-url",
@@ -41,19 +42,19 @@ pub struct Options {
         hide_env_values = true
     )]
     pub dynamodb_endpoint: Option<String>,
-    /// A running S3 instead of the embedded one
+    /// Use this S3 instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", hide_env_values = true)]
     pub s3_endpoint: Option<String>,
-    /// A running Kinesis to write load to
+    /// Write generated load to this Kinesis
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_KINESIS", hide_env_values = true)]
     pub kinesis_endpoint: Option<String>,
-    /// A running CloudWatch instead of the embedded one
+    /// Use this CloudWatch instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_CLOUDWATCH", hide_env_values = true)]
     pub cloudwatch_endpoint: Option<String>,
-    /// Take endpoints on other machines too, with the AWS credentials of the environment
+    /// Allow endpoints on other machines, using the AWS credentials of the environment
     #[arg(long, global = true)]
     pub allow_remote: bool,
-    /// Show the function's log lines on stderr
+    /// Print the function's logs to stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -61,44 +62,62 @@ pub struct Options {
 /// Where a service is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
+    /// In this process, with its data in the data folder.
     Embedded,
-    /// On this machine: dummy credentials do, and what is missing may be created.
+    /// On this machine: dummy credentials are enough, and missing tables and buckets are created.
     Loopback(String),
-    /// On another machine: real credentials, and nothing is created.
+    /// On another machine: real credentials are used, and nothing is created.
     Remote(String),
 }
 
 impl Options {
+    /// Where DynamoDB is.
+    ///
+    /// # Errors
+    /// If the URL is invalid, or is on another machine and that isn't allowed; the same for the other services.
     pub fn dynamodb(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--dynamodb-endpoint", self.dynamodb_endpoint.as_deref())
     }
 
+    /// Where S3 is.
+    ///
+    /// # Errors
+    /// See [`Options::dynamodb`].
     pub fn s3(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--s3-endpoint", self.s3_endpoint.as_deref())
     }
 
+    /// Where CloudWatch is.
+    ///
+    /// # Errors
+    /// See [`Options::dynamodb`].
     pub fn cloudwatch(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--cloudwatch-endpoint", self.cloudwatch_endpoint.as_deref())
     }
 
+    /// Where Kinesis is.
+    ///
+    /// # Errors
+    /// See [`Options::dynamodb`].
     pub fn kinesis(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--kinesis-endpoint", self.kinesis_endpoint.as_deref())
     }
 
-    /// The folder of what simulations have recorded.
+    /// The folder of the ledgers that simulations write.
     pub fn ledgers(&self) -> PathBuf {
         self.data.join(LEDGERS)
     }
 
     fn endpoint(&self, option: &str, url: Option<&str>) -> Result<Endpoint, UsageError> {
         let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(Endpoint::Embedded) };
-        let host = host(url)
-            .ok_or_else(|| UsageError(format!("{option}: `{url}` is no URL such as http://127.0.0.1:8000")))?;
+        let host = host(url).ok_or_else(|| {
+            UsageError(format!("{option}: `{url}` is not a valid URL; expected a form like http://127.0.0.1:8000"))
+        })?;
         match (is_loopback(&host), self.allow_remote) {
             (true, _) => Ok(Endpoint::Loopback(url.to_owned())),
             (false, true) => Ok(Endpoint::Remote(url.to_owned())),
             (false, false) => Err(UsageError(format!(
-                "{option}: {host} is not this machine; add --allow-remote to read and write there with the AWS credentials of the environment"
+                "{option}: {host} is not this machine; add --allow-remote to use it with the AWS credentials of the environment"
             ))),
         }
     }
@@ -106,8 +125,8 @@ impl Options {
 
 fn host(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    let known = matches!(uri.scheme_str(), Some("http" | "https"));
-    uri.host().filter(|host| known && !host.is_empty()).map(str::to_owned)
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    uri.host().filter(|host| is_http && !host.is_empty()).map(str::to_owned)
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Which pipeline a command works with, and the function's variables for it.
+//! Chooses the pipeline of a command, and sets the function's environment variables for it.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::shell::console::{self, UsageError};
 use crate::shell::options::Options;
 use crate::shell::resource_names;
 
-/// The pipeline where nothing says another.
+/// The pipeline if nothing selects one.
 const DEFAULT_PIPELINE: &str = "orders";
 
-/// What can be known of an event without a pipeline.
+/// What an event shows without a pipeline.
 #[derive(Debug, Default)]
 pub struct Sample {
-    /// The tables and streams that its records name.
+    /// The tables and streams its records come from.
     pub sources: Vec<String>,
     /// The creation time of the newest record.
     pub newest: Option<Timestamp>,
 }
 
 impl Sample {
-    /// Looks at the records of an event; of one that is broken, only at what can be read.
+    /// Reads the records of an event, and skips those that can't be decoded.
     pub fn of(bytes: &[u8]) -> Sample {
         let mut sample = Sample::default();
         let mut scratch = Vec::new();
@@ -62,8 +62,8 @@ struct EnvelopeRecord {
     arn: String,
 }
 
-/// The function's environment variables. A function on this machine has those of this process, too; a deployed one has its
-/// own, whatever the operator's shell has set.
+/// The function's environment variables. A function on this machine also has those of this process; a deployed one has only its
+/// own, regardless of what the operator's shell has set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variables {
     set: BTreeMap<&'static str, String>,
@@ -72,7 +72,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Chooses the pipeline: by option, by variable, by the event's sources.
+    /// Chooses the pipeline by option, then by variable, then by the event's sources.
     pub fn new(options: &Options, sample: &Sample) -> Variables {
         let mut variables = BTreeMap::new();
         match (&options.pipeline, &options.pipeline_dir) {
@@ -99,8 +99,8 @@ impl Variables {
         Variables { set: variables, deployed: None }
     }
 
-    /// The variables of a deployed function that is `configured` like this, or has defaults where nothing is configured. The
-    /// pipeline is the one that the options choose, or else its own.
+    /// The variables of a deployed function that is `configured` like this, with defaults for the rest. The options choose the
+    /// pipeline, or else the function's own variables do.
     pub fn of_deployed(options: &Options, configured: BTreeMap<String, String>) -> Variables {
         let configured: BTreeMap<_, _> = configured.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let own = |name: &str| configured.get(name).cloned();
@@ -120,17 +120,17 @@ impl Variables {
         Variables { set, deployed: Some(configured) }
     }
 
-    /// The same for a table or stream.
+    /// Chooses the pipeline that reads a table or stream.
     ///
     /// # Errors
-    /// When nothing says which pipeline it is of.
+    /// If no pipeline is selected and no shipped one reads the source.
     pub fn of_source(options: &Options, source: &str) -> Result<Variables, UsageError> {
         let sources = vec![source.to_owned()];
         let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
-        let chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
-        if !chosen && shipped_for(&sources).is_none() {
-            let remedy = "choose with --pipeline or --pipeline-dir";
-            return Err(UsageError(format!("no shipped pipeline is meant for {source}; {remedy}")));
+        let is_chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
+        if !is_chosen && shipped_for(&sources).is_none() {
+            let remedy = "choose one with --pipeline or --pipeline-dir";
+            return Err(UsageError(format!("no shipped pipeline reads {source}: {remedy}")));
         }
         Ok(Variables::new(options, &Sample { sources, newest: None }))
     }
@@ -141,13 +141,13 @@ impl Variables {
         self
     }
 
-    /// Sets the metrics' sink, which is the tool's affair: the function's own default would print among the results.
+    /// Sets the metrics sink. The function's default would print metrics among the results.
     pub fn with_metrics_sink(mut self, sink: &str) -> Variables {
         self.set.insert("METRICS_SINK", sink.to_owned());
         self
     }
 
-    /// Sets the archive's codec.
+    /// Sets the codec of the archive.
     pub fn with_codec(mut self, codec: &str) -> Variables {
         self.set.insert("ARCHIVE_CODEC", codec.to_owned());
         self
@@ -158,12 +158,15 @@ impl Variables {
         self.set.get(name).cloned().or_else(|| self.unset(name))
     }
 
-    /// Name and value of each variable that is set here.
+    /// The names and values of the variables set here.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.set.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// The function's own configuration, with all its checks.
+    /// The function's configuration, checked as the function checks it.
+    ///
+    /// # Errors
+    /// With all mistakes, or the table name that is invalid.
     pub fn config(&self) -> Result<Config, UsageError> {
         let read = Config::read(|name| match name {
             "PIPELINE" | "PIPELINE_DIR" => self.set.get(name).cloned(),
@@ -199,17 +202,45 @@ fn shipped_for(sources: &[String]) -> Option<&'static str> {
 }
 
 fn by_source(sample: &Sample) -> String {
-    let meant = shipped_for(&sample.sources);
-    if meant.is_none() && !sample.sources.is_empty() {
+    let matching = shipped_for(&sample.sources);
+    if matching.is_none() && !sample.sources.is_empty() {
         let sources = console::plain(&sample.sources.join(", "));
         console::note(&format!(
-            "note: no shipped pipeline is meant for {sources}; taking {DEFAULT_PIPELINE}, or choose with --pipeline"
+            "note: no shipped pipeline reads {sources}; using {DEFAULT_PIPELINE} (choose another with --pipeline)"
         ));
     }
-    meant.unwrap_or(DEFAULT_PIPELINE).to_owned()
+    matching.unwrap_or(DEFAULT_PIPELINE).to_owned()
 }
 
-/// A name that DynamoDB takes as part of a table's.
+/// Replaces the characters that DynamoDB doesn't allow in a table name.
 fn table_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_selects_the_shipped_pipeline_that_reads_it() {
+        let sources = |name: &str| [name.to_owned()];
+        assert_eq!(shipped_for(&sources("alleycat")), Some("alleycat"));
+        assert_eq!(shipped_for(&sources("orders")), Some("orders"));
+        assert_eq!(shipped_for(&sources("unknown")), None);
+        assert_eq!(shipped_for(&[]), None);
+    }
+
+    #[test]
+    fn sources_are_read_even_from_records_that_cannot_be_decoded() {
+        let broken = r#"{"Records":[{"eventSourceARN":"arn:aws:dynamodb:us-east-1:1:table/orders/stream/2026"}]}"#;
+        let sample = Sample::of(broken.as_bytes());
+        assert_eq!((sample.sources, sample.newest), (vec!["orders".to_owned()], None));
+        assert!(Sample::of(b"not JSON").sources.is_empty());
+    }
+
+    #[test]
+    fn a_pipeline_name_becomes_a_valid_part_of_a_table_name() {
+        assert_eq!(table_name("my-site_2.0"), "my-site_2.0");
+        assert_eq!(table_name("größe x"), "gr--e-x");
+    }
 }

@@ -1,37 +1,39 @@
-//! A bar chart for the terminal, or a file: a line for each window, a bar as long as its number.
+//! A bar chart in text: one line per window.
 
 use usage_aggregator::decimal::Decimal;
 
 use crate::shell::table;
 
-/// Eighths of a character cell, for bars that are exact to a part of it.
+/// Eighths of a character cell, for bars of fractional length.
 const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const FULL: char = '█';
 /// A bar of a number below zero.
 const NEGATIVE: char = '▒';
 
-/// The width of a chart where nothing says how wide the terminal is.
+/// The chart width if the terminal's is unknown.
 const DEFAULT_WIDTH: u16 = 80;
 
-/// A bar of the chart.
+/// One line of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bar {
+    /// The text before the number.
     pub label: String,
+    /// The number, which is also the length of the bar.
     pub number: Decimal,
 }
 
-/// How wide a chart may be.
+/// The terminal's width in characters.
 pub fn width() -> usize {
     usize::from(table::titled([]).width().unwrap_or(DEFAULT_WIDTH))
 }
 
-/// The bars, at most `width` characters wide.
+/// Draws the bars, at most `width` characters wide.
 pub fn chart(bars: &[Bar], width: usize) -> String {
     let numbers: Vec<String> = bars.iter().map(|bar| bar.number.to_string()).collect();
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
     let label_width = widest(&mut bars.iter().map(|bar| bar.label.chars().count()));
     let number_width = widest(&mut numbers.iter().map(|number| number.chars().count()));
-    // Two spaces on either side of the numbers; a bar of ten cells shows something on the narrowest terminal.
+    // Two spaces on each side of the numbers; ten cells for the bars even on a narrow terminal.
     let room = width.saturating_sub(label_width + number_width + 4).max(10);
     let longest = bars.iter().map(|bar| bar.number.to_f64().abs()).fold(0.0, f64::max);
     let line = |(bar, number): (&Bar, &String)| {
@@ -45,7 +47,7 @@ fn draw(number: f64, longest: f64, room: usize) -> String {
     if longest == 0.0 {
         return String::new();
     }
-    // Rounded to eighths; counted up, since a float has no exact conversion.
+    // Rounded to eighths by counting, because floats don't convert to integers without a cast.
     let share = number.abs() / longest;
     let eighths = (1..=room * 8).take_while(|eighth| to_float(*eighth) <= share * to_float(room * 8) + 0.5).count();
     if number < 0.0 {
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_their_numbers() {
+    fn bar_lengths_are_proportional() {
         let bars =
             [bar("2026-11-20T13", "20"), bar("2026-11-20T14", "7.5"), bar("2026-11-20T15", "-10"), bar("later", "0")];
         insta::assert_snapshot!(chart(&bars, 43), @r"
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bars_and_no_width_are_no_trouble() {
+    fn no_bars_or_no_width_draw_without_a_panic() {
         assert_eq!(chart(&[], 80), "");
         assert_eq!(chart(&[bar("a", "0")], 0), "a  0");
         assert!(chart(&[bar("a", "1E+100")], 0).ends_with(&"█".repeat(10)));

@@ -1,4 +1,4 @@
-//! What a running `usagectl local` or `serve` tells other commands: where its services are.
+//! The file through which a running `usagectl local` or `serve` tells other commands where its services are.
 
 use std::path::Path;
 
@@ -17,16 +17,20 @@ use crate::shell::options::Options;
 
 const FILE: &str = "running.json";
 
-/// The URLs of a process that has the data folder.
+/// The services of the process that uses the data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
+    /// URL of DynamoDB.
     pub dynamodb: String,
+    /// URL of S3.
     pub s3: String,
+    /// URL of CloudWatch.
     pub cloudwatch: String,
+    /// URL of Kinesis.
     pub kinesis: String,
-    /// Of `local` alone.
+    /// URL of the control endpoint; only `local` has one.
     pub control: Option<String>,
-    /// Of `local` alone.
+    /// The event source mapping; only `local` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<RunningMapping>,
 }
@@ -34,16 +38,24 @@ pub struct Running {
 /// The event source mapping of a `usagectl local`, and its function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningMapping {
+    /// The UUID in its checkpoint file, with which the keys of failed batches start.
     pub uuid: String,
+    /// Name of the function.
     pub function: String,
+    /// ARN of the stream.
     pub source_arn: String,
+    /// BatchSize.
     pub batch_size: usize,
+    /// MaximumBatchingWindowInSeconds.
     pub batching_window_seconds: u64,
+    /// ParallelizationFactor.
     pub parallelization_factor: usize,
+    /// Timeout of the function.
     pub timeout_seconds: u64,
 }
 
 impl Running {
+    /// The URLs of `services`, without a mapping.
     pub fn new(services: &Services, control: Option<String>) -> Running {
         Running {
             dynamodb: services.dynamodb_url().to_owned(),
@@ -55,22 +67,22 @@ impl Running {
         }
     }
 
-    /// What the process that has `folder` wrote down; nothing if there is none.
+    /// Reads the file of the process that uses `folder`, if one does.
     pub fn read(folder: &Path) -> Option<Running> {
-        // The file of a process that died may still be there.
+        // A process that died leaves its file behind.
         if !Folder::is_locked(folder) {
             return None;
         }
         serde_json::from_str(&std::fs::read_to_string(folder.join(FILE)).ok()?).ok()
     }
 
-    /// Writes it down in one step.
+    /// Writes the file atomically.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         write_atomically(&folder.join(FILE), &serde_json::to_string(self)?)
     }
 }
 
-/// Where the data folder is in use, points at its services what no option or variable points elsewhere.
+/// Uses the services of the process that runs in the data folder, except where an option or variable sets an endpoint.
 pub fn join(options: &mut Options) {
     let Some(running) = Running::read(&options.data) else { return };
     let Running { dynamodb, s3, cloudwatch, kinesis, control: _, mapping: _ } = running;
@@ -84,11 +96,14 @@ pub fn join(options: &mut Options) {
     }
 }
 
-/// Asks the control endpoint of a running `usagectl local`.
+/// Sends a request to the control endpoint of a running `usagectl local`.
 pub async fn call(method: Method, url: &str, body: String) -> anyhow::Result<(StatusCode, String)> {
     let request = Request::builder().method(method).uri(url).body(Full::new(Bytes::from(body)))?;
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.with_context(|| format!("reach {url}: has it ended?"))?;
+    let response = client
+        .request(request)
+        .await
+        .with_context(|| format!("reach the running `usagectl local` at {url}: is it still running?"))?;
     let status = response.status();
     Ok((status, String::from_utf8(response.into_body().collect().await?.to_bytes().into())?))
 }

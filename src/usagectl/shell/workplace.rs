@@ -1,5 +1,4 @@
-//! Opens what commands work on: embedded services in a folder, or running ones; then, for a pipeline, its tables and
-//! bucket and the function's own handler.
+//! Opens the services that commands work on, embedded or already running, and for a pipeline its tables, bucket and handler.
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -15,48 +14,57 @@ use crate::shell::folder::Folder;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::Variables;
 
-/// What a command needs.
+/// The services a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uses {
+    /// All services.
     Everything,
+    /// DynamoDB.
     Tables,
+    /// S3.
     Objects,
 }
 
-/// What becomes of the embedded services' data.
+/// What to do with the data of earlier commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
+    /// Keep it.
     Continue,
+    /// Delete it.
     Fresh,
 }
 
-/// The services of a command, until this is dropped.
+/// The services of a command. Embedded ones stop when this is dropped.
 pub struct Workplace {
+    /// The clients that the function uses.
     pub clients: Clients,
-    /// For clients of one's own.
+    /// How to make further clients.
     pub connections: Connections,
     dynamodb: Endpoint,
     s3: Endpoint,
     cloudwatch: Endpoint,
-    // Fields drop in this order: the services end before the folder's lock does.
+    // Fields are dropped in this order: the services stop before the lock is released.
     services: Option<Services>,
     _folder: Option<Folder>,
 }
 
-/// The function with one pipeline, and where its effects are.
+/// The function with one pipeline, and where it writes.
 pub struct Site {
+    /// The function.
     pub handler: Handler,
+    /// Its tables, if the pipeline counts.
     pub tables: Option<Tables>,
+    /// Its archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
 }
 
 impl Workplace {
-    /// Starts the embedded services, unless all that the command needs is running elsewhere.
+    /// Starts the embedded services, unless the command uses running ones only.
     pub async fn open(options: &Options, uses: Uses, start: Start) -> anyhow::Result<Workplace> {
         Workplace::open_on(options, uses, start, Ports::default()).await
     }
 
-    /// The same on chosen ports.
+    /// Like [`Workplace::open`], on given ports.
     pub async fn open_on(options: &Options, uses: Uses, start: Start, ports: Ports) -> anyhow::Result<Workplace> {
         let (dynamodb, s3, cloudwatch) = (options.dynamodb()?, options.s3()?, options.cloudwatch()?);
         let embedded = match uses {
@@ -65,7 +73,7 @@ impl Workplace {
             Uses::Objects => s3 == Endpoint::Embedded,
         };
         if start == Start::Fresh && !embedded {
-            bail!(console::UsageError("--fresh is for the embedded services, and none is used here".to_owned()));
+            bail!(console::UsageError("--fresh clears the embedded services, but this command uses none".to_owned()));
         }
         let folder = if embedded { Some(Folder::lock(&options.data)?) } else { None };
         if let (Some(folder), Start::Fresh) = (&folder, start) {
@@ -80,7 +88,7 @@ impl Workplace {
         Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: folder })
     }
 
-    /// Opens what earlier commands have made, without making a folder where there is none.
+    /// Opens the services of earlier commands, and fails instead of creating a data folder.
     pub async fn open_existing(options: &Options, uses: Uses) -> anyhow::Result<Workplace> {
         let endpoint = match uses {
             Uses::Objects => options.s3()?,
@@ -88,12 +96,12 @@ impl Workplace {
         };
         if endpoint == Endpoint::Embedded && !options.data.exists() {
             let data = options.data.display();
-            bail!("there is no data folder {data} yet: invoke an event first, or give --data DIR or an endpoint");
+            bail!("there is no data folder {data} yet: invoke an event first, or set --data DIR or an endpoint");
         }
         Workplace::open(options, uses, Start::Continue).await
     }
 
-    /// Starts the embedded services on these ports, whatever endpoints the options name.
+    /// Starts the embedded services on these ports, and ignores the endpoints in the options.
     pub async fn serve(options: &Options, ports: Ports) -> anyhow::Result<Workplace> {
         let folder = Folder::lock(&options.data)?;
         let services = Some(start_services(&folder, ports)?);
@@ -104,12 +112,12 @@ impl Workplace {
         Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
     }
 
-    /// The embedded services.
+    /// The embedded services, if this process runs them.
     pub fn services(&self) -> Option<&Services> {
         self.services.as_ref()
     }
 
-    /// The handler of a pipeline, its tables and bucket created unless they are another machine's.
+    /// The handler of a pipeline. Missing tables and buckets are created, except on another machine.
     pub async fn site(&self, variables: Variables) -> anyhow::Result<Site> {
         let config = variables.with_metrics_sink(self.metrics_sink()).config()?;
         if !matches!(self.dynamodb, Endpoint::Remote(_)) {
@@ -124,7 +132,7 @@ impl Workplace {
         Ok(Site { handler: Handler::new(config, self.clients.clone()), tables, archive })
     }
 
-    /// The metrics' sink that there is.
+    /// The metrics sink that works with these services.
     pub fn metrics_sink(&self) -> &'static str {
         match (&self.cloudwatch, &self.services) {
             (Endpoint::Embedded, None) => "none",
@@ -132,24 +140,25 @@ impl Workplace {
         }
     }
 
-    /// Where metrics went, if they can't be shown.
+    /// Where the metrics went, if this process can't show them.
     pub fn metrics_note(&self) -> Option<String> {
         match (&self.cloudwatch, &self.services) {
-            (Endpoint::Embedded, None) => {
-                Some("none are sent to running services without --cloudwatch-endpoint".to_owned())
-            }
+            (Endpoint::Embedded, None) => Some("not sent: running services need --cloudwatch-endpoint".to_owned()),
             (Endpoint::Embedded, Some(_)) => None,
             (Endpoint::Loopback(url) | Endpoint::Remote(url), _) => Some(format!("sent to {url}")),
         }
     }
 }
 
-/// A client of the Kinesis that is running somewhere.
+/// A client for the Kinesis that the options name.
+///
+/// # Errors
+/// If they name none: an embedded Kinesis would stop with the command.
 pub async fn kinesis_client(options: &Options) -> anyhow::Result<aws_sdk_kinesis::Client> {
     let (config, url) = match options.kinesis()? {
         Endpoint::Embedded => {
-            let remedy = "start `usagectl local` first and give its --kinesis-endpoint URL";
-            bail!(console::UsageError(format!("there is no Kinesis to write to: {remedy}")));
+            let remedy = "start `usagectl local` first, or set --kinesis-endpoint URL";
+            bail!(console::UsageError(format!("no Kinesis is running: {remedy}")));
         }
         Endpoint::Remote(url) => {
             (aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await, url)
@@ -160,10 +169,10 @@ pub async fn kinesis_client(options: &Options) -> anyhow::Result<aws_sdk_kinesis
     Ok(aws_sdk_kinesis::Client::new(&config.into_builder().endpoint_url(url).build()))
 }
 
-/// A client of the endpoint that a queue's URL is of.
+/// A client for the endpoint in a queue's URL.
 pub fn queue_client(url: &str) -> anyhow::Result<aws_sdk_sqs::Client> {
-    let uri: axum::http::Uri = url.parse().with_context(|| format!("{url} is no URL of a queue"))?;
-    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).context("the queue's URL names no host")?;
+    let uri: axum::http::Uri = url.parse().with_context(|| format!("`{url}` is not a valid queue URL"))?;
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).context("the queue URL has no host")?;
     let config = aws_sdk_sqs::config::Builder::from(&sdk_config(None)).endpoint_url(format!("{scheme}://{authority}"));
     Ok(aws_sdk_sqs::Client::from_conf(config.build()))
 }
@@ -176,15 +185,15 @@ fn shown(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Embedded => "the data folder".to_owned(),
         Endpoint::Loopback(url) | Endpoint::Remote(url) => {
-            format!("{url} (is it running? it comes from an --…-endpoint option or AWS_ENDPOINT_URL_…)")
+            format!("{url} (is it running? it was set by an --…-endpoint option or AWS_ENDPOINT_URL_…)")
         }
     }
 }
 
-/// How each service is reached.
+/// How to reach each service.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    /// One HTTP client, with its connections, for all of them.
+    /// The HTTP client that all of them share.
     pub http: SharedHttpClient,
     dynamodb: SdkConfig,
     s3: SdkConfig,
@@ -222,7 +231,7 @@ impl Connections {
         }
     }
 
-    /// The same by way of another HTTP client.
+    /// The same services, reached through another HTTP client.
     #[must_use]
     pub fn through(&self, http: &SharedHttpClient) -> Connections {
         let through = |config: &SdkConfig| config.to_builder().http_client(http.clone()).build();
@@ -230,7 +239,7 @@ impl Connections {
         Connections { http: http.clone(), dynamodb, s3, cloudwatch }
     }
 
-    /// Clients of the services.
+    /// Clients for the services.
     pub fn clients(&self) -> Clients {
         let s3 = aws_sdk_s3::config::Builder::from(&self.s3).force_path_style(true).build();
         Clients {
@@ -240,13 +249,13 @@ impl Connections {
         }
     }
 
-    /// A client of DynamoDB's streams, which are where the tables are.
+    /// A client for DynamoDB Streams, at DynamoDB's endpoint.
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         aws_sdk_dynamodbstreams::Client::new(&self.dynamodb)
     }
 }
 
-/// An HTTP client for services elsewhere.
+/// An HTTP client with TLS.
 pub fn https() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::cli::Desk;
+use crate::fixture::Fixture;
 use crate::local::Background;
 
 #[test]
 fn the_embedded_services_have_what_they_have() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let nothing = desk.run(&["doctor", "--local"]);
     assert_eq!((nothing.code, &*nothing.stdout), (Some(1), ""), "{nothing:?}");
     assert!(nothing.stderr.contains("there is no data folder"), "{nothing:?}");

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::StreamSpecification;
 use aws_sdk_lambda::types::{DestinationConfig, Filter, FilterCriteria, OnFailure};
 use serde_json::Value;
 
-use crate::cli::Desk;
+use crate::fixture::Fixture;
 use crate::readers::python;
 use crate::template::{properties, resources, root};
 use cloudwatch::Answers;
@@ -206,7 +206,7 @@ fn every_suggested_command_exists() {
 
 #[test]
 fn help_and_mistakes() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let help = desk.run(&["doctor", "--help"]);
     assert_eq!((help.code, &*help.stderr), (Some(0), ""));
     insta::assert_snapshot!("help", help.stdout);

@@ -13,7 +13,7 @@ use usage_aggregator::time::Timestamp;
 
 use super::cloudwatch::Answers;
 use super::lambda::Front;
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 use crate::template::moto::Stack;
 
 pub fn front(recursive_loop: &'static str, reserved: u32, version: &'static str) -> Front {
@@ -48,7 +48,7 @@ impl Place {
     }
 
     pub async fn doctor(&self, arguments: &[&str]) -> Run {
-        let desk = Desk::new();
+        let desk = Fixture::new();
         // moto creates no Athena database, so no output has its name.
         let mut command = desk.command(&[&["doctor", "--database", "moto"], arguments].concat());
         command.envs(&self.environment);

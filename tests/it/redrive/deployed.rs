@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Output;
 use super::lambda::{Code, Lambda};
 use super::stack::today;
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 use crate::runtime::{Sandbox, recent_orders};
 use crate::template::moto::Stack;
 
@@ -64,7 +64,7 @@ async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let body = document(&stack, &event).to_string().into_bytes();
     s3.put_object().bucket(bucket).key(&key).body(body.into()).send().await.unwrap();
 
-    let desk = Desk::new();
+    let desk = Fixture::new();
     for (ended, redriven) in [("narrowed", 19), ("kept", 0)] {
         let mut command = desk.command(&["redrive", "--stack", "moto", "--json"]);
         command.envs([

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Output;
 use super::lambda::{Behavior, MAPPING, logging_proxy};
 use super::stack::Stack;
-use crate::cli::Run;
+use crate::fixture::Run;
 use crate::world::services;
 
 #[tokio::test(flavor = "multi_thread")]

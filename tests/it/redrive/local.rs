@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::moto::Moto;
 use super::{Output, redrive};
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 use crate::local::Background;
 
 /// A mapping that gives whole batches up after the first failure.
@@ -14,18 +14,18 @@ const IMPATIENT: [&str; 9] =
     ["--batch-size", "40", "--retry-attempts", "0", "--bisect", "off", "--maximum-backoff", "100", "--faults"];
 const FAULTS: &str = "crash=70,redeliver=10,split=1s";
 
-fn simulate(desk: &Desk, arguments: &[&str]) {
+fn simulate(desk: &Fixture, arguments: &[&str]) {
     let run = desk.run(&[&["simulate", "orders", "--poison", "1", "--json"], arguments].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-fn reconcile(desk: &Desk) -> Value {
+fn reconcile(desk: &Fixture) -> Value {
     let run = desk.run(&["reconcile", "--json"]);
     serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
 }
 
 /// Two redrives at once, while load is written.
-fn redrive_twice_under_load(desk: &Desk, arguments: &[&str]) -> Vec<Output> {
+fn redrive_twice_under_load(desk: &Fixture, arguments: &[&str]) -> Vec<Output> {
     let load = ["simulate", "orders", "--poison", "1", "--records", "400", "--rate", "200", "--json"];
     let mut load = desk.command(&load).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let output = std::thread::scope(|scope| {
@@ -37,7 +37,7 @@ fn redrive_twice_under_load(desk: &Desk, arguments: &[&str]) -> Vec<Output> {
 }
 
 /// Redrives until every record is counted once; returns the last redrive and the proof.
-fn until_exact(desk: &Desk, arguments: &[&str]) -> (Output, Value) {
+fn until_exact(desk: &Fixture, arguments: &[&str]) -> (Output, Value) {
     for _ in 0..60 {
         let output = redrive(desk, arguments);
         let proof = reconcile(desk);
@@ -64,7 +64,7 @@ fn only_bad_records_remain(output: &Output, proof: &Value) {
 
 #[test]
 fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_remain() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS]].concat());
     simulate(&desk, &["--records", "1200", "--rate", "0"]);
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
@@ -101,7 +101,7 @@ fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_re
 async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_bad_records_remain() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let to_queue = ["--on-failure", &queue.url, "--parallelization-factor", "2"];
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS], &to_queue].concat());
     let from_queue = ["--from", "sqs", "--failure-queue", &queue.url];
@@ -132,7 +132,7 @@ async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_bad_recor
 async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let race = ["--pipeline", "alleycat", "--polling-interval", "50", "--on-failure", &queue.url];
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=60"], &race].concat());
     let load = desk.run(&["simulate", "alleycat", "--records", "400", "--entities", "50", "--rate", "0"]);
@@ -150,7 +150,7 @@ async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
 async fn records_that_the_filter_excluded_are_excluded_again() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let inserts = ["--filter", r#"{"eventName":["INSERT"]}"#, "--on-failure", &queue.url];
     let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
     let load = desk.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
@@ -176,7 +176,7 @@ async fn records_that_the_filter_excluded_are_excluded_again() {
 
 #[test]
 fn there_is_nothing_to_redrive_where_nothing_failed() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let missing: Run = desk.run(&["redrive", "--local"]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("there is no data folder"), "{missing:?}");

@@ -12,7 +12,7 @@ mod stack;
 
 use serde_json::Value;
 
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 
 /// The lines that a run with `--json` has printed.
 pub struct Output {
@@ -47,6 +47,6 @@ impl Output {
 }
 
 /// Redrives on this machine.
-pub fn redrive(desk: &Desk, arguments: &[&str]) -> Output {
+pub fn redrive(desk: &Fixture, arguments: &[&str]) -> Output {
     desk.run(&[&["redrive", "--local", "--json"], arguments].concat()).into()
 }

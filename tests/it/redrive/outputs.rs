@@ -2,18 +2,18 @@
 
 use super::lambda::MAPPING;
 use super::stack::Stack;
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 
 #[test]
 fn help() {
-    let run = Desk::new().run(&["redrive", "--help"]);
+    let run = Fixture::new().run(&["redrive", "--help"]);
     assert_eq!((run.code, &*run.stderr), (Some(0), ""));
     insta::assert_snapshot!("help_redrive", run.stdout);
 }
 
 #[test]
 fn mistakes_are_reported_before_anything_is_done() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let mut said = String::new();
     for wrong in [
         &["redrive"][..],

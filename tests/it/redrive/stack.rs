@@ -14,7 +14,7 @@ use usage_aggregator::time::Timestamp;
 use super::Output;
 use super::lambda::{Code, FUNCTION, Lambda, MAPPING};
 use super::moto::{Moto, Queue};
-use crate::cli::{Desk, Run};
+use crate::fixture::{Fixture, Run};
 use crate::world::{World, services};
 
 /// Today, when the records of a test are new.
@@ -24,7 +24,7 @@ pub fn today() -> &'static str {
 
 /// A deployment with a table of its own.
 pub struct Stack {
-    pub desk: Desk,
+    pub desk: Fixture,
     pub world: World,
     pub lambda: Lambda,
     lambda_url: String,
@@ -54,7 +54,7 @@ impl Stack {
         let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
         let lambda_url = lambda.serve().await;
         Stack {
-            desk: Desk::new(),
+            desk: Fixture::new(),
             world,
             lambda,
             lambda_url,

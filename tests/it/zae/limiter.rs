@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use event_source_mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
-use laptop::proof::{Mischief, Mischievous, Sandbox, Sandboxes, Supervisor};
+use laptop::proof::{FaultInjector, FaultProfile, Sandbox, Sandboxes, Supervisor};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use usage_aggregator::clients::Clients;
@@ -86,8 +86,8 @@ impl Limiter {
     }
 
     /// Runs a new mapping from the beginning of the stream until all records of the client are settled.
-    pub async fn run(&self, mischief: Mischief, filters: &[String]) {
-        self.run_until(mischief, filters, &self.last).await;
+    pub async fn run(&self, faults: FaultProfile, filters: &[String]) {
+        self.run_until(faults, filters, &self.last).await;
     }
 
     /// The same, until all records that are in the stream now are settled, including those of the function's own
@@ -95,15 +95,15 @@ impl Limiter {
     pub async fn run_to_the_end(&self, filters: &[String]) {
         let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
         let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
-        self.run_until(Mischief::default(), filters, &SequenceNumber::parse(end).unwrap()).await;
+        self.run_until(FaultProfile::default(), filters, &SequenceNumber::parse(end).unwrap()).await;
     }
 
-    async fn run_until(&self, mischief: Mischief, filters: &[String], end: &SequenceNumber<'static>) {
+    async fn run_until(&self, faults: FaultProfile, filters: &[String], end: &SequenceNumber<'static>) {
         let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
         let shard = stream.shards().await.unwrap().remove(0).id;
-        let mischief = Mischievous::new(mischief, 7);
+        let faults = FaultInjector::new(faults, 7);
         let clock = Clock::new(|| Timestamp::parse("2026-11-22T12:00:00Z").unwrap());
-        let function = Arc::new(self.function(&clock, &mischief));
+        let function = Arc::new(self.function(&clock, &faults));
         let mut settings = Settings::new(Duration::from_millis(20));
         settings.batch_size = 40;
         settings.parallelization_factor = 4;
@@ -113,7 +113,7 @@ impl Limiter {
         let shared: Arc<OnceLock<Arc<Mutex<Checkpoints>>>> = Arc::default();
         let progress = Arc::clone(&shared);
         let checkpoints = Checkpoints::in_memory(stream.arn(), "uuid");
-        let supervisor = Supervisor::new(checkpoints, mischief, None, 7, move |checkpoints| {
+        let supervisor = Supervisor::new(checkpoints, faults, None, 7, move |checkpoints| {
             // The first mapping has the real checkpoints; twins have their own.
             shared.get_or_init(|| Arc::clone(&checkpoints));
             Mapping::new(settings.clone(), Arc::new(stream.clone()), function.clone(), clock.clone(), checkpoints, 7)
@@ -134,7 +134,7 @@ impl Limiter {
         tokio::time::timeout(Duration::from_secs(120), run).await.expect("the stream's end in two minutes");
     }
 
-    fn function(&self, clock: &Clock, mischief: &Mischievous) -> Sandboxes {
+    fn function(&self, clock: &Clock, faults: &FaultInjector) -> Sandboxes {
         let variables = HashMap::from([
             ("PIPELINE", "zae-limiter"),
             ("USAGE_TABLE", TABLE),
@@ -144,7 +144,7 @@ impl Limiter {
         ]);
         let endpoints = [self.services.dynamodb_url(), self.services.s3_url()].map(str::to_owned);
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
-        Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), mischief.clone(), move || {
+        Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), faults.clone(), move || {
             let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
             let sdk = emulators::sdk_config(Some(http.client()));
             let [dynamodb, s3] = &endpoints;
@@ -156,7 +156,8 @@ impl Limiter {
                 cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
             };
             let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))?;
-            Ok(Sandbox { handler: Handler::new(config, clients), http })
+            let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
+            Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
         })
     }
 

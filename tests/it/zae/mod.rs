@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use apache_avro::types::Value as Avro;
 use serde_json::Value;
 
-use laptop::proof::Mischief;
+use laptop::proof::FaultProfile;
 use limiter::{Cell, Limiter, Usage};
 
 /// Every kind of fault, far more often than in production, but with enough successes to reach the end of the stream.
@@ -18,7 +18,7 @@ const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,re
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_client_reads_exactly_what_was_consumed() {
     let limiter = Limiter::used_by_the_client("exact").await;
-    limiter.run(Mischief::default(), &limiter.filters()).await;
+    limiter.run(FaultProfile::default(), &limiter.filters()).await;
     let read = limiter.read();
     assert_same(&read.by_entity, &limiter.whole_truth());
     assert_same(&read.by_entity, &read.by_resource);
@@ -30,7 +30,7 @@ async fn the_real_client_reads_exactly_what_was_consumed() {
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 
     // A second mapping without checkpoints delivers the same stream again: nothing changes.
-    limiter.run(Mischief::default(), &limiter.filters()).await;
+    limiter.run(FaultProfile::default(), &limiter.filters()).await;
     assert_same(&limiter.exact().await, &limiter.truth());
     assert_same(&limiter.read().by_entity, &read.by_entity);
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
@@ -55,7 +55,7 @@ async fn faults_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_does_not_count_its_own_writes() {
     let limiter = Limiter::used_by_the_client("loop").await;
-    limiter.run(Mischief::default(), &[]).await;
+    limiter.run(FaultProfile::default(), &[]).await;
     let written = limiter.stream_length();
     assert!(written > limiter.source_length(), "no snapshot came back");
     // Processing all records of its own writes adds nothing.

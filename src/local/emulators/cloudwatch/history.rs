@@ -1,18 +1,18 @@
-//! What metrics were, minute by minute: bounded, in memory, and forgotten with the process. Pure: whoever adds says when.
+//! The values of metrics by the minute, in memory and bounded. The caller supplies the time.
 
 use std::collections::BTreeMap;
 
 const MINUTE: i64 = 60;
 /// Three hours.
 const MINUTES: usize = 180;
-/// CloudWatch has no such limit; a laptop's memory has.
+/// CloudWatch has no such limit. This one bounds the memory.
 const METRICS: usize = 500;
-/// Of a minute with more values, percentiles are those of so many of them, picked at random.
+/// Percentiles of a minute with more values are those of a random sample of this size.
 const SAMPLES: usize = 250;
 
-/// What CloudWatch tells metrics apart by.
+/// What identifies a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MetricId {
+pub(super) struct MetricId {
     pub namespace: String,
     pub name: String,
     pub dimensions: BTreeMap<String, String>,
@@ -20,14 +20,14 @@ pub struct MetricId {
 
 /// One value, and how often it occurred.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
+pub(super) struct Sample {
     pub value: f64,
     pub count: f64,
 }
 
-/// How the values of a period become one.
+/// How the values of a period are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Statistic {
+pub(super) enum Statistic {
     Sum,
     Average,
     Maximum,
@@ -37,9 +37,9 @@ pub enum Statistic {
     Percentile(f64),
 }
 
-/// The times that are asked for, in seconds since the epoch.
+/// The requested times, in seconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
+pub(super) struct Times {
     pub start: i64,
     pub end: i64,
     pub period: i64,
@@ -53,17 +53,17 @@ struct Values {
     maximum: f64,
     minimum: f64,
     samples: Vec<Sample>,
-    /// How many samples there have been, kept or not.
+    /// How many samples were added, whether kept or not.
     seen: usize,
 }
 
 /// All metrics.
 #[derive(Debug, Default)]
-pub struct History(BTreeMap<MetricId, BTreeMap<i64, Values>>);
+pub(super) struct History(BTreeMap<MetricId, BTreeMap<i64, Values>>);
 
 impl Statistic {
-    /// Reads CloudWatch's name of it: `Sum`, `p99`, `p99.9`.
-    pub fn parse(text: &str) -> Option<Statistic> {
+    /// Parses CloudWatch's name: `Sum`, `p99`, `p99.9`.
+    pub(super) fn parse(text: &str) -> Option<Statistic> {
         Some(match text {
             "Sum" => Statistic::Sum,
             "Average" => Statistic::Average,
@@ -117,7 +117,7 @@ impl Values {
         }
     }
 
-    /// The lowest value that so many percent of all values don't exceed.
+    /// The lowest value that this percentage of all values doesn't exceed.
     fn percentile(&self, percent: f64) -> f64 {
         let mut samples = self.samples.clone();
         samples.sort_by(|a, b| a.value.total_cmp(&b.value));
@@ -132,8 +132,8 @@ impl Values {
 }
 
 impl History {
-    /// Adds samples at a second since the epoch. A metric too many is not kept.
-    pub fn add(&mut self, metric: MetricId, at: i64, samples: impl IntoIterator<Item = Sample>) {
+    /// Adds samples at a time in seconds since the epoch. Metrics beyond the limit are ignored.
+    pub(super) fn add(&mut self, metric: MetricId, at: i64, samples: impl IntoIterator<Item = Sample>) {
         if self.0.len() >= METRICS && !self.0.contains_key(&metric) {
             return;
         }
@@ -145,8 +145,8 @@ impl History {
         }
     }
 
-    /// A number for each period that has values: the period's first second, and the statistic.
-    pub fn read(&self, metric: &MetricId, times: Times, statistic: Statistic) -> Vec<(i64, f64)> {
+    /// The first second of each period that has values, and the statistic.
+    pub(super) fn read(&self, metric: &MetricId, times: Times, statistic: Statistic) -> Vec<(i64, f64)> {
         let period_of = |second: i64| second.div_euclid(times.period) * times.period;
         let Some(minutes) = self.0.get(metric) else { return Vec::new() };
         let mut periods: BTreeMap<i64, Values> = BTreeMap::new();
@@ -158,8 +158,8 @@ impl History {
         some.map(|(second, values)| (second, values.statistic(statistic))).collect()
     }
 
-    /// The metrics that there are.
-    pub fn metrics(&self) -> impl Iterator<Item = &MetricId> {
+    /// All metrics.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = &MetricId> {
         self.0.keys()
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_are_put_together_into_periods() {
+    fn minutes_are_aggregated_into_periods() {
         let mut history = History::default();
         for (at, value) in [(0, 1.0), (59, 3.0), (60, 5.0), (300, 7.0)] {
             history.add(metric("a"), at, once(value));
@@ -191,13 +191,13 @@ mod tests {
         assert_eq!(read(times(0, 600, 300), "Average"), [(0, 3.0), (300, 7.0)]);
         assert_eq!(read(times(0, 600, 300), "SampleCount"), [(0, 3.0), (300, 1.0)]);
         assert_eq!(read(times(0, 300, 300), "Maximum"), [(0, 5.0)]);
-        // The start is that of its period; the end is outside.
+        // A period counts if its start is before the end, even if it began before the start.
         assert_eq!(read(times(200, 300, 300), "Minimum"), [(0, 1.0)]);
         assert_eq!(read(times(600, 0, 60), "Sum"), []);
     }
 
     #[test]
-    fn percentiles_count_how_often_a_value_occurred() {
+    fn percentiles_weight_values_by_their_counts() {
         let mut history = History::default();
         history.add(metric("a"), 0, [Sample { value: 1.0, count: 98.0 }, Sample { value: 9.0, count: 2.0 }]);
         let read = |statistic| history.read(&metric("a"), times(0, 60, 60), Statistic::parse(statistic).unwrap());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_small() {
+    fn the_number_of_metrics_minutes_and_samples_is_bounded() {
         let mut history = History::default();
         for minute in 0..1_000 {
             history.add(metric("a"), minute * 60, (0..1_000).map(|value| Sample { value: value.into(), count: 1.0 }));

@@ -29,21 +29,24 @@ const OPERATIONS: &str = "GetMetricData, ListMetrics and PutMetricData";
 /// One datum of a PutMetricData request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataPoint {
+    /// The metric's namespace.
     pub namespace: String,
+    /// The metric's name.
     pub name: String,
+    /// The metric's dimensions by name.
     pub dimensions: BTreeMap<String, String>,
     /// The single value, or the distinct values.
     pub values: Vec<f64>,
-    /// How often each of `values` occurred; empty if once each.
+    /// How often each of `values` occurred; empty if each occurred once.
     pub counts: Vec<f64>,
-    /// `None` where the sender left it out, which CloudWatch takes as the unit `None`.
+    /// `None` if the sender omitted it, which CloudWatch treats as the unit `None`.
     pub unit: Option<String>,
 }
 
-/// What the embedded CloudWatch was sent.
+/// The metrics that the embedded CloudWatch received. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    /// In the order of its arrival.
+    /// In order of arrival.
     points: Arc<Mutex<Vec<DataPoint>>>,
     history: Arc<Mutex<History>>,
 }
@@ -54,17 +57,17 @@ impl Metrics {
         lock(&self.points).clone()
     }
 
-    /// All data points since the start or the last time; they are forgotten, but not by GetMetricData.
+    /// All data points since the start or the last call. GetMetricData still finds them.
     pub fn take(&self) -> Vec<DataPoint> {
         std::mem::take(&mut *lock(&self.points))
     }
 
-    /// Forgets all data points, but not what GetMetricData answers.
+    /// Deletes all data points. GetMetricData still finds them.
     pub fn clear(&self) {
         lock(&self.points).clear();
     }
 
-    /// Adds a value to a metric of AWS's own, as AWS does: GetMetricData alone knows it.
+    /// Adds a value to a metric that AWS itself would publish. Only GetMetricData and ListMetrics find it.
     pub fn publish(&self, namespace: &str, name: &str, dimension: (&str, &str), value: f64) {
         let dimensions = BTreeMap::from([(dimension.0.to_owned(), dimension.1.to_owned())]);
         let metric = MetricId { namespace: namespace.to_owned(), name: name.to_owned(), dimensions };
@@ -136,7 +139,7 @@ async fn answer(State(metrics): State<Metrics>, uri: Uri, headers: HeaderMap, bo
     let operation = request.as_ref().map(|request| request.operation.clone()).unwrap_or_default();
     let answer = request.and_then(|request| operate(&metrics, request));
     if let Err(Refusal { code, message }) = &answer {
-        tracing::warn!(code, message, "the embedded CloudWatch refuses a request");
+        tracing::warn!(code, message, "the embedded CloudWatch refused a request");
     }
     protocol::respond(protocol, &operation, answer)
 }

@@ -23,7 +23,7 @@ const TIME_TAG: u64 = 1;
 
 /// How a client writes requests and reads answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub(super) enum Protocol {
     /// Smithy RPC v2 in CBOR: the SDKs for Rust and Node, newer ones for Python.
     Cbor,
     /// awsJson 1.0.
@@ -34,7 +34,7 @@ pub enum Protocol {
 
 /// A request, whatever its protocol.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub(super) struct Request {
     /// How it was written.
     pub protocol: Protocol,
     /// The operation's name.
@@ -45,7 +45,7 @@ pub struct Request {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The name that AWS has for it.
     pub code: &'static str,
     /// What is wrong.
@@ -54,13 +54,13 @@ pub struct Refusal {
 
 impl Refusal {
     /// A parameter that can't be accepted.
-    pub fn invalid(message: impl Into<String>) -> Refusal {
+    pub(super) fn invalid(message: impl Into<String>) -> Refusal {
         Refusal { code: "InvalidParameterValue", message: message.into() }
     }
 }
 
 /// The protocol of a request to `path` with these headers, if it is one of the three.
-pub fn protocol(path: &str, headers: &HeaderMap) -> Option<Protocol> {
+pub(super) fn protocol(path: &str, headers: &HeaderMap) -> Option<Protocol> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = text(header::CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default().trim();
     match content_type {
@@ -72,7 +72,7 @@ pub fn protocol(path: &str, headers: &HeaderMap) -> Option<Protocol> {
 }
 
 /// Reads a request of `protocol`.
-pub fn read(protocol: Protocol, path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Request, Refusal> {
+pub(super) fn read(protocol: Protocol, path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Request, Refusal> {
     let unreadable = |error: anyhow::Error| Refusal::invalid(format!("the request can't be read: {error:#}"));
     let body = plain(headers, body).map_err(unreadable)?;
     let (operation, body) = match protocol {
@@ -92,7 +92,7 @@ pub fn read(protocol: Protocol, path: &str, headers: &HeaderMap, body: &[u8]) ->
 }
 
 /// The answer to a request, in its protocol.
-pub fn respond(protocol: Protocol, operation: &str, answer: Result<Value, Refusal>) -> Response {
+pub(super) fn respond(protocol: Protocol, operation: &str, answer: Result<Value, Refusal>) -> Response {
     let status = if answer.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     match protocol {
         Protocol::Cbor => {
@@ -119,7 +119,7 @@ pub fn respond(protocol: Protocol, operation: &str, answer: Result<Value, Refusa
 }
 
 /// The answer to a request of no protocol that is spoken here.
-pub fn unknown_protocol(operations: &str) -> Response {
+pub(super) fn unknown_protocol(operations: &str) -> Response {
     let message = format!(
         "the embedded CloudWatch speaks Smithy RPC v2 CBOR, awsJson 1.0 and the AWS query protocol; it supports {operations}"
     );

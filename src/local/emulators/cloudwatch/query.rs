@@ -10,7 +10,7 @@ const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 const REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reads a form: the operation that its `Action` names, and its parameters. Every value is a text.
-pub fn read(form: &str) -> (String, Value) {
+pub(super) fn read(form: &str) -> (String, Value) {
     let mut operation = String::new();
     let mut root = Node::default();
     for pair in form.split('&').filter(|pair| !pair.is_empty()) {
@@ -25,7 +25,7 @@ pub fn read(form: &str) -> (String, Value) {
 }
 
 /// Writes the answer to `operation`.
-pub fn answer(operation: &str, answer: &Value) -> String {
+pub(super) fn answer(operation: &str, answer: &Value) -> String {
     let mut text = format!("<{operation}Response xmlns=\"{NAMESPACE}\">");
     if answer.as_object().is_some_and(|answer| !answer.is_empty()) {
         element(&mut text, &format!("{operation}Result"), answer);
@@ -37,7 +37,7 @@ pub fn answer(operation: &str, answer: &Value) -> String {
 }
 
 /// Writes an error.
-pub fn error(code: &str, message: &str) -> String {
+pub(super) fn error(code: &str, message: &str) -> String {
     let message = escaped(message);
     format!(
         "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>\

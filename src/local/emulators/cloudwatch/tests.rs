@@ -39,7 +39,7 @@ async fn cloudwatch_keeps_small_and_compressed_data_points() {
 }
 
 #[tokio::test]
-async fn what_was_put_can_be_asked_for_as_a_series() {
+async fn metrics_can_be_read_back_as_a_series() {
     let services = Services::start(None).unwrap();
     let client = services.cloudwatch_client(&sdk_config(None));
     let begin = std::time::SystemTime::now();
@@ -47,7 +47,7 @@ async fn what_was_put_can_be_asked_for_as_a_series() {
     let datum = datum.set_counts(Some(vec![3.0, 1.0])).timestamp(begin.into()).build();
     client.put_metric_data().namespace("Usage").metric_data(datum).send().await.unwrap();
     services.metrics().publish("AWS/Lambda", "Errors", ("FunctionName", "f"), 2.0);
-    // The live view takes what was put; what AWS itself would report is not in it, and both stay to be asked for.
+    // `take` returns only what clients put, and GetMetricData finds both afterwards.
     assert_eq!(services.metrics().take().len(), 1);
 
     let ask = |namespace: &str, name: &str, stat: &str| {

@@ -10,7 +10,7 @@ use super::history::{MetricId, Sample};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PutMetricData {
+pub(super) struct PutMetricData {
     namespace: String,
     #[serde(default)]
     metric_data: Vec<Datum>,
@@ -57,7 +57,7 @@ struct Dimension {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct GetMetricData {
+pub(super) struct GetMetricData {
     #[serde(default)]
     pub metric_data_queries: Vec<Query>,
     start_time: Seconds,
@@ -67,7 +67,7 @@ pub struct GetMetricData {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Query {
+pub(super) struct Query {
     pub id: String,
     pub metric_stat: Option<MetricStat>,
     pub label: Option<String>,
@@ -75,7 +75,7 @@ pub struct Query {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct MetricStat {
+pub(super) struct MetricStat {
     metric: Metric,
     period: Seconds,
     stat: String,
@@ -83,7 +83,7 @@ pub struct MetricStat {
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Metric {
+pub(super) struct Metric {
     namespace: String,
     metric_name: String,
     #[serde(default)]
@@ -92,7 +92,7 @@ pub struct Metric {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ListMetrics {
+pub(super) struct ListMetrics {
     namespace: Option<String>,
     metric_name: Option<String>,
     #[serde(default)]
@@ -108,13 +108,13 @@ struct DimensionFilter {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct MetricData {
+pub(super) struct MetricData {
     pub metric_data_results: Vec<MetricDataResult>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct MetricDataResult {
+pub(super) struct MetricDataResult {
     id: String,
     label: String,
     /// In seconds since the epoch.
@@ -125,19 +125,19 @@ pub struct MetricDataResult {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Metrics {
+pub(super) struct Metrics {
     pub metrics: Vec<Metric>,
 }
 
 impl PutMetricData {
     /// The name of a datum that isn't supported.
-    pub fn unsupported(&self) -> Option<&str> {
+    pub(super) fn unsupported(&self) -> Option<&str> {
         let datum = self.metric_data.iter().find(|datum| datum.statistic_values.is_some());
         datum.map(|datum| datum.metric_name.as_str())
     }
 
-    /// The data points, each with its second where it names one.
-    pub fn into_points(self) -> impl Iterator<Item = (DataPoint, Option<i64>)> {
+    /// The data points, each with its time in seconds if it has one.
+    pub(super) fn into_points(self) -> impl Iterator<Item = (DataPoint, Option<i64>)> {
         let namespace = self.namespace;
         self.metric_data.into_iter().map(move |datum| {
             let point = DataPoint {
@@ -154,7 +154,7 @@ impl PutMetricData {
 }
 
 impl DataPoint {
-    /// Its values, each with how often it occurred.
+    /// The values, and how often each occurred.
     pub(super) fn samples(&self) -> impl Iterator<Item = Sample> {
         let counts = self.counts.iter().copied().chain(std::iter::repeat(1.0));
         self.values.iter().zip(counts).map(|(value, count)| Sample { value: *value, count })
@@ -162,23 +162,23 @@ impl DataPoint {
 }
 
 impl GetMetricData {
-    /// The first second, and the first behind the last.
-    pub fn times(&self) -> (i64, i64) {
+    /// The start, and the end, which is exclusive; in seconds since the epoch.
+    pub(super) fn times(&self) -> (i64, i64) {
         (self.start_time.0, self.end_time.0)
     }
 
-    /// CloudWatch gives the newest first unless it is asked for the other way.
-    pub fn oldest_first(&self) -> bool {
+    /// CloudWatch returns the newest first unless the request says otherwise.
+    pub(super) fn oldest_first(&self) -> bool {
         self.scan_by.as_deref() == Some("TimestampAscending")
     }
 }
 
 impl Metric {
-    pub fn into_id(self) -> MetricId {
+    pub(super) fn into_id(self) -> MetricId {
         MetricId { namespace: self.namespace, name: self.metric_name, dimensions: named(self.dimensions) }
     }
 
-    pub fn of(id: &MetricId) -> Metric {
+    pub(super) fn of(id: &MetricId) -> Metric {
         let dimension = |(name, value): (&String, &String)| Dimension { name: name.clone(), value: value.clone() };
         let dimensions = id.dimensions.iter().map(dimension).collect();
         Metric { namespace: id.namespace.clone(), metric_name: id.name.clone(), dimensions }
@@ -186,14 +186,14 @@ impl Metric {
 }
 
 impl MetricStat {
-    /// What is asked for, its period and its statistic.
-    pub fn into_parts(self) -> (MetricId, i64, String) {
+    /// The metric, the period in seconds, and the statistic.
+    pub(super) fn into_parts(self) -> (MetricId, i64, String) {
         (self.metric.into_id(), self.period.0, self.stat)
     }
 }
 
 impl ListMetrics {
-    pub fn matches(&self, id: &MetricId) -> bool {
+    pub(super) fn matches(&self, id: &MetricId) -> bool {
         let is = |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|wanted| wanted == text);
         let has =
             |filter: &DimensionFilter| id.dimensions.get(&filter.name).is_some_and(|value| is(&filter.value, value));
@@ -202,7 +202,7 @@ impl ListMetrics {
 }
 
 impl MetricDataResult {
-    pub fn new(id: String, label: String, numbers: Vec<(i64, f64)>) -> MetricDataResult {
+    pub(super) fn new(id: String, label: String, numbers: Vec<(i64, f64)>) -> MetricDataResult {
         let (timestamps, values) = numbers.into_iter().unzip();
         MetricDataResult { id, label, timestamps, values, status_code: "Complete" }
     }

@@ -36,7 +36,7 @@ const WITH_ARNS: [&str; 7] = [
 ];
 
 /// Serves `database` until the runtime ends.
-pub async fn serve(listener: TcpListener, database: Database) {
+pub(crate) async fn serve(listener: TcpListener, database: Database) {
     if let Err(error) = try_to_serve(listener, database).await {
         tracing::error!(error = format!("{error:#}"), "the embedded DynamoDB stopped");
     }

@@ -21,8 +21,8 @@ pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Database> {
     let file = folder.join("dynamodb.sqlite");
     let name = file.to_str().with_context(|| format!("{} is not UTF-8", file.display()))?;
     let database = Database::new(name).with_context(|| format!("open {name}"))?;
-    // Every write to a table with a stream looks for the stream's last record, and every read for the next one: without
-    // an index each is a walk through all of them.
+    // Every write to a table with a stream looks up the stream's last record, and every read looks up the next one. Without
+    // an index, each of them would scan all records.
     connect(&file)?
         .execute_batch(
             "CREATE INDEX IF NOT EXISTS _stream_records_in_order ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
@@ -32,7 +32,7 @@ pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Database> {
     Ok(database)
 }
 
-/// A connection of our own to a database's file.
+/// A connection to a database's file, besides dynoxide's.
 pub(super) fn connect(file: &Path) -> anyhow::Result<rusqlite::Connection> {
     let connection = rusqlite::Connection::open(file).with_context(|| format!("open {}", file.display()))?;
     // The other connection's writes are short.

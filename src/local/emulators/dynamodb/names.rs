@@ -5,7 +5,7 @@ use super::super::{ACCOUNT, REGION};
 
 /// One stream under both of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamName {
+pub(crate) struct StreamName {
     /// The table whose changes it holds.
     pub table: String,
     /// The ARN as AWS would write it.
@@ -24,7 +24,7 @@ pub struct StreamName {
 
 impl StreamName {
     /// The names of the stream that dynoxide calls `dynoxide_arn`.
-    pub fn of(dynoxide_arn: &str) -> Option<StreamName> {
+    pub(crate) fn of(dynoxide_arn: &str) -> Option<StreamName> {
         let (table_arn, dynoxide_label) = dynoxide_arn.split_once("/stream/")?;
         let table = table_arn.split_once(":table/")?.1;
         let enabled_at = instant(dynoxide_label)?;
@@ -44,17 +44,17 @@ impl StreamName {
 }
 
 /// Replaces dynoxide's region in every ARN within `text`.
-pub fn to_aws(text: &str) -> String {
+pub(crate) fn to_aws(text: &str) -> String {
     text.replace(&arn_prefix(dynoxide::streams::LOCAL_REGION), &arn_prefix(REGION))
 }
 
 /// Replaces our region in every ARN within `text` by dynoxide's.
-pub fn to_dynoxide(text: &str) -> String {
+pub(crate) fn to_dynoxide(text: &str) -> String {
     text.replace(&arn_prefix(REGION), &arn_prefix(dynoxide::streams::LOCAL_REGION))
 }
 
 /// A stream's label as DynamoDB writes it: `1780000000.123456789` -> `2026-05-28T20:26:40.123`.
-pub fn label_to_aws(dynoxide_label: &str) -> Option<String> {
+pub(crate) fn label_to_aws(dynoxide_label: &str) -> Option<String> {
     instant(dynoxide_label).map(iso)
 }
 

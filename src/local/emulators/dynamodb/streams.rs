@@ -15,12 +15,12 @@ use super::super::REGION;
 use super::names::{StreamName, to_dynoxide};
 
 /// What dynoxide adds to its own sequence numbers.
-pub const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
+pub(crate) const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
 
 type Result<T> = std::result::Result<T, DynoxideError>;
 
 /// Runs one operation of DynamoDB Streams; `None` if `operation` isn't one.
-pub fn run(database: &Database, operation: &str, body: &[u8]) -> Option<Result<Value>> {
+pub(crate) fn run(database: &Database, operation: &str, body: &[u8]) -> Option<Result<Value>> {
     Some(match operation {
         "ListStreams" => read(body).and_then(|request| list_streams(database, &request)),
         "DescribeStream" => read(body).and_then(|request| describe_stream(database, request)),
@@ -31,7 +31,7 @@ pub fn run(database: &Database, operation: &str, body: &[u8]) -> Option<Result<V
 }
 
 /// The record as AWS would give it. AWS writes none for a write that changed nothing.
-pub fn to_aws(mut record: Record) -> Option<Record> {
+pub(crate) fn to_aws(mut record: Record) -> Option<Record> {
     let change = &mut record.dynamodb;
     if change.new_image.is_some() && change.new_image == change.old_image {
         return None;

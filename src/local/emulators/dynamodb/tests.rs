@@ -1,4 +1,4 @@
-//! What the counters' transaction relies on, as the embedded DynamoDB does it; not measured against AWS.
+//! The behavior that the counters' transaction relies on, in the embedded DynamoDB. It is not measured against AWS.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;

@@ -1,4 +1,4 @@
-//! The embedded stream against the function's own decoder, and what AWS does that dynoxide doesn't.
+//! The embedded stream read by the function's decoder, and behavior of AWS that dynoxide lacks.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -52,7 +52,7 @@ fn event_names(page: &Page) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn records_are_what_the_function_reads_from_lambda() {
+async fn the_function_decodes_records_as_lambda_delivers_them() {
     let place = place().await;
     place.put("a", &[("total", number("1.5"))]).await;
     place.put("a", &[("total", number("2"))]).await;
@@ -89,7 +89,7 @@ async fn a_write_that_changes_nothing_makes_no_record() {
 }
 
 #[tokio::test]
-async fn what_time_to_live_deletes_says_so() {
+async fn a_deletion_by_time_to_live_names_dynamodb_as_the_user() {
     let place = place().await;
     place.put("a", &[("gone_at", number("1000000000"))]).await;
     assert_eq!(place.services.database().sweep_ttl().unwrap(), 1);

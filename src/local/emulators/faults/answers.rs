@@ -1,4 +1,4 @@
-//! The error responses that AWS gives and the embedded services never do by themselves, in each service's own format.
+//! Error responses that AWS sends but the embedded services never do by themselves, in each service's own format.
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -9,12 +9,12 @@ use super::{Call, Service};
 
 type Answer = Result<HttpResponse, ConnectorError>;
 
-/// The 503 of a load balancer, which names no error.
+/// A load balancer's 503, which has no error code.
 pub(super) fn unavailable() -> Answer {
     response(503, "text/plain", Vec::new())
 }
 
-/// The error with which `service` throttles.
+/// The throttling error of `service`.
 pub(super) fn throttled(service: Service) -> Answer {
     match service {
         Service::DynamoDb => dynamodb_error(json!({
@@ -26,7 +26,7 @@ pub(super) fn throttled(service: Service) -> Answer {
     }
 }
 
-/// The error with which the service of `call` refuses one of several concurrent writers.
+/// The error of the service of `call` for a conflict with a concurrent writer.
 pub(super) fn conflict(call: &Call, request: &HttpRequest) -> Answer {
     match (call.service, call.operation.as_str()) {
         (Service::DynamoDb, "TransactWriteItems") => transaction_cancelled(request),
@@ -39,7 +39,7 @@ pub(super) fn conflict(call: &Call, request: &HttpRequest) -> Answer {
     }
 }
 
-/// A cancelled transaction with one reason per action, as DynamoDB gives them: the first conflicted.
+/// A cancelled transaction with one reason per action, as DynamoDB reports it: the first one conflicted.
 fn transaction_cancelled(request: &HttpRequest) -> Answer {
     let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default())
         .map_err(|error| ConnectorError::user(error.into()))?;

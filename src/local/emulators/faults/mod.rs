@@ -1,8 +1,8 @@
-//! Faults between the SDK's retries and the network, where real ones happen: requests and responses get lost, services
+//! Faults between the SDK's retries and the network, where real ones occur: requests and responses are lost, services
 //! refuse, and the process dies in the middle of a call.
 //!
-//! A [`FaultPlan`] decides; [`FaultyHttp`] does what it says and keeps a log. What must then be true is left to the
-//! tests of the code that suffers.
+//! A [`FaultPlan`] decides which call has which fault; [`FaultyHttp`] injects it and keeps a log. The tests of the code
+//! under fault check what must then be true.
 
 use std::fmt;
 use std::future::pending;
@@ -21,7 +21,7 @@ mod plan;
 
 pub use plan::{Call, Fault, FaultPlan, Service};
 
-/// An HTTP client that suffers the faults of a plan. Clones share the plan, the log and the crash.
+/// An HTTP client that injects the faults of a plan. Clones share the plan, the log and the crash.
 #[derive(Clone)]
 pub struct FaultyHttp {
     inner: SharedHttpClient,
@@ -41,29 +41,29 @@ impl FaultyHttp {
         FaultyHttp { inner, script: Arc::new(Mutex::new(script)), crashed: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// The client to configure the SDK with.
+    /// The client to put into the SDK's configuration.
     pub fn client(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
     }
 
-    /// The calls so far and the fault of each, in the order in which the SDK made them; its retries count.
+    /// The calls so far and the fault of each, in order, including the SDK's retries.
     pub fn calls(&self) -> Vec<(Call, Fault)> {
         self.script().calls.clone()
     }
 
-    /// Goes on with `plan` and an empty log: the next call is number 1.
+    /// Replaces the plan and clears the log: the next call is number 1.
     pub fn set_plan(&self, plan: FaultPlan) {
         *self.script() = Script { plan, calls: Vec::new() };
     }
 
-    /// Completes when a call has crashed; at once if one has. The driver then drops the future of the code under test,
-    /// as the end of its process would.
+    /// Completes when a call has crashed, immediately if one already has. The caller then drops the future of the code
+    /// under test, as the end of its process would.
     pub async fn crashed(&self) {
-        // An error would mean that the sender is gone, but self holds it.
+        // It can't fail, because self holds the sender.
         let _ = self.crashed.subscribe().wait_for(|crashed| *crashed).await;
     }
 
-    /// Lets calls through again, as a new process would. The plan and the log go on.
+    /// Lets calls through again, as in a new process. The plan and the log stay.
     pub fn revive(&self) {
         self.crashed.send_replace(false);
     }
@@ -72,7 +72,7 @@ impl FaultyHttp {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers and logs the call that `request` is, and decides its fault.
+    /// Numbers and logs the call of `request`, and decides its fault.
     fn decide(&self, request: &HttpRequest) -> (Call, Fault) {
         let mut script = self.script();
         let call = Call::of(request, script.calls.len() + 1);
@@ -101,18 +101,18 @@ struct FaultyConnector {
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // A dead process sends nothing, whatever else of it is still being polled.
+        // A dead process sends nothing, even if its futures are still polled.
         if *self.faulty.crashed.borrow() {
             return HttpConnectorFuture::new(pending());
         }
-        // Here and not in the future, so that the order of decisions is the order of calls.
+        // Decided here rather than in the future, so that faults are decided in the order of calls.
         let (call, fault) = self.faulty.decide(&request);
         let (inner, faulty) = (self.inner.clone(), self.faulty.clone());
-        HttpConnectorFuture::new(async move { suffer(fault, &call, request, &inner, &faulty).await })
+        HttpConnectorFuture::new(async move { inject(fault, &call, request, &inner, &faulty).await })
     }
 }
 
-async fn suffer(
+async fn inject(
     fault: Fault,
     call: &Call,
     request: HttpRequest,
@@ -135,7 +135,7 @@ async fn suffer(
         }
         Fault::ArriveLate(time) => {
             let inner = inner.clone();
-            // Nobody is there to be told what came of it.
+            // Nobody is waiting for the result.
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
                 drop(inner.call(request).await);
@@ -147,7 +147,7 @@ async fn suffer(
             pending().await
         }
         Fault::CrashAfter => {
-            // Even if the call itself failed: the process is dead either way.
+            // The process dies even if the call fails.
             let _ = inner.call(request).await;
             faulty.crash();
             pending().await

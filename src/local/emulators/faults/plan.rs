@@ -1,4 +1,4 @@
-//! Which call suffers which fault: a function of the call, so that the same calls and the same seed suffer the same.
+//! Which call has which fault. The decision depends on the call and the seed only, so that a run can be repeated.
 
 use std::time::Duration;
 
@@ -7,32 +7,33 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// The call is let through.
     None,
-    /// Nothing is sent; the SDK sees a broken connection.
+    /// Nothing is sent, and the SDK gets a broken connection.
     LoseRequest,
-    /// The request has its effect; the SDK sees a timeout.
+    /// The request has its effect, and the SDK gets a timeout.
     LoseResponse,
-    /// The service answers 503 without having done anything.
+    /// The service answers 503 without any effect.
     Status503,
     /// The service throttles: ProvisionedThroughputExceededException in DynamoDB, SlowDown in S3, Throttling in
     /// CloudWatch.
     Throttle,
-    /// Another writer was there at the same time: in DynamoDB a TransactionCanceledException whose first reason is
-    /// TransactionConflict, or TransactionConflictException outside of transactions; ConditionalRequestConflict in S3;
+    /// The call conflicts with a concurrent writer: in DynamoDB a TransactionCanceledException whose first reason is
+    /// TransactionConflict, or a TransactionConflictException outside of transactions; ConditionalRequestConflict in S3;
     /// ConflictException in CloudWatch.
     TransactionConflict,
     /// The request is sent after this time.
     Delay(Duration),
-    /// The SDK sees a timeout at once; the request has its effect this much later, maybe after a retry's.
+    /// The SDK gets a timeout immediately, and the request has its effect after this time, possibly after its retry.
     ArriveLate(Duration),
-    /// The process dies before anything is sent: the call never ends.
+    /// The process dies before anything is sent. The call never returns.
     CrashBefore,
-    /// The request has its effect and the process dies before the response is read: the call never ends.
+    /// The request has its effect, and the process dies before the response is read. The call never returns.
     CrashAfter,
 }
 
 impl Fault {
-    /// Every fault that takes no time, for a test that tries each of them at each call.
+    /// Every fault that takes no time, for tests that try each fault at each call.
     pub const ALL: [Fault; 7] = [
         Fault::LoseRequest,
         Fault::LoseResponse,
@@ -47,20 +48,24 @@ impl Fault {
 /// The service that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// DynamoDB.
     DynamoDb,
+    /// S3.
     S3,
+    /// CloudWatch.
     CloudWatch,
 }
 
-/// One HTTP request of the SDK; its retries are calls of their own.
+/// One HTTP request of the SDK. Each retry is another call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// 1 for the first call.
     pub number: usize,
+    /// The service that it goes to.
     pub service: Service,
-    /// The operation's name, such as `UpdateItem`; the method, such as `HEAD`, where S3's SDK doesn't name it.
+    /// The operation's name, such as `UpdateItem`; or the method, such as `HEAD`, if S3's SDK doesn't name the operation.
     pub operation: String,
-    /// The path of the URL: in S3 `/bucket/key`, percent-encoded.
+    /// The URL's path, percent-encoded: in S3, `/bucket/key`.
     pub path: String,
 }
 
@@ -89,7 +94,7 @@ fn split_uri(uri: &str) -> (&str, &str) {
 pub struct FaultPlan(Box<dyn FnMut(&Call) -> Fault + Send>);
 
 impl FaultPlan {
-    /// The fault of a call is `decide` of it. `decide` must not make calls itself.
+    /// `decide` returns the fault of each call. It must not make calls itself.
     pub fn new(decide: impl FnMut(&Call) -> Fault + Send + 'static) -> FaultPlan {
         FaultPlan(Box::new(decide))
     }
@@ -99,12 +104,12 @@ impl FaultPlan {
         FaultPlan::new(|_| Fault::None)
     }
 
-    /// `fault` for call `number`, counted from 1, and no other.
+    /// `fault` for call `number`, counted from 1, and for no other call.
     pub fn at(number: usize, fault: Fault) -> FaultPlan {
         FaultPlan::new(move |call| if call.number == number { fault } else { Fault::None })
     }
 
-    /// `fault` for the `nth` call of `operation`, counted from 1, and no other.
+    /// `fault` for the `nth` call of `operation`, counted from 1, and for no other call.
     pub fn on(operation: &'static str, nth: usize, fault: Fault) -> FaultPlan {
         let mut seen = 0_usize;
         FaultPlan::new(move |call| {
@@ -118,11 +123,11 @@ impl FaultPlan {
         FaultPlan::new(move |call| if call.operation == operation { fault } else { Fault::None })
     }
 
-    /// One of `faults`, each as likely as the others, for `percent` of the calls.
+    /// One of `faults`, with equal probability, for `percent` of the calls.
     pub fn seeded(seed: u64, percent: u8, faults: &[Fault]) -> FaultPlan {
         let (mut random, faults) = (fastrand::Rng::with_seed(seed), faults.to_vec());
         FaultPlan::new(move |_| {
-            // Both are drawn for every call, so that another percentage leaves the choices as they are.
+            // Both are drawn for every call, so that the choices don't depend on the percentage.
             let (roll, choice) = (random.u8(0..100), random.choice(&faults).copied());
             if roll < percent { choice.unwrap_or(Fault::None) } else { Fault::None }
         })

@@ -1,4 +1,4 @@
-//! Each fault against the embedded services, as the SDK shows it and as the data tell it.
+//! Each fault with the embedded services: what the SDK returns, and what is stored.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::emulators::{Services, TableSpec, ensure_bucket, ensure_tables, http_c
 const TABLE: TableSpec<'_> =
     TableSpec { name: "counters", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: false };
 
-/// Embedded services, a client that suffers, and one that doesn't.
+/// Embedded services, a client with faults, and one without.
 struct Bench {
     services: Services,
     faulty: FaultyHttp,
@@ -84,7 +84,7 @@ async fn a_lost_response_is_an_error_with_the_effect() {
     assert_eq!(bench.amount().await, 1);
 }
 
-/// The double count that the claims are for.
+/// The double count that claims prevent.
 #[tokio::test]
 async fn the_sdks_own_retry_of_a_lost_response_adds_twice_and_shows_no_error() {
     let bench = Bench::start(local_retries()).await;
@@ -151,7 +151,7 @@ async fn a_conflict_cancels_a_transaction_with_a_reason_for_every_action() {
 }
 
 #[tokio::test]
-async fn a_crash_never_returns_and_tells_the_driver() {
+async fn a_crash_never_returns_and_is_reported() {
     for (fault, effect) in [(Fault::CrashBefore, 0), (Fault::CrashAfter, 1)] {
         let bench = Bench::start(local_retries()).await;
         tokio::select! {
@@ -175,7 +175,7 @@ async fn a_dead_process_makes_no_calls() {
         _ = crash => panic!("the dead process went on"),
         () = bench.faulty.crashed() => {}
     }
-    // Not set_plan: the call must not even be decided.
+    // The plan stays, because no fault may be decided for this call.
     let call = bench.suffering.get_item().table_name("counters").key("pk", string("a")).send();
     assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
     assert_eq!(bench.log(), [Fault::CrashBefore]);
@@ -192,7 +192,7 @@ async fn a_delay_only_delays() {
 }
 
 #[tokio::test]
-async fn s3s_calls_are_named_and_its_errors_are_s3s() {
+async fn s3_calls_are_named_and_have_errors_of_s3() {
     let bench = Bench::start(RetryConfig::disabled()).await;
     let config = sdk_config(Some(bench.faulty.client())).into_builder().retry_config(RetryConfig::disabled()).build();
     ensure_bucket(&bench.services.s3_client(&sdk_config(None)), "archive").await.unwrap();
@@ -213,7 +213,7 @@ async fn s3s_calls_are_named_and_its_errors_are_s3s() {
 }
 
 #[tokio::test]
-async fn cloudwatchs_throttling_is_read_by_its_sdk() {
+async fn the_sdk_reads_throttling_of_cloudwatch() {
     let bench = Bench::start(RetryConfig::disabled()).await;
     let config = sdk_config(Some(bench.faulty.client())).into_builder().retry_config(RetryConfig::disabled()).build();
     bench.faulty.set_plan(FaultPlan::on("PutMetricData", 1, Fault::Throttle));

@@ -1,4 +1,4 @@
-//! DynamoDB's operations, as JSON in and JSON out, on an embedded database.
+//! DynamoDB's operations on an embedded database, from JSON to JSON.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
@@ -26,7 +26,7 @@ fn perform(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>,
         "DeleteTable" => run(body, |request| database.delete_table(request)),
         "Scan" => run(body, |request| database.scan(request)),
         _ => Err(DynoxideError::UnsupportedCapability(format!(
-            "the in-process DynamoDB has no {operation}: use the embedded services"
+            "the in-process DynamoDB doesn't support {operation}: use the embedded services"
         ))),
     }
 }

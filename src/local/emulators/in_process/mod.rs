@@ -1,8 +1,8 @@
-//! DynamoDB and S3 without a socket: an HTTP client that answers the SDK's requests in the caller's own thread and
-//! never waits, so that virtual time stands still over it.
+//! DynamoDB and S3 without sockets: an HTTP client that answers the SDK's requests on the caller's thread and never waits,
+//! so that virtual time doesn't advance.
 //!
-//! It answers what the function asks. Everything else, and everything that is about HTTP, is left to
-//! [`Services`](super::Services), which a test holds it against.
+//! It supports the function's calls. For all other calls, and for real HTTP, there are [`Services`](super::Services); a
+//! test checks that both give the same answers.
 
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{IdentityCache, StalledStreamProtectionConfig};
@@ -23,7 +23,7 @@ pub use s3::Objects;
 use super::sdk_config;
 use usage_aggregator::clients::Clients;
 
-/// Nobody listens there; the clients only want some address.
+/// The clients need an address, but nothing listens there.
 const ENDPOINT: &str = "http://in-process";
 
 /// An HTTP client whose DynamoDB is `database` and whose S3 is `objects`.
@@ -32,8 +32,8 @@ pub fn client(database: Database, objects: Objects) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// The function's clients over `http`. Their retries are limited in number as usual, but never by a quota, which would
-/// carry the troubles of one run into the next; and they sign nothing, as nobody looks at it.
+/// The function's clients over `http`. The number of retries is limited as usual, but there is no retry quota, which would
+/// carry the faults of one run into the next. Requests aren't signed, because nothing verifies signatures.
 pub fn clients(http: SharedHttpClient) -> Clients {
     let config = sdk_config(Some(http));
     let quota = || RetryPartition::custom("in-process").token_bucket(TokenBucket::unlimited()).build();
@@ -61,7 +61,7 @@ struct InProcess {
     objects: Objects,
 }
 
-/// What a service answers.
+/// A service's answer.
 struct Answer {
     status: u16,
     content_type: &'static str,
@@ -71,7 +71,7 @@ struct Answer {
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let service = self.clone();
-        // In the future and not before: what is dropped before it is polled has not been sent.
+        // In the future rather than here: a request that is dropped before it is polled hasn't been sent.
         HttpConnectorFuture::new(async move { service.answer(&request) })
     }
 }
@@ -79,7 +79,7 @@ impl HttpConnector for InProcess {
 impl InProcess {
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let Some(body) = request.body().bytes() else {
-            return Err(ConnectorError::user("the in-process services take bodies from memory only".into()));
+            return Err(ConnectorError::user("the in-process services support bodies in memory only".into()));
         };
         let Answer { status, content_type, body } = match request.headers().get("x-amz-target") {
             Some(target) => dynamodb::answer(&self.database, target, body),

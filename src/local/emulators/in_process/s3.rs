@@ -1,4 +1,4 @@
-//! S3 as a map: buckets, and objects that are put whole, with If-None-Match.
+//! S3 as a map of buckets. It supports PutObject, with If-None-Match.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,20 @@ type Bucket = BTreeMap<String, Arc<[u8]>>;
 pub struct Objects(Arc<Mutex<BTreeMap<String, Bucket>>>);
 
 impl Objects {
-    /// Makes an empty bucket `name`, in the place of one that there may be.
+    /// Creates an empty bucket `name`, or replaces an existing one.
     pub fn create_bucket(&self, name: &str) {
         self.lock().insert(name.to_owned(), Bucket::new());
     }
 
-    /// What a bucket holds, by key; nothing if there is no such bucket.
+    /// A bucket's objects by key; none if the bucket doesn't exist.
     pub fn bucket(&self, name: &str) -> BTreeMap<String, Arc<[u8]>> {
         self.lock().get(name).cloned().unwrap_or_default()
     }
 
     pub(super) fn answer(&self, request: &HttpRequest, body: &[u8]) -> Answer {
-        let (bucket, key) = place(request.uri());
+        let (bucket, key) = bucket_and_key(request.uri());
         let headers = request.headers();
-        // The SDK sends what it streams in signed chunks, which would have to be taken apart.
+        // The SDK sends streamed bodies in signed chunks, which aren't supported here.
         let is_whole = headers.get("content-encoding").is_none_or(|encoding| !encoding.contains("aws-chunked"));
         match (request.method(), bucket, key) {
             ("PUT", Some(bucket), Some(key)) if is_whole => {
@@ -58,14 +58,14 @@ fn error(status: u16, code: &str) -> Answer {
 }
 
 /// Bucket and key of a URL like `http://host/bucket/key%3D1?x-id=PutObject`.
-fn place(uri: &str) -> (Option<String>, Option<String>) {
+fn bucket_and_key(uri: &str) -> (Option<String>, Option<String>) {
     let uri = uri.split('?').next().unwrap_or(uri);
     let path = uri.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     (percent_decoded(bucket), percent_decoded(key))
 }
 
-/// `a%3Db` -> `a=b`; nothing of nothing, or of what isn't UTF-8.
+/// `a%3Db` -> `a=b`; `None` if the text is empty or isn't UTF-8.
 fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');

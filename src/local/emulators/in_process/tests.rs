@@ -1,4 +1,4 @@
-//! The same requests to the in-process services and to those over HTTP: what the function would see is the same.
+//! The same requests to the in-process services and over HTTP: the function gets the same answers.
 
 use std::collections::HashMap;
 
@@ -102,14 +102,14 @@ async fn put(clients: &Clients, bucket: &str, key: &str, body: &'static [u8]) ->
 }
 
 #[tokio::test]
-async fn transactions_and_reads_are_answered_as_over_http() {
+async fn transactions_and_reads_have_the_same_answers_as_over_http() {
     let (_services, both) = both().await;
     let answers = async |clients: &Clients| {
         vec![
             transact(clients, None, vec![claim("counters", "a"), add("b", "amount", number("0.1"))]).await,
             // The condition fails, and with it the addition.
             transact(clients, None, vec![claim("counters", "a"), add("b", "amount", number("7"))]).await,
-            // The SDK's retry of what has happened: the token says so.
+            // The SDK's retry of a transaction that was applied, recognized by its token.
             transact(clients, Some("token"), vec![add("b", "amount", number("1"))]).await,
             transact(clients, Some("token"), vec![add("b", "amount", number("1"))]).await,
             transact(clients, Some("token"), vec![add("b", "amount", number("2"))]).await,
@@ -153,10 +153,10 @@ async fn the_bytes_and_the_key_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_says_so() {
+async fn unsupported_operations_are_errors_that_say_so() {
     let clients = clients(client(Database::memory().unwrap(), Objects::default()));
     let listed = clients.s3.list_objects_v2().bucket("archive").send().await.unwrap_err();
     assert_eq!(listed.code(), Some("NotImplemented"));
     let described = clients.dynamodb.describe_table().table_name("t").send().await.unwrap_err();
-    assert!(described.message().unwrap().contains("has no DescribeTable"), "{described:?}");
+    assert!(described.message().unwrap().contains("doesn't support DescribeTable"), "{described:?}");
 }

@@ -1,4 +1,4 @@
-//! A change of a table as Kinesis Data Streams for DynamoDB writes it into a stream.
+//! A table's change in the form that Kinesis Data Streams for DynamoDB writes to a stream.
 
 use std::borrow::Cow;
 
@@ -12,19 +12,20 @@ use event_source_mapping::{SourceRecord, uuid};
 /// The unit of a change's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// What is the default there: equal changes of one item within a millisecond can't be told apart.
+    /// AWS's default. Identical changes of one item within a millisecond can't be told apart.
     Millisecond,
+    /// Distinguishes changes of one item that are a microsecond apart.
     Microsecond,
 }
 
 const SECOND_MICROS: i64 = 1_000_000;
 
-/// The data of the Kinesis record that a DynamoDB Streams record becomes: the same for the same record.
+/// The data of the Kinesis record for a DynamoDB Streams record. The same record gives the same data.
 ///
 /// # Errors
-/// When `record` isn't of a DynamoDB stream.
+/// When `record` isn't from a DynamoDB stream.
 pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<String> {
-    let wrong = || format!("read record {} as one of a DynamoDB stream", record.sequence);
+    let wrong = || format!("read record {} as a record of a DynamoDB stream", record.sequence);
     let streamed: Streamed<'_> = serde_json::from_str(&record.json).with_context(wrong)?;
     let (time, stated) = match precision {
         Precision::Millisecond => (time_micros(record) / 1000, "MILLISECOND"),
@@ -50,15 +51,15 @@ pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<
     serde_json::to_string(&change).context("write a change")
 }
 
-/// The partition key of a change: one for each item.
-pub fn partition_key(record: &SourceRecord) -> String {
+/// The partition key of a change. All changes of an item have the same one.
+pub(super) fn partition_key(record: &SourceRecord) -> String {
     let hash = blake3::hash(&record.item.to_be_bytes());
     hash.as_bytes().iter().take(16).map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// A stream's times are whole seconds, and equal changes of an item within one must not become one. What is missing of the
-/// second is made of the sequence number, which differs from change to change, and which the embedded DynamoDB counts in
-/// microseconds.
+/// The time of a change in microseconds. A stream's times are whole seconds, and identical changes of an item within a
+/// second must stay distinct, so the fraction is taken from the sequence number: it differs from change to change, and
+/// the embedded DynamoDB counts it in microseconds.
 fn time_micros(record: &SourceRecord) -> i64 {
     let micros = record.created_at.micros();
     if micros % SECOND_MICROS != 0 {
@@ -69,7 +70,7 @@ fn time_micros(record: &SourceRecord) -> i64 {
     micros + last_six.unwrap_or_default()
 }
 
-/// The event's 32 digits in the form that Kinesis Data Streams gives them.
+/// The event's 32 digits as a UUID, as Kinesis Data Streams writes them.
 fn event_uuid(event_id: &str) -> String {
     let digits = (event_id.len() == 32).then(|| u128::from_str_radix(event_id, 16).ok()).flatten();
     let hash =
@@ -111,7 +112,7 @@ struct Change<'a> {
     #[serde(rename = "eventID")]
     event_id: String,
     event_name: &'a str,
-    /// An explicit null unless the time to live removed the item.
+    /// An explicit null unless time to live removed the item.
     user_identity: Option<&'a RawValue>,
     record_format: &'static str,
     table_name: &'a str,

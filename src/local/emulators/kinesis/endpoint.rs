@@ -1,5 +1,5 @@
-//! The embedded Kinesis over HTTP: the operations that put and get records and look after shards, in the JSON protocol
-//! that the SDKs for Rust and Python and the AWS CLI speak. A mapping reads in-process.
+//! The embedded Kinesis over HTTP: operations that put and get records and manage shards, in the JSON protocol that SDKs
+//! and the AWS CLI speak. A mapping reads streams in this process.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,18 +22,18 @@ mod records;
 
 const PROTOCOL: &str = "application/x-amz-json-1.1";
 const TARGET: &str = "Kinesis_20131202.";
-/// 15 MiB: the 10 MiB of one PutRecords in base64, and some room for its keys.
+/// 15 MiB: 10 MiB of one PutRecords request in base64, and room for its keys.
 const MAXIMUM_BODY_BYTES: usize = 15 * 1024 * 1024;
 
-/// Serves `streams` until the runtime ends, whose threads wait for the files.
-pub async fn serve(listener: TcpListener, streams: Streams) {
+/// Serves `streams` until the runtime ends. File access blocks the runtime's threads.
+pub(crate) async fn serve(listener: TcpListener, streams: Streams) {
     let service = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAXIMUM_BODY_BYTES));
     if let Err(error) = axum::serve(listener, service.with_state(streams)).await {
-        tracing::error!(%error, "the embedded Kinesis ended");
+        tracing::error!(%error, "the embedded Kinesis stopped");
     }
 }
 
-/// Why a request is refused, under AWS's names.
+/// Why a request is refused, with AWS's name for it.
 #[derive(Debug)]
 struct Refusal {
     code: &'static str,
@@ -44,13 +44,13 @@ async fn answer(State(streams): State<Streams>, headers: HeaderMap, body: Bytes)
     let (status, body) = match operate(&streams, &headers, &body) {
         Ok(answer) => (StatusCode::OK, answer),
         Err(Refusal { code, message }) => {
-            tracing::debug!(code, message, "the embedded Kinesis refuses a request");
+            tracing::debug!(code, message, "the embedded Kinesis refused a request");
             let status =
                 if code == INTERNAL_FAILURE { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
             (status, Some(json!({ "__type": code, "message": message })))
         }
     };
-    // An operation without an answer has an empty body.
+    // Some operations answer with an empty body.
     (status, [(header::CONTENT_TYPE, PROTOCOL)], body.map(|body| body.to_string()).unwrap_or_default())
 }
 
@@ -58,7 +58,7 @@ fn operate(streams: &Streams, headers: &HeaderMap, body: &[u8]) -> Result<Option
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let protocol = text(header::CONTENT_TYPE.as_str());
     if protocol != PROTOCOL {
-        let message = format!("the embedded Kinesis speaks {PROTOCOL} only, not {protocol:?}");
+        let message = format!("the embedded Kinesis supports {PROTOCOL} only, not {protocol:?}");
         return Err(Refusal { code: "SerializationException", message });
     }
     let target = text("x-amz-target");
@@ -69,30 +69,30 @@ fn now() -> Result<Timestamp, Refusal> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros).ok_or_else(|| Refusal {
         code: INTERNAL_FAILURE,
-        message: "this machine's clock isn't within 2000 to 2099: set it".to_owned(),
+        message: "this machine's clock isn't between 2000 and 2099: set it".to_owned(),
     })
 }
 
-/// Reads a request: the stream, named by itself or by its ARN, and the operation's own parameters.
+/// Reads a request: the stream, given by name or ARN, and the operation's own parameters.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<(String, T), Refusal> {
     let refused = |error: serde_json::Error| Refusal {
         code: "ValidationException",
-        message: format!("the embedded Kinesis can't take this request: {error}"),
+        message: format!("the embedded Kinesis can't read this request: {error}"),
     };
     let mut parameters: Map<String, Value> = serde_json::from_slice(body).map_err(refused)?;
     let stream = match (parameters.remove("StreamName"), parameters.remove("StreamARN")) {
         (Some(Value::String(name)), _) => name,
         (None, Some(Value::String(arn))) => match arn.rsplit_once(":stream/") {
             Some((_, name)) => name.to_owned(),
-            None => return Err(invalid(format!("{arn:?} is no ARN of a stream"))),
+            None => return Err(invalid(format!("{arn:?} is not a valid stream ARN"))),
         },
-        _ => return Err(invalid("name the stream by StreamName or StreamARN")),
+        _ => return Err(invalid("the request needs a StreamName or StreamARN")),
     };
     Ok((stream, serde_json::from_value(Value::Object(parameters)).map_err(refused)?))
 }
 
 fn hash_key_of(text: &str) -> Result<u128, Refusal> {
-    text.parse().map_err(|_| invalid(format!("{text:?} is no hash key: it takes 0 to 2^128 - 1")))
+    text.parse().map_err(|_| invalid(format!("{text:?} is not a valid hash key; expected 0 to 2^128 - 1")))
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {

@@ -1,61 +1,61 @@
-//! Where a partition key belongs: its MD5 as a number, and the ranges of such numbers that shards own.
+//! Which shard a partition key belongs to: its MD5 hash as a number, and the ranges of such numbers that shards own.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// The hash keys from `start` to `end`, both included.
+/// The hash keys from `start` to `end`, inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HashRange {
+pub(super) struct HashRange {
     pub start: u128,
     pub end: u128,
 }
 
 /// A partition key's hash key.
-pub fn hash_key(partition_key: &str) -> u128 {
+pub(super) fn hash_key(partition_key: &str) -> u128 {
     u128::from_be_bytes(md5::compute(partition_key).0)
 }
 
 impl HashRange {
-    pub const ALL: HashRange = HashRange { start: 0, end: u128::MAX };
+    pub(super) const ALL: HashRange = HashRange { start: 0, end: u128::MAX };
 
-    /// `count` equal parts of all hash keys, cut as Kinesis cuts them.
-    pub fn parts(count: NonZeroU32) -> Vec<HashRange> {
+    /// `count` equal parts of all hash keys, divided as Kinesis divides them.
+    pub(super) fn parts(count: NonZeroU32) -> Vec<HashRange> {
         let count = u128::from(count.get());
         if count == 1 {
             return vec![HashRange::ALL];
         }
-        // 2^128 / count, rounded down; 2^128 itself is one too many for a u128.
+        // 2^128 / count, rounded down; a u128 can't hold 2^128 itself.
         let size = if u128::MAX % count == count - 1 { u128::MAX / count + 1 } else { u128::MAX / count };
         let start = |part: u128| part.saturating_mul(size);
         let end = |part: u128| if part + 1 == count { u128::MAX } else { start(part + 1) - 1 };
         (0..count).map(|part| HashRange { start: start(part), end: end(part) }).collect()
     }
 
-    pub fn contains(self, hash_key: u128) -> bool {
+    pub(super) fn contains(self, hash_key: u128) -> bool {
         (self.start..=self.end).contains(&hash_key)
     }
 
-    /// The ranges before `at` and from `at` on, if neither is empty.
-    pub fn split(self, at: u128) -> Option<[HashRange; 2]> {
+    /// The range before `at` and the range from `at`, if neither is empty.
+    pub(super) fn split(self, at: u128) -> Option<[HashRange; 2]> {
         let inside = self.start < at && at <= self.end;
         let before = HashRange { start: self.start, end: at.checked_sub(1)? };
         inside.then_some([before, HashRange { start: at, end: self.end }])
     }
 
-    /// The middle, where a range is split into halves.
-    pub fn middle(self) -> u128 {
+    /// Where a range is split into halves.
+    pub(super) fn middle(self) -> u128 {
         self.start + (self.end - self.start).div_ceil(2)
     }
 
-    /// Both ranges as one, if they touch.
-    pub fn join(self, other: HashRange) -> Option<HashRange> {
+    /// Both ranges as one, if they are adjacent.
+    pub(super) fn join(self, other: HashRange) -> Option<HashRange> {
         let (low, high) = if self.start <= other.start { (self, other) } else { (other, self) };
         (low.end.checked_add(1) == Some(high.start)).then_some(HashRange { start: low.start, end: high.end })
     }
 }
 
-/// As in Kinesis' API: decimal texts, since JSON's numbers end long before.
+/// As in the Kinesis API: decimal text, because these numbers are too large for JSON numbers.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Texts {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_split_where_asked_and_joined_where_they_touch() {
+    fn ranges_are_split_anywhere_and_joined_if_adjacent() {
         let [low, high] = HashRange::ALL.split(HashRange::ALL.middle()).unwrap();
         assert_eq!([low, high], parts(2)[..]);
         assert_eq!((low.join(high), high.join(low)), (Some(HashRange::ALL), Some(HashRange::ALL)));

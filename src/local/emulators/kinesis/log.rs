@@ -1,8 +1,8 @@
-//! The records of one shard: a file of JSON lines that only grows. Numbers and times rise from line to line, so a place
-//! in it is found by halving the file, and nothing of it is kept in memory.
+//! The records of one shard: a file of JSON lines that only grows. Numbers and times rise from line to line, so a position
+//! is found by binary search in the file, and nothing is kept in memory.
 //!
-//! A process that dies leaves at most one torn line, the last; it was never acknowledged, and the next one takes its
-//! place. Nothing is flushed to the disk: the end of the machine is no case here.
+//! A process that dies leaves at most one torn line at the end. That record was never acknowledged, and the next one
+//! overwrites it. Nothing is synced to disk: a crash of the machine may lose records.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -11,68 +11,72 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// 10 MiB: what one GetRecords of Kinesis gives.
+/// 10 MiB: the most that one GetRecords of Kinesis returns.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
-/// How much of a file's end is read at first, to find its last line.
+/// How much of a file's end is read first to find its last line.
 const TAIL_BYTES: u64 = 64 * 1024;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub(super) struct Line {
+    /// Rises from record to record.
     pub number: u64,
     /// When it arrived, in microseconds.
     pub time: i64,
+    /// The partition key.
     pub key: String,
     /// In base64.
     pub data: String,
 }
 
-/// A shard's file, for writing.
+/// A shard's file, open for writing.
 #[derive(Debug)]
-pub struct Log {
+pub(super) struct Log {
     path: PathBuf,
     file: File,
     length: u64,
     last: Option<(u64, i64)>,
 }
 
-/// The whole lines that a file had at one moment.
+/// The complete lines that a file had at one moment.
 #[derive(Debug)]
-pub struct Extent {
+pub(super) struct Extent {
     path: PathBuf,
     length: u64,
     /// The number of the last record.
     pub last: Option<u64>,
 }
 
-/// Where to begin to read.
+/// Where to start reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
+    /// The first record.
     First,
+    /// The record after this number.
     AfterNumber(u64),
-    /// In microseconds.
+    /// The first record at this time or later, in microseconds.
     AtTime(i64),
 }
 
 impl Log {
-    /// Opens the file, which is created if need be, and cuts off what isn't a whole line.
-    pub fn open(path: &Path) -> anyhow::Result<Log> {
+    /// Opens the file, creates it if necessary, and truncates an incomplete last line.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Log> {
         let opened = File::options().create(true).read(true).write(true).truncate(false).open(path);
         let mut file = opened.with_context(|| format!("open the shard {}", path.display()))?;
         let (length, last) = tail(&mut file).with_context(|| format!("read the shard {}", path.display()))?;
-        file.set_len(length).with_context(|| format!("cut the shard {}", path.display()))?;
+        file.set_len(length).with_context(|| format!("truncate the shard {}", path.display()))?;
         Ok(Log { path: path.to_owned(), file, length, last: last.map(|line| (line.number, line.time)) })
     }
 
     /// The number and time of the last record.
-    pub fn last(&self) -> Option<(u64, i64)> {
+    pub(super) fn last(&self) -> Option<(u64, i64)> {
         self.last
     }
 
-    pub fn append(&mut self, line: &Line) -> anyhow::Result<()> {
+    pub(super) fn append(&mut self, line: &Line) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        // At the known end: what a failed write may have left there is overwritten.
+        // At the known end, to overwrite whatever a failed write left there.
         let written = self.file.seek(SeekFrom::Start(self.length)).and_then(|_| self.file.write_all(&text));
         written.with_context(|| format!("write the shard {}", self.path.display()))?;
         self.length += bytes(text.len());
@@ -80,14 +84,14 @@ impl Log {
         Ok(())
     }
 
-    pub fn extent(&self) -> Extent {
+    pub(super) fn extent(&self) -> Extent {
         Extent { path: self.path.clone(), length: self.length, last: self.last.map(|(number, _)| number) }
     }
 }
 
 impl Extent {
-    /// At most `limit` records from `start` on, and whether they are the last there were.
-    pub fn read(&self, start: Start, limit: usize) -> anyhow::Result<(Vec<Line>, bool)> {
+    /// At most `limit` records from `start`, and whether they include the last one.
+    pub(super) fn read(&self, start: Start, limit: usize) -> anyhow::Result<(Vec<Line>, bool)> {
         let read = || {
             let mut lines = Lines::open(&self.path, self.length)?;
             let first = match start {
@@ -101,7 +105,7 @@ impl Extent {
     }
 }
 
-/// The whole lines at a file's end: where they end, and the last of them.
+/// Where a file's last complete line ends, and that line.
 fn tail(file: &mut File) -> anyhow::Result<(u64, Option<Line>)> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut size = TAIL_BYTES.min(length);
@@ -138,10 +142,10 @@ impl Lines {
         Ok(Lines { reader: BufReader::new(File::open(path)?), length, text: Vec::new() })
     }
 
-    /// Where the first line starts that is `wanted`; all lines after a wanted one are wanted too.
+    /// Where the first `wanted` line starts. All lines after a wanted line must be wanted too.
     fn find(&mut self, wanted: impl Fn(&Line) -> bool) -> anyhow::Result<u64> {
-        // Every line that starts before `low` is not wanted. The first wanted one starts at or before `high`, or else is
-        // the next after those that start before `high`.
+        // No line that starts before `low` is wanted. The first wanted line starts at or before `high`, or is the next one
+        // after those that start before `high`.
         let (mut low, mut high) = (0, self.length);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -160,7 +164,7 @@ impl Lines {
         Ok(low)
     }
 
-    /// The first place at or after `at` where a line starts.
+    /// The first position at or after `at` where a line starts.
     fn next_start(&mut self, at: u64) -> anyhow::Result<u64> {
         let before = at.saturating_sub(1);
         self.reader.seek(SeekFrom::Start(before))?;

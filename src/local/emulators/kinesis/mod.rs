@@ -1,7 +1,7 @@
-//! The embedded Kinesis: streams in files, an endpoint for the SDK, a source for the mapping, and the way of a table's
-//! changes into a stream as Kinesis Data Streams for DynamoDB goes it.
+//! The embedded Kinesis: streams in files, an endpoint for SDKs, a source for the mapping, and a replicator that copies a
+//! table's changes into a stream as Kinesis Data Streams for DynamoDB does.
 //!
-//! Records are never trimmed, reads and writes never throttled: faults are the mapping's to inject.
+//! Records are never trimmed, and reads and writes are never throttled: the mapping injects faults.
 
 mod change;
 mod endpoint;

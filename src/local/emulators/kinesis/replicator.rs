@@ -1,8 +1,8 @@
 //! Copies a table's changes into a stream as Kinesis Data Streams for DynamoDB does: at least once, and not always in
 //! order.
 //!
-//! A page is put as a whole before its position is written down, so that the end of the process leads to repetitions and
-//! never to a loss.
+//! A whole page is put before its position is saved, so that a process that dies causes repeated records but never loses
+//! any.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -18,72 +18,87 @@ use stream_types::Timestamp;
 
 /// 1000: the records of one GetRecords of DynamoDB Streams.
 const PAGE_RECORDS: usize = 1000;
-/// By how many records at most one is overtaken, or its repetition comes after it.
+/// The most records that may overtake one, or come between it and its repetition.
 const WINDOW: u64 = 4;
 
 /// How a stream of changes differs from the changes. The same records are disturbed in the same way every time, unless a
-/// page ends in between.
+/// page ends between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Disturbance {
+    /// Seed of the choice of records.
     pub seed: u64,
-    /// 0 to 100: how many records come twice.
+    /// Percent of records that are put twice, 0 to 100.
     pub repeat_percent: u8,
-    /// 0 to 100: how many records are overtaken by up to four later ones.
+    /// Percent of records that are overtaken by up to four later ones, 0 to 100.
     pub swap_percent: u8,
 }
 
-/// What one step did.
+/// What one step copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Records that were read.
     pub records: usize,
-    /// Records that were put, repetitions included.
+    /// Records that were put, including repetitions.
     pub puts: usize,
 }
 
-/// The way from a source into a stream.
+/// Copies one source into one stream.
 pub struct Replicator {
     source: Arc<dyn Source>,
     streams: Streams,
     stream: String,
     precision: Precision,
-    disturbance: Disturbance,
     positions: Checkpoints,
 }
 
 impl Replicator {
-    /// Copies `source` into `stream`, which must exist, and remembers in the file `positions` how far it is.
+    /// Copies `source` into `stream`, which must exist, and saves its progress in the file `positions`.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist, or the file can't be read.
     pub fn open(
         source: Arc<dyn Source>,
         streams: &Streams,
         stream: &str,
         precision: Precision,
-        disturbance: Disturbance,
         positions: &Path,
     ) -> anyhow::Result<Replicator> {
         streams.describe(stream)?;
         let positions = Checkpoints::open(positions, source.arn(), "replicator")?;
         let (streams, stream) = (streams.clone(), stream.to_owned());
-        Ok(Replicator { source, streams, stream, precision, disturbance, positions })
+        Ok(Replicator { source, streams, stream, precision, positions })
     }
 
-    /// Copies all that comes, until there is an error; `now` is the time of arrival, `idle` the pause when nothing came.
-    pub async fn run(mut self, idle: Duration, now: impl Fn() -> Timestamp) -> anyhow::Result<Infallible> {
+    /// Copies whatever comes until there is an error. `now` is the time of arrival, `idle` the pause when nothing came;
+    /// `disturbance` is asked before every step, so that it may change.
+    ///
+    /// # Errors
+    /// When changes can't be read, or can't be put.
+    pub async fn run(
+        mut self,
+        idle: Duration,
+        now: impl Fn() -> Timestamp,
+        disturbance: impl Fn() -> Disturbance,
+    ) -> anyhow::Result<Infallible> {
         loop {
-            if self.step(now()).await?.records == 0 {
+            if self.step(now(), disturbance()).await?.records == 0 {
                 tokio::time::sleep(idle).await;
             }
         }
     }
 
     /// Copies at most one page of every shard whose parents have been copied.
-    pub async fn step(&mut self, now: Timestamp) -> anyhow::Result<Copied> {
+    ///
+    /// # Errors
+    /// When changes can't be read, or can't be put.
+    pub async fn step(&mut self, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
         let shards = self.source.shards().await?;
         let mut copied = Copied::default();
         for shard in &shards {
             if self.is_ready(shard, &shards) {
-                let shard = self.copy(&shard.id, now).await.with_context(|| format!("copy the shard {}", shard.id))?;
-                copied = Copied { records: copied.records + shard.records, puts: copied.puts + shard.puts };
+                let step = self.copy(&shard.id, now, disturbance).await;
+                let step = step.with_context(|| format!("copy the shard {}", shard.id))?;
+                copied = Copied { records: copied.records + step.records, puts: copied.puts + step.puts };
             }
         }
         Ok(copied)
@@ -95,11 +110,11 @@ impl Replicator {
         !self.positions.is_finished(&shard.id) && parents.all(|id| self.positions.is_finished(id))
     }
 
-    async fn copy(&mut self, shard: &str, now: Timestamp) -> anyhow::Result<Copied> {
+    async fn copy(&mut self, shard: &str, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
         let position = self.positions.of(shard).and_then(Checkpoint::position).unwrap_or(Position::TrimHorizon);
         match self.source.read(shard, &position, PAGE_RECORDS).await {
             Ok(page) => {
-                let copied = self.put(&page, now).await?;
+                let copied = self.put(&page, now, disturbance).await?;
                 let to = if page.end == PageEnd::ShardEnd { Checkpoint::End } else { Checkpoint::from(&page.next) };
                 self.positions.set(shard, to)?;
                 Ok(copied)
@@ -108,17 +123,19 @@ impl Replicator {
                 self.positions.set(shard, Checkpoint::End)?;
                 Ok(Copied::default())
             }
-            // The next step reads from there again.
+            // The next step reads from the same position.
             Err(ReadError::Expired | ReadError::Throttled) => Ok(Copied::default()),
             Err(ReadError::Trimmed) => {
-                bail!("changes were trimmed before they were copied: delete the positions to start over")
+                bail!(
+                    "changes were trimmed before they were copied: delete the replicator's positions file to start over"
+                )
             }
             Err(ReadError::Other(error)) => Err(error),
         }
     }
 
-    async fn put(&self, page: &Page, now: Timestamp) -> anyhow::Result<Copied> {
-        let disturbed = disturb(&page.records, self.disturbance);
+    async fn put(&self, page: &Page, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
+        let disturbed = disturb(&page.records, disturbance);
         let copied = Copied { records: page.records.len(), puts: disturbed.len() };
         let (streams, stream, precision) = (self.streams.clone(), self.stream.clone(), self.precision);
         let putting = tokio::task::spawn_blocking(move || {
@@ -133,7 +150,7 @@ impl Replicator {
     }
 }
 
-/// The records in the order in which they are put, some of them twice.
+/// The records in the order in which they are put; some appear twice.
 fn disturb(records: &[Arc<SourceRecord>], disturbance: Disturbance) -> Vec<Arc<SourceRecord>> {
     let mut places: Vec<(u64, &Arc<SourceRecord>)> = Vec::with_capacity(records.len());
     for (place, record) in (0..).step_by(2).zip(records) {
@@ -147,7 +164,7 @@ fn disturb(records: &[Arc<SourceRecord>], disturbance: Disturbance) -> Vec<Arc<S
     places.into_iter().map(|(_, record)| Arc::clone(record)).collect()
 }
 
-/// Chances that belong to a record, wherever the pages end.
+/// Random numbers that depend on the record alone, wherever the pages end.
 fn random_of(record: &SourceRecord, seed: u64) -> fastrand::Rng {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_be_bytes()).update(record.sequence.as_str().as_bytes());
@@ -157,4 +174,4 @@ fn random_of(record: &SourceRecord, seed: u64) -> fastrand::Rng {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(super) mod tests;

@@ -1,27 +1,27 @@
-//! Sequence numbers as Kinesis' look: 56 digits that rise.
+//! Sequence numbers that look like those of Kinesis: 56 digits, rising.
 
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
-/// What all of them begin with.
+/// The first digits of all of them.
 const PREFIX: &str = "49";
 /// 56 digits: 2 of the prefix, 42 of the number, 12 of the shard.
 const NUMBER_DIGITS: usize = 42;
 const SHARD_DIGITS: usize = 12;
 
-/// The number of the record that comes after number `last` at `now`. Numbers are microseconds, so that they rise even
-/// where everything before was deleted.
-pub fn next_number(last: u64, now: Timestamp) -> u64 {
+/// The number of the record that follows number `last` at `now`. Numbers are microseconds, so that they rise even if all
+/// earlier records were deleted.
+pub(super) fn next_number(last: u64, now: Timestamp) -> u64 {
     u64::try_from(now.micros()).unwrap_or_default().max(last.saturating_add(1))
 }
 
-/// The sequence number of record `number`, which is in the shard of this index.
-pub fn sequence_number(number: u64, shard: usize) -> String {
+/// The sequence number of record `number` in the shard with this index.
+pub(super) fn sequence_number(number: u64, shard: usize) -> String {
     format!("{PREFIX}{number:0NUMBER_DIGITS$}{shard:0SHARD_DIGITS$}")
 }
 
-/// Which number a sequence number is of, if it is one of ours.
-pub fn number_of(sequence: &SequenceNumber<'_>) -> Option<u64> {
+/// The record's number, if the sequence number is one of ours.
+pub(super) fn number_of(sequence: &SequenceNumber<'_>) -> Option<u64> {
     sequence.as_str().strip_prefix(PREFIX)?.get(..NUMBER_DIGITS)?.parse().ok()
 }
 

@@ -1,4 +1,4 @@
-//! A stream as an event source mapping reads it: its records as Lambda puts them into an event.
+//! A stream as an event source mapping reads it, with records in the form that Lambda delivers.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, So
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
-/// 10,000: the records of one GetRecords.
+/// 10,000: GetRecords' limit of records.
 const PAGE_RECORDS: usize = 10_000;
 
 /// One stream of [`Streams`].
@@ -25,10 +25,10 @@ pub struct KinesisSource {
 }
 
 impl KinesisSource {
-    /// Reads the stream `name`.
+    /// A source that reads the stream `name`.
     ///
     /// # Errors
-    /// When there is no such stream.
+    /// When the stream doesn't exist.
     pub fn new(streams: &Streams, name: &str) -> Result<KinesisSource, StreamError> {
         streams.describe(name)?;
         Ok(KinesisSource { streams: streams.clone(), name: name.to_owned(), arn: stream_arn(name) })
@@ -53,7 +53,7 @@ impl KinesisSource {
 
     fn latest(&self, held: &Held) -> Result<Page, ReadError> {
         let next = match held.records.last {
-            // Nothing yet: everything comes after this moment.
+            // The shard is empty, so every record will come after this moment.
             None => Position::TrimHorizon,
             Some(number) => Position::After(sequence(number, held.index)?),
         };
@@ -88,7 +88,7 @@ impl Source for KinesisSource {
 
     async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
         let (source, shard, position) = (self.clone(), shard.to_owned(), position.clone());
-        // A page may be 10 MB of a file.
+        // A page may be 10 MB of a file, and reading it blocks the thread.
         let read = tokio::task::spawn_blocking(move || source.read_now(&shard, &position, limit));
         read.await.map_err(|error| ReadError::Other(anyhow!(error).context("read a shard")))?
     }
@@ -103,14 +103,14 @@ fn start(position: &Position) -> anyhow::Result<Start> {
     Ok(match position {
         Position::TrimHorizon | Position::Latest => Start::First,
         Position::AtTimestamp(time) => Start::AtTime(time.micros()),
-        // The one before it, if there is one.
+        // After the number before it, unless it is the first.
         Position::At(sequence) => number(sequence)?.checked_sub(1).map_or(Start::First, Start::AfterNumber),
         Position::After(sequence) => Start::AfterNumber(number(sequence)?),
     })
 }
 
 fn number(sequence: &SequenceNumber<'_>) -> anyhow::Result<u64> {
-    number_of(sequence).with_context(|| format!("{sequence} is no sequence number of this stream"))
+    number_of(sequence).with_context(|| format!("{sequence} is not a valid sequence number of this stream"))
 }
 
 fn sequence(number: u64, index: usize) -> anyhow::Result<SequenceNumber<'static>> {

@@ -1,4 +1,4 @@
-//! Streams by name, each a folder: `stream.json`, which says what shards there are, and a file of records per shard.
+//! Streams by name. Each is a folder with `stream.json`, which lists the shards, and a file of records per shard.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -21,27 +21,32 @@ use stream::Stream;
 const MAXIMUM_NAME_LENGTH: usize = 128;
 /// 256: the longest partition key in Kinesis' API model.
 const MAXIMUM_KEY_CHARACTERS: usize = 256;
-/// 10 MiB: Kinesis' limit of a record.
+/// 10 MiB: the limit of a Kinesis record.
 const MAXIMUM_DATA_BYTES: usize = 10 * 1024 * 1024;
 
-/// The streams of one folder. Clones share them; one process per folder.
+/// The streams in one folder. Clones share them; only one process may use a folder.
 #[derive(Debug, Clone)]
 pub struct Streams {
     folder: PathBuf,
     streams: Arc<Mutex<BTreeMap<String, Stream>>>,
 }
 
-/// Why a stream can't be used so.
+/// Why an operation on a stream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    #[error("there is no stream {0} in account {ACCOUNT}: create it first")]
+    /// The stream doesn't exist.
+    #[error("stream {0} not found in account {ACCOUNT}: create it first")]
     NotFound(String),
-    #[error("the stream has no shard {0}: list its shards")]
+    /// The shard doesn't exist.
+    #[error("shard {0} not found: list the stream's shards")]
     NoShard(String),
-    #[error("the stream {0} exists already")]
+    /// A stream with this name exists.
+    #[error("stream {0} already exists")]
     InUse(String),
+    /// Kinesis would refuse the parameters.
     #[error("{0}")]
     Invalid(String),
+    /// The files can't be read or written.
     #[error(transparent)]
     Storage(#[from] anyhow::Error),
 }
@@ -49,15 +54,18 @@ pub enum StreamError {
 /// Where a record was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
+    /// The shard's id.
     pub shard_id: String,
+    /// The record's sequence number.
     pub sequence_number: String,
 }
 
-/// What a stream is like.
+/// A stream's creation time and shards.
 #[derive(Debug, Clone)]
 pub struct StreamDescription {
+    /// When the stream was created.
     pub created_at: Timestamp,
-    /// In the order of their creation; closed ones stay.
+    /// In order of creation, including closed ones.
     pub shards: Vec<ShardDescription>,
 }
 
@@ -70,7 +78,10 @@ pub(super) struct Held {
 }
 
 impl Streams {
-    /// Opens the streams in `folder`, which is created if need be.
+    /// Opens the streams in `folder`, and creates the folder if necessary.
+    ///
+    /// # Errors
+    /// When the folder or a stream in it can't be read.
     pub fn open(folder: &Path) -> anyhow::Result<Streams> {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         let mut streams = BTreeMap::new();
@@ -85,10 +96,10 @@ impl Streams {
         Ok(Streams { folder: folder.to_owned(), streams: Arc::new(Mutex::new(streams)) })
     }
 
-    /// Creates a stream whose shards share all hash keys evenly.
+    /// Creates a stream whose shards divide all hash keys evenly.
     ///
     /// # Errors
-    /// When there is one already, or Kinesis takes no such name.
+    /// When the stream exists, or Kinesis would refuse its name.
     pub fn create_stream(&self, name: &str, shard_count: NonZeroU32, now: Timestamp) -> Result<(), StreamError> {
         check_name(name)?;
         let mut streams = self.lock();
@@ -99,7 +110,10 @@ impl Streams {
         Ok(())
     }
 
-    /// Creates the stream if it doesn't exist; one that does keeps its shards.
+    /// Creates the stream if it doesn't exist. An existing one keeps its shards.
+    ///
+    /// # Errors
+    /// When Kinesis would refuse the stream's name, or it can't be written.
     pub fn ensure_stream(&self, name: &str, shard_count: NonZeroU32, now: Timestamp) -> Result<(), StreamError> {
         match self.create_stream(name, shard_count, now) {
             Err(StreamError::InUse(_)) => Ok(()),
@@ -112,17 +126,27 @@ impl Streams {
         self.lock().keys().cloned().collect()
     }
 
+    /// Describes a stream.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist.
     pub fn describe(&self, name: &str) -> Result<StreamDescription, StreamError> {
         self.with(name, |stream| Ok(stream.describe()))
     }
 
-    /// Appends a record to the shard that its partition key belongs to. It is there for every reader, and stays if the
-    /// process dies, once this returns.
+    /// Appends a record to the shard that its partition key belongs to. Once this returns, every reader finds the record,
+    /// and it survives the end of the process.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist, Kinesis would refuse the record, or it can't be written.
     pub fn put(&self, name: &str, partition_key: &str, data: &[u8], now: Timestamp) -> Result<Placed, StreamError> {
         self.put_at(name, partition_key, hash::hash_key(partition_key), data, now)
     }
 
-    /// The same, in the shard of an explicit hash key.
+    /// Appends a record to the shard of an explicit hash key.
+    ///
+    /// # Errors
+    /// As [`Streams::put`].
     pub fn put_at(
         &self,
         name: &str,
@@ -135,17 +159,23 @@ impl Streams {
         self.with(name, |stream| stream.put(partition_key, hash_key, data, now))
     }
 
-    /// Closes a shard and opens two children, the second from `at` on, or from the middle; gives their ids.
+    /// Closes a shard and opens two children, the second of which starts at `at`, or in the middle. Returns their ids.
+    ///
+    /// # Errors
+    /// When the stream or shard doesn't exist, the shard is closed, or it can't be split there.
     pub fn split_shard(&self, name: &str, shard: &str, at: Option<u128>) -> Result<[String; 2], StreamError> {
         self.with(name, |stream| stream.split(shard, at))
     }
 
-    /// Closes two shards whose hash keys touch and opens their child; gives its id.
+    /// Closes two shards with adjacent hash keys and opens their child. Returns its id.
+    ///
+    /// # Errors
+    /// When the stream or a shard doesn't exist, a shard is closed, or they aren't adjacent.
     pub fn merge_shards(&self, name: &str, shard: &str, adjacent: &str) -> Result<String, StreamError> {
         self.with(name, |stream| stream.merge(shard, adjacent))
     }
 
-    /// What a shard holds now, if it exists.
+    /// What a shard currently holds, if it exists.
     pub(super) fn held(&self, name: &str, shard: &str) -> Result<Option<Held>, StreamError> {
         self.with(name, |stream| Ok(stream.held(shard)))
     }
@@ -165,26 +195,26 @@ pub fn stream_arn(name: &str) -> String {
     format!("arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{name}")
 }
 
-/// A name of Kinesis', which here names a folder.
+/// Checks a stream's name, which is also the name of a folder.
 fn check_name(name: &str) -> Result<(), StreamError> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let folder = !name.chars().all(|c| c == '.');
     if folder && name.len() <= MAXIMUM_NAME_LENGTH && name.chars().all(known) {
         return Ok(());
     }
-    let rule = "1 to 128 letters, digits, `_`, `.` and `-`, and not dots alone";
-    Err(StreamError::Invalid(format!("{name:?} is no name of a stream: use {rule}")))
+    let rule = "1 to 128 letters, digits, `_`, `.` and `-`, but not only dots";
+    Err(StreamError::Invalid(format!("{name:?} is not a valid stream name: use {rule}")))
 }
 
-/// Whether Kinesis takes such a record.
+/// Checks a record against the limits of Kinesis.
 pub(super) fn check_record(partition_key: &str, data: &[u8]) -> Result<(), StreamError> {
     let characters = partition_key.chars().count();
     if !(1..=MAXIMUM_KEY_CHARACTERS).contains(&characters) {
-        let mistake = format!("the partition key has {characters} characters; it takes 1 to {MAXIMUM_KEY_CHARACTERS}");
+        let mistake = format!("the partition key has {characters} characters; expected 1 to {MAXIMUM_KEY_CHARACTERS}");
         return Err(StreamError::Invalid(mistake));
     }
     if data.len() > MAXIMUM_DATA_BYTES {
-        let mistake = format!("the data have {} bytes; a record takes up to {MAXIMUM_DATA_BYTES}", data.len());
+        let mistake = format!("the data has {} bytes; a record has at most {MAXIMUM_DATA_BYTES}", data.len());
         return Err(StreamError::Invalid(mistake));
     }
     Ok(())

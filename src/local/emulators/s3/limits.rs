@@ -1,5 +1,5 @@
-//! Refuses, before anything is done, what s3s-fs would do wrongly: it makes a bucket of any name that it is written to,
-//! and of a key that is too long for a file name it keeps the object and answers an error.
+//! Refuses requests that s3s-fs would handle wrongly: it creates any bucket that is written to, and it stores an object
+//! whose key is too long for a file name although it answers with an error.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use s3s::{S3Result, s3_error};
 
 /// The longest file name.
 const FILE_NAME_BYTES: usize = 255;
-/// s3s-fs keeps an object's attributes in a file `.bucket-<bucket>.object-<key>.metadata.json`, both names in Base64.
+/// s3s-fs stores an object's attributes in a file `.bucket-<bucket>.object-<key>.metadata.json`, both names in Base64.
 const ATTRIBUTES_NAME_BYTES: usize = ".bucket-.object-.metadata.json".len();
 
-/// Lets through what the folder can hold.
+/// Accepts the requests that the folder can serve.
 pub(super) struct Limits {
     pub(super) folder: PathBuf,
 }
@@ -30,11 +30,11 @@ impl S3Access for Limits {
 fn check_key(bucket: &str, key: &str) -> S3Result<()> {
     let parts_fit = key.split('/').all(|part| part.len() <= FILE_NAME_BYTES);
     if !parts_fit || ATTRIBUTES_NAME_BYTES + base64_bytes(bucket) + base64_bytes(key) > FILE_NAME_BYTES {
-        return Err(s3_error!(KeyTooLongError, "the embedded S3 takes about 168 bytes of bucket and key together"));
+        return Err(s3_error!(KeyTooLongError, "the embedded S3 supports about 168 bytes of bucket and key together"));
     }
-    // They are keys like any other in S3, and not what they say in a folder.
+    // In S3 these are ordinary keys; in a folder they are other places.
     if key.trim_end_matches('/').split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(s3_error!(InvalidArgument, "the embedded S3 takes no key with an empty, `.` or `..` part"));
+        return Err(s3_error!(InvalidArgument, "the embedded S3 doesn't support keys with an empty, `.` or `..` part"));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The embedded S3: s3s-fs behind a lock, because by itself it lets several conditional writers of a key win, and a GET
-//! during an overwrite fail.
+//! The embedded S3: s3s-fs behind a lock. Without the lock, several conditional writers of one key succeed, and a GET
+//! during an overwrite fails.
 //!
-//! A folder is the store, object for file, with a folder's limits: keys `a` and `a/b` can't both exist, and bucket and
-//! key together have at most about 168 bytes. One process per folder.
+//! Objects are files in a folder, which limits them: keys `a` and `a/b` can't both exist, and bucket and key together
+//! have at most about 168 bytes. Only one process may use a folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ mod signed;
 
 use signed::Refusal;
 
-/// Opens the store in `folder`, which is created if need be.
+/// Opens the store in `folder`, and creates the folder if necessary.
 pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let Ok(files) = FileSystem::new(folder) else {
-        anyhow::bail!("{} can't be opened as an object store", folder.display());
+        anyhow::bail!("open the object store in {}: it isn't a usable folder", folder.display());
     };
     let mut service = S3ServiceBuilder::new(LockedFiles(Arc::new(RwLock::new(files))));
     // s3s asks `Limits` only where it also checks signatures; by then there are none left.
@@ -57,8 +57,8 @@ async fn answer(State(service): State<S3Service>, request: Request) -> Response 
     }
 }
 
-/// Many readers or one writer at a time. A read's lock ends with the response's headers: the open file outlives an
-/// overwrite, which is a rename.
+/// Many readers or one writer at a time. A read releases its lock before its body is sent: the file stays open, and an
+/// overwrite is a rename.
 struct LockedFiles(Arc<RwLock<FileSystem>>);
 
 macro_rules! locked {
@@ -79,7 +79,7 @@ macro_rules! locked {
                 self.0.read().await.$list(request).await
             })*
 
-            // In a task of its own, so that a client that goes away can't leave half of the effect behind.
+            // In its own task, so that a client that disconnects can't leave a write half done.
             $(async fn $write(&self, request: S3Request<dto::$write_in>) -> S3Result<S3Response<dto::$write_out>> {
                 let files = Arc::clone(&self.0).write_owned().await;
                 let effect = tokio::spawn(async move { files.$write(request).await });

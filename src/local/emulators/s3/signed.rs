@@ -1,5 +1,5 @@
-//! Takes what clients add to sign a request off again: whoever signs is let in, whatever the key, and no signature is
-//! checked. The body of a request in signed chunks is put together here, since s3s reads those with the key's secret only.
+//! Removes the signature from a request. Any credentials are accepted, and no signature is verified: that would take the
+//! client's secret key. A body in signed chunks is reassembled here, because s3s reads chunks only with that key.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -23,7 +23,7 @@ const MAX_BODY_BYTES: usize = 5 << 30;
 
 /// Why a request goes no further.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// Its HTTP status.
     pub status: StatusCode,
     /// S3's name of the error.
@@ -33,7 +33,7 @@ pub struct Refusal {
 }
 
 /// The request without its signature.
-pub async fn unsigned(request: Request) -> Result<HttpRequest, Refusal> {
+pub(super) async fn unsigned(request: Request) -> Result<HttpRequest, Refusal> {
     let (mut head, body) = request.into_parts();
     let signed_url = parameters(&head.uri).any(|(name, _)| matches!(name, "X-Amz-Signature" | "Signature"));
     if head.headers.remove(header::AUTHORIZATION).is_none() && !signed_url {

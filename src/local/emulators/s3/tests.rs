@@ -1,4 +1,4 @@
-//! What the archive relies on, over real HTTP with the real SDK.
+//! The behavior that the archive relies on, over real HTTP with the SDK.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -14,7 +14,7 @@ async fn bucket(services: &Services) -> Client {
 }
 
 #[tokio::test]
-async fn one_of_many_conditional_writers_wins() {
+async fn one_of_many_conditional_writers_succeeds() {
     let services = Services::start(None).unwrap();
     let client = bucket(&services).await;
     for round in 0..5 {
@@ -35,7 +35,7 @@ async fn one_of_many_conditional_writers_wins() {
 }
 
 #[tokio::test]
-async fn a_get_during_overwrites_gives_one_whole_object() {
+async fn a_get_during_overwrites_returns_one_whole_object() {
     let services = Services::start(None).unwrap();
     let client = bucket(&services).await;
     let put = |byte: u8| client.put_object().bucket("archive").key("a").body(vec![byte; 100_000].into()).send();
@@ -77,7 +77,7 @@ async fn objects_are_listed_in_pages_by_prefix() {
 }
 
 #[tokio::test]
-async fn keys_are_stored_as_they_are_or_refused_without_effect() {
+async fn keys_are_stored_unchanged_or_refused_without_effect() {
     let services = Services::start(None).unwrap();
     let client = bucket(&services).await;
     let (longest, too_long, long_part) = ("k".repeat(161), "part/".repeat(33), "k".repeat(256));

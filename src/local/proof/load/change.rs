@@ -99,22 +99,22 @@ impl From<&Attribute> for AttributeValue {
 }
 
 /// The item as the SDK takes it.
-pub fn sdk_item(item: &Item) -> HashMap<String, AttributeValue> {
+pub(super) fn sdk_item(item: &Item) -> HashMap<String, AttributeValue> {
     item.iter().map(|(name, value)| (name.clone(), value.into())).collect()
 }
 
 /// An item of these attributes.
-pub fn item<const N: usize>(attributes: [(&str, Attribute); N]) -> Item {
+pub(super) fn item<const N: usize>(attributes: [(&str, Attribute); N]) -> Item {
     attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Names and texts, as keys and groups have them.
-pub fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }
 
 /// A number of hundredths as decimal text.
-pub fn hundredths(number: i64) -> String {
+pub(super) fn hundredths(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
     let magnitude = number.unsigned_abs();
     format!("{sign}{}.{:02}", magnitude / 100, magnitude % 100)

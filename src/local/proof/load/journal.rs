@@ -25,30 +25,30 @@ pub struct Written {
 }
 
 /// The shared state.
-pub struct Journal<'j> {
+pub(super) struct Journal<'j> {
     ledger: Mutex<Ledger>,
     written: Mutex<Written>,
     watch: &'j (dyn Fn(&Written) + Sync),
 }
 
 impl<'j> Journal<'j> {
-    pub fn new(ledger: Ledger, watch: &'j (dyn Fn(&Written) + Sync)) -> Journal<'j> {
+    pub(super) fn new(ledger: Ledger, watch: &'j (dyn Fn(&Written) + Sync)) -> Journal<'j> {
         Journal { ledger: Mutex::new(ledger), written: Mutex::default(), watch }
     }
 
-    pub fn written(&self) -> Written {
+    pub(super) fn written(&self) -> Written {
         *locked(&self.written)
     }
 
     /// Notes that `change` is about to be sent; gives the time.
-    pub fn begin(&self, change: &Change) -> anyhow::Result<Timestamp> {
+    pub(super) fn begin(&self, change: &Change) -> anyhow::Result<Timestamp> {
         let sent_at = pace::clock()?;
         locked(&self.ledger).begin(change, sent_at)?;
         Ok(sent_at)
     }
 
     /// Notes that a change is done that was sent at `sent_at`.
-    pub fn done(
+    pub(super) fn done(
         &self,
         change: u64,
         meaning: Meaning,
@@ -66,16 +66,16 @@ impl<'j> Journal<'j> {
         Ok(())
     }
 
-    pub fn count_retry(&self) {
+    pub(super) fn count_retry(&self) {
         locked(&self.written).retries += 1;
     }
 
-    pub fn count_finished(&self) {
+    pub(super) fn count_finished(&self) {
         locked(&self.written).finished_for_earlier_run += 1;
     }
 
     /// Waits where it would be open to which hour a write belongs.
-    pub async fn wait_until_quiet(&self) -> anyhow::Result<()> {
+    pub(super) async fn wait_until_quiet(&self) -> anyhow::Result<()> {
         let wait = pace::quiet(pace::clock()?);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;

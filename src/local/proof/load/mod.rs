@@ -29,6 +29,7 @@ pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_he
 pub use pace::clock;
 pub use profile::{Profile, ProfileName, Shape};
 
+use super::FaultInjector;
 use journal::Journal;
 use stream::{MAX_RECORDS, StreamWriter};
 use table::{Origin, TableWriter};
@@ -37,7 +38,7 @@ use table::{Origin, TableWriter};
 const WAITING_CHANGES: usize = 64;
 
 /// What to simulate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Simulation {
     pub profile: ProfileName,
     pub shape: Shape,
@@ -46,8 +47,10 @@ pub struct Simulation {
     pub amount: Amount,
     /// Writes under way at once; one item's are never.
     pub concurrency: usize,
-    /// How long one write is tried.
+    /// How long to retry one write.
     pub patience: Duration,
+    /// Decides how many records are poison, which may change meanwhile; without it, the shape does.
+    pub faults: Option<FaultInjector>,
 }
 
 /// When to stop.
@@ -81,6 +84,7 @@ impl Simulation {
             amount: Amount::Duration(Duration::from_secs(seconds)),
             concurrency: 16,
             patience: Duration::from_secs(60),
+            faults: None,
         }
     }
 
@@ -168,9 +172,13 @@ impl Simulation {
             if records.is_some_and(|records| index >= records) || end.is_some_and(|end| Instant::now() >= end) {
                 return;
             }
-            let change = profile.next(first.saturating_add(index));
+            let number = first.saturating_add(index);
             let hand_out = async {
                 tokio::time::sleep_until(start + pace::due(index, self.rate_per_second)).await;
+                if let Some(faults) = &self.faults {
+                    profile.set_poison_percent(faults.profile().poison);
+                }
+                let change = profile.next(number);
                 // A writer that failed takes none; the error is its own to tell.
                 match lane(&change, &lanes) {
                     Some(lane) => lane.send(change).await.is_ok(),

@@ -21,7 +21,7 @@ const RESOURCE: &str = "orders";
 pub struct Orders {
     pub(super) random: Rng,
     customers: Picker,
-    poison_percent: f64,
+    pub(super) poison_percent: f64,
     live: Vec<Order>,
     /// The number of the last change of each customer's profile.
     profiles: BTreeMap<String, u64>,

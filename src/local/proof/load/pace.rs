@@ -12,7 +12,7 @@ const QUIET_MICROS: i64 = 2_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// How long to wait until nothing speaks against sending at `now`.
-pub fn quiet(now: Timestamp) -> Duration {
+pub(super) fn quiet(now: Timestamp) -> Duration {
     let since_hour = now.micros().rem_euclid(HOUR_MICROS);
     let until_hour = HOUR_MICROS - since_hour;
     let wait_micros = match (since_hour, until_hour) {
@@ -24,12 +24,12 @@ pub fn quiet(now: Timestamp) -> Duration {
 }
 
 /// Whether two instants lie in one hour.
-pub fn same_hour(a: Timestamp, b: Timestamp) -> bool {
+pub(super) fn same_hour(a: Timestamp, b: Timestamp) -> bool {
     a.micros().div_euclid(HOUR_MICROS) == b.micros().div_euclid(HOUR_MICROS)
 }
 
 /// When the change with this index is due, from the start; at once where the rate is 0.
-pub fn due(index: u64, rate_per_second: u32) -> Duration {
+pub(super) fn due(index: u64, rate_per_second: u32) -> Duration {
     let rate = u64::from(rate_per_second);
     let (Some(seconds), Some(rest)) = (index.checked_div(rate), index.checked_rem(rate)) else { return Duration::ZERO };
     // The rest is less than the rate, which has 32 bits: this can't overflow.

@@ -116,6 +116,13 @@ impl Profile {
         }
     }
 
+    /// Changes how many orders are poison from here on; other loads have none.
+    pub fn set_poison_percent(&mut self, percent: f64) {
+        if let Profile::Orders(orders) = self {
+            orders.poison_percent = percent;
+        }
+    }
+
     /// The next change.
     pub fn next(&mut self, number: u64) -> Change {
         match self {

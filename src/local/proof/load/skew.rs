@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 /// Picks one of many.
 #[derive(Debug)]
-pub struct Picker {
+pub(super) struct Picker {
     /// The sums of the weights up to each, rising; empty where all weigh the same.
     sums: Vec<f64>,
     count: u32,
@@ -12,7 +12,7 @@ pub struct Picker {
 
 impl Picker {
     /// One of `count`, the k-th with the weight `1 / k^exponent`; an exponent of 0 makes all alike.
-    pub fn new(count: u32, exponent: f64) -> Picker {
+    pub(super) fn new(count: u32, exponent: f64) -> Picker {
         let count = count.max(1);
         if exponent == 0.0 {
             return Picker { sums: Vec::new(), count };
@@ -26,17 +26,17 @@ impl Picker {
     }
 
     /// Whether all are picked alike.
-    pub fn is_even(&self) -> bool {
+    pub(super) fn is_even(&self) -> bool {
         self.sums.is_empty()
     }
 
     /// How many there are to pick from.
-    pub fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         self.count
     }
 
     /// From 1 to the count.
-    pub fn pick(&self, random: &mut Rng) -> u32 {
+    pub(super) fn pick(&self, random: &mut Rng) -> u32 {
         let Some(total) = self.sums.last() else { return random.u32(1..=self.count) };
         let at = random.f64() * total;
         let below = self.sums.partition_point(|sum| *sum <= at);

@@ -23,11 +23,11 @@ use usage_aggregator::backoff::Backoff;
 use usage_aggregator::error::Error;
 
 /// 500: the limit of records in a PutRecords request.
-pub const MAX_RECORDS: usize = 500;
+pub(super) const MAX_RECORDS: usize = 500;
 
 /// Where to write, and for how long to try.
 #[derive(Debug)]
-pub struct StreamWriter<'w> {
+pub(super) struct StreamWriter<'w> {
     pub client: &'w Client,
     pub stream: &'w str,
     pub patience: Duration,
@@ -48,7 +48,7 @@ enum Answer {
 
 impl StreamWriter<'_> {
     /// Sends the messages until each has arrived, or may have.
-    pub async fn write(&self, changes: Vec<Change>, journal: &Journal<'_>) -> anyhow::Result<()> {
+    pub(super) async fn write(&self, changes: Vec<Change>, journal: &Journal<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
         journal.wait_until_quiet().await?;
         let mut left: Sent = Vec::with_capacity(changes.len());

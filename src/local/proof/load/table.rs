@@ -20,7 +20,7 @@ use usage_aggregator::error::{Error, ErrorKind};
 
 /// What is known of a write before its first attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum Origin {
     /// Nobody has sent it.
     New,
     /// An earlier run has begun it, and may have finished it.
@@ -29,7 +29,7 @@ pub enum Origin {
 
 /// Where to write, and for how long to try.
 #[derive(Debug)]
-pub struct TableWriter<'w> {
+pub(super) struct TableWriter<'w> {
     pub client: &'w Client,
     pub table: &'w str,
     pub patience: Duration,
@@ -44,7 +44,7 @@ enum Refused {
 
 impl TableWriter<'_> {
     /// Checks that the table is there, with the keys and the stream that the load needs.
-    pub async fn check(&self, spec: &TableSpec<'_>) -> anyhow::Result<()> {
+    pub(super) async fn check(&self, spec: &TableSpec<'_>) -> anyhow::Result<()> {
         let table = self.table;
         let answer = self.client.describe_table().table_name(table).send().await;
         if answer.as_ref().is_err_and(|error| error.code() == Some("ResourceNotFoundException")) {
@@ -74,7 +74,7 @@ impl TableWriter<'_> {
     }
 
     /// Makes one write true.
-    pub async fn write(&self, write: &Write, origin: Origin, journal: &Journal<'_>) -> anyhow::Result<()> {
+    pub(super) async fn write(&self, write: &Write, origin: Origin, journal: &Journal<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
         let mut may_be_done = origin == Origin::Begun;
         loop {

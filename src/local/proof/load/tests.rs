@@ -16,19 +16,19 @@ use crate::emulators::{Fault, FaultPlan, FaultyHttp, Services, TableSpec, ensure
 use stream_types::Decimal;
 
 /// What a run needs: services, a table, a place for the ledger.
-struct Desk {
+struct Fixture {
     services: Services,
     folder: TempDir,
     http: FaultyHttp,
 }
 
-impl Desk {
-    async fn new(profile: ProfileName) -> Desk {
+impl Fixture {
+    async fn new(profile: ProfileName) -> Fixture {
         let services = Services::start(None).unwrap();
         let spec = profile.table(profile.target()).unwrap();
         ensure_tables(&services.dynamodb_client(&sdk_config(None)), &[spec]).await.unwrap();
         let http = FaultyHttp::new(http_client(), FaultPlan::none());
-        Desk { services, folder: tempfile::tempdir().unwrap(), http }
+        Fixture { services, folder: tempfile::tempdir().unwrap(), http }
     }
 
     fn ledger(&self) -> PathBuf {
@@ -138,26 +138,26 @@ fn racers_take_turns_unless_some_are_faster() {
 
 #[tokio::test]
 async fn the_sums_of_a_ledger_are_those_of_the_items_left_behind() {
-    let desk = Desk::new(ProfileName::Orders).await;
+    let fixture = Fixture::new(ProfileName::Orders).await;
     let mut simulation = fast(ProfileName::Orders, 400);
     simulation.shape.poison_percent = 5.0;
-    let written = desk.run(&simulation).await.unwrap();
+    let written = fixture.run(&simulation).await.unwrap();
     assert_eq!((written.records, written.retries, written.finished_for_earlier_run), (400, 0, 0));
     assert!(written.poison > 0);
-    let entries = desk.entries();
+    let entries = fixture.entries();
     assert_eq!(entries.iter().filter(|entry| entry.meaning.poison).count(), usize::try_from(written.poison).unwrap());
-    assert_eq!(sums(&entries, &["orders", "amount"]), sums_of_orders(&desk.items("orders").await));
+    assert_eq!(sums(&entries, &["orders", "amount"]), sums_of_orders(&fixture.items("orders").await));
     assert!(entries.iter().any(|entry| entry.meaning.archived.as_deref() == Some("customer")));
 }
 
 #[tokio::test]
 async fn buckets_go_on_where_an_earlier_run_left_them() {
-    let desk = Desk::new(ProfileName::Bucket).await;
+    let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {
-        assert_eq!(desk.run(&fast(ProfileName::Bucket, 120)).await.unwrap().records, 120);
+        assert_eq!(fixture.run(&fast(ProfileName::Bucket, 120)).await.unwrap().records, 120);
     }
     let mut found = Sums::new();
-    for item in desk.items("rate-limits").await {
+    for item in fixture.items("rate-limits").await {
         for limit in ["rpm", "tpm"] {
             let consumed = item[&format!("b_{limit}_tc")].as_n().unwrap();
             // The ledger has tokens; the item has thousandths, whole tokens all of them.
@@ -165,24 +165,24 @@ async fn buckets_go_on_where_an_earlier_run_left_them() {
             add(&mut found, item["entity_id"].as_s().unwrap(), limit, if tokens.is_empty() { "0" } else { tokens });
         }
     }
-    assert_eq!(sums(&desk.entries(), &["rpm", "tpm"]), found);
+    assert_eq!(sums(&fixture.entries(), &["rpm", "tpm"]), found);
 }
 
 #[tokio::test]
 async fn lost_requests_and_responses_change_nothing() {
-    let desk = Desk::new(ProfileName::Orders).await;
+    let fixture = Fixture::new(ProfileName::Orders).await;
     let faults =
         [Fault::LoseRequest, Fault::LoseResponse, Fault::Status503, Fault::Throttle, Fault::TransactionConflict];
-    desk.http.set_plan(FaultPlan::seeded(5, 15, &faults));
-    let written = desk.run(&fast(ProfileName::Orders, 150)).await.unwrap();
+    fixture.http.set_plan(FaultPlan::seeded(5, 15, &faults));
+    let written = fixture.run(&fast(ProfileName::Orders, 150)).await.unwrap();
     assert!(written.retries > 0);
     assert_eq!(written.records, 150);
-    assert_eq!(sums(&desk.entries(), &["orders", "amount"]), sums_of_orders(&desk.items("orders").await));
+    assert_eq!(sums(&fixture.entries(), &["orders", "amount"]), sums_of_orders(&fixture.items("orders").await));
 }
 
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_finished_by_the_next() {
-    let desk = Desk::new(ProfileName::Orders).await;
+    let fixture = Fixture::new(ProfileName::Orders).await;
     let simulation = fast(ProfileName::Orders, 10_000);
     // Dropped in the middle of its writes, as a process that is killed.
     let enough = tokio::sync::Notify::new();
@@ -191,43 +191,43 @@ async fn a_run_that_was_cut_off_is_finished_by_the_next() {
             enough.notify_one()
         }
     };
-    let (target, ledger) = (desk.target(ProfileName::Orders), desk.ledger());
+    let (target, ledger) = (fixture.target(ProfileName::Orders), fixture.ledger());
     tokio::select! {
         biased;
         () = enough.notified() => {}
         done = simulation.run(&target, &ledger, &watch, pending()) => panic!("{done:?}"),
     }
-    let error = read_entries(&desk.ledger(), |_| Ok(())).unwrap_err();
+    let error = read_entries(&fixture.ledger(), |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("begun and not finished"), "{error:#}");
     // And a line that was never whole, so that what it announces was never sent.
-    let mut file = std::fs::OpenOptions::new().append(true).open(desk.ledger()).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(fixture.ledger()).unwrap();
     file.write_all(br#"{"begun":{"change":99"#).unwrap();
 
-    let written = desk.run(&fast(ProfileName::Orders, 40)).await.unwrap();
+    let written = fixture.run(&fast(ProfileName::Orders, 40)).await.unwrap();
     assert!(written.finished_for_earlier_run > 0, "{written:?}");
     assert_eq!(written.records, 40 + written.finished_for_earlier_run);
-    let entries = desk.entries();
-    assert_eq!(sums(&entries, &["orders", "amount"]), sums_of_orders(&desk.items("orders").await));
+    let entries = fixture.entries();
+    assert_eq!(sums(&entries, &["orders", "amount"]), sums_of_orders(&fixture.items("orders").await));
     let numbers: std::collections::BTreeSet<u64> = entries.iter().map(|entry| entry.change).collect();
     assert_eq!(numbers.len(), entries.len(), "a change is in the ledger twice");
 }
 
 #[tokio::test]
 async fn a_write_whose_end_was_torn_off_is_not_made_twice() {
-    let desk = Desk::new(ProfileName::Orders).await;
-    desk.run(&fast(ProfileName::Orders, 30)).await.unwrap();
-    let (before, length) = (desk.entries(), std::fs::metadata(desk.ledger()).unwrap().len());
-    std::fs::OpenOptions::new().write(true).open(desk.ledger()).unwrap().set_len(length - 7).unwrap();
-    let items = desk.items("orders").await;
-    let written = desk.run(&fast(ProfileName::Orders, 0)).await.unwrap();
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.run(&fast(ProfileName::Orders, 30)).await.unwrap();
+    let (before, length) = (fixture.entries(), std::fs::metadata(fixture.ledger()).unwrap().len());
+    std::fs::OpenOptions::new().write(true).open(fixture.ledger()).unwrap().set_len(length - 7).unwrap();
+    let items = fixture.items("orders").await;
+    let written = fixture.run(&fast(ProfileName::Orders, 0)).await.unwrap();
     assert_eq!((written.records, written.finished_for_earlier_run), (1, 1));
-    assert_eq!(desk.items("orders").await, items);
-    assert_eq!(desk.entries().len(), before.len());
+    assert_eq!(fixture.items("orders").await, items);
+    assert_eq!(fixture.entries().len(), before.len());
 }
 
 #[tokio::test]
 async fn a_stopped_run_ends_what_it_has_begun() {
-    let desk = Desk::new(ProfileName::Orders).await;
+    let fixture = Fixture::new(ProfileName::Orders).await;
     let enough = tokio::sync::Notify::new();
     let watch = |written: &Written| {
         if written.records == 10 {
@@ -235,16 +235,16 @@ async fn a_stopped_run_ends_what_it_has_begun() {
         }
     };
     let simulation = fast(ProfileName::Orders, 100_000);
-    let target = desk.target(ProfileName::Orders);
-    let written = simulation.run(&target, &desk.ledger(), &watch, enough.notified()).await.unwrap();
+    let target = fixture.target(ProfileName::Orders);
+    let written = simulation.run(&target, &fixture.ledger(), &watch, enough.notified()).await.unwrap();
     assert!((10..100_000).contains(&written.records), "{written:?}");
-    assert_eq!(desk.entries().len(), usize::try_from(written.records).unwrap());
+    assert_eq!(fixture.entries().len(), usize::try_from(written.records).unwrap());
 }
 
 #[tokio::test]
 async fn what_cannot_work_is_said_before_anything_is_written() {
-    let desk = Desk::new(ProfileName::Orders).await;
-    let client = desk.services.dynamodb_client(&sdk_config(None));
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    let client = fixture.services.dynamodb_client(&sdk_config(None));
     let spec =
         |name, stream| TableSpec { name, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream };
     ensure_tables(&client, &[spec("unwatched", false)]).await.unwrap();
@@ -255,11 +255,11 @@ async fn what_cannot_work_is_said_before_anything_is_written() {
         (table("orders"), ProfileName::Bucket, "its keys are pk and sk"),
         (table("orders"), ProfileName::Alleycat, "give a stream"),
     ] {
-        let run = fast(profile, 1).run(&target, &desk.ledger(), &|_| {}, pending()).await;
+        let run = fast(profile, 1).run(&target, &fixture.ledger(), &|_| {}, pending()).await;
         let error = format!("{:#}", run.unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
-    assert!(!desk.ledger().exists());
+    assert!(!fixture.ledger().exists());
 }
 
 #[test]
@@ -282,4 +282,20 @@ fn a_ledger_belongs_to_one_simulation_at_a_time() {
     assert!(error.contains("read line 2 of the ledger"), "{error}");
     std::fs::write(&path, "{\"rows\":1}\n").unwrap();
     assert!(read_head(&path).is_err());
+}
+
+#[tokio::test]
+async fn orders_are_poison_while_the_fault_profile_says_so() {
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    let faults = FaultInjector::new("poison=100".parse().unwrap(), 1);
+    let faults_meanwhile = Some(faults.clone());
+    let simulation = Simulation { faults: faults_meanwhile, concurrency: 1, ..fast(ProfileName::Orders, 400) };
+    let watch = |written: &Written| {
+        if written.records == 100 {
+            faults.set("none".parse().unwrap());
+        }
+    };
+    let target = fixture.target(ProfileName::Orders);
+    let written = simulation.run(&target, &fixture.ledger(), &watch, pending()).await.unwrap();
+    assert!((100..300).contains(&written.poison), "{written:?}");
 }

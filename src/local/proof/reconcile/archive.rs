@@ -13,7 +13,7 @@ use usage_aggregator::config::ArchivePlace;
 const FETCHED_FILES: usize = 8;
 
 /// Hands every row below the place to `each`, with its record type; gives the number of files.
-pub async fn read(
+pub(super) async fn read(
     client: &Client,
     place: &ArchivePlace,
     mut each: impl FnMut(&str, Value) -> anyhow::Result<()>,
@@ -39,7 +39,7 @@ pub async fn read(
 }
 
 /// An object with its key.
-pub async fn fetch(client: &Client, bucket: &str, key: String) -> anyhow::Result<(String, Vec<u8>)> {
+pub(super) async fn fetch(client: &Client, bucket: &str, key: String) -> anyhow::Result<(String, Vec<u8>)> {
     let doing = || format!("get s3://{bucket}/{key} (s3:GetObject)");
     let answer = client.get_object().bucket(bucket).key(&key).send().await.with_context(doing)?;
     let body = answer.body.collect().await.with_context(doing)?.to_vec();

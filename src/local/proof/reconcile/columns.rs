@@ -9,7 +9,7 @@ use usage_aggregator::archive::RecordSchema;
 
 /// The fields of one record type.
 #[derive(Debug, Default)]
-pub struct Columns {
+pub(super) struct Columns {
     /// The field of each source, such as `record_id`.
     sources: BTreeMap<String, String>,
     /// The field of each attribute, and its type.
@@ -35,7 +35,7 @@ impl Columns {
     ///
     /// # Errors
     /// When the schema is no record, which validation rules out.
-    pub fn new(schema: &RecordSchema) -> anyhow::Result<Columns> {
+    pub(super) fn new(schema: &RecordSchema) -> anyhow::Result<Columns> {
         let record: Record = serde_json::from_str(schema.json())?;
         let mut columns = Columns::default();
         for field in record.fields {
@@ -51,24 +51,24 @@ impl Columns {
     }
 
     /// The field that the record itself fills with `source`.
-    pub fn source(&self, source: &str) -> Option<&str> {
+    pub(super) fn source(&self, source: &str) -> Option<&str> {
         self.sources.get(source).map(String::as_str)
     }
 
     /// The field that holds `attribute`, or the map that a path leads through; and its type.
-    pub fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
+    pub(super) fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
         let head = || attribute.split('.').next().unwrap_or(attribute);
         let (field, field_type) = self.attributes.get(attribute).or_else(|| self.attributes.get(head()))?;
         Some((field, field_type))
     }
 
     /// Every attribute that has a field of its own, with that field.
-    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|(attribute, (field, _))| (attribute.as_str(), field.as_str()))
     }
 
     /// What of an item's key a row tells, in a fixed order: the rows of an item are counted by it.
-    pub fn item(&self, names: &BTreeSet<String>, text_of: impl Fn(&str, &str) -> Option<String>) -> String {
+    pub(super) fn item(&self, names: &BTreeSet<String>, text_of: impl Fn(&str, &str) -> Option<String>) -> String {
         let known = names.iter().filter_map(|name| Some((name, self.attributes.get(name)?)));
         let texts: BTreeMap<&String, String> =
             known.filter_map(|(name, (field, _))| Some((name, text_of(name, field)?))).collect();
@@ -77,6 +77,6 @@ impl Columns {
 }
 
 /// An item's key as text.
-pub fn item_text<K: Ord + std::fmt::Display, V: std::fmt::Display>(key: &BTreeMap<K, V>) -> String {
+pub(super) fn item_text<K: Ord + std::fmt::Display, V: std::fmt::Display>(key: &BTreeMap<K, V>) -> String {
     key.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }

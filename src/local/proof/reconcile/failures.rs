@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::archive::fetch;
-use super::books::Books;
 use super::columns::item_text;
+use super::expected_totals::ExpectedTotals;
 
 /// Where the mapping's documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +56,11 @@ struct Message {
 }
 
 /// Enters every record of `sources` that was given up, at least once.
-pub async fn read(
+pub(super) async fn read(
     client: &Client,
     destination: &Destination,
     sources: &BTreeSet<String>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
     let Destination { bucket, prefix } = destination;
     let folder = match prefix.trim_end_matches('/') {
@@ -73,7 +73,7 @@ pub async fn read(
         for key in page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key) {
             let (key, body) = fetch(client, bucket, key).await?;
             let items = items(&body, sources).with_context(|| format!("read s3://{bucket}/{key}"))?;
-            items.iter().try_for_each(|item| books.find_poison(item))?;
+            items.iter().try_for_each(|item| totals.find_poison(item))?;
         }
     }
     Ok(())

@@ -9,8 +9,8 @@ use rusqlite::{Row, params};
 use serde_json::{Map, Value};
 
 use super::Site;
-use super::books::{Books, Counter};
 use super::columns::Columns;
+use super::expected_totals::{Counter, ExpectedTotals};
 use super::image::image;
 use super::provable::has_differences;
 use super::windows;
@@ -24,7 +24,13 @@ use usage_aggregator::window::Window;
 const NAMED_ITEMS: usize = 3;
 
 /// Keeps a row of the archive until all are there.
-pub fn keep(record_type: &str, row: &Value, columns: &Columns, site: &Site<'_>, books: &Books) -> anyhow::Result<()> {
+pub(super) fn keep(
+    record_type: &str,
+    row: &Value,
+    columns: &Columns,
+    site: &Site<'_>,
+    totals: &ExpectedTotals,
+) -> anyhow::Result<()> {
     let Some(route) = site.pipeline.routes.iter().find(|route| route.record_type == record_type) else { return Ok(()) };
     if route.usage.is_none() {
         return Ok(());
@@ -37,7 +43,7 @@ pub fn keep(record_type: &str, row: &Value, columns: &Columns, site: &Site<'_>, 
     let matched: BTreeMap<&str, &Value> =
         route.matched_attributes().filter_map(|name| Some((name, row.get(columns.attribute(name)?.0)?))).collect();
     let mut statement =
-        books.connection().prepare_cached("INSERT OR IGNORE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        totals.connection().prepare_cached("INSERT OR IGNORE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     let id = text("record_id").unwrap_or_default();
     let event = event.context("find the row's event")?;
     statement.execute(params![
@@ -54,23 +60,27 @@ pub fn keep(record_type: &str, row: &Value, columns: &Columns, site: &Site<'_>, 
 }
 
 /// Replays every history into what counters must be; gives the reasons why some can't be.
-pub fn replay(site: &Site<'_>, columns: &BTreeMap<&str, Columns>, books: &mut Books) -> anyhow::Result<Vec<String>> {
+pub(super) fn replay(
+    site: &Site<'_>,
+    columns: &BTreeMap<&str, Columns>,
+    totals: &mut ExpectedTotals,
+) -> anyhow::Result<Vec<String>> {
     let mut broken = Broken::default();
     // In pages, by key: sums are written to the same file in between.
     let mut after: Option<Step> = None;
     let mut before: Option<(String, Item<'static>)> = None;
     loop {
-        let steps = page(books, after.as_ref())?;
+        let steps = page(totals, after.as_ref())?;
         if steps.is_empty() {
             break;
         }
         for step in &steps {
             let old = before.take().filter(|(item, _)| *item == step.item).map(|(_, image)| image);
-            before = one(site, columns, step, old, books, &mut broken)?.map(|image| (step.item.clone(), image));
+            before = one(site, columns, step, old, totals, &mut broken)?.map(|image| (step.item.clone(), image));
         }
         after = steps.into_iter().next_back();
     }
-    books.settle()?;
+    totals.settle()?;
     Ok(broken.reasons())
 }
 
@@ -125,8 +135,8 @@ impl Step {
 }
 
 /// The next rows by item and sequence number.
-fn page(books: &Books, after: Option<&Step>) -> anyhow::Result<Vec<Step>> {
-    let mut statement = books.connection().prepare_cached(
+fn page(totals: &ExpectedTotals, after: Option<&Step>) -> anyhow::Result<Vec<Step>> {
+    let mut statement = totals.connection().prepare_cached(
         "SELECT * FROM history WHERE (item, digits, sequence, id) > (?1, ?2, ?3, ?4)
          ORDER BY item, digits, sequence, id LIMIT 1000",
     )?;
@@ -141,7 +151,7 @@ fn one(
     columns: &BTreeMap<&str, Columns>,
     step: &Step,
     old: Option<Item<'static>>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
     broken: &mut Broken,
 ) -> anyhow::Result<Option<Item<'static>>> {
     let Some(columns) = columns.get(step.record_type.as_str()) else { return Ok(None) };
@@ -172,7 +182,7 @@ fn one(
         }
     };
     let removed = matches!(change, Change::Remove { .. });
-    count(site, step, change, &new, books).with_context(|| format!("count {} {}", step.record_type, step.item))?;
+    count(site, step, change, &new, totals).with_context(|| format!("count {} {}", step.record_type, step.item))?;
     Ok((!removed).then_some(new))
 }
 
@@ -181,7 +191,7 @@ fn count(
     step: &Step,
     change: Change<'static>,
     image: &Item<'static>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
     let record = ChangeRecord {
@@ -205,13 +215,13 @@ fn count(
     for (index, delta) in deltas.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
         if index == 0 {
-            books.count_record(&group, &windows::containing(Window::Hour, created_at))?;
+            totals.count_record(&group, &windows::containing(Window::Hour, created_at))?;
         }
         for window in lengths.clone() {
             let start = windows::containing(*window, created_at);
             for (measure, amount) in &delta.amounts {
                 let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
-                books.expect(Counter { group, window: window.name(), start, measure }, *amount)?;
+                totals.expect(Counter { group, window: window.name(), start, measure }, *amount)?;
             }
         }
     }

@@ -10,7 +10,7 @@ use stream_types::Decimal;
 use usage_aggregator::record::{Item, Value};
 
 /// The attributes that `row` has fields for.
-pub fn image(row: &Map<String, Json>, columns: &Columns) -> Item<'static> {
+pub(super) fn image(row: &Map<String, Json>, columns: &Columns) -> Item<'static> {
     let attribute = |(attribute, field): (&str, &str)| {
         let (_, field_type) = columns.attribute(attribute)?;
         Some((Cow::Owned(attribute.to_owned()), value(row.get(field)?, field_type)?))

@@ -1,11 +1,11 @@
 //! Holds snapshots, archive and failure destination against the truth: the ledgers of simulations, or the archive.
 //!
-//! All passes through a temporary SQLite file (`books`) record by record and page by page, whatever its size. What must
+//! All passes through a temporary SQLite file (`totals`) record by record and page by page, whatever its size. What must
 //! be comes from `truth` or `history`, what is from `snapshots`, `archive` and `failures`; `report` compares.
 
 mod archive;
-mod books;
 mod columns;
+mod expected_totals;
 mod failures;
 mod history;
 mod image;
@@ -23,8 +23,8 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use books::Books;
 use columns::Columns;
+use expected_totals::ExpectedTotals;
 use truth::Ledgers;
 
 use usage_aggregator::clients::Clients;
@@ -75,12 +75,12 @@ pub async fn reconcile(
 ) -> anyhow::Result<Report> {
     let columns = site.pipeline.schemas().map(|(name, schema)| Ok((name, Columns::new(schema)?)));
     let columns: BTreeMap<&str, Columns> = columns.collect::<anyhow::Result<_>>()?;
-    let mut books = Books::new()?;
+    let mut totals = ExpectedTotals::new()?;
     let mut report = Report::default();
     let mut without = BTreeSet::new();
     let believed = match truth {
         Truth::Ledgers(paths) => {
-            let ledgers = truth::read(paths, site, &columns, &mut books)?;
+            let ledgers = truth::read(paths, site, &columns, &mut totals)?;
             report.unsure_records = ledgers.unsure_records;
             report.poison_records = ledgers.poison_records;
             Believed::Ledgers(ledgers)
@@ -96,23 +96,23 @@ pub async fn reconcile(
         }
     };
     if let Some(place) = site.archive {
-        let (repeated_rows, files) = read_archive(site, place, &columns, &believed, &mut books, watch).await?;
-        report.compare_rows(&books, repeated_rows, files)?;
+        let (repeated_rows, files) = read_archive(site, place, &columns, &believed, &mut totals, watch).await?;
+        report.compare_rows(&totals, repeated_rows, files)?;
     }
     if matches!(believed, Believed::Archive) {
-        let broken = history::replay(site, &columns, &mut books)?;
+        let broken = history::replay(site, &columns, &mut totals)?;
         if !broken.is_empty() {
             return Err(Unprovable(broken).into());
         }
-        books.forget(&without)?;
+        totals.forget(&without)?;
     }
     if let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) {
-        snapshots::read(site, &tables.usage, snapshot, &without, &mut books, watch).await?;
-        report.compare_counters(&books)?;
+        snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
+        report.compare_counters(&totals)?;
     }
     if let (Some(destination), Believed::Ledgers(ledgers)) = (failures, &believed) {
-        failures::read(&site.clients.s3, destination, &ledgers.targets, &mut books).await?;
-        report.compare_poison(&books)?;
+        failures::read(&site.clients.s3, destination, &ledgers.targets, &mut totals).await?;
+        report.compare_poison(&totals)?;
     }
     Ok(report)
 }
@@ -163,7 +163,7 @@ async fn read_archive(
     place: &ArchivePlace,
     columns: &BTreeMap<&str, Columns>,
     believed: &Believed,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<(u64, u64)> {
     let mut repeated_rows = 0;
@@ -177,7 +177,7 @@ async fn read_archive(
                 "find the record id of a row: the schema of {record_type} needs a field with \"source\": \"record_id\""
             )
         })?;
-        if !books.is_new_row(record_type, id)? {
+        if !totals.is_new_row(record_type, id)? {
             repeated_rows += 1;
             return Ok(());
         }
@@ -186,10 +186,10 @@ async fn read_archive(
             Believed::Archive => &nothing,
         };
         let item = columns.item(names, |_, field| row.get(field).map(plain_text));
-        books.find_row(record_type, &item)?;
+        totals.find_row(record_type, &item)?;
         if matches!(believed, Believed::Archive) {
-            books.expect_row(record_type, &item, 1, 0)?;
-            history::keep(record_type, &row, columns, site, books)?;
+            totals.expect_row(record_type, &item, 1, 0)?;
+            history::keep(record_type, &row, columns, site, totals)?;
         }
         Ok(())
     };

@@ -9,7 +9,7 @@ use usage_aggregator::pipeline::{Amount, ArchivedImage, Measure, MeasureName, Pi
 
 /// What an archive can't tell.
 #[derive(Debug, Default)]
-pub struct Gaps {
+pub(super) struct Gaps {
     /// Why nothing at all can be told.
     pub fatal: Vec<String>,
     /// Measures that can't be told exactly, and why.
@@ -26,7 +26,7 @@ enum Fidelity {
 }
 
 /// Looks for what keeps the archive of `pipeline` from being a proof.
-pub fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
+pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
     let mut gaps = Gaps::default();
     for route in pipeline.routes.iter().filter(|route| route.usage.is_some()) {
         let mut reasons = Vec::new();
@@ -52,7 +52,7 @@ pub fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
 }
 
 /// Whether counting a record takes the state before it.
-pub fn has_differences(route: &Route) -> bool {
+pub(super) fn has_differences(route: &Route) -> bool {
     measures(route).any(|measure| matches!(measure.amount, Amount::Difference { .. }))
 }
 
@@ -133,7 +133,7 @@ fn fidelity(field_type: &Value) -> Fidelity {
 }
 
 /// The type of a field that may be null; any other as it is.
-pub fn optional(field_type: &Value) -> &Value {
+pub(super) fn optional(field_type: &Value) -> &Value {
     let Value::Array(branches) = field_type else { return field_type };
     let mut others = branches.iter().filter(|branch| *branch != "null");
     match (others.next(), others.next()) {

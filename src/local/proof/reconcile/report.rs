@@ -4,7 +4,7 @@ use anyhow::Context;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
-use super::books::Books;
+use super::expected_totals::ExpectedTotals;
 use super::windows;
 use stream_types::Decimal;
 
@@ -94,9 +94,9 @@ impl Report {
         self.difference_count == 0
     }
 
-    /// Counts and lists what `books` have on both sides.
-    pub(super) fn compare_counters(&mut self, books: &Books) -> anyhow::Result<()> {
-        let connection = books.connection();
+    /// Counts and lists what `totals` have on both sides.
+    pub(super) fn compare_counters(&mut self, totals: &ExpectedTotals) -> anyhow::Result<()> {
+        let connection = totals.connection();
         self.counted = Some(Counted {
             records: number(connection, "SELECT coalesce(sum(records), 0) FROM tally")?,
             // A window's short text is the beginning of those of its hours.
@@ -113,8 +113,13 @@ impl Report {
         self.list(connection, differing, "grp, window, start, measure, expected, found", counter)
     }
 
-    pub(super) fn compare_rows(&mut self, books: &Books, repeated_rows: u64, files: u64) -> anyhow::Result<()> {
-        let connection = books.connection();
+    pub(super) fn compare_rows(
+        &mut self,
+        totals: &ExpectedTotals,
+        repeated_rows: u64,
+        files: u64,
+    ) -> anyhow::Result<()> {
+        let connection = totals.connection();
         self.archived = Some(Archived {
             records: number(connection, "SELECT coalesce(sum(expected), 0) FROM archived")?,
             agreeing_records: number(connection, "SELECT coalesce(sum(min(expected, found)), 0) FROM archived")?,
@@ -128,8 +133,8 @@ impl Report {
         })
     }
 
-    pub(super) fn compare_poison(&mut self, books: &Books) -> anyhow::Result<()> {
-        let connection = books.connection();
+    pub(super) fn compare_poison(&mut self, totals: &ExpectedTotals) -> anyhow::Result<()> {
+        let connection = totals.connection();
         self.poison = Some(Poison {
             records: number(connection, "SELECT count(*) FROM poison WHERE expected > 0")?,
             found_records: number(connection, "SELECT count(*) FROM poison WHERE expected > 0 AND found > 0")?,

@@ -1,11 +1,11 @@
-//! What the usage table holds, page by page, into the books.
+//! What the usage table holds, page by page, into the totals.
 
 use std::collections::BTreeSet;
 
 use anyhow::Context;
 
 use super::Site;
-use super::books::{Books, Counter};
+use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use crate::proof::rows::{Row, RowReader};
 use stream_types::Decimal;
@@ -13,12 +13,12 @@ use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
 /// Enters every counter of the table, but for the measures to leave out.
-pub async fn read(
+pub(super) async fn read(
     site: &Site<'_>,
     table: &str,
     snapshot: &Snapshot,
     without: &BTreeSet<String>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<()> {
     let reader = RowReader::new(snapshot);
@@ -29,14 +29,19 @@ pub async fn read(
         let item = item.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
         // In a table that the pipeline shares, the other items are somebody else's.
         if let Some(row) = reader.read(&item) {
-            enter(&row, snapshot, without, books)?;
+            enter(&row, snapshot, without, totals)?;
         }
         watch();
     }
     Ok(())
 }
 
-fn enter(row: &Row, snapshot: &Snapshot, without: &BTreeSet<String>, books: &mut Books) -> anyhow::Result<()> {
+fn enter(
+    row: &Row,
+    snapshot: &Snapshot,
+    without: &BTreeSet<String>,
+    totals: &mut ExpectedTotals,
+) -> anyhow::Result<()> {
     let values: Vec<&str> = snapshot.group_variables.iter().map(|name| row.variable(name)).collect();
     let group = serde_json::to_string(&values)?;
     let length = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"));
@@ -50,7 +55,7 @@ fn enter(row: &Row, snapshot: &Snapshot, without: &BTreeSet<String>, books: &mut
         };
         // The same number has several spellings.
         let number = Decimal::parse(number).map_or_else(|_| number.clone(), |number| number.to_string());
-        books.find(&counter, &number)?;
+        totals.find(&counter, &number)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Agreement and every kind of difference, on the embedded services: a simulation writes, the handler is fed from the
 //! embedded stream, and then somebody meddles.
 
-mod desk;
+mod fixture;
 
 use std::collections::HashMap;
 
@@ -10,39 +10,39 @@ use aws_sdk_s3::primitives::ByteStream;
 
 use super::*;
 use crate::proof::load::ProfileName;
-use desk::{Desk, FAILURES, archive_of};
+use fixture::{FAILURES, Fixture, archive_of};
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A desk on which orders were simulated and delivered.
-async fn delivered(records: u64, poison_percent: u8) -> Desk {
-    let desk = Desk::new(ProfileName::Orders).await;
-    desk.simulate(records, poison_percent).await;
-    desk.deliver().await;
-    desk
+/// A fixture on which orders were simulated and delivered.
+async fn delivered(records: u64, poison_percent: u8) -> Fixture {
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.simulate(records, poison_percent).await;
+    fixture.deliver().await;
+    fixture
 }
 
-async fn snapshots(desk: &Desk) -> Vec<Item> {
-    let pages = desk.clients.dynamodb.scan().table_name("usage").into_paginator().items().send();
+async fn snapshots(fixture: &Fixture) -> Vec<Item> {
+    let pages = fixture.clients.dynamodb.scan().table_name("usage").into_paginator().items().send();
     let mut items: Vec<Item> = pages.collect::<Result<_, _>>().await.unwrap();
     items.sort_by_key(|item| (item["pk"].as_s().unwrap().clone(), item["sk"].as_s().unwrap().clone()));
     items
 }
 
-async fn put(desk: &Desk, item: Item) {
-    desk.clients.dynamodb.put_item().table_name("usage").set_item(Some(item)).send().await.unwrap();
+async fn put(fixture: &Fixture, item: Item) {
+    fixture.clients.dynamodb.put_item().table_name("usage").set_item(Some(item)).send().await.unwrap();
 }
 
-async fn files(desk: &Desk, record_type: &str) -> Vec<String> {
+async fn files(fixture: &Fixture, record_type: &str) -> Vec<String> {
     let prefix = format!("data-pipeline/avro/{record_type}/");
-    let listing = desk.clients.s3.list_objects_v2().bucket("archive").prefix(prefix).send().await.unwrap();
+    let listing = fixture.clients.s3.list_objects_v2().bucket("archive").prefix(prefix).send().await.unwrap();
     listing.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
 async fn all_agrees_after_exact_delivery() {
-    let desk = delivered(150, 4).await;
-    let report = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let fixture = delivered(150, 4).await;
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let (counted, archived, poison) = (report.counted.unwrap(), report.archived.unwrap(), report.poison.unwrap());
     assert!(report.agrees(), "{:#?}", report.differences);
     assert!(counted.records > 50 && counted.counters > 20 && poison.records > 0, "{report:?}");
@@ -54,9 +54,9 @@ async fn all_agrees_after_exact_delivery() {
 
 #[tokio::test]
 async fn a_redelivery_repeats_rows_and_nothing_else() {
-    let desk = delivered(60, 0).await;
-    desk.deliver_in_batches_of(7).await;
-    let report = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let fixture = delivered(60, 0).await;
+    fixture.deliver_in_batches_of(7).await;
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     assert!(report.agrees(), "{:#?}", report.differences);
     let archived = report.archived.unwrap();
     // A file that the redelivery cut like the first delivery is the same file.
@@ -65,12 +65,12 @@ async fn a_redelivery_repeats_rows_and_nothing_else() {
 
 #[tokio::test]
 async fn a_counter_that_somebody_changed_is_shown_with_both_numbers() {
-    let desk = delivered(60, 0).await;
-    let mut item = snapshots(&desk).await.swap_remove(0);
+    let fixture = delivered(60, 0).await;
+    let mut item = snapshots(&fixture).await.swap_remove(0);
     let changes: i64 = item["changes"].as_n().unwrap().parse().unwrap();
     item.insert("changes".to_owned(), AttributeValue::N((changes + 2).to_string()));
-    put(&desk, item.clone()).await;
-    let report = desk.reconcile(&desk.ledgers()).await.unwrap();
+    put(&fixture, item.clone()).await;
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let [Difference::Counter { group, window, window_start, measure, expected, found, difference }] =
         report.differences.as_slice()
     else {
@@ -87,21 +87,21 @@ async fn a_counter_that_somebody_changed_is_shown_with_both_numbers() {
 
 #[tokio::test]
 async fn the_same_number_in_another_spelling_is_no_difference() {
-    let desk = delivered(40, 0).await;
-    let mut item = snapshots(&desk).await.swap_remove(0);
+    let fixture = delivered(40, 0).await;
+    let mut item = snapshots(&fixture).await.swap_remove(0);
     let changes = item["changes"].as_n().unwrap().clone();
     item.insert("changes".to_owned(), AttributeValue::N(format!("{changes}.00")));
-    put(&desk, item).await;
-    assert!(desk.reconcile(&desk.ledgers()).await.unwrap().agrees());
+    put(&fixture, item).await;
+    assert!(fixture.reconcile(&fixture.ledgers()).await.unwrap().agrees());
 }
 
 #[tokio::test]
 async fn a_snapshot_that_is_missing_and_one_that_nobody_expects() {
-    let desk = delivered(60, 0).await;
-    let item = snapshots(&desk).await.swap_remove(0);
-    let delete = desk.clients.dynamodb.delete_item().table_name("usage");
+    let fixture = delivered(60, 0).await;
+    let item = snapshots(&fixture).await.swap_remove(0);
+    let delete = fixture.clients.dynamodb.delete_item().table_name("usage");
     delete.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
-    let missing = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let missing = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     assert_eq!(missing.difference_count, 3, "{:#?}", missing.differences);
     let is_missing =
         |difference: &Difference| matches!(difference, Difference::Counter { expected: Some(_), found: None, .. });
@@ -110,9 +110,9 @@ async fn a_snapshot_that_is_missing_and_one_that_nobody_expects() {
     let mut stranger = item.clone();
     stranger.insert("pk".to_owned(), AttributeValue::S("CUSTOMER#stranger".to_owned()));
     stranger.insert("entity".to_owned(), AttributeValue::S("stranger".to_owned()));
-    put(&desk, item).await;
-    put(&desk, stranger).await;
-    let extra = desk.reconcile(&desk.ledgers()).await.unwrap();
+    put(&fixture, item).await;
+    put(&fixture, stranger).await;
+    let extra = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let is_extra =
         |difference: &Difference| matches!(difference, Difference::Counter { expected: None, found: Some(_), .. });
     assert_eq!(extra.difference_count, 3);
@@ -121,20 +121,20 @@ async fn a_snapshot_that_is_missing_and_one_that_nobody_expects() {
 
 #[tokio::test]
 async fn a_file_that_is_missing_and_one_that_is_there_twice() {
-    let desk = delivered(60, 0).await;
-    let key = files(&desk, "order").await.swap_remove(0);
-    let s3 = &desk.clients.s3;
+    let fixture = delivered(60, 0).await;
+    let key = files(&fixture, "order").await.swap_remove(0);
+    let s3 = &fixture.clients.s3;
     let body = s3.get_object().bucket("archive").key(&key).send().await.unwrap().body.collect().await.unwrap();
     let copy = key.replace(".avro", "-copy.avro");
     let body = ByteStream::from(body.into_bytes());
     s3.put_object().bucket("archive").key(copy).body(body).send().await.unwrap();
-    let twice = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let twice = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     assert!(twice.agrees() && twice.archived.unwrap().repeated_rows > 0, "{twice:?}");
 
-    for key in files(&desk, "order_line").await {
+    for key in files(&fixture, "order_line").await {
         s3.delete_object().bucket("archive").key(key).send().await.unwrap();
     }
-    let missing = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let missing = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let archived = missing.archived.unwrap();
     assert_eq!(missing.difference_count, archived.records - archived.agreeing_records);
     let is_line = |difference: &Difference| matches!(difference, Difference::Rows { record_type, found: 0, expected: 1, .. } if record_type == "order_line");
@@ -143,14 +143,14 @@ async fn a_file_that_is_missing_and_one_that_is_there_twice() {
 
 #[tokio::test]
 async fn poison_must_be_in_the_failure_destination_and_nothing_else() {
-    let desk = delivered(80, 10).await;
-    let s3 = &desk.clients.s3;
+    let fixture = delivered(80, 10).await;
+    let s3 = &fixture.clients.s3;
     let listing = s3.list_objects_v2().bucket(FAILURES).send().await.unwrap();
     let key = listing.contents().first().unwrap().key().unwrap().to_owned();
     let document = s3.get_object().bucket(FAILURES).key(&key).send().await.unwrap().body.collect().await.unwrap();
     let document = String::from_utf8(document.to_vec()).unwrap();
     s3.delete_object().bucket(FAILURES).key(&key).send().await.unwrap();
-    let lost = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let lost = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let poison = lost.poison.unwrap();
     assert_eq!((lost.difference_count, poison.found_records + 1), (1, poison.records));
     assert!(matches!(lost.differences.as_slice(), [Difference::Poison { expected: 1, found: 0, .. }]));
@@ -160,33 +160,33 @@ async fn poison_must_be_in_the_failure_destination_and_nothing_else() {
         let body = ByteStream::from(document.clone().into_bytes());
         s3.put_object().bucket(FAILURES).key(format!("{key}-{copy}")).body(body).send().await.unwrap();
     }
-    assert!(desk.reconcile(&desk.ledgers()).await.unwrap().agrees());
+    assert!(fixture.reconcile(&fixture.ledgers()).await.unwrap().agrees());
     let other = document.replace("CUSTOMER#", "CUSTOMER#x");
     s3.put_object().bucket(FAILURES).key(&key).body(ByteStream::from(other.into_bytes())).send().await.unwrap();
-    let extra = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let extra = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     assert!(matches!(extra.differences.as_slice(), [Difference::Poison { expected: 0, found: 1, .. }]));
 }
 
 #[tokio::test]
 async fn what_was_never_delivered_differs_until_it_is() {
-    let desk = Desk::new(ProfileName::Orders).await;
-    desk.simulate(40, 0).await;
-    let before = desk.reconcile(&desk.ledgers()).await.unwrap();
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.simulate(40, 0).await;
+    let before = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let (counted, archived) = (before.counted.unwrap(), before.archived.unwrap());
     assert_eq!((counted.agreeing_records, archived.agreeing_records), (0, 0));
     assert_eq!(archived.records, 40);
-    let (site, ledgers) = (desk.site(), desk.ledgers());
+    let (site, ledgers) = (fixture.site(), fixture.ledgers());
     let waiting = reconcile_within(Duration::from_secs(60), &site, &ledgers, None, &|| {});
-    let (report, ()) = futures::future::join(waiting, desk.deliver()).await;
+    let (report, ()) = futures::future::join(waiting, fixture.deliver()).await;
     assert!(report.unwrap().agrees());
 }
 
 #[tokio::test]
 async fn what_is_unsure_is_left_out_and_counted() {
-    let desk = delivered(60, 0).await;
+    let fixture = delivered(60, 0).await;
     for (unsure, hours, lengths) in [("hour", 1, 1..=3), ("arrival", 0, 3..=3)] {
-        let ledger = desk.with_an_unsure_order(unsure, hours);
-        let report = desk.reconcile(&Truth::Ledgers(vec![ledger])).await.unwrap();
+        let ledger = fixture.with_an_unsure_order(unsure, hours);
+        let report = fixture.reconcile(&Truth::Ledgers(vec![ledger])).await.unwrap();
         assert!(report.agrees(), "{unsure}: {:#?}", report.differences);
         let (counted, archived) = (report.counted.unwrap(), report.archived.unwrap());
         assert_eq!(report.unsure_records, 1);
@@ -200,12 +200,12 @@ async fn what_is_unsure_is_left_out_and_counted() {
 
 #[tokio::test]
 async fn tokens_of_buckets_are_counted_by_limit() {
-    let desk = Desk::new(ProfileName::Bucket).await;
+    let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {
-        desk.simulate(60, 0).await;
+        fixture.simulate(60, 0).await;
     }
-    desk.deliver().await;
-    let report = desk.reconcile(&desk.ledgers()).await.unwrap();
+    fixture.deliver().await;
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     assert!(report.agrees(), "{:#?}", report.differences);
     assert_eq!((report.counted.unwrap().records, report.counted.unwrap().agreeing_records), (120, 120));
     assert_eq!(report.archived, None);
@@ -213,28 +213,28 @@ async fn tokens_of_buckets_are_counted_by_limit() {
 
 #[tokio::test]
 async fn the_archive_proves_the_snapshots_by_itself() {
-    let desk = delivered(200, 3).await;
-    desk.deliver_in_batches_of(9).await;
-    let by_ledger = desk.reconcile(&desk.ledgers()).await.unwrap();
-    let by_archive = desk.reconcile(&Truth::Archive).await.unwrap();
+    let fixture = delivered(200, 3).await;
+    fixture.deliver_in_batches_of(9).await;
+    let by_ledger = fixture.reconcile(&fixture.ledgers()).await.unwrap();
+    let by_archive = fixture.reconcile(&Truth::Archive).await.unwrap();
     assert!(by_archive.agrees(), "{:#?}", by_archive.differences);
     assert_eq!(by_archive.counted, by_ledger.counted);
     assert_eq!(by_archive.archived, by_ledger.archived);
     assert_eq!(by_archive.unprovable, Vec::<String>::new());
 
-    let mut item = snapshots(&desk).await.swap_remove(0);
+    let mut item = snapshots(&fixture).await.swap_remove(0);
     item.insert("amount".to_owned(), AttributeValue::N("0.01".to_owned()));
-    put(&desk, item).await;
-    assert_eq!(desk.reconcile(&Truth::Archive).await.unwrap().difference_count, 1);
+    put(&fixture, item).await;
+    assert_eq!(fixture.reconcile(&Truth::Archive).await.unwrap().difference_count, 1);
 }
 
 #[tokio::test]
 async fn an_archive_without_the_beginnings_of_histories_proves_nothing() {
-    let desk = delivered(200, 0).await;
+    let fixture = delivered(200, 0).await;
     // The first file has the insertions of what the later ones change.
-    let first = desk.first_file("order").await;
-    desk.clients.s3.delete_object().bucket("archive").key(first).send().await.unwrap();
-    let error = desk.reconcile(&Truth::Archive).await.unwrap_err();
+    let first = fixture.first_file("order").await;
+    fixture.clients.s3.delete_object().bucket("archive").key(first).send().await.unwrap();
+    let error = fixture.reconcile(&Truth::Archive).await.unwrap_err();
     let Unprovable(reasons) = error.downcast_ref().unwrap();
     assert!(reasons.iter().any(|reason| reason.contains("no insertion before it")), "{reasons:?}");
 }

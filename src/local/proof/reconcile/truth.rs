@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Site;
-use super::books::{Books, Counter};
 use super::columns::{Columns, item_text};
+use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use crate::proof::load::{Add, Entry, Unsure, read_entries};
 use stream_types::Decimal;
@@ -15,7 +15,7 @@ use usage_aggregator::window::Window;
 
 /// What ledgers say besides sums.
 #[derive(Debug, Default)]
-pub struct Ledgers {
+pub(super) struct Ledgers {
     /// The tables and streams they are of.
     pub targets: BTreeSet<String>,
     /// The names of the attributes that tell items of a type apart.
@@ -24,22 +24,22 @@ pub struct Ledgers {
     pub poison_records: u64,
 }
 
-/// Enters what the ledgers say into the books.
+/// Enters what the ledgers say into the totals.
 ///
 /// # Errors
 /// When one can't be read, isn't finished, or isn't of this pipeline.
-pub fn read(
+pub(super) fn read(
     paths: &[PathBuf],
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Ledgers> {
     let mut ledgers = Ledgers::default();
     for path in paths {
-        let head = read_entries(path, |entry| enter(&entry, site, columns, books, &mut ledgers))?;
+        let head = read_entries(path, |entry| enter(&entry, site, columns, totals, &mut ledgers))?;
         ledgers.targets.insert(head.target);
     }
-    books.settle()?;
+    totals.settle()?;
     Ok(ledgers)
 }
 
@@ -47,21 +47,21 @@ fn enter(
     entry: &Entry,
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
-    books: &mut Books,
+    totals: &mut ExpectedTotals,
     ledgers: &mut Ledgers,
 ) -> anyhow::Result<()> {
     if entry.meaning.poison {
         ledgers.poison_records += 1;
-        return books.expect_poison(&item_text(&entry.meaning.key));
+        return totals.expect_poison(&item_text(&entry.meaning.key));
     }
     ledgers.unsure_records += u64::from(entry.unsure.is_some());
     if let Some(snapshot) = &site.pipeline.snapshot {
         for (index, add) in entry.meaning.adds.iter().enumerate() {
             let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
             if index == 0 && entry.unsure.is_none() {
-                books.count_record(&group, &windows::containing(Window::Hour, entry.sent_at))?;
+                totals.count_record(&group, &windows::containing(Window::Hour, entry.sent_at))?;
             }
-            count(entry, add, &group, &snapshot.windows, books)?;
+            count(entry, add, &group, &snapshot.windows, totals)?;
         }
     }
     if let Some(record_type) = entry.meaning.archived.as_deref().filter(|_| site.archive.is_some()) {
@@ -73,13 +73,13 @@ fn enter(
         let names = ledgers.key_names.entry(record_type.to_owned()).or_insert_with(|| key.keys().cloned().collect());
         let item = columns.item(names, |name, _| key.get(name).cloned());
         let unsure = u64::from(entry.unsure == Some(Unsure::Arrival));
-        books.expect_row(record_type, &item, 1 - unsure, unsure)?;
+        totals.expect_row(record_type, &item, 1 - unsure, unsure)?;
     }
     Ok(())
 }
 
 /// Adds to the counters of an entry, or leaves out those that it may have added to.
-fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], books: &mut Books) -> anyhow::Result<()> {
+fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], totals: &mut ExpectedTotals) -> anyhow::Result<()> {
     let amount = Decimal::parse(&add.amount).with_context(|| format!("read change {} of the ledger", entry.change))?;
     for window in lengths {
         let counter = |at| Counter {
@@ -96,10 +96,10 @@ fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], books: &mut 
             Some(Unsure::Arrival) => false,
         };
         if known {
-            books.expect(sent, amount)?;
+            totals.expect(sent, amount)?;
         } else {
-            books.doubt(&sent)?;
-            books.doubt(&done)?;
+            totals.doubt(&sent)?;
+            totals.doubt(&done)?;
         }
     }
     Ok(())

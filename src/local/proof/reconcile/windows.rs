@@ -9,12 +9,12 @@ const DAY: usize = "2026-11-21".len();
 const MONTH: usize = "2026-11".len();
 
 /// The short text of the window of this length that `at` lies in.
-pub fn containing(window: Window, at: Timestamp) -> String {
+pub(super) fn containing(window: Window, at: Timestamp) -> String {
     short(window, &at.to_string()).to_owned()
 }
 
 /// The short text of a window, from the text of any instant in it.
-pub fn short(window: Window, instant: &str) -> &str {
+pub(super) fn short(window: Window, instant: &str) -> &str {
     let length = match window {
         Window::Hour => HOUR,
         Window::Day => DAY,
@@ -24,7 +24,7 @@ pub fn short(window: Window, instant: &str) -> &str {
 }
 
 /// The window's first second, as people read it.
-pub fn start(short: &str) -> String {
+pub(super) fn start(short: &str) -> String {
     match short.len() {
         HOUR => format!("{short}:00:00Z"),
         DAY => format!("{short}T00:00:00Z"),

@@ -1,4 +1,4 @@
-//! The control endpoint of a local run, on the loopback interface: how it stands, which faults happen, and its end.
+//! The control endpoint of a local run, on the loopback interface: shows the status, changes faults, and stops the run.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,27 +8,34 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use laptop::proof::{Mischief, Mischievous};
+use laptop::proof::{FaultInjector, RequestedFaults};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::reach::Reach;
 use super::status::Status;
 
-/// What can be seen and changed while a run goes on.
+/// What can be seen and changed during a run.
 #[derive(Debug, Clone)]
-pub struct Control {
-    pub mischief: Mischievous,
+pub(super) struct Control {
+    /// The faults in effect.
+    pub faults: FaultInjector,
+    /// The latest status.
     pub status: Arc<Mutex<Status>>,
+    /// Which faults can have an effect.
+    pub reach: Reach,
+    /// True once the run is to stop.
     pub stop: watch::Sender<bool>,
 }
 
 impl Control {
-    pub fn new(mischief: Mischievous) -> Control {
-        Control { mischief, status: Arc::default(), stop: watch::Sender::new(false) }
+    /// A control for a run that starts with these faults.
+    pub(super) fn new(faults: FaultInjector, reach: Reach) -> Control {
+        Control { faults, status: Arc::default(), reach, stop: watch::Sender::new(false) }
     }
 
-    /// Serves on a port of the loopback interface, 0 for a free one; gives the URL.
-    pub async fn serve(&self, port: u16) -> anyhow::Result<String> {
+    /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
+    pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -52,14 +59,15 @@ async fn status(State(control): State<Control>) -> Json<Status> {
 }
 
 async fn faults(State(control): State<Control>) -> String {
-    control.mischief.now().to_string()
+    control.faults.profile().to_string()
 }
 
 async fn set_faults(State(control): State<Control>, text: String) -> (StatusCode, String) {
-    match text.parse::<Mischief>() {
-        Ok(mischief) => {
-            control.mischief.set(mischief.clone());
-            (StatusCode::OK, mischief.to_string())
+    let requested = text.parse::<RequestedFaults>();
+    match requested.and_then(|requested| control.reach.check(&requested.named).map(|()| requested.profile)) {
+        Ok(profile) => {
+            control.faults.set(profile.clone());
+            (StatusCode::OK, profile.to_string())
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake),
     }

@@ -1,4 +1,4 @@
-//! What a person sees of a local run: how to reach it, how it goes, how it ended.
+//! The output of a local run: how to reach it, its progress, and its result.
 
 use std::io::{self, IsTerminal};
 use std::sync::PoisonError;
@@ -20,8 +20,8 @@ use crate::shell::table;
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Says where everything is, and how others reach it.
-pub fn introduce(run: &LocalRun, options: &Options, control: &str) -> anyhow::Result<()> {
+/// Prints where everything is and how other programs reach it.
+pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> anyhow::Result<()> {
     let variables = run.place.services().map(|services| serve::environment(services, &run.variables));
     let variables = variables.unwrap_or_default();
     if options.json {
@@ -43,10 +43,10 @@ pub fn introduce(run: &LocalRun, options: &Options, control: &str) -> anyhow::Re
         ("S3", "AWS_ENDPOINT_URL_S3"),
         ("Kinesis", "AWS_ENDPOINT_URL_KINESIS"),
     ] {
-        row(name, value_of(variable).unwrap_or("elsewhere"));
+        row(name, value_of(variable).unwrap_or("not embedded"));
     }
-    row("given-up records", &run.destination);
-    row("control", &format!("{control}/status, /faults, /stop; or usagectl faults all"));
+    row("failure destination", &run.destination);
+    row("control", &format!("{control}/status, /faults, /stop (or usagectl faults)"));
     console::print(&rows.to_string())?;
     let exports = [
         "AWS_ENDPOINT_URL_DYNAMODB",
@@ -60,11 +60,11 @@ pub fn introduce(run: &LocalRun, options: &Options, control: &str) -> anyhow::Re
         "AWS_DEFAULT_REGION",
     ];
     let lines = exports.iter().filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
-    console::print(&format!("For the aws CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
+    console::print(&format!("For the AWS CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
 }
 
-/// Shows how the run goes until it is to stop: drawn over on a terminal, else a line a second.
-pub async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<()> {
+/// Shows progress until the run stops: a panel on a terminal, otherwise one line per second.
+pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<()> {
     let mut stop = control.stop.subscribe();
     let started = Instant::now();
     let panel = (!options.json && io::stderr().is_terminal()).then(Panel::new);
@@ -74,34 +74,39 @@ pub async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyh
             _ = stop.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep(interval) => {}
         }
-        let status = look(run, control, started).await;
+        let status = update(run, control, started).await;
         match &panel {
             Some(panel) => panel.draw(&status),
             None if options.json => console::print(&serde_json::to_string(&status)?)?,
             None => console::print(&status.line())?,
         }
     }
-    look(run, control, started).await;
+    update(run, control, started).await;
     Ok(())
 }
 
-/// Brings the status up to date.
-async fn look(run: &LocalRun, control: &Control, started: Instant) -> Status {
+/// Updates the status and returns it.
+async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     let shards = run.source.shards().await.map_or(0, |shards| shards.len());
     run.publish_metrics();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
     status.mapping = run.meter.counts();
     status.shards = shards;
-    status.faults = control.mischief.now().to_string();
+    status.faults = control.faults.profile().to_string();
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }
     status.clone()
 }
 
-/// The end of the run: its numbers and, where there was load, the proof.
-pub fn conclude(run: &LocalRun, options: &Options, control: &Control, proof: Option<&Report>) -> anyhow::Result<Done> {
+/// Prints the run's counts and, if there was load, whether all of it was counted.
+pub(super) fn print_result(
+    run: &LocalRun,
+    options: &Options,
+    control: &Control,
+    proof: Option<&Report>,
+) -> anyhow::Result<Done> {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.mapping = run.meter.counts();
     if options.json {
@@ -116,7 +121,7 @@ pub fn conclude(run: &LocalRun, options: &Options, control: &Control, proof: Opt
     Ok(if good { Done::Well } else { Done::WithFailures })
 }
 
-/// Some lines on stderr that are drawn over.
+/// Lines on stderr that are redrawn in place.
 struct Panel {
     lines: [ProgressBar; 4],
     _all: MultiProgress,

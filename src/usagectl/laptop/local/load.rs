@@ -1,5 +1,4 @@
-//! Load within a local run: writes what a profile says, waits until all of it is processed, and holds the result
-//! against the ledger.
+//! Load in a local run: writes records, waits until all are processed, and checks the result against the ledger.
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -7,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use laptop::emulators::sdk_config;
+use laptop::proof::FaultInjector;
 use laptop::proof::load::{Amount, ProfileName, Simulation, Target, Written};
 use laptop::proof::reconcile::{self, Destination, Report, Truth};
 use tokio::time::Instant;
@@ -20,48 +20,44 @@ use crate::shell::console;
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
 
-/// How long the mapping may take for what is left when the load ends, without getting any further.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the mapping may make no progress after the load ends.
+const NO_PROGRESS_LIMIT: Duration = Duration::from_secs(60);
 
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often progress is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The load to write during the run.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
-pub struct LoadOptions {
-    /// Write this load meanwhile, and prove in the end that it was counted once
+pub(super) struct LoadOptions {
+    /// Write this load, then check that every record was counted exactly once
     #[arg(long, value_name = "PROFILE", value_enum)]
     simulate: Option<Profile>,
-    /// Records to write
+    /// Number of records to write
     #[arg(long, value_name = "N", requires = "simulate", conflicts_with = "duration")]
     records: Option<u64>,
-    /// How long to write, such as 10s or 5m
-    #[arg(long, value_name = "TIME", requires = "simulate", value_parser = duration)]
+    /// How long to write, for example 10s or 5m
+    #[arg(long, value_name = "DURATION", requires = "simulate", value_parser = duration)]
     duration: Option<Duration>,
-    /// Records a second; 0 for as many as go
+    /// Records per second; 0 for no limit
     #[arg(long, value_name = "N", requires = "simulate")]
     rate: Option<u32>,
-    /// Customers, entities or racers
+    /// Number of customers, rate-limited entities or racers
     #[arg(long, value_name = "N", requires = "simulate")]
     entities: Option<u32>,
-    /// Seed of the load
+    /// Seed for the load
     #[arg(long, value_name = "N", requires = "simulate")]
     seed: Option<u64>,
-    /// Go on after the load, until Ctrl-C
+    /// Keep running after the load, until Ctrl-C
     #[arg(long, requires = "simulate")]
     forever: bool,
 }
 
 impl LoadOptions {
-    /// Writes the load, if there is any, and gives what came of it; without load it never ends.
-    pub async fn run(
-        &self,
-        run: &LocalRun,
-        options: &Options,
-        control: &Control,
-        poison_percent: f64,
-    ) -> anyhow::Result<Report> {
+    /// Writes the load and returns the comparison with its ledger. Without load, this never returns.
+    pub(super) async fn run(&self, run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<Report> {
         let Some(profile) = self.simulate.map(ProfileName::from) else { return std::future::pending().await };
-        let simulation = self.simulation(profile, poison_percent);
+        let simulation = self.simulation(profile, &control.faults);
         let clients = &run.place.clients;
         let name = run.source_name.clone();
         let target = match (run.kind, run.place.services()) {
@@ -84,18 +80,23 @@ impl LoadOptions {
         Ok(report)
     }
 
-    fn simulation(&self, profile: ProfileName, poison_percent: f64) -> Simulation {
+    /// Whether the load has records that can be poison.
+    pub(super) fn has_poison(&self) -> bool {
+        self.simulate.map(ProfileName::from) == Some(ProfileName::Orders)
+    }
+
+    fn simulation(&self, profile: ProfileName, faults: &FaultInjector) -> Simulation {
         let mut simulation = Simulation::new(profile);
         simulation.rate_per_second = self.rate.unwrap_or(simulation.rate_per_second);
         simulation.shape.entities = self.entities.unwrap_or(simulation.shape.entities);
         simulation.shape.seed = self.seed.unwrap_or(simulation.shape.seed);
-        simulation.shape.poison_percent = if profile == ProfileName::Orders { poison_percent } else { 0.0 };
+        simulation.faults = Some(faults.clone());
         let records = self.records.map(Amount::Records);
         simulation.amount = records.or(self.duration.map(Amount::Duration)).unwrap_or(simulation.amount);
         simulation
     }
 
-    /// Compares until all agrees, or until the mapping gets no further.
+    /// Compares until everything agrees, or until the mapping makes no progress.
     async fn prove(&self, run: &LocalRun, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
             clients: &run.place.clients,
@@ -107,7 +108,8 @@ impl LoadOptions {
         let failures = Destination::usual(&run.place.clients).await?;
         loop {
             let before = run.meter.counts().invoked_event_count;
-            let report = reconcile::reconcile_within(PATIENCE, &site, &truth, failures.as_ref(), &|| {}).await?;
+            let report =
+                reconcile::reconcile_within(NO_PROGRESS_LIMIT, &site, &truth, failures.as_ref(), &|| {}).await?;
             if report.agrees() || run.meter.counts().invoked_event_count == before {
                 return Ok(report);
             }
@@ -115,13 +117,13 @@ impl LoadOptions {
     }
 }
 
-/// Waits until as many records have been read as were written, though not for ever. Comparing keeps this thread busy, and
-/// what waits for it meanwhile would look like a mapping that lags.
+/// Waits, for a limited time, until as many records have been read as were written. Comparing keeps this thread busy, which
+/// would make the mapping appear to lag.
 async fn wait_until_read(run: &LocalRun, records: u64) {
-    let patience = Instant::now() + PATIENCE;
-    while run.meter.counts().polled_event_count < records && Instant::now() < patience {
-        tokio::time::sleep(GLANCE).await;
+    let deadline = Instant::now() + NO_PROGRESS_LIMIT;
+    while run.meter.counts().polled_event_count < records && Instant::now() < deadline {
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
-    // What has been read last is on its way.
-    tokio::time::sleep(GLANCE).await;
+    // The last records read are being processed.
+    tokio::time::sleep(CHECK_INTERVAL).await;
 }

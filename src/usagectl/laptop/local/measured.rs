@@ -1,5 +1,4 @@
-//! A run's figures in the embedded CloudWatch, under the names that Lambda reports them by, so that other commands read a
-//! local run as they read a stack.
+//! Publishes Lambda's metrics for a local run to the embedded CloudWatch, so that other commands read it as they read a stack.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,19 +9,19 @@ use laptop::emulators::{Metrics, Services};
 
 const LAMBDA: &str = "AWS/Lambda";
 
-/// The function, each of its invocations reported.
-pub struct Measured {
+/// A function whose invocations are published as metrics.
+pub(super) struct Measured {
     function: Arc<dyn Function>,
     name: String,
     metrics: Metrics,
-    /// Of the mapping that invokes it.
+    /// The counts of the mapping that invokes it.
     meter: Arc<Meter>,
     running: AtomicU32,
 }
 
 impl Measured {
-    /// The function, reported where there is an embedded CloudWatch.
-    pub fn around(
+    /// Wraps `function` if there is an embedded CloudWatch.
+    pub(super) fn around(
         function: Arc<dyn Function>,
         name: &str,
         services: Option<&Services>,
@@ -46,12 +45,12 @@ impl Function for Measured {
 
     async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         let age = float(self.meter.counts().iterator_age_ms);
-        let running = Running::begin(&self.running);
+        let running = InProgress::begin(&self.running);
         let started = Instant::now();
-        let answer = self.function.invoke(event, request_id).await;
+        let result = self.function.invoke(event, request_id).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
-        // As Lambda counts: what was throttled is no invocation, and zeros are reported with each that is one.
-        let (invocations, errors, throttles) = match &answer {
+        // As in Lambda: a throttled request is not an invocation, and each invocation publishes zeros too.
+        let (invocations, errors, throttles) = match &result {
             InvocationResult::Returned(_) => (1.0, 0.0, 0.0),
             InvocationResult::FunctionError(_) => (1.0, 1.0, 0.0),
             InvocationResult::NotInvoked(_) => (0.0, 0.0, 1.0),
@@ -68,24 +67,24 @@ impl Function for Measured {
                 self.publish(metric, value);
             }
         }
-        answer
+        result
     }
 }
 
-/// An invocation under way, also one that is dropped in the middle.
-struct Running<'r> {
+/// An invocation in progress; it also ends if its future is dropped.
+struct InProgress<'r> {
     running: &'r AtomicU32,
     concurrency: u32,
 }
 
-impl Running<'_> {
-    fn begin(running: &AtomicU32) -> Running<'_> {
+impl InProgress<'_> {
+    fn begin(running: &AtomicU32) -> InProgress<'_> {
         let concurrency = running.fetch_add(1, Ordering::Relaxed) + 1;
-        Running { running, concurrency }
+        InProgress { running, concurrency }
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -94,13 +93,13 @@ impl Drop for Running<'_> {
 /// One of the mapping's counts.
 type Count = fn(&Counts) -> u64;
 
-/// What the mapping has counted since it was last reported: its EventCount metrics.
+/// The counts already published, from which the next EventCount metrics are computed.
 #[derive(Debug, Default)]
-pub struct Reported(Mutex<Counts>);
+pub(super) struct Reported(Mutex<Counts>);
 
 impl Reported {
-    /// Reports what has been added.
-    pub fn publish(&self, metrics: &Metrics, mapping: &str, function: &str, counts: &Counts) {
+    /// Publishes what was counted since the last call.
+    pub(super) fn publish(&self, metrics: &Metrics, mapping: &str, function: &str, counts: &Counts) {
         let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_mapping: [(&str, Count); 6] = [
             ("PolledEventCount", |counts| counts.polled_event_count),
@@ -130,11 +129,11 @@ fn float(count: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Answers as it is told.
-    struct Told(InvocationResult);
+    /// Returns the same result for every invocation.
+    struct Constant(InvocationResult);
 
     #[async_trait::async_trait]
-    impl Function for Told {
+    impl Function for Constant {
         fn arn(&self) -> &'static str {
             "arn"
         }
@@ -145,16 +144,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invocations_and_events_are_reported_as_lambda_does() {
+    async fn metrics_are_published_as_lambda_publishes_them() {
         let services = Services::start(None).unwrap();
         let metrics = services.metrics().clone();
-        for answer in [
+        for result in [
             InvocationResult::Returned(Vec::new()),
             InvocationResult::FunctionError("boom".to_owned()),
             InvocationResult::NotInvoked("throttled".to_owned()),
         ] {
             let measured = Measured {
-                function: Arc::new(Told(answer)),
+                function: Arc::new(Constant(result)),
                 name: "f".to_owned(),
                 metrics: metrics.clone(),
                 meter: Arc::default(),

@@ -8,6 +8,7 @@ mod control;
 mod live;
 mod load;
 mod measured;
+mod reach;
 mod run;
 mod settings;
 mod status;
@@ -20,17 +21,19 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use laptop::emulators::Ports;
-use laptop::proof::{Mischief, Mischievous};
+use laptop::proof::{FaultInjector, FaultProfile, RequestedFaults};
 use tokio::signal::unix::{SignalKind, signal};
 use usage_aggregator::pipeline::{Pipeline, Stream};
 
 use crate::laptop::serve;
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
 use control::Control;
 use load::LoadOptions;
+use reach::Reach;
 use run::LocalRun;
 use settings::MappingOptions;
 
@@ -67,7 +70,7 @@ pub struct Local {
     on_failure: String,
     /// Faults to inject: `none`, `all`, or a list like `crash=2,lose=5,split=10s`; see `usagectl faults --help`
     #[arg(long, value_name = "FAULTS", default_value = "none")]
-    faults: Mischief,
+    faults: RequestedFaults,
     /// Seconds to run before the first fault
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     faults_after: u64,
@@ -134,16 +137,18 @@ Examples:
     usagectl local --dynamodb-endpoint http://127.0.0.1:8000 --source orders
 
 A restarted run resumes from its checkpoints. With --simulate, the run ends once everything written
-is counted, and reports whether the counts are exact; --forever keeps it running. The exit code is 1
-if anything was lost or counted twice. Other commands find the running services through the data
-folder.";
+is counted, and reports whether the counts are exact; --forever keeps it running. The exit code is
+1 if anything was lost or counted twice. Other commands find the services through the data folder.";
 
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let quiet = Duration::from_secs(self.faults_after);
-        let initial = if quiet.is_zero() { self.faults.clone() } else { Mischief::default() };
-        let control = Control::new(Mischievous::new(initial, self.fault_seed));
+        let profile = self.faults.profile.clone();
+        let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
+        let reach = self.reach(options)?;
+        reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
+        let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach);
         let run = LocalRun::build(&self, options, &control).await?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = run.place.services() {
@@ -157,7 +162,7 @@ impl Local {
         // Registered before the run is announced, because from then on it may be stopped.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-        live::introduce(&run, options, &url)?;
+        live::print_start(&run, options, &url)?;
 
         let mut stop = control.stop.subscribe();
         let stopped = async {
@@ -170,7 +175,7 @@ impl Local {
         let work = async {
             let proof = tokio::select! {
                 () = stopped => None,
-                proof = self.load.run(&run, options, &control, self.faults.poison) => Some(proof?),
+                proof = self.load.run(&run, options, &control) => Some(proof?),
             };
             control.stop.send_replace(true);
             anyhow::Ok(proof)
@@ -178,7 +183,7 @@ impl Local {
         let faults = async {
             if !quiet.is_zero() {
                 tokio::time::sleep(quiet).await;
-                control.mischief.set(self.faults.clone());
+                control.faults.set(profile);
             }
             std::future::pending::<anyhow::Result<()>>().await
         };
@@ -190,12 +195,18 @@ impl Local {
         };
         let view = live::watch(&run, options, &control);
         let (proof, (), ()) = futures::try_join!(work, mapping, view)?;
-        live::conclude(&run, options, &control, proof.as_ref())
+        live::print_result(&run, options, &control, proof.as_ref())
     }
 
     fn ports(&self) -> Ports {
         let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, .. } = self.ports;
         Ports { dynamodb: dynamodb_port, s3: s3_port, kinesis: kinesis_port, cloudwatch: cloudwatch_port }
+    }
+
+    fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
+        let variables = Variables::new(options, &Sample::default()).with_metrics_sink("none");
+        let stream = self.stream_choice(&variables.config()?.pipeline);
+        Ok(Reach { stream, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
     }
 
     fn timeout(&self) -> Duration {

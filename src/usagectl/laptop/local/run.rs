@@ -10,8 +10,8 @@ use event_source_mapping::{
     Checkpoints, Clock, Filters, Mapping, Meter, Settings, Source, StreamKind, uuid, write_atomically,
 };
 use laptop::emulators::EmbeddedStream;
-use laptop::emulators::kinesis::Replicator;
-use laptop::proof::Supervisor;
+use laptop::emulators::kinesis::{Disturbance, Replicator};
+use laptop::proof::{FaultInjector, FaultProfile, Supervisor};
 use usage_aggregator::time::Timestamp;
 
 use super::control::Control;
@@ -31,7 +31,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
 const REPLICATION_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A mapping with everything it needs.
-pub struct LocalRun {
+pub(super) struct LocalRun {
     /// The services, and the clients that reach them.
     pub place: Workplace,
     /// The function's tables, archive and handler, for reading what it wrote.
@@ -56,15 +56,16 @@ pub struct LocalRun {
     replicator: Mutex<Option<Replicator>>,
     embedded: Option<EmbeddedStream>,
     retention: Duration,
+    fault_seed: u64,
 }
 
 impl LocalRun {
     /// Builds the run and creates the tables, buckets and streams that are missing.
-    pub async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
+    pub(super) async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
         let start = if local.fresh { Start::Fresh } else { Start::Continue };
         let variables = Variables::new(options, &Sample::default());
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
-        let kind = local.stream_choice(&pipeline);
+        let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
         let settings = local.mapping.settings(kind.stream_kind())?;
         let place = Workplace::open_on(options, Uses::Everything, start, local.ports()).await?;
@@ -73,8 +74,7 @@ impl LocalRun {
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
         let request = StreamRequest { local, options, place: &place, site: &site, name: &source_name, folder: &folder };
-        let LocalStream { source, sharded, replicator, embedded } =
-            request.open(kind, control.mischief.now().repeat).await?;
+        let LocalStream { source, sharded, replicator, embedded } = request.open(kind).await?;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), &source_name))?;
         let destination = target::destination(&local.on_failure, &place).await?;
         let meter: Arc<Meter> = Arc::default();
@@ -97,8 +97,9 @@ impl LocalRun {
             }
         };
         Ok(LocalRun {
-            supervisor: Supervisor::new(checkpoints, control.mischief.clone(), sharded, local.fault_seed, make),
+            supervisor: Supervisor::new(checkpoints, control.faults.clone(), sharded, local.fault_seed, make),
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
+            fault_seed: local.fault_seed,
             retention: Duration::from_secs(3_600 * u64::from(local.retention.max(1))),
             replicator: Mutex::new(replicator),
             reported: Reported::default(),
@@ -116,14 +117,14 @@ impl LocalRun {
     }
 
     /// Publishes the mapping's metrics to the embedded CloudWatch.
-    pub fn publish_metrics(&self) {
+    pub(super) fn publish_metrics(&self) {
         let Some(services) = self.place.services() else { return };
         let RunningMapping { uuid, function, .. } = &self.mapping;
         self.reported.publish(services.metrics(), uuid, function, &self.meter.counts());
     }
 
     /// Runs the mapping, and what DynamoDB does in the background, until `control` stops it.
-    pub async fn run(&self, control: &Control) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, control: &Control) -> anyhow::Result<()> {
         let mut stop = control.stop.subscribe();
         let cleanup = async {
             tokio::select! {
@@ -135,7 +136,7 @@ impl LocalRun {
         let replication = async {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
-                ended = self.replicate() => ended,
+                ended = self.replicate(&control.faults) => ended,
             }
         };
         futures::try_join!(self.supervisor.run(control.stop.subscribe()), cleanup, replication)?;
@@ -160,10 +161,15 @@ impl LocalRun {
         }
     }
 
-    async fn replicate(&self) -> anyhow::Result<()> {
+    async fn replicate(&self, faults: &FaultInjector) -> anyhow::Result<()> {
         let replicator = self.replicator.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(replicator) = replicator else { return std::future::pending().await };
-        match replicator.run(REPLICATION_INTERVAL, || self.clock.now()).await? {}
+        let disturbance = || {
+            let FaultProfile { repeat, .. } = faults.profile();
+            let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
+            Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
+        };
+        match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance).await? {}
     }
 }
 

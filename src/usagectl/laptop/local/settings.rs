@@ -1,4 +1,4 @@
-//! The mapping's options, under its own names and ranges.
+//! The options of the event source mapping, named like the properties of its CloudFormation resource, with the same ranges.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use usage_aggregator::time::Timestamp;
 use crate::event::invoke::instant;
 use crate::shell::console::UsageError;
 
-/// The event source mapping, as in its CloudFormation resource.
+/// Properties of AWS::Lambda::EventSourceMapping.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Event source mapping")]
-pub struct MappingOptions {
+pub(super) struct MappingOptions {
     /// BatchSize, 1 to 10000
     #[arg(long, value_name = "RECORDS", default_value_t = 1_000)]
     batch_size: usize,
@@ -22,10 +22,10 @@ pub struct MappingOptions {
     /// ParallelizationFactor, 1 to 10
     #[arg(long, value_name = "LANES", default_value_t = 1)]
     parallelization_factor: usize,
-    /// MaximumRetryAttempts, 0 to 10000, or -1 for ever
+    /// MaximumRetryAttempts, 0 to 10000, or -1 for no limit
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     retry_attempts: i64,
-    /// MaximumRecordAgeInSeconds, 60 to 604800, or -1 for ever
+    /// MaximumRecordAgeInSeconds, 60 to 604800, or -1 for no limit
     #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
     record_age: i64,
     /// BisectBatchOnFunctionError
@@ -34,16 +34,16 @@ pub struct MappingOptions {
     /// FunctionResponseTypes: ReportBatchItemFailures
     #[arg(long, value_name = "on|off", default_value = "on")]
     report_batch_item_failures: Switch,
-    /// StartingPosition: TRIM_HORIZON, LATEST or, in Kinesis, an instant such as 2026-11-21T03:00:00Z
+    /// StartingPosition: TRIM_HORIZON, LATEST, or for Kinesis a time like 2026-11-21T03:00:00Z
     #[arg(long, value_name = "POSITION", default_value = "TRIM_HORIZON", value_parser = position)]
     starting_position: StartingPosition,
-    /// FilterCriteria: an EventBridge pattern; up to ten, of which one must match
+    /// FilterCriteria: an EventBridge pattern; repeat for up to ten, of which one must match
     #[arg(long = "filter", value_name = "PATTERN")]
     filters: Vec<String>,
-    /// Milliseconds between polls of an idle shard; 250 in DynamoDB and 1000 in Kinesis, as Lambda does
+    /// Milliseconds between polls of an idle shard [default: 250 for DynamoDB, 1000 for Kinesis, as in Lambda]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     polling_interval: Option<u64>,
-    /// The longest pause between retries in milliseconds; it doubles from 200
+    /// Longest delay between retries in milliseconds; delays double from 200
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     maximum_backoff: u64,
 }
@@ -55,8 +55,11 @@ enum Switch {
 }
 
 impl MappingOptions {
-    /// The settings, all mistakes at once.
-    pub fn settings(&self, kind: StreamKind) -> Result<Settings, UsageError> {
+    /// The mapping's settings.
+    ///
+    /// # Errors
+    /// With all mistakes at once.
+    pub(super) fn settings(&self, kind: StreamKind) -> Result<Settings, UsageError> {
         let interval = match kind {
             StreamKind::DynamoDb => 250,
             StreamKind::Kinesis => 1_000,
@@ -83,8 +86,10 @@ impl MappingOptions {
         settings.starting_position = self.starting_position;
         settings.maximum_backoff = Duration::from_millis(self.maximum_backoff);
         if matches!((self.starting_position, kind), (StartingPosition::AtTimestamp(_), StreamKind::DynamoDb)) {
-            mistakes
-                .push("StartingPosition AT_TIMESTAMP is for Kinesis; DynamoDB takes TRIM_HORIZON or LATEST".to_owned());
+            mistakes.push(
+                "StartingPosition AT_TIMESTAMP works with Kinesis only; for DynamoDB use TRIM_HORIZON or LATEST"
+                    .to_owned(),
+            );
         }
         match Filters::parse(&self.filters) {
             Ok(filters) => settings.filters = filters,

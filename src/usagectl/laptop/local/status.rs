@@ -1,4 +1,4 @@
-//! How a local run stands: the numbers of the live view, of the summary and of `--json`.
+//! The status of a local run: the numbers in the live view, the summary and `--json`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,24 +8,27 @@ use event_source_mapping::Counts;
 use laptop::emulators::DataPoint;
 use serde::Serialize;
 
-/// One look at a run.
+/// The status at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Status {
+pub(super) struct Status {
+    /// Seconds since the start.
     pub seconds: f64,
-    /// Of the event source mapping.
+    /// Counts of the event source mapping.
     pub mapping: Counts,
     /// Sums of the function's own metrics.
     pub function: BTreeMap<String, f64>,
+    /// Shards in the stream.
     pub shards: usize,
+    /// Faults in effect.
     pub faults: String,
-    /// Writes of the load that runs with it.
+    /// Records written by the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
 }
 
 impl Status {
-    /// Adds what the function has reported.
-    pub fn add(&mut self, points: Vec<DataPoint>) {
+    /// Adds the function's metrics.
+    pub(super) fn add(&mut self, points: Vec<DataPoint>) {
         for point in points {
             let once = std::iter::repeat(1.0);
             let counts = point.counts.iter().copied().chain(once);
@@ -38,13 +41,13 @@ impl Status {
         self.function.get(name).copied().unwrap_or_default()
     }
 
-    /// One line a look, where there is no terminal.
-    pub fn line(&self) -> String {
+    /// The status on one line, for output without a terminal.
+    pub(super) fn line(&self) -> String {
         format!("{:>5.0}s  {}; {}; {}", self.seconds, self.stream(), self.deliveries(), self.effects())
     }
 
-    /// Some lines that are drawn over the last look.
-    pub fn panel(&self) -> [String; 4] {
+    /// The status as lines that replace the previous ones.
+    pub(super) fn panel(&self) -> [String; 4] {
         let faults = format!("faults    {}", self.faults);
         [
             format!("stream    {}", self.stream()),
@@ -78,7 +81,7 @@ impl Status {
             "{} invocations of {}-{} records, age {age:.1} s",
             counts.invocations, counts.smallest_batch, counts.largest_batch
         );
-        let troubles = [
+        let problems = [
             ("failed", counts.errors),
             ("partly failed", counts.partial_failures),
             ("throttled", counts.not_invoked),
@@ -87,7 +90,7 @@ impl Status {
             ("to the failure destination", counts.on_failure_destination_delivered_event_count),
             ("DROPPED", counts.dropped_event_count),
         ];
-        for (name, count) in troubles.into_iter().filter(|(_, count)| *count > 0) {
+        for (name, count) in problems.into_iter().filter(|(_, count)| *count > 0) {
             let _ = write!(text, ", {count} {name}");
         }
         text
@@ -103,8 +106,8 @@ impl Status {
         )
     }
 
-    /// The end of a run, for people.
-    pub fn summary(&self) -> String {
+    /// The totals of a run as tables.
+    pub(super) fn summary(&self) -> String {
         let counts = &self.mapping;
         let rows = [
             ("PolledEventCount", counts.polled_event_count),
@@ -117,10 +120,10 @@ impl Status {
             ("Invocations", counts.invocations),
             ("Errors", counts.errors),
             ("Throttles", counts.not_invoked),
-            ("retries of a batch", counts.retries),
-            ("batches split in two", counts.splits),
-            ("shards read to their end", counts.shards_finished),
-            ("IteratorAge, highest (ms)", counts.iterator_age_max_ms),
+            ("Retries of a batch", counts.retries),
+            ("Batches split in half", counts.splits),
+            ("Shards read to the end", counts.shards_finished),
+            ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
         ];
         let mut table = crate::shell::table::titled(["event source mapping", ""]);
         for (name, value) in rows {

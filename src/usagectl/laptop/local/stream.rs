@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use event_source_mapping::sources::{RemoteStream, ShardedStream};
 use event_source_mapping::{Clock, Source};
-use laptop::emulators::kinesis::{Disturbance, KinesisSource, Precision, Replicator};
+use laptop::emulators::kinesis::{KinesisSource, Precision, Replicator};
 use laptop::emulators::{EmbeddedStream, TableSpec, ensure_tables};
 
 use super::{Local, StreamChoice};
@@ -16,7 +16,7 @@ use crate::shell::options::{Endpoint, Options};
 use crate::shell::workplace::{Site, Workplace};
 
 /// The stream that the mapping polls, and what keeps it going.
-pub struct LocalStream {
+pub(super) struct LocalStream {
     /// What the mapping polls.
     pub source: Arc<dyn Source>,
     /// The same, where its shards can be split on demand.
@@ -29,7 +29,7 @@ pub struct LocalStream {
 
 /// Which stream to open, and where.
 #[derive(Clone, Copy)]
-pub struct StreamRequest<'r> {
+pub(super) struct StreamRequest<'r> {
     /// The command's options.
     pub local: &'r Local,
     /// The options of all commands.
@@ -45,15 +45,14 @@ pub struct StreamRequest<'r> {
 }
 
 impl StreamRequest<'_> {
-    /// Opens the stream and creates it if it doesn't exist. `repeat_percent` of the records that are copied to Kinesis arrive
-    /// twice.
-    pub async fn open(&self, kind: StreamChoice, repeat_percent: f64) -> anyhow::Result<LocalStream> {
+    /// Opens the stream and creates it if it doesn't exist.
+    pub(super) async fn open(&self, kind: StreamChoice) -> anyhow::Result<LocalStream> {
         let (table, embedded) = match kind {
-            StreamChoice::Kinesis => return self.kinesis(None, None, repeat_percent),
+            StreamChoice::Kinesis => return self.kinesis(None, None),
             StreamChoice::Dynamodb | StreamChoice::KinesisForDynamodb => self.table().await?,
         };
         if kind == StreamChoice::KinesisForDynamodb {
-            return self.kinesis(Some(table), embedded, repeat_percent);
+            return self.kinesis(Some(table), embedded);
         }
         let file = self.folder.join(format!("shards-{}.json", self.name));
         let sharded = Arc::new(ShardedStream::open(table, Some(&file), self.local.fault_seed)?);
@@ -92,12 +91,7 @@ impl StreamRequest<'_> {
     }
 
     /// The Kinesis stream, to which the changes of `table` are copied if there is one.
-    fn kinesis(
-        &self,
-        table: Option<Arc<dyn Source>>,
-        embedded: Option<EmbeddedStream>,
-        repeat_percent: f64,
-    ) -> anyhow::Result<LocalStream> {
+    fn kinesis(&self, table: Option<Arc<dyn Source>>, embedded: Option<EmbeddedStream>) -> anyhow::Result<LocalStream> {
         let Some(services) = self.place.services() else {
             bail!("read the Kinesis stream {}: only the embedded Kinesis is supported here", self.name);
         };
@@ -105,12 +99,9 @@ impl StreamRequest<'_> {
         streams.ensure_stream(self.name, NonZeroU32::MIN, Clock::system()?.now())?;
         let source = Arc::new(KinesisSource::new(streams, self.name)?);
         let Some(table) = table else { return Ok(LocalStream { source, sharded: None, replicator: None, embedded }) };
-        let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat_percent).unwrap_or(0);
-        let seed = self.local.fault_seed;
-        let disturbance = Disturbance { seed, repeat_percent: percent, swap_percent: percent };
         let positions = self.folder.join(format!("replicator-{}.json", self.name));
         let precision = Precision::Microsecond;
-        let replicator = Replicator::open(table, streams, self.name, precision, disturbance, &positions)?;
+        let replicator = Replicator::open(table, streams, self.name, precision, &positions)?;
         Ok(LocalStream { source, sharded: None, replicator: Some(replicator), embedded })
     }
 }

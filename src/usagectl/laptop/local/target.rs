@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
 use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
@@ -14,11 +15,11 @@ use crate::shell::pipeline_choice::Variables;
 use crate::shell::workplace::{Workplace, queue_client};
 
 /// The name of the function in metrics and documents.
-pub const FUNCTION: &str = "usage-aggregator";
+pub(super) const FUNCTION: &str = "usage-aggregator";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator";
 
 /// Parses `--on-failure` and creates its bucket if it doesn't exist.
-pub async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
+pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
     if text == "none" {
         return Ok(None);
     }
@@ -33,7 +34,7 @@ pub async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option
 }
 
 /// The function: behind `--invoke URL`, or in this process.
-pub fn function(
+pub(super) fn function(
     local: &Local,
     place: &Workplace,
     variables: &Variables,
@@ -48,7 +49,9 @@ pub fn function(
     let make = move || {
         let http = FaultyHttp::new(connections.http.clone(), FaultPlan::none());
         let clients = connections.through(&http.client()).clients();
-        Ok(Sandbox { handler: Handler::new(variables.config()?, clients), http })
+        let config = variables.config()?;
+        let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
+        Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.mischief.clone(), make)))
+    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make)))
 }

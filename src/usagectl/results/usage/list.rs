@@ -1,4 +1,4 @@
-//! `usagectl usage list`: what all entities used together, window by window.
+//! `usagectl usage list`: the usage of all entities together, window by window.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;
 
-/// The sums of all entities, window by window; reads the whole table
+/// Sum the usage of all entities per window (reads the whole table)
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct List {
-    /// The windows' length
+pub(super) struct List {
+    /// Window length
     #[arg(long, default_value = "day")]
     window: Length,
     /// Only this resource
@@ -30,10 +30,10 @@ pub struct List {
     /// Only windows that start on this day (UTC) or earlier
     #[arg(long, value_name = "DATE", value_parser = date)]
     to: Option<String>,
-    /// Only this measure; with --plot [default: the first by name]
+    /// Only this measure [default: all, or with --plot the first by name]
     #[arg(long, value_name = "MEASURE")]
     measure: Option<String>,
-    /// Draw the measure as bars
+    /// Plot the measure as bars
     #[arg(long, conflicts_with = "json")]
     plot: bool,
     #[command(flatten)]
@@ -47,20 +47,21 @@ Examples:
   usagectl usage list --local --resource orders --window hour --json";
 
 impl List {
-    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+    /// Prints the sums.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let rows = read(&self.place, options, None, |row| self.wants(row)).await?;
         if rows.is_empty() {
             return nothing(options);
         }
         let known = sums::measures(&rows);
-        let asked = match (&self.measure, self.plot) {
+        let requested = match (&self.measure, self.plot) {
             (None, false) => known.clone(),
             (measure, _) => BTreeSet::from([sums::measure(&known, measure.as_deref(), "--measure")?]),
         };
-        console::print(&match asked.first().filter(|_| self.plot) {
+        console::print(&match requested.first().filter(|_| self.plot) {
             Some(measure) => sums::chart(&rows, measure),
-            None if options.json => lines(&rows, &asked, self.window.window().name()),
-            None => listing(&rows, &asked),
+            None if options.json => lines(&rows, &requested, self.window.window().name()),
+            None => listing(&rows, &requested),
         })?;
         Ok(Done::Well)
     }
@@ -73,7 +74,7 @@ impl List {
     }
 }
 
-/// The entities among rows.
+/// The number of different entities.
 fn entities(rows: &[&Row]) -> usize {
     rows.iter().map(|row| row.variable("entity")).collect::<BTreeSet<_>>().len()
 }

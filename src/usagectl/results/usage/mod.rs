@@ -1,5 +1,5 @@
-//! `usagectl usage`: what the snapshots say. `top` has the heaviest entities of a window, `list` a measure over time, `show`
-//! one entity's day by the hour.
+//! `usagectl usage`: queries on the snapshots. `top` ranks the entities of a window, `list` sums all entities over time, `show`
+//! breaks one entity's day down by hour.
 
 mod list;
 mod show;
@@ -15,35 +15,36 @@ use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::stack::Where;
 
-/// Ask the usage snapshots: the heaviest entities, a series, one entity's day
+/// Query usage: top entities, a time series, or one entity's day
 #[derive(Debug, Args)]
 pub struct Usage {
     #[command(subcommand)]
-    question: Question,
+    query: Query,
 }
 
 #[derive(Debug, Subcommand)]
-enum Question {
+enum Query {
     Top(Box<top::Top>),
     List(Box<list::List>),
     Show(Box<show::Show>),
 }
 
 impl Usage {
+    /// Runs the query.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        match self.question {
-            Question::Top(top) => top.run(options).await,
-            Question::List(list) => list.run(options).await,
-            Question::Show(show) => show.run(options).await,
+        match self.query {
+            Query::Top(top) => top.run(options).await,
+            Query::List(list) => list.run(options).await,
+            Query::Show(show) => show.run(options).await,
         }
     }
 }
 
-/// What a table without a fitting snapshot is answered with.
-const NOTHING: &str = "no snapshots; take away a filter, or look at `usagectl snapshots`";
+/// Printed if no snapshot matches.
+const NOTHING: &str = "no snapshots found: remove a filter, or list all with `usagectl snapshots`";
 
-/// The rows that `wants` picks, in order of entity, resource and start. With an entity only its partition is read, where
-/// the pipeline's keys tell which that is.
+/// The rows that `wants` selects, ordered by entity, resource and start. For one entity, only its partition is read if the
+/// pipeline's keys allow that.
 async fn read(
     place: &Where,
     options: &Options,
@@ -54,7 +55,7 @@ async fn read(
     let counting = Counting::of(&deployment.variables(options).await)?;
     let partition = entity.and_then(|entity| RowReader::new(&counting.snapshot).partition_of(&[("entity", entity)]));
     if entity.is_some() && partition.is_none() {
-        console::note("note: the pipeline's partition key isn't that of an entity alone; reading the whole table");
+        console::note("note: the pipeline's partition key isn't the entity alone; reading the whole table");
     }
     let mut rows = Vec::new();
     let progress = console::spinner("snapshots read");
@@ -72,13 +73,12 @@ async fn read(
     Ok(rows)
 }
 
-/// Whether a row is of a resource, if one was asked for, and of windows of a length.
+/// Whether a row has this window length, and this resource if one is requested.
 fn fits(row: &Row, resource: Option<&str>, window: Window) -> bool {
     row.variable("window") == window.name() && resource.is_none_or(|wanted| row.variable("resource") == wanted)
 }
 
-/// Leaves the rows whose start begins with `at`; with nothing asked, with the newest start's first `length` characters.
-/// Says which that is.
+/// Keeps the rows whose start begins with `at`, or with the first `length` characters of the newest start. Returns that prefix.
 fn keep_at(rows: &mut Vec<Row>, at: Option<&str>, length: usize) -> Option<String> {
     let newest = rows.iter().map(Row::start).max()?;
     let kept = at.unwrap_or_else(|| newest.get(..length).unwrap_or(newest)).to_owned();
@@ -86,7 +86,7 @@ fn keep_at(rows: &mut Vec<Row>, at: Option<&str>, length: usize) -> Option<Strin
     Some(kept)
 }
 
-/// The characters of a start that tell a window of this length from others: `2026-11-21T03`, `2026-11-21`, `2026-11`.
+/// How many characters of a start identify a window of this length: `2026-11-21T03`, `2026-11-21`, `2026-11`.
 fn start_length(window: Window) -> usize {
     match window {
         Window::Hour => 13,
@@ -95,7 +95,7 @@ fn start_length(window: Window) -> usize {
     }
 }
 
-/// The start of a window on the command line: a month, day or hour.
+/// Parses the start of a window on the command line: a month, day or hour.
 fn start(text: &str) -> Result<String, String> {
     const FIRST: &str = "2000-01-01T00:00:00Z";
     let full = FIRST.get(text.len()..).map(|rest| format!("{text}{rest}"));
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_named_by_its_start() {
+    fn a_window_is_selected_by_its_start() {
         for right in ["2026-11", "2026-11-21", "2026-11-21T03"] {
             assert_eq!(start(right), Ok(right.to_owned()));
         }

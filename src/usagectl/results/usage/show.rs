@@ -13,23 +13,23 @@ use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;
 
-/// One entity's day, hour by hour; queries its items, where the pipeline's keys tell which they are
+/// Show one entity's day, hour by hour (queries its items only, if the pipeline's keys allow that)
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Show {
-    /// The entity, as the pipeline names it
+pub(super) struct Show {
+    /// Entity, as the pipeline names it
     #[arg(value_name = "ENTITY")]
     entity: String,
-    /// The day (UTC) [default: the newest that has snapshots]
+    /// Day (UTC) [default: the newest with snapshots]
     #[arg(long, value_name = "DATE", value_parser = date)]
     at: Option<String>,
     /// Only this resource
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
-    /// What to draw [default: the first measure by name]
+    /// Measure to plot [default: the first by name]
     #[arg(long, value_name = "MEASURE", requires = "plot")]
     measure: Option<String>,
-    /// Draw a measure as bars
+    /// Plot a measure as bars
     #[arg(long, conflicts_with = "json")]
     plot: bool,
     #[command(flatten)]
@@ -43,12 +43,13 @@ Examples:
   usagectl usage show 7 --local --json";
 
 impl Show {
-    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+    /// Prints the day.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let wants =
             |row: &Row| row.variable("entity") == self.entity && fits(row, self.resource.as_deref(), Window::Hour);
         let mut rows = read(&self.place, options, Some(&self.entity), wants).await?;
-        let known = keep_at(&mut rows, self.at.as_deref(), start_length(Window::Day));
-        let Some(day) = known.filter(|_| !rows.is_empty()) else {
+        let kept = keep_at(&mut rows, self.at.as_deref(), start_length(Window::Day));
+        let Some(day) = kept.filter(|_| !rows.is_empty()) else {
             return nothing(options);
         };
         if options.json {

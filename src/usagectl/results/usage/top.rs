@@ -1,4 +1,4 @@
-//! `usagectl usage top`: who used most in a window.
+//! `usagectl usage top`: ranks the entities of a window.
 
 use clap::Args;
 use laptop::proof::rows::Row;
@@ -13,23 +13,23 @@ use crate::shell::options::Options;
 use crate::shell::plot::{self, Bar};
 use crate::stack::Where;
 
-/// The entities that used most of something in a window; reads the whole table
+/// Rank entities by usage in a window (reads the whole table)
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Top {
-    /// What to go by [default: the first measure by name]
+pub(super) struct Top {
+    /// Measure to rank by [default: the first by name]
     #[arg(long, value_name = "MEASURE")]
     measure: Option<String>,
-    /// The window's length
+    /// Window length
     #[arg(long, default_value = "day")]
     window: Length,
-    /// The window, by its start such as 2026-11-21 [default: the newest that has snapshots]
+    /// Start of the window, for example 2026-11-21 [default: the newest with snapshots]
     #[arg(long, value_name = "START", value_parser = start)]
     at: Option<String>,
     /// Only this resource
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
-    /// How many entities to show
+    /// Show at most N entities
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
     #[command(flatten)]
@@ -43,11 +43,12 @@ Examples:
   usagectl usage top --stack limiter --resource gpt-4 --measure tpm --json";
 
 impl Top {
-    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+    /// Prints the ranking.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let window = self.window.window();
         let mut rows = read(&self.place, options, None, |row| fits(row, self.resource.as_deref(), window)).await?;
-        let known = keep_at(&mut rows, self.at.as_deref(), start_length(window));
-        let Some(at) = known.filter(|_| !rows.is_empty()) else {
+        let kept = keep_at(&mut rows, self.at.as_deref(), start_length(window));
+        let Some(at) = kept.filter(|_| !rows.is_empty()) else {
             return nothing(options);
         };
         let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
@@ -62,15 +63,15 @@ impl Top {
     }
 }
 
-/// What there is to say of no rows.
-pub fn nothing(options: &Options) -> anyhow::Result<Done> {
+/// Reports that no snapshot matches.
+pub(super) fn nothing(options: &Options) -> anyhow::Result<Done> {
     if !options.json {
         console::print(NOTHING)?;
     }
     Ok(Done::Well)
 }
 
-/// Entities with their sums, the largest first.
+/// Entities and their sums, largest first.
 struct Ranking<'r> {
     sums: Vec<(&'r str, Decimal)>,
     total: f64,

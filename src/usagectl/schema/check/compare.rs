@@ -1,5 +1,5 @@
-//! Two versions of a schema, walked together: each difference, whether it is safe, and why. Safe means both ways: old rows
-//! under the new schema and new rows under the old one, by Avro's rules of resolution, and the same meaning.
+//! Compares two versions of a schema: every difference, whether it is safe, and why. Safe means that Avro's schema resolution
+//! reads old rows with the new schema and new rows with the old one, and that the columns keep their meaning.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use super::finding::{Finding, Verdict};
 use super::kind::kind;
 use apache_avro::schema::{Name, RecordField, RecordSchema, ResolvedSchema, Schema, UnionSchema};
 
-/// The attributes of ours that say what a field holds.
+/// The schema attributes that define what a field contains.
 const MEANING: [&str; 3] = ["source", "attribute", "unit"];
 
 /// All differences between two record schemas.
-pub fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
+pub(super) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
     let names = |schema| ResolvedSchema::new(schema).map(|resolved| resolved.get_names().clone()).unwrap_or_default();
-    let mut walk = Walk { old: names(old), new: names(new), within: Vec::new(), findings: Vec::new() };
-    walk.types("", old, new);
-    walk.findings
+    let mut comparison = Comparison { old: names(old), new: names(new), within: Vec::new(), findings: Vec::new() };
+    comparison.types("", old, new);
+    comparison.findings
 }
 
-struct Walk<'s> {
+struct Comparison<'s> {
     old: HashMap<Name, &'s Schema>,
     new: HashMap<Name, &'s Schema>,
-    /// The record types being compared, which may hold themselves.
+    /// The record types being compared, which may contain themselves.
     within: Vec<&'s Name>,
     findings: Vec<Finding>,
 }
 
-impl<'s> Walk<'s> {
+impl<'s> Comparison<'s> {
     fn safe(&mut self, path: &str, change: impl Into<String>, reason: &str) {
         self.findings.push(Finding::new(path, change, Verdict::Safe, reason));
     }
@@ -43,7 +43,7 @@ impl<'s> Walk<'s> {
             (Schema::Union(_), new) => self.unsafe_(
                 path,
                 format!("a union becomes {}", kind(new)),
-                "old rows may hold another branch; keep the union",
+                "old rows may contain another branch; keep the union",
             ),
             (Schema::Array(old), Schema::Array(new)) => self.types(path, &old.items, &new.items),
             (Schema::Map(old), Schema::Map(new)) => self.types(path, &old.types, &new.types),
@@ -57,7 +57,7 @@ impl<'s> Walk<'s> {
                     self.unsafe_(
                         path,
                         format!("size {} becomes {}", old.size, new.size),
-                        "no reader converts it; add a new field",
+                        "readers can't convert it; add a new field",
                     );
                 }
             }
@@ -73,16 +73,16 @@ impl<'s> Walk<'s> {
         let change = format!("{before} becomes {after}");
         match (before.as_str(), after.as_str()) {
             ("int", "long" | "float" | "double") | ("long", "float" | "double") | ("float", "double") => {
-                self.unsafe_(path, change, "readers that keep the old schema can't read new rows; add a new field");
+                self.unsafe_(path, change, "readers with the old schema can't read new rows; add a new field");
             }
-            _ => self.unsafe_(path, change, "no reader converts it; add a new field"),
+            _ => self.unsafe_(path, change, "readers can't convert it; add a new field"),
         }
     }
 
     fn same_name(&mut self, path: &str, old: &Name, new: &Name) {
         if old.name() != new.name() {
             let change = format!("the type {} becomes {}", old.name(), new.name());
-            self.unsafe_(path, change, "Avro finds types by name; keep the old one");
+            self.unsafe_(path, change, "Avro matches types by name; keep the old one");
         }
     }
 
@@ -97,19 +97,19 @@ impl<'s> Walk<'s> {
             match new.fields.iter().find(|other| other.name == field.name) {
                 Some(other) => self.fields(&inner, field, other),
                 None if field.default.is_some() => {
-                    self.safe(&inner, "removed", "readers that keep the old schema take its default")
+                    self.safe(&inner, "removed", "readers with the old schema use its default")
                 }
                 None => self.unsafe_(
                     &inner,
                     "removed",
-                    "readers that keep the old schema need a value: release it with a default first, remove it later",
+                    "readers with the old schema need a value; release it with a default first and remove it later",
                 ),
             }
         }
         for field in new.fields.iter().filter(|field| old.fields.iter().all(|other| other.name != field.name)) {
             let inner = joined(path, &field.name);
             match &field.default {
-                Some(_) => self.safe(&inner, "added", "old rows take its default"),
+                Some(_) => self.safe(&inner, "added", "old rows get its default"),
                 None => self.unsafe_(&inner, "added", "old rows have no value for it; give it a default"),
             }
         }
@@ -123,19 +123,19 @@ impl<'s> Walk<'s> {
                 self.unsafe_(
                     path,
                     change,
-                    "the column would mean one thing in old rows and another in new ones; add a new field",
+                    "the column would have a different meaning in old rows and new ones; add a new field",
                 );
             }
         }
         if old.default.is_some() && new.default.is_none() {
-            self.unsafe_(path, "default removed", "rows that are older than the field can't be read without it");
+            self.unsafe_(path, "default removed", "rows older than the field can't be read without it");
         } else if old.default != new.default {
             self.safe(path, "default changed", "only rows that lack the field are read differently");
         }
         self.types(path, &old.schema, &new.schema);
     }
 
-    /// A type that is now one of several.
+    /// A type that became one branch of a union.
     fn wrapped(&mut self, path: &str, old: &'s Schema, new: &'s UnionSchema) {
         let others: Vec<String> = new
             .variants()
@@ -150,12 +150,11 @@ impl<'s> Walk<'s> {
                 self.types(path, old, variant);
             }
             Some(variant) => {
-                let reason =
-                    format!("readers that keep the old schema can't read {}; add a new field", others.join(" or "));
+                let reason = format!("readers with the old schema can't read {}; add a new field", others.join(" or "));
                 self.unsafe_(path, change, &reason);
                 self.types(path, old, variant);
             }
-            None => self.unsafe_(path, change, "old rows have none of its types; keep the old one as a branch"),
+            None => self.unsafe_(path, change, "old rows have none of its types; keep the old type as a branch"),
         }
     }
 
@@ -164,7 +163,7 @@ impl<'s> Walk<'s> {
             let name = kind(resolved(&self.old, variant));
             match new.variants().iter().find(|other| kind(resolved(&self.new, other)) == name) {
                 Some(other) => self.types(path, variant, other),
-                None => self.unsafe_(path, format!("branch {name} removed"), "old rows may hold it"),
+                None => self.unsafe_(path, format!("branch {name} removed"), "old rows may contain it"),
             }
         }
         for variant in new.variants() {
@@ -173,7 +172,7 @@ impl<'s> Walk<'s> {
                 self.unsafe_(
                     path,
                     format!("branch {name} added"),
-                    "readers that keep the old schema can't read it; add a new field",
+                    "readers with the old schema can't read it; add a new field",
                 );
             }
         }
@@ -192,18 +191,18 @@ impl<'s> Walk<'s> {
         if !removed.is_empty() {
             let change = format!("symbol {removed} removed");
             match new_has_default {
-                true => self.safe(path, change, "old rows that hold it are read as the enum's default"),
-                false => self.unsafe_(path, change, "old rows may hold it; keep it, or give the enum a default"),
+                true => self.safe(path, change, "old rows that contain it are read as the enum's default"),
+                false => self.unsafe_(path, change, "old rows may contain it; keep it, or give the enum a default"),
             }
         }
         if !added.is_empty() {
             let change = format!("symbol {added} added");
             match old_has_default {
-                true => self.safe(path, change, "readers that keep the old schema take the enum's default"),
+                true => self.safe(path, change, "readers with the old schema use the enum's default"),
                 false => self.unsafe_(
                     path,
                     change,
-                    "readers that keep the old schema can't read it; release the enum with a default first",
+                    "readers with the old schema can't read it; release the enum with a default first",
                 ),
             }
         }

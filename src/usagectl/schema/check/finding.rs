@@ -1,14 +1,17 @@
-//! What comes of comparing two schemas.
+//! The differences between two schemas.
 
-/// Whether a change may be made.
+/// Whether a change is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
+    /// All readers read all rows.
     Safe,
+    /// Some reader fails on some rows, or misreads them.
     Unsafe,
 }
 
 impl Verdict {
-    pub fn name(self) -> &'static str {
+    /// Its name in the output.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Verdict::Safe => "safe",
             Verdict::Unsafe => "unsafe",
@@ -16,18 +19,22 @@ impl Verdict {
     }
 }
 
-/// One difference.
+/// One difference between two schemas.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The field, by its path.
+pub(super) struct Finding {
+    /// The path of the field.
     pub path: String,
+    /// What changed.
     pub change: String,
+    /// Whether that is safe.
     pub verdict: Verdict,
+    /// Why, and what to do instead.
     pub reason: String,
 }
 
 impl Finding {
-    pub fn new(path: &str, change: impl Into<String>, verdict: Verdict, reason: impl Into<String>) -> Finding {
+    /// A difference at `path`.
+    pub(super) fn new(path: &str, change: impl Into<String>, verdict: Verdict, reason: impl Into<String>) -> Finding {
         Finding { path: path.to_owned(), change: change.into(), verdict, reason: reason.into() }
     }
 }

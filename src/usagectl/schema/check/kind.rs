@@ -1,9 +1,9 @@
-//! What a type is called in a message about a change.
+//! Names of schema types in messages.
 
 use apache_avro::schema::Schema;
 
-/// A type as a message names it; types of one name can be compared part by part.
-pub fn kind(schema: &Schema) -> String {
+/// The name of a type in a message. Types with the same name can be compared part by part.
+pub(super) fn kind(schema: &Schema) -> String {
     match schema {
         Schema::Null => "null".to_owned(),
         Schema::Boolean => "boolean".to_owned(),

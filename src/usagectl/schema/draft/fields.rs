@@ -1,4 +1,4 @@
-//! The fields of a drafted schema: for each attribute the type that all its values have.
+//! The fields of a drafted schema: for each attribute, the type that fits all its values.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,20 +10,20 @@ use usage_aggregator::time::Timestamp;
 
 use super::names::{pascal, snake};
 
-/// The digits of a DynamoDB number.
+/// 38: the most significant digits of a DynamoDB number.
 const DIGITS: u32 = 38;
 
 /// A draft in progress.
-pub struct Draft<'n> {
-    /// Names of types so far: Avro wants each once.
+pub(super) struct Draft<'n> {
+    /// The type names used so far: Avro allows each only once.
     pub names: BTreeSet<String>,
-    /// What a person should know.
+    /// Notes for the person who reviews the draft.
     pub notes: &'n mut Vec<String>,
 }
 
 impl Draft<'_> {
-    /// The top-level fields: what the record says of itself, then the attributes.
-    pub fn row(&mut self, place: &str, items: &[&Item<'_>]) -> Vec<Json> {
+    /// The top-level fields: the record's metadata, then the item's attributes.
+    pub(super) fn row(&mut self, place: &str, items: &[&Item<'_>]) -> Vec<Json> {
         let event_name = json!({ "type": "enum", "name": "EventName", "symbols": ["INSERT", "MODIFY", "REMOVE"] });
         let created_at = json!({ "type": "long", "logicalType": "timestamp-micros" });
         let mut fields = vec![
@@ -75,7 +75,7 @@ impl Draft<'_> {
         fields
     }
 
-    /// The type that all of `values` have, if there is one.
+    /// The type that fits all of `values`, if there is one.
     fn node(&mut self, place: &str, values: &[&Value<'_>]) -> Option<Json> {
         let kinds: BTreeSet<&str> = values.iter().map(|value| value.type_name()).collect();
         let kinds: Vec<&str> = kinds.into_iter().collect();
@@ -91,7 +91,7 @@ impl Draft<'_> {
             ["L"] | ["NS"] => {
                 let items = items();
                 let parts: Vec<&Value<'_>> = items.iter().map(Cow::as_ref).collect();
-                // Of an empty list nothing is known.
+                // The element type of an empty list is unknown.
                 let part = if parts.is_empty() { json!("string") } else { self.node(place, &parts)? };
                 json!({ "type": "array", "items": part })
             }
@@ -115,12 +115,12 @@ impl Draft<'_> {
     }
 
     fn left_out(&mut self, place: &str, why: &str) -> Option<Json> {
-        self.notes.push(format!("{place} is left out: {why}; add it by hand"));
+        self.notes.push(format!("{place} is omitted because {why}: add it by hand"));
         None
     }
 }
 
-/// The parts of a list or a set of numbers.
+/// The elements of a list or a number set.
 fn elements<'v>(value: &'v Value<'_>) -> Vec<Cow<'v, Value<'v>>> {
     match value {
         Value::L(values) => values.iter().map(Cow::Borrowed).collect(),

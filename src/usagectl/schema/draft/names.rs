@@ -1,15 +1,15 @@
-//! Names for Avro, Rust-like and plain, of whatever attributes are called.
+//! Turns attribute names into valid Avro names.
 
 use serde_json::json;
 
-/// A bare key of TOML, or a quoted one.
-pub fn key_text(key: &str) -> String {
+/// A TOML key, quoted if necessary.
+pub(super) fn key_text(key: &str) -> String {
     let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if plain && !key.is_empty() { key.to_owned() } else { json!(key).to_string() }
 }
 
-/// `orderId` is `order_id`; what no Avro name may hold is `_`.
-pub fn snake(name: &str) -> String {
+/// `orderId` becomes `order_id`; characters that Avro doesn't allow become `_`.
+pub(super) fn snake(name: &str) -> String {
     let mut out = String::new();
     let mut before = '_';
     for c in name.chars() {
@@ -22,7 +22,8 @@ pub fn snake(name: &str) -> String {
     if out.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') { out } else { format!("_{out}") }
 }
 
-pub fn pascal(name: &str) -> String {
+/// `orderId` becomes `OrderId`.
+pub(super) fn pascal(name: &str) -> String {
     let words = snake(name);
     let words = words.split('_').filter(|word| !word.is_empty());
     let name: String = words

@@ -25,7 +25,7 @@ fn items_of_two_kinds_become_two_record_types() {
 }
 
 #[test]
-fn names_fit_avro_whatever_attributes_are_called() {
+fn every_attribute_name_becomes_a_valid_avro_name() {
     for (name, snake_name, pascal_name) in [
         ("orderId", "order_id", "OrderId"),
         ("GSI2PK", "gsi2_pk", "Gsi2Pk"),

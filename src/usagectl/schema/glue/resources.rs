@@ -1,4 +1,4 @@
-//! The text of the template's resources: one of Athena's tables, views and named queries each.
+//! The template resources as text: Athena tables, views and named queries.
 
 use std::fmt::Write;
 
@@ -9,8 +9,8 @@ use usage_aggregator::pipeline::Pipeline;
 use super::super::athena::{NamedQuery, RecordType};
 use super::super::columns::{Column, PARTITION};
 
-/// The table of a record type, partitions projected.
-pub fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordSchema) -> String {
+/// The table of a record type, with projected partitions.
+pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordSchema) -> String {
     let (id, condition) = (logical_id(&[&pipeline.name, record_type.name, "table"]), condition(pipeline));
     let name = record_type.name;
     let (columns, literal) = (hive_columns(&record_type.columns), quoted(schema.json()));
@@ -53,12 +53,12 @@ pub fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordS
     )
 }
 
-/// The variable that the locations above use.
+/// The variable in the locations above.
 const PREFIX: &str =
     "Prefix: !If [HasArchivePrefix, !Ref ArchivePrefix, !FindInMap [Pipelines, !Ref Pipeline, ArchivePrefix]]";
 
-/// The view that reads each record once. Athena keeps a view's definition as base64 in a comment.
-pub fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
+/// The view that reads each record once. Athena stores a view's definition as base64 in a comment.
+pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
     let view = record_type.view();
     let (id, condition) = (logical_id(&[&pipeline.name, &view]), condition(pipeline));
     let mut columns: Vec<_> =
@@ -93,8 +93,8 @@ pub fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
     )
 }
 
-/// A query that is kept in the workgroup.
-pub fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
+/// A named query in the workgroup.
+pub(super) fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
     let (id, condition) = (logical_id(&[&pipeline.name, query.name]), condition(pipeline));
     let NamedQuery { name, description, .. } = query;
     let mut sql = String::new();
@@ -125,7 +125,7 @@ fn hive_columns(columns: &[Column]) -> String {
     text
 }
 
-/// `order_line_table` of `orders` is `OrdersOrderLineTable`.
+/// `orders` and `order_line_table` become `OrdersOrderLineTable`.
 fn logical_id(parts: &[&str]) -> String {
     let words = parts.iter().flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
     words.map(capitalized).collect()
@@ -140,7 +140,7 @@ fn capitalized(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
-/// A text in YAML's single quotes, in which nothing but the quote itself is special.
+/// A single-quoted YAML string, in which only the quote itself needs escaping.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,4 +1,4 @@
-//! What one small pipeline becomes, and what is refused.
+//! The resources of a small pipeline, and pipelines that are refused.
 
 use std::collections::BTreeMap;
 
@@ -19,19 +19,20 @@ fn a_pipeline_becomes_a_table_a_view_and_queries() {
 }
 
 #[test]
-fn a_schema_that_athena_cannot_read_once_is_refused() {
+fn a_schema_that_athena_cannot_deduplicate_or_read_is_refused() {
     let without_id = r#"{"type":"record","name":"V","fields":[{"name":"n","type":"int"}]}"#;
     let union = r#"{"type":"record","name":"V","fields":[{"name":"id","type":"string","source":"record_id"},{"name":"n","type":["int","string"]}]}"#;
-    for (avsc, mistake) in
-        [(without_id, "no field has \"source\": \"record_id\""), (union, "n: is a union of several types")]
-    {
+    for (avsc, mistake) in [
+        (without_id, "no field has \"source\": \"record_id\""),
+        (union, "n: Athena can't read a union of several types"),
+    ] {
         let refused = pipeline_resources(&folder(avsc)).unwrap_err().to_string();
         assert!(refused.starts_with("my-site/visit: ") && refused.contains(mistake), "{refused}");
     }
 }
 
 #[test]
-fn only_what_is_between_the_markers_is_replaced() {
+fn only_text_between_the_markers_is_replaced() {
     let template = "a:\n  # glue: begin (made)\n  old\n  # glue: end\nb:\n";
     let new = replaced(template, "\n  new: 1\n").unwrap();
     assert_eq!(new, "a:\n  # glue: begin (made)\n\n  new: 1\n\n  # glue: end\nb:\n");

@@ -1,4 +1,4 @@
-//! What a stream of a table becomes in Kinesis, and that the function's decoder takes it.
+//! Changes of a table in Kinesis, and the function's decoder reading them.
 
 use super::*;
 use crate::emulators::kinesis::replicator::tests::{decoded_through_kinesis, streamed};
@@ -28,7 +28,7 @@ fn a_change_has_the_fields_of_kinesis_data_streams_for_dynamodb() {
 }
 
 #[test]
-fn a_change_that_the_time_to_live_made_says_so() {
+fn a_change_made_by_time_to_live_names_dynamodb_as_the_user() {
     let removed = CHANGE.replace("MODIFY", "REMOVE").replace(
         r#"{"eventID""#,
         r#"{"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"eventID""#,
@@ -43,7 +43,7 @@ fn a_change_that_the_time_to_live_made_says_so() {
 }
 
 #[test]
-fn the_decoder_takes_changes_of_both_precisions() {
+fn the_decoder_reads_changes_of_both_precisions() {
     for (precision, time) in
         [(Precision::Millisecond, "2026-11-21T03:05:05.891Z"), (Precision::Microsecond, "2026-11-21T03:05:05.89155Z")]
     {
@@ -57,7 +57,7 @@ fn the_decoder_takes_changes_of_both_precisions() {
 }
 
 #[test]
-fn a_repetition_has_the_same_record_id_and_an_equal_change_within_the_second_another() {
+fn a_repeated_record_keeps_its_id_and_an_identical_change_within_the_second_has_another() {
     let id = |sequence: &str| {
         let change = change_of(&record(CHANGE, sequence, SECOND), Precision::Microsecond).unwrap();
         decoded_through_kinesis(&[change.clone(), change], |record| record.id)
@@ -68,7 +68,7 @@ fn a_repetition_has_the_same_record_id_and_an_equal_change_within_the_second_ano
 }
 
 #[test]
-fn a_time_that_is_finer_than_a_second_stays() {
+fn a_time_with_a_fraction_of_a_second_is_kept() {
     let change = change_of(&record(CHANGE, "123456", SECOND + 42), Precision::Microsecond).unwrap();
     assert!(change.contains(r#""ApproximateCreationDateTime":1795230305000042,"#), "{change}");
     let short = change_of(&record(CHANGE, "7", SECOND), Precision::Microsecond).unwrap();
@@ -85,7 +85,7 @@ fn an_item_has_one_partition_key() {
 }
 
 #[test]
-fn an_event_id_of_another_form_becomes_a_uuid_too() {
+fn an_event_id_in_another_form_becomes_a_uuid_too() {
     let change = |id: &str| {
         let json = CHANGE.replace("9cdf975187b7d7f668abf98414c08f05", id);
         let change = change_of(&record(&json, "1", SECOND), Precision::Millisecond).unwrap();
@@ -96,10 +96,10 @@ fn an_event_id_of_another_form_becomes_a_uuid_too() {
 }
 
 #[test]
-fn what_is_no_change_of_a_table_is_refused() {
+fn a_record_that_is_not_a_change_of_a_table_is_refused() {
     let cases = [
         ("{}".to_owned(), "missing field `eventID`"),
-        (CHANGE.replace(":table/orders/", ":stream/orders/"), "read record 5 as one of a DynamoDB stream"),
+        (CHANGE.replace(":table/orders/", ":stream/orders/"), "read record 5 as a record of a DynamoDB stream"),
         (CHANGE.replace(r#""Keys":{"pk":{"S":"a"}},"#, ""), "missing field `Keys`"),
     ];
     for (json, expected) in cases {

@@ -1,4 +1,4 @@
-//! The operations by name, and those on streams and shards. A parameter that isn't here is refused by its name.
+//! The operations by name, and those that manage streams and shards. An unsupported parameter is refused.
 
 use std::num::NonZeroU32;
 
@@ -15,8 +15,8 @@ const RETENTION_HOURS: u32 = 24;
 /// 100: the shards of one DescribeStream by default.
 const SHARDS_PER_PAGE: usize = 100;
 
-/// Runs one operation; some have no answer.
-pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> Result<Option<Value>, Refusal> {
+/// Runs one operation. Some return nothing.
+pub(super) fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> Result<Option<Value>, Refusal> {
     match operation {
         "CreateStream" => create_stream(streams, body, now).map(|()| None),
         "DescribeStream" => describe_stream(streams, body).map(Some),
@@ -30,7 +30,7 @@ pub fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestamp) -> R
         "SplitShard" => split_shard(streams, body).map(|()| None),
         "MergeShards" => merge_shards(streams, body).map(|()| None),
         other => {
-            let message = format!("the embedded Kinesis has no operation {other:?}; it has {OPERATIONS}");
+            let message = format!("the embedded Kinesis doesn't support {other:?}; it supports {OPERATIONS}");
             Err(Refusal { code: "UnknownOperationException", message })
         }
     }

@@ -1,4 +1,4 @@
-//! GetShardIterator and GetRecords. An iterator says in words where it stands, and never expires.
+//! GetShardIterator and GetRecords. An iterator is its position in plain text, and never expires.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use event_source_mapping::{Page, PageEnd, Position, ReadError, SourceRecord};
 use stream_types::SequenceNumber;
 use stream_types::Timestamp;
 
-/// 10,000: the most that GetRecords gives.
+/// 10,000: the most records that GetRecords returns.
 const MAXIMUM_RECORDS: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct GetRecords {
     limit: Option<usize>,
 }
 
-/// A message as a [`KinesisSource`] tells of it.
+/// A record as a [`KinesisSource`] returns it.
 #[derive(Deserialize)]
 struct Delivered {
     kinesis: Message,
@@ -44,29 +44,29 @@ struct Message {
     approximate_arrival_timestamp: f64,
 }
 
-pub fn get_shard_iterator(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn get_shard_iterator(streams: &Streams, body: &[u8]) -> Result<Value, Refusal> {
     let (name, request): (String, GetShardIterator) = read(body)?;
     let GetShardIterator { shard_id, shard_iterator_type, starting_sequence_number, timestamp } = request;
-    let wanting = || invalid(format!("{shard_iterator_type} needs a StartingSequenceNumber or a Timestamp of its own"));
-    let sequence = || starting_sequence_number.clone().and_then(SequenceNumber::parse).ok_or_else(wanting);
+    let missing = || invalid(format!("{shard_iterator_type} needs a valid StartingSequenceNumber or Timestamp"));
+    let sequence = || starting_sequence_number.clone().and_then(SequenceNumber::parse).ok_or_else(missing);
     let position = match shard_iterator_type.as_str() {
         "TRIM_HORIZON" => Position::TrimHorizon,
         "LATEST" => page(streams, &name, &shard_id, &Position::Latest, 1)?.next,
         "AT_SEQUENCE_NUMBER" => Position::At(sequence()?),
         "AFTER_SEQUENCE_NUMBER" => Position::After(sequence()?),
-        "AT_TIMESTAMP" => Position::AtTimestamp(timestamp.and_then(time).ok_or_else(wanting)?),
-        other => return Err(invalid(format!("{other} is no ShardIteratorType"))),
+        "AT_TIMESTAMP" => Position::AtTimestamp(timestamp.and_then(time).ok_or_else(missing)?),
+        other => return Err(invalid(format!("{other} is not a valid ShardIteratorType"))),
     };
-    // Of a shard that isn't there, nobody gets an iterator.
+    // Fails if the shard doesn't exist.
     page(streams, &name, &shard_id, &position, 1)?;
     Ok(json!({ "ShardIterator": iterator(&name, &shard_id, &position) }))
 }
 
-pub fn get_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
-    let refused = |error: serde_json::Error| invalid(format!("the embedded Kinesis can't take this request: {error}"));
+pub(super) fn get_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
+    let refused = |error: serde_json::Error| invalid(format!("the embedded Kinesis can't read this request: {error}"));
     let GetRecords { shard_iterator, limit } = serde_json::from_slice(body).map_err(refused)?;
-    let (name, shard, position) =
-        standing(&shard_iterator).ok_or_else(|| invalid(format!("{shard_iterator:?} is no shard iterator")))?;
+    let (name, shard, position) = position_of(&shard_iterator)
+        .ok_or_else(|| invalid(format!("{shard_iterator:?} is not a valid shard iterator")))?;
     let limit = limit.unwrap_or(MAXIMUM_RECORDS).min(MAXIMUM_RECORDS);
     let Page { records, next, end } = page(streams, &name, &shard, &position, limit)?;
     let behind = match (end, records.last()) {
@@ -106,7 +106,7 @@ fn iterator(name: &str, shard: &str, position: &Position) -> String {
     }
 }
 
-fn standing(iterator: &str) -> Option<(String, String, Position)> {
+fn position_of(iterator: &str) -> Option<(String, String, Position)> {
     let mut words = iterator.split(' ').map(str::to_owned);
     let (name, shard) = (words.next()?, words.next()?);
     let position = match (words.next()?.as_str(), words.next()) {

@@ -1,4 +1,4 @@
-//! PutRecord and PutRecords. A request is refused as a whole, so that trying it again repeats nothing.
+//! PutRecord and PutRecords. A request is refused as a whole, so that a retry repeats nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +10,7 @@ use crate::emulators::kinesis::hash::hash_key;
 use crate::emulators::kinesis::streams::{Placed, StreamError, Streams, check_record};
 use stream_types::Timestamp;
 
-/// 500: the records of one PutRecords.
+/// 500: PutRecords' limit of records.
 const MAXIMUM_RECORDS: usize = 500;
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ struct PutRecord {
     partition_key: String,
     data: String,
     explicit_hash_key: Option<String>,
-    /// Nothing to do: sequence numbers rise from record to record anyway.
+    /// Ignored: sequence numbers always rise from record to record.
     #[serde(rename = "SequenceNumberForOrdering")]
     _sequence_number_for_ordering: Option<String>,
 }
@@ -38,25 +38,25 @@ struct Entry {
     explicit_hash_key: Option<String>,
 }
 
-/// An entry that a stream takes.
+/// An entry that can be put.
 struct Record {
     partition_key: String,
     data: Vec<u8>,
     hash_key: u128,
 }
 
-pub fn put_record(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
+pub(super) fn put_record(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
     let (name, PutRecord { partition_key, data, explicit_hash_key, .. }) = read(body)?;
     let record = Entry { partition_key, data, explicit_hash_key }.check()?;
     let Placed { shard_id, sequence_number } = record.put(streams, &name, now)?;
     Ok(json!({ "ShardId": shard_id, "SequenceNumber": sequence_number, "EncryptionType": "NONE" }))
 }
 
-pub fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
+pub(super) fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
     let (name, PutRecords { records }) = read(body)?;
     if !(1..=MAXIMUM_RECORDS).contains(&records.len()) {
         let count = records.len();
-        return Err(invalid(format!("PutRecords has {count} records; it takes 1 to {MAXIMUM_RECORDS}")));
+        return Err(invalid(format!("PutRecords has {count} records; expected 1 to {MAXIMUM_RECORDS}")));
     }
     let records = records.into_iter().map(Entry::check).collect::<Result<Vec<_>, _>>()?;
     let mut placed = Vec::with_capacity(records.len());
@@ -69,7 +69,7 @@ pub fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Val
 
 impl Entry {
     fn check(self) -> Result<Record, Refusal> {
-        let data = BASE64.decode(&self.data).map_err(|_| invalid("Data isn't base64"))?;
+        let data = BASE64.decode(&self.data).map_err(|_| invalid("Data isn't valid base64"))?;
         check_record(&self.partition_key, &data)?;
         let hash_key = match &self.explicit_hash_key {
             None => hash_key(&self.partition_key),

@@ -1,4 +1,4 @@
-//! The endpoint by the SDK's own client, over HTTP.
+//! The endpoint through the SDK's client, over HTTP.
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
@@ -80,7 +80,7 @@ async fn the_sdk_sees_streams_and_shards() {
 }
 
 #[tokio::test]
-async fn refusals_are_those_of_kinesis() {
+async fn errors_are_those_of_kinesis() {
     let services = Services::start(None).unwrap();
     let client = stream(&services, 1).await;
     let put = |stream: &str, key: &str| {
@@ -88,11 +88,11 @@ async fn refusals_are_those_of_kinesis() {
     };
     let unknown = put("visits", "a").await.unwrap_err();
     assert!(unknown.as_service_error().unwrap().is_resource_not_found_exception());
-    assert_eq!(unknown.message(), Some("there is no stream visits in account 000000000000: create it first"));
+    assert_eq!(unknown.message(), Some("stream visits not found in account 000000000000: create it first"));
     assert_eq!(put("clicks", "").await.unwrap_err().code(), Some("InvalidArgumentException"));
     let again = client.create_stream().stream_name("clicks").shard_count(1).send().await.unwrap_err();
     assert!(again.as_service_error().unwrap().is_resource_in_use_exception());
-    // One bad entry and none of them is put; a later try doesn't repeat the good ones.
+    // If one entry is invalid, none is put, so that a retry repeats nothing.
     let entries = vec![entry("a", "{}"), entry("", "{}")];
     let refused = client.put_records().stream_name("clicks").set_records(Some(entries)).send().await.unwrap_err();
     assert_eq!(refused.code(), Some("InvalidArgumentException"));
@@ -100,22 +100,22 @@ async fn refusals_are_those_of_kinesis() {
     assert!(source.read("shardId-000000000000", &Position::TrimHorizon, 10).await.unwrap().records.is_empty());
     let many = vec![entry("a", "{}"); 501];
     let refused = client.put_records().stream_name("clicks").set_records(Some(many)).send().await.unwrap_err();
-    assert_eq!(refused.message(), Some("PutRecords has 501 records; it takes 1 to 500"));
+    assert_eq!(refused.message(), Some("PutRecords has 501 records; expected 1 to 500"));
     let deletion = client.delete_stream().stream_name("clicks").send().await.unwrap_err();
     assert_eq!(deletion.code(), Some("UnknownOperationException"));
     let message = deletion.message().unwrap();
     assert!(
-        message.starts_with("the embedded Kinesis has no operation \"DeleteStream\"; it has CreateStream,"),
+        message.starts_with("the embedded Kinesis doesn't support \"DeleteStream\"; it supports CreateStream,"),
         "{message}"
     );
-    // A parameter that would have no effect is refused by its name.
+    // A parameter that would have no effect is refused.
     let limited = client.list_shards().stream_name("clicks").max_results(1).send().await.unwrap_err();
     assert_eq!(limited.code(), Some("ValidationException"));
     assert!(limited.message().unwrap().contains("unknown field `MaxResults`"));
 }
 
 #[tokio::test]
-async fn the_largest_request_is_taken() {
+async fn the_largest_request_is_accepted() {
     let services = Services::start(None).unwrap();
     let client = stream(&services, 1).await;
     let put =
@@ -124,7 +124,7 @@ async fn the_largest_request_is_taken() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_by_name() {
+fn an_invalid_request_is_refused_with_its_mistake() {
     let folder = tempfile::tempdir().unwrap();
     let streams = Streams::open(folder.path()).unwrap();
     let answer = |protocol: &str, operation: &str, body: &str| {
@@ -139,50 +139,50 @@ fn what_is_no_request_is_refused_by_name() {
             "application/x-amz-cbor-1.1",
             "PutRecord",
             "",
-            r#"SerializationException: the embedded Kinesis speaks application/x-amz-json-1.1 only, not "application/x-amz-cbor-1.1""#,
+            r#"SerializationException: the embedded Kinesis supports application/x-amz-json-1.1 only, not "application/x-amz-cbor-1.1""#,
         ),
         (
             PROTOCOL,
             "PutRecord",
             "{",
-            "ValidationException: the embedded Kinesis can't take this request: EOF while parsing an object at line 1 column 1",
+            "ValidationException: the embedded Kinesis can't read this request: EOF while parsing an object at line 1 column 1",
         ),
         (
             PROTOCOL,
             "PutRecord",
             r#"{"StreamName":"clicks","Data":""}"#,
-            "ValidationException: the embedded Kinesis can't take this request: missing field `PartitionKey`",
+            "ValidationException: the embedded Kinesis can't read this request: missing field `PartitionKey`",
         ),
         (
             PROTOCOL,
             "PutRecord",
             r#"{"StreamName":"clicks","Data":"*","PartitionKey":"a"}"#,
-            "InvalidArgumentException: Data isn't base64",
+            "InvalidArgumentException: Data isn't valid base64",
         ),
         (
             PROTOCOL,
             "PutRecord",
             r#"{"StreamName":"clicks","Data":"","PartitionKey":"a","ExplicitHashKey":"340282366920938463463374607431768211456"}"#,
-            r#"InvalidArgumentException: "340282366920938463463374607431768211456" is no hash key: it takes 0 to 2^128 - 1"#,
+            r#"InvalidArgumentException: "340282366920938463463374607431768211456" is not a valid hash key; expected 0 to 2^128 - 1"#,
         ),
         (
             PROTOCOL,
             "ListShards",
             r#"{"StreamARN":"clicks"}"#,
-            r#"InvalidArgumentException: "clicks" is no ARN of a stream"#,
+            r#"InvalidArgumentException: "clicks" is not a valid stream ARN"#,
         ),
-        (PROTOCOL, "ListShards", "{}", "InvalidArgumentException: name the stream by StreamName or StreamARN"),
+        (PROTOCOL, "ListShards", "{}", "InvalidArgumentException: the request needs a StreamName or StreamARN"),
         (
             PROTOCOL,
             "CreateStream",
             r#"{"StreamName":"visits","ShardCount":0}"#,
-            "ValidationException: the embedded Kinesis can't take this request: invalid value: integer `0`, expected a nonzero u32",
+            "ValidationException: the embedded Kinesis can't read this request: invalid value: integer `0`, expected a nonzero u32",
         ),
         (
             PROTOCOL,
             "SplitShard",
             r#"{"StreamName":"clicks","ShardToSplit":"shardId-000000000007","NewStartingHashKey":"1"}"#,
-            "ResourceNotFoundException: the stream has no shard shardId-000000000007: list its shards",
+            "ResourceNotFoundException: shard shardId-000000000007 not found: list the stream's shards",
         ),
     ];
     for (protocol, operation, body, expected) in cases {

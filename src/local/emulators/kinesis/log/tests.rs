@@ -1,4 +1,4 @@
-//! Reading from every place, and writing on after every kind of end.
+//! Reading from every position, and appending after every kind of interruption.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn numbers(extent: &Extent, start: Start, limit: usize) -> (Vec<u64>, bool) {
 }
 
 #[test]
-fn every_place_is_found() {
+fn every_position_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let even: Vec<u64> = (1..=150).map(|number| number * 2).collect();
     let extent = log(folder.path(), even.iter().copied()).extent();
@@ -69,7 +69,7 @@ fn a_torn_last_line_is_overwritten_wherever_it_was_torn() {
 }
 
 #[test]
-fn a_last_line_longer_than_the_first_look_is_found() {
+fn a_last_line_longer_than_the_first_read_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shard");
     let long = |number| Line { data: "x".repeat(300_000), ..line(number) };
@@ -82,7 +82,7 @@ fn a_last_line_longer_than_the_first_look_is_found() {
 }
 
 #[test]
-fn what_came_after_a_moment_is_not_part_of_its_extent() {
+fn records_appended_later_are_not_part_of_an_extent() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = log(folder.path(), 1..=3);
     let extent = log.extent();
@@ -102,7 +102,7 @@ fn a_page_ends_at_its_size() {
 }
 
 #[test]
-fn damage_is_reported_with_its_place() {
+fn damage_is_reported_with_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shard");
     std::fs::write(&path, "SECRET\n").unwrap();

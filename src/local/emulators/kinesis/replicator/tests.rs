@@ -1,4 +1,4 @@
-//! Nothing is lost, whenever the process ends; what is repeated or overtaken is so by the seed.
+//! Nothing is lost, whenever the process ends; the seed decides which records are repeated or overtaken.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -21,7 +21,7 @@ fn time() -> Timestamp {
 }
 
 /// The insertion of an item as the table's stream has it.
-pub fn streamed(number: u64, item: u64) -> Arc<SourceRecord> {
+pub(crate) fn streamed(number: u64, item: u64) -> Arc<SourceRecord> {
     let json = format!(
         r#"{{"eventID":"{number:032x}","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"us-east-1","dynamodb":{{"ApproximateCreationDateTime":1.795230305E9,"Keys":{{"pk":{{"N":"{item}"}}}},"NewImage":{{"pk":{{"N":"{item}"}},"number":{{"N":"{number}"}}}},"SequenceNumber":"{number}","SizeBytes":46,"StreamViewType":"NEW_AND_OLD_IMAGES"}},"eventSourceARN":"{ARN}"}}"#
     );
@@ -29,8 +29,8 @@ pub fn streamed(number: u64, item: u64) -> Arc<SourceRecord> {
     Arc::new(SourceRecord { sequence, item, created_at: time(), json })
 }
 
-/// What `look` sees of changes that came through Kinesis, each as a record of its own.
-pub fn decoded_through_kinesis<T>(changes: &[String], look: impl Fn(&ChangeRecord<'_>) -> T) -> Vec<T> {
+/// What `look` returns for changes that came through Kinesis, each as its own record.
+pub(crate) fn decoded_through_kinesis<T>(changes: &[String], look: impl Fn(&ChangeRecord<'_>) -> T) -> Vec<T> {
     let record = |(index, change): (usize, &String)| {
         let data = BASE64.encode(change);
         format!(
@@ -123,17 +123,16 @@ impl Place {
         self.folder.path().join("positions.json")
     }
 
-    fn replicator(&self, disturbance: Disturbance) -> Replicator {
+    fn replicator(&self) -> Replicator {
         let source = Arc::clone(&self.source);
-        let precision = Precision::Microsecond;
-        Replicator::open(source, &self.streams, "orders", precision, disturbance, &self.positions()).unwrap()
+        Replicator::open(source, &self.streams, "orders", Precision::Microsecond, &self.positions()).unwrap()
     }
 
     /// Copies until nothing came for as many steps as reads may be refused in a row.
     async fn copy_all(&self, disturbance: Disturbance) -> Copied {
-        let (mut replicator, mut all, mut idle) = (self.replicator(disturbance), Copied::default(), 0);
+        let (mut replicator, mut all, mut idle) = (self.replicator(), Copied::default(), 0);
         while idle < 6 {
-            let copied = replicator.step(time()).await.unwrap();
+            let copied = replicator.step(time(), disturbance).await.unwrap();
             idle = if copied.records == 0 { idle + 1 } else { 0 };
             all = Copied { records: all.records + copied.records, puts: all.puts + copied.puts };
         }
@@ -163,7 +162,7 @@ fn all_numbers() -> BTreeSet<u64> {
 }
 
 #[tokio::test]
-async fn undisturbed_changes_come_once_in_order_and_an_item_in_one_shard() {
+async fn undisturbed_changes_are_put_once_in_order_and_each_item_in_one_shard() {
     let place = place(4);
     assert_eq!(place.copy_all(Disturbance::default()).await, Copied { records: 60, puts: 60 });
     let shards = place.arrived().await;
@@ -182,12 +181,12 @@ async fn undisturbed_changes_come_once_in_order_and_an_item_in_one_shard() {
 }
 
 #[tokio::test]
-async fn an_end_between_the_puts_and_their_position_leads_to_repetitions_and_never_to_a_loss() {
+async fn a_process_that_dies_before_saving_its_position_repeats_changes_and_loses_none() {
     let place = place(2);
     let mut died = 0;
     for _ in 0..40 {
         let before = std::fs::read(place.positions()).ok();
-        place.replicator(Disturbance::default()).step(time()).await.unwrap();
+        place.replicator().step(time(), Disturbance::default()).await.unwrap();
         // Every other process dies before its position is written.
         if died < 15 {
             died += 1;
@@ -204,7 +203,7 @@ async fn an_end_between_the_puts_and_their_position_leads_to_repetitions_and_nev
 }
 
 #[tokio::test]
-async fn disturbed_changes_are_all_there_and_disturbed_alike_by_the_same_seed() {
+async fn no_disturbed_change_is_lost_and_a_seed_disturbs_the_same_changes() {
     let disturbance = Disturbance { seed: 7, repeat_percent: 20, swap_percent: 30 };
     let (first, second, other) = (place(1), place(1), place(1));
     let copied = first.copy_all(disturbance).await;
@@ -221,7 +220,7 @@ async fn disturbed_changes_are_all_there_and_disturbed_alike_by_the_same_seed() 
 }
 
 #[test]
-fn a_record_is_overtaken_by_four_at_most() {
+fn at_most_four_records_overtake_one() {
     let records: Vec<_> = (1..=500).map(|number| streamed(number, number)).collect();
     let number = |record: &Arc<SourceRecord>| record.sequence.as_str().parse::<u64>().unwrap();
     let swapped = disturb(&records, Disturbance { seed: 1, repeat_percent: 0, swap_percent: 10 });
@@ -239,22 +238,21 @@ fn a_record_is_overtaken_by_four_at_most() {
 }
 
 #[tokio::test]
-async fn a_stream_that_does_not_exist_is_an_error_at_once() {
+async fn opening_fails_if_the_stream_does_not_exist() {
     let place = place(1);
     let source = Arc::clone(&place.source);
     let open = |stream: &str| {
-        let (precision, disturbance) = (Precision::Millisecond, Disturbance::default());
-        Replicator::open(source.clone(), &place.streams, stream, precision, disturbance, &place.positions())
+        Replicator::open(source.clone(), &place.streams, stream, Precision::Millisecond, &place.positions())
     };
     assert!(open("orders").is_ok());
     let error = open("clicks").err().unwrap().to_string();
-    assert_eq!(error, "there is no stream clicks in account 000000000000: create it first");
+    assert_eq!(error, "stream clicks not found in account 000000000000: create it first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn running_copies_all_that_comes() {
+async fn a_running_replicator_copies_whatever_comes() {
     let place = place(1);
-    let running = place.replicator(Disturbance::default()).run(Duration::from_millis(250), time);
+    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default);
     let all_arrived = async {
         while place.arrived().await.concat().len() < 60 {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -264,4 +262,20 @@ async fn running_copies_all_that_comes() {
         ended = running => panic!("{ended:?}"),
         () = all_arrived => {}
     }
+}
+
+#[tokio::test]
+async fn a_disturbance_can_start_and_end_during_a_run() {
+    let place = place(1);
+    let mut replicator = place.replicator();
+    let always = Disturbance { seed: 1, repeat_percent: 100, swap_percent: 0 };
+    let mut repeated = Vec::new();
+    for disturbance in [Disturbance::default(), always, Disturbance::default()] {
+        let mut copied = Copied::default();
+        while copied.records == 0 {
+            copied = replicator.step(time(), disturbance).await.unwrap();
+        }
+        repeated.push(copied.puts - copied.records);
+    }
+    assert_eq!(repeated, [0, 7, 0]);
 }

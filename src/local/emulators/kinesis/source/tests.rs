@@ -1,4 +1,4 @@
-//! The stream as the mapping and the function see it.
+//! The stream as the mapping and the function read it.
 
 use std::num::NonZeroU32;
 
@@ -76,12 +76,12 @@ async fn positions_and_streams_that_dont_exist_are_errors() {
     let place = place();
     let foreign = Position::After(SequenceNumber::parse("123").unwrap());
     let error = place.source.read(FIRST, &foreign, 1).await.unwrap_err();
-    assert_eq!(error.to_string(), "123 is no sequence number of this stream");
+    assert_eq!(error.to_string(), "123 is not a valid sequence number of this stream");
     assert!(matches!(KinesisSource::new(&place.streams, "visits"), Err(StreamError::NotFound(_))));
 }
 
 #[tokio::test]
-async fn records_of_one_partition_key_are_of_one_item() {
+async fn records_with_one_partition_key_belong_to_one_item() {
     let place = place();
     ["a", "b", "a"].iter().for_each(|key| place.put(key, 0));
     let page = place.source.read(FIRST, &Position::TrimHorizon, 10).await.unwrap();

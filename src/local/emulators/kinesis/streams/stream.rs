@@ -1,4 +1,4 @@
-//! One stream: its shards, open and closed, and the file of each.
+//! One stream: its open and closed shards, and the file of each.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,20 @@ use stream_types::Timestamp;
 
 const DESCRIPTION: &str = "stream.json";
 
-/// What is known of a shard.
+/// A shard as DescribeStream lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardDescription {
+    /// The shard's id.
     pub id: String,
     /// One after a split, two after a merge.
     pub parents: Vec<String>,
+    /// The first hash key.
     pub starting_hash_key: u128,
+    /// The last hash key.
     pub ending_hash_key: u128,
+    /// The lowest sequence number that the shard can hold.
     pub starting_sequence_number: String,
-    /// Only of a closed shard.
+    /// The highest one, once the shard is closed.
     pub ending_sequence_number: Option<String>,
 }
 
@@ -53,12 +57,12 @@ struct Shard {
     parents: Vec<usize>,
     range: HashRange,
     first_number: u64,
-    /// The last that it could have got; only of a closed shard.
+    /// The highest number that it can hold, once it is closed.
     last_number: Option<u64>,
 }
 
 impl Stream {
-    pub fn create(folder: &Path, shard_count: NonZeroU32, now: Timestamp) -> anyhow::Result<Stream> {
+    pub(super) fn create(folder: &Path, shard_count: NonZeroU32, now: Timestamp) -> anyhow::Result<Stream> {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         let first_number = next_number(0, now);
         let shard = |range| Shard { parents: Vec::new(), range, first_number, last_number: None };
@@ -68,8 +72,8 @@ impl Stream {
         Stream::with_state(folder, state)
     }
 
-    /// Opens the stream in `folder`; there is none if its creation was interrupted.
-    pub fn open(folder: &Path) -> anyhow::Result<Option<Stream>> {
+    /// Opens the stream in `folder`. There is none if its creation was interrupted.
+    pub(super) fn open(folder: &Path) -> anyhow::Result<Option<Stream>> {
         let file = folder.join(DESCRIPTION);
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
@@ -84,7 +88,7 @@ impl Stream {
 
     fn with_state(folder: &Path, state: State) -> anyhow::Result<Stream> {
         let created_at = Timestamp::from_micros(state.created_at)
-            .with_context(|| format!("{} has a creation time outside 2000 to 2099", folder.display()))?;
+            .with_context(|| format!("{} has a creation time that isn't between 2000 and 2099", folder.display()))?;
         let open = |index| Log::open(&folder.join(format!("{}.jsonl", shard_id(index))));
         let logs = (0..state.shards.len()).map(open).collect::<anyhow::Result<Vec<_>>>()?;
         let written = logs.iter().filter_map(|log| log.last().map(|(number, _)| number));
@@ -93,7 +97,7 @@ impl Stream {
         Ok(Stream { folder: folder.to_owned(), created_at, state, logs, last_number })
     }
 
-    pub fn describe(&self) -> StreamDescription {
+    pub(super) fn describe(&self) -> StreamDescription {
         let shard = |(index, shard): (usize, &Shard)| ShardDescription {
             id: shard_id(index),
             parents: shard.parents.iter().copied().map(shard_id).collect(),
@@ -108,7 +112,7 @@ impl Stream {
         }
     }
 
-    pub fn put(
+    pub(super) fn put(
         &mut self,
         partition_key: &str,
         hash_key: u128,
@@ -119,16 +123,16 @@ impl Stream {
         let index = self.state.shards.iter().position(open);
         let (index, log) = index
             .and_then(|index| Some((index, self.logs.get_mut(index)?)))
-            .ok_or_else(|| StreamError::Invalid(format!("no open shard has the hash key {hash_key}")))?;
+            .ok_or_else(|| StreamError::Invalid(format!("no open shard owns the hash key {hash_key}")))?;
         let number = next_number(self.last_number, now);
-        // A clock that was set back doesn't take a shard's time with it.
+        // A shard's times never decrease, even if the clock is set back.
         let time = log.last().map_or(now.micros(), |(_, last)| last.max(now.micros()));
         log.append(&Line { number, time, key: partition_key.to_owned(), data: BASE64.encode(data) })?;
         self.last_number = number;
         Ok(Placed { shard_id: shard_id(index), sequence_number: sequence_number(number, index) })
     }
 
-    pub fn split(&mut self, shard: &str, at: Option<u128>) -> Result<[String; 2], StreamError> {
+    pub(super) fn split(&mut self, shard: &str, at: Option<u128>) -> Result<[String; 2], StreamError> {
         let (parent, range) = self.open_shard(shard)?;
         let at = at.unwrap_or_else(|| range.middle());
         let halves = range.split(at).ok_or_else(|| {
@@ -140,17 +144,17 @@ impl Stream {
         Ok([shard_id(first), shard_id(first + 1)])
     }
 
-    pub fn merge(&mut self, shard: &str, adjacent: &str) -> Result<String, StreamError> {
+    pub(super) fn merge(&mut self, shard: &str, adjacent: &str) -> Result<String, StreamError> {
         let ((parent, range), (other, other_range)) = (self.open_shard(shard)?, self.open_shard(adjacent)?);
         let joined = range.join(other_range).ok_or_else(|| {
-            StreamError::Invalid(format!("{shard} and {adjacent} can't be merged: their hash keys don't touch"))
+            StreamError::Invalid(format!("{shard} and {adjacent} can't be merged: their hash keys aren't adjacent"))
         })?;
         let child = self.state.shards.len();
         self.reshard(&[parent, other], &[joined])?;
         Ok(shard_id(child))
     }
 
-    pub fn held(&self, shard: &str) -> Option<Held> {
+    pub(super) fn held(&self, shard: &str) -> Option<Held> {
         let (index, known) = self.find(shard)?;
         let log = self.logs.get(index)?;
         Some(Held { records: log.extent(), closed: known.last_number.is_some(), index })
@@ -168,7 +172,7 @@ impl Stream {
         }
     }
 
-    /// Closes `parents` and opens a child for each of `ranges`, all in one write.
+    /// Closes `parents` and opens a child for each of `ranges`, in a single write.
     fn reshard(&mut self, parents: &[usize], ranges: &[HashRange]) -> anyhow::Result<()> {
         let mut state = self.state.clone();
         for (index, shard) in state.shards.iter_mut().enumerate() {
@@ -186,12 +190,12 @@ impl Stream {
     }
 }
 
-/// As Kinesis numbers them.
+/// A shard's id, as Kinesis numbers shards.
 fn shard_id(index: usize) -> String {
     format!("shardId-{index:012}")
 }
 
-/// A rename is all or nothing, whenever the process dies.
+/// Saves the state with a rename, which is atomic.
 fn save(folder: &Path, state: &State) -> anyhow::Result<()> {
     let (part, file) = (folder.join(format!("{DESCRIPTION}.part")), folder.join(DESCRIPTION));
     let text = serde_json::to_string_pretty(state)?;

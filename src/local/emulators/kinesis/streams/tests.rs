@@ -1,4 +1,4 @@
-//! Streams over restarts, damage and changes of their shards.
+//! Streams after restarts, damage, and changes of their shards.
 
 use std::num::NonZeroU32;
 
@@ -32,7 +32,7 @@ fn lineage(streams: &Streams) -> Vec<(String, Vec<String>, bool)> {
 }
 
 #[test]
-fn a_partition_key_has_one_shard_and_sequence_numbers_rise() {
+fn a_partition_key_belongs_to_one_shard_and_sequence_numbers_rise() {
     let folder = tempfile::tempdir().unwrap();
     let streams = Streams::open(folder.path()).unwrap();
     streams.create_stream("clicks", shards(4), time(0)).unwrap();
@@ -55,7 +55,7 @@ fn a_partition_key_has_one_shard_and_sequence_numbers_rise() {
 }
 
 #[test]
-fn records_and_shards_outlive_the_process_and_a_torn_line_does_not() {
+fn records_and_shards_survive_the_process_and_a_torn_line_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = SequenceNumber::parse("0").unwrap();
     for round in 0..3 {
@@ -116,34 +116,34 @@ fn shards_are_split_and_merged_with_their_parents() {
 }
 
 #[test]
-fn what_kinesis_would_refuse_is_refused() {
+fn invalid_names_records_and_shards_are_refused_as_by_kinesis() {
     let folder = tempfile::tempdir().unwrap();
     let streams = Streams::open(folder.path()).unwrap();
     streams.create_stream("clicks", shards(3), time(0)).unwrap();
     for name in ["", ".", "..", "../x", "a/b", "ä", &"x".repeat(129)] {
         let error = streams.create_stream(name, shards(1), time(0)).unwrap_err();
-        assert!(error.to_string().contains("is no name of a stream"), "{name}: {error}");
+        assert!(error.to_string().contains("is not a valid stream name"), "{name}: {error}");
     }
     let shard = |index: usize| format!("shardId-{index:012}");
     let put = |key: &str, data: &[u8]| streams.put("clicks", key, data, time(0)).map(|_| ());
     let split = |index, at| streams.split_shard("clicks", &shard(index), Some(at)).map(|_| ());
     let cases = [
-        (streams.create_stream("clicks", shards(1), time(0)), "the stream clicks exists already"),
+        (streams.create_stream("clicks", shards(1), time(0)), "stream clicks already exists"),
         (
             streams.put("visits", "a", b"", time(0)).map(|_| ()),
-            "there is no stream visits in account 000000000000: create it first",
+            "stream visits not found in account 000000000000: create it first",
         ),
-        (put("", b""), "the partition key has 0 characters; it takes 1 to 256"),
-        (put(&"ä".repeat(257), b""), "the partition key has 257 characters; it takes 1 to 256"),
-        (put("a", &vec![0; 10_485_761]), "the data have 10485761 bytes; a record takes up to 10485760"),
-        (split(9, 1), "the stream has no shard shardId-000000000009: list its shards"),
+        (put("", b""), "the partition key has 0 characters; expected 1 to 256"),
+        (put(&"ä".repeat(257), b""), "the partition key has 257 characters; expected 1 to 256"),
+        (put("a", &vec![0; 10_485_761]), "the data has 10485761 bytes; a record has at most 10485760"),
+        (split(9, 1), "shard shardId-000000000009 not found: list the stream's shards"),
         (
             split(0, 0),
             "shardId-000000000000 has the hash keys 0 to 113427455640312821154458202477256070484: it can't be split at 0",
         ),
         (
             streams.merge_shards("clicks", &shard(0), &shard(2)).map(|_| ()),
-            "shardId-000000000000 and shardId-000000000002 can't be merged: their hash keys don't touch",
+            "shardId-000000000000 and shardId-000000000002 can't be merged: their hash keys aren't adjacent",
         ),
         (streams.split_shard("clicks", &shard(0), None).map(|_| ()), ""),
         (split(0, 1), "the shard shardId-000000000000 is closed"),
@@ -155,7 +155,7 @@ fn what_kinesis_would_refuse_is_refused() {
 }
 
 #[test]
-fn a_description_that_cant_be_read_is_not_overwritten() {
+fn a_damaged_description_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     Streams::open(folder.path()).unwrap().create_stream("clicks", shards(1), time(0)).unwrap();
     std::fs::write(folder.path().join("clicks/stream.json"), "{").unwrap();

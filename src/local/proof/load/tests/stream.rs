@@ -77,10 +77,15 @@ async fn serve(answers: &[Answer]) -> (Shared, String) {
 }
 
 async fn run(url: &str, ledger: &Path, records: u64) -> anyhow::Result<Written> {
+    // Longer than any test takes on a busy machine.
+    run_for(Duration::from_secs(600), url, ledger, records).await
+}
+
+async fn run_for(patience: Duration, url: &str, ledger: &Path, records: u64) -> anyhow::Result<Written> {
     let simulation = Simulation {
         rate_per_second: 0,
         amount: Amount::Records(records),
-        patience: Duration::from_millis(400),
+        patience,
         ..Simulation::new(ProfileName::Alleycat)
     };
     let config = sdk_config(Some(http_client())).into_builder().endpoint_url(url).build();
@@ -143,7 +148,8 @@ async fn where_nobody_listens_the_run_fails_and_the_next_one_marks_what_was_begu
     let ledger = folder.path().join("race.jsonl");
     // A port that was free a moment ago.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = run(&format!("http://{closed}"), &ledger, 10).await.unwrap_err();
+    let closed = format!("http://{closed}");
+    let error = run_for(Duration::from_millis(400), &closed, &ledger, 10).await.unwrap_err();
     assert!(error.to_string().contains("write to the stream alleycat"), "{error:#}");
     let (stream, url) = serve(&[Answer::All]).await;
     let written = run(&url, &ledger, 5).await.unwrap();

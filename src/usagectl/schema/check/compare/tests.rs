@@ -1,4 +1,4 @@
-//! Changes one by one, and Avro's own rules, as the library has them, as the oracle.
+//! Each kind of change, checked against the Avro library's own compatibility check.
 
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn each_change_has_its_verdict_and_avro_agrees() {
 }
 
 #[test]
-fn what_avro_cannot_know_is_said_too() {
+fn changes_of_meaning_are_reported_too() {
     let old = with_default(json!({ "type": "long", "logicalType": "timestamp-millis" }), json!(0));
     let mut other_source = old.clone();
     other_source["attribute"] = json!("b");
@@ -88,7 +88,7 @@ fn what_avro_cannot_know_is_said_too() {
 }
 
 #[test]
-fn a_type_that_holds_itself_is_compared_once() {
+fn a_recursive_type_is_compared_once() {
     let node = |kind: &str| {
         field(json!({ "type": "record", "name": "Node", "fields": [
             { "name": "value", "type": kind },

@@ -12,7 +12,7 @@ const PENDING_SUMS: usize = 20_000;
 
 /// One counter of one window.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Counter {
+pub(super) struct Counter {
     /// The values of the pipeline's group variables, as a JSON array.
     pub group: String,
     pub window: &'static str,
@@ -22,7 +22,7 @@ pub struct Counter {
 }
 
 /// The tables.
-pub struct Books {
+pub(super) struct ExpectedTotals {
     connection: Connection,
     pending: HashMap<Counter, Decimal>,
     /// Counting records by group and hour, before they are added to the file's.
@@ -46,28 +46,28 @@ CREATE TABLE history (
     PRIMARY KEY (item, digits, sequence, id)) WITHOUT ROWID;
 BEGIN;";
 
-impl Books {
-    /// Empty books, in a file without a name that SQLite deletes by itself.
-    pub fn new() -> anyhow::Result<Books> {
+impl ExpectedTotals {
+    /// Empty totals, in a file without a name that SQLite deletes by itself.
+    pub(super) fn new() -> anyhow::Result<ExpectedTotals> {
         let connection = Connection::open("").context("open a temporary SQLite file")?;
         connection.execute_batch(SCHEMA).context("prepare the temporary SQLite file")?;
-        Ok(Books { connection, pending: HashMap::new(), tally: HashMap::new() })
+        Ok(ExpectedTotals { connection, pending: HashMap::new(), tally: HashMap::new() })
     }
 
     /// The tables, for questions.
-    pub fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
     /// Adds to what a counter must be.
-    pub fn expect(&mut self, counter: Counter, amount: Decimal) -> anyhow::Result<()> {
+    pub(super) fn expect(&mut self, counter: Counter, amount: Decimal) -> anyhow::Result<()> {
         let sum = self.pending.entry(counter).or_default();
         *sum = sum.checked_add(amount).context("sum up the truth")?;
         if self.pending.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
     /// Leaves a counter out of the comparison.
-    pub fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
+    pub(super) fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO counters (grp, window, start, measure, unsure) VALUES (?1, ?2, ?3, ?4, 1)
@@ -78,13 +78,13 @@ impl Books {
     }
 
     /// Counts a record that adds to a group in an hour.
-    pub fn count_record(&mut self, group: &str, hour: &str) -> anyhow::Result<()> {
+    pub(super) fn count_record(&mut self, group: &str, hour: &str) -> anyhow::Result<()> {
         *self.tally.entry((group.to_owned(), hour.to_owned())).or_default() += 1;
         if self.tally.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
     /// Writes what is pending; to be called before any question.
-    pub fn settle(&mut self) -> anyhow::Result<()> {
+    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         let mut read = self.connection.prepare_cached(
             "SELECT expected FROM counters WHERE grp = ?1 AND window = ?2 AND start = ?3 AND measure = ?4",
         )?;
@@ -109,14 +109,14 @@ impl Books {
     }
 
     /// Takes measures out of what must be.
-    pub fn forget(&mut self, measures: &BTreeSet<String>) -> anyhow::Result<()> {
+    pub(super) fn forget(&mut self, measures: &BTreeSet<String>) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare("DELETE FROM counters WHERE measure = ?1")?;
         measures.iter().try_for_each(|measure| statement.execute([measure]).map(drop))?;
         Ok(())
     }
 
     /// Notes what a counter is. One that is found twice gets both numbers, which equal nothing.
-    pub fn find(&mut self, counter: &Counter, number: &str) -> anyhow::Result<()> {
+    pub(super) fn find(&mut self, counter: &Counter, number: &str) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO counters (grp, window, start, measure, found) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -128,7 +128,7 @@ impl Books {
     }
 
     /// Adds to the rows that an item of a type must have, or may have.
-    pub fn expect_row(&mut self, record_type: &str, item: &str, rows: u64, unsure: u64) -> anyhow::Result<()> {
+    pub(super) fn expect_row(&mut self, record_type: &str, item: &str, rows: u64, unsure: u64) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO archived (type, item, expected, unsure) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET expected = expected + excluded.expected, unsure = unsure + excluded.unsure",
@@ -138,13 +138,13 @@ impl Books {
     }
 
     /// Takes note of a row's id; whether it is a new one.
-    pub fn is_new_row(&mut self, record_type: &str, id: &str) -> anyhow::Result<bool> {
+    pub(super) fn is_new_row(&mut self, record_type: &str, id: &str) -> anyhow::Result<bool> {
         let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO rows VALUES (?1)")?;
         Ok(statement.execute([format!("{record_type} {id}")])? == 1)
     }
 
     /// Counts a row of an item.
-    pub fn find_row(&mut self, record_type: &str, item: &str) -> anyhow::Result<()> {
+    pub(super) fn find_row(&mut self, record_type: &str, item: &str) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO archived (type, item, found) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET found = found + 1",
         )?;
@@ -153,7 +153,7 @@ impl Books {
     }
 
     /// Notes an item that must be in the failure destination.
-    pub fn expect_poison(&mut self, item: &str) -> anyhow::Result<()> {
+    pub(super) fn expect_poison(&mut self, item: &str) -> anyhow::Result<()> {
         let sql =
             "INSERT INTO poison (item, expected) VALUES (?1, 1) ON CONFLICT DO UPDATE SET expected = expected + 1";
         self.connection.prepare_cached(sql)?.execute([item])?;
@@ -161,7 +161,7 @@ impl Books {
     }
 
     /// Notes an item that is in the failure destination.
-    pub fn find_poison(&mut self, item: &str) -> anyhow::Result<()> {
+    pub(super) fn find_poison(&mut self, item: &str) -> anyhow::Result<()> {
         let sql = "INSERT INTO poison (item, found) VALUES (?1, 1) ON CONFLICT DO UPDATE SET found = found + 1";
         self.connection.prepare_cached(sql)?.execute([item])?;
         Ok(())

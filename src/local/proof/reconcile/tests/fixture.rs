@@ -19,10 +19,10 @@ use usage_aggregator::config::{ArchivePlace, Config, Tables};
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::pipeline::{Folder, shipped};
 
-pub const FAILURES: &str = "failures";
+pub(super) const FAILURES: &str = "failures";
 const BATCH: usize = 25;
 
-pub struct Desk {
+pub(super) struct Fixture {
     pub clients: Clients,
     services: Services,
     folder: TempDir,
@@ -33,7 +33,7 @@ pub struct Desk {
 }
 
 /// A shipped pipeline, or the one of rate-limiter buckets that these tests have.
-pub fn archive_of(pipeline: &str) -> Folder {
+pub(super) fn archive_of(pipeline: &str) -> Folder {
     shipped(pipeline).unwrap_or_else(|| Folder::read(&limiter()).unwrap())
 }
 
@@ -41,8 +41,8 @@ fn limiter() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("proof/reconcile/tests/limiter")
 }
 
-impl Desk {
-    pub async fn new(profile: ProfileName) -> Desk {
+impl Fixture {
+    pub(super) async fn new(profile: ProfileName) -> Fixture {
         let services = Services::start(None).unwrap();
         let sdk = sdk_config(None);
         let clients = Clients {
@@ -67,10 +67,10 @@ impl Desk {
         }
         let (tables, archive) = (config.tables.clone(), config.archive.clone());
         let handler = Handler::new(config, clients.clone());
-        Desk { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
+        Fixture { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
     }
 
-    pub fn site(&self) -> Site<'_> {
+    pub(super) fn site(&self) -> Site<'_> {
         let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
         Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive }
     }
@@ -79,12 +79,12 @@ impl Desk {
         self.folder.path().join("ledger.jsonl")
     }
 
-    pub fn ledgers(&self) -> Truth {
+    pub(super) fn ledgers(&self) -> Truth {
         Truth::Ledgers(vec![self.ledger()])
     }
 
     /// A copy of the ledger in which the first order's insertion is unsure, and was answered hours later.
-    pub fn with_an_unsure_order(&self, unsure: &str, hours: u64) -> PathBuf {
+    pub(super) fn with_an_unsure_order(&self, unsure: &str, hours: u64) -> PathBuf {
         let text = std::fs::read_to_string(self.ledger()).unwrap();
         let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let is_order = |line: &&mut Value| line["done"]["adds"].as_array().is_some_and(|adds| adds.len() == 3);
@@ -97,7 +97,7 @@ impl Desk {
         path
     }
 
-    pub async fn simulate(&self, records: u64, poison_percent: u8) {
+    pub(super) async fn simulate(&self, records: u64, poison_percent: u8) {
         let mut simulation = Simulation::new(self.profile);
         simulation.shape.entities = 5;
         simulation.shape.poison_percent = f64::from(poison_percent);
@@ -106,17 +106,17 @@ impl Desk {
         simulation.run(&target, &self.ledger(), &|_| {}, pending()).await.unwrap();
     }
 
-    pub async fn reconcile(&self, truth: &Truth) -> anyhow::Result<Report> {
+    pub(super) async fn reconcile(&self, truth: &Truth) -> anyhow::Result<Report> {
         let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
         reconcile(&self.site(), truth, Some(&failures), &|| {}).await
     }
 
-    pub async fn deliver(&self) {
+    pub(super) async fn deliver(&self) {
         self.deliver_in_batches_of(BATCH).await;
     }
 
     /// Delivers the whole stream, and gives up what is rejected, one record at a time.
-    pub async fn deliver_in_batches_of(&self, size: usize) {
+    pub(super) async fn deliver_in_batches_of(&self, size: usize) {
         let records = self.records();
         let mut position = 0;
         while position < records.len() {
@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// The file with the rows of the earliest records.
-    pub async fn first_file(&self, record_type: &str) -> String {
+    pub(super) async fn first_file(&self, record_type: &str) -> String {
         let records = self.records();
         let invocation = Invocation { request_id: "test".to_owned(), now: clock().unwrap(), deadline: None };
         let outcome = self.handler.handle(&event(&records[..BATCH]), &invocation).await.unwrap();
