@@ -49,7 +49,7 @@ async fn what_a_person_reads() {
     }
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(MAPPING, "MAPPING");
-    settings.add_filter(r"rd-text-orders/\d{4}/\d\d/\d\d/[0-9T.-]{19}", "rd-text-orders/DAY/TIME");
+    settings.add_filter(r"shardId-\d{20}-[0-9a-f]{8}/\d{4}/\d\d/\d\d/[0-9T.-]{19}", "SHARD/DAY/TIME");
     settings.add_filter(r"\b1\d{20}\b", "NUMBER");
     settings.add_filter(r"\b\d+ d \d+ h\b|\b\d+ h \d+ min\b", "LEFT");
     settings.add_filter(r"\b\d+ (s|min)\b", "AGE");

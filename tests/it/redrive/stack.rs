@@ -35,6 +35,7 @@ pub struct Stack {
     /// What the command is told of the stream.
     pub source_arn: String,
     pub table: String,
+    shard: String,
 }
 
 impl Stack {
@@ -48,6 +49,7 @@ impl Stack {
         let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();
         let streams = aws_sdk_dynamodbstreams::Client::new(&config);
         let stream = RemoteStream::of_arn(streams, &latest_stream(&world.dynamodb, &table).await);
+        let shard = stream.shards().await.unwrap().remove(0).id;
         let moto = Moto::start();
         let queue = moto.queue("failed").await;
         let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
@@ -63,6 +65,7 @@ impl Stack {
             source_arn: stream.arn().to_owned(),
             stream,
             table,
+            shard,
         }
     }
 
@@ -96,8 +99,7 @@ impl Stack {
     }
 
     pub fn shard(&self) -> &str {
-        // dynoxide's only one.
-        Box::leak(format!("shardId-00000001-{}", self.table).into_boxed_str())
+        &self.shard
     }
 
     /// Puts an object as Lambda does.

@@ -289,11 +289,11 @@ fn a_ledger_belongs_to_one_simulation_at_a_time() {
 async fn orders_are_poison_while_the_fault_profile_says_so() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let faults = FaultInjector::new("poison=100".parse().unwrap(), 1);
-    let faults_meanwhile = Some(faults.clone());
-    let simulation = Simulation { faults: faults_meanwhile, concurrency: 1, ..fast(ProfileName::Orders, 400) };
+    let mut simulation = fast(ProfileName::Orders, 400);
+    (simulation.faults, simulation.concurrency) = (Some(faults.clone()), 1);
     let watch = |written: &Written| {
         if written.records == 100 {
-            faults.set("none".parse().unwrap());
+            faults.set("none".parse().unwrap())
         }
     };
     let target = fixture.target(ProfileName::Orders);
