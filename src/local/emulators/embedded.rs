@@ -34,7 +34,7 @@ impl EmbeddedStream {
     /// The latest stream of `table`.
     ///
     /// # Errors
-    /// When there is no such table, or it has no stream.
+    /// When the table doesn't exist or has no stream.
     pub fn open(database: &Database, table: &str) -> anyhow::Result<EmbeddedStream> {
         let request = DescribeTableRequest { table_name: table.to_owned() };
         let described = database.describe_table(request).with_context(|| format!("find the table {table}"))?;
@@ -48,7 +48,7 @@ impl EmbeddedStream {
     /// The stream of `table` in the database in `folder`, which another process may have open.
     ///
     /// # Errors
-    /// When the database can't be opened, there is no such table, or it has no stream.
+    /// When the database can't be opened, or the table doesn't exist or has no stream.
     pub fn open_in(folder: &Path, table: &str) -> anyhow::Result<EmbeddedStream> {
         EmbeddedStream::open(&dynamodb::open(Some(folder))?, table)
     }

@@ -1,5 +1,5 @@
-//! Avro files as JSON rows that a person can read: exact decimals, ISO dates, RFC 3339 instants, base64 bytes. The file
-//! may be anybody's, so what would exhaust the memory or the stack is refused.
+//! Avro files as JSON rows that a person can read: exact decimals, ISO dates, RFC 3339 instants, base64 bytes. The file may
+//! be hostile, so whatever would exhaust the memory or the stack is refused.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,19 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-/// A thousand times the size of a block that this project's files have.
+/// A thousand times the block size of this project's files.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;
-/// Types in a row, each named type counted wherever it is used: our largest schema has below 100.
+/// Types in a row, with each named type counted wherever it is used. Our largest schema has fewer than 100.
 const MAX_TYPES: usize = 10_000;
-/// 64 bytes are 153 digits; no decimal of an item has more than 38.
+/// 64 bytes hold 153 digits; a DynamoDB number has at most 38.
 const MAX_DECIMAL_BYTES: usize = 64;
 
 type Names<'s> = HashMap<Name, &'s Schema>;
 
-/// Hands each row of `file`, at most `limit`, to `row` and returns how many there were.
+/// Passes at most `limit` rows of `file` to `row`, and returns how many there were.
+///
+/// # Errors
+/// When `file` isn't an Avro object container file, is damaged, or has a schema that is too large.
 pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
     let reader = open(file)?;
     let schema = reader.writer_schema().clone();
@@ -37,6 +40,9 @@ pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow
 }
 
 /// The schema of `file`, as it is written there.
+///
+/// # Errors
+/// When `file` isn't an Avro object container file.
 pub fn read_schema(file: &[u8]) -> anyhow::Result<Value> {
     serde_json::to_value(open(file)?.writer_schema()).context("print the schema")
 }
@@ -46,7 +52,8 @@ fn open(file: &[u8]) -> anyhow::Result<Reader<'static, &[u8]>> {
     Reader::new(file).context("read the file's header: is it an Avro object container file?")
 }
 
-/// Refuses what a small file could make endless: types within themselves, and types multiplied by each other.
+/// Refuses schemas with which a small file could have endless rows: types that contain themselves, and types that
+/// multiply each other.
 fn check<'s>(
     schema: &'s Schema,
     names: &Names<'s>,
@@ -58,7 +65,7 @@ fn check<'s>(
         bail!("read the file: its schema has more than {MAX_TYPES} types in a row");
     }
     match schema {
-        Schema::Ref { name } if within.contains(&name) => bail!("read the file: its type {name} holds itself"),
+        Schema::Ref { name } if within.contains(&name) => bail!("read the file: its type {name} contains itself"),
         Schema::Ref { name } => names.get(name).map_or(Ok(()), |schema| check(schema, names, within, types)),
         Schema::Record(record) => {
             within.push(&record.name);
@@ -121,7 +128,7 @@ fn scalar(value: &Avro) -> Value {
     }
 }
 
-/// A time as ISO text; nothing where `value` is none, and the bare number where no calendar has it.
+/// A time as ISO text, or as a plain number if it is outside the calendar; `None` if `value` isn't a time.
 fn time(value: &Avro) -> Option<Value> {
     let (per_second, units) = match value {
         Avro::Date(days) => (1, i64::from(*days) * 86_400),
@@ -159,7 +166,7 @@ fn decimal_text(bytes: &[u8], scale: usize) -> Option<String> {
         return None;
     }
     let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-    // The magnitude of a negative number is its complement and one.
+    // The magnitude of a negative number is its complement plus one.
     let mut digits = Vec::new();
     for byte in bytes {
         multiply_add(&mut digits, 256, if negative { !byte } else { *byte });
@@ -175,7 +182,7 @@ fn decimal_text(bytes: &[u8], scale: usize) -> Option<String> {
     Some(if negative { format!("-{text}") } else { text })
 }
 
-/// `digits * factor + term`; the digits are decimal, the lowest first.
+/// `digits * factor + term`. The digits are decimal, lowest first.
 fn multiply_add(digits: &mut Vec<u8>, factor: u16, term: u8) {
     let mut carry = u16::from(term);
     for digit in digits.iter_mut() {

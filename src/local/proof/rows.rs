@@ -1,5 +1,5 @@
-//! Items of the usage table as rows: entity, resource and window are read back out of the keys that the pipeline's
-//! templates made of them, and every other number is a measure. What else a table may hold is no row.
+//! Items of the usage table as rows. Entity, resource and window are parsed from the keys that the pipeline's templates
+//! rendered, and every other number is a measure. Other items of the table are skipped.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,24 +10,25 @@ use usage_aggregator::pipeline::template::Template;
 use usage_aggregator::pipeline::{Snapshot, WINDOW_VARIABLES};
 use usage_aggregator::usage::snapshot_of;
 
+/// An item as the SDK returns it.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// One snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// By the names of the pipeline: `entity`, `resource`, and what else its keys have.
+    /// By the pipeline's names: `entity`, `resource`, and whatever else the keys contain.
     pub variables: BTreeMap<String, String>,
-    /// Exact decimal texts.
+    /// Exact decimals.
     pub measures: BTreeMap<String, String>,
 }
 
 impl Row {
-    /// What the row has for a variable.
+    /// A variable's value; empty if the row doesn't have it.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
     }
 
-    /// The window's first instant.
+    /// When the window starts.
     pub fn start(&self) -> &str {
         self.variable("window_start")
     }
@@ -41,16 +42,17 @@ pub struct RowReader<'s> {
 }
 
 impl<'s> RowReader<'s> {
+    /// A reader of the pipeline's snapshots.
     pub fn new(snapshot: &'s Snapshot) -> RowReader<'s> {
         RowReader { snapshot, reserved: snapshot.reserved().collect() }
     }
 
-    /// The group's variables, as columns.
+    /// The names of the group's variables.
     pub fn group_variables(&self) -> impl Iterator<Item = &'s str> {
         self.snapshot.group_variables.iter().map(String::as_str)
     }
 
-    /// The partition key, its attribute and text, of all rows whose variables are these; none where it takes more to tell.
+    /// The partition key of all rows with these variables, as attribute and value; `None` if it depends on others too.
     pub fn partition_of(&self, known: &[(&str, &str)]) -> Option<(String, String)> {
         let (attribute, template) = &self.snapshot.partition_key;
         let value = |slot: usize| {
@@ -63,7 +65,7 @@ impl<'s> RowReader<'s> {
         })
     }
 
-    /// The row of a snapshot; none for any other item of the table.
+    /// The row of a snapshot; `None` for any other item of the table.
     pub fn read(&self, item: &Item) -> Option<Row> {
         let names = [Some(&self.snapshot.partition_key), self.snapshot.sort_key.as_ref()].into_iter().flatten();
         let key = |(name, _): &'s (String, Template)| Some((name.as_str(), item.get(name)?.as_s().ok()?.as_str()));
@@ -80,7 +82,7 @@ impl<'s> RowReader<'s> {
         Some(Row { variables: group.chain(window).collect(), measures })
     }
 
-    /// A counter with the fraction that is kept beside it.
+    /// A counter with the fraction that is stored beside it.
     fn exact(&self, item: &Item, name: &str, whole: &str) -> String {
         let attribute = self.snapshot.fraction.as_ref().map(|template| template.render(|_| name));
         let fraction =
@@ -100,7 +102,7 @@ mod tests {
     use usage_aggregator::pipeline::{Pipeline, shipped};
 
     #[test]
-    fn an_entitys_partition_is_known_where_the_key_names_nothing_else() {
+    fn a_partition_is_known_if_its_key_has_only_known_variables() {
         let partition = |name: &str, known: &[(&str, &str)]| {
             let snapshot = Pipeline::parse(&shipped(name).unwrap()).unwrap().snapshot.unwrap();
             RowReader::new(&snapshot).partition_of(known)

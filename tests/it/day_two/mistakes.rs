@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::cli::{Desk, Run, two_orders};
+use crate::fixture::{Fixture, Run, two_orders};
 
 #[test]
 fn errors_name_the_remedy() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     let wrong = [
         &["cost"][..],
         &["tune"],
@@ -46,7 +46,7 @@ fn errors_name_the_remedy() {
 /// Issue 13, bug 13: with `--json` nothing was printed when a command failed.
 #[test]
 fn regression_errors_of_the_deployment_commands_are_json_objects_with_json() {
-    let desk = Desk::new();
+    let desk = Fixture::new();
     for (arguments, code) in [
         (&["redrive"][..], 2),
         (&["redrive", "--local"], 1),

@@ -33,7 +33,7 @@ pub struct Stack {
     _moto: Moto,
     stream: RemoteStream,
     shard: String,
-    /// What the command is output of the stream.
+    /// The ARN that the command gets as `--source-arn`.
     pub source_arn: String,
     pub table: String,
 }

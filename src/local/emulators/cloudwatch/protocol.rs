@@ -1,5 +1,5 @@
 //! The three protocols that clients speak to CloudWatch: Smithy RPC v2 in CBOR, awsJson 1.0, and the AWS query protocol.
-//! A request of any of them becomes JSON here, and the answer is written in the protocol of its request.
+//! Requests of all three become JSON here, and each is answered in its own protocol.
 
 use std::io::Read;
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
-/// The answers' ids: nobody looks one up here.
+/// The id of every answer. There are no logs to look it up in.
 const REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reads a form: the operation that its `Action` names, and its parameters. Every value is a text.
@@ -60,7 +60,7 @@ impl Node {
         }
     }
 
-    /// A list where the path goes on with `member.1`.
+    /// A text, a list if the path continues with `member.1`, or an object.
     fn into_value(mut self) -> Value {
         if let Some(value) = self.value {
             return Value::from(value);

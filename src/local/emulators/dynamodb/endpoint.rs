@@ -1,5 +1,5 @@
-//! The embedded DynamoDB over HTTP: dynoxide's own server, behind a layer that answers what dynoxide lacks and that
-//! gives resources the names AWS would.
+//! The embedded DynamoDB over HTTP: dynoxide's server behind a layer that adds operations that dynoxide lacks, and that
+//! names resources as AWS does.
 
 use std::net::Ipv4Addr;
 
@@ -92,7 +92,7 @@ fn operation(headers: &HeaderMap) -> &str {
 }
 
 impl Endpoint {
-    /// Answers an operation that isn't left to dynoxide's server.
+    /// Answers an operation without dynoxide's server.
     async fn answer(&self, operation: &str, request: Request) -> anyhow::Result<Response> {
         let body = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await?;
         let answer = match streams::run(&self.database, operation, &body) {
@@ -108,7 +108,7 @@ impl Endpoint {
         Ok((status, [(header::CONTENT_TYPE, PROTOCOL)], body).into_response())
     }
 
-    /// Lets dynoxide answer, under its own names.
+    /// Forwards a request and its response, with ARNs translated.
     async fn translate(&self, request: Request) -> anyhow::Result<Response> {
         let (mut head, body) = request.into_parts();
         let body = to_bytes(body, MAX_REQUEST_BYTES).await?;
@@ -118,7 +118,7 @@ impl Endpoint {
         rewrite(response, rename).await
     }
 
-    /// Lets dynoxide answer; only an error is looked at.
+    /// Forwards a request and its response as they are, but explains errors.
     async fn pass_on(&self, operation: &str, request: Request) -> anyhow::Result<Response> {
         let response = self.send(request).await?;
         if response.status() != StatusCode::BAD_REQUEST {
@@ -142,13 +142,13 @@ async fn rewrite(response: Response, change: impl FnOnce(&mut Value)) -> anyhow:
         return Ok(Response::from_parts(head, Body::from(body)));
     };
     change(&mut value);
-    // Both are of the body before.
+    // Both belong to the previous body.
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.remove("x-amz-crc32");
     Ok(Response::from_parts(head, Body::from(Bytes::from(value.to_string()))))
 }
 
-/// Gives the resources in a table's description the names that AWS would.
+/// Renames the resources in a table's description as AWS names them.
 fn rename(value: &mut Value) {
     match value {
         Value::String(text) => *text = names::StreamName::of(text).map_or_else(|| names::to_aws(text), |name| name.arn),
@@ -165,7 +165,7 @@ fn rename(value: &mut Value) {
     }
 }
 
-/// Says what an error is about where dynoxide doesn't.
+/// Adds the message that dynoxide leaves out of some errors.
 fn explain(body: &mut Value, operation: &str) {
     let kind = body.get("__type").and_then(Value::as_str).unwrap_or_default();
     if !kind.ends_with("#UnknownOperationException") {

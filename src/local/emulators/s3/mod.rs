@@ -31,7 +31,7 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {
         anyhow::bail!("open the object store in {}: it isn't a usable folder", folder.display());
     };
     let mut service = S3ServiceBuilder::new(LockedFiles(Arc::new(RwLock::new(files))));
-    // s3s asks `Limits` only where it also checks signatures; by then there are none left.
+    // s3s consults `Limits` only if it also verifies signatures, of which `signed` leaves none.
     service.set_auth(SimpleAuth::new());
     service.set_access(limits::Limits { folder: folder.to_owned() });
     Ok(service.build())

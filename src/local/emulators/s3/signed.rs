@@ -18,7 +18,7 @@ const OF_PRESIGNED_URLS: [&str; 9] = [
     "AWSAccessKeyId",
     "Signature",
 ];
-/// 5 GiB: S3's limit of one upload, which nobody reaches here.
+/// 5 GiB: S3's limit of one upload.
 const MAX_BODY_BYTES: usize = 5 << 30;
 
 /// Why a request goes no further.
@@ -37,7 +37,7 @@ pub(super) async fn unsigned(request: Request) -> Result<HttpRequest, Refusal> {
     let (mut head, body) = request.into_parts();
     let signed_url = parameters(&head.uri).any(|(name, _)| matches!(name, "X-Amz-Signature" | "Signature"));
     if head.headers.remove(header::AUTHORIZATION).is_none() && !signed_url {
-        let message = "the request isn't signed: configure credentials, any will do".to_owned();
+        let message = "the request isn't signed: configure any credentials".to_owned();
         return Err(Refusal { status: StatusCode::FORBIDDEN, code: "AccessDenied", message });
     }
     head.uri = without_signature(&head.uri);
@@ -86,7 +86,7 @@ impl Chunked {
     }
 }
 
-/// Takes the next line off `text`.
+/// Removes the next line from `text`.
 fn line<'t>(text: &mut &'t [u8]) -> Option<&'t [u8]> {
     let end = text.windows(2).position(|bytes| bytes == b"\r\n")?;
     let (line, rest) = (text.get(..end)?, text.get(end + 2..)?);
@@ -94,7 +94,7 @@ fn line<'t>(text: &mut &'t [u8]) -> Option<&'t [u8]> {
     Some(line)
 }
 
-/// Makes the headers those of a plain body.
+/// Replaces the headers of a chunked body by those of a plain one.
 fn describe(headers: &mut HeaderMap, chunked: &Chunked) {
     headers.remove("x-amz-decoded-content-length");
     headers.remove("x-amz-trailer");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_ends_too_early_is_an_error_and_a_missing_end_of_the_trailers_is_not() {
+    fn a_truncated_body_is_an_error_and_truncated_trailers_are_not() {
         for text in [
             &b""[..],
             b"4",

@@ -118,7 +118,7 @@ async fn a_missing_bucket_or_object_and_a_failed_condition_are_errors_as_in_s3()
 }
 
 #[tokio::test]
-async fn any_credentials_are_accepted_and_none_are_not() {
+async fn any_credentials_are_accepted_and_unsigned_requests_refused() {
     let services = Services::start(None).unwrap();
     let client = bucket(&services).await;
     let stranger = aws_sdk_s3::config::Credentials::new("stranger", "x", None, None, "test");

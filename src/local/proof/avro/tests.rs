@@ -1,4 +1,4 @@
-//! Readable values, and files made to do harm.
+//! Readable values, and hostile files.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn decimals_are_exact_at_every_size() {
 }
 
 #[test]
-fn times_are_readable_and_odd_ones_are_numbers() {
+fn times_are_readable_and_those_outside_the_calendar_are_numbers() {
     for (value, text) in [
         (Avro::Date(20_412), json!("2025-11-20")),
         (Avro::Date(-1), json!("1969-12-31")),
@@ -35,14 +35,14 @@ fn times_are_readable_and_odd_ones_are_numbers() {
 }
 
 #[test]
-fn what_would_be_endless_is_refused() {
+fn endless_schemas_are_refused() {
     let file = |schema: &str| {
         let schema = Schema::parse_str(schema).unwrap();
         apache_avro::Writer::new(&schema, Vec::new()).unwrap().into_inner().unwrap()
     };
     let list = r#"{"type":"record","name":"List","fields":[{"name":"next","type":["null","List"]}]}"#;
     let error = read_rows(&file(list), 1, |_| Ok(())).unwrap_err().to_string();
-    assert!(error.contains("holds itself"), "{error}");
+    assert!(error.contains("contains itself"), "{error}");
 
     let mut laughs = r#"{"type":"record","name":"T0","fields":[]}"#.to_owned();
     for level in 1..20 {
@@ -70,7 +70,7 @@ fn broken_files_are_errors() {
     })
     .unwrap();
     assert_eq!(rows, [json!({ "a": "x", "b": "10.25" })]);
-    // Whatever byte is wrong or missing, the answer is a value or an error.
+    // Whichever byte is wrong or missing, reading returns a value or an error.
     for at in 0..file.len() {
         let _ = read_rows(&file[..at], 9, |_| Ok(()));
         for wrong in [0, 0x7f, 0xff] {

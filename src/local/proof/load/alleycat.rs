@@ -1,4 +1,4 @@
-//! Racers' messages to a Kinesis stream, as `schemas/alleycat` describes them: each counts once, with its metres.
+//! Racers' messages to a Kinesis stream, as `schemas/alleycat` describes them. Each counts once, with its meters.
 
 use fastrand::Rng;
 use serde_json::json;
@@ -15,7 +15,7 @@ const RECORD_TYPE: &str = "racer";
 pub struct Alleycat {
     pub(super) random: Rng,
     racers: Picker,
-    /// Where the racers take turns, the last one.
+    /// The last racer, if the racers take turns.
     last: u32,
 }
 
@@ -26,12 +26,12 @@ impl Alleycat {
 
     pub fn next(&mut self, number: u64) -> Change {
         let racer = self.racer().to_string();
-        // A bike does 4 to 12 metres in a second.
+        // A bike covers 4 to 12 meters per second.
         let centimetres = self.random.i64(400..=1_200);
         let metres = hundredths(centimetres);
         let kilometres_per_hour = hundredths(centimetres * 36 / 10);
         let status = json!(self.random.choice(["RIDING", "RIDING", "RIDING", "CHECKPOINT"]));
-        // Written by hand: numbers go out with the digits they have here.
+        // Formatted by hand, so that numbers keep their digits.
         let data = format!(
             r#"{{"racerId":{racer},"competitionId":{COMPETITION},"distance":{metres},"speed":{kilometres_per_hour},"status":{status},"message":{number}}}"#
         );
@@ -51,7 +51,7 @@ impl Alleycat {
         Change { number, write: Write::Message { partition_key: racer, data }, meaning }
     }
 
-    /// In turn where all are alike, so that each sends one message a second.
+    /// In turn if there is no skew, so that each sends one message per second.
     fn racer(&mut self) -> u32 {
         if !self.racers.is_even() {
             return self.racers.pick(&mut self.random);

@@ -1,6 +1,6 @@
 //! Rate-limiter buckets in zae-limiter's wire format: an item per entity and resource, `b_{limit}_{field}` per limit.
 //!
-//! Usage is what `b_{limit}_tc`, which is in millitokens, grew by in tokens; whole ones only, as the client does.
+//! Usage is the growth of `b_{limit}_tc`, which is in millitokens, in whole tokens, as the client counts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,15 +13,15 @@ use super::skew::Picker;
 /// A namespace id: 11 characters of `[A-Za-z0-9_-]`.
 const NAMESPACE: &str = "simulated01";
 const RESOURCES: [&str; 2] = ["gpt-4", "gpt-3.5"];
-/// Requests and tokens a minute, and what a bucket holds of each.
+/// Requests and tokens per minute, and the capacity of a bucket for each.
 const LIMITS: [(&str, i64); 2] = [("rpm", 600), ("tpm", 200_000)];
-/// Every bucket's internal limit: a token for each write, of a million; never anybody's usage.
+/// Every bucket's internal limit, one token per write. It never counts as usage.
 const INTERNAL_LIMIT: (&str, i64) = ("wcu", 1_000);
 /// Amounts are stored in thousandths of a token.
 const MILLITOKENS: i64 = 1_000;
-/// Refills come a minute apart, as milliseconds.
+/// Refills are a minute apart.
 const REFILL_PERIOD_MS: i64 = 60_000;
-/// Of 100 changes, how many give tokens back.
+/// The percentage of changes that return tokens.
 const REFUND_PERCENT: u8 = 8;
 
 /// The load.
@@ -35,7 +35,7 @@ pub struct Bucket {
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    /// The number of its last change; none before the first.
+    /// The number of its last change, if there was one.
     change: Option<u64>,
     /// Whole tokens by limit.
     consumed: BTreeMap<String, i64>,
@@ -46,7 +46,7 @@ impl Bucket {
         Bucket { random, entities: Picker::new(shape.entities, shape.skew), states: HashMap::new() }
     }
 
-    /// Takes the state that an earlier run left.
+    /// Restores the state that an earlier run left.
     pub fn resume(&mut self, write: &Write) {
         let Write::Put { item, .. } = write else { return };
         let number = |name: &str| item.get(name).and_then(Attribute::as_text).and_then(|text| text.parse::<i64>().ok());
@@ -76,7 +76,7 @@ impl Bucket {
             let amount = tokens.to_string();
             (*tokens != 0).then(|| Add { group: group.clone(), measure: (*limit).to_owned(), amount })
         };
-        // Every call moves a limit, and so is an event of it.
+        // Every call changes a limit, and so counts as an event.
         let event = Add { group: group.clone(), measure: "total_events".to_owned(), amount: "1".to_owned() };
         let meaning = Meaning {
             record_type: "bucket".to_owned(),
@@ -88,7 +88,7 @@ impl Bucket {
         Change { number, write: Write::Put { item, replaces }, meaning }
     }
 
-    /// What one call takes of each limit, or gives back of what it took too much.
+    /// The tokens that one call takes from each limit, or returns.
     fn tokens(&mut self, state: &State) -> Vec<(&'static str, i64)> {
         let taken = self.random.i64(1..2_000);
         let had = state.consumed.get("tpm").copied().unwrap_or(0);
@@ -109,7 +109,7 @@ fn bucket_item(entity: &str, resource: &str, pk: &str, state: &State, tokens: &[
         ("SK", Attribute::text("#STATE")),
         ("entity_id", Attribute::text(entity)),
         ("resource", Attribute::text(resource)),
-        // As after a refill for every change, so that the same seed gives the same items.
+        // As if every change followed a refill, so that the same seed gives the same items.
         ("rf", Attribute::number(number)),
         ("shard_count", Attribute::number(1)),
         ("cascade", Attribute::Bool(false)),

@@ -1,20 +1,23 @@
-//! What a simulation writes and what that means: a change, and the sums that follow from it by plain arithmetic.
+//! What a simulation writes and what it means: a change, and the sums that follow from it by plain arithmetic.
 //!
-//! Nothing here uses the function's own rules, so that a ledger of changes can be held against what the function made.
+//! Nothing here uses the function's own rules, so that the function's results can be checked against a ledger of changes.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-/// The attribute that numbers an item's state, so that a write can say which state it replaces.
+/// The attribute that numbers an item's states, so that a write can name the state it replaces.
 pub const CHANGE_ATTRIBUTE: &str = "change";
 
 /// An attribute's value, in DynamoDB's notation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attribute {
+    /// A string.
     S(String),
+    /// A number.
     N(String),
+    /// A boolean.
     #[serde(rename = "BOOL")]
     Bool(bool),
 }
@@ -25,44 +28,64 @@ pub type Item = BTreeMap<String, Attribute>;
 /// One change of one item, or one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Unique in its ledger, rising.
+    /// Unique in its ledger, and rising.
     pub number: u64,
+    /// What is sent.
     pub write: Write,
+    /// What it adds to usage and archive.
     pub meaning: Meaning,
 }
 
-/// A write that says which state it replaces, so that repeating it changes nothing; but for messages, which can't be
+/// A write that names the state it replaces, so that repeating it changes nothing. Messages have no state, and can't be
 /// repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Write {
-    /// The whole item, in place of the state with this number, or of none.
-    Put { item: Item, replaces: Option<u64> },
-    /// The item of this key, which has the state with this number.
-    Delete { key: Item, replaces: u64 },
-    /// A message to a stream.
-    Message { partition_key: String, data: String },
+    /// Puts the whole item.
+    Put {
+        /// The new state.
+        item: Item,
+        /// The number of the state it replaces; `None` for a new item.
+        replaces: Option<u64>,
+    },
+    /// Deletes an item.
+    Delete {
+        /// The item's key.
+        key: Item,
+        /// The number of the state it has.
+        replaces: u64,
+    },
+    /// Sends a message to a stream.
+    Message {
+        /// The message's partition key.
+        partition_key: String,
+        /// The message as JSON.
+        data: String,
+    },
 }
 
-/// What a change means for usage and archive.
+/// What a change adds to usage and archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meaning {
+    /// The record type in the pipeline.
     pub record_type: String,
-    /// What tells the item or the message's sender apart, as texts.
+    /// What identifies the item or the message's sender.
     pub key: BTreeMap<String, String>,
-    /// What is added to which counters; none is zero.
+    /// The amounts that are added to counters. None of them is zero.
     pub adds: Vec<Add>,
-    /// Whether the change must be rejected: not counted, not archived, and kept by the failure destination.
+    /// Whether the function must reject the change: it is neither counted nor archived, and ends in the failure
+    /// destination.
     pub poison: bool,
-    /// The record type of its row in the archive.
+    /// The record type of its row in the archive, if it has one.
     pub archived: Option<String>,
 }
 
-/// What is added to one counter of each window.
+/// An amount that is added to one counter in each window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
-    /// Entity, resource, and what else tells counters apart.
+    /// Entity, resource, and whatever else identifies the counter.
     pub group: BTreeMap<String, String>,
+    /// The measure's name.
     pub measure: String,
     /// An exact decimal.
     pub amount: String,
@@ -74,12 +97,12 @@ impl Attribute {
         Attribute::S(text.into())
     }
 
-    /// A number, given by anything that prints as one.
+    /// A number, from anything that prints as one.
     pub fn number(number: impl ToString) -> Attribute {
         Attribute::N(number.to_string())
     }
 
-    /// The text of a text or number.
+    /// The text of a string or number.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Attribute::S(text) | Attribute::N(text) => Some(text),
@@ -98,22 +121,22 @@ impl From<&Attribute> for AttributeValue {
     }
 }
 
-/// The item as the SDK takes it.
+/// The item in the SDK's types.
 pub(super) fn sdk_item(item: &Item) -> HashMap<String, AttributeValue> {
     item.iter().map(|(name, value)| (name.clone(), value.into())).collect()
 }
 
-/// An item of these attributes.
+/// An item with these attributes.
 pub(super) fn item<const N: usize>(attributes: [(&str, Attribute); N]) -> Item {
     attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Names and texts, as keys and groups have them.
+/// A map of names to texts, as in keys and groups.
 pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }
 
-/// A number of hundredths as decimal text.
+/// A number of hundredths as a decimal.
 pub(super) fn hundredths(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
     let magnitude = number.unsigned_abs();

@@ -1,4 +1,4 @@
-//! What all writers of a run share: the ledger, the counts, the wait around an hour's end.
+//! What all writers of a run share: the ledger, the counts, and the pause around the end of an hour.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,18 +9,18 @@ use super::ledger::{Entry, Ledger, Unsure};
 use super::pace;
 use stream_types::Timestamp;
 
-/// What a run has done so far.
+/// What a run has written so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// Changes that are done.
+    /// Changes that are written.
     pub records: u64,
-    /// Those of them that an earlier run had begun.
+    /// How many of them an earlier run had started.
     pub finished_for_earlier_run: u64,
-    /// Those of them that must be rejected.
+    /// How many of them the function must reject.
     pub poison: u64,
-    /// Those of them whose hour or arrival can't be known.
+    /// How many of them have an unknown hour or arrival.
     pub unsure: u64,
-    /// Attempts that failed and were made again.
+    /// Attempts that failed and were retried.
     pub retries: u64,
 }
 
@@ -40,14 +40,14 @@ impl<'j> Journal<'j> {
         *locked(&self.written)
     }
 
-    /// Notes that `change` is about to be sent; gives the time.
+    /// Records that `change` is about to be sent, and returns the time.
     pub(super) fn begin(&self, change: &Change) -> anyhow::Result<Timestamp> {
         let sent_at = pace::clock()?;
         locked(&self.ledger).begin(change, sent_at)?;
         Ok(sent_at)
     }
 
-    /// Notes that a change is done that was sent at `sent_at`.
+    /// Records that a change that was sent at `sent_at` is written.
     pub(super) fn done(
         &self,
         change: u64,
@@ -74,7 +74,7 @@ impl<'j> Journal<'j> {
         locked(&self.written).finished_for_earlier_run += 1;
     }
 
-    /// Waits where it would be open to which hour a write belongs.
+    /// Waits while it would be uncertain which hour a write belongs to.
     pub(super) async fn wait_until_quiet(&self) -> anyhow::Result<()> {
         let wait = pace::quiet(pace::clock()?);
         if !wait.is_zero() {
@@ -84,7 +84,7 @@ impl<'j> Journal<'j> {
     }
 }
 
-/// A panic elsewhere leaves counts and ledger as they were: whole.
+/// A panic elsewhere can't leave counts or ledger inconsistent.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! The record of what a simulation wrote: JSON lines, one when a write begins and one when it is done.
+//! The record of what a simulation wrote: JSON lines, one when a write starts and one when it is done.
 //!
-//! The first is in the file before the write is sent, so that a run which ends in between, however it ends, leaves
-//! behind what has to be finished. A line that was cut off is none: what it announces was never sent.
+//! The first line is in the file before the write is sent, so that a run that is interrupted leaves behind what has to be
+//! finished. An incomplete line is ignored: its write was never sent.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -15,67 +15,75 @@ use super::change::{Change, Meaning, Write};
 use super::profile::ProfileName;
 use stream_types::Timestamp;
 
-/// What the lines look like; another number is of another version of this tool.
+/// The format of the lines. Another version of this tool may use another number.
 const FORMAT: u32 = 1;
 
-/// What a ledger is of.
+/// The first line of a ledger: which simulation it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     format: u32,
+    /// The simulation's profile.
     pub profile: ProfileName,
-    /// The table or stream.
+    /// The table or stream that it writes to.
     pub target: String,
 }
 
-/// A write that was begun.
+/// A write that was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
-    pub change: u64,
-    #[serde(with = "instant")]
-    pub sent_at: Timestamp,
-    pub write: Write,
-    pub meaning: Meaning,
-}
-
-/// A write that is done: what is held against snapshots and archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+    /// The change's number.
     pub change: u64,
     /// Before the first attempt.
     #[serde(with = "instant")]
     pub sent_at: Timestamp,
-    /// After the answer.
+    /// What was sent.
+    pub write: Write,
+    /// What it adds to usage and archive.
+    pub meaning: Meaning,
+}
+
+/// A write that is done. Snapshots and archive are checked against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The change's number.
+    pub change: u64,
+    /// Before the first attempt.
+    #[serde(with = "instant")]
+    pub sent_at: Timestamp,
+    /// After the response.
     #[serde(with = "instant")]
     pub done_at: Timestamp,
+    /// What is unknown about the write, if anything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsure: Option<Unsure>,
+    /// What it adds to usage and archive.
     #[serde(flatten)]
     pub meaning: Meaning,
 }
 
-/// What can't be known of a write.
+/// What is unknown about a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsure {
-    /// It was sent in one hour and answered in another: either may count it.
+    /// It was sent in one hour and answered in another, and either hour may count it.
     Hour,
-    /// It may have arrived or not, and can't be repeated.
+    /// It may or may not have arrived, and can't be repeated.
     Arrival,
 }
 
-/// The ledger of a run under way; nobody else can write it meanwhile.
+/// The ledger of a running simulation, locked against other writers.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
     file: File,
 }
 
-/// What a ledger's earlier runs have left.
+/// What earlier runs left in a ledger.
 #[derive(Debug, Default)]
 pub struct Left {
     /// The number of the next change.
     pub next_number: u64,
-    /// Begun and not done, in the order of their numbers.
+    /// Writes that were started but not done, ordered by number.
     pub unfinished: Vec<Begun>,
 }
 
@@ -88,17 +96,17 @@ enum Line {
 }
 
 impl Head {
-    /// The head of a ledger of `profile` on a table or stream.
+    /// The head of a ledger for `profile` on a table or stream.
     pub fn new(profile: ProfileName, target: &str) -> Head {
         Head { format: FORMAT, profile, target: target.to_owned() }
     }
 }
 
 impl Ledger {
-    /// Goes on with the ledger at `path`, or begins it. `each` is handed every write that was begun.
+    /// Continues the ledger at `path`, or creates it. Every write that was started is passed to `each`.
     ///
     /// # Errors
-    /// When it is another simulation's, is being written, or can't be read.
+    /// When it belongs to another simulation, is being written, or can't be read.
     pub fn open(path: &Path, head: &Head, mut each: impl FnMut(&Write)) -> anyhow::Result<(Ledger, Left)> {
         let shown = path.display();
         if let Some(folder) = path.parent() {
@@ -108,7 +116,9 @@ impl Ledger {
         let file = opened.with_context(|| format!("open the ledger {shown}"))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("another simulation is writing {shown}: give --ledger another file"),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another simulation is writing {shown}: choose another file with --ledger")
+            }
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("lock {shown}")),
         }
         let mut left = Left { next_number: 1, unfinished: Vec::new() };
@@ -126,14 +136,14 @@ impl Ledger {
             Ok(())
         })?;
         left.unfinished = open.into_values().collect();
-        // What was cut off goes, so that the next line begins where a line begins.
-        file.set_len(whole_bytes).with_context(|| format!("cut the unfinished line off {shown}"))?;
+        // An incomplete last line is removed, so that the next one starts a new line.
+        file.set_len(whole_bytes).with_context(|| format!("remove the incomplete last line of {shown}"))?;
         let mut ledger = Ledger { path: path.to_owned(), file };
         match found {
             None => ledger.append(&Line::Head(head.clone()))?,
             Some(found) if found == *head => {}
             Some(found) => bail!(
-                "{shown} is the ledger of {} on {}: give --ledger another file for {} on {}",
+                "{shown} is the ledger of {} on {}: choose another file with --ledger for {} on {}",
                 found.profile.name(),
                 found.target,
                 head.profile.name(),
@@ -143,18 +153,24 @@ impl Ledger {
         Ok((ledger, left))
     }
 
-    /// Notes that a write is about to be sent.
+    /// Records that a write is about to be sent.
+    ///
+    /// # Errors
+    /// When the file can't be written.
     pub fn begin(&mut self, change: &Change, sent_at: Timestamp) -> anyhow::Result<()> {
         let (write, meaning) = (change.write.clone(), change.meaning.clone());
         self.append(&Line::Begun(Begun { change: change.number, sent_at, write, meaning }))
     }
 
-    /// Notes that a write is done.
+    /// Records that a write is done.
+    ///
+    /// # Errors
+    /// When the file can't be written.
     pub fn done(&mut self, entry: Entry) -> anyhow::Result<()> {
         self.append(&Line::Done(entry))
     }
 
-    /// In one piece and unbuffered: what has been written outlives this process.
+    /// In a single unbuffered write, which survives the end of this process.
     fn append(&mut self, line: &Line) -> anyhow::Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
@@ -162,7 +178,7 @@ impl Ledger {
     }
 }
 
-/// What a ledger is of.
+/// Which simulation a ledger belongs to.
 ///
 /// # Errors
 /// When it can't be read, or has no head.
@@ -173,14 +189,14 @@ pub fn read_head(path: &Path) -> anyhow::Result<Head> {
     BufReader::new(file).read_until(b'\n', &mut bytes).with_context(|| format!("read the ledger {shown}"))?;
     match serde_json::from_slice(&bytes) {
         Ok(Line::Head(head)) if head.format == FORMAT => Ok(head),
-        _ => bail!("read {shown}: it doesn't begin as a ledger of this version does"),
+        _ => bail!("read {shown}: it isn't a ledger of this version"),
     }
 }
 
-/// Hands every entry of a finished ledger to `each`, one at a time.
+/// Passes every entry of a finished ledger to `each`.
 ///
 /// # Errors
-/// When it can't be read, is being written, or has writes that were begun and not finished.
+/// When it can't be read, is being written, or has writes that were started but not finished.
 pub fn read_entries(path: &Path, mut each: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<Head> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("open the ledger {shown}"))?;
@@ -189,7 +205,7 @@ pub fn read_entries(path: &Path, mut each: impl FnMut(Entry) -> anyhow::Result<(
         Err(TryLockError::WouldBlock) => bail!("a simulation is still writing {shown}: wait until it ends"),
         Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("lock {shown}")),
     }
-    // As many as were under way at once, at most.
+    // At most as many as were in progress at once.
     let mut open = std::collections::BTreeSet::new();
     let (head, _) = read_lines(path, |line| match line {
         Line::Head(_) => Ok(()),
@@ -205,13 +221,13 @@ pub fn read_entries(path: &Path, mut each: impl FnMut(Entry) -> anyhow::Result<(
     if !open.is_empty() {
         let begun = open.len();
         bail!(
-            "{shown} has {begun} writes that were begun and not finished: simulate with this ledger again, which finishes them"
+            "{shown} has {begun} writes that were started but not finished: run the simulation with this ledger again to finish them"
         );
     }
     head.with_context(|| format!("read {shown}: it is empty"))
 }
 
-/// Hands on each whole line; gives the head, and how many bytes the whole lines have.
+/// Passes on each complete line. Returns the head, and the size of all complete lines.
 fn read_lines(path: &Path, mut each: impl FnMut(Line) -> anyhow::Result<()>) -> anyhow::Result<(Option<Head>, u64)> {
     let shown = path.display();
     let mut reader = BufReader::new(File::open(path).with_context(|| format!("open the ledger {shown}"))?);
@@ -226,7 +242,7 @@ fn read_lines(path: &Path, mut each: impl FnMut(Line) -> anyhow::Result<()>) -> 
             serde_json::from_slice(&bytes).with_context(|| format!("read line {number} of the ledger {shown}"))?;
         match (&line, number) {
             (Line::Head(found), 1) if found.format == FORMAT => head = Some(found.clone()),
-            (_, 1) => bail!("read {shown}: it doesn't begin as a ledger of this version does"),
+            (_, 1) => bail!("read {shown}: it isn't a ledger of this version"),
             _ => {}
         }
         each(line)?;
@@ -235,7 +251,7 @@ fn read_lines(path: &Path, mut each: impl FnMut(Line) -> anyhow::Result<()>) -> 
     Ok((head, whole_bytes))
 }
 
-/// Instants as RFC 3339 text.
+/// Timestamps as RFC 3339 text.
 mod instant {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -247,6 +263,6 @@ mod instant {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Timestamp::parse(&text).ok_or_else(|| D::Error::custom("expected an instant from 2000 to 2099"))
+        Timestamp::parse(&text).ok_or_else(|| D::Error::custom("expected an RFC 3339 time from 2000 to 2099"))
     }
 }

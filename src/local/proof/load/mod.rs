@@ -1,7 +1,8 @@
-//! Realistic load for tables and streams, and a record of it in independent terms.
+//! Realistic load for tables and streams, and an independent record of it.
 //!
-//! A `profile` says what happens next, a `change` what that writes and means; `table` and `stream` make it true through
-//! the SDK; the `ledger` keeps what was begun and done. What came of it all is held against the ledger by `reconcile`.
+//! A `profile` generates the changes; a `change` is what is written and what it means; `table` and `stream` write it
+//! through the SDK; the `ledger` records what was started and what is done. `reconcile` checks the function's results
+//! against the ledger.
 
 mod alleycat;
 mod bucket;
@@ -34,18 +35,21 @@ use journal::Journal;
 use stream::{MAX_RECORDS, StreamWriter};
 use table::{Origin, TableWriter};
 
-/// Changes that wait for a writer, so that the profile isn't far ahead.
+/// Changes that may wait for a writer, so that the profile isn't far ahead.
 const WAITING_CHANGES: usize = 64;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct Simulation {
+    /// The kind of load.
     pub profile: ProfileName,
+    /// Its entities and seed.
     pub shape: Shape,
-    /// Changes a second; 0 for as many as go.
+    /// Changes per second; 0 for no limit.
     pub rate_per_second: u32,
+    /// When to stop.
     pub amount: Amount,
-    /// Writes under way at once; one item's are never.
+    /// Writes in progress at once. Those of one item never overlap.
     pub concurrency: usize,
     /// How long to retry one write.
     pub patience: Duration,
@@ -56,21 +60,34 @@ pub struct Simulation {
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
+    /// After this many records.
     Records(u64),
-    /// With a rate, as many records as fit.
+    /// After this time; with a rate, after as many records as fit into it.
     Duration(Duration),
 }
 
 /// Where to write.
 #[derive(Debug, Clone)]
 pub enum Target {
-    Table { client: aws_sdk_dynamodb::Client, name: String },
-    Stream { client: aws_sdk_kinesis::Client, name: String },
+    /// A DynamoDB table.
+    Table {
+        /// The client to write with.
+        client: aws_sdk_dynamodb::Client,
+        /// The table's name.
+        name: String,
+    },
+    /// A Kinesis stream.
+    Stream {
+        /// The client to write with.
+        client: aws_sdk_kinesis::Client,
+        /// The stream's name.
+        name: String,
+    },
 }
 
 impl Simulation {
-    /// The profile's usual load: 100 changes a second for ten seconds, or the race of a thousand bikes that send one
-    /// message a second for five minutes.
+    /// The profile's default load: 100 changes per second for ten seconds, or a race of a thousand bikes that each send
+    /// one message per second for five minutes.
     pub fn new(profile: ProfileName) -> Simulation {
         let entities = profile.entities();
         let (rate_per_second, seconds) = match profile {
@@ -88,7 +105,7 @@ impl Simulation {
         }
     }
 
-    /// How many records it will write, where that is known beforehand.
+    /// How many records it will write, if that is known in advance.
     pub fn records(&self) -> Option<u64> {
         match self.amount {
             Amount::Records(records) => Some(records),
@@ -100,13 +117,13 @@ impl Simulation {
         }
     }
 
-    /// Writes the load to `target` and records it in the ledger at `ledger`, after finishing what earlier runs had begun
-    /// there. `watch` is called after each change. Once `stop` is ready nothing new is begun; dropping this instead is
-    /// as harmless as any other end of the process.
+    /// Writes the load to `target` and records it in the ledger at `ledger`, after finishing what earlier runs had
+    /// started there. `watch` is called after each change. Once `stop` is ready, no new write starts. Dropping the future
+    /// instead is as safe as any other end of the process.
     ///
     /// # Errors
-    /// When the target isn't what the profile needs, or a write failed for longer than the patience. The ledger then has
-    /// what a further run finishes.
+    /// When the target isn't what the profile needs, or a write kept failing for the whole patience. Another run then
+    /// finishes what the ledger has.
     pub async fn run(
         &self,
         target: &Target,
@@ -135,7 +152,7 @@ impl Simulation {
         Ok(journal.written())
     }
 
-    /// Brings what an earlier run has begun to its end.
+    /// Finishes what an earlier run had started.
     async fn finish(&self, target: &Target, unfinished: Vec<Begun>, journal: &Journal<'_>) -> anyhow::Result<()> {
         for begun in unfinished {
             let unsure = match target {
@@ -144,7 +161,7 @@ impl Simulation {
                     writer.write(&begun.write, Origin::Begun, journal).await?;
                     None
                 }
-                // Nobody can tell whether the message had gone out.
+                // It is unknown whether the message was sent.
                 Target::Stream { .. } => Some(Unsure::Arrival),
             };
             journal.count_finished();
@@ -153,7 +170,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Hands out changes at the rate; those of one item always to the same writer, in order.
+    /// Sends changes to the writers at the rate. Those of one item always go to the same writer, in order.
     async fn generate(
         &self,
         mut profile: Profile,
@@ -173,13 +190,13 @@ impl Simulation {
                 return;
             }
             let number = first.saturating_add(index);
-            let hand_out = async {
+            let sent = async {
                 tokio::time::sleep_until(start + pace::due(index, self.rate_per_second)).await;
                 if let Some(faults) = &self.faults {
                     profile.set_poison_percent(faults.profile().poison);
                 }
                 let change = profile.next(number);
-                // A writer that failed takes none; the error is its own to tell.
+                // A writer that failed accepts none, and reports its own error.
                 match lane(&change, &lanes) {
                     Some(lane) => lane.send(change).await.is_ok(),
                     None => false,
@@ -188,7 +205,7 @@ impl Simulation {
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                taken = hand_out => if !taken { return },
+                accepted = sent => if !accepted { return },
             }
         }
     }
@@ -238,8 +255,8 @@ impl Target {
                 TableWriter { client, table: name, patience: simulation.patience }.check(&spec).await
             }
             (Target::Stream { .. }, None) => Ok(()),
-            (Target::Table { .. }, None) => anyhow::bail!("write messages to a table: give a stream"),
-            (Target::Stream { .. }, Some(_)) => anyhow::bail!("write items to a stream: give a table"),
+            (Target::Table { .. }, None) => anyhow::bail!("write messages to a table: choose a stream instead"),
+            (Target::Stream { .. }, Some(_)) => anyhow::bail!("write items to a stream: choose a table instead"),
         }
     }
 }

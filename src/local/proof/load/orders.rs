@@ -1,6 +1,6 @@
 //! Customers, orders and order lines in one table, as `schemas/orders` describes them.
 //!
-//! An order counts for its customer, with its total, unless it is cancelled. That is all the arithmetic there is.
+//! An order counts for its customer, with its total, unless it is cancelled. There is no other arithmetic.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, Meaning, Write, hu
 use super::profile::Shape;
 use super::skew::Picker;
 
-/// Orders that may still change; older ones are done with, so that memory is bounded.
+/// Orders that may still change. Older ones stay as they are, which bounds the memory.
 const LIVE_ORDERS: usize = 10_000;
 /// 2026-01-01T00:00:00Z: orders are dated by their number, so that the same seed gives the same items.
 const FIRST_ORDER_SECOND: u64 = 1_767_225_600;
@@ -29,7 +29,7 @@ pub struct Orders {
 
 #[derive(Debug, Clone)]
 struct Order {
-    /// The number of the change that made it.
+    /// The number of the change that created it.
     number: u64,
     customer: u32,
     total_cents: i64,
@@ -47,7 +47,7 @@ enum Status {
     Cancelled,
 }
 
-/// What happens next; of 100 changes, as many as `CHANCES` says.
+/// A kind of change.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
     Ordered,
@@ -60,6 +60,7 @@ enum Happening {
     ProfileChanged,
 }
 
+/// The percentage of changes of each kind.
 const CHANCES: [(Happening, u8); 8] = [
     (Happening::Ordered, 34),
     (Happening::Repriced, 16),
@@ -77,7 +78,7 @@ impl Orders {
         Orders { random, customers, poison_percent: shape.poison_percent, live: Vec::new(), profiles: BTreeMap::new() }
     }
 
-    /// Takes note of a profile that an earlier run wrote; orders are new ones in each run.
+    /// Restores a customer profile that an earlier run wrote. Each run has new orders.
     pub fn resume(&mut self, write: &Write) {
         let Write::Put { item, .. } = write else { return };
         let text = |name: &str| item.get(name).and_then(Attribute::as_text);
@@ -120,7 +121,7 @@ impl Orders {
         Change { number, write: order.put(None), meaning: order.meaning(Worth::NOTHING, order.worth()) }
     }
 
-    /// An order with a text for a total, which nobody can count.
+    /// An order whose total is a text, which can't be counted.
     fn poisoned(&mut self, number: u64) -> Change {
         let order = self.new_order(number);
         let mut write = order.put(None);
@@ -140,7 +141,7 @@ impl Orders {
             return self.live.swap_remove(index).removed(number);
         }
         let cents = self.random.i64(100..50_000);
-        // There is one at `index`, since there are some.
+        // The index is in range.
         let Some(order) = self.live.get_mut(index) else { return self.ordered(number) };
         let (before, replaces) = (order.worth(), order.state);
         order.state = number;
@@ -214,7 +215,7 @@ impl Status {
     }
 }
 
-/// What an order counts for.
+/// What an order adds to its customer's usage.
 #[derive(Debug, Clone, Copy)]
 struct Worth {
     orders: i64,
@@ -281,7 +282,7 @@ impl Order {
     }
 }
 
-/// A write of an item that is archived and not counted.
+/// A write of an item that is archived but not counted.
 fn archived_only(number: u64, record_type: &str, [pk, sk]: [&str; 2], write: Write) -> Change {
     let (key, archived) = (texts([("pk", pk), ("sk", sk)]), Some(record_type.to_owned()));
     let meaning = Meaning { record_type: record_type.to_owned(), key, adds: Vec::new(), poison: false, archived };

@@ -1,4 +1,4 @@
-//! When to write: at the rate that was asked for, and never where it is open to which hour a write belongs.
+//! When to write: at the requested rate, and never when it would be uncertain which hour a write belongs to.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use anyhow::Context;
 
 use stream_types::Timestamp;
 
-/// A record's hour is that of the second which DynamoDB or Kinesis stamps on it. On either side of an hour's end nothing
-/// is sent for this long, so that a slow answer and clocks that differ a little don't matter.
+/// A record's hour is that of the timestamp that DynamoDB or Kinesis gives it. Nothing is sent for this long before and
+/// after the end of an hour, so that slow responses and small clock differences don't matter.
 const QUIET_MICROS: i64 = 2_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
-/// How long to wait until nothing speaks against sending at `now`.
+/// How long to wait at `now` before sending.
 pub(super) fn quiet(now: Timestamp) -> Duration {
     let since_hour = now.micros().rem_euclid(HOUR_MICROS);
     let until_hour = HOUR_MICROS - since_hour;
@@ -23,23 +23,26 @@ pub(super) fn quiet(now: Timestamp) -> Duration {
     Duration::from_micros(wait_micros.unsigned_abs())
 }
 
-/// Whether two instants lie in one hour.
+/// Whether two times are in the same hour.
 pub(super) fn same_hour(a: Timestamp, b: Timestamp) -> bool {
     a.micros().div_euclid(HOUR_MICROS) == b.micros().div_euclid(HOUR_MICROS)
 }
 
-/// When the change with this index is due, from the start; at once where the rate is 0.
+/// When the change with this index is due, from the start; immediately if the rate is 0.
 pub(super) fn due(index: u64, rate_per_second: u32) -> Duration {
     let rate = u64::from(rate_per_second);
     let (Some(seconds), Some(rest)) = (index.checked_div(rate), index.checked_rem(rate)) else { return Duration::ZERO };
-    // The rest is less than the rate, which has 32 bits: this can't overflow.
+    // The rest is less than the rate, which has 32 bits, so this can't overflow.
     Duration::from_secs(seconds) + Duration::from_nanos(rest * 1_000_000_000 / rate.max(1))
 }
 
-/// The time of this machine's clock.
+/// This machine's time.
+///
+/// # Errors
+/// When the clock isn't between 2000 and 2099.
 pub fn clock() -> anyhow::Result<Timestamp> {
     let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    now.context("tell the time: the clock says a year outside 2000 to 2099")
+    now.context("read this machine's clock: its year isn't between 2000 and 2099")
 }
 
 #[cfg(test)]
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_told_apart() {
+    fn times_are_compared_by_their_hour() {
         assert!(same_hour(at("2026-11-21T10:00:00Z"), at("2026-11-21T10:59:59.9Z")));
         assert!(!same_hour(at("2026-11-21T10:59:59.9Z"), at("2026-11-21T11:00:00Z")));
     }

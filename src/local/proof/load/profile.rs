@@ -1,4 +1,4 @@
-//! The kinds of load, one file each with the same functions: `new`, `resume` from what an earlier run wrote, `next`.
+//! The kinds of load. Each has a file with the same functions: `new`, `resume` from what an earlier run wrote, `next`.
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
@@ -21,30 +21,35 @@ pub enum ProfileName {
     Alleycat,
 }
 
-/// Who acts, and from which seed.
+/// The entities of a load, and its seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// Customers, limited entities or racers.
     pub entities: u32,
-    /// Zipf's exponent; 0 makes all entities alike.
+    /// Zipf exponent; 0 for uniform.
     pub skew: f64,
+    /// The same seed gives the same changes.
     pub seed: u64,
-    /// Of 100 changes, how many are orders that must be rejected; orders only.
+    /// Percentage of changes that are orders that the function must reject. Orders only.
     pub poison_percent: f64,
 }
 
-/// A kind of load under way.
+/// A load in progress.
 #[derive(Debug)]
 pub enum Profile {
+    /// Customers, orders and order lines.
     Orders(Orders),
+    /// Rate-limiter buckets.
     Bucket(Bucket),
+    /// Racers' messages.
     Alleycat(Alleycat),
 }
 
 impl ProfileName {
+    /// All profiles.
     pub const ALL: [ProfileName; 3] = [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat];
 
-    /// The name on the command line, and of the ledger.
+    /// The name on the command line and in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             ProfileName::Orders => "orders",
@@ -53,7 +58,7 @@ impl ProfileName {
         }
     }
 
-    /// The table or stream that it writes to where nobody names another.
+    /// The table or stream that it writes to by default.
     pub fn target(self) -> &'static str {
         match self {
             ProfileName::Orders => "orders",
@@ -62,7 +67,7 @@ impl ProfileName {
         }
     }
 
-    /// The table `name` as it needs it; none where it writes to a Kinesis stream.
+    /// The specification of the table `name`; `None` for a profile that writes to a Kinesis stream.
     pub fn table(self, name: &str) -> Option<TableSpec<'_>> {
         let (partition_key, sort_key, ttl_attribute) = match self {
             ProfileName::Orders => ("pk", "sk", None),
@@ -72,19 +77,19 @@ impl ProfileName {
         Some(TableSpec { name, partition_key, sort_key: Some(sort_key), ttl_attribute, stream: true })
     }
 
-    /// Entities where nobody says how many.
+    /// The default number of entities.
     pub fn entities(self) -> u32 {
         match self {
             ProfileName::Orders => 100,
             ProfileName::Bucket => 50,
-            // The race that the pipeline is named for has a thousand bikes.
+            // A race has a thousand bikes.
             ProfileName::Alleycat => 1_000,
         }
     }
 }
 
 impl Profile {
-    /// A load that begins.
+    /// A load before its first change.
     pub fn new(name: ProfileName, shape: &Shape) -> Profile {
         let random = Rng::with_seed(shape.seed);
         match name {
@@ -94,9 +99,9 @@ impl Profile {
         }
     }
 
-    /// Goes on from the seed and the number of the next change, so that a further run doesn't repeat the first one.
+    /// Continues from the seed and the number of the next change, so that another run doesn't repeat the first one.
     pub fn reseed(&mut self, seed: u64, next_number: u64) {
-        // The golden ratio's bits: neighbouring numbers give seeds that have nothing in common.
+        // The golden ratio's bits: consecutive numbers give unrelated seeds.
         let seed = seed ^ next_number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let random = match self {
             Profile::Orders(orders) => &mut orders.random,
@@ -106,7 +111,7 @@ impl Profile {
         *random = Rng::with_seed(seed);
     }
 
-    /// Takes note of a write of an earlier run.
+    /// Restores the state after a write of an earlier run.
     pub fn resume(&mut self, write: &Write) {
         match self {
             Profile::Orders(orders) => orders.resume(write),

@@ -1,17 +1,17 @@
-//! Who does something next: everybody alike, or a few much more often than the rest (Zipf's law).
+//! Which entity acts next: all with equal probability, or a few much more often than the rest (Zipf's law).
 
 use fastrand::Rng;
 
 /// Picks one of many.
 #[derive(Debug)]
 pub(super) struct Picker {
-    /// The sums of the weights up to each, rising; empty where all weigh the same.
+    /// The cumulative weights; empty if all weights are equal.
     sums: Vec<f64>,
     count: u32,
 }
 
 impl Picker {
-    /// One of `count`, the k-th with the weight `1 / k^exponent`; an exponent of 0 makes all alike.
+    /// Picks one of `count`, the k-th with the weight `1 / k^exponent`. An exponent of 0 makes all weights equal.
     pub(super) fn new(count: u32, exponent: f64) -> Picker {
         let count = count.max(1);
         if exponent == 0.0 {
@@ -25,7 +25,7 @@ impl Picker {
         Picker { sums: (1..=count).map(weigh).collect(), count }
     }
 
-    /// Whether all are picked alike.
+    /// Whether all weights are equal.
     pub(super) fn is_even(&self) -> bool {
         self.sums.is_empty()
     }
@@ -35,7 +35,7 @@ impl Picker {
         self.count
     }
 
-    /// From 1 to the count.
+    /// Picks a number from 1 to the count.
     pub(super) fn pick(&self, random: &mut Rng) -> u32 {
         let Some(total) = self.sums.last() else { return random.u32(1..=self.count) };
         let at = random.f64() * total;

@@ -1,7 +1,7 @@
 //! Writes messages to a Kinesis stream, each at most once.
 //!
-//! A message has no state that a repeated write could find, so one is sent again only where it is certain that it didn't
-//! arrive. Where that is open, the ledger says so.
+//! A message has no state that a repeated write could detect, so one is sent again only if it certainly didn't arrive. If
+//! that is uncertain, the ledger says so.
 
 use std::io;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use stream_types::Timestamp;
 use usage_aggregator::backoff::Backoff;
 use usage_aggregator::error::Error;
 
-/// 500: the limit of records in a PutRecords request.
+/// 500: PutRecords' limit of records.
 pub(super) const MAX_RECORDS: usize = 500;
 
-/// Where to write, and for how long to try.
+/// Where to write, and how long to retry.
 #[derive(Debug)]
 pub(super) struct StreamWriter<'w> {
     pub client: &'w Client,
@@ -36,13 +36,13 @@ pub(super) struct StreamWriter<'w> {
 type PutError = SdkError<PutRecordsError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>;
 type Sent = Vec<(Change, Timestamp)>;
 
-/// What came of a request.
+/// The result of a request.
 enum Answer {
-    /// Which of the messages are not in the stream.
+    /// The response says which of the messages arrived.
     Answered(PutRecordsOutput),
-    /// None of them is.
+    /// None of the messages arrived.
     NotArrived(Error),
-    /// Some or all may be.
+    /// Some or all of the messages may have arrived.
     Open,
 }
 
@@ -60,7 +60,7 @@ impl StreamWriter<'_> {
             let answer = backoff.attempt(self.send(&left)).await.transpose()?;
             let error = match answer {
                 Some(Answer::Answered(output)) => {
-                    let (arrived, refused) = parted(left, &output)?;
+                    let (arrived, refused) = separated(left, &output)?;
                     finish(arrived, None, journal)?;
                     left = refused;
                     Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))
@@ -86,7 +86,7 @@ impl StreamWriter<'_> {
             let entry = PutRecordsRequestEntry::builder().partition_key(partition_key).data(Blob::new(data.as_bytes()));
             request = request.records(entry.build()?);
         }
-        // The SDK would repeat what may have arrived.
+        // The SDK's retries would repeat messages that may have arrived.
         let once = aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled());
         match request.customize().config_override(once).send().await {
             Ok(output) => Ok(Answer::Answered(output)),
@@ -101,7 +101,7 @@ impl StreamWriter<'_> {
             SdkError::ServiceError(service) if service.raw().status().is_client_error() => match service.err().code() {
                 code if throttled(code) => Ok(Answer::NotArrived(Error::from_sdk(&self.doing(), error))),
                 Some("ResourceNotFoundException") => {
-                    bail!("find the stream {}: create it, or give --stream another", self.stream)
+                    bail!("stream {} not found: create it, or choose another with --stream", self.stream)
                 }
                 _ => Err(Error::from_sdk(&self.doing(), error).into()),
             },
@@ -118,10 +118,10 @@ impl StreamWriter<'_> {
     }
 }
 
-/// Parts the messages by whether the answer has a sequence number for each.
-fn parted(sent: Sent, output: &PutRecordsOutput) -> anyhow::Result<(Sent, Sent)> {
+/// Separates the messages that arrived from those that were refused.
+fn separated(sent: Sent, output: &PutRecordsOutput) -> anyhow::Result<(Sent, Sent)> {
     if output.records().len() != sent.len() {
-        bail!("read the answer to PutRecords: it has {} results for {} messages", output.records().len(), sent.len());
+        bail!("read the response to PutRecords: it has {} results for {} messages", output.records().len(), sent.len());
     }
     let results: Vec<_> = sent.into_iter().zip(output.records()).collect();
     let (arrived, refused): (Vec<_>, Vec<_>) =
@@ -139,7 +139,7 @@ fn finish(changes: Sent, unsure: Option<Unsure>, journal: &Journal<'_>) -> anyho
     changes.into_iter().try_for_each(|(change, sent_at)| journal.done(change.number, change.meaning, sent_at, unsure))
 }
 
-/// Whether nobody listened, so that nothing can have been sent.
+/// Whether the connection was refused, so that nothing can have been sent.
 fn is_refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.any(|cause| {

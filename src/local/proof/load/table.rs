@@ -1,7 +1,7 @@
-//! Writes to a DynamoDB table until they are in it, whatever gets lost on the way.
+//! Writes to a DynamoDB table, retried until they are applied, even if requests or responses are lost.
 //!
-//! A write names the state that it replaces, so a repeated one finds its work done and changes nothing, and one that
-//! comes late can't undo a later one. The SDK's own retries are off: they would hide that a write was repeated.
+//! A write names the state that it replaces, so that a repeated one changes nothing and a late one can't undo a later
+//! write. The SDK's own retries are off, because they would hide that a write was repeated.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::emulators::TableSpec;
 use usage_aggregator::backoff::Backoff;
 use usage_aggregator::error::{Error, ErrorKind};
 
-/// What is known of a write before its first attempt.
+/// What is known about a write before its first attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Nobody has sent it.
+    /// It was never sent.
     New,
-    /// An earlier run has begun it, and may have finished it.
+    /// An earlier run started it, and may have finished it.
     Begun,
 }
 
-/// Where to write, and for how long to try.
+/// Where to write, and how long to retry.
 #[derive(Debug)]
 pub(super) struct TableWriter<'w> {
     pub client: &'w Client,
@@ -35,7 +35,7 @@ pub(super) struct TableWriter<'w> {
     pub patience: Duration,
 }
 
-/// Why a write was not made.
+/// Why a write failed.
 enum Refused {
     /// The item isn't in the state that the write replaces.
     OtherState,
@@ -43,14 +43,14 @@ enum Refused {
 }
 
 impl TableWriter<'_> {
-    /// Checks that the table is there, with the keys and the stream that the load needs.
+    /// Checks that the table exists with the keys and the stream that the load needs.
     pub(super) async fn check(&self, spec: &TableSpec<'_>) -> anyhow::Result<()> {
         let table = self.table;
         let answer = self.client.describe_table().table_name(table).send().await;
         if answer.as_ref().is_err_and(|error| error.code() == Some("ResourceNotFoundException")) {
             let keys =
                 [Some(spec.partition_key), spec.sort_key].into_iter().flatten().collect::<Vec<_>>().join(" and ");
-            bail!("find the table {table}: create it with the keys {keys} and a stream of new and old images");
+            bail!("table {table} not found: create it with the keys {keys} and a stream of new and old images");
         }
         let doing = || {
             format!(
@@ -61,19 +61,19 @@ impl TableWriter<'_> {
         let keys: Vec<&str> = description.key_schema().iter().map(|key| key.attribute_name()).collect();
         if keys != [Some(spec.partition_key), spec.sort_key].into_iter().flatten().collect::<Vec<_>>() {
             bail!(
-                "write to {table}: its keys are {}, not those of the profile: give --table another",
+                "write to {table}: its keys are {}, unlike the profile's: choose another with --table",
                 keys.join(" and ")
             );
         }
         let stream = description.stream_specification();
         let view = stream.filter(|stream| stream.stream_enabled()).and_then(|stream| stream.stream_view_type());
         if view != Some(&StreamViewType::NewAndOldImages) {
-            bail!("write to {table}: it has no stream of new and old images, so nobody would notice; enable one");
+            bail!("write to {table}: enable its stream of new and old images first, or no change would be read");
         }
         Ok(())
     }
 
-    /// Makes one write true.
+    /// Applies one write.
     pub(super) async fn write(&self, write: &Write, origin: Origin, journal: &Journal<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
         let mut may_be_done = origin == Origin::Begun;
@@ -81,10 +81,10 @@ impl TableWriter<'_> {
             journal.wait_until_quiet().await?;
             let error = match backoff.attempt(self.send(write)).await {
                 Some(Ok(())) => return Ok(()),
-                // An earlier attempt did arrive; only its answer got lost.
+                // An earlier attempt was applied, and only its response was lost.
                 Some(Err(Refused::OtherState)) if may_be_done => return Ok(()),
                 Some(Err(Refused::OtherState)) => bail!(
-                    "write an item to {}: it isn't in the state of the ledger; was the table cleared? then delete the ledger",
+                    "write an item to {}: it isn't in the state that the ledger has. If the table was cleared, delete the ledger",
                     self.table
                 ),
                 Some(Err(Refused::Failed(error))) if error.kind != ErrorKind::Transient => return Err(error.into()),

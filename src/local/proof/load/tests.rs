@@ -1,4 +1,5 @@
-//! Profiles, held against the items that they leave behind; ledgers, after ends of every kind; writers, with lost calls.
+//! Profiles, checked against the items that they leave behind; ledgers, after every kind of interruption; writers, with
+//! lost calls.
 
 mod stream;
 
@@ -15,7 +16,7 @@ use super::*;
 use crate::emulators::{Fault, FaultPlan, FaultyHttp, Services, TableSpec, ensure_tables, http_client, sdk_config};
 use stream_types::Decimal;
 
-/// What a run needs: services, a table, a place for the ledger.
+/// What a run needs: services, a table, and a folder for the ledger.
 struct Fixture {
     services: Services,
     folder: TempDir,
@@ -74,7 +75,7 @@ fn add(sums: &mut Sums, entity: &str, measure: &str, amount: &str) {
     *sum = sum.checked_add(Decimal::parse(amount).unwrap()).unwrap();
 }
 
-/// The ledger's sums by entity and measure, but for those that nothing is left of.
+/// The ledger's sums by entity and measure, without those that are zero.
 fn sums(entries: &[Entry], measures: &[&str]) -> Sums {
     let mut sums = Sums::new();
     for Add { group, measure, amount } in entries.iter().flat_map(|entry| &entry.meaning.adds) {
@@ -86,7 +87,7 @@ fn sums(entries: &[Entry], measures: &[&str]) -> Sums {
     sums
 }
 
-/// The same, of the orders that the table has in the end.
+/// The sums of the orders that are in the table at the end.
 fn sums_of_orders(items: &[HashItem]) -> Sums {
     let text = |item: &HashItem, name: &str| item[name].as_s().unwrap().clone();
     let mut sums = Sums::new();
@@ -137,7 +138,7 @@ fn racers_take_turns_unless_some_are_faster() {
 }
 
 #[tokio::test]
-async fn the_sums_of_a_ledger_are_those_of_the_items_left_behind() {
+async fn a_ledger_has_the_sums_of_the_items_left_behind() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let mut simulation = fast(ProfileName::Orders, 400);
     simulation.shape.poison_percent = 5.0;
@@ -151,7 +152,7 @@ async fn the_sums_of_a_ledger_are_those_of_the_items_left_behind() {
 }
 
 #[tokio::test]
-async fn buckets_go_on_where_an_earlier_run_left_them() {
+async fn buckets_continue_where_an_earlier_run_stopped() {
     let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {
         assert_eq!(fixture.run(&fast(ProfileName::Bucket, 120)).await.unwrap().records, 120);
@@ -181,7 +182,7 @@ async fn lost_requests_and_responses_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_cut_off_is_finished_by_the_next() {
+async fn an_interrupted_run_is_finished_by_the_next() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let simulation = fast(ProfileName::Orders, 10_000);
     // Dropped in the middle of its writes, as a process that is killed.
@@ -198,7 +199,7 @@ async fn a_run_that_was_cut_off_is_finished_by_the_next() {
         done = simulation.run(&target, &ledger, &watch, pending()) => panic!("{done:?}"),
     }
     let error = read_entries(&fixture.ledger(), |_| Ok(())).unwrap_err();
-    assert!(error.to_string().contains("begun and not finished"), "{error:#}");
+    assert!(error.to_string().contains("started but not finished"), "{error:#}");
     // And a line that was never whole, so that what it announces was never sent.
     let mut file = std::fs::OpenOptions::new().append(true).open(fixture.ledger()).unwrap();
     file.write_all(br#"{"begun":{"change":99"#).unwrap();
@@ -213,7 +214,7 @@ async fn a_run_that_was_cut_off_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_write_whose_end_was_torn_off_is_not_made_twice() {
+async fn a_write_whose_last_line_was_torn_off_is_not_repeated() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     fixture.run(&fast(ProfileName::Orders, 30)).await.unwrap();
     let (before, length) = (fixture.entries(), std::fs::metadata(fixture.ledger()).unwrap().len());
@@ -226,7 +227,7 @@ async fn a_write_whose_end_was_torn_off_is_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_stopped_run_ends_what_it_has_begun() {
+async fn a_stopped_run_finishes_what_it_started() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let enough = tokio::sync::Notify::new();
     let watch = |written: &Written| {
@@ -242,7 +243,7 @@ async fn a_stopped_run_ends_what_it_has_begun() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_said_before_anything_is_written() {
+async fn an_unsuitable_target_is_refused_before_anything_is_written() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let client = fixture.services.dynamodb_client(&sdk_config(None));
     let spec =
@@ -250,10 +251,10 @@ async fn what_cannot_work_is_said_before_anything_is_written() {
     ensure_tables(&client, &[spec("unwatched", false)]).await.unwrap();
     let table = |name: &str| Target::Table { client: client.clone(), name: name.to_owned() };
     for (target, profile, expected) in [
-        (table("unwatched"), ProfileName::Orders, "no stream of new and old images"),
+        (table("unwatched"), ProfileName::Orders, "enable its stream of new and old images"),
         (table("missing"), ProfileName::Orders, "create it with the keys pk and sk"),
         (table("orders"), ProfileName::Bucket, "its keys are pk and sk"),
-        (table("orders"), ProfileName::Alleycat, "give a stream"),
+        (table("orders"), ProfileName::Alleycat, "choose a stream"),
     ] {
         let run = fast(profile, 1).run(&target, &fixture.ledger(), &|_| {}, pending()).await;
         let error = format!("{:#}", run.unwrap_err());
@@ -288,11 +289,11 @@ fn a_ledger_belongs_to_one_simulation_at_a_time() {
 async fn orders_are_poison_while_the_fault_profile_says_so() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     let faults = FaultInjector::new("poison=100".parse().unwrap(), 1);
-    let faults_meanwhile = Some(faults.clone());
-    let simulation = Simulation { faults: faults_meanwhile, concurrency: 1, ..fast(ProfileName::Orders, 400) };
+    let mut simulation = fast(ProfileName::Orders, 400);
+    (simulation.faults, simulation.concurrency) = (Some(faults.clone()), 1);
     let watch = |written: &Written| {
         if written.records == 100 {
-            faults.set("none".parse().unwrap());
+            faults.set("none".parse().unwrap())
         }
     };
     let target = fixture.target(ProfileName::Orders);

@@ -1,4 +1,4 @@
-//! The rows of the archive, file by file, each row once.
+//! The rows of the archive, file by file.
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::proof::avro;
 use usage_aggregator::config::ArchivePlace;
 
-/// Files that are fetched at once.
+/// Files that are downloaded at once.
 const FETCHED_FILES: usize = 8;
 
-/// Hands every row below the place to `each`, with its record type; gives the number of files.
+/// Passes every row of the archive to `each`, with its record type. Returns the number of files.
 pub(super) async fn read(
     client: &Client,
     place: &ArchivePlace,
@@ -38,7 +38,7 @@ pub(super) async fn read(
     Ok(files)
 }
 
-/// An object with its key.
+/// Downloads an object, and returns it with its key.
 pub(super) async fn fetch(client: &Client, bucket: &str, key: String) -> anyhow::Result<(String, Vec<u8>)> {
     let doing = || format!("get s3://{bucket}/{key} (s3:GetObject)");
     let answer = client.get_object().bucket(bucket).key(&key).send().await.with_context(doing)?;
@@ -46,7 +46,10 @@ pub(super) async fn fetch(client: &Client, bucket: &str, key: String) -> anyhow:
     Ok((key, body))
 }
 
-/// Whether there is such a bucket.
+/// Whether the bucket exists.
+///
+/// # Errors
+/// When S3 doesn't say.
 pub async fn bucket_exists(client: &Client, bucket: &str) -> anyhow::Result<bool> {
     match client.list_objects_v2().bucket(bucket).max_keys(1).send().await {
         Ok(_) => Ok(true),

@@ -1,4 +1,4 @@
-//! Which field of an archived row holds what, as the pipeline's schemas say it.
+//! Which field of an archived row holds what, according to the pipeline's schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use usage_aggregator::archive::RecordSchema;
 /// The fields of one record type.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    /// The field of each source, such as `record_id`.
+    /// The field of each `source`, such as `record_id`.
     sources: BTreeMap<String, String>,
     /// The field of each attribute, and its type.
     attributes: BTreeMap<String, (String, Value)>,
@@ -31,10 +31,10 @@ struct Field {
 }
 
 impl Columns {
-    /// The fields that `schema` has.
+    /// The fields of `schema`.
     ///
     /// # Errors
-    /// When the schema is no record, which validation rules out.
+    /// When the schema isn't a record, which validation rules out.
     pub(super) fn new(schema: &RecordSchema) -> anyhow::Result<Columns> {
         let record: Record = serde_json::from_str(schema.json())?;
         let mut columns = Columns::default();
@@ -50,24 +50,24 @@ impl Columns {
         Ok(columns)
     }
 
-    /// The field that the record itself fills with `source`.
+    /// The field that is filled from `source` rather than from an attribute.
     pub(super) fn source(&self, source: &str) -> Option<&str> {
         self.sources.get(source).map(String::as_str)
     }
 
-    /// The field that holds `attribute`, or the map that a path leads through; and its type.
+    /// The field that holds `attribute`, or the map that its path leads through, with its type.
     pub(super) fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
         let head = || attribute.split('.').next().unwrap_or(attribute);
         let (field, field_type) = self.attributes.get(attribute).or_else(|| self.attributes.get(head()))?;
         Some((field, field_type))
     }
 
-    /// Every attribute that has a field of its own, with that field.
+    /// Every attribute that has its own field, with that field.
     pub(super) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|(attribute, (field, _))| (attribute.as_str(), field.as_str()))
     }
 
-    /// What of an item's key a row tells, in a fixed order: the rows of an item are counted by it.
+    /// The part of an item's key that a row contains, in a fixed order. An item's rows are counted by it.
     pub(super) fn item(&self, names: &BTreeSet<String>, text_of: impl Fn(&str, &str) -> Option<String>) -> String {
         let known = names.iter().filter_map(|name| Some((name, self.attributes.get(name)?)));
         let texts: BTreeMap<&String, String> =

@@ -1,4 +1,4 @@
-//! What must be and what is, side by side in a SQLite file that ends with this process: sums and rows of any number.
+//! Expected totals beside those that were found, in a temporary SQLite file, so that their number isn't limited by memory.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use stream_types::Decimal;
 
-/// Sums that are kept in memory before they are added to the file's.
+/// Sums that are kept in memory before they are added to the file.
 const PENDING_SUMS: usize = 20_000;
 
-/// One counter of one window.
+/// One counter in one window.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Counter {
     /// The values of the pipeline's group variables, as a JSON array.
@@ -21,12 +21,12 @@ pub(super) struct Counter {
     pub measure: String,
 }
 
-/// The tables.
+/// The expected and found totals.
 pub(super) struct ExpectedTotals {
     connection: Connection,
     pending: HashMap<Counter, Decimal>,
-    /// Counting records by group and hour, before they are added to the file's.
-    tally: HashMap<(String, String), u64>,
+    /// Counted records by group and hour, before they are added to the file.
+    pending_records: HashMap<(String, String), u64>,
 }
 
 const SCHEMA: &str = "
@@ -35,7 +35,7 @@ PRAGMA synchronous = OFF;
 CREATE TABLE counters (
     grp TEXT, window TEXT, start TEXT, measure TEXT, expected TEXT, found TEXT, unsure INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
-CREATE TABLE tally (grp TEXT, hour TEXT, records INTEGER NOT NULL, PRIMARY KEY (grp, hour)) WITHOUT ROWID;
+CREATE TABLE counted_records (grp TEXT, hour TEXT, records INTEGER NOT NULL, PRIMARY KEY (grp, hour)) WITHOUT ROWID;
 CREATE TABLE archived (
     type TEXT, item TEXT, expected INTEGER NOT NULL DEFAULT 0, unsure INTEGER NOT NULL DEFAULT 0,
     found INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (type, item)) WITHOUT ROWID;
@@ -47,26 +47,26 @@ CREATE TABLE history (
 BEGIN;";
 
 impl ExpectedTotals {
-    /// Empty totals, in a file without a name that SQLite deletes by itself.
+    /// Empty totals, in an unnamed file that SQLite deletes by itself.
     pub(super) fn new() -> anyhow::Result<ExpectedTotals> {
         let connection = Connection::open("").context("open a temporary SQLite file")?;
         connection.execute_batch(SCHEMA).context("prepare the temporary SQLite file")?;
-        Ok(ExpectedTotals { connection, pending: HashMap::new(), tally: HashMap::new() })
+        Ok(ExpectedTotals { connection, pending: HashMap::new(), pending_records: HashMap::new() })
     }
 
-    /// The tables, for questions.
+    /// The tables, for queries.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Adds to what a counter must be.
+    /// Adds to a counter's expected value.
     pub(super) fn expect(&mut self, counter: Counter, amount: Decimal) -> anyhow::Result<()> {
         let sum = self.pending.entry(counter).or_default();
-        *sum = sum.checked_add(amount).context("sum up the truth")?;
+        *sum = sum.checked_add(amount).context("add up the expected totals")?;
         if self.pending.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
-    /// Leaves a counter out of the comparison.
+    /// Excludes a counter from the comparison.
     pub(super) fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
         let mut statement = self.connection.prepare_cached(
@@ -79,11 +79,11 @@ impl ExpectedTotals {
 
     /// Counts a record that adds to a group in an hour.
     pub(super) fn count_record(&mut self, group: &str, hour: &str) -> anyhow::Result<()> {
-        *self.tally.entry((group.to_owned(), hour.to_owned())).or_default() += 1;
-        if self.tally.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
+        *self.pending_records.entry((group.to_owned(), hour.to_owned())).or_default() += 1;
+        if self.pending_records.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
-    /// Writes what is pending; to be called before any question.
+    /// Writes pending sums to the file. Must be called before any query.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         let mut read = self.connection.prepare_cached(
             "SELECT expected FROM counters WHERE grp = ?1 AND window = ?2 AND start = ?3 AND measure = ?4",
@@ -96,26 +96,26 @@ impl ExpectedTotals {
             let key = params![group, window, start, measure];
             let before: Option<Option<String>> = read.query_row(key, |row| row.get(0)).optional()?;
             let before = before.flatten().map(|text| Decimal::parse(&text)).transpose().context("read a sum")?;
-            let sum = before.unwrap_or_default().checked_add(amount).context("sum up the truth")?;
+            let sum = before.unwrap_or_default().checked_add(amount).context("add up the expected totals")?;
             write.execute(params![group, window, start, measure, sum.to_string()])?;
         }
         let mut count = self.connection.prepare_cached(
-            "INSERT INTO tally VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET records = records + excluded.records",
+            "INSERT INTO counted_records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET records = records + excluded.records",
         )?;
-        for ((group, hour), records) in self.tally.drain() {
+        for ((group, hour), records) in self.pending_records.drain() {
             count.execute(params![group, hour, records])?;
         }
         Ok(())
     }
 
-    /// Takes measures out of what must be.
+    /// Deletes the expected values of measures.
     pub(super) fn forget(&mut self, measures: &BTreeSet<String>) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare("DELETE FROM counters WHERE measure = ?1")?;
         measures.iter().try_for_each(|measure| statement.execute([measure]).map(drop))?;
         Ok(())
     }
 
-    /// Notes what a counter is. One that is found twice gets both numbers, which equal nothing.
+    /// Records a counter's found value. A counter that is found twice gets both values, which equal nothing.
     pub(super) fn find(&mut self, counter: &Counter, number: &str) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
         let mut statement = self.connection.prepare_cached(
@@ -127,7 +127,7 @@ impl ExpectedTotals {
         Ok(())
     }
 
-    /// Adds to the rows that an item of a type must have, or may have.
+    /// Adds to the rows that an item must have, or may have.
     pub(super) fn expect_row(&mut self, record_type: &str, item: &str, rows: u64, unsure: u64) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO archived (type, item, expected, unsure) VALUES (?1, ?2, ?3, ?4)
@@ -137,13 +137,13 @@ impl ExpectedTotals {
         Ok(())
     }
 
-    /// Takes note of a row's id; whether it is a new one.
+    /// Records a row's id, and returns whether it is new.
     pub(super) fn is_new_row(&mut self, record_type: &str, id: &str) -> anyhow::Result<bool> {
         let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO rows VALUES (?1)")?;
         Ok(statement.execute([format!("{record_type} {id}")])? == 1)
     }
 
-    /// Counts a row of an item.
+    /// Counts a row that was found for an item.
     pub(super) fn find_row(&mut self, record_type: &str, item: &str) -> anyhow::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO archived (type, item, found) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET found = found + 1",
@@ -152,7 +152,7 @@ impl ExpectedTotals {
         Ok(())
     }
 
-    /// Notes an item that must be in the failure destination.
+    /// Records an item that must be in the failure destination.
     pub(super) fn expect_poison(&mut self, item: &str) -> anyhow::Result<()> {
         let sql =
             "INSERT INTO poison (item, expected) VALUES (?1, 1) ON CONFLICT DO UPDATE SET expected = expected + 1";
@@ -160,7 +160,7 @@ impl ExpectedTotals {
         Ok(())
     }
 
-    /// Notes an item that is in the failure destination.
+    /// Records an item that is in the failure destination.
     pub(super) fn find_poison(&mut self, item: &str) -> anyhow::Result<()> {
         let sql = "INSERT INTO poison (item, found) VALUES (?1, 1) ON CONFLICT DO UPDATE SET found = found + 1";
         self.connection.prepare_cached(sql)?.execute([item])?;

@@ -1,4 +1,4 @@
-//! What the failure destination holds: documents of the event source mapping, each with the event that it gave up.
+//! The failure destination: documents of the event source mapping, each with the event that it discarded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +16,18 @@ use super::expected_totals::ExpectedTotals;
 /// Where the mapping's documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
+    /// The bucket's name.
     pub bucket: String,
-    /// Empty for the whole bucket.
+    /// A prefix of the documents' keys; empty for the whole bucket.
     pub prefix: String,
 }
 
-/// What Lambda puts before a document's own name.
+/// The prefix that Lambda gives every document.
 const FOLDER: &str = "aws/lambda/";
 
 #[derive(Debug, Deserialize)]
 struct Document {
-    /// The event as text; documents of other destinations have none.
+    /// The event as text. Documents of other destinations have none.
     payload: String,
 }
 
@@ -55,7 +56,7 @@ struct Message {
     data: String,
 }
 
-/// Enters every record of `sources` that was given up, at least once.
+/// Records every discarded record of `sources`.
 pub(super) async fn read(
     client: &Client,
     destination: &Destination,
@@ -79,7 +80,7 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// The keys of the records of a document, as far as they are of these tables and streams.
+/// The keys of a document's records that belong to these tables and streams.
 fn items(document: &[u8], sources: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
     let document: Document = serde_json::from_slice(document).context("read it as a document with a payload")?;
     let event: Event = serde_json::from_str(&document.payload).context("read its payload as an event")?;
@@ -98,7 +99,7 @@ fn item(record: Record) -> anyhow::Result<String> {
             let data = BASE64_STANDARD.decode(message.data).context("decode a message")?;
             Ok(String::from_utf8_lossy(&data).into_owned())
         }
-        (None, None) => anyhow::bail!("read a record: it is of neither DynamoDB nor Kinesis"),
+        (None, None) => anyhow::bail!("read a record: it is from neither DynamoDB nor Kinesis"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What must be, from the archive itself: each item's history from its rows, and the deltas of each step.
+//! Expected totals from the archive itself: each item's history from its rows, and the deltas of each step.
 //!
-//! The deltas are the pipeline's own, so this proves the sums and that no record counts twice, not the rules.
+//! The deltas are computed by the pipeline, so this proves the sums and that no record counts twice, but not the rules.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use usage_aggregator::record::{Change, ChangeRecord, Image, Item, RecordId, Remo
 use usage_aggregator::usage::deltas;
 use usage_aggregator::window::Window;
 
-/// Items of whose histories the report names the first.
+/// How many items with incomplete histories a report names.
 const NAMED_ITEMS: usize = 3;
 
-/// Keeps a row of the archive until all are there.
+/// Stores a row of the archive until all rows are there.
 pub(super) fn keep(
     record_type: &str,
     row: &Value,
@@ -59,14 +59,14 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Replays every history into what counters must be; gives the reasons why some can't be.
+/// Replays every history into the expected counters. Returns the reasons why some can't be replayed.
 pub(super) fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Vec<String>> {
     let mut broken = Broken::default();
-    // In pages, by key: sums are written to the same file in between.
+    // In pages, because sums are written to the same file in between.
     let mut after: Option<Step> = None;
     let mut before: Option<(String, Item<'static>)> = None;
     loop {
@@ -84,7 +84,7 @@ pub(super) fn replay(
     Ok(broken.reasons())
 }
 
-/// Items whose histories have holes.
+/// Items whose histories are incomplete.
 #[derive(Debug, Default)]
 struct Broken {
     count: u64,
@@ -145,7 +145,7 @@ fn page(totals: &ExpectedTotals, after: Option<&Step>) -> anyhow::Result<Vec<Ste
     steps.collect::<Result<_, _>>().context("read the histories")
 }
 
-/// Counts one step; gives the state after it.
+/// Counts one step, and returns the state after it.
 fn one(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
@@ -177,7 +177,7 @@ fn one(
             return Ok((step.event != "REMOVE").then_some(new));
         }
         (_, Some(_)) => {
-            broken.add(step, "what is removed isn't what was there");
+            broken.add(step, "the removed item isn't the one that was there");
             return Ok(None);
         }
     };
@@ -195,13 +195,13 @@ fn count(
 ) -> anyhow::Result<()> {
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
     let record = ChangeRecord {
-        // Rows are told apart already; counting doesn't look at it.
+        // Rows are already distinct, and counting doesn't use it.
         id: RecordId([0; 16]),
         sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
         event_id: "".into(),
         created_at,
         source: Source { stream_arn: "".into(), name: "".into() },
-        // All that a match looks at is in the image, too.
+        // Everything that a match uses is in the image too.
         keys: Item::default(),
         change,
     };
@@ -228,7 +228,7 @@ fn count(
     Ok(())
 }
 
-/// The time of a row: an instant, or a number of microseconds.
+/// The time of a row: RFC 3339 text, or a number of microseconds.
 fn instant(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => Timestamp::parse(text),

@@ -1,4 +1,4 @@
-//! An item's image from its archived row, as far as the row keeps it.
+//! An item's image from its archived row, as far as the row contains it.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub(super) fn image(row: &Map<String, Json>, columns: &Columns) -> Item<'static>
     Item(columns.attributes().filter_map(attribute).collect())
 }
 
-/// The attribute's value; nothing where the attribute was absent, or where its type is lost.
+/// The attribute's value; `None` if the attribute was absent or its type is lost.
 fn value(json: &Json, field_type: &Json) -> Option<Value<'static>> {
     match optional(field_type) {
         Json::String(name) => plain(json, name),

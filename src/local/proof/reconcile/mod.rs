@@ -1,7 +1,8 @@
-//! Holds snapshots, archive and failure destination against the truth: the ledgers of simulations, or the archive.
+//! Checks snapshots, archive and failure destination against the truth: the ledgers of simulations, or the archive.
 //!
-//! All passes through a temporary SQLite file (`totals`) record by record and page by page, whatever its size. What must
-//! be comes from `truth` or `history`, what is from `snapshots`, `archive` and `failures`; `report` compares.
+//! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
+//! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
+//! there; `report` compares.
 
 mod archive;
 mod columns;
@@ -38,32 +39,34 @@ pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Repo
 /// How long to wait between two comparisons.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What is compared: a pipeline, and where its effects are.
+/// What is checked: a pipeline, and where its results are.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'s> {
+    /// The clients to read with.
     pub clients: &'s Clients,
+    /// The pipeline.
     pub pipeline: &'s Pipeline,
-    /// Where the pipeline counts.
+    /// The tables, if the pipeline counts.
     pub tables: Option<&'s Tables>,
-    /// Where it archives.
+    /// The archive, if the pipeline archives.
     pub archive: Option<&'s ArchivePlace>,
 }
 
-/// What to believe.
+/// What to check against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Truth {
-    /// The records of simulations.
+    /// The ledgers of simulations.
     Ledgers(Vec<PathBuf>),
-    /// The archive, each row once.
+    /// The distinct rows of the archive.
     Archive,
 }
 
-/// Why the archive is no proof of what snapshots must be.
+/// Why the archive doesn't determine what snapshots must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the archive can't tell what snapshots must be: {}", .0.join("; "))]
+#[error("the archive doesn't determine what snapshots must be: {}", .0.join("; "))]
 pub struct Unprovable(pub Vec<String>);
 
-/// Compares once. `watch` is called for each snapshot and each file that is read.
+/// Checks once. `watch` is called for each snapshot and each file that is read.
 ///
 /// # Errors
 /// When something can't be read; [`Unprovable`] when the archive can't be the truth.
@@ -117,7 +120,7 @@ pub async fn reconcile(
     Ok(report)
 }
 
-/// Compares until all agrees, or for as long as `patience`: the mapping may still be at work.
+/// Checks again until everything agrees, or for as long as `patience`, because the mapping may still be running.
 ///
 /// # Errors
 /// As [`reconcile`].
@@ -139,13 +142,13 @@ pub async fn reconcile_within(
 }
 
 impl Destination {
-    /// The bucket that `usagectl local` gives the mapping for what it gives up.
+    /// The bucket to which `usagectl local` sends discarded records.
     pub const USUAL_BUCKET: &'static str = "failures";
 
-    /// The usual bucket, if it is there.
+    /// The usual bucket, if it exists.
     ///
     /// # Errors
-    /// When that can't be told.
+    /// When S3 doesn't say.
     pub async fn usual(clients: &Clients) -> anyhow::Result<Option<Destination>> {
         let exists = bucket_exists(&clients.s3, Self::USUAL_BUCKET).await?;
         Ok(exists.then(|| Destination { bucket: Self::USUAL_BUCKET.to_owned(), prefix: String::new() }))
@@ -157,7 +160,7 @@ enum Believed {
     Archive,
 }
 
-/// Enters every row once; gives how many came again, and the number of files.
+/// Records every distinct row. Returns how many rows were repeated, and the number of files.
 async fn read_archive(
     site: &Site<'_>,
     place: &ArchivePlace,
@@ -169,7 +172,7 @@ async fn read_archive(
     let mut repeated_rows = 0;
     let nothing = BTreeSet::new();
     let each = |record_type: &str, row: Value| {
-        // Another pipeline's rows, in the same bucket.
+        // Rows of another pipeline in the same bucket.
         let Some(columns) = columns.get(record_type) else { return Ok(()) };
         let id = columns.source("record_id").and_then(|field| row.get(field)).and_then(Value::as_str);
         let id = id.with_context(|| {

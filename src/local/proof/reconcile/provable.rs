@@ -1,4 +1,4 @@
-//! Whether the archive can tell what snapshots must be, and if not, why: each reason by its record type.
+//! Whether the archive determines what snapshots must be, and if not, why, by record type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +7,25 @@ use serde_json::Value;
 use super::columns::Columns;
 use usage_aggregator::pipeline::{Amount, ArchivedImage, Measure, MeasureName, Pipeline, Quantity, Route};
 
-/// What an archive can't tell.
+/// What an archive doesn't determine.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// Why nothing at all can be told.
+    /// Why nothing can be determined.
     pub fatal: Vec<String>,
-    /// Measures that can't be told exactly, and why.
+    /// Measures that can't be determined exactly, and why.
     pub measures: BTreeMap<String, String>,
 }
 
-/// How exactly a field keeps an attribute's value.
+/// How exactly a field preserves an attribute's value.
 enum Fidelity {
     Exact,
-    /// A float is near, not equal.
+    /// As a float, which is approximate.
     Near,
-    /// Another type than the attribute had.
+    /// As another type than the attribute had.
     Changed,
 }
 
-/// Looks for what keeps the archive of `pipeline` from being a proof.
+/// Finds out why the archive of `pipeline` doesn't prove its snapshots.
 pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
     let mut gaps = Gaps::default();
     for route in pipeline.routes.iter().filter(|route| route.usage.is_some()) {
@@ -51,7 +51,7 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
     gaps
 }
 
-/// Whether counting a record takes the state before it.
+/// Whether counting a record needs the state before it.
 pub(super) fn has_differences(route: &Route) -> bool {
     measures(route).any(|measure| matches!(measure.amount, Amount::Difference { .. }))
 }
@@ -111,7 +111,7 @@ fn missing_attributes(
     }
 }
 
-/// How a field of this type keeps texts, numbers and booleans.
+/// How exactly a field of this type preserves strings, numbers and booleans.
 fn fidelity(field_type: &Value) -> Fidelity {
     match optional(field_type) {
         Value::String(name) => match name.as_str() {
@@ -132,7 +132,7 @@ fn fidelity(field_type: &Value) -> Fidelity {
     }
 }
 
-/// The type of a field that may be null; any other as it is.
+/// The other type of a field that may be null; any other type unchanged.
 pub(super) fn optional(field_type: &Value) -> &Value {
     let Value::Array(branches) = field_type else { return field_type };
     let mut others = branches.iter().filter(|branch| *branch != "null");

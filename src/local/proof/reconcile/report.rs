@@ -1,4 +1,4 @@
-//! What a comparison came to: counts, and the differences as far as a person reads them.
+//! The result of a check: counts, and the first differences.
 
 use anyhow::Context;
 use rusqlite::{Connection, Row};
@@ -8,82 +8,104 @@ use super::expected_totals::ExpectedTotals;
 use super::windows;
 use stream_types::Decimal;
 
-/// The differences that are listed; the rest is counted.
+/// How many differences are listed. The others are only counted.
 pub const LISTED_DIFFERENCES: usize = 50;
 
-/// The result of a comparison.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// Where the pipeline counts.
+    /// Counters, if the pipeline counts.
     pub counted: Option<Counted>,
-    /// Where the pipeline archives.
+    /// Rows, if the pipeline archives.
     pub archived: Option<Archived>,
-    /// Where a failure destination was looked at.
+    /// Rejected records, if a failure destination was checked.
     pub poison: Option<Poison>,
-    /// Records that had to be rejected, by the truth.
+    /// Records that had to be rejected, according to the truth.
     pub poison_records: u64,
-    /// Records whose hour or arrival nobody knows.
+    /// Records with an unknown hour or arrival.
     pub unsure_records: u64,
+    /// How many differences there are.
     pub difference_count: u64,
     /// The first of them.
     pub differences: Vec<Difference>,
-    /// What the truth can't say; all else was compared.
+    /// What the truth doesn't determine. Everything else was checked.
     pub unprovable: Vec<String>,
 }
 
 /// Records that add to counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
+    /// How many records add to counters.
     pub records: u64,
-    /// Those of them all of whose counters agree.
+    /// How many of them have only counters that agree.
     pub agreeing_records: u64,
+    /// Counters that were checked.
     pub counters: u64,
-    /// Counters that unsure records may have added to, which are not compared.
+    /// Counters that unsure records may have added to, which aren't checked.
     pub unsure_counters: u64,
 }
 
 /// Records that have a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Archived {
+    /// How many records must have a row.
     pub records: u64,
+    /// How many of them have one.
     pub agreeing_records: u64,
-    /// Rows that are in another file, too.
+    /// Rows that are also in another file.
     pub repeated_rows: u64,
+    /// Files that were read.
     pub files: u64,
 }
 
 /// Records in the failure destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Poison {
+    /// How many records must be there.
     pub records: u64,
+    /// How many of them are.
     pub found_records: u64,
 }
 
-/// One thing that isn't as it must be.
+/// One difference between the truth and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "of")]
 pub enum Difference {
+    /// A counter has another value, is missing, or is unexpected.
     Counter {
-        /// The values of the pipeline's group variables: entity, resource, and what else it has.
+        /// The values of the pipeline's group variables: entity, resource, and any others.
         group: Vec<String>,
+        /// The window's name.
         window: String,
+        /// When the window starts.
         window_start: String,
+        /// The measure's name.
         measure: String,
-        /// None where nobody expected the counter.
+        /// `None` if the counter is unexpected.
         expected: Option<String>,
-        /// None where there is no counter.
+        /// `None` if the counter is missing.
         found: Option<String>,
+        /// Found minus expected.
         difference: Option<String>,
     },
+    /// An item has too few or too many rows.
     Rows {
+        /// The record type.
         record_type: String,
+        /// The item's key.
         item: String,
+        /// The expected number of rows.
         expected: u64,
+        /// The number of rows found.
         found: u64,
     },
+    /// A rejected record is missing from the failure destination, or is unexpected there.
     Poison {
+        /// The item's key.
         item: String,
+        /// How often the item must be there.
         expected: u64,
+        /// How often the item was found.
         found: u64,
     },
 }
@@ -94,17 +116,17 @@ impl Report {
         self.difference_count == 0
     }
 
-    /// Counts and lists what `totals` have on both sides.
+    /// Compares the expected and found counters.
     pub(super) fn compare_counters(&mut self, totals: &ExpectedTotals) -> anyhow::Result<()> {
         let connection = totals.connection();
         self.counted = Some(Counted {
-            records: number(connection, "SELECT coalesce(sum(records), 0) FROM tally")?,
-            // A window's short text is the beginning of those of its hours.
+            records: number(connection, "SELECT coalesce(sum(records), 0) FROM counted_records")?,
+            // The short name of a window is a prefix of those of its hours.
             agreeing_records: number(
                 connection,
-                "SELECT coalesce(sum(records), 0) FROM tally WHERE NOT EXISTS (
-                     SELECT 1 FROM counters WHERE counters.grp = tally.grp AND unsure = 0 AND expected IS NOT found
-                     AND substr(tally.hour, 1, length(start)) = start)",
+                "SELECT coalesce(sum(records), 0) FROM counted_records WHERE NOT EXISTS (
+                     SELECT 1 FROM counters WHERE counters.grp = counted_records.grp AND unsure = 0 AND expected IS NOT found
+                     AND substr(counted_records.hour, 1, length(start)) = start)",
             )?,
             counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 0")?,
             unsure_counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 1")?,
@@ -144,7 +166,7 @@ impl Report {
         })
     }
 
-    /// Counts all differences, and lists as many as there is room for.
+    /// Counts all differences, and lists the first ones.
     fn list(
         &mut self,
         connection: &Connection,
@@ -177,12 +199,12 @@ fn counter(row: &Row<'_>) -> anyhow::Result<Difference> {
     })
 }
 
-/// Found minus expected, where both are numbers or missing.
+/// Found minus expected, if each is a number or missing.
 fn difference(expected: Option<&str>, found: Option<&str>) -> Option<String> {
     let number = |text: Option<&str>| Decimal::parse(text.unwrap_or("0")).ok();
     Some(number(found)?.checked_sub(number(expected)?).ok()?.to_string())
 }
 
 fn number(connection: &Connection, question: &str) -> anyhow::Result<u64> {
-    connection.query_row(question, [], |row| row.get(0)).context("ask the temporary SQLite file")
+    connection.query_row(question, [], |row| row.get(0)).context("query the temporary SQLite file")
 }

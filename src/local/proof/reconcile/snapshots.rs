@@ -1,4 +1,4 @@
-//! What the usage table holds, page by page, into the totals.
+//! The counters that the usage table holds.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use stream_types::Decimal;
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
-/// Enters every counter of the table, but for the measures to leave out.
+/// Records every counter of the table, except for the measures in `without`.
 pub(super) async fn read(
     site: &Site<'_>,
     table: &str,
@@ -22,12 +22,12 @@ pub(super) async fn read(
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<()> {
     let reader = RowReader::new(snapshot);
-    // A counter that was just written must be there.
+    // A counter that was just written must be found.
     let scan = site.clients.dynamodb.scan().table_name(table).consistent_read(true);
     let mut items = scan.into_paginator().items().send();
     while let Some(item) = items.next().await {
         let item = item.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
-        // In a table that the pipeline shares, the other items are somebody else's.
+        // A shared table may hold other items.
         if let Some(row) = reader.read(&item) {
             enter(&row, snapshot, without, totals)?;
         }
@@ -53,7 +53,7 @@ fn enter(
             start: start.to_owned(),
             measure: measure.clone(),
         };
-        // The same number has several spellings.
+        // Normalized, because a number can be written in several ways.
         let number = Decimal::parse(number).map_or_else(|_| number.clone(), |number| number.to_string());
         totals.find(&counter, &number)?;
     }

@@ -1,5 +1,5 @@
-//! Agreement and every kind of difference, on the embedded services: a simulation writes, the handler is fed from the
-//! embedded stream, and then somebody meddles.
+//! Agreement and every kind of difference, with the embedded services: a simulation writes, the handler processes the
+//! embedded stream, and then the test manipulates the results.
 
 mod fixture;
 
@@ -14,7 +14,7 @@ use fixture::{FAILURES, Fixture, archive_of};
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A fixture on which orders were simulated and delivered.
+/// A fixture in which orders were simulated and delivered.
 async fn delivered(records: u64, poison_percent: u8) -> Fixture {
     let fixture = Fixture::new(ProfileName::Orders).await;
     fixture.simulate(records, poison_percent).await;
@@ -40,7 +40,7 @@ async fn files(fixture: &Fixture, record_type: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn all_agrees_after_exact_delivery() {
+async fn everything_agrees_after_exact_delivery() {
     let fixture = delivered(150, 4).await;
     let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
     let (counted, archived, poison) = (report.counted.unwrap(), report.archived.unwrap(), report.poison.unwrap());
@@ -53,7 +53,7 @@ async fn all_agrees_after_exact_delivery() {
 }
 
 #[tokio::test]
-async fn a_redelivery_repeats_rows_and_nothing_else() {
+async fn a_redelivery_only_repeats_rows() {
     let fixture = delivered(60, 0).await;
     fixture.deliver_in_batches_of(7).await;
     let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_redelivery_repeats_rows_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_counter_that_somebody_changed_is_shown_with_both_numbers() {
+async fn a_changed_counter_is_listed_with_both_numbers() {
     let fixture = delivered(60, 0).await;
     let mut item = snapshots(&fixture).await.swap_remove(0);
     let changes: i64 = item["changes"].as_n().unwrap().parse().unwrap();
@@ -86,7 +86,7 @@ async fn a_counter_that_somebody_changed_is_shown_with_both_numbers() {
 }
 
 #[tokio::test]
-async fn the_same_number_in_another_spelling_is_no_difference() {
+async fn the_same_number_written_differently_is_not_a_difference() {
     let fixture = delivered(40, 0).await;
     let mut item = snapshots(&fixture).await.swap_remove(0);
     let changes = item["changes"].as_n().unwrap().clone();
@@ -96,7 +96,7 @@ async fn the_same_number_in_another_spelling_is_no_difference() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_missing_and_one_that_nobody_expects() {
+async fn missing_and_unexpected_snapshots_are_listed() {
     let fixture = delivered(60, 0).await;
     let item = snapshots(&fixture).await.swap_remove(0);
     let delete = fixture.clients.dynamodb.delete_item().table_name("usage");
@@ -120,7 +120,7 @@ async fn a_snapshot_that_is_missing_and_one_that_nobody_expects() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_missing_and_one_that_is_there_twice() {
+async fn a_missing_file_is_a_difference_and_a_repeated_one_is_not() {
     let fixture = delivered(60, 0).await;
     let key = files(&fixture, "order").await.swap_remove(0);
     let s3 = &fixture.clients.s3;
@@ -142,7 +142,7 @@ async fn a_file_that_is_missing_and_one_that_is_there_twice() {
 }
 
 #[tokio::test]
-async fn poison_must_be_in_the_failure_destination_and_nothing_else() {
+async fn the_failure_destination_must_hold_the_poison_and_nothing_else() {
     let fixture = delivered(80, 10).await;
     let s3 = &fixture.clients.s3;
     let listing = s3.list_objects_v2().bucket(FAILURES).send().await.unwrap();
@@ -155,7 +155,7 @@ async fn poison_must_be_in_the_failure_destination_and_nothing_else() {
     assert_eq!((lost.difference_count, poison.found_records + 1), (1, poison.records));
     assert!(matches!(lost.differences.as_slice(), [Difference::Poison { expected: 1, found: 0, .. }]));
 
-    // It came twice, which is allowed; then another item comes, which is not.
+    // A record may be there twice, but no other item may be.
     for copy in ["a", "b"] {
         let body = ByteStream::from(document.clone().into_bytes());
         s3.put_object().bucket(FAILURES).key(format!("{key}-{copy}")).body(body).send().await.unwrap();
@@ -168,7 +168,7 @@ async fn poison_must_be_in_the_failure_destination_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_was_never_delivered_differs_until_it_is() {
+async fn undelivered_records_differ_until_they_are_delivered() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     fixture.simulate(40, 0).await;
     let before = fixture.reconcile(&fixture.ledgers()).await.unwrap();
@@ -182,7 +182,7 @@ async fn what_was_never_delivered_differs_until_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_unsure_is_left_out_and_counted() {
+async fn unsure_records_are_counted_and_their_counters_excluded() {
     let fixture = delivered(60, 0).await;
     for (unsure, hours, lengths) in [("hour", 1, 1..=3), ("arrival", 0, 3..=3)] {
         let ledger = fixture.with_an_unsure_order(unsure, hours);
@@ -229,7 +229,7 @@ async fn the_archive_proves_the_snapshots_by_itself() {
 }
 
 #[tokio::test]
-async fn an_archive_without_the_beginnings_of_histories_proves_nothing() {
+async fn an_archive_without_the_start_of_a_history_proves_nothing() {
     let fixture = delivered(200, 0).await;
     // The first file has the insertions of what the later ones change.
     let first = fixture.first_file("order").await;

@@ -1,4 +1,4 @@
-//! What must be, from the ledgers of simulations: every entry's sums in each window, its row, its rejection.
+//! Expected totals from the ledgers of simulations: every entry's sums in each window, its row, its rejection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::proof::load::{Add, Entry, Unsure, read_entries};
 use stream_types::Decimal;
 use usage_aggregator::window::Window;
 
-/// What ledgers say besides sums.
+/// What ledgers contain besides sums.
 #[derive(Debug, Default)]
 pub(super) struct Ledgers {
-    /// The tables and streams they are of.
+    /// The tables and streams that were written to.
     pub targets: BTreeSet<String>,
-    /// The names of the attributes that tell items of a type apart.
+    /// The names of the key attributes by record type.
     pub key_names: BTreeMap<String, BTreeSet<String>>,
     pub unsure_records: u64,
     pub poison_records: u64,
 }
 
-/// Enters what the ledgers say into the totals.
+/// Records what the ledgers contain.
 ///
 /// # Errors
-/// When one can't be read, isn't finished, or isn't of this pipeline.
+/// When one can't be read, isn't finished, or belongs to another pipeline.
 pub(super) fn read(
     paths: &[PathBuf],
     site: &Site<'_>,
@@ -67,7 +67,7 @@ fn enter(
     if let Some(record_type) = entry.meaning.archived.as_deref().filter(|_| site.archive.is_some()) {
         let pipeline = &site.pipeline.name;
         let columns = columns.get(record_type).with_context(|| {
-            format!("find the record type {record_type} of the ledger in the pipeline {pipeline}: choose another with --pipeline")
+            format!("the pipeline {pipeline} lacks the record type {record_type} of the ledger: choose another with --pipeline")
         })?;
         let key = &entry.meaning.key;
         let names = ledgers.key_names.entry(record_type.to_owned()).or_insert_with(|| key.keys().cloned().collect());
@@ -78,7 +78,7 @@ fn enter(
     Ok(())
 }
 
-/// Adds to the counters of an entry, or leaves out those that it may have added to.
+/// Adds an entry to its counters, or excludes those that it may have added to.
 fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], totals: &mut ExpectedTotals) -> anyhow::Result<()> {
     let amount = Decimal::parse(&add.amount).with_context(|| format!("read change {} of the ledger", entry.change))?;
     for window in lengths {
@@ -91,7 +91,7 @@ fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], totals: &mut
         let (sent, done) = (counter(entry.sent_at), counter(entry.done_at));
         let known = match entry.unsure {
             None => true,
-            // The hour is open; that of a day or month is not, unless they end with it.
+            // The hour is unknown. The day and month are known, unless they end with it.
             Some(Unsure::Hour) => sent == done,
             Some(Unsure::Arrival) => false,
         };
@@ -110,7 +110,7 @@ fn group(add: &Add, variables: &[String], pipeline: &str) -> anyhow::Result<Stri
     let value = |name: &String| {
         let missing = || {
             format!(
-                "find `{name}` in the ledger, by which the pipeline {pipeline} tells counters apart: choose another with --pipeline"
+                "the ledger lacks `{name}`, by which the pipeline {pipeline} groups counters: choose another with --pipeline"
             )
         };
         add.group.get(name).with_context(missing)

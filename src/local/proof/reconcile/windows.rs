@@ -1,19 +1,19 @@
-//! The windows of an instant as texts, by cutting the text of the instant: not by the code that is being checked.
+//! The windows of a time, as prefixes of its text, without using the code that is being checked.
 
 use stream_types::Timestamp;
 use usage_aggregator::window::Window;
 
-/// What is left of `2026-11-21T03:04:05Z` to name its hour, day and month.
+/// The length of the prefix of `2026-11-21T03:04:05Z` that names its hour, day or month.
 const HOUR: usize = "2026-11-21T03".len();
 const DAY: usize = "2026-11-21".len();
 const MONTH: usize = "2026-11".len();
 
-/// The short text of the window of this length that `at` lies in.
+/// The short name of the window of this length that contains `at`.
 pub(super) fn containing(window: Window, at: Timestamp) -> String {
     short(window, &at.to_string()).to_owned()
 }
 
-/// The short text of a window, from the text of any instant in it.
+/// The short name of a window, from the text of any time in it.
 pub(super) fn short(window: Window, instant: &str) -> &str {
     let length = match window {
         Window::Hour => HOUR,
@@ -23,7 +23,7 @@ pub(super) fn short(window: Window, instant: &str) -> &str {
     instant.get(..length).unwrap_or(instant)
 }
 
-/// The window's first second, as people read it.
+/// When a window starts, as RFC 3339 text.
 pub(super) fn start(short: &str) -> String {
     match short.len() {
         HOUR => format!("{short}:00:00Z"),

@@ -1,4 +1,4 @@
-//! Messages to a stream that refuses some, throttles, or answers nothing of use; what arrived is known here.
+//! Messages to a stream that refuses some of them, throttles, or doesn't answer. The test knows which ones arrived.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -16,18 +16,18 @@ use crate::emulators::{http_client, sdk_config};
 use crate::proof::load::{Amount, Entry, ProfileName, Simulation, Target, Unsure, Written, read_entries};
 use stream_types::Decimal;
 
-/// How a request ends; the last one for ever.
+/// How a request ends. The last answer is repeated.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     All,
     /// Every other message is refused.
     Half,
     Throttled,
-    /// All arrive, and nobody says so.
+    /// All arrive, but the response is lost.
     Lost,
 }
 
-/// Wants PutRecords requests as they are in Kinesis' API reference.
+/// A stream that expects PutRecords requests as in the Kinesis API reference.
 #[derive(Debug, Default)]
 struct Stream {
     answers: Vec<Answer>,
@@ -110,7 +110,7 @@ fn add(sums: &mut BTreeMap<String, Decimal>, racer: &str, metres: &str) {
 }
 
 #[tokio::test]
-async fn each_message_arrives_once_whatever_is_refused() {
+async fn each_message_arrives_once_although_some_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("race.jsonl");
     let (stream, url) = serve(&[Answer::Half, Answer::Throttled, Answer::Half, Answer::All]).await;
@@ -131,7 +131,7 @@ async fn each_message_arrives_once_whatever_is_refused() {
 }
 
 #[tokio::test]
-async fn what_may_have_arrived_is_not_sent_again_and_marked() {
+async fn a_message_that_may_have_arrived_is_marked_and_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("race.jsonl");
     let (stream, url) = serve(&[Answer::Lost, Answer::All]).await;
@@ -143,7 +143,7 @@ async fn what_may_have_arrived_is_not_sent_again_and_marked() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_the_run_fails_and_the_next_one_marks_what_was_begun() {
+async fn a_run_without_a_server_fails_and_the_next_one_marks_what_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("race.jsonl");
     // A port that was free a moment ago.
