@@ -5,7 +5,6 @@
 //! [`shell`] holds what they share.
 
 #![warn(missing_docs, unreachable_pub)]
-
 #![warn(missing_docs, unreachable_pub)]
 
 #[cfg(feature = "deployment")]
