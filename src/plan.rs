@@ -1,19 +1,24 @@
 //! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
+mod drafts;
+mod partition;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
 use crate::archive::{self, FileDraft};
 use crate::decode::{Decoded, Event as Batch};
 use crate::error::Error;
-use crate::outline::{Outline, OutlinedRecord, Tag};
-use crate::pipeline::{ArchivedImage, Bindings, PartitionDate, Pipeline, Route, Routed, Unmatched};
-use crate::record::{ChangeOf, Code, Event, Fault, ImageOf, RecordId, Rejection};
-use crate::time::{Date, Timestamp, Unit};
+use crate::outline::OutlinedRecord;
+use crate::pipeline::{Bindings, Pipeline, Route, Routed, Unmatched};
+use crate::record::{Code, Event, Fault, ImageOf, RecordId, Rejection};
+use crate::time::{Date, Timestamp};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
+use drafts::{Drafts, IdHasher};
+use partition::{archived_image, partition_date};
 
 /// Everything that a batch will do.
 #[derive(Debug, Default)]
@@ -81,59 +86,6 @@ pub struct Planner<'p> {
     /// The index of each group in the plan, by the number of its key and its segment.
     group_indexes: Vec<BTreeMap<Segment, usize>>,
     drafts: Drafts<'p>,
-}
-
-/// The files so far, and the index of each by record type and date.
-#[derive(Debug, Default)]
-struct Drafts<'p> {
-    indexes: HashMap<(&'p str, Date), usize>,
-    drafts: Vec<FileDraft>,
-    /// The draft that was used last: most records of a batch have the same type and day.
-    last: Option<((&'p str, Date), usize)>,
-}
-
-impl<'p> Drafts<'p> {
-    fn of(&mut self, record_type: &'p str, date: Date) -> Option<&mut FileDraft> {
-        let key = (record_type, date);
-        let index = match self.last {
-            Some((last, index)) if last == key => index,
-            _ => *self.indexes.entry(key).or_insert_with(|| {
-                self.drafts.push(FileDraft::new(record_type, date));
-                self.drafts.len() - 1
-            }),
-        };
-        self.last = Some((key, index));
-        self.drafts.get_mut(index)
-    }
-
-    /// The files that have rows. A draft that only a rejected record opened has none.
-    fn files(self) -> BTreeMap<(String, Date), FileDraft> {
-        let mut drafts: Vec<Option<FileDraft>> = self.drafts.into_iter().map(Some).collect();
-        let file = |((record_type, date), index): ((&str, Date), usize)| {
-            let draft = drafts.get_mut(index)?.take().filter(|draft| draft.rows() > 0)?;
-            Some(((record_type.to_owned(), date), draft))
-        };
-        self.indexes.into_iter().filter_map(file).collect()
-    }
-}
-
-/// Takes the first bytes of a record id as its hash, since ids already are hashes.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(word) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*word);
-        }
-    }
-
-    // Ignores the length of the id.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl<'p> Planner<'p> {
@@ -323,46 +275,6 @@ enum Disposition {
     /// Skipped because this function wrote the item itself.
     SelfWritten,
     Repeated,
-}
-
-/// The image that is archived and its name in the stream; `None` if the event has no such image.
-fn archived_image<'r>(
-    record: &OutlinedRecord<'r>,
-    wanted: ArchivedImage,
-) -> Option<(&'static str, ImageOf<Outline<'r>>)> {
-    use ArchivedImage::{New, Newest, Old};
-    match (wanted, &record.change) {
-        (Newest | New, ChangeOf::Insert { new } | ChangeOf::Modify { new, .. }) => Some(("NewImage", *new)),
-        (Newest | Old, ChangeOf::Remove { old, .. }) | (Old, ChangeOf::Modify { old, .. }) => Some(("OldImage", *old)),
-        (New, ChangeOf::Remove { .. }) | (Old, ChangeOf::Insert { .. }) => None,
-    }
-}
-
-fn partition_date(record: &OutlinedRecord<'_>, item: Outline<'_>, source: &PartitionDate) -> Result<Date, Fault> {
-    let (path, unit) = match source {
-        PartitionDate::CreatedAt => return Ok(record.created_at.date()),
-        PartitionDate::Attribute { path, unit } => (path, *unit),
-    };
-    let value = item.at_path(path).ok_or_else(|| {
-        Fault::new(Code::MissingAttribute, path.as_str(), "is missing, but the partition date is taken from it")
-    })?;
-    let instant = match value.tag() {
-        Tag::S => value.string().and_then(|text| Timestamp::parse(&text)),
-        Tag::N => value.number().and_then(|number| Timestamp::from_number(number, unit)),
-        _ => None,
-    };
-    let unit = match unit {
-        Unit::Seconds => "seconds",
-        Unit::Milliseconds => "milliseconds",
-        Unit::Microseconds => "microseconds",
-    };
-    instant.map(Timestamp::date).ok_or_else(|| {
-        let found = value.type_name();
-        let expected = format!(
-            "expected a date, an instant with an offset, or {unit} since 1970, from 2000 to 2099; found an invalid {found}"
-        );
-        Fault::new(Code::InvalidValue, path.as_str(), expected)
-    })
 }
 
 #[cfg(test)]

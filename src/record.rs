@@ -1,12 +1,16 @@
 //! The types that describe one stream record. All other modules use them. This module imports only numbers and times,
 //! and knows nothing of JSON, AWS or pipelines.
 
+mod fault;
+mod item;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::decimal::Decimal;
 use crate::time::Timestamp;
 
+pub use fault::{Code, Fault, Rejection};
+pub use item::{Item, Value};
 pub use stream_types::SequenceNumber;
 
 /// One change of one item, as a stream delivered it. `I` is the form of its items: values or outlines. Text borrows
@@ -173,76 +177,6 @@ impl<I> ImageOf<I> {
     }
 }
 
-/// The attributes of an item, or of a map inside one, in the order in which they were received.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Item<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
-
-impl<'a> Item<'a> {
-    /// The value of the attribute `name`.
-    pub fn attribute(&self, name: &str) -> Option<&Value<'a>> {
-        // Names of the same length often differ in their last byte (b_tokens_tc, b_tokens_cp), which is checked inline.
-        let same =
-            |key: &str| key.len() == name.len() && key.as_bytes().last() == name.as_bytes().last() && key == name;
-        self.0.iter().find(|(key, _)| same(key)).map(|(_, value)| value)
-    }
-
-    /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
-    /// through nested maps, with a dot before each level.
-    pub fn at_path(&self, path: &str) -> Option<&Value<'a>> {
-        if let Some(value) = self.attribute(path) {
-            return Some(value);
-        }
-        let (head, rest) = path.split_once('.')?;
-        match self.attribute(head)? {
-            Value::M(inner) => inner.at_path(rest),
-            _ => None,
-        }
-    }
-}
-
-/// One DynamoDB attribute value. Numbers are exact and binary values are decoded.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
-    /// A string.
-    S(Cow<'a, str>),
-    /// A number.
-    N(Decimal),
-    /// A binary value.
-    B(Vec<u8>),
-    /// A boolean.
-    Bool(bool),
-    /// NULL.
-    Null,
-    /// A map.
-    M(Item<'a>),
-    /// A list.
-    L(Vec<Value<'a>>),
-    /// A set of strings.
-    Ss(Vec<Cow<'a, str>>),
-    /// A set of numbers.
-    Ns(Vec<Decimal>),
-    /// A set of binary values.
-    Bs(Vec<Vec<u8>>),
-}
-
-impl Value<'_> {
-    /// DynamoDB's name for the type of this value.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Value::S(_) => "S",
-            Value::N(_) => "N",
-            Value::B(_) => "B",
-            Value::Bool(_) => "BOOL",
-            Value::Null => "NULL",
-            Value::M(_) => "M",
-            Value::L(_) => "L",
-            Value::Ss(_) => "SS",
-            Value::Ns(_) => "NS",
-            Value::Bs(_) => "BS",
-        }
-    }
-}
-
 /// 16 bytes that are the same for every delivery of one change and different for any two changes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub [u8; 16]);
@@ -264,113 +198,5 @@ impl fmt::Display for RecordId {
 impl fmt::Debug for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
-    }
-}
-
-/// Why a record can't be used: a stable code, the field to look at, and a message that never quotes the item.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {field}: {message}", code.name())]
-pub struct Fault {
-    /// The stable code, for alarms and queries.
-    pub code: Code,
-    /// The path of the field in the record, for example `NewImage.total`.
-    pub field: String,
-    /// What is wrong; reads after the name of the field.
-    pub message: String,
-}
-
-impl Fault {
-    /// Creates a fault of `field`.
-    pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Fault { code, field: field.into(), message: message.into() }
-    }
-
-    /// Prefixes the path of the field with `step`. Names longer than 80 characters are cut, since attribute names are
-    /// data and must not flood the log.
-    #[must_use]
-    pub fn within(self, step: &str) -> Self {
-        const NAME_CHARACTERS: usize = 80;
-        let step = step.char_indices().nth(NAME_CHARACTERS).and_then(|(end, _)| step.get(..end)).unwrap_or(step);
-        let field = match self.field.as_str() {
-            "" => step.to_owned(),
-            rest if rest.starts_with('[') => format!("{step}{rest}"),
-            rest => format!("{step}.{rest}"),
-        };
-        Fault { field, ..self }
-    }
-}
-
-/// A record that can't be decoded, routed, encoded or made durable. The response to Lambda acknowledges only the
-/// records before it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {sequence}: {fault}")]
-pub struct Rejection {
-    /// The sequence number of the record.
-    pub sequence: SequenceNumber<'static>,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
-
-/// The stable codes of faults, for logs, runbooks and tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// The JSON of the record doesn't have the structure of a change record.
-    Malformed,
-    /// An attribute value has an unknown type tag or a value that doesn't fit its tag.
-    InvalidAttribute,
-    /// The item is nested more than 32 levels deep.
-    TooDeep,
-    /// Not a DynamoDB number, or more than 38 digits.
-    InvalidNumber,
-    /// Not a valid time, or one outside 2000 to 2099.
-    InvalidTime,
-    /// An event name other than INSERT, MODIFY and REMOVE.
-    UnknownEventName,
-    /// A view type other than DynamoDB's four.
-    UnknownViewType,
-    /// A record from another stream than the first record of the batch.
-    MixedSources,
-    /// A Kinesis record that aggregates several messages in the format of the Kinesis Producer Library.
-    Aggregated,
-    /// The record type needs an image that the stream's view type leaves out.
-    ImageNotCarried,
-    /// No record type matches, and the pipeline sets `unmatched = "reject"`.
-    Unmatched,
-    /// An attribute that the record type needs is missing.
-    MissingAttribute,
-    /// An attribute has a type or value that doesn't fit the record type or its schema.
-    InvalidValue,
-    /// A key or name that DynamoDB would not accept.
-    InvalidKey,
-    /// Older than the horizon, so the record can't be proven new.
-    TooOld,
-    /// DynamoDB or S3 refused to store the effect of this record.
-    Refused,
-    /// The effect of this record could not be made durable before the deadline.
-    NotDurable,
-}
-
-impl Code {
-    /// The code as logs and tools print it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Code::Malformed => "malformed",
-            Code::InvalidAttribute => "invalid_attribute",
-            Code::TooDeep => "too_deep",
-            Code::InvalidNumber => "invalid_number",
-            Code::InvalidTime => "invalid_time",
-            Code::UnknownEventName => "unknown_event_name",
-            Code::UnknownViewType => "unknown_view_type",
-            Code::MixedSources => "mixed_sources",
-            Code::Aggregated => "aggregated",
-            Code::ImageNotCarried => "image_not_carried",
-            Code::Unmatched => "unmatched",
-            Code::MissingAttribute => "missing_attribute",
-            Code::InvalidValue => "invalid_value",
-            Code::InvalidKey => "invalid_key",
-            Code::TooOld => "too_old",
-            Code::Refused => "refused",
-            Code::NotDurable => "not_durable",
-        }
     }
 }

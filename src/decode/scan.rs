@@ -2,6 +2,8 @@
 //! say where the attributes are instead of building values. Anything invalid or unusual (escapes in names or numbers)
 //! makes it return `None`; `attribute` then reads the image and reports the fault.
 
+mod plain;
+
 use super::attribute::{MAX_DEPTH, is_set};
 use super::json::Reader;
 use super::strings::{digits_length, plain_length};
@@ -99,34 +101,19 @@ impl Scan<'_, '_> {
             b"L" if depth < MAX_DEPTH => {
                 self.nested(name, Tag::L, |scan| scan.members(|scan| scan.typed(TextSpan::default(), depth + 1)))?
             }
-            b"SS" => {
-                self.check_set(start)?;
-                self.nested(name, Tag::Ss, |scan| {
-                    scan.members(|scan| {
-                        scan.expect(b'"')?;
-                        scan.string_value(TextSpan::default())
-                    })
-                })?;
-            }
-            b"NS" => {
-                self.check_set(start)?;
-                self.nested(name, Tag::Ns, |scan| {
-                    scan.members(|scan| {
-                        scan.expect(b'"')?;
-                        scan.number_value(TextSpan::default())
-                    })
-                })?;
-            }
-            b"BS" => {
-                self.check_set(start)?;
-                self.nested(name, Tag::Bs, |scan| {
-                    scan.members(|scan| {
-                        let value = scan.binary()?;
-                        scan.push(TextSpan::default(), Tag::B, value, false);
-                        Some(())
-                    })
-                })?;
-            }
+            b"SS" => self.set(name, Tag::Ss, start, |scan| {
+                scan.expect(b'"')?;
+                scan.string_value(TextSpan::default())
+            })?,
+            b"NS" => self.set(name, Tag::Ns, start, |scan| {
+                scan.expect(b'"')?;
+                scan.number_value(TextSpan::default())
+            })?,
+            b"BS" => self.set(name, Tag::Bs, start, |scan| {
+                let value = scan.binary()?;
+                scan.push(TextSpan::default(), Tag::B, value, false);
+                Some(())
+            })?,
             _ => return None,
         }
         self.expect(b'}')
@@ -140,6 +127,18 @@ impl Scan<'_, '_> {
         let inside = narrow(self.nodes.len() - index - 1);
         self.nodes.get_mut(index)?.inside = inside;
         Some(())
+    }
+
+    /// Scans a set whose type tag is at offset `start`.
+    fn set(
+        &mut self,
+        name: TextSpan,
+        tag: Tag,
+        start: usize,
+        member: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.check_set(start)?;
+        self.nested(name, tag, |scan| scan.members(member))
     }
 
     fn members(&mut self, member: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
@@ -162,40 +161,6 @@ impl Scan<'_, '_> {
                     return Some(());
                 }
                 _ => return None,
-            }
-        }
-    }
-
-    fn plain_attributes(&mut self, depth: usize) -> Option<()> {
-        self.sequence(b'{', b'}', |scan| {
-            let name = scan.plain_string()?;
-            scan.expect(b'"')?;
-            scan.expect(b':')?;
-            scan.plain(name, depth)
-        })
-    }
-
-    /// Scans a plain JSON value.
-    fn plain(&mut self, name: TextSpan, depth: usize) -> Option<()> {
-        match self.peek()? {
-            b'"' => {
-                self.at += 1;
-                self.string_value(name)
-            }
-            b'{' if depth < MAX_DEPTH => self.nested(name, Tag::M, |scan| scan.plain_attributes(depth + 1)),
-            b'[' if depth < MAX_DEPTH => {
-                self.nested(name, Tag::L, |scan| scan.members(|scan| scan.plain(TextSpan::default(), depth + 1)))
-            }
-            b't' => self.literal(b"true").then(|| self.push(name, Tag::True, TextSpan::default(), false)),
-            b'f' => self.literal(b"false").then(|| self.push(name, Tag::False, TextSpan::default(), false)),
-            b'n' => self.literal(b"null").then(|| self.push(name, Tag::Null, TextSpan::default(), false)),
-            _ => {
-                let mut reader = Reader::at(self.text, self.at);
-                Decimal::parse(reader.number().ok()?).ok()?;
-                let value = TextSpan { start: narrow(self.at), end: narrow(reader.position()) };
-                self.at = reader.position();
-                self.push(name, Tag::N, value, false);
-                Some(())
             }
         }
     }

@@ -1,13 +1,11 @@
 //! Texts with `{variables}`. A [`Pattern`] captures values from an attribute, and a [`Template`] inserts values into a
 //! key.
 
+mod pattern;
+
 use std::borrow::Cow;
 
-use crate::outline::NamePattern;
-
-/// A capture next to one of these characters can't contain that character: `ORDER#{order}` doesn't match
-/// `ORDER#7#LINE#1`.
-const SEPARATORS: &str = "#/|:";
+pub use pattern::Pattern;
 
 /// A parsed text whose variables are not yet resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,90 +92,11 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// A pattern for the text of an attribute. Its variables are captures, which fill slots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Vec<Piece<usize>>);
-
-impl Pattern {
-    /// Resolves the captures of `text`.
-    ///
-    /// # Errors
-    /// If two captures are adjacent, so that it is undefined where the first one ends.
-    pub fn new(text: &ParsedText, mut slot: impl FnMut(&str) -> usize) -> Result<Pattern, String> {
-        let adjacent = text.0.windows(2).any(|pair| matches!(pair, [Piece::Variable(_), Piece::Variable(_)]));
-        if adjacent {
-            return Err("two captures are adjacent; put a literal between them".to_owned());
-        }
-        text.resolve(|name| Some(slot(name))).map(Pattern)
-    }
-
-    /// What every matching text starts and ends with.
-    pub fn ends(&self) -> (&str, &str) {
-        (literal(self.0.first()), literal(self.0.last()))
-    }
-
-    /// A cheap necessary condition for names that match.
-    pub fn name_pattern(&self) -> NamePattern {
-        let (start, end) = self.ends();
-        NamePattern::new(start.as_bytes().first().copied(), end.as_bytes().last().copied())
-    }
-
-    /// Matches all of `value` and calls `capture` with each capture. A capture is never empty, ends at the first
-    /// position where the following literal matches, and doesn't contain a separator that is next to it in the pattern.
-    pub fn matches<'v>(&self, value: &'v str, mut capture: impl FnMut(usize, &'v str)) -> bool {
-        let mut rest = value;
-        let mut before = "";
-        let mut pieces = self.0.as_slice();
-        while let [piece, further @ ..] = pieces {
-            match piece {
-                Piece::Literal(literal) => {
-                    let Some(after) = rest.strip_prefix(literal.as_str()) else { return false };
-                    rest = after;
-                    before = literal;
-                }
-                Piece::Variable(slot) => {
-                    let end = match further {
-                        // The last literal must be at the end of the text.
-                        [Piece::Literal(last)] => rest.ends_with(last.as_str()).then(|| rest.len() - last.len()),
-                        [Piece::Literal(literal), ..] => {
-                            let first = rest.chars().next().map_or(0, char::len_utf8);
-                            rest.get(first..).and_then(|tail| find(tail, literal)).map(|at| first + at)
-                        }
-                        _ => Some(rest.len()),
-                    };
-                    let Some((found, after)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };
-                    let follower = match further {
-                        [Piece::Literal(literal), ..] => literal.as_str(),
-                        _ => "",
-                    };
-                    let neighbors = [before.as_bytes().last(), follower.as_bytes().first()];
-                    let stops = |byte: &u8| SEPARATORS.as_bytes().contains(byte) && neighbors.contains(&Some(byte));
-                    if found.is_empty() || found.as_bytes().iter().any(stops) {
-                        return false;
-                    }
-                    capture(*slot, found);
-                    rest = after;
-                }
-            }
-            pieces = further;
-        }
-        rest.is_empty()
-    }
-}
-
 fn literal(piece: Option<&Piece<usize>>) -> &str {
     match piece {
         Some(Piece::Literal(literal)) => literal,
         _ => "",
     }
-}
-
-/// The offset of `literal` in `text`. Both are so short that the setup of `str::find` would take longer.
-fn find(text: &str, literal: &str) -> Option<usize> {
-    let (text, literal) = (text.as_bytes(), literal.as_bytes());
-    let first = literal.first()?;
-    let begins = |at: &usize| text.get(*at..).is_some_and(|rest| rest.starts_with(literal));
-    text.iter().enumerate().filter(|(_, byte)| *byte == first).map(|(at, _)| at).find(begins)
 }
 
 /// Why a text isn't a valid template.
@@ -319,89 +238,4 @@ fn unescape(value: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn captures(pattern: &str, value: &str) -> Option<Vec<String>> {
-        let mut count = 0;
-        let pattern = Pattern::new(&ParsedText::parse(pattern).unwrap(), |_| {
-            count += 1;
-            count - 1
-        });
-        let mut found = vec![String::new(); count];
-        pattern.unwrap().matches(value, |slot, text| found[slot] = text.to_owned()).then_some(found)
-    }
-
-    #[test]
-    fn patterns_capture_the_text_between_their_literals() {
-        let cases: &[(&str, &str, Option<&[&str]>)] = &[
-            ("ORDER#{order}", "ORDER#7", Some(&["7"])),
-            ("ORDER#{order}", "ORDER#7#LINE#1", None),
-            ("ORDER#{order}#LINE#{line}", "ORDER#7#LINE#1", Some(&["7", "1"])),
-            ("ORDER#{order}", "ORDER#", None),
-            ("ORDER#{order}", "order#7", None),
-            ("PROFILE", "PROFILE", Some(&[])),
-            ("PROFILE", "PROFILES", None),
-            ("{ns}/BUCKET#{entity}#{resource}#{shard}", "n-1/BUCKET#a:b#gpt/4#0", Some(&["n-1", "a:b", "gpt/4", "0"])),
-            ("{ns}/BUCKET#{entity}#{resource}#{shard}", "n/BUCKET#a#b", None),
-            ("b_{limit}_tc", "b_tokens_tc_tc", Some(&["tokens_tc"])),
-            ("b_{limit}_tc", "b__tc", None),
-            ("{{x}}{y}", "{x}1", Some(&["1"])),
-            ("{x}", "é", Some(&["é"])),
-        ];
-        for (pattern, value, expected) in cases {
-            let expected = expected.map(|list| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-            assert_eq!(captures(pattern, value), expected, "{pattern} on {value}");
-        }
-    }
-
-    #[test]
-    fn only_the_last_variable_keeps_its_punctuation() {
-        let slot = |name: &str| Some(usize::from(name == "resource"));
-        let template = Template::new(&ParsedText::parse("{space}/RESOURCE#{resource}").unwrap(), slot).unwrap();
-        assert_eq!(template.render(|slot| ["a/b", "gpt/4#x"][slot]), "a%2Fb/RESOURCE#gpt/4#x");
-        for other in ["a/RESOURCE", "a/RESOURCES#b", "a%2/RESOURCE#b", "RESOURCE#b"] {
-            assert_eq!(template.read_back(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn invalid_texts_are_errors() {
-        for text in ["{a", "a}", "{A}", "{}", "{a b}", "{1}"] {
-            assert!(ParsedText::parse(text).is_err(), "{text}");
-        }
-        assert!(Pattern::new(&ParsedText::parse("{a}{b}").unwrap(), |_| 0).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn different_values_never_give_the_same_key(a in "[a#%/]{0,4}", b in "[a#%/]{0,4}", c in "[a#%/]{0,4}", d in "[a#%/]{0,4}") {
-            let template = Template::new(&ParsedText::parse("X#{a}#{b}").unwrap(), |name| Some(usize::from(name == "b"))).unwrap();
-            let render = |values: [&str; 2]| template.render(|slot| if slot == 0 { values[0] } else { values[1] }.to_owned().leak());
-            prop_assert_eq!(render([&a, &b]) == render([&c, &d]), (a, b) == (c, d));
-        }
-
-        #[test]
-        fn rendered_text_reads_back(
-            values in [".{0,4}", "[a#%/é]{0,4}", "[a#%/é]{0,4}"],
-            text in prop_oneof!["X#\\{a\\}#\\{b\\}/é\\{c\\}", "\\{a\\}b#\\{b\\}-a/\\{c\\}#z", "\\{a\\}", "x/\\{b\\}y"],
-        ) {
-            let slot = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
-            let template = Template::new(&ParsedText::parse(&text).unwrap(), slot).unwrap();
-            let rendered = template.render(|slot| values[slot].as_str());
-            let expected: Vec<_> = template.slots().map(|slot| (slot, values[slot].clone())).collect();
-            prop_assert_eq!(template.read_back(&rendered), Some(expected));
-        }
-
-        #[test]
-        fn captures_inserted_into_the_pattern_give_the_value(value in "[a-z#/]{0,20}") {
-            let text = ParsedText::parse("{a}/x#{b}").unwrap();
-            let slot = |name: &str| usize::from(name == "b");
-            let mut found = [String::new(), String::new()];
-            if Pattern::new(&text, slot).unwrap().matches(&value, |slot, text| found[slot] = text.to_owned()) {
-                prop_assert_eq!(format!("{}/x#{}", found[0], found[1]), value);
-            }
-        }
-    }
-}
+mod tests;

@@ -2,13 +2,16 @@
 //! claims again after any conflict. A record's claim and its effect are stored together or not at all, so no retry,
 //! whether by this function, the SDK or Lambda, counts a record twice.
 
+mod committed;
+mod failure;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -19,8 +22,11 @@ use super::read::{Claimed, MAX_KEYS};
 use super::snapshot::SnapshotItem;
 use super::transaction::{self, Actions, MAX_ACTIONS};
 use crate::backoff::Backoff;
-use crate::error::{Error, ErrorKind, is_key_mismatch, key_mismatch};
+use crate::error::{Error, ErrorKind};
 use crate::pipeline::Snapshot;
+pub use committed::Committed;
+use committed::summarize;
+use failure::{AttemptFailure, BundleFailure, RetryCause, cancellation, config, fractions_unread};
 
 /// The usage and claims tables, for one pipeline.
 #[derive(Debug, Clone)]
@@ -39,76 +45,6 @@ pub struct UsageTables {
     pub concurrency: usize,
     /// Limits the transactions in flight, however a batch is split.
     pub transactions: Arc<Semaphore>,
-}
-
-/// The result of counting a batch.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// Positions in the batch of the records that this invocation counted.
-    pub applied: BTreeSet<usize>,
-    /// Positions in the batch of the records that had been counted before.
-    pub duplicates: BTreeSet<usize>,
-    /// Positions in the batch of the records that could not be counted, each with the error.
-    pub failed: Vec<(usize, Error)>,
-    /// The snapshot items that were updated.
-    pub snapshots: BTreeSet<SnapshotItem>,
-}
-
-impl Committed {
-    fn join(mut self, other: Committed) -> Committed {
-        self.applied.extend(other.applied);
-        self.duplicates.extend(other.duplicates);
-        self.failed.extend(other.failed);
-        self.snapshots.extend(other.snapshots);
-        self
-    }
-
-    fn failed(groups: &[&Group], error: &Error) -> Committed {
-        let mut committed = Committed::default();
-        committed.fail(groups, error);
-        committed
-    }
-
-    fn fail(&mut self, groups: &[&Group], error: &Error) {
-        let records = groups.iter().flat_map(|group| &group.effects).map(|effect| effect.record);
-        self.failed.extend(records.map(|record| (record, error.clone())));
-    }
-
-    /// Returns `claimed`, unless all its records have been counted before.
-    fn unless_done<'g>(&mut self, claimed: Claimed<'g>) -> Option<Claimed<'g>> {
-        if !claimed.is_done() {
-            return Some(claimed);
-        }
-        self.duplicates.extend(claimed.group.effects.iter().map(|effect| effect.record));
-        None
-    }
-}
-
-/// Why an attempt to send a transaction failed.
-enum AttemptFailure {
-    /// Read the claims again, then retry.
-    Retry { error: Error, cause: RetryCause },
-    /// Retrying the same transaction can't succeed.
-    GiveUp(BundleFailure),
-}
-
-/// Why a transaction must be retried.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum RetryCause {
-    /// Another writer changed the same items; nothing was written.
-    Conflict,
-    /// The service is overloaded; nothing was written.
-    Throttled,
-    /// No response: the transaction may have been committed.
-    Unknown,
-}
-
-/// Why a bundle can't be committed as a whole.
-enum BundleFailure {
-    /// DynamoDB refuses part of it, or part of it keeps conflicting: commit its parts separately to find out which.
-    Split(Error),
-    /// Someone must fix a setting, a permission or a table first.
-    Abort(Error),
 }
 
 /// After this many conflicts, the groups of a bundle are committed separately, so that one busy counter doesn't hold up
@@ -314,82 +250,4 @@ fn bundles<'g>(snapshot: &Snapshot, groups: Vec<Claimed<'g>>) -> Vec<Vec<Claimed
         }
     }
     bundles
-}
-
-fn summarize(bundle: &[Claimed<'_>], attempted: &BTreeSet<usize>, snapshots: BTreeSet<SnapshotItem>) -> Committed {
-    let mut committed = Committed { snapshots, ..Committed::default() };
-    for claimed in bundle {
-        for effect in &claimed.group.effects {
-            // A record that an earlier attempt without a response may have counted was counted by this invocation.
-            let applied_here = !claimed.claims.has(effect.id.short()) || attempted.contains(&effect.record);
-            let list = if applied_here { &mut committed.applied } else { &mut committed.duplicates };
-            list.insert(effect.record);
-        }
-    }
-    committed
-}
-
-/// The failure of an attempt whose remainders couldn't be read; nothing was sent.
-fn fractions_unread(error: Error) -> AttemptFailure {
-    match error.kind {
-        ErrorKind::Config => config(error),
-        ErrorKind::Poison => AttemptFailure::GiveUp(BundleFailure::Split(error)),
-        ErrorKind::Transient => AttemptFailure::Retry { error, cause: RetryCause::Throttled },
-    }
-}
-
-fn config(error: Error) -> AttemptFailure {
-    AttemptFailure::GiveUp(BundleFailure::Abort(error))
-}
-
-/// The failure for a canceled transaction. One item that can never be written outweighs any number of conflicts.
-fn cancellation(doing: &str, reasons: &[CancellationReason]) -> AttemptFailure {
-    let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
-    let text = format!("{doing}: the transaction was canceled: {}", codes().collect::<Vec<_>>().join(", "));
-    let unwritable = |reason: &&CancellationReason| {
-        matches!(reason.code(), Some("ValidationError" | "ItemCollectionSizeLimitExceeded"))
-    };
-    match reasons.iter().find(unwritable) {
-        Some(reason) if is_key_mismatch(reason.message().unwrap_or_default()) => config(key_mismatch(doing)),
-        Some(_) => AttemptFailure::GiveUp(BundleFailure::Split(Error::poison(format!(
-            "{text}; a counter's attribute isn't a number, its item exceeds 400 KB, or its sum needs more than 38 digits"
-        )))),
-        None => {
-            let conflict = codes().any(|code| matches!(code, "TransactionConflict" | "ConditionalCheckFailed"));
-            let cause = if conflict { RetryCause::Conflict } else { RetryCause::Throttled };
-            AttemptFailure::Retry { error: Error::transient(text), cause }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_item_that_can_never_be_written_outweighs_conflicts() {
-        let reason = |code: &str, message: &str| CancellationReason::builder().code(code).message(message).build();
-        let mismatch = "The provided key element does not match the schema";
-        let cases = [
-            (vec![reason("None", ""), reason("TransactionConflict", "")], "conflict"),
-            (vec![reason("ConditionalCheckFailed", ""), reason("ThrottlingError", "")], "conflict"),
-            (vec![reason("None", ""), reason("ThrottlingError", "")], "throttled"),
-            (
-                vec![reason("TransactionConflict", ""), reason("ValidationError", "Type mismatch for attribute")],
-                "split",
-            ),
-            (vec![reason("ItemCollectionSizeLimitExceeded", ""), reason("None", "")], "split"),
-            (vec![reason("None", ""), reason("ValidationError", mismatch)], "config"),
-        ];
-        for (reasons, expected) in cases {
-            let found = match cancellation("count", &reasons) {
-                AttemptFailure::Retry { cause: RetryCause::Conflict, .. } => "conflict",
-                AttemptFailure::Retry { cause: RetryCause::Throttled, .. } => "throttled",
-                AttemptFailure::GiveUp(BundleFailure::Split(error)) if error.kind == ErrorKind::Poison => "split",
-                AttemptFailure::GiveUp(BundleFailure::Abort(_)) => "config",
-                _ => "something else",
-            };
-            assert_eq!(found, expected, "{reasons:?}");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 /// The files that may use AWS clients, and which clients.
 pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("usage/table.rs", &["aws_sdk_dynamodb"]),
+    ("usage/table/failure.rs", &["aws_sdk_dynamodb"]),
     ("usage/read.rs", &["aws_sdk_dynamodb"]),
     ("usage/fraction.rs", &["aws_sdk_dynamodb"]),
     ("usage/transaction.rs", &["aws_sdk_dynamodb"]),

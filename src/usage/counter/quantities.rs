@@ -1,0 +1,99 @@
+//! What a measure finds in an image: names and numbers.
+
+use std::sync::Arc;
+
+use super::super::key::KeyNumber;
+use super::{Counting, RoutedImage, not_carried};
+use crate::decimal::Decimal;
+use crate::outline::Entry;
+use crate::pipeline::{Bindings, Measure, MeasureName, Missing, Quantity, Usage};
+use crate::record::{Code, Fault, ImageOf};
+
+impl<'p> Counting<'p> {
+    /// What `measure` finds in an image: a name and a number for each of its counters.
+    pub(super) fn quantities(
+        &mut self,
+        measure: &'p Measure,
+        routed: &RoutedImage<'_, '_>,
+        found: &mut Vec<(Arc<str>, Decimal)>,
+    ) -> Result<(), Fault> {
+        let item = match routed.image {
+            ImageOf::Carried(item) => item,
+            ImageOf::NotCarried => {
+                return match (&measure.quantity, &measure.name) {
+                    (Quantity::One, MeasureName::Fixed(slot)) if measure.conditions.is_empty() => {
+                        found.push((self.names.fixed(*slot), Decimal::from(1)));
+                        Ok(())
+                    }
+                    _ => Err(not_carried(routed.name)),
+                };
+            }
+        };
+        if !measure.conditions.iter().all(|condition| condition.holds(item)) {
+            return Ok(());
+        }
+        match (&measure.quantity, &measure.name) {
+            (Quantity::One, MeasureName::Fixed(slot)) => {
+                found.push((self.names.fixed(*slot), Decimal::from(1)));
+            }
+            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
+                Some(_) if routed.ignores(measure, path) => {}
+                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, routed.name, path)?)),
+                None if *missing == Missing::Zero => {}
+                None => {
+                    let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
+                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
+                }
+            },
+            (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
+                for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
+                    let mut capture = None;
+                    let matched = pattern.matches(attribute, |_, text| capture = Some(text));
+                    let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
+                    let Some(capture) = capture.filter(|_| !routed.ignores(measure, attribute)) else { continue };
+                    let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
+                        let message = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
+                        Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)
+                    })?;
+                    found.push((name, number(value, measure, routed.name, attribute)?));
+                }
+            }
+            // Validation allows captured names only together with patterns.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn key_of<'s>(
+        &mut self,
+        usage: &Usage,
+        routed: &RoutedImage<'_, 's>,
+        bindings: &Bindings<'s>,
+    ) -> Result<KeyNumber, Fault> {
+        if !routed.route.needs_binding() {
+            return Ok(self.keys.number(&usage.group, bindings));
+        }
+        let ImageOf::Carried(item) = routed.image else { return Err(not_carried(routed.name)) };
+        let mut bindings = bindings.clone();
+        routed.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(routed.name))?;
+        Ok(self.keys.number(&usage.group, &bindings))
+    }
+}
+
+fn number(value: Entry<'_>, measure: &Measure, image: &str, path: &str) -> Result<Decimal, Fault> {
+    let invalid = |message: String| Fault::new(Code::InvalidValue, format!("{image}.{path}"), message);
+    let Some(number) = value.number() else {
+        return Err(invalid(format!("expected N, found {}", value.type_name())));
+    };
+    match measure.scale {
+        Some(scale) if number.scale() > scale => {
+            Err(invalid(format!("has {} fraction digits, but the measure has scale = {scale}", number.scale())))
+        }
+        _ => match measure.factor {
+            Some(factor) => number
+                .checked_mul(factor)
+                .map_err(|error| invalid(format!("multiplied by the measure's factor, {error}"))),
+            None => Ok(number),
+        },
+    }
+}
