@@ -1,5 +1,5 @@
 # Run `make help` to list the targets. A fresh machine needs Rust, a C compiler, Python 3, and make. Everything else is fetched by
-# name from the package registries into target/, .venv*/, .tools/, and benches/rivals/node_modules/.
+# name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill mutants bench \
@@ -53,7 +53,7 @@ events: ## run the sample events through the function's handler, one of them twi
 	@echo; echo "--- Delivering the batch of 1,000 again, as Lambda may: all records are duplicates, and nothing changes."
 	@$(USAGECTL) --data .usage/events invoke events/batch-1000.json
 
-test: .venv/made ## run all tests
+test: .venv/made tests/node/node_modules/made ## run all tests
 	cargo test
 
 check: fmt clippy test doc deny schemas validate ## run everything that CI checks
@@ -134,7 +134,7 @@ logs: .venv-lint/made ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove build output and the demo's data
-	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules .tools .usage .aws-sam
+	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
 
 # The file `made` marks a finished environment. If creating one was interrupted, it is created again.
 .venv/made: tests/requirements.txt
@@ -144,6 +144,10 @@ clean: ## remove build output and the demo's data
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# Without Node, its SDK isn't tested against the embedded services.
+tests/node/node_modules/made: tests/node/package.json
+	if command -v npm >/dev/null; then cd tests/node && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/made; fi
 
 # Without Node, its column in the benchmark stays empty.
 benches/rivals/node_modules/made: benches/rivals/package.json

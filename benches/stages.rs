@@ -1,6 +1,13 @@
 //! `make bench-stages`: each stage of the job by criterion, which says how it changed against the last run. The table that
 //! compares the job with others is `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    unreachable_pub
+)]
 
 #[allow(dead_code, reason = "the other bench needs more of it")]
 #[path = "job/jobs.rs"]

@@ -122,6 +122,7 @@ impl Config {
     ///
     /// # Errors
     /// All mistakes at once.
+    #[expect(clippy::disallowed_methods, reason = "the environment is read once, when the function starts")]
     pub fn from_env() -> Result<Config, ConfigMistakes> {
         Config::read(|name| std::env::var(name).ok())
     }

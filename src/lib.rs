@@ -5,7 +5,8 @@
 //! ```
 //! Everything up to the [`plan::Plan`] is pure. `usage::UsageTables` and `archive::Bucket` then carry the plan out.
 
-#![warn(missing_docs, unreachable_pub)]
+// Tests read the clock and the environment, and may be long lists of cases.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
 
 // In reading order. What a record is:
 pub use stream_types::{decimal, time};

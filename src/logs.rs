@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging to stdout at the level that AWS_LAMBDA_LOG_LEVEL sets; the default is info.
+#[expect(clippy::disallowed_methods, reason = "logging starts before the configuration is read")]
 pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
     start_with(level, std::io::stdout);
@@ -52,6 +53,7 @@ where
         }
         event.record(&mut fields);
         let message = fields.0.remove("message").unwrap_or_default();
+        #[expect(clippy::disallowed_methods, reason = "a log line has the time at which it is written")]
         let now = jiff::Timestamp::now();
         write!(
             writer,

@@ -42,6 +42,7 @@ async fn clients() -> Clients {
     Clients::new(&config)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock is read once for each invocation")]
 fn invocation(context: &lambda_runtime::Context, margin: Duration) -> Result<Invocation, Error> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros);

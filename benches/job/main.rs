@@ -6,7 +6,13 @@
 //! part; with `handle WORKLOAD` the whole handler. With `write FOLDER` it writes the workloads' events there, for
 //! implementations elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-#![allow(clippy::as_conversions, clippy::print_stdout)]
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    unreachable_pub
+)]
 
 mod cost;
 mod jobs;

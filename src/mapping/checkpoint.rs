@@ -143,6 +143,16 @@ impl Checkpoints {
         self.save()
     }
 
+    /// How many changes [`Checkpoints::rewind`] can undo.
+    pub fn undoable(&self) -> usize {
+        self.earlier.len()
+    }
+
+    /// Forgets earlier states, so that [`Checkpoints::rewind`] can't go back past this one.
+    pub fn forget_earlier(&mut self) {
+        self.earlier.clear();
+    }
+
     /// Undoes the last `steps` changes, as if the process had crashed before saving them. For tests and fault injection.
     ///
     /// # Errors

@@ -6,6 +6,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use stream_types::Timestamp;
 
+/// The time of the system's clock.
+///
+/// # Errors
+/// If it shows a year outside 2000 to 2099.
+#[expect(clippy::disallowed_methods, reason = "everything on this machine reads the clock here")]
+pub fn now() -> anyhow::Result<Timestamp> {
+    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    now.context("the system's clock shows a year outside 2000 to 2099: set it")
+}
+
 /// A source of the current time: the system's clock, or that of a simulation.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
@@ -21,8 +31,7 @@ impl Clock {
     /// # Errors
     /// If it shows a year outside 2000 to 2099.
     pub fn system() -> anyhow::Result<Clock> {
-        let now = || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-        let started = now().context("the system's clock shows a year outside 2000 to 2099: set it")?;
+        let started = now()?;
         // If the clock leaves these years while the process runs, the time stays at the start.
         Ok(Clock::new(move || now().unwrap_or(started)))
     }

@@ -1,6 +1,6 @@
 //! The embedded services as other people's clients see them: boto3, the aws CLI and Node's SDK.
 //!
-//! tests/clients.py and tests/node/clients.mjs hold the checks. Node's need its packages: `npm install` in tests/node.
+//! tests/clients.py and tests/node/clients.mjs hold the checks. Node's need packages of npm, which `make test` installs.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -118,9 +118,13 @@ fn the_aws_cli_reads_and_writes() {
 #[test]
 fn nodes_sdk_reads_and_writes() {
     let folder = crate::repository().join("tests/node");
-    if !folder.join("node_modules").exists() {
+    if Command::new("node").arg("--version").output().is_err() {
+        println!("skipped: node isn't installed");
         return;
     }
+    let target = "tests/node/node_modules/made";
+    let made = Command::new("make").args(["--silent", target]).current_dir(crate::repository()).status().unwrap();
+    assert!(made.success(), "make {target} failed");
     let services = Services::start(None).unwrap();
     let mut node = Command::new("node");
     node.arg(folder.join("clients.mjs"));

@@ -1,5 +1,14 @@
 //! The integration tests: one binary, so that they link once. Real services, in this process, over real HTTP.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    unreachable_pub
+)]
 
 #[path = "../core/calls.rs"]
 mod calls;

@@ -66,11 +66,13 @@ impl Supervisor {
         wanted: impl Fn(&FaultProfile) -> bool,
     ) -> anyhow::Result<()> {
         let mut random = fastrand::Rng::with_seed(seed);
+        let locked = || checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            locked().forget_earlier();
             let started = Instant::now();
-            let ends = |profile: &FaultProfile| {
-                !wanted(profile) || profile.restart.is_some_and(|restart| started.elapsed() >= restart)
-            };
+            // Only after some progress: on a slow machine, restarts alone would keep the mapping where it is.
+            let is_due = |restart| started.elapsed() >= restart && locked().undoable() > 1;
+            let ends = |profile: &FaultProfile| !wanted(profile) || profile.restart.is_some_and(is_due);
             tokio::select! {
                 // A restart drops it in the middle of whatever it does, as when a poller dies.
                 ended = Arc::new((self.make)(Arc::clone(checkpoints))).run(stop.clone()) => return ended,
@@ -79,7 +81,10 @@ impl Supervisor {
             if !wanted(&self.faults.profile()) {
                 return Ok(());
             }
-            checkpoints.lock().unwrap_or_else(PoisonError::into_inner).rewind(random.usize(0..=MAX_LAG))?;
+            // At most half of the progress is lost, for the same reason.
+            let mut checkpoints = locked();
+            let lag = random.usize(0..=MAX_LAG).min(checkpoints.undoable() / 2);
+            checkpoints.rewind(lag)?;
         }
     }
 

@@ -143,8 +143,7 @@ pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow
     if let Some(given) = given {
         return Ok(given);
     }
-    let clock = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    let clock = clock.context("read the clock: its year is outside 2000 to 2099; set --now")?;
+    let clock = event_source_mapping::now().context("give the time of the invocation with --now")?;
     match sample.newest {
         Some(newest) if (newest.seconds() - clock.seconds()).abs() > DAY_SECONDS => {
             let path = path.display();

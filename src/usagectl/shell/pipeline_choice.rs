@@ -190,6 +190,7 @@ impl Variables {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the variables of the function that an operator may set")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

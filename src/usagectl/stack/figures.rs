@@ -89,7 +89,8 @@ impl Figures {
         span: Duration,
         period_seconds: i32,
     ) -> anyhow::Result<Figures> {
-        let (now, mut read) = (SystemTime::now(), Figures::default());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(event_source_mapping::now()?.micros().unsigned_abs());
+        let mut read = Figures::default();
         for some in figures.chunks(QUERIES) {
             let queries =
                 some.iter().enumerate().map(|(index, figure)| figure.query(format!("q{index}"), period_seconds));

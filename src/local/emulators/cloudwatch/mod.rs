@@ -18,6 +18,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use stream_types::Timestamp;
 use tokio::net::TcpListener;
 
 use history::{History, MetricId, Sample, Statistic, Times};
@@ -120,7 +121,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
+    event_source_mapping::now().map_or(0, Timestamp::seconds)
 }
 
 /// Serves the operations over HTTP until the runtime ends.

@@ -1,8 +1,6 @@
 //! The embedded Kinesis over HTTP: operations that put and get records and manage shards, in the JSON protocol that SDKs
 //! and the AWS CLI speak. A mapping reads streams in this process.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -66,11 +64,7 @@ fn operate(streams: &Streams, headers: &HeaderMap, body: &[u8]) -> Result<Option
 }
 
 fn now() -> Result<Timestamp, Refusal> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros).ok_or_else(|| Refusal {
-        code: INTERNAL_FAILURE,
-        message: "this machine's clock isn't between 2000 and 2099: set it".to_owned(),
-    })
+    event_source_mapping::now().map_err(|error| Refusal { code: INTERNAL_FAILURE, message: error.to_string() })
 }
 
 /// Reads a request: the stream, given by name or ARN, and the operation's own parameters.

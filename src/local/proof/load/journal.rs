@@ -42,7 +42,7 @@ impl<'j> Journal<'j> {
 
     /// Records that `change` is about to be sent, and returns the time.
     pub(super) fn begin(&self, change: &Change) -> anyhow::Result<Timestamp> {
-        let sent_at = pace::clock()?;
+        let sent_at = event_source_mapping::now()?;
         locked(&self.ledger).begin(change, sent_at)?;
         Ok(sent_at)
     }
@@ -55,7 +55,7 @@ impl<'j> Journal<'j> {
         sent_at: Timestamp,
         unsure: Option<Unsure>,
     ) -> anyhow::Result<()> {
-        let done_at = pace::clock()?;
+        let done_at = event_source_mapping::now()?;
         let unsure = unsure.or_else(|| (!pace::same_hour(sent_at, done_at)).then_some(Unsure::Hour));
         let mut written = locked(&self.written);
         written.records += 1;
@@ -76,7 +76,7 @@ impl<'j> Journal<'j> {
 
     /// Waits while it would be uncertain which hour a write belongs to.
     pub(super) async fn wait_until_quiet(&self) -> anyhow::Result<()> {
-        let wait = pace::quiet(pace::clock()?);
+        let wait = pace::quiet(event_source_mapping::now()?);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

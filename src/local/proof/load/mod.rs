@@ -27,7 +27,6 @@ use tokio::time::Instant;
 pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, Item, Meaning, Write};
 pub use journal::Written;
 pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
-pub use pace::clock;
 pub use profile::{Profile, ProfileName, Shape};
 
 use super::FaultInjector;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
 use stream_types::Timestamp;
 
 /// A record's hour is that of the timestamp that DynamoDB or Kinesis gives it. Nothing is sent for this long before and
@@ -34,15 +32,6 @@ pub(super) fn due(index: u64, rate_per_second: u32) -> Duration {
     let (Some(seconds), Some(rest)) = (index.checked_div(rate), index.checked_rem(rate)) else { return Duration::ZERO };
     // The rest is less than the rate, which has 32 bits, so this can't overflow.
     Duration::from_secs(seconds) + Duration::from_nanos(rest * 1_000_000_000 / rate.max(1))
-}
-
-/// This machine's time.
-///
-/// # Errors
-/// When the clock isn't between 2000 and 2099.
-pub fn clock() -> anyhow::Result<Timestamp> {
-    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    now.context("read this machine's clock: its year isn't between 2000 and 2099")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::emulators::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
-use crate::proof::load::{Amount, ProfileName, Simulation, Target, clock};
+use crate::proof::load::{Amount, ProfileName, Simulation, Target};
 use crate::proof::reconcile::{Destination, Report, Site, Truth, reconcile};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Config, Tables};
@@ -121,7 +121,8 @@ impl Fixture {
         let mut position = 0;
         while position < records.len() {
             let batch = &records[position..records.len().min(position + size)];
-            let invocation = Invocation { request_id: "test".to_owned(), now: clock().unwrap(), deadline: None };
+            let invocation =
+                Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
             let outcome = self.handler.handle(&event(batch), &invocation).await.unwrap();
             position += outcome.durable;
             if outcome.durable < batch.len() {
@@ -134,7 +135,8 @@ impl Fixture {
     /// The file with the rows of the earliest records.
     pub(super) async fn first_file(&self, record_type: &str) -> String {
         let records = self.records();
-        let invocation = Invocation { request_id: "test".to_owned(), now: clock().unwrap(), deadline: None };
+        let invocation =
+            Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
         let outcome = self.handler.handle(&event(&records[..BATCH]), &invocation).await.unwrap();
         let wanted = format!("/{record_type}/");
         outcome.files.into_iter().map(|file| file.key).find(|key| key.contains(&wanted)).unwrap()

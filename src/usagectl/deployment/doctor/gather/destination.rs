@@ -1,7 +1,5 @@
 //! S3 and SQS: the failure destination, its failed batches, and the probe.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use usage_aggregator::time::Timestamp;
@@ -41,7 +39,7 @@ fn described(probe: anyhow::Result<String>) -> Result<String, String> {
 
 /// A text that is unique to this probe.
 fn unique() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let now = event_source_mapping::now().map_or(0, Timestamp::micros);
     format!("usagectl-doctor-probe-{now}")
 }
 

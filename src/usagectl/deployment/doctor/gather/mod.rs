@@ -15,7 +15,6 @@ mod role;
 mod source;
 mod table;
 
-use anyhow::Context;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -43,8 +42,7 @@ pub(super) async fn facts(
     control: Option<String>,
     probe: Probe,
 ) -> anyhow::Result<Facts> {
-    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    let now = now.context("read the clock: its year is outside 2000 to 2099")?;
+    let now = event_source_mapping::now()?;
     match &deployment.place {
         Place::Account(account) => {
             account::facts(account.clone(), deployment.names.clone(), place.stack.clone(), options, now, probe).await
