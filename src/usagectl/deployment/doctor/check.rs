@@ -64,15 +64,15 @@ macro_rules! checks {
 checks! {
     StreamOn "stream-on"
         "the source's stream"
-        "problem: off, not active, or a newer one than is read"
+        "problem: disabled, not active, or replaced by a newer stream"
         source::stream_on;
     ViewType "view-type"
-        "what the stream carries, what the pipeline's record types need"
-        "problem: an image is missing"
+        "the stream's view type, and the images that the pipeline's record types need"
+        "problem: a required image is missing"
         source::view_type;
     MappingState "mapping-state"
         "State, LastProcessingResult"
-        "problem: Disabled, or the last result is one; warning: changing"
+        "problem: Disabled, or the last result is a PROBLEM; warning: being created, changed, or deleted"
         mapping::state;
     StartingPosition "starting-position"
         "StartingPosition"
@@ -80,15 +80,15 @@ checks! {
         mapping::starting_position;
     Destination "destination"
         "DestinationConfig"
-        "problem: none"
+        "problem: no failure destination"
         destination::exists;
     DestinationAccepts "destination-accepts"
-        "bucket, queue or topic; the role's policies; with --probe an object or message"
-        "problem: not there, not allowed, probe refused; warning: allowed under a condition"
+        "the bucket, queue, or topic; the role's policies; with --probe, a test object or message"
+        "problem: doesn't exist, not allowed, or rejects the probe; warning: allowed only under a condition"
         destination::accepts;
     PartialResponses "partial-responses"
         "FunctionResponseTypes"
-        "problem: no ReportBatchItemFailures"
+        "problem: ReportBatchItemFailures is missing"
         mapping::partial_responses;
     Bisect "bisect"
         "BisectBatchOnFunctionError"
@@ -96,19 +96,19 @@ checks! {
         mapping::bisect;
     Retries "retries"
         "MaximumRetryAttempts"
-        "problem: -1; warning: 0"
+        "problem: -1 (no limit); warning: 0"
         mapping::retries;
     RecordAge "record-age"
         "MaximumRecordAgeInSeconds, the stream's retention"
-        "warning: -1, or not below the retention"
+        "warning: -1 (no limit), or not below the retention"
         mapping::record_age;
     FiltersMatch "filters-match"
         "FilterCriteria, the pipeline's key templates"
-        "problem: no pattern can match; warning: one of them can't, or a condition is always true"
+        "problem: invalid, or no pattern can match; warning: a pattern can't match, or a condition is always true"
         filters::can_match;
     OwnWrites "own-writes"
-        "FilterCriteria with snapshots as the function writes them, where the source is the usage table"
-        "problem: they pass"
+        "FilterCriteria, tested with the snapshots that the function writes if the source is the usage table"
+        "problem: snapshots pass the filter"
         filters::own_writes;
     Recursion "recursion"
         "RecursiveLoop"
@@ -116,26 +116,26 @@ checks! {
         function::recursion;
     Traffic "traffic"
         "PolledEventCount, FilteredOutEventCount, InvokedEventCount"
-        "problem: polled, not delivered; warning: nothing polled, all filtered out"
+        "problem: polled but not delivered; warning: nothing polled, or everything filtered out"
         load::traffic;
     Errors "errors"
         "Errors, Invocations"
-        "problem: above 1 %; warning: any"
+        "problem: more than 1 % of invocations; warning: any"
         load::errors;
     Timeout "timeout"
-        "Duration p99, Timeout"
-        "problem: above 80 % of it; warning: above half"
+        "p99 of Duration, Timeout"
+        "problem: above 80 % of the timeout; warning: above 50 %"
         function::timeout;
     IteratorAge "iterator-age"
-        "IteratorAge, highest"
+        "highest IteratorAge"
         "problem: above 120 s; warning: above 30 s"
         load::iterator_age;
     Concurrency "concurrency"
         "reserved concurrency; open shards × ParallelizationFactor"
-        "problem: 0; warning: less than that"
+        "problem: 0; warning: below shards × factor"
         function::concurrency;
     Throttles "throttles"
-        "Throttles; of a Kinesis source ReadProvisionedThroughputExceeded, WriteProvisionedThroughputExceeded"
+        "Throttles; for a Kinesis source, also ReadProvisionedThroughputExceeded and WriteProvisionedThroughputExceeded"
         "warning: any"
         load::throttles;
     Dropped "dropped"
@@ -143,79 +143,79 @@ checks! {
         "problem: any"
         delivery::dropped;
     Failures "failures"
-        "what waits in the failure destination, the oldest's age"
-        "warning: anything; problem: for 3 days, or 6 hours left"
+        "failed batches in the failure destination, and the age of the oldest"
+        "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
         destination::waiting;
     Rejected "rejected"
         "RecordsRejected, UsageTooOld"
         "warning: any"
         delivery::rejected;
     LastSnapshot "last-snapshot"
-        "RecordsProcessed above 0, or the newest snapshot"
-        "problem: over an hour ago, and records came since"
+        "RecordsProcessed above 0; locally, the newest snapshot"
+        "problem: more than an hour ago (locally, 2 hours), although records have arrived"
         delivery::last_snapshot;
     TableCapacity "table-capacity"
-        "billing mode, ReadThrottleEvents, WriteThrottleEvents of both tables"
-        "warning: provisioned, or more than 1 throttled"
+        "billing mode, ReadThrottleEvents, and WriteThrottleEvents of both tables"
+        "warning: provisioned capacity, or more than 1 throttle event"
         tables::capacity;
     ClaimsTable "claims-table"
         "time to live and stream of the claims table"
-        "warning: claims don't expire, or have a stream"
+        "warning: claims don't expire, or the table has a stream"
         tables::claims;
     TableProtection "table-protection"
-        "point-in-time recovery, deletion protection of both tables"
-        "warning: one is off"
+        "point-in-time recovery and deletion protection of both tables"
+        "warning: either is off"
         tables::protection;
     Horizon "horizon"
-        "HORIZON_DAYS; retention of the stream and of the destination (a bucket counts as 14 days)"
-        "warning: less than both and a day"
+        "HORIZON_DAYS; retention of the stream and of the failure destination (a bucket counts as 14 days)"
+        "warning: less than the sum of both plus one day"
         destination::horizon;
     ArchiveAccess "archive-access"
         "the archive's bucket; the role's policies"
-        "problem: not there, not allowed; warning: allowed under a condition"
+        "problem: doesn't exist, or not allowed; warning: allowed only under a condition"
         archive::access;
     Files "files"
         "FilesWritten, RecordsProcessed, the newest object"
-        "warning: records, but no file for a day"
+        "warning: records were processed, but no file was written for a day"
         archive::files;
     BucketPolicy "bucket-policy"
         "the archive's bucket policy"
-        "warning: it takes requests without TLS"
+        "warning: requests without TLS are allowed"
         archive::policy;
     BucketLocks "bucket-locks"
         "the archive's public access block and encryption"
-        "problem: open to the public; warning: no encryption"
+        "problem: public access isn't blocked; warning: no default encryption"
         archive::locks;
     GlueSchema "glue-schema"
-        "`avro.schema.literal` of Athena's tables, the schemas compiled into usagectl"
-        "problem: another, or no table"
+        "`avro.schema.literal` of the Athena tables, and the schemas compiled into usagectl"
+        "problem: a schema differs, or a table is missing"
         athena::schema;
     Projection "projection"
         "`projection.enabled`, the range of partition_date"
-        "problem: off; warning: today is left out"
+        "problem: off; warning: the range excludes today"
         athena::projection;
     AlarmActions "alarm-actions"
         "the stack's alarms"
-        "problem: one without action, or its actions are off; warning: no alarms"
+        "problem: an alarm has no action, or its actions are disabled; warning: there are no alarms"
         watch::alarm_actions;
     AlarmState "alarm-state"
         "the stack's alarms, Invocations"
-        "problem: one rings; warning: no data though the function runs"
+        "problem: an alarm is firing; warning: an alarm has no data although the function runs"
         watch::alarm_state;
     LogRetention "log-retention"
         "the function's log group"
-        "warning: kept for ever"
+        "warning: log events never expire"
         watch::log_retention;
     OwnMetrics "own-metrics"
-        "metrics in the function's namespace"
+        "number of custom metrics in the function's namespace"
         "warning: more than the 10 that are free"
         money::own_metrics;
     Batches "batches"
         "InvokedEventCount, Invocations"
-        "warning: below 10 records a batch in 1,000 batches an hour"
+        "warning: fewer than 10 records per batch, with at least 1,000 batches per hour"
         load::batches;
     Version "version"
-        "runtime and tag `usage-aggregator-version` of the function, this usagectl"
-        "problem: not provided.al2023; warning: another version, or no tag"
+        "the function's runtime and its tag `usage-aggregator-version`, and the version of this usagectl"
+        "problem: the runtime isn't provided.al2023; warning: different version, or no tag"
         function::version;
 }
