@@ -61,7 +61,7 @@ fn the_document_says_what_the_command_computes() {
             assert!((line["quantity"].as_f64().unwrap() * unit - quantity).abs() < 1e-6, "{row}: {line}");
             agree(dollars, &line["dollars"]);
         }
-        agree(cell("| **a million records**").trim_start_matches('$'), &bill["million_records"]["dollars"]);
+        agree(cell("| **total per million records**").trim_start_matches('$'), &bill["million_records"]["dollars"]);
     }
     let month = desk.json(&["cost", "--assume", &column("100", "10", "100ms")]);
     let fixed = month["month"]["fixed"].as_array().unwrap();

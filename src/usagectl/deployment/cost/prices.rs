@@ -230,7 +230,7 @@ mod tests {
             let Price { dollars, per } = prices.price(item).unwrap();
             let shown = row.split('$').nth(1).and_then(|text| text.split_whitespace().next()).unwrap();
             assert_eq!(shown.parse::<f64>().unwrap(), dollars, "{row}");
-            assert_eq!(row.contains("a million"), per > 1.0, "{row}");
+            assert_eq!(row.contains("per million"), per > 1.0, "{row}");
         }
     }
 }

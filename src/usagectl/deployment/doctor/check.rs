@@ -120,11 +120,11 @@ checks! {
         load::traffic;
     Errors "errors"
         "Errors, Invocations"
-        "problem: more than 1 % of invocations; warning: any"
+        "problem: more than 1% of invocations; warning: any"
         load::errors;
     Timeout "timeout"
         "p99 of Duration, Timeout"
-        "problem: above 80 % of the timeout; warning: above 50 %"
+        "problem: above 80% of the timeout; warning: above 50%"
         function::timeout;
     IteratorAge "iterator-age"
         "highest IteratorAge"

@@ -18,7 +18,7 @@ const CATCH_UP: f64 = 2.0;
 pub const HEADROOM: f64 = 1.5;
 /// 2: twice that throughput is more than enough.
 const AMPLE: f64 = 2.0;
-/// 80 %: the threshold of the alarm Concurrency.
+/// 80%: the threshold of the alarm Concurrency.
 const CONCURRENCY_SHARE: f64 = 0.8;
 /// 10: Lambda's limit for ParallelizationFactor.
 const MOST_LANES: f64 = 10.0;
@@ -186,7 +186,7 @@ impl<'l> Rules<'l> {
         let lanes = self.load.shards * settled.factor;
         let mut value = (lanes / CONCURRENCY_SHARE).ceil().max(self.row.reserved);
         let mut reason = format!(
-            "{} shards × factor {}, and the alarm fires at 80 % ({})",
+            "{} shards × factor {}, and the alarm fires at 80% ({})",
             number(self.load.shards),
             number(settled.factor),
             self.row.name

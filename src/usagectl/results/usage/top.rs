@@ -92,7 +92,7 @@ impl<'r> Ranking<'r> {
         let width = shown().map(|(entity, _)| entity.chars().count()).max().unwrap_or(0);
         let bar = |(entity, sum): &(&str, Decimal)| {
             let share = percent(sum.to_f64(), self.total);
-            Bar { label: format!("{:<width$}  {share:>5} %", console::plain(entity)), number: *sum }
+            Bar { label: format!("{:<width$}  {share:>5}%", console::plain(entity)), number: *sum }
         };
         let bars: Vec<Bar> = shown().map(bar).collect();
         let entities = if self.sums.len() == 1 { "entity" } else { "entities" };

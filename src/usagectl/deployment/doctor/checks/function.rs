@@ -4,9 +4,9 @@ use super::super::facts::{Facts, Recursion};
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
 use super::{MILLISECONDS, float, of, seconds};
 
-/// 80 %: the threshold of the alarm DurationHigh.
+/// 80%: the threshold of the alarm DurationHigh.
 const PROBLEM_SHARE: f64 = 0.8;
-/// 50 %: a slow day would time out.
+/// 50%: a slow day would time out.
 const WARNING_SHARE: f64 = 0.5;
 /// 900 s: Lambda's limit.
 const MAXIMUM_TIMEOUT: f64 = 900.0;

@@ -8,7 +8,7 @@ use super::{float, mapping, of, seconds};
 const WARNING_AGE_MS: f64 = 30_000.0;
 /// 120 s: the threshold of the alarm IteratorAgeHigh.
 const PROBLEM_AGE_MS: f64 = 120_000.0;
-/// 1 %: the threshold of the alarm ErrorRate.
+/// 1%: the threshold of the alarm ErrorRate.
 const ERROR_RATE: f64 = 0.01;
 
 /// The function keeps up with the stream.
@@ -17,12 +17,12 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
         return no_data(format!("no batch was read {}", facts.period()));
     };
     let share = facts.source.as_ref().map(|source| age / 10.0 / float(source.retention_seconds)).ok();
-    let share = share.map(|percent| format!(", {percent:.1} % of the stream's retention")).unwrap_or_default();
+    let share = share.map(|percent| format!(", {percent:.1}% of the stream's retention")).unwrap_or_default();
     let meaning = format!("the highest iterator age {} is {}{share}", facts.period(), seconds(age));
     if age <= WARNING_AGE_MS {
         return ok(meaning);
     }
-    let meaning = format!("{meaning}: at 100 % of the retention records are lost");
+    let meaning = format!("{meaning}: at 100% of the retention records are lost");
     let command = match &facts.mapping {
         Ok(found) => mapping::change(found, &format!("--parallelization-factor {}", (found.factor + 1).min(10))),
         Err(_) => "usagectl local --parallelization-factor 2".to_owned(),
