@@ -34,7 +34,14 @@ fn row(line: &str) -> (String, (Alarm, String)) {
     let alarm = Alarm {
         metrics: metric.split('`').skip(1).step_by(2).map(str::to_owned).collect(),
         statistic: statistic.to_owned(),
-        threshold: threshold.split(' ').take(2).collect::<Vec<_>>().join(" ").replace(',', "").trim_end_matches('%').to_owned(),
+        threshold: threshold
+            .split(' ')
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(',', "")
+            .trim_end_matches('%')
+            .to_owned(),
         periods: periods.to_owned(),
         severity: severity.to_owned(),
     };
