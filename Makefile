@@ -41,7 +41,7 @@ run: ## run the demo: table, stream, mapping, and function, with faults; ends wi
 	@echo; echo "--- Writing orders to a table and delivering its stream to the function the way Lambda does."
 	@echo "--- After four seconds, faults are injected: crashes, lost responses, restarts, splits, poison records."; echo
 	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --records 3000 --rate 400 --retry-attempts 3 \
-	    --maximum-backoff 200 --faults all --faults-after 4 $(if $(FOREVER),--forever)
+	    --maximum-backoff 200 --faults all,poison=0.5 --faults-after 4 $(if $(FOREVER),--forever)
 	@echo; echo "--- The usage of one customer, and one order row from the archive:"
 	@$(USAGECTL) --data .usage/demo snapshots --entity 76 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
@@ -63,7 +63,7 @@ fmt:
 
 clippy:
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy -- -D warnings
+	cargo clippy --package usagectl --no-default-features -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
