@@ -31,7 +31,7 @@ fn the_embedded_services_have_what_they_have() {
 fn assert_shown(name: &str, text: &str) {
     let filters = vec![
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
-        (r"age in this run is [\d.]+ s, [\d.]+ %", "age in this run is [age]"),
+        (r"age in this run is [\d.]+ s, [\d.]+%", "age in this run is [age]"),
         (r"of \d+ invocations", "of [n] invocations"),
         (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
     ];
