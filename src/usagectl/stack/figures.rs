@@ -8,6 +8,7 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 
+const MINUTE: Duration = Duration::from_secs(60);
 /// 500: the GetMetricData limit.
 const QUERIES: usize = 500;
 
@@ -98,7 +99,8 @@ impl Figures {
                 .get_metric_data()
                 .set_metric_data_queries(Some(queries.collect()))
                 .start_time(DateTime::from(now - span))
-                .end_time(DateTime::from(now))
+                // The end is exclusive: in the first second of a minute, that minute would be left out.
+                .end_time(DateTime::from(now + MINUTE))
                 .scan_by(ScanBy::TimestampAscending)
                 .into_paginator()
                 .send();

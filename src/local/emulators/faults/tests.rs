@@ -226,13 +226,9 @@ async fn the_sdk_reads_throttling_of_cloudwatch() {
 async fn a_late_request_has_its_effect_after_the_sdk_has_seen_a_timeout() {
     let bench = Bench::start(RetryConfig::disabled()).await;
     assert!(bench.add(FaultPlan::at(1, Fault::ArriveLate(Duration::from_millis(50)))).await.is_err());
-    assert_eq!(bench.amount().await, 0);
-    let arrived = async {
-        while bench.amount().await == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
+    while bench.amount().await == 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(bench.amount().await, 1);
 }
 
