@@ -25,7 +25,15 @@ async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &s
     let (url, mut stops) = proxy(upstream, stops_at).await;
     let mut command = stack.command(arguments);
     let mut process = command.env(variable, url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let stopped = stops.recv().await;
+    let ends = async {
+        while process.try_wait().unwrap().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let stopped = tokio::select! {
+        stopped = stops.recv() => stopped,
+        () = ends => None,
+    };
     process.kill().unwrap();
     process.wait().unwrap();
     assert!(stopped.is_some(), "the request was never sent");
