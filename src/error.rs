@@ -145,3 +145,40 @@ fn causes<'e>(
 ) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_code_decides_what_the_caller_must_do() {
+        let cases = [
+            ("ProvisionedThroughputExceededException", ErrorKind::Transient),
+            ("InternalServerError", ErrorKind::Transient),
+            ("a code of next year", ErrorKind::Transient),
+            ("KMSThrottlingException", ErrorKind::Transient),
+            ("KMSDisabledException", ErrorKind::Config),
+            ("AccessDeniedException", ErrorKind::Config),
+            ("ResourceNotFoundException", ErrorKind::Config),
+            ("NoSuchBucket", ErrorKind::Config),
+            ("ValidationException", ErrorKind::Poison),
+            ("EntityTooLarge", ErrorKind::Poison),
+        ];
+        for (code, kind) in cases {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_setting_to_correct() {
+        for (code, setting) in [
+            ("NoSuchBucket", "ARCHIVE_BUCKET"),
+            ("ResourceNotFoundException", "USAGE_TABLE"),
+            ("PermanentRedirect", "AWS_REGION"),
+            ("KMSDisabledException", "key"),
+            ("AccessDenied", "role"),
+        ] {
+            assert!(remedy(code).contains(setting), "{code}: {}", remedy(code));
+        }
+    }
+}

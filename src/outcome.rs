@@ -127,3 +127,6 @@ fn not_durable(event: &Event<'_>, record: usize, error: &Error, sink: &str) -> O
     let sequence = event.records().get(record)?.sequence.clone().into_owned();
     Some(Rejection { sequence, fault: Fault::new(code, sink, format!("failed to {error}")) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ impl<'t> Iterator for Entries<'t> {
         Some(Entry::new(self.rest.text, node, inside))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,6 @@ impl fmt::Debug for RecordId {
         write!(f, "{self}")
     }
 }
+
+#[cfg(test)]
+mod tests;

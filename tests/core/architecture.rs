@@ -226,6 +226,17 @@ fn every_file_starts_with_its_purpose() {
 }
 
 #[test]
+fn no_file_is_longer_than_300_lines() {
+    for package in &PACKAGES {
+        let base = root().join(package.folder);
+        for (path, _) in sources(package) {
+            let lines = std::fs::read_to_string(base.join(&path)).unwrap().lines().count();
+            assert!(lines <= 300, "{}/{} has {lines} lines: split it by purpose", package.folder, path.display());
+        }
+    }
+}
+
+#[test]
 fn the_readme_lists_every_environment_variable() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     for variable in usage_aggregator::config::VARIABLES {
