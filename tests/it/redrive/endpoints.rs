@@ -96,13 +96,13 @@ async fn lost_records_are_reported_and_kept_until_they_are_acknowledged() {
     assert_eq!((output.code, output.sum("deleted"), output.sum("records_lost")), (Some(0), 1, 3), "{}", output.stderr);
     assert_eq!((stack.queue.messages().await, stack.counted().await), ((0, 0), vec!["2".to_owned(); 3]));
 
-    // A stream that doesn't exist any more.
+    // A stream that no longer exists.
     stack.source_arn = stack.source_arn.replace(&stack.table, "gone");
     trimmed["DDBStreamBatchInfo"]["streamArn"] = stack.source_arn.as_str().into();
     stack.queue.send(&trimmed.to_string()).await;
     let output = stack.redrive(&stack.queue_options()).await;
     assert_eq!((output.code, output.sum("kept"), output.sum("records_lost")), (Some(1), 1, 5), "{}", output.stderr);
-    assert_eq!(output.all("lost")[0]["reason"], "their shard or stream is gone");
+    assert_eq!(output.all("lost")[0]["reason"], "their shard or stream no longer exists");
     assert_eq!(stack.queue.messages().await, (1, 0));
 }
 

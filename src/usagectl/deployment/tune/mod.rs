@@ -31,7 +31,7 @@ use settings::{DEFAULTS, Settings};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
-    /// Assume this load, alone or instead of what was measured: rate=5000/s,entities=200,shards=2
+    /// Assume this load, on its own or in place of measurements: rate=5000/s,entities=200,shards=2
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     what_if: String,
     /// How far back to read metrics [default: 24h; with --local 3h, the most it keeps]
