@@ -37,7 +37,7 @@ fn mistakes_are_reported_before_anything_is_done() {
 async fn a_run_is_readable() {
     let stack = Stack::new("rd-text", &[]).await;
     let records = stack.orders(&["1", "2", "free", "4"]).await;
-    stack.give_up(&records, 1).await;
+    stack.discard(&records, 1).await;
     stack.put("aws/lambda/garbage", "secret".to_owned()).await;
     stack.queue.send(&stack.document(&records[3..]).metadata().unwrap()).await;
     let both = [stack.bucket_options(), stack.queue_options()].concat();

@@ -106,7 +106,7 @@ impl Stack {
         self.world.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
     }
 
-    pub async fn give_up(&self, records: &[Arc<SourceRecord>], unique: u32) {
+    pub async fn discard(&self, records: &[Arc<SourceRecord>], unique: u32) {
         let document = self.document(records);
         self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
     }

@@ -77,10 +77,11 @@ Examples:
   usagectl redrive --local                               read the bucket `failures`
   usagectl redrive --local --from sqs --failure-queue http://127.0.0.1:5000/000000000000/failed
 
-It is safe to run this twice, at the same time as live traffic, and after later records: what was
-counted before is a duplicate. A record that fails again is kept, in a document of its own if other
-records became durable, and is explained. A stream keeps its records for 24 hours. A document in S3
-includes them, and is counted exactly until the records are older than HORIZON_DAYS.
+It is safe to run this more than once, alongside live traffic, and after later records: records
+that were already counted are skipped as duplicates. A record that fails again is kept and
+explained, in a separate document if other records became durable. A table's stream keeps its
+records for 24 hours. A document in S3 includes them, and is counted exactly until they are older
+than HORIZON_DAYS.
 
 Needs lambda:InvokeFunction and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
 PutObject and DeleteObject; for a queue lambda:GetEventSourceMapping, sqs:ReceiveMessage,

@@ -86,9 +86,9 @@ impl Replayer {
                     return Ok(match lowest_failure(&body, records) {
                         Ok(None) => BatchOutcome::Durable,
                         Ok(Some(index)) => BatchOutcome::FailedFrom(index),
-                        Err(_) => {
-                            BatchOutcome::Failed("its response reports a record that isn't in the batch".to_owned())
-                        }
+                        Err(_) => BatchOutcome::Failed(
+                            "its response is invalid, or reports a record that isn't in the batch".to_owned(),
+                        ),
                     });
                 }
                 InvocationResult::FunctionError(message) => return Ok(BatchOutcome::Failed(plain(&message))),

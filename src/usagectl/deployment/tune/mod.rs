@@ -58,7 +58,7 @@ Assumptions and their defaults, where nothing was measured:
   files=1           archive files per batch: record types times dates
   source=dynamodb   or kinesis, which is polled once per second
 
-This command changes nothing. It prints the `make deploy` command that does.";
+This command changes nothing; it prints the `make deploy` command that applies the changes.";
 
 const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
 

@@ -112,7 +112,7 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     }
     if let Some(observed) = load.observed.filter(|observed| observed.errors > 0.0) {
         notes.push(format!(
-            "{} invocations failed: a failing batch blocks its shard, whatever the settings",
+            "{} invocations failed: a failing batch blocks its shard, regardless of the settings",
             number(observed.errors)
         ));
     }

@@ -34,7 +34,7 @@ pub(super) fn throttling() -> DecisionPath {
             fork(Check::Concurrency, "the function has fewer executions than its shards need"),
             fork(Check::Throttles, "the concurrency of the account or of the function is used up"),
             fork(Check::TableCapacity, "the tables throttle: larger batches combine more changes into each write"),
-            fork(Check::IteratorAge, "records are delayed meanwhile"),
+            fork(Check::IteratorAge, "records are delayed as a result"),
         ],
         otherwise: "nothing is throttled now; delayed records are not lost",
         first_step: |_| "aws lambda get-account-settings --query 'AccountLimit'".to_owned(),
@@ -171,7 +171,7 @@ pub(super) fn failure_destination() -> DecisionPath {
     DecisionPath {
         forks: vec![
             fork(Check::Destination, "failed batches aren't kept at all"),
-            fork(Check::DestinationAccepts, "failed batches can't be written there: fix this at once"),
+            fork(Check::DestinationAccepts, "failed batches can't be written there: fix this first"),
             fork(Check::Dropped, "and some were lost: compare the source table with the snapshots"),
             fork(Check::RecordAge, "records expire in the stream instead of reaching it"),
             fork(Check::Errors, "the cause persists: see errors"),
