@@ -1,4 +1,4 @@
-//! `make bench-stages`: each stage of the job by criterion, which says how it changed against the last run. The table that
+//! `make bench-stages`: each stage of the job by criterion, which reports the change since the last run. The table that
 //! compares the job with others is `make bench`.
 #![allow(
     clippy::unwrap_used,

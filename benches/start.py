@@ -1,7 +1,8 @@
-"""Cold starts side by side: from exec to the first poll of the Runtime API, and on to the first answer.
+"""Compares cold starts: from exec to the first poll of the Runtime API, and on to the first response.
 
-usage: start.py BINARY EVENT.json; the rivals of benches/rivals as far as they are installed. Runs take turns; each figure is
-the least of the runs, wall time and CPU time in ms, and the resident size at the first answer. DynamoDB and S3 answer at once.
+usage: start.py BINARY EVENT.json; also measures the rivals in benches/rivals that are installed. Runs take turns; each figure
+is the minimum of the runs: wall time and CPU time in ms, and resident size at the first response. DynamoDB and S3 respond
+immediately.
 """
 
 import json
@@ -19,10 +20,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Api(BaseHTTPRequestHandler):
-    """The Runtime API, and a DynamoDB and S3 that agree to everything."""
+    """The Runtime API, and a DynamoDB and S3 that accept every request."""
 
     protocol_version = "HTTP/1.1"
-    # Answers in one piece and at once: no client shall wait for a delayed acknowledgement.
+    # Sends each response in one piece and immediately, so that no client waits for a delayed acknowledgement.
     wbufsize, disable_nagle_algorithm = -1, True
     event, polled, answered = b"", threading.Event(), threading.Event()
 
@@ -78,7 +79,7 @@ def start(command, variables):
     Api.polled, Api.answered = threading.Event(), threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.daemon_threads = True
-    # A client that was killed after its answer is no error.
+    # A client that was killed after its response is not an error.
     server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"127.0.0.1:{server.server_address[1]}"
@@ -120,7 +121,7 @@ def main(binary, event):
     for _ in range(RUNS):
         for name, (command, variables) in rivals.items():
             runs[name].append(start(command, variables))
-    print("| cold start, least of 7 | to first poll, ms | of it CPU | to first answer, ms | of it CPU | resident, MiB |")
+    print("| cold start, least of 7 | to first poll, ms | of which CPU | to first response, ms | of which CPU | resident, MiB |")
     print("|---|---|---|---|---|---|")
     for name, figures in runs.items():
         print(f"| {name} | " + " | ".join(f"{min(column):.1f}" for column in zip(*figures)) + " |")

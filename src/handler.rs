@@ -202,7 +202,7 @@ fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
         }
     };
     if outcome.tally.self_written > 0 {
-        let remedy = "map the stream of the source table; if that is USAGE_TABLE itself, add a filter to the event source mapping";
+        let remedy = "point the event source mapping at the source table's stream; if the source table is USAGE_TABLE itself, add a filter";
         warn!(records = outcome.tally.self_written, remedy, "ignored records of items that this function wrote");
     }
     for record::Rejection { sequence, fault } in &outcome.rejected {

@@ -173,7 +173,7 @@ def read_metrics(cloudwatch, dimensions):
 
 
 def objects():
-    """Whoever signs is let in, whatever the key; who doesn't sign is not."""
+    """A signed request is accepted, whatever the key; an unsigned one is rejected."""
     s3 = client("s3", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="another", aws_session_token="token")
     s3.create_bucket(Bucket="lake")
     s3.put_object(Bucket="lake", Key="a b/c+d.txt", Body=b"hello")

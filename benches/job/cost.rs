@@ -1,5 +1,5 @@
 //! What a batch costs in DynamoDB and S3: the handler's writes, reads and PUTs against the embedded services, in the capacity
-//! that DynamoDB says each call consumed; beside it what people write, one UpdateItem for each delta and window, carried out.
+//! that DynamoDB reports for each call. For comparison, the usual design is executed too: one UpdateItem per delta and window.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,17 +22,17 @@ use usage_aggregator::plan::Plan;
 use crate::jobs;
 use crate::workloads::Workload;
 
-/// What one batch took.
+/// What one batch consumed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     pub write_units: f64,
     pub read_units: f64,
     pub puts: usize,
-    /// Of one UpdateItem for each delta and window.
+    /// Write units of one UpdateItem per delta and window.
     pub one_by_one: f64,
 }
 
-/// The embedded services, whose DynamoDB is asked what each call consumes.
+/// The embedded services, with a DynamoDB that reports the capacity each call consumes.
 pub struct Till {
     runtime: Runtime,
     services: Services,
@@ -45,7 +45,7 @@ impl Till {
         Till { runtime, services: Services::start(None).expect("embedded services"), units: Units::default() }
     }
 
-    /// Handles a batch, then writes the same deltas one by one, in tables of their own.
+    /// Handles a batch, then writes the same deltas one by one to separate tables.
     pub fn bill(&self, workload: Workload, event: &[u8], name: &str) -> Cost {
         self.runtime.block_on(async {
             let clients = self.clients();
@@ -102,7 +102,7 @@ impl Till {
     }
 }
 
-/// Write and read units so far. Asks of every call what it consumes.
+/// Write and read units so far. Requests the consumed capacity of every call.
 #[derive(Debug, Clone, Default)]
 struct Units(Arc<Mutex<[f64; 2]>>);
 

@@ -1,6 +1,6 @@
-//! Our job and its stages, as a batch goes through them with the I/O left out: read the envelope, plan (decode, route,
-//! count, encode), seal the files, sum the counters up. `floor` is what merely looking at the bytes costs; `Handling` is the
-//! whole handler, the SDK's work on requests and answers included, its calls answered at once.
+//! Our job and its stages for one batch, without I/O: read the envelope, plan (decode, route, count, encode), seal the files,
+//! sum the counters. `floor` is the cost of merely scanning the bytes; `Handling` is the whole handler, including the SDK's
+//! work on requests and responses, with instant responses.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ use usage_aggregator::usage::totals;
 
 use crate::workloads::Workload;
 
-/// serde_json skipping the whole event: the floor that all ratios are to.
+/// serde_json skipping the whole event: the baseline of all ratios.
 pub fn floor(event: &[u8]) -> usize {
     black_box(serde_json::from_slice::<IgnoredAny>(event).expect("an event is JSON"));
     event.len()
@@ -44,7 +44,7 @@ pub fn plan(event: &[u8], pipeline: &Pipeline) -> Plan {
     plan
 }
 
-/// Everything but the calls to services; gives the bytes of the files.
+/// Everything but the calls to services. Returns the size of the files.
 pub fn job(event: &[u8], pipeline: &Pipeline, codec: Codec) -> usize {
     let plan = plan(event, pipeline);
     let effects = plan.groups.iter().flat_map(|group| group.effects.iter().map(move |effect| (group, effect)));
@@ -53,7 +53,7 @@ pub fn job(event: &[u8], pipeline: &Pipeline, codec: Codec) -> usize {
     sealed(&plan, pipeline, codec)
 }
 
-/// Seals the files of a plan; gives their bytes.
+/// Seals the files of a plan. Returns their size.
 pub fn sealed(plan: &Plan, pipeline: &Pipeline, codec: Codec) -> usize {
     let seal = |(record_type, draft): (&str, &usage_aggregator::archive::FileDraft)| {
         let (_, schema) = pipeline.schemas().find(|(name, _)| *name == record_type).expect("a schema");
@@ -79,7 +79,7 @@ impl Handling {
         Handling { handler, runtime, invocation: invocation() }
     }
 
-    /// Handles an event; gives the records that are durable.
+    /// Handles an event. Returns the number of durable records.
     pub fn handle(&self, event: &[u8]) -> usize {
         let outcome = self.runtime.block_on(self.handler.handle(event, &self.invocation)).expect("an outcome");
         assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);

@@ -1,10 +1,10 @@
-//! `make bench`: our job beside what people write and beside the floor, over seeded workloads. All rivals of a workload run
-//! in turns, round after round, and what is compared is the medians of one run: a noisy machine slows all of them. A turn is
-//! several jobs, the first of them untimed, since a function that is called again and again has its processor for itself.
+//! `make bench`: compares our job with typical implementations and with the floor, on seeded workloads. All implementations
+//! take turns, round after round, and the medians of one run are compared, so that a noisy machine slows all of them alike. A
+//! turn is several jobs, the first of them untimed, because a warm function has its processor to itself.
 //!
-//! With the words `once WORKLOAD` it runs that workload's job `JOBS` times, on `RECORDS` records, and nothing else: callgrind's
-//! part; with `handle WORKLOAD` the whole handler. With `write FOLDER` it writes the workloads' events there, for
-//! implementations elsewhere.
+//! With `once WORKLOAD` it only runs that workload's job `JOBS` times, on `RECORDS` records, for callgrind; with
+//! `handle WORKLOAD`, the whole handler. With `write FOLDER` it writes the workloads' events there, for implementations
+//! elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(
     clippy::as_conversions,
@@ -29,15 +29,15 @@ use std::time::{Duration, Instant};
 use usage_aggregator::archive::Codec;
 use workloads::Workload;
 
-/// Spread over some minutes, so that all rivals of a workload have the same share of the machine's moods.
+/// Rounds take several minutes, so that noise on the machine affects all implementations alike.
 const ROUNDS: usize = 30;
-/// How long a rival's turn lasts, if not for one job that is longer.
+/// How long a turn lasts, unless a single job takes longer.
 const TURN: Duration = Duration::from_millis(20);
 /// The records and entities of the main table's batches.
 const RECORDS: usize = 1_000;
 const ENTITIES: usize = 50;
 
-/// A name and what is timed; what it returns is only kept from being optimized away.
+/// A name, and what is timed. Its result only keeps the compiler from removing the work.
 type Rival<'r> = (&'static str, Box<dyn FnMut() -> usize + 'r>);
 
 fn main() {
@@ -57,18 +57,18 @@ fn main() {
     println!("{}", Row::SUMMARY);
     let rows: Vec<Row> = Workload::ALL.into_iter().map(Row::measure).collect();
     rows.iter().for_each(|row| println!("{}", row.summary()));
-    println!("\nWhere the time goes, µs a record:\n\n{}", Row::TIMES);
+    println!("\nWhere the time goes, µs per record:\n\n{}", Row::TIMES);
     rows.iter().for_each(|row| println!("{}", row.times()));
-    println!("\nThe job (zstandard) by batch size, µs a record:\n");
+    println!("\nThe job (zstandard) by batch size, µs per record:\n");
     println!("| workload | 1 | 100 | 1,000 | most | 1,000 -> most | 100 -> most |\n|---|---|---|---|---|---|---|");
     Workload::ALL.into_iter().for_each(|workload| println!("{}", by_batch(workload)));
-    println!("\nThe job (zstandard) of {RECORDS} records by entities in the batch, µs a record:\n");
+    println!("\nThe job (zstandard) of {RECORDS} records by entities in the batch, µs per record:\n");
     println!("| workload | 1 | 10 | 50 | 500 | 5,000 |\n|---|---|---|---|---|---|");
     Workload::ALL.into_iter().for_each(|workload| println!("{}", by_entities(workload)));
     println!(
-        "\nA million records in batches of {RECORDS}, by the capacity that the embedded DynamoDB says is consumed; GB-s of computing:\n"
+        "\nPer million records in batches of {RECORDS}, with the capacity that the embedded DynamoDB reports as consumed; GB-s of compute:\n"
     );
-    println!("| workload | records an entity | write units | one by one | ours / theirs | read units | PUTs | GB-s |");
+    println!("| workload | records per entity | write units | one by one | ours / theirs | read units | PUTs | GB-s |");
     println!("|---|---|---|---|---|---|---|---|");
     let till = cost::Till::open();
     for workload in [Workload::Bucket, Workload::Demand, Workload::Racer] {
@@ -76,13 +76,13 @@ fn main() {
     }
 }
 
-/// The cost of a million records in batches that hold so many of each entity.
+/// The cost per million records in batches with `records_each` records per entity.
 fn cost_of(till: &cost::Till, workload: Workload, records_each: usize) -> String {
     let event = workload.event(RECORDS, RECORDS / records_each);
     let cost = till.bill(workload, &event, &format!("{}-{records_each}", workload.name()));
     let handler = jobs::Handling::new(workload);
     let times = medians(vec![("handler", Box::new(|| handler.handle(&event)))]);
-    // Lambda gives a function of 1,769 MB one core; with less it computes as many GB-s, only longer.
+    // Lambda gives a function of 1,769 MB one core; with less memory it takes longer but uses as many GB-s.
     let gb_seconds = micros(times["handler"], RECORDS) * 1.769;
     let million = |units: f64| units * 1e6 / RECORDS as f64;
     format!(
@@ -96,13 +96,13 @@ fn cost_of(till: &cost::Till, workload: Workload, records_each: usize) -> String
     )
 }
 
-/// The job, or the whole handler, and nothing else; the instructions of one are the difference between runs of many and of
-/// none.
+/// Runs only the job, or only the whole handler. The instructions of one job are the difference between a run of many and a
+/// run of none.
 fn once(name: &str, whole: bool) {
     let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name);
     let workload = workload.unwrap_or_else(|| panic!("no workload {name}"));
     let jobs: usize = std::env::var("JOBS").map_or(5, |jobs| jobs.parse().expect("JOBS is a number"));
-    // One record shows what a batch costs whatever it holds.
+    // One record shows the fixed cost of a batch.
     let records: usize =
         std::env::var("RECORDS").map_or(RECORDS, |records| records.parse().expect("RECORDS is a number"));
     let (event, pipeline) = (workload.event(records, ENTITIES), workload.pipeline());
@@ -116,13 +116,13 @@ fn once(name: &str, whole: bool) {
     println!("{}", processes::own_peak_kib());
 }
 
-/// A workload's line of the tables.
+/// A workload's row in the tables.
 struct Row {
     workload: Workload,
     bytes: f64,
-    /// Microseconds a record, by rival; a rival that isn't installed has none.
+    /// Microseconds per record, by implementation; none if it isn't installed.
     times: BTreeMap<&'static str, f64>,
-    /// Instructions a record, where valgrind is installed.
+    /// Instructions per record, if valgrind is installed.
     instructions: Option<u64>,
     peak_kib: u64,
 }
@@ -230,7 +230,7 @@ fn by_entities(workload: Workload) -> String {
     format!("| {} | {} |", workload.name(), shown(&job_times(workload, &events)))
 }
 
-/// Microseconds a record of the job on each of these events.
+/// Microseconds per record of the job on each of these events.
 fn job_times(workload: Workload, events: &[Vec<u8>]) -> Vec<f64> {
     const NAMES: [&str; 5] = ["0", "1", "2", "3", "4"];
     let pipeline = &workload.pipeline();
@@ -250,7 +250,7 @@ fn micros(time: Duration, records: usize) -> f64 {
     time.as_secs_f64() * 1e6 / records as f64
 }
 
-/// The median time of each rival's job, over rounds in which each has one turn.
+/// The median time of each implementation's job, over rounds in which each has one turn.
 fn medians(mut rivals: Vec<Rival<'_>>) -> BTreeMap<&'static str, Duration> {
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for _ in 0..ROUNDS {

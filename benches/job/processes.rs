@@ -1,5 +1,5 @@
-//! What a process of its own is needed for: instructions by callgrind, which repeat exactly, and the most memory that was
-//! resident; and the events as files, for those who read files.
+//! Measurements that need a separate process: instruction counts by callgrind, which repeat exactly, and peak resident memory.
+//! Also writes the events to files, for implementations that read files.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::workloads::Workload;
 use crate::{ENTITIES, RECORDS};
 
-/// Where events lie that rivals read.
+/// The folder of the events that the rivals read.
 pub fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench-events"))
 }
@@ -20,22 +20,22 @@ pub fn event_file(workload: Workload, folder: &Path) -> PathBuf {
     file
 }
 
-/// Instructions a record of the job: the difference between processes that do it three times and once. Nothing without
+/// Instructions per record of the job: the difference between processes that run it three times and once. `None` without
 /// valgrind (Debian: apt-get install valgrind).
 pub fn instructions(workload: Workload, records: u64) -> Option<u64> {
     let of = |jobs: &str| -> Option<u64> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(own());
         let output = command.args(["once", workload.name()]).env("JOBS", jobs).output().ok()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let count = said.lines().find_map(|line| line.split_once("Collected :"));
-        let (_, count) = count.unwrap_or_else(|| panic!("callgrind counted nothing: {said}"));
+        let output_text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let count = output_text.lines().find_map(|line| line.split_once("Collected :"));
+        let (_, count) = count.unwrap_or_else(|| panic!("callgrind counted nothing: {output_text}"));
         Some(count.trim().parse().expect("a count of instructions"))
     };
     Some((of("3")? - of("1")?) / (2 * records))
 }
 
-/// The peak resident memory of a process that makes the event and does the job once.
+/// The peak resident memory of a process that generates the event and runs the job once.
 pub fn peak_kib(workload: Workload) -> u64 {
     let mut command = Command::new(own());
     let output = command.args(["once", workload.name()]).env("JOBS", "1").stderr(Stdio::inherit()).output().unwrap();

@@ -1,5 +1,5 @@
-//! The same job as people write it in Python and in Node (benches/rivals), in processes of their own that live as long as a
-//! workload is measured: a line to stdin is one job, a line from stdout its end. Only there if `make bench` has installed them.
+//! The same job in typical Python and Node (benches/rivals), in separate processes that live while a workload is measured: a
+//! line on stdin starts a job, a line on stdout ends it. Available only if `make bench` has installed them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::workloads::Workload;
 
-/// A process that does the job on command.
+/// A process that runs the job on request.
 pub struct Rival {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// Rows, counters and bytes of the first job: the same for all that do the same job, but for the bytes.
+    /// Rows, counters and bytes of the first job. All implementations have the same rows and counters.
     pub did: String,
 }
 
 impl Rival {
-    /// Python with Powertools and fastavro; nothing if it isn't installed.
+    /// Python with Powertools and fastavro; `None` if it isn't installed.
     pub fn python(workload: Workload, event: &Path) -> Option<Rival> {
         let program = root().join(".venv-bench/bin/python");
         program.exists().then(|| Rival::start(Command::new(program).arg(script("python.py")), workload, event))
     }
 
-    /// Node with Powertools, util-dynamodb and avsc; nothing if it isn't installed.
+    /// Node with Powertools, util-dynamodb and avsc; `None` if it isn't installed.
     pub fn node(workload: Workload, event: &Path) -> Option<Rival> {
         let installed = script("node_modules").exists();
         installed.then(|| Rival::start(Command::new("node").arg(script("node.mjs")), workload, event))
@@ -38,7 +38,7 @@ impl Rival {
         rival
     }
 
-    /// Does the job once.
+    /// Runs the job once.
     pub fn run(&mut self) -> usize {
         self.commands.write_all(b"\n").expect("a rival that lives");
         let did = self.answer();
@@ -56,7 +56,7 @@ impl Rival {
 
 impl Drop for Rival {
     fn drop(&mut self) {
-        // It ends with its stdin, but a bench doesn't wait for what hangs.
+        // It ends when its stdin closes, but a benchmark shouldn't wait for a process that hangs.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,7 +1,7 @@
-//! What people write in Rust: a handler of `LambdaEvent<Event>` under lambda_runtime, aws_lambda_events' types, serde_dynamo
-//! into a struct, apache_avro's serde writer, counters in a hash map. It does the same job as ours on the workloads, but for
-//! everything that makes it exact: no claims, floats for amounts, no rejection of one record alone. `Rows` are the same rows ready
-//! to be written: what the Avro writer alone takes.
+//! A typical Rust implementation: a handler of `LambdaEvent<Event>` under lambda_runtime, aws_lambda_events' types, serde_dynamo
+//! into a struct, apache_avro's serde writer, counters in a hash map. It does the same job as ours on the workloads, without
+//! what makes ours exact: no claims, floats for amounts, no rejection of single records. `Rows` are the same rows ready to be
+//! written, for timing the Avro writer alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,7 @@ pub fn job(workload: Workload, schema: &Schema, event: &[u8], codec: Codec) -> u
     }
 }
 
-/// What people choose first, at zlib's own level; the library's default takes several times as long.
+/// The usual choice, at zlib's default level; the library's default takes several times as long.
 pub fn deflate() -> Codec {
     Codec::Deflate(DeflateSettings::new(CompressionLevel::DefaultLevel))
 }
@@ -45,7 +45,7 @@ fn records(workload: Workload, event: &[u8]) -> Vec<EventRecord> {
     }
 }
 
-/// The event as lambda_runtime 1.5 hands it to a handler, by way of serde_path_to_error.
+/// The event as lambda_runtime 1.5 passes it to a handler, through serde_path_to_error.
 fn delivered<T: DeserializeOwned>(body: &[u8]) -> LambdaEvent<T> {
     let deserializer = &mut serde_json::Deserializer::from_slice(body);
     let payload = serde_path_to_error::deserialize(deserializer).expect("an event of this service");

@@ -1,5 +1,5 @@
-//! The workloads of docs/performance.md, made from a seed: events as Lambda delivers them, and the pipeline that takes
-//! them. Equal arguments give equal bytes.
+//! The workloads of docs/performance.md, generated from a seed: events as Lambda delivers them, and the pipelines that
+//! process them. The same arguments generate the same bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use usage_aggregator::pipeline::{Folder, Pipeline};
 
-/// 2026-11-21T03:00:00Z, the hour in which all records are made.
+/// 2026-11-21T03:00:00Z, the hour of all records.
 const HOUR_SECONDS: u64 = 1_795_230_000;
 /// 6 MB: the most that Lambda delivers in one event.
 const EVENT_BYTES: usize = 6_000_000;
@@ -61,7 +61,7 @@ impl Workload {
         Pipeline::parse(&folder).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
-    /// An event of `records` records of `entities` entities, or of as many as Lambda's limit of bytes lets in.
+    /// An event with `records` records of `entities` entities, or as many as fit into Lambda's payload limit.
     pub fn event(self, records: usize, entities: usize) -> Vec<u8> {
         let mut rng = Rng::with_seed(7);
         let mut event = br#"{"Records":["#.to_vec();
@@ -141,7 +141,7 @@ fn kinesis_record(number: usize, change: Value) -> Value {
     })
 }
 
-/// Ten records a second, so that 1,000 of them are of two minutes.
+/// Ten records per second, so that 1,000 of them span two minutes.
 fn created_at(number: usize) -> u64 {
     HOUR_SECONDS + (number as u64 / 10) % 3_600
 }
@@ -196,7 +196,7 @@ fn bucket(entity: usize, rng: &mut Rng) -> Value {
 fn demand(number: usize, entity: usize, rng: &mut Rng) -> Value {
     let (old, new) = (order(number, entity, rng), order(number, entity, rng));
     let keys = json!({ "pk": new["pk"], "sk": new["sk"] });
-    // Mostly changes, as an order lives through several.
+    // Mostly changes, because an order has several.
     match number % 10 {
         0 | 1 => stream_record(number, "INSERT", keys, None, Some(new)),
         2 => stream_record(number, "REMOVE", keys, Some(old), None),

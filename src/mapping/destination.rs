@@ -67,7 +67,7 @@ impl Destination {
             Destination::Channel(sender) => {
                 sender
                     .send(document.event())
-                    .context("failed to hand over the discarded batch: the receiver is gone")?;
+                    .context("failed to hand over the discarded batch: the receiver has been dropped")?;
             }
         }
         Ok(())

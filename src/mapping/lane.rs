@@ -190,7 +190,7 @@ impl<'s> Lane<'s> {
                     counts.destination_delivery_failures += 1;
                 });
                 let error = format!("{error:#}");
-                tracing::error!(shard, records, error, "dropped a batch: the failure destination did not accept it");
+                tracing::error!(shard, records, error, "dropped a batch: the failure destination rejected it");
             }
         }
         self.shard.settle(&discarded.batch.records)

@@ -61,7 +61,7 @@ impl RemoteFunction {
             }
             // The function may have run, and may have had an effect.
             Err(error) => {
-                return InvocationResult::FunctionError(format!("the connection to {uri} broke: {}", chain(&error)));
+                return InvocationResult::FunctionError(format!("the connection to {uri} was lost: {}", chain(&error)));
             }
         };
         let status = response.status();
@@ -72,14 +72,17 @@ impl RemoteFunction {
                 return InvocationResult::FunctionError("the response exceeds Lambda's limit of 6 MB".to_owned());
             }
             Err(error) => {
-                return InvocationResult::FunctionError(format!("the connection to {uri} broke: {}", chain(&*error)));
+                return InvocationResult::FunctionError(format!(
+                    "the connection to {uri} was lost: {}",
+                    chain(&*error)
+                ));
             }
         };
         let text = || String::from_utf8_lossy(&body).into_owned();
         match (failed, status.is_success()) {
             (true, _) => InvocationResult::FunctionError(text()),
             (false, true) => InvocationResult::Returned(body.to_vec()),
-            (false, false) => InvocationResult::NotInvoked(format!("{uri} answered {status}: {}", text())),
+            (false, false) => InvocationResult::NotInvoked(format!("{uri} returned {status}: {}", text())),
         }
     }
 }

@@ -82,7 +82,7 @@ impl Settings {
 
 fn outside<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Option<String> {
     let (low, high) = (range.start(), range.end());
-    (!range.contains(&value)).then(|| format!("{name} is {value}; must be {low} to {high}"))
+    (!range.contains(&value)).then(|| format!("{name} is {value}; expected {low} to {high}"))
 }
 
 #[cfg(test)]
@@ -102,11 +102,11 @@ mod tests {
             ..defaults
         };
         let expected = [
-            "BatchSize is 0; must be 1 to 10000",
-            "MaximumBatchingWindowInSeconds is 301; must be 0 to 300",
-            "ParallelizationFactor is 11; must be 1 to 10",
-            "MaximumRetryAttempts is 10001; must be 0 to 10000",
-            "MaximumRecordAgeInSeconds is 59; must be 60 to 604800",
+            "BatchSize is 0; expected 1 to 10000",
+            "MaximumBatchingWindowInSeconds is 301; expected 0 to 300",
+            "ParallelizationFactor is 11; expected 1 to 10",
+            "MaximumRetryAttempts is 10001; expected 0 to 10000",
+            "MaximumRecordAgeInSeconds is 59; expected 60 to 604800",
         ];
         assert_eq!(settings.out_of_range(), expected);
     }

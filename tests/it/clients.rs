@@ -134,8 +134,8 @@ fn nodes_sdk_reads_and_writes() {
 /// With the variables that `usagectl serve` prints and nothing else, every client finds its service.
 #[test]
 fn printed_variables_are_all_that_a_client_needs() {
-    let desk = Fixture::new();
-    let mut server = desk.command(&["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let fixture = Fixture::new();
+    let mut server = fixture.command(&["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let printed: Value = serde_json::from_str(&line).unwrap();

@@ -19,7 +19,7 @@ fn column(batch: &str, groups: &str, duration: &str) -> String {
 
 #[test]
 fn help_of_each_command() {
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     for (name, command) in [
         ("help_cost", &["cost"][..]),
         ("help_tune", &["tune"]),
@@ -28,7 +28,7 @@ fn help_of_each_command() {
         ("help_usage_list", &["usage", "list"]),
         ("help_usage_show", &["usage", "show"]),
     ] {
-        let run = desk.run(&[command, &["--help"]].concat());
+        let run = fixture.run(&[command, &["--help"]].concat());
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
         insta::assert_snapshot!(name, run.stdout);
     }
@@ -36,11 +36,11 @@ fn help_of_each_command() {
 
 #[test]
 fn the_document_says_what_the_command_computes() {
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let document = std::fs::read_to_string(crate::repository().join("docs/cost.md")).unwrap();
     let columns = [("100", "10", "100ms"), ("1000", "10", "200ms"), ("1000", "500", "2s")];
     for (place, (batch, groups, duration)) in columns.into_iter().enumerate() {
-        let bill = desk.json(&["cost", "--assume", &column(batch, groups, duration)]);
+        let bill = fixture.json(&["cost", "--assume", &column(batch, groups, duration)]);
         let cell = |row: &str| -> String {
             let line = document.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("no row {row}"));
             line.split('|').nth(place + 2).unwrap().replace(['*', ','], "").trim().to_owned()
@@ -63,7 +63,7 @@ fn the_document_says_what_the_command_computes() {
         }
         agree(cell("| **total per million records**").trim_start_matches('$'), &bill["million_records"]["dollars"]);
     }
-    let month = desk.json(&["cost", "--assume", &column("100", "10", "100ms")]);
+    let month = fixture.json(&["cost", "--assume", &column("100", "10", "100ms")]);
     let fixed = month["month"]["fixed"].as_array().unwrap();
     let dollars = |names: &[&str]| -> f64 {
         let lines = fixed.iter().filter(|line| names.contains(&line["what"].as_str().unwrap()));
@@ -82,7 +82,7 @@ fn the_document_says_what_the_command_computes() {
     }
 }
 
-/// Whether a number is the other one, rounded as it is shown.
+/// Whether a number equals the other one, rounded as it is displayed.
 fn agree(shown: &str, number: &Value) {
     let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let half = 0.5 * 0.1_f64.powi(i32::try_from(decimals).unwrap()) + 1e-9;
@@ -91,17 +91,17 @@ fn agree(shown: &str, number: &Value) {
 
 #[test]
 fn a_bill_and_a_plan_as_people_read_them() {
-    let desk = Fixture::new();
-    let bill = desk.run(&["cost", "--assume", "records=1e6/day,batch=1000,entities=50,windows=3"]);
+    let fixture = Fixture::new();
+    let bill = fixture.run(&["cost", "--assume", "records=1e6/day,batch=1000,entities=50,windows=3"]);
     assert_eq!((bill.code, &*bill.stderr), (Some(0), ""));
     insta::assert_snapshot!("cost_assumed", bill.stdout);
-    let plan = desk.run(&["tune", "--what-if", "rate=5000/s,entities=200,size=700,shards=2"]);
+    let plan = fixture.run(&["tune", "--what-if", "rate=5000/s,entities=200,size=700,shards=2"]);
     assert_eq!((plan.code, &*plan.stderr), (Some(0), ""));
     insta::assert_snapshot!("tune_what_if", plan.stdout);
-    let right = desk.run(&["tune", "--what-if", "rate=50/s,latency=2s"]);
+    let right = fixture.run(&["tune", "--what-if", "rate=50/s,latency=2s"]);
     assert!(right.stdout.contains("nothing to change: BatchSize 1000, BatchWindowSeconds 1"), "{right:?}");
     // The sharp case of docs/tuning.md.
-    let race = desk.json(&["tune", "--what-if", "rate=1000/s,entities=1000,size=600,windows=2,shards=2,latency=1s"]);
+    let race = fixture.json(&["tune", "--what-if", "rate=1000/s,entities=1000,size=600,windows=2,shards=2,latency=1s"]);
     insta::assert_json_snapshot!(
         "tune_race",
         race["proposals"]
@@ -111,26 +111,26 @@ fn a_bill_and_a_plan_as_people_read_them() {
             .map(|proposal| { json!([proposal["parameter"], proposal["now"], proposal["value"], proposal["reason"]]) })
             .collect::<Vec<_>>()
     );
-    assert!(!desk.0.path().join(".usage").exists());
+    assert!(!fixture.0.path().join(".usage").exists());
 }
 
 #[test]
 fn a_file_overrides_the_built_in_prices() {
-    let desk = Fixture::new();
-    std::fs::write(desk.0.path().join("prices.toml"), "[write_unit]\ndollars = 1.25\nper = 1_000_000\n").unwrap();
+    let fixture = Fixture::new();
+    std::fs::write(fixture.0.path().join("prices.toml"), "[write_unit]\ndollars = 1.25\nper = 1_000_000\n").unwrap();
     let assume = ["cost", "--assume", "records=1000/h,batch=1000,groups=10"];
-    let [ours, own] = [&[][..], &["--prices", "prices.toml"]].map(|more| desk.json(&[&assume[..], more].concat()));
+    let [ours, own] = [&[][..], &["--prices", "prices.toml"]].map(|more| fixture.json(&[&assume[..], more].concat()));
     let write_units = |bill: &Value| bill["million_records"]["lines"][0]["dollars"].as_f64().unwrap();
     assert!((write_units(&own) - write_units(&ours) * 2.0).abs() < 1e-12);
-    assert_eq!(desk.run(&["cost", "--assume", "batch=10", "--prices", "none.toml"]).code, Some(1));
+    assert_eq!(fixture.run(&["cost", "--assume", "batch=10", "--prices", "none.toml"]).code, Some(1));
 }
 
 #[test]
 fn usage_is_shown_as_tables_bars_and_lines() {
-    let desk = Fixture::new();
-    desk.write("event.json", &two_orders());
-    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
-    let mut said = String::new();
+    let fixture = Fixture::new();
+    fixture.write("event.json", &two_orders());
+    assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0));
+    let mut transcript = String::new();
     for arguments in [
         &["usage", "top", "--local", "--measure", "amount"][..],
         &["usage", "top", "--local", "--window", "month", "--json"],
@@ -144,23 +144,43 @@ fn usage_is_shown_as_tables_bars_and_lines() {
         &["usage", "show", "7", "--local", "--json"],
         &["usage", "show", "8", "--local"],
     ] {
-        let run = desk.run(arguments);
+        let run = fixture.run(arguments);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{arguments:?}");
-        said.push_str(&format!("$ {}\n{}\n", arguments.join(" "), run.stdout));
+        transcript.push_str(&format!("$ {}\n{}\n", arguments.join(" "), run.stdout));
     }
-    insta::assert_snapshot!("usage", said);
+    insta::assert_snapshot!("usage", transcript);
+}
+
+/// Issue 13: with `--local`, the names of tables on the command line were ignored in favor of the defaults.
+#[test]
+fn regression_the_usage_table_on_the_command_line_is_read_with_local() {
+    let fixture = Fixture::new();
+    fixture.write("event.json", &two_orders());
+    let mut invoke = fixture.command(&["invoke", "event.json"]);
+    assert!(invoke.env("USAGE_TABLE", "other-usage").output().unwrap().status.success());
+    let top =
+        |table| fixture.run(&["usage", "top", "--local", "--measure", "amount", "--usage-table", table, "--json"]);
+    assert!(top("other-usage").stdout.contains(r#""sum":"130""#), "{:?}", top("other-usage"));
+    let missing = top("missing-usage");
+    assert!(missing.code == Some(1) && missing.stderr.contains("scan the usage table missing-usage"), "{missing:?}");
+    let invalid = top("ab");
+    assert!(invalid.code == Some(2) && invalid.stderr.contains("USAGE_TABLE: "), "{invalid:?}");
+    for option in ["--log-group", "--database"] {
+        let refused = fixture.run(&["usage", "top", "--local", option, "name"]);
+        assert!(refused.code == Some(2) && refused.stderr.contains("cannot be used with"), "{refused:?}");
+    }
 }
 
 #[test]
 fn a_running_local_is_read_like_a_stack() {
-    let desk = Fixture::new();
-    let mut local = Background::start(&desk, &["--polling-interval", "50", "--batch-size", "50"]);
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &["--polling-interval", "50", "--batch-size", "50"]);
     let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "8"];
-    assert_eq!(desk.run(&load).code, Some(0));
+    assert_eq!(fixture.run(&load).code, Some(0));
     local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(200.0));
     let last = local.wait_for(|line| line["mapping"]["invoked_event_count"].as_f64() >= Some(200.0));
 
-    let bill = desk.json(&["cost", "--local"]);
+    let bill = fixture.json(&["cost", "--local"]);
     assert!(bill["basis"]["records"].as_f64() >= Some(200.0), "{bill:#}");
     let lines = bill["million_records"]["lines"].as_array().unwrap();
     let measured = |what: &str| lines.iter().find(|line| line["what"] == what).unwrap()["measured"].clone();
@@ -169,19 +189,19 @@ fn a_running_local_is_read_like_a_stack() {
         (json!(true), json!(true), json!(false))
     );
 
-    let plan = desk.json(&["tune", "--local", "--what-if", "rate=2000/s"]);
+    let plan = fixture.json(&["tune", "--local", "--what-if", "rate=2000/s"]);
     assert_eq!((&plan["now"]["BatchSize"], &plan["load"]["records_per_second"]), (&json!(50.0), &json!(2_000.0)));
     let seen = &plan["seen"];
     assert!(seen["batch"].as_f64() <= Some(50.0) && seen["seconds"].as_f64() > Some(0.0), "{plan:#}");
     assert!(seen["concurrency"].as_f64() >= Some(1.0) && seen["errors"] == json!(0.0), "{plan:#}\n{last:#}");
     assert!(plan["command"].as_str().unwrap().starts_with("usagectl local --batch"), "{plan:#}");
 
-    let top = desk.run(&["usage", "top", "--local", "--measure", "changes", "--window", "month", "--json"]);
+    let top = fixture.run(&["usage", "top", "--local", "--measure", "changes", "--window", "month", "--json"]);
     let lines: Vec<Value> = top.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let sums: Vec<f64> = lines.iter().map(|line| line["sum"].as_str().unwrap().parse().unwrap()).collect();
     assert!(lines.len() > 1 && sums.is_sorted_by(|a, b| a >= b), "{top:?}");
     // The series has the same sum.
-    let list = desk.json(&["usage", "list", "--local", "--measure", "changes", "--window", "month"]);
+    let list = fixture.json(&["usage", "list", "--local", "--measure", "changes", "--window", "month"]);
     let total: f64 = list["measures"]["changes"].as_str().unwrap().parse().unwrap();
     assert_eq!((sums.iter().sum::<f64>(), &list["entities"]), (total, &json!(lines.len())));
     local.stop();
@@ -212,15 +232,15 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let (table, label) = stack.text("outputs", "SourceStreamArn").split_once("/stream/").unwrap();
     let source = [("Operation", "GetRecords"), ("StreamLabel", label), ("TableName", table.split('/').nth(1).unwrap())];
     put(&cloudwatch, "AWS/DynamoDB", &source, [("ReturnedBytes", 2e6), ("ReturnedRecordsCount", 1e3)]).await;
-    let url = stack.said["url"].as_str().unwrap();
+    let url = stack.report["url"].as_str().unwrap();
     let config = sdk_config(None).into_builder().endpoint_url(url).build();
     let [pk, sk] = ["CUSTOMER#7", "USAGE#orders#day#2026-09-17T00:00:00Z"].map(|key| AttributeValue::S(key.to_owned()));
     let item = aws_sdk_dynamodb::Client::new(&config).put_item().table_name(stack.text("outputs", "UsageTableName"));
     item.item("pk", pk).item("sk", sk).item("amount", AttributeValue::N("12.5".to_owned())).send().await.unwrap();
 
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let asked = |arguments: &[&str]| -> Value {
-        let mut command = desk.command(&[arguments, &["--stack", "moto", "--json"]].concat());
+        let mut command = fixture.command(&[arguments, &["--stack", "moto", "--json"]].concat());
         command.envs([("AWS_ENDPOINT_URL", url), ("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.cloudwatch_url())]);
         command.envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]);
         let run: Run = command.output().unwrap().into();

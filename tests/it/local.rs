@@ -52,16 +52,16 @@ fn no_fault_occurs_before_faults_after_and_all_may_occur_then() {
 
 #[test]
 fn faults_that_could_not_occur_are_refused() {
-    let desk = Fixture::new();
-    let run = desk.run(&["local", "--faults", "repeat=1"]);
+    let fixture = Fixture::new();
+    let run = fixture.run(&["local", "--faults", "repeat=1"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("--faults: `repeat` needs `usagectl local --stream kinesis-for-dynamodb`"), "{run:?}");
-    let local = Background::start(&desk, &[]);
-    let run = desk.run(&["faults", "poison=5"]);
+    let local = Background::start(&fixture, &[]);
+    let run = fixture.run(&["faults", "poison=5"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
     assert!(run.stderr.contains("`poison` needs a load of orders"), "{run:?}");
-    assert_eq!(desk.run(&["faults"]).stdout, "none\n");
-    assert_eq!(desk.run(&["faults", "all"]).code, Some(0));
+    assert_eq!(fixture.run(&["faults"]).stdout, "none\n");
+    assert_eq!(fixture.run(&["faults", "all"]).code, Some(0));
     local.stop();
 }
 

@@ -160,7 +160,7 @@ async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
 async fn a_counter_that_cannot_be_written_does_not_block_the_others() {
     let world = World::new("refused", "orders").await;
     let function = world.function();
-    // Another writer has put a text where customer 1's counter is.
+    // Another writer has replaced customer 1's counter with a string.
     let item = [("pk", "CUSTOMER#1"), ("sk", "USAGE#orders#month#2026-03-01T00:00:00Z"), ("amount", "text")];
     let put = item.into_iter().fold(world.dynamodb.put_item().table_name("refused-usage"), |put, (name, value)| {
         put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))

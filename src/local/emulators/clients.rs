@@ -12,7 +12,7 @@ use super::{REGION, Services};
 const ACCESS_KEY: &str = "local";
 const SECRET_KEY: &str = "local";
 
-/// A plain HTTP client with a connection pool of its own.
+/// A plain HTTP client with its own connection pool.
 pub fn http_client() -> SharedHttpClient {
     // build_http is public although its documentation is hidden. The loopback interface needs no TLS.
     aws_smithy_http_client::Builder::new().build_http()

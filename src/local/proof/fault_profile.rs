@@ -1,4 +1,4 @@
-//! Which faults are injected while a mapping runs, and how often: a text such as `crash=2,lose=5,split=10s`. The
+//! Which faults are injected while a mapping runs, and how often: a string such as `crash=2,lose=5,split=10s`. The
 //! profile can be changed during the run.
 
 use std::fmt;
@@ -170,7 +170,7 @@ impl fmt::Display for FaultProfile {
     }
 }
 
-/// Decides which faults occur, as a profile that can be changed meanwhile says. Clones share the profile.
+/// Decides which faults occur, by a profile that can be changed during the run. Clones share the profile.
 #[derive(Debug, Clone)]
 pub struct FaultInjector(Arc<Mutex<(FaultProfile, fastrand::Rng)>>);
 

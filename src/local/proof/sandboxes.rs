@@ -1,5 +1,5 @@
 //! The function in this process, in sandboxes like Lambda's: each serves one invocation at a time, is reused while it
-//! lives, and is gone when it crashes.
+//! lives, and is discarded when it crashes.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +52,7 @@ impl Sandboxes {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sandbox);
     }
 
-    /// Invokes the function in `sandbox`, which is gone if it crashes or times out.
+    /// Invokes the function in `sandbox`, which is discarded if it crashes or times out.
     async fn run(&self, sandbox: Sandbox, event: &[u8], request_id: &str) -> InvocationResult {
         let margin = sandbox.deadline_margin;
         if self.timeout <= margin {

@@ -52,8 +52,8 @@ impl RemoteStream {
     }
 
     fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
-        let change = record.dynamodb.context("the record has no change")?;
-        let created = change.approximate_creation_date_time.context("the record has no time")?;
+        let change = record.dynamodb.context("the record has no `dynamodb` field")?;
+        let created = change.approximate_creation_date_time.context("the record has no creation time")?;
         let image =
             |image: Option<HashMap<String, AttributeValue>>| image.map(|image| to_raw_json(&item(&image))).transpose();
         let record = LambdaRecord {
@@ -97,7 +97,7 @@ impl Source for RemoteStream {
         loop {
             let request = self.client.describe_stream().stream_arn(&self.arn).set_exclusive_start_shard_id(from);
             let response = request.send().await.context("failed to list the shards (dynamodb:DescribeStream)")?;
-            let description = response.stream_description.context("the stream has no description")?;
+            let description = response.stream_description.context("the response has no stream description")?;
             let listed = description.shards.unwrap_or_default().into_iter();
             shards.extend(listed.filter_map(|shard| {
                 Some(Shard { id: shard.shard_id?, parents: shard.parent_shard_id.into_iter().collect() })

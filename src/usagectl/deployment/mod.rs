@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::shell::console::{self, Closed, Done};
 use crate::shell::options::Options;
 
-/// With `--json`, prints an error as an object too, so that whoever reads stdout learns of it. It is still returned, and
+/// With `--json`, prints an error as an object too, so that a program that reads stdout sees it. It is still returned, and
 /// becomes the exit code and the line on stderr.
 fn error_as_json(options: &Options, done: anyhow::Result<Done>) -> anyhow::Result<Done> {
     match &done {

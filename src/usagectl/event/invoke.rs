@@ -143,7 +143,7 @@ pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow
     if let Some(given) = given {
         return Ok(given);
     }
-    let clock = event_source_mapping::now().context("give the time of the invocation with --now")?;
+    let clock = event_source_mapping::now().context("set the time of the invocation with --now")?;
     match sample.newest {
         Some(newest) if (newest.seconds() - clock.seconds()).abs() > DAY_SECONDS => {
             let path = path.display();

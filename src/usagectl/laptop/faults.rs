@@ -26,12 +26,12 @@ Examples:
 
 Percentage of invocations:
   redeliver  The response is lost, so the whole batch is delivered again
-  crash      The sandbox dies during one of its calls
+  crash      The sandbox crashes during one of its calls
   refuse     The invocation is throttled
 Percentage of service calls:
   lose       The request or the response is lost
   throttle   The call is throttled
-  conflict   Another writer interferes
+  conflict   The call conflicts with another writer
   503        The service is unavailable
   slow       An S3 call takes 250 ms longer
 Percentage of stream reads:
@@ -41,7 +41,7 @@ Percentage of records:
   repeat     The record arrives again and out of order (needs --stream kinesis-for-dynamodb)
 Interval, for example split=10s:
   split      A shard splits, or two shards merge
-  restart    The mapping dies and resumes from an outdated checkpoint
+  restart    The mapping crashes and resumes from an older checkpoint
 Without a value:
   twins      Two mappings run at once";
 

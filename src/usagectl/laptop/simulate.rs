@@ -87,7 +87,7 @@ Examples:
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
 
-A run first finishes what an earlier run left open, then continues where the ledger ends.
+A run first finishes the writes that an earlier run left unfinished, then continues the ledger.
 Ctrl-C stops after the writes in progress; a second Ctrl-C stops immediately.";
 
 impl Simulate {
@@ -214,7 +214,7 @@ fn text(target: &Target, written: &Written, seconds: f64) -> String {
     for (count, what) in [
         (written.poison, "to be rejected"),
         (written.unsure, "uncertain"),
-        (written.finished_for_earlier_run, "left open by an earlier run"),
+        (written.finished_for_earlier_run, "finished for an earlier run"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));

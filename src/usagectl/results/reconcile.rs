@@ -46,7 +46,7 @@ Examples:
 
 Exit codes:
   0  Every record was counted once and archived
-  1  Something differs or failed
+  1  A difference was found, or something failed
   2  The archive isn't exact enough to check everything, or the command line is invalid";
 
 impl Reconcile {

@@ -89,7 +89,7 @@ pub fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     lines.join("\n")
 }
 
-/// Groups the rows by a text they share, such as their start.
+/// Groups the rows by a string they share, such as their start.
 pub fn grouped<'r>(rows: &'r [Row], key: impl Fn(&'r Row) -> &'r str) -> BTreeMap<&'r str, Vec<&'r Row>> {
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {

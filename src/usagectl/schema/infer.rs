@@ -37,7 +37,7 @@ Examples:
   aws dynamodb scan --table-name orders --max-items 500 | usagectl schema infer - --out schemas/mine
   usagectl explain --pipeline-dir schemas/mine events/mixed.json
 
-The draft knows only what the records show. Review it, then add what to count (docs/pipelines.md).";
+The draft is based only on the records given. Review it, then add what to count (docs/pipelines.md).";
 
 /// The output of `aws dynamodb scan` and `query`.
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ pub enum Done {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Whoever read stdout has closed it, which is not an error.
+/// The reader of stdout has closed it, which is not an error.
 #[derive(Debug, thiserror::Error)]
 #[error("stdout is closed")]
 pub struct Closed;
@@ -31,7 +31,7 @@ pub struct Closed;
 /// Prints `text` and a newline to stdout.
 ///
 /// # Errors
-/// [`Closed`] if the reader is gone, as with `| head`.
+/// [`Closed`] if the reader has closed stdout, as `| head` does.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     // One write, so that a reader that stops after the first line has received all of it.

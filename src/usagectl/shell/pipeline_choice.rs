@@ -99,7 +99,7 @@ impl Variables {
         Variables { set: variables, deployed: None }
     }
 
-    /// The variables of a deployed function that is `configured` like this, with defaults for the rest. The options choose the
+    /// The variables of a deployed function with the variables `configured`, and defaults for the rest. The options choose the
     /// pipeline, or else the function's own variables do.
     pub fn of_deployed(options: &Options, configured: BTreeMap<String, String>) -> Variables {
         let configured: BTreeMap<_, _> = configured.into_iter().filter(|(_, value)| !value.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! The file through which a running `usagectl local` or `serve` tells other commands where its services are.
+//! The file through which a running `usagectl local` or `serve` publishes the addresses of its services for other commands.
 
 use std::path::Path;
 

@@ -130,7 +130,7 @@ impl Deployment {
                 };
                 self.names.variables(options, configured)
             }
-            Place::Here(_) => Variables::new(options, &Sample::default()),
+            Place::Here(_) => Variables::new(options, &Sample::default()).with(self.names.storage_variables()),
         }
     }
 

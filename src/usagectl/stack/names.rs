@@ -40,13 +40,13 @@ pub struct Names {
     #[arg(long, value_name = "URL")]
     pub failure_queue: Option<String>,
     /// Log group of the function
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub log_group: Option<String>,
     /// CloudWatch namespace of the custom metrics
     #[arg(long, value_name = "NAME")]
     pub metrics_namespace: Option<String>,
     /// Athena database
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub database: Option<String>,
     /// The stack's pipeline. Its option is `--pipeline` of all commands.
     #[arg(skip)]
@@ -99,26 +99,29 @@ impl Names {
     /// # Errors
     /// When the name is unknown.
     pub fn need<'n>(name: &'n Option<String>, option: &str) -> Result<&'n str, UsageError> {
-        name.as_deref().ok_or_else(|| {
-            UsageError(format!("{option} is required: no output of a stack has it; specify {option} or --stack"))
-        })
+        name.as_deref()
+            .ok_or_else(|| UsageError(format!("{option} is required: set it, or use a --stack with this output")))
     }
 
-    /// The variables of a function that is `configured` like this: its pipeline is the one that the options choose, or the
+    /// The variables of a function with the variables `configured`: its pipeline is the one that the options choose, or the
     /// stack's, or its own; its tables and bucket are those of these names.
     pub fn variables(&self, options: &Options, configured: BTreeMap<String, String>) -> Variables {
         let pipeline = match &options.pipeline_dir {
             Some(_) => None,
             None => options.pipeline.clone().or_else(|| self.pipeline.clone()),
         };
-        let known = [
+        Variables::of_deployed(&Options { pipeline, ..options.clone() }, configured).with(self.storage_variables())
+    }
+
+    /// The variables that name the function's tables and bucket, as far as their names are known.
+    pub fn storage_variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let variables = [
             ("USAGE_TABLE", &self.usage_table),
             ("CLAIMS_TABLE", &self.claims_table),
             ("ARCHIVE_BUCKET", &self.archive_bucket),
             ("ARCHIVE_PREFIX", &self.archive_prefix),
         ];
-        let known = known.into_iter().filter_map(|(variable, name)| Some((variable, name.clone()?)));
-        Variables::of_deployed(&Options { pipeline, ..options.clone() }, configured).with(known)
+        variables.map(|(variable, name)| Some((variable, name.clone()?))).into_iter().flatten()
     }
 
     /// The table or Kinesis stream whose changes are read.

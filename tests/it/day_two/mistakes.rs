@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, Run, two_orders};
 
 #[test]
 fn errors_name_the_remedy() {
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let wrong = [
         &["cost"][..],
         &["tune"],
@@ -23,30 +23,30 @@ fn errors_name_the_remedy() {
         &["usage", "show", "--local"],
         &["usage", "show", "7", "--local", "--measure", "amount"],
     ];
-    let mut said = String::new();
-    desk.write("event.json", &two_orders());
-    assert_eq!(desk.run(&["invoke", "event.json"]).code, Some(0));
+    let mut transcript = String::new();
+    fixture.write("event.json", &two_orders());
+    assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0));
     for arguments in wrong {
-        let Run { code, stdout, stderr } = desk.run(arguments);
+        let Run { code, stdout, stderr } = fixture.run(arguments);
         assert_eq!((code, &*stdout), (Some(2), ""), "{arguments:?}: {stderr}");
         let first = stderr.lines().next().unwrap();
-        said.push_str(&format!("{}\n  {first}\n", arguments.join(" ")));
+        transcript.push_str(&format!("{}\n  {first}\n", arguments.join(" ")));
     }
     for arguments in [&["cost", "--local"][..], &["tune", "--local"]] {
-        let Run { code, stdout, stderr } = desk.run(arguments);
+        let Run { code, stdout, stderr } = fixture.run(arguments);
         assert_eq!((code, &*stdout), (Some(1), ""), "{arguments:?}: {stderr}");
-        said.push_str(&format!("{}\n  {stderr}", arguments.join(" ")));
+        transcript.push_str(&format!("{}\n  {stderr}", arguments.join(" ")));
     }
-    let unknown = desk.run(&["usage", "top", "--local", "--measure", "weight"]);
+    let unknown = fixture.run(&["usage", "top", "--local", "--measure", "weight"]);
     assert_eq!(unknown.code, Some(2));
-    said.push_str(&unknown.stderr);
-    insta::assert_snapshot!("day_two_mistakes", said);
+    transcript.push_str(&unknown.stderr);
+    insta::assert_snapshot!("day_two_mistakes", transcript);
 }
 
 /// Issue 13, bug 13: with `--json` nothing was printed when a command failed.
 #[test]
 fn regression_errors_of_the_deployment_commands_are_json_objects_with_json() {
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     for (arguments, code) in [
         (&["redrive"][..], 2),
         (&["redrive", "--local"], 1),
@@ -57,7 +57,7 @@ fn regression_errors_of_the_deployment_commands_are_json_objects_with_json() {
         (&["cost", "--assume", "batches=5"], 2),
         (&["cost", "--assume", "batch=10", "--prices", "none.toml"], 1),
     ] {
-        let run = desk.run(&[arguments, &["--json"]].concat());
+        let run = fixture.run(&[arguments, &["--json"]].concat());
         let object: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
         let error = object["error"].as_str().unwrap();
         assert_eq!((run.code, &*run.stderr), (Some(code), &*format!("error: {error}\n")), "{arguments:?}");

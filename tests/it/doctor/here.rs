@@ -7,23 +7,23 @@ use crate::local::Background;
 
 #[test]
 fn the_embedded_services_have_what_they_have() {
-    let desk = Fixture::new();
-    let nothing = desk.run(&["doctor", "--local"]);
+    let fixture = Fixture::new();
+    let nothing = fixture.run(&["doctor", "--local"]);
     assert_eq!((nothing.code, &*nothing.stdout), (Some(1), ""), "{nothing:?}");
     assert!(nothing.stderr.contains("there is no data folder"), "{nothing:?}");
 
-    let mut local = Background::start(&desk, &[]);
-    let written = desk.run(&["simulate", "orders", "--records", "40", "--rate", "0"]);
+    let mut local = Background::start(&fixture, &[]);
+    let written = fixture.run(&["simulate", "orders", "--records", "40", "--rate", "0"]);
     assert_eq!(written.code, Some(0), "{written:?}");
     local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(40.0));
-    let running = desk.run(&["doctor", "--local"]);
+    let running = fixture.run(&["doctor", "--local"]);
     local.stop();
     assert_eq!((running.code, &*running.stderr), (Some(0), ""), "{running:?}");
     assert_shown("running", &running.stdout);
-    let run = desk.run(&["doctor", "--local"]);
+    let run = fixture.run(&["doctor", "--local"]);
     assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
     assert_shown("stopped", &run.stdout);
-    let diagnosis = desk.run(&["doctor", "missing-snapshots", "--local", "--json"]);
+    let diagnosis = fixture.run(&["doctor", "missing-snapshots", "--local", "--json"]);
     let last: Value = serde_json::from_str(diagnosis.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((diagnosis.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{diagnosis:?}");
 }

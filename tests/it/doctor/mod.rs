@@ -51,7 +51,7 @@ fn shown(place: &Place, text: &str) -> String {
     let names = ["SourceTableName", "UsageTableName", "ClaimsTableName", "ArchiveBucketName", "FailureBucketName"];
     let mut known: Vec<(String, String)> = names
         .iter()
-        .filter(|name| place.stack.said["outputs"][**name].is_string())
+        .filter(|name| place.stack.report["outputs"][**name].is_string())
         .map(|name| (place.output(name).to_owned(), format!("[{name}]")))
         .collect();
     known.push((uuid.to_owned(), "[mapping]".to_owned()));
@@ -68,7 +68,7 @@ macro_rules! assert_shown {
             (r"code [A-Za-z0-9+/=]{43,44}", "code [sha256]"),
             (r"moto-FunctionRole-[A-Z0-9]+", "[role]"),
             (r"\b\d+ (s|min) old", "[age] old"),
-            (r"the oldest for \d+ s; (5 d|4 d 23 h) left", "the oldest for [age]; 5 d left"),
+            (r"old; (5 d|4 d 23 h) left", "old; 5 d left"),
             (r"usagectl-doctor-probe-\d+", "usagectl-doctor-probe-[time]"),
             (r"today, \d{4}-\d{2}-\d{2}", "today, [date]"),
         ] }, { insta::assert_snapshot!($name, shown($place, &$text)) });
@@ -151,7 +151,7 @@ async fn a_stack_that_is_broken_on_purpose() {
     assert_shown!(&place, "broken_diagnosis_json", diagnosis.stdout);
 }
 
-/// Breaks the stack in ways that somebody could by hand.
+/// Breaks the stack in ways that someone could by hand.
 async fn break_all(place: &Place) {
     let lambda = aws_sdk_lambda::Client::new(&place.config);
     let nothing = OnFailure::builder().destination("arn:aws:sqs:us-east-1:123456789012:nobodys").build();
@@ -206,8 +206,8 @@ fn every_suggested_command_exists() {
 
 #[test]
 fn help_and_mistakes() {
-    let desk = Fixture::new();
-    let help = desk.run(&["doctor", "--help"]);
+    let fixture = Fixture::new();
+    let help = fixture.run(&["doctor", "--help"]);
     assert_eq!((help.code, &*help.stderr), (Some(0), ""));
     insta::assert_snapshot!("help", help.stdout);
     let wrong = [
@@ -216,13 +216,13 @@ fn help_and_mistakes() {
         &["doctor", "--local", "--stack", "x"],
         &["doctor", "--local", "--probe"],
     ];
-    let said: Vec<String> = wrong
+    let transcript: Vec<String> = wrong
         .iter()
         .map(|wrong| {
-            let run = desk.run(wrong);
+            let run = fixture.run(wrong);
             assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");
             format!("{}\n{}", wrong.join(" "), run.stderr)
         })
         .collect();
-    insta::assert_snapshot!("mistakes", said.join("\n"));
+    insta::assert_snapshot!("mistakes", transcript.join("\n"));
 }

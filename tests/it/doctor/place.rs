@@ -30,7 +30,7 @@ pub struct Place {
 impl Place {
     pub async fn new(parameters: &[&str], front: Front, answers: Answers) -> Place {
         let stack = Stack::create(parameters);
-        let url = stack.said["url"].as_str().unwrap().to_owned();
+        let url = stack.report["url"].as_str().unwrap().to_owned();
         let environment = BTreeMap::from([
             ("AWS_ENDPOINT_URL", url.clone()),
             ("AWS_ENDPOINT_URL_LAMBDA", Front { moto: url.clone(), ..front }.serve().await),
@@ -48,9 +48,9 @@ impl Place {
     }
 
     pub async fn doctor(&self, arguments: &[&str]) -> Run {
-        let desk = Fixture::new();
+        let fixture = Fixture::new();
         // moto creates no Athena database, so no output has its name.
-        let mut command = desk.command(&[&["doctor", "--database", "moto"], arguments].concat());
+        let mut command = fixture.command(&[&["doctor", "--database", "moto"], arguments].concat());
         command.envs(&self.environment);
         tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
     }

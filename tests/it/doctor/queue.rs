@@ -19,8 +19,9 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     sqs.send_message().queue_url(url).message_body("{}").send().await.unwrap();
     let full = place.doctor(&["--stack", "moto", "failure-destination"]).await;
     assert_eq!(full.code, Some(2), "{full:?}");
-    let said = "1 batch is in the failure destination, the oldest for 20 h; 4 h left at most until the stream trims";
-    assert!(full.stdout.contains(said), "{full:?}");
+    let expected =
+        "1 batch is in the failure destination, the oldest 20 h old; 4 h left at most until the stream trims";
+    assert!(full.stdout.contains(expected), "{full:?}");
     assert!(full.stdout.ends_with("usagectl redrive --stack moto --dry-run\n"), "{full:?}");
     let left = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
     assert_eq!(left.messages().len(), 1, "the probe is deleted, the batch is not");

@@ -43,7 +43,7 @@ async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &s
 async fn a_redrive_killed_before_or_after_a_put_loses_nothing_and_counts_nothing_twice() {
     let stack = Stack::new("rd-kill", &[]).await;
     let records = stack.orders(&["1", "free", "3"]).await;
-    stack.give_up(&records, 1).await;
+    stack.discard(&records, 1).await;
     let s3 = services().s3_url();
     kill_at(&stack, &stack.bucket_options(), "AWS_ENDPOINT_URL_S3", s3, is_put_of_an_object).await;
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));

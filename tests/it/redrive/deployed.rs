@@ -41,9 +41,9 @@ fn document(stack: &Stack, event: &Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none"]);
-    let url = stack.said["url"].as_str().unwrap();
+    let url = stack.report["url"].as_str().unwrap();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let variables = stack.said["variables"].as_object().unwrap().iter();
+    let variables = stack.report["variables"].as_object().unwrap().iter();
     let variables: Vec<(&str, String)> = variables.map(|(name, value)| (name.as_str(), text(value))).collect();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", url), ("AWS_ENDPOINT_URL_S3", url)];
@@ -64,9 +64,9 @@ async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let body = document(&stack, &event).to_string().into_bytes();
     s3.put_object().bucket(bucket).key(&key).body(body.into()).send().await.unwrap();
 
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     for (ended, redriven) in [("narrowed", 19), ("kept", 0)] {
-        let mut command = desk.command(&["redrive", "--stack", "moto", "--json"]);
+        let mut command = fixture.command(&["redrive", "--stack", "moto", "--json"]);
         command.envs([
             ("AWS_ENDPOINT_URL", url),
             ("AWS_ENDPOINT_URL_LAMBDA", &lambda),

@@ -12,9 +12,9 @@ use crate::world::services;
 async fn a_deployed_function_gets_the_payloads_and_only_bad_records_remain() {
     let stack = Stack::new("rd-s3", &[]).await;
     let records = stack.orders(&["1", "2", "free", "4", "5"]).await;
-    stack.give_up(&records, 1).await;
-    stack.give_up(&records[3..], 2).await;
-    stack.give_up(&records[2..3], 3).await;
+    stack.discard(&records, 1).await;
+    stack.discard(&records[3..], 2).await;
+    stack.discard(&records[2..3], 3).await;
     let output = stack.redrive(&stack.bucket_options()).await;
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     assert_eq!(
@@ -96,13 +96,13 @@ async fn lost_records_are_reported_and_kept_until_they_are_acknowledged() {
     assert_eq!((output.code, output.sum("deleted"), output.sum("records_lost")), (Some(0), 1, 3), "{}", output.stderr);
     assert_eq!((stack.queue.messages().await, stack.counted().await), ((0, 0), vec!["2".to_owned(); 3]));
 
-    // A stream that doesn't exist any more.
+    // A stream that no longer exists.
     stack.source_arn = stack.source_arn.replace(&stack.table, "gone");
     trimmed["DDBStreamBatchInfo"]["streamArn"] = stack.source_arn.as_str().into();
     stack.queue.send(&trimmed.to_string()).await;
     let output = stack.redrive(&stack.queue_options()).await;
     assert_eq!((output.code, output.sum("kept"), output.sum("records_lost")), (Some(1), 1, 5), "{}", output.stderr);
-    assert_eq!(output.all("lost")[0]["reason"], "their shard or stream is gone");
+    assert_eq!(output.all("lost")[0]["reason"], "their shard or stream no longer exists");
     assert_eq!(stack.queue.messages().await, (1, 0));
 }
 
@@ -126,10 +126,10 @@ async fn regression_remaining_records_are_kept_although_they_have_the_positions_
 async fn nothing_is_deleted_while_the_function_fails_or_cannot_be_invoked() {
     let stack = Stack::new("rd-broken", &[]).await;
     let records = stack.orders(&["1", "2", "3"]).await;
-    stack.give_up(&records, 1).await;
+    stack.discard(&records, 1).await;
     let before = stack.documents().await;
     for (behavior, reported) in
-        [(Behavior::Broken, "no bucket"), (Behavior::Unreadable, "names no record of the batch")]
+        [(Behavior::Broken, "no bucket"), (Behavior::Unreadable, "reports a record that isn't in the batch")]
     {
         *stack.lambda.behavior.lock().unwrap() = behavior;
         let output = stack.redrive(&stack.bucket_options()).await;
@@ -150,7 +150,7 @@ async fn nothing_is_deleted_while_the_function_fails_or_cannot_be_invoked() {
     }
     // With enough documents, the run ends early.
     for unique in 2..20 {
-        stack.give_up(&records, unique).await;
+        stack.discard(&records, unique).await;
     }
     let output = stack.redrive(&stack.bucket_options()).await;
     assert_eq!(output.code, Some(1));
@@ -196,7 +196,7 @@ async fn regression_an_object_is_read_once_and_only_if_its_turn_comes() {
     let stack = Stack::new("rd-lazy", &[]).await;
     let records = stack.orders(&["1", "2", "free"]).await;
     for unique in 1..=5 {
-        stack.give_up(&records, unique).await;
+        stack.discard(&records, unique).await;
     }
     let (url, requests) = logging_proxy(services().s3_url()).await;
     let reads = |more: &'static [&'static str]| {
@@ -227,7 +227,7 @@ async fn regression_an_object_is_read_once_and_only_if_its_turn_comes() {
 async fn regression_a_deployed_function_is_not_configured_by_the_operators_shell() {
     let stack = Stack::new("rd-shell", &[]).await;
     let records = stack.orders(&["1", "free"]).await;
-    stack.give_up(&records, 1).await;
+    stack.discard(&records, 1).await;
     let mut command = stack.command(&stack.bucket_options());
     command.envs([("HORIZON_DAYS", "soon"), ("CONCURRENCY", "many"), ("ARCHIVE_CODEC", "zip")]);
     let output: Output =

@@ -1,5 +1,5 @@
 //! The services of a deployment: Lambda's API in front of the function's own handler, and a proxy in front of a service that
-//! logs requests, and never answers some of them, as if the connection had died.
+//! logs requests, and never responds to some of them, as if the connection had died.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Batches that a local mapping gave up because of faults, redriven under load.
+//! Batches that a local mapping discarded because of faults, redriven under load.
 
 use std::process::Stdio;
 
@@ -14,22 +14,22 @@ const IMPATIENT: [&str; 9] =
     ["--batch-size", "40", "--retry-attempts", "0", "--bisect", "off", "--maximum-backoff", "100", "--faults"];
 const FAULTS: &str = "crash=70,redeliver=10,split=1s";
 
-fn simulate(desk: &Fixture, arguments: &[&str]) {
-    let run = desk.run(&[&["simulate", "orders", "--poison", "1", "--json"], arguments].concat());
+fn simulate(fixture: &Fixture, arguments: &[&str]) {
+    let run = fixture.run(&[&["simulate", "orders", "--poison", "1", "--json"], arguments].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-fn reconcile(desk: &Fixture) -> Value {
-    let run = desk.run(&["reconcile", "--json"]);
+fn reconcile(fixture: &Fixture) -> Value {
+    let run = fixture.run(&["reconcile", "--json"]);
     serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
 }
 
 /// Two redrives at once, while load is written.
-fn redrive_twice_under_load(desk: &Fixture, arguments: &[&str]) -> Vec<Output> {
+fn redrive_twice_under_load(fixture: &Fixture, arguments: &[&str]) -> Vec<Output> {
     let load = ["simulate", "orders", "--poison", "1", "--records", "400", "--rate", "200", "--json"];
-    let mut load = desk.command(&load).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut load = fixture.command(&load).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let output = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| redrive(desk, arguments))).collect();
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| redrive(fixture, arguments))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert!(load.wait().unwrap().success());
@@ -37,15 +37,15 @@ fn redrive_twice_under_load(desk: &Fixture, arguments: &[&str]) -> Vec<Output> {
 }
 
 /// Redrives until every record is counted once; returns the last redrive and the proof.
-fn until_exact(desk: &Fixture, arguments: &[&str]) -> (Output, Value) {
+fn until_exact(fixture: &Fixture, arguments: &[&str]) -> (Output, Value) {
     for _ in 0..60 {
-        let output = redrive(desk, arguments);
-        let proof = reconcile(desk);
+        let output = redrive(fixture, arguments);
+        let proof = reconcile(fixture);
         if proof["agrees"] == json!(true) {
             return (output, proof);
         }
     }
-    panic!("the counters never become exact: {:#}", reconcile(desk));
+    panic!("the counters never become exact: {:#}", reconcile(fixture));
 }
 
 /// Only bad records remain, and they are explained without their contents.
@@ -64,36 +64,36 @@ fn only_bad_records_remain(output: &Output, proof: &Value) {
 
 #[test]
 fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_remain() {
-    let desk = Fixture::new();
-    let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS]].concat());
-    simulate(&desk, &["--records", "1200", "--rate", "0"]);
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[&IMPATIENT[..], &[FAULTS]].concat());
+    simulate(&fixture, &["--records", "1200", "--rate", "0"]);
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
-    assert_ne!(reconcile(&desk)["agrees"], json!(true), "there is nothing to redrive");
+    assert_ne!(reconcile(&fixture)["agrees"], json!(true), "there is nothing to redrive");
 
-    let dry = redrive(&desk, &["--dry-run"]);
+    let dry = redrive(&fixture, &["--dry-run"]);
     assert!(dry.sum("documents") > 0 && dry.summary()["dry_run"] == json!(true), "{}", dry.summary());
     let waiting = dry.all("waiting");
     assert!(waiting.iter().any(|document| document["response"] == "function error"), "{waiting:?}");
     assert!(waiting.iter().all(|document| document["left_seconds"].as_i64() > Some(17 * 86_400)), "{waiting:?}");
 
-    let output = redrive_twice_under_load(&desk, &[]);
+    let output = redrive_twice_under_load(&fixture, &[]);
     assert!(output.iter().any(|output| output.sum("records_redriven") > 0));
-    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
-    let (output, proof) = until_exact(&desk, &[]);
+    assert_eq!(fixture.run(&["faults", "none"]).code, Some(0));
+    let (output, proof) = until_exact(&fixture, &[]);
     only_bad_records_remain(&output, &proof);
     assert_eq!(proof["poison"]["records"], proof["poison"]["found_records"], "{proof:#}");
     // Once more, after later records: nothing changes.
-    let again = redrive(&desk, &[]);
+    let again = redrive(&fixture, &[]);
     assert_eq!(
         (again.sum("deleted"), again.sum("narrowed"), again.sum("duplicates")),
         (0, 0, 0),
         "{}",
         again.summary()
     );
-    assert_eq!(reconcile(&desk)["agrees"], json!(true));
+    assert_eq!(reconcile(&fixture)["agrees"], json!(true));
     // And when the run has ended.
     local.stop();
-    let ended = redrive(&desk, &[]);
+    let ended = redrive(&fixture, &[]);
     assert_eq!(ended.sum("kept"), again.sum("kept"));
 }
 
@@ -101,27 +101,27 @@ fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_re
 async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_bad_records_remain() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let to_queue = ["--on-failure", &queue.url, "--parallelization-factor", "2"];
-    let mut local = Background::start(&desk, &[&IMPATIENT[..], &[FAULTS], &to_queue].concat());
+    let mut local = Background::start(&fixture, &[&IMPATIENT[..], &[FAULTS], &to_queue].concat());
     let from_queue = ["--from", "sqs", "--failure-queue", &queue.url];
-    simulate(&desk, &["--records", "600", "--rate", "0"]);
+    simulate(&fixture, &["--records", "600", "--rate", "0"]);
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(200));
 
-    let dry = redrive(&desk, &[&from_queue[..], &["--dry-run"]].concat());
+    let dry = redrive(&fixture, &[&from_queue[..], &["--dry-run"]].concat());
     assert!(dry.sum("documents") > 0, "{}", dry.summary());
     assert!(dry.all("waiting").iter().all(|document| document["left_seconds"].as_i64() <= Some(86_400)));
     assert_eq!(queue.messages().await.1, 0, "messages are visible again after a dry run");
 
-    let output = redrive_twice_under_load(&desk, &from_queue);
+    let output = redrive_twice_under_load(&fixture, &from_queue);
     assert!(output.iter().any(|output| output.sum("records_redriven") > 0));
-    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
-    let (_, proof) = until_exact(&desk, &from_queue);
+    assert_eq!(fixture.run(&["faults", "none"]).code, Some(0));
+    let (_, proof) = until_exact(&fixture, &from_queue);
     // The run has ended: the stream and its shards are read from the data folder.
     local.stop();
-    let output = redrive(&desk, &from_queue);
+    let output = redrive(&fixture, &from_queue);
     only_bad_records_remain(&output, &proof);
-    assert_eq!(reconcile(&desk)["agrees"], json!(true));
+    assert_eq!(reconcile(&fixture)["agrees"], json!(true));
     let documents = queue.documents().await;
     let positions: u64 =
         documents.iter().map(|document| document["DDBStreamBatchInfo"]["batchSize"].as_u64().unwrap()).sum();
@@ -132,15 +132,15 @@ async fn positions_of_a_queue_are_redriven_twice_under_load_until_only_bad_recor
 async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let race = ["--pipeline", "alleycat", "--polling-interval", "50", "--on-failure", &queue.url];
-    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=60"], &race].concat());
-    let load = desk.run(&["simulate", "alleycat", "--records", "400", "--entities", "50", "--rate", "0"]);
+    let mut local = Background::start(&fixture, &[&IMPATIENT[..], &["crash=60"], &race].concat());
+    let load = fixture.run(&["simulate", "alleycat", "--records", "400", "--entities", "50", "--rate", "0"]);
     assert_eq!(load.code, Some(0), "{load:?}");
     local.wait_for(|line| line["mapping"]["on_failure_destination_delivered_event_count"].as_u64() > Some(40));
-    assert_eq!(desk.run(&["faults", "none"]).code, Some(0));
+    assert_eq!(fixture.run(&["faults", "none"]).code, Some(0));
     let from_queue = ["--pipeline", "alleycat", "--from", "sqs", "--failure-queue", &queue.url];
-    let (output, proof) = until_exact(&desk, &from_queue);
+    let (output, proof) = until_exact(&fixture, &from_queue);
     assert_eq!((output.code, &proof["counted"]["records"]), (Some(0), &json!(400)), "{}", output.stderr);
     local.stop();
     assert_eq!(queue.messages().await, (0, 0));
@@ -150,12 +150,12 @@ async fn positions_of_a_kinesis_stream_are_redriven_while_it_is_in_use() {
 async fn records_that_the_filter_excluded_are_excluded_again() {
     let moto = Moto::start();
     let queue = moto.queue("failed").await;
-    let desk = Fixture::new();
+    let fixture = Fixture::new();
     let inserts = ["--filter", r#"{"eventName":["INSERT"]}"#, "--on-failure", &queue.url];
-    let mut local = Background::start(&desk, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
-    let load = desk.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
+    let mut local = Background::start(&fixture, &[&IMPATIENT[..], &["crash=100"], &inserts].concat());
+    let load = fixture.run(&["simulate", "orders", "--records", "300", "--rate", "0"]);
     assert_eq!(load.code, Some(0), "{load:?}");
-    // Until all records have been read and nothing changes any more.
+    // Until all records have been read and nothing changes.
     let (mut before, mut still) = (Value::Null, 0);
     let last = local.wait_for(|line| {
         let count = |name: &str| line["mapping"][name].clone();
@@ -166,9 +166,9 @@ async fn records_that_the_filter_excluded_are_excluded_again() {
     });
     let inserted = 300 - last["mapping"]["filtered_out_event_count"].as_u64().unwrap();
     assert!((1..300).contains(&inserted) && queue.messages().await.0 > 0, "{last:#}");
-    let output = redrive(&desk, &["--from", "sqs", "--failure-queue", &queue.url]);
+    let output = redrive(&fixture, &["--from", "sqs", "--failure-queue", &queue.url]);
     assert_eq!((output.code, output.sum("kept"), output.sum("records_lost")), (Some(0), 0, 0), "{}", output.stderr);
-    let archive = desk.json(&["reconcile", "--archive"]);
+    let archive = fixture.json(&["reconcile", "--archive"]);
     assert_eq!((&archive["agrees"], &archive["archived"]["records"]), (&json!(true), &json!(inserted)), "{archive:#}");
     local.stop();
     assert_eq!(queue.messages().await, (0, 0));
@@ -176,11 +176,11 @@ async fn records_that_the_filter_excluded_are_excluded_again() {
 
 #[test]
 fn there_is_nothing_to_redrive_where_nothing_failed() {
-    let desk = Fixture::new();
-    let missing: Run = desk.run(&["redrive", "--local"]);
+    let fixture = Fixture::new();
+    let missing: Run = fixture.run(&["redrive", "--local"]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("there is no data folder"), "{missing:?}");
-    Background::start(&desk, &[]).stop();
-    let run = desk.run(&["redrive", "--local"]);
+    Background::start(&fixture, &[]).stop();
+    let run = fixture.run(&["redrive", "--local"]);
     assert_eq!((run.code, &*run.stdout), (Some(0), "nothing to redrive\n"), "{run:?}");
 }

@@ -38,7 +38,7 @@ impl Output {
 
     pub fn summary(&self) -> &Value {
         let summary = self.all("summary").into_iter().next_back();
-        summary.unwrap_or_else(|| panic!("there is no summary: {:?}\n{}", self.lines, self.stderr))
+        summary.unwrap_or_else(|| panic!("no summary was printed: {:?}\n{}", self.lines, self.stderr))
     }
 
     pub fn sum(&self, name: &str) -> u64 {
@@ -47,6 +47,6 @@ impl Output {
 }
 
 /// Redrives on this machine.
-pub fn redrive(desk: &Fixture, arguments: &[&str]) -> Output {
-    desk.run(&[&["redrive", "--local", "--json"], arguments].concat()).into()
+pub fn redrive(fixture: &Fixture, arguments: &[&str]) -> Output {
+    fixture.run(&[&["redrive", "--local", "--json"], arguments].concat()).into()
 }

@@ -13,8 +13,8 @@ fn help() {
 
 #[test]
 fn mistakes_are_reported_before_anything_is_done() {
-    let desk = Fixture::new();
-    let mut said = String::new();
+    let fixture = Fixture::new();
+    let mut transcript = String::new();
     for wrong in [
         &["redrive"][..],
         &["redrive", "--local", "--stack", "usage-aggregator"],
@@ -24,28 +24,29 @@ fn mistakes_are_reported_before_anything_is_done() {
         &["redrive", "--function", "f", "--from", "sqs"],
         &["redrive", "--function", "f", "--from", "s3"],
     ] {
-        let mut command = desk.command(wrong);
+        let mut command = fixture.command(wrong);
         let run: Run = command.env("AWS_REGION", "us-east-1").output().unwrap().into();
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");
-        said += &format!("{}\n{}\n", wrong.join(" "), run.stderr);
+        transcript += &format!("{}\n{}\n", wrong.join(" "), run.stderr);
     }
-    insta::assert_snapshot!("redrive_mistakes", said);
-    assert!(!desk.0.path().join(".usage").exists());
+    insta::assert_snapshot!("redrive_mistakes", transcript);
+    assert!(!fixture.0.path().join(".usage").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_readable() {
     let stack = Stack::new("rd-text", &[]).await;
     let records = stack.orders(&["1", "2", "free", "4"]).await;
-    stack.give_up(&records, 1).await;
+    stack.discard(&records, 1).await;
     stack.put("aws/lambda/garbage", "secret".to_owned()).await;
     stack.queue.send(&stack.document(&records[3..]).metadata().unwrap()).await;
     let both = [stack.bucket_options(), stack.queue_options()].concat();
-    let mut said = String::new();
+    let mut transcript = String::new();
     for more in [&["--dry-run"][..], &[], &["--from", "sqs"]] {
         let mut command = stack.plain(&[&both[..], more].concat());
         let run: Run = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into();
-        said += &format!("redrive {}\n{}{}exit code {}\n\n", more.join(" "), run.stdout, run.stderr, run.code.unwrap());
+        transcript +=
+            &format!("redrive {}\n{}{}exit code {}\n\n", more.join(" "), run.stdout, run.stderr, run.code.unwrap());
     }
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(MAPPING, "MAPPING");
@@ -57,5 +58,5 @@ async fn a_run_is_readable() {
     settings.add_filter(r"─+", "─");
     settings.add_filter(r"═+", "═");
     settings.add_filter(r" {2,}", " ");
-    settings.bind(|| insta::assert_snapshot!("redrive_text", said));
+    settings.bind(|| insta::assert_snapshot!("redrive_text", transcript));
 }

@@ -22,9 +22,9 @@ pub fn today() -> &'static str {
     Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str())
 }
 
-/// A deployment with a table of its own.
+/// A deployment with its own table.
 pub struct Stack {
-    pub desk: Fixture,
+    pub fixture: Fixture,
     pub world: World,
     pub lambda: Lambda,
     lambda_url: String,
@@ -54,7 +54,7 @@ impl Stack {
         let lambda = Lambda::new(Code::Handler(Box::new(world.function())), today(), filters);
         let lambda_url = lambda.serve().await;
         Stack {
-            desk: Fixture::new(),
+            fixture: Fixture::new(),
             world,
             lambda,
             lambda_url,
@@ -106,7 +106,7 @@ impl Stack {
         self.world.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
     }
 
-    pub async fn give_up(&self, records: &[Arc<SourceRecord>], unique: u32) {
+    pub async fn discard(&self, records: &[Arc<SourceRecord>], unique: u32) {
         let document = self.document(records);
         self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
     }
@@ -137,7 +137,7 @@ impl Stack {
     pub fn plain(&self, arguments: &[&str]) -> Command {
         let names =
             ["--function", FUNCTION, "--mapping", MAPPING, "--source-arn", &self.source_arn, "--pipeline", "orders"];
-        let mut command = self.desk.command(&[&["redrive"], &names[..], arguments].concat());
+        let mut command = self.fixture.command(&[&["redrive"], &names[..], arguments].concat());
         command.envs([
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda_url),

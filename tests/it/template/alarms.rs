@@ -1,4 +1,4 @@
-//! Alarms and dashboard: every row of docs/operations.md is in the template as it says, every alarm tells somebody, and
+//! Alarms and dashboard: every row of docs/operations.md matches the template, every alarm notifies someone, and
 //! every metric that is named is one that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use usage_aggregator::record::Code;
 
 use super::{file, members, properties, resources, template, text};
 
-/// One alarm, as the document's table and the template both say it.
+/// One alarm, as it is in both the document's table and the template.
 #[derive(Debug, PartialEq, Eq)]
 struct Alarm {
     metrics: BTreeSet<String>,
@@ -159,7 +159,7 @@ fn watched() -> BTreeSet<String> {
     names
 }
 
-/// The widgets of the dashboard, with what CloudFormation fills in left as it is.
+/// The widgets of the dashboard, with placeholders for CloudFormation's values.
 fn widgets() -> Vec<Value> {
     let body = properties("Dashboard")["DashboardBody"]["Fn::Sub"][0].as_str().unwrap();
     let body = body

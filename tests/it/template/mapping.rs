@@ -52,7 +52,7 @@ fn the_filter_leaves_out_snapshots_and_nothing_else() {
     for name in shipped_names() {
         let pipeline = Pipeline::parse(&shipped(name).unwrap()).unwrap();
         let Some(snapshot) = &pipeline.snapshot else { continue };
-        // That pipeline has a filter of its own.
+        // That pipeline has its own filter.
         if name == "zae-limiter" {
             continue;
         }
@@ -84,7 +84,7 @@ fn data_outlives_the_stack() {
     }
 }
 
-/// What CloudFormation is told to call resources, by type. All other types leave their names to it.
+/// The resource names that the template sets, by type. CloudFormation names all other resources.
 const NAMED: [(&str, &str); 8] = [
     ("AWS::Athena::WorkGroup", "/Name"),
     ("AWS::Budgets::Budget", "/Budget/BudgetName"),

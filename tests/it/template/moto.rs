@@ -34,7 +34,7 @@ const MADE: usize = 13;
 /// A moto server with the stack, and another one beside it, until it is dropped.
 pub struct Stack {
     server: Child,
-    pub said: Value,
+    pub report: Value,
 }
 
 impl Stack {
@@ -54,12 +54,12 @@ impl Stack {
             .unwrap();
         let mut line = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said = serde_json::from_str(&line).unwrap_or_else(|error| panic!("moto made no stack: {error}: {line}"));
-        Stack { server, said }
+        let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("moto made no stack: {error}: {line}"));
+        Stack { server, report }
     }
 
     pub fn text(&self, group: &str, name: &str) -> &str {
-        self.said[group][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.said))
+        self.report[group][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.report))
     }
 
     fn texts(list: &Value) -> BTreeSet<&str> {
@@ -78,14 +78,14 @@ impl Drop for Stack {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
     let stack = Stack::create(&["Pipeline=orders", "MetricsSink=cloudwatch"]);
-    assert_eq!(stack.said["status"], "CREATE_COMPLETE");
-    assert_eq!(Stack::texts(&stack.said["unknown"]), BTreeSet::from(UNKNOWN));
-    let [first, second] = [0, 1].map(|number| Stack::texts(&stack.said["names"][number]));
+    assert_eq!(stack.report["status"], "CREATE_COMPLETE");
+    assert_eq!(Stack::texts(&stack.report["unknown"]), BTreeSet::from(UNKNOWN));
+    let [first, second] = [0, 1].map(|number| Stack::texts(&stack.report["names"][number]));
     assert_eq!((first.len(), second.len()), (MADE, MADE));
     assert!(first.is_disjoint(&second), "{first:?} and {second:?}");
 
-    let url = stack.said["url"].as_str().unwrap();
-    let deployed: Vec<(String, String)> = stack.said["variables"]
+    let url = stack.report["url"].as_str().unwrap();
+    let deployed: Vec<(String, String)> = stack.report["variables"]
         .as_object()
         .unwrap()
         .iter()

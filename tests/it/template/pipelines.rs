@@ -14,7 +14,7 @@ fn pipelines() -> Vec<Pipeline> {
     shipped_names().into_iter().map(|name| Pipeline::parse(&shipped(name).unwrap()).unwrap()).collect()
 }
 
-/// What the mapping `Pipelines` must say of a pipeline.
+/// What the mapping `Pipelines` must contain for a pipeline.
 fn facts(pipeline: &Pipeline) -> Value {
     let config = Config::read(|name| match name {
         "PIPELINE" => Some(pipeline.name.clone()),

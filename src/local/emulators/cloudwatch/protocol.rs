@@ -1,5 +1,5 @@
 //! The three protocols that clients speak to CloudWatch: Smithy RPC v2 in CBOR, awsJson 1.0, and the AWS query protocol.
-//! Requests of all three become JSON here, and each is answered in its own protocol.
+//! Requests of all three become JSON here, and each gets a response in its own protocol.
 
 use std::io::Read;
 
@@ -21,7 +21,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// CBOR's tag of a time in seconds since the epoch.
 const TIME_TAG: u64 = 1;
 
-/// How a client writes requests and reads answers.
+/// How a client writes requests and reads responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// Smithy RPC v2 in CBOR: the SDKs for Rust and Node, newer ones for Python.
@@ -91,7 +91,7 @@ pub(super) fn read(protocol: Protocol, path: &str, headers: &HeaderMap, body: &[
     Ok(Request { protocol, operation, body })
 }
 
-/// The answer to a request, in its protocol.
+/// The response to a request, in its protocol.
 pub(super) fn respond(protocol: Protocol, operation: &str, answer: Result<Value, Refusal>) -> Response {
     let status = if answer.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     match protocol {
@@ -118,7 +118,7 @@ pub(super) fn respond(protocol: Protocol, operation: &str, answer: Result<Value,
     }
 }
 
-/// The answer to a request of no protocol that is spoken here.
+/// The response to a request in an unsupported protocol.
 pub(super) fn unknown_protocol(operations: &str) -> Response {
     let message = format!(
         "the embedded CloudWatch speaks Smithy RPC v2 CBOR, awsJson 1.0 and the AWS query protocol; it supports {operations}"

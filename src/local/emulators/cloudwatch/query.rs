@@ -1,4 +1,4 @@
-//! The AWS query protocol: a form whose names are paths, such as `MetricData.member.1.Value=2`, and an answer in XML.
+//! The AWS query protocol: a form whose names are paths, such as `MetricData.member.1.Value=2`, and a response in XML.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,10 +6,10 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
-/// The id of every answer. There are no logs to look it up in.
+/// The id of every response. No log has more about it.
 const REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Reads a form: the operation that its `Action` names, and its parameters. Every value is a text.
+/// Reads a form: the operation that its `Action` names, and its parameters. Every value is a string.
 pub(super) fn read(form: &str) -> (String, Value) {
     let mut operation = String::new();
     let mut root = Node::default();
@@ -24,7 +24,7 @@ pub(super) fn read(form: &str) -> (String, Value) {
     (operation, root.into_value())
 }
 
-/// Writes the answer to `operation`.
+/// Writes the response to `operation`.
 pub(super) fn answer(operation: &str, answer: &Value) -> String {
     let mut text = format!("<{operation}Response xmlns=\"{NAMESPACE}\">");
     if answer.as_object().is_some_and(|answer| !answer.is_empty()) {
@@ -60,7 +60,7 @@ impl Node {
         }
     }
 
-    /// A text, a list if the path continues with `member.1`, or an object.
+    /// A string, a list if the path continues with `member.1`, or an object.
     fn into_value(mut self) -> Value {
         if let Some(value) = self.value {
             return Value::from(value);

@@ -84,7 +84,7 @@ async fn metrics_can_be_read_back_as_a_series() {
     assert_eq!(listed.metrics()[0].dimensions()[0].value(), Some("f"));
 }
 
-/// Sends a request as another client would write it; gives the answer's status, content type and body.
+/// Sends a request as another client would write it; returns the response's status, content type and body.
 async fn send(path: &str, headers: &[(&'static str, &str)], body: &str) -> (StatusCode, String, String) {
     let services = services();
     let mut request = axum::http::Request::post(format!("{}{path}", services.cloudwatch_url()));

@@ -1,4 +1,4 @@
-//! Requests and answers, whatever the protocol. Numbers and times may come as texts, because the query protocol has
+//! Requests and responses, whatever the protocol. Numbers and times may come as strings, because the query protocol has
 //! nothing else.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ struct Datum {
     statistic_values: Option<serde::de::IgnoredAny>,
 }
 
-/// A number, or its text.
+/// A number, or a string with one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Number(f64);
 

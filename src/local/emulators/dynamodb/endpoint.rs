@@ -178,7 +178,7 @@ fn explain(body: &mut Value, operation: &str) {
     *body = json!({ "__type": kind, "message": message });
 }
 
-/// What AWS answers for a table without point-in-time recovery, which the embedded DynamoDB lacks.
+/// What AWS returns for a table without point-in-time recovery, which the embedded DynamoDB lacks.
 fn describe_continuous_backups(database: &Database, body: &[u8]) -> Result<(StatusCode, Value), DynoxideError> {
     let request: Value =
         serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;

@@ -30,7 +30,7 @@ pub(crate) fn run(database: &Database, operation: &str, body: &[u8]) -> Option<R
     })
 }
 
-/// The record as AWS would give it. AWS writes none for a write that changed nothing.
+/// The record as AWS would return it. AWS writes no record for a write that changes nothing.
 pub(crate) fn to_aws(mut record: Record) -> Option<Record> {
     let change = &mut record.dynamodb;
     if change.new_image.is_some() && change.new_image == change.old_image {

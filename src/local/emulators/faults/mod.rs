@@ -35,7 +35,7 @@ struct Script {
 }
 
 impl FaultyHttp {
-    /// Sends requests through `inner`, but for the faults of `plan`.
+    /// Sends requests through `inner`, except for the faults of `plan`.
     pub fn new(inner: SharedHttpClient, plan: FaultPlan) -> FaultyHttp {
         let script = Script { plan, calls: Vec::new() };
         FaultyHttp { inner, script: Arc::new(Mutex::new(script)), crashed: Arc::new(watch::Sender::new(false)) }
@@ -140,7 +140,7 @@ async fn inject(
                 tokio::time::sleep(time).await;
                 drop(inner.call(request).await);
             });
-            Err(ConnectorError::timeout("injected: the request is late".into()))
+            Err(ConnectorError::timeout("injected: the request is delayed".into()))
         }
         Fault::CrashBefore => {
             faulty.crash();

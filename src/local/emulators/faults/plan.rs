@@ -13,7 +13,7 @@ pub enum Fault {
     LoseRequest,
     /// The request has its effect, and the SDK gets a timeout.
     LoseResponse,
-    /// The service answers 503 without any effect.
+    /// The service returns 503 without any effect.
     Status503,
     /// The service throttles: ProvisionedThroughputExceededException in DynamoDB, SlowDown in S3, Throttling in
     /// CloudWatch.

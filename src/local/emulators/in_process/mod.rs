@@ -2,7 +2,7 @@
 //! so that virtual time doesn't advance.
 //!
 //! It supports the function's calls. For all other calls, and for real HTTP, there are [`Services`](super::Services); a
-//! test checks that both give the same answers.
+//! test checks that both give the same responses.
 
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{IdentityCache, StalledStreamProtectionConfig};
@@ -61,7 +61,7 @@ struct InProcess {
     objects: Objects,
 }
 
-/// A service's answer.
+/// A service's response.
 struct Answer {
     status: u16,
     content_type: &'static str,

@@ -1,4 +1,4 @@
-//! The same requests to the in-process services and over HTTP: the function gets the same answers.
+//! The same requests to the in-process services and over HTTP: the function gets the same responses.
 
 use std::collections::HashMap;
 

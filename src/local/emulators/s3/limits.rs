@@ -1,5 +1,5 @@
 //! Refuses requests that s3s-fs would handle wrongly: it creates any bucket that is written to, and it stores an object
-//! whose key is too long for a file name although it answers with an error.
+//! whose key is too long for a file name although it returns an error.
 
 use std::path::PathBuf;
 

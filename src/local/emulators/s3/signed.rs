@@ -21,12 +21,12 @@ const OF_PRESIGNED_URLS: [&str; 9] = [
 /// 5 GiB: S3's limit of one upload.
 const MAX_BODY_BYTES: usize = 5 << 30;
 
-/// Why a request goes no further.
+/// Why a request is rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// Its HTTP status.
     pub status: StatusCode,
-    /// S3's name of the error.
+    /// S3's name for the error.
     pub code: &'static str,
     /// What to do about it.
     pub message: String,

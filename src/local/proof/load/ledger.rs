@@ -181,7 +181,7 @@ impl Ledger {
 /// Which simulation a ledger belongs to.
 ///
 /// # Errors
-/// When it can't be read, or has no head.
+/// When it can't be read, or has no header.
 pub fn read_head(path: &Path) -> anyhow::Result<Head> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("open the ledger {shown}"))?;

@@ -52,7 +52,7 @@ pub struct Simulation {
     pub concurrency: usize,
     /// How long to retry one write.
     pub patience: Duration,
-    /// Decides how many records are poison, which may change meanwhile; without it, the shape does.
+    /// Decides how many records are poison, which may change during the run; without it, the profile does.
     pub faults: Option<FaultInjector>,
 }
 
@@ -121,7 +121,7 @@ impl Simulation {
     /// instead is as safe as any other end of the process.
     ///
     /// # Errors
-    /// When the target isn't what the profile needs, or a write kept failing for the whole patience. Another run then
+    /// When the target isn't what the profile needs, or a write kept failing for the whole retry time. Another run then
     /// finishes what the ledger has.
     pub async fn run(
         &self,

@@ -121,7 +121,7 @@ impl Orders {
         Change { number, write: order.put(None), meaning: order.meaning(Worth::NOTHING, order.worth()) }
     }
 
-    /// An order whose total is a text, which can't be counted.
+    /// An order whose total is a string, which can't be counted.
     fn poisoned(&mut self, number: u64) -> Change {
         let order = self.new_order(number);
         let mut write = order.put(None);

@@ -61,14 +61,16 @@ impl TableWriter<'_> {
         let keys: Vec<&str> = description.key_schema().iter().map(|key| key.attribute_name()).collect();
         if keys != [Some(spec.partition_key), spec.sort_key].into_iter().flatten().collect::<Vec<_>>() {
             bail!(
-                "write to {table}: its keys are {}, unlike the profile's: choose another with --table",
+                "write to {table}: its keys {} don't match the profile: choose another table with --table",
                 keys.join(" and ")
             );
         }
         let stream = description.stream_specification();
         let view = stream.filter(|stream| stream.stream_enabled()).and_then(|stream| stream.stream_view_type());
         if view != Some(&StreamViewType::NewAndOldImages) {
-            bail!("write to {table}: enable its stream of new and old images first, or no change would be read");
+            bail!(
+                "write to {table}: enable its stream with new and old images first; without it, no change can be read"
+            );
         }
         Ok(())
     }
@@ -84,7 +86,7 @@ impl TableWriter<'_> {
                 // An earlier attempt was applied, and only its response was lost.
                 Some(Err(Refused::OtherState)) if may_be_done => return Ok(()),
                 Some(Err(Refused::OtherState)) => bail!(
-                    "write an item to {}: it isn't in the state that the ledger has. If the table was cleared, delete the ledger",
+                    "write an item to {}: its state differs from the ledger; if the table was cleared, delete the ledger",
                     self.table
                 ),
                 Some(Err(Refused::Failed(error))) if error.kind != ErrorKind::Transient => return Err(error.into()),

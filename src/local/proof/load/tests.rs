@@ -251,9 +251,9 @@ async fn an_unsuitable_target_is_refused_before_anything_is_written() {
     ensure_tables(&client, &[spec("unwatched", false)]).await.unwrap();
     let table = |name: &str| Target::Table { client: client.clone(), name: name.to_owned() };
     for (target, profile, expected) in [
-        (table("unwatched"), ProfileName::Orders, "enable its stream of new and old images"),
+        (table("unwatched"), ProfileName::Orders, "enable its stream with new and old images"),
         (table("missing"), ProfileName::Orders, "create it with the keys pk and sk"),
-        (table("orders"), ProfileName::Bucket, "its keys are pk and sk"),
+        (table("orders"), ProfileName::Bucket, "its keys pk and sk"),
         (table("orders"), ProfileName::Alleycat, "choose a stream"),
     ] {
         let run = fast(profile, 1).run(&target, &fixture.ledger(), &|_| {}, pending()).await;

@@ -99,11 +99,11 @@ fn item(record: Record) -> anyhow::Result<String> {
             let data = BASE64_STANDARD.decode(message.data).context("decode a message")?;
             Ok(String::from_utf8_lossy(&data).into_owned())
         }
-        (None, None) => anyhow::bail!("read a record: it is from neither DynamoDB nor Kinesis"),
+        (None, None) => anyhow::bail!("read a record: it comes from neither DynamoDB nor Kinesis"),
     }
 }
 
-/// A text without its quotes.
+/// A string without its quotes.
 fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,

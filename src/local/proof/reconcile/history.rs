@@ -177,7 +177,7 @@ fn one(
             return Ok((step.event != "REMOVE").then_some(new));
         }
         (_, Some(_)) => {
-            broken.add(step, "the removed item isn't the one that was there");
+            broken.add(step, "the removed item isn't the item that was inserted");
             return Ok(None);
         }
     };

@@ -63,13 +63,13 @@ pub enum Truth {
 
 /// Why the archive doesn't determine what snapshots must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the archive doesn't determine what snapshots must be: {}", .0.join("; "))]
+#[error("the snapshots can't be derived from the archive: {}", .0.join("; "))]
 pub struct Unprovable(pub Vec<String>);
 
 /// Checks once. `watch` is called for each snapshot and each file that is read.
 ///
 /// # Errors
-/// When something can't be read; [`Unprovable`] when the archive can't be the truth.
+/// When something can't be read; [`Unprovable`] when the archive can't serve as the reference.
 pub async fn reconcile(
     site: &Site<'_>,
     truth: &Truth,

@@ -33,7 +33,7 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
         match (&route.archive, columns.get(route.record_type.as_str())) {
             (Some(archive), Some(columns)) => {
                 if archive.image != ArchivedImage::Newest {
-                    reasons.push("its rows don't have the newest image".to_owned());
+                    reasons.push("its rows don't contain the newest image".to_owned());
                 }
                 if !route.events.iter().all(|event| archive.events.contains(event)) {
                     reasons.push("some of its events are not archived".to_owned());
@@ -44,7 +44,7 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
             _ => reasons.push("it isn't archived".to_owned()),
         }
         if route.is_conditional() && has_differences(route) {
-            reasons.push("it has a `where`, and an item's changes outside of it aren't archived".to_owned());
+            reasons.push("it has a `where`, so changes that don't match it aren't archived".to_owned());
         }
         gaps.fatal.extend(reasons.into_iter().map(|reason| format!("{}: {reason}", route.record_type)));
     }
@@ -95,7 +95,7 @@ fn missing_attributes(
                 }
             }
             (Quantity::Matching { .. }, _) => {
-                reasons.push("it counts attributes by a pattern of names, which a schema doesn't have".to_owned());
+                reasons.push("it counts attributes by a name pattern, which a schema can't express".to_owned());
             }
             _ => {}
         }
@@ -104,7 +104,7 @@ fn missing_attributes(
         match columns.attribute(attribute).map(|(_, field_type)| fidelity(field_type)) {
             None => reasons.push(format!("its schema has no field for the attribute {attribute}")),
             Some(Fidelity::Near | Fidelity::Changed) => {
-                reasons.push(format!("its schema gives the attribute {attribute} another type than it had"));
+                reasons.push(format!("its schema changes the type of the attribute {attribute}"));
             }
             Some(Fidelity::Exact) => {}
         }

@@ -125,7 +125,7 @@ impl Bill {
             row(line.what, &number(line.quantity), line.dollars);
         }
         row("total", "", self.month());
-        format!("{rows}\nStorage is what one month adds; it costs as much again for each month that it is kept.")
+        format!("{rows}\nStorage covers what one month adds; keeping it costs the same again each month.")
     }
 
     fn instead(&self) -> String {
@@ -140,7 +140,7 @@ impl Bill {
                 table::number(&times),
             ]);
         }
-        format!("{rows}\nThe first is for write units only, and counts a record again with every retry.")
+        format!("{rows}\nThe first covers write units only, and counts a record again with every retry.")
     }
 
     pub(super) fn json(&self) -> String {

@@ -28,7 +28,7 @@ use prices::Prices;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Cost {
-    /// Assume this load, alone or instead of what was measured: records=1e6/day,batch=1000,entities=50
+    /// Assume this load, on its own or in place of measurements: records=1e6/day,batch=1000,entities=50
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     assume: String,
     /// How far back to read metrics [default: 7d; with --local 3h, the most it keeps]

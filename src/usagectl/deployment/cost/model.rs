@@ -226,7 +226,7 @@ impl Load {
         vec![
             line("archive GB", archive, prices.of(Item::ArchiveGbMonth)),
             line("claims GB, kept 18 days", claims * (CLAIM_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
-            line("snapshots GB, for the entities of a batch", snapshots, table),
+            line("snapshots GB, entities of one batch", snapshots, table),
         ]
     }
 

@@ -24,7 +24,7 @@ pub struct Diagnosis {
     pub not_asked: Vec<Check>,
     /// How many checks don't apply to this deployment.
     pub left_out: usize,
-    /// The most severe finding, or what it means that there is none.
+    /// The most severe finding, or the path's conclusion if there is none.
     pub conclusion: String,
     /// A command to run first.
     pub first_step: String,

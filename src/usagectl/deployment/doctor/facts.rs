@@ -156,7 +156,7 @@ pub struct Function {
 pub enum Recursion {
     /// It stops the function.
     Terminates,
-    /// It lets the function go on.
+    /// It lets the function continue.
     Allowed,
 }
 

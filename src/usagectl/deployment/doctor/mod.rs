@@ -36,7 +36,7 @@ use symptom::Symptom;
 pub struct Doctor {
     /// Run only the checks for this symptom, in the order of docs/operations.md, and suggest a first step
     symptom: Option<Symptom>,
-    /// Write to the failure destination and delete it again, with your credentials, not the function's
+    /// Write a probe to the failure destination and delete it, using your credentials rather than the function's
     #[arg(long, conflicts_with = "local")]
     probe: bool,
     #[command(flatten)]
@@ -55,9 +55,9 @@ Each check is OK, a warning or a problem. It is `no data` if there is no data ye
 something could not be read, with the missing permission. Only --probe changes anything.
 
 Exit codes:
-  0  nothing is wrong, as far as there is data
-  1  a warning, or a check that is unknown; `error:` on stderr if the stack doesn't exist
-  2  a problem; `error:` on stderr if the command line is invalid";
+  0  All checks with data are OK
+  1  A check is a warning or unknown, or the stack doesn't exist (`error:` on stderr)
+  2  A check is a problem, or the command line is invalid (`error:` on stderr)";
 
 impl Doctor {
     /// Runs the command.

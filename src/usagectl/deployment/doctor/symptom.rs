@@ -12,7 +12,7 @@ use super::facts::Facts;
 pub enum Symptom {
     /// The iterator age grows
     IteratorAge,
-    /// The function, a table or Kinesis throttles
+    /// The function, a table or Kinesis is throttled
     Throttling,
     /// Invocations fail
     Errors,
@@ -32,7 +32,7 @@ pub enum Symptom {
     NoInvocations,
     /// Batches are in the failure destination, or don't reach it
     FailureDestination,
-    /// It costs too much
+    /// The cost is too high
     Cost,
 }
 

@@ -39,7 +39,7 @@ impl Bucket {
         Ok(keys)
     }
 
-    /// The body of a document, or `None` if another process has deleted it meanwhile.
+    /// The body of a document, or `None` if another process has deleted it in the meantime.
     pub(crate) async fn read(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(object) => {
@@ -51,7 +51,7 @@ impl Bucket {
         }
     }
 
-    /// The beginning of a document, or `None` if another process has deleted it meanwhile.
+    /// The beginning of a document, or `None` if another process has deleted it in the meantime.
     pub(crate) async fn read_head(&self, key: &str) -> anyhow::Result<Option<Head>> {
         let range = format!("bytes=0-{}", HEAD_BYTES - 1);
         let object = match self.client.get_object().bucket(&self.name).key(key).range(range).send().await {
@@ -97,14 +97,14 @@ pub(crate) fn mapping_of(key: &str) -> Option<&str> {
     key.strip_prefix(PREFIX)?.split('/').next()
 }
 
-/// The time in a key: when the mapping gave the batch up.
+/// The time in a key: when the mapping discarded the batch.
 pub(crate) fn discarded_at(key: &str) -> Option<Timestamp> {
     let (_, name) = key.rsplit_once('/')?;
     Timestamp::parse(&format!("{}Z", name.get(..TIME_LENGTH)?.replace('.', ":")))
 }
 
-/// A key in the folder of `key` and with its time. The rest is a hash of the content, so that whoever narrows a document in
-/// the same way writes the same object.
+/// A key in the folder of `key` and with its time. The rest is a hash of the content, so that every process that narrows a
+/// document in the same way writes the same object.
 fn narrowed_key(key: &str, body: &[u8]) -> String {
     let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
     let time = name.get(..TIME_LENGTH).unwrap_or(name);

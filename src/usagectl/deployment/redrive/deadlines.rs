@@ -1,5 +1,5 @@
 //! How long a document can still be redriven: until its stream has trimmed the records, or until a record is older than
-//! HORIZON_DAYS, when the counters can't tell any more whether they have it.
+//! HORIZON_DAYS, after which the counters can no longer tell whether they include it.
 
 use event_source_mapping::{Clock, StreamKind};
 use usage_aggregator::time::Timestamp;

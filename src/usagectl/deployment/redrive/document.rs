@@ -33,7 +33,7 @@ pub struct Position {
     pub last: SequenceNumber<'static>,
 }
 
-/// Why the mapping gave a batch up.
+/// Why the mapping discarded a batch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause {
     /// Lambda's condition, for example `RetryAttemptsExhausted`.
@@ -124,7 +124,7 @@ impl Document {
         &self.sent.request_context.function_arn
     }
 
-    /// Why the mapping gave the batch up.
+    /// Why the mapping discarded the batch.
     pub fn cause(&self) -> Cause {
         let response = match &self.sent.response_context {
             None => Response::None,
@@ -134,12 +134,12 @@ impl Document {
         Cause { condition: self.sent.request_context.condition.clone(), response }
     }
 
-    /// When the mapping gave the batch up.
+    /// When the mapping discarded the batch.
     pub fn discarded_at(&self) -> Option<Timestamp> {
         Timestamp::parse(&self.sent.timestamp)
     }
 
-    /// When the oldest record was written, or if that is missing, when the batch was given up.
+    /// When the oldest record was written, or if that is missing, when the batch was discarded.
     pub fn first_arrival(&self) -> Option<Timestamp> {
         let arrival = self.batch().and_then(|batch| batch.approximate_arrival_of_first_record.as_deref());
         arrival.and_then(Timestamp::parse).or_else(|| self.discarded_at())

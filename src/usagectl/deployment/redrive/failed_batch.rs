@@ -42,7 +42,7 @@ pub struct FailedBatch {
 pub struct BatchSummary {
     /// What kind of stream the records are from.
     pub kind: StreamKind,
-    /// Why the mapping gave up.
+    /// Why the mapping discarded the batch.
     pub cause: Cause,
     /// How many records the batch had.
     pub records: usize,

@@ -1,4 +1,4 @@
-//! `usagectl redrive`: takes the records of failed batches through the function again. A document is deleted once all of its
+//! `usagectl redrive`: replays the records of failed batches through the function. A document is deleted once all of its
 //! records are durable, and never before.
 //!
 //! `document`, `ownership`, `delivery`, `failed_batch` and `deadlines` decide, without I/O; `bucket`, `queue`,
@@ -37,7 +37,7 @@ use session::Session;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Redrive {
-    /// Redrive only this failure destination [default: every one that the deployment has]
+    /// Redrive only this failure destination [default: all destinations of the deployment]
     #[arg(long, value_name = "DESTINATION")]
     from: Option<DestinationKind>,
     /// List the failed batches and what would be done with them, without changing anything
@@ -46,13 +46,13 @@ pub struct Redrive {
     /// Redrive at most N documents, oldest first
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
-    /// Delete messages whose records can't be read any more, once they have been reported as lost
+    /// Delete messages whose records can no longer be read, after reporting them as lost
     #[arg(long)]
     acknowledge_lost: bool,
-    /// Continue however often the function fails as a whole
+    /// Continue even if the function keeps failing as a whole
     #[arg(long)]
     keep_going: bool,
-    /// How long messages stay hidden if this command dies; while it runs, it keeps them hidden
+    /// How long messages stay hidden if this command crashes; while it runs, it keeps them hidden
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = visibility_timeout)]
     visibility_timeout: Duration,
     // Last: the heading of its options applies to all that follow.
@@ -71,16 +71,17 @@ pub enum DestinationKind {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl redrive --stack usage-aggregator --dry-run    failed batches by cause, and the time left
+  usagectl redrive --stack usage-aggregator --dry-run    list failed batches and the time left
   usagectl redrive --stack usage-aggregator
   usagectl redrive --stack usage-aggregator --json | jq 'select(.remaining)'
-  usagectl redrive --local                               from the bucket `failures`
+  usagectl redrive --local                               read the bucket `failures`
   usagectl redrive --local --from sqs --failure-queue http://127.0.0.1:5000/000000000000/failed
 
-It is safe to run this twice, at the same time as live traffic, and after later records: what was
-counted before is a duplicate. A record that fails again is kept, in a document of its own if other
-records became durable, and is explained. A stream keeps its records for 24 hours. A document in S3
-includes them, and is counted exactly until the records are older than HORIZON_DAYS.
+It is safe to run this more than once, alongside live traffic, and after later records: records
+that were already counted are skipped as duplicates. A record that fails again is kept and
+explained, in a separate document if other records became durable. A table's stream keeps its
+records for 24 hours. A document in S3 includes them, and is counted exactly until they are older
+than HORIZON_DAYS.
 
 Needs lambda:InvokeFunction and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
 PutObject and DeleteObject; for a queue lambda:GetEventSourceMapping, sqs:ReceiveMessage,
@@ -88,9 +89,9 @@ SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream dynam
 and GetRecords, or kinesis:GetShardIterator, GetRecords and DescribeStreamSummary.
 
 Exit codes:
-  0  every record is durable
-  1  a record remains, is lost, or could not be tried
-  2  the command line is invalid";
+  0  Every record is durable
+  1  A record remains, is lost, or could not be redriven
+  2  The command line is invalid";
 
 impl Redrive {
     /// Runs the command.

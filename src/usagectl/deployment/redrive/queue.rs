@@ -83,7 +83,7 @@ impl Queue {
             if let Some(reason) = unchanged.first_reason {
                 let messages = counted(unchanged.messages, "message");
                 note(&format!(
-                    "note: failed to keep {messages} of {} hidden, will retry: {reason}. Another consumer may process them too, which counts nothing twice",
+                    "note: failed to keep {messages} of {} hidden, will retry: {reason}. Another consumer may process them too; no record is counted twice",
                     self.url
                 ));
             }
@@ -133,7 +133,7 @@ impl Queue {
             Ok(response) => response,
             Err(error) => return Unchanged { messages: batch.len(), first_reason: Some(format!("{error:#}")) },
         };
-        // A message that has been deleted or replaced meanwhile has nothing left to hide.
+        // A message that has been deleted or replaced in the meantime doesn't need hiding.
         let held = self.lock();
         let is_held = |entry: &&BatchResultErrorEntry| {
             let index = entry.id.parse::<usize>().ok();

@@ -1,4 +1,4 @@
-//! Takes the records of one document through the function in the batches of a `DeliveryPlan`.
+//! Replays the records of one document through the function, in the batches of a `DeliveryPlan`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const MAXIMUM_FUNCTION_ERRORS: u32 = 20;
 const MAXIMUM_REFUSALS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What has become of a document's records.
+/// The outcome of a document's records.
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) durable: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Replayed {
 /// Invokes the function for one document after the other.
 pub(crate) struct Replayer {
     pub(crate) function: Function,
-    /// Continue however often the function fails as a whole.
+    /// Continue even if the function keeps failing as a whole.
     keep_going: bool,
     /// Function errors in a row.
     function_errors: u32,
@@ -40,7 +40,7 @@ impl Replayer {
     /// Delivers `records` in batches of at most `maximum_batch`.
     ///
     /// # Errors
-    /// When the function can't be invoked, or fails with every batch: then going on is of no use.
+    /// When the function can't be invoked, or fails with every batch, so that continuing would be pointless.
     pub(crate) async fn replay(
         &mut self,
         records: &[Arc<SourceRecord>],
@@ -68,14 +68,14 @@ impl Replayer {
         self.function_errors += 1;
         if self.function_errors >= MAXIMUM_FUNCTION_ERRORS && !self.keep_going {
             bail!(
-                "{} has failed {MAXIMUM_FUNCTION_ERRORS} times in a row, whatever records it was given; fix it first, or add --keep-going. Its last error: {message}",
+                "{} has failed {MAXIMUM_FUNCTION_ERRORS} times in a row, regardless of the records; fix it first, or add --keep-going. Its last error: {message}",
                 self.function.name()
             );
         }
         Ok(outcome)
     }
 
-    /// Invokes the function, again and again while Lambda refuses to.
+    /// Invokes the function, and retries if Lambda refuses the invocation.
     async fn invoke(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
         let event = event_of(records);
         let mut pause = FIRST_PAUSE;
@@ -86,7 +86,9 @@ impl Replayer {
                     return Ok(match lowest_failure(&body, records) {
                         Ok(None) => BatchOutcome::Durable,
                         Ok(Some(index)) => BatchOutcome::FailedFrom(index),
-                        Err(_) => BatchOutcome::Failed("its response names no record of the batch".to_owned()),
+                        Err(_) => BatchOutcome::Failed(
+                            "its response is invalid, or reports a record that isn't in the batch".to_owned(),
+                        ),
                     });
                 }
                 InvocationResult::FunctionError(message) => return Ok(BatchOutcome::Failed(plain(&message))),

@@ -16,7 +16,7 @@ use super::function::Counts;
 use super::stream_reader::LostRecords;
 use crate::shell::console::{self, Done, counted, plain};
 
-/// What has become of a document.
+/// The outcome of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// All of its records are durable, and the document is deleted.
@@ -27,7 +27,7 @@ pub(crate) enum Disposition {
     Kept { durable: usize, remaining: usize },
     /// Another message had the same positions, so this one is deleted.
     Duplicate,
-    /// Another process has deleted it meanwhile.
+    /// Another process has deleted it in the meantime.
     Gone,
     /// It can't be redriven, which has been reported.
     Skipped,
@@ -122,7 +122,7 @@ impl Report {
         })
     }
 
-    /// What has become of a document.
+    /// The outcome of a document.
     pub(crate) fn ended(&mut self, disposition: Disposition) {
         self.documents += usize::from(disposition != Disposition::Skipped);
         match disposition {

@@ -1,4 +1,4 @@
-//! One run: lists the destinations, then takes document after document through the function. A document is changed only
+//! One run: lists the destinations, then replays one document after another through the function. A document is changed only
 //! after the function has reported which of its records are durable.
 
 mod listing;
@@ -46,7 +46,7 @@ pub(crate) struct Session<'s> {
     report: Report,
     /// The positions of the messages in the queue.
     queued: HashSet<Position>,
-    /// The positions whose records have been taken through the function in this run.
+    /// The positions whose records have been replayed in this run.
     replayed: HashSet<Position>,
 }
 

@@ -1,5 +1,5 @@
 //! Reads the records of a message again: a message has only their positions in the stream. Records that the mapping's filter
-//! excludes are left out, and records that are gone are reported as lost.
+//! excludes are left out, and records that no longer exist are reported as lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl<'d> StreamReader<'d> {
         Ok(RereadRecords { lost: lost(document.records(), read, records.len(), gap), records })
     }
 
-    /// The stream of a document, or `None` if it doesn't exist any more.
+    /// The stream of a document, or `None` if it no longer exists.
     async fn source(&self, document: &Document) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
@@ -85,7 +85,7 @@ impl<'d> StreamReader<'d> {
     }
 
     /// A table's stream on this machine, with the shards that the mapping has split it into. If another process has the table
-    /// open, its database file is read nevertheless: responses over HTTP don't have every field of a record.
+    /// open, its database file is read anyway: responses over HTTP don't have every field of a record.
     fn table_here(&self, place: &Workplace, arn: &str) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let table = source_name(arn).with_context(|| format!("{arn} is not the ARN of a table's stream"))?;
         let data = &self.options.data;
@@ -152,10 +152,12 @@ fn lost(expected: usize, read: usize, passed: usize, gap: Gap) -> Option<LostRec
     let missing = expected.saturating_sub(passed);
     match gap {
         Gap::None if missing == 0 => None,
-        Gap::None if read < expected => Some(LostRecords { records: missing, reason: "they are not in their shard" }),
+        Gap::None if read < expected => {
+            Some(LostRecords { records: missing, reason: "they are missing from their shard" })
+        }
         Gap::None => Some(LostRecords { records: missing, reason: "the mapping's filter excludes them now" }),
         Gap::Trimmed => Some(LostRecords { records: missing.max(1), reason: "the stream has trimmed them" }),
-        Gap::ShardGone => Some(LostRecords { records: expected, reason: "their shard or stream is gone" }),
+        Gap::ShardGone => Some(LostRecords { records: expected, reason: "their shard or stream no longer exists" }),
     }
 }
 
@@ -179,7 +181,7 @@ mod tests {
             assert_eq!(records(lost(expected, found, found, gap)), wanted, "{expected} {found} {gap:?}");
         }
         let reason = |read| lost(4, read, 3, Gap::None).map_or("", |lost| lost.reason);
-        assert_eq!(reason(3), "they are not in their shard");
+        assert_eq!(reason(3), "they are missing from their shard");
         assert_eq!(reason(4), "the mapping's filter excludes them now");
     }
 }

@@ -31,7 +31,7 @@ use settings::{DEFAULTS, Settings};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
-    /// Assume this load, alone or instead of what was measured: rate=5000/s,entities=200,shards=2
+    /// Assume this load, on its own or in place of measurements: rate=5000/s,entities=200,shards=2
     #[arg(long, value_name = "NAME=VALUE,…", default_value = "", hide_default_value = true)]
     what_if: String,
     /// How far back to read metrics [default: 24h; with --local 3h, the most it keeps]
@@ -58,7 +58,7 @@ Assumptions and their defaults, where nothing was measured:
   files=1           archive files per batch: record types times dates
   source=dynamodb   or kinesis, which is polled once per second
 
-This command changes nothing. It prints the `make deploy` command that does.";
+This command changes nothing; it prints the `make deploy` command that applies the changes.";
 
 const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
 

@@ -108,11 +108,11 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
         ));
     }
     if load.goal.is_some_and(|goal| after.latency > goal) {
-        notes.push(format!("the latency goal isn't reached: a record still takes up to {}", seconds(after.latency)));
+        notes.push(format!("the latency goal can't be met: a record still takes up to {}", seconds(after.latency)));
     }
     if let Some(observed) = load.observed.filter(|observed| observed.errors > 0.0) {
         notes.push(format!(
-            "{} invocations failed: a failing batch blocks its shard, whatever the settings",
+            "{} invocations failed: a failing batch blocks its shard, regardless of the settings",
             number(observed.errors)
         ));
     }

@@ -46,7 +46,7 @@ impl Report<'_> {
         if let Some(observed) = &self.load.observed {
             let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
-                "\nmeasured: {} records and {} counters per batch in {}{p99}, iterator age up to {}, {} invocations at once, {} throttled, {} failed",
+                "\nmeasured: {} records and {} counters per batch in {}{p99}, iterator age up to {}, up to {} concurrent invocations, {} throttled, {} failed",
                 number(observed.batch),
                 number(observed.groups),
                 seconds(observed.seconds),
@@ -76,7 +76,7 @@ impl Report<'_> {
 
     fn outcomes(&self) -> String {
         let (before, after) = (&self.plan.before, &self.plan.after);
-        let mut rows = table::titled(["predicted", "now", "then"]);
+        let mut rows = table::titled(["predicted", "now", "proposed"]);
         let mut row = |what: &str, of: &dyn Fn(&Outcome) -> String| {
             rows.add_row([table::text(what), table::number(&of(before)), table::number(&of(after))]);
         };

@@ -227,7 +227,7 @@ impl<'l> Rules<'l> {
         let transactions = self.load.transactions(groups);
         let value = [8.0, 16.0, 32.0, 64.0].into_iter().find(|commits| transactions <= *commits).unwrap_or(64.0);
         let reason = format!(
-            "a full batch with {} counters takes {} transactions, which mostly wait and can run at once",
+            "a full batch with {} counters takes {} transactions, which mostly wait and can run concurrently",
             number(groups.round()),
             number(transactions)
         );

@@ -47,7 +47,7 @@ impl Control {
             .with_state(self.clone());
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "the control endpoint ended");
+                tracing::error!(%error, "the control endpoint stopped");
             }
         });
         Ok(url)

@@ -71,14 +71,14 @@ impl MappingOptions {
         settings.parallelization_factor = self.parallelization_factor;
         settings.maximum_retry_attempts =
             (self.retry_attempts != -1).then(|| u32::try_from(self.retry_attempts)).transpose().unwrap_or_else(|_| {
-                mistakes.push(format!("MaximumRetryAttempts is {}; must be -1 to 10000", self.retry_attempts));
+                mistakes.push(format!("MaximumRetryAttempts is {}; expected -1 to 10000", self.retry_attempts));
                 None
             });
         settings.maximum_record_age = (self.record_age != -1)
             .then(|| u64::try_from(self.record_age).map(Duration::from_secs))
             .transpose()
             .unwrap_or_else(|_| {
-                mistakes.push(format!("MaximumRecordAgeInSeconds is {}; must be -1 or 60 to 604800", self.record_age));
+                mistakes.push(format!("MaximumRecordAgeInSeconds is {}; expected -1 or 60 to 604800", self.record_age));
                 None
             });
         settings.bisect_batch_on_function_error = self.bisect == Switch::On;

@@ -115,7 +115,7 @@ impl Fixture {
         self.deliver_in_batches_of(BATCH).await;
     }
 
-    /// Delivers the whole stream, and gives up what is rejected, one record at a time.
+    /// Delivers the whole stream, and discards what is rejected, one record at a time.
     pub(super) async fn deliver_in_batches_of(&self, size: usize) {
         let records = self.records();
         let mut position = 0;

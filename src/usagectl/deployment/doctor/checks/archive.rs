@@ -82,13 +82,13 @@ pub(crate) fn files(facts: &Facts) -> CheckResult {
         age.map_or_else(|| "there is no file yet".to_owned(), |age| format!("the newest file is {} old", span(age)));
     if records > 0.0 && files == 0.0 && !facts.pipeline.routes.iter().all(|route| route.archive.is_some()) {
         return no_data(format!(
-            "{records:.0} records were processed {period} and no file was written; {shown}, and not every record type is archived"
+            "{records:.0} records were processed {period} and no file was written; {shown}, and some record types aren't archived"
         ));
     }
     if records > 0.0 && files == 0.0 && age.is_none_or(|age| age > STALE) {
         return warning(
             format!(
-                "{records:.0} records were processed {period} and no file was written; {shown}: none of their record types is archived"
+                "{records:.0} records were processed {period} and no file was written; {shown}: their record types aren't archived"
             ),
             facts.log_lines("{ $.message = \"batch done\" }"),
         );

@@ -16,7 +16,7 @@ pub(crate) fn dropped(facts: &Facts) -> CheckResult {
         return ok("no record was dropped, and no delivery to the failure destination failed");
     }
     let meaning = format!(
-        "records dropped {period}: {dropped:.0}, failed deliveries to the failure destination: {refused:.0}; these records exist only in the source table now"
+        "records dropped {period}: {dropped:.0}, failed deliveries to the failure destination: {refused:.0}; these records now exist only in the source table"
     );
     // Another check evaluates the role's own policies; IAM knows the others, too.
     let command = match facts

@@ -151,17 +151,16 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
         Stored::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
     };
     let (until, past) = match waiting.keeps {
-        Stored::Records => (
-            "until the horizon, after which they can't be counted",
-            "past the horizon, so it can't be counted any more",
-        ),
+        Stored::Records => {
+            ("until the horizon, after which they can't be counted", "past the horizon, so it can no longer be counted")
+        }
         Stored::Positions { .. } => {
             ("at most until the stream trims the records", "the stream has trimmed its records")
         }
     };
     let meaning = match left {
-        left if left <= 0 => format!("{what}, the oldest for {}: {past}", span(age)),
-        left => format!("{what}, the oldest for {}; {} left {until}", span(age), span(left)),
+        left if left <= 0 => format!("{what}, the oldest {} old: {past}", span(age)),
+        left => format!("{what}, the oldest {} old; {} left {until}", span(age), span(left)),
     };
     if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
 }
@@ -181,7 +180,7 @@ pub(crate) fn horizon(facts: &Facts) -> CheckResult {
     let needed = retention + kept + 1;
     if days >= needed {
         return ok(format!(
-            "HORIZON_DAYS is {days}, at least {needed}: {retention} for the stream, {kept} for the failure destination, 1 to spare"
+            "HORIZON_DAYS is {days}, and at least {needed} are needed: {retention} for the stream, {kept} for the failure destination, 1 to spare"
         ));
     }
     warning(

@@ -48,7 +48,8 @@ pub(crate) fn concurrency(facts: &Facts) -> CheckResult {
     }
     let shards = i64::try_from(*of(&facts.the_source()?.shards)?).unwrap_or(i64::MAX);
     let needed = shards.saturating_mul(mapping.factor);
-    let need = format!("{shards} shards × factor {} = {needed}", mapping.factor);
+    let plural = if shards == 1 { "" } else { "s" };
+    let need = format!("{shards} shard{plural} × factor {} = {needed}", mapping.factor);
     match function.reserved {
         Some(reserved) if reserved < needed => warning(
             format!("the reserved concurrency is {reserved}, less than {need}: the function is throttled"),
@@ -95,7 +96,7 @@ pub(crate) fn version(facts: &Facts) -> CheckResult {
         ),
         None => warning(
             format!(
-                "the deployed version is unknown (no tag usage-aggregator-version), {what}: it was deployed with an older template or by hand"
+                "the deployed version is unknown (no tag usage-aggregator-version), {what}: it was deployed by hand or from an older template"
             ),
             facts.deploy(""),
         ),

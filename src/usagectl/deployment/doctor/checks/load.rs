@@ -22,7 +22,7 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
     if age <= WARNING_AGE_MS {
         return ok(meaning);
     }
-    let meaning = format!("{meaning}: at 100% of the retention records are lost");
+    let meaning = format!("{meaning}: at 100%, records are lost");
     let command = match &facts.mapping {
         Ok(found) => mapping::change(found, &format!("--parallelization-factor {}", (found.factor + 1).min(10))),
         Err(_) => "usagectl local --parallelization-factor 2".to_owned(),

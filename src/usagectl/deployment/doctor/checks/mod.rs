@@ -73,7 +73,7 @@ fn seconds(milliseconds: f64) -> String {
     }
 }
 
-/// Quotes a text for a shell: policies and patterns may have anything in them.
+/// Quotes a string for a shell: policies and patterns may contain any characters.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

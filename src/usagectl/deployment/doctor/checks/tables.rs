@@ -77,7 +77,7 @@ pub(crate) fn protection(facts: &Facts) -> CheckResult {
         let name = &table.name;
         if !*of(&table.point_in_time_recovery)? {
             return warning(
-                format!("the table {name} can't be restored to a point in time"),
+                format!("the table {name} has no point-in-time recovery"),
                 format!(
                     "aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
                 ),
@@ -85,10 +85,10 @@ pub(crate) fn protection(facts: &Facts) -> CheckResult {
         }
         if !table.deletion_protection {
             return warning(
-                format!("the table {name} isn't protected against deletion"),
+                format!("the table {name} has no deletion protection"),
                 format!("aws dynamodb update-table --table-name {name} --deletion-protection-enabled"),
             );
         }
     }
-    ok("the tables can be restored to a point in time and are protected against deletion")
+    ok("the tables have point-in-time recovery and deletion protection")
 }

@@ -8,26 +8,23 @@ fn list(alarms: &[&Alarm]) -> String {
     alarms.iter().map(|alarm| alarm.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// There are alarms, and each of them notifies somebody.
+/// Alarms exist, and each of them notifies someone.
 pub(crate) fn alarm_actions(facts: &Facts) -> CheckResult {
     let alarms = of(&facts.alarms)?;
     if alarms.is_empty() {
-        return warning("there are no alarms: nobody is notified when something is wrong", facts.deploy("Alarms=true"));
+        return warning("there are no alarms, so no one is notified of problems", facts.deploy("Alarms=true"));
     }
     let off: Vec<&Alarm> = alarms.iter().filter(|alarm| !alarm.actions_enabled).collect();
     if !off.is_empty() {
         let names: Vec<&str> = off.iter().map(|alarm| alarm.name.as_str()).collect();
         return problem(
-            format!("alarms whose actions are disabled, so that nobody is notified: {}", list(&off)),
+            format!("alarms with disabled actions, which notify no one: {}", list(&off)),
             format!("aws cloudwatch enable-alarm-actions --alarm-names {}", names.join(" ")),
         );
     }
     let silent: Vec<&Alarm> = alarms.iter().filter(|alarm| alarm.actions == 0).collect();
     if !silent.is_empty() {
-        return problem(
-            format!("alarms without an action, so that nobody is notified: {}", list(&silent)),
-            recreate(facts),
-        );
+        return problem(format!("alarms without an action, which notify no one: {}", list(&silent)), recreate(facts));
     }
     ok(format!("each of the {} alarms has an action", alarms.len()))
 }
@@ -38,7 +35,7 @@ pub(crate) fn alarm_state(facts: &Facts) -> CheckResult {
     let firing: Vec<&Alarm> = alarms.iter().filter(|alarm| alarm.state == AlarmState::Alarm).collect();
     if !firing.is_empty() {
         return problem(
-            format!("in alarm: {}; docs/operations.md has the runbook of each", list(&firing)),
+            format!("alarms firing: {}; see the runbook of each in docs/operations.md", list(&firing)),
             format!(
                 "aws cloudwatch describe-alarms --alarm-name-prefix \"{}-\" --state-value ALARM",
                 facts.stack_name()
@@ -85,7 +82,7 @@ pub(crate) fn log_retention(facts: &Facts) -> CheckResult {
     match group.retention_days {
         Some(days) => ok(format!("log events of {} expire after {days} days", group.name)),
         None => warning(
-            format!("log events of {} never expire, and are paid for", group.name),
+            format!("log events of {} never expire, so storage costs keep growing", group.name),
             format!("aws logs put-retention-policy --log-group-name \"{}\" --retention-in-days 30", group.name),
         ),
     }

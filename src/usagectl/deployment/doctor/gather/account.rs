@@ -1,7 +1,8 @@
 //! The facts of a stack: first the function and the mapping, which name the other parts, then everything else at once.
 
 use super::super::facts::{
-    Alarm, Bucket, Fact, Facts, Function, GlueTable, LogGroup, Mapping, RecentMetrics, Unavailable,
+    Alarm, Bucket, Destination, Fact, Facts, FailedBatches, Function, GlueTable, LogGroup, Mapping, RecentMetrics,
+    Role, Table, Unavailable,
 };
 use super::{Probe, alarms, bucket, destination, function, glue, logs, mapping, metrics, role, source, table};
 use crate::shell::options::Options;
@@ -21,26 +22,14 @@ pub(super) async fn facts(
     let names = completed(names, &function, &mapping);
     let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
     let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
-    let clients = account.clients();
     let (counts, archives) = applicable(&pipeline);
 
-    let tables = async {
-        let table = |name, option| table::of(&clients.dynamodb, &counts, name, option);
-        futures::join!(table(&names.usage_table, "--usage-table"), table(&names.claims_table, "--claims-table"))
-    };
-    let failures = async {
-        // Before the probe, which would be counted, too.
-        let waiting = destination::waiting(&account, &names, now).await;
-        let (destination, role) =
-            futures::join!(destination::of(&account, &mapping, probe), role::of(&account, &function));
-        (destination, waiting, role)
-    };
     let (source, recursion, tables, archive, failures, monitoring) = futures::join!(
         source::of(&account, &names),
         function::recursion(&account, &names),
-        tables,
+        tables(&account, &names, &counts),
         archive(&account, &names, &pipeline, &archives, now),
-        failures,
+        failures(&account, &names, &mapping, &function, probe, now),
         monitoring(&account, &names, stack.as_deref(), now)
     );
     let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
@@ -80,6 +69,30 @@ fn applicable(pipeline: &Pipeline) -> (Result<(), Unavailable>, Result<(), Unava
     let counts = pipeline.routes.iter().any(|route| route.usage.is_some());
     let archives = pipeline.schemas().next().is_some();
     (applies(counts, "the pipeline counts nothing"), applies(archives, "the pipeline archives nothing"))
+}
+
+async fn tables(account: &Account, names: &Names, counts: &Result<(), Unavailable>) -> (Fact<Table>, Fact<Table>) {
+    let client = account.clients().dynamodb;
+    futures::join!(
+        table::of(&client, counts, &names.usage_table, "--usage-table"),
+        table::of(&client, counts, &names.claims_table, "--claims-table"),
+    )
+}
+
+type Failures = (Fact<Destination>, Fact<FailedBatches>, Fact<Role>);
+
+async fn failures(
+    account: &Account,
+    names: &Names,
+    mapping: &Fact<Mapping>,
+    function: &Fact<Function>,
+    probe: Probe,
+    now: Timestamp,
+) -> Failures {
+    // Before the probe, which would be counted, too.
+    let waiting = destination::waiting(account, names, now).await;
+    let (destination, role) = futures::join!(destination::of(account, mapping, probe), role::of(account, function));
+    (destination, waiting, role)
 }
 
 type Archive = (Fact<Bucket>, Fact<Timestamp>, Fact<Vec<GlueTable>>);

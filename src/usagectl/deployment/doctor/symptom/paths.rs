@@ -34,7 +34,7 @@ pub(super) fn throttling() -> DecisionPath {
             fork(Check::Concurrency, "the function has fewer executions than its shards need"),
             fork(Check::Throttles, "the concurrency of the account or of the function is used up"),
             fork(Check::TableCapacity, "the tables throttle: larger batches combine more changes into each write"),
-            fork(Check::IteratorAge, "records are delayed meanwhile"),
+            fork(Check::IteratorAge, "records are delayed as a result"),
         ],
         otherwise: "nothing is throttled now; delayed records are not lost",
         first_step: |_| "aws lambda get-account-settings --query 'AccountLimit'".to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn throttling() -> DecisionPath {
 pub(super) fn errors() -> DecisionPath {
     DecisionPath {
         forks: vec![
-            fork(Check::Version, "if it began with a deployment, go back to the last good commit"),
+            fork(Check::Version, "if errors started with a deployment, roll back to the last good commit"),
             fork(Check::ViewType, "records lack the images that the pipeline needs"),
             fork(Check::TableCapacity, "writes are throttled for a while; retries will succeed"),
             fork(Check::ArchiveAccess, "files can't be written"),
@@ -76,7 +76,7 @@ pub(super) fn missing_snapshots() -> DecisionPath {
         forks: vec![
             fork(Check::StreamOn, "changes don't reach the stream"),
             fork(Check::MappingState, "nothing is delivered"),
-            fork(Check::IteratorAge, "they are only late: a snapshot is written with its batch"),
+            fork(Check::IteratorAge, "they are only delayed: a snapshot is written with its batch"),
             fork(Check::LastSnapshot, "batches arrive but none succeeds: see errors"),
             fork(Check::StartingPosition, "records were skipped"),
             fork(Check::FiltersMatch, "the filter excludes records"),
@@ -84,7 +84,7 @@ pub(super) fn missing_snapshots() -> DecisionPath {
             fork(Check::Rejected, "records were rejected; those that came too late must be counted by hand"),
             fork(Check::Horizon, "records may arrive after the horizon"),
             fork(Check::Dropped, "records were lost on their way to the failure destination"),
-            fork(Check::Failures, "their batch failed for good: redrive it"),
+            fork(Check::Failures, "their batch was discarded: redrive it"),
         ],
         otherwise: "batches succeed and nothing was rejected: check whether the record was counted elsewhere (`skipped`, another window or entity)",
         first_step: |facts| facts.log_lines(BATCH_DONE),
@@ -129,7 +129,7 @@ pub(super) fn avro() -> DecisionPath {
                 "a record doesn't match its schema: the log has the field, the expected type and the actual type",
             ),
             fork(Check::GlueSchema, "Athena's schema differs from the files'"),
-            fork(Check::Failures, "the batch failed for good: redrive it after the deployment"),
+            fork(Check::Failures, "the batch was discarded: redrive it after the deployment"),
         ],
         otherwise: "no record is rejected now",
         first_step: |facts| facts.log_lines("{ $.message = \"record rejected\" }"),
@@ -140,7 +140,7 @@ pub(super) fn athena() -> DecisionPath {
     DecisionPath {
         forks: vec![
             fork(Check::Files, "there are no files: see nothing-in-s3"),
-            fork(Check::Projection, "the partitions don't include the day"),
+            fork(Check::Projection, "the partitions don't include that day"),
             fork(Check::GlueSchema, "Athena reads with a different schema"),
             fork(Check::BucketLocks, "the bucket's settings differ from the template"),
         ],
@@ -155,8 +155,8 @@ pub(super) fn no_invocations() -> DecisionPath {
     DecisionPath {
         forks: vec![
             fork(Check::MappingState, "the mapping is disabled, or the function can't be invoked"),
-            fork(Check::Concurrency, "a reservation of 0 is the kill switch"),
-            fork(Check::StreamOn, "the stream is off, or not the one that is read"),
+            fork(Check::Concurrency, "a reserved concurrency of 0 is the kill switch"),
+            fork(Check::StreamOn, "the stream is off, or the mapping reads an older one"),
             fork(Check::StartingPosition, "older records are skipped"),
             fork(Check::FiltersMatch, "the filter excludes everything"),
             fork(Check::Throttles, "invocations are throttled"),
@@ -171,12 +171,12 @@ pub(super) fn failure_destination() -> DecisionPath {
     DecisionPath {
         forks: vec![
             fork(Check::Destination, "failed batches aren't kept at all"),
-            fork(Check::DestinationAccepts, "failed batches can't be written there: fix this at once"),
+            fork(Check::DestinationAccepts, "failed batches can't be written there: fix this first"),
             fork(Check::Dropped, "and some were lost: compare the source table with the snapshots"),
             fork(Check::RecordAge, "records expire in the stream instead of reaching it"),
             fork(Check::Errors, "the cause persists: see errors"),
             fork(Check::Rejected, "the cause persists: single records are rejected"),
-            fork(Check::Horizon, "after the horizon they can't be counted any more"),
+            fork(Check::Horizon, "after the horizon, they can no longer be counted"),
             fork(Check::Failures, "fix the cause, then redrive them"),
         ],
         otherwise: "the failure destination is empty, and no delivery to it failed",

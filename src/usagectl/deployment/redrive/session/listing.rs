@@ -21,7 +21,7 @@ pub(super) enum Candidate {
 }
 
 impl Candidate {
-    /// When the mapping gave the batch up.
+    /// When the mapping discarded the batch.
     fn discarded_at(&self) -> Option<Timestamp> {
         match self {
             Candidate::Object { key } => discarded_at(key),
@@ -89,7 +89,7 @@ impl Session<'_> {
         self.report.preview(&batches, &self.function_name())
     }
 
-    /// A candidate without its records, or `None` if it has been deleted meanwhile.
+    /// A candidate without its records, or `None` if it has been deleted in the meantime.
     async fn describe(&self, candidate: Candidate) -> anyhow::Result<Option<FailedBatch>> {
         match (candidate, &self.destinations.bucket) {
             (Candidate::Message { id, document }, _) => {

@@ -1,4 +1,4 @@
-//! The second half of a run: takes the records of one document through the function, then deletes, narrows or keeps the
+//! The second half of a run: replays the records of one document through the function, then deletes, narrows or keeps the
 //! document according to which of them are durable.
 
 use std::collections::HashSet;
