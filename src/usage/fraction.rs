@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::group::{Sums, Totals};
+use super::read::read_items;
 use super::snapshot::SnapshotItem;
 use super::table::UsageTables;
 use crate::decimal::Decimal;
@@ -52,7 +53,7 @@ impl UsageTables {
         let fractional: Vec<&mut Addition> =
             additions.iter_mut().filter(|addition| has_fraction(&addition.sums)).collect();
         let keys = fractional.iter().map(|addition| key(&addition.item)).collect();
-        let stored = self.get_all(&self.usage_table, keys).await?;
+        let stored = read_items(&self.client, &self.usage_table, keys).await?;
         for addition in fractional {
             let wanted = key(&addition.item);
             let nothing = StoredItem::new();

@@ -14,6 +14,7 @@ mod transaction;
 pub use counter::{Counting, Delta, UsageDelta, deltas, reversal};
 pub use group::{Amounts, Effect, Group, Segment, Sums, Totals, totals};
 pub use key::{CounterKey, KeyNumber};
+pub use read::read_items;
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};
 pub use table::{Committed, UsageTables};
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use tokio::time::Instant;
@@ -118,40 +119,48 @@ impl UsageTables {
     async fn get_pages(&self, keys: Vec<String>) -> Result<HashMap<String, Page>, Error> {
         let key = |key: String| HashMap::from([(claim::KEY.to_owned(), AttributeValue::S(key))]);
         let mut pages = HashMap::new();
-        for item in self.get_all(&self.claims_table, keys.into_iter().map(key).collect()).await? {
+        for item in read_items(&self.client, &self.claims_table, keys.into_iter().map(key).collect()).await? {
             if let Some(Ok(key)) = item.get(claim::KEY).map(|key| key.as_s().cloned()) {
                 pages.insert(key, Page::read(item)?);
             }
         }
         Ok(pages)
     }
+}
 
-    /// The items of `table` with these keys, as far as they exist, read with strong consistency.
-    pub(super) async fn get_all(&self, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
-        let mut items = Vec::new();
-        for chunk in keys.chunks(MAX_KEYS) {
-            let mut wanted = chunk.to_vec();
-            while !wanted.is_empty() {
-                let before = wanted.len();
-                let (found, left) = self.get_items(table, wanted).await?;
-                if left.len() == before {
-                    // Nothing was processed, which means throttling: the caller pauses and retries.
-                    return Err(Error::transient(format!("{}: throttled", reading(table))));
-                }
-                items.extend(found);
-                wanted = left;
+/// The items of `table` with these keys, as far as they exist, read with strong consistency.
+///
+/// # Errors
+/// If the table can't be read; transient if it is throttled.
+pub async fn read_items(client: &Client, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
+    let mut items = Vec::new();
+    for chunk in keys.chunks(MAX_KEYS) {
+        let mut wanted = chunk.to_vec();
+        while !wanted.is_empty() {
+            let before = wanted.len();
+            let (found, left) = read_chunk(client, table, wanted).await?;
+            if left.len() == before {
+                // Nothing was processed, which means throttling: the caller pauses and retries.
+                return Err(Error::transient(format!("{}: throttled", reading(table))));
             }
+            items.extend(found);
+            wanted = left;
         }
-        Ok(items)
     }
+    Ok(items)
+}
 
-    async fn get_items(&self, table: &str, keys: Vec<StoredItem>) -> Result<(Vec<StoredItem>, Vec<StoredItem>), Error> {
-        let response = self.client.batch_get_item().request_items(table, request(table, keys)?).send().await;
-        let response = response.map_err(|error| Error::from_sdk(&reading(table), &error))?;
-        let found = response.responses.unwrap_or_default().remove(table).unwrap_or_default();
-        let left = response.unprocessed_keys.unwrap_or_default().remove(table);
-        Ok((found, left.map(|left| left.keys).unwrap_or_default()))
-    }
+/// The items that were found, and the keys that weren't processed.
+async fn read_chunk(
+    client: &Client,
+    table: &str,
+    keys: Vec<StoredItem>,
+) -> Result<(Vec<StoredItem>, Vec<StoredItem>), Error> {
+    let response = client.batch_get_item().request_items(table, request(table, keys)?).send().await;
+    let response = response.map_err(|error| Error::from_sdk(&reading(table), &error))?;
+    let found = response.responses.unwrap_or_default().remove(table).unwrap_or_default();
+    let left = response.unprocessed_keys.unwrap_or_default().remove(table);
+    Ok((found, left.map(|left| left.keys).unwrap_or_default()))
 }
 
 fn request(table: &str, keys: Vec<StoredItem>) -> Result<KeysAndAttributes, Error> {

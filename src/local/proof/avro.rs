@@ -10,6 +10,7 @@ use apache_avro::{Reader, util::max_allocation_bytes};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
+use stream_types::time::DAY_SECONDS;
 
 /// A thousand times the block size of this project's files.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;
@@ -131,7 +132,7 @@ fn scalar(value: &Avro) -> Value {
 /// A time as ISO text, or as a plain number if it is outside the calendar; `None` if `value` isn't a time.
 fn time(value: &Avro) -> Option<Value> {
     let (per_second, units) = match value {
-        Avro::Date(days) => (1, i64::from(*days) * 86_400),
+        Avro::Date(days) => (1, i64::from(*days) * DAY_SECONDS),
         Avro::TimeMillis(units) => (1_000, i64::from(*units)),
         Avro::TimestampMillis(units) | Avro::LocalTimestampMillis(units) => (1_000, *units),
         Avro::TimeMicros(units) | Avro::TimestampMicros(units) | Avro::LocalTimestampMicros(units) => {

@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::Context;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::plan::Plan;
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::usage::SnapshotItem;
+use usage_aggregator::usage::{SnapshotItem, read_items};
 
 use laptop::proof::rows::Item;
-
-/// 100: BatchGetItem limit.
-const MAX_KEYS: usize = 100;
 
 /// The key of an item: names and values of its attributes.
 pub type Key = Vec<(String, String)>;
@@ -34,22 +30,11 @@ pub fn keys(snapshot: &Snapshot, plan: &Plan) -> Vec<Key> {
 /// # Errors
 /// If the table can't be read.
 pub async fn read(client: &Client, table: &str, keys: &[Key]) -> anyhow::Result<HashMap<Key, Item>> {
-    let mut items = HashMap::new();
-    for chunk in keys.chunks(MAX_KEYS) {
-        let text = |text: &String| AttributeValue::S(text.clone());
-        let key = |key: &Key| key.iter().map(|(name, value)| (name.clone(), text(value))).collect::<Item>();
-        let mut wanted: Vec<Item> = chunk.iter().map(key).collect();
-        while !wanted.is_empty() {
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build()?;
-            let answer = client.batch_get_item().request_items(table, request).send().await;
-            let answer = answer.with_context(|| format!("read snapshots from {table} (dynamodb:BatchGetItem)"))?;
-            let found = answer.responses.unwrap_or_default().remove(table).unwrap_or_default();
-            items.extend(found.into_iter().filter_map(|item| Some((key_of(&item, chunk.first()?)?, item))));
-            let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
-            wanted = left.map(|left| left.keys).unwrap_or_default();
-        }
-    }
-    Ok(items)
+    let text = |text: &String| AttributeValue::S(text.clone());
+    let key = |key: &Key| key.iter().map(|(name, value)| (name.clone(), text(value))).collect::<Item>();
+    let items = read_items(client, table, keys.iter().map(key).collect()).await?;
+    let keyed = |item: Item| Some((key_of(&item, keys.first()?)?, item));
+    Ok(items.into_iter().filter_map(keyed).collect())
 }
 
 /// The key of `item`, with the attributes that `like` has.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use usage_aggregator::handler::Invocation;
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 
 use crate::event::changed_snapshots;
 use crate::event::changes::Changes;
@@ -44,7 +44,6 @@ The exit code is 0 only if every event was processed and no record was rejected.
 
 /// The timeout of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const DAY_SECONDS: i64 = 86_400;
 
 impl Invoke {
     /// Runs the function on each event and prints a report.

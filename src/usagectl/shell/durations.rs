@@ -8,7 +8,7 @@ use std::time::Duration;
 /// With the expected form if the unit is missing or the number isn't valid.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
-        return Ok(Duration::from_secs(86_400 * u64::from(days)));
+        return Ok(Duration::from_hours(24 * u64::from(days)));
     }
     let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
     duration.ok_or_else(|| "expected a duration like 500ms, 30s, 5m, 1h or 7d".to_owned())

@@ -68,9 +68,9 @@ const NAMES: [&str; 13] = [
 ];
 
 const HOUR_SECONDS: i32 = 3_600;
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 /// How long the embedded CloudWatch keeps metrics.
-const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
+const LOCAL_SPAN: Duration = Duration::from_hours(3);
 
 impl Cost {
     /// Runs the command.

@@ -2,16 +2,11 @@
 //! HORIZON_DAYS, after which the counters can no longer tell whether they include it.
 
 use event_source_mapping::{Clock, StreamKind};
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
 use super::failed_batch::{BatchSummary, Location};
 use crate::shell::console;
 use crate::stack::{Deployment, Place};
-
-/// An hour in seconds.
-pub const HOUR: i64 = 3_600;
-/// A day in seconds.
-pub const DAY: i64 = 24 * HOUR;
 
 /// What the deadlines of documents depend on.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +33,11 @@ impl Deadlines {
 
     /// The time in which all records of a document can still be redriven; negative when it has passed.
     pub fn left_seconds(&self, location: &Location, summary: &BatchSummary) -> Option<i64> {
-        let horizon = self.horizon_days * DAY;
+        let horizon = self.horizon_days * DAY_SECONDS;
         let limit = match (location, summary.kind) {
             (Location::Object { .. }, _) => horizon,
-            (Location::Message { .. }, StreamKind::DynamoDb) => horizon.min(DAY),
-            (Location::Message { .. }, StreamKind::Kinesis) => horizon.min(self.kinesis_hours * HOUR),
+            (Location::Message { .. }, StreamKind::DynamoDb) => horizon.min(DAY_SECONDS),
+            (Location::Message { .. }, StreamKind::Kinesis) => horizon.min(self.kinesis_hours * HOUR_SECONDS),
         };
         self.age_seconds(summary).map(|age| limit - age)
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use event_source_mapping::StreamKind;
 use serde_json::{Value, json};
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
-use super::deadlines::{DAY, Deadlines, HOUR};
+use super::deadlines::Deadlines;
 use super::document::{Cause, Document};
 use crate::shell::table;
 
@@ -139,7 +139,8 @@ pub fn by_cause(batches: &[FailedBatch], deadlines: &Deadlines) -> String {
 
 /// `17 d 3 h`, `3 h 20 min`, `5 min`, `12 s`.
 fn span(seconds: i64) -> String {
-    let (days, hours, minutes) = (seconds / DAY, seconds % DAY / HOUR, seconds % HOUR / 60);
+    let (days, hours, minutes) =
+        (seconds / DAY_SECONDS, seconds % DAY_SECONDS / HOUR_SECONDS, seconds % HOUR_SECONDS / 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, minutes) => format!("{minutes} min"),

@@ -130,6 +130,6 @@ impl Redrive {
 fn visibility_timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
     // 12 hours: the longest visibility timeout of SQS.
-    let is_valid = (Duration::from_secs(3)..=Duration::from_secs(12 * 3_600)).contains(&timeout);
+    let is_valid = (Duration::from_secs(3)..=Duration::from_hours(12)).contains(&timeout);
     if is_valid { Ok(timeout) } else { Err("expected 3s to 12h".to_owned()) }
 }

@@ -14,7 +14,7 @@ use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
 /// 60 s: the rate is that of the busiest minute. CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63.
 const PERIOD: i32 = 60;
 const LONG_PERIOD: i32 = 300;
-const DAYS_OF_MINUTES: Duration = Duration::from_secs(15 * 86_400);
+const DAYS_OF_MINUTES: Duration = Duration::from_hours(15 * 24);
 
 /// The settings of a deployment.
 ///

@@ -62,9 +62,9 @@ This command changes nothing; it prints the `make deploy` command that applies t
 
 const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 /// How long the embedded CloudWatch keeps metrics.
-const LOCAL_SPAN: Duration = Duration::from_secs(3 * 3_600);
+const LOCAL_SPAN: Duration = Duration::from_hours(3);
 
 impl Tune {
     /// Runs the command.

@@ -180,7 +180,7 @@ mod tests {
             (polled, 5.0),
         ];
         let figures: Vec<Figure> = asked.iter().map(|(figure, _)| figure.clone()).collect();
-        let hour = std::time::Duration::from_secs(3_600);
+        let hour = std::time::Duration::from_hours(1);
         let read = Figures::read(&client, &figures, hour, 3_600).await.unwrap();
         for (figure, expected) in &asked {
             let value = if figure.statistic == Statistic::Maximum { read.highest(figure) } else { read.sum(figure) };

@@ -100,7 +100,7 @@ impl LocalRun {
             supervisor: Supervisor::new(checkpoints, control.faults.clone(), sharded, local.fault_seed, make),
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
-            retention: Duration::from_secs(3_600 * u64::from(local.retention.max(1))),
+            retention: Duration::from_hours(u64::from(local.retention.max(1))),
             replicator: Mutex::new(replicator),
             reported: Reported::default(),
             place,

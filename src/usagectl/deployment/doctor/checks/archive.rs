@@ -1,6 +1,7 @@
 //! Checks of the archive: its bucket, and whether files arrive.
 
 use serde_json::{Value, json};
+use usage_aggregator::time::DAY_SECONDS;
 
 use super::super::facts::{Bucket, Facts, Unavailable};
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
@@ -9,7 +10,7 @@ use super::destination::{grant, simulate};
 use super::{of, quoted, span};
 
 /// A day: a file this old is stale.
-const STALE: i64 = 86_400;
+const STALE: i64 = DAY_SECONDS;
 
 fn bucket(facts: &Facts) -> Result<&Bucket, Unavailable> {
     if facts.pipeline.schemas().next().is_none() {

@@ -3,9 +3,10 @@
 use super::super::facts::{Facts, Unavailable};
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
 use super::{destination, of, span};
+use usage_aggregator::time::HOUR_SECONDS;
 
 /// An hour: the period of the other metrics.
-const RECENT: i64 = 3_600;
+const RECENT: i64 = HOUR_SECONDS;
 
 /// No failed batch was lost on its way to the failure destination.
 pub(crate) fn dropped(facts: &Facts) -> CheckResult {

@@ -1,6 +1,7 @@
 //! Checks of the failure destination: whether there is one, whether it can be written to, and what is in it.
 
 use serde_json::json;
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
 use super::super::facts::{Facts, Mapping, Stored, Unavailable};
 use super::super::finding::{CheckResult, ok, problem, warning};
@@ -8,10 +9,9 @@ use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
 use super::{of, quoted, span};
 
-const DAY: i64 = 86_400;
 /// 6 hours and 3 days: when FailureMessagesLast and FailureObjectsOld page.
-const LAST_HOURS: i64 = 6 * 3_600;
-const LONG: i64 = 3 * DAY;
+const LAST_HOURS: i64 = 6 * HOUR_SECONDS;
+const LONG: i64 = 3 * DAY_SECONDS;
 
 /// The mapping has a failure destination.
 pub(crate) fn exists(facts: &Facts) -> CheckResult {
@@ -147,7 +147,7 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
     };
     let age = facts.now.seconds() - oldest.seconds();
     let left = match waiting.keeps {
-        Stored::Records => of(&facts.horizon_days)? * DAY - age,
+        Stored::Records => of(&facts.horizon_days)? * DAY_SECONDS - age,
         Stored::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
     };
     let (until, past) = match waiting.keeps {
@@ -174,9 +174,9 @@ pub(crate) fn horizon(facts: &Facts) -> CheckResult {
     let kept = match of(&facts.waiting)?.keeps {
         // The bucket keeps batches longer, for the archive. 14 days: as long as a queue can keep a message.
         Stored::Records => 14,
-        Stored::Positions { retention_seconds } => retention_seconds.div_euclid(DAY),
+        Stored::Positions { retention_seconds } => retention_seconds.div_euclid(DAY_SECONDS),
     };
-    let retention = -(-facts.the_source()?.retention_seconds).div_euclid(DAY);
+    let retention = -(-facts.the_source()?.retention_seconds).div_euclid(DAY_SECONDS);
     let needed = retention + kept + 1;
     if days >= needed {
         return ok(format!(

@@ -14,6 +14,7 @@ pub(super) mod tables;
 pub(super) mod watch;
 
 use std::time::Duration;
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
 use super::facts::{Fact, Facts, Function, Mapping, RecentMetrics, Source, Unavailable};
 
@@ -80,7 +81,8 @@ fn quoted(text: &str) -> String {
 
 /// A duration in its two largest units.
 fn span(seconds: i64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
+    let (days, hours, minutes) =
+        (seconds / DAY_SECONDS, seconds % DAY_SECONDS / HOUR_SECONDS, seconds % HOUR_SECONDS / 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{} s", seconds.max(0)),
         (0, 0, minutes) => format!("{minutes} min"),

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use usage_aggregator::time::{Date, Timestamp};
+use usage_aggregator::time::{DAY_SECONDS, Date, Timestamp};
 
 use super::super::facts::{Bucket, Fact, Part, Unavailable};
 use super::{named, seen, timestamp};
@@ -68,7 +68,7 @@ pub(super) async fn newest_file(
 ) -> Fact<Timestamp> {
     archives.clone()?;
     let bucket = named(bucket, "--archive-bucket")?;
-    let yesterday = Timestamp::from_seconds(now.seconds() - 86_400).unwrap_or(now);
+    let yesterday = Timestamp::from_seconds(now.seconds() - DAY_SECONDS).unwrap_or(now);
     let days = [now.date(), yesterday.date()];
     let folders = types.iter().flat_map(|name| days.map(|day| folder(prefix, name, day)));
     let pages = folders.map(|folder| async move {

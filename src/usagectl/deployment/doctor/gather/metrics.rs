@@ -9,8 +9,8 @@ use super::super::facts::{Fact, Part, RecentMetrics, Unavailable};
 use super::{named, seen};
 use crate::stack::{Figure, Figures, Names, Statistic};
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 /// 5 minutes: the alarms' period.
 const PERIOD: i32 = 300;
 

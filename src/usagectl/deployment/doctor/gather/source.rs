@@ -3,9 +3,10 @@
 use super::super::facts::{Fact, Part, Source, Stream, Unavailable};
 use super::{named, seen};
 use crate::stack::{Account, Names};
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
 /// 24 hours: how long DynamoDB keeps stream records.
-const TABLE_RETENTION: i64 = 86_400;
+const TABLE_RETENTION: i64 = DAY_SECONDS;
 
 pub(super) async fn of(account: &Account, names: &Names) -> Fact<Source> {
     let arn = named(&names.source_arn, "--source-arn")?;
@@ -62,6 +63,6 @@ async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Fact<Source
         },
         shards: shards.ok_or_else(|| Unavailable::Failed(format!("Kinesis doesn't report the shards of {name}"))),
         retention_seconds: summary
-            .map_or(TABLE_RETENTION, |summary| i64::from(summary.retention_period_hours()) * 3_600),
+            .map_or(TABLE_RETENTION, |summary| i64::from(summary.retention_period_hours()) * HOUR_SECONDS),
     })
 }
