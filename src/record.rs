@@ -26,7 +26,7 @@ pub struct RecordOf<'a, I> {
     /// When the change was made, according to the stream's clock.
     pub created_at: Timestamp,
     /// The stream this record came from.
-    pub source: Source<'a>,
+    pub source: Origin<'a>,
     /// The item's key attributes; empty for a plain Kinesis message.
     pub keys: I,
     /// What happened to the item.
@@ -64,7 +64,7 @@ impl<'a, I> RecordOf<'a, I> {
 
 /// Where a record came from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Source<'a> {
+pub struct Origin<'a> {
     /// The ARN of the stream.
     pub stream_arn: Cow<'a, str>,
     /// The name of the DynamoDB table or, for a plain message, of the Kinesis stream.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{AvroFile, Codec, FileDraft, RecordSchema, encode};
 use crate::decimal::Decimal;
-use crate::record::{Change, ChangeRecord, Fault, Image, Item, RecordId, Remover, SequenceNumber, Source, Value};
+use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, Remover, SequenceNumber, Value};
 use crate::time::{Date, Timestamp};
 
 mod encoding;
@@ -58,7 +58,7 @@ fn record() -> ChangeRecord<'static> {
         sequence: SequenceNumber::parse("4421584500000000017450439091").unwrap(),
         event_id: "event-1".into(),
         created_at: Timestamp::from_micros(1_789_651_660_123_456).unwrap(),
-        source: Source {
+        source: Origin {
             stream_arn: "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/x".into(),
             name: "orders".into(),
         },

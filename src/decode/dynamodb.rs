@@ -8,7 +8,7 @@ use super::json::{JsonError, Reader, raw_fields};
 use super::{RawRecord, attribute, text};
 use crate::decimal::Decimal;
 use crate::outline::{Node, Outline};
-use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, RecordOf, Remover, Source};
+use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, Origin, RecordOf, Remover};
 use crate::time::{Timestamp, Unit};
 
 /// The fields of a `dynamodb` object, each as JSON text.
@@ -143,7 +143,7 @@ pub(super) fn decode<'b>(raw: &RawRecord<'b>, fields: &Fields<'b>) -> Result<Cha
 pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     fields: &Fields<'b>,
-    source: Option<&'b Source<'_>>,
+    source: Option<&'b Origin<'_>>,
     all: Outline<'b>,
     canonical: &mut Vec<u8>,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
@@ -158,7 +158,7 @@ pub(super) fn value<'a>(item: &RawItem<'a>) -> Result<Item<'a>, Fault> {
 fn record<'b, I: Canonical>(
     raw: &RawRecord<'b>,
     fields: &Fields<'b>,
-    source: Option<&'b Source<'_>>,
+    source: Option<&'b Origin<'_>>,
     canonical: &mut Vec<u8>,
     read: impl Fn(&RawItem<'b>) -> Result<I, Fault>,
 ) -> Result<RecordOf<'b, I>, Fault> {
@@ -177,8 +177,8 @@ fn record<'b, I: Canonical>(
         event_id: text(fields.event_id, "eventID")?,
         created_at,
         source: match source {
-            Some(source) => Source { name: Cow::Borrowed(&*source.name), stream_arn },
-            None => Source { name: table_of(&stream_arn)?, stream_arn },
+            Some(source) => Origin { name: Cow::Borrowed(&*source.name), stream_arn },
+            None => Origin { name: table_of(&stream_arn)?, stream_arn },
         },
         keys,
         change,
@@ -186,9 +186,9 @@ fn record<'b, I: Canonical>(
 }
 
 /// The stream that the record's ARN names, and the stream's table.
-pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Origin<'a>, Fault> {
     let stream_arn = text(fields.event_source_arn, "eventSourceARN")?;
-    Ok(Source { name: table_of(&stream_arn)?, stream_arn })
+    Ok(Origin { name: table_of(&stream_arn)?, stream_arn })
 }
 
 /// Who removed an item. DynamoDB names itself as the user of Time to Live deletions.

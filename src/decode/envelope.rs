@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::json::{JsonError, Reader};
 use super::{Decoded, RawRecord, Scratch, Service, dynamodb, kinesis};
 use crate::outline::{Node, Outline};
-use crate::record::{SequenceNumber, Source};
+use crate::record::{Origin, SequenceNumber};
 
 /// No record of a stream is shorter than this.
 const SHORTEST_RECORD_BYTES: usize = 400;
@@ -69,7 +69,7 @@ struct Records<'a, F> {
 struct FirstRecord<'a> {
     service: Service,
     arn: Option<&'a str>,
-    source: Option<Source<'a>>,
+    source: Option<Origin<'a>>,
 }
 
 impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {

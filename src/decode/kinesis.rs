@@ -12,7 +12,7 @@ use super::identity::{self, Canonical};
 use super::json::{JsonError, Reader, raw_fields};
 use super::{Buffers, RawRecord, attribute, scan, text};
 use crate::outline::Outline;
-use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, RecordOf, Source};
+use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Origin, RecordOf};
 use crate::time::Unit;
 
 /// The first bytes of a record that the Kinesis Producer Library aggregated.
@@ -41,7 +41,7 @@ pub(super) fn decode<'b>(
 pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,
-    source: Option<&'b Source<'_>>,
+    source: Option<&'b Origin<'_>>,
     buffers: &'b mut Buffers,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
     let Buffers { bytes, nodes, canonical } = buffers;
@@ -63,10 +63,10 @@ pub(super) fn outline<'b>(
 }
 
 /// The stream that the record's ARN names.
-pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+pub(super) fn source<'a>(fields: &Fields<'a>) -> Result<Origin<'a>, Fault> {
     let stream_arn = stream_of(text(fields.event_source_arn, "eventSourceARN")?);
     let name = Cow::Owned(name_of(&stream_arn));
-    Ok(Source { stream_arn, name })
+    Ok(Origin { stream_arn, name })
 }
 
 /// The fields of a `kinesis` object, each as JSON text.
@@ -113,7 +113,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read(record: &Fields<'a>, source: Option<&'a Source<'_>>) -> Result<Self, Fault> {
+    fn read(record: &Fields<'a>, source: Option<&'a Origin<'_>>) -> Result<Self, Fault> {
         let fields = record.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
         if let Some(error) = fields.broken {
             return Err(Fault::from(error).within("kinesis"));
@@ -183,7 +183,7 @@ fn table_change<'b, I: Canonical>(
         sequence: raw.sequence.clone(),
         event_id: text(fields.event_id, "eventID")?,
         created_at,
-        source: Source { stream_arn, name: table },
+        source: Origin { stream_arn, name: table },
         keys,
         change,
     })
@@ -207,7 +207,7 @@ fn plain_message<'b, I: Default>(
         sequence: raw.sequence.clone(),
         event_id,
         created_at,
-        source: Source { stream_arn, name: Cow::Owned(name) },
+        source: Origin { stream_arn, name: Cow::Owned(name) },
         keys: I::default(),
         change: ChangeOf::Insert { new: ImageOf::Carried(new) },
     })

@@ -29,7 +29,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Error;
 use crate::outline::{Node, Outline, OutlinedRecord, WrittenItems};
-use crate::record::{ChangeRecord, Code, Fault, Rejection, SequenceNumber, Source};
+use crate::record::{ChangeRecord, Code, Fault, Origin, Rejection, SequenceNumber};
 use fields::Fields;
 use json::Reader;
 
@@ -130,7 +130,7 @@ impl<'a> RawRecord<'a> {
     fn outline<'b>(
         &self,
         fields: &Fields<'b>,
-        source: Option<&'b Source<'_>>,
+        source: Option<&'b Origin<'_>>,
         all: Outline<'b>,
         scratch: &'b mut Scratch,
     ) -> Decoded<'b>
@@ -149,7 +149,7 @@ impl<'a> RawRecord<'a> {
     fn in_one_pass<'b>(
         &self,
         fields: &Fields<'b>,
-        source: Option<&'b Source<'_>>,
+        source: Option<&'b Origin<'_>>,
         all: Outline<'b>,
         buffers: &'b mut Buffers,
     ) -> Option<OutlinedRecord<'b>>

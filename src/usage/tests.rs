@@ -4,7 +4,7 @@ use super::*;
 use crate::decimal::Decimal;
 use crate::decode::attribute::plain_item;
 use crate::pipeline::{Folder, Pipeline, Routed, shipped};
-use crate::record::{Change, ChangeRecord, Fault, Image, Item, RecordId, Remover, SequenceNumber, Source};
+use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, Remover, SequenceNumber};
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
@@ -66,7 +66,7 @@ fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String
         sequence: SequenceNumber::parse("1").unwrap(),
         event_id: "e".into(),
         created_at: Timestamp::parse("2026-11-21T03:05:05Z").unwrap(),
-        source: Source { stream_arn: "arn".into(), name: "orders".into() },
+        source: Origin { stream_arn: "arn".into(), name: "orders".into() },
         keys,
         change,
     };

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use usage_aggregator::archive::{self, FileDraft, RecordSchema};
 use usage_aggregator::decode::attribute;
-use usage_aggregator::record::{Change, ChangeRecord, Image, Item, RecordId, SequenceNumber, Source};
+use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, SequenceNumber};
 use usage_aggregator::time::Timestamp;
 
 use crate::world::{World, at};
@@ -161,7 +161,7 @@ fn fastavro_reads_random_values_of_every_type() {
         sequence: SequenceNumber::parse("1").unwrap(),
         event_id: "e".into(),
         created_at: Timestamp::parse("2026-11-21T00:00:00Z").unwrap(),
-        source: Source { stream_arn: "a".into(), name: "t".into() },
+        source: Origin { stream_arn: "a".into(), name: "t".into() },
         keys: Item::default(),
         change: Change::Insert { new: Image::NotCarried },
     };

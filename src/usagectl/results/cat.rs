@@ -39,7 +39,7 @@ Examples:
 Decimals print as exact strings, dates and times as ISO 8601, bytes as base64.";
 
 /// Where a file is.
-enum Source<'s> {
+enum AvroInput<'s> {
     File(&'s Path),
     Object { bucket: &'s str, key: &'s str },
 }
@@ -47,9 +47,9 @@ enum Source<'s> {
 impl Cat {
     /// Prints each file, and continues after one that fails.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let sources: Vec<Source<'_>> =
+        let sources: Vec<AvroInput<'_>> =
             self.sources.iter().map(|source| self.source(source)).collect::<Result<_, _>>()?;
-        let place = match sources.iter().any(|source| matches!(source, Source::Object { .. })) {
+        let place = match sources.iter().any(|source| matches!(source, AvroInput::Object { .. })) {
             true => Some(Workplace::open_existing(options, Uses::Objects).await?),
             false => None,
         };
@@ -67,24 +67,24 @@ impl Cat {
     }
 
     /// A file if one exists, otherwise a key.
-    fn source<'s>(&'s self, text: &'s str) -> anyhow::Result<Source<'s>> {
+    fn source<'s>(&'s self, text: &'s str) -> anyhow::Result<AvroInput<'s>> {
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest
                 .split_once('/')
                 .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
                 .ok_or_else(|| console::UsageError(format!("{text}: expected s3://bucket/key")))?;
-            return Ok(Source::Object { bucket, key });
+            return Ok(AvroInput::Object { bucket, key });
         }
         Ok(if Path::new(text).exists() {
-            Source::File(Path::new(text))
+            AvroInput::File(Path::new(text))
         } else {
-            Source::Object { bucket: &self.bucket, key: text }
+            AvroInput::Object { bucket: &self.bucket, key: text }
         })
     }
 
-    async fn print_source(&self, source: &Source<'_>, place: Option<&Workplace>) -> anyhow::Result<()> {
+    async fn print_source(&self, source: &AvroInput<'_>, place: Option<&Workplace>) -> anyhow::Result<()> {
         match (source, place.map(|place| &place.clients.s3)) {
-            (Source::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
+            (AvroInput::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
                 let keys = list(client, bucket, key).await?;
                 if keys.is_empty() {
                     bail!("find objects under s3://{bucket}/{key}");
@@ -94,10 +94,10 @@ impl Cat {
                 }
                 Ok(())
             }
-            (Source::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
-            (Source::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
+            (AvroInput::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
+            (AvroInput::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
             // The services are open whenever a source is an object.
-            (Source::Object { .. }, None) => Ok(()),
+            (AvroInput::Object { .. }, None) => Ok(()),
         }
     }
 

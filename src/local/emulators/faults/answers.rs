@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::{Call, Service};
 
-type Answer = Result<HttpResponse, ConnectorError>;
+type InjectedResponse = Result<HttpResponse, ConnectorError>;
 
 /// A load balancer's 503, which has no error code.
-pub(super) fn unavailable() -> Answer {
+pub(super) fn unavailable() -> InjectedResponse {
     response(503, "text/plain", Vec::new())
 }
 
 /// The throttling error of `service`.
-pub(super) fn throttled(service: Service) -> Answer {
+pub(super) fn throttled(service: Service) -> InjectedResponse {
     match service {
         Service::DynamoDb => dynamodb_error(json!({
             "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
@@ -27,7 +27,7 @@ pub(super) fn throttled(service: Service) -> Answer {
 }
 
 /// The error of the service of `call` for a conflict with a concurrent writer.
-pub(super) fn conflict(call: &Call, request: &HttpRequest) -> Answer {
+pub(super) fn conflict(call: &Call, request: &HttpRequest) -> InjectedResponse {
     match (call.service, call.operation.as_str()) {
         (Service::DynamoDb, "TransactWriteItems") => transaction_cancelled(request),
         (Service::DynamoDb, _) => dynamodb_error(json!({
@@ -40,7 +40,7 @@ pub(super) fn conflict(call: &Call, request: &HttpRequest) -> Answer {
 }
 
 /// A cancelled transaction with one reason per action, as DynamoDB reports it: the first one conflicted.
-fn transaction_cancelled(request: &HttpRequest) -> Answer {
+fn transaction_cancelled(request: &HttpRequest) -> InjectedResponse {
     let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default())
         .map_err(|error| ConnectorError::user(error.into()))?;
     let actions = body.get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
@@ -54,16 +54,16 @@ fn transaction_cancelled(request: &HttpRequest) -> Answer {
     }))
 }
 
-fn dynamodb_error(body: Value) -> Answer {
+fn dynamodb_error(body: Value) -> InjectedResponse {
     response(400, "application/x-amz-json-1.0", body.to_string().into_bytes())
 }
 
-fn s3_error(status: u16, code: &str) -> Answer {
+fn s3_error(status: u16, code: &str) -> InjectedResponse {
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
     response(status, "application/xml", body.into_bytes())
 }
 
-fn cloudwatch_error(code: &str) -> Answer {
+fn cloudwatch_error(code: &str) -> InjectedResponse {
     let mut body = Vec::new();
     ciborium::into_writer(&json!({ "__type": code, "message": "injected" }), &mut body)
         .map_err(|error| ConnectorError::other(error.into(), None))?;
@@ -72,7 +72,7 @@ fn cloudwatch_error(code: &str) -> Answer {
     Ok(answer)
 }
 
-fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> Answer {
+fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> InjectedResponse {
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, body.into());
     response.headers_mut().insert("content-type", content_type);

@@ -4,16 +4,16 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Answer;
+use super::ServiceResponse;
 
 /// Answers the operation that `target` names, such as `DynamoDB_20120810.BatchGetItem`.
-pub(super) fn answer(database: &Database, target: &str, body: &[u8]) -> Answer {
+pub(super) fn answer(database: &Database, target: &str, body: &[u8]) -> ServiceResponse {
     let operation = target.rsplit('.').next().unwrap_or(target);
     let (status, body) = match perform(database, operation, body) {
         Ok(body) => (200, body),
         Err(error) => (error.status_code(), error.to_json().into_bytes()),
     };
-    Answer { status, content_type: "application/x-amz-json-1.0", body }
+    ServiceResponse { status, content_type: "application/x-amz-json-1.0", body }
 }
 
 fn perform(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {

@@ -62,7 +62,7 @@ struct InProcess {
 }
 
 /// A service's response.
-struct Answer {
+struct ServiceResponse {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
@@ -81,7 +81,7 @@ impl InProcess {
         let Some(body) = request.body().bytes() else {
             return Err(ConnectorError::user("the in-process services support bodies in memory only".into()));
         };
-        let Answer { status, content_type, body } = match request.headers().get("x-amz-target") {
+        let ServiceResponse { status, content_type, body } = match request.headers().get("x-amz-target") {
             Some(target) => dynamodb::answer(&self.database, target, body),
             None => self.objects.answer(request, body),
         };

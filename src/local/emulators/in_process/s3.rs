@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use super::Answer;
+use super::ServiceResponse;
 
 type Bucket = BTreeMap<String, Arc<[u8]>>;
 
@@ -24,7 +24,7 @@ impl Objects {
         self.lock().get(name).cloned().unwrap_or_default()
     }
 
-    pub(super) fn answer(&self, request: &HttpRequest, body: &[u8]) -> Answer {
+    pub(super) fn answer(&self, request: &HttpRequest, body: &[u8]) -> ServiceResponse {
         let (bucket, key) = bucket_and_key(request.uri());
         let headers = request.headers();
         // The SDK sends streamed bodies in signed chunks, which aren't supported here.
@@ -37,14 +37,14 @@ impl Objects {
         }
     }
 
-    fn put(&self, bucket: &str, key: String, body: &[u8], only_new: bool) -> Answer {
+    fn put(&self, bucket: &str, key: String, body: &[u8], only_new: bool) -> ServiceResponse {
         let mut buckets = self.lock();
         let Some(objects) = buckets.get_mut(bucket) else { return error(404, "NoSuchBucket") };
         if only_new && objects.contains_key(&key) {
             return error(412, "PreconditionFailed");
         }
         objects.insert(key, body.into());
-        Answer { status: 200, content_type: "application/xml", body: Vec::new() }
+        ServiceResponse { status: 200, content_type: "application/xml", body: Vec::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
@@ -52,9 +52,9 @@ impl Objects {
     }
 }
 
-fn error(status: u16, code: &str) -> Answer {
+fn error(status: u16, code: &str) -> ServiceResponse {
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>in process</Message></Error>");
-    Answer { status, content_type: "application/xml", body: body.into_bytes() }
+    ServiceResponse { status, content_type: "application/xml", body: body.into_bytes() }
 }
 
 /// Bucket and key of a URL like `http://host/bucket/key%3D1?x-id=PutObject`.

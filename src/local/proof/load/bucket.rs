@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
 
-use super::change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, Item, Meaning, Write, item, texts};
+use super::change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write, item, texts};
 use super::profile::Shape;
 use super::skew::Picker;
 
@@ -103,7 +103,7 @@ fn attribute(limit: &str, field: &str) -> String {
     format!("b_{limit}_{field}")
 }
 
-fn bucket_item(entity: &str, resource: &str, pk: &str, state: &State, tokens: &[(&str, i64)], number: u64) -> Item {
+fn bucket_item(entity: &str, resource: &str, pk: &str, state: &State, tokens: &[(&str, i64)], number: u64) -> LoadItem {
     let mut item = item([
         ("PK", Attribute::text(pk)),
         ("SK", Attribute::text("#STATE")),

@@ -23,7 +23,7 @@ pub enum Attribute {
 }
 
 /// An item's attributes by name.
-pub type Item = BTreeMap<String, Attribute>;
+pub type LoadItem = BTreeMap<String, Attribute>;
 
 /// One change of one item, or one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +44,14 @@ pub enum Write {
     /// Puts the whole item.
     Put {
         /// The new state.
-        item: Item,
+        item: LoadItem,
         /// The number of the state it replaces; `None` for a new item.
         replaces: Option<u64>,
     },
     /// Deletes an item.
     Delete {
         /// The item's key.
-        key: Item,
+        key: LoadItem,
         /// The number of the state it has.
         replaces: u64,
     },
@@ -122,12 +122,12 @@ impl From<&Attribute> for AttributeValue {
 }
 
 /// The item in the SDK's types.
-pub(super) fn sdk_item(item: &Item) -> HashMap<String, AttributeValue> {
+pub(super) fn sdk_item(item: &LoadItem) -> HashMap<String, AttributeValue> {
     item.iter().map(|(name, value)| (name.clone(), value.into())).collect()
 }
 
 /// An item with these attributes.
-pub(super) fn item<const N: usize>(attributes: [(&str, Attribute); N]) -> Item {
+pub(super) fn item<const N: usize>(attributes: [(&str, Attribute); N]) -> LoadItem {
     attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

@@ -24,7 +24,7 @@ use futures::future;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, Item, Meaning, Write};
+pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write};
 pub use journal::Written;
 pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
 pub use profile::{Profile, ProfileName, Shape};

@@ -37,7 +37,7 @@ type PutError = SdkError<PutRecordsError, aws_smithy_runtime_api::client::orches
 type Sent = Vec<(Change, Timestamp)>;
 
 /// The result of a request.
-enum Answer {
+enum PutResult {
     /// The response says which of the messages arrived.
     Answered(PutRecordsOutput),
     /// None of the messages arrived.
@@ -59,14 +59,14 @@ impl StreamWriter<'_> {
         loop {
             let answer = backoff.attempt(self.send(&left)).await.transpose()?;
             let error = match answer {
-                Some(Answer::Answered(output)) => {
+                Some(PutResult::Answered(output)) => {
                     let (arrived, refused) = separated(left, &output)?;
                     finish(arrived, None, journal)?;
                     left = refused;
                     Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))
                 }
-                Some(Answer::NotArrived(error)) => error,
-                Some(Answer::Open) | None => return finish(left, Some(Unsure::Arrival), journal),
+                Some(PutResult::NotArrived(error)) => error,
+                Some(PutResult::Open) | None => return finish(left, Some(Unsure::Arrival), journal),
             };
             if left.is_empty() {
                 return Ok(());
@@ -79,7 +79,7 @@ impl StreamWriter<'_> {
         }
     }
 
-    async fn send(&self, changes: &Sent) -> anyhow::Result<Answer> {
+    async fn send(&self, changes: &Sent) -> anyhow::Result<PutResult> {
         let mut request = self.client.put_records().stream_name(self.stream);
         for (change, _) in changes {
             let Write::Message { partition_key, data } = &change.write else { bail!("send an item to a stream") };
@@ -89,17 +89,17 @@ impl StreamWriter<'_> {
         // The SDK's retries would repeat messages that may have arrived.
         let once = aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled());
         match request.customize().config_override(once).send().await {
-            Ok(output) => Ok(Answer::Answered(output)),
+            Ok(output) => Ok(PutResult::Answered(output)),
             Err(error) => self.judge(&error),
         }
     }
 
-    fn judge(&self, error: &PutError) -> anyhow::Result<Answer> {
+    fn judge(&self, error: &PutError) -> anyhow::Result<PutResult> {
         let throttled =
             |code: Option<&str>| code.is_some_and(|code| code.contains("Throttl") || code.contains("Exceeded"));
         match error {
             SdkError::ServiceError(service) if service.raw().status().is_client_error() => match service.err().code() {
-                code if throttled(code) => Ok(Answer::NotArrived(Error::from_sdk(&self.doing(), error))),
+                code if throttled(code) => Ok(PutResult::NotArrived(Error::from_sdk(&self.doing(), error))),
                 Some("ResourceNotFoundException") => {
                     bail!("stream {} not found: create it, or choose another with --stream", self.stream)
                 }
@@ -107,9 +107,9 @@ impl StreamWriter<'_> {
             },
             SdkError::ConstructionFailure(_) => Err(Error::from_sdk(&self.doing(), error).into()),
             SdkError::DispatchFailure(_) if is_refused_connection(error) => {
-                Ok(Answer::NotArrived(Error::from_sdk(&self.doing(), error)))
+                Ok(PutResult::NotArrived(Error::from_sdk(&self.doing(), error)))
             }
-            _ => Ok(Answer::Open),
+            _ => Ok(PutResult::Open),
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Columns {
 }
 
 #[derive(Debug, Deserialize)]
-struct Record {
+struct RecordColumns {
     fields: Vec<Field>,
 }
 
@@ -36,7 +36,7 @@ impl Columns {
     /// # Errors
     /// When the schema isn't a record, which validation rules out.
     pub(super) fn new(schema: &RecordSchema) -> anyhow::Result<Columns> {
-        let record: Record = serde_json::from_str(schema.json())?;
+        let record: RecordColumns = serde_json::from_str(schema.json())?;
         let mut columns = Columns::default();
         for field in record.fields {
             match (field.source, field.attribute) {

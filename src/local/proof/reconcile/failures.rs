@@ -32,13 +32,13 @@ struct Document {
 }
 
 #[derive(Debug, Deserialize)]
-struct Event {
+struct DocumentEvent {
     #[serde(rename = "Records")]
-    records: Vec<Record>,
+    records: Vec<DocumentRecord>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Record {
+struct DocumentRecord {
     #[serde(rename = "eventSourceARN")]
     arn: String,
     dynamodb: Option<Change>,
@@ -83,13 +83,13 @@ pub(super) async fn read(
 /// The keys of a document's records that belong to these tables and streams.
 fn items(document: &[u8], sources: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
     let document: Document = serde_json::from_slice(document).context("read it as a document with a payload")?;
-    let event: Event = serde_json::from_str(&document.payload).context("read its payload as an event")?;
+    let event: DocumentEvent = serde_json::from_str(&document.payload).context("read its payload as an event")?;
     // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat
-    let ours = |record: &Record| record.arn.split('/').nth(1).is_some_and(|name| sources.contains(name));
+    let ours = |record: &DocumentRecord| record.arn.split('/').nth(1).is_some_and(|name| sources.contains(name));
     event.records.into_iter().filter(ours).map(item).collect()
 }
 
-fn item(record: Record) -> anyhow::Result<String> {
+fn item(record: DocumentRecord) -> anyhow::Result<String> {
     match (record.dynamodb, record.kinesis) {
         (Some(change), _) => {
             let text = |value: BTreeMap<String, Value>| value.into_values().map(text).collect::<String>();

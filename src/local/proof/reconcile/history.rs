@@ -16,7 +16,7 @@ use super::provable::has_differences;
 use super::windows;
 use stream_types::Timestamp;
 use usage_aggregator::pipeline::Routed;
-use usage_aggregator::record::{Change, ChangeRecord, Image, Item, RecordId, Remover, SequenceNumber, Source};
+use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
 use usage_aggregator::usage::deltas;
 use usage_aggregator::window::Window;
 
@@ -200,7 +200,7 @@ fn count(
         sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
         event_id: "".into(),
         created_at,
-        source: Source { stream_arn: "".into(), name: "".into() },
+        source: Origin { stream_arn: "".into(), name: "".into() },
         // Everything that a match uses is in the image too.
         keys: Item::default(),
         change,

@@ -7,7 +7,7 @@ use usage_aggregator::decimal::Decimal;
 
 use super::fixed::Fixed;
 use super::model::{Line, Load, MILLION, MeasuredTotals, total};
-use super::prices::{Item, Prices};
+use super::prices::{PriceItem, Prices};
 use crate::shell::numbers::{dollars, number, percent};
 use crate::shell::plot::{self, Bar};
 use crate::shell::table;
@@ -42,8 +42,8 @@ impl Bill {
             per_million: load.per_million(prices, totals.as_ref()),
             fixed: fixed.lines(prices),
             growth: load.growth(prices),
-            naive: line("one UpdateItem per counter and window", load.naive_write_units(), Item::WriteUnit),
-            metric_calls: line("one PutMetricData per record", MILLION, Item::MetricCall),
+            naive: line("one UpdateItem per counter and window", load.naive_write_units(), PriceItem::WriteUnit),
+            metric_calls: line("one PutMetricData per record", MILLION, PriceItem::MetricCall),
             prices: format!("list prices in {} as of {}, without free tier and discounts", prices.region, prices.as_of),
             load,
             basis,

@@ -1,7 +1,7 @@
 //! Fixed cost of a stack: alarms, metrics, dashboard, key.
 
 use super::model::Line;
-use super::prices::{Item, Prices};
+use super::prices::{PriceItem, Prices};
 
 /// The parts of the template that cost the same for every load, by switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,13 @@ impl Fixed {
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
         let lines = [
-            line("alarm metrics", of(self.alarms, 26.0), Item::Alarm),
-            line("composite alarms", of(self.alarms, 2.0), Item::CompositeAlarm),
-            line("custom metrics", of(self.own_metrics, 10.0), Item::Metric),
-            line("event source mapping metrics", 6.0, Item::Metric),
-            line("S3 request metrics", of(self.request_metrics, 16.0), Item::Metric),
-            line("dashboard", 1.0, Item::Dashboard),
-            line("KMS key of the topics", of(self.alarms && !self.own_key, 1.0), Item::Key),
+            line("alarm metrics", of(self.alarms, 26.0), PriceItem::Alarm),
+            line("composite alarms", of(self.alarms, 2.0), PriceItem::CompositeAlarm),
+            line("custom metrics", of(self.own_metrics, 10.0), PriceItem::Metric),
+            line("event source mapping metrics", 6.0, PriceItem::Metric),
+            line("S3 request metrics", of(self.request_metrics, 16.0), PriceItem::Metric),
+            line("dashboard", 1.0, PriceItem::Dashboard),
+            line("KMS key of the topics", of(self.alarms && !self.own_key, 1.0), PriceItem::Key),
         ];
         lines.into_iter().filter(|line| line.quantity > 0.0).collect()
     }

@@ -1,6 +1,6 @@
 //! The cost model of docs/cost.md and docs/performance.md: what batches use, and what that costs. Pure.
 
-use super::prices::{Item, Prices};
+use super::prices::{PriceItem, Prices};
 use crate::deployment::assume::MONTH_SECONDS;
 
 /// A million.
@@ -171,8 +171,8 @@ impl Load {
         let batches = MILLION / self.batch;
         let units = self.group_units();
         let gb_second = match self.architecture {
-            Architecture::Arm64 => Item::GbSecondArm,
-            Architecture::X86 => Item::GbSecondX86,
+            Architecture::Arm64 => PriceItem::GbSecondArm,
+            Architecture::X86 => PriceItem::GbSecondX86,
         };
         let per_million = |of: fn(&MeasuredTotals) -> Option<f64>| {
             measured.and_then(|totals| Some(of(totals)? / totals.records * MILLION))
@@ -184,25 +184,25 @@ impl Load {
         let counters = batches * self.groups;
         let log_gb = |bytes: f64| bytes / GB;
         let mut lines = vec![
-            line("write units", Item::WriteUnit, counters * units.write, per_million(|totals| totals.write_units)),
-            line("read units", Item::ReadUnit, counters * units.read, per_million(|totals| totals.read_units)),
-            line("requests", Item::LambdaRequest, batches, per_million(|totals| totals.requests)),
+            line("write units", PriceItem::WriteUnit, counters * units.write, per_million(|totals| totals.write_units)),
+            line("read units", PriceItem::ReadUnit, counters * units.read, per_million(|totals| totals.read_units)),
+            line("requests", PriceItem::LambdaRequest, batches, per_million(|totals| totals.requests)),
             line(
                 "GB-seconds",
                 gb_second,
                 batches * self.seconds * self.memory_gb,
                 per_million(|totals| totals.gb_seconds),
             ),
-            line("PUTs", Item::Put, batches * self.files, per_million(|totals| totals.puts)),
+            line("PUTs", PriceItem::Put, batches * self.files, per_million(|totals| totals.puts)),
             line(
                 "log GB",
-                Item::LogGb,
+                PriceItem::LogGb,
                 log_gb(batches * self.log_bytes),
                 per_million(|totals| totals.log_bytes).map(log_gb),
             ),
         ];
         if self.puts_metrics {
-            lines.push(line("PutMetricData calls", Item::MetricCall, batches, None));
+            lines.push(line("PutMetricData calls", PriceItem::MetricCall, batches, None));
         }
         lines
     }
@@ -220,11 +220,11 @@ impl Load {
         let claims = groups * (CLAIM_BYTES + ID_BYTES * self.repeats().min(PAGE_IDS)) / GB;
         // A snapshot per hour, day and month for each entity of a batch: 720 + 30 + 1.
         let snapshots = self.groups * self.windows.min(1.0) * 751.0 * SNAPSHOT_BYTES / GB;
-        let table = prices.of(Item::TableGbMonth) + prices.of(Item::RecoveryGbMonth);
+        let table = prices.of(PriceItem::TableGbMonth) + prices.of(PriceItem::RecoveryGbMonth);
         let line =
             |what, quantity: f64, price: f64| Line { what, quantity, dollars: quantity * price, measured: false };
         vec![
-            line("archive GB", archive, prices.of(Item::ArchiveGbMonth)),
+            line("archive GB", archive, prices.of(PriceItem::ArchiveGbMonth)),
             line("claims GB, kept 18 days", claims * (CLAIM_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
             line("snapshots GB, entities of one batch", snapshots, table),
         ]

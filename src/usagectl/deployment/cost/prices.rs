@@ -13,7 +13,7 @@ const COMPILED_IN: &str = include_str!("prices.toml");
 
 /// Something that has a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Item {
+pub enum PriceItem {
     /// An invocation.
     LambdaRequest,
     /// A GB-second on arm64.
@@ -50,48 +50,48 @@ pub enum Item {
     Key,
 }
 
-impl Item {
+impl PriceItem {
     /// All items.
-    pub const ALL: [Item; 17] = [
-        Item::LambdaRequest,
-        Item::GbSecondArm,
-        Item::GbSecondX86,
-        Item::WriteUnit,
-        Item::ReadUnit,
-        Item::TableGbMonth,
-        Item::RecoveryGbMonth,
-        Item::Put,
-        Item::ArchiveGbMonth,
-        Item::ColdGbMonth,
-        Item::LogGb,
-        Item::Metric,
-        Item::Alarm,
-        Item::CompositeAlarm,
-        Item::Dashboard,
-        Item::MetricCall,
-        Item::Key,
+    pub const ALL: [PriceItem; 17] = [
+        PriceItem::LambdaRequest,
+        PriceItem::GbSecondArm,
+        PriceItem::GbSecondX86,
+        PriceItem::WriteUnit,
+        PriceItem::ReadUnit,
+        PriceItem::TableGbMonth,
+        PriceItem::RecoveryGbMonth,
+        PriceItem::Put,
+        PriceItem::ArchiveGbMonth,
+        PriceItem::ColdGbMonth,
+        PriceItem::LogGb,
+        PriceItem::Metric,
+        PriceItem::Alarm,
+        PriceItem::CompositeAlarm,
+        PriceItem::Dashboard,
+        PriceItem::MetricCall,
+        PriceItem::Key,
     ];
 
     /// Its name in the file.
     pub fn name(self) -> &'static str {
         match self {
-            Item::LambdaRequest => "lambda_request",
-            Item::GbSecondArm => "gb_second_arm64",
-            Item::GbSecondX86 => "gb_second_x86_64",
-            Item::WriteUnit => "write_unit",
-            Item::ReadUnit => "read_unit",
-            Item::TableGbMonth => "table_gb_month",
-            Item::RecoveryGbMonth => "recovery_gb_month",
-            Item::Put => "put",
-            Item::ArchiveGbMonth => "archive_gb_month",
-            Item::ColdGbMonth => "cold_gb_month",
-            Item::LogGb => "log_gb",
-            Item::Metric => "metric",
-            Item::Alarm => "alarm",
-            Item::CompositeAlarm => "composite_alarm",
-            Item::Dashboard => "dashboard",
-            Item::MetricCall => "metric_call",
-            Item::Key => "key",
+            PriceItem::LambdaRequest => "lambda_request",
+            PriceItem::GbSecondArm => "gb_second_arm64",
+            PriceItem::GbSecondX86 => "gb_second_x86_64",
+            PriceItem::WriteUnit => "write_unit",
+            PriceItem::ReadUnit => "read_unit",
+            PriceItem::TableGbMonth => "table_gb_month",
+            PriceItem::RecoveryGbMonth => "recovery_gb_month",
+            PriceItem::Put => "put",
+            PriceItem::ArchiveGbMonth => "archive_gb_month",
+            PriceItem::ColdGbMonth => "cold_gb_month",
+            PriceItem::LogGb => "log_gb",
+            PriceItem::Metric => "metric",
+            PriceItem::Alarm => "alarm",
+            PriceItem::CompositeAlarm => "composite_alarm",
+            PriceItem::Dashboard => "dashboard",
+            PriceItem::MetricCall => "metric_call",
+            PriceItem::Key => "key",
         }
     }
 }
@@ -112,7 +112,7 @@ pub struct Prices {
     pub region: String,
     /// The day on which they were read.
     pub as_of: String,
-    table: BTreeMap<Item, Price>,
+    table: BTreeMap<PriceItem, Price>,
 }
 
 impl Prices {
@@ -132,11 +132,11 @@ impl Prices {
     }
 
     /// The price of one unit.
-    pub fn of(&self, item: Item) -> f64 {
+    pub fn of(&self, item: PriceItem) -> f64 {
         self.price(item).map_or(0.0, |price| price.dollars / price.per)
     }
 
-    fn price(&self, item: Item) -> Option<Price> {
+    fn price(&self, item: PriceItem) -> Option<Price> {
         self.table.get(&item).copied()
     }
 
@@ -148,7 +148,7 @@ impl Prices {
                 ("region", DeValue::String(region)) => self.region = region.to_string(),
                 ("as_of", DeValue::String(day)) => self.as_of = day.to_string(),
                 (name, DeValue::Table(price)) => {
-                    let item = Item::ALL.into_iter().find(|item| item.name() == name);
+                    let item = PriceItem::ALL.into_iter().find(|item| item.name() == name);
                     let item = item.ok_or_else(|| format!("unknown price `{name}`; expected one of {}", names()))?;
                     self.table.insert(
                         item,
@@ -179,7 +179,7 @@ fn read_price(table: &DeTable<'_>) -> Option<Price> {
 }
 
 fn names() -> String {
-    Item::ALL.map(Item::name).join(", ")
+    PriceItem::ALL.map(PriceItem::name).join(", ")
 }
 
 #[cfg(test)]
@@ -189,12 +189,12 @@ mod tests {
     #[test]
     fn every_item_has_a_price_with_a_source() {
         let prices = Prices::read(None).unwrap();
-        for item in Item::ALL {
+        for item in PriceItem::ALL {
             assert!(prices.of(item) > 0.0, "{}", item.name());
         }
         let sources = COMPILED_IN.lines().filter(|line| line.starts_with("source = \"")).count();
-        assert_eq!(sources, Item::ALL.len());
-        assert!((prices.of(Item::WriteUnit) * 1e6 - 0.625).abs() < 1e-9);
+        assert_eq!(sources, PriceItem::ALL.len());
+        assert!((prices.of(PriceItem::WriteUnit) * 1e6 - 0.625).abs() < 1e-9);
     }
 
     #[test]
@@ -206,8 +206,8 @@ mod tests {
             Prices::read(Some(&file)).map_err(|error| error.to_string())
         };
         let prices = read("region = \"eu-west-1\"\n[put]\ndollars = 5.5\nper = 1_000_000").unwrap();
-        assert_eq!((prices.region.as_str(), prices.of(Item::Put)), ("eu-west-1", 5.5 / 1e6));
-        assert_eq!(prices.of(Item::Key), 1.0);
+        assert_eq!((prices.region.as_str(), prices.of(PriceItem::Put)), ("eu-west-1", 5.5 / 1e6));
+        assert_eq!(prices.of(PriceItem::Key), 1.0);
         for (text, expected) in [
             ("[putt]\ndollars = 1\nper = 1", "unknown price `putt`"),
             ("[put]\ndollars = 1", "put needs `dollars` and `per`"),
@@ -224,7 +224,7 @@ mod tests {
         let document = include_str!("../../../../docs/cost.md");
         let prices = Prices::read(None).unwrap();
         assert!(document.contains(&prices.as_of) && document.contains(&prices.region));
-        for item in Item::ALL {
+        for item in PriceItem::ALL {
             let start = format!("| `{}` |", item.name());
             let row = document.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
             let Price { dollars, per } = prices.price(item).unwrap();

@@ -28,7 +28,7 @@ pub struct Facts {
     /// The version of this tool.
     pub version: &'static str,
     /// The stream.
-    pub source: Fact<Source>,
+    pub source: Fact<SourceFacts>,
     /// The event source mapping.
     pub mapping: Fact<Mapping>,
     /// The function.
@@ -67,7 +67,7 @@ pub struct Facts {
 
 /// The stream that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceFacts {
     /// The name of the table or Kinesis stream.
     pub name: String,
     /// Its kind and settings.

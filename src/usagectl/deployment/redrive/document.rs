@@ -151,7 +151,7 @@ impl Document {
     /// The reason why there are none, or some have no sequence number, to be printed after the document's name.
     pub fn payload_records(&self) -> Result<Vec<Arc<SourceRecord>>, String> {
         let payload = self.sent.payload.as_deref().ok_or("has no payload: it is a copy of a message for a queue")?;
-        let event: Event<'_> = serde_json::from_str(payload)
+        let event: PayloadEvent<'_> = serde_json::from_str(payload)
             .map_err(|error| format!("has an invalid event in its payload (column {})", error.column()))?;
         let records: Option<Vec<_>> = event.records.into_iter().map(|raw| self.record(raw)).collect();
         let records = records.ok_or("has a record without a sequence number in its payload")?;
@@ -159,7 +159,7 @@ impl Document {
     }
 
     fn record(&self, raw: &RawValue) -> Option<Arc<SourceRecord>> {
-        let record: Record = serde_json::from_str(raw.get()).ok()?;
+        let record: PayloadRecord = serde_json::from_str(raw.get()).ok()?;
         let (sequence, time) = match (record.dynamodb, record.kinesis) {
             (Some(change), _) => (change.sequence_number, change.created_at),
             (None, Some(message)) => (message.sequence_number, message.arrived_at),
@@ -187,13 +187,13 @@ impl Document {
 const EARLIEST: i64 = 946_684_800;
 
 #[derive(Deserialize)]
-struct Event<'a> {
+struct PayloadEvent<'a> {
     #[serde(rename = "Records", borrow)]
     records: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct PayloadRecord {
     dynamodb: Option<Change>,
     kinesis: Option<Message>,
 }

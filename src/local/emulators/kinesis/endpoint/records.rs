@@ -39,7 +39,7 @@ struct Entry {
 }
 
 /// An entry that can be put.
-struct Record {
+struct RecordParameters {
     partition_key: String,
     data: Vec<u8>,
     hash_key: u128,
@@ -68,18 +68,18 @@ pub(super) fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Res
 }
 
 impl Entry {
-    fn check(self) -> Result<Record, Refusal> {
+    fn check(self) -> Result<RecordParameters, Refusal> {
         let data = BASE64.decode(&self.data).map_err(|_| invalid("Data isn't valid base64"))?;
         check_record(&self.partition_key, &data)?;
         let hash_key = match &self.explicit_hash_key {
             None => hash_key(&self.partition_key),
             Some(text) => hash_key_of(text)?,
         };
-        Ok(Record { partition_key: self.partition_key, data, hash_key })
+        Ok(RecordParameters { partition_key: self.partition_key, data, hash_key })
     }
 }
 
-impl Record {
+impl RecordParameters {
     fn put(&self, streams: &Streams, name: &str, now: Timestamp) -> Result<Placed, StreamError> {
         streams.put_at(name, &self.partition_key, self.hash_key, &self.data, now)
     }

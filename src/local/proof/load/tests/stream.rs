@@ -18,7 +18,7 @@ use stream_types::Decimal;
 
 /// How a request ends. The last answer is repeated.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+enum StreamBehavior {
     All,
     /// Every other message is refused.
     Half,
@@ -30,7 +30,7 @@ enum Answer {
 /// A stream that expects PutRecords requests as in the Kinesis API reference.
 #[derive(Debug, Default)]
 struct Stream {
-    answers: Vec<Answer>,
+    answers: Vec<StreamBehavior>,
     arrived: Vec<Value>,
 }
 
@@ -45,7 +45,8 @@ async fn put_records(State(stream): State<Shared>, body: String) -> (StatusCode,
     assert!(records.len() <= 500);
     let mut results = Vec::new();
     for (index, record) in records.iter().enumerate() {
-        let refused = matches!(answer, Answer::Throttled) || (matches!(answer, Answer::Half) && index % 2 == 1);
+        let refused =
+            matches!(answer, StreamBehavior::Throttled) || (matches!(answer, StreamBehavior::Half) && index % 2 == 1);
         if refused {
             results.push(json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow down" }));
             continue;
@@ -57,9 +58,11 @@ async fn put_records(State(stream): State<Shared>, body: String) -> (StatusCode,
         results.push(json!({ "SequenceNumber": stream.arrived.len().to_string(), "ShardId": "shardId-000000000000" }));
     }
     match answer {
-        Answer::Throttled => (StatusCode::BAD_REQUEST, Json(json!({ "__type": "LimitExceededException" }))),
-        Answer::Lost => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "__type": "InternalFailureException" }))),
-        Answer::All | Answer::Half => {
+        StreamBehavior::Throttled => (StatusCode::BAD_REQUEST, Json(json!({ "__type": "LimitExceededException" }))),
+        StreamBehavior::Lost => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "__type": "InternalFailureException" })))
+        }
+        StreamBehavior::All | StreamBehavior::Half => {
             let refused = results.iter().filter(|result| result.get("ErrorCode").is_some()).count();
             (StatusCode::OK, Json(json!({ "FailedRecordCount": refused, "Records": results })))
         }
@@ -67,7 +70,7 @@ async fn put_records(State(stream): State<Shared>, body: String) -> (StatusCode,
 }
 
 /// Serves a stream until the test ends.
-async fn serve(answers: &[Answer]) -> (Shared, String) {
+async fn serve(answers: &[StreamBehavior]) -> (Shared, String) {
     let stream = Shared::new(Mutex::new(Stream { answers: answers.to_vec(), arrived: Vec::new() }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -113,7 +116,8 @@ fn add(sums: &mut BTreeMap<String, Decimal>, racer: &str, metres: &str) {
 async fn each_message_arrives_once_although_some_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("race.jsonl");
-    let (stream, url) = serve(&[Answer::Half, Answer::Throttled, Answer::Half, Answer::All]).await;
+    let (stream, url) =
+        serve(&[StreamBehavior::Half, StreamBehavior::Throttled, StreamBehavior::Half, StreamBehavior::All]).await;
     let written = run(&url, &ledger, 900).await.unwrap();
     assert_eq!((written.records, written.unsure), (900, 0));
     assert!(written.retries >= 2, "{written:?}");
@@ -134,7 +138,7 @@ async fn each_message_arrives_once_although_some_are_refused() {
 async fn a_message_that_may_have_arrived_is_marked_and_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("race.jsonl");
-    let (stream, url) = serve(&[Answer::Lost, Answer::All]).await;
+    let (stream, url) = serve(&[StreamBehavior::Lost, StreamBehavior::All]).await;
     let written = run(&url, &ledger, 300).await.unwrap();
     assert!(written.unsure > 0 && written.unsure < 300, "{written:?}");
     let unsure = entries(&ledger).iter().filter(|entry| entry.unsure == Some(Unsure::Arrival)).count();
@@ -151,7 +155,7 @@ async fn a_run_without_a_server_fails_and_the_next_one_marks_what_it_started() {
     let closed = format!("http://{closed}");
     let error = run_for(Duration::from_millis(400), &closed, &ledger, 10).await.unwrap_err();
     assert!(error.to_string().contains("write to the stream alleycat"), "{error:#}");
-    let (stream, url) = serve(&[Answer::All]).await;
+    let (stream, url) = serve(&[StreamBehavior::All]).await;
     let written = run(&url, &ledger, 5).await.unwrap();
     assert_eq!(written.unsure, written.finished_for_earlier_run);
     assert!(written.unsure > 0, "{written:?}");

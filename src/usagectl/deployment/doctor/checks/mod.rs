@@ -16,7 +16,7 @@ pub(super) mod watch;
 use std::time::Duration;
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
-use super::facts::{Fact, Facts, Function, Mapping, RecentMetrics, Source, Unavailable};
+use super::facts::{Fact, Facts, Function, Mapping, RecentMetrics, SourceFacts, Unavailable};
 
 /// Milliseconds per second.
 const MILLISECONDS: f64 = 1_000.0;
@@ -35,7 +35,7 @@ impl Facts {
         of(&self.function)
     }
 
-    fn the_source(&self) -> Result<&Source, Unavailable> {
+    fn the_source(&self) -> Result<&SourceFacts, Unavailable> {
         of(&self.source)
     }
 

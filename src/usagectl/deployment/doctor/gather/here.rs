@@ -6,7 +6,7 @@ use serde_json::Value;
 use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Fact, Facts, Part, RecentMetrics, Source, Table, Unavailable};
+use super::super::facts::{Fact, Facts, Part, RecentMetrics, SourceFacts, Table, Unavailable};
 use super::{bucket, destination, source, table};
 use crate::shell::options::Options;
 use crate::shell::running;
@@ -85,7 +85,7 @@ fn not_yet(why: Unavailable) -> Unavailable {
     }
 }
 
-async fn of_source(client: &Client, pipeline: &Pipeline) -> Fact<Source> {
+async fn of_source(client: &Client, pipeline: &Pipeline) -> Fact<SourceFacts> {
     if pipeline.stream == Stream::Kinesis {
         return Err(Unavailable::NotApplicable("a local Kinesis stream has no settings"));
     }

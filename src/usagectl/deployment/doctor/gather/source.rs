@@ -1,6 +1,6 @@
 //! DynamoDB and Kinesis: the stream that the mapping reads.
 
-use super::super::facts::{Fact, Part, Source, Stream, Unavailable};
+use super::super::facts::{Fact, Part, SourceFacts, Stream, Unavailable};
 use super::{named, seen};
 use crate::stack::{Account, Names};
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
@@ -8,18 +8,18 @@ use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 /// 24 hours: how long DynamoDB keeps stream records.
 const TABLE_RETENTION: i64 = DAY_SECONDS;
 
-pub(super) async fn of(account: &Account, names: &Names) -> Fact<Source> {
+pub(super) async fn of(account: &Account, names: &Names) -> Fact<SourceFacts> {
     let arn = named(&names.source_arn, "--source-arn")?;
     let name = names.source_name().ok_or(Unavailable::Unnamed { option: "--source-arn" })?;
     if arn.contains(":kinesis:") {
         return of_kinesis(&account.kinesis(), name).await;
     }
     let (source, streams) = (of_table(&account.clients().dynamodb, name).await?, account.streams());
-    Ok(Source { shards: open_shards(&streams, arn).await, ..source })
+    Ok(SourceFacts { shards: open_shards(&streams, arn).await, ..source })
 }
 
 /// A table as the source. Its shards aren't counted.
-pub(super) async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Fact<Source> {
+pub(super) async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Fact<SourceFacts> {
     let described = client.describe_table().table_name(name).send().await;
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
@@ -30,7 +30,7 @@ pub(super) async fn of_table(client: &aws_sdk_dynamodb::Client, name: &str) -> F
         latest_arn: table.and_then(|table| table.latest_stream_arn()).map(str::to_owned),
     };
     let shards = Err(Unavailable::NotApplicable("shards aren't counted here"));
-    Ok(Source { name: name.to_owned(), stream, shards, retention_seconds: TABLE_RETENTION })
+    Ok(SourceFacts { name: name.to_owned(), stream, shards, retention_seconds: TABLE_RETENTION })
 }
 
 async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Fact<usize> {
@@ -50,13 +50,13 @@ async fn open_shards(streams: &aws_sdk_dynamodbstreams::Client, arn: &str) -> Fa
     }
 }
 
-async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Fact<Source> {
+async fn of_kinesis(client: &aws_sdk_kinesis::Client, name: &str) -> Fact<SourceFacts> {
     let described = client.describe_stream_summary().stream_name(name).send().await;
     let described =
         seen("kinesis:DescribeStreamSummary", || Part::Other(format!("the Kinesis stream {name}")), described)?;
     let summary = described.stream_description_summary();
     let shards = summary.and_then(|summary| usize::try_from(summary.open_shard_count()).ok());
-    Ok(Source {
+    Ok(SourceFacts {
         name: name.to_owned(),
         stream: Stream::Kinesis {
             status: summary.map_or("unknown", |summary| summary.stream_status().as_str()).to_owned(),

@@ -114,7 +114,7 @@ pub(crate) fn good() -> Facts {
         stack: text("usage"),
         names,
         version: "0.1.0",
-        source: Ok(Source {
+        source: Ok(SourceFacts {
             name: "orders".into(),
             stream: Stream::Table { on: true, view: text("NEW_AND_OLD_IMAGES"), latest_arn: text(STREAM) },
             shards: Ok(4),
