@@ -25,6 +25,7 @@ mod model;
 mod mutants;
 mod parallelism;
 mod prefix;
+mod quarantine;
 mod readers;
 mod redrive;
 mod runtime;
