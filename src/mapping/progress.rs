@@ -38,7 +38,7 @@ pub struct Blocked {
     pub sequence_number: String,
     /// The records of the batch.
     pub records: u64,
-    /// The records of the shard that wait: this batch and everything read after it.
+    /// The records of the shard that wait for this batch: those read after it that are not settled.
     pub waiting_records: u64,
     /// How often delivering this batch has failed. Halves of a split batch start at zero.
     pub failed_attempts: u32,
@@ -211,7 +211,7 @@ impl Runs {
                 .or_insert(run);
         }
         let waiting = |run: &RunProgress, blocked: &Blocked| Blocked {
-            waiting_records: run.unsettled_records.max(blocked.records),
+            waiting_records: run.unsettled_records.saturating_sub(blocked.records),
             ..blocked.clone()
         };
         Progress {

@@ -59,7 +59,7 @@ async fn a_rejected_record_is_reported_as_what_blocks_its_shard() {
         panic!("{seen:#?}")
     };
     assert_eq!((shard.as_str(), sequence_number), ("s", &sequence(4)));
-    assert_eq!((*records, *waiting_records), (1, 6));
+    assert_eq!((*records, *waiting_records), (1, 5));
     // After pauses of 0.2, 0.4, 0.8 and 1.6 s.
     assert_eq!((*failed_attempts, *maximum_attempts), (5, Some(11)));
     let blocked = &seen.blocked[0];
