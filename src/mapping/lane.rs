@@ -174,8 +174,9 @@ impl<'s> Lane<'s> {
             shard: self.shard.id.clone(),
             sequence_number: first.sequence.as_str().to_owned(),
             records: as_u64(batch.records.len()),
-            // Known once the shard's records are.
+            // These two are the shard's, which reports them itself.
             waiting_records: 0,
+            more_unread: false,
             failed_attempts: batch.attempts,
             maximum_attempts: mapping.settings.maximum_retry_attempts.map(|retries| retries.saturating_add(1)),
             created_at: first.created_at,

@@ -40,6 +40,8 @@ pub struct Blocked {
     pub records: u64,
     /// The records of the shard that wait for this batch: those read after it that are not settled.
     pub waiting_records: u64,
+    /// Whether more of them are in the stream, which are not read because the lanes are full.
+    pub more_unread: bool,
     /// How often delivering this batch has failed. Halves of a split batch start at zero.
     pub failed_attempts: u32,
     /// How often it is delivered at most; without a limit, `None`.
@@ -212,6 +214,7 @@ impl Runs {
         }
         let waiting = |run: &RunProgress, blocked: &Blocked| Blocked {
             waiting_records: run.unsettled_records.saturating_sub(blocked.records),
+            more_unread: run.more_unread,
             ..blocked.clone()
         };
         Progress {

@@ -71,6 +71,7 @@ fn progress_survives_json() {
         sequence_number: "9".to_owned(),
         records: 1,
         waiting_records: 5,
+        more_unread: false,
         failed_attempts: 3,
         maximum_attempts: Some(11),
         created_at: at(0),

@@ -4,6 +4,7 @@ pub mod console;
 pub mod durations;
 pub mod failure;
 pub mod folder;
+pub mod images;
 pub mod json;
 pub mod lines;
 pub mod numbers;

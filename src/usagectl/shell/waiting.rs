@@ -46,13 +46,22 @@ impl Waiting {
 
     /// How many records wait: `5`, or `5,000+` if there are more.
     pub fn count(&self) -> String {
-        format!("{}{}", whole(self.records), if self.more_unread { "+" } else { "" })
+        at_least(self.records, self.more_unread)
     }
 
     /// The age of the oldest record.
     pub fn oldest_age(&self) -> Duration {
         Duration::from_millis(self.oldest_age_ms)
     }
+}
+
+/// How many records wait for this batch: `5`, or `5,000+` if there are more.
+pub fn behind(blocked: &Blocked) -> String {
+    at_least(blocked.waiting_records, blocked.more_unread)
+}
+
+fn at_least(records: u64, more: bool) -> String {
+    format!("{}{}", whole(records), if more { "+" } else { "" })
 }
 
 /// Why a delivery failed: code, field and reason, or the function's error.
@@ -143,7 +152,8 @@ pub(crate) mod tests {
             shard: "shardId-00000000000000000000-00000000".to_owned(),
             sequence_number: "800000000000000000312".to_owned(),
             records: 1,
-            waiting_records: 3_205,
+            waiting_records: 3_204,
+            more_unread: false,
             failed_attempts: 5,
             maximum_attempts: Some(11),
             created_at: at("00"),

@@ -3,12 +3,21 @@
 
 use crate::laptop::serve::quote;
 use crate::shell::lines::{USUAL_WIDTH, wrapped};
-use crate::shell::numbers::whole;
 use crate::shell::waiting::{self, Waiting};
 
-/// Options that start over or write load; a run that continues has neither.
+/// Options that start over, write load or inject faults, some of which need the load. A run that continues has none of them.
 const SWITCHES: [&str; 2] = ["--fresh", "--forever"];
-const LOAD: [&str; 6] = ["--simulate", "--records", "--duration", "--rate", "--entities", "--seed"];
+const WITH_VALUE: [&str; 9] = [
+    "--simulate",
+    "--records",
+    "--duration",
+    "--rate",
+    "--entities",
+    "--seed",
+    "--faults",
+    "--faults-after",
+    "--fault-seed",
+];
 
 const INDENT: &str = "  ";
 
@@ -24,7 +33,7 @@ pub(super) fn text(waiting: &Waiting, arguments: impl IntoIterator<Item = String
             Some(maximum) => format!("{} of {maximum} attempts", blocked.failed_attempts),
             None => format!("{} attempts", blocked.failed_attempts),
         };
-        let (behind, record) = (whole(blocked.waiting_records), waiting::record(blocked));
+        let (behind, record) = (waiting::behind(blocked), waiting::record(blocked));
         lines.extend(wrapped(&format!("{behind} wait behind {record} ({attempts}):"), USUAL_WIDTH, 3));
         let reason = wrapped(&waiting::cause(&blocked.cause), USUAL_WIDTH - INDENT.len(), 3);
         let shard = format!("shard {}", blocked.shard);
@@ -34,13 +43,13 @@ pub(super) fn text(waiting: &Waiting, arguments: impl IntoIterator<Item = String
     Some(lines.join("\n"))
 }
 
-/// The command line without the options that would start over or write the load again.
+/// The command line without the options that a run that continues must not have.
 fn continuation(arguments: impl IntoIterator<Item = String>) -> String {
     let mut command = vec!["usagectl".to_owned()];
     let mut arguments = arguments.into_iter().skip(1);
     while let Some(argument) = arguments.next() {
         let name = argument.split('=').next().unwrap_or_default();
-        if LOAD.contains(&name) {
+        if WITH_VALUE.contains(&name) {
             if name == argument {
                 arguments.next();
             }
@@ -61,10 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn the_command_to_continue_keeps_everything_but_the_load() {
+    fn the_command_to_continue_keeps_everything_but_load_and_faults() {
         let line = "target/debug/usagectl --data .usage/demo local --fresh --simulate orders --records=3000 --rate 400 \
                     --filter {\"a\":[1]} --faults all --forever";
-        let expected = "usagectl --data .usage/demo local --filter '{\"a\":[1]}' --faults all";
+        let expected = "usagectl --data .usage/demo local --filter '{\"a\":[1]}'";
         assert_eq!(continuation(arguments(line)), expected);
     }
 

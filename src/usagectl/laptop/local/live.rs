@@ -116,8 +116,8 @@ async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     run.publish_metrics();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
-    set_progress(&mut status, run);
     status.shards = shards;
+    set_progress(&mut status, run);
     status.faults = control.faults.profile().to_string();
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());

@@ -104,7 +104,7 @@ fn processed(status: &Status) -> Row {
 
 /// What blocks, how long it is retried, and how many records wait for it.
 fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
-    let mut figures = vec![format!("{} records wait", whole(blocked.waiting_records))];
+    let mut figures = vec![format!("{} records wait", waiting::behind(blocked))];
     figures.push(waiting::time_left(blocked, now));
     figures.extend(lanes.checked_sub(1).filter(|more| *more > 0).map(|more| format!("{more} more blocked")));
     vec![

@@ -55,8 +55,18 @@ impl Status {
     pub(super) fn set_waiting(&mut self, waiting: Waiting) {
         let Counts { distinct_processed, distinct_filtered_out, distinct_discarded, .. } = &self.mapping;
         let settled = distinct_processed + distinct_filtered_out + distinct_discarded;
-        let unsettled = self.written.unwrap_or_default().saturating_sub(settled);
-        self.waiting = Waiting { records: waiting.records.max(unsettled), ..waiting };
+        let of_load = self.written.unwrap_or_default().saturating_sub(settled);
+        self.waiting = waiting;
+        if of_load <= self.waiting.records {
+            return;
+        }
+        self.waiting.records = of_load;
+        self.waiting.more_unread = false;
+        // With several shards or lanes it is unknown which of them the rest is in.
+        if let ([blocked], 0 | 1) = (self.waiting.blocked.as_mut_slice(), self.shards) {
+            blocked.waiting_records = of_load.saturating_sub(blocked.records);
+            blocked.more_unread = false;
+        }
     }
 
     /// The sum of one of the function's metrics.
@@ -135,7 +145,10 @@ mod tests {
         let mut status = Status { written: Some(20), mapping, ..Status::default() };
         status.set_waiting(Waiting { records: 3, ..Waiting::default() });
         assert_eq!(status.waiting.records, 8);
-        status.set_waiting(Waiting { records: 9, ..Waiting::default() });
-        assert_eq!(status.waiting.records, 9);
+        status.set_waiting(Waiting { records: 9, more_unread: true, ..Waiting::default() });
+        assert_eq!(status.waiting.count(), "9+");
+        let blocked = vec![crate::shell::waiting::tests::blocked()];
+        status.set_waiting(Waiting { records: 3, more_unread: true, blocked, ..Waiting::default() });
+        assert_eq!((status.waiting.count(), status.waiting.blocked[0].waiting_records), ("8".to_owned(), 7));
     }
 }
