@@ -14,5 +14,6 @@ pub mod plot;
 pub mod resource_names;
 pub mod running;
 pub mod table;
+pub mod unsettled;
 pub mod waiting;
 pub mod workplace;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::shell::console::plain;
 use crate::shell::durations::span;
+use crate::shell::lines::{USUAL_WIDTH, wrapped};
 use crate::shell::numbers::whole;
 
 /// The records that wait.
@@ -39,6 +40,11 @@ impl Waiting {
         }
     }
 
+    /// Whether anything waits.
+    pub fn is_some(&self) -> bool {
+        self.records > 0 || self.more_unread || !self.blocked.is_empty()
+    }
+
     /// The batch that has blocked its lane the longest.
     pub fn first_blocked(&self) -> Option<&Blocked> {
         self.blocked.first()
@@ -62,6 +68,19 @@ pub fn behind(blocked: &Blocked) -> String {
 
 fn at_least(records: u64, more: bool) -> String {
     format!("{}{}", whole(records), if more { "+" } else { "" })
+}
+
+/// What waits for a batch, and why it fails, in lines.
+pub fn described(blocked: &Blocked) -> Vec<String> {
+    const INDENT: &str = "  ";
+    let attempts = match blocked.maximum_attempts {
+        Some(maximum) => format!("{} of {} attempts", whole(blocked.failed_attempts.into()), whole(maximum.into())),
+        None => format!("{} attempts", whole(blocked.failed_attempts.into())),
+    };
+    let first = format!("{} wait behind {} ({attempts}):", behind(blocked), record(blocked));
+    let reason = wrapped(&cause(&blocked.cause), USUAL_WIDTH - INDENT.len(), 3);
+    let indented = reason.into_iter().chain([format!("shard {}", blocked.shard)]).map(|line| format!("{INDENT}{line}"));
+    wrapped(&first, USUAL_WIDTH, 3).into_iter().chain(indented).collect()
 }
 
 /// Why a delivery failed: code, field and reason, or the function's error.

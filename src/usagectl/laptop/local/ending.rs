@@ -2,7 +2,6 @@
 //! run continues.
 
 use crate::laptop::serve::quote;
-use crate::shell::lines::{USUAL_WIDTH, wrapped};
 use crate::shell::waiting::{self, Waiting};
 
 /// Options that start over, write load or inject faults, some of which need the load. A run that continues has none of them.
@@ -19,27 +18,15 @@ const WITH_VALUE: [&str; 9] = [
     "--fault-seed",
 ];
 
-const INDENT: &str = "  ";
-
 /// What waits, in words; `None` if nothing does.
 pub(super) fn text(waiting: &Waiting, arguments: impl IntoIterator<Item = String>) -> Option<String> {
-    if waiting.records == 0 && !waiting.more_unread {
+    if !waiting.is_some() {
         return None;
     }
     let (verb, records) = if waiting.records == 1 { ("waits", "record") } else { ("wait", "records") };
     let mut lines = vec![format!("{} {records} still {verb} in the stream.", waiting.count())];
-    for blocked in &waiting.blocked {
-        let attempts = match blocked.maximum_attempts {
-            Some(maximum) => format!("{} of {maximum} attempts", blocked.failed_attempts),
-            None => format!("{} attempts", blocked.failed_attempts),
-        };
-        let (behind, record) = (waiting::behind(blocked), waiting::record(blocked));
-        lines.extend(wrapped(&format!("{behind} wait behind {record} ({attempts}):"), USUAL_WIDTH, 3));
-        let reason = wrapped(&waiting::cause(&blocked.cause), USUAL_WIDTH - INDENT.len(), 3);
-        let shard = format!("shard {}", blocked.shard);
-        lines.extend(reason.into_iter().chain([shard]).map(|line| format!("{INDENT}{line}")));
-    }
-    lines.push(format!("To continue where this run stopped:\n{INDENT}{}", continuation(arguments)));
+    lines.extend(waiting.blocked.iter().flat_map(waiting::described));
+    lines.push(format!("To continue where this run stopped:\n  {}", continuation(arguments)));
     Some(lines.join("\n"))
 }
 
