@@ -98,10 +98,16 @@ pub fn cause(cause: &FailureCause) -> String {
 
 /// The record or records that block: `record 312`, or `record 312 and the 7 after it` if any of them may be at fault.
 pub fn record(blocked: &Blocked) -> String {
-    match (&blocked.cause, blocked.records) {
-        (FailureCause::Reported(_), _) | (_, 0 | 1) => format!("record {}", blocked.sequence_number),
-        (_, records) => format!("record {} and the {} after it", blocked.sequence_number, whole(records - 1)),
+    let first = &blocked.sequence_number;
+    if is_one_record(blocked) {
+        return format!("record {first}");
     }
+    format!("record {first} and the {} after it", whole(blocked.records.saturating_sub(1)))
+}
+
+/// Whether it is known which record is at fault.
+pub fn is_one_record(blocked: &Blocked) -> bool {
+    matches!(blocked.cause, FailureCause::Reported(_)) || blocked.records < 2
 }
 
 /// How often it was tried, when it is tried again, and when it is given up.

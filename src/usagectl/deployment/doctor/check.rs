@@ -119,8 +119,8 @@ checks! {
         "problem: polled but not delivered; warning: nothing polled, or everything filtered out"
         load::traffic;
     Errors "errors"
-        "Errors, Invocations"
-        "problem: more than 1% of invocations; warning: any"
+        "Errors, Invocations; locally, the batch that blocks a shard"
+        "problem: more than 1% of invocations, or a shard is blocked; warning: any"
         load::errors;
     Timeout "timeout"
         "p99 of Duration, Timeout"
@@ -147,7 +147,7 @@ checks! {
         "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
         destination::waiting;
     Rejected "rejected"
-        "RecordsRejected, UsageTooOld"
+        "RecordsRejected, UsageTooOld; locally, the last rejected record"
         "warning: any"
         delivery::rejected;
     LastSnapshot "last-snapshot"

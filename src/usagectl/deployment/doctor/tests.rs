@@ -2,6 +2,7 @@
 
 mod cases;
 mod good;
+mod local;
 
 use clap::ValueEnum;
 use usage_aggregator::pipeline::{Pipeline, shipped};

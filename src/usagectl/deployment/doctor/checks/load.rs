@@ -2,7 +2,7 @@
 
 use super::super::facts::Facts;
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
-use super::{float, mapping, of, seconds};
+use super::{float, here, mapping, of, seconds};
 
 /// 30 s: the threshold of the alarm IteratorAgeWarning.
 const WARNING_AGE_MS: f64 = 30_000.0;
@@ -25,6 +25,8 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
     let meaning = format!("{meaning}: at 100%, records are lost");
     let command = match &facts.mapping {
         Ok(found) => mapping::change(found, &format!("--parallelization-factor {}", (found.factor + 1).min(10))),
+        // More lanes don't help while a batch fails.
+        Err(_) if facts.blocked_here().is_some() => "usagectl doctor errors --local".to_owned(),
         Err(_) => "usagectl local --parallelization-factor 2".to_owned(),
     };
     if age > PROBLEM_AGE_MS { problem(meaning, command) } else { warning(meaning, command) }
@@ -33,6 +35,9 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
 /// Invocations don't fail.
 pub(crate) fn errors(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
+    if let (Some(blocked), Ok(local)) = (facts.blocked_here(), &facts.local) {
+        return here::blocked(facts, blocked, &local.waiting);
+    }
     let Some(invocations) = numbers.invocations.filter(|n| *n > 0.0) else {
         return no_data(format!("no invocation {}", facts.period()));
     };
