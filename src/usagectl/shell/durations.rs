@@ -21,9 +21,12 @@ pub fn span(duration: Duration) -> String {
         0 => format!("{large} {unit}"),
         small => format!("{large} {unit} {small} {smaller}"),
     };
+    // Below this, one decimal doesn't round to 10.0.
+    if duration < Duration::from_millis(9_950) {
+        return format!("{:.1} s", duration.as_secs_f64());
+    }
     match seconds {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        10..120 => format!("{seconds} s"),
+        0..120 => format!("{} s", seconds.max(10)),
         120..7_200 => two(minutes, "min", seconds % 60, "s"),
         7_200..172_800 => two(hours, "h", minutes % 60, "min"),
         _ => two(hours / 24, "d", hours % 24, "h"),
@@ -38,6 +41,7 @@ mod tests {
     fn a_span_has_at_most_two_units() {
         for (millis, text) in [
             (3_210, "3.2 s"),
+            (9_980, "10 s"),
             (48_700, "48 s"),
             (303_000, "5 min 3 s"),
             (7_500_000, "2 h 5 min"),

@@ -115,23 +115,19 @@ async fn latest_stream(request: &StreamRequest<'_>) -> anyhow::Result<String> {
     let pipeline = request.site.handler.pipeline();
     let stream = described.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
     let view_type = stream.and_then(|stream| stream.stream_view_type.as_ref()).map(|view_type| view_type.as_str());
+    let (name, first, enable) = (&pipeline.name, first(request), enable(request));
     let (Some(view_type), Some(arn)) = (view_type, described.latest_stream_arn) else {
-        let name = &pipeline.name;
-        let enable = enable(request);
-        let message =
-            format!("the table {table} has no stream, which the pipeline {name} reads\n  enable it: {enable}");
+        let message = format!("the table {table} has no stream for the pipeline {name}; {first}:\n  {enable}");
         return Err(UsageError(message).into());
     };
     let needed = Images::needed_by(pipeline);
     if Images::of_view_type(view_type).cover(needed) {
         return Ok(arn);
     }
-    let (name, needed) = (&pipeline.name, needed.words());
-    let (disable, enable) = (update(request, "StreamEnabled=false"), enable(request));
+    let (needed, disable) = (needed.words(), update(request, "StreamEnabled=false"));
     Err(UsageError(format!(
-        "the stream of the table {table} has the view type {view_type}, but the pipeline {name} needs {needed}\n  \
-         the view type of a stream can't be changed, so replace the stream: \
-         records that haven't been read are lost\n  {disable}\n  {enable}"
+        "the stream of the table {table} has the view type {view_type}, but the pipeline {name} needs {needed}\n\
+         To replace the stream, which loses the records that haven't been read, {first}:\n  {disable}\n  {enable}"
     ))
     .into())
 }
@@ -141,12 +137,20 @@ fn enable(request: &StreamRequest<'_>) -> String {
     update(request, "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES")
 }
 
-/// A command that changes the stream. An embedded DynamoDB has to be started first.
+/// A command that changes the stream.
 fn update(request: &StreamRequest<'_>, specification: &str) -> String {
     let endpoint = match request.options.dynamodb() {
         Ok(Endpoint::Loopback(url) | Endpoint::Remote(url)) => format!(" --endpoint-url {url}"),
-        _ => " --endpoint-url URL (of `usagectl serve`)".to_owned(),
+        _ => String::new(),
     };
     let table = request.name;
     format!("aws dynamodb update-table --table-name {table} --stream-specification {specification}{endpoint}")
+}
+
+/// What to do before such a command.
+fn first(request: &StreamRequest<'_>) -> &'static str {
+    match request.options.dynamodb() {
+        Ok(Endpoint::Embedded) => "start `usagectl serve`, set the variables that it prints, and run",
+        _ => "run",
+    }
 }
