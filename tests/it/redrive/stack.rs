@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use event_source_mapping::sources::RemoteStream;
-use event_source_mapping::{Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind};
+use event_source_mapping::{
+    Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind, event_of,
+};
 use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use usage_aggregator::time::Timestamp;
 
 use super::Output;
@@ -27,7 +29,7 @@ pub struct Stack {
     pub fixture: Fixture,
     pub world: World,
     pub lambda: Lambda,
-    lambda_url: String,
+    pub lambda_url: String,
     pub bucket: String,
     pub queue: Queue,
     _moto: Moto,
@@ -109,6 +111,42 @@ impl Stack {
     pub async fn discard(&self, records: &[Arc<SourceRecord>], unique: u32) {
         let document = self.document(records);
         self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
+    }
+
+    /// Puts the document of a quarantined record as the function does, and returns its key.
+    pub async fn quarantine(&self, record: &SourceRecord) -> String {
+        let hash: String = record.sequence.as_str().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("quarantine/orders/{:0>32}.json", &hash[hash.len().saturating_sub(32)..]);
+        let sequence = record.sequence.as_str();
+        let document = json!({
+            "DDBStreamBatchInfo": {
+                "approximateArrivalOfFirstRecord": record.created_at.to_string(),
+                "approximateArrivalOfLastRecord": record.created_at.to_string(),
+                "batchSize": 1,
+                "endSequenceNumber": sequence,
+                "shardId": "",
+                "startSequenceNumber": sequence,
+                "streamArn": self.stream.arn(),
+            },
+            "payload": event_of(&[Arc::new(record.clone())]),
+            "rejection": {
+                "code": "invalid_value",
+                "field": "NewImage.total",
+                "pipeline": "orders",
+                "reason": "expected N, found S",
+                "sequenceNumber": sequence,
+            },
+            "requestContext": {
+                "approximateInvokeCount": 1,
+                "condition": "RecordRejected",
+                "functionArn": FUNCTION,
+                "requestId": "",
+            },
+            "timestamp": record.created_at.to_string(),
+            "version": "1.0",
+        });
+        self.put(&key, document.to_string()).await;
+        key
     }
 
     /// The documents of the bucket by their keys.
