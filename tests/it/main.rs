@@ -19,6 +19,7 @@ mod day_two;
 mod deadline;
 mod doctor;
 mod events;
+mod explain;
 mod fixture;
 mod local;
 mod model;

@@ -21,6 +21,8 @@ use laptop::proof::rows::Item;
 pub struct Report {
     /// The event file.
     pub file: String,
+    /// Why the file was written, if it is a failure document; otherwise null.
+    pub document: Value,
     /// The pipeline's name.
     pub pipeline: String,
     /// The function's response, null if it failed.
@@ -145,6 +147,9 @@ impl Report {
             Some(Failure { kind, message }) => line(&mut out, &format!("{file}: {message} ({kind})")),
             None => {
                 line(&mut out, &format!("{file}: pipeline {pipeline}, {}", counted(self.records, "record")));
+                if let Some(cause) = self.document.get("text").and_then(Value::as_str) {
+                    line(&mut out, &labeled("document", cause));
+                }
                 self.write_outcome(&mut out);
             }
         }
@@ -205,6 +210,29 @@ impl Report {
 
 fn short(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.1}") }
+}
+
+/// The width of the first column.
+const LABEL: usize = 10;
+/// How wide the lines of a text are.
+const WIDTH: usize = 80;
+
+/// A text with a label in the first column, wrapped between words.
+pub fn labeled(label: &str, text: &str) -> String {
+    let mut lines = vec![format!("{label:<LABEL$}")];
+    let mut is_first = true;
+    for word in plain(text).split(' ') {
+        if let Some(last) = lines.last_mut() {
+            if is_first || last.chars().count() + 1 + word.chars().count() <= WIDTH {
+                last.push_str(if is_first { "" } else { " " });
+                last.push_str(word);
+            } else {
+                lines.push(format!("{:LABEL$}{word}", ""));
+            }
+        }
+        is_first = false;
+    }
+    lines.join("\n")
 }
 
 fn line(out: &mut String, text: &str) {
