@@ -27,6 +27,7 @@ const FAILURES: &str = "failures";
 pub struct Bench {
     services: Arc<Mutex<Services>>,
     free: Mutex<BTreeMap<Release, Vec<Arc<Sandbox>>>>,
+    limit_percent: &'static str,
 }
 
 /// What is deployed.
@@ -62,8 +63,14 @@ pub struct Lease {
 }
 
 impl Bench {
+    /// Without a limit of rejected records, sandboxes keep no state, so a run doesn't depend on earlier ones.
     pub fn new() -> Arc<Bench> {
-        Arc::new(Bench { services: Arc::new(Mutex::new(Services::new())), free: Mutex::default() })
+        Bench::with_limit("100")
+    }
+
+    /// A bench whose function rejects a batch of which more than this percentage is rejected.
+    pub fn with_limit(limit_percent: &'static str) -> Arc<Bench> {
+        Arc::new(Bench { services: Arc::new(Mutex::new(Services::new())), free: Mutex::default(), limit_percent })
     }
 
     /// Gives the sandboxes new services.
@@ -88,7 +95,7 @@ impl Bench {
             services.lock().unwrap().http.http_connector(settings, components)
         });
         let http = FaultyHttp::new(http, FaultPlan::none());
-        let handler = Handler::new(config(release), in_process::clients(http.client()));
+        let handler = Handler::new(config(release, self.limit_percent), in_process::clients(http.client()));
         fastrand::seed(before);
         Sandbox { handler, http }
     }
@@ -147,7 +154,7 @@ fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     page.items.unwrap_or_default().into_iter().map(item).collect()
 }
 
-fn config(release: Release) -> Config {
+fn config(release: Release, limit_percent: &'static str) -> Config {
     let mut variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
@@ -158,6 +165,7 @@ fn config(release: Release) -> Config {
     ]);
     if release != Release::Failing {
         variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
+        variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
     }
     let folder = (release == Release::Fixed).then(fixed_pipeline);
     let orders = folder.as_ref().map(|folder| folder.path().join("orders"));
