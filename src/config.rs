@@ -1,12 +1,14 @@
 //! The function's environment variables: their defaults and their validation. All mistakes are reported together.
 
+mod reader;
+
 use std::fmt;
-use std::path::Path;
 
 use crate::archive::Codec;
-use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
-use crate::plan::PlanContext;
+use crate::pipeline::Pipeline;
+use crate::plan::{OnRejection, PlanContext, Recent};
 use crate::time::{DAY_SECONDS, Timestamp};
+use reader::EnvReader;
 
 /// An environment variable, for the documentation and the tests of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads.
-pub const VARIABLES: [Variable; 12] = [
+pub const VARIABLES: [Variable; 15] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
@@ -28,6 +30,17 @@ pub const VARIABLES: [Variable; 12] = [
     variable("ARCHIVE_BUCKET", "", "bucket for Avro files; required if the pipeline archives"),
     variable("ARCHIVE_PREFIX", "", "prefix of object keys, instead of the pipeline's prefix"),
     variable("ARCHIVE_CODEC", "zstandard", "compression of Avro files: null, deflate, snappy or zstandard"),
+    variable(
+        "REJECTED_RECORDS",
+        "fail",
+        "what happens to rejected records: quarantine (store them and continue) or fail",
+    ),
+    variable("FAILURE_BUCKET", "", "bucket for quarantined records; required if REJECTED_RECORDS is quarantine"),
+    variable(
+        "QUARANTINE_LIMIT_PERCENT",
+        "50",
+        "maximum share of rejected records in a batch; above it, the whole batch fails",
+    ),
     variable("METRICS_SINK", "emf", "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData) or none"),
     variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
     variable("HORIZON_DAYS", "18", "days after which a record is too old to count; claims are kept one day longer"),
@@ -48,6 +61,8 @@ pub struct Config {
     pub tables: Option<Tables>,
     /// The archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
+    /// Where rejected records are stored. Without it, Lambda delivers them again.
+    pub quarantine: Option<Quarantine>,
     /// Where metrics are sent.
     pub metrics: MetricsConfig,
     /// Days after which a record can no longer be proven new.
@@ -63,7 +78,13 @@ impl Config {
     pub fn plan_context(&self, now: Timestamp) -> PlanContext {
         let (usage_table, claims_table) = self.tables.clone().map(|tables| (tables.usage, tables.claims)).unzip();
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
-        PlanContext { horizon, usage_table, claims_table }
+        let on_rejection = match &self.quarantine {
+            Some(quarantine) => {
+                OnRejection::Quarantine { limit_percent: quarantine.limit_percent, recent: Recent::default() }
+            }
+            None => OnRejection::End,
+        };
+        PlanContext { horizon, usage_table, claims_table, on_rejection }
     }
 }
 
@@ -85,6 +106,17 @@ pub struct ArchivePlace {
     pub prefix: String,
     /// The compression of the files.
     pub codec: Codec,
+}
+
+/// Where rejected records are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The name of the bucket.
+    pub bucket: String,
+    /// The maximum share of rejected records in a batch, in percent. Above it, the whole batch is rejected.
+    pub limit_percent: usize,
+    /// The name of the function, for the documents.
+    pub function: String,
 }
 
 /// Where metrics are sent.
@@ -139,6 +171,7 @@ impl Config {
         let archives = pipeline.as_ref().is_some_and(|pipeline| pipeline.schemas().next().is_some());
         let tables = if counts { reader.tables() } else { None };
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
+        let quarantine = reader.quarantine();
         let metrics = reader.metrics();
         let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
@@ -148,6 +181,7 @@ impl Config {
                 pipeline,
                 tables,
                 archive,
+                quarantine,
                 metrics,
                 horizon_days,
                 deadline_margin_ms: deadline_margin_ms.unsigned_abs(),
@@ -155,117 +189,6 @@ impl Config {
             }),
             (_, mistakes) => Err(ConfigMistakes(mistakes)),
         }
-    }
-}
-
-struct EnvReader<'v> {
-    value: &'v dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<String>,
-}
-
-impl EnvReader<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        (self.value)(name).filter(|value| !value.is_empty()).or_else(|| {
-            VARIABLES
-                .iter()
-                .find(|variable| variable.name == name && !variable.default.is_empty())
-                .map(|v| v.default.to_owned())
-        })
-    }
-
-    fn required(&mut self, name: &str, why: &str) -> Option<String> {
-        let value = self.get(name);
-        if value.is_none() {
-            self.mistakes.push(format!("{name} is not set: {why}"));
-        }
-        value
-    }
-
-    fn number(&mut self, name: &str, least: i64, most: i64) -> i64 {
-        let text = self.get(name).unwrap_or_default();
-        match text.parse() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.mistakes.push(format!("{name} must be a whole number from {least} to {most}"));
-                least
-            }
-        }
-    }
-
-    fn pipeline(&mut self) -> Option<Pipeline> {
-        let folder = match (self.get("PIPELINE"), self.get("PIPELINE_DIR")) {
-            (Some(_), Some(_)) => Err("PIPELINE and PIPELINE_DIR are both set; unset one of them".to_owned()),
-            (None, None) => {
-                Err(format!("PIPELINE is not set; choose one of {}, or set PIPELINE_DIR", shipped_names().join(", ")))
-            }
-            (Some(name), None) => shipped(&name).ok_or_else(|| {
-                format!("PIPELINE: unknown pipeline `{name}`; choose one of {}", shipped_names().join(", "))
-            }),
-            (None, Some(path)) => {
-                Folder::read(Path::new(&path)).map_err(|error| format!("PIPELINE_DIR: can't read {path}: {error}"))
-            }
-        };
-        match folder.map(|folder| Pipeline::parse(&folder)) {
-            Ok(Ok(pipeline)) => Some(pipeline),
-            Ok(Err(mistakes)) => {
-                self.mistakes.extend(mistakes.0);
-                None
-            }
-            Err(mistake) => {
-                self.mistakes.push(mistake);
-                None
-            }
-        }
-    }
-
-    fn tables(&mut self) -> Option<Tables> {
-        let usage = self.required("USAGE_TABLE", "the pipeline counts, so its snapshots need a table");
-        let claims =
-            self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a separate table for claims");
-        let (usage, claims) = (usage?, claims?);
-        if [&usage, &claims].into_iter().any(|table| table.contains(':')) {
-            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE must be table names, not ARNs".to_owned());
-        }
-        if usage == claims {
-            self.mistakes
-                .push("USAGE_TABLE and CLAIMS_TABLE are the same table; give the claims a separate one".to_owned());
-        }
-        Some(Tables { usage, claims })
-    }
-
-    fn archive(&mut self, pipeline: &Pipeline) -> Option<ArchivePlace> {
-        let bucket = self.required("ARCHIVE_BUCKET", "the pipeline archives, so its files need a bucket");
-        let prefix = self.get("ARCHIVE_PREFIX").unwrap_or_else(|| pipeline.archive_prefix.clone());
-        if let Err(message) = check_prefix(&prefix) {
-            self.mistakes.push(format!("ARCHIVE_PREFIX {message}"));
-        }
-        let codec = Codec::parse(&self.get("ARCHIVE_CODEC").unwrap_or_default());
-        if codec.is_none() {
-            self.mistakes.push("ARCHIVE_CODEC must be null, deflate, snappy or zstandard".to_owned());
-        }
-        Some(ArchivePlace { bucket: bucket?, prefix, codec: codec? })
-    }
-
-    fn metrics(&mut self) -> MetricsConfig {
-        let sink = match self.get("METRICS_SINK").as_deref() {
-            Some("emf") => Sink::Emf,
-            Some("cloudwatch") => Sink::CloudWatch,
-            Some("none") => Sink::Nowhere,
-            _ => {
-                self.mistakes.push("METRICS_SINK must be emf, cloudwatch or none".to_owned());
-                Sink::Nowhere
-            }
-        };
-        let namespace = self.get("METRICS_NAMESPACE").unwrap_or_default();
-        // CloudWatch's rules for namespaces (API reference, PutMetricData).
-        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
-        if namespace.len() > 255 || namespace.starts_with("AWS/") || !namespace.chars().all(plain) {
-            self.mistakes.push(
-                "METRICS_NAMESPACE must have at most 255 letters, digits, spaces and .-_/#: and must not start with AWS/"
-                    .to_owned(),
-            );
-        }
-        MetricsConfig { sink, namespace }
     }
 }
 

@@ -34,6 +34,8 @@ impl Plan {
                 })
             }));
         }
+        let quarantined: Vec<Value> =
+            self.quarantined.iter().map(|quarantined| rejected(&quarantined.rejection)).collect();
         Ok(json!({
             "pipeline": pipeline.name,
             "records": self.records,
@@ -41,6 +43,7 @@ impl Plan {
             "counters": counters,
             "files": files,
             "rejected": self.rejected.as_ref().map(rejected),
+            "quarantined": quarantined,
         }))
     }
 }

@@ -1,10 +1,13 @@
 //! One invocation: decode, plan, commit, report.
 
-use std::sync::Arc;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
 use crate::archive::{AvroFile, Bucket};
 use crate::clients::Clients;
@@ -14,22 +17,27 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{BatchMetrics, MetricsSink};
 use crate::outcome::{BatchOutcome, Stored};
 use crate::pipeline::Pipeline;
-use crate::plan::{Plan, plan_event};
-use crate::record;
+use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event, plan_event_without};
+use crate::quarantine::{self, Document};
+use crate::record::{Code, Fault};
 use crate::time::{DAY_SECONDS, Timestamp};
 use crate::usage::{Committed, UsageTables};
+use report::{batch_metrics, log, milliseconds};
 
 /// Lambda ends the init phase after 10 seconds. A handshake takes about 0.1 s, so waiting longer than this is
 /// pointless.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The function, ready for invocations. It keeps no state between them.
+/// The function, ready for invocations.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
     usage: Option<UsageTables>,
-    bucket: Option<Bucket>,
+    archive: Option<Bucket>,
+    failures: Option<Bucket>,
     metrics: MetricsSink,
+    /// The only state that outlives an invocation. What is written depends on it only if most records are rejected.
+    recent: Mutex<Recent>,
 }
 
 /// The context of one invocation.
@@ -54,12 +62,15 @@ impl Handler {
             pipeline: config.pipeline.name.clone(),
             // One day more than the horizon, so that clock skew can't make a claim expire too early.
             claim_seconds: (config.horizon_days + 1) * DAY_SECONDS,
+            continues_after_refusal: config.quarantine.is_some(),
             concurrency,
             transactions: Arc::new(Semaphore::new(concurrency)),
         });
-        let bucket = config.archive.as_ref().map(|archive| Bucket::new(clients.s3, &*archive.bucket, concurrency));
+        let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
+        let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
+        let failures = config.quarantine.as_ref().map(|quarantine| bucket(&quarantine.bucket));
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
-        Handler { config, usage, bucket, metrics }
+        Handler { config, usage, archive, failures, metrics, recent: Mutex::default() }
     }
 
     /// The pipeline that records go through.
@@ -71,7 +82,7 @@ impl Handler {
     /// full CPU. If that fails, the invocation opens them itself and reports what is wrong.
     pub async fn connect(&self) {
         let tables = async { if let Some(usage) = &self.usage { usage.connect().await } else { Ok(()) } };
-        let bucket = async { if let Some(bucket) = &self.bucket { bucket.connect().await } else { Ok(()) } };
+        let bucket = async { if let Some(bucket) = &self.archive { bucket.connect().await } else { Ok(()) } };
         let both = tokio::time::timeout(CONNECT_TIMEOUT, async { tokio::join!(tables, bucket) });
         match both.await {
             Ok((tables, bucket)) => {
@@ -108,12 +119,28 @@ impl Handler {
     }
 
     async fn process(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
-        let (event, plan) = self.plan(event, invocation.now)?;
+        let (batch, mut plan) = self.plan(event, invocation.now)?;
         // While DynamoDB works, files are sealed on the assumption that all records will be counted.
-        let (counted, sealed) = tokio::join!(self.count(&plan, invocation), async { self.seal(&plan, plan.records) });
-        let counted = counted?;
-        let stored = self.store(&plan, sealed?, &counted, invocation).await?;
-        Ok(BatchOutcome::new(&event, plan, counted, stored))
+        let (counted, sealed, not_quarantined) = tokio::join!(
+            self.count(&plan, invocation),
+            async { self.seal(&plan, plan.records) },
+            self.quarantine(&batch, &plan, invocation),
+        );
+        let (mut counted, mut sealed, mut not_quarantined) = (counted?, sealed?, not_quarantined?);
+        if self.failures.is_some() && !batch.fails_on_rejection() {
+            let refused = take_refused(&mut counted);
+            if !refused.is_empty() {
+                plan = plan_event_without(event, self.pipeline(), &self.plan_context(invocation.now), refused)?.1;
+                sealed = self.seal(&plan, plan.records)?;
+                not_quarantined = self.quarantine(&batch, &plan, invocation).await?;
+            }
+        }
+        let stored = self.store(&plan, sealed, &counted, invocation).await?;
+        let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
+        let outcome = BatchOutcome::new(&batch, plan, counted, stored, not_quarantined);
+        let mut recent = self.recent();
+        (0..outcome.durable).for_each(|record| recent.add(quarantined.contains(&record)));
+        Ok(outcome)
     }
 
     /// Reads `event` and plans its records, without writing anything.
@@ -121,7 +148,19 @@ impl Handler {
     /// # Errors
     /// If the event isn't a DynamoDB Streams or Kinesis event.
     pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
-        plan_event(event, &self.config.pipeline, &self.config.plan_context(now))
+        plan_event(event, self.pipeline(), &self.plan_context(now))
+    }
+
+    fn plan_context(&self, now: Timestamp) -> PlanContext {
+        let mut context = self.config.plan_context(now);
+        if let OnRejection::Quarantine { recent, .. } = &mut context.on_rejection {
+            *recent = *self.recent();
+        }
+        context
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {
@@ -134,6 +173,27 @@ impl Handler {
         }
     }
 
+    /// Puts a document for each rejected record of the plan. Returns the positions of those that could not be put.
+    async fn quarantine(
+        &self,
+        batch: &Event<'_>,
+        plan: &Plan,
+        invocation: &Invocation,
+    ) -> Result<Vec<(usize, Error)>, Error> {
+        let (Some(bucket), Some(quarantine)) = (&self.failures, &self.config.quarantine) else { return Ok(Vec::new()) };
+        let documents = quarantine::documents(batch, plan, &self.config.pipeline.name, &quarantine.function);
+        let objects: Vec<_> = documents.iter().map(Document::object).collect();
+        let mut failed = Vec::new();
+        for (document, put) in documents.iter().zip(bucket.put_all(&objects, invocation.deadline).await) {
+            match put {
+                Ok(_) => {}
+                Err(error) if error.kind == ErrorKind::Config => return Err(error),
+                Err(error) => failed.push((document.record, error)),
+            }
+        }
+        Ok(failed)
+    }
+
     /// Stores the files of the records before the first one that could not be counted. `sealed` holds the files of all
     /// records.
     async fn store(
@@ -143,11 +203,12 @@ impl Handler {
         counted: &Committed,
         invocation: &Invocation,
     ) -> Result<Stored, Error> {
-        let Some(bucket) = &self.bucket else { return Ok(Stored::default()) };
+        let Some(bucket) = &self.archive else { return Ok(Stored::default()) };
         let before = counted.failed.iter().map(|(record, _)| *record).min().unwrap_or(plan.records);
         let files = if before < plan.records { self.seal(plan, before)? } else { sealed };
         let mut stored = Stored::default();
-        for (file, put) in files.iter().zip(bucket.put_all(&files, invocation.deadline).await) {
+        let objects: Vec<_> = files.iter().map(AvroFile::object).collect();
+        for (file, put) in files.iter().zip(bucket.put_all(&objects, invocation.deadline).await) {
             match put {
                 Ok(put) => stored.add(file, put),
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
@@ -171,64 +232,14 @@ impl Handler {
     }
 }
 
-fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> BatchMetrics {
-    let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
-    let age = outcome.tally.oldest_created_at.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
-    BatchMetrics {
-        records_processed: whole(outcome.durable),
-        processing_errors: whole(outcome.records - outcome.durable),
-        processing_duration_ms: milliseconds(started),
-        insert_count: whole(events(record::Event::Insert)),
-        modify_count: whole(events(record::Event::Modify)),
-        remove_count: whole(events(record::Event::Remove) + events(record::Event::Expire)),
-        duplicates_skipped: whole(outcome.duplicates),
-        snapshots_updated: whole(outcome.snapshots.len()),
-        files_written: whole(outcome.files.iter().filter(|file| file.created).count()),
-        processing_latency_ms: Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0,
-    }
-}
-
-fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1000.0
-}
-
-/// Logs one line for the batch and one for each rejected record, never the contents of an item.
-fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            return error!(%error, duration_ms = metrics.processing_duration_ms, "failed to process the batch");
-        }
-    };
-    if outcome.tally.self_written > 0 {
-        let remedy = "point the event source mapping at the source table's stream; if the source table is USAGE_TABLE itself, add a filter";
-        warn!(records = outcome.tally.self_written, remedy, "ignored records of items that this function wrote");
-    }
-    for record::Rejection { sequence, fault } in &outcome.rejected {
-        let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);
-        warn!(%sequence, code, %field, %reason, "record rejected");
-    }
-    for file in &outcome.files {
-        debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
-    }
-    info!(
-        records = outcome.records,
-        durable = outcome.durable,
-        inserts = metrics.insert_count,
-        modifies = metrics.modify_count,
-        removes = metrics.remove_count,
-        applied = outcome.applied,
-        duplicates = outcome.duplicates,
-        skipped = outcome.skipped,
-        rejected = outcome.rejected.len(),
-        snapshots = outcome.snapshots.len(),
-        files = metrics.files_written,
-        bytes = outcome.files.iter().filter(|file| file.created).map(|file| file.bytes).sum::<usize>(),
-        duration_ms = metrics.processing_duration_ms,
-        oldest_age_ms = metrics.processing_latency_ms,
-        first_sequence_number = outcome.first_sequence_number,
-        last_sequence_number = outcome.last_sequence_number,
-        "batch done"
-    );
+/// Takes the records that DynamoDB refuses to count out of the failed ones, by position.
+fn take_refused(counted: &mut Committed) -> BTreeMap<usize, Fault> {
+    let (refused, failed) =
+        std::mem::take(&mut counted.failed).into_iter().partition(|(_, error)| error.kind == ErrorKind::Poison);
+    counted.failed = failed;
+    let refused: Vec<(usize, Error)> = refused;
+    refused
+        .into_iter()
+        .map(|(record, error)| (record, Fault::new(Code::Refused, "usage", format!("failed to {error}"))))
+        .collect()
 }

@@ -32,5 +32,6 @@ pub mod handler;
 pub mod logs;
 pub mod metrics;
 pub mod outcome;
+pub mod quarantine;
 
 pub mod backoff;

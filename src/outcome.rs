@@ -26,6 +26,8 @@ pub struct BatchOutcome {
     pub skipped: usize,
     /// The records that could not be processed or made durable. The response names the first of them.
     pub rejected: Vec<Rejection>,
+    /// The rejected records that are in the failure bucket. They are durable.
+    pub quarantined: Vec<Rejection>,
     /// The snapshot items that were updated.
     pub snapshots: BTreeSet<SnapshotItem>,
     /// The files that are in the archive now.
@@ -80,10 +82,18 @@ impl Stored {
 }
 
 impl BatchOutcome {
-    /// Combines the results of counting and of storing files.
-    pub fn new(event: &Event<'_>, plan: Plan, counted: Committed, stored: Stored) -> BatchOutcome {
+    /// Combines the results of counting, of storing files and of quarantining rejected records. `not_quarantined` has the
+    /// positions of the rejected records that could not be stored.
+    pub fn new(
+        event: &Event<'_>,
+        plan: Plan,
+        counted: Committed,
+        stored: Stored,
+        not_quarantined: Vec<(usize, Error)>,
+    ) -> BatchOutcome {
         let failed = counted.failed.into_iter().map(|(record, error)| (record, error, "usage"));
         let failed = failed.chain(stored.failed.into_iter().map(|(record, error)| (record, error, "archive")));
+        let failed = failed.chain(not_quarantined.into_iter().map(|(record, error)| (record, error, "quarantine")));
         let first = failed.min_by_key(|(record, ..)| *record);
         let durable = first.as_ref().map_or(plan.records, |(record, ..)| *record);
         let first_not_durable = first.and_then(|(record, error, sink)| not_durable(event, record, &error, sink));
@@ -94,6 +104,7 @@ impl BatchOutcome {
                 || (!counted.duplicates.contains(record) && stored.created.contains(record))
         };
         let applied = effective().filter(applied).count();
+        let quarantined = plan.quarantined.into_iter().filter(|quarantined| quarantined.record < durable);
         BatchOutcome {
             records: event.records().len(),
             durable,
@@ -101,6 +112,7 @@ impl BatchOutcome {
             duplicates: effective().count() - applied + plan.tally.repeated,
             skipped: plan.tally.skipped,
             rejected: first_not_durable.into_iter().chain(plan.rejected).collect(),
+            quarantined: quarantined.map(|quarantined| quarantined.rejection).collect(),
             snapshots: counted.snapshots,
             files: stored.files,
             tally: plan.tally,

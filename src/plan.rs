@@ -2,7 +2,9 @@
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
 mod drafts;
+mod event;
 mod partition;
+mod recent;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -10,15 +12,16 @@ use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
 use crate::archive::{self, FileDraft};
-use crate::decode::{Decoded, Event as Batch};
-use crate::error::Error;
+use crate::decode::Decoded;
 use crate::outline::OutlinedRecord;
 use crate::pipeline::{Bindings, Pipeline, Route, Routed, Unmatched};
 use crate::record::{Code, Event, Fault, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 use drafts::{Drafts, IdHasher};
+pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
+pub use recent::Recent;
 
 /// Everything that a batch will do.
 #[derive(Debug, Default)]
@@ -27,12 +30,23 @@ pub struct Plan {
     pub records: usize,
     /// The first record that can't be processed. Neither this record nor any after it has an effect.
     pub rejected: Option<Rejection>,
+    /// Rejected records that don't end the plan, in the order of the batch. They have no effect.
+    pub quarantined: Vec<Quarantined>,
     /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,
     /// What is archived, by record type and date.
     pub files: BTreeMap<(String, Date), FileDraft>,
     /// The records by kind and effect.
     pub tally: Tally,
+}
+
+/// A rejected record that doesn't end the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The position of the record in the batch.
+    pub record: usize,
+    /// Why it can't be processed.
+    pub rejection: Rejection,
 }
 
 /// The records of a plan, by kind and effect.
@@ -63,19 +77,11 @@ pub struct PlanContext {
     pub usage_table: Option<String>,
     /// The table of the claims, whose changes are never counted.
     pub claims_table: Option<String>,
+    /// Whether a rejected record ends the plan.
+    pub on_rejection: OnRejection,
 }
 
-/// Reads an event and plans its records, up to the first one that is rejected.
-///
-/// # Errors
-/// If the event isn't a DynamoDB Streams or Kinesis event.
-pub fn plan_event<'e>(event: &'e [u8], pipeline: &Pipeline, context: &PlanContext) -> Result<(Batch<'e>, Plan), Error> {
-    let mut planner = Planner::new(pipeline, context);
-    let batch = Batch::read_each(event, |record| planner.next(record))?;
-    Ok((batch, planner.planned()))
-}
-
-/// Builds a plan while records are read, up to the first one that can't be decoded, routed, counted or encoded.
+/// Builds a plan while records are read.
 #[derive(Debug)]
 pub struct Planner<'p> {
     pipeline: &'p Pipeline,
@@ -103,7 +109,7 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Plans the next record. Breaks at the first rejected record: no later record may have an effect.
+    /// Plans the next record. Breaks at a rejected record unless it is quarantined: no later record may have an effect.
     pub fn next(&mut self, record: Decoded<'_>) -> ControlFlow<()> {
         let planned = record.and_then(|record| {
             let reject = |fault| Rejection { sequence: record.sequence.clone().into_owned(), fault };
@@ -111,6 +117,11 @@ impl<'p> Planner<'p> {
         });
         match planned {
             Ok(()) => {
+                self.plan.records += 1;
+                ControlFlow::Continue(())
+            }
+            Err(rejection) if self.context.on_rejection != OnRejection::End => {
+                self.plan.quarantined.push(Quarantined { record: self.plan.records, rejection });
                 self.plan.records += 1;
                 ControlFlow::Continue(())
             }
@@ -127,6 +138,8 @@ impl<'p> Planner<'p> {
     }
 
     fn plan(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<(), Fault> {
+        #[cfg(test)]
+        tests::panic_if_asked(record);
         let disposition = self.effects(index, record)?;
         let tally = &mut self.plan.tally;
         *tally.events.entry(record.change.event()).or_default() += 1;
@@ -148,7 +161,7 @@ impl<'p> Planner<'p> {
         if self.is_self_written(record) {
             return Ok(Disposition::SelfWritten);
         }
-        // A record that is rejected below ends the plan, so it doesn't matter that it is marked as seen.
+        // A record that is rejected below is marked as seen, too: its repetitions share its fate.
         if !self.seen.insert(record.id) {
             return Ok(Disposition::Repeated);
         }

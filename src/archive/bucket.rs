@@ -1,20 +1,20 @@
-//! Puts finished files into the archive's bucket. A file's key is derived from its content, so finding the file already
-//! there is a success, and a lost response only costs another attempt. The caller decides what to do about a file that
-//! couldn't be put.
+//! Puts objects into a bucket: archive files and the documents of quarantined records. A key is derived from the content,
+//! so finding the object already there is a success, and a lost response only costs another attempt. The caller decides
+//! what to do about an object that couldn't be put.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, retry::RetryConfig};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::file::AvroFile;
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 
-/// The archive's bucket.
+/// A bucket of the archive or of quarantined records.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     client: Client,
@@ -22,7 +22,18 @@ pub struct Bucket {
     concurrency: usize,
 }
 
-/// The result of putting a file.
+/// An object to put: an archive file, or the document of a quarantined record.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'o> {
+    /// The key, which is derived from the content.
+    pub key: &'o str,
+    /// The content.
+    pub body: &'o Bytes,
+    /// The content type.
+    pub content_type: &'static str,
+}
+
+/// The result of putting an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     /// This call created the object.
@@ -32,7 +43,7 @@ pub enum Put {
 }
 
 impl Bucket {
-    /// Uses the bucket `name`, to which at most `concurrency` files are put at once.
+    /// Uses the bucket `name`, to which at most `concurrency` objects are put at once.
     pub fn new(client: Client, name: impl Into<String>, concurrency: usize) -> Self {
         Bucket { client, name: name.into(), concurrency: concurrency.max(1) }
     }
@@ -52,21 +63,21 @@ impl Bucket {
         }
     }
 
-    /// Puts all files, retrying each until the deadline. Results are in the order of the files.
+    /// Puts all objects, retrying each until the deadline. Results are in the order of the objects.
     ///
     /// # Errors
-    /// For each file separately: transient if the deadline passed, config if someone must fix something first.
-    pub async fn put_all(&self, files: &[AvroFile], deadline: Option<Instant>) -> Vec<Result<Put, Error>> {
+    /// For each object separately: transient if the deadline passed, config if someone must fix something first.
+    pub async fn put_all(&self, objects: &[Object<'_>], deadline: Option<Instant>) -> Vec<Result<Put, Error>> {
         // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
-        let puts: Vec<_> = files.iter().map(|file| self.put(file, deadline)).collect();
+        let puts: Vec<_> = objects.iter().map(|object| self.put(*object, deadline)).collect();
         stream::iter(puts).buffered(self.concurrency).collect().await
     }
 
-    async fn put(&self, file: &AvroFile, deadline: Option<Instant>) -> Result<Put, Error> {
-        let doing = format!("put s3://{}/{} (s3:PutObject)", self.name, file.key);
+    async fn put(&self, object: Object<'_>, deadline: Option<Instant>) -> Result<Put, Error> {
+        let doing = format!("put s3://{}/{} (s3:PutObject)", self.name, object.key);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let error = match backoff.attempt(self.attempt(file)).await {
+            let error = match backoff.attempt(self.attempt(object)).await {
                 Some(Ok(())) => return Ok(Put::Created),
                 Some(Err(error)) if status(&error) == Some(412) => return Ok(Put::AlreadyThere),
                 Some(Err(error)) => classified(&doing, &error),
@@ -78,14 +89,14 @@ impl Bucket {
         }
     }
 
-    async fn attempt(&self, file: &AvroFile) -> Result<(), SdkError<PutObjectError>> {
+    async fn attempt(&self, object: Object<'_>) -> Result<(), SdkError<PutObjectError>> {
         self.client
             .put_object()
             .bucket(&self.name)
-            .key(&file.key)
-            .content_type("avro/binary")
+            .key(object.key)
+            .content_type(object.content_type)
             .if_none_match("*")
-            .body(ByteStream::from(file.body.clone()))
+            .body(ByteStream::from(object.body.clone()))
             .customize()
             // The caller's loop retries, because it observes the deadline.
             .config_override(Builder::new().retry_config(RetryConfig::disabled()))

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::bucket::Object;
 use super::codec::Codec;
 use super::schema::RecordSchema;
 use super::wire;
@@ -46,6 +47,11 @@ pub struct AvroFile {
 }
 
 impl AvroFile {
+    /// The object to put.
+    pub fn object(&self) -> Object<'_> {
+        Object { key: &self.key, body: &self.body, content_type: "avro/binary" }
+    }
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.records.len()

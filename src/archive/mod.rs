@@ -22,7 +22,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use bucket::{Bucket, Put};
+pub use bucket::{Bucket, Object, Put};
 pub use codec::Codec;
 pub use encode::{encode, encode_outline};
 pub use file::{AvroFile, FileDraft};

@@ -2,19 +2,24 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fields::Fields;
 use super::json::{JsonError, Reader};
-use super::{Decoded, RawRecord, Scratch, Service, dynamodb, kinesis};
+use super::{Decoded, Event, RawRecord, Scratch, Service, dynamodb, kinesis};
 use crate::outline::{Node, Outline};
-use crate::record::{Origin, SequenceNumber};
+use crate::record::{Fault, Origin, SequenceNumber};
+
+/// The field of an event by which redrive asks the function to report rejected records instead of quarantining them. No
+/// event source mapping sends it.
+const REJECTED_RECORDS: &str = "rejectedRecords";
 
 /// No record of a stream is shorter than this.
 const SHORTEST_RECORD_BYTES: usize = 400;
 
-/// Reads the records of the event in `text` and calls `each` with every one. The error says what was found instead of
+/// Reads the event in `text` and calls `each` with every record. The error says what was found instead of
 /// an event.
-pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Vec<RawRecord<'_>>, String> {
+pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>) -> Result<Event<'_>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it starts with a byte order mark; save it as UTF-8 without one".to_owned());
     }
@@ -23,11 +28,14 @@ pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>)
         return Err(format!("it is {}, not an object with `Records`", kind_of_json(reader.peek())));
     }
     let mut names = Vec::new();
+    let mut rejected_records = None;
     let mut records = Records::new(text, each);
     let read = reader.object(|reader, name| {
         if name == "Records" && reader.peek() == Some(b'[') {
             records.lists += 1;
             reader.array(|reader| records.next(reader))?;
+        } else if name == REJECTED_RECORDS {
+            rejected_records = Some(reader.raw()?);
         } else {
             reader.raw()?;
         }
@@ -39,9 +47,12 @@ pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>)
         let remedy = "set TumblingWindowInSeconds to 0; usage windows don't need it";
         return Err(format!("it belongs to a tumbling window, whose state the function doesn't return; {remedy}"));
     }
+    if rejected_records.is_some_and(|value| value != r#""fail""#) {
+        return Err(format!("its `{REJECTED_RECORDS}` isn't \"fail\""));
+    }
     match (records.lists, records.unusable) {
         (0, _) => Err(describe_fields(&names)),
-        (1, None) => Ok(records.read),
+        (1, None) => Ok(Event { records: records.read, fails_on_rejection: rejected_records.is_some() }),
         (1, Some(found)) => Err(found),
         _ => Err("it has `Records` more than once".to_owned()),
     }
@@ -137,7 +148,14 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
         });
         if self.flow.is_continue() {
             let outlines = Outline::new(self.text, &self.nodes);
-            self.flow = (self.each)(raw.outline(fields, first.source.as_ref(), outlines, &mut self.scratch));
+            let (raw, source, scratch) = (&raw, first.source.as_ref(), &mut self.scratch);
+            let decode = move || {
+                // Moved into the closure, since the record borrows from it.
+                let scratch = scratch;
+                raw.outline(fields, source, outlines, scratch)
+            };
+            let decoded = catch_unwind(AssertUnwindSafe(decode));
+            self.flow = (self.each)(decoded.unwrap_or_else(|_| Err(raw.rejected(Fault::panicked()))));
         }
         self.read.push(raw);
         Ok(())

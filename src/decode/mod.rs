@@ -37,6 +37,7 @@ use json::Reader;
 #[derive(Debug)]
 pub struct Event<'a> {
     records: Vec<RawRecord<'a>>,
+    fails_on_rejection: bool,
 }
 
 /// What [`Event::read_each`] makes of one record.
@@ -100,12 +101,18 @@ impl<'a> Event<'a> {
         let unusable = |found: String| Error::config(format!("read the event: {found}"));
         let text = std::str::from_utf8(bytes)
             .map_err(|error| unusable(format!("it isn't UTF-8 (byte {})", error.valid_up_to())))?;
-        Ok(Event { records: envelope::read(text, each).map_err(unusable)? })
+        envelope::read(text, each).map_err(unusable)
     }
 
     /// The records in stream order.
     pub fn records(&self) -> &[RawRecord<'a>] {
         &self.records
+    }
+
+    /// Whether the event has `"rejectedRecords": "fail"`: the response must then name a rejected record, even if the
+    /// function otherwise quarantines them. Redrive sends this, because it deletes a document once its record is durable.
+    pub fn fails_on_rejection(&self) -> bool {
+        self.fails_on_rejection
     }
 }
 
@@ -177,6 +184,16 @@ impl<'a> RawRecord<'a> {
             Service::Kinesis => kinesis::decode(self, fields, scratch),
         };
         decoded.map_err(|fault| self.rejected(fault))
+    }
+
+    /// The JSON of the record, as the event contains it.
+    pub fn json(&self) -> &'a str {
+        self.json
+    }
+
+    /// Whether the record comes from Kinesis rather than from a DynamoDB stream.
+    pub fn is_from_kinesis(&self) -> bool {
+        self.service == Service::Kinesis
     }
 
     fn rejected(&self, fault: Fault) -> Rejection {

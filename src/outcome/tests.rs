@@ -11,7 +11,7 @@ const EVENT: &[u8] = br#"{"Records":[
 fn outcome(counted: Committed, stored: Stored) -> BatchOutcome {
     let event = Event::read(EVENT).unwrap();
     let tally = Tally { effective: vec![0, 1, 2], ..Tally::default() };
-    BatchOutcome::new(&event, Plan { records: 3, tally, ..Plan::default() }, counted, stored)
+    BatchOutcome::new(&event, Plan { records: 3, tally, ..Plan::default() }, counted, stored, Vec::new())
 }
 
 fn named(outcome: &BatchOutcome) -> Option<String> {

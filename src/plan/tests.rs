@@ -238,3 +238,149 @@ fn hostile_customer_names_get_separate_counters_or_are_rejected() {
     // A capture can't contain a separator that is next to it, so this matches no record type.
     assert_eq!(counts(&planned(&[order(1, "a#b", GOOD)], &PlanContext::default())), [1, 0, 0, 1, 0]);
 }
+
+thread_local! {
+    static PANICS_AT: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Panics at the records that a test chose.
+pub(super) fn panic_if_asked(record: &OutlinedRecord<'_>) {
+    let asked = PANICS_AT.with_borrow(|sequences| sequences.iter().any(|number| number == record.sequence.as_str()));
+    assert!(!asked, "a test asks for a panic");
+}
+
+fn quarantine() -> PlanContext {
+    PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 50, recent: Recent::default() },
+        ..PlanContext::default()
+    }
+}
+
+/// One bad record of each kind at each position: the other records have the effects that they have without it.
+#[test]
+fn a_rejected_record_is_quarantined_and_the_others_are_planned() {
+    let bad = [
+        order(9, "bad", r#""status":{"S":"NEW"},"total":{"S":"x"}"#),
+        order(9, "bad", r#""total":{"N":"1"}"#),
+        order(9, "bad", GOOD).replace("1.795230305E9", "1"),
+        order(9, "bad", r#""total":{"N":"1"}"#).replace("1.795230305E9", "1795430305"),
+    ];
+    let good: Vec<String> = (1..=4).map(|sequence| order(sequence, &(sequence % 2).to_string(), GOOD)).collect();
+    let without = planned(&good, &quarantine());
+    for bad in bad {
+        for position in 0..=good.len() {
+            let mut records = good.clone();
+            records.insert(position, bad.clone());
+            let plan = planned(&records, &quarantine());
+            assert_eq!((plan.records, &plan.rejected), (5, &None));
+            let [quarantined] = plan.quarantined.as_slice() else { panic!("{:?}", plan.quarantined) };
+            assert_eq!((quarantined.record, quarantined.rejection.sequence.as_str()), (position, "9"));
+            let amounts = |plan: &Plan| -> Vec<String> {
+                plan.groups
+                    .iter()
+                    .map(|group| format!("{:?}", group.effects.iter().map(|e| &e.amounts).collect::<Vec<_>>()))
+                    .collect()
+            };
+            assert_eq!(amounts(&plan), amounts(&without), "at {position}");
+            assert_eq!(plan.files.keys().collect::<Vec<_>>(), without.files.keys().collect::<Vec<_>>());
+            assert_eq!(plan.files.values().map(FileDraft::rows).sum::<usize>(), 4);
+        }
+    }
+}
+
+#[test]
+fn a_panic_over_one_record_of_a_thousand_quarantines_that_one() {
+    let bytes = sample("batch-1000");
+    let orders = pipeline("orders");
+    let (event, whole) = plan_event(&bytes, &orders, &quarantine()).unwrap();
+    let sequence = event.records()[500].sequence.as_str().to_owned();
+    let rows = |plan: &Plan| plan.files.values().map(FileDraft::rows).sum::<usize>();
+    PANICS_AT.set(vec![sequence.clone()]);
+    let plan = planned_of(&bytes, &orders, &quarantine());
+    let ends = planned_of(&bytes, &orders, &PlanContext::default());
+    PANICS_AT.set(Vec::new());
+    assert_eq!((plan.records, rows(&plan)), (1_000, rows(&whole) - 1));
+    assert_eq!((plan.quarantined.len(), plan.quarantined[0].record), (1, 500));
+    assert_eq!(plan.quarantined[0].rejection.sequence.as_str(), sequence);
+    assert_eq!(plan.quarantined[0].rejection.fault.code, Code::Panicked);
+    assert_eq!(
+        (ends.records, ends.rejected.unwrap().fault.code),
+        (500, Code::Panicked),
+        "without a quarantine it ends the plan"
+    );
+}
+
+#[test]
+fn a_batch_with_many_panics_is_rejected_as_a_whole() {
+    let bytes = sample("batch-1000");
+    let orders = pipeline("orders");
+    let (event, _) = plan_event(&bytes, &orders, &quarantine()).unwrap();
+    let sequences: Vec<String> = event.records().iter().map(|raw| raw.sequence.as_str().to_owned()).collect();
+    PANICS_AT.set(sequences[..20].to_vec());
+    assert_eq!(planned_of(&bytes, &orders, &quarantine()).quarantined.len(), 20);
+    PANICS_AT.set(sequences[..21].to_vec());
+    let plan = planned_of(&bytes, &orders, &quarantine());
+    PANICS_AT.set(Vec::new());
+    assert_eq!(counts(&plan), [0; 5]);
+    let rejection = plan.rejected.unwrap();
+    assert_eq!((rejection.sequence.as_str(), rejection.fault.code), (sequences[0].as_str(), Code::Panicked));
+}
+
+#[test]
+fn a_batch_of_twenty_is_rejected_as_a_whole_if_more_than_half_is_bad() {
+    let records = |good: usize, bad: usize| -> Vec<String> {
+        let bad = (0..bad).map(|sequence| order(sequence + 1, "bad", r#""total":{"N":"1"}"#));
+        bad.chain((0..good).map(|sequence| order(sequence + 100, "good", GOOD))).collect()
+    };
+    let planned = |good, bad| planned(&records(good, bad), &quarantine());
+    assert_eq!((planned(10, 10).records, planned(10, 10).quarantined.len()), (20, 10));
+    assert_eq!((planned(0, 19).records, planned(0, 19).quarantined.len()), (19, 19), "too few records to tell");
+    let plan = planned(9, 11);
+    assert_eq!((counts(&plan), plan.quarantined.len()), ([0; 5], 0));
+    insta::assert_snapshot!(plan.rejected.unwrap());
+    let context = PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 100, recent: Recent::default() },
+        ..PlanContext::default()
+    };
+    assert_eq!(planned_by(&pipeline("orders"), &records(0, 20), &context).quarantined.len(), 20);
+}
+
+/// Lambda splits a batch that fails, so a part of it is judged together with the records before it.
+#[test]
+fn a_small_batch_is_judged_together_with_the_records_before_it() {
+    let records: Vec<String> = (0..5)
+        .map(|sequence| order(sequence + 1, "bad", r#""total":{"N":"1"}"#))
+        .chain([order(9, "1", GOOD)])
+        .collect();
+    let quarantined_after = |rejected: usize, good: usize| {
+        let mut recent = Recent::default();
+        (0..rejected).for_each(|_| recent.add(true));
+        (0..good).for_each(|_| recent.add(false));
+        let context = PlanContext {
+            on_rejection: OnRejection::Quarantine { limit_percent: 50, recent },
+            ..PlanContext::default()
+        };
+        planned(&records, &context).quarantined.len()
+    };
+    assert_eq!(quarantined_after(5, 9), 5, "10 of 20");
+    assert_eq!(quarantined_after(6, 8), 0, "11 of 20");
+    assert_eq!(quarantined_after(20, 9), 5, "the last 14 records count");
+    assert_eq!(quarantined_after(6, 0), 5, "too few records to tell");
+}
+
+/// Redrive deletes a document once its record is durable, so it must not be quarantined again.
+#[test]
+fn an_event_can_ask_to_fail_on_rejection() {
+    let records = [order(1, "1", GOOD), order(2, "bad", r#""total":{"N":"1"}"#), order(3, "1", GOOD)].join(",");
+    for event in [
+        format!(r#"{{"rejectedRecords":"fail","Records":[{records}]}}"#),
+        format!(r#"{{"Records":[{records}],"rejectedRecords":"fail"}}"#),
+    ] {
+        let plan = planned_of(event.as_bytes(), &pipeline("orders"), &quarantine());
+        assert_eq!((plan.records, plan.quarantined.len()), (1, 0));
+        assert_eq!(plan.rejected.unwrap().sequence.as_str(), "2");
+    }
+    let event = format!(r#"{{"rejectedRecords":"ignore","Records":[{records}]}}"#);
+    let error = plan_event(event.as_bytes(), &pipeline("orders"), &quarantine()).map(|_| ()).unwrap_err();
+    assert_eq!(error.message, "read the event: its `rejectedRecords` isn't \"fail\"");
+}

@@ -20,6 +20,11 @@ impl Fault {
         Fault { code, field: field.into(), message: message.into() }
     }
 
+    /// The fault of a record that makes the function panic.
+    pub fn panicked() -> Self {
+        Fault::new(Code::Panicked, "record", "made the function panic; report this record as a bug in usage-aggregator")
+    }
+
     /// Prefixes the path of the field with `step`. Names longer than 80 characters are cut, since attribute names are
     /// data and must not flood the log.
     #[must_use]
@@ -35,8 +40,8 @@ impl Fault {
     }
 }
 
-/// A record that can't be decoded, routed, encoded or made durable. The response to Lambda acknowledges only the
-/// records before it.
+/// A record that can't be decoded, routed, encoded or made durable. It is quarantined, or
+/// the response to Lambda acknowledges only the records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {sequence}: {fault}")]
 pub struct Rejection {
@@ -83,6 +88,10 @@ pub enum Code {
     Refused,
     /// The effect of this record could not be made durable before the deadline.
     NotDurable,
+    /// So many records of the batch are rejected that the whole batch is.
+    TooManyRejected,
+    /// The function panicked while planning this record, which is a bug in the function.
+    Panicked,
 }
 
 impl Code {
@@ -106,6 +115,8 @@ impl Code {
             Code::TooOld => "too_old",
             Code::Refused => "refused",
             Code::NotDurable => "not_durable",
+            Code::TooManyRejected => "too_many_rejected",
+            Code::Panicked => "panicked",
         }
     }
 }

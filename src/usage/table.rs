@@ -41,6 +41,8 @@ pub struct UsageTables {
     pub pipeline: String,
     /// How long a claim is kept after its minute, in seconds: the horizon plus a margin for clock skew.
     pub claim_seconds: i64,
+    /// Whether the records after one that DynamoDB refuses are counted, too.
+    pub continues_after_refusal: bool,
     /// The maximum number of bundles that are committed at once.
     pub concurrency: usize,
     /// Limits the transactions in flight, however a batch is split.
@@ -128,7 +130,11 @@ impl UsageTables {
     ) -> Result<Committed, Error> {
         let (earlier, later) = group.halves();
         let first = Box::pin(self.commit(snapshot, std::slice::from_ref(&earlier), deadline)).await?;
-        match first.failed.first().map(|(_, error)| error.clone()) {
+        let failed = first.failed.first().filter(|(_, error)| {
+            // The refused record will be quarantined, and the records after it have an effect.
+            !(self.continues_after_refusal && error.kind == ErrorKind::Poison)
+        });
+        match failed.map(|(_, error)| error.clone()) {
             Some(error) => Ok(first.join(Committed::failed(&[&later], &error))),
             None => Ok(first.join(Box::pin(self.commit(snapshot, std::slice::from_ref(&later), deadline)).await?)),
         }

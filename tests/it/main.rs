@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;
 mod cli;
@@ -26,6 +27,7 @@ mod model;
 mod mutants;
 mod parallelism;
 mod prefix;
+mod quarantine;
 mod readers;
 mod redrive;
 mod runtime;

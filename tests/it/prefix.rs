@@ -44,7 +44,7 @@ fn message(number: usize, racer: usize) -> Value {
     message_of(number, racer, "0.5")
 }
 
-fn message_of(number: usize, racer: usize, distance: &str) -> Value {
+pub fn message_of(number: usize, racer: usize, distance: &str) -> Value {
     let data = format!(r#"{{"racerId":{racer},"competitionId":1,"distance":{distance},"n":{number}}}"#);
     json!({
         "kinesis": {

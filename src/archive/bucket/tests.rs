@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_sdk_s3::primitives::SdkBody;
 
 use super::*;
+use crate::archive::AvroFile;
 use crate::time::Timestamp;
 
 /// Gives one response after the other, repeats the last one, and records the requests. Status 0 means no response at
@@ -58,7 +59,7 @@ async fn put(responses: &[(u16, &'static str)], deadline: Option<Duration>) -> (
         .build();
     let bucket = Bucket::new(Client::from_conf(config), "archive", 2);
     let deadline = deadline.map(|deadline| Instant::now() + deadline);
-    let mut results = bucket.put_all(&[file()], deadline).await;
+    let mut results = bucket.put_all(&[file().object()], deadline).await;
     (results.remove(0), script.requests.lock().unwrap().drain(..).collect())
 }
 

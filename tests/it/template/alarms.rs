@@ -238,7 +238,7 @@ fn every_own_metric_that_is_named_exists() {
 #[test]
 fn what_the_filters_count_is_what_the_function_logs() {
     let handler = file("src/handler.rs");
-    assert!(handler.contains(r#"warn!(%sequence, code, %field, %reason, "record rejected")"#));
+    assert!(handler.contains(r#"warn!(%sequence, code, %field, %reason, quarantined, "record rejected")"#));
     let pattern = |name: &str| properties(name)["FilterPattern"].as_str().unwrap();
     assert_eq!(pattern("RejectedCount"), r#"{ $.message = "record rejected" }"#);
     let too_old = format!(r#"{{ $.message = "record rejected" && $.code = "{}" }}"#, Code::TooOld.name());

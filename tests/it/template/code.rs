@@ -70,7 +70,14 @@ fn the_function_is_given_every_variable_that_it_reads_and_no_other() {
     let given = properties("Function")["Environment"]["Variables"].as_object().unwrap();
     let read: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
     assert_eq!(given.keys().map(String::as_str).collect::<BTreeSet<_>>(), read);
-    for name in ["ARCHIVE_CODEC", "METRICS_SINK", "HORIZON_DAYS", "DEADLINE_MARGIN_MS", "CONCURRENCY"] {
+    for name in [
+        "QUARANTINE_LIMIT_PERCENT",
+        "ARCHIVE_CODEC",
+        "METRICS_SINK",
+        "HORIZON_DAYS",
+        "DEADLINE_MARGIN_MS",
+        "CONCURRENCY",
+    ] {
         let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
         assert_eq!(text(&given[name]), variable.default, "{name}");
     }

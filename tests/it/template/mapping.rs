@@ -15,7 +15,10 @@ fn the_mapping_loses_nothing_and_blocks_on_nothing() {
     assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
     assert_eq!(mapping["MetricsConfig"]["Metrics"], json!(["EventCount"]));
     assert_eq!(members(&mapping["DestinationConfig"]["OnFailure"]["Destination"]).len(), 2);
-    assert_eq!(text(&mapping["MaximumRetryAttempts"]), "10");
+    // Lambda's pauses: 200 ms, doubled up to 30 s (docs/mapping.md). An hour's outage must not use the retries up.
+    let retries: u32 = text(&mapping["MaximumRetryAttempts"]).parse().unwrap();
+    let pauses = (0..retries).map(|retry| (0.2 * 2_f64.powi(i32::try_from(retry).unwrap())).min(30.0));
+    assert!(pauses.sum::<f64>() > 3_600.0, "{retries} retries");
     let age: u32 = text(&mapping["MaximumRecordAgeInSeconds"]).parse().unwrap();
     let retention: u32 = text(&json!({ "Ref": "SourceRetentionSeconds" })).parse().unwrap();
     assert!(age < retention, "records would be trimmed before they reach the failure destination");

@@ -1,0 +1,66 @@
+//! The documents of rejected records.
+
+use serde_json::Value;
+
+use super::*;
+use crate::pipeline::{Pipeline, shipped};
+use crate::plan::{OnRejection, PlanContext, Recent, plan_event};
+
+fn documents_of(event: &[u8], pipeline: &str) -> Vec<Document> {
+    let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();
+    let context = PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 100, recent: Recent::default() },
+        ..PlanContext::default()
+    };
+    let (event, plan) = plan_event(event, &pipeline, &context).unwrap();
+    documents(&event, &plan, &pipeline.name, "usage-aggregator")
+}
+
+fn poison() -> Vec<u8> {
+    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/events/poison.json")).unwrap()
+}
+
+#[test]
+fn a_document_has_the_record_and_the_reason() {
+    let documents = documents_of(&poison(), "orders");
+    let shown: Vec<(usize, &str, Value)> = documents
+        .iter()
+        .map(|document| (document.record, document.key.as_str(), serde_json::from_slice(&document.body).unwrap()))
+        .collect();
+    insta::assert_json_snapshot!(shown);
+    // The payload is an event of that one record, which is rejected again for the same reason.
+    for (_, key, body) in &shown {
+        let again = documents_of(body["payload"].as_str().unwrap().as_bytes(), "orders");
+        assert_eq!((again.len(), again[0].key.as_str()), (1, *key));
+    }
+}
+
+/// However a batch is cut and whatever came before the record: one name, so one document.
+#[test]
+fn a_name_depends_on_the_record_alone() {
+    let event: Value = serde_json::from_slice(&poison()).unwrap();
+    let keys = |records: &[Value]| -> Vec<String> {
+        let event = serde_json::json!({ "Records": records }).to_string();
+        documents_of(event.as_bytes(), "orders").into_iter().map(|document| document.key).collect()
+    };
+    let records = event["Records"].as_array().unwrap();
+    let whole = keys(records);
+    assert!(!whole.is_empty());
+    for cut in 0..records.len() {
+        let (first, second) = records.split_at(cut);
+        assert_eq!([keys(first), keys(second)].concat(), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_message_of_kinesis_names_its_shard() {
+    let event = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/events/kinesis-plain.json")).unwrap();
+    let mut event: Value = serde_json::from_str(&event).unwrap();
+    event["Records"][0]["kinesis"]["data"] = "!".into();
+    let documents = documents_of(event.to_string().as_bytes(), "alleycat");
+    let body: Value = serde_json::from_slice(&documents[0].body).unwrap();
+    assert_eq!(body["rejection"]["code"], "malformed");
+    assert_eq!(body["KinesisBatchInfo"]["shardId"], "shardId-000000000000");
+    assert_eq!(body["KinesisBatchInfo"]["streamArn"], event["Records"][0]["eventSourceARN"]);
+    assert!(body["timestamp"].as_str().is_some_and(|time| time.starts_with("20")), "{body}");
+}
