@@ -40,9 +40,9 @@ Examples:
   usagectl explain --json events/poison.json | jq .rejected
   aws s3 cp s3://BUCKET/quarantine/orders/HASH.json - | usagectl explain -
 
-A failure document is what `usagectl redrive` replays: that of a batch that Lambda discarded, or of a
-record that the function quarantined. A skipped record is explained by the record type that comes
-nearest and the attribute that differs.
+A failure document is what `usagectl redrive` replays: that of a discarded batch or of a quarantined
+record. A skipped record is explained by the record type that comes nearest and the attribute that
+differs.
 
 The exit code is 1 if the function would reject a record or fail.";
 
@@ -55,7 +55,7 @@ impl Explain {
                 Ok(plan) => {
                     let text = if options.json { plan.to_string() } else { text(&plan) };
                     console::print(&text)?;
-                    if !at(&plan, "rejected").is_null() {
+                    if !at(&plan, "rejected").is_null() || !list(&plan, "quarantined").is_empty() {
                         done = Done::WithFailures;
                     }
                 }
@@ -145,6 +145,11 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
         let rejected_text = format!("{sequence}: {code}: {field}: {reason}; later records are not processed");
         writeln!(out, "{}", labeled("rejected", &rejected_text))?;
         write_nearest(out, at(rejected, "nearest"))?;
+    }
+    for rejected in list(plan, "quarantined") {
+        let [sequence, code, field, reason] =
+            ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
+        writeln!(out, "{}", labeled("rejected", &format!("{sequence}: {code}: {field}: {reason}; quarantined")))?;
     }
     write_skipped(out, list(plan, "skipped"))
 }

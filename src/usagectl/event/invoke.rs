@@ -162,7 +162,7 @@ fn total(reports: &[Report]) -> String {
         sum(|report| report.applied),
         counted(sum(|report| report.duplicates), "duplicate"),
         sum(|report| report.skipped),
-        sum(|report| report.rejected.len()),
+        sum(|report| report.rejected.len() + report.quarantined.len()),
         sum(|report| usize::from(report.error.is_some())),
     )
 }

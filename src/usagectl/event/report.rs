@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::outcome::BatchOutcome;
+use usage_aggregator::record::Rejection;
 
 use crate::event::changed_snapshots::Key;
 use crate::event::changes::Changes;
@@ -39,6 +40,8 @@ pub struct Report {
     pub skipped: usize,
     /// Records that can't be processed.
     pub rejected: Vec<Rejected>,
+    /// Rejected records that are in the failure bucket.
+    pub quarantined: Vec<Rejected>,
     /// All snapshots that the event contributes to, as they are afterwards.
     pub snapshots: Vec<Value>,
     /// Archived files.
@@ -116,13 +119,14 @@ impl Report {
         self.applied = outcome.applied;
         self.duplicates = outcome.duplicates;
         self.skipped = outcome.skipped;
-        let rejected = outcome.rejected.into_iter().map(|rejection| Rejected {
+        let reported = |rejection: Rejection| Rejected {
             sequence_number: rejection.sequence.to_string(),
             code: rejection.fault.code.name(),
             field: rejection.fault.field,
             reason: rejection.fault.message,
-        });
-        self.rejected = rejected.collect();
+        };
+        self.rejected = outcome.rejected.into_iter().map(reported).collect();
+        self.quarantined = outcome.quarantined.into_iter().map(reported).collect();
         let stored = outcome.files.into_iter();
         self.files = stored
             .map(|file| Stored { key: file.key, rows: file.rows, bytes: file.bytes, created: file.created })
@@ -136,7 +140,7 @@ impl Report {
 
     /// Whether the invocation succeeded and rejected nothing.
     pub fn is_good(&self) -> bool {
-        self.error.is_none() && self.rejected.is_empty()
+        self.error.is_none() && self.rejected.is_empty() && self.quarantined.is_empty()
     }
 
     /// The report as text.
@@ -167,8 +171,10 @@ impl Report {
                 counted(*duplicates, "duplicate")
             ),
         );
-        for Rejected { sequence_number, code, field, reason } in &self.rejected {
-            line(out, &format!("rejected  {sequence_number}: {code}: {}: {}", plain(field), plain(reason)));
+        let rejected = self.rejected.iter().map(|rejected| (rejected, ""));
+        for (rejected, then) in rejected.chain(self.quarantined.iter().map(|rejected| (rejected, "; quarantined"))) {
+            let Rejected { sequence_number, code, field, reason } = rejected;
+            line(out, &labeled("rejected", &format!("{sequence_number}: {code}: {field}: {reason}{then}")));
         }
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             line(out, &changes.text());

@@ -30,8 +30,6 @@ pub enum Behavior {
     Unreadable,
     /// It can't be invoked.
     Refused,
-    /// It quarantines rejected records and answers success, unless the event asks it to name them.
-    Quarantining,
 }
 
 /// The function's code.
@@ -105,8 +103,7 @@ async fn listen(routes: Router) -> String {
 }
 
 async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, HeaderMap, String) {
-    let sent: Value = serde_json::from_slice(&event).unwrap();
-    let records = sent["Records"].as_array().unwrap().len();
+    let records = serde_json::from_slice::<Value>(&event).unwrap()["Records"].as_array().unwrap().len();
     lambda.invocations.lock().unwrap().push(records);
     let behavior = *lambda.behavior.lock().unwrap();
     let mut headers = HeaderMap::new();
@@ -123,10 +120,7 @@ async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, Head
             headers.insert("x-amzn-errortype", "AccessDeniedException".parse().unwrap());
             (StatusCode::FORBIDDEN, json!({ "Message": "not allowed" }).to_string())
         }
-        Behavior::Quarantining if sent["rejectedRecords"] != "fail" => {
-            (StatusCode::OK, json!({ "batchItemFailures": [] }).to_string())
-        }
-        Behavior::Well | Behavior::Quarantining => match lambda.code.lock().await.run(&event, lambda.now).await {
+        Behavior::Well => match lambda.code.lock().await.run(&event, lambda.now).await {
             Ok(body) => (StatusCode::OK, body),
             Err(message) => (StatusCode::OK, failed(&mut headers, &message)),
         },
