@@ -11,9 +11,10 @@ use usage_aggregator::record::Rejection;
 
 use crate::event::changed_snapshots::Key;
 use crate::event::changes::Changes;
-use crate::shell::console::{counted, plain};
+use crate::shell::console::counted;
 use crate::shell::failure;
 use crate::shell::json;
+use crate::shell::paragraph::paragraph;
 use crate::shell::table;
 use laptop::proof::rows::Item;
 
@@ -218,27 +219,9 @@ fn short(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.1}") }
 }
 
-/// The width of the first column.
-const LABEL: usize = 10;
-/// How wide the lines of a text are.
-const WIDTH: usize = 80;
-
-/// A text with a label in the first column, wrapped between words.
+/// A text with a label in the first column.
 pub fn labeled(label: &str, text: &str) -> String {
-    let mut lines = vec![format!("{label:<LABEL$}")];
-    let mut is_first = true;
-    for word in plain(text).split(' ') {
-        if let Some(last) = lines.last_mut() {
-            if is_first || last.chars().count() + 1 + word.chars().count() <= WIDTH {
-                last.push_str(if is_first { "" } else { " " });
-                last.push_str(word);
-            } else {
-                lines.push(format!("{:LABEL$}{word}", ""));
-            }
-        }
-        is_first = false;
-    }
-    lines.join("\n")
+    paragraph(&format!("{label:<10}{text}"), "          ")
 }
 
 fn line(out: &mut String, text: &str) {

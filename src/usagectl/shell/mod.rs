@@ -7,6 +7,7 @@ pub mod folder;
 pub mod json;
 pub mod numbers;
 pub mod options;
+pub mod paragraph;
 pub mod pipeline_choice;
 pub mod plot;
 pub mod resource_names;
