@@ -7,17 +7,16 @@ const WIDTH: usize = 80;
 
 /// `text` on lines of at most 80 columns, if its words are short enough. All lines but the first start with `indent`.
 pub fn paragraph(text: &str, indent: &str) -> String {
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = Vec::new();
     for word in plain(text).split(' ') {
-        let Some(line) = lines.last_mut() else { break };
-        // Spaces at the start of the text stay.
-        let is_blank = line.trim().is_empty();
-        if is_blank || line.chars().count() + 1 + word.chars().count() <= WIDTH {
-            let is_first = line.is_empty();
-            line.push_str(if is_first { "" } else { " " });
-            line.push_str(word);
-        } else {
-            lines.push(format!("{indent}{word}"));
+        match lines.last_mut() {
+            // Spaces at the start of the text stay.
+            Some(line) if line.trim().is_empty() || line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("{indent}{word}")),
+            None => lines.push(word.to_owned()),
         }
     }
     lines.join("\n")
@@ -34,6 +33,7 @@ mod tests {
         let long = "l".repeat(100);
         assert_eq!(paragraph(&format!("a {long} b"), "  "), format!("a\n  {long}\n  b"));
         assert_eq!(paragraph("label     text", "  "), "label     text");
+        assert_eq!(paragraph("   → text", "  "), "   → text");
         assert_eq!(paragraph("", "  "), "");
     }
 }

@@ -7,8 +7,8 @@ use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 
-use super::healthy;
 use super::place::{Place, front};
+use super::{healthy, unwrapped};
 
 /// Puts one value for each of these minutes before now.
 async fn put(cloudwatch: &Services, namespace: &str, metric: &str, dimension: (&str, &str), values: &[(u64, f64)]) {
@@ -51,13 +51,10 @@ async fn regression_a_shard_that_is_blocked_now_is_reported_however_many_good_ba
 
     let doctor = place.doctor(&["--stack", "moto", "iterator-age"]).await;
     assert_eq!(doctor.code, Some(2), "{doctor:?}");
+    let stdout = unwrapped(&doctor.stdout);
     let found = "problem  blocked-shard       a shard is blocked now: deliveries fail, and its records are 8 min old";
-    assert!(doctor.stdout.contains(found), "{}", doctor.stdout);
-    assert!(
-        doctor.stdout.contains("First step: blocked-shard: a failing batch blocks its shard now"),
-        "{}",
-        doctor.stdout
-    );
+    assert!(stdout.contains(found), "{stdout}");
+    assert!(stdout.contains("First step: blocked-shard: a failing batch blocks its shard now"), "{}", doctor.stdout);
     assert!(!doctor.stdout.contains("parallelization"), "{}", doctor.stdout);
 
     let tune = place.run(&["tune", "--stack", "moto", "--span", "1h", "--json"]).await;
