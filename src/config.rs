@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::archive::Codec;
 use crate::pipeline::Pipeline;
-use crate::plan::{OnRejection, PlanContext};
+use crate::plan::{OnRejection, PlanContext, Recent};
 use crate::time::{DAY_SECONDS, Timestamp};
 use reader::EnvReader;
 
@@ -79,7 +79,9 @@ impl Config {
         let (usage_table, claims_table) = self.tables.clone().map(|tables| (tables.usage, tables.claims)).unzip();
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
         let on_rejection = match &self.quarantine {
-            Some(quarantine) => OnRejection::Quarantine { limit_percent: quarantine.limit_percent },
+            Some(quarantine) => {
+                OnRejection::Quarantine { limit_percent: quarantine.limit_percent, recent: Recent::default() }
+            }
             None => OnRejection::End,
         };
         PlanContext { horizon, usage_table, claims_table, on_rejection }

@@ -2,8 +2,8 @@
 
 mod report;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{BatchMetrics, MetricsSink};
 use crate::outcome::{BatchOutcome, Stored};
 use crate::pipeline::Pipeline;
-use crate::plan::{Plan, plan_event, plan_event_without};
+use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event, plan_event_without};
 use crate::quarantine::{self, Document};
 use crate::record::{Code, Fault};
 use crate::time::{DAY_SECONDS, Timestamp};
@@ -28,7 +28,7 @@ use report::{batch_metrics, log, milliseconds};
 /// pointless.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The function, ready for invocations. It keeps no state between them.
+/// The function, ready for invocations.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
@@ -36,6 +36,8 @@ pub struct Handler {
     archive: Option<Bucket>,
     failures: Option<Bucket>,
     metrics: MetricsSink,
+    /// The only state that outlives an invocation. What is written depends on it only if most records are rejected.
+    recent: Mutex<Recent>,
 }
 
 /// The context of one invocation.
@@ -68,7 +70,7 @@ impl Handler {
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
         let failures = config.quarantine.as_ref().map(|quarantine| bucket(&quarantine.bucket));
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
-        Handler { config, usage, archive, failures, metrics }
+        Handler { config, usage, archive, failures, metrics, recent: Mutex::default() }
     }
 
     /// The pipeline that records go through.
@@ -128,14 +130,17 @@ impl Handler {
         if self.failures.is_some() && !batch.fails_on_rejection() {
             let refused = take_refused(&mut counted);
             if !refused.is_empty() {
-                let context = self.config.plan_context(invocation.now);
-                plan = plan_event_without(event, self.pipeline(), &context, refused)?.1;
+                plan = plan_event_without(event, self.pipeline(), &self.plan_context(invocation.now), refused)?.1;
                 sealed = self.seal(&plan, plan.records)?;
                 not_quarantined = self.quarantine(&batch, &plan, invocation).await?;
             }
         }
         let stored = self.store(&plan, sealed, &counted, invocation).await?;
-        Ok(BatchOutcome::new(&batch, plan, counted, stored, not_quarantined))
+        let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
+        let outcome = BatchOutcome::new(&batch, plan, counted, stored, not_quarantined);
+        let mut recent = self.recent();
+        (0..outcome.durable).for_each(|record| recent.add(quarantined.contains(&record)));
+        Ok(outcome)
     }
 
     /// Reads `event` and plans its records, without writing anything.
@@ -143,7 +148,19 @@ impl Handler {
     /// # Errors
     /// If the event isn't a DynamoDB Streams or Kinesis event.
     pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
-        plan_event(event, &self.config.pipeline, &self.config.plan_context(now))
+        plan_event(event, self.pipeline(), &self.plan_context(now))
+    }
+
+    fn plan_context(&self, now: Timestamp) -> PlanContext {
+        let mut context = self.config.plan_context(now);
+        if let OnRejection::Quarantine { recent, .. } = &mut context.on_rejection {
+            *recent = *self.recent();
+        }
+        context
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn count(&self, plan: &Plan, invocation: &Invocation) -> Result<Committed, Error> {

@@ -4,6 +4,7 @@
 mod drafts;
 mod event;
 mod partition;
+mod recent;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,7 @@ use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_key
 use drafts::{Drafts, IdHasher};
 pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
+pub use recent::Recent;
 
 /// Everything that a batch will do.
 #[derive(Debug, Default)]

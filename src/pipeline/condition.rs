@@ -1,5 +1,7 @@
 //! `where` conditions: what the attributes of an image must be for a record to match or count.
 
+use std::fmt;
+
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Outline, Tag};
 
@@ -12,6 +14,16 @@ pub enum Scalar {
     Number(Decimal),
     /// A boolean.
     Bool(bool),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Text(text) => f.write_str(text),
+            Scalar::Number(number) => write!(f, "{number}"),
+            Scalar::Bool(value) => write!(f, "{value}"),
+        }
+    }
 }
 
 impl Scalar {
@@ -46,6 +58,18 @@ pub enum Test {
     Exists,
     /// The attribute doesn't exist.
     Absent,
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |list: &[Scalar]| list.iter().map(Scalar::to_string).collect::<Vec<_>>().join(" or ");
+        match self {
+            Test::AnyOf(values) => f.write_str(&list(values)),
+            Test::NoneOf(values) => write!(f, "other than {}", list(values)),
+            Test::Exists => f.write_str("present"),
+            Test::Absent => f.write_str("absent"),
+        }
+    }
 }
 
 impl Condition {

@@ -3,6 +3,7 @@
 
 mod condition;
 mod document;
+mod nearest;
 mod parse;
 mod route;
 mod shipped;
@@ -16,6 +17,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
 pub use condition::Condition;
+pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
@@ -85,6 +87,8 @@ pub struct Route {
 struct Matcher {
     attribute: String,
     requirement: Requirement,
+    /// The requirement as the file has it.
+    text: String,
 }
 
 #[derive(Debug)]

@@ -183,6 +183,6 @@ impl Requirement {
     }
 }
 
-fn text_of(value: Entry<'_>) -> Option<Cow<'_, str>> {
+pub(super) fn text_of(value: Entry<'_>) -> Option<Cow<'_, str>> {
     value.string().or_else(|| Some(Cow::Owned(value.number()?.to_string())))
 }

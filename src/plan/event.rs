@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::recent::{MIN_RECORDS, Recent};
 use super::{Plan, PlanContext, Planner};
 use crate::decode::Event;
 use crate::error::Error;
@@ -19,17 +20,16 @@ pub enum OnRejection {
     End,
     /// The rejected record is quarantined, and the plan continues after it.
     Quarantine {
-        /// The maximum share of rejected records in a batch, in percent. Above it, the whole batch is rejected.
+        /// The maximum share of rejected records, in percent. Above it, the whole batch is rejected.
         limit_percent: usize,
+        /// The records before this batch.
+        recent: Recent,
     },
 }
 
 /// If more records of a batch than this make the planner panic, the whole batch is rejected: the function is broken, and
 /// each panic costs planning the batch again.
 const MAX_PANICS: usize = 20;
-/// The limit of quarantined records doesn't apply to smaller batches: one bad record of two doesn't mean that the
-/// deployment is broken.
-const MIN_RECORDS: usize = 20;
 
 /// Reads an event and plans its records, up to the first one that is rejected and not quarantined.
 ///
@@ -81,18 +81,17 @@ pub fn plan_event_without<'e>(
 }
 
 /// Replaces a plan that quarantines too large a share of its batch by one that does nothing: a broken release must not
-/// move the whole stream into the failure bucket.
-///
-/// The response then names the first record. A function error would be worse: Lambda would split the batch until its
-/// parts are smaller than [`MIN_RECORDS`].
+/// move the whole stream into the failure bucket. A batch of fewer than 20 records is judged together with the records
+/// before it.
 fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Plan {
-    let OnRejection::Quarantine { limit_percent } = on_rejection else { return plan };
-    let (count, records) = (plan.quarantined.len(), plan.records);
+    let OnRejection::Quarantine { limit_percent, recent } = on_rejection else { return plan };
+    let (earlier, earlier_rejected) = recent.last(MIN_RECORDS.saturating_sub(plan.records));
+    let (records, rejected) = (earlier + plan.records, earlier_rejected + plan.quarantined.len());
     match plan.quarantined.first() {
-        Some(first) if records >= MIN_RECORDS && count * 100 > records * limit_percent => {
+        Some(first) if records >= MIN_RECORDS && rejected * 100 > records * limit_percent => {
             let message = format!(
-                "{count} of {records} are rejected, more than QUARANTINE_LIMIT_PERCENT={limit_percent} allows; check what \
-                 was deployed last, or raise the limit if the records are bad; the first is {}",
+                "{rejected} of {records} are rejected, more than QUARANTINE_LIMIT_PERCENT={limit_percent} allows; check \
+                 what was deployed last, or raise the limit if the records are bad; the first is {}",
                 first.rejection
             );
             nothing(batch, Code::TooManyRejected, message)

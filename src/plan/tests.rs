@@ -250,7 +250,10 @@ pub(super) fn panic_if_asked(record: &OutlinedRecord<'_>) {
 }
 
 fn quarantine() -> PlanContext {
-    PlanContext { on_rejection: OnRejection::Quarantine { limit_percent: 50 }, ..PlanContext::default() }
+    PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 50, recent: Recent::default() },
+        ..PlanContext::default()
+    }
 }
 
 /// One bad record of each kind at each position: the other records have the effects that they have without it.
@@ -335,9 +338,34 @@ fn a_batch_of_twenty_is_rejected_as_a_whole_if_more_than_half_is_bad() {
     let plan = planned(9, 11);
     assert_eq!((counts(&plan), plan.quarantined.len()), ([0; 5], 0));
     insta::assert_snapshot!(plan.rejected.unwrap());
-    let context =
-        PlanContext { on_rejection: OnRejection::Quarantine { limit_percent: 100 }, ..PlanContext::default() };
+    let context = PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 100, recent: Recent::default() },
+        ..PlanContext::default()
+    };
     assert_eq!(planned_by(&pipeline("orders"), &records(0, 20), &context).quarantined.len(), 20);
+}
+
+/// Lambda splits a batch that fails, so a part of it is judged together with the records before it.
+#[test]
+fn a_small_batch_is_judged_together_with_the_records_before_it() {
+    let records: Vec<String> = (0..5)
+        .map(|sequence| order(sequence + 1, "bad", r#""total":{"N":"1"}"#))
+        .chain([order(9, "1", GOOD)])
+        .collect();
+    let quarantined_after = |rejected: usize, good: usize| {
+        let mut recent = Recent::default();
+        (0..rejected).for_each(|_| recent.add(true));
+        (0..good).for_each(|_| recent.add(false));
+        let context = PlanContext {
+            on_rejection: OnRejection::Quarantine { limit_percent: 50, recent },
+            ..PlanContext::default()
+        };
+        planned(&records, &context).quarantined.len()
+    };
+    assert_eq!(quarantined_after(5, 9), 5, "10 of 20");
+    assert_eq!(quarantined_after(6, 8), 0, "11 of 20");
+    assert_eq!(quarantined_after(20, 9), 5, "the last 14 records count");
+    assert_eq!(quarantined_after(6, 0), 5, "too few records to tell");
 }
 
 /// Redrive deletes a document once its record is durable, so it must not be quarantined again.

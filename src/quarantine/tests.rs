@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::*;
 use crate::pipeline::{Pipeline, shipped};
-use crate::plan::{OnRejection, PlanContext, plan_event};
+use crate::plan::{OnRejection, PlanContext, Recent, plan_event};
 
 fn documents_of(event: &[u8], pipeline: &str) -> Vec<Document> {
     let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();
-    let context =
-        PlanContext { on_rejection: OnRejection::Quarantine { limit_percent: 100 }, ..PlanContext::default() };
+    let context = PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 100, recent: Recent::default() },
+        ..PlanContext::default()
+    };
     let (event, plan) = plan_event(event, &pipeline, &context).unwrap();
     documents(&event, &plan, &pipeline.name, "usage-aggregator")
 }

@@ -53,10 +53,11 @@ const PACKAGES: [Package; 5] = [
         rooms: &[
             ("shell", &[]),
             ("stack", &["shell"]),
-            ("event", &["shell"]),
+            ("failure_document", &[]),
+            ("event", &["shell", "failure_document"]),
             ("schema", &["shell", "event"]),
             ("results", &["shell", "stack"]),
-            ("deployment", &["shell", "stack"]),
+            ("deployment", &["shell", "stack", "failure_document"]),
             ("laptop", &["shell", "stack", "event", "results"]),
             ("command", &["shell", "schema", "event", "results", "deployment", "laptop"]),
         ],

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use usage_aggregator::handler::Invocation;
 
 use crate::prefix::{NOW, event, order, orders};
-use crate::simulation::bench::Bench;
+use crate::simulation::bench::{Bench, Release};
 use crate::world::{at, claimed, rows};
 
 /// Longer than any invocation lasts.
@@ -30,7 +30,7 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
     ];
     for (operation, fault, counted) in cases {
         let bench = Bench::new();
-        let lease = bench.sandbox();
+        let lease = bench.sandbox(Release::Failing);
         lease.sandbox.http.set_plan(FaultPlan::always(operation, fault));
         let invocation = a_minute_left();
         let outcome = lease.sandbox.handler.handle(&event(&orders(3)), &invocation).await.unwrap();
@@ -44,7 +44,7 @@ async fn what_does_not_finish_before_the_deadline_is_reported_in_time() {
 #[tokio::test(start_paused = true)]
 async fn failing_counters_leave_time_for_the_files_of_earlier_records() {
     let bench = Bench::new();
-    let lease = bench.sandbox();
+    let lease = bench.sandbox(Release::Failing);
     lease.sandbox.http.set_plan(FaultPlan::always("TransactWriteItems", Fault::Throttle));
     let line = |number: usize| {
         let mut line = order(number, &json!({ "N": "1" }));

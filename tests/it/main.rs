@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;
 mod cli;
@@ -19,6 +20,7 @@ mod day_two;
 mod deadline;
 mod doctor;
 mod events;
+mod explain;
 mod fixture;
 mod local;
 mod model;

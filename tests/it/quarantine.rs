@@ -1,12 +1,16 @@
 //! Rejected records are quarantined in the failure bucket, and don't block other records.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use laptop::emulators::{self, Fault, FaultPlan};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+use usage_aggregator::handler::Invocation;
 
 use crate::prefix::{NOW, event, message_of, order, orders};
-use crate::world::{World, at, services};
+use crate::simulation::bench::{Bench, Release};
+use crate::world::{World, at, claimed, services};
 
 async fn world(name: &str, pipeline: &str) -> World {
     let bucket: &'static str = Box::leak(format!("{name}-failures").into_boxed_str());
@@ -67,30 +71,27 @@ async fn good_records_behind_a_bad_one_are_counted_in_the_same_batch() {
     assert_eq!(documents(&world).await, before);
 }
 
-/// The document is an effect like any other: nothing is acknowledged before it is durable.
-#[tokio::test(flavor = "multi_thread")]
+/// The document is an effect like any other: nothing is acknowledged before it is durable. In virtual time.
+#[tokio::test(start_paused = true)]
 async fn a_record_whose_document_is_not_durable_is_delivered_again() {
-    let world = world("quarantine-lost", "orders").await;
+    let bench = Bench::new();
+    let lease = bench.sandbox(Release::Quarantining);
+    let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
     let records = orders_with(30, &[10]);
-    let bad = number(&records[10]);
-    let function = world.function();
-    function.http.set_plan(FaultPlan::new(|call| match call.path.contains("-failures/") {
+    http.set_plan(FaultPlan::new(|call| match call.path.contains("/quarantine/") {
         true => Fault::LoseRequest,
         false => Fault::None,
     }));
-    let mut invocation = at(NOW);
-    invocation.deadline = Some(tokio::time::Instant::now() + std::time::Duration::from_secs(2));
-    let outcome = function.handler.handle(&event(&records), &invocation).await.unwrap();
-    assert_eq!(
-        (outcome.durable, outcome.response().batch_item_failures[0].item_identifier.as_deref()),
-        (10, Some(&*bad))
-    );
-    assert!(documents(&world).await.is_empty());
+    let invocation = Invocation { deadline: Some(Instant::now() + Duration::from_secs(60)), ..at(NOW) };
+    let outcome = handler.handle(&event(&records), &invocation).await.unwrap();
+    let named = outcome.response().batch_item_failures[0].item_identifier.clone().unwrap();
+    assert_eq!((outcome.durable, named, outcome.quarantined.len()), (10, number(&records[10]), 0));
+    assert!(bench.stored().documents.is_empty());
 
-    function.http.set_plan(FaultPlan::none());
-    let outcome = function.handler.handle(&event(&records[10..]), &at(NOW)).await.unwrap();
+    http.set_plan(FaultPlan::none());
+    let outcome = handler.handle(&event(&records[10..]), &at(NOW)).await.unwrap();
     assert_eq!((outcome.durable, outcome.quarantined.len()), (20, 1));
-    assert_eq!((world.claimed().await.len(), quarantined_numbers(&world).await), (29, vec![bad]));
+    assert_eq!((claimed(&bench.stored().claims).len(), bench.stored().documents.len()), (29, 1));
 }
 
 /// Each fault at each call, then a delivery without faults: every good record once, every bad one in one document.

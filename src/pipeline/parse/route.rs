@@ -58,13 +58,18 @@ fn check_type(section: &Section<'_>, name: &SpannedText<'_>) -> Option<String> {
 
 fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
     let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
-        let requirement = match value.get_ref() {
+        let (requirement, text) = match value.get_ref() {
             DeValue::String(text) => {
-                Requirement::Pattern(pattern(section, attribute, &SpannedText { text, span: value.span() }, variables)?)
+                let span = SpannedText { text, span: value.span() };
+                (Requirement::Pattern(pattern(section, attribute, &span, variables)?), text.to_string())
             }
-            _ => Requirement::Equal(scalar(section, attribute, value)?),
+            _ => {
+                let scalar = scalar(section, attribute, value)?;
+                let text = scalar.to_string();
+                (Requirement::Equal(scalar), text)
+            }
         };
-        Some(Matcher { attribute: attribute.to_owned(), requirement })
+        Some(Matcher { attribute: attribute.to_owned(), requirement, text })
     };
     section.entries().filter_map(matcher).collect()
 }

@@ -8,10 +8,13 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use usage_aggregator::archive::Codec;
 use usage_aggregator::plan::plan_event;
+use usage_aggregator::record::Code;
 use usage_aggregator::time::Timestamp;
 
-use crate::event::invoke::{instant, read_event, time_of};
-use crate::event::report::Failure;
+use crate::event::input::Input;
+use crate::event::invoke::{instant, time_of};
+use crate::event::report::{Failure, labeled};
+use crate::event::skipped::{Nearest, nearest, skipped};
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
@@ -20,7 +23,7 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Explain {
-    /// Files with a Lambda event from DynamoDB Streams or Kinesis; `-` reads one from stdin
+    /// Files with an event from DynamoDB Streams or Kinesis, or failure documents that contain one; `-` reads one from stdin
     #[arg(required = true, value_name = "EVENT.json")]
     events: Vec<PathBuf>,
     /// Time of the invocation [default: now, or the event's own time if that is more than a day away]
@@ -28,10 +31,18 @@ pub struct Explain {
     now: Option<Timestamp>,
 }
 
+/// How many reasons for skipped records are shown.
+const SHOWN_REASONS: usize = 10;
+
 const EXAMPLES: &str = "\
 Examples:
   usagectl explain events/modify.json
   usagectl explain --json events/poison.json | jq .rejected
+  aws s3 cp s3://BUCKET/quarantine/orders/HASH.json - | usagectl explain -
+
+A failure document is what `usagectl redrive` replays: that of a discarded batch or of a quarantined
+record. A skipped record is explained by the record type that comes nearest and the attribute that
+differs.
 
 The exit code is 1 if the function would reject a record or fail.";
 
@@ -44,7 +55,7 @@ impl Explain {
                 Ok(plan) => {
                     let text = if options.json { plan.to_string() } else { text(&plan) };
                     console::print(&text)?;
-                    if !at(&plan, "rejected").is_null() {
+                    if !at(&plan, "rejected").is_null() || !list(&plan, "quarantined").is_empty() {
                         done = Done::WithFailures;
                     }
                 }
@@ -63,19 +74,28 @@ impl Explain {
     }
 
     fn plan(&self, path: &Path, options: &Options) -> anyhow::Result<Value> {
-        let bytes = read_event(path)?;
-        let sample = Sample::of(&bytes);
+        let input = Input::read(path)?;
+        let sample = Sample::of(&input.event);
         let config = Variables::new(options, &sample).with_metrics_sink("none").config()?;
         let (prefix, codec) = config
             .archive
             .as_ref()
             .map_or((String::new(), Codec::Zstandard), |place| (place.prefix.clone(), place.codec));
         let context = config.plan_context(time_of(self.now, &sample, path)?);
-        let (event, plan) = plan_event(&bytes, &config.pipeline, &context)?;
+        let (event, plan) = plan_event(&input.event, &config.pipeline, &context)?;
         let mut described = plan.describe(&config.pipeline, &prefix, codec)?;
         if let Value::Object(fields) = &mut described {
             fields.insert("file".to_owned(), path.display().to_string().into());
             fields.insert("event_records".to_owned(), event.records().len().into());
+            fields.insert("document".to_owned(), input.described());
+            let skipped = skipped(&input.event, plan.records, &config.pipeline, &context);
+            fields.insert("skipped".to_owned(), serde_json::to_value(skipped)?);
+            if plan.rejected.as_ref().is_some_and(|rejection| rejection.fault.code == Code::Unmatched)
+                && let Some(rejected) = fields.get_mut("rejected").and_then(Value::as_object_mut)
+            {
+                let nearest = nearest(&event, plan.records, &config.pipeline);
+                rejected.insert("nearest".to_owned(), serde_json::to_value(nearest)?);
+            }
         }
         Ok(described)
     }
@@ -91,6 +111,7 @@ fn text(plan: &Value) -> String {
 
 fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     let counts = at(plan, "tally");
+    let document = at(plan, "document");
     writeln!(
         out,
         "{}: pipeline {}, plan for {} of {} records",
@@ -99,6 +120,9 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
         show(plan, "records"),
         show(plan, "event_records")
     )?;
+    if !document.is_null() {
+        writeln!(out, "{}", labeled("document", &show(document, "text")))?;
+    }
     let events = pairs(at(counts, "events"), show);
     writeln!(
         out,
@@ -118,9 +142,49 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     if !rejected.is_null() {
         let [sequence, code, field, reason] =
             ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
-        writeln!(out, "rejected  {sequence}: {code}: {field}: {reason}; later records are not processed")?;
+        let rejected_text = format!("{sequence}: {code}: {field}: {reason}; later records are not processed");
+        writeln!(out, "{}", labeled("rejected", &rejected_text))?;
+        write_nearest(out, at(rejected, "nearest"))?;
     }
-    Ok(())
+    for rejected in list(plan, "quarantined") {
+        let [sequence, code, field, reason] =
+            ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
+        writeln!(out, "{}", labeled("rejected", &format!("{sequence}: {code}: {field}: {reason}; quarantined")))?;
+    }
+    write_skipped(out, list(plan, "skipped"))
+}
+
+/// The reasons why records are skipped, with the number of records and the first one.
+fn write_skipped(out: &mut String, skipped: &[Value]) -> std::fmt::Result {
+    let mut reasons: Vec<(&Value, &Value, Vec<&Value>)> = Vec::new();
+    for record in skipped {
+        let (reason, nearest) = (at(record, "reason"), at(record, "nearest"));
+        match reasons.iter_mut().find(|found| (found.0, found.1) == (reason, nearest)) {
+            Some((.., records)) => records.push(record),
+            None => reasons.push((reason, nearest, vec![record])),
+        }
+    }
+    for (reason, nearest, records) in reasons.iter().take(SHOWN_REASONS) {
+        let sequence = records.first().map(|first| show(first, "sequence_number")).unwrap_or_default();
+        let which = match records.len() {
+            1 => sequence,
+            several => format!("{several} records, the first {sequence}"),
+        };
+        let reason = reason.as_str().unwrap_or_default();
+        writeln!(out, "{}", labeled("skipped", &format!("{which}: {reason}")))?;
+        write_nearest(out, nearest)?;
+    }
+    match reasons.len().saturating_sub(SHOWN_REASONS) {
+        0 => Ok(()),
+        more => writeln!(out, "{}", labeled("", &format!("… and {more} more reasons (--json lists all)"))),
+    }
+}
+
+fn write_nearest(out: &mut String, nearest: &Value) -> std::fmt::Result {
+    match serde_json::from_value::<Option<Nearest>>(nearest.clone()) {
+        Ok(Some(nearest)) => writeln!(out, "{}", labeled("", &format!("nearest: {}", nearest.text()))),
+        _ => Ok(()),
+    }
 }
 
 fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {

@@ -1,6 +1,5 @@
 //! `usagectl invoke`: runs the real handler on event files, one after another.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 
 use crate::event::changed_snapshots;
 use crate::event::changes::Changes;
+use crate::event::input::Input;
 use crate::event::report::Report;
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
@@ -22,7 +22,7 @@ use laptop::proof::rows::RowReader;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Invoke {
-    /// Files with a Lambda event from DynamoDB Streams or Kinesis; `-` reads one from stdin
+    /// Files with an event from DynamoDB Streams or Kinesis, or failure documents that contain one; `-` reads one from stdin
     #[arg(required = true, value_name = "EVENT.json")]
     events: Vec<PathBuf>,
     /// Start over: first delete all tables and objects in the data folder
@@ -38,6 +38,7 @@ Examples:
   usagectl invoke events/insert.json       Run it again to see duplicates skipped
   usagectl invoke --fresh events/*.json    Start over with several events
   usagectl invoke --json events/poison.json | jq .rejected
+  aws s3 cp s3://BUCKET/quarantine/orders/HASH.json - | usagectl invoke -
   usagectl invoke --s3-endpoint http://127.0.0.1:9000 events/insert.json
 
 The exit code is 0 only if every event was processed and no record was rejected.";
@@ -88,7 +89,9 @@ impl Invoke {
         place: &Workplace,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let bytes = read_event(path)?;
+        let input = Input::read(path)?;
+        report.document = input.described();
+        let bytes = input.event;
         let sample = Sample::of(&bytes);
         let site = place.site(Variables::new(options, &sample)).await?;
         report.pipeline.clone_from(&site.handler.pipeline().name);
@@ -127,16 +130,6 @@ async fn invoke_at(
     Ok(())
 }
 
-/// Reads an event file, or stdin for `-`.
-pub fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("read the event from stdin")?;
-        return Ok(bytes);
-    }
-    std::fs::read(path).with_context(|| format!("read the event {}", path.display()))
-}
-
 /// The time of an invocation: as given, or now, or the event's own time if that is more than a day away.
 pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow::Result<Timestamp> {
     if let Some(given) = given {
@@ -169,7 +162,7 @@ fn total(reports: &[Report]) -> String {
         sum(|report| report.applied),
         counted(sum(|report| report.duplicates), "duplicate"),
         sum(|report| report.skipped),
-        sum(|report| report.rejected.len()),
+        sum(|report| report.rejected.len() + report.quarantined.len()),
         sum(|report| usize::from(report.error.is_some())),
     )
 }

@@ -3,5 +3,9 @@
 pub mod changed_snapshots;
 pub mod changes;
 pub mod explain;
+mod input;
 pub mod invoke;
 pub mod report;
+mod skipped;
+
+pub use input::read_event;

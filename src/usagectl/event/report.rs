@@ -7,12 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::outcome::BatchOutcome;
+use usage_aggregator::record::Rejection;
 
 use crate::event::changed_snapshots::Key;
 use crate::event::changes::Changes;
-use crate::shell::console::{counted, plain};
+use crate::shell::console::counted;
 use crate::shell::failure;
 use crate::shell::json;
+use crate::shell::paragraph::paragraph;
 use crate::shell::table;
 use laptop::proof::rows::Item;
 
@@ -21,6 +23,8 @@ use laptop::proof::rows::Item;
 pub struct Report {
     /// The event file.
     pub file: String,
+    /// Why the file was written, if it is a failure document; otherwise null.
+    pub document: Value,
     /// The pipeline's name.
     pub pipeline: String,
     /// The function's response, null if it failed.
@@ -37,6 +41,8 @@ pub struct Report {
     pub skipped: usize,
     /// Records that can't be processed.
     pub rejected: Vec<Rejected>,
+    /// Rejected records that are in the failure bucket.
+    pub quarantined: Vec<Rejected>,
     /// All snapshots that the event contributes to, as they are afterwards.
     pub snapshots: Vec<Value>,
     /// Archived files.
@@ -114,13 +120,14 @@ impl Report {
         self.applied = outcome.applied;
         self.duplicates = outcome.duplicates;
         self.skipped = outcome.skipped;
-        let rejected = outcome.rejected.into_iter().map(|rejection| Rejected {
+        let reported = |rejection: Rejection| Rejected {
             sequence_number: rejection.sequence.to_string(),
             code: rejection.fault.code.name(),
             field: rejection.fault.field,
             reason: rejection.fault.message,
-        });
-        self.rejected = rejected.collect();
+        };
+        self.rejected = outcome.rejected.into_iter().map(reported).collect();
+        self.quarantined = outcome.quarantined.into_iter().map(reported).collect();
         let stored = outcome.files.into_iter();
         self.files = stored
             .map(|file| Stored { key: file.key, rows: file.rows, bytes: file.bytes, created: file.created })
@@ -134,7 +141,7 @@ impl Report {
 
     /// Whether the invocation succeeded and rejected nothing.
     pub fn is_good(&self) -> bool {
-        self.error.is_none() && self.rejected.is_empty()
+        self.error.is_none() && self.rejected.is_empty() && self.quarantined.is_empty()
     }
 
     /// The report as text.
@@ -145,6 +152,9 @@ impl Report {
             Some(Failure { kind, message }) => line(&mut out, &format!("{file}: {message} ({kind})")),
             None => {
                 line(&mut out, &format!("{file}: pipeline {pipeline}, {}", counted(self.records, "record")));
+                if let Some(cause) = self.document.get("text").and_then(Value::as_str) {
+                    line(&mut out, &labeled("document", cause));
+                }
                 self.write_outcome(&mut out);
             }
         }
@@ -162,8 +172,10 @@ impl Report {
                 counted(*duplicates, "duplicate")
             ),
         );
-        for Rejected { sequence_number, code, field, reason } in &self.rejected {
-            line(out, &format!("rejected  {sequence_number}: {code}: {}: {}", plain(field), plain(reason)));
+        let rejected = self.rejected.iter().map(|rejected| (rejected, ""));
+        for (rejected, then) in rejected.chain(self.quarantined.iter().map(|rejected| (rejected, "; quarantined"))) {
+            let Rejected { sequence_number, code, field, reason } = rejected;
+            line(out, &labeled("rejected", &format!("{sequence_number}: {code}: {field}: {reason}{then}")));
         }
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             line(out, &changes.text());
@@ -205,6 +217,11 @@ impl Report {
 
 fn short(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.1}") }
+}
+
+/// A text with a label in the first column.
+pub fn labeled(label: &str, text: &str) -> String {
+    paragraph(&format!("{label:<10}{text}"), "          ")
 }
 
 fn line(out: &mut String, text: &str) {

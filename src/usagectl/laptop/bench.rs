@@ -15,7 +15,8 @@ use usage_aggregator::decode::Event;
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::plan::Plan;
 
-use crate::event::invoke::{read_event, time_of};
+use crate::event::invoke::time_of;
+use crate::event::read_event;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};

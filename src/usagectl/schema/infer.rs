@@ -12,7 +12,7 @@ use usage_aggregator::pipeline::{Folder, Pipeline};
 use usage_aggregator::record::{Change, Item};
 
 use super::draft::{Sample, draft};
-use crate::event::invoke::read_event;
+use crate::event::read_event;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 

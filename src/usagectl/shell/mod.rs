@@ -9,6 +9,7 @@ pub mod json;
 pub mod lines;
 pub mod numbers;
 pub mod options;
+pub mod paragraph;
 pub mod pipeline_choice;
 pub mod plot;
 pub mod resource_names;

@@ -8,6 +8,8 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 
+use super::Point;
+
 const MINUTE: Duration = Duration::from_secs(60);
 /// 500: the GetMetricData limit.
 const QUERIES: usize = 500;
@@ -121,6 +123,12 @@ impl Figures {
     /// The values of the periods that have data.
     pub fn values(&self, figure: &Figure) -> &[f64] {
         self.values.get(figure).map_or(&[], Vec::as_slice)
+    }
+
+    /// The start of each period that has data, in seconds since the epoch, and its value, oldest first.
+    pub fn points(&self, figure: &Figure) -> Vec<Point> {
+        let times = self.times.get(figure).map_or(&[][..], Vec::as_slice);
+        times.iter().copied().zip(self.values(figure).iter().copied()).collect()
     }
 
     /// The sum over all periods; `None` if there is no data.

@@ -19,6 +19,18 @@ impl Names {
         Figure::new("AWS/Lambda", metric, &[("EventSourceMappingUUID", text(&self.mapping))], Statistic::Sum)
     }
 
+    /// Deliveries that failed: records of batches that failed as a whole or in part, and records that an invocation left
+    /// undone. The mapping counts the first only if its EventCount metrics are on, the function the second only if it
+    /// isn't stopped; either of them shows that a batch is failing.
+    pub fn failure_figures(&self) -> [Figure; 2] {
+        [self.mapping_figure("FailedInvokeEventCount"), self.own_figure("ProcessingErrors", Statistic::Sum)]
+    }
+
+    /// Rejected records, counted from the log, without dimensions.
+    pub fn rejected_figure(&self) -> Figure {
+        Figure::new(text(&self.metrics_namespace), "RecordsRejected", &[], Statistic::Sum)
+    }
+
     /// A metric of each of the function's tables, summed. If a table is also the source, this includes other writers.
     pub fn table_figures(&self, metric: &str) -> Vec<Figure> {
         let of = |table: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", table)], Statistic::Sum);

@@ -1,8 +1,10 @@
 //! The deployment that a command works on: a deployed stack, or the embedded services of this machine. `names` has the names
-//! of its parts, `account` the clients, `metrics` its metrics, and `figures` reads them from CloudWatch.
+//! of its parts, `account` the clients, `metrics` its metrics, `figures` reads them from CloudWatch, and `blocked` recognizes
+//! a blocked shard by them.
 
 #[cfg(feature = "deployment")]
 mod account;
+mod blocked;
 mod figures;
 mod metrics;
 mod names;
@@ -24,6 +26,7 @@ use crate::shell::workplace::{Uses, Workplace};
 
 #[cfg(feature = "deployment")]
 pub use account::Account;
+pub use blocked::{BlockedShard, Point, blocked, failing_now};
 pub use figures::{Figure, Figures, Statistic};
 pub use names::{Names, source_name};
 

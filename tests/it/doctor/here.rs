@@ -35,5 +35,5 @@ fn assert_shown(name: &str, text: &str) {
         (r"of \d+ invocations", "of [n] invocations"),
         (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
     ];
-    insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
+    insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, super::unwrapped(text)) });
 }

@@ -5,6 +5,7 @@
 //! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the function's recursion setting, tags and reserved
 //! concurrency. The unit tests of the command cover each check.
 
+mod blocked;
 mod cloudwatch;
 mod here;
 mod lambda;
@@ -43,9 +44,25 @@ fn healthy() -> Answers {
     Answers { alarms: alarms("OK", 1), own_metrics: 10, numbers: numbers.into(), denied: Vec::new() }
 }
 
+/// Each finding on one line. Where it is wrapped depends on the numbers in it.
+fn unwrapped(text: &str) -> String {
+    let continues = |line: &str| {
+        let start = line.trim_start();
+        line.len() - start.len() >= 12 && !start.starts_with(['→', '$'])
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match lines.last_mut().filter(|_| continues(line)) {
+            Some(last) => *last += &format!(" {}", line.trim_start()),
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 /// Replaces what differs from run to run.
 fn shown(place: &Place, text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = unwrapped(text);
     let uuid = place.output("EventSourceMappingId");
     let stream = place.output("SourceStreamArn");
     let names = ["SourceTableName", "UsageTableName", "ClaimsTableName", "ArchiveBucketName", "FailureBucketName"];
@@ -86,7 +103,8 @@ async fn a_stack_without_faults() {
     let json = place.doctor(&["--stack", "moto", "--json"]).await;
     assert_shown!(&place, "good_json", json.stdout);
     let verdicts: Vec<Value> = json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(verdicts.len(), run.stdout.lines().count());
+    assert_eq!(verdicts.len(), unwrapped(&run.stdout).lines().count());
+    assert!(run.stdout.lines().all(|line| line.chars().count() <= 80 || line.contains("arn:")), "{}", run.stdout);
 
     // With only the function's name, and for a symptom.
     let by_function = place.doctor(&["--function", place.output("FunctionName"), "no-invocations"]).await;
@@ -95,7 +113,10 @@ async fn a_stack_without_faults() {
 
     let probed = place.doctor(&["--stack", "moto", "--probe", "failure-destination"]).await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
-    assert!(probed.stdout.contains("a probe with your credentials was written and deleted again"), "{probed:?}");
+    assert!(
+        unwrapped(&probed.stdout).contains("a probe with your credentials was written and deleted again"),
+        "{probed:?}"
+    );
     let left = place.s3().list_object_versions().bucket(place.output("FailureBucketName")).send().await.unwrap();
     assert!(left.versions().is_empty() && left.delete_markers().is_empty(), "{left:?}");
 
@@ -104,7 +125,7 @@ async fn a_stack_without_faults() {
     let blind = place.doctor(&["--stack", "moto"]).await;
     assert_eq!(blind.code, Some(1), "{blind:?}");
     for action in ["GetMetricData", "DescribeAlarms"] {
-        assert!(blind.stdout.contains(&format!("permission denied: cloudwatch:{action}")), "{blind:?}");
+        assert!(unwrapped(&blind.stdout).contains(&format!("permission denied: cloudwatch:{action}")), "{blind:?}");
     }
 
     let missing = place.doctor(&["--stack", "elsewhere"]).await;

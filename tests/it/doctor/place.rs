@@ -48,9 +48,13 @@ impl Place {
     }
 
     pub async fn doctor(&self, arguments: &[&str]) -> Run {
-        let fixture = Fixture::new();
         // moto creates no Athena database, so no output has its name.
-        let mut command = fixture.command(&[&["doctor", "--database", "moto"], arguments].concat());
+        self.run(&[&["doctor", "--database", "moto"], arguments].concat()).await
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Run {
+        let fixture = Fixture::new();
+        let mut command = fixture.command(arguments);
         command.envs(&self.environment);
         tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
     }

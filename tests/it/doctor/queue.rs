@@ -1,8 +1,8 @@
 //! A queue as the failure destination: the age of its messages is from CloudWatch, and the probe is deleted again. And a
 //! Kinesis stream as the source.
 
-use super::healthy;
 use super::place::{Place, front};
+use super::{healthy, unwrapped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
@@ -14,14 +14,14 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     let url = place.output("FailureQueueUrl");
     let empty = place.doctor(&["--stack", "moto", "--probe", "failure-destination"]).await;
     assert_eq!(empty.code, Some(0), "{empty:?}");
-    assert!(empty.stdout.contains("a probe with your credentials was sent and deleted again"), "{empty:?}");
+    assert!(unwrapped(&empty.stdout).contains("a probe with your credentials was sent and deleted again"), "{empty:?}");
 
     sqs.send_message().queue_url(url).message_body("{}").send().await.unwrap();
     let full = place.doctor(&["--stack", "moto", "failure-destination"]).await;
     assert_eq!(full.code, Some(2), "{full:?}");
     let expected =
         "1 batch is in the failure destination, the oldest 20 h old; 4 h left at most until the stream trims";
-    assert!(full.stdout.contains(expected), "{full:?}");
+    assert!(unwrapped(&full.stdout).contains(expected), "{full:?}");
     assert!(full.stdout.ends_with("usagectl redrive --stack moto --dry-run\n"), "{full:?}");
     let left = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
     assert_eq!(left.messages().len(), 1, "the probe is deleted, the batch is not");
@@ -30,6 +30,9 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     kinesis.create_stream().stream_name("race").shard_count(3).send().await.unwrap();
     let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/race";
     let race = place.doctor(&["--stack", "moto", "--source-arn", arn, "no-invocations"]).await;
-    assert!(race.stdout.contains("the Kinesis stream race is active"), "{race:?}");
-    assert!(race.stdout.contains("the reserved concurrency is 10, enough for 3 shards × factor 1 = 3"), "{race:?}");
+    assert!(unwrapped(&race.stdout).contains("the Kinesis stream race is active"), "{race:?}");
+    assert!(
+        unwrapped(&race.stdout).contains("the reserved concurrency is 10, enough for 3 shards × factor 1 = 3"),
+        "{race:?}"
+    );
 }

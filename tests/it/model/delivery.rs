@@ -1,6 +1,6 @@
 //! Delivers a history in every way that Lambda may, with faults in calls, and checks what is stored against the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -214,6 +214,7 @@ impl<'h> Delivery<'h> {
             usage: self.world.items("usage").await,
             claims: self.world.items("claims").await,
             objects: self.world.objects().await.into_iter().map(|(key, body)| (key, body.into())).collect(),
+            documents: BTreeMap::new(),
         };
         self.ledger.check(&stored, &self.acknowledged).unwrap();
     }

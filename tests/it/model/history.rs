@@ -17,8 +17,8 @@ pub enum What {
     Modify(Order, Order),
     Remove(Order),
     Expire(Order),
-    /// An order that can't be counted because its total isn't a number.
-    Poison,
+    /// An order that can't be archived because it has no status.
+    Poison(Order),
 }
 
 /// One change.
@@ -66,7 +66,7 @@ impl History {
             let customer = format!("c{}", random.usize(0..customers));
             let pick = (!table.is_empty()).then(|| random.usize(0..table.len()));
             match (random.u8(0..20), pick) {
-                (0, _) => emit(&customer, &format!("poison-{second}-{sequence}"), What::Poison),
+                (0, _) => emit(&customer, &format!("poison-{second}-{sequence}"), What::Poison(order)),
                 (1..=8, _) | (_, None) => {
                     let name = sequence.clone();
                     emit(&customer, &name, What::Insert(order));
@@ -94,9 +94,9 @@ impl History {
         History { changes, now }
     }
 
-    /// Whether a change can't be processed, however often it is delivered.
+    /// Whether a change can't be processed, however often it is delivered, to a function that isn't fixed.
     pub fn is_hopeless(&self, change: &Change) -> bool {
-        change.what == What::Poison || change.second < self.now - 18 * DAY
+        matches!(change.what, What::Poison(_)) || change.second < self.now - 18 * DAY
     }
 }
 
@@ -115,12 +115,16 @@ impl Change {
             let status = if order.canceled { "CANCELLED" } else { "OPEN" };
             json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } })
         };
-        let poison = json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": "OPEN" }, "total": { "S": "much" } });
+        let poison = |order: &Order| {
+            let mut image = image(order);
+            image.as_object_mut().unwrap().remove("status");
+            image
+        };
         let (name, new, old) = match &self.what {
             What::Insert(new) => ("INSERT", Some(image(new)), None),
             What::Modify(old, new) => ("MODIFY", Some(image(new)), Some(image(old))),
             What::Remove(old) | What::Expire(old) => ("REMOVE", None, Some(image(old))),
-            What::Poison => ("INSERT", Some(poison), None),
+            What::Poison(new) => ("INSERT", Some(poison(new)), None),
         };
         let mut record = json!({
             "eventID": format!("{:0>32}", self.sequence),

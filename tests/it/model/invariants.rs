@@ -14,6 +14,8 @@ pub struct Stored {
     pub usage: Vec<StoredItem>,
     pub claims: Vec<StoredItem>,
     pub objects: BTreeMap<String, Arc<[u8]>>,
+    /// The documents of quarantined records.
+    pub documents: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// The effects of one history that have been seen so far.
@@ -26,7 +28,12 @@ pub struct Ledger<'h> {
     pub claimed: BTreeSet<usize>,
     /// Changes that are archived.
     pub archived: BTreeSet<usize>,
+    /// Changes that are quarantined.
+    pub quarantined: BTreeSet<usize>,
+    /// Whether the function can process every change now.
+    pub is_fixed: bool,
     objects: BTreeMap<String, Arc<[u8]>>,
+    documents: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl<'h> Ledger<'h> {
@@ -44,7 +51,10 @@ impl<'h> Ledger<'h> {
             sequences: sequences.collect(),
             claimed: BTreeSet::new(),
             archived: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
+            is_fixed: false,
             objects: BTreeMap::new(),
+            documents: BTreeMap::new(),
         }
     }
 
@@ -56,11 +66,14 @@ impl<'h> Ledger<'h> {
     pub fn check(&mut self, stored: &Stored, acknowledged: &BTreeSet<usize>) -> Result<(), String> {
         self.check_counters(stored)?;
         self.check_archive(&stored.objects)?;
-        // I5 and I2: acknowledged changes are counted and archived.
-        let lost: Vec<_> = acknowledged.difference(&self.claimed).collect();
-        ensure(lost.is_empty(), || format!("acknowledged but not counted: {lost:?}"))?;
-        let lost: Vec<_> = acknowledged.difference(&self.archived).collect();
-        ensure(lost.is_empty(), || format!("acknowledged but not archived: {lost:?}"))
+        self.check_documents(&stored.documents)?;
+        // I5 and I2: acknowledged changes are counted and archived, or quarantined.
+        for (done, what) in [(&self.claimed, "counted"), (&self.archived, "archived")] {
+            let lost: Vec<_> =
+                acknowledged.difference(done).filter(|index| !self.quarantined.contains(index)).collect();
+            ensure(lost.is_empty(), || format!("acknowledged but neither {what} nor quarantined: {lost:?}"))?;
+        }
+        Ok(())
     }
 
     /// I1: the snapshots equal the sums over the claimed records. I3: claims are never removed. I6: hopeless changes
@@ -109,17 +122,47 @@ impl<'h> Ledger<'h> {
         Ok(())
     }
 
+    /// I7: a document has one hopeless change, is the only one of that change, and never changes. Only a redrive, which
+    /// calls [`Ledger::redriven`], removes it.
+    fn check_documents(&mut self, documents: &BTreeMap<String, Arc<[u8]>>) -> Result<(), String> {
+        for (key, body) in &self.documents {
+            ensure(documents.get(key) == Some(body), || format!("{key} was removed or changed"))?;
+        }
+        for (key, body) in documents.iter().filter(|(key, _)| !self.documents.contains_key(*key)) {
+            let document: serde_json::Value = serde_json::from_slice(body).unwrap();
+            let payload = document["payload"].as_str().unwrap();
+            let event = decode::Event::read(payload.as_bytes()).unwrap();
+            let [raw] = event.records() else { return Err(format!("{key} doesn't have one record: {payload}")) };
+            let index = self.sequences[raw.sequence.as_str()];
+            ensure(self.is_hopeless(index), || format!("quarantined although it can be processed: {index}"))?;
+            ensure(self.quarantined.insert(index), || format!("{key} is the second document of {index}"))?;
+            let hash = blake3::hash(raw.json().as_bytes()).to_hex();
+            let expected = format!("quarantine/orders/{}.json", &hash[..32]);
+            ensure(*key == expected, || format!("{key} isn't named by its record, {expected}"))?;
+            ensure(document["rejection"]["sequenceNumber"] == raw.sequence.as_str(), || format!("{key}: {document}"))?;
+        }
+        self.documents.clone_from(documents);
+        Ok(())
+    }
+
+    /// A redrive has deleted all documents.
+    pub fn redriven(&mut self) {
+        self.documents.clear();
+        self.quarantined.clear();
+    }
+
     fn is_hopeless(&self, index: usize) -> bool {
-        self.history.is_hopeless(&self.history.changes[index])
+        !self.is_fixed && self.history.is_hopeless(&self.history.changes[index])
     }
 
     /// Whether the order's image in the archive must have this `status`.
     fn has_status(&self, index: usize, status: &str) -> bool {
         match self.history.changes[index].what {
-            What::Insert(order) | What::Modify(_, order) | What::Remove(order) | What::Expire(order) => {
-                (status == "CANCELLED") == order.canceled
-            }
-            What::Poison => false,
+            What::Insert(order)
+            | What::Poison(order)
+            | What::Modify(_, order)
+            | What::Remove(order)
+            | What::Expire(order) => (status == "CANCELLED") == order.canceled,
         }
     }
 }

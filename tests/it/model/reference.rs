@@ -13,12 +13,11 @@ pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
     let mut counters = Counters::new();
     for change in changes {
         let (orders, cents) = match change.what {
-            What::Insert(new) => live(new),
+            What::Insert(new) | What::Poison(new) => live(new),
             What::Modify(old, new) => (live(new).0 - live(old).0, live(new).1 - live(old).1),
             What::Remove(old) => (-live(old).0, -live(old).1),
             // Expired orders stay counted.
             What::Expire(_) => (0, 0),
-            What::Poison => continue,
         };
         for (window, format) in
             [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")]

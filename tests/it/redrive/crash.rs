@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use axum::extract::Request;
 
-use super::lambda::proxy;
+use super::lambda::{Lost, proxy};
 use super::stack::Stack;
 use crate::world::services;
 
@@ -22,7 +22,18 @@ fn is_delete_of_a_message(request: &Request) -> bool {
 
 /// Starts a redrive that reaches the service of `variable` through a proxy, and kills it (-9) when the proxy stops answering.
 async fn kill_at(stack: &Stack, arguments: &[&str], variable: &str, upstream: &str, stops_at: fn(&Request) -> bool) {
-    let (url, mut stops) = proxy(upstream, stops_at).await;
+    kill_after(stack, arguments, (variable, upstream), stops_at, Lost::Request).await;
+}
+
+/// The same, where the request or only its response is lost.
+pub async fn kill_after(
+    stack: &Stack,
+    arguments: &[&str],
+    (variable, upstream): (&str, &str),
+    stops_at: fn(&Request) -> bool,
+    lost: Lost,
+) {
+    let (url, mut stops) = proxy(upstream, stops_at, lost).await;
     let mut command = stack.command(arguments);
     let mut process = command.env(variable, url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let ends = async {

@@ -140,11 +140,19 @@ async fn mapping(State(lambda): State<Lambda>) -> String {
 /// The requests that a proxy has seen: method, path, and the range that was asked for.
 pub type Requests = Arc<Mutex<Vec<String>>>;
 
+/// What a connection loses when it dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    Request,
+    Response,
+}
+
 /// A proxy in front of a service.
 #[derive(Clone)]
 struct Proxy {
     upstream: String,
     stops_at: fn(&Request) -> bool,
+    lost: Lost,
     stopped: mpsc::UnboundedSender<()>,
     requests: Requests,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
@@ -154,14 +162,20 @@ impl Proxy {
     fn new(upstream: &str, stops_at: fn(&Request) -> bool) -> (Proxy, mpsc::UnboundedReceiver<()>) {
         let (stopped, stops) = mpsc::unbounded_channel();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        (Proxy { upstream: upstream.to_owned(), stops_at, stopped, requests: Requests::default(), client }, stops)
+        let (upstream, lost, requests) = (upstream.to_owned(), Lost::Request, Requests::default());
+        (Proxy { upstream, stops_at, lost, stopped, requests, client }, stops)
     }
 }
 
-/// Forwards requests to `upstream`, except those that `stops_at` selects: they are reported and never answered.
-pub async fn proxy(upstream: &str, stops_at: fn(&Request) -> bool) -> (String, mpsc::UnboundedReceiver<()>) {
+/// Forwards requests to `upstream`, except those that `stops_at` selects: they are reported and never answered. If their
+/// response is lost, they are forwarded first.
+pub async fn proxy(
+    upstream: &str,
+    stops_at: fn(&Request) -> bool,
+    lost: Lost,
+) -> (String, mpsc::UnboundedReceiver<()>) {
     let (proxy, stops) = Proxy::new(upstream, stops_at);
-    let url = listen(Router::new().fallback(pass).with_state(proxy)).await;
+    let url = listen(Router::new().fallback(pass).with_state(Proxy { lost, ..proxy })).await;
     (url, stops)
 }
 
@@ -175,7 +189,8 @@ pub async fn logging_proxy(upstream: &str) -> (String, Requests) {
 async fn pass(State(proxy): State<Proxy>, request: Request) -> axum::http::Response<Full<Bytes>> {
     let range = request.headers().get("range").map_or("", |range| range.to_str().unwrap());
     proxy.requests.lock().unwrap().push(format!("{} {} {range}", request.method(), request.uri()));
-    if (proxy.stops_at)(&request) {
+    let stops = (proxy.stops_at)(&request);
+    if stops && proxy.lost == Lost::Request {
         proxy.stopped.send(()).unwrap();
         return std::future::pending().await;
     }
@@ -185,5 +200,10 @@ async fn pass(State(proxy): State<Proxy>, request: Request) -> axum::http::Respo
     let body = body.collect().await.unwrap().to_bytes();
     let response = proxy.client.request(Request::from_parts(parts, Full::new(body))).await.unwrap();
     let (parts, body) = response.into_parts();
-    axum::http::Response::from_parts(parts, Full::new(body.collect().await.unwrap().to_bytes()))
+    let body = body.collect().await.unwrap().to_bytes();
+    if stops {
+        proxy.stopped.send(()).unwrap();
+        return std::future::pending().await;
+    }
+    axum::http::Response::from_parts(parts, Full::new(body))
 }

@@ -8,6 +8,7 @@ mod lambda;
 mod local;
 mod moto;
 mod outputs;
+mod quarantine;
 mod stack;
 
 use serde_json::Value;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use event_source_mapping::sources::RemoteStream;
-use event_source_mapping::{Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind};
+use event_source_mapping::{
+    Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind, event_of,
+};
 use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
@@ -15,11 +17,18 @@ use super::Output;
 use super::lambda::{Code, FUNCTION, Lambda, MAPPING};
 use super::moto::{Moto, Queue};
 use crate::fixture::{Fixture, Run};
-use crate::world::{World, services};
+use crate::world::{World, at, services};
 
 /// Today, when the records of a test are new.
 pub fn today() -> &'static str {
     Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str())
+}
+
+/// REJECTED_RECORDS of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectedRecords {
+    Fail,
+    Quarantine,
 }
 
 /// A deployment with its own table.
@@ -27,7 +36,7 @@ pub struct Stack {
     pub fixture: Fixture,
     pub world: World,
     pub lambda: Lambda,
-    lambda_url: String,
+    pub lambda_url: String,
     pub bucket: String,
     pub queue: Queue,
     _moto: Moto,
@@ -40,8 +49,19 @@ pub struct Stack {
 
 impl Stack {
     pub async fn new(name: &str, filters: &[&str]) -> Stack {
-        let world = World::new(name, "orders").await;
+        Stack::with(name, filters, RejectedRecords::Fail).await
+    }
+
+    pub async fn with(name: &str, filters: &[&str], rejected_records: RejectedRecords) -> Stack {
         let (table, bucket) = (format!("{name}-orders"), format!("{name}-failed"));
+        let world = World::new(name, "orders").await;
+        let world = match rejected_records {
+            RejectedRecords::Fail => world,
+            RejectedRecords::Quarantine => world
+                .with("REJECTED_RECORDS", "quarantine")
+                .with("FAILURE_BUCKET", &bucket)
+                .with("QUARANTINE_LIMIT_PERCENT", "100"),
+        };
         let spec =
             TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
         ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
@@ -109,6 +129,28 @@ impl Stack {
     pub async fn discard(&self, records: &[Arc<SourceRecord>], unique: u32) {
         let document = self.document(records);
         self.put(&document.object_key(&format!("{unique:032x}")), document.with_payload().unwrap()).await;
+    }
+
+    /// Lets the function quarantine these records, and returns the keys of their documents. It rejects orders whose total
+    /// isn't a number, and all others because it takes them for 30 days old, which is fixed afterwards.
+    pub async fn quarantine(&self, records: &[Arc<SourceRecord>]) -> Vec<String> {
+        let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(30 * 24);
+        let later = at(&later.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let mut keys = Vec::new();
+        for record in records {
+            let before = self.keys().await;
+            let event = event_of(std::slice::from_ref(record));
+            let outcome = self.world.function().handler.handle(event.as_bytes(), &later).await.unwrap();
+            assert_eq!((outcome.quarantined.len(), outcome.rejected.len()), (1, 0));
+            keys.extend(self.keys().await.into_iter().filter(|key| !before.contains(key)));
+        }
+        keys
+    }
+
+    /// The keys of the bucket's objects.
+    pub async fn keys(&self) -> Vec<String> {
+        let listed = self.world.s3.list_objects_v2().bucket(&self.bucket).send().await.unwrap();
+        listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
     }
 
     /// The documents of the bucket by their keys.

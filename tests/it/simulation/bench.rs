@@ -2,7 +2,7 @@
 //!
 //! Creating a sandbox takes longer than a run, so sandboxes are reused. The services are new for each run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -21,11 +21,24 @@ use crate::world::StoredItem;
 const USAGE: &str = "usage";
 const CLAIMS: &str = "claims";
 const ARCHIVE: &str = "archive";
+const FAILURES: &str = "failures";
 
 /// The services of the current run, and sandboxes that outlive it.
 pub struct Bench {
     services: Arc<Mutex<Services>>,
-    free: Mutex<Vec<Arc<Sandbox>>>,
+    free: Mutex<BTreeMap<Release, Vec<Arc<Sandbox>>>>,
+    limit_percent: &'static str,
+}
+
+/// What is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Release {
+    /// Rejected records are delivered again.
+    Failing,
+    /// Rejected records are quarantined.
+    Quarantining,
+    /// Every change can be processed: an order may lack a status, and no record is too old.
+    Fixed,
 }
 
 /// The services of one run.
@@ -45,12 +58,19 @@ pub struct Sandbox {
 /// A sandbox in use. It is released when this is dropped.
 pub struct Lease {
     pub sandbox: Arc<Sandbox>,
+    release: Release,
     bench: Arc<Bench>,
 }
 
 impl Bench {
+    /// Without a limit of rejected records, sandboxes keep no state, so a run doesn't depend on earlier ones.
     pub fn new() -> Arc<Bench> {
-        Arc::new(Bench { services: Arc::new(Mutex::new(Services::new())), free: Mutex::default() })
+        Bench::with_limit("100")
+    }
+
+    /// A bench whose function rejects a batch of which more than this percentage is rejected.
+    pub fn with_limit(limit_percent: &'static str) -> Arc<Bench> {
+        Arc::new(Bench { services: Arc::new(Mutex::new(Services::new())), free: Mutex::default(), limit_percent })
     }
 
     /// Gives the sandboxes new services.
@@ -58,24 +78,24 @@ impl Bench {
         *self.services.lock().unwrap() = Services::new();
     }
 
-    /// Takes a free sandbox, or creates one.
-    pub fn sandbox(self: &Arc<Bench>) -> Lease {
-        let free = self.free.lock().unwrap().pop();
-        let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox()));
+    /// Takes a free sandbox of this release, or creates one.
+    pub fn sandbox(self: &Arc<Bench>, release: Release) -> Lease {
+        let free = self.free.lock().unwrap().entry(release).or_default().pop();
+        let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox(release)));
         sandbox.http.revive();
-        Lease { sandbox, bench: Arc::clone(self) }
+        Lease { sandbox, release, bench: Arc::clone(self) }
     }
 
     /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
     /// on how many sandboxes exist.
-    fn new_sandbox(&self) -> Sandbox {
+    fn new_sandbox(&self, release: Release) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
         let http = http_client_fn(move |settings, components| {
             services.lock().unwrap().http.http_connector(settings, components)
         });
         let http = FaultyHttp::new(http, FaultPlan::none());
-        let handler = Handler::new(config(), in_process::clients(http.client()));
+        let handler = Handler::new(config(release, self.limit_percent), in_process::clients(http.client()));
         fastrand::seed(before);
         Sandbox { handler, http }
     }
@@ -83,7 +103,17 @@ impl Bench {
     /// Everything that is stored now.
     pub fn stored(&self) -> Stored {
         let Services { database, objects, .. } = self.services.lock().unwrap().clone();
-        Stored { usage: items(&database, USAGE), claims: items(&database, CLAIMS), objects: objects.bucket(ARCHIVE) }
+        Stored {
+            usage: items(&database, USAGE),
+            claims: items(&database, CLAIMS),
+            objects: objects.bucket(ARCHIVE),
+            documents: objects.bucket(FAILURES),
+        }
+    }
+
+    /// Deletes all documents of quarantined records.
+    pub fn delete_documents(&self) {
+        self.services.lock().unwrap().objects.create_bucket(FAILURES);
     }
 }
 
@@ -104,6 +134,7 @@ impl Services {
         create(USAGE, &[("pk", "HASH"), ("sk", "RANGE")]);
         create(CLAIMS, &[("claim", "HASH")]);
         objects.create_bucket(ARCHIVE);
+        objects.create_bucket(FAILURES);
         let http = in_process::client(database.clone(), objects.clone());
         Services { database, objects, http }
     }
@@ -111,7 +142,7 @@ impl Services {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.bench.free.lock().unwrap().push(Arc::clone(&self.sandbox));
+        self.bench.free.lock().unwrap().entry(self.release).or_default().push(Arc::clone(&self.sandbox));
     }
 }
 
@@ -123,8 +154,8 @@ fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     page.items.unwrap_or_default().into_iter().map(item).collect()
 }
 
-fn config() -> Config {
-    let variables = HashMap::from([
+fn config(release: Release, limit_percent: &'static str) -> Config {
+    let mut variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
         ("CLAIMS_TABLE", CLAIMS),
@@ -132,7 +163,30 @@ fn config() -> Config {
         ("ARCHIVE_CODEC", "null"),
         ("METRICS_SINK", "none"),
     ]);
+    if release != Release::Failing {
+        variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
+        variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
+    }
+    let folder = (release == Release::Fixed).then(fixed_pipeline);
+    let orders = folder.as_ref().map(|folder| folder.path().join("orders"));
+    if let Some(orders) = &orders {
+        variables.remove("PIPELINE");
+        variables.extend([("PIPELINE_DIR", orders.to_str().unwrap()), ("HORIZON_DAYS", "36500")]);
+    }
     Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
+}
+
+/// The pipeline `orders`, with a default for the status.
+fn fixed_pipeline() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let orders = folder.path().join("orders");
+    std::fs::create_dir(&orders).unwrap();
+    for (name, text) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
+        let status = r#""name": "status", "type": "string""#;
+        assert!(name != "order.avsc" || text.contains(status));
+        std::fs::write(orders.join(name), text.replace(status, &format!(r#"{status}, "default": "OPEN""#))).unwrap();
+    }
+    folder
 }
 
 fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {

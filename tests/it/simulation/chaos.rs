@@ -14,6 +14,8 @@ pub struct Chaos {
     pub seed: u64,
     /// The changes of the history that take place.
     pub changes: Vec<usize>,
+    /// Whether rejected records are quarantined.
+    pub quarantines: bool,
     pub shards: usize,
     pub settings: Settings,
     /// The steps, each with the pause after it.
@@ -91,6 +93,8 @@ impl Chaos {
         Chaos {
             seed,
             changes: (0..changes).collect(),
+            // From the seed itself, so that it doesn't change the other random numbers.
+            quarantines: seed.is_multiple_of(2),
             shards: random.usize(1..4),
             settings: settings(&mut random),
             steps: steps(&mut random, changes),

@@ -11,7 +11,7 @@ use usage_aggregator::decode;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
-use super::bench::Bench;
+use super::bench::{Bench, Release};
 use super::chaos::{Chaos, Hazard};
 use crate::model::history::History;
 
@@ -34,6 +34,7 @@ pub struct State {
     invocations: usize,
     running: usize,
     is_calm: bool,
+    is_fixed: bool,
     /// Changes that a response acknowledged, even if the response was lost.
     pub acknowledged: BTreeSet<usize>,
     pub counts: Counts,
@@ -80,6 +81,19 @@ impl Lambda {
     /// Stops all hazards and faults.
     pub fn calm_down(&self) {
         self.state().is_calm = true;
+    }
+
+    /// Deploys a release that can process every change.
+    pub fn fix(&self) {
+        self.state().is_fixed = true;
+    }
+
+    fn release(&self) -> Release {
+        match (self.state().is_fixed, self.0.chaos.quarantines) {
+            (true, _) => Release::Fixed,
+            (false, true) => Release::Quarantining,
+            (false, false) => Release::Failing,
+        }
     }
 
     /// Adds a line to the trace and increments a count.
@@ -145,7 +159,7 @@ impl Lambda {
         plan: FaultPlan,
         deadline: Option<Duration>,
     ) -> End {
-        let lease = self.0.bench.sandbox();
+        let lease = self.0.bench.sandbox(self.release());
         let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
         http.set_plan(plan);
         let deadline = deadline.map(|time| Instant::now() + time);

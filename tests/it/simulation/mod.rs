@@ -22,7 +22,7 @@ use crate::model::history::{Change, History};
 /// The maximum number of runs for simplifying a failing run.
 const SIMPLIFYING_RUNS: usize = 500;
 /// What must happen at least once in a few hundred runs, by its name in [`Counts`].
-const KINDS: [&str; 29] = [
+const KINDS: [&str; 30] = [
     "503s",
     "acknowledged again",
     "at the same time",
@@ -33,6 +33,7 @@ const KINDS: [&str; 29] = [
     "crashes after a call",
     "crashes before a call",
     "died",
+    "documents kept",
     "given up",
     "invocation responses lost",
     "left out",

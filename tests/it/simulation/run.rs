@@ -59,6 +59,8 @@ struct Run<'h> {
     destination: (mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>),
     /// Batches that were discarded and not yet redriven.
     discarded: Vec<Vec<usize>>,
+    /// Hopeless changes that remain in the failure destination.
+    left_out: BTreeSet<usize>,
     ledger: Ledger<'h>,
     random: fastrand::Rng,
 }
@@ -83,6 +85,7 @@ impl<'h> Run<'h> {
             rival: None,
             destination: mpsc::unbounded_channel(),
             discarded: Vec::new(),
+            left_out: BTreeSet::new(),
             ledger: Ledger::new(history),
             random: fastrand::Rng::with_seed(chaos.seed),
         }
@@ -99,7 +102,8 @@ impl<'h> Run<'h> {
         // Wait for late requests and zombies.
         tokio::time::sleep(AFTERMATH).await;
         self.check()?;
-        self.check_everything_is_stored()
+        self.check_everything_is_stored()?;
+        self.fix_and_redrive().await
     }
 
     fn start(&self, checkpoints: &Arc<Mutex<Checkpoints>>) -> Running {
@@ -191,6 +195,7 @@ impl<'h> Run<'h> {
         if self.random.bool() {
             batches.reverse();
         }
+        self.redrive_documents().await?;
         for batch in batches {
             let left = self.redrive_batch(batch).await?;
             self.discarded.extend((!left.is_empty()).then_some(left));
@@ -198,8 +203,27 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
+    /// Delivers quarantined records again, before anything is fixed: each is rejected, and stays where it is.
+    async fn redrive_documents(&self) -> Result<(), String> {
+        for payload in self.payloads() {
+            let end = self.lambda.deliver(payload.as_bytes()).await;
+            ensure(end != End::Answer(None), || format!("a quarantined record is reported as durable: {payload}"))?;
+            self.lambda.note("documents kept", payload);
+        }
+        Ok(())
+    }
+
+    /// The event in each document, with which redrive asks the function to report rejected records.
+    fn payloads(&self) -> Vec<String> {
+        let payload = |body: &Arc<[u8]>| {
+            let document: serde_json::Value = serde_json::from_slice(body).unwrap();
+            document["payload"].as_str().unwrap().replacen('{', r#"{"rejectedRecords":"fail","#, 1)
+        };
+        self.bench.stored().documents.values().map(payload).collect()
+    }
+
     /// Delivers a batch again, leaving out hopeless records. Returns the records that could not be delivered.
-    async fn redrive_batch(&self, mut batch: Vec<usize>) -> Result<Vec<usize>, String> {
+    async fn redrive_batch(&mut self, mut batch: Vec<usize>) -> Result<Vec<usize>, String> {
         for _ in 0..REDRIVE_ATTEMPTS {
             loop {
                 if batch.is_empty() {
@@ -211,10 +235,13 @@ impl<'h> Run<'h> {
                     End::Answer(Some(failed)) => batch.drain(..failed),
                     End::Error(_) | End::NotInvoked => break,
                 };
-                if !self.is_hopeless(batch[0]) {
+                // Where records are quarantined, only a fault can make one fail.
+                if self.chaos.quarantines || !self.is_hopeless(batch[0]) {
                     break;
                 }
-                self.lambda.note("left out", format!("{} is hopeless", batch.remove(0)));
+                let hopeless = batch.remove(0);
+                self.left_out.insert(hopeless);
+                self.lambda.note("left out", format!("{hopeless} is hopeless"));
             }
         }
         Ok(batch)
@@ -229,16 +256,44 @@ impl<'h> Run<'h> {
         self.ledger.check(&self.bench.stored(), &acknowledged)
     }
 
-    /// Every change that can be counted is counted and archived: none is lost between mapping and failure destination.
+    /// Every change that can be processed is counted and archived, and every other change is in exactly one place: in a
+    /// document if it is quarantined, otherwise in the failure destination. None is lost in between.
     fn check_everything_is_stored(&self) -> Result<(), String> {
         ensure(self.discarded.is_empty(), || format!("a redrive without faults failed: {:?}", self.discarded))?;
-        let hopeful: BTreeSet<usize> =
-            (0..self.history.changes.len()).filter(|index| !self.is_hopeless(*index)).collect();
-        let acknowledged = self.lambda.state().acknowledged.clone();
-        for (done, what) in
-            [(&acknowledged, "acknowledged"), (&self.ledger.claimed, "counted"), (&self.ledger.archived, "archived")]
-        {
-            ensure(*done == hopeful, || format!("{what} in the end: {done:?}, expected {hopeful:?}"))?;
+        let all: BTreeSet<usize> = (0..self.history.changes.len()).collect();
+        let (hopeless, hopeful): (BTreeSet<usize>, BTreeSet<usize>) =
+            all.iter().partition(|index| self.is_hopeless(**index));
+        let (quarantined, failed, acknowledged) = match self.chaos.quarantines {
+            true => (hopeless, BTreeSet::new(), all),
+            false => (BTreeSet::new(), hopeless, hopeful.clone()),
+        };
+        for (found, expected, what) in [
+            (&self.lambda.state().acknowledged, &acknowledged, "acknowledged"),
+            (&self.ledger.claimed, &hopeful, "counted"),
+            (&self.ledger.archived, &hopeful, "archived"),
+            (&self.ledger.quarantined, &quarantined, "quarantined"),
+            (&self.left_out, &failed, "left in the failure destination"),
+        ] {
+            ensure(found == expected, || format!("{what} in the end: {found:?}, expected {expected:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deploys a release that can process every change, and redrives what was rejected. Then everything is exact.
+    async fn fix_and_redrive(&mut self) -> Result<(), String> {
+        self.lambda.fix();
+        self.ledger.is_fixed = true;
+        let left_out = self.left_out.iter().map(|index| event([&self.history.changes[*index]]));
+        for event in self.payloads().into_iter().map(String::into_bytes).chain(left_out) {
+            let end = self.lambda.deliver(&event).await;
+            ensure(end == End::Answer(None), || format!("redriven after the fix, but not durable: {end:?}"))?;
+        }
+        self.bench.delete_documents();
+        self.ledger.redriven();
+        self.check()?;
+        let all: BTreeSet<usize> = (0..self.history.changes.len()).collect();
+        for (found, what) in [(&self.ledger.claimed, "counted"), (&self.ledger.archived, "archived")] {
+            ensure(*found == all, || format!("{what} after the fix: {found:?}, expected {all:?}"))?;
         }
         Ok(())
     }

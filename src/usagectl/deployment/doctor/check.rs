@@ -95,8 +95,8 @@ checks! {
         "warning: off"
         mapping::bisect;
     Retries "retries"
-        "MaximumRetryAttempts"
-        "problem: -1 (no limit); warning: 0"
+        "MaximumRetryAttempts, REJECTED_RECORDS"
+        "problem: -1 (no limit); warning: 0, or more than 20 if REJECTED_RECORDS is fail"
         mapping::retries;
     RecordAge "record-age"
         "MaximumRecordAgeInSeconds, the stream's retention"
@@ -119,9 +119,13 @@ checks! {
         "problem: polled but not delivered; warning: nothing polled, or everything filtered out"
         load::traffic;
     Errors "errors"
-        "Errors, Invocations; locally, the batch that blocks a shard"
-        "problem: more than 1% of invocations, or a shard is blocked; warning: any"
+        "Errors, Invocations, FailedInvokeEventCount, ProcessingErrors"
+        "problem: more than 1% of the invocations or of the delivered records; warning: any"
         load::errors;
+    BlockedShard "blocked-shard"
+        "IteratorAge, FailedInvokeEventCount, ProcessingErrors, and Errors of the last 15 minutes; locally, the batch that blocks"
+        "problem: the iterator age grows while deliveries fail; locally, a batch blocks"
+        load::blocked_shard;
     Timeout "timeout"
         "p99 of Duration, Timeout"
         "problem: above 80% of the timeout; warning: above 50%"
@@ -146,6 +150,10 @@ checks! {
         "failed batches in the failure destination, and the age of the oldest"
         "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
         destination::waiting;
+    Quarantine "quarantine"
+        "quarantined records in the failure bucket, and the age of the oldest"
+        "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
+        destination::quarantine;
     Rejected "rejected"
         "RecordsRejected, UsageTooOld; locally, the last rejected record"
         "warning: any"

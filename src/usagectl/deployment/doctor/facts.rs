@@ -191,6 +191,19 @@ pub struct FailedBatches {
     pub oldest: Option<Timestamp>,
     /// What is stored of them.
     pub keeps: Stored,
+    /// The quarantined records in the failure bucket, if there is one.
+    pub quarantined: Option<QuarantinedRecords>,
+}
+
+/// The quarantined records in the failure bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuarantinedRecords {
+    /// How many there are, at least.
+    pub count: u64,
+    /// Whether there are more than `count`.
+    pub more: bool,
+    /// When the oldest one was quarantined.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What a failure destination stores of the records.
@@ -268,6 +281,13 @@ impl Facts {
     /// The time that the metrics are from.
     pub fn period(&self) -> &'static str {
         if self.here { "in this run" } else { "in the last hour" }
+    }
+
+    /// The bucket that the function quarantines rejected records in, if it does.
+    pub fn quarantine_bucket(&self) -> Option<&str> {
+        let variables = &self.function.as_ref().ok()?.variables;
+        let is_on = variables.get("REJECTED_RECORDS").is_some_and(|value| value == "quarantine");
+        variables.get("FAILURE_BUCKET").map(String::as_str).filter(|bucket| is_on && !bucket.is_empty())
     }
 
     /// Whether the pipeline counts usage.

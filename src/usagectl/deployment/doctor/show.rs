@@ -8,6 +8,7 @@ use super::diagnosis::Diagnosis;
 use super::finding::{Finding, Verdict};
 use super::symptom::Symptom;
 use crate::shell::console::{counted, plain};
+use crate::shell::paragraph::paragraph;
 
 /// The number of findings for each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,23 +77,25 @@ pub(super) fn diagnosis_text(symptom: Symptom, diagnosis: &Diagnosis) -> String 
     lines.extend(diagnosis.steps.iter().map(|step| line(&step.finding, Some(step.fork))));
     if !diagnosis.not_asked.is_empty() {
         let names: Vec<&str> = diagnosis.not_asked.iter().map(|check| check.name()).collect();
-        lines.push(format!("not checked until this is fixed: {}", names.join(", ")));
+        lines.push(paragraph(&format!("not checked until this is fixed: {}", names.join(", ")), "  "));
     }
     let tally = VerdictCounts::new(diagnosis.steps.iter().map(|step| &step.finding), diagnosis.left_out);
     lines.push(tally.text());
-    lines.push(format!("First step: {}\n  {}", plain(&diagnosis.conclusion), plain(&diagnosis.first_step)));
+    lines.push(paragraph(&format!("First step: {}", diagnosis.conclusion), "            "));
+    lines.push(format!("  {}", plain(&diagnosis.first_step)));
     lines.join("\n")
 }
 
 fn line(finding: &Finding, fork: Option<&str>) -> String {
     let Finding { check, verdict, meaning, command } = finding;
-    let mut text = format!("{:<8} {:<NAME$} {}", verdict.name(), check.name(), plain(meaning));
-    let below = |text: &str| format!("\n{:8} {:NAME$} {text}", "", "");
+    let indent = format!("{:8} {:NAME$} ", "", "");
+    let mut text = paragraph(&format!("{:<8} {:<NAME$} {meaning}", verdict.name(), check.name()), &indent);
     if let Some(fork) = fork {
-        text.push_str(&below(&format!("→ {fork}")));
+        text.push_str(&format!("\n{}", paragraph(&format!("{indent}→ {fork}"), &format!("{indent}  "))));
     }
+    // A command is never wrapped, so that it can be copied.
     if let Some(command) = command {
-        text.push_str(&below(&format!("$ {}", plain(command))));
+        text.push_str(&format!("\n{indent}$ {}", plain(command)));
     }
     text
 }

@@ -1,7 +1,7 @@
 //! The checks with plain facts: a deployment without faults, and one fault for every check.
 
 mod cases;
-mod good;
+pub(super) mod good;
 mod local;
 
 use clap::ValueEnum;
@@ -9,10 +9,11 @@ use usage_aggregator::pipeline::{Pipeline, shipped};
 
 use super::check::Check;
 use super::diagnosis::diagnose;
-use super::facts::{Facts, Unavailable};
+use super::facts::{Facts, RecentMetrics, Unavailable};
 use super::finding::{Finding, Verdict};
 use super::show::{self, VerdictCounts};
 use super::symptom::Symptom;
+use crate::stack::BlockedShard;
 use cases::{broken, numbers, stream};
 use good::{STREAM, good};
 
@@ -116,6 +117,42 @@ fn a_diagnosis_ends_at_the_first_problem_with_its_fix() {
     assert!(failing.not_asked.contains(&Check::Throttles), "{failing:?}");
     insta::assert_snapshot!("diagnosis", show::diagnosis_text(Symptom::IteratorAge, &failing));
     insta::assert_snapshot!("diagnosis_json", show::diagnosis_json(Symptom::IteratorAge, &failing));
+}
+
+/// Issue 14: one rejected record blocked its shard, and the doctor suggested a higher parallelization factor.
+#[test]
+fn regression_more_concurrency_is_never_suggested_while_a_batch_is_failing() {
+    let fails: [fn(&mut RecentMetrics); 3] = [
+        |numbers| numbers.errors = Some(1.0),
+        // A partial failure isn't an error of the function.
+        |numbers| numbers.failed_deliveries = Some(1.0),
+        |numbers| numbers.blocked = Some(BlockedShard { age_seconds: 200.0, growing_seconds: 190.0 }),
+    ];
+    for fails in fails {
+        let mut facts = good();
+        numbers(&mut facts).iterator_age_ms = Some(200_000.0);
+        fails(numbers(&mut facts));
+        assert!(findings(&facts).iter().any(|finding| finding.verdict == Verdict::Problem));
+        for symptom in Symptom::value_variants() {
+            let diagnosis = diagnose(*symptom, &facts);
+            let commands = findings(&facts).into_iter().filter_map(|finding| finding.command);
+            let mut all = commands.chain([diagnosis.first_step.clone()]);
+            assert!(all.all(|command| !command.contains("concurren") && !command.contains("factor")), "{diagnosis:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shard_that_is_blocked_now_is_a_problem_however_many_batches_succeed() {
+    let mut facts = good();
+    let numbers = numbers(&mut facts);
+    (numbers.invocations, numbers.invoked, numbers.failed_deliveries) = (Some(1e6), Some(1e9), Some(1.0));
+    numbers.blocked = Some(BlockedShard { age_seconds: 112.0, growing_seconds: 100.0 });
+    assert_eq!(Check::Errors.find(&facts).unwrap().verdict, Verdict::Warning, "one in a billion");
+    for symptom in [Symptom::IteratorAge, Symptom::Errors, Symptom::MissingSnapshots, Symptom::Avro] {
+        let diagnosis = diagnose(symptom, &facts);
+        assert!(diagnosis.conclusion.starts_with("blocked-shard: "), "{symptom:?}: {diagnosis:?}");
+    }
 }
 
 #[test]

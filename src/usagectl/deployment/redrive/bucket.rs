@@ -1,13 +1,17 @@
-//! A bucket of failed batches: lists its documents by key, reads them, and replaces or deletes them.
+//! The failure bucket: lists its documents by key, reads them, and replaces or deletes them. Lambda writes the documents of
+//! discarded batches, and the function those of quarantined records.
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::Object;
 use event_source_mapping::{CONTENT_TYPE, InvocationRecord, uuid};
 use usage_aggregator::time::Timestamp;
 
 /// The prefix of all keys that Lambda writes.
-const PREFIX: &str = "aws/lambda/";
+const DISCARDED: &str = "aws/lambda/";
+/// The prefix of all keys that the function writes: `quarantine/<pipeline>/<hash of the record>.json`.
+const QUARANTINE: &str = "quarantine/";
 /// `2026-09-17T13.29.12`: the time at the start of a document's name.
 const TIME_LENGTH: usize = 19;
 /// A document without its payload is about 1 KB long.
@@ -19,6 +23,14 @@ pub(crate) struct Bucket {
     pub(crate) name: String,
 }
 
+/// An object of the bucket, as the listing describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    /// When the mapping discarded the batch, or the function quarantined the record.
+    pub(crate) failed_at: Option<Timestamp>,
+}
+
 /// What [`Bucket::read_head`] has read.
 #[derive(Debug)]
 pub(crate) enum Head {
@@ -28,15 +40,17 @@ pub(crate) enum Head {
 }
 
 impl Bucket {
-    /// The keys of all documents. Nothing is downloaded.
-    pub(crate) async fn keys(&self) -> anyhow::Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(PREFIX).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.with_context(|| format!("list s3://{}/{PREFIX} (s3:ListBucket)", self.name))?;
-            keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+    /// All documents by key. Nothing is downloaded.
+    pub(crate) async fn list(&self) -> anyhow::Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for prefix in [DISCARDED, QUARANTINE] {
+            let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.with_context(|| format!("list s3://{}/{prefix} (s3:ListBucket)", self.name))?;
+                listed.extend(page.contents.unwrap_or_default().into_iter().filter_map(described));
+            }
         }
-        Ok(keys)
+        Ok(listed)
     }
 
     /// The body of a document, or `None` if another process has deleted it in the meantime.
@@ -92,13 +106,26 @@ impl Bucket {
     }
 }
 
+fn described(object: Object) -> Option<Listed> {
+    let key = object.key?;
+    // The name of a quarantine document is a hash. It is written once, so the time of the object is that of the rejection.
+    let written_at = object.last_modified.and_then(|time| Timestamp::from_seconds(time.secs()));
+    let failed_at = if is_quarantined(&key) { written_at } else { discarded_at(&key) };
+    Some(Listed { key, failed_at })
+}
+
+/// Whether the document is that of a quarantined record.
+pub(crate) fn is_quarantined(key: &str) -> bool {
+    key.starts_with(QUARANTINE)
+}
+
 /// The mapping in a key: `aws/lambda/<mapping>/<shard>/…`.
 pub(crate) fn mapping_of(key: &str) -> Option<&str> {
-    key.strip_prefix(PREFIX)?.split('/').next()
+    key.strip_prefix(DISCARDED)?.split('/').next()
 }
 
 /// The time in a key: when the mapping discarded the batch.
-pub(crate) fn discarded_at(key: &str) -> Option<Timestamp> {
+fn discarded_at(key: &str) -> Option<Timestamp> {
     let (_, name) = key.rsplit_once('/')?;
     Timestamp::parse(&format!("{}Z", name.get(..TIME_LENGTH)?.replace('.', ":")))
 }
@@ -135,5 +162,10 @@ mod tests {
         assert_eq!((mapping_of(KEY), mapping_of("other/key")), (Some("4f6a1d2b"), None));
         assert_eq!(discarded_at(KEY), Timestamp::parse("2026-09-17T13:29:12Z"));
         assert_eq!((discarded_at("aws/lambda/garbage"), discarded_at("aws/lambda/m/s/2026")), (None, None));
+        let (written, at) =
+            (aws_sdk_s3::primitives::DateTime::from_secs(1_790_000_000), Timestamp::from_seconds(1_790_000_000));
+        let listed =
+            |key: &str| described(Object::builder().key(key).last_modified(written).build()).unwrap().failed_at;
+        assert_eq!((listed(KEY), listed("quarantine/orders/6acf.json")), (discarded_at(KEY), at));
     }
 }

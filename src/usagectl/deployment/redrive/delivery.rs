@@ -6,11 +6,15 @@
 //! while all goes well: a document of nothing but bad records costs about one invocation per record.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use event_source_mapping::MAXIMUM_PAYLOAD_BYTES;
+use event_source_mapping::{MAXIMUM_PAYLOAD_BYTES, SourceRecord};
 
-/// `{"Records":[]}`
-const ENVELOPE_BYTES: usize = 14;
+/// Makes the function name a rejected record in its response, even if it quarantines those of the mapping: a document is
+/// deleted when the function names none of its records.
+const EVENT_START: &str = r#"{"rejectedRecords":"fail","Records":["#;
+const EVENT_END: &str = "]}";
+const ENVELOPE_BYTES: usize = EVENT_START.len() + EVENT_END.len();
 /// 10,000: the largest batch of an event source mapping.
 const MAXIMUM_BATCH: usize = 10_000;
 
@@ -133,6 +137,12 @@ impl DeliveryPlan {
             self.pending.push(range);
         }
     }
+}
+
+/// The event that delivers `records`.
+pub fn event_of(records: &[Arc<SourceRecord>]) -> String {
+    let records: Vec<&str> = records.iter().map(|record| record.json.as_str()).collect();
+    [EVENT_START, &records.join(","), EVENT_END].concat()
 }
 
 /// Runs of consecutive indexes.

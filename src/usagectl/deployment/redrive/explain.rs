@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use event_source_mapping::{Clock, SourceRecord, event_of};
+use event_source_mapping::{Clock, SourceRecord};
 use serde::Serialize;
 use usage_aggregator::config::Config;
 use usage_aggregator::decode::Event;
@@ -11,7 +11,7 @@ use usage_aggregator::pipeline::{Pipeline, Routed};
 use usage_aggregator::plan::plan_event;
 use usage_aggregator::record::{Code, Fault};
 
-use super::delivery::Failure;
+use super::delivery::{Failure, event_of};
 use crate::shell::console::plain;
 use crate::shell::pipeline_choice::Variables;
 

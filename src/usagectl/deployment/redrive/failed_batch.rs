@@ -1,5 +1,5 @@
-//! A failed batch as a destination lists it: with `--json` one line for each document, else one row for each cause, with
-//! the time left to redrive it.
+//! A failed batch or quarantined record as a destination lists it: with `--json` one line for each document, else two lines
+//! for each cause, with the time left to redrive it.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
 use super::deadlines::Deadlines;
-use super::document::{Cause, Document};
-use crate::shell::table;
+use crate::failure_document::{Cause, FailureDocument};
+use crate::shell::console::{counted, plain};
 
 /// Where a document is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct FailedBatch {
 pub struct BatchSummary {
     /// What kind of stream the records are from.
     pub kind: StreamKind,
-    /// Why the mapping discarded the batch.
+    /// Why the document was written.
     pub cause: Cause,
     /// How many records the batch had.
     pub records: usize,
@@ -74,13 +74,14 @@ impl Location {
     }
 }
 
-impl From<&Document> for BatchSummary {
-    fn from(document: &Document) -> BatchSummary {
+impl BatchSummary {
+    /// Summarizes a document that was written at `failed_at`, as far as its destination shows that.
+    pub fn new(document: &FailureDocument, failed_at: Option<Timestamp>) -> BatchSummary {
         BatchSummary {
             kind: document.kind,
             cause: document.cause(),
             records: document.records(),
-            first_arrival: document.first_arrival(),
+            first_arrival: document.first_arrival().or(failed_at),
             shard_id: document.position.shard_id.clone(),
             first: document.position.first.to_string(),
             last: document.position.last.to_string(),
@@ -96,7 +97,8 @@ pub fn line(batch: &FailedBatch, deadlines: &Deadlines) -> Value {
             "document": name,
             "destination": destination,
             "condition": summary.cause.condition,
-            "response": summary.cause.response.text(),
+            "response": summary.cause.quarantine.is_none().then(|| summary.cause.response.text()),
+            "rejection": summary.cause.quarantine,
             "records": summary.records,
             "shard_id": summary.shard_id,
             "first_sequence_number": summary.first,
@@ -109,32 +111,28 @@ pub fn line(batch: &FailedBatch, deadlines: &Deadlines) -> Value {
     json!({ "waiting": waiting })
 }
 
-/// A table of the documents by cause.
+/// The documents by cause, two lines for each.
 pub fn by_cause(batches: &[FailedBatch], deadlines: &Deadlines) -> String {
-    let mut causes: BTreeMap<(&str, &Cause), Vec<(&Location, &BatchSummary)>> = BTreeMap::new();
+    let mut causes: BTreeMap<(&str, String), Vec<(&Location, &BatchSummary)>> = BTreeMap::new();
     for FailedBatch { location, summary } in batches {
         if let Ok(summary) = summary {
-            causes.entry((location.destination(), &summary.cause)).or_default().push((location, summary));
+            causes.entry((location.destination(), summary.cause.text())).or_default().push((location, summary));
         }
     }
-    let mut rows = table::titled(["in", "cause", "last response", "documents", "records", "oldest", "left"]);
-    for ((destination, cause), documents) in causes {
+    let lines = causes.into_iter().map(|((destination, cause), documents)| {
         let records: usize = documents.iter().map(|(_, summary)| summary.records).sum();
         let oldest = documents.iter().filter_map(|(_, summary)| deadlines.age_seconds(summary)).max();
         let left = documents.iter().filter_map(|(location, summary)| deadlines.left_seconds(location, summary)).min();
-        rows.add_row([
-            table::text(destination),
-            table::text(&cause.condition),
-            table::text(cause.response.text()),
-            table::number(&documents.len().to_string()),
-            table::number(&records.to_string()),
-            table::number(&oldest.map_or_else(|| "?".to_owned(), span)),
-            table::number(
-                &left.map_or_else(|| "?".to_owned(), |left| if left > 0 { span(left) } else { "none".to_owned() }),
-            ),
-        ]);
-    }
-    rows.to_string()
+        let [documents, records] = [counted(documents.len(), "document"), counted(records, "record")];
+        let oldest = oldest.map_or_else(|| "of unknown age".to_owned(), |age| format!("the oldest {} old", span(age)));
+        let left = match left {
+            None => String::new(),
+            Some(..=0) => ", no time left".to_owned(),
+            Some(left) => format!(", {} left", span(left)),
+        };
+        plain(&format!("{destination:<4} {cause}")) + &format!("\n     {documents} with {records}, {oldest}{left}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `17 d 3 h`, `3 h 20 min`, `5 min`, `12 s`.
@@ -152,14 +150,15 @@ fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::redrive::document::Response;
+    use crate::failure_document::{QuarantineReason, Response};
 
     #[test]
     fn the_time_left_ends_with_the_streams_retention_or_the_horizon() {
         let object = Location::Object { bucket: "b".to_owned(), key: "k".to_owned() };
         let message = Location::Message { id: "m".to_owned() };
         let arrival = Timestamp::parse("2026-09-17T10:00:00Z");
-        let cause = Cause { condition: "RetryAttemptsExhausted".to_owned(), response: Response::Partial };
+        let cause =
+            Cause { condition: "RetryAttemptsExhausted".to_owned(), response: Response::Partial, quarantine: None };
         let (first, last) = ("1".to_owned(), "2".to_owned());
         let summary = |kind| BatchSummary {
             kind,
@@ -183,7 +182,17 @@ mod tests {
             ("59 s".to_owned(), "1 min".to_owned(), "23 h 59 min".to_owned())
         );
 
+        let quarantine = Some(QuarantineReason {
+            pipeline: "orders".to_owned(),
+            code: "invalid_value".to_owned(),
+            field: "NewImage.total".to_owned(),
+            reason: "expected N, found S".to_owned(),
+        });
+        let rejected = Cause { condition: "RecordRejected".to_owned(), response: Response::None, quarantine };
+        let quarantined = BatchSummary { cause: rejected, records: 1, ..summary(StreamKind::DynamoDb) };
         let batches = [
+            FailedBatch { location: object.clone(), summary: Ok(quarantined.clone()) },
+            FailedBatch { location: object.clone(), summary: Ok(BatchSummary { first_arrival: None, ..quarantined }) },
             FailedBatch { location: object, summary: Ok(summary(StreamKind::DynamoDb)) },
             FailedBatch { location: message, summary: Ok(summary(StreamKind::DynamoDb)) },
             FailedBatch {

@@ -1,7 +1,7 @@
-//! `usagectl redrive`: replays the records of failed batches through the function. A document is deleted once all of its
-//! records are durable, and never before.
+//! `usagectl redrive`: replays the records of failed batches, and quarantined records, through the function. A document is
+//! deleted once all of its records are durable, and never before.
 //!
-//! `document`, `ownership`, `delivery`, `failed_batch` and `deadlines` decide, without I/O; `bucket`, `queue`,
+//! `ownership`, `delivery`, `failed_batch` and `deadlines` decide, without I/O; `bucket`, `queue`,
 //! `stream_reader`, `function` and `replay` read, write and invoke. `session` is one run, `report` prints it, and `explain`
 //! explains why a record fails again.
 
@@ -9,7 +9,6 @@ mod bucket;
 pub mod deadlines;
 pub mod delivery;
 mod destinations;
-pub mod document;
 mod explain;
 pub mod failed_batch;
 mod function;
@@ -33,14 +32,14 @@ use crate::stack::Where;
 use destinations::Destinations;
 use session::Session;
 
-/// Replay failed batches through the function, and delete those that are now durable
+/// Replay failed batches and quarantined records, and delete those that are now durable
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Redrive {
     /// Redrive only this failure destination [default: all destinations of the deployment]
     #[arg(long, value_name = "DESTINATION")]
     from: Option<DestinationKind>,
-    /// List the failed batches and what would be done with them, without changing anything
+    /// List failed batches and quarantined records by cause, without changing anything
     #[arg(long)]
     dry_run: bool,
     /// Redrive at most N documents, oldest first
@@ -71,11 +70,14 @@ pub enum DestinationKind {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl redrive --stack usage-aggregator --dry-run    list failed batches and the time left
+  usagectl redrive --stack usage-aggregator --dry-run    list causes and the time left
   usagectl redrive --stack usage-aggregator
   usagectl redrive --stack usage-aggregator --json | jq 'select(.remaining)'
   usagectl redrive --local                               read the bucket `failures`
   usagectl redrive --local --from sqs --failure-queue http://127.0.0.1:5000/000000000000/failed
+
+The failure bucket holds the batches that Lambda discarded, under aws/lambda/, and the records that
+the function rejected, under quarantine/. Fix what rejects a record and deploy that, then redrive.
 
 It is safe to run this more than once, alongside live traffic, and after later records: records
 that were already counted are skipped as duplicates. A record that fails again is kept and
@@ -84,9 +86,10 @@ records for 24 hours. A document in S3 includes them, and is counted exactly unt
 than HORIZON_DAYS.
 
 Needs lambda:InvokeFunction and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
-PutObject and DeleteObject; for a queue lambda:GetEventSourceMapping, sqs:ReceiveMessage,
-SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream dynamodb:GetShardIterator
-and GetRecords, or kinesis:GetShardIterator, GetRecords and DescribeStreamSummary.
+DeleteObject and, under aws/lambda/, PutObject; for a queue lambda:GetEventSourceMapping,
+sqs:ReceiveMessage, SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream
+dynamodb:GetShardIterator and GetRecords, or kinesis:GetShardIterator, GetRecords and
+DescribeStreamSummary.
 
 Exit codes:
   0  Every record is durable

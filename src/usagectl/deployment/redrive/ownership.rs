@@ -1,7 +1,7 @@
 //! Whether a document belongs to this deployment. The records of another mapping, function or stream aren't delivered to this
 //! function. Pure.
 
-use super::document::Document;
+use crate::failure_document::{FailureDocument, QuarantineReason};
 use crate::stack::source_name;
 
 /// The names by which this deployment's documents are recognized, as far as they are known.
@@ -15,11 +15,13 @@ pub struct Ownership {
     pub source_arn: Option<String>,
     /// The tables and streams that the pipeline names, which are used where the ARN isn't known.
     pub sources: Vec<String>,
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
 }
 
 impl Ownership {
     /// Why `document` doesn't belong to this deployment, if it doesn't. `mapping` is the one in its key.
-    pub fn reason_to_skip(&self, document: &Document, mapping: Option<&str>) -> Option<String> {
+    pub fn reason_to_skip(&self, document: &FailureDocument, mapping: Option<&str>) -> Option<String> {
         let stream = document.position.stream_arn.as_str();
         if let (Some(ours), Some(theirs)) = (self.mapping.as_deref(), mapping)
             && ours != theirs
@@ -31,6 +33,12 @@ impl Ownership {
         let function = function_name(document.function_arn());
         if self.function.as_deref().is_some_and(|ours| function_name(ours) != function) {
             return Some(format!("belongs to the function {function}: redrive it with that function's deployment"));
+        }
+        // A record that can't be read may have no stream. The function itself wrote the document, so its pipeline decides.
+        if let Some(QuarantineReason { pipeline, .. }) = &document.quarantine {
+            let is_other = self.pipeline.as_ref().is_some_and(|ours| ours != pipeline);
+            return is_other
+                .then(|| format!("belongs to the pipeline {pipeline}: redrive it with --pipeline {pipeline}"));
         }
         match &self.source_arn {
             Some(ours) if ours != stream => {
@@ -57,17 +65,18 @@ fn function_name(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::redrive::document::tests::{MAPPING, STREAM, dynamodb};
+    use crate::failure_document::tests::{MAPPING, STREAM, dynamodb, quarantined};
 
     #[test]
     fn a_document_of_another_deployment_is_skipped_with_a_remedy() {
-        let document = Document::parse(dynamodb(None).to_string().as_bytes()).unwrap();
+        let document = FailureDocument::parse(dynamodb(None).to_string().as_bytes()).unwrap();
         let text = |text: &str| Some(text.to_owned());
         let ours = Ownership {
             mapping: text(MAPPING),
             function: text("usage-aggregator"),
             source_arn: text(STREAM),
             sources: vec!["orders".to_owned()],
+            pipeline: text("orders"),
         };
         let reason = |ownership: Ownership, mapping| ownership.reason_to_skip(&document, mapping).unwrap_or_default();
         assert_eq!(reason(ours.clone(), Some(MAPPING)), "");
@@ -83,7 +92,25 @@ mod tests {
         let stream =
             Ownership { source_arn: text("arn:aws:dynamodb:us-east-1:1:table/orders/stream/later"), ..ours.clone() };
         assert!(reason(stream, None).starts_with("belongs to the stream arn:"));
-        let pipeline = Ownership { source_arn: None, sources: vec!["demand".to_owned()], ..ours };
+        let pipeline = Ownership { source_arn: None, sources: vec!["demand".to_owned()], ..ours.clone() };
         assert!(reason(pipeline, None).contains("--pipeline"));
+    }
+
+    #[test]
+    fn a_quarantined_record_belongs_to_its_function_and_pipeline_whatever_its_stream() {
+        let document = FailureDocument::parse(quarantined("orders").to_string().as_bytes()).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let ours = Ownership {
+            mapping: text(MAPPING),
+            function: text("usage-aggregator"),
+            source_arn: text("arn:aws:dynamodb:us-east-1:1:table/orders/stream/later"),
+            sources: vec!["other".to_owned()],
+            pipeline: text("orders"),
+        };
+        assert_eq!(ours.reason_to_skip(&document, None), None);
+        assert_eq!(Ownership::default().reason_to_skip(&document, None), None);
+        let reason = |ownership: Ownership| ownership.reason_to_skip(&document, None).unwrap();
+        assert!(reason(Ownership { pipeline: text("demand"), ..ours.clone() }).contains("--pipeline orders"));
+        assert!(reason(Ownership { function: text("other"), ..ours }).starts_with("belongs to the function"));
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use event_source_mapping::{InvocationResult, SourceRecord, event_of, lowest_failure};
+use event_source_mapping::{InvocationResult, SourceRecord, lowest_failure};
 
-use super::delivery::{BatchOutcome, DeliveryPlan, Failure};
+use super::delivery::{BatchOutcome, DeliveryPlan, Failure, event_of};
 use super::function::Function;
 use crate::shell::console::plain;
 

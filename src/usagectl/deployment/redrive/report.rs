@@ -9,11 +9,11 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::deadlines::Deadlines;
-use super::document::Position;
 use super::explain::Explanation;
 use super::failed_batch::{FailedBatch, Location, line};
 use super::function::Counts;
 use super::stream_reader::LostRecords;
+use crate::failure_document::Position;
 use crate::shell::console::{self, Done, counted, plain};
 
 /// The outcome of a document.
@@ -159,7 +159,7 @@ impl Report {
             }
             let (records, documents) = (counted(records, "record"), counted(documents, "document"));
             format!(
-                "would invoke {function} with {records} from {documents}, and delete each document whose records are all durable ({skipped} skipped)"
+                "would replay {records} from {documents} through {function} ({skipped} skipped),\nand delete each document once its records are durable"
             )
         })?;
         Ok(self.done())
@@ -204,7 +204,8 @@ impl Report {
     }
 
     fn print_either(&self, object: &serde_json::Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        self.print(&if self.json { object.to_string() } else { plain(&text()) })
+        let lines = || text().lines().map(plain).collect::<Vec<_>>().join("\n");
+        self.print(&if self.json { object.to_string() } else { lines() })
     }
 
     fn print(&self, text: &str) -> anyhow::Result<()> {

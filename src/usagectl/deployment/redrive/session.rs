@@ -2,6 +2,7 @@
 //! after the function has reported which of its records are durable.
 
 mod listing;
+mod quarantine;
 mod replay;
 
 use std::collections::HashSet;
@@ -13,10 +14,10 @@ use event_source_mapping::SourceRecord;
 use indicatif::ProgressBar;
 
 use super::Redrive;
+use super::bucket::is_quarantined;
 use super::deadlines::Deadlines;
 use super::delivery::Failure;
 use super::destinations::Destinations;
-use super::document::Position;
 use super::explain::Explainer;
 use super::failed_batch::{BatchSummary, FailedBatch, Location};
 use super::function::Function;
@@ -24,6 +25,7 @@ use super::ownership::Ownership;
 use super::replay::Replayer;
 use super::report::{Disposition, Report};
 use super::stream_reader::StreamReader;
+use crate::failure_document::Position;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
@@ -60,7 +62,8 @@ impl<'s> Session<'s> {
         let names = &deployment.names;
         let variables = deployment.variables(options).await;
         let config = variables.clone().with_metrics_sink("none").config();
-        let sources = config.map(|config| config.pipeline.sources).unwrap_or_default();
+        let pipeline = config.ok().map(|config| config.pipeline);
+        let is_here = matches!(deployment.place, Place::Here(_));
         // Also where the pipeline can't be read from here.
         let horizon_days = variables.value("HORIZON_DAYS").and_then(|days| days.parse().ok());
         Ok(Session {
@@ -69,7 +72,9 @@ impl<'s> Session<'s> {
                 mapping: names.mapping.clone(),
                 function: names.function.clone(),
                 source_arn: names.source_arn.clone(),
-                sources,
+                // On this machine, one function name stands for all pipelines.
+                pipeline: pipeline.as_ref().map(|pipeline| pipeline.name.clone()).filter(|_| is_here),
+                sources: pipeline.map(|pipeline| pipeline.sources).unwrap_or_default(),
             },
             explainer: Explainer::new(&variables, names.log_group.as_deref())?,
             report: Report::new(options.json),
@@ -124,17 +129,28 @@ impl<'s> Session<'s> {
             true => Some(StreamReader::open(self.deployment, self.options).await?),
             false => None,
         };
+        let mut candidates = candidates.into_iter().peekable();
         let mut tried = 0;
-        for candidate in candidates {
-            if tried == limit {
-                break;
-            }
-            let redriven = self.redrive_one(candidate, streams.as_ref(), &mut replayer).await;
+        while tried < limit
+            && let Some(candidate) = candidates.next()
+        {
+            let redriven = match candidate {
+                Candidate::Object(first) if is_quarantined(&first.key) => {
+                    let more = std::iter::from_fn(|| candidates.next_if(Candidate::is_quarantined));
+                    let more = more.take((limit - tried).min(quarantine::BATCH) - 1);
+                    let listed = more.filter_map(Candidate::into_object);
+                    self.redrive_quarantined(std::iter::once(first).chain(listed).collect(), &mut replayer).await
+                }
+                candidate => {
+                    self.redrive_one(candidate, streams.as_ref(), &mut replayer).await.map(|outcome| vec![outcome])
+                }
+            };
             self.report.counts = replayer.function.counts();
-            let disposition = redriven?;
-            self.report.ended(disposition);
-            tried += usize::from(!matches!(disposition, Disposition::Skipped | Disposition::Gone));
-            bar.inc(1);
+            for disposition in redriven? {
+                self.report.ended(disposition);
+                tried += usize::from(!matches!(disposition, Disposition::Skipped | Disposition::Gone));
+                bar.inc(1);
+            }
         }
         Ok(())
     }
@@ -147,13 +163,13 @@ impl<'s> Session<'s> {
     ) -> anyhow::Result<Disposition> {
         let destinations = self.destinations;
         match candidate {
-            Candidate::Object { key } => {
+            Candidate::Object(listed) => {
                 let bucket = destinations.bucket.as_ref().context("find the bucket of an object")?;
-                let location = Location::Object { bucket: bucket.name.clone(), key: key.clone() };
-                self.redrive_object(bucket, &key, &location, replayer).await
+                let location = Location::Object { bucket: bucket.name.clone(), key: listed.key.clone() };
+                self.redrive_object(bucket, &listed, &location, replayer).await
             }
             Candidate::Message { id, document } => {
-                let summary = document.as_ref().map(|document| BatchSummary::from(&**document)).map_err(Clone::clone);
+                let summary = document.as_ref().map(|document| BatchSummary::new(document, None)).map_err(Clone::clone);
                 let batch = FailedBatch { location: Location::Message { id }, summary };
                 self.report.found(&batch, &self.deadlines)?;
                 match (document, &destinations.queue, streams) {

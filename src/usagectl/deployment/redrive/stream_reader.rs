@@ -10,7 +10,7 @@ use event_source_mapping::{Filters, Source, SourceRecord, StreamKind};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{KinesisSource, StreamError};
 
-use super::document::Document;
+use crate::failure_document::FailureDocument;
 use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
 use crate::shell::running::Running;
@@ -53,7 +53,7 @@ impl<'d> StreamReader<'d> {
     }
 
     /// Reads the records of `document` again.
-    pub(super) async fn read(&self, document: &Document) -> anyhow::Result<RereadRecords> {
+    pub(super) async fn read(&self, document: &FailureDocument) -> anyhow::Result<RereadRecords> {
         let position = &document.position;
         let range = match self.source(document).await? {
             Some(source) => read_range(&*source, &position.shard_id, &position.first, &position.last).await?,
@@ -70,7 +70,7 @@ impl<'d> StreamReader<'d> {
     }
 
     /// The stream of a document, or `None` if it no longer exists.
-    async fn source(&self, document: &Document) -> anyhow::Result<Option<Arc<dyn Source>>> {
+    async fn source(&self, document: &FailureDocument) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
             (Place::Account(_), StreamKind::DynamoDb) => {
@@ -118,7 +118,7 @@ impl<'d> StreamReader<'d> {
     }
 
     /// The filter of the mapping on this machine when it last ran.
-    fn filters_here(&self, document: &Document) -> anyhow::Result<Filters> {
+    fn filters_here(&self, document: &FailureDocument) -> anyhow::Result<Filters> {
         let source = source_name(&document.position.stream_arn).unwrap_or_default();
         read_filters(&filters_file(&self.options.data, document.kind, source))
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::model::{Load, Observed};
+use super::model::{Failures, Load, Observed};
 use super::settings::{DEFAULTS, Settings};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::{Running, RunningMapping};
-use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic};
+use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic, blocked, failing_now};
 
 /// 60 s: the rate is that of the busiest minute. CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63.
 const PERIOD: i32 = 60;
@@ -79,6 +79,9 @@ struct Metrics {
     age: Figure,
     throttles: Figure,
     errors: Figure,
+    failed: [Figure; 2],
+    rejected: Figure,
+    discarded: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
     /// Bytes and records read from the source.
@@ -101,6 +104,9 @@ impl Metrics {
             age: of("IteratorAge", Statistic::Maximum),
             throttles: of("Throttles", Statistic::Sum),
             errors: of("Errors", Statistic::Sum),
+            failed: names.failure_figures(),
+            rejected: names.rejected_figure(),
+            discarded: names.mapping_figure("OnFailureDestinationDeliveredEventCount"),
             concurrency: of("ConcurrentExecutions", Statistic::Maximum),
             table_throttles: names.table_figures("WriteThrottleEvents"),
             source: names.source_figures(),
@@ -119,9 +125,16 @@ impl Metrics {
             &self.age,
             &self.throttles,
             &self.errors,
+            &self.rejected,
+            &self.discarded,
             &self.concurrency,
         ];
-        one.into_iter().chain(&self.table_throttles).chain(self.source.iter().flatten()).cloned().collect()
+        one.into_iter()
+            .chain(&self.failed)
+            .chain(&self.table_throttles)
+            .chain(self.source.iter().flatten())
+            .cloned()
+            .collect()
     }
 }
 
@@ -133,13 +146,13 @@ pub(super) async fn load(deployment: &Deployment, span: Duration, load: Load) ->
     let metrics = Metrics::new(deployment);
     let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
     let figures = Figures::read(&deployment.cloudwatch(), &metrics.all(), span, period).await?;
-    let observed = load_of(&figures, &metrics, &load, period);
+    let observed = load_of(&figures, &metrics, &load, period, event_source_mapping::now()?.seconds());
     observed.context(
         "CloudWatch has no records of this deployment in this period: specify a longer --span, or use --what-if alone",
     )
 }
 
-fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32) -> Option<Load> {
+fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32, now: i64) -> Option<Load> {
     let sum = |figure: &Figure| figures.sum(figure).filter(|sum| *sum > 0.0);
     let counted = [&metrics.records, &metrics.polled].into_iter().find(|figure| sum(figure).is_some())?;
     let (records, invocations) = (sum(counted)?, sum(&metrics.invocations)?);
@@ -155,8 +168,8 @@ fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32) -> Op
         age_seconds: figures.highest(&metrics.age).map(milliseconds).unwrap_or_default(),
         throttles: sum(&metrics.throttles).unwrap_or_default(),
         table_throttles: metrics.table_throttles.iter().filter_map(|figure| figures.sum(figure)).sum(),
-        errors: sum(&metrics.errors).unwrap_or_default(),
         concurrency: figures.highest(&metrics.concurrency).unwrap_or_default(),
+        failures: failures(figures, metrics, now),
     };
     let size = metrics.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
     Some(Load {
@@ -167,6 +180,22 @@ fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32) -> Op
         observed: Some(observed),
         ..load.clone()
     })
+}
+
+fn failures(figures: &Figures, metrics: &Metrics, now: i64) -> Failures {
+    let sum = |figure: &Figure| figures.sum(figure).unwrap_or_default();
+    // The same failures, counted by the mapping or by the function. Errors stand in for both if neither counts.
+    let mut counts = metrics.failed.iter().chain([&metrics.errors]);
+    let counted = counts.find(|figure| sum(figure) > 0.0).unwrap_or(&metrics.errors);
+    let points = figures.points(counted);
+    Failures {
+        errors: sum(&metrics.errors),
+        deliveries: metrics.failed.iter().map(sum).fold(0.0, f64::max),
+        deliveries_now: failing_now(&points, now),
+        rejected: sum(&metrics.rejected),
+        discarded: sum(&metrics.discarded),
+        blocked: blocked(&figures.points(&metrics.age), &points, now),
+    }
 }
 
 /// The number of open shards, or `None` if the stream isn't in an account.

@@ -4,6 +4,7 @@
 use super::settings::Settings;
 use crate::deployment::cost::model::{self as cost, entities_of, groups_of};
 use crate::deployment::cost::prices::Prices;
+use crate::stack::BlockedShard;
 
 /// The handler's CPU time per record and per 1,000 bytes, on a full core (6.6 µs for a bucket of 2,193 bytes, 12.1 µs for a
 /// demand-kinesis record of 3,049, 4.0 µs for a racer of 573).
@@ -62,10 +63,39 @@ pub struct Observed {
     pub throttles: f64,
     /// Throttled writes to the tables.
     pub table_throttles: f64,
-    /// Failed invocations.
-    pub errors: f64,
     /// The most invocations at once.
     pub concurrency: f64,
+    /// What failed.
+    pub failures: Failures,
+}
+
+/// What failed in the measured time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Failures {
+    /// Invocations that failed as a whole.
+    pub errors: f64,
+    /// Records of deliveries that failed as a whole or in part.
+    pub deliveries: f64,
+    /// The same in the last 15 minutes.
+    pub deliveries_now: f64,
+    /// Rejected records.
+    pub rejected: f64,
+    /// Records that were discarded to the failure destination.
+    pub discarded: f64,
+    /// A shard that makes no progress.
+    pub blocked: Option<BlockedShard>,
+}
+
+impl Failures {
+    /// Whether any invocation failed, as a whole or in part.
+    pub fn any(&self) -> bool {
+        self.errors > 0.0 || self.deliveries > 0.0
+    }
+
+    /// Whether a batch is failing now. More concurrency doesn't help it: its shard waits for it.
+    pub fn is_failing_now(&self) -> bool {
+        self.deliveries_now > 0.0 || self.blocked.is_some()
+    }
 }
 
 /// How a load behaves under some settings.

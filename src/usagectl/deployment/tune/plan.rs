@@ -1,12 +1,13 @@
 //! Decides what to change: the rules are applied one after the other, each to the settings that the ones before it have
 //! changed. Pure.
 
-use super::model::{ITEM_UNITS, Load, Outcome};
+use super::model::{Failures, ITEM_UNITS, Load, Outcome};
 use super::row::Row;
 use super::rules::{HEADROOM, Rules};
 use super::settings::{Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
 use crate::shell::numbers::{number, seconds};
+use crate::stack::BlockedShard;
 
 /// A change of one parameter may require a change of another, a few times.
 const PASSES: usize = 8;
@@ -110,11 +111,8 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     if load.goal.is_some_and(|goal| after.latency > goal) {
         notes.push(format!("the latency goal can't be met: a record still takes up to {}", seconds(after.latency)));
     }
-    if let Some(observed) = load.observed.filter(|observed| observed.errors > 0.0) {
-        notes.push(format!(
-            "{} invocations failed: a failing batch blocks its shard, regardless of the settings",
-            number(observed.errors)
-        ));
+    if let Some(observed) = load.observed {
+        notes.extend(failure_note(&observed.failures));
     }
     if after.groups > after.batch * 0.8 && settings.batch_size > 10.0 {
         notes.push(
@@ -123,4 +121,35 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
         );
     }
     notes
+}
+
+/// What failed, and that concurrency is no remedy for it.
+fn failure_note(failures: &Failures) -> Option<String> {
+    let Failures { errors, deliveries, deliveries_now, rejected, discarded, blocked } = failures;
+    if let Some(BlockedShard { age_seconds, growing_seconds }) = blocked {
+        return Some(format!(
+            "a shard is blocked now: deliveries fail, and its records are {} old, which has been growing for {}. No setting changes that, so no more concurrency is proposed; `usagectl doctor errors` shows why they fail",
+            seconds(*age_seconds),
+            seconds(*growing_seconds),
+        ));
+    }
+    if !failures.any() && *rejected == 0.0 {
+        return None;
+    }
+    let counts = [
+        (*errors, "invocations failed as a whole"),
+        (*deliveries, "records were in deliveries that failed"),
+        (*rejected, "records were rejected"),
+        (*discarded, "records were discarded to the failure destination"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0.0);
+    let counts: Vec<String> = counts.map(|(count, what)| format!("{} {what}", number(*count))).collect();
+    let meaning = if *deliveries_now > 0.0 {
+        "; deliveries failed in the last 15 minutes, and a failing batch blocks its shard, so no more concurrency is proposed: `usagectl doctor errors` shows why they fail"
+    } else if failures.any() {
+        "; a failing batch blocks its shard, regardless of the settings: `usagectl doctor errors` shows why they fail"
+    } else {
+        "; `usagectl redrive --dry-run` lists them by cause"
+    };
+    Some(counts.join(", ") + meaning)
 }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Load, Outcome};
+use super::model::{Failures, Load, Outcome};
 use super::plan::{Plan, Proposal};
 use super::settings::{Parameter, Settings};
 use crate::shell::numbers::{dollars, number, seconds};
+use crate::shell::paragraph::paragraph;
 use crate::shell::table;
 
 pub(super) struct Report<'p> {
@@ -25,7 +26,7 @@ impl Report<'_> {
             parts.extend([self.proposals(), self.outcomes(), self.command()]);
             parts.push(format!("unchanged: {}", self.kept()));
         }
-        parts.extend(self.plan.notes.iter().map(|note| format!("note: {note}")));
+        parts.extend(self.plan.notes.iter().map(|note| paragraph(&format!("note: {note}"), "      ")));
         parts.join("\n\n")
     }
 
@@ -46,14 +47,14 @@ impl Report<'_> {
         if let Some(observed) = &self.load.observed {
             let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
-                "\nmeasured: {} records and {} counters per batch in {}{p99}, iterator age up to {}, up to {} concurrent invocations, {} throttled, {} failed",
+                "\nmeasured: {} records and {} counters per batch in {}{p99}\niterator age up to {}, up to {} concurrent invocations, {} throttled\n{}",
                 number(observed.batch),
                 number(observed.groups),
                 seconds(observed.seconds),
                 seconds(observed.age_seconds),
                 number(observed.concurrency),
                 number(observed.throttles),
-                number(observed.errors)
+                failures_text(&observed.failures),
             ));
         }
         text
@@ -152,7 +153,11 @@ impl Report<'_> {
             json!({
                 "batch": observed.batch, "groups": observed.groups, "seconds": observed.seconds, "p99_seconds": observed.p99_seconds,
                 "iterator_age_seconds": observed.age_seconds, "concurrency": observed.concurrency, "throttles": observed.throttles,
-                "table_throttles": observed.table_throttles, "errors": observed.errors,
+                "table_throttles": observed.table_throttles, "errors": observed.failures.errors,
+                "failed_deliveries": observed.failures.deliveries,
+                "failed_deliveries_last_15_minutes": observed.failures.deliveries_now,
+                "rejected": observed.failures.rejected, "discarded": observed.failures.discarded,
+                "blocked": observed.failures.blocked,
             })
         });
         let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
@@ -172,6 +177,18 @@ impl Report<'_> {
         })
         .to_string()
     }
+}
+
+/// `failed: 5 invocations, 120 records in deliveries; 3 records rejected, 10 discarded`
+fn failures_text(failures: &Failures) -> String {
+    let Failures { errors, deliveries, rejected, discarded, .. } = failures;
+    format!(
+        "failed: {} invocations, {} records in deliveries; {} records rejected, {} discarded",
+        number(*errors),
+        number(*deliveries),
+        number(*rejected),
+        number(*discarded)
+    )
 }
 
 /// The prediction that a change affects most, before and after.

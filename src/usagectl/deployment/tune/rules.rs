@@ -57,6 +57,21 @@ impl<'l> Rules<'l> {
 
     /// The recommendation for a parameter, given the settings so far; `None` if the parameter doesn't apply.
     pub fn advice(&self, parameter: Parameter, settled: &Settings) -> Option<Advice> {
+        let advice = self.advice_for_the_load(parameter, settled)?;
+        let is_concurrency = matches!(parameter, Parameter::ParallelizationFactor | Parameter::ReservedConcurrency);
+        let now = parameter.of(self.now).filter(|now| *now < advice.value);
+        match now.filter(|_| is_concurrency && self.is_failing_now()) {
+            // A failing batch holds up its shard, however many others run at once.
+            Some(now) => Some(Advice { value: now, fine: (now, f64::INFINITY), reason: String::new() }),
+            None => Some(advice),
+        }
+    }
+
+    fn is_failing_now(&self) -> bool {
+        self.load.observed.is_some_and(|observed| observed.failures.is_failing_now())
+    }
+
+    fn advice_for_the_load(&self, parameter: Parameter, settled: &Settings) -> Option<Advice> {
         Some(match parameter {
             Parameter::BatchWindowSeconds => self.window(settled),
             Parameter::BatchSize => self.batch_size(settled),
@@ -150,7 +165,7 @@ impl<'l> Rules<'l> {
         let lags = self
             .load
             .observed
-            .filter(|observed| observed.age_seconds > old && observed.throttles == 0.0 && observed.errors == 0.0);
+            .filter(|observed| observed.age_seconds > old && observed.throttles == 0.0 && !observed.failures.any());
         if let Some(observed) = lags.filter(|_| value <= self.now.factor && self.now.factor < MOST_LANES) {
             let reason = format!(
                 "records were {} old without errors or throttling: more concurrency is needed",

@@ -1,10 +1,11 @@
 //! The rules with typical loads.
 
-use super::model::{ITEM_UNITS, Load, Observed};
+use super::model::{Failures, ITEM_UNITS, Load, Observed};
 use super::plan::{Plan, plan};
 use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
 use super::settings::{DEFAULTS, Parameter, Settings};
 use crate::deployment::cost::prices::Prices;
+use crate::stack::BlockedShard;
 
 pub(crate) fn load(rate: f64) -> Load {
     Load {
@@ -104,10 +105,42 @@ fn measurements_override_the_table() {
     ] {
         assert_eq!(changes(&with(observed), &DEFAULTS), [expected], "{observed:?}");
     }
-    // A failing batch blocks its shard: more lanes don't help, which is reported.
-    let failing = Observed { age_seconds: 90.0, errors: 5.0, ..healthy };
-    let plan = planned(&with(failing), &DEFAULTS);
-    assert!(plan.proposals.is_empty() && plan.notes[0].contains("5 invocations failed"), "{plan:#?}");
+}
+
+/// Issue 14: one shard was blocked by a rejected record, and `tune` said that more concurrency was needed.
+#[test]
+fn regression_more_concurrency_is_never_proposed_while_a_batch_is_failing() {
+    let slow = Observed { batch: 500.0, groups: 90.0, seconds: 0.2, age_seconds: 90.0, ..Observed::default() };
+    let blocked = Some(BlockedShard { age_seconds: 90.0, growing_seconds: 120.0 });
+    for (failures, note) in [
+        (Failures { errors: 5.0, ..Failures::default() }, "5 invocations failed as a whole; a failing batch blocks"),
+        // Partial failures aren't errors of the function.
+        (Failures { deliveries: 7.0, ..Failures::default() }, "7 records were in deliveries that failed; a failing"),
+        (Failures { deliveries: 7.0, deliveries_now: 7.0, ..Failures::default() }, "failed in the last 15 minutes"),
+        (Failures { rejected: 3.0, deliveries: 7.0, blocked, ..Failures::default() }, "a shard is blocked now: "),
+    ] {
+        let plan =
+            planned(&Load { observed: Some(Observed { failures, ..slow }), goal: Some(2.0), ..load(500.0) }, &DEFAULTS);
+        assert!(plan.proposals.is_empty() && plan.notes[0].contains(note), "{plan:#?}");
+    }
+    // Rejected records that are quarantined don't fail a batch.
+    let quarantined = Failures { rejected: 3.0, ..Failures::default() };
+    let plan = planned(&Load { observed: Some(Observed { failures: quarantined, ..slow }), ..load(500.0) }, &DEFAULTS);
+    assert_eq!(plan.settings.factor, 2.0, "{plan:#?}");
+    assert!(plan.notes[0].starts_with("3 records were rejected; `usagectl redrive --dry-run`"), "{plan:#?}");
+    // Whatever asks for it: the table of loads, the capacity, throttles.
+    for throttles in [0.0, 9.0] {
+        let failures = Failures { deliveries: 7.0, deliveries_now: 7.0, blocked, ..Failures::default() };
+        let busy = Load { observed: Some(Observed { throttles, failures, ..slow }), shards: 8.0, ..load(50_000.0) };
+        let now = Settings { reserved: Some(2.0), ..DEFAULTS };
+        let plan = planned(&busy, &now);
+        assert_eq!((plan.settings.factor, plan.settings.reserved), (1.0, Some(2.0)), "{plan:#?}");
+        let fine = planned(
+            &Load { observed: Some(Observed { failures: Failures::default(), throttles, ..slow }), ..busy },
+            &now,
+        );
+        assert!(fine.settings.reserved > Some(2.0), "{fine:#?}");
+    }
 }
 
 #[test]

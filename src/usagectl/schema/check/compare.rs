@@ -39,7 +39,7 @@ impl<'s> Comparison<'s> {
         match (resolved(&self.old, old), resolved(&self.new, new)) {
             (Schema::Record(old), Schema::Record(new)) => self.records(path, old, new),
             (Schema::Union(old), Schema::Union(new)) => self.unions(path, old, new),
-            (old, Schema::Union(new)) => self.wrapped(path, old, new),
+            (old, Schema::Union(new)) => self.paragraph(path, old, new),
             (Schema::Union(_), new) => self.unsafe_(
                 path,
                 format!("a union becomes {}", kind(new)),
@@ -136,7 +136,7 @@ impl<'s> Comparison<'s> {
     }
 
     /// A type that became one branch of a union.
-    fn wrapped(&mut self, path: &str, old: &'s Schema, new: &'s UnionSchema) {
+    fn paragraph(&mut self, path: &str, old: &'s Schema, new: &'s UnionSchema) {
         let others: Vec<String> = new
             .variants()
             .iter()

@@ -42,9 +42,15 @@ pub(crate) fn rejected(facts: &Facts) -> CheckResult {
     if rejected == 0.0 && too_old == 0.0 {
         return ok("no record was rejected in the last hour");
     }
+    let then = match facts.quarantine_bucket() {
+        Some(bucket) => format!("they are quarantined in s3://{bucket}/quarantine/"),
+        None => {
+            "each delivery of such a record counts, and it blocks its shard until its retries are used up".to_owned()
+        }
+    };
     warning(
         format!(
-            "records rejected in the last hour: {rejected:.0}, of which after the horizon: {too_old:.0}; the log has the code and field of each"
+            "records rejected in the last hour: {rejected:.0}, of which after the horizon: {too_old:.0}; {then}; the log has the code and field of each"
         ),
         facts.log_lines("{ $.message = \"record rejected\" }"),
     )

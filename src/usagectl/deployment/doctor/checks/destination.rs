@@ -3,7 +3,7 @@
 use serde_json::json;
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
-use super::super::facts::{Facts, Mapping, Stored, Unavailable};
+use super::super::facts::{Facts, Mapping, QuarantinedRecords, Stored, Unavailable};
 use super::super::finding::{CheckResult, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
@@ -54,7 +54,10 @@ pub(crate) fn accepts(facts: &Facts) -> CheckResult {
     };
     let destination = of(&facts.destination)?;
     let role = of(&facts.role)?;
-    for (action, resource) in permissions(arn, &mapping.uuid) {
+    let quarantine = facts
+        .quarantine_bucket()
+        .map(|bucket| ("s3:PutObject", format!("arn:aws:s3:::{bucket}/quarantine/{}/*", facts.pipeline.name)));
+    for (action, resource) in permissions(arn, &mapping.uuid).into_iter().chain(quarantine) {
         match allowed(&role.policies, action, &resource) {
             Allowed::Yes => {}
             Allowed::Conditionally => {
@@ -68,7 +71,7 @@ pub(crate) fn accepts(facts: &Facts) -> CheckResult {
             }
             Allowed::No => {
                 return problem(
-                    format!("the role {} isn't allowed {action} on {resource}: failed batches are dropped", role.name),
+                    format!("the role {} isn't allowed {action} on {resource}: {}", role.name, lost(&resource)),
                     grant(&role.name, action, &resource),
                 );
             }
@@ -86,6 +89,13 @@ pub(crate) fn accepts(facts: &Facts) -> CheckResult {
             format!("{arn} rejects a probe with your credentials: {error}"),
             simulate(facts, action_on(arn), arn),
         ),
+    }
+}
+
+fn lost(resource: &str) -> &'static str {
+    match resource.contains("/quarantine/") {
+        true => "rejected records can't be quarantined, so their batches fail",
+        false => "failed batches are dropped",
     }
 }
 
@@ -138,10 +148,7 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
     let many = if waiting.more { "more than " } else { "" };
     let batches = if waiting.count == 1 { "batch is" } else { "batches are" };
     let what = format!("{many}{} {batches} in the failure destination", waiting.count);
-    let redrive = match &facts.stack {
-        Some(stack) => format!("usagectl redrive --stack {stack} --dry-run"),
-        None => "usagectl redrive --local --dry-run".to_owned(),
-    };
+    let redrive = list(facts);
     let Some(oldest) = waiting.oldest else {
         return warning(format!("{what}; their age is unknown"), redrive);
     };
@@ -163,6 +170,37 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
         left => format!("{what}, the oldest {} old; {} left {until}", span(age), span(left)),
     };
     if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
+}
+
+/// A command that lists the failed batches and quarantined records by cause.
+fn list(facts: &Facts) -> String {
+    match &facts.stack {
+        Some(stack) => format!("usagectl redrive --stack {stack} --dry-run"),
+        None => "usagectl redrive --local --dry-run".to_owned(),
+    }
+}
+
+/// No quarantined record is left; otherwise, how long it can still be redriven.
+pub(crate) fn quarantine(facts: &Facts) -> CheckResult {
+    let Some(QuarantinedRecords { count, more, oldest }) = of(&facts.waiting)?.quarantined else {
+        return Err(Unavailable::NotApplicable("there is no failure bucket"));
+    };
+    if count == 0 {
+        return ok("no quarantined record is left");
+    }
+    let many = if more { "more than " } else { "" };
+    let records = if count == 1 { "record isn't" } else { "records aren't" };
+    let what = format!("{many}{count} quarantined {records} counted");
+    let Some(oldest) = oldest else {
+        return warning(format!("{what}; their age is unknown"), list(facts));
+    };
+    let age = facts.now.seconds() - oldest.seconds();
+    let left = of(&facts.horizon_days)? * DAY_SECONDS - age;
+    let meaning = match left {
+        ..=0 => format!("{what}, the oldest for {}: past the horizon, so it can no longer be counted", span(age)),
+        _ => format!("{what}, the oldest for {}: fix the cause, then redrive within {}", span(age), span(left)),
+    };
+    if left < LAST_HOURS || age > LONG { problem(meaning, list(facts)) } else { warning(meaning, list(facts)) }
 }
 
 /// The horizon is longer than a record can be delayed.

@@ -6,10 +6,12 @@ use super::super::facts::Facts;
 use super::super::finding::{CheckResult, ok, problem, warning};
 use super::{of, span};
 use crate::shell::numbers::whole;
-use crate::shell::waiting::{self, Waiting};
+use crate::shell::waiting;
 
-/// A batch that blocks its shard now. However many batches succeeded before, nothing behind it is processed.
-pub(super) fn blocked(facts: &Facts, blocked: &Blocked, waiting: &Waiting) -> CheckResult {
+/// No batch blocks its shard now. However many batches succeeded before, nothing behind it is processed.
+pub(super) fn blocked_shard(facts: &Facts) -> CheckResult {
+    let waiting = &of(&facts.local)?.waiting;
+    let Some(blocked) = waiting.first_blocked() else { return ok("no shard is blocked now") };
     let more = match waiting.blocked.len() {
         0 | 1 => String::new(),
         lanes => format!("; {} more are blocked", lanes - 1),

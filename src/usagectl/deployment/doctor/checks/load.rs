@@ -2,7 +2,8 @@
 
 use super::super::facts::Facts;
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
-use super::{float, here, mapping, of, seconds};
+use super::{MILLISECONDS, float, here, mapping, of, seconds};
+use crate::stack::BlockedShard;
 
 /// 30 s: the threshold of the alarm IteratorAgeWarning.
 const WARNING_AGE_MS: f64 = 30_000.0;
@@ -23,10 +24,14 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
         return ok(meaning);
     }
     let meaning = format!("{meaning}: at 100%, records are lost");
+    if facts.the_numbers()?.any_failed() {
+        // A failing batch holds up its shard, however many others run at once.
+        let meaning = format!("{meaning}; deliveries failed meanwhile, and a failing batch delays its shard");
+        let command = facts.errors_in_the_log();
+        return if age > PROBLEM_AGE_MS { problem(meaning, command) } else { warning(meaning, command) };
+    }
     let command = match &facts.mapping {
         Ok(found) => mapping::change(found, &format!("--parallelization-factor {}", (found.factor + 1).min(10))),
-        // More lanes don't help while a batch fails.
-        Err(_) if facts.blocked_here().is_some() => "usagectl doctor errors --local".to_owned(),
         Err(_) => "usagectl local --parallelization-factor 2".to_owned(),
     };
     if age > PROBLEM_AGE_MS { problem(meaning, command) } else { warning(meaning, command) }
@@ -35,20 +40,47 @@ pub(crate) fn iterator_age(facts: &Facts) -> CheckResult {
 /// Invocations don't fail.
 pub(crate) fn errors(facts: &Facts) -> CheckResult {
     let numbers = facts.the_numbers()?;
-    if let (Some(blocked), Ok(local)) = (facts.blocked_here(), &facts.local) {
-        return here::blocked(facts, blocked, &local.waiting);
-    }
     let Some(invocations) = numbers.invocations.filter(|n| *n > 0.0) else {
         return no_data(format!("no invocation {}", facts.period()));
     };
     let errors = numbers.errors.unwrap_or_default();
-    let meaning = format!("{errors:.0} of {invocations:.0} invocations failed {}", facts.period());
-    if errors == 0.0 {
+    let failed = numbers.failed_deliveries.unwrap_or_default();
+    let mut meaning = format!("{errors:.0} of {invocations:.0} invocations failed {}", facts.period());
+    if failed > 0.0 {
+        meaning = format!("{meaning}; deliveries of {failed:.0} records failed as a whole or in part");
+    }
+    if let Some(discarded) = numbers.discarded.filter(|discarded| *discarded > 0.0) {
+        meaning = format!("{meaning}; {discarded:.0} records were discarded to the failure destination");
+    }
+    if errors == 0.0 && failed == 0.0 {
         return ok(meaning);
     }
     let meaning = format!("{meaning}; a failing batch blocks its shard until its retries are used up");
     let command = facts.errors_in_the_log();
-    if errors / invocations > ERROR_RATE { problem(meaning, command) } else { warning(meaning, command) }
+    let delivered = numbers.invoked.filter(|delivered| *delivered > 0.0);
+    let many = errors / invocations > ERROR_RATE || delivered.is_some_and(|delivered| failed / delivered > ERROR_RATE);
+    if many { problem(meaning, command) } else { warning(meaning, command) }
+}
+
+/// No shard is blocked now, however many batches succeeded before, or succeed in other shards.
+pub(crate) fn blocked_shard(facts: &Facts) -> CheckResult {
+    if facts.here {
+        return here::blocked_shard(facts);
+    }
+    let numbers = facts.the_numbers()?;
+    match numbers.blocked {
+        Some(BlockedShard { age_seconds, growing_seconds }) => problem(
+            format!(
+                "a shard is blocked now: deliveries fail, and its records are {} old, which has been growing for {}; all records behind the failing batch wait",
+                seconds(age_seconds * MILLISECONDS),
+                seconds(growing_seconds * MILLISECONDS)
+            ),
+            facts.errors_in_the_log(),
+        ),
+        None if numbers.iterator_age_ms.is_none() => no_data(format!("no batch was read {}", facts.period())),
+        None if numbers.any_failed() => ok("deliveries failed in the last hour, but no shard is blocked now"),
+        None => ok("no delivery failed in the last hour"),
+    }
 }
 
 /// Invocations aren't throttled, nor are reads and writes of a Kinesis source.

@@ -68,17 +68,25 @@ pub(crate) fn bisect(facts: &Facts) -> CheckResult {
     )
 }
 
-/// Retries are on and limited.
+/// Retries are on and limited, and a rejected record isn't retried for long.
 pub(crate) fn retries(facts: &Facts) -> CheckResult {
+    /// 20: with Lambda's pauses of up to 30 s, they take several minutes.
+    const MANY: i64 = 20;
     let mapping = facts.the_mapping()?;
+    let fails_rejected = facts.function.is_ok() && facts.quarantine_bucket().is_none();
+    // As in template.yaml: 200 cover an outage of more than an hour; a rejected record would block its shard as long.
+    let advised = change(mapping, &format!("--maximum-retry-attempts {}", if fails_rejected { 10 } else { 200 }));
     match mapping.retries {
         -1 => problem(
             "a failing batch is retried without limit: it blocks its shard until the stream trims the records",
-            change(mapping, "--maximum-retry-attempts 10"),
+            advised,
         ),
-        0 => warning(
-            "nothing is retried: every transient failure sends a batch to the failure destination",
-            change(mapping, "--maximum-retry-attempts 10"),
+        0 => warning("nothing is retried: every transient failure sends a batch to the failure destination", advised),
+        n if fails_rejected && n > MANY => warning(
+            format!(
+                "a failing batch is retried at most {n} times, and REJECTED_RECORDS is fail: every rejected record blocks its shard for that long"
+            ),
+            facts.deploy("RejectedRecords=quarantine"),
         ),
         n => ok(format!("a failing batch is retried at most {n} times")),
     }
@@ -121,7 +129,7 @@ fn recreate(facts: &Facts, mapping: &Mapping) -> String {
     let destination =
         mapping.on_failure.as_deref().map(|arn| format!(" --destination-config {}", destination::to(arn)));
     format!(
-        "aws lambda delete-event-source-mapping --uuid {} && aws lambda create-event-source-mapping --function-name {function} --event-source-arn {} --starting-position TRIM_HORIZON --function-response-types ReportBatchItemFailures --bisect-batch-on-function-error --maximum-retry-attempts 10 --maximum-record-age-in-seconds 79200{}",
+        "aws lambda delete-event-source-mapping --uuid {} && aws lambda create-event-source-mapping --function-name {function} --event-source-arn {} --starting-position TRIM_HORIZON --function-response-types ReportBatchItemFailures --bisect-batch-on-function-error --maximum-retry-attempts 200 --maximum-record-age-in-seconds 79200{}",
         mapping.uuid,
         mapping.source_arn,
         destination.unwrap_or_default()

@@ -2,6 +2,8 @@
 
 use usage_aggregator::time::Timestamp;
 
+use crate::stack::BlockedShard;
+
 /// The function's log group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGroup {
@@ -42,6 +44,12 @@ pub struct RecentMetrics {
     pub invocations: Option<f64>,
     /// Failed invocations.
     pub errors: Option<f64>,
+    /// Records of deliveries that failed as a whole or in part.
+    pub failed_deliveries: Option<f64>,
+    /// Discarded records that the failure destination has accepted.
+    pub discarded: Option<f64>,
+    /// A shard that makes no progress now.
+    pub blocked: Option<BlockedShard>,
     /// Throttled invocations.
     pub throttles: Option<f64>,
     /// The p99 duration of an invocation.
@@ -74,4 +82,11 @@ pub struct RecentMetrics {
     pub records: Option<f64>,
     /// When a batch last succeeded.
     pub last_success: Option<Timestamp>,
+}
+
+impl RecentMetrics {
+    /// Whether any invocation failed, as a whole or in part. More concurrency is no remedy for that.
+    pub fn any_failed(&self) -> bool {
+        [self.errors, self.failed_deliveries].iter().flatten().any(|count| *count > 0.0) || self.blocked.is_some()
+    }
 }

@@ -6,20 +6,20 @@ use super::super::facts::{
 };
 use super::{Probe, alarms, bucket, destination, function, glue, logs, mapping, metrics, role, source, table};
 use crate::shell::options::Options;
-use crate::stack::{Account, Names};
+use crate::stack::{Account, Names, Where};
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 
 pub(super) async fn facts(
     account: Account,
     names: Names,
-    stack: Option<String>,
+    place: &Where,
     options: &Options,
     now: Timestamp,
     probe: Probe,
 ) -> anyhow::Result<Facts> {
     let (function, mapping) = futures::join!(function::of(&account, &names), mapping::of(&account, &names));
-    let names = completed(names, &function, &mapping);
+    let names = completed(names, &place.names, &function, &mapping);
     let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
     let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
     let (counts, archives) = applicable(&pipeline);
@@ -30,7 +30,7 @@ pub(super) async fn facts(
         tables(&account, &names, &counts),
         archive(&account, &names, &pipeline, &archives, now),
         failures(&account, &names, &mapping, &function, probe, now),
-        monitoring(&account, &names, stack.as_deref(), now)
+        monitoring(&account, &names, place.stack.as_deref(), now)
     );
     let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
     let ((usage_table, claims_table), (archive, newest_file, glue)) = (tables, archive);
@@ -38,7 +38,7 @@ pub(super) async fn facts(
     Ok(Facts {
         now,
         here: false,
-        stack,
+        stack: place.stack.clone(),
         names,
         pipeline,
         version: env!("CARGO_PKG_VERSION"),
@@ -134,8 +134,9 @@ fn horizon_days(function: &Function) -> i64 {
     function.variables.get("HORIZON_DAYS").and_then(|days| days.parse().ok()).unwrap_or(DEFAULT)
 }
 
-/// Adds the names in the function's variables and the mapping to those that the stack has no outputs for.
-fn completed(names: Names, function: &Fact<Function>, mapping: &Fact<Mapping>) -> Names {
+/// Adds the names in the function's variables and the mapping to those that the stack has no outputs for. The source is the
+/// one that the mapping reads, whatever the stack was created with, unless it is `given` on the command line.
+fn completed(names: Names, given: &Names, function: &Fact<Function>, mapping: &Fact<Mapping>) -> Names {
     let variable = |name: &str| {
         let value = function.as_ref().ok()?.variables.get(name)?;
         Some(value.clone()).filter(|value| !value.is_empty())
@@ -148,15 +149,37 @@ fn completed(names: Names, function: &Fact<Function>, mapping: &Fact<Mapping>) -
         claims_table: variable("CLAIMS_TABLE"),
         archive_bucket: variable("ARCHIVE_BUCKET"),
         archive_prefix: variable("ARCHIVE_PREFIX"),
-        failure_bucket: bucket_of(mapping),
+        failure_bucket: bucket_of(mapping).or_else(|| variable("FAILURE_BUCKET")),
         metrics_namespace: variable("METRICS_NAMESPACE"),
         pipeline: variable("PIPELINE"),
         ..Names::default()
     };
-    names.or(known)
+    let read = known.source_arn.clone().filter(|arn| !arn.is_empty());
+    let source_arn = given.source_arn.clone().or(read).or_else(|| names.source_arn.clone());
+    Names { source_arn, ..names.or(known) }
 }
 
 fn bucket_of(mapping: &Fact<Mapping>) -> Option<String> {
     let arn = mapping.as_ref().ok()?.on_failure.as_deref()?;
     arn.strip_prefix("arn:aws:s3:::").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::good::{STREAM, good};
+    use super::*;
+
+    /// Issue 14: the doctor looked at the source that the stack was created with.
+    #[test]
+    fn regression_the_source_is_the_one_that_the_mapping_reads() {
+        let facts = good();
+        let arn =
+            |table: &str| Some(format!("arn:aws:dynamodb:us-east-1:1:table/{table}/stream/2026-01-01T00:00:00.000"));
+        let names = |table| Names { source_arn: arn(table), ..Names::default() };
+        let source = |given: &Names, mapping| completed(names("default"), given, &facts.function, mapping).source_arn;
+        assert_eq!(source(&Names::default(), &facts.mapping).as_deref(), Some(STREAM));
+        assert_eq!(source(&names("given"), &facts.mapping), arn("given"));
+        let unreadable = Err(Unavailable::Denied { action: "lambda:GetEventSourceMapping" });
+        assert_eq!(source(&Names::default(), &unreadable), arn("default"));
+    }
 }

@@ -4,12 +4,15 @@ use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Destination, Fact, FailedBatches, Mapping, Part, Stored, Unavailable};
+use super::super::facts::{Destination, Fact, FailedBatches, Mapping, Part, QuarantinedRecords, Stored, Unavailable};
 use super::{Probe, bucket, metrics, seen, timestamp};
 use crate::stack::{Account, Names};
 
 /// The prefix of all keys that Lambda writes.
 const PREFIX: &str = "aws/lambda/";
+
+/// The prefix of the keys of quarantined records, which the function writes.
+const QUARANTINE: &str = "quarantine/";
 
 /// Checks that the destination exists, and writes to it with `--probe`.
 pub(super) async fn of(account: &Account, mapping: &Fact<Mapping>, probe: Probe) -> Fact<Destination> {
@@ -81,24 +84,36 @@ async fn probe_queue(account: &Account, url: &str) -> anyhow::Result<String> {
     Ok(format!("a probe with your credentials was sent and is LEFT BEHIND in {url}: {text}"))
 }
 
-/// The failed batches in the stack's destination.
+/// The failed batches in the stack's destination, and the quarantined records in its bucket.
 pub(super) async fn waiting(account: &Account, names: &Names, now: Timestamp) -> Fact<FailedBatches> {
+    let s3 = account.clients().s3;
     match (&names.failure_bucket, &names.failure_queue) {
-        (Some(bucket), _) => in_bucket(&account.clients().s3, bucket).await,
+        (Some(bucket), None) => in_bucket(&s3, bucket).await,
         (None, Some(queue)) => in_queue(account, queue, now).await,
+        // The mapping writes to the queue, and the function to the bucket.
+        (Some(bucket), Some(queue)) => {
+            let (in_queue, in_bucket) = futures::join!(in_queue(account, queue, now), in_bucket(&s3, bucket));
+            Ok(FailedBatches { quarantined: in_bucket?.quarantined, ..in_queue? })
+        }
         (None, None) => Err(Unavailable::Unnamed { option: "--failure-bucket or --failure-queue" }),
     }
 }
 
-/// The failed batches in a bucket: its first 1,000 objects.
+/// The failed batches and the quarantined records in a bucket: the first 1,000 objects of each.
 pub(super) async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Fact<FailedBatches> {
-    let listed = client.list_objects_v2().bucket(bucket).prefix(PREFIX).send().await;
+    let (batches, records) = futures::join!(listed(client, bucket, PREFIX), listed(client, bucket, QUARANTINE));
+    let QuarantinedRecords { count, more, oldest } = batches?;
+    Ok(FailedBatches { count, more, oldest, keeps: Stored::Records, quarantined: Some(records?) })
+}
+
+/// The first 1,000 objects whose keys start with `prefix`.
+async fn listed(client: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Fact<QuarantinedRecords> {
+    let listed = client.list_objects_v2().bucket(bucket).prefix(prefix).send().await;
     let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
-    Ok(FailedBatches {
+    Ok(QuarantinedRecords {
         count: u64::try_from(listed.contents().len()).unwrap_or(u64::MAX),
         more: listed.is_truncated() == Some(true),
         oldest: listed.contents().iter().filter_map(|object| timestamp(object.last_modified())).min(),
-        keeps: Stored::Records,
     })
 }
 
@@ -118,5 +133,6 @@ async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Fact<FailedBa
         more: false,
         oldest: ago.and_then(|ago| Timestamp::from_seconds(now.seconds() - ago)),
         keeps: Stored::Positions { retention_seconds: number(QueueAttributeName::MessageRetentionPeriod) },
+        quarantined: None,
     })
 }

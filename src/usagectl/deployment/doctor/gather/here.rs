@@ -147,6 +147,8 @@ fn measured(status: &Value) -> RecentMetrics {
         invoked: mapping("invoked_event_count"),
         filtered_out: mapping("filtered_out_event_count"),
         dropped: mapping("dropped_event_count"),
+        failed_deliveries: mapping("failed_invoke_event_count"),
+        discarded: mapping("on_failure_destination_delivered_event_count"),
         destination_failures: mapping("destination_delivery_failures"),
         records: function("RecordsProcessed"),
         files: function("FilesWritten"),

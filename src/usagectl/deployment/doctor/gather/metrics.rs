@@ -7,12 +7,16 @@ use usage_aggregator::time::Timestamp;
 
 use super::super::facts::{Fact, Part, RecentMetrics, Unavailable};
 use super::{named, seen};
-use crate::stack::{Figure, Figures, Names, Statistic};
+use crate::stack::{BlockedShard, Figure, Figures, Names, Statistic, blocked};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+/// How far back to look for a blocked shard.
+const QUARTER: Duration = Duration::from_mins(20);
 /// 5 minutes: the alarms' period.
 const PERIOD: i32 = 300;
+/// For a blocked shard.
+const MINUTE: i32 = 60;
 
 /// The metrics to read, as far as their dimensions are known.
 struct Wanted<'n> {
@@ -72,6 +76,9 @@ pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<R
         wanted.own("FilesWritten"),
         wanted.counted("RecordsRejected"),
         wanted.counted("UsageTooOld"),
+        wanted.mapping("FailedInvokeEventCount"),
+        wanted.own("ProcessingErrors"),
+        wanted.mapping("OnFailureDestinationDeliveredEventCount"),
     ];
     let highest = [wanted.function("Duration", Statistic::P99), wanted.function("IteratorAge", Statistic::Maximum)];
     let (reads, writes) = (wanted.tables("ReadThrottleEvents"), wanted.tables("WriteThrottleEvents"));
@@ -79,7 +86,11 @@ pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<R
     let each = sums.iter().chain(&highest).flatten();
     let all: Vec<Figure> = each.chain(&reads).chain(&writes).chain(&kinesis).cloned().collect();
     let processed: Vec<Figure> = wanted.own("RecordsProcessed").into_iter().collect();
-    let (hour, day) = futures::join!(read(client, &all, HOUR), read(client, &processed, DAY));
+    let (hour, day, blocked) = futures::join!(
+        read(client, &all, HOUR, PERIOD),
+        read(client, &processed, DAY, PERIOD),
+        blocked_shard(client, &wanted, now)
+    );
     let (hour, day) = (hour?, day?);
 
     let last_success = processed.first().and_then(|figure| day.last_above_zero(figure));
@@ -91,12 +102,13 @@ pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<R
         write_throttles: of_all(&writes),
         source_throttles: of_all(&kinesis),
         last_success: last_success.map(|at| at.min(now)),
+        blocked: blocked?,
         ..single(&hour, &sums, &highest)
     })
 }
 
 /// The metrics of the function and the mapping, in the order in which they were requested.
-fn single(hour: &Figures, sums: &[Option<Figure>; 12], highest: &[Option<Figure>; 2]) -> RecentMetrics {
+fn single(hour: &Figures, sums: &[Option<Figure>; 15], highest: &[Option<Figure>; 2]) -> RecentMetrics {
     let sum = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.sum(figure));
     let most = |figure: &Option<Figure>| figure.as_ref().and_then(|figure| hour.highest(figure));
     let [
@@ -112,6 +124,9 @@ fn single(hour: &Figures, sums: &[Option<Figure>; 12], highest: &[Option<Figure>
         files,
         rejected,
         too_old,
+        failed,
+        not_durable,
+        discarded,
     ] = sums.each_ref().map(sum);
     let [p99_duration_ms, iterator_age_ms] = highest.each_ref().map(most);
     RecentMetrics {
@@ -129,12 +144,31 @@ fn single(hour: &Figures, sums: &[Option<Figure>; 12], highest: &[Option<Figure>
         too_old,
         files,
         records,
+        // The same failures, counted by the mapping and by the function.
+        failed_deliveries: [failed, not_durable].into_iter().flatten().reduce(f64::max),
+        discarded,
         ..RecentMetrics::default()
     }
 }
 
-async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figures> {
-    let read = Figures::read(client, figures, over, PERIOD).await;
+/// A shard that makes no progress now.
+async fn blocked_shard(client: &Client, wanted: &Wanted<'_>, now: Timestamp) -> Fact<Option<BlockedShard>> {
+    let Some(age) = wanted.function("IteratorAge", Statistic::Maximum) else { return Ok(None) };
+    let failures = [
+        wanted.mapping("FailedInvokeEventCount"),
+        wanted.own("ProcessingErrors"),
+        wanted.function("Errors", Statistic::Sum),
+    ];
+    let failures: Vec<Figure> = failures.into_iter().flatten().collect();
+    let all: Vec<Figure> = failures.iter().chain([&age]).cloned().collect();
+    let figures = read(client, &all, QUARTER, MINUTE).await?;
+    let counted = failures.iter().find(|figure| figures.sum(figure) > Some(0.0));
+    let failures = counted.map(|figure| figures.points(figure)).unwrap_or_default();
+    Ok(blocked(&figures.points(&age), &failures, now.seconds()))
+}
+
+async fn read(client: &Client, figures: &[Figure], over: Duration, period: i32) -> Fact<Figures> {
+    let read = Figures::read(client, figures, over, period).await;
     read.map_err(|error| {
         let text = format!("{error:#}");
         if text.contains("AccessDenied") {
@@ -147,7 +181,7 @@ async fn read(client: &Client, figures: &[Figure], over: Duration) -> Fact<Figur
 /// The age of a queue's oldest message in seconds, if CloudWatch knows one.
 pub(super) async fn oldest_message(client: &Client, queue: &str) -> Option<f64> {
     let age = Figure::new("AWS/SQS", "ApproximateAgeOfOldestMessage", &[("QueueName", queue)], Statistic::Maximum);
-    let read = read(client, std::slice::from_ref(&age), HOUR).await.ok()?;
+    let read = read(client, std::slice::from_ref(&age), HOUR, PERIOD).await.ok()?;
     read.values(&age).last().copied()
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn facts(
     let now = event_source_mapping::now()?;
     match &deployment.place {
         Place::Account(account) => {
-            account::facts(account.clone(), deployment.names.clone(), place.stack.clone(), options, now, probe).await
+            account::facts(account.clone(), deployment.names.clone(), place, options, now, probe).await
         }
         Place::Here(_) => here::facts(&deployment, options, control, now).await,
     }

@@ -15,13 +15,17 @@ pub(super) fn iterator_age() -> DecisionPath {
     DecisionPath {
         forks: vec![
             fork(Check::MappingState, "the mapping has stopped, so the age can only grow"),
-            fork(Check::Errors, "a batch is being retried and blocks its shard: fix the errors first"),
+            fork(Check::BlockedShard, "a failing batch blocks its shard now: fix the errors first"),
+            fork(Check::Errors, "a failing batch blocks its shard while it is retried: fix the errors first"),
             fork(Check::Retries, "a batch that is retried without limit blocks its shard"),
             fork(Check::Throttles, "invocations are throttled: fix throttling first"),
             fork(Check::Concurrency, "fewer executions than the shards need"),
             fork(Check::Timeout, "invocations time out and are retried"),
             fork(Check::TableCapacity, "throttled tables slow the function down"),
-            fork(Check::IteratorAge, "nothing fails, so the function needs more concurrency"),
+            fork(
+                Check::IteratorAge,
+                "if nothing fails, the function needs more concurrency; otherwise, fix the errors first",
+            ),
         ],
         otherwise: "the function keeps up with the stream now; the high age was in an earlier hour",
         first_step: |facts| facts.log_lines(BATCH_DONE),
@@ -49,6 +53,7 @@ pub(super) fn errors() -> DecisionPath {
             fork(Check::TableCapacity, "writes are throttled for a while; retries will succeed"),
             fork(Check::ArchiveAccess, "files can't be written"),
             fork(Check::Timeout, "invocations time out: see timeouts"),
+            fork(Check::BlockedShard, "the log has the error, or the code and field of the rejected record"),
             fork(Check::Rejected, "single records are rejected: the log has the code and field"),
             fork(Check::Errors, "the error message says what failed and what to do"),
             fork(Check::Retries, "and failed batches are retried without limit"),
@@ -76,6 +81,7 @@ pub(super) fn missing_snapshots() -> DecisionPath {
         forks: vec![
             fork(Check::StreamOn, "changes don't reach the stream"),
             fork(Check::MappingState, "nothing is delivered"),
+            fork(Check::BlockedShard, "they wait behind a failing batch: see errors"),
             fork(Check::IteratorAge, "they are only delayed: a snapshot is written with its batch"),
             fork(Check::LastSnapshot, "batches arrive but none succeeds: see errors"),
             fork(Check::StartingPosition, "records were skipped"),
@@ -85,6 +91,7 @@ pub(super) fn missing_snapshots() -> DecisionPath {
             fork(Check::Horizon, "records may arrive after the horizon"),
             fork(Check::Dropped, "records were lost on their way to the failure destination"),
             fork(Check::Failures, "their batch was discarded: redrive it"),
+            fork(Check::Quarantine, "they were rejected and quarantined: redrive them after a fix"),
         ],
         otherwise: "batches succeed and nothing was rejected: check whether the record was counted elsewhere (`skipped`, another window or entity)",
         first_step: |facts| facts.log_lines(BATCH_DONE),
@@ -128,10 +135,15 @@ pub(super) fn avro() -> DecisionPath {
                 Check::Rejected,
                 "a record doesn't match its schema: the log has the field, the expected type and the actual type",
             ),
+            fork(
+                Check::BlockedShard,
+                "a record that can't be encoded may block its shard: the log has the code and field",
+            ),
             fork(Check::GlueSchema, "Athena's schema differs from the files'"),
             fork(Check::Failures, "the batch was discarded: redrive it after the deployment"),
+            fork(Check::Quarantine, "the record was quarantined: redrive it after the deployment"),
         ],
-        otherwise: "no record is rejected now",
+        otherwise: "no record was rejected in the last hour",
         first_step: |facts| facts.log_lines("{ $.message = \"record rejected\" }"),
     }
 }
@@ -178,6 +190,7 @@ pub(super) fn failure_destination() -> DecisionPath {
             fork(Check::Rejected, "the cause persists: single records are rejected"),
             fork(Check::Horizon, "after the horizon, they can no longer be counted"),
             fork(Check::Failures, "fix the cause, then redrive them"),
+            fork(Check::Quarantine, "fix what rejects these records, then redrive them"),
         ],
         otherwise: "the failure destination is empty, and no delivery to it failed",
         first_step: Facts::errors_in_the_log,

@@ -7,7 +7,8 @@ use super::super::check::Check as C;
 use super::super::facts::*;
 use super::super::finding::Verdict;
 use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
-use super::good::{BUCKET_ARN, STREAM, ago, role};
+use super::good::{BUCKET_ARN, STREAM, ago, role, variables};
+use crate::stack::BlockedShard;
 
 /// A fault, the check that finds it, and its verdict.
 pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
@@ -30,7 +31,12 @@ pub(crate) fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &s
 }
 
 pub(crate) fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Stored) {
-    facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps });
+    facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps, quarantined: None });
+}
+
+pub(crate) fn quarantined(facts: &mut Facts, count: u64, age: i64) {
+    let quarantined = QuarantinedRecords { count, more: false, oldest: Some(ago(age)) };
+    facts.waiting.as_mut().unwrap().quarantined = Some(quarantined);
 }
 
 pub(crate) const QUEUE: Stored = Stored::Positions { retention_seconds: 1_209_600 };
@@ -101,6 +107,10 @@ fn destination_and_filter_cases() -> Vec<Case> {
         }),
         ("never split", C::Bisect, Warning, |f| set_mapping(f, |m| m.bisects = false)),
         ("retried without limit", C::Retries, Problem, |f| set_mapping(f, |m| m.retries = -1)),
+        ("rejected records are retried for hours", C::Retries, Warning, |f| {
+            set_mapping(f, |m| m.retries = 200);
+            f.function.as_mut().unwrap().variables = variables([("REJECTED_RECORDS", "fail")]);
+        }),
         ("never retried", C::Retries, Warning, |f| set_mapping(f, |m| m.retries = 0)),
         ("never too old", C::RecordAge, Warning, |f| set_mapping(f, |m| m.record_age_seconds = -1)),
         ("as old as the stream", C::RecordAge, Warning, |f| set_mapping(f, |m| m.record_age_seconds = 86_400)),
@@ -137,6 +147,17 @@ fn function_cases() -> Vec<Case> {
         ("polled and not delivered", C::Traffic, Problem, |f| numbers(f).invoked = Some(0.0)),
         ("some fail", C::Errors, Warning, |f| numbers(f).errors = Some(3.0)),
         ("many fail", C::Errors, Problem, |f| numbers(f).errors = Some(300.0)),
+        ("some records fail", C::Errors, Warning, |f| numbers(f).failed_deliveries = Some(3.0)),
+        ("many records fail", C::Errors, Problem, |f| {
+            (numbers(f).failed_deliveries, numbers(f).discarded) = (Some(9_000.0), Some(40.0))
+        }),
+        ("a shard is blocked", C::BlockedShard, Problem, |f| {
+            numbers(f).blocked = Some(BlockedShard { age_seconds: 421.0, growing_seconds: 420.0 })
+        }),
+        ("no batch is read", C::BlockedShard, NoData, |f| numbers(f).iterator_age_ms = None),
+        ("records are late because batches fail", C::IteratorAge, Problem, |f| {
+            (numbers(f).iterator_age_ms, numbers(f).failed_deliveries) = (Some(200_000.0), Some(3.0))
+        }),
         ("nothing was invoked", C::Errors, NoData, |f| numbers(f).invocations = None),
         ("half of the timeout", C::Timeout, Warning, |f| numbers(f).p99_duration_ms = Some(31_000.0)),
         ("near the timeout", C::Timeout, Problem, |f| numbers(f).p99_duration_ms = Some(59_000.0)),
@@ -158,6 +179,12 @@ fn delivery_cases() -> Vec<Case> {
         ("refused", C::Dropped, Problem, |f| numbers(f).destination_failures = Some(1.0)),
         ("one failed batch", C::Failures, Warning, |f| waiting(f, 1, 3_600, Stored::Records)),
         ("failed batches for days", C::Failures, Problem, |f| waiting(f, 5, 4 * 86_400, Stored::Records)),
+        ("quarantined records", C::Quarantine, Warning, |f| quarantined(f, 3, 3_600)),
+        ("quarantined records for days", C::Quarantine, Problem, |f| quarantined(f, 1, 4 * 86_400)),
+        ("the role can't quarantine", C::DestinationAccepts, Problem, |f| {
+            let both = json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), BUCKET_ARN] }]);
+            f.role = Ok(role(both));
+        }),
         ("positions in a queue", C::Failures, Warning, |f| waiting(f, 2, 3_600, QUEUE)),
         ("positions nearly trimmed", C::Failures, Problem, |f| waiting(f, 2, 20 * 3_600, QUEUE)),
         ("positions trimmed", C::Failures, Problem, |f| waiting(f, 2, 25 * 3_600, QUEUE)),

@@ -81,6 +81,9 @@ pub(crate) fn measured() -> RecentMetrics {
         read_throttles: None,
         write_throttles: Some(0.0),
         source_throttles: None,
+        failed_deliveries: Some(0.0),
+        discarded: None,
+        blocked: None,
         rejected: None,
         too_old: None,
         files: Some(2_400.0),
@@ -128,17 +131,17 @@ pub(crate) fn good() -> Facts {
             architecture: "arm64".into(),
             timeout_seconds: 60,
             reserved: Some(10),
-            variables: BTreeMap::new(),
+            variables: variables([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", "usage-failed")]),
             version: text("0.1.0"),
             code_sha256: "c0de".into(),
         }),
         recursion: Ok(Recursion::Terminates),
         role: Ok(role(json!([
-            { "Effect": "Allow", "Action": "s3:PutObject", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), "arn:aws:s3:::usage-archive/data-pipeline/avro/*"] },
+            { "Effect": "Allow", "Action": "s3:PutObject", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), format!("{BUCKET_ARN}/quarantine/*"), "arn:aws:s3:::usage-archive/data-pipeline/avro/*"] },
             { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET_ARN },
         ]))),
         destination: Ok(Destination { probe: None }),
-        waiting: Ok(FailedBatches::default()),
+        waiting: Ok(FailedBatches { quarantined: Some(QuarantinedRecords::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
         claims_table: Ok(table("usage-ClaimsTable")),
         archive: Ok(Bucket {
@@ -161,6 +164,10 @@ pub(crate) fn good() -> Facts {
         horizon_days: Ok(18),
         pipeline,
     }
+}
+
+pub(crate) fn variables<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 pub(crate) fn alarm(name: &str) -> Alarm {

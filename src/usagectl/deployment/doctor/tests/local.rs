@@ -35,19 +35,18 @@ fn find(check: Check, facts: &Facts) -> Finding {
 #[test]
 fn a_blocked_shard_is_a_problem_however_many_batches_succeeded_before() {
     let facts = blocked_run();
-    let errors = find(Check::Errors, &facts);
+    let errors = find(Check::BlockedShard, &facts);
     assert_eq!(errors.verdict, Verdict::Problem);
     insta::assert_snapshot!(errors.meaning, @"record 800000000000000000312 blocks the shard shardId-00000000000000000000-00000000: missing_attribute: NewImage.total is missing; the schema of order needs it; attempts: 5 of 11, next in 3.2 s, retried for about 108 s; 3,205 records wait, the oldest 6 s old");
     assert_eq!(errors.command.as_deref(), Some("usagectl local --rejected-records quarantine"));
-    let good = find(Check::Errors, &run(Waiting::default()));
-    assert_eq!(good.verdict, Verdict::Warning, "{good:?}");
+    assert_eq!(find(Check::BlockedShard, &run(Waiting::default())).verdict, Verdict::Ok);
 }
 
 #[test]
 fn a_failing_batch_that_blocks_is_a_problem_too() {
     let cause = FailureCause::FunctionError("put s3://archive/a: SlowDown".to_owned());
     let blocked = vec![Blocked { records: 8, cause, ..blocked() }];
-    let errors = find(Check::Errors, &run(Waiting { records: 9, blocked, ..Waiting::default() }));
+    let errors = find(Check::BlockedShard, &run(Waiting { records: 9, blocked, ..Waiting::default() }));
     assert!(errors.meaning.contains("and the 7 after it block the shard"), "{errors:?}");
     assert!(errors.meaning.contains("the function failed: put s3://archive/a: SlowDown"), "{errors:?}");
     assert_eq!(errors.command.as_deref(), Some("usagectl local --verbose"));
@@ -84,7 +83,7 @@ fn no_command_for_a_blocked_local_run_needs_an_account_or_more_lanes() {
     let mut facts = blocked_run();
     numbers(&mut facts).iterator_age_ms = Some(303_000.0);
     facts.mapping = Err(super::Unavailable::NotApplicable("a local mapping is configured by its command line"));
-    for check in [Check::Errors, Check::Rejected, Check::IteratorAge, Check::Traffic] {
+    for check in [Check::Errors, Check::BlockedShard, Check::Rejected, Check::IteratorAge, Check::Traffic] {
         let command = find(check, &facts).command.unwrap_or_default();
         assert!(!command.contains("aws ") && !command.contains("parallelization"), "{command}");
     }

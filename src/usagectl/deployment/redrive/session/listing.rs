@@ -3,28 +3,40 @@
 use futures::{StreamExt, stream};
 
 use super::Session;
-use crate::deployment::redrive::bucket::{Bucket, Head, discarded_at, mapping_of};
-use crate::deployment::redrive::document::Document;
+use crate::deployment::redrive::bucket::{Bucket, Head, Listed, is_quarantined, mapping_of};
 use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location, by_cause};
+use crate::failure_document::FailureDocument;
 use crate::shell::console::{self, Done};
 use usage_aggregator::time::Timestamp;
 
-/// How many documents a dry run reads at once.
-const CONCURRENT_READS: usize = 8;
+/// How many documents are read or deleted at once.
+pub(super) const CONCURRENT_REQUESTS: usize = 8;
 
 /// Something in a destination that may be redriven.
 pub(super) enum Candidate {
     /// An object that hasn't been read yet: it may be one of thousands, and 6 MB long.
-    Object { key: String },
+    Object(Listed),
     /// A message, which is received with its body, or why it can't be redriven.
-    Message { id: String, document: Result<Box<Document>, String> },
+    Message { id: String, document: Result<Box<FailureDocument>, String> },
 }
 
 impl Candidate {
-    /// When the mapping discarded the batch.
-    fn discarded_at(&self) -> Option<Timestamp> {
+    /// Whether it is the document of a quarantined record.
+    pub(super) fn is_quarantined(&self) -> bool {
+        matches!(self, Candidate::Object(listed) if is_quarantined(&listed.key))
+    }
+
+    pub(super) fn into_object(self) -> Option<Listed> {
         match self {
-            Candidate::Object { key } => discarded_at(key),
+            Candidate::Object(listed) => Some(listed),
+            Candidate::Message { .. } => None,
+        }
+    }
+
+    /// When the mapping discarded the batch, or the function quarantined the record.
+    fn failed_at(&self) -> Option<Timestamp> {
+        match self {
+            Candidate::Object(listed) => listed.failed_at,
             Candidate::Message { document, .. } => document.as_ref().ok().and_then(|document| document.discarded_at()),
         }
     }
@@ -36,8 +48,7 @@ impl Session<'_> {
         let progress = console::spinner("documents found");
         let mut candidates = Vec::new();
         if let Some(bucket) = &self.destinations.bucket {
-            let keys = bucket.keys().await?;
-            candidates.extend(keys.into_iter().map(|key| Candidate::Object { key }));
+            candidates.extend(bucket.list().await?.into_iter().map(Candidate::Object));
         }
         if let Some(queue) = &self.destinations.queue {
             for message in queue.receive(|| progress.inc(1)).await? {
@@ -49,13 +60,13 @@ impl Session<'_> {
             }
         }
         progress.finish_and_clear();
-        candidates.sort_by_key(Candidate::discarded_at);
+        candidates.sort_by_key(Candidate::failed_at);
         Ok(candidates)
     }
 
     /// The document of `body`, unless it can't be redriven or belongs to another deployment.
-    pub(super) fn parse(&self, body: &[u8], mapping: Option<&str>) -> Result<Document, String> {
-        let document = Document::parse(body)?;
+    pub(super) fn parse(&self, body: &[u8], mapping: Option<&str>) -> Result<FailureDocument, String> {
+        let document = FailureDocument::parse(body)?;
         match self.ownership.reason_to_skip(&document, mapping) {
             Some(reason) => Err(reason),
             None => Ok(document),
@@ -69,7 +80,7 @@ impl Session<'_> {
         let progress = console::spinner("documents read");
         {
             let describe = |candidate| self.describe(candidate);
-            let mut described = stream::iter(candidates).map(describe).buffered(CONCURRENT_READS.min(limit));
+            let mut described = stream::iter(candidates).map(describe).buffered(CONCURRENT_REQUESTS.min(limit));
             while usable < limit
                 && let Some(batch) = described.next().await
             {
@@ -93,18 +104,19 @@ impl Session<'_> {
     async fn describe(&self, candidate: Candidate) -> anyhow::Result<Option<FailedBatch>> {
         match (candidate, &self.destinations.bucket) {
             (Candidate::Message { id, document }, _) => {
-                let summary = document.map(|document| BatchSummary::from(&*document));
+                let summary = document.map(|document| BatchSummary::new(&document, None));
                 Ok(Some(FailedBatch { location: Location::Message { id }, summary }))
             }
-            (Candidate::Object { key }, Some(bucket)) => self.describe_object(bucket, key).await,
-            (Candidate::Object { .. }, None) => Ok(None),
+            (Candidate::Object(listed), Some(bucket)) => self.describe_object(bucket, listed).await,
+            (Candidate::Object(_), None) => Ok(None),
         }
     }
 
-    async fn describe_object(&self, bucket: &Bucket, key: String) -> anyhow::Result<Option<FailedBatch>> {
+    async fn describe_object(&self, bucket: &Bucket, listed: Listed) -> anyhow::Result<Option<FailedBatch>> {
+        let Listed { key, failed_at } = listed;
         let mapping = mapping_of(&key);
         let head = match bucket.read_head(&key).await? {
-            Some(Head::Beginning(head)) => match Document::parse_head(&head) {
+            Some(Head::Beginning(head)) => match FailureDocument::parse_head(&head) {
                 Some(document) => Some(self.ownership.reason_to_skip(&document, mapping).map_or(Ok(document), Err)),
                 // Its payload comes before the rest.
                 None => bucket.read(&key).await?.map(|body| self.parse_with_payload(&body, mapping)),
@@ -113,11 +125,11 @@ impl Session<'_> {
             None => None,
         };
         let Some(document) = head else { return Ok(None) };
-        let summary = document.as_ref().map(BatchSummary::from).map_err(Clone::clone);
+        let summary = document.map(|document| BatchSummary::new(&document, failed_at));
         Ok(Some(FailedBatch { location: Location::Object { bucket: bucket.name.clone(), key }, summary }))
     }
 
-    fn parse_with_payload(&self, body: &[u8], mapping: Option<&str>) -> Result<Document, String> {
+    fn parse_with_payload(&self, body: &[u8], mapping: Option<&str>) -> Result<FailureDocument, String> {
         let document = self.parse(body, mapping)?;
         document.payload_records()?;
         Ok(document)

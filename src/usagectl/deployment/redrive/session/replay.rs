@@ -7,31 +7,33 @@ use std::sync::Arc;
 use event_source_mapping::SourceRecord;
 
 use super::Session;
-use crate::deployment::redrive::bucket::{Bucket, mapping_of};
+use crate::deployment::redrive::bucket::{Bucket, Listed, mapping_of};
 use crate::deployment::redrive::delivery::runs;
-use crate::deployment::redrive::document::Document;
 use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location};
 use crate::deployment::redrive::queue::Queue;
 use crate::deployment::redrive::replay::Replayer;
 use crate::deployment::redrive::report::Disposition;
 use crate::deployment::redrive::stream_reader::{RereadRecords, StreamReader};
+use crate::failure_document::FailureDocument;
 
 impl Session<'_> {
     /// Redrives an object: it is read once, now, and its payload is parsed once.
     pub(super) async fn redrive_object(
         &mut self,
         bucket: &Bucket,
-        key: &str,
+        listed: &Listed,
         location: &Location,
         replayer: &mut Replayer,
     ) -> anyhow::Result<Disposition> {
+        let Listed { key, failed_at } = listed;
         let Some(body) = bucket.read(key).await? else { return Ok(Disposition::Gone) };
         let parsed = self.parse(&body, mapping_of(key)).and_then(|document| {
             let records = document.payload_records()?;
             Ok((document, records))
         });
         drop(body);
-        let summary = parsed.as_ref().map(|(document, _)| BatchSummary::from(document)).map_err(Clone::clone);
+        let summary =
+            parsed.as_ref().map(|(document, _)| BatchSummary::new(document, *failed_at)).map_err(Clone::clone);
         self.report.found(&FailedBatch { location: location.clone(), summary }, &self.deadlines)?;
         let Ok((document, records)) = parsed else { return Ok(Disposition::Skipped) };
 
@@ -53,7 +55,7 @@ impl Session<'_> {
     pub(super) async fn redrive_message(
         &mut self,
         queue: &Queue,
-        document: &Document,
+        document: &FailureDocument,
         streams: &StreamReader<'_>,
         location: &Location,
         replayer: &mut Replayer,
@@ -99,7 +101,7 @@ impl Session<'_> {
     /// The messages of the remaining records: one for each run of neighbors, except those that the queue has already.
     fn remaining_messages(
         &mut self,
-        document: &Document,
+        document: &FailureDocument,
         records: &[Arc<SourceRecord>],
         remaining: &[Arc<SourceRecord>],
     ) -> anyhow::Result<Vec<String>> {
@@ -109,7 +111,7 @@ impl Session<'_> {
         let mut bodies = Vec::new();
         for run in runs(indexes) {
             let body = serde_json::to_string(&document.narrowed(records.get(run).unwrap_or_default()))?;
-            let position = Document::parse(body.as_bytes()).map_err(anyhow::Error::msg)?.position;
+            let position = FailureDocument::parse(body.as_bytes()).map_err(anyhow::Error::msg)?.position;
             if self.queued.insert(position) {
                 bodies.push(body);
             }

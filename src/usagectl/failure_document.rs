@@ -1,23 +1,41 @@
-//! A document of a failed batch, as Lambda wrote it: its metadata, its records, and the document that replaces it when only
-//! some of them remain. Pure. `ownership` decides whether it belongs to this deployment.
+//! A failure document: what Lambda writes about a discarded batch, or the function about a quarantined record. It has
+//! metadata, mostly records, and the document that replaces it when only some of its records remain. Pure. `redrive` replays
+//! it, `explain` and `invoke` read the event in it.
+
+mod payload;
 
 use std::sync::Arc;
 
 use event_source_mapping::{BatchInfo, InvocationRecord, SourceRecord, StreamKind, event_of};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 
 /// A document that can be redriven.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct FailureDocument {
     sent: InvocationRecord,
     /// What kind of stream the records are from.
     pub kind: StreamKind,
-    /// The records' place in their stream.
+    /// The records' place in their stream. A quarantined record that could not be read may have no stream and no shard.
     pub position: Position,
+    /// Why the function rejected the record, if it quarantined the record.
+    pub quarantine: Option<QuarantineReason>,
+}
+
+/// Why a record is quarantined.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub struct QuarantineReason {
+    /// The pipeline that rejected it.
+    pub pipeline: String,
+    /// What is wrong, as a constant.
+    pub code: String,
+    /// The field at fault.
+    pub field: String,
+    /// What is wrong, in words.
+    pub reason: String,
 }
 
 /// A range of records in a stream.
@@ -33,13 +51,28 @@ pub struct Position {
     pub last: SequenceNumber<'static>,
 }
 
-/// Why the mapping discarded a batch.
+/// Why a document was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause {
-    /// Lambda's condition, for example `RetryAttemptsExhausted`.
+    /// Lambda's condition, for example `RetryAttemptsExhausted`; `RecordRejected` if the function quarantined the record.
     pub condition: String,
     /// How the last invocation ended.
     pub response: Response,
+    /// Why the record is quarantined, if it is.
+    pub quarantine: Option<QuarantineReason>,
+}
+
+impl Cause {
+    /// The cause in words: `RetryAttemptsExhausted, partial response`.
+    pub fn text(&self) -> String {
+        match &self.quarantine {
+            Some(QuarantineReason { code, field, reason, .. }) => {
+                let parts = [code, field, reason].into_iter().map(String::as_str).filter(|part| !part.is_empty());
+                format!("{}, {}", self.condition, parts.collect::<Vec<_>>().join(": "))
+            }
+            None => format!("{}, {}", self.condition, self.response.text()),
+        }
+    }
 }
 
 /// How the last invocation with a batch ended.
@@ -49,7 +82,7 @@ pub enum Response {
     FunctionError,
     /// The function returned a list of failed records.
     Partial,
-    /// The function wasn't invoked, or didn't respond.
+    /// The function wasn't invoked, didn't respond, or quarantined the record itself.
     None,
 }
 
@@ -64,16 +97,16 @@ impl Response {
     }
 }
 
-impl Document {
+impl FailureDocument {
     /// Parses the body of an object or a message.
     ///
     /// # Errors
     /// The reason why it can't be redriven, to be printed after the document's name.
-    pub fn parse(body: &[u8]) -> Result<Document, String> {
-        let sent: InvocationRecord = match serde_json::from_slice(body) {
-            Ok(sent) => sent,
+    pub fn parse(body: &[u8]) -> Result<FailureDocument, String> {
+        let (sent, quarantine) = match envelope(body) {
+            Ok(envelope) => envelope,
             Err(error) => match notification(body) {
-                Some(message) => return Document::parse(message.as_bytes()),
+                Some(message) => return FailureDocument::parse(message.as_bytes()),
                 // Not the parser's own words, which quote values.
                 None => {
                     let (line, column) = (error.line(), error.column());
@@ -97,17 +130,17 @@ impl Document {
         }
         let (stream_arn, shard_id) = (batch.stream_arn.clone(), batch.shard_id.clone());
         let position = Position { stream_arn, shard_id, first, last };
-        Ok(Document { kind, position, sent })
+        Ok(FailureDocument { kind, position, quarantine, sent })
     }
 
     /// Parses the metadata at the beginning of a document that is cut off within its payload. `None` if some of it is missing:
     /// Lambda may write it after the payload.
-    pub fn parse_head(head: &[u8]) -> Option<Document> {
+    pub fn parse_head(head: &[u8]) -> Option<FailureDocument> {
         // Within a JSON string the quotes would be escaped.
         const PAYLOAD: &[u8] = br#","payload":"#;
         let end = head.windows(PAYLOAD.len()).position(|bytes| bytes == PAYLOAD)?;
         let metadata = [head.get(..end)?, b"}"].concat();
-        Document::parse(&metadata).ok()
+        FailureDocument::parse(&metadata).ok()
     }
 
     fn batch(&self) -> Option<&BatchInfo> {
@@ -124,17 +157,18 @@ impl Document {
         &self.sent.request_context.function_arn
     }
 
-    /// Why the mapping discarded the batch.
+    /// Why the document was written.
     pub fn cause(&self) -> Cause {
         let response = match &self.sent.response_context {
             None => Response::None,
             Some(context) if context.function_error.is_some() => Response::FunctionError,
             Some(_) => Response::Partial,
         };
-        Cause { condition: self.sent.request_context.condition.clone(), response }
+        let (condition, quarantine) = (self.sent.request_context.condition.clone(), self.quarantine.clone());
+        Cause { condition, response, quarantine }
     }
 
-    /// When the mapping discarded the batch.
+    /// When the mapping discarded the batch. A quarantine document has the time of its record instead, if it is known.
     pub fn discarded_at(&self) -> Option<Timestamp> {
         Timestamp::parse(&self.sent.timestamp)
     }
@@ -145,30 +179,22 @@ impl Document {
         arrival.and_then(Timestamp::parse).or_else(|| self.discarded_at())
     }
 
+    /// The event in the payload.
+    ///
+    /// # Errors
+    /// The reason why there is none, to be printed after the document's name.
+    pub fn payload(&self) -> Result<&str, String> {
+        let missing =
+            "has no payload: it is a message for a queue, which has the positions of its records but not the records";
+        self.sent.payload.as_deref().ok_or_else(|| missing.to_owned())
+    }
+
     /// Parses the records in the payload.
     ///
     /// # Errors
     /// The reason why there are none, or some have no sequence number, to be printed after the document's name.
     pub fn payload_records(&self) -> Result<Vec<Arc<SourceRecord>>, String> {
-        let payload = self.sent.payload.as_deref().ok_or("has no payload: it is a copy of a message for a queue")?;
-        let event: PayloadEvent<'_> = serde_json::from_str(payload)
-            .map_err(|error| format!("has an invalid event in its payload (column {})", error.column()))?;
-        let records: Option<Vec<_>> = event.records.into_iter().map(|raw| self.record(raw)).collect();
-        let records = records.ok_or("has a record without a sequence number in its payload")?;
-        if records.is_empty() { Err("has no records in its payload".to_owned()) } else { Ok(records) }
-    }
-
-    fn record(&self, raw: &RawValue) -> Option<Arc<SourceRecord>> {
-        let record: PayloadRecord = serde_json::from_str(raw.get()).ok()?;
-        let (sequence, time) = match (record.dynamodb, record.kinesis) {
-            (Some(change), _) => (change.sequence_number, change.created_at),
-            (None, Some(message)) => (message.sequence_number, message.arrived_at),
-            (None, None) => return None,
-        };
-        // An invalid time may be the reason why the record failed.
-        let created_at = seconds(&time).or_else(|| self.first_arrival()).or(Timestamp::from_seconds(EARLIEST))?;
-        let sequence = SequenceNumber::parse(sequence)?;
-        Some(Arc::new(SourceRecord { sequence, item: 0, created_at, json: raw.get().to_owned() }))
+        payload::records(self.payload()?, self.first_arrival())
     }
 
     /// A document like this one for some of its records, with a payload if this one has a payload.
@@ -183,35 +209,48 @@ impl Document {
     }
 }
 
-/// 2000-01-01: the earliest Timestamp.
-const EARLIEST: i64 = 946_684_800;
-
-#[derive(Deserialize)]
-struct PayloadEvent<'a> {
-    #[serde(rename = "Records", borrow)]
-    records: Vec<&'a RawValue>,
+/// The event in `body`: the payload if it is a failure document, or else `body` itself.
+///
+/// # Errors
+/// The reason why a failure document has no event, to be printed after the document's name.
+pub fn event_in(body: Vec<u8>) -> Result<(Vec<u8>, Option<FailureDocument>), String> {
+    /// The fields that no event has at its top level.
+    #[derive(Deserialize)]
+    struct Shape {
+        #[serde(rename = "requestContext")]
+        request_context: Option<IgnoredAny>,
+        #[serde(rename = "Records")]
+        records: Option<IgnoredAny>,
+    }
+    let shape = serde_json::from_slice::<Shape>(&body).ok();
+    let is_document = shape.is_some_and(|shape| shape.records.is_none() && shape.request_context.is_some())
+        || notification(&body).is_some();
+    if !is_document {
+        return Ok((body, None));
+    }
+    let document = FailureDocument::parse(&body)?;
+    Ok((document.payload()?.as_bytes().to_vec(), Some(document)))
 }
 
-#[derive(Deserialize)]
-struct PayloadRecord {
-    dynamodb: Option<Change>,
-    kinesis: Option<Message>,
-}
-
-#[derive(Deserialize)]
-struct Change {
-    #[serde(rename = "SequenceNumber")]
-    sequence_number: String,
-    #[serde(rename = "ApproximateCreationDateTime", default)]
-    created_at: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Message {
-    sequence_number: String,
-    #[serde(rename = "approximateArrivalTimestamp", default)]
-    arrived_at: Value,
+/// The fields of a document. The function writes null for the time of a record that it can't read.
+fn envelope(body: &[u8]) -> serde_json::Result<(InvocationRecord, Option<QuarantineReason>)> {
+    #[derive(Deserialize)]
+    struct Quarantined {
+        rejection: Option<QuarantineReason>,
+    }
+    let reason = |body: &[u8]| serde_json::from_slice(body).map(|Quarantined { rejection }| rejection);
+    match serde_json::from_slice(body) {
+        Ok(sent) => Ok((sent, reason(body)?)),
+        Err(error) => {
+            let mut fields: Value = serde_json::from_slice(body)?;
+            match fields.get_mut("timestamp") {
+                Some(time @ Value::Null) => *time = Value::String(String::new()),
+                _ => return Err(error),
+            }
+            let sent = serde_json::from_value(fields).map_err(|_| error)?;
+            Ok((sent, reason(body)?))
+        }
+    }
 }
 
 /// The message in a notification that an SNS topic has sent to a queue.
@@ -226,13 +265,6 @@ fn notification(body: &[u8]) -> Option<String> {
     // Unwrapped once only: nested notifications could go on without end.
     let nested = serde_json::from_str::<Notification>(&notification.message).is_ok();
     (notification.r#type == "Notification" && !nested).then_some(notification.message)
-}
-
-/// Seconds since 1970, with a fraction.
-fn seconds(time: &Value) -> Option<Timestamp> {
-    let span = jiff::SignedDuration::try_from_secs_f64(time.as_f64()?).ok()?;
-    let instant = jiff::Timestamp::UNIX_EPOCH.checked_add(span).ok()?;
-    Timestamp::from_micros(instant.as_microsecond())
 }
 
 #[cfg(test)]

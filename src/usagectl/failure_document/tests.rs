@@ -35,10 +35,41 @@ pub(crate) fn dynamodb(payload: Option<&str>) -> Value {
     document
 }
 
+/// A document of a quarantined record whose stream, shard and time are unknown, as the function writes it.
+pub(crate) fn quarantined(pipeline: &str) -> Value {
+    json!({
+        "DDBStreamBatchInfo": {
+            "approximateArrivalOfFirstRecord": null,
+            "approximateArrivalOfLastRecord": null,
+            "batchSize": 1,
+            "endSequenceNumber": "2900002759746085485437",
+            "shardId": "",
+            "startSequenceNumber": "2900002759746085485437",
+            "streamArn": "",
+        },
+        "payload": r#"{"Records":[{"dynamodb":{"SequenceNumber":"2900002759746085485437","ApproximateCreationDateTime":1e999}}]}"#,
+        "rejection": {
+            "code": "invalid_value",
+            "field": "NewImage.total",
+            "pipeline": pipeline,
+            "reason": "expected N, found S",
+            "sequenceNumber": "2900002759746085485437",
+        },
+        "requestContext": {
+            "approximateInvokeCount": 1,
+            "condition": "RecordRejected",
+            "functionArn": "usage-aggregator",
+            "requestId": "",
+        },
+        "timestamp": null,
+        "version": "1.0",
+    })
+}
+
 const PAYLOAD: &str = r#"{"Records":[{"dynamodb":{"SequenceNumber":"2900002759746085485437","ApproximateCreationDateTime":1.789651658E9}}, {"dynamodb":{"SequenceNumber":"3100002759746085485437","ApproximateCreationDateTime":"no time"}, "eventID":"x"}]}"#;
 
-fn parse(document: &Value) -> Result<Document, String> {
-    Document::parse(document.to_string().as_bytes())
+fn parse(document: &Value) -> Result<FailureDocument, String> {
+    FailureDocument::parse(document.to_string().as_bytes())
 }
 
 fn why(document: &Value) -> String {
@@ -61,8 +92,7 @@ fn the_cause_is_the_condition_and_the_last_response() {
     let cause = |change: fn(&mut Value)| {
         let mut document = dynamodb(None);
         change(&mut document);
-        let Cause { condition, response } = parse(&document).unwrap().cause();
-        format!("{condition}, {}", response.text())
+        parse(&document).unwrap().cause().text()
     };
     assert_eq!(cause(|_| {}), "RetryAttemptsExhausted, function error");
     let partial = cause(|document| document["responseContext"]["functionError"] = Value::Null);
@@ -130,9 +160,43 @@ fn a_notification_of_a_topic_is_unwrapped_once() {
 }
 
 #[test]
+fn a_document_of_a_quarantined_record_has_the_reason() {
+    let document = parse(&quarantined("orders")).unwrap();
+    assert_eq!((document.records(), document.first_arrival(), &*document.position.shard_id), (1, None, ""));
+    assert_eq!(document.cause().text(), "RecordRejected, invalid_value: NewImage.total: expected N, found S");
+    assert_eq!(document.quarantine.as_ref().map(|reason| &*reason.pipeline), Some("orders"));
+    let records = document.payload_records().unwrap();
+    assert_eq!(records[0].sequence.as_str(), "2900002759746085485437");
+    let mut dated = quarantined("orders");
+    dated["timestamp"] = "2026-09-17T13:27:38Z".into();
+    dated["requestContext"]["functionArn"] = json!("f");
+    assert_eq!(parse(&dated).unwrap().first_arrival(), Timestamp::parse("2026-09-17T13:27:38Z"));
+    let mut broken = quarantined("orders");
+    broken["rejection"] = json!({ "pipeline": "secret" });
+    assert!(why(&broken).starts_with("is not a document"));
+}
+
+#[test]
+fn the_event_of_a_failure_document_is_its_payload_and_an_event_is_itself() {
+    let event =
+        |body: &Value| event_in(body.to_string().into_bytes()).map(|(event, document)| (event, document.is_some()));
+    let payload = |document: &Value| document["payload"].as_str().unwrap().as_bytes().to_vec();
+    for document in [dynamodb(Some(PAYLOAD)), quarantined("orders")] {
+        assert_eq!(event(&document), Ok((payload(&document), true)));
+        let wrapped = json!({ "Type": "Notification", "Message": document.to_string() });
+        assert_eq!(event(&wrapped), Ok((payload(&document), true)));
+    }
+    for other in [json!({ "Records": [], "requestContext": {} }), json!({ "records": [] }), json!("text")] {
+        assert_eq!(event(&other), Ok((other.to_string().into_bytes(), false)));
+    }
+    assert_eq!(event_in(b"not JSON".to_vec()), Ok((b"not JSON".to_vec(), None)));
+    assert!(event(&dynamodb(None)).unwrap_err().starts_with("has no payload: it is a message for a queue"));
+}
+
+#[test]
 fn errors_about_a_document_never_quote_it() {
     for body in [&b"secret"[..], b"", b"[]", b"{}", b"\xff\xfe", br#"{"requestContext":"secret"}"#] {
-        let why = Document::parse(body).unwrap_err();
+        let why = FailureDocument::parse(body).unwrap_err();
         assert!(
             why.starts_with("is not a document of an event source mapping (line ") && !why.contains("secret"),
             "{why}"
@@ -178,8 +242,8 @@ fn errors_about_a_payload_never_quote_it() {
 fn the_metadata_is_parsed_from_the_beginning_of_a_long_document() {
     let metadata = dynamodb(None).to_string();
     let long = format!(r#"{},"payload":"{{\"Records\":[{{\",\"payload\":"#, metadata.strip_suffix('}').unwrap());
-    assert_eq!(Document::parse_head(long.as_bytes()), Document::parse(metadata.as_bytes()).ok());
+    assert_eq!(FailureDocument::parse_head(long.as_bytes()), FailureDocument::parse(metadata.as_bytes()).ok());
     let payload_first = dynamodb(Some(PAYLOAD)).to_string();
-    assert_eq!(Document::parse_head(payload_first.as_bytes()), None, "the metadata follows the payload");
-    assert_eq!(Document::parse_head(b"secret"), None);
+    assert_eq!(FailureDocument::parse_head(payload_first.as_bytes()), None, "the metadata follows the payload");
+    assert_eq!(FailureDocument::parse_head(b"secret"), None);
 }

@@ -1,0 +1,107 @@
+//! Why records of an event are skipped: which record type comes nearest, and what differs; or why the one that matches does
+//! nothing. Each record is planned on its own with the function's code.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use usage_aggregator::decode::Event;
+use usage_aggregator::pipeline::{Mismatch, Pipeline, Routed};
+use usage_aggregator::plan::{PlanContext, plan_event};
+use usage_aggregator::record::ChangeRecord;
+
+/// A skipped record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Skipped {
+    /// Its position in the event.
+    pub record: usize,
+    pub sequence_number: String,
+    #[serde(flatten)]
+    pub reason: Reason,
+}
+
+/// Why a record is skipped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Reason {
+    /// In words, without what `nearest` has.
+    pub reason: String,
+    /// The nearest record type, if none matches.
+    pub nearest: Option<Nearest>,
+}
+
+/// The record type that comes nearest to a record, and the first attribute that differs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Nearest {
+    pub record_type: String,
+    /// The key of `[[record]]` that has the requirement: `match` or `where`.
+    pub section: String,
+    pub attribute: String,
+    pub expected: String,
+    /// Null if the item doesn't have the attribute.
+    pub found: Option<String>,
+}
+
+impl Nearest {
+    /// `order, whose `match` needs pk to be CUSTOMER#{customer}, but pk is "USER#7"`
+    pub(super) fn text(&self) -> String {
+        let Nearest { record_type, section, attribute, expected, found } = self;
+        let found = found.as_ref().map_or_else(|| "is missing".to_owned(), |found| format!("is {found}"));
+        format!("{record_type}, whose `{section}` needs {attribute} to be {expected}, but {attribute} {found}")
+    }
+}
+
+impl From<Mismatch<'_>> for Nearest {
+    fn from(mismatch: Mismatch<'_>) -> Nearest {
+        let Mismatch { record_type, section, attribute, expected, found } = mismatch;
+        let [record_type, section, attribute] = [record_type, section, attribute].map(str::to_owned);
+        Nearest { record_type, section, attribute, expected, found }
+    }
+}
+
+#[derive(Deserialize)]
+struct Records<'e> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<&'e RawValue>,
+}
+
+/// The skipped ones of the first `planned` records of an event.
+pub(super) fn skipped(event: &[u8], planned: usize, pipeline: &Pipeline, context: &PlanContext) -> Vec<Skipped> {
+    let mut skipped = Vec::new();
+    let Ok(Records { records }) = serde_json::from_slice(event) else { return skipped };
+    for (index, raw) in records.into_iter().enumerate().take(planned) {
+        let alone = format!(r#"{{"Records":[{}]}}"#, raw.get());
+        let Ok((event, plan)) = plan_event(alone.as_bytes(), pipeline, context) else { continue };
+        let (1, [raw]) = (plan.tally.skipped, event.records()) else { continue };
+        let mut scratch = Vec::new();
+        let Ok(record) = raw.decode(&mut scratch) else { continue };
+        let reason = match plan.tally.self_written {
+            0 => reason(&record, pipeline),
+            _ => Reason { reason: "the function wrote this item itself".to_owned(), nearest: None },
+        };
+        skipped.push(Skipped { record: index, sequence_number: raw.sequence.to_string(), reason });
+    }
+    skipped
+}
+
+/// The record type that comes nearest to the record at `index`, which none matches.
+pub(super) fn nearest(event: &Event<'_>, index: usize, pipeline: &Pipeline) -> Option<Nearest> {
+    let mut scratch = Vec::new();
+    let record = event.records().get(index)?.decode(&mut scratch).ok()?;
+    pipeline.nearest(&record.keys, record.newest_image()).map(Nearest::from)
+}
+
+fn reason(record: &ChangeRecord<'_>, pipeline: &Pipeline) -> Reason {
+    let event = record.change.event();
+    match pipeline.route(&record.keys, record.newest_image()) {
+        Routed::To(route, _) | Routed::NeedsImage(route) => {
+            let name = &route.record_type;
+            let reason = match route.events.contains(&event) {
+                false => format!("record type {name} ignores {} events", event.name()),
+                true => format!("record type {name} matches, but nothing that it counts or archives has changed"),
+            };
+            Reason { reason, nearest: None }
+        }
+        Routed::Nowhere => {
+            let nearest = pipeline.nearest(&record.keys, record.newest_image());
+            Reason { reason: "no record type matches".to_owned(), nearest: nearest.map(Nearest::from) }
+        }
+    }
+}
