@@ -7,7 +7,7 @@ use crate::shell::table;
 /// The counts and the differences.
 pub fn text(pipeline: &str, report: &Report) -> String {
     let mut lines = vec![format!("{pipeline}: {}", counts(report))];
-    if let Some(poison) = report.poison {
+    if let Some(poison) = report.poison.filter(|poison| poison.records > 0) {
         lines.push(found(poison));
     } else if report.poison_records > 0 {
         let remedy = "set the failure destination with --failures s3://bucket/prefix";
