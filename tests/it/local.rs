@@ -97,6 +97,7 @@ fn a_record_that_blocks_its_shard_is_named_by_every_command() {
     assert_eq!(reconcile.code, Some(1), "waiting is not agreement: {reconcile:?}");
     assert!(reconcile.stdout.contains(&format!(" wait behind record {record} (")), "{reconcile:?}");
     assert!(reconcile.stdout.contains("Nothing else differs."), "{reconcile:?}");
+    assert!(!reconcile.stdout.contains("counted once"), "counters lack what waits: {reconcile:?}");
     assert!(!reconcile.stdout.contains('┌'), "nothing is listed as missing: {reconcile:?}");
     let json: Value = serde_json::from_str(&fixture.run(&["reconcile", "--json"]).stdout).unwrap();
     assert_eq!((&json["agrees"], &json["difference_count"]), (&json!(false), &json!(0)));
