@@ -32,14 +32,25 @@ const PACKAGES: [Package; 5] = [
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
             ("config", &["pipeline", "archive", "plan"]),
             ("metrics", &["config", "error"]),
+            ("quarantine", &["record", "decode", "plan", "archive"]),
             ("outcome", &["record", "decode", "error", "plan", "usage", "archive"]),
             ("clients", &[]),
             ("logs", &[]),
             (
                 "handler",
                 &[
-                    "record", "decode", "error", "config", "clients", "pipeline", "plan", "usage", "archive",
-                    "metrics", "outcome",
+                    "record",
+                    "decode",
+                    "error",
+                    "config",
+                    "clients",
+                    "pipeline",
+                    "plan",
+                    "usage",
+                    "archive",
+                    "metrics",
+                    "outcome",
+                    "quarantine",
                 ],
             ),
             ("main", &["clients", "config", "error", "handler", "logs", "outcome"]),
@@ -68,7 +79,7 @@ const PACKAGES: [Package; 5] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 21] = [
+const PURE: [&str; 24] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -78,7 +89,10 @@ const PURE: [&str; 21] = [
     "outline/written.rs",
     "plan.rs",
     "plan/drafts.rs",
+    "plan/event.rs",
     "plan/partition.rs",
+    "plan/recent.rs",
+    "quarantine.rs",
     "usage/counter.rs",
     "usage/counter/deltas.rs",
     "usage/counter/quantities.rs",

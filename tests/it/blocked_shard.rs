@@ -220,7 +220,7 @@ fn quarantined_records_hold_up_no_other_record() {
                         Release::Quarantining => {
                             assert!(measured.settled_per_second > 0.99 * without.settled_per_second, "{measured:?}");
                             assert!(measured.highest_age <= 2 * without.highest_age, "{measured:?}");
-                            assert!(measured.behind_rejected <= without.highest_age, "{measured:?}");
+                            assert!(measured.behind_rejected <= 2 * without.highest_age, "{measured:?}");
                         }
                         _ => assert!(retries < 10 || measured.settled_per_second < 0.1 * load, "{measured:?}"),
                     }

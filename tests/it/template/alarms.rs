@@ -237,8 +237,8 @@ fn every_own_metric_that_is_named_exists() {
 
 #[test]
 fn what_the_filters_count_is_what_the_function_logs() {
-    let handler = file("src/handler.rs");
-    assert!(handler.contains(r#"warn!(%sequence, code, %field, %reason, quarantined, "record rejected")"#));
+    let report = file("src/handler/report.rs");
+    assert!(report.contains(r#"warn!(%sequence, code, %field, %reason, quarantined, "record rejected")"#));
     let pattern = |name: &str| properties(name)["FilterPattern"].as_str().unwrap();
     assert_eq!(pattern("RejectedCount"), r#"{ $.message = "record rejected" }"#);
     let too_old = format!(r#"{{ $.message = "record rejected" && $.code = "{}" }}"#, Code::TooOld.name());
@@ -247,12 +247,12 @@ fn what_the_filters_count_is_what_the_function_logs() {
 
 #[test]
 fn the_dashboards_log_queries_use_fields_that_the_function_logs() {
-    let handler = file("src/handler.rs");
+    let report = file("src/handler/report.rs");
     let queries: Vec<String> =
         widgets().iter().filter_map(|widget| widget["properties"]["query"].as_str().map(str::to_owned)).collect();
     assert_eq!(queries.len(), 2);
-    assert!(queries.iter().any(|query| query.contains("message = 'batch done'")) && handler.contains("\"batch done\""));
+    assert!(queries.iter().any(|query| query.contains("message = 'batch done'")) && report.contains("\"batch done\""));
     for field in ["bytes", "records", "files"] {
-        assert!(queries[0].contains(field) && handler.contains(&format!("        {field} = ")), "{field}");
+        assert!(queries[0].contains(field) && report.contains(&format!("        {field} = ")), "{field}");
     }
 }
