@@ -184,6 +184,30 @@ fn backoff(doublings: u32, settings: &Settings) -> Duration {
     FIRST_BACKOFF.saturating_mul(factor).min(settings.maximum_backoff)
 }
 
+/// About when a batch is discarded if every delivery fails at once: after its remaining attempts, or when its first record
+/// exceeds the maximum age. `None` without a limit.
+pub(crate) fn retried_until(
+    batch: &Batch,
+    first: &SourceRecord,
+    now: Timestamp,
+    pause: Duration,
+    settings: &Settings,
+) -> Option<Timestamp> {
+    let attempts = settings.maximum_retry_attempts.map(|maximum| {
+        // The pauses after this one.
+        let pauses = (batch.attempts..maximum).map(|attempts| backoff(attempts, settings));
+        later(now, pauses.fold(pause, Duration::saturating_add))
+    });
+    let age = settings.maximum_record_age.map(|age| later(first.created_at, age));
+    attempts.into_iter().chain(age).min_by_key(|time| time.micros())
+}
+
+/// A time that is `delay` later.
+pub(crate) fn later(time: Timestamp, delay: Duration) -> Timestamp {
+    let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(time.micros().saturating_add(micros)).unwrap_or(time)
+}
+
 /// Reads the result of an invocation as Lambda does.
 pub fn verdict(result: &InvocationResult, batch: &Batch, settings: &Settings) -> Verdict {
     match result {

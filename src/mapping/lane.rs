@@ -4,28 +4,37 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::failure::{Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, verdict};
+use crate::failure::{
+    Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, later, lowest_failure, retried_until, verdict,
+};
 use crate::function::InvocationResult;
 use crate::mapping::EndReason;
 use crate::meter::{Delivery, as_u64};
+use crate::progress::{Blocked, FailureCause, Settlement};
 use crate::settings::MAXIMUM_PAYLOAD_BYTES;
 use crate::shard::ShardRun;
 use crate::source::SourceRecord;
+use stream_types::{SequenceNumber, Timestamp};
 
 /// The bytes of an event without records: `{"Records":[]}`.
 const ENVELOPE_BYTES: usize = 14;
 
 pub(crate) struct Lane<'s> {
     shard: &'s ShardRun,
+    /// Its number within the shard.
+    number: usize,
     /// This lane's part of each page.
     incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>,
     queue: VecDeque<Arc<SourceRecord>>,
     /// When the last invocation ended, which is when the batching window began.
     last_end: Instant,
+    /// The record that blocks this lane, and since when.
+    blocked: Option<(SequenceNumber<'static>, Timestamp)>,
     stop: watch::Receiver<bool>,
 }
 
@@ -36,9 +45,13 @@ enum NextBatch {
 }
 
 impl<'s> Lane<'s> {
-    pub(crate) fn new(shard: &'s ShardRun, incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>) -> Lane<'s> {
+    pub(crate) fn new(
+        shard: &'s ShardRun,
+        number: usize,
+        incoming: mpsc::Receiver<Vec<Arc<SourceRecord>>>,
+    ) -> Lane<'s> {
         let stop = shard.stop.clone();
-        Lane { shard, incoming, queue: VecDeque::new(), last_end: Instant::now(), stop }
+        Lane { shard, number, incoming, queue: VecDeque::new(), last_end: Instant::now(), blocked: None, stop }
     }
 
     /// Delivers batches until the shard ends or the mapping is stopped.
@@ -119,11 +132,12 @@ impl<'s> Lane<'s> {
                 self.discard(expired).await?;
             }
             let Some(mut batch) = rest else { continue };
-            let verdict = self.invoke(&mut batch).await;
+            let (verdict, cause) = self.invoke(&mut batch).await;
             let next = batch.next_step(verdict, &mapping.settings, || mapping.request_id());
             let NextStep { settled, discarded, pause, redeliver, split } = next;
             mapping.meter.add(|counts| counts.splits += u64::from(split));
-            self.shard.settle(&settled)?;
+            self.report(cause, redeliver.first(), pause);
+            self.shard.settle(&settled, Settlement::Processed)?;
             if let Some(discarded) = discarded {
                 self.discard(discarded).await?;
             }
@@ -142,12 +156,46 @@ impl<'s> Lane<'s> {
         Ok(ControlFlow::Continue(()))
     }
 
-    async fn invoke(&mut self, batch: &mut Batch) -> Verdict {
+    /// Reports that `next` blocks this lane because of `cause`, or that nothing does.
+    fn report(&mut self, cause: Option<FailureCause>, next: Option<&Batch>, pause: Option<Duration>) {
+        let mapping = &self.shard.mapping;
+        let first = next.and_then(|batch| batch.records.first());
+        let (Some(cause), Some(batch), Some(first)) = (cause, next, first) else {
+            if self.blocked.take().is_some() {
+                self.shard.meter.set_blocked(self.number, None);
+            }
+            return;
+        };
+        let now = mapping.clock.now();
+        let since = self.blocked.take().filter(|(sequence, _)| *sequence == first.sequence).map_or(now, |(_, at)| at);
+        self.blocked = Some((first.sequence.clone(), since));
+        let pause = pause.unwrap_or_default();
+        let blocked = Blocked {
+            shard: self.shard.id.clone(),
+            sequence_number: first.sequence.as_str().to_owned(),
+            records: as_u64(batch.records.len()),
+            // These two are the shard's, which reports them itself.
+            waiting_records: 0,
+            more_unread: false,
+            failed_attempts: batch.attempts,
+            maximum_attempts: mapping.settings.maximum_retry_attempts.map(|retries| retries.saturating_add(1)),
+            created_at: first.created_at,
+            since,
+            next_attempt: later(now, pause),
+            retried_until: retried_until(batch, first, now, pause, &mapping.settings),
+            cause,
+        };
+        self.shard.meter.set_blocked(self.number, Some(blocked));
+    }
+
+    /// Invokes the function, and returns the verdict and, of a failure, the cause.
+    async fn invoke(&mut self, batch: &mut Batch) -> (Verdict, Option<FailureCause>) {
         let mapping = &self.shard.mapping;
         let event = batch.event();
         if event.len() > MAXIMUM_PAYLOAD_BYTES {
             // It can't be delivered. That counts as an attempt without a response.
-            return Verdict::Failure(FailureResponse::None);
+            mapping.meter.count_failure(&FailureCause::TooLarge);
+            return (Verdict::Failure(FailureResponse::None), Some(FailureCause::TooLarge));
         }
         let age_micros = batch.records.last().map_or(0, |last| mapping.clock.now().micros() - last.created_at.micros());
         let age_ms = u64::try_from(age_micros / 1_000).unwrap_or(0);
@@ -172,7 +220,22 @@ impl<'s> Lane<'s> {
         if let InvocationResult::FunctionError(message) | InvocationResult::NotInvoked(message) = &result {
             tracing::info!(shard = self.shard.id, request_id = batch.request_id, message, "invocation failed");
         }
-        verdict
+        let cause = self.cause(&result, verdict, batch);
+        cause.iter().for_each(|cause| mapping.meter.count_failure(cause));
+        (verdict, cause)
+    }
+
+    /// Why an invocation failed.
+    fn cause(&self, result: &InvocationResult, verdict: Verdict, batch: &Batch) -> Option<FailureCause> {
+        let body = match (result, verdict) {
+            (_, Verdict::Success) => return None,
+            (InvocationResult::FunctionError(message), _) => return Some(FailureCause::FunctionError(message.clone())),
+            (InvocationResult::NotInvoked(message), _) => return Some(FailureCause::NotInvoked(message.clone())),
+            (InvocationResult::Returned(body), _) => body,
+        };
+        let Ok(lowest) = lowest_failure(body, &batch.records) else { return Some(FailureCause::InvalidResponse) };
+        let record = batch.records.get(lowest?)?;
+        Some(FailureCause::Reported(self.shard.mapping.function.rejection_reason(&record.sequence)))
     }
 
     /// Sends a batch to the failure destination, or drops it if that fails, and settles its records.
@@ -193,6 +256,6 @@ impl<'s> Lane<'s> {
                 tracing::error!(shard, records, error, "dropped a batch: the failure destination rejected it");
             }
         }
-        self.shard.settle(&discarded.batch.records)
+        self.shard.settle(&discarded.batch.records, Settlement::Discarded)
     }
 }

@@ -22,7 +22,7 @@
 //! a whole, the batch is split in two (when bisecting is enabled) or delivered again after a pause that doubles from
 //! 200 ms. A batch that exceeds the retry attempts, and records that exceed the maximum age, are discarded: they go to
 //! the [`Destination`], and the lane moves on. An invocation that never reached the function is not counted as an
-//! attempt and is retried without limit.
+//! attempt and is retried without limit. [`Meter::progress`] reports what waits in the meantime, and what blocks it.
 //!
 //! The parts can be used separately: [`sources`] reads streams, [`Filters`] evaluates filter criteria, [`Document`]
 //! writes the records of a failure destination, and [`conformance`] tests a source of your own.
@@ -106,6 +106,7 @@ mod function;
 mod lane;
 mod mapping;
 mod meter;
+mod progress;
 mod remote_function;
 mod settings;
 mod shard;
@@ -125,9 +126,10 @@ pub use failure::{
 };
 pub use files::write_atomically;
 pub use filter::{FilterError, Filters};
-pub use function::{Function, InvocationResult};
+pub use function::{Function, InvocationResult, RejectionReason};
 pub use mapping::Mapping;
 pub use meter::{Counts, Meter};
+pub use progress::{Blocked, FailureCause, Progress};
 pub use remote_function::RemoteFunction;
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};
 pub use source::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};

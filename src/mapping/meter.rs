@@ -1,8 +1,13 @@
 //! Counts of what a mapping does: Lambda's EventCount metrics, and figures for the operator.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use stream_types::SequenceNumber;
+
+use crate::progress::{Blocked, FailureCause, Progress, RunProgress, Runs, Settlement};
+use crate::tracker::Tracker;
 
 /// Totals since the mapping started. The first six are CloudWatch metrics of event source mappings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -51,16 +56,37 @@ pub struct Counts {
     pub trimmed_gaps: u64,
     /// Shards read to their end.
     pub shards_finished: u64,
+    /// Distinct records that the function acknowledged, however often they were delivered.
+    pub distinct_processed: u64,
+    /// Distinct records that no filter pattern matched.
+    pub distinct_filtered_out: u64,
+    /// Distinct records that were given to the failure destination, or dropped.
+    pub distinct_discarded: u64,
+    /// Failed invocations by cause.
+    pub failures_by_cause: BTreeMap<String, u64>,
 }
 
-/// The [`Counts`], shared between the mapping and whoever reports them.
+/// How many causes are counted separately. Messages of an unknown function could differ each time.
+const CAUSES: usize = 32;
+/// Where the others are counted.
+const OTHER_CAUSES: &str = "other causes";
+
+/// The [`Counts`] and the [`Progress`], shared between the mapping and whoever reports them.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<Counts>);
+pub struct Meter {
+    counts: Mutex<Counts>,
+    runs: Mutex<Runs>,
+}
 
 impl Meter {
     /// The totals so far.
     pub fn counts(&self) -> Counts {
         self.lock().clone()
+    }
+
+    /// What waits, and what blocks it.
+    pub fn progress(&self) -> Progress {
+        self.lock_runs().progress()
     }
 
     pub(crate) fn add(&self, change: impl FnOnce(&mut Counts)) {
@@ -81,8 +107,84 @@ impl Meter {
         });
     }
 
+    pub(crate) fn count_failure(&self, cause: &FailureCause) {
+        self.add(|counts| {
+            let causes = &mut counts.failures_by_cause;
+            let summary = cause.summary();
+            let is_listed = causes.len() < CAUSES || causes.contains_key(&summary);
+            *causes.entry(if is_listed { summary } else { OTHER_CAUSES.to_owned() }).or_default() += 1;
+        });
+    }
+
+    /// Reports the progress of a run of `shard` until the result is dropped.
+    pub(crate) fn begin(self: &Arc<Self>, shard: &str) -> RunMeter {
+        let number = self.lock_runs().begin(shard);
+        RunMeter { meter: Arc::clone(self), shard: shard.to_owned(), number }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a meter that one run of a shard reports to.
+#[derive(Debug)]
+pub(crate) struct RunMeter {
+    meter: Arc<Meter>,
+    shard: String,
+    number: u64,
+}
+
+impl RunMeter {
+    /// Counts the records that the shard's checkpoint has passed, and reports the others.
+    pub(crate) fn report(&self, passed: &[(SequenceNumber<'static>, Settlement)], tracker: &Tracker) {
+        let mut runs = self.meter.lock_runs();
+        let first = passed.iter().filter(|(sequence, _)| runs.is_first(&self.shard, sequence));
+        let first: Vec<Settlement> = first.map(|(_, settlement)| *settlement).collect();
+        let (unsettled_records, oldest_unsettled) = (as_u64(tracker.unsettled()), tracker.oldest_unsettled());
+        runs.change(self.number, |run| {
+            run.unsettled_records = unsettled_records;
+            run.oldest_unsettled = oldest_unsettled;
+        });
+        drop(runs);
+        self.meter.add(|counts| {
+            for settlement in first {
+                *match settlement {
+                    Settlement::Processed => &mut counts.distinct_processed,
+                    Settlement::FilteredOut => &mut counts.distinct_filtered_out,
+                    Settlement::Discarded => &mut counts.distinct_discarded,
+                } += 1;
+            }
+        });
+    }
+
+    /// Reports whether the stream has more records than are read.
+    pub(crate) fn set_more_unread(&self, more_unread: bool) {
+        self.change(|run| run.more_unread = more_unread);
+    }
+
+    /// Reports the batch that blocks a lane, or that none does.
+    pub(crate) fn set_blocked(&self, lane: usize, blocked: Option<Blocked>) {
+        self.meter.lock_runs().block(self.number, lane, blocked);
+    }
+
+    /// Keeps what was reported, because the run was asked to stop and the rest still waits.
+    pub(crate) fn keep(mut self) {
+        self.number = 0;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut RunProgress)) {
+        self.meter.lock_runs().change(self.number, change);
+    }
+}
+
+impl Drop for RunMeter {
+    fn drop(&mut self) {
+        self.meter.lock_runs().end(self.number);
     }
 }
 

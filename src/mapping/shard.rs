@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, watch};
 use crate::checkpoint::Checkpoint;
 use crate::lane::Lane;
 use crate::mapping::{EndReason, Mapping};
-use crate::meter::as_u64;
+use crate::meter::{RunMeter, as_u64};
+use crate::progress::Settlement;
 use crate::source::{Page, PageEnd, Position, ReadError, SourceRecord, StreamKind};
-use crate::tracker::Tracker;
+use crate::tracker::{Advance, Tracker};
 
 /// The limits of GetRecords: 1,000 records in DynamoDB, 10,000 in Kinesis.
 const DYNAMODB_PAGE_RECORDS: usize = 1_000;
@@ -27,6 +28,7 @@ pub(crate) struct ShardRun {
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) id: String,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) meter: RunMeter,
     tracker: Mutex<Tracker>,
 }
 
@@ -34,7 +36,8 @@ type Lanes = Vec<mpsc::Sender<Vec<Arc<SourceRecord>>>>;
 
 impl ShardRun {
     pub(crate) fn new(mapping: Arc<Mapping>, id: String, stop: watch::Receiver<bool>) -> ShardRun {
-        ShardRun { mapping, id, stop, tracker: Mutex::default() }
+        let meter = mapping.meter.begin(&id);
+        ShardRun { mapping, id, stop, meter, tracker: Mutex::default() }
     }
 
     /// Reads and delivers from `position` on, until the shard ends or the mapping is stopped.
@@ -44,9 +47,11 @@ impl ShardRun {
     pub(crate) async fn run(self, position: Position) -> anyhow::Result<EndReason> {
         let channels = (0..self.mapping.settings.parallelization_factor).map(|_| mpsc::channel(PAGES_AHEAD));
         let (senders, receivers): (Lanes, Vec<_>) = channels.unzip();
-        let lanes = try_join_all(receivers.into_iter().map(|incoming| Lane::new(&self, incoming).run()));
+        let lanes = receivers.into_iter().enumerate().map(|(lane, incoming)| Lane::new(&self, lane, incoming).run());
+        let lanes = try_join_all(lanes);
         let (read, delivered) = try_join(self.read(position, senders), lanes).await?;
         if read == EndReason::StopRequested || delivered.contains(&EndReason::StopRequested) {
+            self.meter.keep();
             return Ok(EndReason::StopRequested);
         }
         self.mapping.save(&self.id, Checkpoint::End)?;
@@ -55,14 +60,16 @@ impl ShardRun {
     }
 
     /// Marks records as settled, and saves the checkpoint if that moves it.
-    pub(crate) fn settle(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<()> {
-        self.track(|tracker| records.iter().for_each(|record| tracker.settle(&record.sequence)))
+    pub(crate) fn settle(&self, records: &[Arc<SourceRecord>], settlement: Settlement) -> anyhow::Result<()> {
+        self.track(|tracker| records.iter().for_each(|record| tracker.settle(&record.sequence, settlement)))
     }
 
     fn track(&self, change: impl FnOnce(&mut Tracker)) -> anyhow::Result<()> {
         let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut tracker);
-        match tracker.advance() {
+        let Advance { checkpoint, passed } = tracker.advance();
+        self.meter.report(&passed, &tracker);
+        match checkpoint {
             Some(position) => self.mapping.save(&self.id, Checkpoint::from(&position)),
             None => Ok(()),
         }
@@ -128,18 +135,23 @@ impl ShardRun {
             counts.filtered_out_event_count += as_u64(filtered.len());
         });
         self.track(|tracker| {
-            page.records.iter().for_each(|record| tracker.add(record.sequence.clone()));
-            filtered.iter().for_each(|record| tracker.settle(&record.sequence));
+            page.records.iter().for_each(|record| tracker.add(record));
+            filtered.iter().for_each(|record| tracker.settle(&record.sequence, Settlement::FilteredOut));
             if let Position::After(_) = page.next {
                 tracker.set_frontier(page.next.clone());
             }
         })?;
+        let is_full = |lane: &mpsc::Sender<_>| lane.capacity() == 0;
         for (lane, part) in lanes.iter().zip(parts).filter(|(_, part)| !part.is_empty()) {
+            if is_full(lane) {
+                self.meter.set_more_unread(true);
+            }
             // A lane drops its receiver only when it is stopped.
             if lane.send(part).await.is_err() {
                 return Ok(ControlFlow::Break(()));
             }
         }
+        self.meter.set_more_unread(page.end == PageEnd::MoreAvailable);
         Ok(ControlFlow::Continue(()))
     }
 

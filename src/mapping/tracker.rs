@@ -3,22 +3,54 @@
 
 use std::collections::VecDeque;
 
-use crate::source::Position;
-use stream_types::SequenceNumber;
+use crate::progress::Settlement;
+use crate::source::{Position, SourceRecord};
+use stream_types::{SequenceNumber, Timestamp};
 
 /// The records of a shard that were read and are not yet behind the checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    /// In stream order, each with whether it is settled.
-    in_flight: VecDeque<(SequenceNumber<'static>, bool)>,
+    /// In stream order.
+    in_flight: VecDeque<InFlight>,
+    /// How many of them are not settled.
+    unsettled: usize,
     /// Where reading continues after the last of them.
     frontier: Option<Position>,
 }
 
+#[derive(Debug)]
+struct InFlight {
+    sequence: SequenceNumber<'static>,
+    created_at: Timestamp,
+    settlement: Option<Settlement>,
+}
+
+/// What a checkpoint passed when it moved.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Advance {
+    /// The new checkpoint, if it has moved.
+    pub(crate) checkpoint: Option<Position>,
+    /// The records that it passed, in stream order.
+    pub(crate) passed: Vec<(SequenceNumber<'static>, Settlement)>,
+}
+
 impl Tracker {
     /// Adds a record that was read.
-    pub(crate) fn add(&mut self, sequence: SequenceNumber<'static>) {
-        self.in_flight.push_back((sequence, false));
+    pub(crate) fn add(&mut self, record: &SourceRecord) {
+        let (sequence, created_at) = (record.sequence.clone(), record.created_at);
+        self.in_flight.push_back(InFlight { sequence, created_at, settlement: None });
+        self.unsettled += 1;
+    }
+
+    /// How many records were read and are not settled.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
+    /// When the oldest of them was created.
+    pub(crate) fn oldest_unsettled(&self) -> Option<Timestamp> {
+        // `advance` removes those that are settled from the front.
+        self.in_flight.front().map(|record| record.created_at)
     }
 
     /// Sets where reading continues after the page that was added.
@@ -26,21 +58,25 @@ impl Tracker {
         self.frontier = Some(next);
     }
 
-    /// Marks a record as settled: processed, filtered out or discarded.
-    pub(crate) fn settle(&mut self, sequence: &SequenceNumber<'static>) {
-        let index = self.in_flight.partition_point(|(other, _)| other < sequence);
-        if let Some((found, settled)) = self.in_flight.get_mut(index) {
-            *settled |= found == sequence;
+    /// Marks a record as settled.
+    pub(crate) fn settle(&mut self, sequence: &SequenceNumber<'static>, settlement: Settlement) {
+        let index = self.in_flight.partition_point(|other| other.sequence < *sequence);
+        let found = self.in_flight.get_mut(index).filter(|found| found.sequence == *sequence);
+        if let Some(found) = found.filter(|found| found.settlement.is_none()) {
+            found.settlement = Some(settlement);
+            self.unsettled -= 1;
         }
     }
 
-    /// The new checkpoint, if it has moved.
-    pub(crate) fn advance(&mut self) -> Option<Position> {
-        let mut done = None;
-        while self.in_flight.front().is_some_and(|(_, settled)| *settled) {
-            done = self.in_flight.pop_front().map(|(sequence, _)| Position::After(sequence));
+    /// Moves the checkpoint over all records that are settled.
+    pub(crate) fn advance(&mut self) -> Advance {
+        let mut passed = Vec::new();
+        while let Some(settlement) = self.in_flight.front().and_then(|record| record.settlement) {
+            passed.extend(self.in_flight.pop_front().map(|record| (record.sequence, settlement)));
         }
-        if self.in_flight.is_empty() { self.frontier.take().or(done) } else { done }
+        let done = passed.last().map(|(sequence, _)| Position::After(sequence.clone()));
+        let checkpoint = if self.in_flight.is_empty() { self.frontier.take().or(done) } else { done };
+        Advance { checkpoint, passed }
     }
 }
 
@@ -52,30 +88,53 @@ mod tests {
         SequenceNumber::parse(text.to_owned()).unwrap()
     }
 
+    fn record(text: &str) -> SourceRecord {
+        let created_at = Timestamp::from_seconds(1_795_219_200 + text.parse::<i64>().unwrap()).unwrap();
+        SourceRecord { sequence: number(text), item: 0, created_at, json: String::new() }
+    }
+
+    fn advance(tracker: &mut Tracker) -> Option<Position> {
+        tracker.advance().checkpoint
+    }
+
     #[test]
     fn the_checkpoint_waits_for_the_slowest_lane() {
         let mut tracker = Tracker::default();
-        ["9", "10", "11"].iter().for_each(|text| tracker.add(number(text)));
+        ["9", "10", "11"].iter().for_each(|text| tracker.add(&record(text)));
         tracker.set_frontier(Position::After(number("12")));
-        tracker.settle(&number("10"));
-        assert_eq!(tracker.advance(), None);
-        tracker.settle(&number("9"));
-        assert_eq!(tracker.advance(), Some(Position::After(number("10"))));
-        tracker.settle(&number("11"));
+        tracker.settle(&number("10"), Settlement::Processed);
+        assert_eq!(advance(&mut tracker), None);
+        tracker.settle(&number("9"), Settlement::FilteredOut);
+        let passed = vec![(number("9"), Settlement::FilteredOut), (number("10"), Settlement::Processed)];
+        assert_eq!(tracker.advance(), Advance { checkpoint: Some(Position::After(number("10"))), passed });
+        tracker.settle(&number("11"), Settlement::Discarded);
         assert_eq!(
-            tracker.advance(),
+            advance(&mut tracker),
             Some(Position::After(number("12"))),
             "records that the source left out count too"
         );
-        assert_eq!(tracker.advance(), None);
+        assert_eq!(advance(&mut tracker), None);
     }
 
     #[test]
     fn settling_an_unknown_record_changes_nothing() {
         let mut tracker = Tracker::default();
-        tracker.add(number("9"));
-        tracker.settle(&number("8"));
-        tracker.settle(&number("10"));
-        assert_eq!(tracker.advance(), None);
+        tracker.add(&record("9"));
+        tracker.settle(&number("8"), Settlement::Processed);
+        tracker.settle(&number("10"), Settlement::Processed);
+        assert_eq!(advance(&mut tracker), None);
+    }
+
+    #[test]
+    fn unsettled_records_are_counted_across_lanes_and_the_oldest_is_the_first() {
+        let mut tracker = Tracker::default();
+        ["9", "10", "11"].iter().for_each(|text| tracker.add(&record(text)));
+        tracker.settle(&number("10"), Settlement::Processed);
+        tracker.settle(&number("10"), Settlement::Processed);
+        tracker.advance();
+        assert_eq!((tracker.unsettled(), tracker.oldest_unsettled()), (2, Some(record("9").created_at)));
+        tracker.settle(&number("9"), Settlement::Processed);
+        tracker.advance();
+        assert_eq!((tracker.unsettled(), tracker.oldest_unsettled()), (1, Some(record("11").created_at)));
     }
 }

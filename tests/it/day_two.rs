@@ -177,8 +177,10 @@ fn a_running_local_is_read_like_a_stack() {
     let mut local = Background::start(&fixture, &["--polling-interval", "50", "--batch-size", "50"]);
     let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "8"];
     assert_eq!(fixture.run(&load).code, Some(0));
-    local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(200.0));
-    let last = local.wait_for(|line| line["mapping"]["invoked_event_count"].as_f64() >= Some(200.0));
+    let last = local.wait_for(|line| {
+        let (processed, invoked) = (&line["function"]["RecordsProcessed"], &line["mapping"]["invoked_event_count"]);
+        processed.as_f64() >= Some(200.0) && invoked.as_f64() >= Some(200.0)
+    });
 
     let bill = fixture.json(&["cost", "--local"]);
     assert!(bill["basis"]["records"].as_f64() >= Some(200.0), "{bill:#}");

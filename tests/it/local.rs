@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, StreamSpecification, StreamViewType};
 use laptop::emulators::sdk_config;
 use serde_json::{Value, json};
 
@@ -48,6 +48,90 @@ fn no_fault_occurs_before_faults_after_and_all_may_occur_then() {
     let never = ["--faults", "poison=100", "--faults-after", "3600", "--records", "30", "--rate", "0"];
     let sound = end(&Fixture::new(), &[&["--simulate", "orders"], &never[..]].concat());
     assert_eq!(sound["reconcile"]["poison_records"], json!(0), "{sound:#}");
+}
+
+/// The default. Before, one rejected record held up its shard for two minutes.
+#[test]
+fn rejected_records_are_quarantined_and_hold_nothing_up() {
+    let load = ["--simulate", "orders", "--records", "300", "--rate", "0", "--faults", "poison=4"];
+    let end = end(&Fixture::new(), &load);
+    let (proof, ended) = (&end["reconcile"], &end["ended"]);
+    let poison = proof["poison_records"].as_u64().unwrap();
+    assert!(poison > 3, "{end:#}");
+    assert_eq!(&proof["poison"]["found_records"], &json!(poison));
+    assert_eq!(
+        (&proof["poison"]["quarantined_records"], &ended["quarantined"]["records"]),
+        (&json!(poison), &json!(poison))
+    );
+    assert_eq!(ended["quarantined"]["last"]["code"], json!("invalid_value"), "{end:#}");
+    assert_eq!((&ended["mapping"]["distinct_processed"], &ended["waiting"]["records"]), (&json!(300), &json!(0)));
+    assert_eq!(ended["mapping"]["failures_by_cause"], json!({}));
+}
+
+/// Every command names the record, instead of listing what waits as missing.
+#[test]
+fn a_record_that_blocks_its_shard_is_named_by_every_command() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &["--rejected-records", "fail"]);
+    let written = fixture.run(&["simulate", "orders", "--records", "60", "--rate", "0", "--poison", "5"]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    let blocked = local.wait_for(|line| {
+        line["waiting"]["blocked"][0]["failed_attempts"].as_u64() > Some(3)
+            && line["mapping"]["polled_event_count"].as_u64() >= Some(60)
+    });
+    let waiting = &blocked["waiting"]["blocked"][0];
+    assert_eq!((&waiting["cause"]["kind"], &waiting["maximum_attempts"]), (&json!("reported"), &json!(11)));
+    let reason = json!({ "code": "invalid_value", "field": "NewImage.total", "reason": "expected N, found S" });
+    assert_eq!(waiting["cause"]["detail"], reason);
+    assert!(blocked["mapping"]["failures_by_cause"]["invalid_value NewImage.total"].as_u64() > Some(3), "{blocked:#}");
+    let record = waiting["sequence_number"].as_str().unwrap();
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "waiting is not agreement: {reconcile:?}");
+    assert!(reconcile.stdout.contains(&format!(" wait behind record {record} (")), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("Nothing else differs."), "{reconcile:?}");
+    assert!(!reconcile.stdout.contains('┌'), "nothing is listed as missing: {reconcile:?}");
+    let json: Value = serde_json::from_str(&fixture.run(&["reconcile", "--json"]).stdout).unwrap();
+    assert_eq!((&json["agrees"], &json["difference_count"]), (&json!(false), &json!(0)));
+    let behind = &json["waiting"]["behind"][0];
+    assert_eq!((&behind["sequence_number"], &behind["code"]), (&json!(record), &json!("invalid_value")));
+
+    let doctor = fixture.run(&["doctor", "--local"]);
+    assert_eq!(doctor.code, Some(2), "a shard that is blocked now is a problem: {doctor:?}");
+    assert!(doctor.stdout.contains(&format!("record {record} blocks the shard")), "{doctor:?}");
+    assert!(doctor.stdout.contains(&format!("the last rejected record is {record}")), "{doctor:?}");
+    assert!(!doctor.stdout.contains("aws "), "{doctor:?}");
+
+    let ended = local.stop();
+    assert_eq!(ended["ended"]["waiting"]["blocked"][0]["sequence_number"], json!(record), "it still waits");
+    let after = fixture.run(&["reconcile"]);
+    assert_eq!(after.code, Some(1));
+    assert!(after.stdout.contains(&format!(" wait behind record {record} (")), "{after:?}");
+    assert!(after.stdout.contains("start `usagectl local` again"), "{after:?}");
+
+    let local = Background::start(&fixture, &[]);
+    let done = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(done.code, Some(0), "quarantine lets everything through: {done:?}");
+    local.stop();
+}
+
+#[tokio::test]
+async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the_commands_that_replace_it() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &[]);
+    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
+    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let stream = |view_type: Option<StreamViewType>| {
+        let on = StreamSpecification::builder().stream_enabled(view_type.is_some()).set_stream_view_type(view_type);
+        client.update_table().table_name("orders").stream_specification(on.build().unwrap()).send()
+    };
+    stream(None).await.unwrap();
+    stream(Some(StreamViewType::NewImage)).await.unwrap();
+    local.stop();
+    let refused = fixture.run(&["local"]);
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+    insta::assert_snapshot!("local_wrong_view_type", refused.stderr);
 }
 
 #[test]
@@ -144,8 +228,9 @@ async fn other_programs_can_write_and_a_restart_resumes_where_the_run_ended() {
     assert_eq!(ended["ended"]["mapping"]["polled_event_count"], json!(1));
 
     let mut again = Background::start(&fixture, &[]);
-    let look = again.wait_for(|line| line["mapping"]["polls"].as_u64() > Some(3));
-    assert_eq!(look["mapping"]["polled_event_count"], json!(0));
+    assert_eq!(fixture.run(&["simulate", "orders", "--records", "1"]).code, Some(0));
+    let look = again.wait_for(|line| line["mapping"]["polled_event_count"].as_u64() > Some(0));
+    assert_eq!(look["mapping"]["polled_event_count"], json!(1), "the first record isn't read again");
     again.stop();
     assert_eq!(fixture.run(&["faults"]).code, Some(1), "no run is left");
 }

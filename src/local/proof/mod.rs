@@ -2,6 +2,7 @@
 //! was written with what was counted and archived.
 
 mod fault_profile;
+mod rejections;
 mod sandboxes;
 mod supervisor;
 
@@ -11,5 +12,6 @@ pub mod reconcile;
 pub mod rows;
 
 pub use fault_profile::{FaultInjector, FaultProfile, RequestedFaults};
+pub use rejections::{QuarantinedRecord, QuarantinedRecords, Rejections};
 pub use sandboxes::{Sandbox, Sandboxes};
 pub use supervisor::Supervisor;

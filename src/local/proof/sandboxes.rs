@@ -2,14 +2,15 @@
 //! lives, and is discarded when it crashes.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::to_vec;
 
 use super::fault_profile::FaultInjector;
+use super::rejections::Rejections;
 use crate::emulators::FaultyHttp;
-use event_source_mapping::{Clock, Function, InvocationResult};
+use event_source_mapping::{Clock, Function, InvocationResult, RejectionReason, SequenceNumber};
 use usage_aggregator::handler::{Handler, Invocation};
 
 /// One sandbox.
@@ -30,6 +31,7 @@ pub struct Sandboxes {
     clock: Clock,
     timeout: Duration,
     faults: FaultInjector,
+    rejections: Arc<Rejections>,
 }
 
 impl Sandboxes {
@@ -41,7 +43,20 @@ impl Sandboxes {
         faults: FaultInjector,
         make: impl Fn() -> anyhow::Result<Sandbox> + Send + Sync + 'static,
     ) -> Sandboxes {
-        Sandboxes { arn, make: Box::new(make), idle: Mutex::default(), clock, timeout, faults }
+        Sandboxes {
+            arn,
+            make: Box::new(make),
+            idle: Mutex::default(),
+            clock,
+            timeout,
+            faults,
+            rejections: Arc::default(),
+        }
+    }
+
+    /// What the function rejected so far.
+    pub fn rejections(&self) -> &Arc<Rejections> {
+        &self.rejections
     }
 
     fn idle(&self) -> Option<Sandbox> {
@@ -73,6 +88,9 @@ impl Sandboxes {
             }
         };
         self.keep(sandbox);
+        if let Ok(outcome) = &outcome {
+            self.rejections.note(outcome);
+        }
         match outcome {
             Ok(_) if self.faults.occurs(|profile| profile.redeliver) => {
                 InvocationResult::FunctionError("injected: Lambda did not receive the function's response".to_owned())
@@ -102,6 +120,10 @@ impl Function for Sandboxes {
         };
         sandbox.http.set_plan(self.faults.plan());
         self.run(sandbox, event, request_id).await
+    }
+
+    fn rejection_reason(&self, sequence: &SequenceNumber<'_>) -> Option<RejectionReason> {
+        self.rejections.reason(sequence)
     }
 }
 

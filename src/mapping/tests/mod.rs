@@ -13,6 +13,7 @@ use crate::sources::MemoryStream;
 use stream_types::SequenceNumber;
 
 mod batching;
+mod progress;
 mod shards;
 mod traces;
 

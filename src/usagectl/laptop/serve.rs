@@ -111,7 +111,8 @@ fn text(lines: &[(String, String)], before: &str) -> String {
     text
 }
 
-fn quote(value: &str) -> String {
+/// Quotes a value for a shell, if it needs quotes.
+pub fn quote(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }

@@ -1,6 +1,6 @@
 //! The result of a comparison as text: one line of counts, and tables of the differences.
 
-use laptop::proof::reconcile::{Difference, LISTED_DIFFERENCES, Report};
+use laptop::proof::reconcile::{Difference, LISTED_DIFFERENCES, Poison, Report};
 
 use crate::shell::table;
 
@@ -8,10 +8,7 @@ use crate::shell::table;
 pub fn text(pipeline: &str, report: &Report) -> String {
     let mut lines = vec![format!("{pipeline}: {}", counts(report))];
     if let Some(poison) = report.poison {
-        lines.push(format!(
-            "{} of {} poison records found in the failure destination",
-            poison.found_records, poison.records
-        ));
+        lines.push(found(poison));
     } else if report.poison_records > 0 {
         let remedy = "set the failure destination with --failures s3://bucket/prefix";
         lines.push(format!("{} poison records not checked: {remedy}", report.poison_records));
@@ -28,6 +25,22 @@ pub fn text(pipeline: &str, report: &Report) -> String {
         lines.push(format!("… and {more} more differences (only {LISTED_DIFFERENCES} are listed)"));
     }
     lines.join("\n")
+}
+
+/// Where the rejected records are.
+fn found(poison: Poison) -> String {
+    let Poison { records, found_records, quarantined_records, in_both_records } = poison;
+    let found = format!("{found_records} of {records} poison records found");
+    let discarded = found_records - quarantined_records + in_both_records;
+    match (quarantined_records, discarded) {
+        (0, 0) => found,
+        (0, _) => format!("{found} in the failure destination"),
+        (_, 0) => format!("{found} in quarantine"),
+        _ => {
+            let both = if in_both_records > 0 { format!(", {in_both_records} in both") } else { String::new() };
+            format!("{found}: {quarantined_records} in quarantine, {discarded} in the failure destination{both}")
+        }
+    }
 }
 
 fn counts(report: &Report) -> String {
@@ -73,7 +86,7 @@ fn rows(report: &Report) -> Option<String> {
 }
 
 fn poison(report: &Report) -> Option<String> {
-    let mut listing = table::titled(["item", "in the failure destination"]);
+    let mut listing = table::titled(["item", "in quarantine or the failure destination"]);
     for of in &report.differences {
         if let Difference::Poison { item, expected, .. } = of {
             let what = if *expected > 0 { "missing" } else { "unexpected: it is not poison" };

@@ -1,23 +1,27 @@
 //! `usagectl reconcile`: checks that every record was counted once and archived, against the ledgers of simulations or against
 //! the archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use laptop::proof::load::read_head;
-use laptop::proof::reconcile::{Destination, Report, Site, Truth, Unprovable, reconcile_within};
+use laptop::proof::reconcile::{self, Destination, Report, Site, Truth, Unprovable};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use usage_aggregator::config::Config;
 
 use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::failure;
+use crate::shell::numbers::whole;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::unsettled::{Origin, Unsettled};
+use crate::shell::waiting;
 use crate::shell::workplace::{Uses, Workplace};
 
 /// Check snapshots, archive and failure destination against what was written
@@ -44,15 +48,20 @@ Examples:
   usagectl reconcile --ledger load.jsonl --failures s3://failures/
   usagectl reconcile --archive --pipeline orders --json
 
+While a running `usagectl local` has records that wait, for example behind one that blocks its shard,
+these are reported as waiting and not as differences.
+
 Exit codes:
   0  Every record was counted once and archived
-  1  A difference was found, or something failed
+  1  A difference was found, records still wait, or something failed
   2  The archive isn't exact enough to check everything, or the command line is invalid";
 
 impl Reconcile {
     /// Compares and prints the result for each pipeline.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let comparisons = self.comparisons(options)?;
+        // Before the data folder is locked.
+        let origin = Origin::find(&options.data);
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let failures = match &self.failures {
             Some(destination) => Some(destination.clone()),
@@ -63,17 +72,24 @@ impl Reconcile {
         let progress = console::spinner("snapshots and files read");
         let mut done = Done::Well;
         let mut unprovable = Vec::new();
-        for (config, truth) in comparisons {
+        for Comparison { config, truth, targets } in comparisons {
             let name = &config.pipeline.name;
-            let report = match self.compare(&config, &place, &truth, failures.as_ref(), &|| progress.inc(1)).await {
-                Ok(report) => report,
+            let scope = Scope { config: &config, truth: &truth, targets: &targets, origin: &origin };
+            let compared = self.compare(&scope, &place, failures.as_ref(), &|| progress.inc(1)).await;
+            let (report, unsettled) = match compared {
+                Ok(compared) => compared,
                 Err(error) if options.json => {
                     console::print(&error_line(name, &truth, &error))?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
             };
-            let text = if options.json { line(name, &truth, &report)? } else { differences::text(name, &report) };
+            let text = if options.json {
+                line(name, &truth, &report, unsettled.as_ref())?
+            } else {
+                let waiting = waiting_text(&report, unsettled.as_ref(), &origin);
+                [differences::text(name, &report)].into_iter().chain(waiting).collect::<Vec<_>>().join("\n")
+            };
             progress.suspend(|| console::print(&text))?;
             if !report.agrees() {
                 done = Done::WithFailures;
@@ -90,25 +106,42 @@ impl Reconcile {
         }
     }
 
+    /// Compares until everything agrees, or for as long as `--wait` says. Also returns what waits.
     async fn compare(
         &self,
-        config: &Config,
+        scope: &Scope<'_>,
         place: &Workplace,
-        truth: &Truth,
         failures: Option<&Destination>,
         watch: &(dyn Fn() + Sync),
-    ) -> anyhow::Result<Report> {
-        let (tables, archive) = (config.tables.as_ref(), config.archive.as_ref());
-        let site = Site { clients: &place.clients, pipeline: &config.pipeline, tables, archive };
-        let report = reconcile_within(self.wait, &site, truth, failures, watch).await;
-        report.map_err(|error| match error.downcast::<Unprovable>() {
-            Ok(unprovable) => UsageError(unprovable.to_string()).into(),
-            Err(error) => error,
-        })
+    ) -> anyhow::Result<(Report, Option<Unsettled>)> {
+        let end = Instant::now() + self.wait;
+        loop {
+            // First: what is settled after this can only be found in addition.
+            let unsettled = scope.unsettled().await?;
+            let site = Site {
+                clients: &place.clients,
+                pipeline: &scope.config.pipeline,
+                tables: scope.config.tables.as_ref(),
+                archive: scope.config.archive.as_ref(),
+                unsettled: unsettled.as_ref().map(|unsettled| match &unsettled.waiting {
+                    waiting if waiting.more_unread => reconcile::Unsettled::AtLeast(waiting.records),
+                    waiting => reconcile::Unsettled::Exactly(waiting.records),
+                }),
+            };
+            let report = reconcile::reconcile(&site, scope.truth, failures, watch).await;
+            let report = report.map_err(|error| match error.downcast::<Unprovable>() {
+                Ok(unprovable) => UsageError(unprovable.to_string()).into(),
+                Err(error) => error,
+            })?;
+            if report.agrees() || Instant::now() + reconcile::PAUSE > end {
+                return Ok((report, unsettled));
+            }
+            tokio::time::sleep(reconcile::PAUSE).await;
+        }
     }
 
     /// What to compare: the configuration of each pipeline, and what its results must match.
-    fn comparisons(&self, options: &Options) -> anyhow::Result<Vec<(Config, Truth)>> {
+    fn comparisons(&self, options: &Options) -> anyhow::Result<Vec<Comparison>> {
         let ledgers = match (&self.archive, self.ledger.as_slice()) {
             (Some(_), _) => Vec::new(),
             (None, []) => found_ledgers(&options.ledgers())?,
@@ -119,14 +152,19 @@ impl Reconcile {
                 let folder = options.ledgers();
                 console::note(&format!("note: no ledgers in {}; checking against the archive", folder.display()));
             }
-            return Ok(vec![(self.config(&Variables::new(options, &Sample::default()))?, Truth::Archive)]);
+            let config = self.config(&Variables::new(options, &Sample::default()))?;
+            return Ok(vec![Comparison { config, truth: Truth::Archive, targets: BTreeSet::new() }]);
         }
-        let mut by_pipeline: BTreeMap<Variables, Vec<PathBuf>> = BTreeMap::new();
+        let mut by_pipeline: BTreeMap<Variables, (Vec<PathBuf>, BTreeSet<String>)> = BTreeMap::new();
         for ledger in ledgers {
             let head = read_head(&ledger)?;
-            by_pipeline.entry(Variables::of_source(options, &head.target)?).or_default().push(ledger);
+            let (ledgers, targets) = by_pipeline.entry(Variables::of_source(options, &head.target)?).or_default();
+            ledgers.push(ledger);
+            targets.insert(head.target);
         }
-        let of_pipeline = |(variables, ledgers)| Ok((self.config(&variables)?, Truth::Ledgers(ledgers)));
+        let of_pipeline = |(variables, (ledgers, targets))| {
+            Ok(Comparison { config: self.config(&variables)?, truth: Truth::Ledgers(ledgers), targets })
+        };
         by_pipeline.into_iter().map(of_pipeline).collect()
     }
 
@@ -138,6 +176,58 @@ impl Reconcile {
         }
         Ok(config)
     }
+}
+
+/// What to compare.
+struct Comparison {
+    /// The configuration of a pipeline.
+    config: Config,
+    /// What its results must match.
+    truth: Truth,
+    /// The tables and streams that the truth is about.
+    targets: BTreeSet<String>,
+}
+
+/// A comparison, and where to read what waits.
+struct Scope<'c> {
+    config: &'c Config,
+    truth: &'c Truth,
+    targets: &'c BTreeSet<String>,
+    origin: &'c Origin,
+}
+
+impl Scope<'_> {
+    /// What waits in the streams that are compared.
+    async fn unsettled(&self) -> anyhow::Result<Option<Unsettled>> {
+        if *self.truth == Truth::Archive {
+            return Ok(None);
+        }
+        let unsettled = self.origin.read().await?;
+        Ok(unsettled.filter(|unsettled| self.targets.iter().any(|target| unsettled.is_of(target))))
+    }
+}
+
+/// What waits, what it waits for, and what to do.
+fn waiting_text(report: &Report, unsettled: Option<&Unsettled>, origin: &Origin) -> Option<String> {
+    let (waiting, unsettled) = (report.waiting?, unsettled?);
+    let mut blocked = unsettled.waiting.blocked.clone();
+    if let [only] = blocked.as_mut_slice() {
+        // The ledger knows better than the mapping how many there are.
+        only.waiting_records = waiting.records.saturating_sub(only.records);
+        only.more_unread = false;
+    }
+    let records = whole(waiting.records);
+    let mut lines = vec![match waiting.records {
+        1 => "1 record is missing because it waits in the stream".to_owned(),
+        _ => format!("{records} records are missing because they wait in the stream"),
+    }];
+    lines.extend(blocked.iter().flat_map(waiting::described));
+    let other = if report.difference_count == 0 { "Nothing else differs. " } else { "" };
+    lines.push(match origin {
+        Origin::Running { .. } => format!("{other}To compare until they are processed, add --wait 5m."),
+        Origin::Stopped(_) => format!("{other}To process them, start `usagectl local` again."),
+    });
+    Some(lines.join("\n"))
 }
 
 /// The ledgers in a folder, which may not exist.
@@ -154,10 +244,14 @@ fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// One line of `--json`.
-fn line(pipeline: &str, truth: &Truth, report: &Report) -> anyhow::Result<String> {
+fn line(pipeline: &str, truth: &Truth, report: &Report, unsettled: Option<&Unsettled>) -> anyhow::Result<String> {
     let mut line = json!({ "pipeline": pipeline, "truth": truth_json(truth), "agrees": report.agrees() });
     if let (Some(line), Value::Object(report)) = (line.as_object_mut(), serde_json::to_value(report)?) {
         line.extend(report);
+    }
+    let blocked = unsettled.iter().flat_map(|unsettled| &unsettled.waiting.blocked).map(waiting::json);
+    if let Some(waiting) = line.get_mut("waiting").and_then(Value::as_object_mut) {
+        waiting.insert("behind".to_owned(), blocked.collect());
     }
     Ok(line.to_string())
 }

@@ -12,6 +12,11 @@ pub fn number(value: f64) -> String {
     trimmed(&format!("{value:.*}", small_digits(size)))
 }
 
+/// A whole number such as `1,234,567`.
+pub fn whole(value: u64) -> String {
+    commas(&value.to_string())
+}
+
 /// An amount such as `$1,234`, `$0.58` or `$0.0013`.
 pub fn dollars(value: f64) -> String {
     match value.abs() {
@@ -87,6 +92,7 @@ mod tests {
         {
             assert_eq!(dollars(value), text);
         }
+        assert_eq!((whole(999), whole(27_631)), ("999".into(), "27,631".into()));
         assert_eq!((seconds(0.0371), seconds(2.04), seconds(0.0004)), ("37 ms".into(), "2 s".into(), "0.4 ms".into()));
     }
 }

@@ -40,7 +40,10 @@ CREATE TABLE archived (
     type TEXT, item TEXT, expected INTEGER NOT NULL DEFAULT 0, unsure INTEGER NOT NULL DEFAULT 0,
     found INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (type, item)) WITHOUT ROWID;
 CREATE TABLE rows (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE poison (item TEXT PRIMARY KEY, expected INTEGER NOT NULL DEFAULT 0, found INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE poison (
+    item TEXT PRIMARY KEY, expected INTEGER NOT NULL DEFAULT 0, found INTEGER NOT NULL DEFAULT 0,
+    quarantined INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE contributions (type TEXT, item TEXT, grp TEXT, PRIMARY KEY (type, item, grp)) WITHOUT ROWID;
 CREATE TABLE history (
     item TEXT, digits INTEGER, sequence TEXT, id TEXT, type TEXT, event TEXT, created_at INTEGER, image TEXT,
     PRIMARY KEY (item, digits, sequence, id)) WITHOUT ROWID;
@@ -137,6 +140,13 @@ impl ExpectedTotals {
         Ok(())
     }
 
+    /// Records that an item adds to a group.
+    pub(super) fn contribute(&mut self, record_type: &str, item: &str, group: &str) -> anyhow::Result<()> {
+        let sql = "INSERT OR IGNORE INTO contributions VALUES (?1, ?2, ?3)";
+        self.connection.prepare_cached(sql)?.execute([record_type, item, group])?;
+        Ok(())
+    }
+
     /// Records a row's id, and returns whether it is new.
     pub(super) fn is_new_row(&mut self, record_type: &str, id: &str) -> anyhow::Result<bool> {
         let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO rows VALUES (?1)")?;
@@ -163,6 +173,14 @@ impl ExpectedTotals {
     /// Records an item that is in the failure destination.
     pub(super) fn find_poison(&mut self, item: &str) -> anyhow::Result<()> {
         let sql = "INSERT INTO poison (item, found) VALUES (?1, 1) ON CONFLICT DO UPDATE SET found = found + 1";
+        self.connection.prepare_cached(sql)?.execute([item])?;
+        Ok(())
+    }
+
+    /// Records an item that is quarantined.
+    pub(super) fn find_quarantined(&mut self, item: &str) -> anyhow::Result<()> {
+        let sql = "INSERT INTO poison (item, quarantined) VALUES (?1, 1)
+                   ON CONFLICT DO UPDATE SET quarantined = quarantined + 1";
         self.connection.prepare_cached(sql)?.execute([item])?;
         Ok(())
     }

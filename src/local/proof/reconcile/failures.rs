@@ -1,4 +1,5 @@
-//! The failure destination: documents of the event source mapping, each with the event that it discarded.
+//! The failure destination: documents of the event source mapping, each with the event that it discarded, and documents of the
+//! function, each with a record that it quarantined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::archive::fetch;
 use super::columns::item_text;
 use super::expected_totals::ExpectedTotals;
+use usage_aggregator::quarantine;
 
 /// Where the mapping's documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,28 +58,45 @@ struct Message {
     data: String,
 }
 
-/// Records every discarded record of `sources`.
-pub(super) async fn read(
-    client: &Client,
-    destination: &Destination,
-    sources: &BTreeSet<String>,
-    totals: &mut ExpectedTotals,
-) -> anyhow::Result<()> {
-    let Destination { bucket, prefix } = destination;
-    let folder = match prefix.trim_end_matches('/') {
-        "" => FOLDER.to_owned(),
-        prefix => format!("{prefix}/{FOLDER}"),
-    };
-    let mut pages = client.list_objects_v2().bucket(bucket).prefix(&folder).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.with_context(|| format!("list s3://{bucket}/{folder} (s3:ListBucket)"))?;
-        for key in page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key) {
-            let (key, body) = fetch(client, bucket, key).await?;
-            let items = items(&body, sources).with_context(|| format!("read s3://{bucket}/{key}"))?;
-            items.iter().try_for_each(|item| totals.find_poison(item))?;
-        }
+/// Where the rejected records of a pipeline are.
+pub(super) struct Place<'p> {
+    pub destination: &'p Destination,
+    pub pipeline: &'p str,
+    /// The tables and streams whose records count.
+    pub sources: &'p BTreeSet<String>,
+}
+
+impl Place<'_> {
+    /// Records every discarded and every quarantined record.
+    pub(super) async fn read(&self, client: &Client, totals: &mut ExpectedTotals) -> anyhow::Result<()> {
+        let discarded = match self.destination.prefix.trim_end_matches('/') {
+            "" => FOLDER.to_owned(),
+            prefix => format!("{prefix}/{FOLDER}"),
+        };
+        self.read_folder(client, &discarded, &mut |item| totals.find_poison(item)).await?;
+        // The function writes these itself, without the prefix.
+        let quarantined = format!("{}{}/", quarantine::PREFIX, self.pipeline);
+        self.read_folder(client, &quarantined, &mut |item| totals.find_quarantined(item)).await
     }
-    Ok(())
+
+    async fn read_folder(
+        &self,
+        client: &Client,
+        folder: &str,
+        find: &mut (dyn FnMut(&str) -> anyhow::Result<()> + Send),
+    ) -> anyhow::Result<()> {
+        let bucket = &self.destination.bucket;
+        let mut pages = client.list_objects_v2().bucket(bucket).prefix(folder).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.with_context(|| format!("list s3://{bucket}/{folder} (s3:ListBucket)"))?;
+            for key in page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key) {
+                let (key, body) = fetch(client, bucket, key).await?;
+                let items = items(&body, self.sources).with_context(|| format!("read s3://{bucket}/{key}"))?;
+                items.iter().try_for_each(|item| find(item))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The keys of a document's records that belong to these tables and streams.

@@ -2,7 +2,7 @@
 //!
 //! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
 //! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
-//! there; `report` compares.
+//! there; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
 mod columns;
@@ -14,6 +14,7 @@ mod provable;
 mod report;
 mod snapshots;
 mod truth;
+mod waiting;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,9 +36,10 @@ use usage_aggregator::pipeline::Pipeline;
 pub use archive::bucket_exists;
 pub use failures::Destination;
 pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Report};
+pub use waiting::{Unsettled, Waiting};
 
 /// How long to wait between two comparisons.
-const PAUSE: Duration = Duration::from_millis(500);
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is checked: a pipeline, and where its results are.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,8 @@ pub struct Site<'s> {
     pub tables: Option<&'s Tables>,
     /// The archive, if the pipeline archives.
     pub archive: Option<&'s ArchivePlace>,
+    /// The records that a running mapping has not settled, if it has any.
+    pub unsettled: Option<Unsettled>,
 }
 
 /// What to check against.
@@ -98,9 +102,9 @@ pub async fn reconcile(
             Believed::Archive
         }
     };
+    let mut archived = None;
     if let Some(place) = site.archive {
-        let (repeated_rows, files) = read_archive(site, place, &columns, &believed, &mut totals, watch).await?;
-        report.compare_rows(&totals, repeated_rows, files)?;
+        archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);
     }
     if matches!(believed, Believed::Archive) {
         let broken = history::replay(site, &columns, &mut totals)?;
@@ -111,10 +115,23 @@ pub async fn reconcile(
     }
     if let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) {
         snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
+    }
+    let mut poison_is_known = false;
+    if let (Some(destination), Believed::Ledgers(ledgers)) = (failures, &believed) {
+        let place = failures::Place { destination, pipeline: &site.pipeline.name, sources: &ledgers.targets };
+        place.read(&site.clients.s3, &mut totals).await?;
+        poison_is_known = true;
+    }
+    if let (Some(unsettled), Believed::Ledgers(_)) = (site.unsettled, &believed) {
+        report.waiting = waiting::find(&totals, unsettled, site.archive.is_some())?;
+    }
+    if let Some((repeated_rows, files)) = archived {
+        report.compare_rows(&totals, repeated_rows, files)?;
+    }
+    if site.tables.is_some() && site.pipeline.snapshot.is_some() {
         report.compare_counters(&totals)?;
     }
-    if let (Some(destination), Believed::Ledgers(ledgers)) = (failures, &believed) {
-        failures::read(&site.clients.s3, destination, &ledgers.targets, &mut totals).await?;
+    if poison_is_known {
         report.compare_poison(&totals)?;
     }
     Ok(report)
@@ -142,7 +159,7 @@ pub async fn reconcile_within(
 }
 
 impl Destination {
-    /// The bucket to which `usagectl local` sends discarded records.
+    /// The bucket to which `usagectl local` sends discarded and quarantined records.
     pub const USUAL_BUCKET: &'static str = "failures";
 
     /// The usual bucket, if it exists.

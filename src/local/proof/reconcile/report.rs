@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use super::expected_totals::ExpectedTotals;
+use super::waiting::{LACKING_COUNTER, MISSING_POISON, MISSING_ROW, Waiting};
 use super::windows;
 use stream_types::Decimal;
 
@@ -28,6 +29,8 @@ pub struct Report {
     pub difference_count: u64,
     /// The first of them.
     pub differences: Vec<Difference>,
+    /// Records that are missing because they wait. What they explain is not a difference.
+    pub waiting: Option<Waiting>,
     /// What the truth doesn't determine. Everything else was checked.
     pub unprovable: Vec<String>,
 }
@@ -58,13 +61,17 @@ pub struct Archived {
     pub files: u64,
 }
 
-/// Records in the failure destination.
+/// Records that had to be rejected, which are in quarantine or in the failure destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Poison {
-    /// How many records must be there.
+    /// How many records must be in either.
     pub records: u64,
     /// How many of them are.
     pub found_records: u64,
+    /// How many of those are in quarantine.
+    pub quarantined_records: u64,
+    /// How many are in both: a batch with quarantined records was discarded as a whole.
+    pub in_both_records: u64,
 }
 
 /// One difference between the truth and what was found.
@@ -99,7 +106,7 @@ pub enum Difference {
         /// The number of rows found.
         found: u64,
     },
-    /// A rejected record is missing from the failure destination, or is unexpected there.
+    /// A rejected record is missing from quarantine and failure destination, or is unexpected there.
     Poison {
         /// The item's key.
         item: String,
@@ -111,9 +118,17 @@ pub enum Difference {
 }
 
 impl Report {
-    /// Whether nothing differs.
+    /// Whether nothing differs and nothing waits.
     pub fn agrees(&self) -> bool {
-        self.difference_count == 0
+        self.difference_count == 0 && self.waiting.is_none()
+    }
+
+    /// The condition without what a record that waits explains.
+    fn unexplained(&self, condition: &str, explained: &str) -> String {
+        match self.waiting {
+            Some(_) => format!("({condition}) AND NOT ({explained})"),
+            None => condition.to_owned(),
+        }
     }
 
     /// Compares the expected and found counters.
@@ -131,8 +146,10 @@ impl Report {
             counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 0")?,
             unsure_counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 1")?,
         });
-        let differing = "FROM counters WHERE unsure = 0 AND expected IS NOT found";
-        self.list(connection, differing, "grp, window, start, measure, expected, found", counter)
+        let lacking = if self.archived.is_some() { LACKING_COUNTER } else { "TRUE" };
+        let differing = self.unexplained("unsure = 0 AND expected IS NOT found", lacking);
+        let differing = format!("FROM counters WHERE {differing}");
+        self.list(connection, &differing, "grp, window, start, measure, expected, found", counter)
     }
 
     pub(super) fn compare_rows(
@@ -148,8 +165,9 @@ impl Report {
             repeated_rows,
             files,
         });
-        let differing = "FROM archived WHERE found < expected OR found > expected + unsure";
-        self.list(connection, differing, "type, item, expected, found", |row| {
+        let differing = self.unexplained("found < expected OR found > expected + unsure", MISSING_ROW);
+        let differing = format!("FROM archived WHERE {differing}");
+        self.list(connection, &differing, "type, item, expected, found", |row| {
             let (record_type, item) = (row.get(0)?, row.get(1)?);
             Ok(Difference::Rows { record_type, item, expected: row.get(2)?, found: row.get(3)? })
         })
@@ -157,11 +175,17 @@ impl Report {
 
     pub(super) fn compare_poison(&mut self, totals: &ExpectedTotals) -> anyhow::Result<()> {
         let connection = totals.connection();
+        let count =
+            |which: &str| number(connection, &format!("SELECT count(*) FROM poison WHERE expected > 0 {which}"));
         self.poison = Some(Poison {
-            records: number(connection, "SELECT count(*) FROM poison WHERE expected > 0")?,
-            found_records: number(connection, "SELECT count(*) FROM poison WHERE expected > 0 AND found > 0")?,
+            records: count("")?,
+            found_records: count("AND found + quarantined > 0")?,
+            quarantined_records: count("AND quarantined > 0")?,
+            in_both_records: count("AND found > 0 AND quarantined > 0")?,
         });
-        self.list(connection, "FROM poison WHERE (expected > 0) <> (found > 0)", "item, expected, found", |row| {
+        let differing = self.unexplained("(expected > 0) <> (found + quarantined > 0)", MISSING_POISON);
+        let differing = format!("FROM poison WHERE {differing}");
+        self.list(connection, &differing, "item, expected, found + quarantined", |row| {
             Ok(Difference::Poison { item: row.get(0)?, expected: row.get(1)?, found: row.get(2)? })
         })
     }

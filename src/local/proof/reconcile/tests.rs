@@ -250,3 +250,67 @@ fn what_a_pipeline_does_not_archive_exactly_is_named() {
     assert_eq!(gaps("orders"), (Vec::new(), BTreeMap::new()));
     insta::assert_debug_snapshot!([gaps("alleycat"), gaps("limiter")]);
 }
+
+#[tokio::test]
+async fn records_that_wait_for_the_mapping_are_not_differences() {
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.simulate(60, 0).await;
+    let left = fixture.deliver_first(20).await;
+    for unsettled in [Unsettled::Exactly(left), Unsettled::Exactly(left + 9), Unsettled::AtLeast(1)] {
+        let report = fixture.reconcile_while(unsettled).await;
+        assert_eq!(report.waiting, Some(Waiting { records: left }), "{unsettled:?}");
+        assert_eq!((report.difference_count, report.agrees()), (0, false), "{:#?}", report.differences);
+    }
+    fixture.deliver().await;
+    let report = fixture.reconcile_while(Unsettled::Exactly(0)).await;
+    assert!(report.agrees() && report.waiting.is_none(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn if_more_records_are_missing_than_wait_all_are_listed() {
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.simulate(60, 0).await;
+    let left = fixture.deliver_first(20).await;
+    let report = fixture.reconcile_while(Unsettled::Exactly(left - 1)).await;
+    assert_eq!(report.waiting, None);
+    assert!(report.difference_count > left, "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_wrong_counter_is_listed_although_records_of_other_entities_wait() {
+    let fixture = Fixture::new(ProfileName::Orders).await;
+    fixture.simulate(60, 0).await;
+    let left = fixture.deliver_first(58).await;
+    let waiting = fixture.reconcile_while(Unsettled::Exactly(left)).await;
+    assert!(waiting.difference_count == 0 && waiting.waiting.is_some(), "{waiting:#?}");
+    let items = snapshots(&fixture).await;
+    for mut item in items.clone() {
+        let changes: i64 = item["changes"].as_n().unwrap().parse().unwrap();
+        item.insert("changes".to_owned(), AttributeValue::N((changes + 2).to_string()));
+        put(&fixture, item).await;
+    }
+    let report = fixture.reconcile_while(Unsettled::Exactly(left)).await;
+    let changed = u64::try_from(items.len()).unwrap();
+    assert!(report.difference_count > 0 && report.difference_count < changed, "{report:#?}");
+}
+
+#[tokio::test]
+async fn poison_is_found_in_quarantine_too() {
+    let fixture = delivered(150, 4).await;
+    fixture.quarantine_what_was_given_up().await;
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
+    assert!(report.agrees(), "{:#?}", report.differences);
+    let poison = report.poison.unwrap();
+    assert_eq!((poison.found_records, poison.quarantined_records), (poison.records, poison.records));
+    assert_eq!(poison.in_both_records, 0);
+}
+
+#[tokio::test]
+async fn poison_that_waits_is_not_a_difference() {
+    let fixture = delivered(150, 4).await;
+    let listed = fixture.clients.s3.list_objects_v2().bucket(FAILURES).send().await.unwrap();
+    let key = listed.contents()[0].key().unwrap();
+    fixture.clients.s3.delete_object().bucket(FAILURES).key(key).send().await.unwrap();
+    let report = fixture.reconcile_while(Unsettled::Exactly(1)).await;
+    assert_eq!((report.waiting, report.difference_count), (Some(Waiting { records: 1 }), 0));
+}

@@ -55,6 +55,7 @@ fn enter(
         return totals.expect_poison(&item_text(&entry.meaning.key));
     }
     ledgers.unsure_records += u64::from(entry.unsure.is_some());
+    let mut groups = Vec::new();
     if let Some(snapshot) = &site.pipeline.snapshot {
         for (index, add) in entry.meaning.adds.iter().enumerate() {
             let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
@@ -62,6 +63,7 @@ fn enter(
                 totals.count_record(&group, &windows::containing(Window::Hour, entry.sent_at))?;
             }
             count(entry, add, &group, &snapshot.windows, totals)?;
+            groups.push(group);
         }
     }
     if let Some(record_type) = entry.meaning.archived.as_deref().filter(|_| site.archive.is_some()) {
@@ -74,6 +76,10 @@ fn enter(
         let item = columns.item(names, |name, _| key.get(name).cloned());
         let unsure = u64::from(entry.unsure == Some(Unsure::Arrival));
         totals.expect_row(record_type, &item, 1 - unsure, unsure)?;
+        // Needed only to know which counters lack a record that waits.
+        for group in groups.iter().filter(|_| site.unsettled.is_some()) {
+            totals.contribute(record_type, &item, group)?;
+        }
     }
     Ok(())
 }

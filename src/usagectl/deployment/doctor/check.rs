@@ -123,8 +123,8 @@ checks! {
         "problem: more than 1% of the invocations or of the delivered records; warning: any"
         load::errors;
     BlockedShard "blocked-shard"
-        "IteratorAge, FailedInvokeEventCount, ProcessingErrors, and Errors of the last 15 minutes"
-        "problem: the iterator age grows while deliveries fail"
+        "IteratorAge, FailedInvokeEventCount, ProcessingErrors, and Errors of the last 15 minutes; locally, the batch that blocks"
+        "problem: the iterator age grows while deliveries fail; locally, a batch blocks"
         load::blocked_shard;
     Timeout "timeout"
         "p99 of Duration, Timeout"
@@ -155,7 +155,7 @@ checks! {
         "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
         destination::quarantine;
     Rejected "rejected"
-        "RecordsRejected, UsageTooOld"
+        "RecordsRejected, UsageTooOld; locally, the last rejected record"
         "warning: any"
         delivery::rejected;
     LastSnapshot "last-snapshot"

@@ -1,6 +1,7 @@
 //! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
 //! [`Unavailable`] with the reason.
 
+mod local;
 mod monitoring;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use usage_aggregator::time::Timestamp;
 
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
+pub use local::LocalFacts;
 pub use monitoring::{Alarm, AlarmState, LogGroup, RecentMetrics};
 
 /// Everything that the checks examine.
@@ -59,6 +61,8 @@ pub struct Facts {
     pub alarms: Fact<Vec<Alarm>>,
     /// The metrics of the last hour.
     pub measured: Fact<RecentMetrics>,
+    /// What a local run reports of records that don't get through.
+    pub local: Fact<LocalFacts>,
     /// The number of custom metrics.
     pub own_metrics: Fact<usize>,
     /// HORIZON_DAYS.

@@ -2,6 +2,7 @@
 
 mod cases;
 pub(super) mod good;
+mod local;
 
 use clap::ValueEnum;
 use usage_aggregator::pipeline::{Pipeline, shipped};

@@ -4,18 +4,26 @@ use std::io::{self, IsTerminal};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use event_source_mapping::Timestamp;
+use indicatif::{ProgressBar, ProgressStyle};
 use laptop::proof::reconcile::Report;
 use tokio::time::Instant;
+use usage_aggregator::quarantine;
 
+use super::StreamChoice;
 use super::control::Control;
+use super::ending;
 use super::run::LocalRun;
+use super::screen::{self, Row};
 use super::status::Status;
 use crate::laptop::serve;
 use crate::results::differences;
 use crate::shell::console::{self, Done};
+use crate::shell::lines::{USUAL_WIDTH, cut, terminal_width};
 use crate::shell::options::Options;
-use crate::shell::table;
+use crate::shell::pipeline_choice::Variables;
+use crate::shell::unsettled::Unsettled;
+use crate::shell::waiting::Waiting;
 
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,23 +39,20 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
         });
         return console::print(&started.to_string());
     }
-    let mut rows = table::titled(["usagectl local", ""]);
-    let mut row = |name: &str, value: &str| {
-        rows.add_row([table::text(name), table::text(value)]);
-    };
-    row("pipeline", &run.site.handler.pipeline().name);
-    row("source", run.source.arn());
     let value_of = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
-    for (name, variable) in [
-        ("DynamoDB", "AWS_ENDPOINT_URL_DYNAMODB"),
-        ("S3", "AWS_ENDPOINT_URL_S3"),
-        ("Kinesis", "AWS_ENDPOINT_URL_KINESIS"),
-    ] {
-        row(name, value_of(variable).unwrap_or("not embedded"));
-    }
-    row("failure destination", &run.destination);
-    row("control", &format!("{control}/status, /faults, /stop (or usagectl faults)"));
-    console::print(&rows.to_string())?;
+    let service = |variable| value_of(variable).unwrap_or("not embedded").to_owned();
+    let rows = [
+        ("pipeline", run.site.handler.pipeline().name.clone()),
+        ("source", described(run.kind, &run.source_name)),
+        ("DynamoDB", service("AWS_ENDPOINT_URL_DYNAMODB")),
+        ("S3", service("AWS_ENDPOINT_URL_S3")),
+        ("Kinesis", service("AWS_ENDPOINT_URL_KINESIS")),
+        ("failed batches", run.destination.clone()),
+        ("rejected records", rejected(&run.variables)),
+        ("control", format!("{control}/status, /faults, /stop")),
+    ];
+    let rows = rows.map(|(name, value)| cut(&format!("{name:<18}{}", console::plain(&value)), USUAL_WIDTH));
+    console::print(&rows.join("\n"))?;
     let exports = [
         "AWS_ENDPOINT_URL_DYNAMODB",
         "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
@@ -63,23 +68,44 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     console::print(&format!("For the AWS CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
 }
 
-/// Shows progress until the run stops: a panel on a terminal, otherwise one line per second.
+fn described(kind: StreamChoice, name: &str) -> String {
+    match kind {
+        StreamChoice::Dynamodb => format!("table {name}"),
+        StreamChoice::Kinesis => format!("Kinesis stream {name}"),
+        StreamChoice::KinesisForDynamodb => format!("table {name}, through Kinesis"),
+    }
+}
+
+/// What happens to rejected records.
+fn rejected(variables: &Variables) -> String {
+    match (variables.value("REJECTED_RECORDS").as_deref(), variables.value("FAILURE_BUCKET")) {
+        (Some("quarantine"), Some(bucket)) => format!("quarantined in s3://{bucket}/{}", quarantine::PREFIX),
+        _ => "fail, and are retried".to_owned(),
+    }
+}
+
+/// Shows progress until the run stops: a panel on a terminal, otherwise what has changed.
 pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<()> {
     let mut stop = control.stop.subscribe();
     let started = Instant::now();
     let panel = (!options.json && io::stderr().is_terminal()).then(Panel::new);
     let interval = if panel.is_some() { TERMINAL_INTERVAL } else { LINE_INTERVAL };
+    let mut printed = Printed::default();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep(interval) => {}
         }
-        let status = update(run, control, started).await;
-        match &panel {
-            Some(panel) => panel.draw(&status),
-            None if options.json => console::print(&serde_json::to_string(&status)?)?,
-            None => console::print(&status.line())?,
-        }
+        let (status, now) = (update(run, control, started).await, run.clock.now());
+        let changed = match &panel {
+            Some(panel) => {
+                panel.draw(&status, now);
+                None
+            }
+            None if options.json => printed.json(&status, now)?,
+            None => printed.text(&status, now),
+        };
+        changed.map_or(Ok(()), |changed| console::print(&changed))?;
     }
     update(run, control, started).await;
     Ok(())
@@ -91,13 +117,20 @@ async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     run.publish_metrics();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
-    status.mapping = run.meter.counts();
     status.shards = shards;
+    set_progress(&mut status, run);
     status.faults = control.faults.profile().to_string();
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }
     status.clone()
+}
+
+/// Sets what the mapping and the function report.
+fn set_progress(status: &mut Status, run: &LocalRun) {
+    status.mapping = run.meter.counts();
+    status.set_waiting(Waiting::new(run.meter.progress(), run.clock.now()));
+    status.quarantined = run.rejections.as_ref().map(|rejections| rejections.quarantined());
 }
 
 /// Prints the run's counts and, if there was load, whether all of it was counted.
@@ -108,36 +141,107 @@ pub(super) fn print_result(
     proof: Option<&Report>,
 ) -> anyhow::Result<Done> {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
-    status.mapping = run.meter.counts();
+    set_progress(&mut status, run);
+    let source_arn = run.source.arn().to_owned();
+    Unsettled { source_arn, waiting: status.waiting.clone() }.leave(&options.data)?;
     if options.json {
         let ended = serde_json::json!({ "ended": &*status, "reconcile": proof });
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
         proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
+        let left = ending::text(&status.waiting, std::env::args());
+        left.map_or(Ok(()), |left| console::print(&left))?;
     }
     let dropped = status.mapping.dropped_event_count > 0 || status.mapping.trimmed_gaps > 0;
     let good = proof.is_none_or(Report::agrees) && !dropped;
     Ok(if good { Done::Well } else { Done::WithFailures })
 }
 
-/// Lines on stderr that are redrawn in place.
-struct Panel {
-    lines: [ProgressBar; 4],
-    _all: MultiProgress,
+/// What was printed last, so that only changes are printed.
+#[derive(Default)]
+struct Printed {
+    status: Option<Status>,
+    rows: Vec<Row>,
 }
+
+/// The width of the time before a row.
+const TIME: usize = 9;
+
+impl Printed {
+    /// The status as JSON, if anything but the clock has changed.
+    fn json(&mut self, status: &Status, now: Timestamp) -> anyhow::Result<Option<String>> {
+        let comparable = Some(status.without_clock(now));
+        if self.status == comparable {
+            return Ok(None);
+        }
+        self.status = comparable;
+        Ok(Some(serde_json::to_string(status)?))
+    }
+
+    /// The rows in which anything but the clock has changed.
+    fn text(&mut self, status: &Status, now: Timestamp) -> Option<String> {
+        let comparable = screen::rows(&status.without_clock(now), now);
+        let is_new = |row: &&Row| !self.rows.contains(row);
+        let changed: Vec<&str> = comparable.iter().filter(is_new).map(|row| row.label).collect();
+        let shown = screen::rows(status, now).into_iter().filter(|row| changed.contains(&row.label));
+        let lines = shown.flat_map(|row| row.lines(USUAL_WIDTH - TIME)).enumerate();
+        let time = |line| if line == 0 { format!("{:>6.0} s", status.seconds) } else { String::new() };
+        let lines: Vec<String> = lines.map(|(line, text)| format!("{:<TIME$}{text}", time(line))).collect();
+        self.rows = comparable;
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+/// Lines on stderr that are redrawn in place.
+struct Panel(ProgressBar);
 
 impl Panel {
     fn new() -> Panel {
-        let all = MultiProgress::new();
-        let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let lines = [(); 4].map(|()| all.add(ProgressBar::new_spinner().with_style(style.clone())));
-        Panel { lines, _all: all }
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Panel(ProgressBar::new_spinner().with_style(style))
     }
 
-    fn draw(&self, status: &Status) {
-        for (line, text) in self.lines.iter().zip(status.panel()) {
-            line.set_message(text);
-        }
+    fn draw(&self, status: &Status, now: Timestamp) {
+        let width = terminal_width();
+        let lines: Vec<String> = screen::rows(status, now).iter().flat_map(|row| row.lines(width)).collect();
+        self.0.set_message(lines.join("\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::waiting::tests::{blocked, now};
+
+    #[test]
+    fn outside_a_terminal_only_changed_rows_are_printed() {
+        let mut printed = Printed::default();
+        let mut status = Status { faults: "none".to_owned(), ..Status::default() };
+        status.mapping.distinct_processed = 40;
+        status.mapping.invocations = 1;
+        status.seconds = 1.0;
+        let first = printed.text(&status, now()).unwrap();
+        assert_eq!(first, "     1 s processed   40 records\n         deliveries  0 in 1 invocation, up to 0 per batch");
+        status.seconds = 2.0;
+        assert_eq!(printed.text(&status, now()), None);
+        status.waiting = Waiting { records: 5, blocked: vec![blocked()], ..Waiting::default() };
+        insta::assert_snapshot!(printed.text(&status, now()).unwrap());
+        status.waiting.oldest_age_ms += 1_000;
+        assert_eq!(printed.text(&status, now()), None, "time alone is no change");
+        status.waiting.blocked[0].failed_attempts += 1;
+        let again = printed.text(&status, now()).unwrap();
+        assert_eq!(again, "     2 s   attempts  6 of 11, next in 3.2 s");
+    }
+
+    #[test]
+    fn json_is_printed_on_change_only() {
+        let (mut printed, mut status) = (Printed::default(), Status::default());
+        assert!(printed.json(&status, now()).unwrap().is_some());
+        status.seconds += 1.0;
+        status.mapping.polls += 4;
+        assert_eq!(printed.json(&status, now()).unwrap(), None);
+        status.mapping.polled_event_count += 1;
+        assert!(printed.json(&status, now()).unwrap().is_some());
     }
 }

@@ -103,6 +103,7 @@ impl LoadOptions {
             pipeline: run.site.handler.pipeline(),
             tables: run.site.tables.as_ref(),
             archive: run.site.archive.as_ref(),
+            unsettled: None,
         };
         let truth = Truth::Ledgers(vec![ledger]);
         let failures = Destination::usual(&run.place.clients).await?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use event_source_mapping::{Counts, Function, InvocationResult, Meter};
+use event_source_mapping::{Counts, Function, InvocationResult, Meter, RejectionReason, SequenceNumber};
 use laptop::emulators::{Metrics, Services};
 
 const LAMBDA: &str = "AWS/Lambda";
@@ -68,6 +68,10 @@ impl Function for Measured {
             }
         }
         result
+    }
+
+    fn rejection_reason(&self, sequence: &SequenceNumber<'_>) -> Option<RejectionReason> {
+        self.function.rejection_reason(sequence)
     }
 }
 

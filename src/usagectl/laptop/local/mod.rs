@@ -1,15 +1,19 @@
 //! `usagectl local`: a table or stream, its event source mapping and the function on this machine, until Ctrl-C or until all
 //! of a generated load is counted.
 //!
-//! `settings` holds the mapping's options. `run` builds and runs everything, with the stream from `stream` and the function
-//! from `target`. `live` shows progress, `control` accepts changes, and `load` writes records and proves the result.
+//! `settings` holds the mapping's options and `rejected` those for rejected records. `run` builds and runs everything, with the
+//! stream from `stream` and the function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
+//! changes, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod control;
+mod ending;
 mod live;
 mod load;
 mod measured;
 mod reach;
+mod rejected;
 mod run;
+mod screen;
 mod settings;
 mod status;
 mod stream;
@@ -34,6 +38,7 @@ use crate::shell::running::Running;
 use control::Control;
 use load::LoadOptions;
 use reach::Reach;
+use rejected::RejectionOptions;
 use run::LocalRun;
 use settings::MappingOptions;
 
@@ -77,6 +82,8 @@ pub struct Local {
     /// Seed for the faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     fault_seed: u64,
+    #[command(flatten)]
+    rejected: RejectionOptions,
     #[command(flatten)]
     ports: PortOptions,
     #[command(flatten)]
@@ -204,9 +211,14 @@ impl Local {
     }
 
     fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
-        let variables = Variables::new(options, &Sample::default()).with_metrics_sink("none");
+        let variables = self.variables(options).with_metrics_sink("none");
         let stream = self.stream_choice(&variables.config()?.pipeline);
         Ok(Reach { stream, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
+    }
+
+    /// The function's environment variables.
+    fn variables(&self, options: &Options) -> Variables {
+        self.rejected.set(Variables::new(options, &Sample::default()), &self.on_failure)
     }
 
     fn timeout(&self) -> Duration {

@@ -11,17 +11,17 @@ use event_source_mapping::{
 };
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{Disturbance, Replicator};
-use laptop::proof::{FaultInjector, FaultProfile, Supervisor};
+use laptop::proof::{FaultInjector, FaultProfile, Rejections, Supervisor};
 use usage_aggregator::time::Timestamp;
 
 use super::control::Control;
 use super::measured::{Measured, Reported};
 use super::stream::{LocalStream, StreamRequest};
-use super::target::{self, FUNCTION};
+use super::target::{self, FUNCTION, LocalFunction};
 use super::{Local, StreamChoice};
 use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
-use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::RunningMapping;
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 
@@ -50,9 +50,12 @@ pub(super) struct LocalRun {
     pub mapping: RunningMapping,
     /// The failure destination, as displayed.
     pub destination: String,
+    /// The time, as the mapping reads it.
+    pub clock: Clock,
+    /// What the function rejected, if it runs in this process.
+    pub rejections: Option<Arc<Rejections>>,
     reported: Reported,
     supervisor: Supervisor,
-    clock: Clock,
     replicator: Mutex<Option<Replicator>>,
     embedded: Option<EmbeddedStream>,
     retention: Duration,
@@ -63,7 +66,7 @@ impl LocalRun {
     /// Builds the run and creates the tables, buckets and streams that are missing.
     pub(super) async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
         let start = if local.fresh { Start::Fresh } else { Start::Continue };
-        let variables = Variables::new(options, &Sample::default());
+        let variables = local.variables(options);
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
         let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
@@ -77,8 +80,9 @@ impl LocalRun {
         let LocalStream { source, sharded, replicator, embedded } = request.open(kind).await?;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), &source_name))?;
         let destination = target::destination(&local.on_failure, &place).await?;
+        target::ensure_failure_bucket(&variables, options, &place).await?;
         let meter: Arc<Meter> = Arc::default();
-        let function = target::function(local, &place, &variables, control)?;
+        let LocalFunction { function, rejections } = target::function(local, &place, &variables, control)?;
         let function = Measured::around(function, FUNCTION, place.services(), &meter);
         let clock = Clock::system()?;
         let file = folder.join(format!("{}-{source_name}.json", kind.name()));
@@ -112,6 +116,7 @@ impl LocalRun {
             variables,
             mapping,
             clock,
+            rejections,
             embedded,
         })
     }

@@ -1,21 +1,35 @@
 //! The status of a local run: the numbers in the live view, the summary and `--json`.
+//!
+//! Records are counted twice over. *Deliveries* are what the mapping and the function's metrics count: a record that is
+//! delivered three times counts three times, and each invocation reports it as processed again, so under faults those sums
+//! are a multiple of the records. *Distinct* records are counted by the mapping as a shard's checkpoint passes them (see
+//! `event_source_mapping::Progress`). The function's own `applied` is not exact: an invocation that crashes after its
+//! transaction, or whose response is lost, has applied records that it never reports, and the next one calls them duplicates.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::Duration;
 
-use event_source_mapping::Counts;
+use event_source_mapping::{Counts, Timestamp};
 use laptop::emulators::DataPoint;
+use laptop::proof::QuarantinedRecords;
 use serde::Serialize;
 
+use crate::shell::numbers::whole;
+use crate::shell::table;
+use crate::shell::waiting::Waiting;
+
 /// The status at one moment.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Status {
     /// Seconds since the start.
     pub seconds: f64,
     /// Counts of the event source mapping.
     pub mapping: Counts,
-    /// Sums of the function's own metrics.
+    /// The records that wait, and what they wait for.
+    pub waiting: Waiting,
+    /// Records that the function set aside, if it runs in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<QuarantinedRecords>,
+    /// Sums of the function's own metrics, by delivery.
     pub function: BTreeMap<String, f64>,
     /// Shards in the stream.
     pub shards: usize,
@@ -37,79 +51,50 @@ impl Status {
         }
     }
 
-    fn metric(&self, name: &str) -> f64 {
+    /// Sets the records that wait. Those of the load that have not even been read wait, too.
+    pub(super) fn set_waiting(&mut self, waiting: Waiting) {
+        let Counts { distinct_processed, distinct_filtered_out, distinct_discarded, .. } = &self.mapping;
+        let settled = distinct_processed + distinct_filtered_out + distinct_discarded;
+        let of_load = self.written.unwrap_or_default().saturating_sub(settled);
+        self.waiting = waiting;
+        if of_load <= self.waiting.records {
+            return;
+        }
+        self.waiting.records = of_load;
+        self.waiting.more_unread = false;
+        // With several shards or lanes it is unknown which of them the rest is in.
+        if let ([blocked], 0 | 1) = (self.waiting.blocked.as_mut_slice(), self.shards) {
+            blocked.waiting_records = of_load.saturating_sub(blocked.records);
+            blocked.more_unread = false;
+        }
+    }
+
+    /// The sum of one of the function's metrics.
+    pub(super) fn metric(&self, name: &str) -> f64 {
         self.function.get(name).copied().unwrap_or_default()
     }
 
-    /// The status on one line, for output without a terminal.
-    pub(super) fn line(&self) -> String {
-        format!("{:>5.0}s  {}; {}; {}", self.seconds, self.stream(), self.deliveries(), self.effects())
-    }
-
-    /// The status as lines that replace the previous ones.
-    pub(super) fn panel(&self) -> [String; 4] {
-        let faults = format!("faults    {}", self.faults);
-        [
-            format!("stream    {}", self.stream()),
-            format!("mapping   {}", self.deliveries()),
-            format!("function  {}", self.effects()),
-            faults,
-        ]
-    }
-
-    fn stream(&self) -> String {
-        let Counts { polled_event_count, filtered_out_event_count, trimmed_gaps, .. } = &self.mapping;
-        let written = self.written.map(|written| format!("{written} written, ")).unwrap_or_default();
-        let mut text = format!("{written}{polled_event_count} polled");
-        // Writing to a String can't fail.
-        if *filtered_out_event_count > 0 {
-            let _ = write!(text, ", {filtered_out_event_count} filtered out");
+    /// The same status with everything removed that changes although nothing happens: ages, and counts of polls.
+    pub(super) fn without_clock(&self, now: Timestamp) -> Status {
+        let mut status = self.clone();
+        status.seconds = 0.0;
+        status.waiting.oldest_age_ms = 0;
+        for blocked in &mut status.waiting.blocked {
+            blocked.next_attempt = now;
+            blocked.retried_until = blocked.retried_until.map(|_| now);
         }
-        if self.shards > 1 {
-            let _ = write!(text, ", {} shards", self.shards);
-        }
-        if *trimmed_gaps > 0 {
-            let _ = write!(text, ", {trimmed_gaps} TRIMMED GAPS");
-        }
-        text
-    }
-
-    fn deliveries(&self) -> String {
-        let counts = &self.mapping;
-        let age = Duration::from_millis(counts.iterator_age_ms).as_secs_f64();
-        let mut text = format!(
-            "{} invocations of {}-{} records, age {age:.1} s",
-            counts.invocations, counts.smallest_batch, counts.largest_batch
-        );
-        let problems = [
-            ("failed", counts.errors),
-            ("partly failed", counts.partial_failures),
-            ("throttled", counts.not_invoked),
-            ("retries", counts.retries),
-            ("splits", counts.splits),
-            ("to the failure destination", counts.on_failure_destination_delivered_event_count),
-            ("DROPPED", counts.dropped_event_count),
-        ];
-        for (name, count) in problems.into_iter().filter(|(_, count)| *count > 0) {
-            let _ = write!(text, ", {count} {name}");
-        }
-        text
-    }
-
-    fn effects(&self) -> String {
-        format!(
-            "{} records applied, {} duplicates, {} snapshot updates, {} files",
-            self.metric("RecordsProcessed"),
-            self.metric("DuplicatesSkipped"),
-            self.metric("SnapshotsUpdated"),
-            self.metric("FilesWritten"),
-        )
+        let Counts { polls, throttled_reads, expired_iterators, .. } = &mut status.mapping;
+        (*polls, *throttled_reads, *expired_iterators) = (0, 0, 0);
+        status
     }
 
     /// The totals of a run as tables.
     pub(super) fn summary(&self) -> String {
         let counts = &self.mapping;
         let rows = [
+            ("Distinct records processed", counts.distinct_processed),
+            ("Distinct records filtered out", counts.distinct_filtered_out),
+            ("Distinct records discarded", counts.distinct_discarded),
             ("PolledEventCount", counts.polled_event_count),
             ("FilteredOutEventCount", counts.filtered_out_event_count),
             ("InvokedEventCount", counts.invoked_event_count),
@@ -119,20 +104,51 @@ impl Status {
             ("DestinationDeliveryFailures", counts.destination_delivery_failures),
             ("Invocations", counts.invocations),
             ("Errors", counts.errors),
+            ("Partial failures", counts.partial_failures),
             ("Throttles", counts.not_invoked),
             ("Retries of a batch", counts.retries),
             ("Batches split in half", counts.splits),
             ("Shards read to the end", counts.shards_finished),
             ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
         ];
-        let mut table = crate::shell::table::titled(["event source mapping", ""]);
+        let mut tables = Vec::new();
+        let mut mapping = table::titled(["event source mapping", ""]);
         for (name, value) in rows {
-            table.add_row([crate::shell::table::text(name), crate::shell::table::number(&value.to_string())]);
+            mapping.add_row([table::text(name), table::number(&whole(value))]);
         }
-        let mut function = crate::shell::table::titled(["function", ""]);
-        for (name, value) in &self.function {
-            function.add_row([crate::shell::table::text(name), crate::shell::table::number(&format!("{value:.0}"))]);
+        tables.push(mapping.to_string());
+        if !counts.failures_by_cause.is_empty() {
+            let mut failures = table::titled(["failed invocations", ""]);
+            for (cause, count) in super::screen::causes(counts) {
+                failures.add_row([table::text(cause), table::number(&whole(count))]);
+            }
+            tables.push(failures.to_string());
         }
-        if self.function.is_empty() { table.to_string() } else { format!("{table}\n{function}") }
+        if !self.function.is_empty() {
+            let mut function = table::titled(["function, by delivery", ""]);
+            for (name, value) in &self.function {
+                function.add_row([table::text(name), table::number(&crate::shell::numbers::number(*value))]);
+            }
+            tables.push(function.to_string());
+        }
+        tables.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_the_load_that_have_not_been_read_wait() {
+        let mapping = Counts { distinct_processed: 10, distinct_discarded: 2, ..Counts::default() };
+        let mut status = Status { written: Some(20), mapping, ..Status::default() };
+        status.set_waiting(Waiting { records: 3, ..Waiting::default() });
+        assert_eq!(status.waiting.records, 8);
+        status.set_waiting(Waiting { records: 9, more_unread: true, ..Waiting::default() });
+        assert_eq!(status.waiting.count(), "9+");
+        let blocked = vec![crate::shell::waiting::tests::blocked()];
+        status.set_waiting(Waiting { records: 3, more_unread: true, blocked, ..Waiting::default() });
+        assert_eq!((status.waiting.count(), status.waiting.blocked[0].waiting_records), ("8".to_owned(), 7));
     }
 }

@@ -12,6 +12,7 @@ use laptop::emulators::{EmbeddedStream, TableSpec, ensure_tables};
 
 use super::{Local, StreamChoice};
 use crate::shell::console::UsageError;
+use crate::shell::images::Images;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::workplace::{Site, Workplace};
 
@@ -66,15 +67,13 @@ impl StreamRequest<'_> {
         if !matches!(endpoint, Endpoint::Remote(_)) {
             ensure_tables(tables, &[self.table_spec()?]).await?;
         }
+        let arn = latest_stream(self).await?;
         match (endpoint, self.place.services()) {
             (Endpoint::Embedded, Some(services)) => {
                 let stream = EmbeddedStream::open(services.database(), table)?;
                 Ok((Arc::new(stream.clone()), Some(stream)))
             }
-            _ => {
-                let arn = latest_stream(tables, table).await?;
-                Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), &arn)), None))
-            }
+            _ => Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), &arn)), None)),
         }
     }
 
@@ -106,10 +105,52 @@ impl StreamRequest<'_> {
     }
 }
 
-/// The ARN of the latest stream of `table`.
-async fn latest_stream(tables: &aws_sdk_dynamodb::Client, table: &str) -> anyhow::Result<String> {
+/// The ARN of the latest stream of `table`, whose view type must have the images that the pipeline needs: otherwise the
+/// function would reject its records one after the other.
+async fn latest_stream(request: &StreamRequest<'_>) -> anyhow::Result<String> {
+    let (tables, table) = (&request.place.clients.dynamodb, request.name);
     let described = tables.describe_table().table_name(table).send().await;
     let described = described.with_context(|| format!("describe the table {table} (dynamodb:DescribeTable)"))?;
-    let arn = described.table.and_then(|table| table.latest_stream_arn);
-    arn.with_context(|| format!("the table {table} has no stream: enable one with NEW_AND_OLD_IMAGES"))
+    let described = described.table.with_context(|| format!("find the table {table}"))?;
+    let pipeline = request.site.handler.pipeline();
+    let stream = described.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
+    let view_type = stream.and_then(|stream| stream.stream_view_type.as_ref()).map(|view_type| view_type.as_str());
+    let (name, first, enable) = (&pipeline.name, first(request), enable(request));
+    let (Some(view_type), Some(arn)) = (view_type, described.latest_stream_arn) else {
+        let message = format!("the table {table} has no stream for the pipeline {name}; {first}:\n  {enable}");
+        return Err(UsageError(message).into());
+    };
+    let needed = Images::needed_by(pipeline);
+    if Images::of_view_type(view_type).cover(needed) {
+        return Ok(arn);
+    }
+    let (needed, disable) = (needed.words(), update(request, "StreamEnabled=false"));
+    Err(UsageError(format!(
+        "the stream of the table {table} has the view type {view_type}, but the pipeline {name} needs {needed}\n\
+         To replace the stream, which loses the records that haven't been read, {first}:\n  {disable}\n  {enable}"
+    ))
+    .into())
+}
+
+/// A command that enables the stream with all images.
+fn enable(request: &StreamRequest<'_>) -> String {
+    update(request, "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES")
+}
+
+/// A command that changes the stream.
+fn update(request: &StreamRequest<'_>, specification: &str) -> String {
+    let endpoint = match request.options.dynamodb() {
+        Ok(Endpoint::Loopback(url) | Endpoint::Remote(url)) => format!(" --endpoint-url {url}"),
+        _ => String::new(),
+    };
+    let table = request.name;
+    format!("aws dynamodb update-table --table-name {table} --stream-specification {specification}{endpoint}")
+}
+
+/// What to do before such a command.
+fn first(request: &StreamRequest<'_>) -> &'static str {
+    match request.options.dynamodb() {
+        Ok(Endpoint::Embedded) => "start `usagectl serve`, set the variables that it prints, and run",
+        _ => "run",
+    }
 }

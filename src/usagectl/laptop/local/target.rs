@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
 use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
-use laptop::proof::{Sandbox, Sandboxes};
+use laptop::proof::{Rejections, Sandbox, Sandboxes};
 use usage_aggregator::handler::Handler;
 
 use super::Local;
 use super::control::Control;
+use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::workplace::{Workplace, queue_client};
 
@@ -33,16 +34,38 @@ pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result
     Ok(Some(Destination::Folder(PathBuf::from(text))))
 }
 
+/// Creates the bucket of rejected records if the function needs it and it doesn't exist.
+pub(super) async fn ensure_failure_bucket(
+    variables: &Variables,
+    options: &Options,
+    place: &Workplace,
+) -> anyhow::Result<()> {
+    let quarantine = variables.clone().with_metrics_sink("none").config()?.quarantine;
+    match quarantine {
+        Some(quarantine) if !matches!(options.s3()?, Endpoint::Remote(_)) => {
+            ensure_bucket(&place.clients.s3, &quarantine.bucket).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The function, and what it rejects if it runs in this process.
+pub(super) struct LocalFunction {
+    pub function: Arc<dyn Function>,
+    pub rejections: Option<Arc<Rejections>>,
+}
+
 /// The function: behind `--invoke URL`, or in this process.
 pub(super) fn function(
     local: &Local,
     place: &Workplace,
     variables: &Variables,
     control: &Control,
-) -> anyhow::Result<Arc<dyn Function>> {
+) -> anyhow::Result<LocalFunction> {
     let arn = FUNCTION_ARN.to_owned();
     if let Some(url) = &local.invoke {
-        return Ok(Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?));
+        let function = Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?);
+        return Ok(LocalFunction { function, rejections: None });
     }
     let connections = place.connections.clone();
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());
@@ -53,5 +76,7 @@ pub(super) fn function(
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
         Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    Ok(Arc::new(Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make)))
+    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make);
+    let rejections = Some(Arc::clone(sandboxes.rejections()));
+    Ok(LocalFunction { function: Arc::new(sandboxes), rejections })
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::emulators::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use crate::proof::load::{Amount, ProfileName, Simulation, Target};
-use crate::proof::reconcile::{Destination, Report, Site, Truth, reconcile};
+use crate::proof::reconcile::{Destination, Report, Site, Truth, Unsettled, reconcile};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Config, Tables};
 use usage_aggregator::handler::{Handler, Invocation};
@@ -72,7 +72,7 @@ impl Fixture {
 
     pub(super) fn site(&self) -> Site<'_> {
         let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
-        Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive }
+        Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive, unsettled: None }
     }
 
     fn ledger(&self) -> PathBuf {
@@ -109,6 +109,35 @@ impl Fixture {
     pub(super) async fn reconcile(&self, truth: &Truth) -> anyhow::Result<Report> {
         let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
         reconcile(&self.site(), truth, Some(&failures), &|| {}).await
+    }
+
+    /// Compares while a mapping reports that these records aren't settled.
+    pub(super) async fn reconcile_while(&self, unsettled: Unsettled) -> Report {
+        let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
+        let site = Site { unsettled: Some(unsettled), ..self.site() };
+        reconcile(&site, &self.ledgers(), Some(&failures), &|| {}).await.unwrap()
+    }
+
+    /// Delivers only the first records of the stream; returns how many are left.
+    pub(super) async fn deliver_first(&self, size: usize) -> u64 {
+        let records = self.records();
+        let invocation =
+            Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
+        let outcome = self.handler.handle(&event(&records[..size]), &invocation).await.unwrap();
+        assert_eq!(outcome.durable, size);
+        u64::try_from(records.len() - size).unwrap()
+    }
+
+    /// Moves all documents of the failure destination to where the function quarantines records.
+    pub(super) async fn quarantine_what_was_given_up(&self) {
+        let listed = self.clients.s3.list_objects_v2().bucket(FAILURES).prefix("aws/lambda/").send().await.unwrap();
+        for (number, object) in listed.contents().iter().enumerate() {
+            let key = object.key().unwrap();
+            let body = self.clients.s3.get_object().bucket(FAILURES).key(key).send().await.unwrap().body;
+            let put = self.clients.s3.put_object().bucket(FAILURES).key(format!("quarantine/orders/{number}.json"));
+            put.body(body.collect().await.unwrap().into_bytes().into()).send().await.unwrap();
+            self.clients.s3.delete_object().bucket(FAILURES).key(key).send().await.unwrap();
+        }
     }
 
     pub(super) async fn deliver(&self) {

@@ -1,8 +1,8 @@
 //! Checks of what became of the records: dropped, rejected, counted.
 
-use super::super::facts::{Facts, Unavailable};
+use super::super::facts::Facts;
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
-use super::{destination, of, span};
+use super::{destination, here, of, span};
 use usage_aggregator::time::HOUR_SECONDS;
 
 /// An hour: the period of the other metrics.
@@ -35,7 +35,7 @@ pub(crate) fn dropped(facts: &Facts) -> CheckResult {
 /// No record was rejected.
 pub(crate) fn rejected(facts: &Facts) -> CheckResult {
     if facts.here {
-        return Err(Unavailable::NotApplicable("a local run doesn't count them"));
+        return here::rejected(facts);
     }
     let numbers = facts.the_numbers()?;
     let (rejected, too_old) = (numbers.rejected.unwrap_or_default(), numbers.too_old.unwrap_or_default());

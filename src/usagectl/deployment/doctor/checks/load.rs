@@ -1,8 +1,8 @@
 //! Checks of whether the function keeps up with the stream.
 
-use super::super::facts::{Facts, Unavailable};
+use super::super::facts::Facts;
 use super::super::finding::{CheckResult, no_data, ok, problem, warning};
-use super::{MILLISECONDS, float, mapping, of, seconds};
+use super::{MILLISECONDS, float, here, mapping, of, seconds};
 use crate::stack::BlockedShard;
 
 /// 30 s: the threshold of the alarm IteratorAgeWarning.
@@ -64,6 +64,9 @@ pub(crate) fn errors(facts: &Facts) -> CheckResult {
 
 /// No shard is blocked now, however many batches succeeded before, or succeed in other shards.
 pub(crate) fn blocked_shard(facts: &Facts) -> CheckResult {
+    if facts.here {
+        return here::blocked_shard(facts);
+    }
     let numbers = facts.the_numbers()?;
     match numbers.blocked {
         Some(BlockedShard { age_seconds, growing_seconds }) => problem(
@@ -74,7 +77,6 @@ pub(crate) fn blocked_shard(facts: &Facts) -> CheckResult {
             ),
             facts.errors_in_the_log(),
         ),
-        None if facts.here => Err(Unavailable::NotApplicable("`usagectl local` shows what blocks a shard")),
         None if numbers.iterator_age_ms.is_none() => no_data(format!("no batch was read {}", facts.period())),
         None if numbers.any_failed() => ok("deliveries failed in the last hour, but no shard is blocked now"),
         None => ok("no delivery failed in the last hour"),

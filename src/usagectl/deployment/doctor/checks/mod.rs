@@ -6,6 +6,7 @@ pub(super) mod delivery;
 pub(super) mod destination;
 pub(super) mod filters;
 pub(super) mod function;
+mod here;
 pub(super) mod load;
 pub(super) mod mapping;
 pub(super) mod money;
@@ -50,10 +51,13 @@ impl Facts {
 
     /// A command that shows the lines of the function's log that match a pattern.
     pub fn log_lines(&self, pattern: &str) -> String {
+        if self.here {
+            return "usagectl local --verbose".to_owned();
+        }
         match (&self.names.log_group, &self.names.function) {
             (Some(log), _) => filter_log(log, pattern),
             (None, Some(function)) => filter_log(&format!("/aws/lambda/{function}"), pattern),
-            (None, None) => "usagectl local --verbose".to_owned(),
+            (None, None) => filter_log("/aws/lambda/FUNCTION", pattern),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Checks of the stream that the mapping reads.
 
-use usage_aggregator::pipeline::{Amount, ArchivedImage, Pipeline, Quantity, Route};
-use usage_aggregator::record::Event;
-
 use super::super::facts::{Facts, Stream, Unavailable};
 use super::super::finding::{CheckResult, ok, problem};
+use crate::shell::images::Images;
 
 /// The stream is on, and it is the one that the mapping reads.
 pub(crate) fn stream_on(facts: &Facts) -> CheckResult {
@@ -42,19 +40,13 @@ pub(crate) fn view_type(facts: &Facts) -> CheckResult {
     let Some(view) = view else {
         return Err(Unavailable::NoData("the stream is off, so it has no view type".to_owned()));
     };
-    let (new, old) = needs(&facts.pipeline);
-    let carries = match view.as_str() {
-        "NEW_AND_OLD_IMAGES" => (true, true),
-        "NEW_IMAGE" => (true, false),
-        "OLD_IMAGE" => (false, true),
-        _ => (false, false),
-    };
-    if (new && !carries.0) || (old && !carries.1) {
+    let needed = Images::needed_by(&facts.pipeline);
+    if !Images::of_view_type(view).cover(needed) {
         let name = &source.name;
         return problem(
             format!(
                 "the stream's view type is {view}, but the pipeline needs {}: records are rejected as image_not_carried",
-                wanted(new, old)
+                needed.words()
             ),
             format!(
                 "aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false && aws dynamodb wait table-exists --table-name {name} && {} && {}",
@@ -63,7 +55,7 @@ pub(crate) fn view_type(facts: &Facts) -> CheckResult {
             ),
         );
     }
-    ok(format!("the stream's view type is {view}; the pipeline needs {}", wanted(new, old)))
+    ok(format!("the stream's view type is {view}; the pipeline needs {}", needed.words()))
 }
 
 fn switch_on(table: &str) -> String {
@@ -80,42 +72,6 @@ fn read_newest(facts: &Facts, table: &str) -> String {
     let arn =
         format!("$(aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text)");
     format!("make deploy STACK={} PARAMETERS=\"SourceType=DynamoDBStream SourceArn={arn}\"", facts.stack_name())
-}
-
-fn wanted(new: bool, old: bool) -> &'static str {
-    match (new, old) {
-        (true, true) => "new and old images",
-        (true, false) => "new images",
-        (false, true) => "old images",
-        (false, false) => "only keys",
-    }
-}
-
-/// Whether a pipeline needs new images, and old ones.
-fn needs(pipeline: &Pipeline) -> (bool, bool) {
-    pipeline.routes.iter().map(route_needs).fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1))
-}
-
-fn route_needs(route: &Route) -> (bool, bool) {
-    let removals = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Remove | Event::Expire));
-    let changes = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Insert | Event::Modify));
-    let looks = route.is_conditional() || route.needs_binding();
-    let (mut new, mut old) = (looks && changes(&route.events), looks && removals(&route.events));
-    for measure in route.usage.iter().flat_map(|usage| &usage.measures) {
-        match &measure.amount {
-            Amount::Difference { .. } => (new, old) = (true, true),
-            Amount::Each { events, .. } => {
-                let reads = measure.quantity != Quantity::One || !measure.conditions.is_empty();
-                new |= reads && changes(events);
-                old |= reads && removals(events);
-            }
-        }
-    }
-    if let Some(archive) = &route.archive {
-        new |= archive.image != ArchivedImage::Old && changes(&archive.events);
-        old |= archive.image == ArchivedImage::Old || removals(&archive.events);
-    }
-    (new, old)
 }
 
 /// A command that describes the source.

@@ -58,6 +58,7 @@ pub(super) async fn facts(
         log_group,
         alarms,
         measured,
+        local: Err(Unavailable::NotApplicable("only a local run has it")),
         own_metrics,
         horizon_days,
     })

@@ -37,14 +37,14 @@ pub(super) async fn facts(
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
     let failures = names.failure_bucket.clone().unwrap_or_default();
-    let (source, usage_table, claims_table, waiting, newest_file, newest_snapshot, measured) = futures::join!(
+    let (source, usage_table, claims_table, waiting, newest_file, newest_snapshot, run) = futures::join!(
         of_source(&clients.dynamodb, &pipeline),
         of_table(&clients.dynamodb, &counts, &names.usage_table),
         of_table(&clients.dynamodb, &counts, &names.claims_table),
         destination::in_bucket(&clients.s3, &failures),
         bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
         newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
-        measured(control),
+        of_run(control),
     );
     let account_only = Unavailable::NotApplicable("it exists only in an account");
     Ok(Facts {
@@ -69,7 +69,12 @@ pub(super) async fn facts(
         glue: Err(account_only.clone()),
         log_group: Err(account_only.clone()),
         alarms: Err(account_only.clone()),
-        measured,
+        measured: run.as_ref().map(measured).map_err(Clone::clone),
+        local: run.and_then(|status| {
+            let unreadable =
+                |error| Unavailable::Failed(format!("failed to read what waits in the local run: {error}"));
+            serde_json::from_value(status).map_err(unreadable)
+        }),
         own_metrics: Err(account_only),
         horizon_days: Ok(horizon_days),
     })
@@ -118,27 +123,35 @@ async fn newest_snapshot(client: &Client, pipeline: &Pipeline, table: &Option<St
     newest.ok_or_else(|| Unavailable::NoData(format!("no snapshot in {table} yet")))
 }
 
-/// The metrics of the `usagectl local` that uses the data folder.
-async fn measured(control: Option<String>) -> Fact<RecentMetrics> {
+/// The status of the `usagectl local` that uses the data folder.
+async fn of_run(control: Option<String>) -> Fact<Value> {
     let url = control.ok_or_else(|| Unavailable::NoData("no `usagectl local` is running here".to_owned()))?;
     let answer = running::call(axum::http::Method::GET, &format!("{url}/status"), String::new()).await;
     let read = answer.and_then(|(_, text)| Ok(serde_json::from_str::<Value>(&text)?));
-    let status =
-        read.map_err(|error| Unavailable::Failed(format!("failed to read the status of the local run: {error:#}")))?;
+    read.map_err(|error| Unavailable::Failed(format!("failed to read the status of the local run: {error:#}")))
+}
+
+/// Its metrics.
+fn measured(status: &Value) -> RecentMetrics {
     let mapping = |name: &str| status.pointer(&format!("/mapping/{name}")).and_then(Value::as_f64);
     let function = |name: &str| status.pointer(&format!("/function/{name}")).and_then(Value::as_f64);
-    Ok(RecentMetrics {
+    // Lambda's metric stands still between the attempts of a batch; the age of the oldest record that waits doesn't.
+    let waiting = status.pointer("/waiting/oldest_age_ms").and_then(Value::as_f64);
+    let age = mapping("iterator_age_ms").map(|age| age.max(waiting.unwrap_or_default()));
+    RecentMetrics {
         invocations: mapping("invocations"),
         errors: mapping("errors"),
         throttles: mapping("not_invoked"),
-        iterator_age_ms: mapping("iterator_age_ms"),
+        iterator_age_ms: age,
         polled: mapping("polled_event_count"),
         invoked: mapping("invoked_event_count"),
         filtered_out: mapping("filtered_out_event_count"),
         dropped: mapping("dropped_event_count"),
+        failed_deliveries: mapping("failed_invoke_event_count"),
+        discarded: mapping("on_failure_destination_delivered_event_count"),
         destination_failures: mapping("destination_delivery_failures"),
         records: function("RecordsProcessed"),
         files: function("FilesWritten"),
         ..RecentMetrics::default()
-    })
+    }
 }

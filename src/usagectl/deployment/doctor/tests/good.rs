@@ -159,6 +159,7 @@ pub(crate) fn good() -> Facts {
         log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
         alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),
         measured: Ok(measured()),
+        local: Err(Unavailable::NotApplicable("only a local run has it")),
         own_metrics: Ok(10),
         horizon_days: Ok(18),
         pipeline,

@@ -1,0 +1,60 @@
+//! Tells records that wait for a running mapping from records that are lost.
+//!
+//! A record that waits has no row in the archive, and the counters of its groups lack it. If no more records are missing than
+//! the mapping has not settled, then those that are missing wait, and a counter differs for a good reason if a missing record
+//! adds to it. Whatever else differs is a difference. If more are missing, some are lost, and everything is listed.
+
+use anyhow::Context;
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::expected_totals::ExpectedTotals;
+
+/// Records that a running mapping has not settled. As many may be missing without being lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// This many.
+    Exactly(u64),
+    /// At least this many: the stream has more, which are not read yet.
+    AtLeast(u64),
+}
+
+/// Records that are missing because they wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// How many of the records that were written are missing. Without an archive, how many the mapping has not settled.
+    pub records: u64,
+}
+
+/// Rows that wait, if something does.
+pub(super) const MISSING_ROW: &str = "found < expected";
+/// Counters that a waiting record adds to, if something waits.
+pub(super) const LACKING_COUNTER: &str = "grp IN (
+    SELECT contributions.grp FROM contributions JOIN archived USING (type, item) WHERE archived.found < archived.expected)";
+/// Poison that waits, if something does.
+pub(super) const MISSING_POISON: &str = "expected > 0 AND found + quarantined = 0";
+
+/// The records that wait; `None` if none is missing, or if so many are that some must be lost.
+pub(super) fn find(
+    totals: &ExpectedTotals,
+    unsettled: Unsettled,
+    has_archive: bool,
+) -> anyhow::Result<Option<Waiting>> {
+    let connection = totals.connection();
+    let (Unsettled::Exactly(known) | Unsettled::AtLeast(known)) = unsettled;
+    if !has_archive {
+        return Ok((known > 0).then_some(Waiting { records: known }));
+    }
+    let rows = format!("SELECT coalesce(sum(expected - found), 0) FROM archived WHERE {MISSING_ROW}");
+    let poison = format!("SELECT count(*) FROM poison WHERE {MISSING_POISON}");
+    let records = number(connection, &rows)? + number(connection, &poison)?;
+    let is_plausible = match unsettled {
+        Unsettled::Exactly(known) => records <= known,
+        Unsettled::AtLeast(_) => true,
+    };
+    Ok((records > 0 && is_plausible).then_some(Waiting { records }))
+}
+
+fn number(connection: &Connection, question: &str) -> anyhow::Result<u64> {
+    connection.query_row(question, [], |row| row.get(0)).context("query the temporary SQLite file")
+}

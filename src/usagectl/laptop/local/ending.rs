@@ -1,0 +1,77 @@
+//! What a run that is stopped leaves behind: the records that still wait, what they wait for, and the command with which the
+//! run continues.
+
+use crate::laptop::serve::quote;
+use crate::shell::waiting::{self, Waiting};
+
+/// Options that start over, write load or inject faults, some of which need the load. A run that continues has none of them.
+const SWITCHES: [&str; 2] = ["--fresh", "--forever"];
+const WITH_VALUE: [&str; 9] = [
+    "--simulate",
+    "--records",
+    "--duration",
+    "--rate",
+    "--entities",
+    "--seed",
+    "--faults",
+    "--faults-after",
+    "--fault-seed",
+];
+
+/// What waits, in words; `None` if nothing does.
+pub(super) fn text(waiting: &Waiting, arguments: impl IntoIterator<Item = String>) -> Option<String> {
+    if !waiting.is_some() {
+        return None;
+    }
+    let (verb, records) = if waiting.records == 1 { ("waits", "record") } else { ("wait", "records") };
+    let mut lines = vec![format!("{} {records} still {verb} in the stream.", waiting.count())];
+    lines.extend(waiting.blocked.iter().flat_map(waiting::described));
+    lines.push(format!("To continue where this run stopped:\n  {}", continuation(arguments)));
+    Some(lines.join("\n"))
+}
+
+/// The command line without the options that a run that continues must not have.
+fn continuation(arguments: impl IntoIterator<Item = String>) -> String {
+    let mut command = vec!["usagectl".to_owned()];
+    let mut arguments = arguments.into_iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if WITH_VALUE.contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+        } else if !SWITCHES.contains(&name) {
+            command.push(quote(&argument));
+        }
+    }
+    command.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::waiting::tests::blocked;
+
+    fn arguments(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_command_to_continue_keeps_everything_but_load_and_faults() {
+        let line = "target/debug/usagectl --data .usage/demo local --fresh --simulate orders --records=3000 --rate 400 \
+                    --filter {\"a\":[1]} --faults all --forever";
+        let expected = "usagectl --data .usage/demo local --filter '{\"a\":[1]}'";
+        assert_eq!(continuation(arguments(line)), expected);
+    }
+
+    #[test]
+    fn a_stopped_run_says_what_waits_and_how_to_continue() {
+        let waiting = Waiting { records: 3_205, blocked: vec![blocked()], ..Waiting::default() };
+        insta::assert_snapshot!(text(&waiting, arguments("usagectl local --fresh")).unwrap());
+    }
+
+    #[test]
+    fn a_run_that_has_settled_everything_says_nothing() {
+        assert_eq!(text(&Waiting::default(), arguments("usagectl local")), None);
+    }
+}

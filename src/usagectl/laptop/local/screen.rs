@@ -1,0 +1,173 @@
+//! The status of a local run as rows of text that fit a terminal. In each row the important figures come first, because the
+//! end of a row that doesn't fit is cut.
+
+use event_source_mapping::{Blocked, Counts, Timestamp};
+use laptop::proof::QuarantinedRecords;
+
+use super::status::Status;
+use crate::shell::lines::{cut, joined, wrapped};
+use crate::shell::numbers::{number, whole};
+use crate::shell::waiting;
+
+/// The width of the labels.
+const LABEL: usize = 12;
+/// How many causes of failures are listed.
+const CAUSE_LINES: usize = 3;
+/// The most lines that a reason takes.
+const REASON_LINES: usize = 3;
+
+/// One row: a label, and text that is fitted when it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub label: &'static str,
+    text: Text,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Text {
+    /// Figures, the most important first. Those that don't fit are left out.
+    Figures(Vec<String>),
+    /// A line for each, the most important first.
+    Lines(Vec<String>),
+    /// Words, over several lines if necessary.
+    Words(String),
+}
+
+impl Row {
+    fn figures(label: &'static str, figures: Vec<String>) -> Row {
+        Row { label, text: Text::Figures(figures) }
+    }
+
+    fn words(label: &'static str, words: String) -> Row {
+        Row { label, text: Text::Words(words) }
+    }
+
+    /// The row in lines of at most `width` characters.
+    pub(super) fn lines(&self, width: usize) -> Vec<String> {
+        let room = width.saturating_sub(LABEL);
+        let texts = match &self.text {
+            Text::Figures(figures) => vec![joined(figures, room)],
+            Text::Lines(lines) => lines.iter().map(|line| cut(line, room)).collect(),
+            Text::Words(words) => wrapped(words, room, REASON_LINES),
+        };
+        let labels = std::iter::once(self.label).chain(std::iter::repeat(""));
+        labels.zip(texts).map(|(label, text)| cut(&format!("{label:<LABEL$}{text}"), width)).collect()
+    }
+}
+
+/// The status as rows, without those that would be empty.
+pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
+    let mut rows = vec![processed(status)];
+    if let Some(blocked) = status.waiting.first_blocked() {
+        rows.extend(blocked_rows(blocked, status.waiting.blocked.len(), now));
+    }
+    rows.extend(status.quarantined.as_ref().and_then(quarantined));
+    let counts = &status.mapping;
+    rows.push(failures(counts));
+    rows.extend(discarded(counts));
+    rows.push(deliveries(status));
+    let effects =
+        [some(status.metric("SnapshotsUpdated"), "snapshot updates"), some(status.metric("FilesWritten"), "files")];
+    rows.push(Row::figures("written", effects.into_iter().flatten().collect()));
+    if status.faults != "none" && !status.faults.is_empty() {
+        rows.push(Row::words("faults", status.faults.replace(',', ", ")));
+    }
+    rows.retain(|row| !matches!(&row.text, Text::Figures(parts) | Text::Lines(parts) if parts.is_empty()));
+    rows
+}
+
+/// The causes of failures, the most frequent first.
+pub(super) fn causes(counts: &Counts) -> Vec<(&str, u64)> {
+    let mut causes: Vec<(&str, u64)> =
+        counts.failures_by_cause.iter().map(|(cause, count)| (cause.as_str(), *count)).collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    causes
+}
+
+fn processed(status: &Status) -> Row {
+    let counts = &status.mapping;
+    let mut figures = vec![format!("{} records", whole(counts.distinct_processed))];
+    if counts.trimmed_gaps > 0 {
+        figures.push(format!("{} TRIMMED GAPS", whole(counts.trimmed_gaps)));
+    }
+    if status.waiting.records > 0 {
+        figures.push(format!("{} waiting", status.waiting.count()));
+    }
+    if status.waiting.oldest_age_ms > 0 {
+        figures.push(format!("oldest {}", crate::shell::durations::span(status.waiting.oldest_age())));
+    }
+    figures.extend(status.written.map(|written| format!("{} written", whole(written))));
+    figures.extend(count(counts.distinct_filtered_out, "filtered out"));
+    figures.extend(u64::try_from(status.shards).ok().filter(|shards| *shards > 1).map(|n| format!("{n} shards")));
+    Row::figures("processed", figures)
+}
+
+/// What blocks, how long it is retried, and how many records wait for it.
+fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
+    let mut figures = vec![format!("{} records wait", waiting::behind(blocked))];
+    figures.push(waiting::time_left(blocked, now));
+    figures.extend(lanes.checked_sub(1).filter(|more| *more > 0).map(|more| format!("{more} more blocked")));
+    vec![
+        Row::figures("BLOCKED", figures),
+        Row::words("  reason", waiting::cause(&blocked.cause)),
+        Row::words("  by", waiting::record(blocked)),
+        Row::words("  shard", blocked.shard.clone()),
+        Row::words("  attempts", waiting::attempts(blocked, now)),
+    ]
+}
+
+fn quarantined(quarantined: &QuarantinedRecords) -> Option<Row> {
+    let last = quarantined.last.as_ref()?;
+    let reason = &last.reason;
+    let records = u64::try_from(quarantined.records).unwrap_or(u64::MAX);
+    let last = format!("last {}: {} {}", reason.code, reason.field, reason.reason);
+    Some(Row::words("quarantined", crate::shell::console::plain(&format!("{} records, {last}", whole(records)))))
+}
+
+/// How often invocations failed, by cause.
+fn failures(counts: &Counts) -> Row {
+    let causes = causes(counts);
+    let mut lines: Vec<String> = causes
+        .iter()
+        .take(CAUSE_LINES)
+        .map(|(cause, count)| format!("{} {}", whole(*count), crate::shell::console::plain(cause)))
+        .collect();
+    if let Some(rest) = causes.get(CAUSE_LINES..).filter(|rest| !rest.is_empty()) {
+        lines.push(format!("{} of other causes", whole(rest.iter().map(|(_, count)| count).sum())));
+    }
+    Row { label: "failures", text: Text::Lines(lines) }
+}
+
+fn discarded(counts: &Counts) -> Option<Row> {
+    let figures = [
+        count(counts.dropped_event_count, "DROPPED"),
+        count(counts.on_failure_destination_delivered_event_count, "records sent to the failure destination"),
+    ];
+    Some(Row::figures("discarded", figures.into_iter().flatten().collect()))
+}
+
+fn deliveries(status: &Status) -> Row {
+    let counts = &status.mapping;
+    if counts.invocations == 0 {
+        return Row::figures("deliveries", Vec::new());
+    }
+    let invocations = if counts.invocations == 1 { "invocation" } else { "invocations" };
+    let mut figures =
+        vec![format!("{} in {} {invocations}", whole(counts.invoked_event_count), whole(counts.invocations))];
+    figures.extend(some(status.metric("DuplicatesSkipped"), "duplicates"));
+    figures.extend(count(counts.retries, "retries"));
+    figures.extend(count(counts.splits, "splits"));
+    figures.push(format!("up to {} per batch", whole(counts.largest_batch)));
+    Row::figures("deliveries", figures)
+}
+
+fn count(count: u64, what: &str) -> Option<String> {
+    (count > 0).then(|| format!("{} {what}", whole(count)))
+}
+
+fn some(value: f64, what: &str) -> Option<String> {
+    (value > 0.0).then(|| format!("{} {what}", number(value)))
+}
+
+#[cfg(test)]
+mod tests;

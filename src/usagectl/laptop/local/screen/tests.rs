@@ -1,0 +1,118 @@
+//! The rows at 80 and at 40 columns.
+
+use std::collections::BTreeMap;
+
+use event_source_mapping::{FailureCause, RejectionReason};
+use laptop::proof::QuarantinedRecord;
+
+use super::*;
+use crate::shell::waiting::Waiting;
+use crate::shell::waiting::tests::{blocked, now};
+
+/// A busy run with long names and large numbers.
+fn status() -> Status {
+    let causes = [
+        ("missing_attribute NewImage.total", 27),
+        ("timeout", 3),
+        ("put s3://archive-of-a-company-with-a-long-name/#: SlowDown: …", 1_204),
+        ("not invoked: throttled", 2),
+    ];
+    let mapping = Counts {
+        distinct_processed: 12_185_000,
+        distinct_filtered_out: 31,
+        distinct_discarded: 4,
+        invoked_event_count: 27_631_000,
+        invocations: 41_200,
+        retries: 3_112,
+        splits: 900,
+        largest_batch: 10_000,
+        dropped_event_count: 1,
+        on_failure_destination_delivered_event_count: 3,
+        trimmed_gaps: 1,
+        failures_by_cause: causes.map(|(cause, count)| (cause.to_owned(), count)).into(),
+        ..Counts::default()
+    };
+    let reason = RejectionReason {
+        code: "invalid_value".to_owned(),
+        field: "NewImage.currency".to_owned(),
+        reason: "is a number where the schema of order needs a string".to_owned(),
+    };
+    let last = Some(QuarantinedRecord { sequence_number: "80000".to_owned(), reason });
+    let function = [("DuplicatesSkipped", 15_446.0), ("SnapshotsUpdated", 8_000.0), ("FilesWritten", 300.0)];
+    Status {
+        seconds: 12.0,
+        mapping,
+        waiting: Waiting {
+            records: 3_205,
+            more_unread: true,
+            oldest_age_ms: 303_000,
+            blocked: vec![blocked(), blocked()],
+            last_rejected: None,
+        },
+        quarantined: Some(QuarantinedRecords { records: 1_027, last }),
+        function: function.map(|(name, value)| (name.to_owned(), value)).into(),
+        shards: 4,
+        faults: "redeliver=5,crash=2,refuse=5,lose=5,throttle=5,conflict=5,503=5,slow=5,iterator=5,poison=0.5,twins"
+            .to_owned(),
+        written: Some(12_190_000),
+    }
+}
+
+fn shown(status: &Status, width: usize) -> String {
+    let lines: Vec<String> = rows(status, now()).iter().flat_map(|row| row.lines(width)).collect();
+    for line in &lines {
+        assert!(line.chars().count() <= width, "{line}");
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn a_busy_run_fits_80_columns() {
+    insta::assert_snapshot!(shown(&status(), 80));
+}
+
+#[test]
+fn a_busy_run_fits_40_columns_with_the_important_figures() {
+    insta::assert_snapshot!(shown(&status(), 40));
+}
+
+#[test]
+fn a_quiet_run_is_short() {
+    let mapping = Counts {
+        distinct_processed: 40,
+        invoked_event_count: 40,
+        invocations: 1,
+        largest_batch: 40,
+        ..Counts::default()
+    };
+    let function = BTreeMap::from([("SnapshotsUpdated".to_owned(), 12.0), ("FilesWritten".to_owned(), 3.0)]);
+    let status = Status { mapping, function, shards: 1, faults: "none".to_owned(), ..Status::default() };
+    insta::assert_snapshot!(shown(&status, 80));
+}
+
+#[test]
+fn a_batch_of_a_remote_function_that_blocks_fits_80_columns() {
+    let rejected = Blocked { cause: FailureCause::Reported(None), ..blocked() };
+    let shard = "shardId-000000000000".to_owned();
+    let sequence_number = "49590338271490256608559692538361571095921575989136588898".to_owned();
+    let error = FailureCause::FunctionError("the connection to http://127.0.0.1:9000 was lost: ".repeat(6));
+    let failing = Blocked { shard, sequence_number, records: 1_000, cause: error, ..blocked() };
+    for (name, blocked) in [("rejected", rejected), ("failing", failing)] {
+        let waiting = Waiting { records: 3_205, blocked: vec![blocked], ..Waiting::default() };
+        let status = Status { waiting, faults: "none".to_owned(), ..Status::default() };
+        insta::assert_snapshot!(name, shown(&status, 80));
+    }
+}
+
+#[test]
+fn nothing_that_only_the_clock_changes_counts_as_a_change() {
+    let before = status();
+    let mut after = before.clone();
+    after.seconds += 1.0;
+    after.waiting.oldest_age_ms += 1_000;
+    after.mapping.polls += 4;
+    let now = now();
+    assert_eq!(before.without_clock(now), after.without_clock(now));
+    after.waiting.blocked[0].failed_attempts += 1;
+    assert_ne!(before.without_clock(now), after.without_clock(now));
+}
