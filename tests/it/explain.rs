@@ -116,7 +116,7 @@ fn a_skipped_record_is_explained_by_the_nearest_record_type_and_the_attribute_th
         order(1, json!({ "N": "1" })),
         keyed(2, "CUSTOMER#7", "INVOICE#9"),
         keyed(3, "CUSTOMR#7", "ORDER#1"),
-        keyed(4, "CUSTOMER#7", "INVOICE#9"),
+        keyed(4, "CUSTOMER#7", "INVOICE#10"),
     ];
     fixture.write("event.json", &event(&records));
     let run = fixture.run(&["explain", "event.json"]);

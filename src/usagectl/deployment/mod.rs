@@ -1,10 +1,14 @@
 //! Commands for a deployed stack: diagnosis, redrive, tuning, cost.
 
+pub mod arrivals;
 pub mod assume;
 pub mod cost;
 pub mod doctor;
 pub mod redrive;
 pub mod tune;
+
+#[cfg(test)]
+mod agreement_tests;
 
 use serde_json::json;
 

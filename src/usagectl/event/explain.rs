@@ -156,23 +156,28 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
 
 /// The reasons why records are skipped, with the number of records and the first one.
 fn write_skipped(out: &mut String, skipped: &[Value]) -> std::fmt::Result {
-    let mut reasons: Vec<(&Value, &Value, Vec<&Value>)> = Vec::new();
+    // Records that differ only in the value that was found have the same reason.
+    let key = |record: &Value| {
+        let nearest = at(record, "nearest");
+        [at(record, "reason"), at(nearest, "record_type"), at(nearest, "attribute")].map(Value::clone)
+    };
+    let mut reasons: Vec<([Value; 3], Vec<&Value>)> = Vec::new();
     for record in skipped {
-        let (reason, nearest) = (at(record, "reason"), at(record, "nearest"));
-        match reasons.iter_mut().find(|found| (found.0, found.1) == (reason, nearest)) {
-            Some((.., records)) => records.push(record),
-            None => reasons.push((reason, nearest, vec![record])),
+        let key = key(record);
+        match reasons.iter_mut().find(|(found, _)| *found == key) {
+            Some((_, records)) => records.push(record),
+            None => reasons.push((key, vec![record])),
         }
     }
-    for (reason, nearest, records) in reasons.iter().take(SHOWN_REASONS) {
-        let sequence = records.first().map(|first| show(first, "sequence_number")).unwrap_or_default();
+    for (_, records) in reasons.iter().take(SHOWN_REASONS) {
+        let Some(first) = records.first() else { continue };
+        let sequence = show(first, "sequence_number");
         let which = match records.len() {
             1 => sequence,
             several => format!("{several} records, the first {sequence}"),
         };
-        let reason = reason.as_str().unwrap_or_default();
-        writeln!(out, "{}", labeled("skipped", &format!("{which}: {reason}")))?;
-        write_nearest(out, nearest)?;
+        writeln!(out, "{}", labeled("skipped", &format!("{which}: {}", show(first, "reason"))))?;
+        write_nearest(out, at(first, "nearest"))?;
     }
     match reasons.len().saturating_sub(SHOWN_REASONS) {
         0 => Ok(()),

@@ -52,7 +52,8 @@ async fn regression_a_shard_that_is_blocked_now_is_reported_however_many_good_ba
     let doctor = place.doctor(&["--stack", "moto", "iterator-age"]).await;
     assert_eq!(doctor.code, Some(2), "{doctor:?}");
     let stdout = unwrapped(&doctor.stdout);
-    let found = "problem  blocked-shard       a shard is blocked now: deliveries fail, and its records are 8 min old";
+    let found =
+        "problem  blocked-shard       a shard is blocked now: deliveries fail, and the iterator age has been growing";
     assert!(stdout.contains(found), "{stdout}");
     assert!(stdout.contains("First step: blocked-shard: a failing batch blocks its shard now"), "{}", doctor.stdout);
     assert!(!doctor.stdout.contains("parallelization"), "{}", doctor.stdout);

@@ -28,6 +28,16 @@ fn the_embedded_services_have_what_they_have() {
     assert_eq!((diagnosis.code, &last["runbook"]), (Some(0), &Value::from("missing-snapshots")), "{diagnosis:?}");
 }
 
+/// Issue 14: the doctor looked at the pipeline's first source, whatever the run read.
+#[test]
+fn regression_the_source_is_the_one_that_the_run_reads() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &["--source", "elsewhere"]);
+    let run = fixture.run(&["doctor", "missing-snapshots", "--local"]);
+    local.stop();
+    assert!(run.stdout.contains("stream-on           the stream of the table elsewhere is on"), "{run:?}");
+}
+
 fn assert_shown(name: &str, text: &str) {
     let filters = vec![
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),

@@ -104,27 +104,28 @@ fn is_delete(request: &Request) -> bool {
     request.method() == axum::http::Method::DELETE
 }
 
-/// Every request of a redrive, lost on its way there or back, with how many records are durable then, and how many documents
-/// are left.
+/// Every request of a redrive, lost on its way there or back, with how many documents are left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_killed_at_any_request_leaves_each_quarantined_record_in_its_document_or_durable() {
     let s3 = ("AWS_ENDPOINT_URL_S3", services().s3_url());
     let points = [
-        ("read", is_read as fn(&Request) -> bool, Lost::Request, 0, 2),
-        ("read", is_read, Lost::Response, 0, 2),
-        ("invocation", is_invocation, Lost::Request, 0, 2),
-        ("invocation", is_invocation, Lost::Response, 1, 2),
-        ("delete", is_delete, Lost::Request, 1, 2),
-        ("delete", is_delete, Lost::Response, 1, 1),
+        ("read", is_read as fn(&Request) -> bool, Lost::Request, 2),
+        ("read", is_read, Lost::Response, 2),
+        ("invocation", is_invocation, Lost::Request, 2),
+        ("invocation", is_invocation, Lost::Response, 2),
+        ("delete", is_delete, Lost::Request, 2),
+        ("delete", is_delete, Lost::Response, 1),
     ];
-    for (index, (what, stops_at, lost, durable, documents_left)) in points.into_iter().enumerate() {
+    for (index, (what, stops_at, lost, documents_left)) in points.into_iter().enumerate() {
         let at = format!("{what}, {lost:?} lost");
         let (stack, names) = quarantined(&format!("rd-point-{index}"), &["1", "free"]).await;
         let lambda_url = stack.lambda_url.clone();
         let service = if what == "invocation" { ("AWS_ENDPOINT_URL_LAMBDA", lambda_url.as_str()) } else { s3 };
         kill_after(&stack, &stack.bucket_options(), service, stops_at, lost).await;
         let left = stack.keys().await;
-        assert_eq!(stack.world.claimed().await.len(), durable, "{at}");
+        let is_durable = stack.world.claimed().await.len() == 1;
+        assert!(is_durable || left.contains(&names[0]), "{at}: {left:?}");
+        assert!(is_durable || what != "delete", "{at}: deleted before it was durable");
         assert!(left.len() == documents_left && left.contains(&names[1]), "{at}: {left:?}");
 
         let output = stack.redrive(&stack.bucket_options()).await;

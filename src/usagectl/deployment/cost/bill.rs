@@ -9,14 +9,22 @@ use super::fixed::Fixed;
 use super::model::{Line, Load, MILLION, MeasuredTotals, total};
 use super::prices::{PriceItem, Prices};
 use crate::shell::numbers::{dollars, number, percent};
+use crate::shell::paragraph::paragraph;
 use crate::shell::plot::{self, Bar};
 use crate::shell::table;
 
 /// Where the load comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Basis {
-    Assumed,
-    Measured { span: Duration, records: f64, invocations: f64 },
+    Assumed {
+        /// The most records that a batch may have, if fewer arrive for it.
+        fewer_arrive: Option<f64>,
+    },
+    Measured {
+        span: Duration,
+        records: f64,
+        invocations: f64,
+    },
 }
 
 /// What a load costs.
@@ -76,12 +84,17 @@ impl Bill {
             memory_gb * 1_024.0,
         );
         match &self.basis {
-            Basis::Assumed => format!("assumed: {load}"),
+            Basis::Assumed { fewer_arrive: None } => paragraph(&format!("assumed: {load}"), ""),
+            Basis::Assumed { fewer_arrive: Some(most) } => {
+                let limit = format!("a batch may have {} records, but fewer arrive for it", number(*most));
+                paragraph(&format!("assumed: {load}; {limit}"), "")
+            }
             Basis::Measured { span, records, invocations } => format!(
-                "measured over {} h: {} records in {} invocations\n{load}",
+                "measured over {} h: {} records in {} invocations\n{}",
                 number(span.as_secs_f64() / 3_600.0),
                 number(*records),
-                number(*invocations)
+                number(*invocations),
+                paragraph(&load, "")
             ),
         }
     }
@@ -147,7 +160,7 @@ impl Bill {
         let line = |line: &Line| json!({ "what": line.what, "quantity": line.quantity, "dollars": line.dollars, "measured": line.measured });
         let lines = |of: &[Line]| of.iter().map(line).collect::<Vec<Value>>();
         let basis = match &self.basis {
-            Basis::Assumed => json!("assumed"),
+            Basis::Assumed { .. } => json!("assumed"),
             Basis::Measured { span, records, invocations } => {
                 json!({ "span_seconds": span.as_secs(), "records": records, "invocations": invocations })
             }

@@ -10,7 +10,7 @@ use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
 /// Metrics of the function and of AWS, summed over a period.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Measured {
+pub(in crate::deployment) struct Measured {
     pub records: f64,
     pub invocations: f64,
     pub snapshots: Option<f64>,
@@ -69,7 +69,7 @@ impl Measured {
     }
 
     /// The load, with `defaults` where nothing was measured.
-    pub(super) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
+    pub(in crate::deployment) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
         let counted = per_batch(self.snapshots).filter(|_| defaults.windows > 0.0);
         let counted = counted.map(|snapshots| snapshots / defaults.windows);

@@ -1,9 +1,11 @@
 //! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
-//! `model` is the cost model, `prices` the price list, `measured` reads CloudWatch, and `bill` formats the estimate.
+//! `model` is the cost model, `prices` the price list, `measured` reads CloudWatch, `assumed` predicts a load, and `bill`
+//! formats the estimate.
 
+pub(super) mod assumed;
 mod bill;
 pub mod fixed;
-mod measured;
+pub(super) mod measured;
 pub mod model;
 pub mod prices;
 
@@ -12,16 +14,16 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
-use crate::deployment::error_as_json;
-use crate::shell::console::{self, Done, UsageError};
+use crate::deployment::assume::Assumptions;
+use crate::deployment::{error_as_json, tune};
+use crate::shell::console::{self, Done};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::stack::{Place, Where};
+use crate::stack::{Deployment, Place, Where};
 use bill::{Basis, Bill};
 use fixed::Fixed;
 use measured::{Measured, Settings};
-use model::{Architecture, Load, groups_of};
+use model::Load;
 use prices::Prices;
 
 /// Estimate cost per million records and per month
@@ -50,11 +52,14 @@ Examples:
 
 Assumptions and their defaults:
   records=1e6/day   rate of records (/s, /min, /h, /day or /month)
-  batch=1000        records per batch
-  entities=50       entities per batch, or groups=50, counters per batch
+  batch=1000        the most records per batch; a batch has fewer if fewer arrive for it
+  window=1s         batching window, in which records are collected
+  shards=1          shards of the stream
+  entities=200      combinations of entity and resource
+  groups=…          counters per batch; then all batches have `batch` records, as in a backlog
   windows=3         windows per counter
   files=1           archive files per batch: record types times dates
-  duration=200ms    duration of an invocation
+  duration=…        duration of an invocation; modeled by default
   memory=256        memory of the function in MB
   arch=arm64        or x86_64
   log=2000          bytes logged per invocation
@@ -62,9 +67,9 @@ Assumptions and their defaults:
   deltas=1          counters per record, for the comparison
   metrics=emf       or cloudwatch (PutMetricData), or none";
 
-const NAMES: [&str; 13] = [
-    "records", "batch", "entities", "groups", "windows", "files", "duration", "memory", "arch", "log", "row", "deltas",
-    "metrics",
+const NAMES: [&str; 15] = [
+    "records", "batch", "window", "shards", "entities", "groups", "windows", "files", "duration", "memory", "arch",
+    "log", "row", "deltas", "metrics",
 ];
 
 const HOUR_SECONDS: i32 = 3_600;
@@ -86,8 +91,9 @@ impl Cost {
         let prices = Prices::read(self.prices.as_deref())?;
         let nowhere = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
         let bill = if nowhere && !assumed.is_empty() {
-            let (load, fixed) = assume(&assumed, Load::assumed(3.0), Fixed::default())?;
-            Bill::new(load, fixed, &prices, None, Basis::Assumed)
+            let predicted = assumed::predict(&assumed)?;
+            let (load, fixed) = assumed::replace(&assumed, predicted.load, Fixed::default())?;
+            Bill::new(load, fixed, &prices, None, Basis::Assumed { fewer_arrive: predicted.fewer_arrive })
         } else {
             self.measured(options, &assumed, &prices).await?
         };
@@ -118,54 +124,20 @@ impl Cost {
             (load.architecture, load.puts_metrics) = (settings.architecture, settings.puts_metrics);
             fixed = settings.fixed;
         }
-        let (load, fixed) = assume(assumed, load, fixed)?;
+        if assumed.text("batch").is_some() && assumed.text("groups").is_none() {
+            load = assumed::with_batches(assumed, load, &self.mapping(&deployment, options).await)?;
+        }
+        let (load, fixed) = assumed::replace(assumed, load, fixed)?;
         // A load other than the measured one can only be estimated by the model.
         let totals = assumed.is_empty().then(|| measured.totals(memory_gb));
         let basis = Basis::Measured { span, records: measured.records, invocations: measured.invocations };
         Ok(Bill::new(load, fixed, prices, totals, basis))
     }
-}
 
-/// Replaces parts of a load by assumptions.
-fn assume(given: &Assumptions, load: Load, fixed: Fixed) -> Result<(Load, Fixed), UsageError> {
-    let batch = given.number("batch")?.unwrap_or(load.batch).max(1.0);
-    let groups = match (given.number("groups")?, given.number("entities")?) {
-        (Some(groups), _) => groups,
-        (None, Some(entities)) => groups_of(batch, entities),
-        (None, None) if given.text("batch").is_some() => groups_of(batch, model::entities_of(load.batch, load.groups)),
-        (None, None) => load.groups,
-    };
-    let architecture = match given.text("arch") {
-        None => load.architecture,
-        Some("arm64") => Architecture::Arm64,
-        Some("x86_64") => Architecture::X86,
-        Some(other) => return Err(UsageError(format!("--assume: arch={other} is neither arm64 nor x86_64"))),
-    };
-    let (puts_metrics, own_metrics) = match given.text("metrics") {
-        None => (load.puts_metrics, fixed.own_metrics),
-        Some("emf") => (false, true),
-        Some("cloudwatch") => (true, true),
-        Some("none") => (false, false),
-        Some(other) => {
-            return Err(UsageError(format!("--assume: metrics={other} is not one of emf, cloudwatch, none")));
-        }
-    };
-    let load = Load {
-        rate: given.rate("records")?.unwrap_or(load.rate),
-        batch,
-        groups: groups.min(batch),
-        windows: given.number("windows")?.unwrap_or(load.windows),
-        files: given.number("files")?.unwrap_or(load.files),
-        seconds: given.seconds("duration")?.unwrap_or(load.seconds),
-        memory_gb: given.number("memory")?.map_or(load.memory_gb, |megabytes| megabytes / 1_024.0),
-        architecture,
-        log_bytes: given.bytes("log")?.unwrap_or(load.log_bytes),
-        row_bytes: given.bytes("row")?.unwrap_or(load.row_bytes),
-        deltas: given.number("deltas")?.unwrap_or(load.deltas),
-        puts_metrics,
-    };
-    if load.rate * MONTH_SECONDS > 1e15 {
-        return Err(UsageError("--assume: the rate of records is impossibly high".to_owned()));
+    /// The settings and shards that limit how many records arrive for a batch; the template's where they can't be read.
+    async fn mapping(&self, deployment: &Deployment, options: &Options) -> (tune::settings::Settings, f64) {
+        let settings = tune::gather::settings(deployment, options).await.unwrap_or(tune::settings::DEFAULTS);
+        let shards = tune::gather::shards(deployment).await.ok().flatten().unwrap_or(1.0);
+        (settings, shards)
     }
-    Ok((load, Fixed { own_metrics, ..fixed }))
 }

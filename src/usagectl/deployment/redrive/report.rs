@@ -14,7 +14,8 @@ use super::failed_batch::{FailedBatch, Location, line};
 use super::function::Counts;
 use super::stream_reader::LostRecords;
 use crate::failure_document::Position;
-use crate::shell::console::{self, Done, counted, plain};
+use crate::shell::console::{self, Done, counted};
+use crate::shell::paragraph::paragraph;
 
 /// The outcome of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +160,7 @@ impl Report {
             }
             let (records, documents) = (counted(records, "record"), counted(documents, "document"));
             format!(
-                "would replay {records} from {documents} through {function} ({skipped} skipped),\nand delete each document once its records are durable"
+                "would replay {records} from {documents} ({skipped} skipped) through {function}, and delete each document once its records are durable"
             )
         })?;
         Ok(self.done())
@@ -184,7 +185,7 @@ impl Report {
             }
             let already = duplicates.map(|count| format!(" ({count} already counted)")).unwrap_or_default();
             format!(
-                "{}: {} deleted, {} narrowed, {} kept, {} skipped; {} redriven{already}, {} remaining, {} lost",
+                "{}: {} deleted, {} narrowed, {} kept, {} skipped;\n{} redriven{already}, {} remaining, {} lost",
                 counted(self.documents, "document"),
                 self.deleted,
                 self.narrowed,
@@ -204,7 +205,7 @@ impl Report {
     }
 
     fn print_either(&self, object: &serde_json::Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let lines = || text().lines().map(plain).collect::<Vec<_>>().join("\n");
+        let lines = || text().lines().map(|line| paragraph(line, "")).collect::<Vec<_>>().join("\n");
         self.print(&if self.json { object.to_string() } else { lines() })
     }
 
@@ -224,11 +225,10 @@ fn text(why: &Explanation, records: usize, first: &str) -> String {
     let Explanation { code, field, reason, change } = why;
     let fault: Vec<&str> = [*code, field.as_deref(), Some(reason.as_str())].into_iter().flatten().collect();
     let verb = if records == 1 { "remains" } else { "remain" };
-    format!(
-        "{} {verb}: {}\n  first:  {}\n  change: {}",
-        counted(records, "record"),
-        plain(&fault.join(": ")),
-        plain(first),
-        plain(change)
-    )
+    let lines = [
+        format!("{} {verb}: {}", counted(records, "record"), fault.join(": ")),
+        format!("  first:  {first}"),
+        format!("  change: {change}"),
+    ];
+    lines.map(|line| paragraph(&line, "          ")).join("\n")
 }

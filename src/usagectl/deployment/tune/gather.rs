@@ -20,7 +20,7 @@ const DAYS_OF_MINUTES: Duration = Duration::from_hours(15 * 24);
 ///
 /// # Errors
 /// When its configuration can't be read.
-pub(super) async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
+pub(in crate::deployment) async fn settings(deployment: &Deployment, options: &Options) -> anyhow::Result<Settings> {
     match &deployment.place {
         Place::Account(account) => of_account(account, deployment).await,
         Place::Here(_) => {
@@ -202,7 +202,7 @@ fn failures(figures: &Figures, metrics: &Metrics, now: i64) -> Failures {
 ///
 /// # Errors
 /// When the stream can't be read.
-pub(super) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
+pub(in crate::deployment) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
     let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
     if arn.contains(":kinesis:") {
         let asked = account.kinesis().describe_stream_summary().stream_arn(arn).send().await;

@@ -2,7 +2,7 @@
 //! `model` predicts how a load behaves under some settings, `row` and `rules` recommend settings, `plan` decides what to
 //! change, `report` formats it.
 
-mod gather;
+pub(super) mod gather;
 pub mod model;
 pub mod plan;
 mod report;
@@ -79,7 +79,7 @@ impl Tune {
         let given = Assumptions::parse("--what-if", &self.what_if, &NAMES)?;
         let alone = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
         let (load, settings, here) = if alone && !given.is_empty() {
-            (default_load(3.0), DEFAULTS, false)
+            (Load::assumed(3.0), DEFAULTS, false)
         } else {
             self.measured(options).await?
         };
@@ -112,27 +112,12 @@ impl Tune {
         let settings = gather::settings(&deployment, options).await?;
         let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
-        let mut load = default_load(u32::try_from(windows).unwrap_or(u32::MAX).into());
+        let mut load = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {
             load.poll_seconds = 1.0;
         }
         load.shards = gather::shards(&deployment).await?.unwrap_or(load.shards);
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { DAY });
         Ok((gather::load(&deployment, span, load).await?, settings, here))
-    }
-}
-
-/// The load where nothing was measured or assumed.
-fn default_load(windows: f64) -> Load {
-    Load {
-        rate: 100.0,
-        entities: 200.0,
-        windows,
-        record_bytes: 700.0,
-        shards: 1.0,
-        files: 1.0,
-        poll_seconds: 0.25,
-        goal: None,
-        observed: None,
     }
 }

@@ -2,6 +2,7 @@
 //! are from docs/performance.md; measurements of the deployment replace them.
 
 use super::settings::Settings;
+use crate::deployment::arrivals::{Arrivals, Batching};
 use crate::deployment::cost::model::{self as cost, entities_of, groups_of};
 use crate::deployment::cost::prices::Prices;
 use crate::stack::BlockedShard;
@@ -122,6 +123,21 @@ pub struct Outcome {
 }
 
 impl Load {
+    /// The load where nothing was measured or assumed.
+    pub fn assumed(windows: f64) -> Load {
+        Load {
+            rate: 100.0,
+            entities: 200.0,
+            windows,
+            record_bytes: 700.0,
+            shards: 1.0,
+            files: 1.0,
+            poll_seconds: 0.25,
+            goal: None,
+            observed: None,
+        }
+    }
+
     /// Counters per batch.
     pub fn groups(&self, batch: f64) -> f64 {
         groups_of(batch, self.entities)
@@ -138,9 +154,25 @@ impl Load {
         batch * (SECONDS_PER_RECORD + self.record_bytes / 1_000.0 * SECONDS_PER_KB) / core
     }
 
+    /// How the records arrive under some settings.
+    pub fn arrivals(&self, settings: &Settings) -> Arrivals {
+        Arrivals {
+            rate: self.rate,
+            lanes: self.lanes(settings).max(1.0),
+            largest: self.largest_batch(settings),
+            window_seconds: settings.window_seconds,
+            poll_seconds: self.poll_seconds,
+        }
+    }
+
     /// The duration of an invocation.
     pub fn seconds(&self, batch: f64, settings: &Settings, now: &Settings) -> f64 {
-        let rounds = (self.transactions(self.groups(batch)) / settings.commits).ceil();
+        self.seconds_with(batch, self.groups(batch), settings, now)
+    }
+
+    /// The duration of an invocation with so many records and counters.
+    pub fn seconds_with(&self, batch: f64, groups: f64, settings: &Settings, now: &Settings) -> f64 {
+        let rounds = (self.transactions(groups) / settings.commits).ceil();
         self.working_seconds(batch, settings.memory_megabytes) + PUT_SECONDS + rounds * self.transaction_seconds(now)
     }
 
@@ -165,16 +197,9 @@ impl Load {
 
     /// Predicts how the load behaves.
     pub fn outcome(&self, settings: &Settings, now: &Settings, prices: &Prices) -> Outcome {
-        let lanes = self.lanes(settings).max(1.0);
-        let largest = self.largest_batch(settings);
-        // A batch is what arrives during the previous one, which takes longer the larger it is.
-        let (mut batch, mut interval) = (1.0_f64, self.poll_seconds);
-        for _ in 0..100 {
-            interval = self.interval(self.seconds(batch, settings, now), settings);
-            batch = (self.rate / lanes * interval).clamp(1.0, largest);
-        }
-        // With less than one record per poll, an invocation waits for its record.
-        interval = interval.max(lanes / self.rate);
+        let arrivals = self.arrivals(settings);
+        let Batching { batch, interval_seconds } = arrivals.batching(|batch| self.seconds(batch, settings, now));
+        let (lanes, largest) = (arrivals.lanes, arrivals.largest);
         let seconds = self.seconds(batch, settings, now);
         let groups = self.groups(batch);
         let memory_gb = settings.memory_megabytes.map_or(0.25, |megabytes| megabytes / 1_024.0);
@@ -190,13 +215,8 @@ impl Load {
             capacity: lanes * largest / self.seconds(largest, settings, now),
             write_units: bill.write_units(),
             dollars: cost::total(&bill.per_million(prices, None)),
-            item_units: lanes / interval * share * bill.group_units().claim.max(2.0),
+            item_units: lanes / interval_seconds * share * bill.group_units().claim.max(2.0),
         }
-    }
-
-    /// The time between two invocations of a lane: a batching window starts when the last invocation has ended.
-    fn interval(&self, seconds: f64, settings: &Settings) -> f64 {
-        if settings.window_seconds > 0.0 { settings.window_seconds + seconds } else { seconds.max(self.poll_seconds) }
     }
 }
 

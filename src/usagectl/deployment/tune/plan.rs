@@ -128,9 +128,9 @@ fn failure_note(failures: &Failures) -> Option<String> {
     let Failures { errors, deliveries, deliveries_now, rejected, discarded, blocked } = failures;
     if let Some(BlockedShard { age_seconds, growing_seconds }) = blocked {
         return Some(format!(
-            "a shard is blocked now: deliveries fail, and its records are {} old, which has been growing for {}. No setting changes that, so no more concurrency is proposed; `usagectl doctor errors` shows why they fail",
-            seconds(*age_seconds),
+            "a shard is blocked now: deliveries fail, and the iterator age has been growing for {}, to {}. No setting changes that, so no more concurrency is proposed; `usagectl doctor errors` shows why they fail",
             seconds(*growing_seconds),
+            seconds(*age_seconds),
         ));
     }
     if !failures.any() && *rejected == 0.0 {

@@ -21,10 +21,10 @@ impl Report<'_> {
     pub(super) fn text(&self) -> String {
         let mut parts = vec![self.load()];
         if self.plan.proposals.is_empty() {
-            parts.push(format!("nothing to change: {}", self.kept()));
+            parts.push(paragraph(&format!("nothing to change: {}", self.kept()), "  "));
         } else {
             parts.extend([self.proposals(), self.outcomes(), self.command()]);
-            parts.push(format!("unchanged: {}", self.kept()));
+            parts.push(paragraph(&format!("unchanged: {}", self.kept()), "  "));
         }
         parts.extend(self.plan.notes.iter().map(|note| paragraph(&format!("note: {note}"), "      ")));
         parts.join("\n\n")
@@ -35,7 +35,7 @@ impl Report<'_> {
         let goal = goal.map(|goal| format!(", within {}", seconds(goal))).unwrap_or_default();
         // Not every record counts for an entity, so the number is the one that would explain the measured counters.
         let of = if self.load.observed.is_some() { "counters as from " } else { "" };
-        let mut text = format!(
+        let load = format!(
             "{} records/s of {} bytes, {of}{}, {}, {}{goal}: {}",
             number(*rate),
             number(*record_bytes),
@@ -44,6 +44,7 @@ impl Report<'_> {
             counted(*shards, ["shard", "shards"]),
             self.plan.row.name
         );
+        let mut text = paragraph(&load, "");
         if let Some(observed) = &self.load.observed {
             let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
@@ -70,7 +71,8 @@ impl Report<'_> {
                 table::text(&effect(proposal, self.load.goal.is_some())),
             ]);
         }
-        let reason = |proposal: &Proposal| format!("{}: {}", proposal.parameter.name(), proposal.reason);
+        let reason =
+            |proposal: &Proposal| paragraph(&format!("{}: {}", proposal.parameter.name(), proposal.reason), "  ");
         let reasons: Vec<String> = self.plan.proposals.iter().map(reason).collect();
         format!("{rows}\n{}", reasons.join("\n"))
     }
@@ -202,13 +204,13 @@ fn effect(proposal: &Proposal, latency_counts: bool) -> String {
             change(|outcome| outcome.latency, seconds, "maximum latency")
         }
         Parameter::BatchWindowSeconds | Parameter::BatchSize => {
-            change(|outcome| outcome.write_units, number, "write units per million records")
+            change(|outcome| outcome.write_units, number, "write units")
         }
         Parameter::ParallelizationFactor | Parameter::ReservedConcurrency | Parameter::CommitConcurrency => {
             change(|outcome| outcome.capacity, number, "maximum records/s")
         }
         Parameter::MemoryMegabytes => change(|outcome| outcome.seconds, seconds, "per batch"),
-        Parameter::TimeoutSeconds => "a slow batch finishes instead of timing out and being retried".to_owned(),
+        Parameter::TimeoutSeconds => "slow batches don't time out".to_owned(),
     }
 }
 

@@ -71,9 +71,9 @@ pub(crate) fn blocked_shard(facts: &Facts) -> CheckResult {
     match numbers.blocked {
         Some(BlockedShard { age_seconds, growing_seconds }) => problem(
             format!(
-                "a shard is blocked now: deliveries fail, and its records are {} old, which has been growing for {}; all records behind the failing batch wait",
-                seconds(age_seconds * MILLISECONDS),
-                seconds(growing_seconds * MILLISECONDS)
+                "a shard is blocked now: deliveries fail, and the iterator age has been growing for {}, to {}; all records behind the failing batch wait",
+                seconds(growing_seconds * MILLISECONDS),
+                seconds(age_seconds * MILLISECONDS)
             ),
             facts.errors_in_the_log(),
         ),

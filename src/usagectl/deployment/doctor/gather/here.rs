@@ -10,7 +10,7 @@ use super::super::facts::{Fact, Facts, Part, RecentMetrics, SourceFacts, Table, 
 use super::{bucket, destination, source, table};
 use crate::shell::options::Options;
 use crate::shell::running;
-use crate::stack::Deployment;
+use crate::stack::{Deployment, Names};
 
 /// How many snapshots to read at most to find the newest.
 const SNAPSHOTS: usize = 10_000;
@@ -38,7 +38,7 @@ pub(super) async fn facts(
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
     let failures = names.failure_bucket.clone().unwrap_or_default();
     let (source, usage_table, claims_table, waiting, newest_file, newest_snapshot, run) = futures::join!(
-        of_source(&clients.dynamodb, &pipeline),
+        of_source(&clients.dynamodb, &pipeline, &names),
         of_table(&clients.dynamodb, &counts, &names.usage_table),
         of_table(&clients.dynamodb, &counts, &names.claims_table),
         destination::in_bucket(&clients.s3, &failures),
@@ -90,11 +90,17 @@ fn not_yet(why: Unavailable) -> Unavailable {
     }
 }
 
-async fn of_source(client: &Client, pipeline: &Pipeline) -> Fact<SourceFacts> {
-    if pipeline.stream == Stream::Kinesis {
+/// The source that the run reads, or without a run the pipeline's first one.
+async fn of_source(client: &Client, pipeline: &Pipeline, names: &Names) -> Fact<SourceFacts> {
+    let is_kinesis = match &names.source_arn {
+        Some(arn) => arn.contains(":kinesis:"),
+        None => pipeline.stream == Stream::Kinesis,
+    };
+    if is_kinesis {
         return Err(Unavailable::NotApplicable("a local Kinesis stream has no settings"));
     }
-    let name = pipeline.sources.first().ok_or(Unavailable::NotApplicable("the pipeline names no source"))?;
+    let name = names.source_name().or(pipeline.sources.first().map(String::as_str));
+    let name = name.ok_or(Unavailable::NotApplicable("the pipeline names no source"))?;
     source::of_table(client, name).await.map_err(not_yet)
 }
 
