@@ -28,7 +28,7 @@ impl Recent {
     pub(super) fn last(self, count: usize) -> (usize, usize) {
         let records = count.min(self.records);
         let rejected = self.rejected & !(MASK << records);
-        (records, rejected.count_ones() as usize)
+        (records, usize::try_from(rejected.count_ones()).unwrap_or(records))
     }
 }
 

@@ -72,7 +72,8 @@ impl LocalRun {
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
         let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
-        let settings = local.mapping.settings(kind.stream_kind())?;
+        let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
+        let settings = local.mapping.settings(kind.stream_kind(), retries)?;
         let place = Workplace::open_on(options, Uses::Everything, start, local.ports()).await?;
         let site = place.site(variables.clone()).await?;
         let folder = options.data.join(MAPPINGS);

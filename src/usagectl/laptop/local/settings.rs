@@ -22,9 +22,9 @@ pub(super) struct MappingOptions {
     /// ParallelizationFactor, 1 to 10
     #[arg(long, value_name = "LANES", default_value_t = 1)]
     parallelization_factor: usize,
-    /// MaximumRetryAttempts, 0 to 10000, or -1 for no limit
-    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
-    retry_attempts: i64,
+    /// MaximumRetryAttempts, 0 to 10000, or -1 for no limit [default: 200 as in the template, or 10 with --rejected-records fail]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    retry_attempts: Option<i64>,
     /// MaximumRecordAgeInSeconds, 60 to 604800, or -1 for no limit
     #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
     record_age: i64,
@@ -55,11 +55,11 @@ enum Switch {
 }
 
 impl MappingOptions {
-    /// The mapping's settings.
+    /// The mapping's settings. `retries` is the default of the maximum retry attempts.
     ///
     /// # Errors
     /// With all mistakes at once.
-    pub(super) fn settings(&self, kind: StreamKind) -> Result<Settings, UsageError> {
+    pub(super) fn settings(&self, kind: StreamKind, retries: i64) -> Result<Settings, UsageError> {
         let interval = match kind {
             StreamKind::DynamoDb => 250,
             StreamKind::Kinesis => 1_000,
@@ -69,9 +69,10 @@ impl MappingOptions {
         settings.batch_size = self.batch_size;
         settings.batching_window = Duration::from_secs(self.batching_window);
         settings.parallelization_factor = self.parallelization_factor;
+        let attempts = self.retry_attempts.unwrap_or(retries);
         settings.maximum_retry_attempts =
-            (self.retry_attempts != -1).then(|| u32::try_from(self.retry_attempts)).transpose().unwrap_or_else(|_| {
-                mistakes.push(format!("MaximumRetryAttempts is {}; expected -1 to 10000", self.retry_attempts));
+            (attempts != -1).then(|| u32::try_from(attempts)).transpose().unwrap_or_else(|_| {
+                mistakes.push(format!("MaximumRetryAttempts is {attempts}; expected -1 to 10000"));
                 None
             });
         settings.maximum_record_age = (self.record_age != -1)
