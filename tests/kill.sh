@@ -10,7 +10,7 @@ log="$data/local.log"
 start() { "$usagectl" --data "$data" local "${ports[@]}" --maximum-backoff 500 >>"$log" 2>&1 & local=$!; }
 trap 'kill -9 "$local" "${load:-$local}" 2>/dev/null || true; rm -rf "$data"' EXIT
 start
-until grep -q 'given-up records' "$log"; do kill -0 "$local" || { cat "$log"; exit 1; }; sleep 0.1; done
+until grep -q '^control ' "$log"; do kill -0 "$local" || { cat "$log"; exit 1; }; sleep 0.1; done
 "$usagectl" --data "$data" --dynamodb-endpoint http://127.0.0.1:18000 simulate orders \
   --rate "$rate" --duration "$((kills * between + between))s" --patience 120s & load=$!
 for kill in $(seq "$kills"); do

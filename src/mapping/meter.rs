@@ -145,9 +145,9 @@ impl RunMeter {
         let mut runs = self.meter.lock_runs();
         let first = passed.iter().filter(|(sequence, _)| runs.is_first(&self.shard, sequence));
         let first: Vec<Settlement> = first.map(|(_, settlement)| *settlement).collect();
-        let (unsettled_records, oldest_unsettled) = (as_u64(tracker.unsettled()), tracker.oldest_unsettled());
+        let (unsettled, oldest_unsettled) = tracker.unsettled_after(runs.counted(&self.shard));
         runs.change(self.number, |run| {
-            run.unsettled_records = unsettled_records;
+            run.unsettled_records = as_u64(unsettled);
             run.oldest_unsettled = oldest_unsettled;
         });
         drop(runs);

@@ -196,6 +196,11 @@ impl Runs {
         true
     }
 
+    /// Up to where the records of a shard are counted.
+    pub(crate) fn counted(&self, shard: &str) -> Option<&SequenceNumber<'static>> {
+        self.counted.get(shard)
+    }
+
     /// The progress of all shards. Of several runs of one shard, the one that is furthest ahead counts: what it has settled
     /// is settled.
     pub(crate) fn progress(&self) -> Progress {

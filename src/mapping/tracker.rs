@@ -42,15 +42,15 @@ impl Tracker {
         self.unsettled += 1;
     }
 
-    /// How many records were read and are not settled.
-    pub(crate) fn unsettled(&self) -> usize {
-        self.unsettled
-    }
-
-    /// When the oldest of them was created.
-    pub(crate) fn oldest_unsettled(&self) -> Option<Timestamp> {
-        // `advance` removes those that are settled from the front.
-        self.in_flight.front().map(|record| record.created_at)
+    /// How many records were read and are not settled, and when the oldest of them was created. Records up to `counted` were
+    /// settled by an earlier run and don't count, although they are delivered again.
+    pub(crate) fn unsettled_after(&self, counted: Option<&SequenceNumber<'_>>) -> (usize, Option<Timestamp>) {
+        let repeated =
+            counted.map_or(0, |counted| self.in_flight.partition_point(|record| record.sequence <= *counted));
+        let is_unsettled = |record: &&InFlight| record.settlement.is_none();
+        let again = self.in_flight.iter().take(repeated).filter(is_unsettled).count();
+        let oldest = self.in_flight.iter().skip(repeated).find(is_unsettled);
+        (self.unsettled - again, oldest.map(|record| record.created_at))
     }
 
     /// Sets where reading continues after the page that was added.
@@ -132,9 +132,11 @@ mod tests {
         tracker.settle(&number("10"), Settlement::Processed);
         tracker.settle(&number("10"), Settlement::Processed);
         tracker.advance();
-        assert_eq!((tracker.unsettled(), tracker.oldest_unsettled()), (2, Some(record("9").created_at)));
+        assert_eq!(tracker.unsettled_after(None), (2, Some(record("9").created_at)));
+        assert_eq!(tracker.unsettled_after(Some(&number("9"))), (1, Some(record("11").created_at)), "9 is repeated");
         tracker.settle(&number("9"), Settlement::Processed);
         tracker.advance();
-        assert_eq!((tracker.unsettled(), tracker.oldest_unsettled()), (1, Some(record("11").created_at)));
+        assert_eq!(tracker.unsettled_after(None), (1, Some(record("11").created_at)));
+        assert_eq!(tracker.unsettled_after(Some(&number("11"))), (0, None));
     }
 }

@@ -2,12 +2,15 @@
 
 use laptop::proof::reconcile::{Difference, LISTED_DIFFERENCES, Poison, Report};
 
+use crate::shell::numbers::whole;
 use crate::shell::table;
+use crate::shell::unsettled::{Origin, Unsettled};
+use crate::shell::waiting;
 
 /// The counts and the differences.
 pub fn text(pipeline: &str, report: &Report) -> String {
     let mut lines = vec![format!("{pipeline}: {}", counts(report))];
-    if let Some(poison) = report.poison {
+    if let Some(poison) = report.poison.filter(|poison| poison.records > 0) {
         lines.push(found(poison));
     } else if report.poison_records > 0 {
         let remedy = "set the failure destination with --failures s3://bucket/prefix";
@@ -27,6 +30,29 @@ pub fn text(pipeline: &str, report: &Report) -> String {
     lines.join("\n")
 }
 
+/// What waits, what it waits for, and what to do.
+pub fn waiting(report: &Report, unsettled: Option<&Unsettled>, origin: &Origin) -> Option<String> {
+    let (missing, unsettled) = (report.waiting?, unsettled?);
+    let mut blocked = unsettled.waiting.blocked.clone();
+    if let [only] = blocked.as_mut_slice() {
+        // The ledger knows better than the mapping how many there are.
+        only.waiting_records = missing.records.saturating_sub(only.records);
+        only.more_unread = false;
+    }
+    let records = whole(missing.records);
+    let mut lines = vec![match missing.records {
+        1 => "1 record is missing because it waits in the stream".to_owned(),
+        _ => format!("{records} records are missing because they wait in the stream"),
+    }];
+    lines.extend(blocked.iter().flat_map(waiting::described));
+    let other = if report.difference_count == 0 { "Nothing else differs. " } else { "" };
+    lines.push(match origin {
+        Origin::Running { .. } => format!("{other}To compare until they are processed, add --wait 5m."),
+        Origin::Stopped(_) => format!("{other}To process them, start `usagectl local` again."),
+    });
+    Some(lines.join("\n"))
+}
+
 /// Where the rejected records are.
 fn found(poison: Poison) -> String {
     let Poison { records, found_records, quarantined_records, in_both_records } = poison;
@@ -44,8 +70,11 @@ fn found(poison: Poison) -> String {
 }
 
 fn counts(report: &Report) -> String {
+    // A counter lacks what waits, so it can't show which of the other records it has; rows can.
+    let are_comparable = report.waiting.is_none() || report.archived.is_none();
     let counted = report
         .counted
+        .filter(|_| are_comparable)
         .map(|counted| format!("{} of {} records counted once", counted.agreeing_records, counted.records));
     let archived = report.archived.map(|archived| {
         let repeated = match archived.repeated_rows {
@@ -94,4 +123,42 @@ fn poison(report: &Report) -> Option<String> {
         }
     }
     (!listing.is_empty()).then(|| listing.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use laptop::proof::reconcile::{Archived, Waiting as Missing};
+
+    use super::*;
+    use crate::shell::waiting::Waiting;
+    use crate::shell::waiting::tests::blocked;
+
+    #[test]
+    fn records_that_wait_are_summed_up_with_what_they_wait_for() {
+        let archived = Archived { records: 593, agreeing_records: 27, ..Archived::default() };
+        let poison = Poison { records: 7, ..Poison::default() };
+        let missing = Missing { records: 573 };
+        let report =
+            Report { archived: Some(archived), poison: Some(poison), waiting: Some(missing), ..Report::default() };
+        let waiting = Waiting { records: 100, more_unread: true, blocked: vec![blocked()], ..Waiting::default() };
+        let unsettled = Unsettled { source_arn: String::new(), waiting };
+        let stopped = Origin::Stopped("waiting.json".into());
+        let shown = [text("orders", &report), super::waiting(&report, Some(&unsettled), &stopped).unwrap()].join("\n");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        insta::assert_snapshot!(shown);
+        assert_eq!(super::waiting(&Report::default(), Some(&unsettled), &stopped), None);
+    }
+
+    #[test]
+    fn rejected_records_are_where_they_were_found() {
+        let poison = |found_records, quarantined_records, in_both_records| {
+            found(Poison { records: 9, found_records, quarantined_records, in_both_records })
+        };
+        assert_eq!(poison(9, 9, 0), "9 of 9 poison records found in quarantine");
+        assert_eq!(poison(9, 0, 0), "9 of 9 poison records found in the failure destination");
+        assert_eq!(poison(8, 6, 0), "8 of 9 poison records found: 6 in quarantine, 2 in the failure destination");
+        let both = "8 of 9 poison records found: 6 in quarantine, 3 in the failure destination, 1 in both";
+        assert_eq!(poison(8, 6, 1), both);
+        assert_eq!(poison(0, 0, 0), "0 of 9 poison records found");
+    }
 }

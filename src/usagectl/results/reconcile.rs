@@ -17,7 +17,6 @@ use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::failure;
-use crate::shell::numbers::whole;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::unsettled::{Origin, Unsettled};
@@ -87,7 +86,7 @@ impl Reconcile {
             let text = if options.json {
                 line(name, &truth, &report, unsettled.as_ref())?
             } else {
-                let waiting = waiting_text(&report, unsettled.as_ref(), &origin);
+                let waiting = differences::waiting(&report, unsettled.as_ref(), &origin);
                 [differences::text(name, &report)].into_iter().chain(waiting).collect::<Vec<_>>().join("\n")
             };
             progress.suspend(|| console::print(&text))?;
@@ -205,29 +204,6 @@ impl Scope<'_> {
         let unsettled = self.origin.read().await?;
         Ok(unsettled.filter(|unsettled| self.targets.iter().any(|target| unsettled.is_of(target))))
     }
-}
-
-/// What waits, what it waits for, and what to do.
-fn waiting_text(report: &Report, unsettled: Option<&Unsettled>, origin: &Origin) -> Option<String> {
-    let (waiting, unsettled) = (report.waiting?, unsettled?);
-    let mut blocked = unsettled.waiting.blocked.clone();
-    if let [only] = blocked.as_mut_slice() {
-        // The ledger knows better than the mapping how many there are.
-        only.waiting_records = waiting.records.saturating_sub(only.records);
-        only.more_unread = false;
-    }
-    let records = whole(waiting.records);
-    let mut lines = vec![match waiting.records {
-        1 => "1 record is missing because it waits in the stream".to_owned(),
-        _ => format!("{records} records are missing because they wait in the stream"),
-    }];
-    lines.extend(blocked.iter().flat_map(waiting::described));
-    let other = if report.difference_count == 0 { "Nothing else differs. " } else { "" };
-    lines.push(match origin {
-        Origin::Running { .. } => format!("{other}To compare until they are processed, add --wait 5m."),
-        Origin::Stopped(_) => format!("{other}To process them, start `usagectl local` again."),
-    });
-    Some(lines.join("\n"))
 }
 
 /// The ledgers in a folder, which may not exist.

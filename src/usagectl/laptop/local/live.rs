@@ -22,7 +22,6 @@ use crate::shell::console::{self, Done};
 use crate::shell::lines::{USUAL_WIDTH, cut, terminal_width};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
-use crate::shell::unsettled::Unsettled;
 use crate::shell::waiting::Waiting;
 
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -142,8 +141,7 @@ pub(super) fn print_result(
 ) -> anyhow::Result<Done> {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     set_progress(&mut status, run);
-    let source_arn = run.source.arn().to_owned();
-    Unsettled { source_arn, waiting: status.waiting.clone() }.leave(&options.data)?;
+    run.leave(status.waiting.clone(), options)?;
     if options.json {
         let ended = serde_json::json!({ "ended": &*status, "reconcile": proof });
         console::print(&ended.to_string())?;

@@ -35,6 +35,7 @@ use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
+use crate::shell::waiting::Waiting;
 use control::Control;
 use load::LoadOptions;
 use reach::Reach;
@@ -157,6 +158,8 @@ impl Local {
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
         let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach);
         let run = LocalRun::build(&self, options, &control).await?;
+        // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
+        run.leave(Waiting::default(), options)?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = run.place.services() {
             let mut running = Running::new(services, Some(url.clone()));

@@ -23,6 +23,8 @@ use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::RunningMapping;
+use crate::shell::unsettled::Unsettled;
+use crate::shell::waiting::Waiting;
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 
 /// How often old records are trimmed and expired items deleted.
@@ -119,6 +121,11 @@ impl LocalRun {
             rejections,
             embedded,
         })
+    }
+
+    /// Leaves behind what waits, for the commands that run before the next run.
+    pub(super) fn leave(&self, waiting: Waiting, options: &Options) -> anyhow::Result<()> {
+        Unsettled { source_arn: self.source.arn().to_owned(), waiting }.leave(&options.data)
     }
 
     /// Publishes the mapping's metrics to the embedded CloudWatch.

@@ -67,7 +67,7 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     rows.extend(discarded(counts));
     rows.push(deliveries(status));
     let effects =
-        [some(status.metric("SnapshotsUpdated"), "snapshot updates"), some(status.metric("FilesWritten"), "files")];
+        [metric(status.metric("SnapshotsUpdated"), "snapshot update"), metric(status.metric("FilesWritten"), "file")];
     rows.push(Row::figures("written", effects.into_iter().flatten().collect()));
     if status.faults != "none" && !status.faults.is_empty() {
         rows.push(Row::words("faults", status.faults.replace(',', ", ")));
@@ -86,10 +86,8 @@ pub(super) fn causes(counts: &Counts) -> Vec<(&str, u64)> {
 
 fn processed(status: &Status) -> Row {
     let counts = &status.mapping;
-    let mut figures = vec![format!("{} records", whole(counts.distinct_processed))];
-    if counts.trimmed_gaps > 0 {
-        figures.push(format!("{} TRIMMED GAPS", whole(counts.trimmed_gaps)));
-    }
+    let mut figures = vec![nouns(&whole(counts.distinct_processed), "record")];
+    figures.extend(count(counts.trimmed_gaps, "trimmed gap").map(|gaps| gaps.to_uppercase()));
     if status.waiting.records > 0 {
         figures.push(format!("{} waiting", status.waiting.count()));
     }
@@ -97,14 +95,19 @@ fn processed(status: &Status) -> Row {
         figures.push(format!("oldest {}", crate::shell::durations::span(status.waiting.oldest_age())));
     }
     figures.extend(status.written.map(|written| format!("{} written", whole(written))));
-    figures.extend(count(counts.distinct_filtered_out, "filtered out"));
+    if counts.distinct_filtered_out > 0 {
+        figures.push(format!("{} filtered out", whole(counts.distinct_filtered_out)));
+    }
     figures.extend(u64::try_from(status.shards).ok().filter(|shards| *shards > 1).map(|n| format!("{n} shards")));
     Row::figures("processed", figures)
 }
 
 /// What blocks, how long it is retried, and how many records wait for it.
 fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
-    let mut figures = vec![format!("{} records wait", waiting::behind(blocked))];
+    let mut figures = vec![match waiting::behind(blocked).as_str() {
+        "1" => "1 record waits".to_owned(),
+        records => format!("{records} records wait"),
+    }];
     figures.push(waiting::time_left(blocked, now));
     figures.extend(lanes.checked_sub(1).filter(|more| *more > 0).map(|more| format!("{more} more blocked")));
     vec![
@@ -120,8 +123,9 @@ fn quarantined(quarantined: &QuarantinedRecords) -> Option<Row> {
     let last = quarantined.last.as_ref()?;
     let reason = &last.reason;
     let records = u64::try_from(quarantined.records).unwrap_or(u64::MAX);
-    let last = format!("last {}: {} {}", reason.code, reason.field, reason.reason);
-    Some(Row::words("quarantined", crate::shell::console::plain(&format!("{} records, {last}", whole(records)))))
+    let records = nouns(&whole(records), "record");
+    let last = format!("last: {}: {} {}", reason.code, reason.field, reason.reason);
+    Some(Row::words("quarantined", crate::shell::console::plain(&format!("{records}; {last}"))))
 }
 
 /// How often invocations failed, by cause.
@@ -139,9 +143,10 @@ fn failures(counts: &Counts) -> Row {
 }
 
 fn discarded(counts: &Counts) -> Option<Row> {
+    let sent = count(counts.on_failure_destination_delivered_event_count, "record");
     let figures = [
-        count(counts.dropped_event_count, "DROPPED"),
-        count(counts.on_failure_destination_delivered_event_count, "records sent to the failure destination"),
+        count(counts.dropped_event_count, "record").map(|records| format!("{records} DROPPED")),
+        sent.map(|records| format!("{records} sent to the failure destination")),
     ];
     Some(Row::figures("discarded", figures.into_iter().flatten().collect()))
 }
@@ -151,22 +156,31 @@ fn deliveries(status: &Status) -> Row {
     if counts.invocations == 0 {
         return Row::figures("deliveries", Vec::new());
     }
-    let invocations = if counts.invocations == 1 { "invocation" } else { "invocations" };
-    let mut figures =
-        vec![format!("{} in {} {invocations}", whole(counts.invoked_event_count), whole(counts.invocations))];
-    figures.extend(some(status.metric("DuplicatesSkipped"), "duplicates"));
-    figures.extend(count(counts.retries, "retries"));
-    figures.extend(count(counts.splits, "splits"));
+    let invocations = nouns(&whole(counts.invocations), "invocation");
+    let mut figures = vec![format!("{} in {invocations}", whole(counts.invoked_event_count))];
+    figures.extend(metric(status.metric("DuplicatesSkipped"), "duplicate"));
+    figures.extend(count(counts.retries, "retry"));
+    figures.extend(count(counts.splits, "split"));
     figures.push(format!("up to {} per batch", whole(counts.largest_batch)));
     Row::figures("deliveries", figures)
 }
 
+/// A count above 0 with its noun, of which the plural ends in `s` or, after `y`, in `ies`.
 fn count(count: u64, what: &str) -> Option<String> {
-    (count > 0).then(|| format!("{} {what}", whole(count)))
+    (count > 0).then(|| nouns(&whole(count), what))
 }
 
-fn some(value: f64, what: &str) -> Option<String> {
-    (value > 0.0).then(|| format!("{} {what}", number(value)))
+/// The same for a metric.
+fn metric(value: f64, what: &str) -> Option<String> {
+    (value > 0.0).then(|| nouns(&number(value), what))
+}
+
+fn nouns(number: &str, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        ("1", _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {what}s"),
+    }
 }
 
 #[cfg(test)]
