@@ -41,7 +41,10 @@ pub fn blocked(ages_ms: &[Point], failures: &[Point], now: i64) -> Option<Blocke
         later = (time, age);
     }
     let growing_seconds = u32::try_from(last - later.0).map_or(0.0, f64::from);
-    (growing_seconds >= GROWING_SECONDS).then_some(BlockedShard { age_seconds: age / MILLISECONDS, growing_seconds })
+    let age_seconds = age / MILLISECONDS;
+    // A point is named by the start of its minute, so the growth may seem to have started before the record was written.
+    let growing = BlockedShard { age_seconds, growing_seconds: growing_seconds.min(age_seconds) };
+    (growing_seconds >= GROWING_SECONDS).then_some(growing)
 }
 
 /// The sum of the failures that began at most so many seconds ago.

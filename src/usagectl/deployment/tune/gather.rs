@@ -80,7 +80,8 @@ struct Metrics {
     throttles: Figure,
     errors: Figure,
     failed: [Figure; 2],
-    rejected: Figure,
+    /// Counted from the log, which a local run doesn't have.
+    rejected: Option<Figure>,
     discarded: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
@@ -105,7 +106,7 @@ impl Metrics {
             throttles: of("Throttles", Statistic::Sum),
             errors: of("Errors", Statistic::Sum),
             failed: names.failure_figures(),
-            rejected: names.rejected_figure(),
+            rejected: deployment.account().map(|_| names.rejected_figure()),
             discarded: names.mapping_figure("OnFailureDestinationDeliveredEventCount"),
             concurrency: of("ConcurrentExecutions", Statistic::Maximum),
             table_throttles: names.table_figures("WriteThrottleEvents"),
@@ -125,7 +126,6 @@ impl Metrics {
             &self.age,
             &self.throttles,
             &self.errors,
-            &self.rejected,
             &self.discarded,
             &self.concurrency,
         ];
@@ -192,7 +192,7 @@ fn failures(figures: &Figures, metrics: &Metrics, now: i64) -> Failures {
         errors: sum(&metrics.errors),
         deliveries: metrics.failed.iter().map(sum).fold(0.0, f64::max),
         deliveries_now: failing_now(&points, now),
-        rejected: sum(&metrics.rejected),
+        rejected: metrics.rejected.as_ref().map(sum),
         discarded: sum(&metrics.discarded),
         blocked: blocked(&figures.points(&metrics.age), &points, now),
     }

@@ -79,8 +79,8 @@ pub struct Failures {
     pub deliveries: f64,
     /// The same in the last 15 minutes.
     pub deliveries_now: f64,
-    /// Rejected records.
-    pub rejected: f64,
+    /// Rejected records; `None` where they aren't counted, in a local run.
+    pub rejected: Option<f64>,
     /// Records that were discarded to the failure destination.
     pub discarded: f64,
     /// A shard that makes no progress.

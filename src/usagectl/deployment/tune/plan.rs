@@ -133,13 +133,14 @@ fn failure_note(failures: &Failures) -> Option<String> {
             seconds(*age_seconds),
         ));
     }
-    if !failures.any() && *rejected == 0.0 {
+    let rejected = rejected.unwrap_or_default();
+    if !failures.any() && rejected == 0.0 {
         return None;
     }
     let counts = [
         (*errors, "invocations failed as a whole"),
         (*deliveries, "records were in deliveries that failed"),
-        (*rejected, "records were rejected"),
+        (rejected, "records were rejected"),
         (*discarded, "records were discarded to the failure destination"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0.0);

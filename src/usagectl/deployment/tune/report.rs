@@ -181,14 +181,14 @@ impl Report<'_> {
     }
 }
 
-/// `failed: 5 invocations, 120 records in deliveries; 3 records rejected, 10 discarded`
+/// `failed: 5 invocations, 120 records in deliveries; 10 records discarded, 3 rejected`
 fn failures_text(failures: &Failures) -> String {
     let Failures { errors, deliveries, rejected, discarded, .. } = failures;
+    let rejected = rejected.map(|rejected| format!(", {} rejected", number(rejected))).unwrap_or_default();
     format!(
-        "failed: {} invocations, {} records in deliveries; {} records rejected, {} discarded",
+        "failed: {} invocations, {} records in deliveries; {} records discarded{rejected}",
         number(*errors),
         number(*deliveries),
-        number(*rejected),
         number(*discarded)
     )
 }

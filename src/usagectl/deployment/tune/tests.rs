@@ -117,14 +117,14 @@ fn regression_more_concurrency_is_never_proposed_while_a_batch_is_failing() {
         // Partial failures aren't errors of the function.
         (Failures { deliveries: 7.0, ..Failures::default() }, "7 records were in deliveries that failed; a failing"),
         (Failures { deliveries: 7.0, deliveries_now: 7.0, ..Failures::default() }, "failed in the last 15 minutes"),
-        (Failures { rejected: 3.0, deliveries: 7.0, blocked, ..Failures::default() }, "a shard is blocked now: "),
+        (Failures { rejected: Some(3.0), deliveries: 7.0, blocked, ..Failures::default() }, "a shard is blocked now: "),
     ] {
         let plan =
             planned(&Load { observed: Some(Observed { failures, ..slow }), goal: Some(2.0), ..load(500.0) }, &DEFAULTS);
         assert!(plan.proposals.is_empty() && plan.notes[0].contains(note), "{plan:#?}");
     }
     // Rejected records that are quarantined don't fail a batch.
-    let quarantined = Failures { rejected: 3.0, ..Failures::default() };
+    let quarantined = Failures { rejected: Some(3.0), ..Failures::default() };
     let plan = planned(&Load { observed: Some(Observed { failures: quarantined, ..slow }), ..load(500.0) }, &DEFAULTS);
     assert_eq!(plan.settings.factor, 2.0, "{plan:#?}");
     assert!(plan.notes[0].starts_with("3 records were rejected; `usagectl redrive --dry-run`"), "{plan:#?}");
