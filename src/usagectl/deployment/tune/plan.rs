@@ -114,7 +114,9 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     if let Some(observed) = load.observed {
         notes.extend(failure_note(&observed.failures));
     }
-    if after.groups > after.batch * 0.8 && settings.batch_size > 10.0 {
+    // Retries distort the batches of a failing shard.
+    let is_failing = load.observed.is_some_and(|observed| observed.failures.is_failing_now());
+    if after.groups > after.batch * 0.8 && settings.batch_size > 10.0 && !is_failing {
         notes.push(
             "entities rarely repeat within a batch, so larger batches save little; fewer windows would save more"
                 .to_owned(),
