@@ -33,6 +33,11 @@ impl Backoff {
         tokio::time::timeout(self.remaining().min(ATTEMPT_TIMEOUT), attempt).await.ok()
     }
 
+    /// Counts an attempt that consists of several operations.
+    pub fn count(&mut self) {
+        self.attempts += 1;
+    }
+
     /// Pauses before another attempt. Returns false immediately if there is no time for one.
     pub async fn pause(&mut self) -> bool {
         // A random part of the longest pause, so that conflicting writers don't all retry at the same moment.

@@ -24,6 +24,9 @@ pub mod plan;
 pub mod archive;
 pub mod usage;
 
+pub mod ledger;
+pub mod fold;
+
 // One invocation of the function:
 pub mod clients;
 pub mod config;

@@ -217,6 +217,9 @@ pub struct Snapshot {
     pub time_to_live: Option<TimeToLive>,
 }
 
+/// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
+pub const VERSION_ATTRIBUTE: &str = "usage_version";
+
 /// The variables of the window in snapshot templates. Their slots follow those of the group variables.
 pub const WINDOW_VARIABLES: [&str; 4] = ["window", "window_start", "window_end", "window_key"];
 

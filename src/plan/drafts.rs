@@ -1,7 +1,6 @@
 //! The files of a plan while records are added to them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::Hasher;
 
 use crate::archive::FileDraft;
 use crate::time::Date;
@@ -37,24 +36,5 @@ impl<'p> Drafts<'p> {
             Some(((record_type.to_owned(), date), draft))
         };
         self.indexes.into_iter().filter_map(file).collect()
-    }
-}
-
-/// Takes the first bytes of a record id as its hash, since ids already are hashes.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(word) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*word);
-        }
-    }
-
-    // Ignores the length of the id.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -86,6 +86,19 @@ impl Decimal {
         format!("{}E{}", self.mantissa, self.exponent).parse().unwrap_or(f64::NAN)
     }
 
+    /// The mantissa, without trailing zeros, and the power of ten by which it is multiplied.
+    pub fn parts(self) -> (i128, i16) {
+        (self.mantissa, self.exponent)
+    }
+
+    /// `mantissa` × 10^`exponent`.
+    ///
+    /// # Errors
+    /// If DynamoDB couldn't store the number exactly.
+    pub fn from_parts(mantissa: i128, exponent: i32) -> Result<Decimal, DecimalError> {
+        normalized(mantissa, exponent)
+    }
+
     /// The number of digits after the decimal point.
     pub fn scale(self) -> u32 {
         u32::try_from(-i32::from(self.exponent)).unwrap_or(0)
@@ -150,7 +163,8 @@ impl Decimal {
         (normalized(whole, 0).unwrap_or_default(), normalized(left, i32::from(self.exponent)).unwrap_or_default())
     }
 
-    fn mantissa_at(self, exponent: i16) -> Option<i128> {
+    /// The mantissa of this number as a multiple of 10^`exponent`, if it is one and the mantissa fits.
+    pub fn mantissa_at(self, exponent: i16) -> Option<i128> {
         match u32::try_from(i32::from(self.exponent) - i32::from(exponent)).ok()? {
             0 => Some(self.mantissa),
             shift => self.mantissa.checked_mul(power_of_ten(shift)?),

@@ -25,6 +25,12 @@ impl Segment {
         self.0 * 60
     }
 
+    /// The minute with this text.
+    pub fn parse(text: &str) -> Option<Segment> {
+        let at = Timestamp::parse(&format!("{text}:00Z"))?;
+        Some(Segment::containing(at)).filter(|segment| segment.text() == text)
+    }
+
     /// The minute as it appears in the keys of claims: `2026-11-21T03:05`.
     pub fn text(self) -> String {
         let full = jiff::Timestamp::from_second(self.start()).unwrap_or_default().to_string();

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
-use super::super::{Snapshot, TimeToLive, WINDOW_VARIABLES};
+use super::super::{Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
 use crate::window::Window;
 
@@ -74,7 +74,7 @@ impl Snapshot {
     pub fn reserved(&self) -> impl Iterator<Item = &str> {
         let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
         let names = keys.chain(&self.attributes).map(|(name, _)| name.as_str());
-        names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()))
+        names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str())).chain([VERSION_ATTRIBUTE])
     }
 
     /// The variables that the key would need to distinguish all counters, but doesn't contain.

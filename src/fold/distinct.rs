@@ -1,0 +1,112 @@
+//! What the pages of a minute count: each record once.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+use super::totals::Totals;
+use crate::ledger::{GroupKey, Measure, PageGroup, PageKind, ReadPage};
+use crate::record::IdHasher;
+
+type IdMap<V> = HashMap<u128, V, BuildHasherDefault<IdHasher>>;
+type IdSet = HashSet<u128, BuildHasherDefault<IdHasher>>;
+
+/// The pages of a minute, and which of them counts each record.
+#[derive(Debug)]
+pub struct Minute {
+    /// The pages, those with the highest generation and the lowest name first: of the pages with a record, the first
+    /// counts it.
+    pages: Vec<ReadPage>,
+    /// How many bytes of an id are compared: as many as every page holds.
+    id_bytes: u8,
+    /// The index of the page that counts each record. Empty if there is only one page.
+    winners: IdMap<usize>,
+    /// The records that several pages have.
+    shared: IdSet,
+    /// The records that count nowhere.
+    void: IdSet,
+}
+
+impl Minute {
+    /// The minute with these pages.
+    pub fn new(mut pages: Vec<ReadPage>) -> Minute {
+        pages.sort_unstable_by_key(|page| (std::cmp::Reverse(page.content.generation), page.reference.name));
+        let id_bytes = pages.iter().map(|page| page.content.id_bytes).min().unwrap_or(16);
+        let mut minute = Minute { pages, id_bytes, winners: IdMap::default(), shared: IdSet::default(), void: IdSet::default() };
+        if minute.pages.len() > 1 {
+            for (index, page) in minute.pages.iter().enumerate() {
+                for id in page.content.groups.iter().flat_map(|group| &group.ids) {
+                    let id = minute.compared(page, *id);
+                    if matches!(page.kind, PageKind::Void(..)) {
+                        minute.void.insert(id);
+                        minute.shared.insert(id);
+                    } else if *minute.winners.entry(id).or_insert(index) != index {
+                        minute.shared.insert(id);
+                    }
+                }
+            }
+        }
+        minute
+    }
+
+    /// The pages.
+    pub fn pages(&self) -> &[ReadPage] {
+        &self.pages
+    }
+
+    /// An id of a page as far as it is compared.
+    fn compared(&self, page: &ReadPage, id: u128) -> u128 {
+        id >> (8 * u32::from(page.content.id_bytes.saturating_sub(self.id_bytes)))
+    }
+
+    /// Whether the record with this id counts by the page with this index.
+    fn counts(&self, index: usize, id: u128) -> bool {
+        self.winners.get(&id).is_none_or(|winner| *winner == index) && !self.void.contains(&id)
+    }
+
+    /// What the minute counts.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (index, page) in self.pages.iter().enumerate() {
+            let measures: Vec<&Measure> = page.content.measures.iter().collect();
+            for group in page.content.groups.iter().filter(|group| !group.key.is_nowhere()) {
+                let counted: Vec<bool> =
+                    group.ids.iter().map(|id| self.counts(index, self.compared(page, *id))).collect();
+                let is_void = matches!(page.kind, PageKind::Void(..));
+                add(&mut totals, group, &measures, &counted, is_void);
+            }
+        }
+        totals
+    }
+
+    /// The groups whose values may depend on the records of a page: all groups that any page gives these records.
+    pub fn touched(&self, page: &ReadPage) -> BTreeSet<GroupKey> {
+        let groups = |page: &'_ ReadPage, ids: Option<&IdSet>| -> Vec<GroupKey> {
+            let has = |group: &&PageGroup| {
+                ids.is_none_or(|ids| group.ids.iter().any(|id| ids.contains(&self.compared(page, *id))))
+            };
+            let named = page.content.groups.iter().filter(|group| !group.key.is_nowhere()).filter(has);
+            named.map(|group| group.key.clone()).collect()
+        };
+        let mut touched: BTreeSet<GroupKey> = groups(page, None).into_iter().collect();
+        let ids = page.content.groups.iter().flat_map(|group| &group.ids).map(|id| self.compared(page, *id));
+        let shared: IdSet = ids.filter(|id| self.shared.contains(id)).collect();
+        if !shared.is_empty() {
+            touched.extend(self.pages.iter().flat_map(|other| groups(other, Some(&shared))));
+        }
+        touched
+    }
+}
+
+/// Adds the counted records of a group. The group's measures are named even if none counts.
+fn add(totals: &mut Totals, group: &PageGroup, measures: &[&Measure], counted: &[bool], is_void: bool) {
+    let columns = group.columns.iter().zip(measures).filter(|(column, _)| !column.is_empty());
+    let columns: Vec<_> = columns.collect();
+    totals.update(&group.key, columns.iter().map(|(_, measure)| **measure), |place, value| {
+        let Some((column, _)) = columns.get(place).filter(|_| !is_void) else { return };
+        for row in counted.iter().enumerate().filter(|(_, counts)| **counts).map(|(row, _)| row) {
+            if let Some(amount) = column.value(row) {
+                value.insert(amount);
+            }
+        }
+    });
+}

@@ -1,0 +1,71 @@
+//! What the steps of a fold share: the ledger, the deadline, versions, and the rules for trying again.
+
+use tokio::time::Instant;
+
+use super::state::{Listed, State};
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::ledger::LedgerTable;
+
+/// A fold of some notices.
+#[derive(Debug)]
+pub(super) struct Fold<'l> {
+    pub ledger: &'l LedgerTable,
+    /// Rises after the ledger was restored, so that versions exceed those of snapshots.
+    pub epoch: u64,
+    pub deadline: Option<Instant>,
+}
+
+impl Fold<'_> {
+    /// Whether a part needs no write: it stands for `listed` in this epoch, or there is nothing and never was.
+    pub(super) fn is_current(&self, state: &State, listed: &Listed) -> bool {
+        let least = if listed.is_empty() && state.version == 0 { 0 } else { self.least_version() };
+        (state.listed == *listed || listed.is_empty() && state.listed.is_empty()) && state.version >= least
+    }
+
+    /// The lowest version that a state may have in this epoch.
+    fn least_version(&self) -> u64 {
+        (self.epoch << 48).max(1)
+    }
+
+    /// The version of a state that follows `old`.
+    pub(super) fn next_version(&self, old: u64) -> u64 {
+        (old + 1).max(self.least_version())
+    }
+}
+
+/// How often a fold reads again what lacks something that must exist.
+const MAX_LACKS: u32 = 5;
+
+/// The attempts at folding one window.
+pub(super) struct Attempts {
+    backoff: Backoff,
+    lacks: u32,
+}
+
+impl Attempts {
+    pub(super) fn new(deadline: Option<Instant>) -> Attempts {
+        Attempts { backoff: Backoff::until(deadline), lacks: 0 }
+    }
+
+    /// Pauses before another attempt, because another fold was faster.
+    ///
+    /// # Errors
+    /// If there is no time for one.
+    pub(super) async fn again(&mut self, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.backoff.count();
+        if self.backoff.pause().await { Ok(()) } else { Err(self.backoff.give_up(Error::transient(what()))) }
+    }
+
+    /// Pauses before another attempt, because something that must exist was not read.
+    ///
+    /// # Errors
+    /// If it was missing five times in a row, or if there is no time for another attempt.
+    pub(super) async fn lacks(&mut self, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.lacks += 1;
+        if self.lacks == MAX_LACKS {
+            return Err(Error::transient(format!("{}; see the runbook for a blocked fold", what())));
+        }
+        self.again(what).await
+    }
+}

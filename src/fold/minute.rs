@@ -1,0 +1,70 @@
+//! Folds a minute: reads its pages and its state until neither lacks anything, and writes the state if there is something
+//! new.
+
+use std::collections::BTreeSet;
+
+use super::distinct::Minute;
+use super::engine::{Attempts, Fold};
+use super::state::{Leaves, Listed, State, leaves};
+use super::write::Written;
+use crate::error::Error;
+use crate::ledger::{PageRef, WindowKey};
+use crate::usage::Segment;
+
+/// A minute that was folded.
+#[derive(Debug)]
+pub(super) struct FoldedMinute {
+    /// All its pages.
+    pub minute: Minute,
+    /// The leaves of its state, which stand for exactly these pages.
+    pub leaves: Leaves,
+}
+
+impl Fold<'_> {
+    /// Folds `minute`, in which the pages `noticed` must be.
+    ///
+    /// # Errors
+    /// If something is missing again and again, if the deadline passes, or if someone must fix something first.
+    pub(super) async fn fold_minute(
+        &self,
+        minute: Segment,
+        noticed: &BTreeSet<PageRef>,
+    ) -> Result<FoldedMinute, Error> {
+        let window = WindowKey::minute(minute);
+        let mut attempts = Attempts::new(self.deadline);
+        loop {
+            let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
+            let states = async { leaves(&self.ledger.states(window, self.deadline).await?) };
+            let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
+            let (Some(read), mut pages) = (read?, pages?) else {
+                attempts.again(|| format!("read the state {window}: half of it is missing")).await?;
+                continue;
+            };
+            let listed: BTreeSet<PageRef> = read.values().flat_map(|state| state.listed.pages()).copied().collect();
+            let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
+            pages.extend(self.pages(minute, known..used).await?);
+            let names: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
+            // Rule R: never write a state from a reading that lacks what is known to exist.
+            if let Some(PageRef { bucket, name }) = listed.union(noticed).find(|page| !names.contains(page)) {
+                attempts.lacks(|| format!("fold the minute {window}: the page {bucket}/{name:016x} is missing")).await?;
+                continue;
+            }
+            let minute = Minute::new(pages);
+            let listed = Listed::Pages(names);
+            let is_current = |state: &State| self.is_current(state, &listed);
+            if read.values().all(is_current) {
+                return Ok(FoldedMinute { minute, leaves: read });
+            }
+            let totals = minute.totals();
+            match self.write(window, read, &listed, &totals).await? {
+                Written::All(leaves) => return Ok(FoldedMinute { minute, leaves }),
+                Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,
+            }
+        }
+    }
+
+    async fn pages(&self, minute: Segment, buckets: std::ops::Range<u32>) -> Result<Vec<crate::ledger::ReadPage>, Error> {
+        let reads: Vec<_> = buckets.map(|bucket| self.ledger.pages(minute, bucket, self.deadline)).collect();
+        Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,212 @@
+//! The fold: derives the numbers from the ledger's pages. It reads the pages of a minute, takes each record once, sums up
+//! minutes into hours, days and months, and writes the snapshots.
+//!
+//! A state changes by compare-and-swap only, and a new version never stands for fewer pages than the old one (Rule R). A
+//! snapshot moves to later versions only. So a fold may run any number of times, at the same time as others, and stop at
+//! any point: it changes *when* a snapshot is right, never what it says. docs/semantics.md has the proofs.
+
+mod distinct;
+mod engine;
+mod minute;
+mod notice;
+mod parent;
+mod publish;
+mod state;
+mod tasks;
+mod totals;
+mod value;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{LedgerTable, Level, PageRef, WindowKey};
+use crate::pipeline::Snapshot;
+use crate::time::Timestamp;
+use crate::usage::Segment;
+use engine::Fold;
+use minute::FoldedMinute;
+pub use notice::Notice;
+use parent::{Versions, leaf};
+pub use publish::UsageTable;
+use publish::{Publication, Published};
+use state::Leaves;
+use tasks::{Task, Tasks};
+
+/// The ledger and usage tables, for one pipeline.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The ledger.
+    pub ledger: LedgerTable,
+    /// The usage table.
+    pub usage: UsageTable,
+    /// Rises after the ledger was restored, so that versions exceed those of snapshots.
+    pub epoch: u64,
+    /// The maximum number of calls at once.
+    pub concurrency: usize,
+}
+
+/// What a fold did.
+#[derive(Debug, Default)]
+pub struct Folded {
+    /// How many notices, from the first on, are in the snapshots.
+    pub settled: usize,
+    /// Why the first notice after those isn't.
+    pub error: Option<Error>,
+    /// The most pages of a minute.
+    pub pages: usize,
+    /// The snapshots that were written.
+    pub snapshots: usize,
+    /// The snapshots that DynamoDB refused, with the reason. They hold up no others.
+    pub unpublished: Vec<(crate::usage::SnapshotItem, Error)>,
+}
+
+/// The windows that were folded.
+type Windows = BTreeMap<WindowKey, Result<Leaves, Error>>;
+
+impl Folder {
+    /// Folds the minutes of `notices` until each of these pages is in all snapshots of its groups.
+    ///
+    /// # Errors
+    /// If someone must fix something first: a table, a permission, or snapshots that are ahead of the ledger.
+    pub async fn fold(
+        &self,
+        snapshot: &Snapshot,
+        notices: &[Notice],
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Result<Folded, Error> {
+        let fold = Fold { ledger: &self.ledger, epoch: self.epoch, deadline };
+        let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
+        notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
+        let minutes = self.fold_minutes(&fold, &noticed).await?;
+        let windows = self.fold_parents(&fold, snapshot, &minutes).await?;
+        let tasks = Tasks::new(snapshot, notices, &minutes, &windows);
+        let published = self.publish_all(&fold, snapshot, &tasks, &windows, now).await?;
+        let pages = minutes.values().flatten().map(|folded| folded.minute.pages().len()).max().unwrap_or(0);
+        let (settled, error) = tasks.settled(&published.failed);
+        Ok(Folded { settled, error, pages, ..published.folded })
+    }
+
+    async fn fold_minutes(
+        &self,
+        fold: &Fold<'_>,
+        noticed: &BTreeMap<Segment, BTreeSet<PageRef>>,
+    ) -> Result<BTreeMap<Segment, Result<FoldedMinute, Error>>, Error> {
+        let folds: Vec<_> = noticed
+            .iter()
+            .map(|(minute, pages)| async { (*minute, fold.fold_minute(*minute, pages).await) })
+            .collect();
+        let folded = stream::iter(folds).buffer_unordered(self.concurrency).collect::<Vec<_>>().await;
+        folded.into_iter().map(|(minute, folded)| Ok((minute, unless_config(folded)?))).collect()
+    }
+
+    /// Folds the windows above the minutes that could be folded, up to the longest window of snapshots.
+    async fn fold_parents(
+        &self,
+        fold: &Fold<'_>,
+        snapshot: &Snapshot,
+        minutes: &BTreeMap<Segment, Result<FoldedMinute, Error>>,
+    ) -> Result<Windows, Error> {
+        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
+        let folded = |(minute, folded): (&Segment, &Result<FoldedMinute, Error>)| {
+            Some((WindowKey::minute(*minute), folded.as_ref().ok()?.leaves.clone()))
+        };
+        let mut below: BTreeMap<WindowKey, Leaves> = minutes.iter().filter_map(folded).collect();
+        let mut windows = Windows::new();
+        while below.keys().next().is_some_and(|window| highest.is_some_and(|highest| window.level < highest)) {
+            let mut known: BTreeMap<WindowKey, Versions> = BTreeMap::new();
+            for (child, leaves) in &below {
+                let Some(parent) = child.parent() else { continue };
+                let versions = leaves.iter().filter(|(_, state)| state.version > 0);
+                known.entry(parent).or_default().extend(versions.map(|(part, state)| (leaf(*child, part), state.version)));
+            }
+            let folds: Vec<_> = known
+                .iter()
+                .map(|(window, known)| async { (*window, fold.fold_parent(*window, known).await) })
+                .collect();
+            let folded = stream::iter(folds).buffer_unordered(self.concurrency).collect::<Vec<_>>().await;
+            below.clear();
+            for (window, leaves) in folded {
+                let leaves = unless_config(leaves)?;
+                below.extend(leaves.as_ref().ok().map(|leaves| (window, leaves.clone())));
+                windows.insert(window, leaves);
+            }
+        }
+        Ok(windows)
+    }
+
+    async fn publish_all(
+        &self,
+        fold: &Fold<'_>,
+        snapshot: &Snapshot,
+        tasks: &Tasks,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> Result<PublishedAll, Error> {
+        let publications: Vec<_> = tasks
+            .all()
+            .iter()
+            .enumerate()
+            .filter_map(|(number, task)| Some((number, task, task.publication(snapshot, windows, now)?)))
+            .map(|(number, task, publication)| async move {
+                let published = self.publish(fold, snapshot, task, &publication).await;
+                (number, publication, published)
+            })
+            .collect();
+        let mut all = PublishedAll::default();
+        let mut publishing = stream::iter(publications).buffered(self.concurrency);
+        while let Some((number, publication, published)) = publishing.next().await {
+            match published {
+                Ok(Published::Written) => all.folded.snapshots += 1,
+                Ok(Published::Same | Published::Later(_)) => {}
+                Err(error) if error.kind == ErrorKind::Config => return Err(error),
+                Err(error) if error.kind == ErrorKind::Poison => {
+                    all.folded.unpublished.push((publication.item, error));
+                }
+                Err(error) => all.failed.push((number, error)),
+            }
+        }
+        Ok(all)
+    }
+
+    async fn publish(
+        &self,
+        fold: &Fold<'_>,
+        snapshot: &Snapshot,
+        task: &Task,
+        publication: &Publication,
+    ) -> Result<Published, Error> {
+        let published = self.usage.publish(snapshot, publication, fold.deadline).await?;
+        let Published::Later(stored) = published else { return Ok(published) };
+        // Another fold was faster, unless the ledger was restored to an earlier moment.
+        let items = self.ledger.states(task.window, fold.deadline).await?;
+        let latest = items.iter().filter(|item| task.key.is_in_part(&item.part)).map(|item| item.version).max();
+        if latest.is_some_and(|latest| latest >= stored) {
+            return Ok(published);
+        }
+        Err(Error::config(format!(
+            "write a snapshot of {}: snapshots are ahead of the ledger, which must have been restored or replaced; raise \
+             FOLD_EPOCH by 1 (see the runbook for a restored ledger)",
+            task.window
+        )))
+    }
+}
+
+#[derive(Default)]
+struct PublishedAll {
+    folded: Folded,
+    /// The tasks that failed, and why.
+    failed: Vec<(usize, Error)>,
+}
+
+/// An error of one window doesn't hold up others, unless someone must fix something first.
+fn unless_config<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Error> {
+    match result {
+        Err(error) if error.kind == ErrorKind::Config => Err(error),
+        result => Ok(result),
+    }
+}

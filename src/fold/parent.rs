@@ -1,0 +1,80 @@
+//! Folds an hour, a day or a month: sums up the states of the windows below it.
+
+use std::collections::BTreeMap;
+
+use super::engine::{Attempts, Fold};
+use super::state::{Leaf, Leaves, Listed, State, leaves};
+use super::totals::Totals;
+use super::write::Written;
+use crate::error::Error;
+use crate::ledger::{StateItem, WindowKey};
+
+/// The versions of leaves.
+pub(super) type Versions = BTreeMap<Leaf, u64>;
+
+impl Fold<'_> {
+    /// Folds `window`, of whose children at least the versions `known` must be read.
+    ///
+    /// # Errors
+    /// If something is missing again and again, if the deadline passes, or if someone must fix something first.
+    pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
+        let mut attempts = Attempts::new(self.deadline);
+        loop {
+            let own = async { leaves(&self.ledger.states(window, self.deadline).await?) };
+            let children = async { children(self.ledger.children(window, self.deadline).await?) };
+            let (own, children) = tokio::join!(own, children);
+            let (Some(own), Some(children)) = (own?, children?) else {
+                attempts.again(|| format!("read the states of {window}: half of one is missing")).await?;
+                continue;
+            };
+            let read: Versions = children
+                .iter()
+                .flat_map(|(child, leaves)| leaves.iter().map(|(part, state)| (leaf(*child, part), state.version)))
+                .collect();
+            let listed = own.values().flat_map(|state| state.listed.leaves());
+            // Rule R: never write a state from a reading that lacks what is known to exist.
+            let expected = known.iter().map(|(leaf, version)| (leaf, *version)).chain(listed);
+            if let Some((Leaf { window: child, part }, version)) =
+                expected.into_iter().find(|(leaf, version)| !has(&read, leaf, *version))
+            {
+                let lacks = || format!("fold {window}: version {version} of the state {child}/{part} is missing");
+                attempts.lacks(lacks).await?;
+                continue;
+            }
+            let listed = Listed::Leaves(read);
+            let is_current = |state: &State| self.is_current(state, &listed);
+            if own.values().all(is_current) {
+                return Ok(own);
+            }
+            let mut totals = Totals::default();
+            children.values().flat_map(BTreeMap::values).for_each(|state| totals.merge(&state.totals));
+            match self.write(window, own, &listed, &totals).await? {
+                Written::All(leaves) => return Ok(leaves),
+                Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,
+            }
+        }
+    }
+}
+
+pub(super) fn leaf(window: WindowKey, part: &str) -> Leaf {
+    Leaf { window, part: part.to_owned() }
+}
+
+/// The leaves of each child; `None` if one must be read again.
+fn children(items: Vec<StateItem>) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
+    let mut by_window: BTreeMap<WindowKey, Vec<StateItem>> = BTreeMap::new();
+    items.into_iter().for_each(|item| by_window.entry(item.window).or_default().push(item));
+    by_window
+        .into_iter()
+        .map(|(window, items)| Ok(leaves(&items)?.map(|leaves| (window, leaves))))
+        .collect::<Result<Option<_>, _>>()
+}
+
+/// Whether the leaf, or all leaves into which it was split, or the one that it is a part of, has at least this version.
+fn has(read: &Versions, leaf: &Leaf, version: u64) -> bool {
+    let covers = |other: &Leaf| {
+        other.window == leaf.window && (other.part.starts_with(&leaf.part) || leaf.part.starts_with(&other.part))
+    };
+    let mut versions = read.iter().filter(|(other, _)| covers(other)).map(|(_, version)| *version).peekable();
+    versions.peek().is_some() && versions.all(|found| found >= version)
+}

@@ -1,0 +1,210 @@
+//! Writes the value of a group in a window to its snapshot item, provided that the item doesn't have a later version.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use tokio::time::Instant;
+
+use super::value::{Sum, Value};
+use crate::backoff::Backoff;
+use crate::decimal::Decimal;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::Measure;
+use crate::pipeline::{Snapshot, VERSION_ATTRIBUTE};
+use crate::usage::SnapshotItem;
+
+/// The usage table.
+#[derive(Debug, Clone)]
+pub struct UsageTable {
+    /// The SDK client for DynamoDB.
+    pub client: Client,
+    /// The name of the table.
+    pub name: String,
+}
+
+/// The values of a group in a window, as a version of a state has them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Publication {
+    pub item: SnapshotItem,
+    pub version: u64,
+    pub values: Vec<(Measure, Value)>,
+}
+
+/// The result of publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Published {
+    /// The snapshot was written.
+    Written,
+    /// It already had this version.
+    Same,
+    /// It already had a later version.
+    Later(u64),
+}
+
+/// 200: an update of more measures could exceed DynamoDB's limit of 4 KB for an expression.
+const MAX_MEASURES: usize = 200;
+
+/// An attribute of a snapshot and its new value.
+#[derive(Debug, Clone, PartialEq)]
+enum Change {
+    Set(String, AttributeValue),
+    Remove(String),
+}
+
+impl UsageTable {
+    /// Writes a snapshot, unless it has this version or a later one.
+    ///
+    /// # Errors
+    /// Poison if DynamoDB refuses this item, transient if the deadline passed, config if someone must fix something
+    /// first.
+    pub(super) async fn publish(
+        &self,
+        snapshot: &Snapshot,
+        publication: &Publication,
+        deadline: Option<Instant>,
+    ) -> Result<Published, Error> {
+        let changes: Vec<Change> = publication.values.iter().flat_map(|value| changes(snapshot, value)).collect();
+        let mut parts: Vec<&[Change]> = changes.chunks(MAX_MEASURES).collect();
+        let last = parts.pop().unwrap_or_default();
+        // Only the last update has the version, so that a crash in between leaves an item that will be written again.
+        for part in parts {
+            match self.update(publication, part, false, deadline).await? {
+                Published::Written => {}
+                refused => return Ok(refused),
+            }
+        }
+        self.update(publication, last, true, deadline).await
+    }
+
+    async fn update(
+        &self,
+        publication: &Publication,
+        changes: &[Change],
+        is_last: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Published, Error> {
+        let doing = format!("write a snapshot into {} (dynamodb:UpdateItem)", self.name);
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let call = self.request(publication, changes, is_last).customize();
+            let call = call.config_override(Builder::new().retry_config(RetryConfig::disabled()));
+            let error = match backoff.attempt(call.send()).await {
+                Some(Ok(_)) => return Ok(Published::Written),
+                Some(Err(SdkError::ServiceError(error))) if condition_failed(error.err()).is_some() => {
+                    return refused(condition_failed(error.err()).flatten(), publication.version);
+                }
+                Some(Err(error)) => Error::from_sdk(&doing, &error),
+                None => backoff.no_answer(&doing),
+            };
+            if error.kind != ErrorKind::Transient || !backoff.pause().await {
+                return Err(backoff.give_up(error));
+            }
+        }
+    }
+
+    fn request(&self, publication: &Publication, changes: &[Change], is_last: bool) -> UpdateItemFluentBuilder {
+        let Publication { item, version, .. } = publication;
+        let mut update = self.client.update_item().table_name(&self.name);
+        for (name, text) in &item.key {
+            update = update.key(name, AttributeValue::S(text.clone()));
+        }
+        let described = item.attributes.iter().map(|(name, text)| Change::Set(name.clone(), AttributeValue::S(text.clone())));
+        let expiry = item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
+        let mut expression = Expression::default();
+        described.chain(expiry).chain(changes.iter().cloned()).for_each(|change| expression.add(change));
+        if is_last {
+            expression.sets.push("#version = :version".to_owned());
+        }
+        expression.names.insert("#version".to_owned(), VERSION_ATTRIBUTE.to_owned());
+        expression.values.insert(":version".to_owned(), AttributeValue::B(Blob::new(version.to_be_bytes())));
+        update
+            .update_expression(expression.text())
+            .condition_expression("attribute_not_exists(#version) OR #version < :version")
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(Some(expression.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+/// An update expression. All names are placeholders, because users choose them: they may be reserved words or contain any
+/// character.
+#[derive(Default)]
+struct Expression {
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+    sets: Vec<String>,
+    removes: Vec<String>,
+}
+
+impl Expression {
+    fn add(&mut self, change: Change) {
+        let number = self.names.len();
+        let (name, value) = (format!("#n{number}"), format!(":v{number}"));
+        let attribute = match change {
+            Change::Set(attribute, to) => {
+                self.sets.push(format!("{name} = {value}"));
+                self.values.insert(value, to);
+                attribute
+            }
+            Change::Remove(attribute) => {
+                self.removes.push(name.clone());
+                attribute
+            }
+        };
+        self.names.insert(name, attribute);
+    }
+
+    fn text(&self) -> String {
+        let clause = |word: &str, parts: &[String]| (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")));
+        let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
+        clauses.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The changes to a snapshot that a measure's value makes.
+fn changes(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
+    let name = measure.name.to_string();
+    let Value::Sum(Sum::Exact(sum)) = value else {
+        // A sum that isn't known is not published: the snapshot keeps what it has.
+        return Vec::new();
+    };
+    let set = |name: String, number: Decimal| Change::Set(name, AttributeValue::N(number.to_string()));
+    let Some(template) = &snapshot.fraction else { return vec![set(name, *sum)] };
+    let (whole, left) = sum.nearest_whole();
+    let fraction = template.render(|_| name.as_str());
+    let fraction = match left.is_zero() {
+        true => Change::Remove(fraction),
+        false => Change::Set(fraction, AttributeValue::S(left.to_string())),
+    };
+    vec![set(name, whole), fraction]
+}
+
+/// The item that the condition didn't hold for, if that is why an update failed.
+fn condition_failed(error: &UpdateItemError) -> Option<Option<&HashMap<String, AttributeValue>>> {
+    match error {
+        UpdateItemError::ConditionalCheckFailedException(failed) => Some(failed.item()),
+        _ => None,
+    }
+}
+
+/// What the version of the stored item means.
+fn refused(
+    item: Option<&HashMap<String, AttributeValue>>,
+    version: u64,
+) -> Result<Published, Error> {
+    let stored = item.and_then(|item| item.get(VERSION_ATTRIBUTE)).and_then(|stored| stored.as_b().ok());
+    let stored = stored.and_then(|stored| <[u8; 8]>::try_from(stored.as_ref()).ok()).map(u64::from_be_bytes);
+    match stored {
+        Some(stored) if stored == version => Ok(Published::Same),
+        Some(stored) => Ok(Published::Later(stored)),
+        None => Err(Error::config(format!(
+            "write a snapshot: its attribute `{VERSION_ATTRIBUTE}` isn't a version; another writer must have changed it"
+        ))),
+    }
+}

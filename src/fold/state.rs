@@ -1,0 +1,173 @@
+//! States: what a version of a window says, and which pages or child states it stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::totals::Totals;
+use crate::error::Error;
+use crate::ledger::{Damaged, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
+
+/// The format that this release writes. It reads this one only.
+const FORMAT: u8 = 1;
+
+/// A part of a state that holds totals.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// Rises with each write; 0 if there is no state yet.
+    pub version: u64,
+    /// What the totals stand for.
+    pub listed: Listed,
+    /// The values of the groups in this part.
+    pub totals: Totals,
+}
+
+/// What a state stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// The pages of a minute.
+    Pages(BTreeSet<PageRef>),
+    /// The versions of the leaves of the windows below.
+    Leaves(BTreeMap<Leaf, u64>),
+}
+
+impl Default for Listed {
+    fn default() -> Listed {
+        Listed::Pages(BTreeSet::new())
+    }
+}
+
+/// A leaf: a part of a window that holds totals.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leaf {
+    /// The window.
+    pub window: WindowKey,
+    /// The binary digits of the part.
+    pub part: String,
+}
+
+impl State {
+    /// The content as a frame.
+    pub(super) fn frame(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.byte(FORMAT);
+        self.listed.write(&mut writer);
+        self.totals.write(&mut writer);
+        writer.into_frame()
+    }
+
+    /// Reads an item's content.
+    ///
+    /// # Errors
+    /// If the data is damaged, or if a newer release wrote it.
+    pub(super) fn read(version: u64, data: &[u8]) -> Result<State, Damaged> {
+        let content = content_of(data)?;
+        let mut reader = Reader::new(&content);
+        if reader.byte()? != FORMAT {
+            return Err(Damaged("a newer release wrote it: it has an unknown format"));
+        }
+        let (listed, totals) = (Listed::read(&mut reader)?, Totals::read(&mut reader)?);
+        if reader.is_at_end() { Ok(State { version, listed, totals }) } else { Err(Damaged("it is too long")) }
+    }
+}
+
+const PAGES: u8 = 0;
+const LEAVES: u8 = 1;
+
+impl Listed {
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Listed::Pages(pages) => {
+                writer.byte(PAGES);
+                writer.size(pages.len());
+                for page in pages {
+                    writer.uint(page.bucket.into());
+                    writer.raw(&page.name.to_be_bytes());
+                }
+            }
+            Listed::Leaves(leaves) => {
+                writer.byte(LEAVES);
+                writer.size(leaves.len());
+                for (leaf, version) in leaves {
+                    writer.bytes(leaf.window.text().as_bytes());
+                    writer.bytes(leaf.part.as_bytes());
+                    writer.uint(*version);
+                }
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Listed, Damaged> {
+        let kind = reader.byte()?;
+        let count = reader.count()?;
+        match kind {
+            PAGES => {
+                let mut page = || {
+                    let bucket = u32::try_from(reader.uint()?).map_err(|_| Damaged("a bucket is too large"))?;
+                    let name = reader.raw(8)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+                    Ok(PageRef { bucket, name })
+                };
+                (0..count).map(|_| page()).collect::<Result<_, _>>().map(Listed::Pages)
+            }
+            LEAVES => {
+                let mut leaf = || {
+                    let window = WindowKey::parse(reader.text()?).ok_or(Damaged("it lists no window"))?;
+                    Ok((Leaf { window, part: reader.text()?.to_owned() }, reader.uint()?))
+                };
+                (0..count).map(|_| leaf()).collect::<Result<_, _>>().map(Listed::Leaves)
+            }
+            _ => Err(Damaged("it lists something unknown")),
+        }
+    }
+
+    /// Whether it stands for nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Listed::Pages(pages) => pages.is_empty(),
+            Listed::Leaves(leaves) => leaves.is_empty(),
+        }
+    }
+
+    /// The pages, for a minute.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &PageRef> {
+        let Listed::Pages(pages) = self else { return None.into_iter().flatten() };
+        Some(pages).into_iter().flatten()
+    }
+
+    /// The leaves, for a window above the minutes.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = (&Leaf, u64)> {
+        let leaves = match self {
+            Listed::Leaves(leaves) => Some(leaves),
+            Listed::Pages(_) => None,
+        };
+        leaves.into_iter().flatten().map(|(leaf, version)| (leaf, *version))
+    }
+}
+
+/// The leaves of a window by part; one without a version if the window has no state.
+pub(super) type Leaves = BTreeMap<String, State>;
+
+/// The leaves among the items of one window. `None` if the halves of a split are missing, so that it must be read again.
+///
+/// # Errors
+/// If an item is damaged, or if a newer release wrote it.
+pub(super) fn leaves(items: &[StateItem]) -> Result<Option<Leaves>, Error> {
+    let mut leaves = Leaves::new();
+    let mut open = vec![String::new()];
+    while let Some(part) = open.pop() {
+        match items.iter().find(|item| item.part == part) {
+            None if part.is_empty() => drop(leaves.insert(part, State::default())),
+            None => return Ok(None),
+            Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
+            Some(StateItem { data: Some(data), version, window, .. }) => {
+                let state = State::read(*version, data);
+                let state = state.map_err(|what| Error::config(format!("read the state {window}/{part}: {what}")))?;
+                leaves.insert(part, state);
+            }
+        }
+    }
+    Ok(Some(leaves))
+}
+
+/// The parts into which a part is split.
+pub(super) fn halves(part: &str) -> [String; 2] {
+    ["0", "1"].map(|digit| format!("{part}{digit}"))
+}

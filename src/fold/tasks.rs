@@ -1,0 +1,102 @@
+//! Which snapshots a fold must write before it may settle which notices.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::minute::FoldedMinute;
+use super::publish::Publication;
+use super::state::Leaves;
+use super::{Notice, Windows};
+use crate::error::Error;
+use crate::ledger::{GroupKey, Level, WindowKey};
+use crate::pipeline::Snapshot;
+use crate::time::Timestamp;
+use crate::usage::{Segment, SnapshotItem};
+
+/// A snapshot to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Task {
+    pub window: WindowKey,
+    pub key: GroupKey,
+}
+
+/// The snapshots to write, each once, in the order of the notices.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    tasks: Vec<Task>,
+    /// For each notice, how many of the tasks must be done, or why it can't be settled.
+    notices: Vec<Result<usize, Error>>,
+}
+
+impl Tasks {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        notices: &[Notice],
+        minutes: &BTreeMap<Segment, Result<FoldedMinute, Error>>,
+        windows: &Windows,
+    ) -> Tasks {
+        let mut tasks = Tasks::default();
+        let mut known: HashMap<WindowKey, std::collections::HashSet<GroupKey>> = HashMap::new();
+        for Notice { minute, page } in notices {
+            let result = match minutes.get(minute) {
+                Some(Err(error)) => Err(error.clone()),
+                None => Ok(()),
+                Some(Ok(folded)) => {
+                    let pages = folded.minute.pages().iter().filter(|read| read.reference == *page);
+                    let touched = pages.map(|page| folded.minute.touched(page)).next().unwrap_or_default();
+                    windows_above(snapshot, *minute).into_iter().try_for_each(|window| {
+                        if let Some(Err(error)) = windows.get(&window) {
+                            return Err(error.clone());
+                        }
+                        let known = known.entry(window).or_default();
+                        for key in touched.iter().filter(|key| known.insert((*key).clone())) {
+                            tasks.tasks.push(Task { window, key: key.clone() });
+                        }
+                        Ok(())
+                    })
+                }
+            };
+            let count = tasks.tasks.len();
+            tasks.notices.push(result.map(|()| count));
+        }
+        tasks
+    }
+
+    pub(super) fn all(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// How many notices, from the first on, are settled if these tasks failed, and why the next one isn't.
+    pub(super) fn settled(self, failed: &[(usize, Error)]) -> (usize, Option<Error>) {
+        let first = failed.iter().min_by_key(|(number, _)| *number);
+        let notices = self.notices.len();
+        for (position, notice) in self.notices.into_iter().enumerate() {
+            match (notice, first) {
+                (Err(error), _) => return (position, Some(error)),
+                (Ok(needed), Some((number, error))) if *number < needed => return (position, Some(error.clone())),
+                (Ok(_), _) => {}
+            }
+        }
+        (notices, None)
+    }
+}
+
+/// The windows of snapshots that a minute is in.
+fn windows_above(snapshot: &Snapshot, minute: Segment) -> Vec<WindowKey> {
+    let at = Timestamp::from_seconds(minute.start());
+    let windows = snapshot.windows.iter().map(|window| Level::of(*window));
+    windows.filter_map(|level| Some(WindowKey::containing(level, at?))).collect()
+}
+
+impl Task {
+    /// The snapshot, unless it has expired.
+    pub(super) fn publication(&self, snapshot: &Snapshot, windows: &Windows, now: Timestamp) -> Option<Publication> {
+        let leaves: &Leaves = windows.get(&self.window)?.as_ref().ok()?;
+        let (_, state) = leaves.iter().find(|(part, _)| self.key.is_in_part(part))?;
+        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, self.window.span()?);
+        if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
+            return None;
+        }
+        let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), *value)).collect();
+        Some(Publication { item, version: state.version, values })
+    }
+}

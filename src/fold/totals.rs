@@ -1,0 +1,128 @@
+//! The values of groups by measure: what a state says.
+
+use std::collections::BTreeMap;
+
+use super::value::Value;
+use crate::ledger::{Damaged, GroupKey, Measure, Measures, Reader, Writer};
+
+/// Values of groups by measure.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    measures: Measures,
+    /// The values of each group by the number of the measure. A group has a value for each measure that any page names
+    /// for it, even if no counted record feeds it.
+    groups: BTreeMap<GroupKey, Vec<Option<Value>>>,
+}
+
+impl Totals {
+    /// Names these measures for a group and updates the value of each. A value that is new is that of no records.
+    pub(super) fn update<'m>(
+        &mut self,
+        key: &GroupKey,
+        measures: impl Iterator<Item = &'m Measure>,
+        mut update: impl FnMut(usize, &mut Value),
+    ) {
+        if !self.groups.contains_key(key) {
+            self.groups.insert(key.clone(), Vec::new());
+        }
+        let Some(values) = self.groups.get_mut(key) else { return };
+        for (place, measure) in measures.enumerate() {
+            let number = self.measures.number(&measure.name, measure.aggregate);
+            if values.len() <= number {
+                values.resize(number + 1, None);
+            }
+            if let Some(value) = values.get_mut(number) {
+                update(place, value.get_or_insert(Value::empty(measure.aggregate)));
+            }
+        }
+    }
+
+    /// Adds the totals of other records.
+    pub(super) fn merge(&mut self, other: &Totals) {
+        for (key, values) in &other.groups {
+            let named: Vec<(&Measure, &Value)> = other.named(values).collect();
+            self.update(key, named.iter().map(|(measure, _)| *measure), |place, value| {
+                if let Some((_, more)) = named.get(place) {
+                    value.merge(more);
+                }
+            });
+        }
+    }
+
+    fn named<'t>(&'t self, values: &'t [Option<Value>]) -> impl Iterator<Item = (&'t Measure, &'t Value)> {
+        values.iter().enumerate().filter_map(|(number, value)| Some((self.measures.get(number)?, value.as_ref()?)))
+    }
+
+    /// The measures and values of a group, in the order of first appearance.
+    pub fn group(&self, key: &GroupKey) -> Option<impl Iterator<Item = (&Measure, &Value)>> {
+        self.groups.get(key).map(|values| self.named(values))
+    }
+
+    /// The keys of the groups, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys()
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The groups of a part of a state.
+    pub(super) fn part(&self, part: &str) -> Totals {
+        let inside = self.groups.iter().filter(|(key, _)| key.is_in_part(part));
+        Totals {
+            measures: self.measures.clone(),
+            groups: inside.map(|(key, values)| (key.clone(), values.clone())).collect(),
+        }
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        self.measures.write(writer);
+        writer.size(self.groups.len());
+        let mut before: &[u8] = &[];
+        for (key, values) in &self.groups {
+            let key = key.bytes();
+            let shared = key.iter().zip(before).take_while(|(byte, other)| byte == other).count();
+            writer.size(shared);
+            writer.bytes(key.get(shared..).unwrap_or_default());
+            before = key;
+            for number in 0..self.measures.len() {
+                match values.get(number).and_then(Option::as_ref) {
+                    Some(value) => {
+                        writer.byte(1);
+                        value.write(writer);
+                    }
+                    None => writer.byte(0),
+                }
+            }
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Totals, Damaged> {
+        let measures = Measures::read(reader)?;
+        let count = reader.count()?;
+        let (mut groups, mut key) = (BTreeMap::new(), Vec::new());
+        for _ in 0..count {
+            let shared = reader.size()?;
+            key.truncate(shared);
+            key.extend_from_slice(reader.bytes()?);
+            let value = |measure: &Measure| match reader.byte()? {
+                0 => Ok(None),
+                1 => Value::read(measure.aggregate, reader).map(Some),
+                _ => Err(Damaged("a group has an unknown mark")),
+            };
+            let values = measures.iter().map(value).collect::<Result<_, _>>()?;
+            groups.insert(GroupKey::from_bytes(&key), values);
+        }
+        if groups.len() < count {
+            return Err(Damaged("a group appears twice"));
+        }
+        Ok(Totals { measures, groups })
+    }
+}

@@ -1,0 +1,65 @@
+//! Writes the parts of a state by compare-and-swap, and splits a part that would be too large.
+
+use super::engine::Fold;
+use super::state::{Leaves, Listed, State, halves};
+use super::totals::Totals;
+use crate::error::Error;
+use crate::ledger::{StateItem, Swap, WindowKey};
+
+/// 200 KB: a larger part is split. A DynamoDB item has at most 400 KB.
+const MAX_BYTES: usize = 200 * 1024;
+
+/// The result of writing the parts of a state.
+pub(super) enum Written {
+    /// Every part stands for what was read.
+    All(Leaves),
+    /// Another fold wrote one of them, or one was split: read again.
+    Again,
+}
+
+impl Fold<'_> {
+    /// Writes each part of `read` that doesn't stand for `listed` yet, or is older than the epoch.
+    pub(super) async fn write(
+        &self,
+        window: WindowKey,
+        read: Leaves,
+        listed: &Listed,
+        totals: &Totals,
+    ) -> Result<Written, Error> {
+        let mut written = Leaves::new();
+        for (part, old) in read {
+            if self.is_current(&old, listed) {
+                written.insert(part, old);
+                continue;
+            }
+            let totals = if part.is_empty() { totals.clone() } else { totals.part(&part) };
+            let new = State { version: self.next_version(old.version), listed: listed.clone(), totals };
+            let data = new.frame();
+            let swap = if data.len() > MAX_BYTES && new.totals.len() > 1 {
+                self.split(window, &part, &old).await?;
+                Swap::Refused
+            } else {
+                let item = StateItem { window, part: part.clone(), version: new.version, data: Some(data) };
+                self.ledger.swap(&item, old.version, self.deadline).await?
+            };
+            if swap == Swap::Refused {
+                return Ok(Written::Again);
+            }
+            written.insert(part, new);
+        }
+        Ok(Written::All(written))
+    }
+
+    /// Splits a part into halves that hold what its old version had, so that they always fit, all with a version above
+    /// it.
+    async fn split(&self, window: WindowKey, part: &str, old: &State) -> Result<Swap, Error> {
+        let version = self.next_version(old.version);
+        let half = |part: String| {
+            let state = State { version, listed: old.listed.clone(), totals: old.totals.part(&part) };
+            StateItem { window, part, version, data: Some(state.frame()) }
+        };
+        let [first, second] = halves(part).map(half);
+        let whole = StateItem { window, part: part.to_owned(), version, data: None };
+        self.ledger.split(&[whole, first, second], old.version, self.deadline).await
+    }
+}

@@ -1,0 +1,21 @@
+//! The ledger: what batches count, as immutable pages, and what folds derive from them, as versioned states.
+//!
+//! A page holds the records of one minute that one batch counted. It is named by its content, so putting it again
+//! changes nothing, and a page of another cut of the batch is another page that holds some of the same records. The fold
+//! reads all pages of a minute and takes each record once ([`crate::fold`]).
+
+mod group_key;
+mod measure;
+mod page;
+mod table;
+mod window_key;
+mod wire;
+
+pub use group_key::GroupKey;
+pub use measure::{Aggregate, Measure, Measures};
+pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
+pub use table::{LedgerTable, PAGES, PageRef, ReadPage, STATES, StateItem, Swap};
+pub use window_key::{Level, WindowKey};
+pub use wire::{Damaged, Reader, Writer};
+pub(crate) use table::page_name;
+pub(crate) use wire::content_of;

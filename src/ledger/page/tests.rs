@@ -1,0 +1,145 @@
+//! Pages: the same records make the same page, and everything reads back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::usage::CounterKey;
+
+fn id(number: u64) -> RecordId {
+    let hash = blake3::hash(&number.to_be_bytes());
+    RecordId(hash.as_bytes().first_chunk().copied().unwrap())
+}
+
+fn minute(minute: i64) -> Segment {
+    Segment::containing(crate::time::Timestamp::from_seconds(1_795_230_300 + 60 * minute).unwrap())
+}
+
+fn effect(record: usize, number: u64, amounts: &[(&str, Decimal)]) -> Effect {
+    let amounts = amounts.iter().map(|(name, amount)| ((*name).into(), *amount)).collect();
+    Effect { record, id: id(number), amounts }
+}
+
+fn group(entity: &str, at: i64, effects: Vec<Effect>) -> Group {
+    Group { key: CounterKey(vec![entity.to_owned(), "orders".to_owned()]), segment: minute(at), effects }
+}
+
+fn one() -> Decimal {
+    Decimal::from(1)
+}
+
+fn content(page: &Page) -> PageContent {
+    PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap()
+}
+
+#[test]
+fn the_same_records_make_the_same_page() {
+    let effects: Vec<Effect> = (0..50)
+        .map(|number| {
+            let amount = Decimal::from_parts(number.into(), -2).unwrap();
+            effect(usize::try_from(number).unwrap(), number, &[("orders", one()), ("amount", amount)])
+        })
+        .collect();
+    let (a, b) = (group("a", 0, effects[..20].to_vec()), group("b", 0, effects[20..].to_vec()));
+    let expected = pages(&[a.clone(), b.clone()], 1);
+    assert_eq!(expected.len(), 1);
+    let mut reversed = [b, a];
+    reversed.iter_mut().for_each(|group| group.effects.reverse());
+    // The positions in the batch don't matter either.
+    reversed.iter_mut().flat_map(|group| &mut group.effects).for_each(|effect| effect.record += 7);
+    let again = pages(&reversed, 1);
+    assert_eq!((again[0].name, &again[0].data), (expected[0].name, &expected[0].data));
+    assert_ne!(pages(&reversed, 2)[0].name, expected[0].name, "another generation");
+}
+
+#[test]
+fn a_batch_over_two_minutes_makes_two() {
+    let groups = [
+        group("a", 0, vec![effect(0, 0, &[("orders", one())])]),
+        group("a", 1, vec![effect(1, 1, &[("orders", one())])]),
+    ];
+    let pages = pages(&groups, 1);
+    assert_eq!(pages.iter().map(|page| (page.minute, page.records.clone())).collect::<Vec<_>>(), [(minute(0), vec![0]), (minute(1), vec![1])]);
+}
+
+#[test]
+fn a_large_page_is_cut_by_ids() {
+    // Random digits don't compress, so 60,000 records are far above the limit.
+    let effects: Vec<Effect> = (0..60_000)
+        .map(|number| {
+            let mantissa = i128::from(u64::from_be_bytes(*blake3::hash(&[1, number as u8, (number >> 8) as u8]).as_bytes().first_chunk().unwrap()));
+            effect(number, number as u64, &[("amount", Decimal::from_parts(mantissa, -2).unwrap())])
+        })
+        .collect();
+    let (even, odd): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(|effect| effect.record % 2 == 0);
+    // One record feeds both groups: it is in both within one page.
+    let shared = Effect { id: even[0].id, ..odd[0].clone() };
+    let odd = odd.into_iter().skip(1).chain([shared]).collect();
+    let pages = pages(&[group("even", 0, even), group("odd", 0, odd)], 1);
+    assert!(pages.len() > 1 && pages.iter().all(|page| page.data.len() <= MAX_BYTES), "{}", pages.len());
+    let contents: Vec<PageContent> = pages.iter().map(content).collect();
+    let ids: Vec<u128> = contents.iter().flat_map(|content| &content.groups).flat_map(|group| group.ids.clone()).collect();
+    assert_eq!(ids.len(), 60_000);
+    let distinct: std::collections::BTreeSet<u128> = ids.into_iter().collect();
+    assert_eq!(distinct.len(), 59_999);
+    let homes = |id: u128| contents.iter().filter(|content| content.groups.iter().any(|group| group.ids.contains(&id))).count();
+    assert_eq!(homes(first_bytes(id(0), 8)), 1, "a record is in one page");
+}
+
+#[test]
+fn what_a_newer_release_wrote_is_refused_and_so_is_damage() {
+    let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1)[0];
+    let read = |data: &[u8], name: u64| PageContent::read(data, &PageKind::Usage, name).map(|_| ());
+    assert_eq!(read(&page.data, page.name), Ok(()));
+    assert_eq!(read(&page.data, page.name + 1), Err(Damaged("its content doesn't match its name")));
+    let mut newer = content_of(&page.data).unwrap();
+    newer[0] = 2;
+    let mut writer = Writer::default();
+    writer.raw(&newer);
+    let name = name_of(&newer, &PageKind::Usage);
+    assert_eq!(read(&writer.into_frame(), name), Err(Damaged("a newer release wrote it: it has an unknown format")));
+    for length in 0..page.data.len() {
+        assert!(read(&page.data[..length], page.name).is_err());
+    }
+}
+
+#[test]
+fn a_page_has_eleven_bytes_a_record_and_twenty_nine_a_group() {
+    let size = |groups: i64, records: i64| {
+        let group = |number: i64| {
+            let effects = (0..records).map(|record| effect(0, (number * records + record) as u64, &[("orders", one()), ("amount", Decimal::from_parts((record * 7_919 % 9_973).into(), -2).unwrap())]));
+            group(&format!("customer-{number:05}"), 0, effects.collect())
+        };
+        content(&pages(&(0..groups).map(group).collect::<Vec<_>>(), 1)[0]).bytes().written().len()
+    };
+    assert!(size(1, 1_000) < 11 * 1_000, "{}", size(1, 1_000));
+    assert!(size(100, 1) < (29 + 11) * 100, "{}", size(100, 1));
+}
+
+fn decimals() -> impl Strategy<Value = Decimal> {
+    prop_oneof![
+        (0..3_i64).prop_map(Decimal::from),
+        (-10_i128.pow(37)..10_i128.pow(37), -100..80_i32).prop_map(|(mantissa, exponent)| Decimal::from_parts(mantissa, exponent).unwrap()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn columns_read_back(cells in proptest::collection::vec(proptest::option::of(decimals()), 0..40)) {
+        let column = Column::new(cells.clone());
+        let mut writer = Writer::default();
+        column.write(&mut writer, cells.len());
+        let mut reader = Reader::new(writer.written());
+        prop_assert_eq!(Column::read(&mut reader, cells.len()), Ok(column.clone()));
+        prop_assert!(reader.is_at_end());
+        prop_assert_eq!((0..cells.len()).map(|row| column.value(row)).collect::<Vec<_>>(), cells);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        let mut writer = Writer::default();
+        writer.byte(FORMAT);
+        writer.raw(&bytes);
+        let name = name_of(writer.written(), &PageKind::Usage);
+        let _ = PageContent::read(&writer.into_frame(), &PageKind::Usage, name);
+    }
+}

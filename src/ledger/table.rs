@@ -1,0 +1,372 @@
+//! The ledger table: puts and reads of pages and states. All reads are strongly consistent, and every call is retried until
+//! the deadline.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use tokio::time::Instant;
+
+use super::page::{Page, PageContent, PageKind};
+use super::window_key::{WindowKey, page_expires_at};
+use crate::backoff::Backoff;
+use crate::error::{Error, ErrorKind};
+use crate::usage::Segment;
+
+/// The ledger of one pipeline.
+#[derive(Debug, Clone)]
+pub struct LedgerTable {
+    /// The SDK client for DynamoDB.
+    pub client: Client,
+    /// The name of the table.
+    pub name: String,
+    /// The name of the pipeline, which is part of all keys.
+    pub pipeline: String,
+    /// The number of partitions into which the pages of a minute are spread.
+    pub buckets: u32,
+    /// Days that pages and states are kept, apart from the grace.
+    pub keep_days: i64,
+}
+
+/// A page within its minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageRef {
+    /// The partition that it is in.
+    pub bucket: u32,
+    /// Its name.
+    pub name: u64,
+}
+
+/// A page that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadPage {
+    /// Where it is.
+    pub reference: PageRef,
+    /// What it is for.
+    pub kind: PageKind,
+    /// Its content.
+    pub content: PageContent,
+}
+
+/// An item of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateItem {
+    /// The window.
+    pub window: WindowKey,
+    /// The binary digits of the part; empty for a whole state.
+    pub part: String,
+    /// How often it was written; rises with each write.
+    pub version: u64,
+    /// The content as a frame; `None` if the part was split into two.
+    pub data: Option<Vec<u8>>,
+}
+
+/// The result of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// It took effect.
+    Done,
+    /// The item no longer has the version that was read.
+    Refused,
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+const KEY: &str = "pk";
+const SORT_KEY: &str = "sk";
+const VERSION: &str = "version";
+const DATA: &str = "data";
+const SPLIT: &str = "split";
+const EXPIRES_AT: &str = "expires_at";
+const KIND: &str = "kind";
+const AUTHOR: &str = "author";
+const REASON: &str = "reason";
+
+/// The prefix of the keys of pages.
+pub const PAGES: &str = "p#";
+/// The prefix of the keys of states.
+pub const STATES: &str = "s#";
+
+impl LedgerTable {
+    /// Puts a page. Putting the same page again changes nothing.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed, config if someone must fix something first.
+    pub async fn put_page(&self, page: &Page, kind: &PageKind, deadline: Option<Instant>) -> Result<PageRef, Error> {
+        let reference = PageRef { bucket: self.bucket_of(page.name), name: page.name };
+        let doing = format!("put a page into {} (dynamodb:PutItem)", self.name);
+        let mut item = self.page_key(page.minute, reference);
+        item.insert(DATA.to_owned(), AttributeValue::B(Blob::new(page.data.clone())));
+        item.insert(EXPIRES_AT.to_owned(), number(page_expires_at(page.minute, self.keep_days)));
+        for (name, text) in [KIND, AUTHOR, REASON].into_iter().zip(kind.texts()).filter(|(_, text)| !text.is_empty()) {
+            item.insert(name.to_owned(), AttributeValue::S(text.to_owned()));
+        }
+        retried(deadline, &doing, || async {
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
+            let sent = put.customize().config_override(no_retries()).send().await;
+            sent.map(|_| reference).map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
+        })
+        .await
+    }
+
+    /// The bucket of the page with this name, by its first byte.
+    fn bucket_of(&self, name: u64) -> u32 {
+        let [first, ..] = name.to_be_bytes();
+        u32::from(first) % self.buckets.max(1)
+    }
+
+    /// The pages of a minute in one bucket.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a page is damaged or was written by a newer release.
+    pub async fn pages(&self, minute: Segment, bucket: u32, deadline: Option<Instant>) -> Result<Vec<ReadPage>, Error> {
+        let key = self.page_partition(minute, bucket);
+        let items = self.query(&key, "", deadline).await?;
+        let damaged = |name: &str, what: &dyn std::fmt::Display| {
+            Error::config(format!("read the page {key} {name} of {}: {what}", self.name))
+        };
+        let mut pages = Vec::with_capacity(items.len());
+        for item in items {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+            let name = text(SORT_KEY);
+            let reference = page_name(name).map(|name| PageRef { bucket, name });
+            let kind = match text(KIND) {
+                "" => Some(PageKind::Usage),
+                "correction" => Some(PageKind::Correction(text(AUTHOR).to_owned(), text(REASON).to_owned())),
+                "void" => Some(PageKind::Void(text(AUTHOR).to_owned(), text(REASON).to_owned())),
+                _ => None,
+            };
+            let data = item.get(DATA).and_then(|data| data.as_b().ok());
+            let (Some(reference), Some(kind), Some(data)) = (reference, kind, data) else {
+                return Err(damaged(name, &"it isn't a page of this release"));
+            };
+            let content = PageContent::read(data.as_ref(), &kind, reference.name);
+            pages.push(ReadPage { reference, kind, content: content.map_err(|what| damaged(name, &what))? });
+        }
+        Ok(pages)
+    }
+
+    /// The states of a window.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if an item isn't a state.
+    pub async fn states(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        let (key, prefix) = (self.state_partition(window.parent()), format!("{window}/"));
+        self.state_items(&key, &prefix, deadline).await
+    }
+
+    /// The states of the windows directly below a window.
+    ///
+    /// # Errors
+    /// As for [`LedgerTable::states`].
+    pub async fn children(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        self.state_items(&self.state_partition(Some(window)), "", deadline).await
+    }
+
+    async fn state_items(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        let items = self.query(key, prefix, deadline).await?;
+        let state = |item: &Item| {
+            let (window, part) = item.get(SORT_KEY)?.as_s().ok()?.split_once('/')?;
+            let data = item.get(DATA).and_then(|data| data.as_b().ok()).map(|data| data.clone().into_inner());
+            let version = item.get(VERSION)?.as_n().ok()?.parse().ok()?;
+            let is_split = item.get(SPLIT).is_some_and(|split| split == &AttributeValue::Bool(true));
+            let window = WindowKey::parse(window)?;
+            (is_split == data.is_none()).then(|| StateItem { window, part: part.to_owned(), version, data })
+        };
+        items
+            .iter()
+            .map(|item| {
+                state(item).ok_or_else(|| {
+                    Error::config(format!("read the states {key} of {}: an item isn't a state of this release", self.name))
+                })
+            })
+            .collect()
+    }
+
+    /// All items with this partition key whose sort key begins with `prefix`.
+    async fn query(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<Item>, Error> {
+        let doing = format!("read {key} of {} (dynamodb:Query)", self.name);
+        let condition = if prefix.is_empty() { "#pk = :pk" } else { "#pk = :pk AND begins_with(#sk, :sk)" };
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = retried(deadline, &doing, || async {
+                let mut query = self
+                    .client
+                    .query()
+                    .table_name(&self.name)
+                    .consistent_read(true)
+                    .key_condition_expression(condition)
+                    .expression_attribute_names("#pk", KEY)
+                    .expression_attribute_values(":pk", AttributeValue::S(key.to_owned()))
+                    .set_exclusive_start_key(start.clone());
+                if !prefix.is_empty() {
+                    query = query
+                        .expression_attribute_names("#sk", SORT_KEY)
+                        .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
+                }
+                let sent = query.customize().config_override(no_retries()).send().await;
+                sent.map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
+            })
+            .await?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Writes a state, provided that it still has the version `read` (0: doesn't exist).
+    ///
+    /// # Errors
+    /// Transient if the deadline passed, config if someone must fix something first.
+    pub async fn swap(&self, state: &StateItem, read: u64, deadline: Option<Instant>) -> Result<Swap, Error> {
+        let doing = format!("write the state {} of {} (dynamodb:PutItem)", state.window, self.name);
+        let (item, (condition, values)) = (self.state_item(state), condition(read));
+        retried(deadline, &doing, || async {
+            let put = self
+                .client
+                .put_item()
+                .table_name(&self.name)
+                .set_item(Some(item.clone()))
+                .condition_expression(condition)
+                .expression_attribute_names("#version", VERSION)
+                .set_expression_attribute_values(values.clone());
+            match put.customize().config_override(no_retries()).send().await {
+                Ok(_) => Ok(Swap::Done),
+                Err(SdkError::ServiceError(error)) if is_refused(error.err()) => Ok(Swap::Refused),
+                Err(error) => Err(never_poison(Error::from_sdk(&doing, &error))),
+            }
+        })
+        .await
+    }
+
+    /// Writes the items of a split at once, provided that the first of them still has the version `read`.
+    ///
+    /// # Errors
+    /// As for [`LedgerTable::swap`].
+    pub async fn split(&self, states: &[StateItem; 3], read: u64, deadline: Option<Instant>) -> Result<Swap, Error> {
+        let [whole, ..] = states;
+        let doing = format!("split the state {} of {} (dynamodb:TransactWriteItems)", whole.window, self.name);
+        let puts: Result<Vec<TransactWriteItem>, Error> = states
+            .iter()
+            .map(|state| {
+                let mut put = Put::builder().table_name(&self.name).set_item(Some(self.state_item(state)));
+                if std::ptr::eq(state, whole) {
+                    let (condition, values) = condition(read);
+                    put = put.condition_expression(condition).expression_attribute_names("#version", VERSION);
+                    put = put.set_expression_attribute_values(values);
+                }
+                let put = put.build().map_err(|error| Error::config(format!("{doing}: {error}")))?;
+                Ok(TransactWriteItem::builder().put(put).build())
+            })
+            .collect();
+        let puts = puts?;
+        retried(deadline, &doing, || async {
+            let call = self.client.transact_write_items().set_transact_items(Some(puts.clone()));
+            match call.customize().config_override(no_retries()).send().await {
+                Ok(_) => Ok(Swap::Done),
+                Err(SdkError::ServiceError(error)) if is_canceled(error.err()) => Ok(Swap::Refused),
+                Err(error) => Err(never_poison(Error::from_sdk(&doing, &error))),
+            }
+        })
+        .await
+    }
+
+    fn state_item(&self, state: &StateItem) -> Item {
+        let StateItem { window, part, version, data } = state;
+        let content = match data {
+            Some(data) => (DATA, AttributeValue::B(Blob::new(data.clone()))),
+            None => (SPLIT, AttributeValue::Bool(true)),
+        };
+        [
+            (KEY, AttributeValue::S(self.state_partition(window.parent()))),
+            (SORT_KEY, AttributeValue::S(format!("{window}/{part}"))),
+            (VERSION, AttributeValue::N(version.to_string())),
+            (EXPIRES_AT, number(window.expires_at(self.keep_days))),
+            content,
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn page_key(&self, minute: Segment, PageRef { bucket, name }: PageRef) -> Item {
+        [(KEY, self.page_partition(minute, bucket)), (SORT_KEY, format!("{name:016x}"))]
+            .map(|(name, text)| (name.to_owned(), AttributeValue::S(text)))
+            .into()
+    }
+
+    fn page_partition(&self, minute: Segment, bucket: u32) -> String {
+        format!("{PAGES}{}#{}#{bucket}", self.pipeline, minute.text())
+    }
+
+    /// The partition with the states whose parent is this window.
+    fn state_partition(&self, parent: Option<WindowKey>) -> String {
+        format!("{STATES}{}#{}", self.pipeline, parent.map(WindowKey::text).unwrap_or_default())
+    }
+}
+
+/// The name of a page in a sort key.
+pub(crate) fn page_name(text: &str) -> Option<u64> {
+    let is_hex = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(text, 16).ok().filter(|_| is_hex)
+}
+
+/// The condition that an item has the version that was read, and its values.
+fn condition(read: u64) -> (&'static str, Option<Item>) {
+    match read {
+        0 => ("attribute_not_exists(#version)", None),
+        read => ("#version = :read", Some([(":read".to_owned(), AttributeValue::N(read.to_string()))].into())),
+    }
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn is_refused(error: &PutItemError) -> bool {
+    matches!(error, PutItemError::ConditionalCheckFailedException(_))
+}
+
+/// Whether a transaction was canceled because of its condition or a conflict; throttling cancels it as well.
+fn is_canceled(error: &TransactWriteItemsError) -> bool {
+    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return false };
+    let codes = || canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    codes().any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
+}
+
+fn no_retries() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
+}
+
+/// The function builds these requests itself, so a refused one is never the fault of a record.
+fn never_poison(error: Error) -> Error {
+    match error.kind {
+        ErrorKind::Poison => Error { kind: ErrorKind::Config, ..error },
+        ErrorKind::Transient | ErrorKind::Config => error,
+    }
+}
+
+/// Attempts an operation until it succeeds, can't succeed, or the deadline passes.
+async fn retried<T, F: Future<Output = Result<T, Error>>>(
+    deadline: Option<Instant>,
+    doing: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Error> {
+    let mut backoff = Backoff::until(deadline);
+    loop {
+        let error = match backoff.attempt(attempt()).await {
+            Some(Ok(done)) => return Ok(done),
+            Some(Err(error)) => error,
+            None => backoff.no_answer(doing),
+        };
+        if error.kind != ErrorKind::Transient || !backoff.pause().await {
+            return Err(backoff.give_up(error));
+        }
+    }
+}
