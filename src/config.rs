@@ -22,11 +22,20 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads.
-pub const VARIABLES: [Variable; 15] = [
+pub const VARIABLES: [Variable; 20] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
-    variable("CLAIMS_TABLE", "", "table for claims; required if the pipeline counts"),
+    variable("LEDGER_TABLE", "", "table for the ledger; required if the pipeline counts"),
+    variable("LEDGER_BUCKETS", "1", "partitions into which the pages of a minute are spread"),
+    variable(
+        "FRESHNESS",
+        "stream",
+        "when snapshots are written: stream (by the ledger's stream) or now (by each batch)",
+    ),
+    variable("COUNT_FROM", "", "first minute that is counted, such as 2026-12-01T00:00; empty counts everything"),
+    variable("FOLD_EPOCH", "0", "raise by 1 after the ledger was restored or replaced"),
+    variable("KEEP_DAYS", "", "days for which the ledger is kept; HORIZON_DAYS by default, and never less"),
     variable("ARCHIVE_BUCKET", "", "bucket for Avro files; required if the pipeline archives"),
     variable("ARCHIVE_PREFIX", "", "prefix of object keys, instead of the pipeline's prefix"),
     variable("ARCHIVE_CODEC", "zstandard", "compression of Avro files: null, deflate, snappy or zstandard"),
@@ -43,9 +52,9 @@ pub const VARIABLES: [Variable; 15] = [
     ),
     variable("METRICS_SINK", "emf", "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData) or none"),
     variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
-    variable("HORIZON_DAYS", "18", "days after which a record is too old to count; claims are kept one day longer"),
+    variable("HORIZON_DAYS", "18", "days after which a record is too old to count"),
     variable("DEADLINE_MARGIN_MS", "1000", "milliseconds before Lambda's deadline at which writing stops"),
-    variable("CONCURRENCY", "8", "maximum concurrent transactions, and maximum concurrent uploads"),
+    variable("CONCURRENCY", "8", "maximum concurrent writes to DynamoDB, and maximum concurrent uploads"),
 ];
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
@@ -65,18 +74,19 @@ pub struct Config {
     pub quarantine: Option<Quarantine>,
     /// Where metrics are sent.
     pub metrics: MetricsConfig,
-    /// Days after which a record can no longer be proven new.
+    /// Days after which a record is too old to count.
     pub horizon_days: i64,
     /// Milliseconds before Lambda's deadline at which writing stops.
     pub deadline_margin_ms: u64,
-    /// Maximum concurrent transactions, and maximum concurrent uploads.
+    /// Maximum concurrent writes to DynamoDB, and maximum concurrent uploads.
     pub concurrency: usize,
 }
 
 impl Config {
     /// What a plan made at `now` depends on besides its records.
     pub fn plan_context(&self, now: Timestamp) -> PlanContext {
-        let (usage_table, claims_table) = self.tables.clone().map(|tables| (tables.usage, tables.claims)).unzip();
+        let (usage_table, ledger_table) = self.tables.clone().map(|tables| (tables.usage, tables.ledger)).unzip();
+        let count_from = self.tables.as_ref().and_then(|tables| tables.count_from);
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
         let on_rejection = match &self.quarantine {
             Some(quarantine) => {
@@ -84,8 +94,17 @@ impl Config {
             }
             None => OnRejection::End,
         };
-        PlanContext { horizon, usage_table, claims_table, on_rejection }
+        PlanContext { horizon, count_from, usage_table, ledger_table, on_rejection }
     }
+}
+
+/// When snapshots are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// After the ledger's stream has delivered the notices of new pages.
+    Stream,
+    /// Before a batch is answered.
+    Now,
 }
 
 /// The tables of a pipeline that counts.
@@ -93,8 +112,18 @@ impl Config {
 pub struct Tables {
     /// The name of the table that holds the snapshots.
     pub usage: String,
-    /// The name of the table that holds the claims.
-    pub claims: String,
+    /// The name of the table that holds the ledger.
+    pub ledger: String,
+    /// The number of partitions into which the pages of a minute are spread.
+    pub buckets: u32,
+    /// When snapshots are written.
+    pub freshness: Freshness,
+    /// Records that were created earlier aren't counted.
+    pub count_from: Option<Timestamp>,
+    /// Rises after the ledger was restored or replaced.
+    pub epoch: u64,
+    /// Days for which the ledger is kept.
+    pub keep_days: i64,
 }
 
 /// Where and how a pipeline archives.
@@ -169,11 +198,11 @@ impl Config {
         let counts =
             pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
         let archives = pipeline.as_ref().is_some_and(|pipeline| pipeline.schemas().next().is_some());
-        let tables = if counts { reader.tables() } else { None };
+        let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
+        let tables = pipeline.as_ref().filter(|_| counts).and_then(|pipeline| reader.tables(pipeline, horizon_days));
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
         let quarantine = reader.quarantine();
         let metrics = reader.metrics();
-        let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
         let concurrency = reader.number("CONCURRENCY", 1, 64);
         match (pipeline, reader.mistakes) {

@@ -24,8 +24,8 @@ pub mod plan;
 pub mod archive;
 pub mod usage;
 
-pub mod ledger;
 pub mod fold;
+pub mod ledger;
 
 // One invocation of the function:
 pub mod clients;

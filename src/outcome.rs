@@ -1,15 +1,14 @@
 //! The outcome of a batch, and the response to Lambda, which acknowledges only records whose effects are durable.
 
-use std::collections::BTreeSet;
-
 pub use aws_lambda_events::event::streams::KinesisEventResponse as Response;
 
 use crate::archive::{AvroFile, Put};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
+use crate::fold::{Folded, Notice};
 use crate::plan::{Plan, Tally};
 use crate::record::{Code, Fault, Rejection};
-use crate::usage::{Committed, SnapshotItem};
+use crate::time::Timestamp;
 
 /// Everything that an invocation reports.
 #[derive(Debug, Default)]
@@ -18,18 +17,16 @@ pub struct BatchOutcome {
     pub records: usize,
     /// How many of them are durable, counted from the first up to the first that isn't.
     pub durable: usize,
-    /// Records whose effects this invocation applied.
-    pub applied: usize,
-    /// Records that were already applied, or that appear twice in the batch.
-    pub duplicates: usize,
+    /// Records that appear twice in the batch.
+    pub repeated: usize,
     /// Records that have no effect, as the pipeline defines.
     pub skipped: usize,
     /// The records that could not be processed or made durable. The response names the first of them.
     pub rejected: Vec<Rejection>,
     /// The rejected records that are in the failure bucket. They are durable.
     pub quarantined: Vec<Rejection>,
-    /// The snapshot items that were updated.
-    pub snapshots: BTreeSet<SnapshotItem>,
+    /// The pages that are in the ledger now.
+    pub pages: Vec<Notice>,
     /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
     /// The records of the plan by kind and effect.
@@ -60,60 +57,40 @@ impl StoredFile {
     }
 }
 
-/// The result of storing a plan's files.
+/// What a batch stored, and what it could not store.
 #[derive(Debug, Default)]
 pub struct Stored {
+    /// The pages that are in the ledger now.
+    pub pages: Vec<Notice>,
     /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
-    /// Positions in the batch of the records in files that this invocation created.
-    pub created: BTreeSet<usize>,
-    /// The position of the first record of each file that could not be put, with the error.
-    pub failed: Vec<(usize, Error)>,
+    /// The position of the first record of each page, file or document that could not be put, with what it is and the
+    /// error.
+    pub failed: Vec<(usize, &'static str, Error)>,
 }
 
 impl Stored {
     /// Adds a file that has been put.
-    pub fn add(&mut self, file: &AvroFile, put: Put) {
-        if put == Put::Created {
-            self.created.extend(&file.records);
-        }
+    pub fn add_file(&mut self, file: &AvroFile, put: Put) {
         self.files.push(StoredFile::new(file, put));
     }
 }
 
 impl BatchOutcome {
-    /// Combines the results of counting, of storing files and of quarantining rejected records. `not_quarantined` has the
-    /// positions of the rejected records that could not be stored.
-    pub fn new(
-        event: &Event<'_>,
-        plan: Plan,
-        counted: Committed,
-        stored: Stored,
-        not_quarantined: Vec<(usize, Error)>,
-    ) -> BatchOutcome {
-        let failed = counted.failed.into_iter().map(|(record, error)| (record, error, "usage"));
-        let failed = failed.chain(stored.failed.into_iter().map(|(record, error)| (record, error, "archive")));
-        let failed = failed.chain(not_quarantined.into_iter().map(|(record, error)| (record, error, "quarantine")));
-        let first = failed.min_by_key(|(record, ..)| *record);
+    /// Combines what was planned and what was stored.
+    pub fn new(event: &Event<'_>, plan: Plan, stored: Stored) -> BatchOutcome {
+        let first = stored.failed.into_iter().min_by_key(|(record, ..)| *record);
         let durable = first.as_ref().map_or(plan.records, |(record, ..)| *record);
-        let first_not_durable = first.and_then(|(record, error, sink)| not_durable(event, record, &error, sink));
-        let effective =
-            || plan.tally.effective.iter().filter(|record| **record < durable || counted.applied.contains(record));
-        let applied = |record: &&usize| {
-            counted.applied.contains(record)
-                || (!counted.duplicates.contains(record) && stored.created.contains(record))
-        };
-        let applied = effective().filter(applied).count();
+        let first_not_durable = first.and_then(|(record, sink, error)| not_durable(event, record, &error, sink));
         let quarantined = plan.quarantined.into_iter().filter(|quarantined| quarantined.record < durable);
         BatchOutcome {
             records: event.records().len(),
             durable,
-            applied,
-            duplicates: effective().count() - applied + plan.tally.repeated,
+            repeated: plan.tally.repeated,
             skipped: plan.tally.skipped,
             rejected: first_not_durable.into_iter().chain(plan.rejected).collect(),
             quarantined: quarantined.map(|quarantined| quarantined.rejection).collect(),
-            snapshots: counted.snapshots,
+            pages: stored.pages,
             files: stored.files,
             tally: plan.tally,
             first_sequence_number: event.records().first().map(|raw| raw.sequence.to_string()),
@@ -126,6 +103,36 @@ impl BatchOutcome {
         let mut response = Response::default();
         if let Some(rejection) = self.rejected.first() {
             response.add_failure(rejection.sequence.to_string());
+        }
+        response
+    }
+}
+
+/// Everything that a fold reports.
+#[derive(Debug, Default)]
+pub struct FoldOutcome {
+    /// The number of records in the event.
+    pub records: usize,
+    /// How many of them are notices of this pipeline's pages.
+    pub notices: usize,
+    /// Records that are no notices of this pipeline: states, changes that aren't inserts, pages of other pipelines.
+    pub ignored: usize,
+    /// Notices that are too old to fold.
+    pub too_old: usize,
+    /// The sequence number of the first notice that isn't in all snapshots.
+    pub failed: Option<String>,
+    /// The creation time of the oldest notice.
+    pub oldest_created_at: Option<Timestamp>,
+    /// What the fold did.
+    pub folded: Folded,
+}
+
+impl FoldOutcome {
+    /// The response: the first notice that isn't in all snapshots, if any.
+    pub fn response(&self) -> Response {
+        let mut response = Response::default();
+        if let Some(sequence) = &self.failed {
+            response.add_failure(sequence.clone());
         }
         response
     }

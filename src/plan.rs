@@ -70,13 +70,15 @@ pub struct Tally {
 /// What a plan depends on besides the records and the pipeline.
 #[derive(Debug, Clone, Default)]
 pub struct PlanContext {
-    /// Records older than this can no longer be proven new, because their claims may have expired.
+    /// Records older than this can no longer be proven new, because their minute's pages may have expired.
     pub horizon: Option<Timestamp>,
+    /// Records older than this are archived but not counted.
+    pub count_from: Option<Timestamp>,
     /// The table of the snapshots. It may also be the source table; only changes of snapshots are left out of the
     /// counting.
     pub usage_table: Option<String>,
-    /// The table of the claims, whose changes are never counted.
-    pub claims_table: Option<String>,
+    /// The table of the ledger, whose changes are never counted.
+    pub ledger_table: Option<String>,
     /// Whether a rejected record ends the plan.
     pub on_rejection: OnRejection,
 }
@@ -165,31 +167,30 @@ impl<'p> Planner<'p> {
         if !self.seen.insert(record.id) {
             return Ok(Disposition::Repeated);
         }
-        let (deltas, archived) = match self.route(record)? {
-            Some((route, bindings)) => {
-                let deltas = self.counting.deltas(record, route, &bindings)?;
-                self.check(record, &deltas)?;
-                (deltas, self.archive(index, record, route)?)
-            }
-            None => {
-                let deltas = self.counting.reversal(record)?;
-                self.check(record, &deltas)?;
-                (deltas, false)
-            }
+        let routed = self.route(record)?;
+        let deltas = match &routed {
+            _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
+            Some((route, bindings)) => self.counting.deltas(record, route, bindings)?,
+            None => self.counting.reversal(record)?,
+        };
+        self.check(record, &deltas)?;
+        let archived = match routed {
+            Some((route, _)) => self.archive(index, record, route)?,
+            None => false,
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);
         Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
 
-    /// Whether the item is a claim or a snapshot, that is, one that this function may have written itself. Such records
+    /// Whether the item is one of the ledger or a snapshot, that is, one that this function may have written itself. Such records
     /// have no effect, so the function never counts its own writes, whatever the event source mapping delivers.
     fn is_self_written(&self, record: &OutlinedRecord<'_>) -> bool {
         // A plain message has no keys: its source is a stream, which may have the same name as a table.
         let is_from =
             |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
         let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
-        is_from(&self.context.claims_table)
+        is_from(&self.context.ledger_table)
             || is_from(&self.context.usage_table)
                 && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
                     let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
@@ -223,7 +224,8 @@ impl<'p> Planner<'p> {
             return Ok(());
         }
         if self.context.horizon.is_some_and(|horizon| record.created_at < horizon) {
-            let message = "is older than the horizon, so its claims may have expired and it can't be proven new";
+            let message =
+                "is older than the horizon, so its minute's pages may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }
         let segment = Segment::containing(record.created_at);

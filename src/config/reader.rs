@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use super::{ArchivePlace, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
+use super::{ArchivePlace, Freshness, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
 use crate::archive::Codec;
 use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
+use crate::time::Timestamp;
+use crate::usage::Segment;
+use crate::window::Window;
 
 /// Reads variables by their names.
 pub(super) struct EnvReader<'v> {
@@ -67,19 +70,61 @@ impl EnvReader<'_> {
         }
     }
 
-    pub(super) fn tables(&mut self) -> Option<Tables> {
+    pub(super) fn tables(&mut self, pipeline: &Pipeline, horizon_days: i64) -> Option<Tables> {
         let usage = self.required("USAGE_TABLE", "the pipeline counts, so its snapshots need a table");
-        let claims =
-            self.required("CLAIMS_TABLE", "the pipeline counts, and exactly-once needs a separate table for claims");
-        let (usage, claims) = (usage?, claims?);
-        if [&usage, &claims].into_iter().any(|table| table.contains(':')) {
-            self.mistakes.push("USAGE_TABLE and CLAIMS_TABLE must be table names, not ARNs".to_owned());
+        let ledger = self.required("LEDGER_TABLE", "the pipeline counts, so its ledger needs a table");
+        let (buckets, epoch) = (self.number("LEDGER_BUCKETS", 1, 256), self.number("FOLD_EPOCH", 0, 65_535));
+        let freshness = self.freshness();
+        let count_from = self.count_from(pipeline);
+        let keep_days = match self.get("KEEP_DAYS") {
+            Some(_) => self.number("KEEP_DAYS", 1, 36_500).max(horizon_days),
+            None => horizon_days,
+        };
+        let (usage, ledger) = (usage?, ledger?);
+        if [&usage, &ledger].into_iter().any(|table| table.contains(':')) {
+            self.mistakes.push("USAGE_TABLE and LEDGER_TABLE must be table names, not ARNs".to_owned());
         }
-        if usage == claims {
-            self.mistakes
-                .push("USAGE_TABLE and CLAIMS_TABLE are the same table; give the claims a separate one".to_owned());
+        if usage == ledger {
+            let mistake = "USAGE_TABLE and LEDGER_TABLE are the same table; give the ledger a separate one";
+            self.mistakes.push(mistake.to_owned());
         }
-        Some(Tables { usage, claims })
+        let (buckets, epoch) = (u32::try_from(buckets).unwrap_or(1), epoch.unsigned_abs());
+        Some(Tables { usage, ledger, buckets, freshness, count_from, epoch, keep_days })
+    }
+
+    fn freshness(&mut self) -> Freshness {
+        match self.get("FRESHNESS").as_deref() {
+            Some("stream") => Freshness::Stream,
+            Some("now") => Freshness::Now,
+            _ => {
+                self.mistakes.push("FRESHNESS must be stream or now".to_owned());
+                Freshness::Stream
+            }
+        }
+    }
+
+    /// The first minute that is counted. A window that is counted in part would overwrite what others have counted into
+    /// it, so the minute must be the start of each window.
+    fn count_from(&mut self, pipeline: &Pipeline) -> Option<Timestamp> {
+        let text = self.get("COUNT_FROM")?;
+        let Some(at) = Segment::parse(&text).and_then(|minute| Timestamp::from_seconds(minute.start())) else {
+            self.mistakes.push("COUNT_FROM must be a minute in UTC, such as 2026-12-01T00:00".to_owned());
+            return None;
+        };
+        for window in pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
+            if window.containing(at).start != at.seconds() {
+                let mistake = format!(
+                    "COUNT_FROM {text} isn't the start of {}; choose one, or what was counted before would be overwritten",
+                    match window {
+                        Window::Hour => "an hour",
+                        Window::Day => "a day",
+                        Window::Month => "a month",
+                    }
+                );
+                self.mistakes.push(mistake);
+            }
+        }
+        Some(at)
     }
 
     pub(super) fn archive(&mut self, pipeline: &Pipeline) -> Option<ArchivePlace> {

@@ -9,9 +9,14 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigMistakes> {
 #[test]
 fn everything_but_pipeline_tables_and_bucket_has_a_default() {
     let variables =
-        [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "lake")];
+        [("PIPELINE", "orders"), ("USAGE_TABLE", "usage"), ("LEDGER_TABLE", "ledger"), ("ARCHIVE_BUCKET", "lake")];
     let config = read(&variables).unwrap();
-    assert_eq!(config.tables, Some(Tables { usage: "usage".into(), claims: "claims".into() }));
+    let tables = config.tables.unwrap();
+    assert_eq!(
+        (tables.usage.as_str(), tables.ledger.as_str(), tables.buckets, tables.epoch),
+        ("usage", "ledger", 1, 0)
+    );
+    assert_eq!((tables.freshness, tables.count_from, tables.keep_days), (Freshness::Stream, None, 18));
     assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
     assert_eq!((config.horizon_days, config.deadline_margin_ms, config.concurrency), (18, 1000, 8));
     assert_eq!(config.metrics, MetricsConfig { sink: Sink::Emf, namespace: "UsageAggregator".into() });
@@ -30,7 +35,7 @@ fn all_mistakes_are_reported_at_once() {
     let mistakes = read(&[
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "same"),
-        ("CLAIMS_TABLE", "same"),
+        ("LEDGER_TABLE", "same"),
         ("ARCHIVE_PREFIX", "../elsewhere"),
         ("ARCHIVE_CODEC", "lzma"),
         ("METRICS_SINK", "graphite"),
@@ -52,4 +57,45 @@ fn an_unknown_pipeline_is_reported_with_its_variable() {
         let mistakes = read(variables).unwrap_err().to_string();
         assert!(mistakes.contains("PIPELINE"), "{mistakes}");
     }
+}
+
+#[test]
+fn counting_begins_at_the_start_of_every_window() {
+    let of = |count_from: &str| {
+        let variables = [
+            ("PIPELINE", "orders"),
+            ("USAGE_TABLE", "usage"),
+            ("LEDGER_TABLE", "ledger"),
+            ("ARCHIVE_BUCKET", "lake"),
+            ("COUNT_FROM", count_from),
+        ];
+        read(&variables)
+            .map(|config| config.tables.unwrap().count_from.unwrap().to_string())
+            .map_err(|mistakes| mistakes.to_string())
+    };
+    assert_eq!(of("2026-12-01T00:00"), Ok("2026-12-01T00:00:00Z".to_owned()));
+    for (text, mistake) in [
+        ("2026-12-01", "must be a minute in UTC"),
+        ("2026-12-01T00:01", "isn't the start of an hour"),
+        ("2026-12-01T01:00", "isn't the start of a day"),
+        ("2026-12-02T00:00", "isn't the start of a month"),
+    ] {
+        assert!(of(text).unwrap_err().contains(mistake), "{text}");
+    }
+}
+
+#[test]
+fn the_ledger_is_kept_for_the_horizon_at_least() {
+    let of = |keep: &str| {
+        let variables = [
+            ("PIPELINE", "orders"),
+            ("USAGE_TABLE", "usage"),
+            ("LEDGER_TABLE", "ledger"),
+            ("ARCHIVE_BUCKET", "lake"),
+            ("HORIZON_DAYS", "20"),
+            ("KEEP_DAYS", keep),
+        ];
+        read(&variables).unwrap().tables.unwrap().keep_days
+    };
+    assert_eq!(["", "10", "30"].map(of), [20, 20, 30]);
 }

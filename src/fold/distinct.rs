@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use super::totals::Totals;
+use crate::decimal::Decimal;
 use crate::ledger::{GroupKey, Measure, PageGroup, PageKind, ReadPage};
 use crate::record::IdHasher;
 
@@ -12,7 +13,7 @@ type IdSet = HashSet<u128, BuildHasherDefault<IdHasher>>;
 
 /// The pages of a minute, and which of them counts each record.
 #[derive(Debug)]
-pub struct Minute {
+pub(super) struct Minute {
     /// The pages, those with the highest generation and the lowest name first: of the pages with a record, the first
     /// counts it.
     pages: Vec<ReadPage>,
@@ -28,10 +29,11 @@ pub struct Minute {
 
 impl Minute {
     /// The minute with these pages.
-    pub fn new(mut pages: Vec<ReadPage>) -> Minute {
+    pub(super) fn new(mut pages: Vec<ReadPage>) -> Minute {
         pages.sort_unstable_by_key(|page| (std::cmp::Reverse(page.content.generation), page.reference.name));
         let id_bytes = pages.iter().map(|page| page.content.id_bytes).min().unwrap_or(16);
-        let mut minute = Minute { pages, id_bytes, winners: IdMap::default(), shared: IdSet::default(), void: IdSet::default() };
+        let mut minute =
+            Minute { pages, id_bytes, winners: IdMap::default(), shared: IdSet::default(), void: IdSet::default() };
         if minute.pages.len() > 1 {
             for (index, page) in minute.pages.iter().enumerate() {
                 for id in page.content.groups.iter().flat_map(|group| &group.ids) {
@@ -49,7 +51,7 @@ impl Minute {
     }
 
     /// The pages.
-    pub fn pages(&self) -> &[ReadPage] {
+    pub(super) fn pages(&self) -> &[ReadPage] {
         &self.pages
     }
 
@@ -64,7 +66,7 @@ impl Minute {
     }
 
     /// What the minute counts.
-    pub fn totals(&self) -> Totals {
+    pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for (index, page) in self.pages.iter().enumerate() {
             let measures: Vec<&Measure> = page.content.measures.iter().collect();
@@ -78,8 +80,33 @@ impl Minute {
         totals
     }
 
+    /// The number of records about which two pages of one generation differ: by their definitions, a record has one
+    /// effect.
+    pub(super) fn conflicts(&self) -> usize {
+        let effect = |page: &ReadPage, id: u128| {
+            let mut effect: Vec<(GroupKey, Vec<(std::sync::Arc<str>, Decimal)>)> = Vec::new();
+            for group in &page.content.groups {
+                let Some(row) = group.ids.iter().position(|other| self.compared(page, *other) == id) else { continue };
+                let values = group.columns.iter().zip(page.content.measures.iter());
+                let mut values: Vec<_> =
+                    values.filter_map(|(column, measure)| Some((measure.name.clone(), column.value(row)?))).collect();
+                values.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
+                effect.push((group.key.clone(), values));
+            }
+            effect
+        };
+        let differs = |id: &u128| {
+            let counting = self.pages.iter().filter(|page| !matches!(page.kind, PageKind::Void(..)));
+            let effects = counting.map(|page| (page.content.generation, effect(page, *id)));
+            let mut effects: Vec<_> = effects.filter(|(_, effect)| !effect.is_empty()).collect();
+            effects.sort_unstable_by_key(|(generation, _)| *generation);
+            effects.windows(2).any(|pair| matches!(pair, [(a, one), (b, other)] if a == b && one != other))
+        };
+        self.shared.iter().filter(|id| differs(id)).count()
+    }
+
     /// The groups whose values may depend on the records of a page: all groups that any page gives these records.
-    pub fn touched(&self, page: &ReadPage) -> BTreeSet<GroupKey> {
+    pub(super) fn touched(&self, page: &ReadPage) -> BTreeSet<GroupKey> {
         let groups = |page: &'_ ReadPage, ids: Option<&IdSet>| -> Vec<GroupKey> {
             let has = |group: &&PageGroup| {
                 ids.is_none_or(|ids| group.ids.iter().any(|id| ids.contains(&self.compared(page, *id))))

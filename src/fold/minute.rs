@@ -46,7 +46,9 @@ impl Fold<'_> {
             let names: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
             // Rule R: never write a state from a reading that lacks what is known to exist.
             if let Some(PageRef { bucket, name }) = listed.union(noticed).find(|page| !names.contains(page)) {
-                attempts.lacks(|| format!("fold the minute {window}: the page {bucket}/{name:016x} is missing")).await?;
+                attempts
+                    .lacks(|| format!("fold the minute {window}: the page {bucket}/{name:016x} is missing"))
+                    .await?;
                 continue;
             }
             let minute = Minute::new(pages);
@@ -63,7 +65,11 @@ impl Fold<'_> {
         }
     }
 
-    async fn pages(&self, minute: Segment, buckets: std::ops::Range<u32>) -> Result<Vec<crate::ledger::ReadPage>, Error> {
+    async fn pages(
+        &self,
+        minute: Segment,
+        buckets: std::ops::Range<u32>,
+    ) -> Result<Vec<crate::ledger::ReadPage>, Error> {
         let reads: Vec<_> = buckets.map(|bucket| self.ledger.pages(minute, bucket, self.deadline)).collect();
         Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
     }

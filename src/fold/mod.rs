@@ -60,9 +60,16 @@ pub struct Folded {
     pub pages: usize,
     /// The snapshots that were written.
     pub snapshots: usize,
+    /// The measures that aren't published because their sum needs more than 38 digits.
+    pub overflows: usize,
+    /// The records about which two pages of one generation differ.
+    pub conflicts: usize,
     /// The snapshots that DynamoDB refused, with the reason. They hold up no others.
     pub unpublished: Vec<(crate::usage::SnapshotItem, Error)>,
 }
+
+/// What an error says if snapshots have later versions than the ledger.
+pub const LEDGER_BEHIND: &str = "snapshots are ahead of the ledger";
 
 /// The windows that were folded.
 type Windows = BTreeMap<WindowKey, Result<Leaves, Error>>;
@@ -86,9 +93,10 @@ impl Folder {
         let windows = self.fold_parents(&fold, snapshot, &minutes).await?;
         let tasks = Tasks::new(snapshot, notices, &minutes, &windows);
         let published = self.publish_all(&fold, snapshot, &tasks, &windows, now).await?;
+        let conflicts = minutes.values().flatten().map(|folded| folded.minute.conflicts()).sum();
         let pages = minutes.values().flatten().map(|folded| folded.minute.pages().len()).max().unwrap_or(0);
         let (settled, error) = tasks.settled(&published.failed);
-        Ok(Folded { settled, error, pages, ..published.folded })
+        Ok(Folded { settled, error, pages, conflicts, ..published.folded })
     }
 
     async fn fold_minutes(
@@ -96,10 +104,8 @@ impl Folder {
         fold: &Fold<'_>,
         noticed: &BTreeMap<Segment, BTreeSet<PageRef>>,
     ) -> Result<BTreeMap<Segment, Result<FoldedMinute, Error>>, Error> {
-        let folds: Vec<_> = noticed
-            .iter()
-            .map(|(minute, pages)| async { (*minute, fold.fold_minute(*minute, pages).await) })
-            .collect();
+        let folds: Vec<_> =
+            noticed.iter().map(|(minute, pages)| async { (*minute, fold.fold_minute(*minute, pages).await) }).collect();
         let folded = stream::iter(folds).buffer_unordered(self.concurrency).collect::<Vec<_>>().await;
         folded.into_iter().map(|(minute, folded)| Ok((minute, unless_config(folded)?))).collect()
     }
@@ -122,7 +128,10 @@ impl Folder {
             for (child, leaves) in &below {
                 let Some(parent) = child.parent() else { continue };
                 let versions = leaves.iter().filter(|(_, state)| state.version > 0);
-                known.entry(parent).or_default().extend(versions.map(|(part, state)| (leaf(*child, part), state.version)));
+                known
+                    .entry(parent)
+                    .or_default()
+                    .extend(versions.map(|(part, state)| (leaf(*child, part), state.version)));
             }
             let folds: Vec<_> = known
                 .iter()
@@ -160,6 +169,7 @@ impl Folder {
         let mut all = PublishedAll::default();
         let mut publishing = stream::iter(publications).buffered(self.concurrency);
         while let Some((number, publication, published)) = publishing.next().await {
+            all.folded.overflows += publication.overflows();
             match published {
                 Ok(Published::Written) => all.folded.snapshots += 1,
                 Ok(Published::Same | Published::Later(_)) => {}
@@ -189,7 +199,7 @@ impl Folder {
             return Ok(published);
         }
         Err(Error::config(format!(
-            "write a snapshot of {}: snapshots are ahead of the ledger, which must have been restored or replaced; raise \
+            "write a snapshot of {}: {LEDGER_BEHIND}, which must have been restored or replaced; raise \
              FOLD_EPOCH by 1 (see the runbook for a restored ledger)",
             task.window
         )))

@@ -30,7 +30,10 @@ mod tests {
     #[test]
     fn a_notice_is_the_key_of_a_page_of_the_pipeline() {
         let notice = Notice::of("orders", "p#orders#2026-11-28T08:57#3", "00ff00ff00ff00ff").unwrap();
-        assert_eq!((notice.minute.text(), notice.page), ("2026-11-28T08:57".to_owned(), PageRef { bucket: 3, name: 0xff_00ff_00ff_00ff }));
+        assert_eq!(
+            (notice.minute.text(), notice.page),
+            ("2026-11-28T08:57".to_owned(), PageRef { bucket: 3, name: 0xff_00ff_00ff_00ff })
+        );
         for (key, sort_key) in [
             ("s#orders#2026-11-28T08", "2026-11-28T08:57/"),
             ("p#other#2026-11-28T08:57#3", "00ff00ff00ff00ff"),

@@ -36,6 +36,13 @@ pub(super) struct Publication {
     pub values: Vec<(Measure, Value)>,
 }
 
+impl Publication {
+    /// How many values aren't known.
+    pub(super) fn overflows(&self) -> usize {
+        self.values.iter().filter(|(_, value)| matches!(value, Value::Sum(Sum::Overflow))).count()
+    }
+}
+
 /// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
@@ -114,8 +121,10 @@ impl UsageTable {
         for (name, text) in &item.key {
             update = update.key(name, AttributeValue::S(text.clone()));
         }
-        let described = item.attributes.iter().map(|(name, text)| Change::Set(name.clone(), AttributeValue::S(text.clone())));
-        let expiry = item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
+        let described =
+            item.attributes.iter().map(|(name, text)| Change::Set(name.clone(), AttributeValue::S(text.clone())));
+        let expiry =
+            item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
         let mut expression = Expression::default();
         described.chain(expiry).chain(changes.iter().cloned()).for_each(|change| expression.add(change));
         if is_last {
@@ -194,10 +203,7 @@ fn condition_failed(error: &UpdateItemError) -> Option<Option<&HashMap<String, A
 }
 
 /// What the version of the stored item means.
-fn refused(
-    item: Option<&HashMap<String, AttributeValue>>,
-    version: u64,
-) -> Result<Published, Error> {
+fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Result<Published, Error> {
     let stored = item.and_then(|item| item.get(VERSION_ATTRIBUTE)).and_then(|stored| stored.as_b().ok());
     let stored = stored.and_then(|stored| <[u8; 8]>::try_from(stored.as_ref()).ok()).map(u64::from_be_bytes);
     match stored {

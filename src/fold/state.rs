@@ -11,7 +11,7 @@ const FORMAT: u8 = 1;
 
 /// A part of a state that holds totals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct State {
+pub(super) struct State {
     /// Rises with each write; 0 if there is no state yet.
     pub version: u64,
     /// What the totals stand for.
@@ -22,7 +22,7 @@ pub struct State {
 
 /// What a state stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
+pub(super) enum Listed {
     /// The pages of a minute.
     Pages(BTreeSet<PageRef>),
     /// The versions of the leaves of the windows below.
@@ -37,7 +37,7 @@ impl Default for Listed {
 
 /// A leaf: a part of a window that holds totals.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Leaf {
+pub(super) struct Leaf {
     /// The window.
     pub window: WindowKey,
     /// The binary digits of the part.

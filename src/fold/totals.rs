@@ -7,7 +7,7 @@ use crate::ledger::{Damaged, GroupKey, Measure, Measures, Reader, Writer};
 
 /// Values of groups by measure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Totals {
+pub(super) struct Totals {
     measures: Measures,
     /// The values of each group by the number of the measure. A group has a value for each measure that any page names
     /// for it, even if no counted record feeds it.
@@ -54,23 +54,13 @@ impl Totals {
     }
 
     /// The measures and values of a group, in the order of first appearance.
-    pub fn group(&self, key: &GroupKey) -> Option<impl Iterator<Item = (&Measure, &Value)>> {
+    pub(super) fn group(&self, key: &GroupKey) -> Option<impl Iterator<Item = (&Measure, &Value)>> {
         self.groups.get(key).map(|values| self.named(values))
     }
 
-    /// The keys of the groups, sorted.
-    pub fn keys(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups.keys()
-    }
-
     /// How many groups there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.groups.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
     }
 
     /// The groups of a part of a state.

@@ -5,32 +5,32 @@ mod sum;
 
 use crate::decimal::Decimal;
 use crate::ledger::{Aggregate, Damaged, Reader, Writer};
-pub use sum::Sum;
+pub(super) use sum::Sum;
 
 /// The value of a group for one measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
+pub(super) enum Value {
     /// The sum of the amounts.
     Sum(Sum),
 }
 
 impl Value {
     /// The value without any record.
-    pub fn empty(aggregate: Aggregate) -> Value {
+    pub(super) fn empty(aggregate: Aggregate) -> Value {
         match aggregate {
             Aggregate::Sum => Value::Sum(Sum::default()),
         }
     }
 
     /// Adds the value of one record.
-    pub fn insert(&mut self, amount: Decimal) {
+    pub(super) fn insert(&mut self, amount: Decimal) {
         match self {
             Value::Sum(sum) => sum.insert(amount),
         }
     }
 
     /// Adds the value of other records.
-    pub fn merge(&mut self, other: &Value) {
+    pub(super) fn merge(&mut self, other: &Value) {
         match (self, other) {
             (Value::Sum(sum), Value::Sum(other)) => sum.merge(other),
         }

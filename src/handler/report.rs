@@ -1,44 +1,114 @@
-//! What an invocation reports about its batch: metrics and log lines.
+//! What an invocation reports: metrics and log lines, never the contents of an item.
 
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
 use crate::error::Error;
-use crate::metrics::BatchMetrics;
-use crate::outcome::BatchOutcome;
+use crate::metrics::Metrics;
+use crate::outcome::{BatchOutcome, FoldOutcome};
 use crate::record;
 use crate::time::Timestamp;
 
-/// The metrics of a batch that the function handled.
-pub(super) fn batch_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> BatchMetrics {
-    let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+/// The metrics of a batch that was appended.
+pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> Metrics {
     let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
-    let age = outcome.tally.oldest_created_at.map_or(0, |oldest| now.micros().saturating_sub(oldest.micros()).max(0));
-    BatchMetrics {
-        records_processed: whole(outcome.durable),
-        processing_errors: whole(outcome.records - outcome.durable),
-        processing_duration_ms: milliseconds(started),
-        insert_count: whole(events(record::Event::Insert)),
-        modify_count: whole(events(record::Event::Modify)),
-        remove_count: whole(events(record::Event::Remove) + events(record::Event::Expire)),
-        duplicates_skipped: whole(outcome.duplicates),
-        snapshots_updated: whole(outcome.snapshots.len()),
-        files_written: whole(outcome.files.iter().filter(|file| file.created).count()),
-        processing_latency_ms: Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0,
-    }
+    let mut metrics = Metrics::default();
+    metrics.count("RecordsProcessed", outcome.durable);
+    metrics.count("ProcessingErrors", outcome.records - outcome.durable);
+    metrics.milliseconds("ProcessingDuration", milliseconds(started));
+    metrics.count("InsertCount", events(record::Event::Insert));
+    metrics.count("ModifyCount", events(record::Event::Modify));
+    metrics.count("RemoveCount", events(record::Event::Remove) + events(record::Event::Expire));
+    metrics.count("PagesWritten", outcome.pages.len());
+    metrics.count("FilesWritten", outcome.files.iter().filter(|file| file.created).count());
+    metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now));
+    metrics
 }
 
-pub(super) fn milliseconds(since: Instant) -> f64 {
+/// The metrics of an invocation that failed as a whole, maybe before its records could be counted.
+pub(super) fn failure_metrics(started: Instant) -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics.count("RecordsProcessed", 0);
+    metrics.count("ProcessingErrors", 1);
+    metrics.milliseconds("ProcessingDuration", milliseconds(started));
+    metrics
+}
+
+/// The metrics of a fold.
+pub(super) fn fold_metrics(outcome: &FoldOutcome, now: Timestamp, started: Instant) -> Metrics {
+    let folded = &outcome.folded;
+    let mut metrics = Metrics::default();
+    metrics.count("NoticesFolded", folded.settled);
+    metrics.count("FoldErrors", outcome.notices - folded.settled);
+    metrics.milliseconds("FoldDuration", milliseconds(started));
+    // The whole notices' age counts only if they are settled; the iterator age shows those that aren't.
+    if folded.settled > 0 {
+        metrics.milliseconds("FoldAge", age_ms(outcome.oldest_created_at, now) + milliseconds(started));
+    }
+    metrics.count("SnapshotsUpdated", folded.snapshots);
+    metrics.count("PagesInMinute", folded.pages);
+    metrics.count_unless_zero("Unpublished", folded.unpublished.len());
+    metrics.count_unless_zero("Overflow", folded.overflows);
+    metrics.count_unless_zero("Conflicts", folded.conflicts);
+    metrics.count_unless_zero("NoticesTooOld", outcome.too_old);
+    metrics
+}
+
+/// The metrics of a fold that failed as a whole.
+pub(super) fn fold_failure_metrics(error: &Error, started: Instant) -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics.count("NoticesFolded", 0);
+    metrics.count("FoldErrors", 1);
+    metrics.milliseconds("FoldDuration", milliseconds(started));
+    metrics.count_unless_zero("LedgerBehind", usize::from(error.message.contains(crate::fold::LEDGER_BEHIND)));
+    metrics
+}
+
+fn age_ms(since: Option<Timestamp>, now: Timestamp) -> f64 {
+    let age = since.map_or(0, |since| now.micros().saturating_sub(since.micros()).max(0));
+    Duration::from_micros(age.unsigned_abs()).as_secs_f64() * 1000.0
+}
+
+/// Logs one line for a fold, and one for each snapshot that DynamoDB refused.
+pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return error!(%error, duration_ms = milliseconds(started), "failed to fold"),
+    };
+    let folded = &outcome.folded;
+    for (item, error) in &folded.unpublished {
+        let key: String = item.key.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\0");
+        let hash = blake3::hash(key.as_bytes()).to_hex();
+        warn!(key_hash = hash.get(..16), %error, "snapshot not published");
+    }
+    if let Some(error) = &folded.error {
+        warn!(%error, sequence = outcome.failed, "notice not settled");
+    }
+    info!(
+        records = outcome.records,
+        notices = outcome.notices,
+        settled = folded.settled,
+        ignored = outcome.ignored,
+        too_old = outcome.too_old,
+        snapshots = folded.snapshots,
+        unpublished = folded.unpublished.len(),
+        pages = folded.pages,
+        duration_ms = milliseconds(started),
+        "fold done"
+    );
+}
+
+fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
 /// Logs one line for the batch and one for each rejected record, never the contents of an item.
-pub(super) fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics) {
+pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, started: Instant) {
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            return error!(%error, duration_ms = metrics.processing_duration_ms, "failed to process the batch");
+            return error!(%error, duration_ms = milliseconds(started), "failed to process the batch");
         }
     };
     if outcome.tally.self_written > 0 {
@@ -54,22 +124,23 @@ pub(super) fn log(outcome: &Result<BatchOutcome, Error>, metrics: &BatchMetrics)
     for file in &outcome.files {
         debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
     }
+    let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
+    let created = || outcome.files.iter().filter(|file| file.created);
     info!(
         records = outcome.records,
         durable = outcome.durable,
-        inserts = metrics.insert_count,
-        modifies = metrics.modify_count,
-        removes = metrics.remove_count,
-        applied = outcome.applied,
-        duplicates = outcome.duplicates,
+        inserts = events(record::Event::Insert),
+        modifies = events(record::Event::Modify),
+        removes = events(record::Event::Remove) + events(record::Event::Expire),
+        repeated = outcome.repeated,
         skipped = outcome.skipped,
         rejected = outcome.rejected.len(),
         quarantined = outcome.quarantined.len(),
-        snapshots = outcome.snapshots.len(),
-        files = metrics.files_written,
-        bytes = outcome.files.iter().filter(|file| file.created).map(|file| file.bytes).sum::<usize>(),
-        duration_ms = metrics.processing_duration_ms,
-        oldest_age_ms = metrics.processing_latency_ms,
+        pages = outcome.pages.len(),
+        files = created().count(),
+        bytes = created().map(|file| file.bytes).sum::<usize>(),
+        duration_ms = milliseconds(started),
+        oldest_age_ms = age_ms(outcome.tally.oldest_created_at, now),
         first_sequence_number = outcome.first_sequence_number,
         last_sequence_number = outcome.last_sequence_number,
         "batch done"

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn texts_with_nul_do_not_collide() {
-        let keys = [&["a\0", "b"][..], &["a", "\0b"], &["a\0b"], &["a\0\0b"], &["a", "b"], &["", "ab"], &["ab", ""], &[]];
+        let keys =
+            [&["a\0", "b"][..], &["a", "\0b"], &["a\0b"], &["a\0\0b"], &["a", "b"], &["", "ab"], &["ab", ""], &[]];
         let keys = keys.map(|texts| GroupKey::from(&CounterKey(texts.iter().map(|text| (*text).to_owned()).collect())));
         assert_eq!(std::collections::BTreeSet::from(keys).len(), 8);
     }

@@ -93,6 +93,23 @@ pub const PAGES: &str = "p#";
 pub const STATES: &str = "s#";
 
 impl LedgerTable {
+    /// Opens a connection by reading an item that doesn't exist. The role doesn't need permission for it: a refusal opens
+    /// the connection, too.
+    ///
+    /// # Errors
+    /// If there is no response at all.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let missing = [(KEY, "connect"), (SORT_KEY, "connect")];
+        let key = missing.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())));
+        let call = self.client.get_item().table_name(&self.name).set_key(Some(key.into())).customize();
+        match call.config_override(no_retries()).send().await {
+            Err(error) if error.raw_response().is_none() => {
+                Err(Error::from_sdk(&format!("connect to {} (dynamodb:GetItem)", self.name), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts a page. Putting the same page again changes nothing.
     ///
     /// # Errors
@@ -182,7 +199,10 @@ impl LedgerTable {
             .iter()
             .map(|item| {
                 state(item).ok_or_else(|| {
-                    Error::config(format!("read the states {key} of {}: an item isn't a state of this release", self.name))
+                    Error::config(format!(
+                        "read the states {key} of {}: an item isn't a state of this release",
+                        self.name
+                    ))
                 })
             })
             .collect()

@@ -145,7 +145,8 @@ impl<'b> Reader<'b> {
     /// # Errors
     /// If there are fewer bytes left.
     pub fn count(&mut self) -> Result<usize, Damaged> {
-        self.size().and_then(|count| if count <= self.rest.len() { Ok(count) } else { Err(Damaged("a count is too large")) })
+        self.size()
+            .and_then(|count| if count <= self.rest.len() { Ok(count) } else { Err(Damaged("a count is too large")) })
     }
 
     /// A signed number.

@@ -6,7 +6,7 @@ pub(super) use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
-use super::{BatchMetrics, Datum, MetricUnit};
+use super::{Datum, MetricUnit, Metrics};
 use crate::error::Error;
 use crate::time::Timestamp;
 
@@ -29,9 +29,9 @@ impl CloudWatch {
     ///
     /// # Errors
     /// If CloudWatch refuses the call or doesn't respond within 200 ms.
-    pub async fn put(&self, metrics: &BatchMetrics, now: Timestamp) -> Result<(), Error> {
+    pub async fn put(&self, metrics: &Metrics, now: Timestamp) -> Result<(), Error> {
         let doing = format!("put metrics to {} (cloudwatch:PutMetricData)", self.namespace);
-        let data = metrics.data().into_iter().map(|datum| self.datum(datum, now)).collect();
+        let data = metrics.data().iter().map(|datum| self.datum(*datum, now)).collect();
         let sending = self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data)).send();
         match tokio::time::timeout(SEND_TIMEOUT, sending).await {
             Ok(answer) => answer.map(|_| ()).map_err(|error| Error::from_sdk(&doing, &error)),

@@ -5,17 +5,11 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::BatchMetrics;
+use super::Metrics;
 use crate::time::Timestamp;
 
 /// Formats one JSON object on one line. Values are escaped, and the names of the metrics are fixed.
-pub(super) fn line(
-    metrics: &BatchMetrics,
-    namespace: &str,
-    pipeline: &str,
-    request_id: &str,
-    now: Timestamp,
-) -> String {
+pub(super) fn line(metrics: &Metrics, namespace: &str, pipeline: &str, request_id: &str, now: Timestamp) -> String {
     let data = metrics.data();
     let definitions: Vec<Value> =
         data.iter().map(|datum| json!({ "Name": datum.name, "Unit": datum.unit.name() })).collect();
@@ -47,7 +41,10 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object_whatever_the_names_hold() {
-        let metrics = BatchMetrics { records_processed: 3, processing_latency_ms: 1.5, ..BatchMetrics::default() };
+        let mut metrics = Metrics::default();
+        metrics.count("RecordsProcessed", 3);
+        metrics.count_unless_zero("Overflow", 0);
+        metrics.milliseconds("ProcessingLatency", 1.5);
         let now = Timestamp::parse("2026-11-21T03:00:00Z").unwrap();
         let line = line(&metrics, "Name\nspace", "pipe\"line", "id\r\n{\"_aws\":1}", now);
         assert!(!line.contains(['\n', '\r']));

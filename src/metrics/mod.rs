@@ -8,30 +8,35 @@ use crate::error::Error;
 use crate::time::Timestamp;
 use cloudwatch::CloudWatch;
 
-/// One field for each metric. There are ten because CloudWatch's free tier includes ten.
+/// The metrics of one invocation: those that are always sent, zeros included, so that rates can be computed, and those
+/// that are sent only if they aren't zero, because they should always be.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct BatchMetrics {
-    /// Records whose effects are durable, including duplicates and skipped records.
-    pub records_processed: u64,
-    /// Records whose effects are not durable, so that Lambda delivers them again; 1 if the invocation failed as a
-    /// whole.
-    pub processing_errors: u64,
-    /// Milliseconds from the arrival of the event to the response.
-    pub processing_duration_ms: f64,
-    /// INSERT records.
-    pub insert_count: u64,
-    /// MODIFY records.
-    pub modify_count: u64,
-    /// REMOVE records, including expired items.
-    pub remove_count: u64,
-    /// Records that were already applied, or that appear twice in the batch.
-    pub duplicates_skipped: u64,
-    /// Snapshot items that were updated.
-    pub snapshots_updated: u64,
-    /// Archive objects that were created.
-    pub files_written: u64,
-    /// Milliseconds from the creation of the oldest record to the start of the invocation.
-    pub processing_latency_ms: f64,
+pub struct Metrics(Vec<Datum>);
+
+impl Metrics {
+    /// Adds a number of things.
+    pub fn count(&mut self, name: &'static str, value: usize) {
+        // Far below u32::MAX: an event has at most 6 MB.
+        let value = u32::try_from(value).unwrap_or(u32::MAX).into();
+        self.0.push(Datum { name, value, unit: MetricUnit::Count });
+    }
+
+    /// Adds a number of things that should be zero, if it isn't.
+    pub fn count_unless_zero(&mut self, name: &'static str, value: usize) {
+        if value > 0 {
+            self.count(name, value);
+        }
+    }
+
+    /// Adds a duration.
+    pub fn milliseconds(&mut self, name: &'static str, value: f64) {
+        self.0.push(Datum { name, value, unit: MetricUnit::Milliseconds });
+    }
+
+    /// The metrics in the order in which they were added.
+    pub fn data(&self) -> &[Datum] {
+        &self.0
+    }
 }
 
 /// The CloudWatch unit of a metric.
@@ -62,37 +67,6 @@ pub struct Datum {
     pub value: f64,
     /// The unit of the value.
     pub unit: MetricUnit,
-}
-
-impl BatchMetrics {
-    /// All metrics, including those that are zero, so that rates can be computed.
-    pub fn data(&self) -> [Datum; 10] {
-        // Destructured completely, so that a new field that isn't listed here doesn't compile.
-        let BatchMetrics {
-            records_processed,
-            processing_errors,
-            processing_duration_ms,
-            insert_count,
-            modify_count,
-            remove_count,
-            duplicates_skipped,
-            snapshots_updated,
-            files_written,
-            processing_latency_ms,
-        } = *self;
-        [
-            count("RecordsProcessed", records_processed),
-            count("ProcessingErrors", processing_errors),
-            milliseconds("ProcessingDuration", processing_duration_ms),
-            count("InsertCount", insert_count),
-            count("ModifyCount", modify_count),
-            count("RemoveCount", remove_count),
-            count("DuplicatesSkipped", duplicates_skipped),
-            count("SnapshotsUpdated", snapshots_updated),
-            count("FilesWritten", files_written),
-            milliseconds("ProcessingLatency", processing_latency_ms),
-        ]
-    }
 }
 
 /// Where metrics are sent.
@@ -126,7 +100,7 @@ impl MetricsSink {
     ///
     /// # Errors
     /// If they can't be sent within 200 ms. The batch is not affected.
-    pub async fn send(&self, metrics: &BatchMetrics, request_id: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn send(&self, metrics: &Metrics, request_id: &str, now: Timestamp) -> Result<(), Error> {
         match self {
             MetricsSink::Nowhere => Ok(()),
             MetricsSink::CloudWatch(cloudwatch) => cloudwatch.put(metrics, now).await,
@@ -136,13 +110,4 @@ impl MetricsSink {
             }
         }
     }
-}
-
-fn count(name: &'static str, value: u64) -> Datum {
-    // A batch has 10,000 records at most (BatchSize), far below u32::MAX.
-    Datum { name, value: u32::try_from(value).unwrap_or(u32::MAX).into(), unit: MetricUnit::Count }
-}
-
-fn milliseconds(name: &'static str, value: f64) -> Datum {
-    Datum { name, value, unit: MetricUnit::Milliseconds }
 }

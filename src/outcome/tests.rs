@@ -8,10 +8,9 @@ const EVENT: &[u8] = br#"{"Records":[
     {"eventSource":"aws:dynamodb","dynamodb":{"SequenceNumber":"20"}},
     {"eventSource":"aws:dynamodb","dynamodb":{"SequenceNumber":"30"}}]}"#;
 
-fn outcome(counted: Committed, stored: Stored) -> BatchOutcome {
+fn outcome(stored: Stored) -> BatchOutcome {
     let event = Event::read(EVENT).unwrap();
-    let tally = Tally { effective: vec![0, 1, 2], ..Tally::default() };
-    BatchOutcome::new(&event, Plan { records: 3, tally, ..Plan::default() }, counted, stored, Vec::new())
+    BatchOutcome::new(&event, Plan { records: 3, ..Plan::default() }, stored)
 }
 
 fn named(outcome: &BatchOutcome) -> Option<String> {
@@ -20,31 +19,26 @@ fn named(outcome: &BatchOutcome) -> Option<String> {
 
 #[test]
 fn a_batch_without_failures_names_no_record() {
-    let outcome = outcome(Committed { applied: [0, 1, 2].into(), ..Committed::default() }, Stored::default());
-    assert_eq!((outcome.durable, outcome.applied, outcome.duplicates, named(&outcome)), (3, 3, 0, None));
+    let outcome = outcome(Stored::default());
+    assert_eq!((outcome.durable, named(&outcome)), (3, None));
     assert_eq!(outcome.first_sequence_number.as_deref(), Some("10"));
     assert_eq!(outcome.last_sequence_number.as_deref(), Some("30"));
 }
 
 #[test]
-fn the_first_failure_of_both_sinks_ends_what_is_durable() {
-    let counted = Committed {
-        applied: [0, 1].into(),
-        failed: vec![(2, Error::poison("count".to_owned()))],
-        ..Committed::default()
-    };
-    let stored = Stored { failed: vec![(1, Error::transient("put".to_owned()))], ..Stored::default() };
-    let outcome = outcome(counted, stored);
+fn the_first_failure_of_all_sinks_ends_what_is_durable() {
+    let failed = vec![
+        (2, "ledger", Error::transient("put a page".to_owned())),
+        (1, "archive", Error::transient("put a file".to_owned())),
+    ];
+    let outcome = outcome(Stored { failed, ..Stored::default() });
     assert_eq!((outcome.durable, named(&outcome).as_deref()), (1, Some("20")));
-    assert_eq!(outcome.rejected[0].to_string(), "record 20: not_durable: archive: failed to put");
-    // Record 20 is counted, but not acknowledged: its redelivery will be a duplicate.
-    assert_eq!(outcome.applied, 2);
+    assert_eq!(outcome.rejected[0].to_string(), "record 20: not_durable: archive: failed to put a file");
 }
 
 #[test]
-fn what_an_earlier_delivery_counted_is_a_duplicate() {
-    let counted = Committed { applied: [0].into(), duplicates: [1].into(), ..Committed::default() };
-    let stored = Stored { created: [1, 2].into(), ..Stored::default() };
-    let outcome = outcome(counted, stored);
-    assert_eq!((outcome.applied, outcome.duplicates), (2, 1), "record 30 counts nothing, but its file is new");
+fn a_fold_names_the_first_notice_that_is_not_settled() {
+    let outcome = FoldOutcome { failed: Some("20".to_owned()), ..FoldOutcome::default() };
+    assert_eq!(outcome.response().batch_item_failures[0].item_identifier.as_deref(), Some("20"));
+    assert!(FoldOutcome::default().response().batch_item_failures.is_empty());
 }

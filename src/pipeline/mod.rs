@@ -34,6 +34,8 @@ pub struct Pipeline {
     pub stream: Stream,
     /// What happens to records that match no record type.
     pub unmatched: Unmatched,
+    /// The generation of the measures: of two pages with the same record, that with the higher generation counts it.
+    pub generation: u64,
     /// The layout of the snapshot items, if the pipeline counts.
     pub snapshot: Option<Snapshot>,
     /// The prefix of object keys, unless ARCHIVE_PREFIX is set.

@@ -136,16 +136,25 @@ fn a_record_older_than_the_horizon_is_rejected_only_if_it_would_count() {
     let records = [line, order(1, "7", GOOD)];
     assert_eq!(planned(&records, &at("2026-11-21T03:05:05Z")).rejected, None);
     let plan = planned(&records, &at("2026-11-21T03:05:06Z"));
-    let expected = "record 1: too_old: ApproximateCreationDateTime: is older than the horizon, so its claims may have expired and it can't be proven new";
+    let expected = "record 1: too_old: ApproximateCreationDateTime: is older than the horizon, so its minute's pages may have expired and it can't be proven new";
     assert_eq!(plan.rejected.as_ref().unwrap().to_string(), expected);
     assert_eq!(counts(&plan), [1, 0, 1, 0, 0]);
 }
 
 #[test]
-fn changes_of_the_claims_table_are_skipped() {
-    let claims = |name: &str| PlanContext { claims_table: Some(name.to_owned()), ..PlanContext::default() };
-    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("orders"))), [1, 0, 0, 1, 0]);
-    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &claims("order"))), [1, 1, 1, 0, 0]);
+fn changes_of_the_ledger_table_are_skipped() {
+    let ledger = |name: &str| PlanContext { ledger_table: Some(name.to_owned()), ..PlanContext::default() };
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &ledger("orders"))), [1, 0, 0, 1, 0]);
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &ledger("order"))), [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn records_before_the_first_counted_minute_are_archived_only() {
+    let first = Timestamp::parse("2026-11-21T03:05:06Z").unwrap();
+    let context = PlanContext { count_from: Some(first), ..PlanContext::default() };
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &context)), [1, 0, 1, 0, 0]);
+    let context = PlanContext { count_from: Timestamp::from_seconds(first.seconds() - 1), ..context };
+    assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &context)), [1, 1, 1, 0, 0]);
 }
 
 /// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table

@@ -5,7 +5,7 @@ use crate::ledger::{Damaged, Reader, Writer};
 
 /// An exact sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sum {
+pub(in crate::fold) enum Sum {
     /// The sum.
     Exact(Decimal),
     /// The sum needs more than 38 digits. It stays so, because what was added isn't known any more.

@@ -58,7 +58,10 @@ fn a_batch_over_two_minutes_makes_two() {
         group("a", 1, vec![effect(1, 1, &[("orders", one())])]),
     ];
     let pages = pages(&groups, 1);
-    assert_eq!(pages.iter().map(|page| (page.minute, page.records.clone())).collect::<Vec<_>>(), [(minute(0), vec![0]), (minute(1), vec![1])]);
+    assert_eq!(
+        pages.iter().map(|page| (page.minute, page.records.clone())).collect::<Vec<_>>(),
+        [(minute(0), vec![0]), (minute(1), vec![1])]
+    );
 }
 
 #[test]
@@ -66,7 +69,9 @@ fn a_large_page_is_cut_by_ids() {
     // Random digits don't compress, so 60,000 records are far above the limit.
     let effects: Vec<Effect> = (0..60_000)
         .map(|number| {
-            let mantissa = i128::from(u64::from_be_bytes(*blake3::hash(&[1, number as u8, (number >> 8) as u8]).as_bytes().first_chunk().unwrap()));
+            let mantissa = i128::from(u64::from_be_bytes(
+                *blake3::hash(&[1, number as u8, (number >> 8) as u8]).as_bytes().first_chunk().unwrap(),
+            ));
             effect(number, number as u64, &[("amount", Decimal::from_parts(mantissa, -2).unwrap())])
         })
         .collect();
@@ -77,11 +82,13 @@ fn a_large_page_is_cut_by_ids() {
     let pages = pages(&[group("even", 0, even), group("odd", 0, odd)], 1);
     assert!(pages.len() > 1 && pages.iter().all(|page| page.data.len() <= MAX_BYTES), "{}", pages.len());
     let contents: Vec<PageContent> = pages.iter().map(content).collect();
-    let ids: Vec<u128> = contents.iter().flat_map(|content| &content.groups).flat_map(|group| group.ids.clone()).collect();
+    let ids: Vec<u128> =
+        contents.iter().flat_map(|content| &content.groups).flat_map(|group| group.ids.clone()).collect();
     assert_eq!(ids.len(), 60_000);
     let distinct: std::collections::BTreeSet<u128> = ids.into_iter().collect();
     assert_eq!(distinct.len(), 59_999);
-    let homes = |id: u128| contents.iter().filter(|content| content.groups.iter().any(|group| group.ids.contains(&id))).count();
+    let homes =
+        |id: u128| contents.iter().filter(|content| content.groups.iter().any(|group| group.ids.contains(&id))).count();
     assert_eq!(homes(first_bytes(id(0), 8)), 1, "a record is in one page");
 }
 
@@ -106,7 +113,13 @@ fn what_a_newer_release_wrote_is_refused_and_so_is_damage() {
 fn a_page_has_eleven_bytes_a_record_and_thirty_a_group() {
     let size = |groups: i64, records: i64| {
         let group = |number: i64| {
-            let effects = (0..records).map(|record| effect(0, (number * records + record) as u64, &[("orders", one()), ("amount", Decimal::from_parts((record * 7_919 % 9_973).into(), -2).unwrap())]));
+            let effects = (0..records).map(|record| {
+                effect(
+                    0,
+                    (number * records + record) as u64,
+                    &[("orders", one()), ("amount", Decimal::from_parts((record * 7_919 % 9_973).into(), -2).unwrap())],
+                )
+            });
             group(&format!("customer-{number:05}"), 0, effects.collect())
         };
         content(&pages(&(0..groups).map(group).collect::<Vec<_>>(), 1)[0]).bytes().written().len()
@@ -118,7 +131,8 @@ fn a_page_has_eleven_bytes_a_record_and_thirty_a_group() {
 fn decimals() -> impl Strategy<Value = Decimal> {
     prop_oneof![
         (0..3_i64).prop_map(Decimal::from),
-        (-10_i128.pow(37)..10_i128.pow(37), -100..80_i32).prop_map(|(mantissa, exponent)| Decimal::from_parts(mantissa, exponent).unwrap()),
+        (-10_i128.pow(37)..10_i128.pow(37), -100..80_i32)
+            .prop_map(|(mantissa, exponent)| Decimal::from_parts(mantissa, exponent).unwrap()),
     ]
 }
 

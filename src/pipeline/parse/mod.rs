@@ -56,6 +56,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let sources = root.texts("sources").unwrap_or_default().iter().map(|source| source.text.to_owned()).collect();
     let stream = root.choice("stream", &[("dynamodb", Stream::DynamoDb), ("kinesis", Stream::Kinesis)]);
     let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
+    let generation = generation(&root);
     let archive_prefix = root.section("archive").and_then(archive_prefix);
     let snapshot = root.section("snapshot").map(snapshot::read);
     let mut measures = Vec::new();
@@ -79,10 +80,22 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         sources,
         stream: stream.unwrap_or(Stream::DynamoDb),
         unmatched: unmatched.unwrap_or(Unmatched::Skip),
+        generation,
         snapshot,
         archive_prefix: archive_prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
         routes,
         measures,
+    })
+}
+
+/// The generation of the measures, 1 by default.
+fn generation(root: &Section<'_>) -> u64 {
+    let Some((number, span)) = root.integer("generation") else { return 1 };
+    let generation = u64::try_from(number).ok().filter(|generation| *generation > 0);
+    generation.unwrap_or_else(|| {
+        root.document
+            .mistake(&span, "`generation` must be a whole number from 1; raise it by 1 whenever the measures change");
+        1
     })
 }
 

@@ -1,0 +1,141 @@
+//! Append: pages of what a batch counts, files of what it archives, and documents of what it rejects, all in one round
+//! trip. It reads nothing and sets no condition.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use tracing::warn;
+
+use super::{Handler, Invocation};
+use crate::archive::{AvroFile, Object};
+use crate::config::Freshness;
+use crate::decode::Event;
+use crate::error::{Error, ErrorKind};
+use crate::fold::Notice;
+use crate::ledger::{PageKind, pages};
+use crate::outcome::{BatchOutcome, Stored};
+use crate::plan::Plan;
+use crate::quarantine::{self, Document};
+
+impl Handler {
+    pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
+        let (batch, plan) = self.plan(event, invocation.now)?;
+        let stored = self.store(&batch, &plan, invocation).await?;
+        let written = stored.pages.clone();
+        let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
+        let outcome = BatchOutcome::new(&batch, plan, stored);
+        {
+            let mut recent = self.recent();
+            (0..outcome.durable).for_each(|record| recent.add(quarantined.contains(&record)));
+        }
+        self.fold_now(&written, invocation).await;
+        Ok(outcome)
+    }
+
+    /// Stores everything that a plan has, at once.
+    async fn store(&self, batch: &Event<'_>, plan: &Plan, invocation: &Invocation) -> Result<Stored, Error> {
+        let files = self.seal(plan)?;
+        let documents = self.documents(batch, plan);
+        let mut stored = Stored::default();
+        let (pages, puts, documents) = tokio::join!(
+            self.put_pages(plan, invocation),
+            self.put_files(&files, invocation),
+            self.put_documents(&documents, invocation)
+        );
+        for (page, put) in pages {
+            keep(&mut stored, page, "ledger", put, |stored, notice| stored.pages.push(notice))?;
+        }
+        for (file, put) in files.iter().zip(puts) {
+            keep(&mut stored, file.first_record(), "archive", put, |stored, put| stored.add_file(file, put))?;
+        }
+        for (record, put) in documents {
+            keep(&mut stored, record, "quarantine", put, |_, _| {})?;
+        }
+        Ok(stored)
+    }
+
+    /// Puts the pages of a plan. Each result has the position of the page's first record.
+    async fn put_pages(&self, plan: &Plan, invocation: &Invocation) -> Vec<(usize, Result<Notice, Error>)> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        let pages = pages(&plan.groups, self.pipeline().generation);
+        // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
+        let puts: Vec<_> = pages
+            .iter()
+            .map(|page| async {
+                let put = folder.ledger.put_page(page, &PageKind::Usage, invocation.deadline).await;
+                let notice = put.map(|reference| Notice { minute: page.minute, page: reference });
+                (page.records.first().copied().unwrap_or(0), notice)
+            })
+            .collect();
+        stream::iter(puts).buffered(folder.concurrency).collect().await
+    }
+
+    async fn put_files(&self, files: &[AvroFile], invocation: &Invocation) -> Vec<Result<crate::archive::Put, Error>> {
+        let Some(bucket) = &self.archive else { return Vec::new() };
+        let objects: Vec<Object<'_>> = files.iter().map(AvroFile::object).collect();
+        bucket.put_all(&objects, invocation.deadline).await
+    }
+
+    async fn put_documents(
+        &self,
+        documents: &[Document],
+        invocation: &Invocation,
+    ) -> Vec<(usize, Result<crate::archive::Put, Error>)> {
+        let Some(bucket) = &self.failures else { return Vec::new() };
+        let objects: Vec<Object<'_>> = documents.iter().map(Document::object).collect();
+        let puts = bucket.put_all(&objects, invocation.deadline).await;
+        documents.iter().map(|document| document.record).zip(puts).collect()
+    }
+
+    /// The documents of the records that are quarantined.
+    fn documents(&self, batch: &Event<'_>, plan: &Plan) -> Vec<Document> {
+        let quarantine = self.config.quarantine.as_ref();
+        quarantine.map_or_else(Vec::new, |quarantine| {
+            quarantine::documents(batch, plan, &self.pipeline().name, &quarantine.function)
+        })
+    }
+
+    /// Seals the files of a plan.
+    fn seal(&self, plan: &Plan) -> Result<Vec<AvroFile>, Error> {
+        let Some(archive) = &self.config.archive else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        for ((record_type, _), draft) in &plan.files {
+            let schema = self.pipeline().schemas().find(|(name, _)| name == record_type);
+            if let Some((_, schema)) = schema {
+                files.extend(draft.seal(schema, archive.codec, &archive.prefix, plan.records)?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// With FRESHNESS=now, folds the pages of a batch before it is answered. If that fails, the ledger's stream does it.
+    async fn fold_now(&self, notices: &[Notice], invocation: &Invocation) {
+        let is_now = self.config.tables.as_ref().is_some_and(|tables| tables.freshness == Freshness::Now);
+        if !is_now || notices.is_empty() {
+            return;
+        }
+        let error = match self.fold_all(notices, invocation).await {
+            Ok(folded) => folded.error,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            warn!(%error, "failed to fold at once; the ledger's stream will do it");
+        }
+    }
+}
+
+/// Keeps the result of a put: as stored, or as failed at the position of its first record.
+fn keep<T>(
+    stored: &mut Stored,
+    record: usize,
+    sink: &'static str,
+    put: Result<T, Error>,
+    keep: impl FnOnce(&mut Stored, T),
+) -> Result<(), Error> {
+    match put {
+        Ok(put) => keep(stored, put),
+        Err(error) if error.kind == ErrorKind::Config => return Err(error),
+        Err(error) => stored.failed.push((record, sink, error)),
+    }
+    Ok(())
+}
