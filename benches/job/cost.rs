@@ -81,7 +81,7 @@ impl Till {
 
     async fn one_by_one(&self, client: &aws_sdk_dynamodb::Client, plan: &Plan, pipeline: &Pipeline, name: &str) -> f64 {
         let table = format!("naive-{name}");
-        let spec = TableSpec { name: &table, partition_key: "pk", sort_key: None, ttl_attribute: None, stream: false };
+        let spec = TableSpec { name: &table, partition_key: "pk", sort_key: None, ttl_attribute: None, stream: None };
         ensure_tables(client, &[spec]).await.expect("a table");
         self.units.take();
         let windows = &pipeline.snapshot.as_ref().expect("workloads count").windows;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use laptop::emulators::{TableSpec, ensure_tables, sdk_config};
+use laptop::emulators::{StreamView, TableSpec, ensure_tables, sdk_config};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, KilledOnDrop, Run, two_orders};
@@ -148,8 +148,13 @@ fn simulated_load_is_recorded_and_reconciled() {
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stderr.contains("create it with the keys pk and sk"), "{missing:?}");
 
-    let table =
-        TableSpec { name: "orders", partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
+    let table = TableSpec {
+        name: "orders",
+        partition_key: "pk",
+        sort_key: Some("sk"),
+        ttl_attribute: None,
+        stream: Some(StreamView::Images),
+    };
     let url = variables.lines().find_map(|line| line.strip_prefix("AWS_ENDPOINT_URL_DYNAMODB=")).unwrap();
     let config = sdk_config(None).into_builder().endpoint_url(url).build();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

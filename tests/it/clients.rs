@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use laptop::emulators::{Services, TableSpec, ensure_tables, sdk_config};
+use laptop::emulators::{Services, StreamView, TableSpec, ensure_tables, sdk_config};
 use serde_json::Value;
 
 use crate::fixture::Fixture;
@@ -81,8 +81,13 @@ fn boto3_sees_no_record_of_a_write_that_changed_nothing() {
 async fn boto3_sees_who_deleted_an_expired_item() {
     let services = Services::start(None).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
-    let table =
-        TableSpec { name: "expired", partition_key: "pk", sort_key: None, ttl_attribute: Some("ttl"), stream: true };
+    let table = TableSpec {
+        name: "expired",
+        partition_key: "pk",
+        sort_key: None,
+        ttl_attribute: Some("ttl"),
+        stream: Some(StreamView::Images),
+    };
     ensure_tables(&client, &[table]).await.unwrap();
     let put = client.put_item().table_name("expired").item("pk", AttributeValue::S("a".to_owned()));
     put.item("ttl", AttributeValue::N("1000000000".to_owned())).send().await.unwrap();

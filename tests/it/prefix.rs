@@ -228,7 +228,7 @@ async fn ten_thousand_messages_are_one_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_with_different_keys_fails_the_invocation() {
     let keys =
-        |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: false };
+        |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: None };
     for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("CLAIMS_TABLE", "other-keys-claims")] {
         let world = World::new(table, "orders").await.with(variable, table);
         laptop::emulators::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();

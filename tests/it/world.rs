@@ -44,8 +44,8 @@ impl World {
         let (dynamodb, s3) = (services().dynamodb_client(&config), services().s3_client(&config));
         let (usage, claims) = (format!("{name}-usage"), format!("{name}-claims"));
         let tables = [
-            TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: false },
-            TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false },
+            TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
+            TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: None },
         ];
         emulators::ensure_tables(&dynamodb, &tables).await.unwrap();
         let bucket = format!("{name}-archive");

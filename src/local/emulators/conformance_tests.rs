@@ -13,10 +13,15 @@ use stream_types::Timestamp;
 use tempfile::TempDir;
 
 use super::kinesis::KinesisSource;
-use super::{EmbeddedStream, Services, TableSpec, ensure_tables, sdk_config};
+use super::{EmbeddedStream, Services, StreamView, TableSpec, ensure_tables, sdk_config};
 
-const TABLE: TableSpec<'_> =
-    TableSpec { name: "orders", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: true };
+const TABLE: TableSpec<'_> = TableSpec {
+    name: "orders",
+    partition_key: "pk",
+    sort_key: None,
+    ttl_attribute: None,
+    stream: Some(StreamView::Images),
+};
 const STREAM: &str = "clicks";
 
 /// A table of the embedded DynamoDB, and a source that reads its stream.

@@ -31,7 +31,7 @@ pub use cloudwatch::{DataPoint, Metrics};
 pub use embedded::EmbeddedStream;
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
-pub use tables::{TableSpec, ensure_bucket, ensure_tables, table_specs};
+pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_specs};
 
 /// The region of the services, and of the clients made for them.
 const REGION: &str = "us-east-1";

@@ -10,9 +10,10 @@ use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 
 use usage_aggregator::config::Config;
 
-/// The attributes that `usage::claim` writes.
-const CLAIM_KEY: &str = "claim";
-const CLAIM_EXPIRY: &str = "expires_at";
+/// The attributes of the ledger's items.
+const LEDGER_KEY: &str = "pk";
+const LEDGER_SORT_KEY: &str = "sk";
+const LEDGER_EXPIRY: &str = "expires_at";
 
 /// A table whose keys are all strings, with on-demand billing.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +26,20 @@ pub struct TableSpec<'a> {
     pub sort_key: Option<&'a str>,
     /// The attribute that holds the expiry time, if items expire.
     pub ttl_attribute: Option<&'a str>,
-    /// Whether the table has a stream of new and old images.
-    pub stream: bool,
+    /// What the records of the table's stream contain, if it has one.
+    pub stream: Option<StreamView>,
 }
 
-/// The tables that the function needs: snapshots and claims, or none if its pipeline doesn't count.
+/// What the records of a table's stream contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamView {
+    /// The keys of the item.
+    Keys,
+    /// The item before and after the change.
+    Images,
+}
+
+/// The tables that the function needs: snapshots and the ledger, or none if its pipeline doesn't count.
 pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
     let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return Vec::new() };
     let usage = TableSpec {
@@ -37,16 +47,16 @@ pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
         partition_key: &snapshot.partition_key.0,
         sort_key: snapshot.sort_key.as_ref().map(|(name, _)| name.as_str()),
         ttl_attribute: snapshot.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()),
-        stream: false,
+        stream: None,
     };
-    let claims = TableSpec {
-        name: &tables.claims,
-        partition_key: CLAIM_KEY,
-        sort_key: None,
-        ttl_attribute: Some(CLAIM_EXPIRY),
-        stream: false,
+    let ledger = TableSpec {
+        name: &tables.ledger,
+        partition_key: LEDGER_KEY,
+        sort_key: Some(LEDGER_SORT_KEY),
+        ttl_attribute: Some(LEDGER_EXPIRY),
+        stream: Some(StreamView::Keys),
     };
-    vec![usage, claims]
+    vec![usage, ledger]
 }
 
 /// Creates those of `tables` that don't exist. Existing tables are left as they are.
@@ -86,9 +96,13 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) 
         let key = KeySchemaElement::builder().attribute_name(name).key_type(key_type);
         request = request.attribute_definitions(attribute.build()?).key_schema(key.build()?);
     }
-    if table.stream {
-        let images = StreamSpecification::builder().stream_enabled(true);
-        request = request.stream_specification(images.stream_view_type(StreamViewType::NewAndOldImages).build()?);
+    if let Some(view) = &table.stream {
+        let view = match view {
+            StreamView::Keys => StreamViewType::KeysOnly,
+            StreamView::Images => StreamViewType::NewAndOldImages,
+        };
+        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(view);
+        request = request.stream_specification(stream.build()?);
     }
     match request.send().await.map_err(|error| error.into_service_error()) {
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => Ok(()),

@@ -10,7 +10,7 @@ const TABLE: TableSpec<'_> = TableSpec {
     partition_key: "pk",
     sort_key: Some("sk"),
     ttl_attribute: Some("expires_at"),
-    stream: true,
+    stream: Some(StreamView::Images),
 };
 
 #[tokio::test]

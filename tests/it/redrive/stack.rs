@@ -9,7 +9,7 @@ use event_source_mapping::sources::RemoteStream;
 use event_source_mapping::{
     Condition, Document, FailureResponse, Position, Source, SourceRecord, StreamKind, event_of,
 };
-use laptop::emulators::{TableSpec, ensure_bucket, ensure_tables, sdk_config};
+use laptop::emulators::{StreamView, TableSpec, ensure_bucket, ensure_tables, sdk_config};
 use serde_json::Value;
 use usage_aggregator::time::Timestamp;
 
@@ -63,7 +63,7 @@ impl Stack {
                 .with("QUARANTINE_LIMIT_PERCENT", "100"),
         };
         let spec =
-            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: true };
+            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: Some(StreamView::Images) };
         ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
         ensure_bucket(&world.s3, &bucket).await.unwrap();
         let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();

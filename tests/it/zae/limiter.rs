@@ -69,7 +69,7 @@ impl Limiter {
         let config = emulators::sdk_config(None);
         let dynamodb = services.dynamodb_client(&config);
         let claims =
-            TableSpec { name: "claims", partition_key: "claim", sort_key: None, ttl_attribute: None, stream: false };
+            TableSpec { name: "claims", partition_key: "claim", sort_key: None, ttl_attribute: None, stream: None };
         emulators::ensure_tables(&dynamodb, &[claims]).await.unwrap();
         emulators::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
         let written = client(&services, folder.path(), TABLE, "write", None);

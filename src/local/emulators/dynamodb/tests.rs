@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 use crate::emulators::{Services, TableSpec, ensure_tables, sdk_config};
 
 const TABLE: TableSpec<'_> =
-    TableSpec { name: "usage", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: false };
+    TableSpec { name: "usage", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: None };
 const KIB: usize = 1024;
 
 async fn start() -> (Services, Client) {

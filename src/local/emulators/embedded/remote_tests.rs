@@ -4,10 +4,15 @@ use event_source_mapping::sources::RemoteStream;
 use event_source_mapping::{Position, Source};
 use serde_json::{Value, json};
 
-use crate::emulators::{EmbeddedStream, Services, TableSpec, ensure_tables, sdk_config};
+use crate::emulators::{EmbeddedStream, Services, StreamView, TableSpec, ensure_tables, sdk_config};
 
-const TABLE: TableSpec<'_> =
-    TableSpec { name: "orders", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: true };
+const TABLE: TableSpec<'_> = TableSpec {
+    name: "orders",
+    partition_key: "pk",
+    sort_key: None,
+    ttl_attribute: None,
+    stream: Some(StreamView::Images),
+};
 
 #[tokio::test]
 async fn records_are_the_same_as_in_the_process() {

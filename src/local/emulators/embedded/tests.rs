@@ -3,11 +3,16 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::*;
-use crate::emulators::{Services, TableSpec, ensure_tables, sdk_config};
+use crate::emulators::{Services, StreamView, TableSpec, ensure_tables, sdk_config};
 use usage_aggregator::decode::Event;
 
-const TABLE: TableSpec<'_> =
-    TableSpec { name: "orders", partition_key: "pk", sort_key: None, ttl_attribute: Some("gone_at"), stream: true };
+const TABLE: TableSpec<'_> = TableSpec {
+    name: "orders",
+    partition_key: "pk",
+    sort_key: None,
+    ttl_attribute: Some("gone_at"),
+    stream: Some(StreamView::Images),
+};
 
 struct Place {
     _folder: tempfile::TempDir,
@@ -113,7 +118,7 @@ async fn old_records_can_be_trimmed() {
 #[tokio::test]
 async fn a_table_without_a_stream_is_refused() {
     let place = place().await;
-    ensure_tables(&place.client, &[TableSpec { name: "still", stream: false, ..TABLE }]).await.unwrap();
+    ensure_tables(&place.client, &[TableSpec { name: "still", stream: None, ..TABLE }]).await.unwrap();
     let refused = EmbeddedStream::open(place.services.database(), "still").err().unwrap();
     assert!(refused.to_string().contains("has no stream"), "{refused}");
     assert!(EmbeddedStream::open(place.services.database(), "nowhere").is_err());

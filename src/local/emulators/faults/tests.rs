@@ -15,7 +15,7 @@ use super::*;
 use crate::emulators::{Services, TableSpec, ensure_bucket, ensure_tables, http_client, sdk_config};
 
 const TABLE: TableSpec<'_> =
-    TableSpec { name: "counters", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: false };
+    TableSpec { name: "counters", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: None };
 
 /// Embedded services, a client with faults, and one without.
 struct Bench {

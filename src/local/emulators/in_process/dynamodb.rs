@@ -18,6 +18,10 @@ pub(super) fn answer(database: &Database, target: &str, body: &[u8]) -> ServiceR
 
 fn perform(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
     match operation {
+        "GetItem" => run(body, |request| database.get_item(request)),
+        "PutItem" => run(body, |request| database.put_item(request)),
+        "UpdateItem" => run(body, |request| database.update_item(request)),
+        "Query" => run(body, |request| database.query(request)),
         "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "CreateTable" => run(body, |request| database.create_table(request)),

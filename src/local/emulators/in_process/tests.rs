@@ -15,7 +15,7 @@ const TABLE: TableSpec<'_> = TableSpec {
     partition_key: "pk",
     sort_key: None,
     ttl_attribute: Some("expires_at"),
-    stream: false,
+    stream: None,
 };
 
 /// The function's clients of both kinds, with a table and a bucket each.

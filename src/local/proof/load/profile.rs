@@ -7,7 +7,7 @@ use super::alleycat::Alleycat;
 use super::bucket::Bucket;
 use super::change::{Change, Write};
 use super::orders::Orders;
-use crate::emulators::TableSpec;
+use crate::emulators::{StreamView, TableSpec};
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,13 @@ impl ProfileName {
             ProfileName::Bucket => ("PK", "SK", Some("ttl")),
             ProfileName::Alleycat => return None,
         };
-        Some(TableSpec { name, partition_key, sort_key: Some(sort_key), ttl_attribute, stream: true })
+        Some(TableSpec {
+            name,
+            partition_key,
+            sort_key: Some(sort_key),
+            ttl_attribute,
+            stream: Some(StreamView::Images),
+        })
     }
 
     /// The default number of entities.

@@ -248,7 +248,7 @@ async fn an_unsuitable_target_is_refused_before_anything_is_written() {
     let client = fixture.services.dynamodb_client(&sdk_config(None));
     let spec =
         |name, stream| TableSpec { name, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream };
-    ensure_tables(&client, &[spec("unwatched", false)]).await.unwrap();
+    ensure_tables(&client, &[spec("unwatched", None)]).await.unwrap();
     let table = |name: &str| Target::Table { client: client.clone(), name: name.to_owned() };
     for (target, profile, expected) in [
         (table("unwatched"), ProfileName::Orders, "enable its stream with new and old images"),

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use event_source_mapping::sources::{RemoteStream, ShardedStream};
 use event_source_mapping::{Clock, Source};
 use laptop::emulators::kinesis::{KinesisSource, Precision, Replicator};
-use laptop::emulators::{EmbeddedStream, TableSpec, ensure_tables};
+use laptop::emulators::{EmbeddedStream, StreamView, TableSpec, ensure_tables};
 
 use super::{Local, StreamChoice};
 use crate::shell::console::UsageError;
@@ -86,7 +86,13 @@ impl StreamRequest<'_> {
             return Err(UsageError(format!("the keys of the table {name} are unknown: set them with --keys")));
         };
         let sort_key = rest.first().copied();
-        Ok(TableSpec { name: self.name, partition_key, sort_key, ttl_attribute: Some("ttl"), stream: true })
+        Ok(TableSpec {
+            name: self.name,
+            partition_key,
+            sort_key,
+            ttl_attribute: Some("ttl"),
+            stream: Some(StreamView::Images),
+        })
     }
 
     /// The Kinesis stream, to which the changes of `table` are copied if there is one.

@@ -152,7 +152,7 @@ impl Fixture {
             let batch = &records[position..records.len().min(position + size)];
             let invocation =
                 Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
-            let outcome = self.handler.handle(&event(batch), &invocation).await.unwrap();
+            let outcome = self.handler.append(&event(batch), &invocation).await.unwrap();
             position += outcome.durable;
             if outcome.durable < batch.len() {
                 self.give_up(&records[position], position).await;
@@ -166,7 +166,7 @@ impl Fixture {
         let records = self.records();
         let invocation =
             Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
-        let outcome = self.handler.handle(&event(&records[..BATCH]), &invocation).await.unwrap();
+        let outcome = self.handler.append(&event(&records[..BATCH]), &invocation).await.unwrap();
         let wanted = format!("/{record_type}/");
         outcome.files.into_iter().map(|file| file.key).find(|key| key.contains(&wanted)).unwrap()
     }

@@ -1,0 +1,228 @@
+//! What a fold does, step by step.
+
+use laptop::emulators::{Fault, FaultPlan};
+use usage_aggregator::error::ErrorKind;
+use usage_aggregator::ledger::{PageContent, PageKind};
+use usage_aggregator::window::Window;
+
+use crate::place::{MINUTE, Place, id, minute_of};
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_counts_each_record_once() {
+    let place = Place::new();
+    let mut notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 250), (3, "b", 0, 5)], 1).await;
+    // The same records in another cut, and one more of another minute of the same hour.
+    notices.extend(place.append(&[(2, "a", 0, 250), (3, "b", 0, 5), (4, "b", 1, 10)], 1).await);
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message)), (3, None));
+    for window in ["hour", "day", "month"] {
+        let values = |entity: &str| place.snapshots()[&(entity.to_owned(), window.to_owned())];
+        assert_eq!((values("a").0, values("a").1, values("b").0, values("b").1), (2, 350, 2, 15), "{window}");
+    }
+    // Again: nothing changes, not even a version.
+    let (states, snapshots) = (place.states(), place.snapshots());
+    assert_eq!(place.fold(&notices).await.settled, 3);
+    assert_eq!((place.states(), place.snapshots()), (states, snapshots));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fold_takes_eight_round_trips_and_the_snapshots() {
+    let place = Place::new();
+    let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+    place.http.set_plan(FaultPlan::none());
+    place.fold(&notices).await;
+    let operations: Vec<String> = place.http.calls().iter().map(|(call, _)| call.operation.clone()).collect();
+    let count = |name: &str| operations.iter().filter(|operation| *operation == name).count();
+    // Two queries and a write for each of four levels.
+    assert_eq!((count("Query"), count("PutItem"), count("UpdateItem")), (8, 4, 3), "{operations:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_state_lists_must_be_read() {
+    let place = Place::new();
+    let first = place.append(&[(1, "a", 0, 100)], 1).await;
+    place.fold(&first).await;
+    let page = place.items("ledger").into_iter().find(|item| item["pk"].as_s().unwrap().starts_with("p#")).unwrap();
+    let text = |name: &str| page[name].as_s().unwrap().clone();
+    place.delete("ledger", &text("pk"), &text("sk"));
+    let second = place.append(&[(2, "a", 0, 50)], 1).await;
+    let before = place.snapshots();
+    let folded = place.fold(&second).await;
+    assert_eq!(folded.settled, 0);
+    assert!(folded.error.unwrap().message.contains("is missing"));
+    assert_eq!(place.snapshots(), before, "a lost page is an error, not a smaller number");
+    // Other minutes go on.
+    let both: Vec<_> = place.append(&[(3, "a", 1, 7)], 1).await.into_iter().chain(second).collect();
+    assert_eq!(place.fold(&both).await.settled, 1);
+    assert_eq!(place.month("a"), (2, 107));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_noticed_page_must_be_read() {
+    let place = Place::new();
+    let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+    let mut missing = notices[0];
+    missing.page.name ^= 1;
+    let folded = place.fold(&[missing]).await;
+    assert_eq!((folded.settled, place.snapshots().len(), place.states().len()), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_new_still_publishes() {
+    let place = Place::new();
+    let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+    // The states are written, the snapshots are not.
+    place.http.set_plan(FaultPlan::always("UpdateItem", Fault::Status503));
+    assert_eq!(place.fold(&notices).await.settled, 0);
+    assert!(place.snapshots().is_empty() && place.states().len() == 4);
+    place.http.set_plan(FaultPlan::none());
+    assert_eq!(place.fold(&notices).await.settled, 1);
+    assert_eq!((place.month("a"), place.snapshots().len()), ((1, 100), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_leaves_its_old_group_with_a_new_generation() {
+    let place = Place::new();
+    let old = place.append(&[(1, "a", 0, 100), (2, "a", 0, 1)], 1).await;
+    place.fold(&old).await;
+    let new = place.append(&[(1, "b", 0, 200)], 2).await;
+    assert_eq!(place.fold(&new).await.settled, 1);
+    assert_eq!((place.month("a"), place.month("b")), ((1, 1), (1, 200)));
+    // In any order: the old page again changes nothing.
+    place.fold(&old).await;
+    assert_eq!((place.month("a"), place.month("b")), ((1, 1), (1, 200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voided_record_counts_nowhere() {
+    let place = Place::new();
+    let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 1)], 1).await;
+    place.fold(&notices).await;
+    let pages = usage_aggregator::ledger::pages(&crate::place::groups(&[(1, "a", 0, 100)]), 1);
+    let content = PageContent::read(&pages[0].data, &PageKind::Usage, pages[0].name).unwrap();
+    let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
+    let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;
+    assert_eq!(place.fold(&[void]).await.settled, 1);
+    assert_eq!(place.month("a"), (1, 1));
+    assert_ne!(id(1), id(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_without_records_stays_at_zero() {
+    let place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    place.fold(&place.append(&[(1, "b", 0, 100)], 2).await).await;
+    assert_eq!(place.snapshots()[&("a".to_owned(), "month".to_owned())].0, 0, "named, so published");
+    assert_eq!(place.month("a"), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_change_at_any_time() {
+    let mut place = Place::new();
+    let one = place.append(&[(1, "a", 0, 1)], 1).await;
+    place.folder.ledger.buckets = 16;
+    let many: Vec<_> = {
+        let mut notices = one.clone();
+        for number in 2..30 {
+            notices.extend(place.append(&[(number, "a", 0, 1)], 1).await);
+        }
+        notices
+    };
+    assert!(many.iter().any(|notice| notice.page.bucket > 0));
+    place.fold(&many[..10]).await;
+    place.folder.ledger.buckets = 1;
+    // Neither the configuration nor this notice knows the buckets that the state lists.
+    place.fold(&one).await;
+    assert_eq!(place.fold(&many).await.settled, many.len());
+    assert_eq!(place.month("a"), (29, 29));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_names_the_first_unpublished_notice() {
+    let mut place = Place::new();
+    place.folder.concurrency = 1;
+    let mut notices = place.append(&[(1, "a", 0, 1)], 1).await;
+    notices.extend(place.append(&[(2, "b", 0, 1)], 1).await);
+    notices.extend(place.append(&[(3, "c", 0, 1)], 1).await);
+    let mut updates = 0;
+    place.http.set_plan(FaultPlan::new(move |call| {
+        updates += usize::from(call.operation == "UpdateItem");
+        if updates > 3 { Fault::Status503 } else { Fault::None }
+    }));
+    assert_eq!(place.fold(&notices).await.settled, 1);
+    assert_eq!((place.month("a"), place.month("b")), ((1, 1), (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_outruns_restored_snapshots() {
+    let mut place = Place::new();
+    let first = place.append(&[(1, "a", 0, 1)], 1).await;
+    place.fold(&first).await;
+    let states: Vec<_> = place.states().into_keys().collect();
+    let second = place.append(&[(2, "a", 0, 1)], 1).await;
+    place.fold(&second).await;
+    // The ledger is restored to before the first fold: its states are gone, its pages came back.
+    states.iter().for_each(|(key, sort_key)| place.delete("ledger", key, sort_key));
+    let error = place.try_fold(&first).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Config);
+    assert!(error.message.contains("snapshots are ahead of the ledger"), "{error}");
+    place.folder.epoch = 1;
+    assert_eq!(place.fold(&first).await.settled, 1);
+    assert_eq!(place.month("a"), (2, 2));
+    assert!(place.states().values().all(|version| *version >= 1 << 48));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_cannot_be_published_holds_up_nobody() {
+    let place = Place::new();
+    let long = "x".repeat(3_000);
+    let notices = place.append(&[(1, &long, 0, 1), (2, "b", 0, 1)], 1).await;
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.unpublished.len(), folded.snapshots), (1, 3, 3));
+    assert_eq!(place.month("b"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_keeps_versions_rising_and_fits_from_nothing() {
+    let mut place = Place::new();
+    place.pipeline.snapshot.as_mut().unwrap().windows = vec![Window::Month];
+    // Random names don't compress, so 9,000 groups are far more than a part holds.
+    let names: Vec<String> =
+        (0..9_000_u64).map(|number| blake3::hash(&number.to_be_bytes()).to_hex()[..60].to_owned()).collect();
+    let records: Vec<_> = names.iter().enumerate().map(|(number, name)| (number as u64, name.as_str(), 0, 1)).collect();
+    let mut notices = Vec::new();
+    for batch in records.chunks(1_000) {
+        notices.extend(place.append(batch, 1).await);
+    }
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.snapshots), (notices.len(), 9_000), "{:?}", folded.error);
+    let states = place.states();
+    assert!(states.len() > 8, "{states:?}");
+    let before = place.snapshots();
+    let more = place.append(&[(100_000, &names[17], 0, 5)], 1).await;
+    assert_eq!(place.fold(&more).await.settled, 1);
+    assert_eq!(place.month(&names[17]), (2, 6));
+    for (key, (_, _, version)) in place.snapshots() {
+        assert!(version >= before[&key].2, "{key:?}");
+    }
+    assert!(MINUTE > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_fault_at_every_call_leaves_the_fold_exact() {
+    for fault in Fault::ALL {
+        for call in 1..=15 {
+            let place = Place::new();
+            let notices = place.append(&[(1, "a", 0, 100), (2, "b", 0, 7)], 1).await;
+            place.http.set_plan(FaultPlan::at(call, fault));
+            tokio::select! {
+                _ = place.try_fold(&notices) => {}
+                () = place.http.crashed() => {}
+            }
+            place.http.revive();
+            place.http.set_plan(FaultPlan::none());
+            assert_eq!(place.fold(&notices).await.settled, 1, "{fault:?} at {call}");
+            assert_eq!((place.month("a"), place.month("b")), ((1, 100), (1, 7)), "{fault:?} at {call}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! An in-process ledger and usage table, and what is in them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dynoxide::Database;
+use dynoxide::actions::scan::ScanRequest;
+use laptop::emulators::in_process::{self, Objects};
+use laptop::emulators::{FaultPlan, FaultyHttp};
+use serde_json::json;
+use usage_aggregator::decimal::Decimal;
+use usage_aggregator::fold::{Folded, Folder, Notice, UsageTable};
+use usage_aggregator::ledger::{LedgerTable, Page, PageKind, pages};
+use usage_aggregator::pipeline::{Pipeline, shipped};
+use usage_aggregator::record::RecordId;
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::{CounterKey, Effect, Group, Segment};
+
+/// 2026-11-28T08:57:00Z.
+pub const MINUTE: i64 = 1_795_856_220;
+
+pub struct Place {
+    pub database: Database,
+    pub http: FaultyHttp,
+    pub folder: Folder,
+    pub pipeline: Pipeline,
+}
+
+/// A record: its number, entity, minutes after [`MINUTE`], and amount in cents.
+pub type Counted<'n> = (u64, &'n str, i64, i64);
+
+/// A snapshot: orders, cents, and the version of the state.
+pub type Values = (i64, i64, u64);
+
+impl Place {
+    pub fn new() -> Place {
+        let database = Database::memory().unwrap();
+        for table in ["usage", "ledger"] {
+            let keys = [("pk", "HASH"), ("sk", "RANGE")];
+            let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
+            let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });
+            let request = json!({
+                "TableName": table,
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": keys.iter().map(attribute).collect::<Vec<_>>(),
+                "KeySchema": keys.iter().map(key).collect::<Vec<_>>(),
+            });
+            database.create_table(serde_json::from_value(request).unwrap()).unwrap();
+        }
+        let http = FaultyHttp::new(in_process::client(database.clone(), Objects::default()), FaultPlan::none());
+        let client = in_process::clients(http.client()).dynamodb;
+        let folder = Folder {
+            ledger: LedgerTable {
+                client: client.clone(),
+                name: "ledger".to_owned(),
+                pipeline: "orders".to_owned(),
+                buckets: 1,
+                keep_days: 18,
+            },
+            usage: UsageTable { client, name: "usage".to_owned() },
+            epoch: 0,
+            concurrency: 8,
+        };
+        let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
+        Place { database, http, folder, pipeline }
+    }
+
+    /// Puts the pages of these records as one batch.
+    pub async fn append(&self, records: &[Counted<'_>], generation: u64) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for page in pages(&groups(records), generation) {
+            notices.push(self.put(&page, &PageKind::Usage).await);
+        }
+        notices
+    }
+
+    pub async fn put(&self, page: &Page, kind: &PageKind) -> Notice {
+        let reference = self.folder.ledger.put_page(page, kind, None).await.unwrap();
+        Notice { minute: page.minute, page: reference }
+    }
+
+    pub async fn fold(&self, notices: &[Notice]) -> Folded {
+        self.try_fold(notices).await.unwrap()
+    }
+
+    pub async fn try_fold(&self, notices: &[Notice]) -> Result<Folded, usage_aggregator::error::Error> {
+        let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+        self.folder.fold(self.pipeline.snapshot.as_ref().unwrap(), notices, now, None).await
+    }
+
+    /// The snapshots by entity and window.
+    pub fn snapshots(&self) -> BTreeMap<(String, String), Values> {
+        let number =
+            |item: &Item, name: &str| item.get(name).map_or("0".to_owned(), |value| value.as_n().unwrap().clone());
+        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+        let values = |item: &Item| {
+            let version = <[u8; 8]>::try_from(item["usage_version"].as_b().unwrap().as_ref()).unwrap();
+            let cents = Decimal::parse(&number(item, "amount")).unwrap().units(2).unwrap() as i64;
+            (number(item, "orders").parse().unwrap(), cents, u64::from_be_bytes(version))
+        };
+        let items = self.items("usage");
+        items.iter().map(|item| ((text(item, "entity"), text(item, "window")), values(item))).collect()
+    }
+
+    /// The orders and cents of an entity in the month.
+    pub fn month(&self, entity: &str) -> (i64, i64) {
+        let (orders, cents, _) =
+            self.snapshots().get(&(entity.to_owned(), "month".to_owned())).copied().unwrap_or_default();
+        (orders, cents)
+    }
+
+    pub fn items(&self, table: &str) -> Vec<Item> {
+        let item = |item: dynoxide::Item| item.into_iter().map(|(name, value)| (name, attribute(value))).collect();
+        let mut request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
+        let mut items = Vec::new();
+        loop {
+            let page = self.database.scan(request.clone()).unwrap();
+            items.extend(page.items.unwrap_or_default().into_iter().map(item));
+            match page.last_evaluated_key {
+                Some(key) => request.exclusive_start_key = Some(key),
+                None => return items,
+            }
+        }
+    }
+
+    pub fn delete(&self, table: &str, key: &str, sort_key: &str) {
+        let request = json!({ "TableName": table, "Key": { "pk": { "S": key }, "sk": { "S": sort_key } } });
+        self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
+    /// The partition and sort keys of the states, with their versions.
+    pub fn states(&self) -> BTreeMap<(String, String), u64> {
+        let items = self.items("ledger");
+        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+        let states = items.iter().filter(|item| text(item, "pk").starts_with("s#"));
+        states
+            .map(|item| ((text(item, "pk"), text(item, "sk")), item["version"].as_n().unwrap().parse().unwrap()))
+            .collect()
+    }
+}
+
+pub type Item = std::collections::HashMap<String, AttributeValue>;
+
+pub fn id(number: u64) -> RecordId {
+    RecordId(blake3::hash(&number.to_be_bytes()).as_bytes().first_chunk().copied().unwrap())
+}
+
+/// The groups of these records, as a plan has them.
+pub fn groups(records: &[Counted<'_>]) -> Vec<Group> {
+    let mut groups: BTreeMap<(String, i64), Vec<Effect>> = BTreeMap::new();
+    for (position, (number, entity, minute, cents)) in records.iter().enumerate() {
+        let amounts = vec![
+            ("orders".into(), Decimal::from(1)),
+            ("amount".into(), Decimal::from_parts((*cents).into(), -2).unwrap()),
+        ];
+        let effect = Effect { record: position, id: id(*number), amounts };
+        groups.entry(((*entity).to_owned(), *minute)).or_default().push(effect);
+    }
+    let group = |((entity, minute), effects): ((String, i64), Vec<Effect>)| Group {
+        key: CounterKey(vec![entity, "orders".to_owned()]),
+        segment: minute_of(minute),
+        effects,
+    };
+    groups.into_iter().map(group).collect()
+}
+
+pub fn minute_of(minute: i64) -> Segment {
+    Segment::containing(Timestamp::from_seconds(MINUTE + 60 * minute).unwrap())
+}
+
+fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {
+    match value {
+        dynoxide::AttributeValue::S(text) => AttributeValue::S(text),
+        dynoxide::AttributeValue::N(digits) => AttributeValue::N(digits),
+        dynoxide::AttributeValue::B(bytes) => AttributeValue::B(bytes.into()),
+        dynoxide::AttributeValue::BOOL(flag) => AttributeValue::Bool(flag),
+        other => panic!("the function never writes {other:?}"),
+    }
+}
