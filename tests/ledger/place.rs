@@ -111,14 +111,16 @@ impl Place {
 
     pub fn items(&self, table: &str) -> Vec<Item> {
         let item = |item: dynoxide::Item| item.into_iter().map(|(name, value)| (name, attribute(value))).collect();
-        let mut request = ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() };
+        let mut start = None;
         let mut items = Vec::new();
         loop {
-            let page = self.database.scan(request.clone()).unwrap();
+            let request =
+                ScanRequest { table_name: table.to_owned(), exclusive_start_key: start, ..ScanRequest::default() };
+            let page = self.database.scan(request).unwrap();
             items.extend(page.items.unwrap_or_default().into_iter().map(item));
-            match page.last_evaluated_key {
-                Some(key) => request.exclusive_start_key = Some(key),
-                None => return items,
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
             }
         }
     }
