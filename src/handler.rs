@@ -15,7 +15,7 @@ use crate::clients::Clients;
 use crate::config::Config;
 use crate::decode::Event;
 use crate::error::Error;
-use crate::fold::{Folder, UsageTable};
+use crate::fold::{Folder, MAX_STATE_BYTES, UsageTable};
 use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
 use crate::outcome::{BatchOutcome, FoldOutcome, Response};
@@ -83,6 +83,7 @@ impl Handler {
             },
             usage: UsageTable { client: clients.dynamodb, name: tables.usage.clone() },
             epoch: tables.epoch,
+            max_state_bytes: MAX_STATE_BYTES,
             concurrency,
         });
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);

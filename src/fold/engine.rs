@@ -13,6 +13,7 @@ pub(super) struct Fold<'l> {
     pub ledger: &'l LedgerTable,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
+    pub max_state_bytes: usize,
     pub deadline: Option<Instant>,
 }
 

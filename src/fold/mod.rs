@@ -45,9 +45,14 @@ pub struct Folder {
     pub usage: UsageTable,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
+    /// A part of a state with more bytes is split.
+    pub max_state_bytes: usize,
     /// The maximum number of calls at once.
     pub concurrency: usize,
 }
+
+/// 200 KB: the usual limit of the parts of a state. A DynamoDB item has at most 400 KB.
+pub const MAX_STATE_BYTES: usize = 200 * 1024;
 
 /// What a fold did.
 #[derive(Debug, Default)]
@@ -86,7 +91,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Folded, Error> {
-        let fold = Fold { ledger: &self.ledger, epoch: self.epoch, deadline };
+        let fold = Fold { ledger: &self.ledger, epoch: self.epoch, max_state_bytes: self.max_state_bytes, deadline };
         let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
         notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
         let minutes = self.fold_minutes(&fold, &noticed).await?;

@@ -6,9 +6,6 @@ use super::totals::Totals;
 use crate::error::Error;
 use crate::ledger::{StateItem, Swap, WindowKey};
 
-/// 200 KB: a larger part is split. A DynamoDB item has at most 400 KB.
-const MAX_BYTES: usize = 200 * 1024;
-
 /// The result of writing the parts of a state.
 pub(super) enum Written {
     /// Every part stands for what was read.
@@ -35,7 +32,7 @@ impl Fold<'_> {
             let totals = if part.is_empty() { totals.clone() } else { totals.part(&part) };
             let new = State { version: self.next_version(old.version), listed: listed.clone(), totals };
             let data = new.frame();
-            let swap = if data.len() > MAX_BYTES && new.totals.len() > 1 {
+            let swap = if data.len() > self.max_state_bytes && new.totals.len() > 1 {
                 self.split(window, &part, &old).await?;
                 Swap::Refused
             } else {

@@ -184,8 +184,7 @@ async fn a_group_that_cannot_be_published_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_split_keeps_versions_rising_and_fits_from_nothing() {
-    let mut place = Place::new();
-    place.pipeline.snapshot.as_mut().unwrap().windows = vec![Window::Month];
+    let place = Place::with_windows(&[Window::Month]);
     // Random names don't compress, so 9,000 groups are far more than a part holds.
     let names: Vec<String> =
         (0..9_000_u64).map(|number| blake3::hash(&number.to_be_bytes()).to_hex()[..60].to_owned()).collect();

@@ -10,5 +10,7 @@
     unreachable_pub
 )]
 
+mod exhaustive;
 mod fold;
+mod gate;
 mod place;

@@ -1,6 +1,7 @@
 //! An in-process ledger and usage table, and what is in them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
@@ -9,12 +10,13 @@ use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Folded, Folder, Notice, UsageTable};
+use usage_aggregator::fold::{Folded, Folder, MAX_STATE_BYTES, Notice, UsageTable};
 use usage_aggregator::ledger::{LedgerTable, Page, PageKind, pages};
 use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{CounterKey, Effect, Group, Segment};
+use usage_aggregator::window::Window;
 
 /// 2026-11-28T08:57:00Z.
 pub const MINUTE: i64 = 1_795_856_220;
@@ -23,7 +25,7 @@ pub struct Place {
     pub database: Database,
     pub http: FaultyHttp,
     pub folder: Folder,
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
 }
 
 /// A record: its number, entity, minutes after [`MINUTE`], and amount in cents.
@@ -34,6 +36,11 @@ pub type Values = (i64, i64, u64);
 
 impl Place {
     pub fn new() -> Place {
+        Place::with_windows(&Window::ALL)
+    }
+
+    /// A place whose snapshots have these windows.
+    pub fn with_windows(windows: &[Window]) -> Place {
         let database = Database::memory().unwrap();
         for table in ["usage", "ledger"] {
             let keys = [("pk", "HASH"), ("sk", "RANGE")];
@@ -59,9 +66,12 @@ impl Place {
             },
             usage: UsageTable { client, name: "usage".to_owned() },
             epoch: 0,
+            max_state_bytes: MAX_STATE_BYTES,
             concurrency: 8,
         };
-        let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
+        let mut pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
+        pipeline.snapshot.as_mut().unwrap().windows = windows.to_vec();
+        let pipeline = Arc::new(pipeline);
         Place { database, http, folder, pipeline }
     }
 

@@ -1,0 +1,189 @@
+//! Every order of the requests of two and three actors, as far as they change from one to another a few times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use laptop::emulators::in_process::{self, Objects};
+use usage_aggregator::fold::{Folded, Folder, Notice};
+use usage_aggregator::ledger::{PageKind, pages};
+use usage_aggregator::pipeline::Pipeline;
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::Window;
+
+use crate::gate::{Actor, Gate, Schedule, Work};
+use crate::place::{Counted, MINUTE, Place, groups};
+
+/// What an actor does.
+#[derive(Debug, Clone)]
+enum Task {
+    /// It appends these records and then folds their pages.
+    Append(Vec<Counted<'static>>),
+    /// It folds these notices until they are settled.
+    Fold(Vec<Notice>),
+    /// It folds them once, whatever comes of it: a zombie.
+    FoldOnce(Vec<Notice>),
+}
+
+impl Place {
+    /// A folder whose requests pass a gate.
+    fn gated(&self, gate: &Gate) -> Folder {
+        let http = in_process::client(self.database.clone(), Objects::default());
+        let client = in_process::clients(gate.client(&http)).dynamodb;
+        let mut folder = self.folder.clone();
+        folder.ledger.client = client.clone();
+        folder.usage.client = client;
+        folder
+    }
+}
+
+async fn act(folder: Folder, pipeline: Arc<Pipeline>, task: Task) {
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    let fold = |notices: Vec<Notice>| {
+        let (folder, pipeline) = (folder.clone(), Arc::clone(&pipeline));
+        async move { folder.fold(pipeline.snapshot.as_ref().unwrap(), &notices, now, None).await.unwrap() }
+    };
+    match task {
+        Task::Append(records) => {
+            let mut notices = Vec::new();
+            for page in pages(&groups(&records), 1) {
+                let reference = folder.ledger.put_page(&page, &PageKind::Usage, None).await.unwrap();
+                notices.push(Notice { minute: page.minute, page: reference });
+            }
+            settle(&fold, &notices).await;
+        }
+        Task::FoldOnce(notices) => drop(fold(notices).await),
+        Task::Fold(notices) => settle(&fold, &notices).await,
+    }
+}
+
+/// Folds until all notices are settled.
+async fn settle<F: Future<Output = Folded>>(fold: &impl Fn(Vec<Notice>) -> F, notices: &[Notice]) {
+    while fold(notices.to_vec()).await.settled < notices.len() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Runs every schedule with at most `changes` changes of actor. After each, what `expected` says must be in the month.
+fn enumerate(
+    name: &str,
+    changes: usize,
+    prepare: impl AsyncFn(&mut Place) -> Vec<Task>,
+    expected: &[(&str, (i64, i64))],
+) -> usize {
+    let mut schedule = Some(Schedule::default());
+    let mut count = 0;
+    while let Some(next) = schedule {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let made = runtime.block_on(async {
+            fastrand::seed(1);
+            let mut place = Place::with_windows(&[Window::Hour]);
+            let tasks = prepare(&mut place).await;
+            let pipeline = Arc::clone(&place.pipeline);
+            let actors = tasks.into_iter().map(|task| {
+                let gate = Gate::new();
+                let work: Work = Box::pin(act(place.gated(&gate), Arc::clone(&pipeline), task));
+                Actor::new(gate, work)
+            });
+            let made = next.run(actors.collect()).await;
+            for (entity, values) in expected {
+                let (orders, cents, _) =
+                    place.snapshots().get(&((*entity).to_owned(), "hour".to_owned())).copied().unwrap_or_default();
+                assert_eq!((orders, cents), *values, "{name}: {entity} after {made:?}");
+            }
+            made
+        });
+        count += 1;
+        schedule = made.next(changes);
+    }
+    println!("{name}: {count} schedules");
+    count
+}
+
+/// How many changes of actor `make test` enumerates; `make exhaust` sets CHANGES to more.
+fn changes() -> usize {
+    std::env::var("CHANGES").map_or(2, |text| text.parse().expect("a whole number"))
+}
+
+#[test]
+fn two_folds_of_the_same_page() {
+    let prepare = async |place: &mut Place| {
+        let notices = place.append(&[(1, "a", 0, 100), (2, "b", 0, 5)], 1).await;
+        vec![Task::FoldOnce(notices.clone()), Task::Fold(notices)]
+    };
+    assert!(enumerate("same page", changes(), prepare, &[("a", (1, 100)), ("b", (1, 5))]) >= 40);
+}
+
+#[test]
+fn two_folds_of_pages_that_share_a_record() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        let second = place.append(&[(2, "a", 0, 5), (3, "b", 0, 7)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("shared record", changes(), prepare, &[("a", (2, 105)), ("b", (1, 7))]) >= 40);
+}
+
+#[test]
+fn two_folds_of_minutes_of_one_hour() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        let second = place.append(&[(2, "a", 1, 5)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("minutes of one hour", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn two_generations_of_a_record() {
+    let prepare = async |place: &mut Place| {
+        let old = place.append(&[(1, "a", 0, 100)], 1).await;
+        let new = place.append(&[(1, "b", 0, 200)], 2).await;
+        vec![Task::Fold(old), Task::Fold(new)]
+    };
+    assert!(enumerate("generations", changes(), prepare, &[("a", (0, 0)), ("b", (1, 200))]) >= 40);
+}
+
+#[test]
+fn a_fold_and_a_writer() {
+    let prepare = async |place: &mut Place| {
+        let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+        vec![Task::Fold(notices), Task::Append(vec![(1, "a", 0, 100), (2, "a", 0, 5)])]
+    };
+    assert!(enumerate("fold and writer", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn a_zombie_beside_its_redelivery_and_a_new_page() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        let both: Vec<Notice> = first.iter().copied().chain(place.append(&[(2, "a", 0, 5)], 1).await).collect();
+        vec![Task::FoldOnce(first.clone()), Task::Fold(both), Task::Fold(first)]
+    };
+    assert!(enumerate("three folds", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn folds_while_a_state_is_split() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;
+        place.fold(&first).await;
+        place.folder.max_state_bytes = 60;
+        let second = place.append(&[(4, "d", 0, 5)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    let expected = [("a", (1, 100)), ("b", (1, 1)), ("c", (1, 2)), ("d", (1, 5))];
+    assert!(enumerate("split", changes().div_ceil(2), prepare, &expected) >= 40);
+}
+
+#[test]
+fn folds_with_different_buckets() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        place.folder.ledger.buckets = 16;
+        let second = place.append(&[(2, "a", 0, 5)], 1).await;
+        assert!(second[0].page.bucket > 0);
+        place.folder.ledger.buckets = 1;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("buckets", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}

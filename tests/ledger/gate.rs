@@ -1,0 +1,131 @@
+//! Actors whose requests happen one at a time, in an order that the test chooses.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// The gate of one actor: each of its requests waits for a turn.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    turns: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    pub fn new() -> Gate {
+        Gate { turns: Arc::new(Semaphore::new(0)), waiting: Arc::default() }
+    }
+
+    /// A client whose requests pass this gate.
+    pub fn client(&self, http: &SharedHttpClient) -> SharedHttpClient {
+        let (gate, http) = (self.clone(), http.clone());
+        http_client_fn(move |settings, components| {
+            SharedHttpConnector::new(Gated { gate: gate.clone(), inner: http.http_connector(settings, components) })
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Gated {
+    gate: Gate,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Gated {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (gate, inner) = (self.gate.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            gate.waiting.fetch_add(1, Ordering::SeqCst);
+            gate.turns.acquire().await.unwrap().forget();
+            gate.waiting.fetch_sub(1, Ordering::SeqCst);
+            inner.call(request).await
+        })
+    }
+}
+
+/// Someone whose requests are scheduled.
+pub struct Actor {
+    gate: Gate,
+    task: JoinHandle<()>,
+}
+
+pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Actor {
+    pub fn new(gate: Gate, work: Work) -> Actor {
+        Actor { gate, task: tokio::spawn(work) }
+    }
+
+    /// Waits until it waits for a turn or has ended. Time is virtual and passes only while all tasks are idle. Returns
+    /// whether it waits.
+    async fn waits(&self) -> bool {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if self.task.is_finished() {
+                return false;
+            }
+            if self.gate.waiting.load(Ordering::SeqCst) > 0 {
+                return true;
+            }
+        }
+    }
+}
+
+/// The choices of one run: at each step, which of the actors that wait gets its turn.
+#[derive(Debug, Clone, Default)]
+pub struct Schedule {
+    /// The index among the waiting actors, and how many there were.
+    choices: Vec<(usize, usize)>,
+}
+
+impl Schedule {
+    /// Runs the actors to their end: the choices of this schedule, then always the actor that went last. Returns the
+    /// schedule with all choices.
+    pub async fn run(&self, actors: Vec<Actor>) -> Schedule {
+        let mut made = Schedule::default();
+        let mut last = 0;
+        loop {
+            let mut waiting = Vec::new();
+            for (number, actor) in actors.iter().enumerate() {
+                if actor.waits().await {
+                    waiting.push(number);
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+            // The actor that went last comes first, so that choice 0 changes nothing.
+            waiting.sort_by_key(|number| (*number != last, *number));
+            let (choice, _) = self.choices.get(made.choices.len()).copied().unwrap_or_default();
+            made.choices.push((choice, waiting.len()));
+            last = waiting[choice];
+            actors[last].gate.turns.add_permits(1);
+        }
+        for actor in actors {
+            actor.task.await.unwrap();
+        }
+        made
+    }
+
+    /// The next schedule after this complete one that changes from one waiting actor to another at most `changes`
+    /// times.
+    pub fn next(mut self, changes: usize) -> Option<Schedule> {
+        while let Some((choice, of)) = self.choices.pop() {
+            let made = self.choices.iter().filter(|(choice, _)| *choice > 0).count();
+            if choice + 1 < of && made < changes {
+                self.choices.push((choice + 1, of));
+                return Some(self);
+            }
+        }
+        None
+    }
+}
