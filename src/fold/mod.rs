@@ -12,6 +12,7 @@ mod notice;
 mod parent;
 mod publish;
 mod state;
+mod sweep;
 mod tasks;
 mod totals;
 mod value;
@@ -32,8 +33,9 @@ use minute::FoldedMinute;
 pub use notice::Notice;
 use parent::{Versions, leaf};
 pub use publish::UsageTable;
-use publish::{Publication, Published};
+use publish::{Condition, Publication, Published};
 use state::Leaves;
+pub use sweep::Swept;
 use tasks::{Task, Tasks};
 
 /// The ledger and usage tables, for one pipeline.
@@ -91,7 +93,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Folded, Error> {
-        let fold = Fold { ledger: &self.ledger, epoch: self.epoch, max_state_bytes: self.max_state_bytes, deadline };
+        let fold = self.fold_with(deadline);
         let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
         notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
         let minutes = self.fold_minutes(&fold, &noticed).await?;
@@ -102,6 +104,10 @@ impl Folder {
         let pages = minutes.values().flatten().map(|folded| folded.minute.pages().len()).max().unwrap_or(0);
         let (settled, error) = tasks.settled(&published.failed);
         Ok(Folded { settled, error, pages, conflicts, ..published.folded })
+    }
+
+    fn fold_with(&self, deadline: Option<Instant>) -> Fold<'_> {
+        Fold { ledger: &self.ledger, epoch: self.epoch, max_state_bytes: self.max_state_bytes, deadline }
     }
 
     async fn fold_minutes(
@@ -195,7 +201,7 @@ impl Folder {
         task: &Task,
         publication: &Publication,
     ) -> Result<Published, Error> {
-        let published = self.usage.publish(snapshot, publication, fold.deadline).await?;
+        let published = self.usage.publish(snapshot, publication, Condition::Earlier, fold.deadline).await?;
         let Published::Later(stored) = published else { return Ok(published) };
         // Another fold was faster, unless the ledger was restored to an earlier moment.
         let items = self.ledger.states(task.window, fold.deadline).await?;

@@ -43,6 +43,26 @@ impl Publication {
     }
 }
 
+/// Which snapshots a publication may replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Those of an earlier version.
+    Earlier,
+    /// Those of an earlier version or of the same one: a version has one content, so this repairs what someone changed.
+    NotLater,
+}
+
+/// How a stored snapshot compares with a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It has this version and these values, or a later version.
+    Current,
+    /// It has these values of an earlier version, as is usual if nothing changed since.
+    Earlier,
+    /// It is missing or has other values.
+    Wrong,
+}
+
 /// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
@@ -74,32 +94,77 @@ impl UsageTable {
         &self,
         snapshot: &Snapshot,
         publication: &Publication,
+        condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
         let changes: Vec<Change> = publication.values.iter().flat_map(|value| changes(snapshot, value)).collect();
         let mut parts: Vec<&[Change]> = changes.chunks(MAX_MEASURES).collect();
         let last = parts.pop().unwrap_or_default();
-        // Only the last update has the version, so that a crash in between leaves an item that will be written again.
+        // Only the last update sets the version, so that a crash in between leaves an item that will be written again.
         for part in parts {
-            match self.update(publication, part, false, deadline).await? {
+            match self.update(publication, part, None, deadline).await? {
                 Published::Written => {}
                 refused => return Ok(refused),
             }
         }
-        self.update(publication, last, true, deadline).await
+        self.update(publication, last, Some(condition), deadline).await
+    }
+
+    /// Compares a publication with the stored snapshot.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed, config if someone must fix something first.
+    pub(super) async fn compare(
+        &self,
+        snapshot: &Snapshot,
+        publication: &Publication,
+        deadline: Option<Instant>,
+    ) -> Result<Stored, Error> {
+        let doing = format!("read a snapshot from {} (dynamodb:GetItem)", self.name);
+        let key = publication.item.key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone())));
+        let key: HashMap<_, _> = key.collect();
+        let mut backoff = Backoff::until(deadline);
+        let found = loop {
+            let call = self.client.get_item().table_name(&self.name).set_key(Some(key.clone())).consistent_read(true);
+            let call = call.customize().config_override(Builder::new().retry_config(RetryConfig::disabled()));
+            let error = match backoff.attempt(call.send()).await {
+                Some(Ok(found)) => break found.item.unwrap_or_default(),
+                Some(Err(error)) => Error::from_sdk(&doing, &error),
+                None => backoff.no_answer(&doing),
+            };
+            if error.kind != ErrorKind::Transient || !backoff.pause().await {
+                return Err(backoff.give_up(error));
+            }
+        };
+        let has = |change: Change| match change {
+            Change::Set(name, value) => found.get(&name).is_some_and(|stored| is_equal(stored, &value)),
+            Change::Remove(name) => !found.contains_key(&name),
+        };
+        let values = || publication.values.iter().flat_map(|value| changes(snapshot, value)).all(has);
+        Ok(match stored_version(Some(&found)) {
+            Some(stored) if stored > publication.version => Stored::Current,
+            Some(stored) if values() => {
+                if stored == publication.version {
+                    Stored::Current
+                } else {
+                    Stored::Earlier
+                }
+            }
+            Some(_) | None => Stored::Wrong,
+        })
     }
 
     async fn update(
         &self,
         publication: &Publication,
         changes: &[Change],
-        is_last: bool,
+        stamp: Option<Condition>,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
         let doing = format!("write a snapshot into {} (dynamodb:UpdateItem)", self.name);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let call = self.request(publication, changes, is_last).customize();
+            let call = self.request(publication, changes, stamp).customize();
             let call = call.config_override(Builder::new().retry_config(RetryConfig::disabled()));
             let error = match backoff.attempt(call.send()).await {
                 Some(Ok(_)) => return Ok(Published::Written),
@@ -115,7 +180,12 @@ impl UsageTable {
         }
     }
 
-    fn request(&self, publication: &Publication, changes: &[Change], is_last: bool) -> UpdateItemFluentBuilder {
+    fn request(
+        &self,
+        publication: &Publication,
+        changes: &[Change],
+        stamp: Option<Condition>,
+    ) -> UpdateItemFluentBuilder {
         let Publication { item, version, .. } = publication;
         let mut update = self.client.update_item().table_name(&self.name);
         for (name, text) in &item.key {
@@ -127,14 +197,17 @@ impl UsageTable {
             item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
         let mut expression = Expression::default();
         described.chain(expiry).chain(changes.iter().cloned()).for_each(|change| expression.add(change));
-        if is_last {
+        if stamp.is_some() {
             expression.sets.push("#version = :version".to_owned());
         }
         expression.names.insert("#version".to_owned(), VERSION_ATTRIBUTE.to_owned());
         expression.values.insert(":version".to_owned(), AttributeValue::B(Blob::new(version.to_be_bytes())));
         update
             .update_expression(expression.text())
-            .condition_expression("attribute_not_exists(#version) OR #version < :version")
+            .condition_expression(match stamp {
+                Some(Condition::NotLater) => "attribute_not_exists(#version) OR #version <= :version",
+                Some(Condition::Earlier) | None => "attribute_not_exists(#version) OR #version < :version",
+            })
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(Some(expression.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -204,13 +277,25 @@ fn condition_failed(error: &UpdateItemError) -> Option<Option<&HashMap<String, A
 
 /// What the version of the stored item means.
 fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Result<Published, Error> {
-    let stored = item.and_then(|item| item.get(VERSION_ATTRIBUTE)).and_then(|stored| stored.as_b().ok());
-    let stored = stored.and_then(|stored| <[u8; 8]>::try_from(stored.as_ref()).ok()).map(u64::from_be_bytes);
-    match stored {
+    match stored_version(item) {
         Some(stored) if stored == version => Ok(Published::Same),
         Some(stored) => Ok(Published::Later(stored)),
         None => Err(Error::config(format!(
             "write a snapshot: its attribute `{VERSION_ATTRIBUTE}` isn't a version; another writer must have changed it"
         ))),
+    }
+}
+
+/// The version that an item has.
+fn stored_version(item: Option<&HashMap<String, AttributeValue>>) -> Option<u64> {
+    let stored = item?.get(VERSION_ATTRIBUTE)?.as_b().ok()?;
+    <[u8; 8]>::try_from(stored.as_ref()).ok().map(u64::from_be_bytes)
+}
+
+/// Whether two attributes have the same value. DynamoDB may return a number in another notation.
+fn is_equal(stored: &AttributeValue, value: &AttributeValue) -> bool {
+    match (stored, value) {
+        (AttributeValue::N(stored), AttributeValue::N(value)) => Decimal::parse(stored) == Decimal::parse(value),
+        (stored, value) => stored == value,
     }
 }

@@ -81,7 +81,7 @@ impl Tasks {
 }
 
 /// The windows of snapshots that a minute is in.
-fn windows_above(snapshot: &Snapshot, minute: Segment) -> Vec<WindowKey> {
+pub(super) fn windows_above(snapshot: &Snapshot, minute: Segment) -> Vec<WindowKey> {
     let at = Timestamp::from_seconds(minute.start());
     let windows = snapshot.windows.iter().map(|window| Level::of(*window));
     windows.filter_map(|level| Some(WindowKey::containing(level, at?))).collect()

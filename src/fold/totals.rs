@@ -58,6 +58,11 @@ impl Totals {
         self.groups.get(key).map(|values| self.named(values))
     }
 
+    /// The keys of the groups, sorted.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys()
+    }
+
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.groups.len()

@@ -168,6 +168,21 @@ impl LedgerTable {
         Ok(pages)
     }
 
+    /// The names of the pages of a minute in one bucket.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn page_names(
+        &self,
+        minute: Segment,
+        bucket: u32,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<PageRef>, Error> {
+        let items = self.query(&self.page_partition(minute, bucket), "", deadline).await?;
+        let name = |item: &Item| page_name(item.get(SORT_KEY)?.as_s().ok()?);
+        Ok(items.iter().filter_map(name).map(|name| PageRef { bucket, name }).collect())
+    }
+
     /// The states of a window.
     ///
     /// # Errors

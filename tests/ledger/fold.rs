@@ -3,6 +3,7 @@
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
 use usage_aggregator::ledger::{PageContent, PageKind};
+use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
 use crate::place::{MINUTE, Place, id, minute_of};
@@ -224,4 +225,75 @@ async fn every_fault_at_every_call_leaves_the_fold_exact() {
             assert_eq!((place.month("a"), place.month("b")), ((1, 100), (1, 7)), "{fault:?} at {call}");
         }
     }
+}
+
+/// Sweeps of all minutes around the records, with all their windows.
+async fn sweep(place: &Place, windows: bool) -> usize {
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    let mut repaired = 0;
+    for minute in 0..4 {
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        repaired += place.folder.sweep(snapshot, minute_of(minute), windows, now, None).await.unwrap().repaired;
+    }
+    repaired
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_notice_is_healed() {
+    let place = Place::new();
+    let first = place.append(&[(1, "a", 0, 100)], 1).await;
+    place.fold(&first).await;
+    place.append(&[(2, "a", 0, 5), (3, "b", 1, 7)], 1).await;
+    assert_eq!(sweep(&place, false).await, 6);
+    assert_eq!((place.month("a"), place.month("b")), ((2, 105), (1, 7)));
+    let (states, snapshots) = (place.states(), place.snapshots());
+    assert_eq!(sweep(&place, true).await, 0);
+    assert_eq!((place.states(), place.snapshots()), (states, snapshots));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_died_after_the_minute_is_healed() {
+    for writes in 1..7 {
+        let place = Place::new();
+        place.append(&[(1, "a", 0, 100)], 1).await;
+        let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        let mut done = 0;
+        place.http.set_plan(FaultPlan::new(move |call| {
+            done += usize::from(matches!(call.operation.as_str(), "PutItem" | "UpdateItem"));
+            if done > writes { Fault::CrashBefore } else { Fault::None }
+        }));
+        tokio::select! {
+            _ = place.try_fold(&notices) => panic!("it should have crashed after {writes} writes"),
+            () = place.http.crashed() => {}
+        }
+        place.http.revive();
+        place.http.set_plan(FaultPlan::none());
+        // The minute 0 is 08:57; the hour ends with 08:59, which the sweep of minute 2 compares.
+        sweep(&place, true).await;
+        for window in ["hour", "day", "month"] {
+            let values = place.snapshots()[&("a".to_owned(), window.to_owned())];
+            assert_eq!((values.0, values.1), (2, 105), "{window} after {writes} writes");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usage_table_that_was_lost_or_changed_by_hand_is_written_again() {
+    let place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100), (2, "b", 1, 7)], 1).await).await;
+    let before = place.snapshots();
+    for item in place.items("usage") {
+        place.delete("usage", item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
+    }
+    assert_eq!(sweep(&place, true).await, 6);
+    assert_eq!(place.snapshots(), before);
+    let item = &place.items("usage")[0];
+    let request = serde_json::json!({
+        "TableName": "usage", "Key": { "pk": { "S": item["pk"].as_s().unwrap() }, "sk": { "S": item["sk"].as_s().unwrap() } },
+        "UpdateExpression": "SET amount = :wrong", "ExpressionAttributeValues": { ":wrong": { "N": "999" } },
+    });
+    place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+    assert_ne!(place.snapshots(), before);
+    assert_eq!(sweep(&place, true).await, 1);
+    assert_eq!(place.snapshots(), before);
 }

@@ -1,0 +1,138 @@
+//! Sweeps: folds what no notice arrived for. A sweep of a minute compares its pages with its state, and its state with
+//! those above it. A sweep of the last minute of a window also compares the window's snapshots with its state.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::engine::Fold;
+use super::publish::{Condition, Published, Stored};
+use super::state::{Leaves, leaves};
+use super::tasks::{Task, windows_above};
+use super::{Folder, Notice, Windows};
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{Level, PageRef, WindowKey};
+use crate::pipeline::Snapshot;
+use crate::time::Timestamp;
+use crate::usage::Segment;
+
+/// A sweep looks for pages in this many buckets at least, whatever is configured now.
+const MIN_BUCKETS: u32 = 16;
+
+/// What a sweep did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// The pages of the minutes.
+    pub pages: usize,
+    /// The snapshots that were wrong and have been written. Should be zero.
+    pub repaired: usize,
+}
+
+impl Folder {
+    /// Sweeps a minute. With `windows`, also compares the snapshots of all windows that the minute is in, not only of
+    /// those that end with it.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed or something is missing, config if someone must fix something first.
+    pub async fn sweep(
+        &self,
+        snapshot: &Snapshot,
+        minute: Segment,
+        windows: bool,
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Result<Swept, Error> {
+        let mut folder = self.clone();
+        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
+        let fold = folder.fold_with(deadline);
+        let pages: Vec<PageRef> = fold.page_names(minute).await?;
+        let mut swept = Swept { pages: pages.len(), repaired: 0 };
+        if !fold.is_folded(snapshot, minute, &pages).await? {
+            let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
+            let folded = folder.fold(snapshot, &notices, now, deadline).await?;
+            swept.repaired += folded.snapshots;
+            if let Some(error) = folded.error {
+                return Err(error);
+            }
+        }
+        for window in windows_above(snapshot, minute) {
+            if windows || window.end() == WindowKey::minute(minute).end() {
+                swept.repaired += folder.compare(&fold, snapshot, window, now).await?;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Compares all snapshots of a window with its state, and writes those that differ. Returns how many those are.
+    async fn compare(
+        &self,
+        fold: &Fold<'_>,
+        snapshot: &Snapshot,
+        window: WindowKey,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let leaves = fold.fold_parent(window, &super::Versions::new()).await?;
+        let keys: Vec<_> = leaves.values().flat_map(|state| state.totals.keys()).cloned().collect();
+        let windows = Windows::from([(window, Ok(leaves))]);
+        let tasks = keys.into_iter().map(|key| Task { window, key });
+        let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();
+        let mut repaired = 0;
+        for chunk in publications.chunks(self.concurrency.max(1)) {
+            let writes = chunk.iter().map(|publication| async {
+                let stored = self.usage.compare(snapshot, publication, fold.deadline).await?;
+                if stored == Stored::Current {
+                    return Ok(false);
+                }
+                // A snapshot with the right values gets the version, too, so that no slow fold can still replace it.
+                let published = self.usage.publish(snapshot, publication, Condition::NotLater, fold.deadline).await?;
+                Ok(stored == Stored::Wrong && published == Published::Written)
+            });
+            for is_repaired in futures::future::join_all(writes).await {
+                match is_repaired {
+                    Ok(is_repaired) => repaired += usize::from(is_repaired),
+                    Err(error) if error.kind == ErrorKind::Poison => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(repaired)
+    }
+}
+
+impl Fold<'_> {
+    async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
+        let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
+        Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
+    }
+
+    /// Whether the state of a minute stands for these pages, and the states above it stand for that.
+    async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
+        let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
+        let window = WindowKey::minute(minute);
+        let Some(mut below) = leaves(&self.ledger.states(window, self.deadline).await?)? else { return Ok(false) };
+        let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
+        if below.values().any(|state| listed(state) != pages) {
+            return Ok(false);
+        }
+        let (mut child, highest) = (window, snapshot.windows.iter().map(|window| Level::of(*window)).max());
+        while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
+        {
+            let Some(own) = leaves(&self.ledger.states(parent, self.deadline).await?)? else { return Ok(false) };
+            if !lists(&own, child, &below) {
+                return Ok(false);
+            }
+            (child, below) = (parent, own);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether each leaf of a window lists the versions of its child's leaves, or later ones.
+fn lists(own: &Leaves, child: WindowKey, below: &Leaves) -> bool {
+    let listed = |state: &super::state::State, part: &str, version: u64| {
+        let mut versions = state.listed.leaves().filter(|(leaf, _)| leaf.window == child && leaf.part == part);
+        versions.any(|(_, listed)| listed >= version)
+    };
+    let nonempty = || below.iter().filter(|(_, state)| state.version > 0);
+    own.values().all(|state| nonempty().all(|(part, child)| listed(state, part, child.version)))
+}
