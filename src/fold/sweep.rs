@@ -81,7 +81,7 @@ impl Folder {
             let writes = chunk.iter().map(|publication| async {
                 let stored = self.usage.compare(snapshot, publication, fold.deadline).await?;
                 if stored == Stored::Current {
-                    return Ok(false);
+                    return Ok::<bool, Error>(false);
                 }
                 // A snapshot with the right values gets the version, too, so that no slow fold can still replace it.
                 let published = self.usage.publish(snapshot, publication, Condition::NotLater, fold.deadline).await?;
