@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod cost;
 mod exhaustive;
 mod fold;
 mod gate;

@@ -1,0 +1,157 @@
+//! What counting costs: the capacity that DynamoDB reports for append and fold, beside the two usual ways to count, which
+//! are not exact. `make cost-table` prints all of it.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
+
+use crate::place::{Counted, Place};
+
+/// Write and read units so far. Requests the consumed capacity of every call.
+#[derive(Debug, Clone, Default)]
+struct Units(Arc<Mutex<[f64; 2]>>);
+
+impl Units {
+    /// Write units plus a fifth of the read units, which cost a fifth.
+    fn take(&self) -> f64 {
+        let [write, read] = std::mem::take(&mut *self.0.lock().unwrap());
+        write + read / 5.0
+    }
+
+    fn add(&self, kind: usize, consumed: Option<&ConsumedCapacity>) {
+        self.0.lock().unwrap()[kind] += consumed.and_then(ConsumedCapacity::capacity_units).expect("the capacity");
+    }
+}
+
+impl Intercept for Units {
+    fn name(&self) -> &'static str {
+        "units"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (input, total) = (context.input_mut(), Some(ReturnConsumedCapacity::Total));
+        if let Some(input) = input.downcast_mut::<PutItemInput>() {
+            input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<QueryInput>() {
+            input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
+            input.return_consumed_capacity = total;
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Ok(output) = context.output_or_error() else { return Ok(()) };
+        if let Some(output) = output.downcast_ref::<PutItemOutput>() {
+            self.add(0, output.consumed_capacity());
+        } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
+            self.add(1, output.consumed_capacity());
+        } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+            self.add(0, output.consumed_capacity());
+        }
+        Ok(())
+    }
+}
+
+/// 1,000 records per second in one batch.
+const BATCH: u64 = 1_000;
+const WINDOWS: f64 = 3.0;
+
+/// The units of 1,000 records with `entities` entities that are folded every `seconds` seconds, in a month whose states know
+/// every entity.
+async fn ledger_units(entities: u64, seconds: u64) -> f64 {
+    let units = Units::default();
+    let mut place = Place::new();
+    let client = |client: &Client| Client::from_conf(client.config().to_builder().interceptor(units.clone()).build());
+    place.folder.ledger.client = client(&place.folder.ledger.client);
+    place.folder.usage.client = client(&place.folder.usage.client);
+    let names: Vec<String> = (0..entities).map(|entity| format!("customer-{entity:06}")).collect();
+    // Every entity has been seen in this month and day, but in an earlier hour.
+    let known: Vec<Counted<'_>> =
+        names.iter().zip(1_000_000..).map(|(name, number)| (number, name.as_str(), -70, 100)).collect();
+    let mut notices = Vec::new();
+    for batch in known.chunks(1_000) {
+        notices.extend(place.append(batch, 1).await);
+    }
+    place.fold(&notices).await;
+    units.take();
+    // From the middle of an hour on, half a minute and a whole minute: folds at each place within a minute.
+    let mut random = fastrand::Rng::with_seed(1);
+    let (mut number, mut second, folds) = (0, 0, (60 / seconds).max(1) * 2);
+    for _ in 0..folds {
+        let mut notices = Vec::new();
+        for _ in 0..seconds.max(1) {
+            let records: Vec<Counted<'_>> = (0..BATCH)
+                .map(|_| {
+                    number += 1;
+                    let name = &names[random.usize(0..names.len())];
+                    (number, name.as_str(), second / 60, random.i64(1..10_000))
+                })
+                .collect();
+            notices.extend(place.append(&records, 1).await);
+            second += 1;
+        }
+        assert_eq!(place.fold(&notices).await.settled, notices.len());
+    }
+    units.take() / second as f64
+}
+
+/// The units of summing up a batch and adding each sum: not exact.
+async fn inexact_units(entities: u64) -> f64 {
+    let (units, place) = (Units::default(), Place::new());
+    let client = Client::from_conf(place.folder.usage.client.config().to_builder().interceptor(units.clone()).build());
+    let mut random = fastrand::Rng::with_seed(1);
+    let seen: std::collections::BTreeSet<u64> = (0..BATCH).map(|_| random.u64(0..entities)).collect();
+    for entity in &seen {
+        let update = client.update_item().table_name("usage");
+        let update = update
+            .key("pk", AttributeValue::S(format!("CUSTOMER#{entity}")))
+            .key("sk", AttributeValue::S("USAGE".to_owned()));
+        let update = update
+            .update_expression("ADD orders :one")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        update.send().await.unwrap();
+    }
+    units.take() * WINDOWS
+}
+
+/// From ten entities on, the exact way costs less than the usual one. `COST=1` prints the whole table.
+#[tokio::test(start_paused = true)]
+async fn exact_counting_costs_less_than_adding_sums() {
+    let is_whole = std::env::var("COST").is_ok();
+    let entities: &[u64] = if is_whole { &[1, 10, 50, 500, 5_000] } else { &[10, 50] };
+    println!("| entities | added sums | W = 10 s | W = 30 s | W = 60 s |");
+    for &entities in entities {
+        let inexact = inexact_units(entities).await;
+        let windows: &[u64] = if is_whole { &[10, 30, 60] } else { &[30] };
+        let mut exact = Vec::new();
+        for &seconds in windows {
+            exact.push(ledger_units(entities, seconds).await);
+        }
+        let cells: Vec<String> = exact.iter().map(|units| format!("{units:.1}")).collect();
+        println!("| {entities} | {inexact:.1} | {} |", cells.join(" | "));
+        assert!(
+            entities < 10 || exact.iter().all(|units| *units < inexact),
+            "{exact:?} for {entities}, inexact {inexact}"
+        );
+    }
+}
