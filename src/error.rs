@@ -79,7 +79,7 @@ pub fn is_key_mismatch(message: &str) -> bool {
 
 /// The error for a table that has different keys than the function writes.
 pub fn key_mismatch(doing: &str) -> Error {
-    let remedy = "USAGE_TABLE needs the keys of the pipeline's [snapshot], CLAIMS_TABLE the partition key `claim`, all of type S";
+    let remedy = "USAGE_TABLE needs the keys of the pipeline's [snapshot], LEDGER_TABLE the partition key `claim`, all of type S";
     Error::config(format!("{doing}: the table has different keys; {remedy}"))
 }
 
@@ -122,7 +122,7 @@ fn kind_of(code: &str) -> ErrorKind {
 fn remedy(code: &str) -> &'static str {
     match code {
         "NoSuchBucket" | "InvalidBucketName" => "create the bucket or fix ARCHIVE_BUCKET",
-        "ResourceNotFoundException" => "create the table or fix USAGE_TABLE and CLAIMS_TABLE",
+        "ResourceNotFoundException" => "create the table or fix USAGE_TABLE and LEDGER_TABLE",
         "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another Region; fix AWS_REGION",
         code if code.starts_with("KMS") => "enable the KMS key and allow the function's role to use it",
         _ => "allow this action on this resource in the function's role",

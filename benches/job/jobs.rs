@@ -93,7 +93,7 @@ pub fn config(workload: Workload, name: &str) -> Config {
     let config = Config::read(|variable| match variable {
         "PIPELINE_DIR" => Some(folder.clone()),
         "USAGE_TABLE" => Some(format!("usage-{name}")),
-        "CLAIMS_TABLE" => Some(format!("claims-{name}")),
+        "LEDGER_TABLE" => Some(format!("claims-{name}")),
         "ARCHIVE_BUCKET" => Some(format!("archive-{name}")),
         "METRICS_SINK" => Some("none".to_owned()),
         _ => None,

@@ -44,7 +44,7 @@ async fn the_first_invocation_opens_no_connection() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "connections-usage"),
-        ("CLAIMS_TABLE", "connections-claims"),
+        ("LEDGER_TABLE", "connections-claims"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "connections"),
         ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.url),

@@ -225,7 +225,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     }
     let own = stack.text("outputs", "MetricsNamespaceName");
     cloudwatch.metrics().publish(own, "SnapshotsUpdated", ("Pipeline", "orders"), 10.0 * 3.0 * 20.0);
-    for table in ["UsageTableName", "ClaimsTableName"] {
+    for table in ["UsageTableName", "LedgerTableName"] {
         let dimension = ("TableName", stack.text("outputs", table));
         cloudwatch.metrics().publish("AWS/DynamoDB", "ConsumedWriteCapacityUnits", dimension, 800.0);
     }

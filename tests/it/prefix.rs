@@ -142,8 +142,8 @@ async fn claims_of_a_busy_minute_continue_on_more_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
     let cases = [
-        ("USAGE_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
-        ("CLAIMS_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and CLAIMS_TABLE"),
+        ("USAGE_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and LEDGER_TABLE"),
+        ("LEDGER_TABLE", "no-such-table", "create the table or fix USAGE_TABLE and LEDGER_TABLE"),
         ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or fix ARCHIVE_BUCKET"),
     ];
     for (variable, value, remedy) in cases {
@@ -229,7 +229,7 @@ async fn ten_thousand_messages_are_one_batch() {
 async fn a_table_with_different_keys_fails_the_invocation() {
     let keys =
         |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: None };
-    for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("CLAIMS_TABLE", "other-keys-claims")] {
+    for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("LEDGER_TABLE", "other-keys-claims")] {
         let world = World::new(table, "orders").await.with(variable, table);
         laptop::emulators::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
         let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();

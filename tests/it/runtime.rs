@@ -176,7 +176,7 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "runtime-usage"),
-        ("CLAIMS_TABLE", "runtime-claims"),
+        ("LEDGER_TABLE", "runtime-claims"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "runtime"),
     ];
@@ -223,7 +223,7 @@ async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow()
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "memory-usage"),
-        ("CLAIMS_TABLE", "memory-claims"),
+        ("LEDGER_TABLE", "memory-claims"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "memory"),
     ];
@@ -257,7 +257,7 @@ async fn an_invalid_environment_prevents_the_start_and_all_mistakes_are_reported
     assert!(!status.success());
     let text = sandbox.printed.await.unwrap();
     for mistake in
-        ["USAGE_TABLE is not set", "CLAIMS_TABLE is not set", "ARCHIVE_BUCKET is not set", "METRICS_SINK must be"]
+        ["USAGE_TABLE is not set", "LEDGER_TABLE is not set", "ARCHIVE_BUCKET is not set", "METRICS_SINK must be"]
     {
         assert!(text.contains(mistake), "{text}");
     }
@@ -268,7 +268,7 @@ async fn without_credentials_the_invocation_fails_and_says_why() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "u"),
-        ("CLAIMS_TABLE", "c"),
+        ("LEDGER_TABLE", "c"),
         ("ARCHIVE_BUCKET", "b"),
         ("AWS_ACCESS_KEY_ID", ""),
         ("AWS_SECRET_ACCESS_KEY", ""),
@@ -283,7 +283,7 @@ async fn without_credentials_the_invocation_fails_and_says_why() {
 /// Also prints the time to the first poll; `make measure` runs this on the release build.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_poll_comes_even_if_no_service_can_be_reached() {
-    let variables = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("CLAIMS_TABLE", "c"), ("ARCHIVE_BUCKET", "b")];
+    let variables = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("LEDGER_TABLE", "c"), ("ARCHIVE_BUCKET", "b")];
     let unreachable =
         [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")];
     let mut sandbox = Sandbox::start(&[&variables[..], &unreachable].concat()).await;

@@ -53,7 +53,7 @@ impl World {
         let variables = HashMap::from([
             ("PIPELINE", pipeline.to_owned()),
             ("USAGE_TABLE", usage),
-            ("CLAIMS_TABLE", claims),
+            ("LEDGER_TABLE", claims),
             ("ARCHIVE_BUCKET", bucket),
             ("ARCHIVE_PREFIX", name.to_owned()),
             ("ARCHIVE_CODEC", "null".to_owned()),

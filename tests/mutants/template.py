@@ -15,7 +15,7 @@ import tempfile
 
 # Name, file, text to replace, and replacement.
 MUTANTS = [
-    ("a missing environment variable", "template.yaml", "          CLAIMS_TABLE: !If [Counts, !Ref ClaimsTable, '']\n", ""),
+    ("a missing environment variable", "template.yaml", "          LEDGER_TABLE: !If [Counts, !Ref ClaimsTable, '']\n", ""),
     ("a misspelled environment variable", "template.yaml", "          HORIZON_DAYS: !Ref", "          HORIZON_DAY: !Ref"),
     ("a default that differs from the code", "template.yaml", "    Default: zstandard\n", "    Default: snappy\n"),
     ("an alarm on a metric that is never sent", "template.yaml", "MetricName: DuplicatesSkipped", "MetricName: Duplicates"),

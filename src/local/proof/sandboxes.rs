@@ -11,7 +11,7 @@ use super::fault_profile::FaultInjector;
 use super::rejections::Rejections;
 use crate::emulators::FaultyHttp;
 use event_source_mapping::{Clock, Function, InvocationResult, RejectionReason, SequenceNumber};
-use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::handler::{Handler, Invocation, Outcome};
 
 /// One sandbox.
 pub struct Sandbox {
@@ -88,7 +88,7 @@ impl Sandboxes {
             }
         };
         self.keep(sandbox);
-        if let Ok(outcome) = &outcome {
+        if let Ok(Outcome::Appended(outcome)) = &outcome {
             self.rejections.note(outcome);
         }
         match outcome {

@@ -93,7 +93,9 @@ impl Invoke {
         report.document = input.described();
         let bytes = input.event;
         let sample = Sample::of(&bytes);
-        let site = place.site(Variables::new(options, &sample)).await?;
+        // Snapshots are written before the response, so that they can be shown.
+        let variables = Variables::new(options, &sample).with([("FRESHNESS", "now".to_owned())]);
+        let site = place.site(variables).await?;
         report.pipeline.clone_from(&site.handler.pipeline().name);
         report.metrics_note = place.metrics_note();
         let now = time_of(self.now, &sample, path)?;
@@ -117,7 +119,7 @@ async fn invoke_at(
     let before = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     place.services().iter().for_each(|services| services.metrics().clear());
 
-    match site.handler.handle(bytes, invocation).await {
+    match site.handler.append(bytes, invocation).await {
         Ok(outcome) => report.take(outcome),
         Err(error) => report.error = Some(error.into()),
     }
@@ -156,11 +158,11 @@ pub fn instant(text: &str) -> Result<Timestamp, String> {
 fn total(reports: &[Report]) -> String {
     let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
     format!(
-        "total: {}, {}, {} applied, {}, {} skipped, {} rejected, {} failed",
+        "total: {}, {}, {} durable, {} repeated, {} skipped, {} rejected, {} failed",
         counted(reports.len(), "event"),
         counted(sum(|report| report.records), "record"),
-        sum(|report| report.applied),
-        counted(sum(|report| report.duplicates), "duplicate"),
+        sum(|report| report.durable),
+        sum(|report| report.repeated),
         sum(|report| report.skipped),
         sum(|report| report.rejected.len() + report.quarantined.len()),
         sum(|report| usize::from(report.error.is_some())),

@@ -33,10 +33,10 @@ pub struct Report {
     pub error: Option<Failure>,
     /// Records in the event.
     pub records: usize,
-    /// Records counted by this invocation.
-    pub applied: usize,
-    /// Records counted earlier.
-    pub duplicates: usize,
+    /// Records whose effects are durable.
+    pub durable: usize,
+    /// Records that appear twice in the event.
+    pub repeated: usize,
     /// Records that match no record type.
     pub skipped: usize,
     /// Records that can't be processed.
@@ -117,8 +117,8 @@ impl Report {
     pub fn take(&mut self, outcome: BatchOutcome) {
         self.response = serde_json::to_value(outcome.response()).unwrap_or_default();
         self.records = outcome.records;
-        self.applied = outcome.applied;
-        self.duplicates = outcome.duplicates;
+        self.durable = outcome.durable;
+        self.repeated = outcome.repeated;
         self.skipped = outcome.skipped;
         let reported = |rejection: Rejection| Rejected {
             sequence_number: rejection.sequence.to_string(),
@@ -163,15 +163,10 @@ impl Report {
 
     fn write_outcome(&self, out: &mut String) {
         line(out, &format!("response  {}", self.response));
-        let Report { applied, duplicates, skipped, .. } = self;
-        let unchanged = if *applied == 0 && *duplicates > 0 { ", snapshots unchanged" } else { "" };
-        line(
-            out,
-            &format!(
-                "records   {applied} applied, {}, {skipped} skipped{unchanged}",
-                counted(*duplicates, "duplicate")
-            ),
-        );
+        let Report { durable, repeated, skipped, .. } = self;
+        let unchanged = self.changes.as_ref().is_some_and(Changes::is_empty) && !self.snapshots.is_empty();
+        let unchanged = if unchanged { ", counted before" } else { "" };
+        line(out, &format!("records   {durable} durable, {repeated} repeated, {skipped} skipped{unchanged}"));
         let rejected = self.rejected.iter().map(|rejected| (rejected, ""));
         for (rejected, then) in rejected.chain(self.quarantined.iter().map(|rejected| (rejected, "; quarantined"))) {
             let Rejected { sequence_number, code, field, reason } = rejected;

@@ -85,7 +85,7 @@ type Times = BTreeMap<&'static str, Vec<f64>>;
 
 impl Subject {
     async fn measure(&self, bytes: &[u8], invocation: &Invocation) -> anyhow::Result<Value> {
-        let outcome = self.handler.handle(bytes, invocation).await?;
+        let outcome = self.handler.append(bytes, invocation).await?;
         if let Some(rejection) = outcome.rejected.first() {
             bail!("time this event, because not all of it can be processed: {rejection}");
         }
@@ -116,7 +116,7 @@ impl Subject {
             times.entry(stage).or_default().push(clock.elapsed().as_secs_f64());
             clock = Instant::now();
         };
-        black_box(self.handler.handle(bytes, invocation).await?);
+        black_box(self.handler.append(bytes, invocation).await?);
         lap("whole");
         black_box(Event::read(bytes)?);
         lap("read");

@@ -92,7 +92,7 @@ impl Variables {
         });
         let usage_table = format!("{}-usage", table_name(&named.unwrap_or_default()));
         for (name, default) in
-            [("USAGE_TABLE", &*usage_table), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "archive")]
+            [("USAGE_TABLE", &*usage_table), ("LEDGER_TABLE", "ledger"), ("ARCHIVE_BUCKET", "archive")]
         {
             variables.insert(name, environment(name).unwrap_or_else(|| default.to_owned()));
         }
@@ -114,7 +114,7 @@ impl Variables {
             },
         };
         let mut set = BTreeMap::from([(name, value)]);
-        for (name, default) in [("USAGE_TABLE", "usage"), ("CLAIMS_TABLE", "claims"), ("ARCHIVE_BUCKET", "archive")] {
+        for (name, default) in [("USAGE_TABLE", "usage"), ("LEDGER_TABLE", "ledger"), ("ARCHIVE_BUCKET", "archive")] {
             set.insert(name, own(name).unwrap_or_else(|| default.to_owned()));
         }
         Variables { set, deployed: Some(configured) }
@@ -173,8 +173,8 @@ impl Variables {
             name => self.value(name),
         });
         let config = read.map_err(|mistakes| UsageError(mistakes.to_string()))?;
-        if let Some(Tables { usage, claims }) = &config.tables {
-            for (variable, name) in [("USAGE_TABLE", usage), ("CLAIMS_TABLE", claims)] {
+        if let Some(Tables { usage, ledger, .. }) = &config.tables {
+            for (variable, name) in [("USAGE_TABLE", usage), ("LEDGER_TABLE", ledger)] {
                 resource_names::table_name(name).map_err(|mistake| UsageError(format!("{variable}: {mistake}")))?;
             }
         }

@@ -34,7 +34,7 @@ impl Names {
     /// A metric of each of the function's tables, summed. If a table is also the source, this includes other writers.
     pub fn table_figures(&self, metric: &str) -> Vec<Figure> {
         let of = |table: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", table)], Statistic::Sum);
-        self.usage_table.iter().chain(&self.claims_table).map(of).collect()
+        self.usage_table.iter().chain(&self.ledger_table).map(of).collect()
     }
 
     /// The bytes and the number of records read from the source, summed: metrics of DynamoDB or Kinesis.

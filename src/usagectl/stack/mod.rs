@@ -100,7 +100,7 @@ impl Where {
         let variables = Variables::new(options, &Sample::default());
         let Config { pipeline, tables, archive, metrics, .. } = variables.with_metrics_sink("none").config()?;
         let place = Workplace::open_existing(options, Uses::Everything).await?;
-        let (usage_table, claims_table) = tables.map(|tables| (tables.usage, tables.claims)).unzip();
+        let (usage_table, ledger_table) = tables.map(|tables| (tables.usage, tables.ledger)).unzip();
         let (archive_bucket, archive_prefix) = archive.map(|place| (place.bucket, place.prefix)).unzip();
         let mapping = Running::read(&options.data).and_then(|running| running.mapping);
         let known = Names {
@@ -109,7 +109,7 @@ impl Where {
             source_arn: mapping.map(|mapping| mapping.source_arn),
             metrics_namespace: Some(metrics.namespace),
             usage_table,
-            claims_table,
+            ledger_table,
             archive_bucket,
             archive_prefix,
             failure_bucket: Some(LOCAL_FAILURES.to_owned()),

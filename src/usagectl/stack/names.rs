@@ -24,9 +24,9 @@ pub struct Names {
     /// Table with the usage snapshots
     #[arg(long, value_name = "NAME")]
     pub usage_table: Option<String>,
-    /// Table with the claims
+    /// Table with the ledger
     #[arg(long, value_name = "NAME")]
-    pub claims_table: Option<String>,
+    pub ledger_table: Option<String>,
     /// Bucket of the archive
     #[arg(long, value_name = "NAME")]
     pub archive_bucket: Option<String>,
@@ -62,7 +62,7 @@ impl Names {
             mapping: output("EventSourceMappingId"),
             source_arn: output("SourceStreamArn"),
             usage_table: output("UsageTableName"),
-            claims_table: output("ClaimsTableName"),
+            ledger_table: output("LedgerTableName"),
             archive_bucket: output("ArchiveBucketName"),
             archive_prefix: output("ArchiveKeyPrefix"),
             failure_bucket: output("FailureBucketName"),
@@ -82,7 +82,7 @@ impl Names {
             mapping: self.mapping.or(others.mapping),
             source_arn: self.source_arn.or(others.source_arn),
             usage_table: self.usage_table.or(others.usage_table),
-            claims_table: self.claims_table.or(others.claims_table),
+            ledger_table: self.ledger_table.or(others.ledger_table),
             archive_bucket: self.archive_bucket.or(others.archive_bucket),
             archive_prefix: self.archive_prefix.or(others.archive_prefix),
             failure_bucket: self.failure_bucket.or(others.failure_bucket),
@@ -117,7 +117,7 @@ impl Names {
     pub fn storage_variables(&self) -> impl Iterator<Item = (&'static str, String)> {
         let variables = [
             ("USAGE_TABLE", &self.usage_table),
-            ("CLAIMS_TABLE", &self.claims_table),
+            ("LEDGER_TABLE", &self.ledger_table),
             ("ARCHIVE_BUCKET", &self.archive_bucket),
             ("ARCHIVE_PREFIX", &self.archive_prefix),
         ];

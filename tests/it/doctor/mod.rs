@@ -65,7 +65,7 @@ fn shown(place: &Place, text: &str) -> String {
     let mut text = unwrapped(text);
     let uuid = place.output("EventSourceMappingId");
     let stream = place.output("SourceStreamArn");
-    let names = ["SourceTableName", "UsageTableName", "ClaimsTableName", "ArchiveBucketName", "FailureBucketName"];
+    let names = ["SourceTableName", "UsageTableName", "LedgerTableName", "ArchiveBucketName", "FailureBucketName"];
     let mut known: Vec<(String, String)> = names
         .iter()
         .filter(|name| place.stack.report["outputs"][**name].is_string())

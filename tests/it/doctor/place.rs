@@ -78,7 +78,7 @@ impl Place {
         let tls = json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "OnlyByTls", "Effect": "Deny", "Principal": "*",
             "Action": "s3:*", "Resource": format!("arn:aws:s3:::{bucket}"), "Condition": { "Bool": { "aws:SecureTransport": "false" } } }] });
         let dynamodb = aws_sdk_dynamodb::Client::new(&self.config);
-        for table in ["UsageTableName", "ClaimsTableName"] {
+        for table in ["UsageTableName", "LedgerTableName"] {
             let recovery =
                 PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build().unwrap();
             let backups = dynamodb.update_continuous_backups().table_name(self.output(table));

@@ -158,7 +158,7 @@ fn config(release: Release, limit_percent: &'static str) -> Config {
     let mut variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
-        ("CLAIMS_TABLE", CLAIMS),
+        ("LEDGER_TABLE", CLAIMS),
         ("ARCHIVE_BUCKET", ARCHIVE),
         ("ARCHIVE_CODEC", "null"),
         ("METRICS_SINK", "none"),

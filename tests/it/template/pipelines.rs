@@ -18,7 +18,7 @@ fn pipelines() -> Vec<Pipeline> {
 fn facts(pipeline: &Pipeline) -> Value {
     let config = Config::read(|name| match name {
         "PIPELINE" => Some(pipeline.name.clone()),
-        "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
+        "USAGE_TABLE" | "LEDGER_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
         _ => None,
     })
     .unwrap();
@@ -44,15 +44,15 @@ fn every_pipeline_can_be_chosen_and_its_facts_are_right() {
 }
 
 #[test]
-fn the_claims_table_has_the_key_that_claims_are_written_under() {
+fn the_ledger_table_has_the_key_that_claims_are_written_under() {
     let config = Config::read(|name| match name {
         "PIPELINE" => Some("orders".to_owned()),
-        "USAGE_TABLE" | "CLAIMS_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
+        "USAGE_TABLE" | "LEDGER_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
         _ => None,
     })
     .unwrap();
     let specs = table_specs(&config);
-    let claims = specs.iter().find(|spec| spec.name == "CLAIMS_TABLE").unwrap();
+    let claims = specs.iter().find(|spec| spec.name == "LEDGER_TABLE").unwrap();
     let table = properties("ClaimsTable");
     assert_eq!(table["KeySchema"], json!([{ "AttributeName": claims.partition_key, "KeyType": "HASH" }]));
     assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], claims.ttl_attribute.unwrap());

@@ -137,7 +137,7 @@ impl Limiter {
         let variables = HashMap::from([
             ("PIPELINE", "zae-limiter"),
             ("USAGE_TABLE", TABLE),
-            ("CLAIMS_TABLE", "claims"),
+            ("LEDGER_TABLE", "claims"),
             ("ARCHIVE_BUCKET", BUCKET),
             ("METRICS_SINK", "none"),
         ]);

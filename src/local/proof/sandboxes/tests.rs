@@ -15,7 +15,7 @@ async fn function_without_network(margin_ms: &'static str) -> Sandboxes {
     let variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
-        ("CLAIMS_TABLE", "claims"),
+        ("LEDGER_TABLE", "ledger"),
         ("ARCHIVE_BUCKET", "archive"),
         ("METRICS_SINK", "none"),
         ("DEADLINE_MARGIN_MS", margin_ms),

@@ -46,7 +46,7 @@ pub struct Facts {
     /// The table with the snapshots.
     pub usage_table: Fact<Table>,
     /// The table with the claims.
-    pub claims_table: Fact<Table>,
+    pub ledger_table: Fact<Table>,
     /// The bucket of the archive.
     pub archive: Fact<Bucket>,
     /// When the newest file was written.

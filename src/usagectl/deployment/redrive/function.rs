@@ -1,6 +1,5 @@
 //! The function that records are redriven through: a deployed one by Lambda's Invoke, or its handler in this process.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_lambda::error::DisplayErrorContext;
@@ -14,20 +13,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A function to invoke.
 pub(super) enum Function {
     Deployed { client: aws_sdk_lambda::Client, name: String },
-    InProcess { handler: Box<Handler>, clock: Clock, counts: Mutex<Counts> },
-}
-
-/// What the handler in this process has reported of its records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub applied: usize,
-    pub duplicates: usize,
+    InProcess { handler: Box<Handler>, clock: Clock },
 }
 
 impl Function {
     /// The pipeline's handler in this process.
     pub(super) fn in_process(handler: Handler) -> anyhow::Result<Function> {
-        Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()?, counts: Mutex::default() })
+        Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()? })
     }
 
     /// Its name in reports.
@@ -38,31 +30,18 @@ impl Function {
         }
     }
 
-    /// What the function has reported of its records, if it runs in this process.
-    pub(super) fn counts(&self) -> Option<Counts> {
-        match self {
-            Function::Deployed { .. } => None,
-            Function::InProcess { counts, .. } => Some(*counts.lock().unwrap_or_else(PoisonError::into_inner)),
-        }
-    }
-
     /// Invokes it and waits for the response.
     pub(super) async fn invoke(&self, event: &[u8]) -> InvocationResult {
         match self {
             Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
-            Function::InProcess { handler, clock, counts } => {
+            Function::InProcess { handler, clock } => {
                 let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
                 let invocation = Invocation { request_id: "usagectl-redrive".to_owned(), now: clock.now(), deadline };
                 match handler.handle(event, &invocation).await {
-                    Ok(outcome) => {
-                        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-                        counts.applied += outcome.applied;
-                        counts.duplicates += outcome.duplicates;
-                        match serde_json::to_vec(&outcome.response()) {
-                            Ok(body) => InvocationResult::Returned(body),
-                            Err(error) => InvocationResult::FunctionError(error.to_string()),
-                        }
-                    }
+                    Ok(outcome) => match serde_json::to_vec(&outcome.response()) {
+                        Ok(body) => InvocationResult::Returned(body),
+                        Err(error) => InvocationResult::FunctionError(error.to_string()),
+                    },
                     Err(error) => InvocationResult::FunctionError(format!("failed to {error}")),
                 }
             }

@@ -11,7 +11,6 @@ use serde_json::json;
 use super::deadlines::Deadlines;
 use super::explain::Explanation;
 use super::failed_batch::{FailedBatch, Location, line};
-use super::function::Counts;
 use super::stream_reader::LostRecords;
 use crate::failure_document::Position;
 use crate::shell::console::{self, Done, counted};
@@ -40,8 +39,6 @@ pub(crate) struct Report {
     json: bool,
     /// The progress bar, which is hidden while a line is printed.
     pub(crate) bar: Option<ProgressBar>,
-    /// What the function has reported of its records, where it runs in this process.
-    pub(crate) counts: Option<Counts>,
     documents: usize,
     deleted: usize,
     narrowed: usize,
@@ -168,7 +165,6 @@ impl Report {
 
     /// The remaining records by cause, and the totals of a run.
     pub(crate) fn conclude(&self) -> anyhow::Result<()> {
-        let duplicates = self.counts.map(|counts| counts.duplicates);
         if !self.json {
             for (why, (records, first)) in &self.by_explanation {
                 console::print(&text(why, *records, first))?;
@@ -176,16 +172,15 @@ impl Report {
         }
         let line = json!({ "summary": {
             "documents": self.documents, "deleted": self.deleted, "narrowed": self.narrowed, "kept": self.kept,
-            "skipped": self.skipped, "records_redriven": self.redriven, "duplicates": duplicates,
+            "skipped": self.skipped, "records_redriven": self.redriven,
             "records_remaining": self.remaining, "records_lost": self.lost,
         }});
         self.print_either(&line, || {
             if self.documents == 0 {
                 return nothing_to_redrive(self.skipped);
             }
-            let already = duplicates.map(|count| format!(" ({count} already counted)")).unwrap_or_default();
             format!(
-                "{}: {} deleted, {} narrowed, {} kept, {} skipped;\n{} redriven{already}, {} remaining, {} lost",
+                "{}: {} deleted, {} narrowed, {} kept, {} skipped;\n{} redriven, {} remaining, {} lost",
                 counted(self.documents, "document"),
                 self.deleted,
                 self.narrowed,

@@ -145,7 +145,6 @@ impl<'s> Session<'s> {
                     self.redrive_one(candidate, streams.as_ref(), &mut replayer).await.map(|outcome| vec![outcome])
                 }
             };
-            self.report.counts = replayer.function.counts();
             for disposition in redriven? {
                 self.report.ended(disposition);
                 tried += usize::from(!matches!(disposition, Disposition::Skipped | Disposition::Gone));

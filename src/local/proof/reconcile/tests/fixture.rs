@@ -54,7 +54,7 @@ impl Fixture {
             ("PIPELINE", ProfileName::Orders) => Some("orders".to_owned()),
             ("PIPELINE_DIR", ProfileName::Bucket) => Some(limiter().to_str().unwrap().to_owned()),
             ("USAGE_TABLE", _) => Some("usage".to_owned()),
-            ("CLAIMS_TABLE", _) => Some("claims".to_owned()),
+            ("LEDGER_TABLE", _) => Some("ledger".to_owned()),
             ("ARCHIVE_BUCKET", _) => Some("archive".to_owned()),
             ("METRICS_SINK", _) => Some("none".to_owned()),
             _ => None,

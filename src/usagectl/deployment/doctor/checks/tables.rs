@@ -8,7 +8,7 @@ use super::of;
 const CLAIM_EXPIRY: &str = "expires_at";
 
 fn tables(facts: &Facts) -> Result<[&Table; 2], Unavailable> {
-    Ok([of(&facts.usage_table)?, of(&facts.claims_table)?])
+    Ok([of(&facts.usage_table)?, of(&facts.ledger_table)?])
 }
 
 /// The tables are on demand and aren't throttled.
@@ -42,7 +42,7 @@ pub(crate) fn capacity(facts: &Facts) -> CheckResult {
 
 /// Claims expire, and the table has no stream.
 pub(crate) fn claims(facts: &Facts) -> CheckResult {
-    let table = of(&facts.claims_table)?;
+    let table = of(&facts.ledger_table)?;
     let name = &table.name;
     match of(&table.time_to_live)?.as_deref() {
         Some(CLAIM_EXPIRY) => {}

@@ -33,7 +33,7 @@ pub(super) async fn facts(
         monitoring(&account, &names, place.stack.as_deref(), now)
     );
     let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
-    let ((usage_table, claims_table), (archive, newest_file, glue)) = (tables, archive);
+    let ((usage_table, ledger_table), (archive, newest_file, glue)) = (tables, archive);
     let ((destination, waiting, role), (alarms, log_group, own_metrics, measured)) = (failures, monitoring);
     Ok(Facts {
         now,
@@ -50,7 +50,7 @@ pub(super) async fn facts(
         destination,
         waiting,
         usage_table,
-        claims_table,
+        ledger_table,
         archive,
         newest_file,
         newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
@@ -76,7 +76,7 @@ async fn tables(account: &Account, names: &Names, counts: &Result<(), Unavailabl
     let client = account.clients().dynamodb;
     futures::join!(
         table::of(&client, counts, &names.usage_table, "--usage-table"),
-        table::of(&client, counts, &names.claims_table, "--claims-table"),
+        table::of(&client, counts, &names.ledger_table, "--claims-table"),
     )
 }
 
@@ -146,7 +146,7 @@ fn completed(names: Names, given: &Names, function: &Fact<Function>, mapping: &F
         mapping: mapping.as_ref().ok().map(|mapping| mapping.uuid.clone()),
         source_arn: mapping.as_ref().ok().map(|mapping| mapping.source_arn.clone()),
         usage_table: variable("USAGE_TABLE"),
-        claims_table: variable("CLAIMS_TABLE"),
+        ledger_table: variable("LEDGER_TABLE"),
         archive_bucket: variable("ARCHIVE_BUCKET"),
         archive_prefix: variable("ARCHIVE_PREFIX"),
         failure_bucket: bucket_of(mapping).or_else(|| variable("FAILURE_BUCKET")),

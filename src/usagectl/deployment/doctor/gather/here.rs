@@ -37,10 +37,10 @@ pub(super) async fn facts(
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
     let failures = names.failure_bucket.clone().unwrap_or_default();
-    let (source, usage_table, claims_table, waiting, newest_file, newest_snapshot, run) = futures::join!(
+    let (source, usage_table, ledger_table, waiting, newest_file, newest_snapshot, run) = futures::join!(
         of_source(&clients.dynamodb, &pipeline, &names),
         of_table(&clients.dynamodb, &counts, &names.usage_table),
-        of_table(&clients.dynamodb, &counts, &names.claims_table),
+        of_table(&clients.dynamodb, &counts, &names.ledger_table),
         destination::in_bucket(&clients.s3, &failures),
         bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
         newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
@@ -62,7 +62,7 @@ pub(super) async fn facts(
         destination: Err(account_only.clone()),
         waiting: waiting.map_err(not_yet),
         usage_table,
-        claims_table,
+        ledger_table,
         archive: Err(account_only.clone()),
         newest_file: newest_file.map_err(not_yet),
         newest_snapshot,

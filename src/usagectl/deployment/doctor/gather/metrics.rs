@@ -44,7 +44,7 @@ impl Wanted<'_> {
     }
 
     fn tables(&self, metric: &str) -> Vec<Figure> {
-        let tables = [&self.names.usage_table, &self.names.claims_table];
+        let tables = [&self.names.usage_table, &self.names.ledger_table];
         let of = |name: &String| Figure::new("AWS/DynamoDB", metric, &[("TableName", name)], Statistic::Sum);
         tables.into_iter().flatten().map(of).collect()
     }

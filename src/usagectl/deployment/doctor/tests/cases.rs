@@ -199,13 +199,13 @@ fn storage_cases() -> Vec<Case> {
     vec![
         ("provisioned", C::TableCapacity, Warning, |f| f.usage_table.as_mut().unwrap().on_demand = false),
         ("the table throttles", C::TableCapacity, Warning, |f| numbers(f).write_throttles = Some(40.0)),
-        ("claims never expire", C::ClaimsTable, Warning, |f| f.claims_table.as_mut().unwrap().time_to_live = Ok(None)),
-        ("claims have a stream", C::ClaimsTable, Warning, |f| f.claims_table.as_mut().unwrap().stream_on = true),
+        ("claims never expire", C::ClaimsTable, Warning, |f| f.ledger_table.as_mut().unwrap().time_to_live = Ok(None)),
+        ("claims have a stream", C::ClaimsTable, Warning, |f| f.ledger_table.as_mut().unwrap().stream_on = true),
         ("no recovery", C::TableProtection, Warning, |f| {
             f.usage_table.as_mut().unwrap().point_in_time_recovery = Ok(false)
         }),
         ("no deletion protection", C::TableProtection, Warning, |f| {
-            f.claims_table.as_mut().unwrap().deletion_protection = false
+            f.ledger_table.as_mut().unwrap().deletion_protection = false
         }),
         ("a short horizon", C::Horizon, Warning, |f| f.horizon_days = Ok(10)),
         ("a queue that keeps for two weeks", C::Horizon, Warning, |f| {

@@ -101,7 +101,7 @@ pub(crate) fn good() -> Facts {
         mapping: text("0f1e"),
         source_arn: text(STREAM),
         usage_table: text("usage-UsageTable"),
-        claims_table: text("usage-ClaimsTable"),
+        ledger_table: text("usage-ClaimsTable"),
         archive_bucket: text("usage-archive"),
         archive_prefix: text("data-pipeline"),
         failure_bucket: text("usage-failed"),
@@ -143,7 +143,7 @@ pub(crate) fn good() -> Facts {
         destination: Ok(Destination { probe: None }),
         waiting: Ok(FailedBatches { quarantined: Some(QuarantinedRecords::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
-        claims_table: Ok(table("usage-ClaimsTable")),
+        ledger_table: Ok(table("usage-ClaimsTable")),
         archive: Ok(Bucket {
             name: "usage-archive".into(),
             policy: Ok(Some(
