@@ -4,6 +4,7 @@
 mod append;
 mod fold;
 mod report;
+mod sweep;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::fold::{Folder, MAX_STATE_BYTES, UsageTable};
 use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
-use crate::outcome::{BatchOutcome, FoldOutcome, Response};
+use crate::outcome::{BatchOutcome, FoldOutcome, Response, SweepOutcome};
 use crate::pipeline::Pipeline;
 use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event};
 use crate::time::Timestamp;
@@ -57,6 +58,8 @@ pub enum Outcome {
     Appended(BatchOutcome),
     /// It folded notices.
     Folded(FoldOutcome),
+    /// It swept a minute.
+    Swept(SweepOutcome),
 }
 
 impl Outcome {
@@ -65,6 +68,7 @@ impl Outcome {
         match self {
             Outcome::Appended(outcome) => outcome.response(),
             Outcome::Folded(outcome) => outcome.response(),
+            Outcome::Swept(_) => Response::default(),
         }
     }
 }
@@ -117,13 +121,14 @@ impl Handler {
     /// Handles one event.
     ///
     /// # Errors
-    /// If the event is neither of a source nor of the ledger, or if someone must fix a setting, a permission or a table.
+    /// If the event is neither of a source, nor of the ledger, nor of the schedule, or if someone must fix a setting, a permission or a table.
     /// Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
         match &self.folder {
             Some(folder) if fold::is_of_ledger(event, &folder.ledger.name) => {
                 self.fold(event, invocation).await.map(Outcome::Folded)
             }
+            Some(_) if sweep::is_sweep(event) => self.sweep(event, invocation).await.map(Outcome::Swept),
             _ => self.append(event, invocation).await.map(Outcome::Appended),
         }
     }
@@ -156,6 +161,20 @@ impl Handler {
             Err(error) => report::fold_failure_metrics(error, started),
         };
         report::log_fold(&outcome, started);
+        self.send(&metrics, invocation).await;
+        outcome
+    }
+
+    /// Sweeps the minute that an event of the schedule names.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed or something is missing, config if someone must fix something first. Lambda
+    /// invokes the function again.
+    pub async fn sweep(&self, event: &[u8], invocation: &Invocation) -> Result<SweepOutcome, Error> {
+        let started = Instant::now();
+        let outcome = self.sweep_minute(event, invocation).await;
+        let metrics = report::sweep_metrics(&outcome);
+        report::log_sweep(&outcome, started);
         self.send(&metrics, invocation).await;
         outcome
     }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use crate::window::Span;
 
 /// The minute that a claim covers, by the creation time of the records; in minutes since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment(i64);
 
 impl Segment {
