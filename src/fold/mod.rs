@@ -11,6 +11,7 @@ mod minute;
 mod notice;
 mod parent;
 mod publish;
+mod show;
 mod state;
 mod sweep;
 mod tasks;
@@ -35,9 +36,11 @@ pub use notice::Notice;
 use parent::{Versions, leaf};
 pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
+pub use show::{Shown, ShownPage, ShownState};
 use state::Leaves;
 pub use sweep::Swept;
 use tasks::{Task, Tasks};
+use totals::Totals;
 
 /// The ledger and usage tables, for one pipeline.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::usage::Segment;
 
 /// A sweep looks for pages in this many buckets at least, whatever is configured now.
-const MIN_BUCKETS: u32 = 16;
+pub(super) const MIN_BUCKETS: u32 = 16;
 
 /// What a sweep did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -83,6 +83,9 @@ impl Folder {
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
         let window = WindowKey::minute(minute);
         let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
+        if leaves.values().all(|state| state.version == 0) {
+            return Ok(Swept::default());
+        }
         let mut child = window;
         let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
         while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
