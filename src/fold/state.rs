@@ -175,3 +175,6 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
 pub(super) fn halves(part: &str) -> [String; 2] {
     ["0", "1"].map(|digit| format!("{part}{digit}"))
 }
+
+#[cfg(test)]
+mod tests;
