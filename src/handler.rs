@@ -4,6 +4,7 @@
 mod append;
 mod fold;
 mod report;
+mod sweep;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::fold::{Folder, MAX_STATE_BYTES, UsageTable};
 use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
-use crate::outcome::{BatchOutcome, FoldOutcome, Response};
+use crate::outcome::{BatchOutcome, FoldOutcome, Response, SweepOutcome};
 use crate::pipeline::Pipeline;
 use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event};
 use crate::time::Timestamp;
@@ -57,6 +58,8 @@ pub enum Outcome {
     Appended(BatchOutcome),
     /// It folded notices.
     Folded(FoldOutcome),
+    /// It swept a minute.
+    Swept(SweepOutcome),
 }
 
 impl Outcome {
@@ -65,6 +68,7 @@ impl Outcome {
         match self {
             Outcome::Appended(outcome) => outcome.response(),
             Outcome::Folded(outcome) => outcome.response(),
+            Outcome::Swept(_) => Response::default(),
         }
     }
 }
@@ -73,19 +77,7 @@ impl Handler {
     /// Creates a handler that uses these clients.
     pub fn new(config: Config, clients: Clients) -> Handler {
         let concurrency = config.concurrency.max(1);
-        let folder = config.tables.as_ref().map(|tables| Folder {
-            ledger: LedgerTable {
-                client: clients.dynamodb.clone(),
-                name: tables.ledger.clone(),
-                pipeline: config.pipeline.name.clone(),
-                buckets: tables.buckets,
-                keep_days: tables.keep_days,
-            },
-            usage: UsageTable { client: clients.dynamodb, name: tables.usage.clone() },
-            epoch: tables.epoch,
-            max_state_bytes: MAX_STATE_BYTES,
-            concurrency,
-        });
+        let folder = folder(&config, &clients.dynamodb);
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
         let failures = config.quarantine.as_ref().map(|quarantine| bucket(&quarantine.bucket));
@@ -117,13 +109,14 @@ impl Handler {
     /// Handles one event.
     ///
     /// # Errors
-    /// If the event is neither of a source nor of the ledger, or if someone must fix a setting, a permission or a table.
+    /// If the event is neither of a source, nor of the ledger, nor of the schedule, or if someone must fix a setting, a permission or a table.
     /// Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
         match &self.folder {
             Some(folder) if fold::is_of_ledger(event, &folder.ledger.name) => {
                 self.fold(event, invocation).await.map(Outcome::Folded)
             }
+            Some(_) if sweep::is_sweep(event) => self.sweep(event, invocation).await.map(Outcome::Swept),
             _ => self.append(event, invocation).await.map(Outcome::Appended),
         }
     }
@@ -160,6 +153,20 @@ impl Handler {
         outcome
     }
 
+    /// Sweeps the minute that an event of the schedule names.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed or something is missing, config if someone must fix something first. Lambda
+    /// invokes the function again.
+    pub async fn sweep(&self, event: &[u8], invocation: &Invocation) -> Result<SweepOutcome, Error> {
+        let started = Instant::now();
+        let outcome = self.sweep_minute(event, invocation).await;
+        let metrics = report::sweep_metrics(&outcome);
+        report::log_sweep(&outcome, started);
+        self.send(&metrics, invocation).await;
+        outcome
+    }
+
     async fn send(&self, metrics: &Metrics, invocation: &Invocation) {
         if let Err(error) = self.metrics.send(metrics, &invocation.request_id, invocation.now).await {
             warn!(%error, "failed to send metrics; the batch is not affected");
@@ -185,4 +192,21 @@ impl Handler {
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The ledger and usage tables of a pipeline that counts.
+pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Folder> {
+    config.tables.as_ref().map(|tables| Folder {
+        ledger: LedgerTable {
+            client: client.clone(),
+            name: tables.ledger.clone(),
+            pipeline: config.pipeline.name.clone(),
+            buckets: tables.buckets,
+            keep_days: tables.keep_days,
+        },
+        usage: UsageTable { client: client.clone(), name: tables.usage.clone() },
+        epoch: tables.epoch,
+        max_state_bytes: MAX_STATE_BYTES,
+        concurrency: config.concurrency.max(1),
+    })
 }

@@ -5,10 +5,11 @@ pub use aws_lambda_events::event::streams::KinesisEventResponse as Response;
 use crate::archive::{AvroFile, Put};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
-use crate::fold::{Folded, Notice};
+use crate::fold::{Folded, Notice, Swept};
 use crate::plan::{Plan, Tally};
 use crate::record::{Code, Fault, Rejection};
 use crate::time::Timestamp;
+use crate::usage::Segment;
 
 /// Everything that an invocation reports.
 #[derive(Debug, Default)]
@@ -136,6 +137,15 @@ impl FoldOutcome {
         }
         response
     }
+}
+
+/// Everything that a sweep reports.
+#[derive(Debug, Clone, Default)]
+pub struct SweepOutcome {
+    /// The minute that was swept.
+    pub minute: Segment,
+    /// What the sweep did.
+    pub swept: Swept,
 }
 
 fn not_durable(event: &Event<'_>, record: usize, error: &Error, sink: &str) -> Option<Rejection> {

@@ -6,7 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::outcome::{BatchOutcome, FoldOutcome};
+use crate::outcome::{BatchOutcome, FoldOutcome, SweepOutcome};
 use crate::record;
 use crate::time::Timestamp;
 
@@ -61,8 +61,42 @@ pub(super) fn fold_failure_metrics(error: &Error, started: Instant) -> Metrics {
     metrics.count("NoticesFolded", 0);
     metrics.count("FoldErrors", 1);
     metrics.milliseconds("FoldDuration", milliseconds(started));
-    metrics.count_unless_zero("LedgerBehind", usize::from(error.message.contains(crate::fold::LEDGER_BEHIND)));
+    metrics.count_unless_zero("LedgerBehind", is_ledger_behind(error));
     metrics
+}
+
+/// The metrics of a sweep.
+pub(super) fn sweep_metrics(outcome: &Result<SweepOutcome, Error>) -> Metrics {
+    let mut metrics = Metrics::default();
+    match outcome {
+        Ok(outcome) => metrics.count_unless_zero("SweepRepaired", outcome.swept.repaired),
+        Err(error) => metrics.count_unless_zero("LedgerBehind", is_ledger_behind(error)),
+    }
+    metrics
+}
+
+fn is_ledger_behind(error: &Error) -> usize {
+    usize::from(error.message.contains(crate::fold::LEDGER_BEHIND))
+}
+
+/// Logs one line for a sweep.
+pub(super) fn log_sweep(outcome: &Result<SweepOutcome, Error>, started: Instant) {
+    let duration_ms = milliseconds(started);
+    match outcome {
+        Err(error) => error!(%error, duration_ms, "failed to sweep"),
+        Ok(SweepOutcome { minute, swept }) if swept.repaired > 0 => {
+            warn!(
+                minute = minute.text(),
+                pages = swept.pages,
+                repaired = swept.repaired,
+                duration_ms,
+                "sweep repaired snapshots"
+            );
+        }
+        Ok(SweepOutcome { minute, swept }) => {
+            info!(minute = minute.text(), pages = swept.pages, duration_ms, "sweep done");
+        }
+    }
 }
 
 fn age_ms(since: Option<Timestamp>, now: Timestamp) -> f64 {

@@ -102,6 +102,7 @@ impl MetricsSink {
     /// If they can't be sent within 200 ms. The batch is not affected.
     pub async fn send(&self, metrics: &Metrics, request_id: &str, now: Timestamp) -> Result<(), Error> {
         match self {
+            _ if metrics.data().is_empty() => Ok(()),
             MetricsSink::Nowhere => Ok(()),
             MetricsSink::CloudWatch(cloudwatch) => cloudwatch.put(metrics, now).await,
             MetricsSink::Emf { namespace, pipeline } => {

@@ -62,8 +62,13 @@ impl Stack {
                 .with("FAILURE_BUCKET", &bucket)
                 .with("QUARANTINE_LIMIT_PERCENT", "100"),
         };
-        let spec =
-            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: Some(StreamView::Images) };
+        let spec = TableSpec {
+            name: &table,
+            partition_key: "pk",
+            sort_key: Some("sk"),
+            ttl_attribute: None,
+            stream: Some(StreamView::Images),
+        };
         ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
         ensure_bucket(&world.s3, &bucket).await.unwrap();
         let config = sdk_config(None).into_builder().endpoint_url(services().dynamodb_url()).build();

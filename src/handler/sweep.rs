@@ -1,0 +1,70 @@
+//! Sweep: a schedule names a minute, whose pages, states and snapshots are compared and, if a notice was lost, folded.
+
+use memchr::memmem;
+use serde::Deserialize;
+
+use super::{Handler, Invocation};
+use crate::error::Error;
+use crate::outcome::SweepOutcome;
+use crate::time::Timestamp;
+use crate::usage::Segment;
+
+/// An event of the schedule: `{"sweep": {"at": "2026-11-28T10:00:00Z", "minutes_ago": 90}}`.
+#[derive(Debug, Deserialize)]
+struct SweepEvent {
+    sweep: Request,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// When the schedule sent it.
+    at: String,
+    /// How long before that the minute is.
+    minutes_ago: i64,
+}
+
+/// Whether an event is one of the schedule.
+pub(super) fn is_sweep(event: &[u8]) -> bool {
+    // The name of the first field is at the beginning; no event of a source begins with it.
+    const BEGINNING: usize = 64;
+    memmem::find(event.get(..BEGINNING.min(event.len())).unwrap_or_default(), b"\"sweep\"").is_some()
+}
+
+impl Handler {
+    pub(super) async fn sweep_minute(&self, event: &[u8], invocation: &Invocation) -> Result<SweepOutcome, Error> {
+        let unusable = |what: &dyn std::fmt::Display| {
+            let example = r#"{"sweep": {"at": "2026-11-28T10:00:00Z", "minutes_ago": 90}}"#;
+            Error::config(format!("read the event of the sweep schedule: {what}; send an event such as {example}"))
+        };
+        let SweepEvent { sweep } = serde_json::from_slice(event).map_err(|error| unusable(&error))?;
+        let at = Timestamp::parse(&sweep.at).ok_or_else(|| unusable(&"`at` isn't a time"))?;
+        let second = at.seconds().saturating_sub(sweep.minutes_ago.saturating_mul(60));
+        let at = Timestamp::from_seconds(second).ok_or_else(|| unusable(&"`minutes_ago` is out of range"))?;
+        let minute = Segment::containing(at);
+        let (Some(folder), Some(snapshot)) = (&self.folder, &self.pipeline().snapshot) else {
+            return Ok(SweepOutcome { minute, ..SweepOutcome::default() });
+        };
+        let swept = folder.sweep(snapshot, minute, false, invocation.now, invocation.deadline).await?;
+        Ok(SweepOutcome { minute, swept })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_schedules_events_are_sweeps() {
+        assert!(is_sweep(br#"{"sweep": {"at": "2026-11-28T10:00:00Z", "minutes_ago": 90}}"#));
+        assert!(is_sweep(b"{\n  \"sweep\":{}}"));
+        for other in [
+            r#"{"Records":[]}"#,
+            "{}",
+            "",
+            r#"{"Records":[{"dynamodb":{"Keys":{"a much longer name":{"S":"sweep"}},"x":{"sweep":1}}}]}"#,
+        ] {
+            assert!(!is_sweep(other.as_bytes()), "{other}");
+        }
+    }
+}
