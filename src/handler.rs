@@ -77,19 +77,7 @@ impl Handler {
     /// Creates a handler that uses these clients.
     pub fn new(config: Config, clients: Clients) -> Handler {
         let concurrency = config.concurrency.max(1);
-        let folder = config.tables.as_ref().map(|tables| Folder {
-            ledger: LedgerTable {
-                client: clients.dynamodb.clone(),
-                name: tables.ledger.clone(),
-                pipeline: config.pipeline.name.clone(),
-                buckets: tables.buckets,
-                keep_days: tables.keep_days,
-            },
-            usage: UsageTable { client: clients.dynamodb, name: tables.usage.clone() },
-            epoch: tables.epoch,
-            max_state_bytes: MAX_STATE_BYTES,
-            concurrency,
-        });
+        let folder = folder(&config, &clients.dynamodb);
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
         let failures = config.quarantine.as_ref().map(|quarantine| bucket(&quarantine.bucket));
@@ -204,4 +192,21 @@ impl Handler {
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The ledger and usage tables of a pipeline that counts.
+pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Folder> {
+    config.tables.as_ref().map(|tables| Folder {
+        ledger: LedgerTable {
+            client: client.clone(),
+            name: tables.ledger.clone(),
+            pipeline: config.pipeline.name.clone(),
+            buckets: tables.buckets,
+            keep_days: tables.keep_days,
+        },
+        usage: UsageTable { client: client.clone(), name: tables.usage.clone() },
+        epoch: tables.epoch,
+        max_state_bytes: MAX_STATE_BYTES,
+        concurrency: config.concurrency.max(1),
+    })
 }

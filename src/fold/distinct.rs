@@ -137,3 +137,6 @@ fn add(totals: &mut Totals, group: &PageGroup, measures: &[&Measure], counted: &
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

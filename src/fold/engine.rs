@@ -14,12 +14,28 @@ pub(super) struct Fold<'l> {
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     pub max_state_bytes: usize,
+    pub mode: Mode,
     pub deadline: Option<Instant>,
+}
+
+/// How a fold treats the states that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// States that stand for everything are right.
+    #[default]
+    Usual,
+    /// Every state is written again, even if it can't be read: what it says may be wrong.
+    Rebuild,
+    /// The same, and what a state lists need not exist any more.
+    Forget,
 }
 
 impl Fold<'_> {
     /// Whether a part needs no write: it stands for `listed` in this epoch, or there is nothing and never was.
     pub(super) fn is_current(&self, state: &State, listed: &Listed) -> bool {
+        if self.mode != Mode::Usual && !(listed.is_empty() && state.version == 0) {
+            return false;
+        }
         let least = if listed.is_empty() && state.version == 0 { 0 } else { self.least_version() };
         (state.listed == *listed || listed.is_empty() && state.listed.is_empty()) && state.version >= least
     }

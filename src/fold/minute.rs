@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::distinct::Minute;
-use super::engine::{Attempts, Fold};
+use super::engine::{Attempts, Fold, Mode};
 use super::state::{Leaves, Listed, State, leaves};
 use super::write::Written;
 use crate::error::Error;
@@ -34,13 +34,14 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
-            let states = async { leaves(&self.ledger.states(window, self.deadline).await?) };
+            let states = async { leaves(&self.ledger.states(window, self.deadline).await?, self.mode) };
             let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
             let (Some(read), mut pages) = (read?, pages?) else {
                 attempts.again(|| format!("read the state {window}: half of it is missing")).await?;
                 continue;
             };
-            let listed: BTreeSet<PageRef> = read.values().flat_map(|state| state.listed.pages()).copied().collect();
+            let binding = read.values().filter(|_| self.mode != Mode::Forget);
+            let listed: BTreeSet<PageRef> = binding.flat_map(|state| state.listed.pages()).copied().collect();
             let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
             pages.extend(self.pages(minute, known..used).await?);
             let names: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();

@@ -11,6 +11,7 @@ mod minute;
 mod notice;
 mod parent;
 mod publish;
+mod show;
 mod state;
 mod sweep;
 mod tasks;
@@ -29,14 +30,17 @@ use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
 use engine::Fold;
+pub use engine::Mode;
 use minute::FoldedMinute;
 pub use notice::Notice;
 use parent::{Versions, leaf};
 pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
+pub use show::{Shown, ShownPage, ShownState};
 use state::Leaves;
 pub use sweep::Swept;
 use tasks::{Task, Tasks};
+use totals::Totals;
 
 /// The ledger and usage tables, for one pipeline.
 #[derive(Debug, Clone)]
@@ -93,7 +97,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Folded, Error> {
-        let fold = self.fold_with(deadline);
+        let fold = self.fold_with(Mode::Usual, deadline);
         let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
         notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
         let minutes = self.fold_minutes(&fold, &noticed).await?;
@@ -106,8 +110,9 @@ impl Folder {
         Ok(Folded { settled, error, pages, conflicts, ..published.folded })
     }
 
-    fn fold_with(&self, deadline: Option<Instant>) -> Fold<'_> {
-        Fold { ledger: &self.ledger, epoch: self.epoch, max_state_bytes: self.max_state_bytes, deadline }
+    fn fold_with(&self, mode: Mode, deadline: Option<Instant>) -> Fold<'_> {
+        let Folder { ledger, epoch, max_state_bytes, .. } = self;
+        Fold { ledger, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
     }
 
     async fn fold_minutes(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::engine::{Attempts, Fold};
+use super::engine::{Attempts, Fold, Mode};
 use super::state::{Leaf, Leaves, Listed, State, leaves};
 use super::totals::Totals;
 use super::write::Written;
@@ -20,8 +20,8 @@ impl Fold<'_> {
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            let own = async { leaves(&self.ledger.states(window, self.deadline).await?) };
-            let children = async { children(self.ledger.children(window, self.deadline).await?) };
+            let own = async { leaves(&self.ledger.states(window, self.deadline).await?, self.mode) };
+            let children = async { children(self.ledger.children(window, self.deadline).await?, self.mode) };
             let (own, children) = tokio::join!(own, children);
             let (Some(own), Some(children)) = (own?, children?) else {
                 attempts.again(|| format!("read the states of {window}: half of one is missing")).await?;
@@ -31,7 +31,8 @@ impl Fold<'_> {
                 .iter()
                 .flat_map(|(child, leaves)| leaves.iter().map(|(part, state)| (leaf(*child, part), state.version)))
                 .collect();
-            let listed = own.values().flat_map(|state| state.listed.leaves());
+            let binding = own.values().filter(|_| self.mode != Mode::Forget);
+            let listed = binding.flat_map(|state| state.listed.leaves());
             // Rule R: never write a state from a reading that lacks what is known to exist.
             let expected = known.iter().map(|(leaf, version)| (leaf, *version)).chain(listed);
             if let Some((Leaf { window: child, part }, version)) =
@@ -61,12 +62,12 @@ pub(super) fn leaf(window: WindowKey, part: &str) -> Leaf {
 }
 
 /// The leaves of each child; `None` if one must be read again.
-fn children(items: Vec<StateItem>) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
+fn children(items: Vec<StateItem>, mode: Mode) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
     let mut by_window: BTreeMap<WindowKey, Vec<StateItem>> = BTreeMap::new();
     items.into_iter().for_each(|item| by_window.entry(item.window).or_default().push(item));
     by_window
         .into_iter()
-        .map(|(window, items)| Ok(leaves(&items)?.map(|leaves| (window, leaves))))
+        .map(|(window, items)| Ok(leaves(&items, mode)?.map(|leaves| (window, leaves))))
         .collect::<Result<Option<_>, _>>()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::engine::Mode;
 use super::totals::Totals;
 use crate::error::Error;
 use crate::ledger::{Damaged, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
@@ -148,8 +149,8 @@ pub(super) type Leaves = BTreeMap<String, State>;
 /// The leaves among the items of one window. `None` if the halves of a split are missing, so that it must be read again.
 ///
 /// # Errors
-/// If an item is damaged, or if a newer release wrote it.
-pub(super) fn leaves(items: &[StateItem]) -> Result<Option<Leaves>, Error> {
+/// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
+pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, Error> {
     let mut leaves = Leaves::new();
     let mut open = vec![String::new()];
     while let Some(part) = open.pop() {
@@ -158,7 +159,10 @@ pub(super) fn leaves(items: &[StateItem]) -> Result<Option<Leaves>, Error> {
             None => return Ok(None),
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
             Some(StateItem { data: Some(data), version, window, .. }) => {
-                let state = State::read(*version, data);
+                let state = State::read(*version, data).or_else(|what| match mode {
+                    Mode::Usual => Err(what),
+                    Mode::Rebuild | Mode::Forget => Ok(State { version: *version, ..State::default() }),
+                });
                 let state = state.map_err(|what| Error::config(format!("read the state {window}/{part}: {what}")))?;
                 leaves.insert(part, state);
             }
@@ -171,3 +175,6 @@ pub(super) fn leaves(items: &[StateItem]) -> Result<Option<Leaves>, Error> {
 pub(super) fn halves(part: &str) -> [String; 2] {
     ["0", "1"].map(|digit| format!("{part}{digit}"))
 }
+
+#[cfg(test)]
+mod tests;

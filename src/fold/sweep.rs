@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::engine::Fold;
+use super::engine::{Fold, Mode};
+use super::parent::leaf;
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
 use super::tasks::{Task, windows_above};
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 use crate::usage::Segment;
 
 /// A sweep looks for pages in this many buckets at least, whatever is configured now.
-const MIN_BUCKETS: u32 = 16;
+pub(super) const MIN_BUCKETS: u32 = 16;
 
 /// What a sweep did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Folder {
     ) -> Result<Swept, Error> {
         let mut folder = self.clone();
         folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
-        let fold = folder.fold_with(deadline);
+        let fold = folder.fold_with(Mode::Usual, deadline);
         let pages: Vec<PageRef> = fold.page_names(minute).await?;
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         if !fold.is_folded(snapshot, minute, &pages).await? {
@@ -59,6 +60,44 @@ impl Folder {
             if windows || window.end() == WindowKey::minute(minute).end() {
                 swept.repaired += folder.compare(&fold, snapshot, window, now).await?;
             }
+        }
+        Ok(swept)
+    }
+
+    /// Writes the states of a minute and of the windows above it again from what there is, and then all their snapshots.
+    /// For a state that is wrong or damaged; nothing that a fold does makes one.
+    ///
+    /// # Errors
+    /// As for [`Folder::sweep`].
+    pub async fn rebuild(
+        &self,
+        snapshot: &Snapshot,
+        minute: Segment,
+        mode: Mode,
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Result<Swept, Error> {
+        let mut folder = self.clone();
+        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
+        let fold = folder.fold_with(mode, deadline);
+        let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
+        let window = WindowKey::minute(minute);
+        let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
+        if leaves.values().all(|state| state.version == 0) {
+            return Ok(Swept::default());
+        }
+        let mut child = window;
+        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
+        while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
+        {
+            let written = leaves.iter().filter(|(_, state)| state.version > 0);
+            let known = written.map(|(part, state)| (leaf(child, part), state.version)).collect();
+            (child, leaves) = (parent, fold.fold_parent(parent, &known).await?);
+        }
+        let mut swept = Swept { pages: pages.len(), repaired: 0 };
+        let fold = folder.fold_with(Mode::Usual, deadline);
+        for window in windows_above(snapshot, minute) {
+            swept.repaired += folder.compare(&fold, snapshot, window, now).await?;
         }
         Ok(swept)
     }
@@ -109,7 +148,9 @@ impl Fold<'_> {
     async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
         let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
         let window = WindowKey::minute(minute);
-        let Some(mut below) = leaves(&self.ledger.states(window, self.deadline).await?)? else { return Ok(false) };
+        let Some(mut below) = leaves(&self.ledger.states(window, self.deadline).await?, self.mode)? else {
+            return Ok(false);
+        };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
         if below.values().any(|state| listed(state) != pages) {
             return Ok(false);
@@ -117,7 +158,9 @@ impl Fold<'_> {
         let (mut child, highest) = (window, snapshot.windows.iter().map(|window| Level::of(*window)).max());
         while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
         {
-            let Some(own) = leaves(&self.ledger.states(parent, self.deadline).await?)? else { return Ok(false) };
+            let Some(own) = leaves(&self.ledger.states(parent, self.deadline).await?, self.mode)? else {
+                return Ok(false);
+            };
             if !lists(&own, child, &below) {
                 return Ok(false);
             }

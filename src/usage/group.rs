@@ -17,7 +17,18 @@ pub struct Segment(i64);
 impl Segment {
     /// The segment that `at` lies in.
     pub fn containing(at: Timestamp) -> Segment {
-        Segment(at.seconds().div_euclid(60))
+        Segment::at(at.seconds())
+    }
+
+    /// The segment that a second since the epoch lies in.
+    pub fn at(second: i64) -> Segment {
+        Segment(second.div_euclid(60))
+    }
+
+    /// The segment after this one.
+    #[must_use]
+    pub fn next(self) -> Segment {
+        Segment(self.0 + 1)
     }
 
     /// The first second of the minute, in seconds since the epoch.

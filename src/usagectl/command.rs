@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
 use crate::laptop::{bench, faults, local, serve, simulate};
+use crate::ledger;
 use crate::results::{cat, reconcile, snapshots, usage};
 use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
@@ -47,6 +48,7 @@ enum Command {
     #[cfg(feature = "deployment")]
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
+    Ledger(ledger::Ledger),
 }
 
 const EXAMPLES: &str = "\
@@ -78,6 +80,7 @@ pub async fn run() -> ExitCode {
         Command::Explain(command) => command.run(&options),
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
+        Command::Ledger(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),

@@ -2,7 +2,7 @@
 //!
 //! [`event`] shows what one event does. [`laptop`] runs everything on this machine. [`results`] reads what was counted and
 //! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds. [`schema`] works on Avro schemas.
-//! [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
+//! [`ledger`] looks into the ledger and repairs what was derived from it. [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
 
 // Tests read the clock and the environment, and may be long lists of cases.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
@@ -12,6 +12,7 @@ pub mod deployment;
 pub mod event;
 pub mod failure_document;
 pub mod laptop;
+pub mod ledger;
 pub mod results;
 pub mod schema;
 pub mod shell;

@@ -2,6 +2,7 @@
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
+use usage_aggregator::fold::Mode;
 use usage_aggregator::ledger::{PageContent, PageKind};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -298,4 +299,49 @@ async fn a_usage_table_that_was_lost_or_changed_by_hand_is_written_again() {
     assert_ne!(place.snapshots(), before);
     assert_eq!(sweep(&place, true).await, 1);
     assert_eq!(place.snapshots(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_was_spoiled_by_hand_is_rebuilt() {
+    for damage in ["B", "version only"] {
+        let place = Place::new();
+        place.fold(&place.append(&[(1, "a", 0, 100), (2, "b", 0, 7)], 1).await).await;
+        let before = place.snapshots();
+        // The hour's state: unreadable, or one that says nothing but lists what the real one lists.
+        let request = serde_json::json!({
+            "TableName": "ledger",
+            "Key": { "pk": { "S": "s#orders#2026-11-28" }, "sk": { "S": "2026-11-28T08/" } },
+            "UpdateExpression": "SET #data = :wrong",
+            "ExpressionAttributeNames": { "#data": "data" },
+            "ExpressionAttributeValues": { ":wrong": { "B": if damage == "B" { "AAAA" } else { "KLUv/SAAAQAA" } } },
+        });
+        place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+        let more = place.append(&[(3, "a", 0, 1)], 1).await;
+        let error = place.try_fold(&more).await.unwrap_err();
+        assert!(error.message.contains("is damaged"), "{error}");
+        let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await.unwrap();
+        assert_eq!((place.month("a"), place.month("b")), ((2, 101), (1, 7)));
+        assert_eq!(place.fold(&more).await.settled, 1);
+        for (key, (_, _, version)) in place.snapshots() {
+            assert!(version > before[&key].2, "{key:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_are_lost_for_good_can_be_forgotten() {
+    let place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    let page = place.items("ledger").into_iter().find(|item| item["pk"].as_s().unwrap().starts_with("p#")).unwrap();
+    place.delete("ledger", page["pk"].as_s().unwrap(), page["sk"].as_s().unwrap());
+    let more = place.append(&[(2, "a", 0, 5)], 1).await;
+    assert_eq!(place.fold(&more).await.settled, 0);
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let rebuilt = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await;
+    assert!(rebuilt.unwrap_err().message.contains("is missing"));
+    place.folder.rebuild(snapshot, minute_of(0), Mode::Forget, now, None).await.unwrap();
+    assert_eq!((place.month("a"), place.fold(&more).await.settled), ((1, 5), 1));
 }

@@ -1,0 +1,110 @@
+//! Describes what the ledger holds of a window, for people and tools. Reads only.
+
+use tokio::time::Instant;
+
+use super::engine::Mode;
+use super::state::{Listed, leaves};
+use super::value::{Sum, Value};
+use super::{Folder, Totals};
+use crate::error::Error;
+use crate::ledger::{Level, ReadPage, WindowKey};
+use crate::usage::CounterKey;
+use crate::usage::Segment;
+
+/// What the ledger holds of a window.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The pages of a minute; none for a longer window.
+    pub pages: Vec<ShownPage>,
+    /// The parts of the state.
+    pub states: Vec<ShownState>,
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownPage {
+    /// The partition that it is in.
+    pub bucket: u32,
+    /// Its name.
+    pub name: u64,
+    /// The kind, author and reason; empty for usage.
+    pub kind: [String; 3],
+    /// The generation of its measures.
+    pub generation: u64,
+    /// The number of its groups.
+    pub groups: usize,
+    /// The number of its records; one that feeds several groups counts in each.
+    pub records: usize,
+    /// Whether the state stands for it.
+    pub is_folded: bool,
+}
+
+/// A part of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownState {
+    /// The binary digits of the part; empty if the state isn't split.
+    pub part: String,
+    /// How often it was written, with the epoch in the upper 16 bits.
+    pub version: u64,
+    /// How many pages or states it stands for.
+    pub lists: usize,
+    /// The size of its content in bytes.
+    pub bytes: usize,
+    /// The values of its groups by measure; `None` for a sum that needs more than 38 digits.
+    pub groups: Vec<(CounterKey, Vec<(String, Option<String>)>)>,
+}
+
+impl Folder {
+    /// Describes what the ledger holds of a window.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a page or state is damaged.
+    pub async fn show(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Shown, Error> {
+        let items = self.ledger.states(window, deadline).await?;
+        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
+        let listed =
+            |page: &ReadPage| read.values().all(|state| state.listed.pages().any(|other| *other == page.reference));
+        let mut shown = Shown::default();
+        if window.level == Level::Minute {
+            for bucket in 0..self.ledger.buckets.max(super::sweep::MIN_BUCKETS) {
+                let pages = self.ledger.pages(Segment::at(window.start()), bucket, deadline).await?;
+                shown.pages.extend(pages.iter().map(|page| shown_page(page, listed(page))));
+            }
+        }
+        for (part, state) in read.iter().filter(|(_, state)| state.version > 0) {
+            let bytes =
+                items.iter().find(|item| item.part == *part).and_then(|item| item.data.as_ref()).map_or(0, Vec::len);
+            let lists = match &state.listed {
+                Listed::Pages(pages) => pages.len(),
+                Listed::Leaves(leaves) => leaves.len(),
+            };
+            let groups = groups(&state.totals);
+            shown.states.push(ShownState { part: part.clone(), version: state.version, lists, bytes, groups });
+        }
+        Ok(shown)
+    }
+}
+
+fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
+    ShownPage {
+        bucket: page.reference.bucket,
+        name: page.reference.name,
+        kind: page.kind.texts().map(str::to_owned),
+        generation: page.content.generation,
+        groups: page.content.groups.len(),
+        records: page.content.groups.iter().map(|group| group.ids.len()).sum(),
+        is_folded,
+    }
+}
+
+fn groups(totals: &Totals) -> Vec<(CounterKey, Vec<(String, Option<String>)>)> {
+    let value = |value: &Value| match value {
+        Value::Sum(Sum::Exact(sum)) => Some(sum.to_string()),
+        Value::Sum(Sum::Overflow) => None,
+    };
+    let group = |key: &crate::ledger::GroupKey| {
+        let values = totals.group(key)?.map(|(measure, of)| (measure.name.to_string(), value(of)));
+        Some((key.counter_key().ok()?, values.collect()))
+    };
+    totals.keys().filter_map(group).collect()
+}

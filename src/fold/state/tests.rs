@@ -1,0 +1,104 @@
+//! States read back, and say no more and no less than they were given.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decimal::Decimal;
+use crate::fold::value::Value;
+use crate::ledger::{Aggregate, GroupKey, Measure};
+use crate::usage::CounterKey;
+
+fn measure(name: &str) -> Measure {
+    Measure { name: name.into(), aggregate: Aggregate::Sum }
+}
+
+fn totals(groups: &[(String, Vec<(u8, i64)>)]) -> Totals {
+    let mut totals = Totals::default();
+    for (entity, values) in groups {
+        let key = GroupKey::from(&CounterKey(vec![entity.clone(), "orders".to_owned()]));
+        let measures: Vec<Measure> = values.iter().map(|(number, _)| measure(&format!("m{number}"))).collect();
+        totals.update(&key, measures.iter(), |place, value: &mut Value| {
+            value.insert(Decimal::from_parts(values[place].1.into(), -2).unwrap());
+        });
+    }
+    totals
+}
+
+proptest! {
+    #[test]
+    fn it_reads_back(
+        groups in proptest::collection::vec(("[a-c]{0,3}", proptest::collection::vec((0..4_u8, -1_000..1_000_i64), 0..4)), 0..12),
+        pages in proptest::collection::btree_set((0..20_u32, any::<u64>()), 0..20),
+        versions in proptest::collection::btree_map(("[01]{0,3}", 0..60_i64), 1..1_u64 << 60, 0..20),
+    ) {
+        let totals = totals(&groups);
+        let pages = pages.into_iter().map(|(bucket, name)| PageRef { bucket, name }).collect();
+        let minute = |minute: i64| WindowKey::minute(crate::usage::Segment::at(1_795_856_220 + 60 * minute));
+        let leaves = versions.into_iter().map(|((part, at), version)| (Leaf { window: minute(at), part }, version)).collect();
+        for listed in [Listed::Pages(pages), Listed::Leaves(leaves)] {
+            let state = State { version: 7, listed, totals: totals.clone() };
+            let read = State::read(7, &state.frame()).unwrap();
+            prop_assert_eq!(&read.listed, &state.listed);
+            let values = |totals: &Totals| -> Vec<_> {
+                totals.keys().map(|key| (key.clone(), totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), *value)).collect::<Vec<_>>())).collect()
+            };
+            prop_assert_eq!(values(&read.totals), values(&state.totals));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        let mut writer = Writer::default();
+        writer.byte(FORMAT);
+        writer.raw(&bytes);
+        let _ = State::read(1, &writer.into_frame());
+        let _ = State::read(1, &bytes);
+    }
+
+    #[test]
+    fn the_halves_of_a_part_have_each_group_once(names in proptest::collection::btree_set("[a-z]{1,8}", 0..30)) {
+        let groups: Vec<_> = names.iter().map(|name| (name.clone(), vec![(0, 1)])).collect();
+        let whole = totals(&groups);
+        let [first, second] = halves("").map(|part| whole.part(&part));
+        prop_assert_eq!(first.len() + second.len(), whole.len());
+        let mut merged = first;
+        merged.merge(&second);
+        prop_assert!(merged.keys().eq(whole.keys()));
+    }
+}
+
+#[test]
+fn a_group_with_a_sequential_name_takes_a_few_bytes() {
+    let groups: Vec<_> =
+        (0..5_000).map(|number| (format!("customer-{number:06}"), vec![(0, i64::from(number) % 97)])).collect();
+    let state = State { version: 1, listed: Listed::default(), totals: totals(&groups) };
+    let bytes = state.frame().len();
+    assert!(bytes < 6 * 5_000, "{bytes}");
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let mut writer = Writer::default();
+    writer.byte(FORMAT + 1);
+    assert_eq!(
+        State::read(1, &writer.into_frame()),
+        Err(Damaged("a newer release wrote it: it has an unknown format"))
+    );
+}
+
+#[test]
+fn half_a_split_is_read_again() {
+    let item = |part: &str, data: Option<Vec<u8>>| StateItem {
+        window: WindowKey::parse("2026-11-28T08").unwrap(),
+        part: part.to_owned(),
+        version: 3,
+        data,
+    };
+    let frame = State::default().frame();
+    let of =
+        |items: &[StateItem]| leaves(items, Mode::Usual).unwrap().map(|leaves| leaves.into_keys().collect::<Vec<_>>());
+    assert_eq!(of(&[]), Some(vec![String::new()]), "no state yet");
+    assert_eq!(of(&[item("", None), item("0", Some(frame.clone()))]), None);
+    let whole = [item("", None), item("0", Some(frame.clone())), item("1", Some(frame))];
+    assert_eq!(of(&whole), Some(vec!["0".to_owned(), "1".to_owned()]));
+}

@@ -1,0 +1,53 @@
+//! `usagectl ledger`: looks into the ledger, and repairs what was derived from it. `show` describes a window, `sweep` folds
+//! what no notice arrived for, and `rebuild` writes states again.
+
+mod range;
+mod repair;
+mod show;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use usage_aggregator::fold::Folder;
+use usage_aggregator::handler::folder;
+use usage_aggregator::pipeline::Snapshot;
+
+use crate::shell::console::{Done, UsageError};
+use crate::shell::options::Options;
+use crate::stack::Where;
+
+/// Look into the ledger, and repair what was derived from it
+#[derive(Debug, Args)]
+pub struct Ledger {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(show::Show),
+    Sweep(repair::Sweep),
+    Rebuild(repair::Rebuild),
+}
+
+impl Ledger {
+    /// Runs the command.
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        match self.command {
+            Command::Show(show) => show.run(options).await,
+            Command::Sweep(sweep) => sweep.run(options).await,
+            Command::Rebuild(rebuild) => rebuild.run(options).await,
+        }
+    }
+}
+
+/// The ledger and usage tables of a deployment, and the layout of its snapshots.
+async fn open(place: &Where, options: &Options) -> anyhow::Result<(Folder, Snapshot)> {
+    let deployment = place.open(options).await.context("find the deployment")?;
+    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+    let name = config.pipeline.name.clone();
+    let folder = folder(&config, &deployment.clients().dynamodb);
+    folder.zip(config.pipeline.snapshot).ok_or_else(|| {
+        UsageError(format!("pipeline {name} counts nothing, so it has no ledger; choose another with --pipeline"))
+            .into()
+    })
+}

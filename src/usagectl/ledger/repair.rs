@@ -1,0 +1,114 @@
+//! `usagectl ledger sweep` and `usagectl ledger rebuild`.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use usage_aggregator::fold::{Folder, Mode, Swept};
+use usage_aggregator::pipeline::Snapshot;
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Segment;
+
+use super::open;
+use super::range::Range;
+use crate::shell::console::{self, Done, counted};
+use crate::shell::options::Options;
+use crate::stack::Where;
+
+/// Fold minutes whose notices were lost, and compare the snapshots of windows that end with them
+#[derive(Debug, Args)]
+#[command(after_help = SWEEP_EXAMPLES)]
+pub(super) struct Sweep {
+    #[command(flatten)]
+    range: Range,
+    /// Compare the snapshots of all windows that the minutes are in, such as after the usage table was lost
+    #[arg(long)]
+    windows: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  usagectl ledger sweep 2026-11-28T08 --local
+  usagectl ledger sweep 2026-11-28T08:00 2026-11-28T11:30 --stack usage-aggregator
+  usagectl ledger sweep 2026-11 --windows --stack usage-aggregator";
+
+/// Write the states of minutes and of the windows above them again, and then their snapshots
+#[derive(Debug, Args)]
+#[command(after_help = REBUILD_EXAMPLES)]
+pub(super) struct Rebuild {
+    #[command(flatten)]
+    range: Range,
+    /// Forget pages and states that no longer exist, which makes the numbers smaller; without it, they are an error
+    #[arg(long)]
+    forget: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+const REBUILD_EXAMPLES: &str = "\
+Examples:
+  usagectl ledger rebuild 2026-11-28T08:57 --local
+  usagectl ledger rebuild 2026-11-28T08 --stack usage-aggregator
+  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator";
+
+impl Sweep {
+    /// Sweeps the minutes in order.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let (folder, snapshot) = open(&self.place, options).await?;
+        let (now, windows) = (event_source_mapping::now()?, self.windows);
+        let sweep = async |minute| folder.sweep(&snapshot, minute, windows, now, None).await;
+        each(&self.range.minutes(), options, "sweep", sweep).await
+    }
+}
+
+impl Rebuild {
+    /// Rebuilds the minutes in order.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let (folder, snapshot) = open(&self.place, options).await?;
+        let now = event_source_mapping::now()?;
+        let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
+        let rebuild = async |minute| rebuild(&folder, &snapshot, minute, mode, now).await;
+        each(&self.range.minutes(), options, "rebuild", rebuild).await
+    }
+}
+
+/// Rebuilds a minute that has anything.
+async fn rebuild(
+    folder: &Folder,
+    snapshot: &Snapshot,
+    minute: Segment,
+    mode: Mode,
+    now: Timestamp,
+) -> Result<Swept, usage_aggregator::error::Error> {
+    folder.rebuild(snapshot, minute, mode, now, None).await
+}
+
+/// Repairs each minute, with a progress bar, and prints the totals.
+async fn each(
+    minutes: &[Segment],
+    options: &Options,
+    doing: &str,
+    repair: impl AsyncFn(Segment) -> Result<Swept, usage_aggregator::error::Error>,
+) -> anyhow::Result<Done> {
+    let bar = console::progress(minutes.len());
+    let mut totals = Swept::default();
+    for minute in minutes {
+        let swept = repair(*minute).await.with_context(|| format!("{doing} {}", minute.text()))?;
+        totals.pages += swept.pages;
+        totals.repaired += swept.repaired;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let Swept { pages, repaired } = totals;
+    console::print(&match options.json {
+        true => json!({ "minutes": minutes.len(), "pages": pages, "repaired": repaired }).to_string(),
+        false => format!(
+            "{} with {}: {} repaired",
+            counted(minutes.len(), "minute"),
+            counted(pages, "page"),
+            counted(repaired, "snapshot")
+        ),
+    })?;
+    Ok(Done::Well)
+}

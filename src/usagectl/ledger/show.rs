@@ -1,0 +1,128 @@
+//! `usagectl ledger show`: the pages, states and versions of a window.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+use usage_aggregator::fold::{Shown, ShownPage, ShownState};
+use usage_aggregator::ledger::WindowKey;
+
+use super::open;
+use super::range::window;
+use crate::shell::console::{self, Done, counted, plain};
+use crate::shell::options::Options;
+use crate::shell::table::{number, text, titled};
+use crate::stack::Where;
+
+/// Show the pages and the state of a window: versions, what they stand for, and values
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Show {
+    /// Minute, hour, day or month (UTC): 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
+    #[arg(value_name = "WINDOW", value_parser = window)]
+    window: WindowKey,
+    /// Only groups whose entity is this
+    #[arg(long, value_name = "TEXT")]
+    entity: Option<String>,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl ledger show 2026-11-28T08:57 --local
+  usagectl ledger show 2026-11 --stack usage-aggregator --entity 7
+  usagectl ledger show 2026-11-28T08 --local --json";
+
+impl Show {
+    /// Prints the window.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let (folder, _) = open(&self.place, options).await?;
+        let mut shown = folder.show(self.window, None).await.context("read the ledger")?;
+        if let Some(entity) = &self.entity {
+            shown.states.iter_mut().for_each(|state| state.groups.retain(|(key, _)| key.entity() == entity));
+        }
+        let printed = if options.json { json(self.window, &shown).to_string() } else { listing(self.window, &shown) };
+        console::print(&printed)?;
+        Ok(Done::Well)
+    }
+}
+
+fn version(version: u64) -> String {
+    let (epoch, count) = (version >> 48, version & ((1 << 48) - 1));
+    if epoch == 0 { count.to_string() } else { format!("{count} of epoch {epoch}") }
+}
+
+fn listing(window: WindowKey, shown: &Shown) -> String {
+    let mut out = Vec::new();
+    if !shown.pages.is_empty() {
+        let mut table = titled(["bucket", "page", "kind", "generation", "groups", "records", "folded"]);
+        for ShownPage { bucket, name, kind: [kind, ..], generation, groups, records, is_folded } in &shown.pages {
+            table.add_row([
+                number(&bucket.to_string()),
+                text(&format!("{name:016x}")),
+                text(if kind.is_empty() { "usage" } else { kind }),
+                number(&generation.to_string()),
+                number(&groups.to_string()),
+                number(&records.to_string()),
+                text(if *is_folded { "yes" } else { "no" }),
+            ]);
+        }
+        out.push(format!("{}\n{table}", counted(shown.pages.len(), "page")));
+    }
+    for state in &shown.states {
+        out.push(state_listing(window, state));
+    }
+    if out.is_empty() {
+        return format!("nothing is in the ledger for {window}");
+    }
+    out.join("\n\n")
+}
+
+fn state_listing(window: WindowKey, state: &ShownState) -> String {
+    let part = if state.part.is_empty() { String::new() } else { format!(" part {}", state.part) };
+    let (groups, bytes) = (counted(state.groups.len(), "group"), state.bytes);
+    let title = format!(
+        "state {window}{part}: version {}, stands for {}, {groups}, {bytes} bytes",
+        version(state.version),
+        counted(state.lists, if window.span().is_some() { "state" } else { "page" }),
+    );
+    let mut measures: Vec<&str> =
+        state.groups.iter().flat_map(|(_, values)| values.iter().map(|(name, _)| name.as_str())).collect();
+    measures.sort_unstable();
+    measures.dedup();
+    let mut table = titled(["group"].into_iter().chain(measures.iter().copied()));
+    for (key, values) in &state.groups {
+        let value = |measure: &&str| {
+            let value = values.iter().find(|(name, _)| name == measure).map(|(_, value)| value.as_deref());
+            number(value.map_or("", |value| value.unwrap_or("over 38 digits")))
+        };
+        table.add_row([text(&plain(&key.0.join(" ")))].into_iter().chain(measures.iter().map(value)));
+    }
+    format!("{title}\n{table}")
+}
+
+fn json(window: WindowKey, shown: &Shown) -> Value {
+    let page = |page: &ShownPage| {
+        let [kind, author, reason] = &page.kind;
+        json!({
+            "bucket": page.bucket, "name": format!("{:016x}", page.name), "kind": kind, "author": author, "reason": reason,
+            "generation": page.generation, "groups": page.groups, "records": page.records, "folded": page.is_folded,
+        })
+    };
+    let state = |state: &ShownState| {
+        let group = |(key, values): &(usage_aggregator::usage::CounterKey, Vec<(String, Option<String>)>)| {
+            let values: serde_json::Map<String, Value> =
+                values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            json!({ "key": key.0, "values": values })
+        };
+        json!({
+            "part": state.part, "version": state.version, "lists": state.lists, "bytes": state.bytes,
+            "groups": state.groups.iter().map(group).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "window": window.text(),
+        "pages": shown.pages.iter().map(page).collect::<Vec<_>>(),
+        "states": shown.states.iter().map(state).collect::<Vec<_>>(),
+    })
+}
