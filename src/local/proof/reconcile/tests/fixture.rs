@@ -72,7 +72,14 @@ impl Fixture {
 
     pub(super) fn site(&self) -> Site<'_> {
         let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
-        Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive, unsettled: None }
+        Site {
+            clients: &self.clients,
+            pipeline: self.handler.pipeline(),
+            tables,
+            archive,
+            unsettled: None,
+            unfolded_pages: 0,
+        }
     }
 
     fn ledger(&self) -> PathBuf {
