@@ -86,7 +86,7 @@ impl Function for Lambda {
         let lease = self.bench.sandbox(self.release);
         lease.sandbox.http.set_plan(FaultPlan::new(|_| Fault::Delay(CALL)));
         let invocation = Invocation { request_id: String::new(), now: self.clock.now(), deadline: None };
-        let response = match lease.sandbox.handler.handle(event, &invocation).await {
+        let response = match lease.sandbox.handler.append(event, &invocation).await {
             Ok(outcome) => outcome.response(),
             Err(error) => return InvocationResult::FunctionError(error.to_string()),
         };

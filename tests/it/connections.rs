@@ -44,7 +44,7 @@ async fn the_first_invocation_opens_no_connection() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "connections-usage"),
-        ("LEDGER_TABLE", "connections-claims"),
+        ("LEDGER_TABLE", "connections-ledger"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "connections"),
         ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.url),
@@ -55,5 +55,5 @@ async fn the_first_invocation_opens_no_connection() {
     assert_eq!([dynamodb.opened(), s3.opened()], [1, 1], "before the first poll");
     assert!(matches!(function.send_event(&recent_orders(20, 0)).await, Received::Response(_)));
     assert_eq!([dynamodb.opened(), s3.opened()], [1, 1], "after the first invocation");
-    assert_eq!((world.rows().await.len(), world.items("usage").await.len()), (20, 3));
+    assert_eq!((world.rows().await.len(), world.appended().await.len()), (20, 20));
 }

@@ -25,7 +25,6 @@ mod fixture;
 mod local;
 mod model;
 mod mutants;
-mod parallelism;
 mod prefix;
 mod quarantine;
 mod readers;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use laptop::emulators::{Fault, FaultPlan, TableSpec};
 use serde_json::{Value, json};
-use usage_aggregator::error::ErrorKind;
+use usage_aggregator::error::{Error, ErrorKind};
+use usage_aggregator::fold::Notice;
 
-use crate::world::{World, at, text};
+use crate::world::{World, at, notices, text};
 
 pub const NOW: &str = "2026-03-01T12:00:30Z";
 
@@ -75,21 +76,21 @@ async fn a_poison_record_ends_the_prefix_at_any_position() {
         let mut records = orders(10);
         records[position] = order(position, &json!({ "S": "SECRET" }));
 
-        let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
+        let outcome = function.handler.append(&event(&records), &at(NOW)).await.unwrap();
         let answer = serde_json::to_value(outcome.response()).unwrap();
         let sequence = records[position]["dynamodb"]["SequenceNumber"].clone();
         assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": sequence }] }));
         let rejection = outcome.rejected[0].to_string();
         assert!(rejection.contains("invalid_value: NewImage.total: expected N, found S"), "{rejection}");
         assert!(!rejection.contains("SECRET"));
-        assert_eq!((outcome.durable, outcome.applied, world.claimed().await.len()), (position, position, position));
+        assert_eq!((outcome.durable, world.appended().await.len()), (position, position));
         assert_eq!(archived(&world).await, keys(0..position));
 
         // Lambda delivers the rest again, with a valid record this time.
         let valid = orders(10);
-        let outcome = function.handler.handle(&event(&valid[position..]), &at(NOW)).await.unwrap();
+        let outcome = function.handler.append(&event(&valid[position..]), &at(NOW)).await.unwrap();
         assert!(outcome.response().batch_item_failures.is_empty());
-        assert_eq!((outcome.applied, outcome.duplicates, world.claimed().await.len()), (10 - position, 0, 10));
+        assert_eq!((outcome.durable, world.appended().await.len()), (10 - position, 10));
         assert_eq!(archived(&world).await, keys(0..10));
     }
 }
@@ -99,42 +100,39 @@ async fn a_thousand_records_twice_change_nothing_the_second_time() {
     let world = World::new("twice", "orders").await;
     let event = std::fs::read(crate::repository().join("events/batch-1000.json")).unwrap();
     let function = world.function();
-    let first = function.handler.handle(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
-    // 50 customers, some in several minutes, each with a claim and up to four snapshots: several transactions of 100
-    // actions.
-    let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
-    assert!(transactions > 2, "{transactions}");
-    let before = (world.items("usage").await, world.objects().await, world.items("claims").await);
-    let second = world.function().handler.handle(&event, &at("2026-11-22T00:00:00Z")).await.unwrap();
-    assert_eq!((first.applied, first.duplicates, second.applied, second.duplicates), (1000, 0, 0, 1000));
-    assert_eq!(before, (world.items("usage").await, world.objects().await, world.items("claims").await));
+    let first = function.handler.append(&event, &at("2026-11-21T00:00:00Z")).await.unwrap();
+    world.fold_all(&at("2026-11-21T00:00:00Z")).await;
+    let before = (world.items("usage").await, world.objects().await, world.items("ledger").await);
+    let second = world.function().handler.append(&event, &at("2026-11-22T00:00:00Z")).await.unwrap();
+    assert_eq!((first.durable, second.durable), (1000, 1000));
+    assert_eq!(first.pages, second.pages);
+    let folded = world.fold_all(&at("2026-11-22T00:00:00Z")).await;
+    assert_eq!(folded.folded.snapshots, 0);
+    assert_eq!(before, (world.items("usage").await, world.objects().await, world.items("ledger").await));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_older_than_the_horizon_is_rejected_and_changes_nothing() {
     let world = World::new("old", "orders").await;
-    let outcome = world.function().handler.handle(&event(&orders(3)), &at("2026-03-19T12:00:05Z")).await.unwrap();
+    let outcome = world.function().handler.append(&event(&orders(3)), &at("2026-03-19T12:00:05Z")).await.unwrap();
     assert_eq!(outcome.rejected[0].fault.code.name(), "too_old");
-    assert_eq!((world.claimed().await.len(), world.rows().await.len()), (0, 0));
+    assert_eq!((world.appended().await.len(), world.rows().await.len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_of_a_busy_minute_continue_on_more_pages() {
+async fn a_busy_minute_counts_each_record_once_however_its_batches_are_cut() {
     let world = World::new("pages", "alleycat").await;
     let function = world.function();
-    // 3,300 messages of one racer within a minute, in batches of 700: three pages, of which the first two are full.
-    let message = |number| message(number, 7);
-    let messages: Vec<Value> = (0..3_300).map(message).collect();
-    for batch in messages.chunks(700) {
-        let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
-        assert_eq!((outcome.applied, outcome.duplicates), (batch.len(), 0));
+    // 3,300 messages of one racer within a minute, in batches of 700 and then in batches of another size.
+    let messages: Vec<Value> = (0..3_300).map(|number| message(number, 7)).collect();
+    let mut pages = 0;
+    for batch in messages.chunks(700).chain(messages.chunks(900)) {
+        let outcome = function.handler.append(&event(batch), &at(NOW)).await.unwrap();
+        assert_eq!((outcome.durable, outcome.pages.len()), (batch.len(), 1));
+        pages += 1;
     }
-    assert_eq!((world.items("claims").await.len(), world.claimed().await.len()), (3, 3_300));
-    // Delivered again, in batches of another size.
-    for batch in messages.chunks(900) {
-        let outcome = function.handler.handle(&event(batch), &at(NOW)).await.unwrap();
-        assert_eq!((outcome.applied, outcome.duplicates), (0, batch.len()));
-    }
+    assert_eq!((world.items("ledger").await.len(), world.appended().await.len()), (pages, 3_300));
+    assert_eq!(world.fold_all(&at(NOW)).await.folded.pages, pages);
     let hour = world.items("usage").await.into_iter().find(|item| item["window"].as_s().unwrap() == "hour").unwrap();
     assert_eq!((hour["messages"].as_n().unwrap().as_str(), hour["metres"].as_n().unwrap().as_str()), ("3300", "1650"));
 }
@@ -150,68 +148,62 @@ async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
         let world = World::new(&format!("config-{}", variable.to_lowercase().replace('_', "-")), "orders")
             .await
             .with(variable, value);
-        let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
+        let error = append_and_fold(&world, &orders(2)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Config);
         assert!(error.message.contains(value) && error.message.contains(remedy), "{error}");
     }
 }
 
+/// Appends these records, folds them, and returns the first error.
+async fn append_and_fold(world: &World, records: &[Value]) -> Result<(), Error> {
+    let function = world.function();
+    let pages = function.handler.append(&event(records), &at(NOW)).await?.pages;
+    let keys: Vec<_> = pages.iter().map(|Notice { minute, page }| {
+        (format!("p#orders#{}#{}", minute.text(), page.bucket), format!("{:016x}", page.name))
+    }).collect();
+    function.handler.fold(&notices(&world.variable("LEDGER_TABLE"), &keys), &at(NOW)).await.map(drop)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_counter_that_cannot_be_written_does_not_block_the_others() {
-    let world = World::new("refused", "orders").await;
+async fn another_writer_of_a_snapshot_loses_what_it_wrote() {
+    let world = World::new("other-writer", "orders").await;
     let function = world.function();
     // Another writer has replaced customer 1's counter with a string.
     let item = [("pk", "CUSTOMER#1"), ("sk", "USAGE#orders#month#2026-03-01T00:00:00Z"), ("amount", "text")];
-    let put = item.into_iter().fold(world.dynamodb.put_item().table_name("refused-usage"), |put, (name, value)| {
+    let put = item.into_iter().fold(world.dynamodb.put_item().table_name("other-writer-usage"), |put, (name, value)| {
         put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))
     });
     put.send().await.unwrap();
     let records: Vec<Value> = (1..7).map(|number| order(number, &json!({ "N": "1.00" }))).collect();
-    let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
-    // Orders 1 and 4 belong to customer 1.
-    assert_eq!((outcome.durable, outcome.applied), (0, 4));
-    assert_eq!(outcome.rejected[0].fault.code.name(), "refused");
-    assert_eq!(outcome.rejected[0].sequence.as_str(), records[0]["dynamodb"]["SequenceNumber"]);
+    assert_eq!(function.handler.append(&event(&records), &at(NOW)).await.unwrap().durable, 6);
+    world.fold_all(&at(NOW)).await;
+    // Two orders of each customer.
+    let amounts: BTreeSet<_> =
+        world.items("usage").await.iter().map(|item| item["amount"].as_n().unwrap().clone()).collect();
+    assert_eq!(amounts, BTreeSet::from(["2".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sum_that_overflows_rejects_its_record_and_earlier_records_count() {
+async fn a_sum_of_more_than_38_digits_is_not_published_and_holds_up_nothing() {
     let world = World::new("overflow", "alleycat").await;
-    // One racer in one minute is one group. With the fourth distance, the sum would need 39 digits.
+    // With the fourth distance, the sum needs 39 digits. The number of messages is still known.
     let distances = ["1.50", "2.50", "0.25", "1E37", "0.01"];
     let messages = distances.iter().enumerate().map(|(number, distance)| message_of(number, 7, distance));
     let records: Vec<Value> = messages.collect();
-    let outcome = world.function().handler.handle(&event(&records), &at(NOW)).await.unwrap();
-    assert_eq!(outcome.rejected[0].sequence.as_str(), records[3]["kinesis"]["sequenceNumber"]);
-    assert_eq!((outcome.rejected[0].fault.code.name(), outcome.durable, outcome.applied), ("refused", 3, 3));
-    let metres = |item: &std::collections::HashMap<_, aws_sdk_dynamodb::types::AttributeValue>| {
-        item["metres"].as_n().unwrap().clone()
-    };
-    assert_eq!(world.items("usage").await.iter().map(metres).collect::<Vec<_>>(), ["4.25", "4.25"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn conflicting_counters_are_committed_separately() {
-    let world = World::new("apart", "orders").await;
-    let function = world.function();
-    let mut conflicts = 2;
-    function.http.set_plan(FaultPlan::new(move |call| {
-        let conflict = call.operation == "TransactWriteItems" && conflicts > 0;
-        conflicts -= i32::from(conflict);
-        if conflict { Fault::TransactionConflict } else { Fault::None }
-    }));
-    let outcome = function.handler.handle(&event(&orders(6)), &at(NOW)).await.unwrap();
-    assert_eq!((outcome.applied, outcome.rejected.len()), (6, 0));
-    let transactions = function.http.calls().iter().filter(|(call, _)| call.operation == "TransactWriteItems").count();
-    // Twice in one transaction, then one for each of the three customers.
-    assert_eq!(transactions, 5);
+    let outcome = world.function().handler.append(&event(&records), &at(NOW)).await.unwrap();
+    assert_eq!((outcome.durable, outcome.rejected.len()), (5, 0));
+    let folded = world.fold_all(&at(NOW)).await.folded;
+    assert_eq!((folded.settled, folded.overflows), (1, 2));
+    for item in world.items("usage").await {
+        assert_eq!((item["messages"].as_n().unwrap().as_str(), item.get("metres")), ("5", None));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_batch_makes_no_calls() {
     let world = World::new("nothing", "orders").await;
     let function = world.function();
-    let outcome = function.handler.handle(br#"{"Records":[]}"#, &at(NOW)).await.unwrap();
+    let outcome = function.handler.append(br#"{"Records":[]}"#, &at(NOW)).await.unwrap();
     assert_eq!((outcome.records, outcome.response().batch_item_failures.len(), function.http.calls().len()), (0, 0, 0));
 }
 
@@ -220,19 +212,19 @@ async fn ten_thousand_messages_are_one_batch() {
     let world = World::new("ten-thousand", "alleycat").await;
     let messages: Vec<Value> = (0..10_000).map(|number| message(number, number % 200)).collect();
     let event = event(&messages);
-    let outcome = world.function().handler.handle(&event, &at(NOW)).await.unwrap();
-    assert_eq!((outcome.durable, outcome.applied, outcome.files.len()), (10_000, 10_000, 1));
-    assert_eq!((world.claimed().await.len(), world.rows().await.len()), (10_000, 10_000));
+    let outcome = world.function().handler.append(&event, &at(NOW)).await.unwrap();
+    assert_eq!((outcome.durable, outcome.files.len()), (10_000, 1));
+    assert_eq!((world.appended().await.len(), world.rows().await.len()), (10_000, 10_000));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_with_different_keys_fails_the_invocation() {
     let keys =
         |name, partition_key| TableSpec { name, partition_key, sort_key: None, ttl_attribute: None, stream: None };
-    for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("LEDGER_TABLE", "other-keys-claims")] {
+    for (variable, table) in [("USAGE_TABLE", "other-keys-usage"), ("LEDGER_TABLE", "other-keys-ledger")] {
         let world = World::new(table, "orders").await.with(variable, table);
         laptop::emulators::ensure_tables(&world.dynamodb, &[keys(table, "id")]).await.unwrap();
-        let error = world.function().handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap_err();
+        let error = append_and_fold(&world, &orders(2)).await.unwrap_err();
         assert!(error.kind == ErrorKind::Config && error.message.contains("the table has different keys"), "{error}");
     }
 }
@@ -244,7 +236,7 @@ async fn metrics_arrive_at_cloudwatch_and_losing_them_affects_nothing() {
         .with("METRICS_SINK", "cloudwatch")
         .with("METRICS_NAMESPACE", "metrics-test");
     let function = world.function();
-    function.handler.handle(&event(&orders(4)), &at(NOW)).await.unwrap();
+    function.handler.append(&event(&orders(4)), &at(NOW)).await.unwrap();
     let value = |name: &str| {
         let points = crate::world::services().metrics().points();
         let point =
@@ -260,7 +252,7 @@ async fn metrics_arrive_at_cloudwatch_and_losing_them_affects_nothing() {
         function.http.set_plan(FaultPlan::always("PutMetricData", fault));
         let event = event(&orders(count));
         let invocation = at(NOW);
-        let outcome = function.handler.handle(&event, &invocation).await.unwrap();
-        assert_eq!((outcome.applied, outcome.duplicates, outcome.rejected.len()), (1, count - 1, 0));
+        let outcome = function.handler.append(&event, &invocation).await.unwrap();
+        assert_eq!((outcome.durable, outcome.rejected.len()), (count, 0));
     }
 }

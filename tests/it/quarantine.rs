@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use usage_aggregator::handler::Invocation;
 
-use crate::prefix::{NOW, event, message_of, order, orders};
+use crate::prefix::{NOW, event, order, orders};
 use crate::simulation::bench::{Bench, Release};
-use crate::world::{World, at, claimed, services};
+use crate::world::{World, appended, at, services};
 
 async fn world(name: &str, pipeline: &str) -> World {
     let bucket: &'static str = Box::leak(format!("{name}-failures").into_boxed_str());
@@ -56,19 +56,19 @@ fn number(record: &Value) -> String {
 async fn good_records_behind_a_bad_one_are_counted_in_the_same_batch() {
     let world = world("quarantine", "orders").await;
     let records = orders_with(100, &[0, 50, 99]);
-    let outcome = world.function().handler.handle(&event(&records), &at(NOW)).await.unwrap();
-    assert_eq!((outcome.durable, outcome.applied, outcome.rejected.len(), outcome.quarantined.len()), (100, 97, 0, 3));
+    let outcome = world.function().handler.append(&event(&records), &at(NOW)).await.unwrap();
+    assert_eq!((outcome.durable, outcome.rejected.len(), outcome.quarantined.len()), (100, 0, 3));
     assert!(outcome.response().batch_item_failures.is_empty());
-    assert_eq!((world.claimed().await.len(), world.rows().await.len()), (97, 97));
+    assert_eq!((world.appended().await.len(), world.rows().await.len()), (97, 97));
     assert_eq!(quarantined_numbers(&world).await, [0, 50, 99].map(|position| number(&records[position])));
 
     // Again and cut otherwise: no further document, and nothing counted twice.
     let before = documents(&world).await;
     for batch in records.chunks(33) {
-        let outcome = world.function().handler.handle(&event(batch), &at(NOW)).await.unwrap();
-        assert_eq!((outcome.applied, outcome.durable), (0, batch.len()));
+        let outcome = world.function().handler.append(&event(batch), &at(NOW)).await.unwrap();
+        assert_eq!(outcome.durable, batch.len());
     }
-    assert_eq!(documents(&world).await, before);
+    assert_eq!((documents(&world).await, world.appended().await.len()), (before, 97));
 }
 
 /// The document is an effect like any other: nothing is acknowledged before it is durable. In virtual time.
@@ -83,15 +83,15 @@ async fn a_record_whose_document_is_not_durable_is_delivered_again() {
         false => Fault::None,
     }));
     let invocation = Invocation { deadline: Some(Instant::now() + Duration::from_secs(60)), ..at(NOW) };
-    let outcome = handler.handle(&event(&records), &invocation).await.unwrap();
+    let outcome = handler.append(&event(&records), &invocation).await.unwrap();
     let named = outcome.response().batch_item_failures[0].item_identifier.clone().unwrap();
     assert_eq!((outcome.durable, named, outcome.quarantined.len()), (10, number(&records[10]), 0));
     assert!(bench.stored().documents.is_empty());
 
     http.set_plan(FaultPlan::none());
-    let outcome = handler.handle(&event(&records[10..]), &at(NOW)).await.unwrap();
+    let outcome = handler.append(&event(&records[10..]), &at(NOW)).await.unwrap();
     assert_eq!((outcome.durable, outcome.quarantined.len()), (20, 1));
-    assert_eq!((claimed(&bench.stored().claims).len(), bench.stored().documents.len()), (29, 1));
+    assert_eq!((appended(&bench.stored().ledger).len(), bench.stored().documents.len()), (29, 1));
 }
 
 /// Each fault at each call, then a delivery without faults: every good record once, every bad one in one document.
@@ -106,31 +106,14 @@ async fn whatever_fails_each_bad_record_is_in_one_document() {
             function.http.set_plan(FaultPlan::at(call, fault));
             let (bytes, invocation) = (event(&records), at(NOW));
             tokio::select! {
-                _ = function.handler.handle(&bytes, &invocation) => {}
+                _ = function.handler.append(&bytes, &invocation) => {}
                 () = function.http.crashed() => {}
             }
-            let outcome = world.function().handler.handle(&bytes, &invocation).await.unwrap();
+            let outcome = world.function().handler.append(&bytes, &invocation).await.unwrap();
             assert_eq!((outcome.durable, outcome.quarantined.len()), (5, 1), "{name}");
-            assert_eq!((world.claimed().await.len(), quarantined_numbers(&world).await.len()), (4, 1), "{name}");
+            assert_eq!((world.appended().await.len(), quarantined_numbers(&world).await.len()), (4, 1), "{name}");
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_dynamodb_refuses_to_count_is_quarantined_too() {
-    let world = world("quarantine-refused", "alleycat").await;
-    // One racer, one minute: one group. With the fourth distance the sum would need 39 digits.
-    let distances = ["1.50", "2.50", "0.25", "1E37", "0.01"];
-    let messages = distances.iter().enumerate().map(|(number, distance)| message_of(number, 7, distance));
-    let records: Vec<Value> = messages.collect();
-    let outcome = world.function().handler.handle(&event(&records), &at(NOW)).await.unwrap();
-    assert_eq!((outcome.durable, outcome.quarantined.len()), (5, 1), "{:?}", outcome.rejected);
-    let documents = documents(&world).await;
-    let document = documents.values().next().unwrap();
-    assert_eq!((document["rejection"]["code"].as_str(), documents.len()), (Some("refused"), 1));
-    assert_eq!(document["rejection"]["sequenceNumber"], records[3]["kinesis"]["sequenceNumber"]);
-    let metres: Vec<_> = world.items("usage").await.iter().map(|item| item["metres"].as_n().unwrap().clone()).collect();
-    assert_eq!((metres, world.rows().await.len()), (vec!["4.26".to_owned(); 2], 4));
 }
 
 /// A broken release must not move the whole stream into the bucket.
@@ -140,14 +123,14 @@ async fn a_batch_that_is_mostly_rejected_changes_nothing() {
     let function = world.function();
     let bad: Vec<usize> = (0..11).collect();
     let records = orders_with(20, &bad);
-    let outcome = function.handler.handle(&event(&records), &at(NOW)).await.unwrap();
+    let outcome = function.handler.append(&event(&records), &at(NOW)).await.unwrap();
     let named = outcome.response().batch_item_failures[0].item_identifier.clone().unwrap();
     assert_eq!((outcome.durable, named), (0, number(&records[0])));
     assert!(outcome.rejected[0].fault.message.starts_with("11 of 20 are rejected"), "{:?}", outcome.rejected);
     assert!(
-        documents(&world).await.is_empty() && world.items("usage").await.is_empty() && world.rows().await.is_empty()
+        documents(&world).await.is_empty() && world.items("ledger").await.is_empty() && world.rows().await.is_empty()
     );
-    let outcome = function.handler.handle(&event(&orders_with(20, &bad[..10])), &at(NOW)).await.unwrap();
+    let outcome = function.handler.append(&event(&orders_with(20, &bad[..10])), &at(NOW)).await.unwrap();
     assert_eq!((outcome.durable, outcome.quarantined.len()), (20, 10));
 }
 
@@ -158,7 +141,7 @@ async fn an_event_of_redrive_reports_what_is_rejected_again() {
     let records = orders_with(3, &[1]);
     let mut event: Value = serde_json::from_slice(&event(&records)).unwrap();
     event["rejectedRecords"] = "fail".into();
-    let outcome = world.function().handler.handle(event.to_string().as_bytes(), &at(NOW)).await.unwrap();
+    let outcome = world.function().handler.append(event.to_string().as_bytes(), &at(NOW)).await.unwrap();
     let named = outcome.response().batch_item_failures[0].item_identifier.clone().unwrap();
     assert_eq!((outcome.durable, named), (1, number(&records[1])));
     assert!(documents(&world).await.is_empty());

@@ -176,7 +176,7 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "runtime-usage"),
-        ("LEDGER_TABLE", "runtime-claims"),
+        ("LEDGER_TABLE", "runtime-ledger"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "runtime"),
     ];
@@ -201,7 +201,7 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
         item["orders"].as_n().unwrap().clone()
     };
     assert!(world.items("usage").await.iter().all(|item| orders(item) == "20"));
-    assert_eq!((world.claimed().await.len(), world.rows().await.len(), world.objects().await.len()), (20, 20, 1));
+    assert_eq!((world.appended().await.len(), world.rows().await.len(), world.objects().await.len()), (20, 20, 1));
 
     let lines = first.stop().await;
     let summary = lines.iter().find(|line| line["message"] == "batch done").expect("a summary");
@@ -223,7 +223,7 @@ async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow()
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "memory-usage"),
-        ("LEDGER_TABLE", "memory-claims"),
+        ("LEDGER_TABLE", "memory-ledger"),
         ("ARCHIVE_BUCKET", &world.bucket()),
         ("ARCHIVE_PREFIX", "memory"),
     ];

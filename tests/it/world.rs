@@ -8,9 +8,12 @@ use apache_avro::types::Value as Avro;
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
+use serde_json::{Value, json};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::ledger::{PAGES, PageContent, PageKind};
+use usage_aggregator::outcome::FoldOutcome;
 use usage_aggregator::time::Timestamp;
 
 /// An item of a table.
@@ -42,10 +45,10 @@ impl World {
     pub async fn new(name: &str, pipeline: &str) -> World {
         let config = emulators::sdk_config(None);
         let (dynamodb, s3) = (services().dynamodb_client(&config), services().s3_client(&config));
-        let (usage, claims) = (format!("{name}-usage"), format!("{name}-claims"));
+        let (usage, ledger) = (format!("{name}-usage"), format!("{name}-ledger"));
         let tables = [
             TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
-            TableSpec { name: &claims, partition_key: "claim", sort_key: None, ttl_attribute: None, stream: None },
+            TableSpec { name: &ledger, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
         ];
         emulators::ensure_tables(&dynamodb, &tables).await.unwrap();
         let bucket = format!("{name}-archive");
@@ -53,7 +56,7 @@ impl World {
         let variables = HashMap::from([
             ("PIPELINE", pipeline.to_owned()),
             ("USAGE_TABLE", usage),
-            ("LEDGER_TABLE", claims),
+            ("LEDGER_TABLE", ledger),
             ("ARCHIVE_BUCKET", bucket),
             ("ARCHIVE_PREFIX", name.to_owned()),
             ("ARCHIVE_CODEC", "null".to_owned()),
@@ -86,13 +89,18 @@ impl World {
         Function { handler: Handler::new(config, clients), http }
     }
 
+    /// The value of a setting.
+    pub fn variable(&self, name: &str) -> String {
+        self.variables[name].clone()
+    }
+
     pub fn bucket(&self) -> String {
         format!("{}-archive", self.name)
     }
 
     /// Deletes this world, so that thousands of them don't accumulate.
     pub async fn delete(self) {
-        for table in ["usage", "claims"] {
+        for table in ["usage", "ledger"] {
             self.dynamodb.delete_table().table_name(format!("{}-{table}", self.name)).send().await.unwrap();
         }
         let bucket = self.bucket();
@@ -102,15 +110,24 @@ impl World {
         self.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
     }
 
-    /// All items of a table of this world: `usage` or `claims`.
+    /// All items of a table of this world: `usage` or `ledger`.
     pub async fn items(&self, table: &str) -> Vec<StoredItem> {
         let pages = self.dynamodb.scan().table_name(format!("{}-{table}", self.name)).consistent_read(true);
         pages.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
     }
 
-    /// The short ids in all claims of this world.
-    pub async fn claimed(&self) -> BTreeSet<u64> {
-        claimed(&self.items("claims").await)
+    /// The short ids of the records in all pages of this world.
+    pub async fn appended(&self) -> BTreeSet<u64> {
+        appended(&self.items("ledger").await)
+    }
+
+    /// Folds every page of the ledger, in a sandbox without faults, as if the ledger's stream delivered all of it.
+    pub async fn fold_all(&self, invocation: &Invocation) -> FoldOutcome {
+        let ledger = format!("{}-ledger", self.name);
+        let event = notices(&ledger, &page_keys(&self.items("ledger").await));
+        let outcome = self.function().handler.fold(&event, invocation).await.unwrap();
+        assert_eq!(outcome.failed, None, "{:?}", outcome.folded.error);
+        outcome
     }
 
     /// All objects in the archive, by key.
@@ -133,13 +150,60 @@ impl World {
     }
 }
 
-/// The short ids in `claims`.
-pub fn claimed(claims: &[StoredItem]) -> BTreeSet<u64> {
-    let ids = |item: &StoredItem| {
-        let bytes = item["ids"].as_b().unwrap().as_ref();
-        bytes.as_chunks::<8>().0.iter().map(|id| u64::from_be_bytes(*id)).collect::<Vec<_>>()
+/// The short ids of the records in the pages of a ledger.
+pub fn appended(ledger: &[StoredItem]) -> BTreeSet<u64> {
+    let ids = |(_, page): (PageKey, PageContent)| -> Vec<u64> {
+        assert_eq!(page.id_bytes, 8);
+        page.groups.iter().flat_map(|group| &group.ids).map(|id| u64::try_from(*id).unwrap()).collect()
     };
-    claims.iter().flat_map(ids).collect()
+    pages(ledger).into_iter().flat_map(ids).collect()
+}
+
+/// The partition key and the sort key of a page.
+pub type PageKey = (String, String);
+
+/// The keys of the pages of a ledger.
+pub fn page_keys(ledger: &[StoredItem]) -> Vec<PageKey> {
+    let text = |item: &StoredItem, name: &str| item[name].as_s().unwrap().clone();
+    let keys = ledger.iter().map(|item| (text(item, "pk"), text(item, "sk")));
+    keys.filter(|(key, _)| key.starts_with(PAGES)).collect()
+}
+
+/// The pages of a ledger.
+pub fn pages(ledger: &[StoredItem]) -> BTreeMap<PageKey, PageContent> {
+    let page = |item: &StoredItem| {
+        let key = page_keys(std::slice::from_ref(item)).pop()?;
+        let name = u64::from_str_radix(&key.1, 16).unwrap();
+        let content = PageContent::read(item["data"].as_b().unwrap().as_ref(), &PageKind::Usage, name).unwrap();
+        Some((key, content))
+    };
+    ledger.iter().filter_map(page).collect()
+}
+
+/// The event that the stream of this ledger delivers when these pages have been put.
+pub fn notices(ledger: &str, pages: &[PageKey]) -> Vec<u8> {
+    let records: Vec<Value> =
+        pages.iter().enumerate().map(|(number, page)| notice(ledger, page, &number.to_string(), 1_772_366_400)).collect();
+    serde_json::to_vec(&json!({ "Records": records })).unwrap()
+}
+
+/// The record that the stream of this ledger has for a page.
+pub fn notice(ledger: &str, (key, sort_key): &PageKey, sequence: &str, second: i64) -> Value {
+    json!({
+        "eventID": format!("{sequence:0>32}"), "eventName": "INSERT", "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": second as f64,
+            "Keys": { "pk": { "S": key }, "sk": { "S": sort_key } },
+            "SequenceNumber": sequence, "SizeBytes": 60, "StreamViewType": "KEYS_ONLY",
+        },
+        "eventSourceARN": ledger_stream(ledger),
+    })
+}
+
+/// The ARN of the stream of this ledger.
+pub fn ledger_stream(ledger: &str) -> String {
+    format!("arn:aws:dynamodb:us-east-1:123456789012:table/{ledger}/stream/2026-01-01T00:00:00.000")
 }
 
 /// The rows of an Avro file, as apache-avro reads them.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use laptop::emulators::{Fault, FaultPlan};
@@ -9,8 +10,8 @@ use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::Timestamp;
 
 use super::history::{Change, History, event};
-use super::invariants::{Ledger, Stored};
-use crate::world::{Function, World};
+use super::invariants::{Books, Stored};
+use crate::world::{Function, PageKey, World, notices, page_keys};
 
 /// The number of rounds after which faults stop, so that every history ends.
 const ROUNDS_WITH_FAULTS: usize = 25;
@@ -24,6 +25,8 @@ pub struct Counts {
     pub partial: usize,
     pub parallel: usize,
     pub rewinds: usize,
+    pub folds: usize,
+    pub unsettled: usize,
     pub discarded: usize,
     pub duplicates: usize,
     pub unfinished: usize,
@@ -40,6 +43,8 @@ impl std::ops::Add for Counts {
             partial: self.partial + other.partial,
             parallel: self.parallel + other.parallel,
             rewinds: self.rewinds + other.rewinds,
+            folds: self.folds + other.folds,
+            unsettled: self.unsettled + other.unsettled,
             discarded: self.discarded + other.discarded,
             duplicates: self.duplicates + other.duplicates,
             unfinished: self.unfinished + other.unfinished,
@@ -50,16 +55,15 @@ impl std::ops::Add for Counts {
 impl Counts {
     /// Whether everything that can happen has happened.
     pub fn covers_everything(&self) -> bool {
-        let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, discarded, duplicates, unfinished } =
-            *self;
-        [invocations, crashes, partial, parallel, rewinds, discarded, duplicates, unfinished]
-            .iter()
-            .all(|count| *count > 0)
+        let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, folds, unsettled, .. } = *self;
+        let Counts { discarded, duplicates, unfinished, .. } = *self;
+        let counts = [invocations, crashes, partial, parallel, rewinds, folds, unsettled, discarded, duplicates, unfinished];
+        counts.iter().all(|count| *count > 0)
     }
 }
 
-pub struct Delivery<'h> {
-    history: &'h History,
+pub struct Delivery {
+    history: Arc<History>,
     world: World,
     function: Function,
     random: fastrand::Rng,
@@ -67,7 +71,9 @@ pub struct Delivery<'h> {
     position: usize,
     acknowledged: BTreeSet<usize>,
     discarded: BTreeSet<usize>,
-    ledger: Ledger<'h>,
+    /// Pages whose notices have been settled since the last check.
+    settled: Vec<PageKey>,
+    books: Books,
     counts: Counts,
 }
 
@@ -82,11 +88,13 @@ enum End {
     Crash,
 }
 
-impl<'h> Delivery<'h> {
-    pub async fn new(seed: u64, history: &'h History) -> Delivery<'h> {
+impl Delivery {
+    pub async fn new(seed: u64, history: History) -> Delivery {
+        let history = Arc::new(history);
         let world = World::new(&format!("h{seed}"), "orders").await;
         let function = world.function();
         Delivery {
+            books: Books::new(&history),
             history,
             world,
             function,
@@ -94,7 +102,7 @@ impl<'h> Delivery<'h> {
             position: 0,
             acknowledged: BTreeSet::new(),
             discarded: BTreeSet::new(),
-            ledger: Ledger::new(history),
+            settled: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -127,7 +135,7 @@ impl<'h> Delivery<'h> {
         };
         self.function.http.set_plan(plan);
         let batch = self.batch(self.position);
-        match self.random.u8(0..10) {
+        match self.random.u8(0..13) {
             // Two pollers at the same time: overlapping batches in two sandboxes.
             0 => {
                 let back = self.random.usize(0..4);
@@ -147,6 +155,7 @@ impl<'h> Delivery<'h> {
                 self.counts.rewinds += 1;
                 self.position -= self.random.usize(1..=self.position);
             }
+            10.. => self.fold(faults).await,
             _ => {
                 let end = self.invoke(&self.function, batch.clone(), self.deadline(faults)).await;
                 self.settle(batch, end);
@@ -168,7 +177,7 @@ impl<'h> Delivery<'h> {
         let now = Timestamp::from_seconds(self.history.now).unwrap();
         let invocation = Invocation { request_id: "r".to_owned(), now, deadline };
         tokio::select! {
-            outcome = function.handler.handle(&event, &invocation) => match outcome {
+            outcome = function.handler.append(&event, &invocation) => match outcome {
                 Ok(outcome) => End::Response(outcome.response().batch_item_failures.first().map(|failure| failure.item_identifier.clone().unwrap())),
                 Err(_) => End::Error,
             },
@@ -176,9 +185,43 @@ impl<'h> Delivery<'h> {
         }
     }
 
+    /// Delivers the notices of some pages, in any order, to one or two sandboxes.
+    async fn fold(&mut self, faults: bool) {
+        let mut pages = page_keys(&self.world.items("ledger").await);
+        self.random.shuffle(&mut pages);
+        pages.truncate(self.random.usize(0..=pages.len()));
+        let other = &pages[self.random.usize(0..=pages.len())..];
+        let sandbox = self.world.function();
+        let (first, second) = futures::future::join(
+            self.invoke_fold(&self.function, &pages, self.deadline(faults)),
+            self.invoke_fold(&sandbox, other, None),
+        )
+        .await;
+        for (pages, end) in [(&pages[..], first), (other, second)] {
+            self.counts.folds += 1;
+            let settled = match end {
+                End::Crash | End::Error => 0,
+                End::Response(failed) => failed.map_or(pages.len(), |position| position.parse().unwrap()),
+            };
+            self.counts.unsettled += usize::from(settled < pages.len());
+            // The settled pages are known once they have been read.
+            self.settled.extend_from_slice(&pages[..settled]);
+        }
+    }
+
+    async fn invoke_fold(&self, function: &Function, pages: &[PageKey], deadline: Option<tokio::time::Instant>) -> End {
+        let event = notices(&self.world.variable("LEDGER_TABLE"), pages);
+        let now = Timestamp::from_seconds(self.history.now).unwrap();
+        let invocation = Invocation { request_id: "r".to_owned(), now, deadline };
+        tokio::select! {
+            outcome = function.handler.fold(&event, &invocation) => outcome.map_or(End::Error, |outcome| End::Response(outcome.failed)),
+            () = function.http.crashed() => End::Crash,
+        }
+    }
+
     /// The changes of a batch, without discarded ones, which are never delivered again.
-    fn changes(&self, batch: &Range<usize>) -> impl Iterator<Item = &'h Change> + use<'h> {
-        let history = self.history;
+    fn changes(&self, batch: &Range<usize>) -> impl Iterator<Item = &Change> {
+        let history = &self.history;
         let discarded = self.discarded.clone();
         batch.clone().filter(move |index| !discarded.contains(index)).map(|index| &history.changes[index])
     }
@@ -210,16 +253,22 @@ impl<'h> Delivery<'h> {
     }
 
     async fn check(&mut self) {
-        let stored = Stored {
-            usage: self.world.items("usage").await,
-            claims: self.world.items("claims").await,
-            objects: self.world.objects().await.into_iter().map(|(key, body)| (key, body.into())).collect(),
-            documents: BTreeMap::new(),
-        };
-        self.ledger.check(&stored, &self.acknowledged).unwrap();
+        let stored = self.stored().await;
+        self.books.settle(std::mem::take(&mut self.settled));
+        self.books.check(&stored, &self.acknowledged).unwrap();
     }
 
-    /// The final check: if all records are settled, all must be counted and archived.
+    async fn stored(&self) -> Stored {
+        Stored {
+            usage: self.world.items("usage").await,
+            ledger: self.world.items("ledger").await,
+            objects: self.world.objects().await.into_iter().map(|(key, body)| (key, body.into())).collect(),
+            documents: BTreeMap::new(),
+        }
+    }
+
+    /// The final check: if all records are settled, all must be counted and archived. After a fold of everything, the
+    /// snapshots are exact.
     pub async fn finish(mut self) -> Counts {
         if self.position >= self.history.changes.len() {
             let hopeful = |index: &usize| !self.discarded.contains(index);
@@ -227,6 +276,9 @@ impl<'h> Delivery<'h> {
             assert_eq!(self.acknowledged, all);
         }
         self.check().await;
+        let now = Timestamp::from_seconds(self.history.now).unwrap();
+        self.world.fold_all(&Invocation { request_id: "r".to_owned(), now, deadline: None }).await;
+        self.books.check_exact(&self.stored().await).unwrap();
         self.world.delete().await;
         self.counts
     }

@@ -106,6 +106,11 @@ impl Change {
         self.order.bytes().fold(0, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
     }
 
+    /// When it took place.
+    pub fn time(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.second).unwrap()
+    }
+
     /// The stream record as Lambda delivers it.
     pub fn record(&self) -> Value {
         let keys = json!({ "pk": { "S": format!("CUSTOMER#{}", self.customer) }, "sk": { "S": format!("ORDER#{}", self.order) } });

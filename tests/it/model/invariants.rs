@@ -1,4 +1,4 @@
-//! Checks the invariants of docs/semantics.md against what is stored. A ledger remembers what was stored before.
+//! Checks the invariants of docs/semantics.md against what is stored. The books remember what was stored before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,26 +6,35 @@ use std::sync::Arc;
 use usage_aggregator::decode;
 
 use super::history::{History, What, event};
-use super::reference;
-use crate::world::{self, StoredItem, text};
+use super::reference::{self, Counters, Key};
+use crate::world::{self, PageKey, StoredItem, text};
+
+/// Above this many records that a snapshot may or may not have, only their number is checked.
+const MAX_UNDECIDED: usize = 12;
 
 /// Everything that is stored at one moment.
 pub struct Stored {
     pub usage: Vec<StoredItem>,
-    pub claims: Vec<StoredItem>,
+    pub ledger: Vec<StoredItem>,
     pub objects: BTreeMap<String, Arc<[u8]>>,
     /// The documents of quarantined records.
     pub documents: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// The effects of one history that have been seen so far.
-pub struct Ledger<'h> {
-    history: &'h History,
+pub struct Books {
+    history: Arc<History>,
     /// The change that each record id belongs to.
     ids: BTreeMap<u64, usize>,
-    sequences: BTreeMap<&'h str, usize>,
-    /// Changes that are counted.
-    pub claimed: BTreeSet<usize>,
+    sequences: BTreeMap<String, usize>,
+    /// The data of each page, and the changes in it.
+    pages: BTreeMap<PageKey, (Vec<u8>, BTreeSet<usize>)>,
+    /// The pages whose notices have been settled.
+    settled: BTreeSet<PageKey>,
+    /// The last version of each snapshot and what it said.
+    snapshots: BTreeMap<Key, (u64, [i64; 3])>,
+    /// Changes that are in a page.
+    pub appended: BTreeSet<usize>,
     /// Changes that are archived.
     pub archived: BTreeSet<usize>,
     /// Changes that are quarantined.
@@ -36,20 +45,23 @@ pub struct Ledger<'h> {
     documents: BTreeMap<String, Arc<[u8]>>,
 }
 
-impl<'h> Ledger<'h> {
-    pub fn new(history: &'h History) -> Ledger<'h> {
+impl Books {
+    pub fn new(history: &Arc<History>) -> Books {
         let bytes = event(&history.changes);
         let decoded = decode::Event::read(&bytes).unwrap();
         let id =
             |(index, raw): (usize, &decode::RawRecord<'_>)| (raw.decode(&mut Vec::new()).unwrap().id.short(), index);
         let ids: BTreeMap<u64, usize> = decoded.records().iter().enumerate().map(id).collect();
         assert_eq!(ids.len(), history.changes.len(), "two records share an id");
-        let sequences = history.changes.iter().enumerate().map(|(index, change)| (change.sequence.as_str(), index));
-        Ledger {
-            history,
+        let sequences = history.changes.iter().enumerate().map(|(index, change)| (change.sequence.clone(), index));
+        Books {
+            history: Arc::clone(history),
             ids,
             sequences: sequences.collect(),
-            claimed: BTreeSet::new(),
+            pages: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            appended: BTreeSet::new(),
             archived: BTreeSet::new(),
             quarantined: BTreeSet::new(),
             is_fixed: false,
@@ -67,8 +79,8 @@ impl<'h> Ledger<'h> {
         self.check_counters(stored)?;
         self.check_archive(&stored.objects)?;
         self.check_documents(&stored.documents)?;
-        // I5 and I2: acknowledged changes are counted and archived, or quarantined.
-        for (done, what) in [(&self.claimed, "counted"), (&self.archived, "archived")] {
+        // I5 and I2: acknowledged changes are in a page and archived, or quarantined.
+        for (done, what) in [(&self.appended, "in a page"), (&self.archived, "archived")] {
             let lost: Vec<_> =
                 acknowledged.difference(done).filter(|index| !self.quarantined.contains(index)).collect();
             ensure(lost.is_empty(), || format!("acknowledged but neither {what} nor quarantined: {lost:?}"))?;
@@ -76,27 +88,105 @@ impl<'h> Ledger<'h> {
         Ok(())
     }
 
-    /// I1: the snapshots equal the sums over the claimed records. I3: claims are never removed. I6: hopeless changes
-    /// are never claimed.
-    fn check_counters(&mut self, stored: &Stored) -> Result<(), String> {
-        let mut claimed = BTreeSet::new();
-        for id in world::claimed(&stored.claims) {
-            claimed.insert(*self.ids.get(&id).ok_or_else(|| format!("a claim without a record: {id:016x}"))?);
+    /// The notices of these pages have been settled.
+    pub fn settle(&mut self, pages: impl IntoIterator<Item = PageKey>) {
+        self.settled.extend(pages);
+    }
+
+    /// Checks the ledger and the snapshots.
+    ///
+    /// # Errors
+    /// A description of the first invariant that is violated.
+    pub fn check_counters(&mut self, stored: &Stored) -> Result<(), String> {
+        self.check_pages(&stored.ledger)?;
+        self.check_snapshots(&stored.usage)
+    }
+
+    /// I3: pages are never changed or removed, and a record is in pages of its minute only. I6: hopeless changes are in no
+    /// page.
+    fn check_pages(&mut self, ledger: &[StoredItem]) -> Result<(), String> {
+        let keys = world::page_keys(ledger);
+        let removed = self.pages.keys().find(|key| !keys.contains(key));
+        ensure(removed.is_none(), || format!("a page was removed: {removed:?}"))?;
+        let is_page = |item: &&StoredItem| item["pk"].as_s().unwrap().starts_with(usage_aggregator::ledger::PAGES);
+        for (key, item) in keys.iter().zip(ledger.iter().filter(is_page)) {
+            let data = item["data"].as_b().unwrap().as_ref();
+            if let Some((known, _)) = self.pages.get(key) {
+                ensure(known == data, || format!("a page was changed: {key:?}"))?;
+                continue;
+            }
+            let mut changes = BTreeSet::new();
+            for id in world::appended(std::slice::from_ref(item)) {
+                let index = *self.ids.get(&id).ok_or_else(|| format!("{key:?} has an unknown record: {id:016x}"))?;
+                let minute = self.history.changes[index].time().strftime("#%Y-%m-%dT%H:%M#").to_string();
+                ensure(key.0.contains(&minute), || format!("{index} is in the page of another minute, {key:?}"))?;
+                ensure(!self.is_hopeless(index), || format!("appended although hopeless: {index}"))?;
+                changes.insert(index);
+            }
+            self.appended.extend(&changes);
+            self.pages.insert(key.clone(), (data.to_vec(), changes));
         }
-        let removed: Vec<_> = self.claimed.difference(&claimed).collect();
-        ensure(removed.is_empty(), || format!("claims were removed: {removed:?}"))?;
-        let hopeless: Vec<_> = claimed.iter().filter(|index| self.is_hopeless(**index)).collect();
-        ensure(hopeless.is_empty(), || format!("counted although hopeless: {hopeless:?}"))?;
-        let expected = reference::expected(claimed.iter().map(|index| &self.history.changes[*index]));
+        Ok(())
+    }
+
+    /// I1: a snapshot has every record of the pages whose notices have been settled, and none that isn't in a page. Its
+    /// version never falls, and what a version says never changes.
+    fn check_snapshots(&mut self, usage: &[StoredItem]) -> Result<(), String> {
+        let (counters, mut versions) = (reference::stored(usage), reference::versions(usage));
+        ensure(counters.len() == usage.len(), || "two snapshots of one counter".to_owned())?;
+        let settled: BTreeSet<usize> = self.settled.iter().flat_map(|key| &self.pages[key].1).copied().collect();
+        let (mut must, mut may): (BTreeMap<Key, Vec<usize>>, BTreeMap<Key, Vec<usize>>) = Default::default();
+        for index in &self.appended {
+            let records = if settled.contains(index) { &mut must } else { &mut may };
+            reference::keys(&self.history.changes[*index]).into_iter().for_each(|key| records.entry(key).or_default().push(*index));
+        }
+        let missing = must.keys().find(|key| !counters.contains_key(*key));
+        ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;
+        for (key, counter) in counters {
+            let version = versions.remove(&key).unwrap();
+            let (must, may) = (must.remove(&key).unwrap_or_default(), may.remove(&key).unwrap_or_default());
+            ensure(self.is_possible(counter, &must, &may), || {
+                format!("{key:?} is {counter:?}, but {must:?} are settled, and {may:?} aren't")
+            })?;
+            if let Some((earlier, said)) = self.snapshots.get(&key) {
+                ensure(version >= *earlier, || format!("{key:?} fell from version {earlier} to {version}"))?;
+                ensure(version > *earlier || counter == *said, || {
+                    format!("version {version} of {key:?} said {said:?} and says {counter:?}")
+                })?;
+            }
+            self.snapshots.insert(key, (version, counter));
+        }
+        Ok(())
+    }
+
+    /// Whether a counter is the sum of all changes in `must` and some in `may`.
+    fn is_possible(&self, counter: [i64; 3], must: &[usize], may: &[usize]) -> bool {
+        let effect = |index: &usize| reference::effect(&self.history.changes[*index]);
+        let least = must.iter().map(effect).fold([0; 3], reference::sum);
+        if must.is_empty() && may.is_empty() {
+            return false;
+        }
+        if may.len() > MAX_UNDECIDED {
+            return (must.len()..=must.len() + may.len()).contains(&usize::try_from(counter[2]).unwrap());
+        }
+        let mut sums = BTreeSet::from([least]);
+        for effect in may.iter().map(effect) {
+            sums.extend(sums.clone().into_iter().map(|other| reference::sum(other, effect)));
+        }
+        sums.contains(&counter)
+    }
+
+    /// After everything has been folded, the snapshots equal the sums over the distinct records in pages.
+    ///
+    /// # Errors
+    /// The snapshots that differ.
+    pub fn check_exact(&self, stored: &Stored) -> Result<(), String> {
+        let expected = reference::expected(self.appended.iter().map(|index| &self.history.changes[*index]));
         let found = reference::stored(&stored.usage);
         ensure(found == expected, || {
-            format!(
-                "the snapshots differ from the sums of the claimed records {claimed:?}:\n{}",
-                difference(&found, &expected)
-            )
-        })?;
-        self.claimed = claimed;
-        Ok(())
+            let difference = difference(&found, &expected);
+            format!("the snapshots differ from the sums of the appended records {:?}:\n{difference}", self.appended)
+        })
     }
 
     /// I4: objects are named by their content and never change. I2: every row belongs to a change that may be archived.
@@ -123,7 +213,7 @@ impl<'h> Ledger<'h> {
     }
 
     /// I7: a document has one hopeless change, is the only one of that change, and never changes. Only a redrive, which
-    /// calls [`Ledger::redriven`], removes it.
+    /// calls [`Books::redriven`], removes it.
     fn check_documents(&mut self, documents: &BTreeMap<String, Arc<[u8]>>) -> Result<(), String> {
         for (key, body) in &self.documents {
             ensure(documents.get(key) == Some(body), || format!("{key} was removed or changed"))?;
@@ -173,7 +263,7 @@ pub fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Strin
 }
 
 /// The counters that differ, one per line.
-fn difference(found: &reference::Counters, expected: &reference::Counters) -> String {
+fn difference(found: &Counters, expected: &Counters) -> String {
     let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
     let differing = keys.into_iter().filter(|key| found.get(*key) != expected.get(*key));
     let line = |key| format!("  {key:?}: {:?}, expected {:?}\n", found.get(key), expected.get(key));

@@ -44,7 +44,7 @@ fn random_histories_of_faults_leave_every_invariant_intact() {
 
 async fn run(seed: u64) -> delivery::Counts {
     let history = History::random(seed, 3..40);
-    let mut delivery = Delivery::new(seed, &history).await;
+    let mut delivery = Delivery::new(seed, history).await;
     delivery.run().await;
     delivery.finish().await
 }

@@ -6,30 +6,44 @@ use super::history::{Change, What};
 use crate::world::StoredItem;
 
 /// Orders, cents and changes by customer, window and start of the window.
-pub type Counters = BTreeMap<(String, String, String), [i64; 3]>;
+pub type Counters = BTreeMap<Key, [i64; 3]>;
+
+/// The customer, window and start of a counter.
+pub type Key = (String, String, String);
 
 /// The counters that `changes` add up to.
 pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
     let mut counters = Counters::new();
     for change in changes {
-        let (orders, cents) = match change.what {
-            What::Insert(new) | What::Poison(new) => live(new),
-            What::Modify(old, new) => (live(new).0 - live(old).0, live(new).1 - live(old).1),
-            What::Remove(old) => (-live(old).0, -live(old).1),
-            // Expired orders stay counted.
-            What::Expire(_) => (0, 0),
-        };
-        for (window, format) in
-            [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")]
-        {
-            let start = jiff::Timestamp::from_second(change.second).unwrap().strftime(format).to_string();
-            let counter = counters.entry((change.customer.clone(), window.to_owned(), start)).or_default();
-            for (total, add) in counter.iter_mut().zip([orders, cents, 1]) {
-                *total += add;
-            }
+        for key in keys(change) {
+            let counter = counters.entry(key).or_default();
+            *counter = sum(*counter, effect(change));
         }
     }
     counters
+}
+
+/// What a change adds to each of its counters.
+pub fn effect(change: &Change) -> [i64; 3] {
+    let (orders, cents) = match change.what {
+        What::Insert(new) | What::Poison(new) => live(new),
+        What::Modify(old, new) => (live(new).0 - live(old).0, live(new).1 - live(old).1),
+        What::Remove(old) => (-live(old).0, -live(old).1),
+        // Expired orders stay counted.
+        What::Expire(_) => (0, 0),
+    };
+    [orders, cents, 1]
+}
+
+/// The counters that a change is in.
+pub fn keys(change: &Change) -> [Key; 3] {
+    [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")].map(
+        |(window, format)| (change.customer.clone(), window.to_owned(), change.time().strftime(format).to_string()),
+    )
+}
+
+pub fn sum(one: [i64; 3], other: [i64; 3]) -> [i64; 3] {
+    std::array::from_fn(|number| one[number] + other[number])
 }
 
 fn live(order: super::history::Order) -> (i64, i64) {
@@ -45,6 +59,16 @@ pub fn stored(items: &[StoredItem]) -> Counters {
         (key, [number("orders").parse().unwrap(), cents(&number("amount")), number("changes").parse().unwrap()])
     };
     items.iter().map(counter).collect()
+}
+
+/// The versions of the counters in a usage table.
+pub fn versions(items: &[StoredItem]) -> BTreeMap<Key, u64> {
+    let version = |item: &StoredItem| {
+        let text = |name: &str| item[name].as_s().unwrap().clone();
+        let version = <[u8; 8]>::try_from(item["usage_version"].as_b().unwrap().as_ref()).unwrap();
+        ((text("entity"), text("window"), text("window_start")), u64::from_be_bytes(version))
+    };
+    items.iter().map(version).collect()
 }
 
 /// `-1.5` -> -150

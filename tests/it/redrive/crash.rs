@@ -65,7 +65,7 @@ async fn a_redrive_killed_before_or_after_a_put_loses_nothing_and_counts_nothing
     assert_eq!((output.code, output.sum("records_remaining")), (Some(1), 2), "{}", output.stderr);
     assert_eq!((stack.counted().await, stack.documents().await.len()), (vec!["2".to_owned(); 3], 1));
     assert_eq!(stack.documents().await[0].1["DDBStreamBatchInfo"]["batchSize"], 1);
-    assert_eq!(stack.world.claimed().await.len(), 2);
+    assert_eq!(stack.world.appended().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

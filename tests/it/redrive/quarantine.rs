@@ -89,7 +89,7 @@ async fn parallel_redrives_of_quarantined_records_count_nothing_twice_and_lose_n
         assert_eq!((output.code, output.sum("records_remaining")), (Some(1), 6), "{}", output.stderr);
     }
     assert_eq!((stack.counted().await, stack.keys().await.len()), (vec!["54".to_owned(); 3], 6));
-    assert_eq!(stack.world.claimed().await.len(), 54);
+    assert_eq!(stack.world.appended().await.len(), 54);
 }
 
 fn is_read(request: &Request) -> bool {
@@ -123,7 +123,7 @@ async fn a_redrive_killed_at_any_request_leaves_each_quarantined_record_in_its_d
         let service = if what == "invocation" { ("AWS_ENDPOINT_URL_LAMBDA", lambda_url.as_str()) } else { s3 };
         kill_after(&stack, &stack.bucket_options(), service, stops_at, lost).await;
         let left = stack.keys().await;
-        let is_durable = stack.world.claimed().await.len() == 1;
+        let is_durable = stack.world.appended().await.len() == 1;
         assert!(is_durable || left.contains(&names[0]), "{at}: {left:?}");
         assert!(is_durable || what != "delete", "{at}: deleted before it was durable");
         assert!(left.len() == documents_left && left.contains(&names[1]), "{at}: {left:?}");

@@ -15,11 +15,13 @@ use serde_json::json;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 
+use super::ledger_stream::{LedgerStream, Observed, observed};
 use crate::model::invariants::Stored;
 use crate::world::StoredItem;
 
 const USAGE: &str = "usage";
-const CLAIMS: &str = "claims";
+/// The name of the ledger table.
+pub const LEDGER: &str = "ledger";
 const ARCHIVE: &str = "archive";
 const FAILURES: &str = "failures";
 
@@ -46,6 +48,7 @@ pub enum Release {
 struct Services {
     database: Database,
     objects: Objects,
+    ledger_stream: Observed,
     http: SharedHttpClient,
 }
 
@@ -78,6 +81,13 @@ impl Bench {
         *self.services.lock().unwrap() = Services::new();
     }
 
+    /// Gives the ledger a stream.
+    pub fn start_stream(&self, stream: LedgerStream) -> Observed {
+        let observed = Arc::clone(&self.services.lock().unwrap().ledger_stream);
+        *observed.lock().unwrap() = Some(stream);
+        observed
+    }
+
     /// Takes a free sandbox of this release, or creates one.
     pub fn sandbox(self: &Arc<Bench>, release: Release) -> Lease {
         let free = self.free.lock().unwrap().entry(release).or_default().pop();
@@ -105,7 +115,7 @@ impl Bench {
         let Services { database, objects, .. } = self.services.lock().unwrap().clone();
         Stored {
             usage: items(&database, USAGE),
-            claims: items(&database, CLAIMS),
+            ledger: items(&database, LEDGER),
             objects: objects.bucket(ARCHIVE),
             documents: objects.bucket(FAILURES),
         }
@@ -132,11 +142,12 @@ impl Services {
             database.create_table(serde_json::from_value(request).unwrap()).unwrap();
         };
         create(USAGE, &[("pk", "HASH"), ("sk", "RANGE")]);
-        create(CLAIMS, &[("claim", "HASH")]);
+        create(LEDGER, &[("pk", "HASH"), ("sk", "RANGE")]);
         objects.create_bucket(ARCHIVE);
         objects.create_bucket(FAILURES);
-        let http = in_process::client(database.clone(), objects.clone());
-        Services { database, objects, http }
+        let ledger_stream = Observed::default();
+        let http = observed(in_process::client(database.clone(), objects.clone()), Arc::clone(&ledger_stream));
+        Services { database, objects, ledger_stream, http }
     }
 }
 
@@ -158,11 +169,18 @@ fn config(release: Release, limit_percent: &'static str) -> Config {
     let mut variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
-        ("LEDGER_TABLE", CLAIMS),
+        ("LEDGER_TABLE", LEDGER),
         ("ARCHIVE_BUCKET", ARCHIVE),
         ("ARCHIVE_CODEC", "null"),
         ("METRICS_SINK", "none"),
     ]);
+    // Releases differ in the number of buckets, as they do while a change of it is deployed.
+    let buckets = match release {
+        Release::Failing => "1",
+        Release::Quarantining => "3",
+        Release::Fixed => "2",
+    };
+    variables.insert("LEDGER_BUCKETS", buckets);
     if release != Release::Failing {
         variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
         variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
@@ -194,6 +212,7 @@ fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {
         dynoxide::AttributeValue::S(text) => AttributeValue::S(text),
         dynoxide::AttributeValue::N(digits) => AttributeValue::N(digits),
         dynoxide::AttributeValue::B(bytes) => AttributeValue::B(bytes.into()),
+        dynoxide::AttributeValue::BOOL(flag) => AttributeValue::Bool(flag),
         other => panic!("the function never writes {other:?}"),
     }
 }

@@ -1,5 +1,5 @@
-//! Everything that happens during one run, derived from its seed: the settings of the mapping, the steps that affect
-//! the mapping and its stream, and the faults of the function. A failing run is simplified by removing parts of it.
+//! Everything that happens during one run, derived from its seed: the settings of both mappings, the steps that
+//! affect a mapping and its stream, and the faults of the functions. A failing run is simplified by removing parts of it.
 
 use std::time::Duration;
 
@@ -16,21 +16,55 @@ pub struct Chaos {
     pub changes: Vec<usize>,
     /// Whether rejected records are quarantined.
     pub quarantines: bool,
+    /// The source's mapping and the ledger's.
+    pub sides: [Side; 2],
+    /// The steps, each with the mapping that it affects and the pause after it.
+    pub steps: Vec<(Role, Step, Duration)>,
+    /// What may happen to invocations.
+    pub hazards: Vec<Hazard>,
+    /// What may happen to calls of DynamoDB and S3.
+    pub faults: Vec<Fault>,
+}
+
+/// What a function does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It appends the records of the source.
+    Append,
+    /// It folds the notices of the ledger.
+    Fold,
+}
+
+impl Role {
+    pub const ALL: [Role; 2] = [Role::Append, Role::Fold];
+}
+
+/// A mapping and its function.
+#[derive(Debug, Clone)]
+pub struct Side {
     pub shards: usize,
     pub settings: Settings,
-    /// The steps, each with the pause after it.
-    pub steps: Vec<(Step, Duration)>,
-    /// What may happen to invocations, and to how many percent of them.
-    pub hazards: Vec<Hazard>,
+    /// How many percent of invocations have a hazard.
     pub hazard_percent: u8,
-    /// What may happen to calls of DynamoDB and S3, and to how many percent of them.
-    pub faults: Vec<Fault>,
+    /// How many percent of calls have a fault.
     pub fault_percent: u8,
     /// The number of invocations after which hazards and faults stop.
     pub troubled_invocations: usize,
 }
 
-/// A step that affects the mapping or its stream.
+impl Side {
+    fn random(random: &mut fastrand::Rng) -> Side {
+        Side {
+            shards: random.usize(1..4),
+            settings: settings(random),
+            hazard_percent: [0, 10, 30, 60][random.usize(0..4)],
+            fault_percent: [0, 5, 15, 40][random.usize(0..4)],
+            troubled_invocations: random.usize(4..20),
+        }
+    }
+}
+
+/// A step that affects a mapping or its stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// This many changes take place.
@@ -95,15 +129,15 @@ impl Chaos {
             changes: (0..changes).collect(),
             // From the seed itself, so that it doesn't change the other random numbers.
             quarantines: seed.is_multiple_of(2),
-            shards: random.usize(1..4),
-            settings: settings(&mut random),
+            sides: [Side::random(&mut random), Side::random(&mut random)],
             steps: steps(&mut random, changes),
             hazards: HAZARDS.to_vec(),
-            hazard_percent: [0, 10, 30, 60][random.usize(0..4)],
             faults: Fault::ALL.into_iter().chain([Fault::ArriveLate(late)]).collect(),
-            fault_percent: [0, 5, 15, 40][random.usize(0..4)],
-            troubled_invocations: random.usize(4..20),
         }
+    }
+
+    pub fn side(&self, role: Role) -> &Side {
+        &self.sides[role as usize]
     }
 
     /// Simpler runs, each with something removed, largest parts first.
@@ -124,25 +158,27 @@ impl Chaos {
         (0..self.steps.len()).for_each(|index| with(&|chaos| _ = chaos.steps.remove(index)));
         (0..self.hazards.len()).for_each(|index| with(&|chaos| _ = chaos.hazards.remove(index)));
         (0..self.faults.len()).for_each(|index| with(&|chaos| _ = chaos.faults.remove(index)));
-        if self.troubled_invocations > 0 {
-            with(&|chaos| chaos.troubled_invocations /= 2);
-            with(&|chaos| chaos.troubled_invocations -= 1);
-        }
-        let settings = &self.settings;
-        if self.shards > 1 {
-            with(&|chaos| chaos.shards = 1);
-        }
-        if settings.parallelization_factor > 1 {
-            with(&|chaos| chaos.settings.parallelization_factor = 1);
-        }
-        if settings.bisect_batch_on_function_error {
-            with(&|chaos| chaos.settings.bisect_batch_on_function_error = false);
-        }
-        if !settings.batching_window.is_zero() {
-            with(&|chaos| chaos.settings.batching_window = Duration::ZERO);
-        }
-        if settings.maximum_record_age.is_some() {
-            with(&|chaos| chaos.settings.maximum_record_age = None);
+        for (number, side) in self.sides.iter().enumerate() {
+            let mut with = |change: &dyn Fn(&mut Side)| with(&|chaos| change(&mut chaos.sides[number]));
+            if side.troubled_invocations > 0 {
+                with(&|side| side.troubled_invocations /= 2);
+                with(&|side| side.troubled_invocations -= 1);
+            }
+            if side.shards > 1 {
+                with(&|side| side.shards = 1);
+            }
+            if side.settings.parallelization_factor > 1 {
+                with(&|side| side.settings.parallelization_factor = 1);
+            }
+            if side.settings.bisect_batch_on_function_error {
+                with(&|side| side.settings.bisect_batch_on_function_error = false);
+            }
+            if !side.settings.batching_window.is_zero() {
+                with(&|side| side.settings.batching_window = Duration::ZERO);
+            }
+            if side.settings.maximum_record_age.is_some() {
+                with(&|side| side.settings.maximum_record_age = None);
+            }
         }
         simpler
     }
@@ -167,10 +203,10 @@ fn batch_size(random: &mut fastrand::Rng) -> usize {
     [1, 2, 3, 5, 8, 20, 100][random.usize(0..7)]
 }
 
-fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
+fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Role, Step, Duration)> {
     // Changes that no step writes are written at the end.
-    let mut steps = vec![(Step::Write(random.usize(0..=changes)), pause(random))];
-    for _ in 0..random.usize(1..8) {
+    let mut steps = vec![(Role::Append, Step::Write(random.usize(0..=changes)), pause(random))];
+    for _ in 0..random.usize(1..12) {
         let step = match random.u8(0..12) {
             0..=2 => Step::Write(random.usize(1..=changes)),
             3 => Step::Split,
@@ -182,7 +218,11 @@ fn steps(random: &mut fastrand::Rng, changes: usize) -> Vec<(Step, Duration)> {
             9 => Step::RivalDies,
             _ => Step::Redrive,
         };
-        steps.push((step, pause(random)));
+        let role = match step {
+            Step::Write(_) => Role::Append,
+            _ => Role::ALL[random.usize(0..2)],
+        };
+        steps.push((role, step, pause(random)));
     }
     steps
 }

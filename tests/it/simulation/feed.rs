@@ -1,4 +1,5 @@
-//! The stream of a history: shards that own ranges of items and that can be split and merged.
+//! The streams: shards that own ranges of items and that can be split and merged, and the history that is written to those
+//! of the source.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,41 +11,35 @@ use usage_aggregator::time::Timestamp;
 
 use crate::model::history::Change;
 
-pub const ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
+/// The stream of the history.
+pub const SOURCE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
 /// The number of classes of items. A shard owns a range of classes.
 const CLASSES: u64 = 16;
 
-pub struct Feed {
+/// A stream and its shards.
+pub struct Shards {
     pub stream: Arc<MemoryStream>,
     /// All shards, open and closed.
-    pub shards: Vec<String>,
+    pub all: Vec<String>,
     open: Vec<(String, Range<u64>)>,
-    pending: std::vec::IntoIter<Change>,
 }
 
-impl Feed {
-    /// A stream with this many shards, to which `changes` will be written.
-    pub fn new(shards: usize, changes: Vec<Change>) -> Feed {
-        let stream = Arc::new(MemoryStream::new(StreamKind::DynamoDb, ARN));
-        let mut feed = Feed { stream, shards: Vec::new(), open: Vec::new(), pending: changes.into_iter() };
+impl Shards {
+    /// A stream with this many shards.
+    pub fn new(arn: &str, shards: usize) -> Shards {
+        let stream = Arc::new(MemoryStream::new(StreamKind::DynamoDb, arn));
+        let mut all = Shards { stream, all: Vec::new(), open: Vec::new() };
         let shards = shards as u64;
-        (0..shards).for_each(|shard| feed.open(CLASSES * shard / shards..CLASSES * (shard + 1) / shards, &[]));
-        feed
+        (0..shards).for_each(|shard| all.open(CLASSES * shard / shards..CLASSES * (shard + 1) / shards, &[]));
+        all
     }
 
-    /// Writes the next `changes` changes, or all that are left.
-    pub fn write(&mut self, changes: usize) {
-        for change in self.pending.by_ref().take(changes) {
-            let class = change.item() % CLASSES;
-            let (shard, _) = self.open.iter().find(|(_, classes)| classes.contains(&class)).unwrap();
-            let record = SourceRecord {
-                sequence: SequenceNumber::parse(change.sequence.clone()).unwrap(),
-                item: change.item(),
-                created_at: Timestamp::from_seconds(change.second).unwrap(),
-                json: change.record().to_string(),
-            };
-            self.stream.push(shard, record);
-        }
+    /// Writes a record to the shard of its item.
+    pub fn push(&self, record: SourceRecord) {
+        let class = record.item % CLASSES;
+        let shard = self.open.iter().find(|(_, classes)| classes.contains(&class));
+        let (shard, _) = shard.expect("nothing is written to a stream that has ended");
+        self.stream.push(shard, record);
     }
 
     /// Splits a shard into two. Returns whether there was one to split.
@@ -74,16 +69,36 @@ impl Feed {
         true
     }
 
-    /// Writes the remaining changes and closes all shards.
-    pub fn finish(&mut self) {
-        self.write(usize::MAX);
-        self.open.iter().for_each(|(shard, _)| self.stream.close(shard));
+    /// Closes all shards.
+    pub fn end(&mut self) {
+        self.open.drain(..).for_each(|(shard, _)| self.stream.close(&shard));
     }
 
     fn open(&mut self, classes: Range<u64>, parents: &[&str]) {
-        let shard = format!("shardId-{:08}", self.shards.len());
+        let shard = format!("shardId-{:08}", self.all.len());
         self.stream.open(&shard, parents);
-        self.shards.push(shard.clone());
+        self.all.push(shard.clone());
         self.open.push((shard, classes));
+    }
+}
+
+/// The changes of a history that haven't been written yet.
+pub struct Feed(std::vec::IntoIter<Change>);
+
+impl Feed {
+    pub fn new(changes: Vec<Change>) -> Feed {
+        Feed(changes.into_iter())
+    }
+
+    /// Writes the next `changes` changes, or all that are left.
+    pub fn write(&mut self, shards: &Shards, changes: usize) {
+        for change in self.0.by_ref().take(changes) {
+            shards.push(SourceRecord {
+                sequence: SequenceNumber::parse(change.sequence.clone()).unwrap(),
+                item: change.item(),
+                created_at: Timestamp::from_seconds(change.second).unwrap(),
+                json: change.record().to_string(),
+            });
+        }
     }
 }

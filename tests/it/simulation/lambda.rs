@@ -2,80 +2,125 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use event_source_mapping::{Function, InvocationResult};
-use laptop::emulators::{Call, Fault, FaultPlan, Service};
+use laptop::emulators::{Call, Fault};
 use tokio::time::Instant;
 use usage_aggregator::decode;
-use usage_aggregator::handler::Invocation;
+use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::outcome::Response;
 use usage_aggregator::time::Timestamp;
 
 use super::bench::{Bench, Release};
-use super::chaos::{Chaos, Hazard};
+use super::chaos::{Chaos, Hazard, Role};
+use super::ledger_stream::{LedgerStream, Observed};
+use super::trouble::{Trouble, name};
 use crate::model::history::History;
+use crate::model::invariants::Books;
 
-/// The function, as a mapping or a redrive invokes it. Clones share their state.
+/// A function, as a mapping or a redrive invokes it. Clones, and both functions of a run, share their state.
 #[derive(Clone)]
-pub struct Lambda(Arc<Inner>);
+pub struct Lambda {
+    inner: Arc<Inner>,
+    role: Role,
+}
 
 struct Inner {
     bench: Arc<Bench>,
     chaos: Chaos,
-    now: Timestamp,
-    started: Instant,
+    watch: Watch,
     sequences: HashMap<String, usize>,
+    ledger_stream: Observed,
+    books: Mutex<Books>,
     state: Mutex<State>,
+}
+
+/// The time of a run: the end of the history plus the time that has passed since.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch {
+    end: Timestamp,
+    started: Instant,
+}
+
+impl Watch {
+    pub fn started_at(end: Timestamp) -> Watch {
+        Watch { end, started: Instant::now() }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.started.elapsed().as_micros()).unwrap();
+        Timestamp::from_micros(self.end.micros() + elapsed).unwrap()
+    }
 }
 
 /// What has happened so far.
 #[derive(Default)]
 pub struct State {
-    invocations: usize,
-    running: usize,
+    /// How many invocations each function has had, and how many of them are running.
+    invocations: [usize; 2],
+    running: [usize; 2],
     is_calm: bool,
     is_fixed: bool,
     /// Changes that a response acknowledged, even if the response was lost.
     pub acknowledged: BTreeSet<usize>,
+    /// Notices that a response settled, even if the response was lost.
+    pub settled: BTreeSet<usize>,
+    /// The first invariant that was violated after a fold.
+    pub violation: Option<String>,
     pub counts: Counts,
     pub trace: Vec<String>,
 }
 
 /// How often each kind of event happened.
-pub type Counts = BTreeMap<&'static str, usize>;
+pub type Counts = BTreeMap<(Role, &'static str), usize>;
 
 /// How an invocation ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    /// The position of the first record that isn't durable, if any.
+    /// The position of the first record that isn't durable or settled, if any.
     Answer(Option<usize>),
     Error(String),
     NotInvoked,
 }
 
-/// What happens to one invocation.
-struct Trouble {
-    hazard: Option<Hazard>,
-    plan: FaultPlan,
-    deadline: Option<Duration>,
-    gives_up_after: Duration,
-}
-
 impl Lambda {
-    pub fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &History) -> Lambda {
+    /// The function that appends.
+    pub fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &Arc<History>) -> Lambda {
         let sequences = history.changes.iter().enumerate().map(|(index, change)| (change.sequence.clone(), index));
-        Lambda(Arc::new(Inner {
+        let watch = Watch::started_at(Timestamp::from_seconds(history.now).unwrap());
+        let ledger_stream = bench.start_stream(LedgerStream::new(watch, chaos.side(Role::Fold).shards));
+        let inner = Inner {
             bench: Arc::clone(bench),
             chaos: chaos.clone(),
-            now: Timestamp::from_seconds(history.now).unwrap(),
-            started: Instant::now(),
+            watch,
             sequences: sequences.collect(),
+            ledger_stream,
+            books: Mutex::new(Books::new(history)),
             state: Mutex::default(),
-        }))
+        };
+        Lambda { inner: Arc::new(inner), role: Role::Append }
+    }
+
+    /// The function with this role.
+    pub fn with(&self, role: Role) -> Lambda {
+        Lambda { inner: Arc::clone(&self.inner), role }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap()
+        self.inner.state.lock().unwrap()
+    }
+
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        self.inner.books.lock().unwrap()
+    }
+
+    /// Reads the stream of the ledger.
+    pub fn of_stream<T>(&self, read: impl FnOnce(&LedgerStream) -> T) -> T {
+        read(self.inner.ledger_stream.lock().unwrap().as_ref().expect("the run has a stream"))
+    }
+
+    pub fn watch(&self) -> Watch {
+        self.inner.watch
     }
 
     /// Stops all hazards and faults.
@@ -86,40 +131,38 @@ impl Lambda {
     /// Deploys a release that can process every change.
     pub fn fix(&self) {
         self.state().is_fixed = true;
+        self.books().is_fixed = true;
     }
 
-    fn release(&self) -> Release {
-        match (self.state().is_fixed, self.0.chaos.quarantines) {
-            (true, _) => Release::Fixed,
-            (false, true) => Release::Quarantining,
-            (false, false) => Release::Failing,
+    /// The release of invocation `number`. Folds run on both of two releases, which differ in the number of buckets.
+    fn release(&self, number: usize) -> Release {
+        match (self.role, self.state().is_fixed, self.inner.chaos.quarantines) {
+            (Role::Fold, ..) if number.is_multiple_of(2) => Release::Failing,
+            (Role::Fold, ..) => Release::Quarantining,
+            (Role::Append, true, _) => Release::Fixed,
+            (Role::Append, false, true) => Release::Quarantining,
+            (Role::Append, false, false) => Release::Failing,
         }
     }
 
     /// Adds a line to the trace and increments a count.
     pub fn note(&self, count: &'static str, line: String) {
-        let time = self.0.started.elapsed().as_secs_f64();
+        let time = self.inner.watch.started.elapsed().as_secs_f64();
         let mut state = self.state();
-        *state.counts.entry(count).or_default() += 1;
-        state.trace.push(format!("{time:9.3} {line}"));
-    }
-
-    /// The current time: the end of the history plus the time that has passed since.
-    pub fn now(&self) -> Timestamp {
-        let elapsed = i64::try_from(self.0.started.elapsed().as_micros()).unwrap();
-        Timestamp::from_micros(self.0.now.micros() + elapsed).unwrap()
+        *state.counts.entry((self.role, count)).or_default() += 1;
+        state.trace.push(format!("{time:9.3} {:?} {line}", self.role));
     }
 
     /// Invokes the function once with `event`.
     pub async fn deliver(&self, event: &[u8]) -> End {
         let records = self.records_of(event);
-        let number = {
+        let (number, is_calm) = {
             let mut state = self.state();
-            state.invocations += 1;
-            state.invocations
+            state.invocations[self.role as usize] += 1;
+            (state.invocations[self.role as usize], state.is_calm)
         };
-        let Trouble { hazard, plan, deadline, gives_up_after } = self.trouble(number);
-        match hazard {
+        let trouble = Trouble::of(&self.inner.chaos, self.role, number, is_calm);
+        match trouble.hazard {
             Some(Hazard::Throttled) => {
                 self.note("throttled", format!("#{number} {records:?} throttled"));
                 return End::NotInvoked;
@@ -130,10 +173,11 @@ impl Lambda {
             }
             _ => {}
         }
+        let (hazard, gives_up_after) = (trouble.hazard, trouble.gives_up_after);
         let lambda = self.clone();
         let event = event.to_vec();
         // Spawned, so that it continues when the mapping ends or Lambda gives up on it.
-        let invocation = tokio::spawn(async move { lambda.run(number, &records, &event, plan, deadline).await });
+        let invocation = tokio::spawn(async move { lambda.run(number, &records, &event, trouble).await });
         match hazard {
             Some(Hazard::TimesOut) => match tokio::time::timeout(gives_up_after, invocation).await {
                 Ok(end) => end.unwrap(),
@@ -151,36 +195,28 @@ impl Lambda {
         }
     }
 
-    async fn run(
-        &self,
-        number: usize,
-        records: &[usize],
-        event: &[u8],
-        plan: FaultPlan,
-        deadline: Option<Duration>,
-    ) -> End {
-        let lease = self.0.bench.sandbox(self.release());
+    async fn run(&self, number: usize, records: &[usize], event: &[u8], trouble: Trouble) -> End {
+        let lease = self.inner.bench.sandbox(self.release(number));
         let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
-        http.set_plan(plan);
-        let deadline = deadline.map(|time| Instant::now() + time);
-        let invocation = Invocation { request_id: String::new(), now: self.0.now, deadline };
+        http.set_plan(trouble.plan);
+        let deadline = trouble.deadline.map(|time| Instant::now() + time);
+        let invocation = Invocation { request_id: String::new(), now: self.inner.watch.end, deadline };
         self.started_one();
-        let outcome = tokio::select! {
+        let response = tokio::select! {
             biased;
             () = http.crashed() => None,
-            outcome = handler.handle(event, &invocation) => Some(outcome),
+            response = self.handle(handler, event, &invocation) => Some(response),
         };
-        self.state().running -= 1;
+        self.state().running[self.role as usize] -= 1;
         let suffered = self.count_faults(&http.calls());
-        let (count, end) = match outcome {
+        let (count, end) = match response {
             None => ("crashed", End::Error("crashed".to_owned())),
-            Some(Err(error)) => ("failed", End::Error(error.to_string())),
-            Some(Ok(outcome)) => {
-                let response = outcome.response();
+            Some(Err(error)) => ("failed", End::Error(error)),
+            Some(Ok(response)) => {
                 let failed =
                     response.batch_item_failures.first().and_then(|failure| failure.item_identifier.as_deref());
                 let failed = failed.map(|sequence| {
-                    let index = self.0.sequences[sequence];
+                    let index = self.number(sequence);
                     records
                         .iter()
                         .position(|record| *record == index)
@@ -194,12 +230,23 @@ impl Lambda {
         end
     }
 
+    async fn handle(&self, handler: &Handler, event: &[u8], invocation: &Invocation) -> Result<Response, String> {
+        match handler.handle(event, invocation).await {
+            Ok(outcome) => Ok(outcome.response()),
+            Err(error) => {
+                // Whatever happens, nobody has to fix a setting.
+                self.violate(format!("{:?} failed: {error}", self.role));
+                Err(error.to_string())
+            }
+        }
+    }
+
     /// Counts the faults of `calls` and describes them.
     fn count_faults(&self, calls: &[(Call, Fault)]) -> Vec<String> {
         let mut described = Vec::new();
         for (call, fault) in calls {
             let Some(count) = name(*fault) else { continue };
-            *self.state().counts.entry(count).or_default() += 1;
+            *self.state().counts.entry((self.role, count)).or_default() += 1;
             described.push(format!("{fault:?} at {}", call.operation));
         }
         described
@@ -207,88 +254,50 @@ impl Lambda {
 
     fn started_one(&self) {
         let mut state = self.state();
-        state.running += 1;
-        if state.running > 1 {
-            *state.counts.entry("at the same time").or_default() += 1;
+        state.running[self.role as usize] += 1;
+        if state.running[self.role as usize] > 1 {
+            *state.counts.entry((self.role, "at the same time")).or_default() += 1;
         }
     }
 
     fn acknowledge(&self, records: &[usize]) {
-        let mut state = self.state();
-        for record in records {
-            if !state.acknowledged.insert(*record) {
-                *state.counts.entry("acknowledged again").or_default() += 1;
+        {
+            let mut state = self.state();
+            for record in records {
+                let done = match self.role {
+                    Role::Append => &mut state.acknowledged,
+                    Role::Fold => &mut state.settled,
+                };
+                if !done.insert(*record) {
+                    *state.counts.entry((self.role, "acknowledged again")).or_default() += 1;
+                }
+            }
+        }
+        if self.role == Role::Fold {
+            let pages: Vec<_> = self.of_stream(|stream| records.iter().map(|number| stream.page(*number)).collect());
+            let mut books = self.books();
+            books.settle(pages);
+            if let Err(message) = books.check_counters(&self.inner.bench.stored()) {
+                self.violate(message);
             }
         }
     }
 
+    fn violate(&self, message: String) {
+        self.state().violation.get_or_insert(message);
+    }
+
     fn records_of(&self, event: &[u8]) -> Vec<usize> {
         let event = decode::Event::read(event).unwrap();
-        event.records().iter().map(|raw| self.0.sequences[raw.sequence.as_str()]).collect()
+        event.records().iter().map(|raw| self.number(raw.sequence.as_str())).collect()
     }
 
-    /// What happens to invocation `number`. Each has its own random numbers, so that a simplified run changes little.
-    fn trouble(&self, number: usize) -> Trouble {
-        let chaos = &self.0.chaos;
-        let mut random = fastrand::Rng::with_seed(chaos.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number as u64);
-        if self.state().is_calm || number > chaos.troubled_invocations {
-            return Trouble {
-                hazard: None,
-                plan: plan(random, 10, 0, Vec::new(), None),
-                deadline: None,
-                gives_up_after: Duration::ZERO,
-            };
+    /// The number of the change or notice with this sequence number.
+    pub fn number(&self, sequence: &str) -> usize {
+        match self.role {
+            Role::Append => self.inner.sequences[sequence],
+            Role::Fold => self.of_stream(|stream| stream.number(sequence)),
         }
-        let hazard = random.choice(&chaos.hazards).copied().filter(|_| random.u8(0..100) < chaos.hazard_percent);
-        let deadline = match (hazard, random.u8(0..4)) {
-            (Some(Hazard::Hurried | Hazard::DynamoDbDown | Hazard::S3Down), _) => Some(random.u64(1..120)),
-            (Some(Hazard::TimesOut), _) | (_, 0) => None,
-            _ => Some(random.u64(300..20_000)),
-        };
-        let down = match hazard {
-            Some(Hazard::DynamoDbDown) => Some(Service::DynamoDb),
-            Some(Hazard::S3Down) => Some(Service::S3),
-            _ => None,
-        };
-        let gives_up_after = Duration::from_millis(random.u64(1..3_000));
-        let slowest_ms = if hazard == Some(Hazard::TimesOut) { 5_000 } else { 40 };
-        let plan = plan(random, slowest_ms, chaos.fault_percent, chaos.faults.clone(), down);
-        Trouble { hazard, plan, deadline: deadline.map(Duration::from_millis), gives_up_after }
-    }
-}
-
-/// Calls take up to `slowest_ms`, `percent` of them have one of `faults`, and all calls of the service that is `down`
-/// fail.
-fn plan(
-    mut random: fastrand::Rng,
-    slowest_ms: u64,
-    percent: u8,
-    faults: Vec<Fault>,
-    down: Option<Service>,
-) -> FaultPlan {
-    FaultPlan::new(move |call| {
-        let (roll, choice) = (random.u8(0..100), random.choice(&faults).copied());
-        let delay = Fault::Delay(Duration::from_millis(random.u64(0..slowest_ms)));
-        match choice {
-            _ if down == Some(call.service) => Fault::Status503,
-            Some(fault) if roll < percent => fault,
-            _ => delay,
-        }
-    })
-}
-
-/// The name under which a fault is counted. A delay isn't counted.
-fn name(fault: Fault) -> Option<&'static str> {
-    match fault {
-        Fault::None | Fault::Delay(_) => None,
-        Fault::LoseRequest => Some("requests lost"),
-        Fault::LoseResponse => Some("responses lost"),
-        Fault::Status503 => Some("503s"),
-        Fault::Throttle => Some("calls throttled"),
-        Fault::TransactionConflict => Some("conflicts"),
-        Fault::ArriveLate(_) => Some("requests late"),
-        Fault::CrashBefore => Some("crashes before a call"),
-        Fault::CrashAfter => Some("crashes after a call"),
     }
 }
 
@@ -302,9 +311,9 @@ impl Function for Lambda {
         match self.deliver(event).await {
             End::NotInvoked => InvocationResult::NotInvoked("throttled".to_owned()),
             End::Error(message) => InvocationResult::FunctionError(message),
-            End::Answer(Some(failed)) if self.0.chaos.settings.report_batch_item_failures => {
-                let index = self.records_of(event)[failed];
-                let sequence = self.0.sequences.iter().find(|(_, other)| **other == index).unwrap().0;
+            End::Answer(Some(failed)) if self.inner.chaos.side(self.role).settings.report_batch_item_failures => {
+                let event = decode::Event::read(event).unwrap();
+                let sequence = event.records()[failed].sequence.as_str();
                 let failures = serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": sequence }] });
                 InvocationResult::Returned(failures.to_string().into_bytes())
             }
