@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill rejections mutants bench \
-    bench-stages measure build build-Function arm64 deploy destroy logs clean
+    bench-stages measure build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -121,8 +121,8 @@ build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
 arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under qemu; needs apt, but not root
 	tests/arm64.sh
 
-# Called by `sam build`.
-build-Function: build
+# Called by `sam build`, once for each function. Both run the same binary.
+build-Function build-FoldFunction: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
 deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; prompts for the parameters the first time

@@ -8,7 +8,7 @@ import sys
 
 import boto3
 
-TABLES = ["SourceTableName", "UsageTableName", "ClaimsTableName"]
+TABLES = ["SourceTableName", "UsageTableName", "LedgerTableName"]
 BUCKETS = ["ArchiveBucketName", "FailureBucketName"]
 
 

@@ -23,7 +23,9 @@ def main(source, target):
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     template = json.loads(json.dumps(load(source)))
     # The value that `sam package` would set.
-    template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     with open(target, "w", encoding="utf-8") as file:
         json.dump(transform(template, {}, NoManagedPolicies()), file, indent=1)
 

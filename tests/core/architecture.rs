@@ -27,13 +27,16 @@ const PACKAGES: [Package; 5] = [
             // A pipeline contains schemas and windows; neither knows about pipelines.
             ("pipeline", &["record", "outline", "archive", "window"]),
             ("usage", &["record", "outline", "window", "error", "backoff", "pipeline"]),
+            // The ledger stores what usage counts; the fold turns it into snapshots.
+            ("ledger", &["record", "window", "error", "backoff", "usage"]),
+            ("fold", &["record", "error", "backoff", "pipeline", "usage", "ledger"]),
             ("archive", &["record", "outline", "error", "backoff"]),
             ("plan", &["record", "outline", "decode", "error", "pipeline", "usage", "archive"]),
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
-            ("config", &["pipeline", "archive", "plan"]),
+            ("config", &["pipeline", "window", "usage", "archive", "plan"]),
             ("metrics", &["config", "error"]),
             ("quarantine", &["record", "decode", "plan", "archive"]),
-            ("outcome", &["record", "decode", "error", "plan", "usage", "archive"]),
+            ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "archive"]),
             ("clients", &[]),
             ("logs", &[]),
             (
@@ -47,6 +50,8 @@ const PACKAGES: [Package; 5] = [
                     "pipeline",
                     "plan",
                     "usage",
+                    "ledger",
+                    "fold",
                     "archive",
                     "metrics",
                     "outcome",
@@ -68,9 +73,10 @@ const PACKAGES: [Package; 5] = [
             ("event", &["shell", "failure_document"]),
             ("schema", &["shell", "event"]),
             ("results", &["shell", "stack"]),
+            ("ledger", &["shell", "stack"]),
             ("deployment", &["shell", "stack", "failure_document"]),
             ("laptop", &["shell", "stack", "event", "results"]),
-            ("command", &["shell", "schema", "event", "results", "deployment", "laptop"]),
+            ("command", &["shell", "schema", "event", "results", "ledger", "deployment", "laptop"]),
         ],
     },
 ];
@@ -79,7 +85,7 @@ const PACKAGES: [Package; 5] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 24] = [
+const PURE: [&str; 38] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -98,6 +104,20 @@ const PURE: [&str; 24] = [
     "usage/counter/quantities.rs",
     "usage/group.rs",
     "usage/snapshot.rs",
+    "usage/key.rs",
+    "ledger/group_key.rs",
+    "ledger/measure.rs",
+    "ledger/page.rs",
+    "ledger/page/column.rs",
+    "ledger/window_key.rs",
+    "ledger/wire.rs",
+    "fold/distinct.rs",
+    "fold/notice.rs",
+    "fold/state.rs",
+    "fold/tasks.rs",
+    "fold/totals.rs",
+    "fold/value.rs",
+    "fold/value/sum.rs",
     "archive/encode.rs",
     "archive/file.rs",
     "archive/schema.rs",

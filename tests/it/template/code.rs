@@ -8,21 +8,29 @@ use usage_aggregator::config::VARIABLES;
 use super::{file, members, properties, text};
 use crate::calls::MAY_CALL;
 
-/// What each call of an SDK client needs. A transaction needs what its actions do.
-const CALLS: [(&str, Option<&str>); 5] = [
-    ("batch_get_item", Some("dynamodb:BatchGetItem")),
-    ("transact_write_items", None),
-    ("put_object", Some("s3:PutObject")),
-    // Only opens a connection; a refusal is as good as an answer.
-    ("head_bucket", None),
-    ("put_metric_data", Some("cloudwatch:PutMetricData")),
-];
+/// The two deployments of the function's binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deployed {
+    Append,
+    Fold,
+}
+use Deployed::{Append, Fold};
 
-const TRANSACTION_ACTIONS: [(&str, &str); 4] = [
-    (" Put::builder()", "dynamodb:PutItem"),
-    (" Update::builder()", "dynamodb:UpdateItem"),
-    (" Delete::builder()", "dynamodb:DeleteItem"),
-    (" ConditionCheck::builder()", "dynamodb:ConditionCheckItem"),
+/// What each call of an SDK client needs, and who makes it.
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 10] = [
+    // Only opens a connection; a refusal is as good as an answer.
+    ("ledger/table.rs", "get_item", None, &[]),
+    ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append, Fold]),
+    ("ledger/table.rs", "query", Some("dynamodb:Query"), &[Fold]),
+    // A transaction needs what its actions do, and this one only puts.
+    ("ledger/table.rs", "transact_write_items", Some("dynamodb:PutItem"), &[Fold]),
+    ("fold/publish.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
+    ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
+    // usagectl calls it, with the credentials of its user.
+    ("usage/read.rs", "batch_get_item", None, &[]),
+    ("archive/bucket.rs", "head_bucket", None, &[]),
+    ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append]),
+    ("metrics/cloudwatch.rs", "put_metric_data", Some("cloudwatch:PutMetricData"), &[Append, Fold]),
 ];
 
 /// Permissions that the Lambda service uses in the function's name.
@@ -35,68 +43,125 @@ const OF_LAMBDA: [&str; 6] = [
     "kms:GenerateDataKey",
 ];
 
-/// The actions that the sources need: those of the files that may name a service's client.
-fn actions_of_the_code() -> BTreeSet<String> {
-    let mut actions = BTreeSet::new();
+/// The calls in the files that may name a service's client.
+fn calls_of_the_code() -> BTreeSet<(&'static str, String)> {
+    let mut calls = BTreeSet::new();
     for (name, _) in MAY_CALL {
         let whole = file(&format!("src/{name}"));
         let code = whole.split("#[cfg(test)]").next().unwrap();
         for rest in code.split("client").skip(1) {
             let Some(call) = rest.trim_start().strip_prefix('.') else { continue };
-            let call: String = call.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-            let known = CALLS.iter().find(|(known, _)| *known == call);
-            let (_, action) = known.unwrap_or_else(|| panic!("{name} calls {call}: say here what it needs"));
-            actions.extend(action.map(str::to_owned));
+            let call: String = call.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            if call != "clone" {
+                calls.insert((*name, call));
+            }
         }
-        let code = code.replace(['(', '\n'], " ");
-        let used = TRANSACTION_ACTIONS.iter().filter(|(builder, _)| code.contains(&builder.replace('(', " ")));
-        actions.extend(used.map(|(_, action)| (*action).to_owned()));
+        for other in ["Update::builder()", "Delete::builder()", "ConditionCheck::builder()"] {
+            assert!(!code.contains(&format!(" {other}")), "{name}: a transaction that does more than put");
+        }
     }
-    actions
+    calls
 }
 
-fn statements(policy: &str) -> Vec<&'static Value> {
-    let policies = members(&properties("FunctionRole")["Policies"]);
+fn actions_of(deployed: Deployed) -> BTreeSet<&'static str> {
+    CALLS.iter().filter(|(_, _, _, by)| by.contains(&deployed)).filter_map(|(_, _, action, _)| *action).collect()
+}
+
+/// The statements of a role's policy: each with the condition under which it is there.
+fn conditional(role: &str, policy: &str) -> Vec<(Option<&'static str>, &'static Value)> {
+    let policies = members(&properties(role)["Policies"]);
     let policy = policies.into_iter().find(|found| found["PolicyName"] == policy).expect("the policy");
-    members(&policy["PolicyDocument"]["Statement"])
+    let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    let conditional = |statement: &'static Value| {
+        let condition = statement["Fn::If"][0].as_str();
+        members(statement).into_iter().map(move |member| (condition, member))
+    };
+    statements.iter().flat_map(conditional).collect()
 }
 
-fn actions(statement: &Value) -> Vec<&str> {
+fn statements(role: &str, policy: &str) -> Vec<&'static Value> {
+    conditional(role, policy).into_iter().map(|(_, statement)| statement).collect()
+}
+
+/// What a role may do by itself, and what it may do in addition with FRESHNESS=now.
+fn allowed(role: &str) -> [BTreeSet<&'static str>; 2] {
+    let of = |at_once: bool| {
+        let statements = conditional(role, "function").into_iter();
+        let statements = statements.filter(|(condition, _)| (*condition == Some("FoldsAtOnce")) == at_once);
+        let actions = statements.flat_map(|(_, statement)| actions(statement));
+        actions.filter(|action| !OF_LAMBDA.contains(action)).collect()
+    };
+    [of(false), of(true)]
+}
+
+fn actions(statement: &'static Value) -> Vec<&'static str> {
     members(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap()).collect()
 }
 
 #[test]
-fn the_function_is_given_every_variable_that_it_reads_and_no_other() {
-    let given = properties("Function")["Environment"]["Variables"].as_object().unwrap();
-    let read: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
-    assert_eq!(given.keys().map(String::as_str).collect::<BTreeSet<_>>(), read);
-    for name in [
-        "QUARANTINE_LIMIT_PERCENT",
-        "ARCHIVE_CODEC",
-        "METRICS_SINK",
-        "HORIZON_DAYS",
-        "DEADLINE_MARGIN_MS",
-        "CONCURRENCY",
-    ] {
-        let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
-        assert_eq!(text(&given[name]), variable.default, "{name}");
+fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
+    for function in ["Function", "FoldFunction"] {
+        let given = properties(function)["Environment"]["Variables"].as_object().unwrap();
+        let read: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+        assert_eq!(given.keys().map(String::as_str).collect::<BTreeSet<_>>(), read);
+        for name in [
+            "LEDGER_BUCKETS",
+            "FRESHNESS",
+            "COUNT_FROM",
+            "FOLD_EPOCH",
+            "KEEP_DAYS",
+            "QUARANTINE_LIMIT_PERCENT",
+            "ARCHIVE_CODEC",
+            "METRICS_SINK",
+            "HORIZON_DAYS",
+            "DEADLINE_MARGIN_MS",
+            "CONCURRENCY",
+        ] {
+            let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
+            assert_eq!(text(&given[name]), variable.default, "{function}: {name}");
+        }
     }
 }
 
 #[test]
-fn the_role_may_do_what_the_code_does_and_nothing_else() {
-    let allowed: BTreeSet<String> = statements("function")
-        .into_iter()
-        .flat_map(actions)
-        .filter(|action| !OF_LAMBDA.contains(action))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(allowed, actions_of_the_code());
+fn every_call_of_the_code_is_listed_here() {
+    let listed: BTreeSet<(&str, String)> =
+        CALLS.iter().map(|(file, call, ..)| (*file, (*call).to_owned())).collect();
+    assert_eq!(calls_of_the_code(), listed);
+}
+
+#[test]
+fn the_append_role_may_append_and_nothing_else() {
+    let [by_itself, at_once] = allowed("FunctionRole");
+    assert_eq!(by_itself, actions_of(Append));
+    // With FRESHNESS=now it folds, too.
+    let both: BTreeSet<&str> = by_itself.union(&at_once).copied().collect();
+    assert_eq!(both, actions_of(Append).union(&actions_of(Fold)).copied().collect());
+    assert!(at_once.iter().all(|action| action.starts_with("dynamodb:")), "{at_once:?}");
+}
+
+#[test]
+fn the_fold_role_may_fold_and_nothing_else() {
+    let [by_itself, at_once] = allowed("FoldRole");
+    assert_eq!((by_itself, at_once), (actions_of(Fold), BTreeSet::new()));
+}
+
+#[test]
+fn each_role_reads_its_own_stream() {
+    let read = |role: &str| {
+        let statements = statements(role, "event-source-mapping").into_iter();
+        statements.filter(|statement| statement["Sid"] == "ReadStream").collect::<Vec<_>>()
+    };
+    let [stream] = read("FoldRole")[..] else { panic!("one stream") };
+    assert_eq!(stream["Resource"]["Fn::GetAtt"][0], "LedgerTable");
+    assert!(read("FunctionRole").iter().all(|statement| statement["Resource"]["Fn::GetAtt"][0] != "LedgerTable"));
 }
 
 #[test]
 fn every_permission_is_on_its_resource() {
-    for statement in [statements("function"), statements("event-source-mapping")].concat() {
+    let roles = ["FunctionRole", "FoldRole"].into_iter();
+    let policies = roles.flat_map(|role| ["function", "event-source-mapping"].map(|policy| statements(role, policy)));
+    for statement in policies.flatten().chain(statements("SweepRole", "sweep")) {
         assert_eq!(statement["Effect"], "Allow");
         assert!(actions(statement).iter().all(|action| !action.contains('*')), "{statement}");
         let unbounded = members(&statement["Resource"]).iter().any(|resource| **resource == "*");
@@ -110,9 +175,12 @@ fn every_permission_is_on_its_resource() {
 
 #[test]
 fn metrics_may_be_put_into_the_functions_own_namespace_only() {
-    let put = statements("function").into_iter().find(|statement| actions(statement) == ["cloudwatch:PutMetricData"]);
-    let bound = &put.unwrap()["Condition"]["StringEquals"]["cloudwatch:namespace"];
-    assert_eq!(*bound, properties("Function")["Environment"]["Variables"]["METRICS_NAMESPACE"]);
+    for (role, function) in [("FunctionRole", "Function"), ("FoldRole", "FoldFunction")] {
+        let mut all = statements(role, "function").into_iter();
+        let put = all.find(|statement| actions(statement) == ["cloudwatch:PutMetricData"]);
+        let bound = &put.unwrap()["Condition"]["StringEquals"]["cloudwatch:namespace"];
+        assert_eq!(*bound, properties(function)["Environment"]["Variables"]["METRICS_NAMESPACE"]);
+    }
 }
 
 #[test]

@@ -24,6 +24,70 @@ fn the_mapping_loses_nothing_and_blocks_on_nothing() {
     assert!(age < retention, "records would be trimmed before they reach the failure destination");
 }
 
+#[test]
+fn the_ledger_mapping_settles_every_notice_in_the_end() {
+    let mapping = properties("LedgerMapping");
+    assert_eq!(mapping["FunctionName"]["Ref"], "FoldFunction");
+    assert_eq!(mapping["EventSourceArn"], json!({ "Fn::GetAtt": ["LedgerTable", "StreamArn"] }));
+    assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
+    assert_eq!(mapping["BatchSize"], 10_000);
+    assert_eq!(mapping["ParallelizationFactor"], 1);
+    assert_eq!(mapping["BisectBatchOnFunctionError"], true);
+    assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert_eq!(mapping["MetricsConfig"]["Metrics"], json!(["EventCount"]));
+    // Until the record is older than that; the stream keeps it for 86,400 s.
+    assert_eq!((&mapping["MaximumRetryAttempts"], &mapping["MaximumRecordAgeInSeconds"]), (&json!(-1), &json!(79_200)));
+    let destination = |mapping: &serde_json::Value| mapping["DestinationConfig"]["OnFailure"]["Destination"].clone();
+    assert_eq!(destination(mapping), destination(properties("EventSourceMapping")));
+    assert_eq!(properties("FoldFunction")["Timeout"], 300);
+    let table = properties("LedgerTable");
+    assert_eq!(table["StreamSpecification"]["StreamViewType"], "KEYS_ONLY");
+}
+
+#[test]
+fn the_ledger_mapping_reads_pages_only() {
+    let filters = members(&properties("LedgerMapping")["FilterCriteria"]["Filters"]);
+    let [filter] = filters[..] else { panic!("one filter: {filters:?}") };
+    let pattern = filter["Pattern"]["Fn::Sub"].as_str().unwrap();
+    for name in shipped_names() {
+        let pattern: serde_json::Value = serde_json::from_str(&pattern.replace("${Pipeline}", name)).unwrap();
+        let prefixes = [format!("p#{name}#"), format!("a#{name}#")].map(|prefix| json!({ "prefix": prefix }));
+        let expected = json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "pk": { "S": prefixes } } } });
+        assert_eq!(pattern, expected);
+    }
+}
+
+#[test]
+fn sweeps_are_events_that_the_function_reads() {
+    let mut ago = Vec::new();
+    for (name, schedule) in resources("AWS::Scheduler::Schedule") {
+        assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)", "{name}");
+        assert_eq!(schedule["Target"]["Arn"]["Fn::GetAtt"][0], "FoldFunction", "{name}");
+        // Scheduler replaces the keyword by a time such as 2026-11-28T10:00:00Z.
+        let event = schedule["Target"]["Input"].as_str().unwrap();
+        let event: serde_json::Value = serde_json::from_str(event).unwrap();
+        assert_eq!(event["sweep"]["at"], "<aws.scheduler.scheduled-time>", "{name}");
+        ago.push(event["sweep"]["minutes_ago"].as_i64().unwrap());
+    }
+    ago.sort_unstable();
+    assert_eq!(ago, [90, 1_500]);
+}
+
+#[test]
+fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
+    let resources = template()["Resources"].as_object().unwrap();
+    let conditions = ["Counts", "WatchesFold", "WatchesFoldMetrics"];
+    let of_ledger = |name: &str| {
+        name.contains("Ledger") || name.contains("Fold") || name.contains("Sweep") || name.starts_with("Notices")
+    };
+    let found: Vec<&String> = resources.keys().filter(|name| of_ledger(name)).collect();
+    assert!(found.len() > 10, "{found:?}");
+    for name in found {
+        let condition = resources[name]["Condition"].as_str().unwrap_or_default();
+        assert!(conditions.contains(&condition), "{name}: {condition}");
+    }
+}
+
 /// The patterns of the first or the second of the choices of FilterCriteria.
 fn patterns(choice: usize) -> Vec<String> {
     let criteria = members(&properties("EventSourceMapping")["FilterCriteria"]);
@@ -83,7 +147,8 @@ fn data_outlives_the_stack() {
         assert_eq!(table["DeletionProtectionEnabled"], true, "{name}");
         assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{name}");
         assert_eq!(table["BillingMode"], "PAY_PER_REQUEST", "{name}");
-        assert_eq!(table.get("StreamSpecification").is_some(), name == "SourceTable", "{name}");
+        let is_read = ["SourceTable", "LedgerTable"].contains(&name);
+        assert_eq!(table.get("StreamSpecification").is_some(), is_read, "{name}");
     }
 }
 

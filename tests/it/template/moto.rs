@@ -14,7 +14,7 @@ use crate::runtime::{Received, Sandbox, recent_orders};
 use crate::world::services;
 
 /// What moto can't make from CloudFormation; docs/operations.md lists it.
-const UNKNOWN: [&str; 11] = [
+const UNKNOWN: [&str; 12] = [
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
     "AWS::Budgets::Budget",
@@ -26,10 +26,12 @@ const UNKNOWN: [&str; 11] = [
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
+    "AWS::Scheduler::Schedule",
 ];
 
-/// How many resources moto makes: log group, role, function, mapping, three tables, two buckets, key and three topics.
-const MADE: usize = 13;
+/// How many resources moto makes: two log groups, three roles, two functions, two mappings, three tables, two buckets, key
+/// and three topics.
+const MADE: usize = 18;
 
 /// A moto server with the stack, and another one beside it, until it is dropped.
 pub struct Stack {
@@ -77,7 +79,7 @@ impl Drop for Stack {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
-    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=cloudwatch"]);
+    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=cloudwatch", "Freshness=now"]);
     assert_eq!(stack.report["status"], "CREATE_COMPLETE");
     assert_eq!(Stack::texts(&stack.report["unknown"]), BTreeSet::from(UNKNOWN));
     let [first, second] = [0, 1].map(|number| Stack::texts(&stack.report["names"][number]));
@@ -126,5 +128,7 @@ async fn the_deployed_binary_counts_archives_and_measures_on_the_stack() {
         let mine = points.iter().filter(|point| point.namespace == namespace && point.name == name);
         mine.flat_map(|point| point.values.clone()).collect()
     };
-    assert_eq!((sent("RecordsProcessed"), sent("DuplicatesSkipped")), (vec![20.0, 20.0], vec![0.0, 20.0]));
+    assert_eq!(sent("RecordsProcessed"), vec![20.0, 20.0]);
+    let [first, again] = sent("PagesWritten")[..] else { panic!("two batches") };
+    assert!(first > 0.0 && first == again, "the same records make the same pages: {first} and {again}");
 }

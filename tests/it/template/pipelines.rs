@@ -44,7 +44,7 @@ fn every_pipeline_can_be_chosen_and_its_facts_are_right() {
 }
 
 #[test]
-fn the_ledger_table_has_the_key_that_claims_are_written_under() {
+fn the_ledger_table_has_the_keys_that_pages_are_written_under() {
     let config = Config::read(|name| match name {
         "PIPELINE" => Some("orders".to_owned()),
         "USAGE_TABLE" | "LEDGER_TABLE" | "ARCHIVE_BUCKET" => Some(name.to_owned()),
@@ -52,10 +52,11 @@ fn the_ledger_table_has_the_key_that_claims_are_written_under() {
     })
     .unwrap();
     let specs = table_specs(&config);
-    let claims = specs.iter().find(|spec| spec.name == "LEDGER_TABLE").unwrap();
-    let table = properties("ClaimsTable");
-    assert_eq!(table["KeySchema"], json!([{ "AttributeName": claims.partition_key, "KeyType": "HASH" }]));
-    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], claims.ttl_attribute.unwrap());
+    let ledger = specs.iter().find(|spec| spec.name == "LEDGER_TABLE").unwrap();
+    let table = properties("LedgerTable");
+    let key = |name, kind| json!({ "AttributeName": name, "KeyType": kind });
+    assert_eq!(table["KeySchema"], json!([key(ledger.partition_key, "HASH"), key(ledger.sort_key.unwrap(), "RANGE")]));
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], ledger.ttl_attribute.unwrap());
 }
 
 #[test]

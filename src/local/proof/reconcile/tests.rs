@@ -312,5 +312,5 @@ async fn poison_that_waits_is_not_a_difference() {
     let key = listed.contents()[0].key().unwrap();
     fixture.clients.s3.delete_object().bucket(FAILURES).key(key).send().await.unwrap();
     let report = fixture.reconcile_while(Unsettled::Exactly(1)).await;
-    assert_eq!((report.waiting, report.difference_count), (Some(Waiting { records: 1 }), 0));
+    assert_eq!((report.waiting, report.difference_count), (Some(Waiting { records: 1, pages: 0 }), 0));
 }

@@ -130,7 +130,7 @@ impl Fixture {
         let records = self.records();
         let invocation =
             Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
-        let outcome = self.handler.handle(&event(&records[..size]), &invocation).await.unwrap();
+        let outcome = self.handler.append(&event(&records[..size]), &invocation).await.unwrap();
         assert_eq!(outcome.durable, size);
         u64::try_from(records.len() - size).unwrap()
     }
