@@ -68,8 +68,8 @@ async fn fastavro_reads_every_codec_and_every_row() {
     for codec in ["null", "deflate", "snappy", "zstandard"] {
         let world = World::new(&format!("fastavro-{codec}"), "orders").await.with("ARCHIVE_CODEC", codec);
         let outcome =
-            world.function().handler.handle(&sample("batch-1000.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
-        assert_eq!((outcome.applied, outcome.rejected.len()), (1000, 0));
+            world.function().handler.append(&sample("batch-1000.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
+        assert_eq!((outcome.durable, outcome.rejected.len()), (1000, 0));
         let ours = world.rows().await;
         let mut theirs = read_with_fastavro(&world).await;
         let mut ids: Vec<String> = theirs.iter().map(|row| row["record_id"].as_str().unwrap().to_owned()).collect();
@@ -86,7 +86,7 @@ async fn fastavro_reads_every_codec_and_every_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fastavro_reads_the_values_of_the_items() {
     let world = World::new("fastavro-demand", "demand").await;
-    let outcome = world.function().handler.handle(&sample("demand.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
+    let outcome = world.function().handler.append(&sample("demand.json"), &at("2026-11-21T12:00:00Z")).await.unwrap();
     assert_eq!(outcome.rejected, []);
     let mut rows = read_with_fastavro(&world).await;
     rows.sort_by_key(|row| row["sequence_number"].as_str().unwrap().to_owned());

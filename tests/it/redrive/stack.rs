@@ -145,7 +145,7 @@ impl Stack {
         for record in records {
             let before = self.keys().await;
             let event = event_of(std::slice::from_ref(record));
-            let outcome = self.world.function().handler.handle(event.as_bytes(), &later).await.unwrap();
+            let outcome = self.world.function().handler.append(event.as_bytes(), &later).await.unwrap();
             assert_eq!((outcome.quarantined.len(), outcome.rejected.len()), (1, 0));
             keys.extend(self.keys().await.into_iter().filter(|key| !before.contains(key)));
         }
