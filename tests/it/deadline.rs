@@ -63,7 +63,8 @@ async fn a_page_that_cannot_be_put_holds_up_no_file_of_earlier_records() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_folded_before_the_deadline_is_reported_in_time() {
-    for (operation, fault) in [("Query", Fault::Throttle), ("Query", STALL), ("PutItem", STALL), ("UpdateItem", STALL)] {
+    for (operation, fault) in [("Query", Fault::Throttle), ("Query", STALL), ("PutItem", STALL), ("UpdateItem", STALL)]
+    {
         let bench = Bench::new();
         let lease = bench.sandbox(Release::Failing);
         lease.sandbox.handler.append(&event(&orders(3)), &at(NOW)).await.unwrap();

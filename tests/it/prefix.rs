@@ -158,9 +158,12 @@ async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
 async fn append_and_fold(world: &World, records: &[Value]) -> Result<(), Error> {
     let function = world.function();
     let pages = function.handler.append(&event(records), &at(NOW)).await?.pages;
-    let keys: Vec<_> = pages.iter().map(|Notice { minute, page }| {
-        (format!("p#orders#{}#{}", minute.text(), page.bucket), format!("{:016x}", page.name))
-    }).collect();
+    let keys: Vec<_> = pages
+        .iter()
+        .map(|Notice { minute, page }| {
+            (format!("p#orders#{}#{}", minute.text(), page.bucket), format!("{:016x}", page.name))
+        })
+        .collect();
     function.handler.fold(&notices(&world.variable("LEDGER_TABLE"), &keys), &at(NOW)).await.map(drop)
 }
 
@@ -170,9 +173,10 @@ async fn another_writer_of_a_snapshot_loses_what_it_wrote() {
     let function = world.function();
     // Another writer has replaced customer 1's counter with a string.
     let item = [("pk", "CUSTOMER#1"), ("sk", "USAGE#orders#month#2026-03-01T00:00:00Z"), ("amount", "text")];
-    let put = item.into_iter().fold(world.dynamodb.put_item().table_name("other-writer-usage"), |put, (name, value)| {
-        put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))
-    });
+    let put =
+        item.into_iter().fold(world.dynamodb.put_item().table_name("other-writer-usage"), |put, (name, value)| {
+            put.item(name, aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()))
+        });
     put.send().await.unwrap();
     let records: Vec<Value> = (1..7).map(|number| order(number, &json!({ "N": "1.00" }))).collect();
     assert_eq!(function.handler.append(&event(&records), &at(NOW)).await.unwrap().durable, 6);

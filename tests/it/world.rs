@@ -182,8 +182,11 @@ pub fn pages(ledger: &[StoredItem]) -> BTreeMap<PageKey, PageContent> {
 
 /// The event that the stream of this ledger delivers when these pages have been put.
 pub fn notices(ledger: &str, pages: &[PageKey]) -> Vec<u8> {
-    let records: Vec<Value> =
-        pages.iter().enumerate().map(|(number, page)| notice(ledger, page, &number.to_string(), 1_772_366_400)).collect();
+    let records: Vec<Value> = pages
+        .iter()
+        .enumerate()
+        .map(|(number, page)| notice(ledger, page, &number.to_string(), 1_772_366_400))
+        .collect();
     serde_json::to_vec(&json!({ "Records": records })).unwrap()
 }
 

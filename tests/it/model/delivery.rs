@@ -57,7 +57,8 @@ impl Counts {
     pub fn covers_everything(&self) -> bool {
         let Counts { invocations, crashes, errors: _, partial, parallel, rewinds, folds, unsettled, .. } = *self;
         let Counts { discarded, duplicates, unfinished, .. } = *self;
-        let counts = [invocations, crashes, partial, parallel, rewinds, folds, unsettled, discarded, duplicates, unfinished];
+        let counts =
+            [invocations, crashes, partial, parallel, rewinds, folds, unsettled, discarded, duplicates, unfinished];
         counts.iter().all(|count| *count > 0)
     }
 }

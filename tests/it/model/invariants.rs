@@ -138,7 +138,9 @@ impl Books {
         let (mut must, mut may): (BTreeMap<Key, Vec<usize>>, BTreeMap<Key, Vec<usize>>) = Default::default();
         for index in &self.appended {
             let records = if settled.contains(index) { &mut must } else { &mut may };
-            reference::keys(&self.history.changes[*index]).into_iter().for_each(|key| records.entry(key).or_default().push(*index));
+            reference::keys(&self.history.changes[*index])
+                .into_iter()
+                .for_each(|key| records.entry(key).or_default().push(*index));
         }
         let missing = must.keys().find(|key| !counters.contains_key(*key));
         ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;

@@ -29,8 +29,7 @@ const TABLE: &str = "limits";
 const LEDGER: &str = "ledger";
 const BUCKET: &str = "archive";
 const SCRIPT: &str = "tests/zae/client.py";
-const PAGES: &str =
-    r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#zae-limiter#"}]}}}}"#;
+const PAGES: &str = r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#zae-limiter#"}]}}}}"#;
 const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
 
 /// Identifies one number in a snapshot.
