@@ -8,6 +8,11 @@ root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 export CARGO_TARGET_DIR=$root/target/mutants
 survivors=0
 
+# Whether these tests compile.
+builds() {
+    (cd "$tree" && cargo test --quiet "$@" --no-run >"$tree.log" 2>&1)
+}
+
 # Whether these tests fail.
 catches() {
     ! (cd "$tree" && cargo test --quiet "$@" >"$tree.log" 2>&1)
@@ -25,12 +30,15 @@ for patch in "$root"/tests/mutants/*.patch; do
     if ! git -C "$tree" apply "$patch"; then
         printf '%-40s does not apply: update the patch\n' "$name"
         survivors=$((survivors + 1))
-    elif ! (cd "$tree" && cargo test --quiet --package laptop --test ledger --no-run >"$tree.log" 2>&1); then
+    elif ! builds --package laptop --test ledger; then
         printf '%-40s does not compile: see %s\n' "$name" "$tree.log"
         survivors=$((survivors + 1))
     elif catches --package laptop --test ledger; then
         printf '%-40s caught by the ledger'"'"'s tests: %s\n' "$name" "$(failure)"
         rm -f "$tree.log"
+    elif ! builds --test it; then
+        printf '%-40s does not compile: see %s\n' "$name" "$tree.log"
+        survivors=$((survivors + 1))
     elif catches --test it -- simulation::simulated quarantine:: blocked_shard::; then
         printf '%-40s caught: %s\n' "$name" "$(failure)"
         rm -f "$tree.log"
