@@ -113,11 +113,12 @@ impl Handler {
     /// Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
         match &self.folder {
+            // On the heap, because an invocation needs memory for one of the three, not for all of them.
             Some(folder) if fold::is_of_ledger(event, &folder.ledger.name) => {
-                self.fold(event, invocation).await.map(Outcome::Folded)
+                Box::pin(self.fold(event, invocation)).await.map(Outcome::Folded)
             }
-            Some(_) if sweep::is_sweep(event) => self.sweep(event, invocation).await.map(Outcome::Swept),
-            _ => self.append(event, invocation).await.map(Outcome::Appended),
+            Some(_) if sweep::is_sweep(event) => Box::pin(self.sweep(event, invocation)).await.map(Outcome::Swept),
+            _ => Box::pin(self.append(event, invocation)).await.map(Outcome::Appended),
         }
     }
 

@@ -5,6 +5,7 @@ mod drafts;
 mod event;
 mod partition;
 mod recent;
+mod size;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -22,6 +23,7 @@ use drafts::Drafts;
 pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
 pub use recent::Recent;
+use size::check_size;
 
 /// Everything that a batch will do.
 #[derive(Debug, Default)]
@@ -228,6 +230,7 @@ impl<'p> Planner<'p> {
                 "is older than the horizon, so its minute's pages may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }
+        check_size(deltas)?;
         let segment = Segment::containing(record.created_at);
         for delta in deltas {
             let checked =

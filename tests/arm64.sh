@@ -21,4 +21,4 @@ trap 'rm -rf "$work"' EXIT
 printf '#!/bin/sh\nexec "%s" "%s"\n' "$PWD/.tools/arm64/run" "$PWD/$bootstrap" >"$work/function"
 chmod +x "$work/function"
 # The function must report no failures and count 20 records; in a second sandbox, all 20 must be duplicates.
-FUNCTION=$work/function cargo test --quiet --test it runtime::the_deployed_binary_counts_once
+FUNCTION=$work/function cargo test --quiet --test it runtime::the_deployed_binary_appends_and_folds

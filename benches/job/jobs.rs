@@ -81,7 +81,7 @@ impl Handling {
 
     /// Handles an event. Returns the number of durable records.
     pub fn handle(&self, event: &[u8]) -> usize {
-        let outcome = self.runtime.block_on(self.handler.handle(event, &self.invocation)).expect("an outcome");
+        let outcome = self.runtime.block_on(self.handler.append(event, &self.invocation)).expect("an outcome");
         assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);
         outcome.durable
     }

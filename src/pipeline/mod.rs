@@ -194,6 +194,11 @@ pub enum Missing {
     Zero,
 }
 
+/// 2048 and 1024 bytes: DynamoDB's limits for partition keys and sort keys, of tables and of indexes.
+pub const PARTITION_KEY_BYTES: usize = 2048;
+/// See [`PARTITION_KEY_BYTES`].
+pub const SORT_KEY_BYTES: usize = 1024;
+
 /// The layout of snapshot items.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -207,6 +212,8 @@ pub struct Snapshot {
     pub suffixes: BTreeMap<Window, String>,
     /// The names and templates of descriptive attributes.
     pub attributes: Vec<(String, Template)>,
+    /// The descriptive attributes that are keys of an index, each with the most bytes that DynamoDB allows.
+    pub index_keys: Vec<(String, usize)>,
     /// The windows that are counted.
     pub windows: Vec<Window>,
     /// The value of `{window}`, where it differs from the name of the window.

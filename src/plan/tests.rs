@@ -157,6 +157,23 @@ fn records_before_the_first_counted_minute_are_archived_only() {
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &context)), [1, 1, 1, 0, 0]);
 }
 
+#[test]
+fn a_record_that_no_page_can_hold_is_rejected() {
+    let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}#{resource}#{window_key}\" }\n[[record]]\ntype = \"any\"\nmatch = { pk = \"{who}\" }\nentity = \"{who}\"\nresource = \"all\"\n[[record.measure]]\nname = \"{x}\"\nkind = \"delta\"\nattributes = \"m_{x}\"\n";
+    let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
+    let pipeline = Pipeline::parse(&crate::pipeline::Folder { name: "any".to_owned(), files });
+    let pipeline = pipeline.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let plan = |attributes: usize| {
+        let keys = r#""pk":{"S":"a"}"#;
+        let measures: String = (0..attributes).map(|number| format!(r#","m_{number:0>60}":{{"N":"1"}}"#)).collect();
+        let record = record(1, "INSERT", &format!(r#""Keys":{{{keys}}},"NewImage":{{{keys}{measures}}}"#));
+        planned_by(&pipeline, &[record], &PlanContext::default())
+    };
+    assert_eq!(plan(2_000).rejected, None);
+    let rejection = plan(2_500).rejected.unwrap().to_string();
+    assert!(rejection.contains("bytes of measures to the ledger"), "{rejection}");
+}
+
 /// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table
 /// count.
 #[test]

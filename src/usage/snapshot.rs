@@ -6,15 +6,11 @@ use std::cell::OnceCell;
 
 use super::key::CounterKey;
 use crate::pipeline::template::Template;
-use crate::pipeline::{Snapshot, WINDOW_VARIABLES};
+use crate::pipeline::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
 use crate::time::DAY_SECONDS;
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
-
-/// 2048 and 1024 bytes: DynamoDB's limits for partition keys and sort keys.
-const PARTITION_KEY_BYTES: usize = 2048;
-const SORT_KEY_BYTES: usize = 1024;
 
 /// A snapshot item without its counters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,14 +72,16 @@ fn read_back(snapshot: &Snapshot, keys: &[(&str, &str)], window: Window) -> Opti
     Some(values)
 }
 
-/// Checks that DynamoDB accepts the snapshot keys of `key` in every window of the pipeline.
+/// Checks that DynamoDB accepts the snapshot keys of `key` in every window of the pipeline: those of the table, and those of
+/// its indexes.
 ///
 /// # Errors
 /// A fault that names the key attribute.
 pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Result<(), Fault> {
     for window in &snapshot.windows {
         let values = Values::new(snapshot, key, window.containing(at));
-        for ((name, text), limit) in values.keys().zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]) {
+        let keys = values.keys().zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]);
+        for ((name, text), limit) in keys.chain(values.index_keys()) {
             if text.is_empty() || text.len() > limit {
                 let message =
                     format!("would have {} bytes as a snapshot key; DynamoDB allows 1 to {limit}", text.len());
@@ -116,6 +114,14 @@ impl<'k> Values<'k> {
             (name.as_str(), self.render(template) + suffix)
         });
         [Some((name.as_str(), self.render(template))), sort_key].into_iter().flatten()
+    }
+
+    /// The names and texts of the attributes that are keys of an index, each with its limit.
+    fn index_keys(&self) -> impl Iterator<Item = ((&'k str, String), usize)> {
+        self.snapshot.index_keys.iter().filter_map(|(name, limit)| {
+            let (name, template) = self.snapshot.attributes.iter().find(|(attribute, _)| attribute == name)?;
+            Some(((name.as_str(), self.render(template)), *limit))
+        })
     }
 
     fn render(&self, template: &Template) -> String {

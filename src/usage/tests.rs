@@ -549,3 +549,20 @@ fn only_snapshots_are_recognized_by_their_keys() {
         assert_eq!(snapshot_of(zae.snapshot.as_ref().unwrap(), &[("PK", pk), ("SK", sk)]), None, "{pk} {sk}");
     }
 }
+
+#[test]
+fn an_index_key_that_dynamodb_would_refuse_is_rejected() {
+    let mut pipeline = counting("[[record.measure]]\nname = \"m\"\nkind = \"count\"");
+    let at = Timestamp::parse("2026-11-21T03:05:05Z").unwrap();
+    let snapshot = pipeline.snapshot.as_mut().unwrap();
+    let (name, template) = (snapshot.partition_key.0.clone(), snapshot.partition_key.1.clone());
+    snapshot.attributes.push(("by_entity".to_owned(), template));
+    snapshot.index_keys.push(("by_entity".to_owned(), 1_024));
+    let check = |who: usize| {
+        let key = CounterKey(vec!["x".repeat(who), "r".to_owned()]);
+        check_keys(snapshot, &key, at).map_err(|fault| fault.to_string())
+    };
+    assert_eq!((check(1_022), name.as_str()), (Ok(()), "pk"));
+    let expected = "invalid_key: by_entity: would have 1025 bytes as a snapshot key; DynamoDB allows 1 to 1024";
+    assert_eq!(check(1_023), Err(expected.to_owned()));
+}

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::world::{World, services};
+use crate::world::{World, notices, page_keys, services};
 
 /// A request that the Runtime API receives from the function.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ pub fn recent_orders(count: usize, note_bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
+async fn the_deployed_binary_appends_and_folds_across_sandboxes_and_reports_errors() {
     let world = World::new("runtime", "orders").await;
     let variables = [
         ("PIPELINE", "orders"),
@@ -197,22 +197,33 @@ async fn the_deployed_binary_counts_once_across_sandboxes_and_reports_errors() {
     // The sandbox survives a function error.
     assert!(matches!(second.invoke(br#"{"Records":[]}"#).await, Received::Response(_)));
 
-    let orders = |item: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>| {
-        item["orders"].as_n().unwrap().clone()
-    };
-    assert!(world.items("usage").await.iter().all(|item| orders(item) == "20"));
+    // A third sandbox folds what the ledger's stream delivers, twice.
+    let keys = page_keys(&world.items("ledger").await);
+    let mut third = Sandbox::start(&variables).await;
+    for _ in 0..2 {
+        let response = third.invoke(&notices("runtime-ledger", &keys)).await;
+        assert!(
+            matches!(&response, Received::Response(body) if *body == json!({ "batchItemFailures": [] })),
+            "{response:?}"
+        );
+    }
+    let snapshots = world.items("usage").await;
+    assert_eq!(snapshots.len(), 3);
+    assert!(snapshots.iter().all(|item| item["orders"].as_n().unwrap() == "20"));
     assert_eq!((world.appended().await.len(), world.rows().await.len(), world.objects().await.len()), (20, 20, 1));
 
     let lines = first.stop().await;
     let summary = lines.iter().find(|line| line["message"] == "batch done").expect("a summary");
     assert_eq!(
-        (&summary["applied"], &summary["requestId"]),
+        (&summary["durable"], &summary["requestId"]),
         (&json!(20), &json!("8476a536-e9f4-11e8-9739-2dfe598c3fcd"))
     );
     let metrics = lines.iter().find(|line| line.get("_aws").is_some()).expect("a line of metrics");
     assert_eq!(metrics["RecordsProcessed"], 20.0);
-    let lines = second.stop().await;
-    assert!(lines.iter().any(|line| line["duplicates"] == 20), "{lines:?}");
+    let lines = third.stop().await;
+    let folds: Vec<_> = lines.iter().filter(|line| line["message"] == "fold done").collect();
+    assert_eq!(folds.iter().map(|line| line["snapshots"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 0]);
+    assert!(lines.iter().any(|line| line["NoticesFolded"] == keys.len() as f64), "{lines:?}");
 }
 
 /// Set INVOCATIONS and FUNCTION to measure more invocations of an optimized build.
@@ -238,10 +249,15 @@ async fn the_largest_event_fits_the_smallest_function_and_memory_does_not_grow()
     );
     let peak = function.memory_kib("VmHWM");
     let small = recent_orders(20, 0);
-    assert!(matches!(function.invoke(&small).await, Received::Response(_)));
+    let notices = notices("memory-ledger", &page_keys(&world.items("ledger").await));
+    for event in [&small, &notices] {
+        assert!(matches!(function.invoke(event).await, Received::Response(_)));
+    }
     let before = function.memory_kib("VmRSS");
     for _ in 0..invocations {
-        assert!(matches!(function.invoke(&small).await, Received::Response(_)));
+        for event in [&small, &notices] {
+            assert!(matches!(function.invoke(event).await, Received::Response(_)));
+        }
     }
     let after = function.memory_kib("VmRSS");
     println!("memory: at most {peak} KiB; {before} KiB before and {after} KiB after {invocations} invocations");

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
-use super::super::{Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES};
+use super::super::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
 use crate::window::Window;
 
@@ -30,6 +30,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     let sort_key = sort.and_then(|section| key(section, &slot));
     let keys_are_right = !partition_key.0.is_empty() && has_sort == sort_key.is_some();
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
+    let index_keys = section.section("index_keys").map(|section| index_keys(section, &attributes)).unwrap_or_default();
     let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
     // A window that is listed twice would be counted twice.
     if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
@@ -48,6 +49,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         sort_key,
         suffixes,
         attributes,
+        index_keys,
         windows,
         window_names,
         if_taken,
@@ -67,6 +69,23 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     }
     section.finish();
     snapshot
+}
+
+/// The attributes that are keys of an index: `{ partition = ["entity"], sort = ["window_start"] }`.
+fn index_keys(section: Section<'_>, attributes: &[(String, Template)]) -> Vec<(String, usize)> {
+    let mut keys = Vec::new();
+    for (kind, limit) in [("partition", PARTITION_KEY_BYTES), ("sort", SORT_KEY_BYTES)] {
+        for name in section.texts(kind).unwrap_or_default() {
+            if attributes.iter().any(|(attribute, _)| attribute == name.text) {
+                keys.push((name.text.to_owned(), limit));
+            } else {
+                let mistake = format!("`index_keys` names `{}`, which isn't in `attributes`", name.text);
+                section.document.mistake(&name.span, mistake);
+            }
+        }
+    }
+    section.finish();
+    keys
 }
 
 impl Snapshot {

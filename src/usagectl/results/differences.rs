@@ -40,11 +40,21 @@ pub fn waiting(report: &Report, unsettled: Option<&Unsettled>, origin: &Origin) 
         only.more_unread = false;
     }
     let records = whole(missing.records);
-    let mut lines = vec![match missing.records {
-        1 => "1 record is missing because it waits in the stream".to_owned(),
-        _ => format!("{records} records are missing because they wait in the stream"),
-    }];
+    let mut lines = match missing.records {
+        0 => Vec::new(),
+        1 => vec!["1 record is missing because it waits in the stream".to_owned()],
+        _ => vec![format!("{records} records are missing because they wait in the stream")],
+    };
     lines.extend(blocked.iter().flat_map(waiting::described));
+    match missing.pages {
+        0 => {}
+        1 => lines.push("1 page of the ledger waits to be folded, so counters may lack its records".to_owned()),
+        _ => {
+            let pages = whole(missing.pages);
+            lines.push(format!("{pages} pages of the ledger wait to be folded, so counters may lack their records"));
+        }
+    }
+    lines.extend(unsettled.unfolded.blocked.iter().flat_map(waiting::described));
     let other = if report.difference_count == 0 { "Nothing else differs. " } else { "" };
     lines.push(match origin {
         Origin::Running { .. } => format!("{other}To compare until they are processed, add --wait 5m."),
@@ -137,16 +147,27 @@ mod tests {
     fn records_that_wait_are_summed_up_with_what_they_wait_for() {
         let archived = Archived { records: 593, agreeing_records: 27, ..Archived::default() };
         let poison = Poison { records: 7, ..Poison::default() };
-        let missing = Missing { records: 573 };
+        let missing = Missing { records: 573, pages: 0 };
         let report =
             Report { archived: Some(archived), poison: Some(poison), waiting: Some(missing), ..Report::default() };
         let waiting = Waiting { records: 100, more_unread: true, blocked: vec![blocked()], ..Waiting::default() };
-        let unsettled = Unsettled { source_arn: String::new(), waiting };
+        let unsettled = Unsettled { source_arn: String::new(), waiting, unfolded: Waiting::default() };
         let stopped = Origin::Stopped("waiting.json".into());
         let shown = [text("orders", &report), super::waiting(&report, Some(&unsettled), &stopped).unwrap()].join("\n");
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         insta::assert_snapshot!(shown);
         assert_eq!(super::waiting(&Report::default(), Some(&unsettled), &stopped), None);
+    }
+
+    #[test]
+    fn pages_that_wait_to_be_folded_explain_counters() {
+        let report = Report { waiting: Some(Missing { records: 0, pages: 3 }), ..Report::default() };
+        let unfolded = Waiting { records: 3, ..Waiting::default() };
+        let unsettled = Unsettled { source_arn: String::new(), waiting: Waiting::default(), unfolded };
+        let stopped = Origin::Stopped("waiting.json".into());
+        let expected = "3 pages of the ledger wait to be folded, so counters may lack their records\n\
+                        Nothing else differs. To process them, start `usagectl local` again.";
+        assert_eq!(waiting(&report, Some(&unsettled), &stopped).unwrap(), expected);
     }
 
     #[test]

@@ -41,14 +41,17 @@ pub struct Reconcile {
     wait: Duration,
 }
 
+/// How long to wait at least for a run that folds. Its batching window is usually 1 s.
+const FOLD_PATIENCE: Duration = Duration::from_secs(10);
+
 const EXAMPLES: &str = "\
 Examples:
   usagectl reconcile --wait 30s
   usagectl reconcile --ledger load.jsonl --failures s3://failures/
   usagectl reconcile --archive --pipeline orders --json
 
-While a running `usagectl local` has records that wait, for example behind one that blocks its shard,
-these are reported as waiting and not as differences.
+With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
+example behind one that blocks its shard, are reported as waiting and not as differences.
 
 Exit codes:
   0  Every record was counted once and archived
@@ -115,6 +118,7 @@ impl Reconcile {
     ) -> anyhow::Result<(Report, Option<Unsettled>)> {
         let end = Instant::now() + self.wait;
         loop {
+            scope.origin.until_folded(FOLD_PATIENCE.max(end - Instant::now())).await?;
             // First: what is settled after this can only be found in addition.
             let unsettled = scope.unsettled().await?;
             let site = Site {
@@ -126,6 +130,7 @@ impl Reconcile {
                     waiting if waiting.more_unread => reconcile::Unsettled::AtLeast(waiting.records),
                     waiting => reconcile::Unsettled::Exactly(waiting.records),
                 }),
+                unfolded_pages: unsettled.as_ref().map_or(0, |unsettled| unsettled.unfolded.records),
             };
             let report = reconcile::reconcile(&site, scope.truth, failures, watch).await;
             let report = report.map_err(|error| match error.downcast::<Unprovable>() {

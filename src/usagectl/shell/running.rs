@@ -33,6 +33,9 @@ pub struct Running {
     /// The event source mapping; only `local` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<RunningMapping>,
+    /// The event source mapping of the ledger; only a `local` whose pipeline counts has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<RunningMapping>,
 }
 
 /// The event source mapping of a `usagectl local`, and its function.
@@ -64,6 +67,7 @@ impl Running {
             kinesis: services.kinesis_url().to_owned(),
             control,
             mapping: None,
+            fold: None,
         }
     }
 
@@ -85,7 +89,7 @@ impl Running {
 /// Uses the services of the process that runs in the data folder, except where an option or variable sets an endpoint.
 pub fn join(options: &mut Options) {
     let Some(running) = Running::read(&options.data) else { return };
-    let Running { dynamodb, s3, cloudwatch, kinesis, control: _, mapping: _ } = running;
+    let Running { dynamodb, s3, cloudwatch, kinesis, control: _, mapping: _, fold: _ } = running;
     for (endpoint, url) in [
         (&mut options.dynamodb_endpoint, dynamodb),
         (&mut options.s3_endpoint, s3),

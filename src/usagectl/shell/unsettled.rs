@@ -1,17 +1,21 @@
 //! Where other commands learn what waits for `usagectl local`: from the run itself, or from what the last run left behind.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::http::Method;
 use event_source_mapping::write_atomically;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::shell::folder::MAPPINGS;
 use crate::shell::running::{self, Running};
 use crate::shell::waiting::Waiting;
 
 const FILE: &str = "waiting.json";
+/// How often a run is asked whether it has folded everything.
+const POLL: Duration = Duration::from_millis(100);
 
 /// What waits, and in which stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Unsettled {
     pub source_arn: String,
     /// The records that wait in it.
     pub waiting: Waiting,
+    /// The pages of the ledger that wait to be folded.
+    #[serde(default)]
+    pub unfolded: Waiting,
 }
 
 impl Unsettled {
@@ -61,6 +68,26 @@ impl Origin {
         running.unwrap_or_else(|| Origin::Stopped(file(folder)))
     }
 
+    /// Waits until every page that is in the ledger now is folded, at most for `patience`. Without a run, nothing folds.
+    ///
+    /// # Errors
+    /// If the run doesn't answer.
+    pub async fn until_folded(&self, patience: Duration) -> anyhow::Result<()> {
+        let Origin::Running { control, .. } = self else { return Ok(()) };
+        let end = Instant::now() + patience;
+        let mut known_since = None;
+        loop {
+            let Some(fold) = status(control).await?.fold else { return Ok(()) };
+            // Each shard has been read to its end once more than when this began.
+            let polled = *known_since.get_or_insert(fold.mapping.polls) + 2 * fold.shards + 1;
+            let is_folded = fold.mapping.polls >= polled && !fold.waiting.is_some();
+            if is_folded || Instant::now() + POLL > end {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// What waits; `None` if nothing does.
     ///
     /// # Errors
@@ -68,23 +95,43 @@ impl Origin {
     pub async fn read(&self) -> anyhow::Result<Option<Unsettled>> {
         let unsettled = match self {
             Origin::Running { control, source_arn } => {
-                let (_, text) = running::call(Method::GET, &format!("{control}/status"), String::new()).await?;
-                let Status { waiting } = serde_json::from_str(&text).context("read the status of the local run")?;
-                Some(Unsettled { source_arn: source_arn.clone(), waiting })
+                let Status { waiting, fold } = status(control).await?;
+                let unfolded = fold.map(|fold| fold.waiting).unwrap_or_default();
+                Some(Unsettled { source_arn: source_arn.clone(), waiting, unfolded })
             }
             // Without a file, or with one of another version, nothing is known to wait.
             Origin::Stopped(file) => {
                 std::fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok())
             }
         };
-        Ok(unsettled.filter(|unsettled: &Unsettled| unsettled.waiting.is_some()))
+        Ok(unsettled.filter(|unsettled: &Unsettled| unsettled.waiting.is_some() || unsettled.unfolded.is_some()))
     }
+}
+
+/// The status of the run with this control endpoint.
+async fn status(control: &str) -> anyhow::Result<Status> {
+    let (_, text) = running::call(Method::GET, &format!("{control}/status"), String::new()).await?;
+    serde_json::from_str(&text).context("read the status of the local run")
 }
 
 /// The part of the status of a local run that is read here.
 #[derive(Deserialize)]
 struct Status {
     waiting: Waiting,
+    #[serde(default)]
+    fold: Option<FoldStatus>,
+}
+
+#[derive(Deserialize)]
+struct FoldStatus {
+    waiting: Waiting,
+    mapping: FoldCounts,
+    shards: u64,
+}
+
+#[derive(Deserialize)]
+struct FoldCounts {
+    polls: u64,
 }
 
 fn file(folder: &Path) -> PathBuf {
@@ -102,10 +149,14 @@ mod tests {
         let origin = Origin::find(folder.path());
         assert_eq!(origin.read().await.unwrap(), None);
         let source_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026".to_owned();
-        let left = Unsettled { source_arn, waiting: Waiting { records: 5, ..Waiting::default() } };
+        let waiting = Waiting { records: 5, ..Waiting::default() };
+        let left = Unsettled { source_arn, waiting: waiting.clone(), unfolded: Waiting::default() };
         left.leave(folder.path()).unwrap();
         assert_eq!(origin.read().await.unwrap().as_ref(), Some(&left));
         assert!(left.is_of("orders") && !left.is_of("order"));
+        let unfolded = Unsettled { waiting: Waiting::default(), unfolded: waiting, ..left.clone() };
+        unfolded.leave(folder.path()).unwrap();
+        assert_eq!(origin.read().await.unwrap(), Some(unfolded));
         Unsettled { waiting: Waiting::default(), ..left }.leave(folder.path()).unwrap();
         assert_eq!(origin.read().await.unwrap(), None);
     }

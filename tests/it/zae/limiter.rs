@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use event_source_mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
-use laptop::emulators::EmbeddedStream;
-use laptop::emulators::{self, FaultPlan, FaultyHttp, Services, TableSpec};
+use laptop::emulators::{self, EmbeddedStream, FaultPlan, FaultyHttp, Services, StreamView, TableSpec};
 use laptop::proof::{FaultInjector, FaultProfile, Sandbox, Sandboxes, Supervisor};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -23,8 +26,11 @@ use usage_aggregator::time::Timestamp;
 use super::{audit_row, counter_name};
 
 const TABLE: &str = "limits";
+const LEDGER: &str = "ledger";
 const BUCKET: &str = "archive";
 const SCRIPT: &str = "tests/zae/client.py";
+const PAGES: &str =
+    r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#zae-limiter#"}]}}}}"#;
 const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
 
 /// Identifies one number in a snapshot.
@@ -59,7 +65,11 @@ pub struct Limiter {
     /// The last record that the client caused.
     last: SequenceNumber<'static>,
     source_records: Vec<Value>,
+    updates: Updates,
 }
+
+/// The bodies of requests.
+type Updates = Arc<Mutex<Vec<Value>>>;
 
 impl Limiter {
     /// Creates a table that the client has used for hours.
@@ -68,15 +78,20 @@ impl Limiter {
         let services = Services::start(Some(folder.path())).unwrap();
         let config = emulators::sdk_config(None);
         let dynamodb = services.dynamodb_client(&config);
-        let claims =
-            TableSpec { name: "claims", partition_key: "claim", sort_key: None, ttl_attribute: None, stream: None };
-        emulators::ensure_tables(&dynamodb, &[claims]).await.unwrap();
+        let ledger = TableSpec {
+            name: LEDGER,
+            partition_key: "pk",
+            sort_key: Some("sk"),
+            ttl_attribute: None,
+            stream: Some(StreamView::Keys),
+        };
+        emulators::ensure_tables(&dynamodb, &[ledger]).await.unwrap();
         emulators::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
         let written = client(&services, folder.path(), TABLE, "write", None);
         let records = records(&EmbeddedStream::open(services.database(), TABLE).unwrap()).await;
         let last = records.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str()).unwrap();
         let last = SequenceNumber::parse(last.to_owned()).unwrap();
-        Limiter { services, folder, dynamodb, written, last, source_records: records }
+        Limiter { services, folder, dynamodb, written, last, source_records: records, updates: Updates::default() }
     }
 
     /// The filter patterns in docs/zae-limiter.md.
@@ -85,25 +100,42 @@ impl Limiter {
         patterns.iter().map(Value::to_string).collect()
     }
 
-    /// Runs a new mapping from the beginning of the stream until all records of the client are settled.
+    /// Runs new mappings from the beginning of both streams until all records of the client are settled, and then all
+    /// notices.
     pub async fn run(&self, faults: FaultProfile, filters: &[String]) {
-        self.run_until(faults, filters, &self.last).await;
-    }
-
-    /// The same, until all records that are in the stream now are settled, including those of the function's own
-    /// writes.
-    pub async fn run_to_the_end(&self, filters: &[String]) {
-        let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
-        let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
-        self.run_until(FaultProfile::default(), filters, &SequenceNumber::parse(end).unwrap()).await;
-    }
-
-    async fn run_until(&self, faults: FaultProfile, filters: &[String], end: &SequenceNumber<'static>) {
-        let stream = EmbeddedStream::open(self.services.database(), TABLE).unwrap();
-        let shard = stream.shards().await.unwrap().remove(0).id;
         let faults = FaultInjector::new(faults, 7);
+        let (appended, all_appended) = watch::channel(false);
+        let append = async {
+            self.drive(TABLE, filters, &faults, async || self.last.clone()).await;
+            appended.send_replace(true);
+        };
+        let pages = [PAGES.to_owned()];
+        let fold = self.drive(LEDGER, &pages, &faults, async || {
+            all_appended.clone().wait_for(|is_over| *is_over).await.unwrap();
+            self.end_of(LEDGER).await
+        });
+        tokio::join!(append, fold);
+    }
+
+    /// Runs a new mapping of the source only, until all records that are in the stream now are settled, including those of
+    /// the function's own writes.
+    pub async fn append_to_the_end(&self, filters: &[String]) {
+        let end = self.end_of(TABLE).await;
+        self.drive(TABLE, filters, &FaultInjector::new(FaultProfile::default(), 7), async || end).await;
+    }
+
+    /// Runs a new mapping on the stream of a table until all records up to `end` are settled.
+    async fn drive(
+        &self,
+        table: &str,
+        filters: &[String],
+        faults: &FaultInjector,
+        end: impl AsyncFnOnce() -> SequenceNumber<'static>,
+    ) {
+        let stream = EmbeddedStream::open(self.services.database(), table).unwrap();
+        let shard = stream.shards().await.unwrap().remove(0).id;
         let clock = Clock::new(|| Timestamp::parse("2026-11-22T12:00:00Z").unwrap());
-        let function = Arc::new(self.function(&clock, &faults));
+        let function = Arc::new(self.function(&clock, faults));
         let mut settings = Settings::new(Duration::from_millis(20));
         settings.batch_size = 40;
         settings.parallelization_factor = 4;
@@ -113,15 +145,16 @@ impl Limiter {
         let shared: Arc<OnceLock<Arc<Mutex<Checkpoints>>>> = Arc::default();
         let progress = Arc::clone(&shared);
         let checkpoints = Checkpoints::in_memory(stream.arn(), "uuid");
-        let supervisor = Supervisor::new(checkpoints, faults, None, 7, move |checkpoints| {
+        let supervisor = Supervisor::new(checkpoints, faults.clone(), None, 7, move |checkpoints| {
             // The first mapping has the real checkpoints; twins have their own.
             shared.get_or_init(|| Arc::clone(&checkpoints));
             Mapping::new(settings.clone(), Arc::new(stream.clone()), function.clone(), clock.clone(), checkpoints, 7)
         });
         let (stop, stopped) = watch::channel(false);
         let arrived = async {
+            let end = end().await;
             let is_past = |checkpoint: &Checkpoint| match checkpoint.position() {
-                Some(Position::After(sequence)) => sequence >= *end,
+                Some(Position::After(sequence)) => sequence >= end,
                 _ => false,
             };
             let settled = || progress.get().is_some_and(|all| all.lock().unwrap().of(&shard).is_some_and(is_past));
@@ -133,18 +166,31 @@ impl Limiter {
         tokio::join!(supervisor.run(stopped), arrived).0.unwrap();
     }
 
+    /// The sequence number of the last record in the stream of a table.
+    async fn end_of(&self, table: &str) -> SequenceNumber<'static> {
+        let stream = EmbeddedStream::open(self.services.database(), table).unwrap();
+        let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
+        SequenceNumber::parse(end).unwrap()
+    }
+
+    /// The requests with which the function has written snapshots.
+    pub fn updates(&self) -> Vec<Value> {
+        self.updates.lock().unwrap().clone()
+    }
+
     fn function(&self, clock: &Clock, faults: &FaultInjector) -> Sandboxes {
         let variables = HashMap::from([
             ("PIPELINE", "zae-limiter"),
             ("USAGE_TABLE", TABLE),
-            ("LEDGER_TABLE", "claims"),
+            ("LEDGER_TABLE", LEDGER),
             ("ARCHIVE_BUCKET", BUCKET),
             ("METRICS_SINK", "none"),
         ]);
         let endpoints = [self.services.dynamodb_url(), self.services.s3_url()].map(str::to_owned);
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
+        let updates = Arc::clone(&self.updates);
         Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), faults.clone(), move || {
-            let http = FaultyHttp::new(emulators::http_client(), FaultPlan::none());
+            let http = FaultyHttp::new(recorded(emulators::http_client(), &updates), FaultPlan::none());
             let sdk = emulators::sdk_config(Some(http.client()));
             let [dynamodb, s3] = &endpoints;
             let dynamodb = aws_sdk_dynamodb::config::Builder::from(&sdk).endpoint_url(dynamodb).build();
@@ -222,6 +268,8 @@ impl Limiter {
             if !text("SK").starts_with("#USAGE#") {
                 continue;
             }
+            // The client shows every attribute of type N that it doesn't know as a counter.
+            assert!(item["usage_version"].is_b(), "{item:?}");
             let namespace = ids[text("GSI4PK").as_str()];
             for (name, value) in item.iter().filter(|(name, _)| !["ttl", "total_events"].contains(&name.as_str())) {
                 let AttributeValue::N(whole) = value else { continue };
@@ -315,6 +363,30 @@ impl Limiter {
     /// The number of records that the client caused.
     pub fn source_length(&self) -> usize {
         self.source_records.len()
+    }
+}
+
+/// The same client, which keeps the requests of UpdateItem.
+fn recorded(http: SharedHttpClient, updates: &Updates) -> SharedHttpClient {
+    let updates = Arc::clone(updates);
+    http_client_fn(move |settings, components| {
+        let (inner, updates) = (http.http_connector(settings, components), Arc::clone(&updates));
+        SharedHttpConnector::new(Recorder { inner, updates })
+    })
+}
+
+#[derive(Debug)]
+struct Recorder {
+    inner: SharedHttpConnector,
+    updates: Updates,
+}
+
+impl HttpConnector for Recorder {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".UpdateItem")) {
+            self.updates.lock().unwrap().push(serde_json::from_slice(request.body().bytes().unwrap()).unwrap());
+        }
+        self.inner.call(request)
     }
 }
 

@@ -24,6 +24,8 @@ async fn the_real_client_reads_exactly_what_was_consumed() {
     assert_same(&read.by_entity, &read.by_resource);
     assert_same(&limiter.exact().await, &limiter.truth());
     assert_same(&read.events, &limiter.events_of_the_stream());
+    assert!(read.by_entity.keys().all(|cell| !cell.limit.contains("version")), "the client shows bookkeeping");
+    each_update_sets_a_counter_with_its_fraction(&limiter.updates());
     // `get_usage_summary` must return the sum of the days.
     assert_eq!(read.summaries, limiter.whole_daily_totals());
     insta::assert_snapshot!(limiter.cli_listing());
@@ -51,6 +53,22 @@ async fn faults_change_nothing() {
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 }
 
+/// The whole counter and its fraction come from one write, so that a reader never sees one without the other.
+fn each_update_sets_a_counter_with_its_fraction(updates: &[Value]) {
+    let mut fractions = 0;
+    for update in updates {
+        let expression = update["UpdateExpression"].as_str().unwrap();
+        assert!(expression.starts_with("SET ") && !expression.contains("ADD "), "{update}");
+        let names = update["ExpressionAttributeNames"].as_object().unwrap();
+        let names: BTreeSet<&str> = names.values().map(|name| name.as_str().unwrap()).collect();
+        for fraction in names.iter().filter_map(|name| name.strip_suffix("#fraction")) {
+            assert!(names.contains(fraction), "{update}");
+            fractions += 1;
+        }
+    }
+    assert!(fractions > 0);
+}
+
 /// Without the filter of the mapping, every snapshot that the function writes comes back as a record.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_does_not_count_its_own_writes() {
@@ -59,7 +77,7 @@ async fn the_function_does_not_count_its_own_writes() {
     let written = limiter.stream_length();
     assert!(written > limiter.source_length(), "no snapshot came back");
     // Processing all records of its own writes adds nothing.
-    limiter.run_to_the_end(&[]).await;
+    limiter.append_to_the_end(&[]).await;
     assert_eq!(limiter.stream_length(), written);
     assert_same(&limiter.exact().await, &limiter.truth());
 }

@@ -54,6 +54,8 @@ pub struct Site<'s> {
     pub archive: Option<&'s ArchivePlace>,
     /// The records that a running mapping has not settled, if it has any.
     pub unsettled: Option<Unsettled>,
+    /// The pages of the ledger that wait to be folded.
+    pub unfolded_pages: u64,
 }
 
 /// What to check against.
@@ -122,8 +124,8 @@ pub async fn reconcile(
         place.read(&site.clients.s3, &mut totals).await?;
         poison_is_known = true;
     }
-    if let (Some(unsettled), Believed::Ledgers(_)) = (site.unsettled, &believed) {
-        report.waiting = waiting::find(&totals, unsettled, site.archive.is_some())?;
+    if let Believed::Ledgers(_) = &believed {
+        report.waiting = waiting::find(&totals, site)?;
     }
     if let Some((repeated_rows, files)) = archived {
         report.compare_rows(&totals, repeated_rows, files)?;

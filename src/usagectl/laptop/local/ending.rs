@@ -18,14 +18,23 @@ const WITH_VALUE: [&str; 9] = [
     "--fault-seed",
 ];
 
-/// What waits, in words; `None` if nothing does.
-pub(super) fn text(waiting: &Waiting, arguments: impl IntoIterator<Item = String>) -> Option<String> {
-    if !waiting.is_some() {
+/// What waits in the stream, and in the ledger's stream, in words; `None` if nothing does.
+pub(super) fn text(
+    waiting: &Waiting,
+    unfolded: &Waiting,
+    arguments: impl IntoIterator<Item = String>,
+) -> Option<String> {
+    let mut lines = Vec::new();
+    for (waiting, noun, rest) in [(waiting, "record", "in the stream"), (unfolded, "page", "to be folded")] {
+        if waiting.is_some() {
+            let (verb, plural) = if waiting.records == 1 { ("waits", "") } else { ("wait", "s") };
+            lines.push(format!("{} {noun}{plural} still {verb} {rest}.", waiting.count()));
+            lines.extend(waiting.blocked.iter().flat_map(waiting::described));
+        }
+    }
+    if lines.is_empty() {
         return None;
     }
-    let (verb, records) = if waiting.records == 1 { ("waits", "record") } else { ("wait", "records") };
-    let mut lines = vec![format!("{} {records} still {verb} in the stream.", waiting.count())];
-    lines.extend(waiting.blocked.iter().flat_map(waiting::described));
     lines.push(format!("To continue where this run stopped:\n  {}", continuation(arguments)));
     Some(lines.join("\n"))
 }
@@ -67,11 +76,21 @@ mod tests {
     #[test]
     fn a_stopped_run_says_what_waits_and_how_to_continue() {
         let waiting = Waiting { records: 3_205, blocked: vec![blocked()], ..Waiting::default() };
-        insta::assert_snapshot!(text(&waiting, arguments("usagectl local --fresh")).unwrap());
+        insta::assert_snapshot!(text(&waiting, &Waiting::default(), arguments("usagectl local --fresh")).unwrap());
+    }
+
+    #[test]
+    fn pages_that_wait_to_be_folded_are_named_as_well() {
+        let waiting = |records| Waiting { records, ..Waiting::default() };
+        let text = |records, pages| text(&waiting(records), &waiting(pages), arguments("usagectl local")).unwrap();
+        let end = "To continue where this run stopped:\n  usagectl local";
+        assert_eq!(text(0, 1), format!("1 page still waits to be folded.\n{end}"));
+        let both = "2 records still wait in the stream.\n3 pages still wait to be folded.";
+        assert_eq!(text(2, 3), format!("{both}\n{end}"));
     }
 
     #[test]
     fn a_run_that_has_settled_everything_says_nothing() {
-        assert_eq!(text(&Waiting::default(), arguments("usagectl local")), None);
+        assert_eq!(text(&Waiting::default(), &Waiting::default(), arguments("usagectl local")), None);
     }
 }

@@ -15,14 +15,13 @@ use super::control::Control;
 use super::ending;
 use super::run::LocalRun;
 use super::screen::{self, Row};
-use super::status::Status;
+use super::status::{MappingStatus, Status};
 use crate::laptop::serve;
 use crate::results::differences;
 use crate::shell::console::{self, Done};
 use crate::shell::lines::{USUAL_WIDTH, cut, terminal_width};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
-use crate::shell::waiting::Waiting;
 
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,7 +33,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     if options.json {
         let variables = variables.into_iter().collect::<std::collections::BTreeMap<_, _>>();
         let started = serde_json::json!({
-            "started": { "source": run.source.arn(), "control": control, "environment": variables }
+            "started": { "source": run.mapping.running.source_arn, "control": control, "environment": variables }
         });
         return console::print(&started.to_string());
     }
@@ -112,46 +111,58 @@ pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) 
 
 /// Updates the status and returns it.
 async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
-    let shards = run.source.shards().await.map_or(0, |shards| shards.len());
+    let progress = progress(run).await;
     run.publish_metrics();
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
-    status.shards = shards;
-    set_progress(&mut status, run);
     status.faults = control.faults.profile().to_string();
+    set_progress(&mut status, run, progress);
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }
     status.clone()
 }
 
-/// Sets what the mapping and the function report.
-fn set_progress(status: &mut Status, run: &LocalRun) {
-    status.mapping = run.meter.counts();
-    status.set_waiting(Waiting::new(run.meter.progress(), run.clock.now()));
+/// What the mappings report.
+async fn progress(run: &LocalRun) -> (MappingStatus, Option<MappingStatus>) {
+    let fold = match &run.folding {
+        Some(folding) => Some(folding.status().await),
+        None => None,
+    };
+    (run.mapping.status().await, fold)
+}
+
+/// Sets what the mappings and the function report.
+fn set_progress(status: &mut Status, run: &LocalRun, (source, fold): (MappingStatus, Option<MappingStatus>)) {
+    let MappingStatus { mapping, waiting, shards } = source;
+    (status.mapping, status.shards, status.fold) = (mapping, shards, fold);
+    status.set_waiting(waiting);
     status.quarantined = run.rejections.as_ref().map(|rejections| rejections.quarantined());
 }
 
 /// Prints the run's counts and, if there was load, whether all of it was counted.
-pub(super) fn print_result(
+pub(super) async fn print_result(
     run: &LocalRun,
     options: &Options,
     control: &Control,
     proof: Option<&Report>,
 ) -> anyhow::Result<Done> {
+    let progress = progress(run).await;
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
-    set_progress(&mut status, run);
-    run.leave(status.waiting.clone(), options)?;
+    set_progress(&mut status, run, progress);
+    let unfolded = status.fold.as_ref().map(|fold| fold.waiting.clone()).unwrap_or_default();
+    run.leave(status.waiting.clone(), unfolded.clone(), options)?;
     if options.json {
         let ended = serde_json::json!({ "ended": &*status, "reconcile": proof });
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
         proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
-        let left = ending::text(&status.waiting, std::env::args());
+        let left = ending::text(&status.waiting, &unfolded, std::env::args());
         left.map_or(Ok(()), |left| console::print(&left))?;
     }
-    let dropped = status.mapping.dropped_event_count > 0 || status.mapping.trimmed_gaps > 0;
+    let mappings = [&status.mapping].into_iter().chain(status.fold.as_ref().map(|fold| &fold.mapping));
+    let dropped = mappings.into_iter().any(|counts| counts.dropped_event_count > 0 || counts.trimmed_gaps > 0);
     let good = proof.is_none_or(Report::agrees) && !dropped;
     Ok(if good { Done::Well } else { Done::WithFailures })
 }
@@ -210,6 +221,7 @@ impl Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::waiting::Waiting;
     use crate::shell::waiting::tests::{blocked, now};
 
     #[test]

@@ -71,7 +71,7 @@ impl LoadOptions {
             control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
         };
         let written = simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
-        wait_until_read(run, written.records).await;
+        wait_until_settled(run, written.records).await;
         let report = self.prove(run, ledger).await?;
         if self.forever {
             console::print(&differences::text(&run.site.handler.pipeline().name, &report))?;
@@ -96,7 +96,7 @@ impl LoadOptions {
         simulation
     }
 
-    /// Compares until everything agrees, or until the mapping makes no progress.
+    /// Compares until everything agrees, or until neither mapping makes progress.
     async fn prove(&self, run: &LocalRun, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
             clients: &run.place.clients,
@@ -104,27 +104,38 @@ impl LoadOptions {
             tables: run.site.tables.as_ref(),
             archive: run.site.archive.as_ref(),
             unsettled: None,
+            unfolded_pages: 0,
         };
         let truth = Truth::Ledgers(vec![ledger]);
         let failures = Destination::usual(&run.place.clients).await?;
+        let invoked = || {
+            let mappings = [Some(&run.mapping), run.folding.as_ref()];
+            mappings.into_iter().flatten().map(|mapping| mapping.meter.counts().invoked_event_count).sum::<u64>()
+        };
         loop {
-            let before = run.meter.counts().invoked_event_count;
+            let before = invoked();
             let report =
                 reconcile::reconcile_within(NO_PROGRESS_LIMIT, &site, &truth, failures.as_ref(), &|| {}).await?;
-            if report.agrees() || run.meter.counts().invoked_event_count == before {
+            if report.agrees() || invoked() == before {
                 return Ok(report);
             }
         }
     }
 }
 
-/// Waits, for a limited time, until as many records have been read as were written. Comparing keeps this thread busy, which
-/// would make the mapping appear to lag.
-async fn wait_until_read(run: &LocalRun, records: u64) {
+/// Waits, for a limited time, until as many records have been read as were written, and until all pages are folded.
+/// Comparing keeps this thread busy, which would make the mappings appear to lag.
+async fn wait_until_settled(run: &LocalRun, records: u64) {
     let deadline = Instant::now() + NO_PROGRESS_LIMIT;
-    while run.meter.counts().polled_event_count < records && Instant::now() < deadline {
+    let meter = &run.mapping.meter;
+    let is_read = || meter.counts().polled_event_count >= records && !run.mapping.waiting().is_some();
+    while !is_read() && Instant::now() < deadline {
         tokio::time::sleep(CHECK_INTERVAL).await;
     }
-    // The last records read are being processed.
-    tokio::time::sleep(CHECK_INTERVAL).await;
+    let Some(folding) = &run.folding else { return };
+    let polled = folding.meter.counts().polls + 2;
+    let is_folded = || folding.meter.counts().polls >= polled && !folding.waiting().is_some();
+    while !is_folded() && Instant::now() < deadline {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
 }

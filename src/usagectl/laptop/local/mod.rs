@@ -1,14 +1,15 @@
-//! `usagectl local`: a table or stream, its event source mapping and the function on this machine, until Ctrl-C or until all
-//! of a generated load is counted.
+//! `usagectl local`: a table or stream, the event source mappings of it and of the ledger, and the function on this machine,
+//! until Ctrl-C or until all of a generated load is counted.
 //!
-//! `settings` holds the mapping's options and `rejected` those for rejected records. `run` builds and runs everything, with the
-//! stream from `stream` and the function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
+//! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
+//! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
 //! changes, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod control;
 mod ending;
 mod live;
 mod load;
+mod mapping;
 mod measured;
 mod reach;
 mod rejected;
@@ -43,7 +44,7 @@ use rejected::RejectionOptions;
 use run::LocalRun;
 use settings::MappingOptions;
 
-/// Run the table, stream, event source mapping and function on this machine, with optional faults
+/// Run the table, stream, event source mappings and function on this machine, with optional faults
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Local {
@@ -159,11 +160,12 @@ impl Local {
         let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach);
         let run = LocalRun::build(&self, options, &control).await?;
         // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
-        run.leave(Waiting::default(), options)?;
+        run.leave(Waiting::default(), Waiting::default(), options)?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = run.place.services() {
             let mut running = Running::new(services, Some(url.clone()));
-            running.mapping = Some(run.mapping.clone());
+            running.mapping = Some(run.mapping.running.clone());
+            running.fold = run.folding.as_ref().map(|folding| folding.running.clone());
             running.write(&options.data)?;
             if let Some(path) = &self.env_file {
                 serve::write_environment(path, &serve::environment(services, &run.variables))?;
@@ -197,15 +199,15 @@ impl Local {
             }
             std::future::pending::<anyhow::Result<()>>().await
         };
-        let mapping = async {
+        let mappings = async {
             tokio::select! {
                 ended = run.run(&control) => ended,
                 never = faults => never,
             }
         };
         let view = live::watch(&run, options, &control);
-        let (proof, (), ()) = futures::try_join!(work, mapping, view)?;
-        live::print_result(&run, options, &control, proof.as_ref())
+        let (proof, (), ()) = futures::try_join!(work, mappings, view)?;
+        live::print_result(&run, options, &control, proof.as_ref()).await
     }
 
     fn ports(&self) -> Ports {

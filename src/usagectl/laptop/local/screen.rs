@@ -4,7 +4,7 @@
 use event_source_mapping::{Blocked, Counts, Timestamp};
 use laptop::proof::QuarantinedRecords;
 
-use super::status::Status;
+use super::status::{MappingStatus, Status};
 use crate::shell::lines::{cut, joined, wrapped};
 use crate::shell::numbers::{number, whole};
 use crate::shell::waiting;
@@ -63,11 +63,15 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     }
     rows.extend(status.quarantined.as_ref().and_then(quarantined));
     let counts = &status.mapping;
-    rows.push(failures(counts));
+    rows.push(failures("failures", counts));
     rows.extend(discarded(counts));
-    rows.push(deliveries(status));
-    let effects =
-        [metric(status.metric("SnapshotsUpdated"), "snapshot update"), metric(status.metric("FilesWritten"), "file")];
+    rows.push(deliveries("deliveries", counts));
+    rows.extend(status.fold.iter().flat_map(|fold| fold_rows(fold, now)));
+    let effects = [
+        metric(status.metric("PagesWritten"), "page"),
+        metric(status.metric("SnapshotsUpdated"), "snapshot update"),
+        metric(status.metric("FilesWritten"), "file"),
+    ];
     rows.push(Row::figures("written", effects.into_iter().flatten().collect()));
     if status.faults != "none" && !status.faults.is_empty() {
         rows.push(Row::words("faults", status.faults.replace(',', ", ")));
@@ -102,6 +106,28 @@ fn processed(status: &Status) -> Row {
     Row::figures("processed", figures)
 }
 
+/// The mapping of the ledger: the pages that are in all snapshots, those that wait, and what holds them up.
+fn fold_rows(fold: &MappingStatus, now: Timestamp) -> Vec<Row> {
+    let MappingStatus { mapping: counts, waiting, .. } = fold;
+    let mut figures = vec![nouns(&whole(counts.distinct_processed), "page")];
+    figures.extend(count(counts.trimmed_gaps, "trimmed gap").map(|gaps| gaps.to_uppercase()));
+    if waiting.records > 0 {
+        figures.push(format!("{} waiting", waiting.count()));
+    }
+    if waiting.oldest_age_ms > 0 {
+        figures.push(format!("oldest {}", crate::shell::durations::span(waiting.oldest_age())));
+    }
+    figures.extend(count(counts.distinct_discarded, "page").map(|pages| format!("{pages} DISCARDED")));
+    let mut rows = vec![Row::figures("folded", figures)];
+    if let Some(blocked) = waiting.first_blocked() {
+        let (attempts, cause) = (waiting::attempts(blocked, now), waiting::cause(&blocked.cause));
+        rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")));
+    }
+    rows.push(failures("fold errors", counts));
+    rows.push(deliveries("folds", counts));
+    rows
+}
+
 /// What blocks, how long it is retried, and how many records wait for it.
 fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
     let mut figures = vec![match waiting::behind(blocked).as_str() {
@@ -129,7 +155,7 @@ fn quarantined(quarantined: &QuarantinedRecords) -> Option<Row> {
 }
 
 /// How often invocations failed, by cause.
-fn failures(counts: &Counts) -> Row {
+fn failures(label: &'static str, counts: &Counts) -> Row {
     let causes = causes(counts);
     let mut lines: Vec<String> = causes
         .iter()
@@ -139,7 +165,7 @@ fn failures(counts: &Counts) -> Row {
     if let Some(rest) = causes.get(CAUSE_LINES..).filter(|rest| !rest.is_empty()) {
         lines.push(format!("{} of other causes", whole(rest.iter().map(|(_, count)| count).sum())));
     }
-    Row { label: "failures", text: Text::Lines(lines) }
+    Row { label, text: Text::Lines(lines) }
 }
 
 fn discarded(counts: &Counts) -> Option<Row> {
@@ -151,18 +177,16 @@ fn discarded(counts: &Counts) -> Option<Row> {
     Some(Row::figures("discarded", figures.into_iter().flatten().collect()))
 }
 
-fn deliveries(status: &Status) -> Row {
-    let counts = &status.mapping;
+fn deliveries(label: &'static str, counts: &Counts) -> Row {
     if counts.invocations == 0 {
-        return Row::figures("deliveries", Vec::new());
+        return Row::figures(label, Vec::new());
     }
     let invocations = nouns(&whole(counts.invocations), "invocation");
     let mut figures = vec![format!("{} in {invocations}", whole(counts.invoked_event_count))];
-    figures.extend(metric(status.metric("DuplicatesSkipped"), "duplicate"));
     figures.extend(count(counts.retries, "retry"));
     figures.extend(count(counts.splits, "split"));
     figures.push(format!("up to {} per batch", whole(counts.largest_batch)));
-    Row::figures("deliveries", figures)
+    Row::figures(label, figures)
 }
 
 /// A count above 0 with its noun, of which the plural ends in `s` or, after `y`, in `ies`.

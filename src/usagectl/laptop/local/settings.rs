@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use event_source_mapping::{Filters, Settings, StartingPosition, StreamKind};
+use serde_json::json;
+use usage_aggregator::ledger::PAGES;
 use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::instant;
@@ -46,7 +48,13 @@ pub(super) struct MappingOptions {
     /// Longest delay between retries in milliseconds; delays double from 200
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     maximum_backoff: u64,
+    /// MaximumBatchingWindowInSeconds of the ledger's mapping, 0 to 300; 30 in the template
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    fold_window: u64,
 }
+
+/// The record age after which the ledger's mapping discards a notice: 22 hours, before its stream trims it.
+const FOLD_RECORD_AGE: Duration = Duration::from_hours(22);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
@@ -55,6 +63,33 @@ enum Switch {
 }
 
 impl MappingOptions {
+    /// The settings of the ledger's mapping, as in the template. Only pages of `pipeline` are notices.
+    ///
+    /// # Errors
+    /// If the window is out of range.
+    pub(super) fn fold_settings(&self, pipeline: &str) -> Result<Settings, UsageError> {
+        let filter = json!({
+            "eventName": ["INSERT"],
+            "dynamodb": { "Keys": { "pk": { "S": [{ "prefix": format!("{PAGES}{pipeline}#") }] } } },
+        });
+        let filters = Filters::parse(&[filter.to_string()]).map_err(|error| UsageError(error.to_string()))?;
+        let settings = Settings {
+            batch_size: 10_000,
+            batching_window: Duration::from_secs(self.fold_window),
+            maximum_record_age: Some(FOLD_RECORD_AGE),
+            bisect_batch_on_function_error: true,
+            filters,
+            maximum_backoff: Duration::from_millis(self.maximum_backoff),
+            ..Settings::new(Duration::from_millis(self.polling_interval.unwrap_or(250)))
+        };
+        let mistakes = settings.out_of_range();
+        if mistakes.is_empty() {
+            Ok(settings)
+        } else {
+            Err(UsageError(format!("--fold-window: {}", mistakes.join("; "))))
+        }
+    }
+
     /// The mapping's settings. `retries` is the default of the maximum retry attempts.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 //! Records are counted twice over. *Deliveries* are what the mapping and the function's metrics count: a record that is
 //! delivered three times counts three times, and each invocation reports it as processed again, so under faults those sums
 //! are a multiple of the records. *Distinct* records are counted by the mapping as a shard's checkpoint passes them (see
-//! `event_source_mapping::Progress`). The function's own `applied` is not exact: an invocation that crashes after its
-//! transaction, or whose response is lost, has applied records that it never reports, and the next one calls them duplicates.
+//! `event_source_mapping::Progress`): those of the source are records that are durable, those of the ledger are pages that are
+//! in all snapshots.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,17 @@ use crate::shell::numbers::whole;
 use crate::shell::table;
 use crate::shell::waiting::Waiting;
 
+/// One mapping at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct MappingStatus {
+    /// Counts of the event source mapping.
+    pub mapping: Counts,
+    /// The records that wait, and what they wait for.
+    pub waiting: Waiting,
+    /// Shards in the stream.
+    pub shards: usize,
+}
+
 /// The status at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Status {
@@ -26,6 +37,9 @@ pub(super) struct Status {
     pub mapping: Counts,
     /// The records that wait, and what they wait for.
     pub waiting: Waiting,
+    /// The mapping of the ledger, if the pipeline counts. Its records are notices of pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<MappingStatus>,
     /// Records that the function set aside, if it runs in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<QuarantinedRecords>,
@@ -78,52 +92,24 @@ impl Status {
     pub(super) fn without_clock(&self, now: Timestamp) -> Status {
         let mut status = self.clone();
         status.seconds = 0.0;
-        status.waiting.oldest_age_ms = 0;
-        for blocked in &mut status.waiting.blocked {
-            blocked.next_attempt = now;
-            blocked.retried_until = blocked.retried_until.map(|_| now);
+        let fold = status.fold.as_mut().map(|fold| (&mut fold.mapping, &mut fold.waiting));
+        for (mapping, waiting) in [(&mut status.mapping, &mut status.waiting)].into_iter().chain(fold) {
+            waiting.oldest_age_ms = 0;
+            for blocked in &mut waiting.blocked {
+                blocked.next_attempt = now;
+                blocked.retried_until = blocked.retried_until.map(|_| now);
+            }
+            let Counts { polls, throttled_reads, expired_iterators, .. } = mapping;
+            (*polls, *throttled_reads, *expired_iterators) = (0, 0, 0);
         }
-        let Counts { polls, throttled_reads, expired_iterators, .. } = &mut status.mapping;
-        (*polls, *throttled_reads, *expired_iterators) = (0, 0, 0);
         status
     }
 
     /// The totals of a run as tables.
     pub(super) fn summary(&self) -> String {
-        let counts = &self.mapping;
-        let rows = [
-            ("Distinct records processed", counts.distinct_processed),
-            ("Distinct records filtered out", counts.distinct_filtered_out),
-            ("Distinct records discarded", counts.distinct_discarded),
-            ("PolledEventCount", counts.polled_event_count),
-            ("FilteredOutEventCount", counts.filtered_out_event_count),
-            ("InvokedEventCount", counts.invoked_event_count),
-            ("FailedInvokeEventCount", counts.failed_invoke_event_count),
-            ("DroppedEventCount", counts.dropped_event_count),
-            ("OnFailureDestinationDeliveredEventCount", counts.on_failure_destination_delivered_event_count),
-            ("DestinationDeliveryFailures", counts.destination_delivery_failures),
-            ("Invocations", counts.invocations),
-            ("Errors", counts.errors),
-            ("Partial failures", counts.partial_failures),
-            ("Throttles", counts.not_invoked),
-            ("Retries of a batch", counts.retries),
-            ("Batches split in half", counts.splits),
-            ("Shards read to the end", counts.shards_finished),
-            ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
-        ];
-        let mut tables = Vec::new();
-        let mut mapping = table::titled(["event source mapping", ""]);
-        for (name, value) in rows {
-            mapping.add_row([table::text(name), table::number(&whole(value))]);
-        }
-        tables.push(mapping.to_string());
-        if !counts.failures_by_cause.is_empty() {
-            let mut failures = table::titled(["failed invocations", ""]);
-            for (cause, count) in super::screen::causes(counts) {
-                failures.add_row([table::text(cause), table::number(&whole(count))]);
-            }
-            tables.push(failures.to_string());
-        }
+        let mut tables = mapping_tables("event source mapping", "failed invocations", &self.mapping);
+        let fold = self.fold.iter();
+        tables.extend(fold.flat_map(|fold| mapping_tables("mapping of the ledger", "failed folds", &fold.mapping)));
         if !self.function.is_empty() {
             let mut function = table::titled(["function, by delivery", ""]);
             for (name, value) in &self.function {
@@ -133,6 +119,43 @@ impl Status {
         }
         tables.join("\n")
     }
+}
+
+/// The totals of one mapping.
+fn mapping_tables(title: &str, failures_title: &str, counts: &Counts) -> Vec<String> {
+    let rows = [
+        ("Distinct records processed", counts.distinct_processed),
+        ("Distinct records filtered out", counts.distinct_filtered_out),
+        ("Distinct records discarded", counts.distinct_discarded),
+        ("PolledEventCount", counts.polled_event_count),
+        ("FilteredOutEventCount", counts.filtered_out_event_count),
+        ("InvokedEventCount", counts.invoked_event_count),
+        ("FailedInvokeEventCount", counts.failed_invoke_event_count),
+        ("DroppedEventCount", counts.dropped_event_count),
+        ("OnFailureDestinationDeliveredEventCount", counts.on_failure_destination_delivered_event_count),
+        ("DestinationDeliveryFailures", counts.destination_delivery_failures),
+        ("Invocations", counts.invocations),
+        ("Errors", counts.errors),
+        ("Partial failures", counts.partial_failures),
+        ("Throttles", counts.not_invoked),
+        ("Retries of a batch", counts.retries),
+        ("Batches split in half", counts.splits),
+        ("Shards read to the end", counts.shards_finished),
+        ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
+    ];
+    let mut mapping = table::titled([title, ""]);
+    for (name, value) in rows {
+        mapping.add_row([table::text(name), table::number(&whole(value))]);
+    }
+    let mut tables = vec![mapping.to_string()];
+    if !counts.failures_by_cause.is_empty() {
+        let mut failures = table::titled([failures_title, ""]);
+        for (cause, count) in super::screen::causes(counts) {
+            failures.add_row([table::text(cause), table::number(&whole(count))]);
+        }
+        tables.push(failures.to_string());
+    }
+    tables
 }
 
 #[cfg(test)]

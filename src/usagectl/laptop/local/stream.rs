@@ -55,6 +55,24 @@ impl StreamRequest<'_> {
         if kind == StreamChoice::KinesisForDynamodb {
             return self.kinesis(Some(table), embedded);
         }
+        self.sharded(table, embedded)
+    }
+
+    /// Opens the stream of the ledger, which was created with its table.
+    pub(super) async fn open_ledger(&self) -> anyhow::Result<LocalStream> {
+        let TableStream { view_type, arn } = table_stream(self).await?;
+        let (Some(_), Some(arn)) = (view_type, arn) else {
+            let (table, first, enable) = (self.name, first(self), enable(self, "KEYS_ONLY"));
+            let message =
+                format!("the ledger {table} has no stream, from which pages are folded; {first}:\n  {enable}");
+            return Err(UsageError(message).into());
+        };
+        let (table, embedded) = self.stream_of(&arn)?;
+        self.sharded(table, embedded)
+    }
+
+    /// Presents the stream of a table with shards that can be split.
+    fn sharded(&self, table: Arc<dyn Source>, embedded: Option<EmbeddedStream>) -> anyhow::Result<LocalStream> {
         let file = self.folder.join(format!("shards-{}.json", self.name));
         let sharded = Arc::new(ShardedStream::open(table, Some(&file), self.local.fault_seed)?);
         Ok(LocalStream { source: sharded.clone(), sharded: Some(sharded), replicator: None, embedded })
@@ -62,18 +80,19 @@ impl StreamRequest<'_> {
 
     /// The stream of a table, and the same stream if it is the embedded DynamoDB's.
     async fn table(&self) -> anyhow::Result<(Arc<dyn Source>, Option<EmbeddedStream>)> {
-        let (tables, table) = (&self.place.clients.dynamodb, self.name);
-        let endpoint = self.options.dynamodb()?;
-        if !matches!(endpoint, Endpoint::Remote(_)) {
-            ensure_tables(tables, &[self.table_spec()?]).await?;
+        if !matches!(self.options.dynamodb()?, Endpoint::Remote(_)) {
+            ensure_tables(&self.place.clients.dynamodb, &[self.table_spec()?]).await?;
         }
-        let arn = latest_stream(self).await?;
-        match (endpoint, self.place.services()) {
+        self.stream_of(&latest_stream(self).await?)
+    }
+
+    fn stream_of(&self, arn: &str) -> anyhow::Result<(Arc<dyn Source>, Option<EmbeddedStream>)> {
+        match (self.options.dynamodb()?, self.place.services()) {
             (Endpoint::Embedded, Some(services)) => {
-                let stream = EmbeddedStream::open(services.database(), table)?;
+                let stream = EmbeddedStream::open(services.database(), self.name)?;
                 Ok((Arc::new(stream.clone()), Some(stream)))
             }
-            _ => Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), &arn)), None)),
+            _ => Ok((Arc::new(RemoteStream::new(self.place.connections.streams(), arn)), None)),
         }
     }
 
@@ -114,20 +133,16 @@ impl StreamRequest<'_> {
 /// The ARN of the latest stream of `table`, whose view type must have the images that the pipeline needs: otherwise the
 /// function would reject its records one after the other.
 async fn latest_stream(request: &StreamRequest<'_>) -> anyhow::Result<String> {
-    let (tables, table) = (&request.place.clients.dynamodb, request.name);
-    let described = tables.describe_table().table_name(table).send().await;
-    let described = described.with_context(|| format!("describe the table {table} (dynamodb:DescribeTable)"))?;
-    let described = described.table.with_context(|| format!("find the table {table}"))?;
+    let table = request.name;
+    let TableStream { view_type, arn } = table_stream(request).await?;
     let pipeline = request.site.handler.pipeline();
-    let stream = described.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
-    let view_type = stream.and_then(|stream| stream.stream_view_type.as_ref()).map(|view_type| view_type.as_str());
-    let (name, first, enable) = (&pipeline.name, first(request), enable(request));
-    let (Some(view_type), Some(arn)) = (view_type, described.latest_stream_arn) else {
+    let (name, first, enable) = (&pipeline.name, first(request), enable(request, "NEW_AND_OLD_IMAGES"));
+    let (Some(view_type), Some(arn)) = (view_type, arn) else {
         let message = format!("the table {table} has no stream for the pipeline {name}; {first}:\n  {enable}");
         return Err(UsageError(message).into());
     };
     let needed = Images::needed_by(pipeline);
-    if Images::of_view_type(view_type).cover(needed) {
+    if Images::of_view_type(&view_type).cover(needed) {
         return Ok(arn);
     }
     let (needed, disable) = (needed.words(), update(request, "StreamEnabled=false"));
@@ -138,9 +153,29 @@ async fn latest_stream(request: &StreamRequest<'_>) -> anyhow::Result<String> {
     .into())
 }
 
-/// A command that enables the stream with all images.
-fn enable(request: &StreamRequest<'_>) -> String {
-    update(request, "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES")
+/// The stream of a table as DynamoDB describes it.
+struct TableStream {
+    /// The view type, if the stream is enabled.
+    view_type: Option<String>,
+    arn: Option<String>,
+}
+
+async fn table_stream(request: &StreamRequest<'_>) -> anyhow::Result<TableStream> {
+    let (tables, table) = (&request.place.clients.dynamodb, request.name);
+    let described = tables.describe_table().table_name(table).send().await;
+    let described = described.with_context(|| format!("describe the table {table} (dynamodb:DescribeTable)"))?;
+    let described = described.table.with_context(|| format!("find the table {table}"))?;
+    let stream = described.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
+    let view_type = stream.and_then(|stream| stream.stream_view_type.as_ref());
+    Ok(TableStream {
+        view_type: view_type.map(|view_type| view_type.as_str().to_owned()),
+        arn: described.latest_stream_arn,
+    })
+}
+
+/// A command that enables the stream with this view type.
+fn enable(request: &StreamRequest<'_>, view_type: &str) -> String {
+    update(request, &format!("StreamEnabled=true,StreamViewType={view_type}"))
 }
 
 /// A command that changes the stream.

@@ -15,9 +15,10 @@ use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::workplace::{Workplace, queue_client};
 
-/// The name of the function in metrics and documents.
+/// The name in metrics and documents of the function that appends the records of the source.
 pub(super) const FUNCTION: &str = "usage-aggregator";
-const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator";
+/// The name of the function that folds the ledger's pages: the same code, deployed a second time.
+pub(super) const FOLD_FUNCTION: &str = "usage-aggregator-fold";
 
 /// Parses `--on-failure` and creates its bucket if it doesn't exist.
 pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result<Option<Destination>> {
@@ -55,14 +56,15 @@ pub(super) struct LocalFunction {
     pub rejections: Option<Arc<Rejections>>,
 }
 
-/// The function: behind `--invoke URL`, or in this process.
+/// The function called `name`: behind `--invoke URL`, or in this process.
 pub(super) fn function(
+    name: &str,
     local: &Local,
     place: &Workplace,
     variables: &Variables,
     control: &Control,
 ) -> anyhow::Result<LocalFunction> {
-    let arn = FUNCTION_ARN.to_owned();
+    let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
     if let Some(url) = &local.invoke {
         let function = Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?);
         return Ok(LocalFunction { function, rejections: None });

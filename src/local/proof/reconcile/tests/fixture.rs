@@ -72,7 +72,14 @@ impl Fixture {
 
     pub(super) fn site(&self) -> Site<'_> {
         let (tables, archive) = (self.tables.as_ref(), self.archive.as_ref());
-        Site { clients: &self.clients, pipeline: self.handler.pipeline(), tables, archive, unsettled: None }
+        Site {
+            clients: &self.clients,
+            pipeline: self.handler.pipeline(),
+            tables,
+            archive,
+            unsettled: None,
+            unfolded_pages: 0,
+        }
     }
 
     fn ledger(&self) -> PathBuf {
@@ -123,7 +130,7 @@ impl Fixture {
         let records = self.records();
         let invocation =
             Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
-        let outcome = self.handler.handle(&event(&records[..size]), &invocation).await.unwrap();
+        let outcome = self.handler.append(&event(&records[..size]), &invocation).await.unwrap();
         assert_eq!(outcome.durable, size);
         u64::try_from(records.len() - size).unwrap()
     }

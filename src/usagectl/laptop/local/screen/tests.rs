@@ -38,7 +38,20 @@ fn status() -> Status {
         reason: "is a number where the schema of order needs a string".to_owned(),
     };
     let last = Some(QuarantinedRecord { sequence_number: "80000".to_owned(), reason });
-    let function = [("DuplicatesSkipped", 15_446.0), ("SnapshotsUpdated", 8_000.0), ("FilesWritten", 300.0)];
+    let function = [("PagesWritten", 15_446.0), ("SnapshotsUpdated", 8_000.0), ("FilesWritten", 300.0)];
+    let folding = Counts {
+        distinct_processed: 41_190,
+        invoked_event_count: 88_000,
+        invocations: 900,
+        retries: 12,
+        largest_batch: 1_300,
+        failures_by_cause: [("put s3: SlowDown".to_owned(), 7)].into(),
+        ..Counts::default()
+    };
+    let error =
+        FailureCause::FunctionError("write a snapshot: snapshots are ahead of the ledger; raise FOLD_EPOCH".to_owned());
+    let held = Blocked { maximum_attempts: None, retried_until: None, cause: error, ..blocked() };
+    let unfolded = Waiting { records: 10, oldest_age_ms: 4_000, blocked: vec![held], ..Waiting::default() };
     Status {
         seconds: 12.0,
         mapping,
@@ -51,6 +64,7 @@ fn status() -> Status {
         },
         quarantined: Some(QuarantinedRecords { records: 1_027, last }),
         function: function.map(|(name, value)| (name.to_owned(), value)).into(),
+        fold: Some(MappingStatus { mapping: folding, waiting: unfolded, shards: 1 }),
         shards: 4,
         faults: "redeliver=5,crash=2,refuse=5,lose=5,throttle=5,conflict=5,503=5,slow=5,iterator=5,poison=0.5,twins"
             .to_owned(),
