@@ -12,7 +12,7 @@ use usage_aggregator::time::Timestamp;
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
 pub use local::LocalFacts;
-pub use monitoring::{Alarm, AlarmState, LogGroup, RecentMetrics};
+pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics};
 
 /// Everything that the checks examine.
 #[derive(Debug)]
@@ -33,9 +33,13 @@ pub struct Facts {
     pub source: Fact<SourceFacts>,
     /// The event source mapping.
     pub mapping: Fact<Mapping>,
-    /// The function.
+    /// The function that appends.
     pub function: Fact<Function>,
-    /// Its protection against loops.
+    /// The function that folds the ledger.
+    pub fold: Fact<Function>,
+    /// The event source mapping of the ledger's stream.
+    pub ledger_mapping: Fact<Mapping>,
+    /// The append function's protection against loops.
     pub recursion: Fact<Recursion>,
     /// Its role.
     pub role: Fact<Role>,
@@ -45,7 +49,7 @@ pub struct Facts {
     pub waiting: Fact<FailedBatches>,
     /// The table with the snapshots.
     pub usage_table: Fact<Table>,
-    /// The table with the claims.
+    /// The table with the ledger.
     pub ledger_table: Fact<Table>,
     /// The bucket of the archive.
     pub archive: Fact<Bucket>,
@@ -116,6 +120,8 @@ pub struct Mapping {
     pub source_arn: String,
     /// Where it started.
     pub starting_position: Option<String>,
+    /// MaximumBatchingWindowInSeconds.
+    pub window_seconds: i64,
     /// ParallelizationFactor.
     pub factor: i64,
     /// -1 for no limit, as in Lambda's API.
@@ -226,8 +232,8 @@ pub struct Table {
     pub name: String,
     /// Whether its capacity is on demand.
     pub on_demand: bool,
-    /// Whether it has a stream.
-    pub stream_on: bool,
+    /// The view type of its stream, if it is on.
+    pub stream_view: Option<String>,
     /// The attribute that items expire by, if time to live is on.
     pub time_to_live: Fact<Option<String>>,
     /// Whether it can be restored to a point in time.

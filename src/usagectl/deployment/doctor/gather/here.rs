@@ -57,6 +57,8 @@ pub(super) async fn facts(
         source,
         mapping: Err(Unavailable::NotApplicable("a local mapping is configured by its command line")),
         function: Err(account_only.clone()),
+        fold: Err(account_only.clone()),
+        ledger_mapping: Err(Unavailable::NotApplicable("a local mapping is configured by its command line")),
         recursion: Err(account_only.clone()),
         role: Err(account_only.clone()),
         destination: Err(account_only.clone()),
