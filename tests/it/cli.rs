@@ -126,10 +126,10 @@ fn one_process_uses_the_data_folder_and_others_use_its_services() {
     let variables = || variables.lines().filter_map(|line| line.split_once('='));
     let run: Run = fixture.command(&["invoke", "event.json", "--json"]).envs(variables()).output().unwrap().into();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!((run.code, &report["applied"]), (Some(0), &json!(2)), "{run:?}");
+    assert_eq!((run.code, &report["durable"]), (Some(0), &json!(2)), "{run:?}");
     // Without endpoints: the data folder knows them.
     let again = fixture.json(&["invoke", "event.json"]);
-    assert_eq!(again["duplicates"], json!(2));
+    assert_eq!((&again["durable"], &again["snapshots"]), (&json!(2), &report["snapshots"]), "counted before");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! An HTTP client without a network: every write succeeds and every read finds nothing, immediately. It is for timing the
-//! function itself, including the SDK's work on requests and responses.
+//! An HTTP client without a network: every write of an append succeeds immediately. It is for timing the function itself,
+//! including the SDK's work on requests and responses.
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_runtime_api::client::http::{
@@ -14,7 +14,7 @@ use super::faults::{Call, Service};
 use super::sdk_config;
 use usage_aggregator::clients::Clients;
 
-/// Clients whose calls are answered immediately: no claim exists, every transaction commits, every object is new.
+/// Clients whose calls are answered immediately: every page is put, every object is new.
 pub fn instant_clients() -> Clients {
     Clients::new(&sdk_config(Some(SharedHttpClient::new(InstantHttp))))
 }
@@ -36,7 +36,7 @@ impl HttpConnector for InstantHttp {
 
 fn answer(call: &Call) -> Result<HttpResponse, ConnectorError> {
     let body = match (call.service, call.operation.as_str()) {
-        (Service::DynamoDb, "BatchGetItem" | "TransactWriteItems") => "{}",
+        (Service::DynamoDb, "PutItem") => "{}",
         (Service::S3, "PutObject") => "",
         (service, operation) => {
             let message =

@@ -20,7 +20,7 @@ use crate::shell::failure;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::unsettled::{Origin, Unsettled};
-use crate::shell::waiting;
+use crate::shell::waiting::{self, Waiting};
 use crate::shell::workplace::{Uses, Workplace};
 
 /// Check snapshots, archive and failure destination against what was written
@@ -203,10 +203,12 @@ struct Scope<'c> {
 impl Scope<'_> {
     /// What waits in the streams that are compared.
     async fn unsettled(&self) -> anyhow::Result<Option<Unsettled>> {
-        if *self.truth == Truth::Archive {
-            return Ok(None);
-        }
         let unsettled = self.origin.read().await?;
+        if *self.truth == Truth::Archive {
+            // What isn't in the archive isn't expected, but what is may not be folded yet.
+            let unsettled = unsettled.filter(|unsettled| unsettled.unfolded.is_some());
+            return Ok(unsettled.map(|unsettled| Unsettled { waiting: Waiting::default(), ..unsettled }));
+        }
         Ok(unsettled.filter(|unsettled| self.targets.iter().any(|target| unsettled.is_of(target))))
     }
 }

@@ -124,9 +124,7 @@ pub async fn reconcile(
         place.read(&site.clients.s3, &mut totals).await?;
         poison_is_known = true;
     }
-    if let Believed::Ledgers(_) = &believed {
-        report.waiting = waiting::find(&totals, site)?;
-    }
+    report.waiting = waiting::find(&totals, site)?;
     if let Some((repeated_rows, files)) = archived {
         report.compare_rows(&totals, repeated_rows, files)?;
     }

@@ -187,7 +187,11 @@ impl<'s> Session<'s> {
                 let name = Names::need(&self.deployment.names.function, "--function")?.to_owned();
                 Ok(Function::Deployed { client: account.lambda(), name })
             }
-            Place::Here(place) => Function::in_process(place.site(self.variables.clone()).await?.handler),
+            Place::Here(place) => {
+                // At once, because no mapping may be running that folds.
+                let variables = self.variables.clone().with([("FRESHNESS", "now".to_owned())]);
+                Function::in_process(place.site(variables).await?.handler)
+            }
         }
     }
 
