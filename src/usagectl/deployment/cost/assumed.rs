@@ -42,7 +42,7 @@ pub(in crate::deployment) fn predict(given: &Assumptions) -> Result<Predicted, U
         // The batches are described completely.
         Some(groups) => (settings.batch_size, groups.min(settings.batch_size)),
         None => {
-            let batching = tuned.arrivals(&settings).batching(&seconds);
+            let batching = tuned.arrivals(&settings).batching(seconds);
             (batching.batch, tuned.groups(batching.batch))
         }
     };
