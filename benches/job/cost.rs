@@ -1,5 +1,6 @@
-//! What a batch costs in DynamoDB and S3: the handler's writes, reads and PUTs against the embedded services, in the capacity
-//! that DynamoDB reports for each call. For comparison, the usual design is executed too: one UpdateItem per delta and window.
+//! What a batch costs in DynamoDB and S3: appending it, and folding it alone, without a batching window, against the embedded
+//! services, in the capacity that DynamoDB reports for each call. For comparison, the usual design is executed too: one
+//! UpdateItem per delta and window.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +9,14 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
-use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use laptop::emulators::{Services, TableSpec, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use tokio::runtime::Runtime;
 use usage_aggregator::clients::Clients;
+use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::plan::Plan;
@@ -25,7 +27,11 @@ use crate::workloads::Workload;
 /// What one batch consumed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
+    /// Write units of appending the batch.
+    pub append_units: f64,
+    /// Write units of appending the batch and folding it.
     pub write_units: f64,
+    /// Read units of folding it.
     pub read_units: f64,
     pub puts: usize,
     /// Write units of one UpdateItem per delta and window.
@@ -49,15 +55,23 @@ impl Till {
     pub fn bill(&self, workload: Workload, event: &[u8], name: &str) -> Cost {
         self.runtime.block_on(async {
             let clients = self.clients();
-            let handler = self.handler(workload, clients.clone(), name).await;
-            self.units.take();
-            let outcome = handler.handle(event, &jobs::invocation()).await.expect("an outcome");
-            assert_eq!(outcome.applied, outcome.records, "{:?}", outcome.rejected);
-            let [write_units, read_units] = self.units.take();
+            let (append_units, _, _) = self.append(workload, event, &format!("{name}-stream"), "stream").await;
+            let (write_units, read_units, puts) = self.append(workload, event, name, "now").await;
             let pipeline = workload.pipeline();
             let one_by_one = self.one_by_one(&clients.dynamodb, &jobs::plan(event, &pipeline), &pipeline, name).await;
-            Cost { write_units, read_units, puts: outcome.files.len(), one_by_one }
+            Cost { append_units, write_units, read_units, puts, one_by_one }
         })
+    }
+
+    /// Appends a batch to new tables, and with the freshness `now` folds it. Returns write units, read units and PUTs.
+    async fn append(&self, workload: Workload, event: &[u8], name: &str, freshness: &str) -> (f64, f64, usize) {
+        let config = jobs::config(workload, name, freshness);
+        let handler = self.handler(config, self.clients()).await;
+        self.units.take();
+        let outcome = handler.append(event, &jobs::invocation()).await.expect("an outcome");
+        assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);
+        let [write_units, read_units] = self.units.take();
+        (write_units, read_units, outcome.files.len())
     }
 
     fn clients(&self) -> Clients {
@@ -70,8 +84,7 @@ impl Till {
         }
     }
 
-    async fn handler(&self, workload: Workload, clients: Clients, name: &str) -> Handler {
-        let config = jobs::config(workload, name);
+    async fn handler(&self, config: Config, clients: Clients) -> Handler {
         ensure_tables(&clients.dynamodb, &table_specs(&config)).await.expect("tables");
         ensure_bucket(&clients.s3, &config.archive.as_ref().expect("workloads archive").bucket)
             .await
@@ -111,9 +124,9 @@ impl Units {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    fn add(&self, kind: usize, consumed: &[ConsumedCapacity]) {
-        assert!(!consumed.is_empty(), "DynamoDB doesn't say what a call consumed");
-        self.0.lock().unwrap()[kind] += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+    fn add(&self, kind: usize, consumed: Option<&ConsumedCapacity>) {
+        let units = consumed.and_then(ConsumedCapacity::capacity_units);
+        self.0.lock().unwrap()[kind] += units.expect("DynamoDB reports what each call consumes");
     }
 }
 
@@ -129,9 +142,9 @@ impl Intercept for Units {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (input, total) = (context.input_mut(), Some(ReturnConsumedCapacity::Total));
-        if let Some(input) = input.downcast_mut::<TransactWriteItemsInput>() {
+        if let Some(input) = input.downcast_mut::<PutItemInput>() {
             input.return_consumed_capacity = total;
-        } else if let Some(input) = input.downcast_mut::<BatchGetItemInput>() {
+        } else if let Some(input) = input.downcast_mut::<QueryInput>() {
             input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
             input.return_consumed_capacity = total;
@@ -146,12 +159,12 @@ impl Intercept for Units {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Ok(output) = context.output_or_error() else { return Ok(()) };
-        if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+        if let Some(output) = output.downcast_ref::<PutItemOutput>() {
             self.add(0, output.consumed_capacity());
-        } else if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {
+        } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
             self.add(1, output.consumed_capacity());
         } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
-            self.add(0, output.consumed_capacity().map(std::slice::from_ref).unwrap_or_default());
+            self.add(0, output.consumed_capacity());
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Handling {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let handler = {
             let _inside = runtime.enter();
-            Handler::new(config(workload, "bench"), instant_clients())
+            Handler::new(config(workload, "bench", "stream"), instant_clients())
         };
         Handling { handler, runtime, invocation: invocation() }
     }
@@ -87,13 +87,14 @@ impl Handling {
     }
 }
 
-/// The function's configuration, with tables and a bucket of this name.
-pub fn config(workload: Workload, name: &str) -> Config {
+/// The function's configuration, with tables and a bucket of this name. `freshness` is the variable's value.
+pub fn config(workload: Workload, name: &str, freshness: &str) -> Config {
     let folder = workload.folder().to_string_lossy().into_owned();
     let config = Config::read(|variable| match variable {
         "PIPELINE_DIR" => Some(folder.clone()),
         "USAGE_TABLE" => Some(format!("usage-{name}")),
-        "LEDGER_TABLE" => Some(format!("claims-{name}")),
+        "LEDGER_TABLE" => Some(format!("ledger-{name}")),
+        "FRESHNESS" => Some(freshness.to_owned()),
         "ARCHIVE_BUCKET" => Some(format!("archive-{name}")),
         "METRICS_SINK" => Some("none".to_owned()),
         _ => None,

@@ -68,8 +68,10 @@ fn main() {
     println!(
         "\nPer million records in batches of {RECORDS}, with the capacity that the embedded DynamoDB reports as consumed; GB-s of compute:\n"
     );
-    println!("| workload | records per entity | write units | one by one | ours / theirs | read units | PUTs | GB-s |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!(
+        "| workload | records per entity | append | append and fold | one by one | ours / theirs | read units | PUTs | GB-s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     let till = cost::Till::open();
     for workload in [Workload::Bucket, Workload::Demand, Workload::Racer] {
         [1, 10, 100, 1_000].into_iter().for_each(|each| println!("{}", cost_of(&till, workload, each)));
@@ -86,8 +88,9 @@ fn cost_of(till: &cost::Till, workload: Workload, records_each: usize) -> String
     let gb_seconds = micros(times["handler"], RECORDS) * 1.769;
     let million = |units: f64| units * 1e6 / RECORDS as f64;
     format!(
-        "| {} | {records_each} | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {gb_seconds:.1} |",
+        "| {} | {records_each} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {gb_seconds:.1} |",
         workload.name(),
+        million(cost.append_units),
         million(cost.write_units),
         million(cost.one_by_one),
         cost.write_units / cost.one_by_one,

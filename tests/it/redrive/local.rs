@@ -95,12 +95,7 @@ fn documents_of_a_bucket_are_redriven_twice_under_load_until_only_bad_records_re
     assert_eq!(proof["poison"]["records"], proof["poison"]["found_records"], "{proof:#}");
     // Once more, after later records: nothing changes.
     let again = redrive(&fixture, &[]);
-    assert_eq!(
-        (again.sum("deleted"), again.sum("narrowed")),
-        (0, 0),
-        "{}",
-        again.summary()
-    );
+    assert_eq!((again.sum("deleted"), again.sum("narrowed")), (0, 0), "{}", again.summary());
     assert_eq!(reconcile(&fixture)["agrees"], json!(true));
     // And when the run has ended.
     local.stop();

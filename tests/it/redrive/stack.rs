@@ -171,8 +171,10 @@ impl Stack {
         documents
     }
 
-    /// How many orders are counted in each of the snapshots.
+    /// How many orders are counted in each of the snapshots, once all pages are folded.
     pub async fn counted(&self) -> Vec<String> {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.world.fold_all(&at(&now)).await;
         self.world.items("usage").await.iter().map(|item| item["orders"].as_n().unwrap().clone()).collect()
     }
 
