@@ -67,8 +67,8 @@ fn a_batch_over_two_minutes_makes_two() {
 #[test]
 fn a_large_page_is_cut_by_ids() {
     // Random digits don't compress, so 60,000 records are far above the limit.
-    let effects: Vec<Effect> = (0..60_000)
-        .map(|number| {
+    let effects: Vec<Effect> = (0..60_000_usize)
+        .map(|number: usize| {
             let mantissa =
                 i128::from(u64::from_be_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes().first_chunk().unwrap()));
             effect(number, u64::try_from(number).unwrap(), &[("amount", Decimal::from_parts(mantissa, -2).unwrap())])

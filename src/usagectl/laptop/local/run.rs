@@ -103,6 +103,7 @@ impl LocalRun {
             None => None,
         };
         Ok(LocalRun {
+            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), (function, FUNCTION)))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: Duration::from_hours(u64::from(local.retention.max(1))),
@@ -111,7 +112,6 @@ impl LocalRun {
             site,
             source_name,
             kind,
-            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), (function, FUNCTION)))?,
             folding,
             variables,
             clock,
