@@ -226,3 +226,39 @@ pub enum Stored {
         retention_seconds: i64,
     },
 }
+
+impl Facts {
+    /// The stack's name in suggested commands.
+    pub fn stack_name(&self) -> &str {
+        self.stack.as_deref().or(self.names.function.as_deref()).unwrap_or("STACK")
+    }
+
+    /// A command that deploys the stack with these parameters.
+    pub fn deploy(&self, parameters: &str) -> String {
+        let stack = self.stack_name();
+        if self.here {
+            return "usagectl local".to_owned();
+        }
+        if parameters.is_empty() {
+            return format!("make deploy STACK={stack}");
+        }
+        format!("make deploy STACK={stack} PARAMETERS='{parameters}'")
+    }
+
+    /// The time that the metrics are from.
+    pub fn period(&self) -> &'static str {
+        if self.here { "in this run" } else { "in the last hour" }
+    }
+
+    /// The bucket that the function quarantines rejected records in, if it does.
+    pub fn quarantine_bucket(&self) -> Option<&str> {
+        let variables = &self.function.as_ref().ok()?.variables;
+        let is_on = variables.get("REJECTED_RECORDS").is_some_and(|value| value == "quarantine");
+        variables.get("FAILURE_BUCKET").map(String::as_str).filter(|bucket| is_on && !bucket.is_empty())
+    }
+
+    /// Whether the pipeline counts usage.
+    pub fn counts(&self) -> bool {
+        self.pipeline.routes.iter().any(|route| route.usage.is_some())
+    }
+}
