@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use super::totals::Totals;
-use crate::decimal::Decimal;
 use crate::ledger::{GroupKey, Measure, PageGroup, PageKind, ReadPage};
 use crate::record::IdHasher;
+use crate::usage::Amounts;
 
 type IdMap<V> = HashMap<u128, V, BuildHasherDefault<IdHasher>>;
 type IdSet = HashSet<u128, BuildHasherDefault<IdHasher>>;
@@ -84,7 +84,7 @@ impl Minute {
     /// effect.
     pub(super) fn conflicts(&self) -> usize {
         let effect = |page: &ReadPage, id: u128| {
-            let mut effect: Vec<(GroupKey, Vec<(std::sync::Arc<str>, Decimal)>)> = Vec::new();
+            let mut effect: Vec<(GroupKey, Amounts)> = Vec::new();
             for group in &page.content.groups {
                 let Some(row) = group.ids.iter().position(|other| self.compared(page, *other) == id) else { continue };
                 let values = group.columns.iter().zip(page.content.measures.iter());

@@ -36,7 +36,7 @@ pub use notice::Notice;
 use parent::{Versions, leaf};
 pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
-pub use show::{Shown, ShownPage, ShownState};
+pub use show::{Shown, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 pub use sweep::Swept;
 use tasks::{Task, Tasks};

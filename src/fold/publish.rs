@@ -1,5 +1,7 @@
 //! Writes the value of a group in a window to its snapshot item, provided that the item doesn't have a later version.
 
+mod expression;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
@@ -18,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ledger::Measure;
 use crate::pipeline::{Snapshot, VERSION_ATTRIBUTE};
 use crate::usage::SnapshotItem;
+use expression::{Change, Expression, changes};
 
 /// The usage table.
 #[derive(Debug, Clone)]
@@ -76,13 +79,6 @@ pub(super) enum Published {
 
 /// 200: an update of more measures could exceed DynamoDB's limit of 4 KB for an expression.
 const MAX_MEASURES: usize = 200;
-
-/// An attribute of a snapshot and its new value.
-#[derive(Debug, Clone, PartialEq)]
-enum Change {
-    Set(String, AttributeValue),
-    Remove(String),
-}
 
 impl UsageTable {
     /// Writes a snapshot, unless it has this version or a later one.
@@ -212,59 +208,6 @@ impl UsageTable {
             .set_expression_attribute_values(Some(expression.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
-}
-
-/// An update expression. All names are placeholders, because users choose them: they may be reserved words or contain any
-/// character.
-#[derive(Default)]
-struct Expression {
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-    sets: Vec<String>,
-    removes: Vec<String>,
-}
-
-impl Expression {
-    fn add(&mut self, change: Change) {
-        let number = self.names.len();
-        let (name, value) = (format!("#n{number}"), format!(":v{number}"));
-        let attribute = match change {
-            Change::Set(attribute, to) => {
-                self.sets.push(format!("{name} = {value}"));
-                self.values.insert(value, to);
-                attribute
-            }
-            Change::Remove(attribute) => {
-                self.removes.push(name.clone());
-                attribute
-            }
-        };
-        self.names.insert(name, attribute);
-    }
-
-    fn text(&self) -> String {
-        let clause = |word: &str, parts: &[String]| (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")));
-        let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
-        clauses.into_iter().flatten().collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// The changes to a snapshot that a measure's value makes.
-fn changes(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
-    let name = measure.name.to_string();
-    let Value::Sum(Sum::Exact(sum)) = value else {
-        // A sum that isn't known is not published: the snapshot keeps what it has.
-        return Vec::new();
-    };
-    let set = |name: String, number: Decimal| Change::Set(name, AttributeValue::N(number.to_string()));
-    let Some(template) = &snapshot.fraction else { return vec![set(name, *sum)] };
-    let (whole, left) = sum.nearest_whole();
-    let fraction = template.render(|_| name.as_str());
-    let fraction = match left.is_zero() {
-        true => Change::Remove(fraction),
-        false => Change::Set(fraction, AttributeValue::S(left.to_string())),
-    };
-    vec![set(name, whole), fraction]
 }
 
 /// The item that the condition didn't hold for, if that is why an update failed.

@@ -39,6 +39,9 @@ pub struct ShownPage {
     pub is_folded: bool,
 }
 
+/// Values by measure; `None` for a sum that needs more than 38 digits.
+pub type ShownValues = Vec<(String, Option<String>)>;
+
 /// A part of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownState {
@@ -50,8 +53,8 @@ pub struct ShownState {
     pub lists: usize,
     /// The size of its content in bytes.
     pub bytes: usize,
-    /// The values of its groups by measure; `None` for a sum that needs more than 38 digits.
-    pub groups: Vec<(CounterKey, Vec<(String, Option<String>)>)>,
+    /// The values of its groups.
+    pub groups: Vec<(CounterKey, ShownValues)>,
 }
 
 impl Folder {
@@ -97,7 +100,7 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
     }
 }
 
-fn groups(totals: &Totals) -> Vec<(CounterKey, Vec<(String, Option<String>)>)> {
+fn groups(totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
     let value = |value: &Value| match value {
         Value::Sum(Sum::Exact(sum)) => Some(sum.to_string()),
         Value::Sum(Sum::Overflow) => None,

@@ -188,7 +188,7 @@ fn first_bytes(id: RecordId, count: u8) -> u128 {
 fn name_of(content: &[u8], kind: &PageKind) -> u64 {
     let mut hasher = blake3::Hasher::new();
     for part in [content].into_iter().chain(kind.texts().map(str::as_bytes)) {
-        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part);
     }
     let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();

@@ -1,22 +1,22 @@
 //! The ledger table: puts and reads of pages and states. All reads are strongly consistent, and every call is retried until
 //! the deadline.
 
+mod attempts;
+mod swap;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::time::Instant;
 
 use super::page::{Page, PageContent, PageKind};
 use super::window_key::{WindowKey, page_expires_at};
-use crate::backoff::Backoff;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::usage::Segment;
+use attempts::{never_poison, no_retries, retried};
+pub use swap::Swap;
 
 /// The ledger of one pipeline.
 #[derive(Debug, Clone)]
@@ -64,15 +64,6 @@ pub struct StateItem {
     pub version: u64,
     /// The content as a frame; `None` if the part was split into two.
     pub data: Option<Vec<u8>>,
-}
-
-/// The result of a conditional write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Swap {
-    /// It took effect.
-    Done,
-    /// The item no longer has the version that was read.
-    Refused,
 }
 
 type Item = HashMap<String, AttributeValue>;
@@ -256,80 +247,6 @@ impl LedgerTable {
         }
     }
 
-    /// Writes a state, provided that it still has the version `read` (0: doesn't exist).
-    ///
-    /// # Errors
-    /// Transient if the deadline passed, config if someone must fix something first.
-    pub async fn swap(&self, state: &StateItem, read: u64, deadline: Option<Instant>) -> Result<Swap, Error> {
-        let doing = format!("write the state {} of {} (dynamodb:PutItem)", state.window, self.name);
-        let (item, (condition, values)) = (self.state_item(state), condition(read));
-        retried(deadline, &doing, || async {
-            let put = self
-                .client
-                .put_item()
-                .table_name(&self.name)
-                .set_item(Some(item.clone()))
-                .condition_expression(condition)
-                .expression_attribute_names("#version", VERSION)
-                .set_expression_attribute_values(values.clone());
-            match put.customize().config_override(no_retries()).send().await {
-                Ok(_) => Ok(Swap::Done),
-                Err(SdkError::ServiceError(error)) if is_refused(error.err()) => Ok(Swap::Refused),
-                Err(error) => Err(never_poison(Error::from_sdk(&doing, &error))),
-            }
-        })
-        .await
-    }
-
-    /// Writes the items of a split at once, provided that the first of them still has the version `read`.
-    ///
-    /// # Errors
-    /// As for [`LedgerTable::swap`].
-    pub async fn split(&self, states: &[StateItem; 3], read: u64, deadline: Option<Instant>) -> Result<Swap, Error> {
-        let [whole, ..] = states;
-        let doing = format!("split the state {} of {} (dynamodb:TransactWriteItems)", whole.window, self.name);
-        let puts: Result<Vec<TransactWriteItem>, Error> = states
-            .iter()
-            .map(|state| {
-                let mut put = Put::builder().table_name(&self.name).set_item(Some(self.state_item(state)));
-                if std::ptr::eq(state, whole) {
-                    let (condition, values) = condition(read);
-                    put = put.condition_expression(condition).expression_attribute_names("#version", VERSION);
-                    put = put.set_expression_attribute_values(values);
-                }
-                let put = put.build().map_err(|error| Error::config(format!("{doing}: {error}")))?;
-                Ok(TransactWriteItem::builder().put(put).build())
-            })
-            .collect();
-        let puts = puts?;
-        retried(deadline, &doing, || async {
-            let call = self.client.transact_write_items().set_transact_items(Some(puts.clone()));
-            match call.customize().config_override(no_retries()).send().await {
-                Ok(_) => Ok(Swap::Done),
-                Err(SdkError::ServiceError(error)) if is_canceled(error.err()) => Ok(Swap::Refused),
-                Err(error) => Err(never_poison(Error::from_sdk(&doing, &error))),
-            }
-        })
-        .await
-    }
-
-    fn state_item(&self, state: &StateItem) -> Item {
-        let StateItem { window, part, version, data } = state;
-        let content = match data {
-            Some(data) => (DATA, AttributeValue::B(Blob::new(data.clone()))),
-            None => (SPLIT, AttributeValue::Bool(true)),
-        };
-        [
-            (KEY, AttributeValue::S(self.state_partition(window.parent()))),
-            (SORT_KEY, AttributeValue::S(format!("{window}/{part}"))),
-            (VERSION, AttributeValue::N(version.to_string())),
-            (EXPIRES_AT, number(window.expires_at(self.keep_days))),
-            content,
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
-
     fn page_key(&self, minute: Segment, PageRef { bucket, name }: PageRef) -> Item {
         [(KEY, self.page_partition(minute, bucket)), (SORT_KEY, format!("{name:016x}"))]
             .map(|(name, text)| (name.to_owned(), AttributeValue::S(text)))
@@ -352,56 +269,6 @@ pub(crate) fn page_name(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok().filter(|_| is_hex)
 }
 
-/// The condition that an item has the version that was read, and its values.
-fn condition(read: u64) -> (&'static str, Option<Item>) {
-    match read {
-        0 => ("attribute_not_exists(#version)", None),
-        read => ("#version = :read", Some([(":read".to_owned(), AttributeValue::N(read.to_string()))].into())),
-    }
-}
-
 fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
-}
-
-fn is_refused(error: &PutItemError) -> bool {
-    matches!(error, PutItemError::ConditionalCheckFailedException(_))
-}
-
-/// Whether a transaction was canceled because of its condition or a conflict; throttling cancels it as well.
-fn is_canceled(error: &TransactWriteItemsError) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return false };
-    let codes = || canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-    codes().any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
-}
-
-fn no_retries() -> Builder {
-    Builder::new().retry_config(RetryConfig::disabled())
-}
-
-/// The function builds these requests itself, so a refused one is never the fault of a record.
-fn never_poison(error: Error) -> Error {
-    match error.kind {
-        ErrorKind::Poison => Error { kind: ErrorKind::Config, ..error },
-        ErrorKind::Transient | ErrorKind::Config => error,
-    }
-}
-
-/// Attempts an operation until it succeeds, can't succeed, or the deadline passes.
-async fn retried<T, F: Future<Output = Result<T, Error>>>(
-    deadline: Option<Instant>,
-    doing: &str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, Error> {
-    let mut backoff = Backoff::until(deadline);
-    loop {
-        let error = match backoff.attempt(attempt()).await {
-            Some(Ok(done)) => return Ok(done),
-            Some(Err(error)) => error,
-            None => backoff.no_answer(doing),
-        };
-        if error.kind != ErrorKind::Transient || !backoff.pause().await {
-            return Err(backoff.give_up(error));
-        }
-    }
 }

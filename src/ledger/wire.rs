@@ -35,26 +35,32 @@ impl Writer {
 
     /// Writes a whole number.
     pub fn uint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push((number & 0x7F) as u8 | 0x80);
+        loop {
+            let [bits, ..] = number.to_le_bytes();
             number >>= 7;
+            if number == 0 {
+                return self.bytes.push(bits);
+            }
+            self.bytes.push(bits | 0x80);
         }
-        self.bytes.push(number as u8);
     }
 
     /// Writes a length or an index.
     pub fn size(&mut self, size: usize) {
-        self.uint(size as u64);
+        self.uint(u64::try_from(size).unwrap_or(u64::MAX));
     }
 
     /// Writes a signed number.
     pub fn int(&mut self, number: i128) {
-        let mut zigzag = ((number << 1) ^ (number >> 127)) as u128;
-        while zigzag >= 0x80 {
-            self.bytes.push((zigzag & 0x7F) as u8 | 0x80);
+        let mut zigzag = ((number << 1) ^ (number >> 127)).cast_unsigned();
+        loop {
+            let [bits, ..] = zigzag.to_le_bytes();
             zigzag >>= 7;
+            if zigzag == 0 {
+                return self.bytes.push(bits);
+            }
+            self.bytes.push(bits | 0x80);
         }
-        self.bytes.push(zigzag as u8);
     }
 
     /// Writes bytes after their length.
@@ -155,7 +161,7 @@ impl<'b> Reader<'b> {
     /// If it doesn't fit into 128 bits.
     pub fn int(&mut self) -> Result<i128, Damaged> {
         let zigzag = self.leb128()?;
-        Ok((zigzag >> 1) as i128 ^ -((zigzag & 1) as i128))
+        Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
     fn leb128(&mut self) -> Result<u128, Damaged> {

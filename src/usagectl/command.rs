@@ -48,7 +48,7 @@ enum Command {
     #[cfg(feature = "deployment")]
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
-    Ledger(ledger::Ledger),
+    Ledger(Box<ledger::Ledger>),
 }
 
 const EXAMPLES: &str = "\

@@ -3,7 +3,10 @@
 /// The files that may use AWS clients, and which clients.
 pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("ledger/table.rs", &["aws_sdk_dynamodb"]),
+    ("ledger/table/attempts.rs", &["aws_sdk_dynamodb"]),
+    ("ledger/table/swap.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish.rs", &["aws_sdk_dynamodb"]),
+    ("fold/publish/expression.rs", &["aws_sdk_dynamodb"]),
     ("usage/read.rs", &["aws_sdk_dynamodb"]),
     // Hands the client to the tables.
     ("handler.rs", &["aws_sdk_dynamodb"]),

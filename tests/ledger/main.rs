@@ -1,10 +1,13 @@
 //! The protocol of ledger and fold, on the in-process DynamoDB.
 #![allow(
+    clippy::as_conversions,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::too_many_lines,
     clippy::unwrap_used,
     unreachable_pub

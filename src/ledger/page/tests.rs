@@ -67,12 +67,11 @@ fn a_batch_over_two_minutes_makes_two() {
 #[test]
 fn a_large_page_is_cut_by_ids() {
     // Random digits don't compress, so 60,000 records are far above the limit.
-    let effects: Vec<Effect> = (0..60_000)
-        .map(|number| {
-            let mantissa = i128::from(u64::from_be_bytes(
-                *blake3::hash(&[1, number as u8, (number >> 8) as u8]).as_bytes().first_chunk().unwrap(),
-            ));
-            effect(number, number as u64, &[("amount", Decimal::from_parts(mantissa, -2).unwrap())])
+    let effects: Vec<Effect> = (0..60_000_usize)
+        .map(|number: usize| {
+            let mantissa =
+                i128::from(u64::from_be_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes().first_chunk().unwrap()));
+            effect(number, u64::try_from(number).unwrap(), &[("amount", Decimal::from_parts(mantissa, -2).unwrap())])
         })
         .collect();
     let (even, odd): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(|effect| effect.record % 2 == 0);
@@ -116,7 +115,7 @@ fn a_page_has_eleven_bytes_a_record_and_thirty_a_group() {
             let effects = (0..records).map(|record| {
                 effect(
                     0,
-                    (number * records + record) as u64,
+                    u64::try_from(number * records + record).unwrap(),
                     &[("orders", one()), ("amount", Decimal::from_parts((record * 7_919 % 9_973).into(), -2).unwrap())],
                 )
             });

@@ -3,8 +3,9 @@
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use usage_aggregator::fold::{Shown, ShownPage, ShownState};
+use usage_aggregator::fold::{Shown, ShownPage, ShownState, ShownValues};
 use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::usage::CounterKey;
 
 use super::open;
 use super::range::window;
@@ -110,7 +111,7 @@ fn json(window: WindowKey, shown: &Shown) -> Value {
         })
     };
     let state = |state: &ShownState| {
-        let group = |(key, values): &(usage_aggregator::usage::CounterKey, Vec<(String, Option<String>)>)| {
+        let group = |(key, values): &(CounterKey, ShownValues)| {
             let values: serde_json::Map<String, Value> =
                 values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
             json!({ "key": key.0, "values": values })

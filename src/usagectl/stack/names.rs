@@ -18,6 +18,12 @@ pub struct Names {
     /// UUID of the event source mapping
     #[arg(long, value_name = "UUID")]
     pub mapping: Option<String>,
+    /// Lambda function that folds the ledger
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    pub fold_function: Option<String>,
+    /// UUID of the mapping of the ledger's stream
+    #[arg(long, value_name = "UUID", conflicts_with = "local")]
+    pub ledger_mapping: Option<String>,
     /// ARN of the source stream
     #[arg(long, value_name = "ARN")]
     pub source_arn: Option<String>,
@@ -42,6 +48,9 @@ pub struct Names {
     /// Log group of the function
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub log_group: Option<String>,
+    /// Log group of the fold function
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    pub fold_log_group: Option<String>,
     /// CloudWatch namespace of the custom metrics
     #[arg(long, value_name = "NAME")]
     pub metrics_namespace: Option<String>,
@@ -60,6 +69,9 @@ impl Names {
         Names {
             function: output("FunctionName"),
             mapping: output("EventSourceMappingId"),
+            fold_function: output("FoldFunctionName"),
+            ledger_mapping: output("LedgerMappingId"),
+            fold_log_group: output("FoldLogGroup"),
             source_arn: output("SourceStreamArn"),
             usage_table: output("UsageTableName"),
             ledger_table: output("LedgerTableName"),
@@ -80,6 +92,9 @@ impl Names {
         Names {
             function: self.function.or(others.function),
             mapping: self.mapping.or(others.mapping),
+            fold_function: self.fold_function.or(others.fold_function),
+            ledger_mapping: self.ledger_mapping.or(others.ledger_mapping),
+            fold_log_group: self.fold_log_group.or(others.fold_log_group),
             source_arn: self.source_arn.or(others.source_arn),
             usage_table: self.usage_table.or(others.usage_table),
             ledger_table: self.ledger_table.or(others.ledger_table),

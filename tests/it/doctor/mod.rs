@@ -40,8 +40,13 @@ fn healthy() -> Answers {
         ("InvokedEventCount", 60_000.0),
         ("RecordsProcessed", 60_000.0),
         ("FilesWritten", 1_200.0),
+        ("PagesWritten", 1_200.0),
+        ("NoticesFolded", 1_200.0),
+        ("FoldErrors", 0.0),
+        ("FoldAge", 31_000.0),
+        ("PagesInMinute", 20.0),
     ];
-    Answers { alarms: alarms("OK", 1), own_metrics: 10, numbers: numbers.into(), denied: Vec::new() }
+    Answers { alarms: alarms("OK", 1), own_metrics: 15, numbers: numbers.into(), denied: Vec::new() }
 }
 
 /// Each finding on one line. Where it is wrapped depends on the numbers in it.
@@ -63,7 +68,7 @@ fn unwrapped(text: &str) -> String {
 /// Replaces what differs from run to run.
 fn shown(place: &Place, text: &str) -> String {
     let mut text = unwrapped(text);
-    let uuid = place.output("EventSourceMappingId");
+    let (uuid, ledger_uuid) = (place.output("EventSourceMappingId"), place.output("LedgerMappingId"));
     let stream = place.output("SourceStreamArn");
     let names = ["SourceTableName", "UsageTableName", "LedgerTableName", "ArchiveBucketName", "FailureBucketName"];
     let mut known: Vec<(String, String)> = names
@@ -72,6 +77,7 @@ fn shown(place: &Place, text: &str) -> String {
         .map(|name| (place.output(name).to_owned(), format!("[{name}]")))
         .collect();
     known.push((uuid.to_owned(), "[mapping]".to_owned()));
+    known.push((ledger_uuid.to_owned(), "[ledger mapping]".to_owned()));
     known.insert(0, (stream.to_owned(), "[stream]".to_owned()));
     for (value, shown) in known {
         text = text.replace(&value, &shown);
@@ -153,6 +159,11 @@ async fn a_stack_that_is_broken_on_purpose() {
             ("RecordsRejected", 3.0),
             ("UsageTooOld", 1.0),
             ("RecordsProcessed", 0.0),
+            ("PagesWritten", 900.0),
+            ("PagesInMinute", 12_000.0),
+            ("FoldAge", 900_000.0),
+            ("LedgerBehind", 3.0),
+            ("SweepRepaired", 2.0),
         ]
         .into(),
         denied: vec!["ListMetrics"],
@@ -198,6 +209,8 @@ async fn break_all(place: &Place) {
     let s3 = place.s3();
     let failed = s3.put_object().bucket(place.output("FailureBucketName")).key("aws/lambda/0f1e/shard/2026/x");
     failed.body(b"{}".to_vec().into()).send().await.unwrap();
+    let disabled = lambda.update_event_source_mapping().uuid(place.output("LedgerMappingId")).enabled(false);
+    disabled.send().await.unwrap();
     let logs = aws_sdk_cloudwatchlogs::Client::new(&place.config);
     logs.delete_retention_policy().log_group_name(place.output("FunctionLogGroup")).send().await.unwrap();
 }

@@ -125,8 +125,7 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
 
 #[test]
 fn every_call_of_the_code_is_listed_here() {
-    let listed: BTreeSet<(&str, String)> =
-        CALLS.iter().map(|(file, call, ..)| (*file, (*call).to_owned())).collect();
+    let listed: BTreeSet<(&str, String)> = CALLS.iter().map(|(file, call, ..)| (*file, (*call).to_owned())).collect();
     assert_eq!(calls_of_the_code(), listed);
 }
 

@@ -26,7 +26,7 @@ async fn function_without_network(margin_ms: &'static str) -> Sandboxes {
     let faults: FaultProfile = "lose=100".parse().unwrap();
     let timeout = Duration::from_secs(10);
     Sandboxes::new("arn".to_owned(), Clock::system().unwrap(), timeout, FaultInjector::new(faults, 1), move || {
-        let http = FaultyHttp::new(network.clone(), FaultPlan::always("BatchGetItem", Fault::LoseRequest));
+        let http = FaultyHttp::new(network.clone(), FaultPlan::always("PutItem", Fault::LoseRequest));
         let config = config();
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
         let handler = Handler::new(config, clients(http.client()));

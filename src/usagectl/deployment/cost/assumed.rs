@@ -37,18 +37,17 @@ pub(in crate::deployment) fn predict(given: &Assumptions) -> Result<Predicted, U
         ..DEFAULTS
     };
     let duration = given.seconds("duration")?;
-    let seconds =
-        |batch: f64, groups: f64| duration.unwrap_or_else(|| tuned.seconds_with(batch, groups, &settings, &settings));
+    let seconds = |batch: f64| duration.unwrap_or_else(|| tuned.seconds(batch, &settings, &settings));
     let (batch, groups) = match given.number("groups")? {
         // The batches are described completely.
         Some(groups) => (settings.batch_size, groups.min(settings.batch_size)),
         None => {
-            let batching = tuned.arrivals(&settings).batching(|batch| seconds(batch, tuned.groups(batch)));
+            let batching = tuned.arrivals(&settings).batching(seconds);
             (batching.batch, tuned.groups(batching.batch))
         }
     };
     let largest = tuned.largest_batch(&settings);
-    let load = Load { rate, batch, groups, files: tuned.files, seconds: seconds(batch, groups), ..template };
+    let load = Load { rate, batch, groups, files: tuned.files, seconds: seconds(batch), ..template };
     Ok(Predicted { load, fewer_arrive: (batch < largest && given.text("groups").is_none()).then_some(largest) })
 }
 
@@ -109,6 +108,7 @@ pub(in crate::deployment) fn replace(
         batch,
         groups: groups.min(batch),
         windows: given.number("windows")?.unwrap_or(load.windows),
+        fold_seconds: given.seconds("fold")?.unwrap_or(load.fold_seconds),
         files: given.number("files")?.unwrap_or(load.files),
         seconds: given.seconds("duration")?.unwrap_or(load.seconds),
         memory_gb: given.number("memory")?.map_or(load.memory_gb, |megabytes| megabytes / 1_024.0),

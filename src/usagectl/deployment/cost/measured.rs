@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::fixed::Fixed;
-use super::model::{Architecture, Load, MeasuredTotals};
+use super::model::{Architecture, Load, MeasuredTotals, entities_of, groups_of};
 use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
 /// Metrics of the function and of AWS, summed over a period.
@@ -71,9 +71,14 @@ impl Measured {
     /// The load, with `defaults` where nothing was measured.
     pub(in crate::deployment) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
-        let counted = per_batch(self.snapshots).filter(|_| defaults.windows > 0.0);
-        let counted = counted.map(|snapshots| snapshots / defaults.windows);
         let batch = self.records / self.invocations;
+        // A fold writes each snapshot of its notices once, so the number of snapshots shows that of the entities.
+        let cycle = (defaults.fold_seconds + 1.0).max(self.busy_seconds / self.invocations);
+        let folds = (self.busy_seconds / cycle).max(1.0);
+        let counted = self.snapshots.filter(|_| defaults.windows > 0.0).map(|snapshots| {
+            let touched = snapshots / defaults.windows / folds;
+            groups_of(batch, entities_of(self.records / folds, touched))
+        });
         Load {
             rate: self.records / seconds_of_rate,
             batch,

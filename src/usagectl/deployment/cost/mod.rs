@@ -1,10 +1,11 @@
 //! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
-//! `model` is the cost model, `prices` the price list, `measured` reads CloudWatch, `assumed` predicts a load, and `bill`
+//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads CloudWatch, `assumed` predicts a load, and `bill`
 //! formats the estimate.
 
 pub(super) mod assumed;
 mod bill;
 pub mod fixed;
+pub mod ledger;
 pub(super) mod measured;
 pub mod model;
 pub mod prices;
@@ -58,6 +59,7 @@ Assumptions and their defaults:
   entities=200      combinations of entity and resource
   groups=…          counters per batch; then all batches have `batch` records, as in a backlog
   windows=3         windows per counter
+  fold=30s          fold window, in which new pages are collected
   files=1           archive files per batch: record types times dates
   duration=…        duration of an invocation; modeled by default
   memory=256        memory of the function in MB
@@ -67,9 +69,9 @@ Assumptions and their defaults:
   deltas=1          counters per record, for the comparison
   metrics=emf       or cloudwatch (PutMetricData), or none";
 
-const NAMES: [&str; 15] = [
-    "records", "batch", "window", "shards", "entities", "groups", "windows", "files", "duration", "memory", "arch",
-    "log", "row", "deltas", "metrics",
+const NAMES: [&str; 16] = [
+    "records", "batch", "window", "shards", "entities", "groups", "windows", "fold", "files", "duration", "memory",
+    "arch", "log", "row", "deltas", "metrics",
 ];
 
 const HOUR_SECONDS: i32 = 3_600;

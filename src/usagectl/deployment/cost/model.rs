@@ -1,21 +1,25 @@
-//! The cost model of docs/cost.md and docs/performance.md: what batches use, and what that costs. Pure.
+//! The cost model of docs/cost.md and docs/performance.md: what batches and folds use, and what that costs. Pure.
 
+use super::ledger::Counted;
 use super::prices::{PriceItem, Prices};
 use crate::deployment::assume::MONTH_SECONDS;
 
 /// A million.
 pub const MILLION: f64 = 1e6;
+const THOUSANDS: f64 = 1e3;
 const GB: f64 = 1e9;
-/// A claim without ids: keys, version, expiry and attribute names.
-const CLAIM_BYTES: f64 = 92.0;
-/// An id in a claim.
-const ID_BYTES: f64 = 8.0;
-/// 1,000: the ids in a page of a claim, after which the next page begins.
-const PAGE_IDS: f64 = 1_000.0;
 /// A snapshot item with a few measures, including attribute names.
 const SNAPSHOT_BYTES: f64 = 400.0;
-/// 18: HORIZON_DAYS, after which claims expire.
-const CLAIM_DAYS: f64 = 18.0;
+/// 25: HORIZON_DAYS and a week, after which pages and states expire.
+const LEDGER_DAYS: f64 = 25.0;
+/// A record in a page, with its share of the page and of the states.
+const LEDGER_BYTES: f64 = 14.0;
+/// The sweeps invoke the fold function twice a minute.
+const SWEEPS_PER_SECOND: f64 = 2.0 / 60.0;
+/// What a fold or a sweep takes. An assumption, where nothing was measured.
+const FOLD_SECONDS: f64 = 0.1;
+/// 512 MB: FoldMemoryMegabytes.
+const FOLD_MEMORY_GB: f64 = 0.5;
 
 /// A load and how it is handled.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +32,8 @@ pub struct Load {
     pub groups: f64,
     /// Windows per counter.
     pub windows: f64,
+    /// The fold window, FoldWindowSeconds.
+    pub fold_seconds: f64,
     /// Archive files per batch.
     pub files: f64,
     /// Duration of an invocation.
@@ -87,17 +93,6 @@ pub struct Line {
     pub measured: bool,
 }
 
-/// Units per counter and batch: a claim and its snapshots in one transaction, in which every write counts twice.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GroupUnits {
-    /// Write units.
-    pub write: f64,
-    /// Read units.
-    pub read: f64,
-    /// The claim's part of the write units.
-    pub claim: f64,
-}
-
 /// The expected counters of a batch whose records are drawn at random from this many entities.
 pub fn groups_of(batch: f64, entities: f64) -> f64 {
     (entities * (1.0 - (1.0 - 1.0 / entities.max(1.0)).powf(batch))).clamp(1.0, batch.max(1.0))
@@ -125,6 +120,7 @@ impl Load {
             batch: 1_000.0,
             groups: 50.0,
             windows,
+            fold_seconds: 30.0,
             files: 1.0,
             seconds: 0.2,
             memory_gb: 0.25,
@@ -136,40 +132,31 @@ impl Load {
         }
     }
 
-    /// Records per counter in a batch.
-    fn repeats(&self) -> f64 {
-        if self.groups > 0.0 { self.batch / self.groups } else { 0.0 }
-    }
-
-    /// The units per counter and batch, with a claim of average size.
-    pub fn group_units(&self) -> GroupUnits {
-        if self.groups <= 0.0 {
-            return GroupUnits { write: 0.0, read: 0.0, claim: 0.0 };
-        }
-        // Every batch within a minute adds to the same claim if its entity repeats. Records that arrive at once are one batch.
-        let batches = (self.rate * 60.0 / self.batch).floor().clamp(1.0, 600.0);
-        let (mut claim, mut read, mut batch) = (0.0, 0.0, 0.0);
-        while batch < batches {
-            let ids = |batches: f64| (batches * self.repeats()) % PAGE_IDS;
-            let full = self.repeats() >= PAGE_IDS;
-            let written = CLAIM_BYTES + ID_BYTES * if full { PAGE_IDS } else { ids(batch + 1.0) };
-            claim += 2.0 * (written / 1_024.0).ceil();
-            read += ((CLAIM_BYTES + ID_BYTES * ids(batch)) / 4_096.0).ceil().max(1.0);
-            batch += 1.0;
-        }
-        let claim = claim / batches;
-        GroupUnits { write: claim + 2.0 * self.windows, read: read / batches, claim }
+    /// What append and fold handle.
+    pub fn counted(&self) -> Counted {
+        let windows = if self.groups > 0.0 { self.windows } else { 0.0 };
+        let entities = entities_of(self.batch, self.groups);
+        Counted { rate: self.rate, batch: self.batch, entities, windows, fold_seconds: self.fold_seconds }
     }
 
     /// Write units per million records.
     pub fn write_units(&self) -> f64 {
-        MILLION / self.batch * self.groups * self.group_units().write
+        self.counted().units().writes() * THOUSANDS
+    }
+
+    /// Invocations of the fold function per million records: folds and sweeps.
+    fn folds(&self) -> f64 {
+        if self.groups <= 0.0 || self.windows <= 0.0 {
+            return 0.0;
+        }
+        let folds = self.rate / self.batch;
+        (folds.min(1.0 / (self.fold_seconds + 1.0)) + SWEEPS_PER_SECOND) / self.rate * MILLION
     }
 
     /// Usage and cost per million records.
     pub fn per_million(&self, prices: &Prices, measured: Option<&MeasuredTotals>) -> Vec<Line> {
         let batches = MILLION / self.batch;
-        let units = self.group_units();
+        let (units, folds) = (self.counted().units(), self.folds());
         let gb_second = match self.architecture {
             Architecture::Arm64 => PriceItem::GbSecondArm,
             Architecture::X86 => PriceItem::GbSecondX86,
@@ -181,28 +168,32 @@ impl Load {
             let quantity = measured.unwrap_or(model);
             Line { what, quantity, dollars: quantity * prices.of(item), measured: measured.is_some() }
         };
-        let counters = batches * self.groups;
         let log_gb = |bytes: f64| bytes / GB;
         let mut lines = vec![
-            line("write units", PriceItem::WriteUnit, counters * units.write, per_million(|totals| totals.write_units)),
-            line("read units", PriceItem::ReadUnit, counters * units.read, per_million(|totals| totals.read_units)),
-            line("requests", PriceItem::LambdaRequest, batches, per_million(|totals| totals.requests)),
+            line(
+                "write units",
+                PriceItem::WriteUnit,
+                units.writes() * THOUSANDS,
+                per_million(|totals| totals.write_units),
+            ),
+            line("read units", PriceItem::ReadUnit, units.reads * THOUSANDS, per_million(|totals| totals.read_units)),
+            line("requests", PriceItem::LambdaRequest, batches + folds, per_million(|totals| totals.requests)),
             line(
                 "GB-seconds",
                 gb_second,
-                batches * self.seconds * self.memory_gb,
+                batches * self.seconds * self.memory_gb + folds * FOLD_SECONDS * FOLD_MEMORY_GB,
                 per_million(|totals| totals.gb_seconds),
             ),
             line("PUTs", PriceItem::Put, batches * self.files, per_million(|totals| totals.puts)),
             line(
                 "log GB",
                 PriceItem::LogGb,
-                log_gb(batches * self.log_bytes),
+                log_gb((batches + folds) * self.log_bytes),
                 per_million(|totals| totals.log_bytes).map(log_gb),
             ),
         ];
         if self.puts_metrics {
-            lines.push(line("PutMetricData calls", PriceItem::MetricCall, batches, None));
+            lines.push(line("PutMetricData calls", PriceItem::MetricCall, batches + folds, None));
         }
         lines
     }
@@ -216,8 +207,8 @@ impl Load {
     pub fn growth(&self, prices: &Prices) -> Vec<Line> {
         let records = self.records_per_month();
         let archive = records * self.row_bytes / GB;
-        let groups = records / self.batch * self.groups;
-        let claims = groups * (CLAIM_BYTES + ID_BYTES * self.repeats().min(PAGE_IDS)) / GB;
+        let counted = if self.groups > 0.0 { records } else { 0.0 };
+        let ledger = counted * LEDGER_BYTES / GB;
         // A snapshot per hour, day and month for each entity of a batch: 720 + 30 + 1.
         let snapshots = self.groups * self.windows.min(1.0) * 751.0 * SNAPSHOT_BYTES / GB;
         let table = prices.of(PriceItem::TableGbMonth) + prices.of(PriceItem::RecoveryGbMonth);
@@ -225,7 +216,7 @@ impl Load {
             |what, quantity: f64, price: f64| Line { what, quantity, dollars: quantity * price, measured: false };
         vec![
             line("archive GB", archive, prices.of(PriceItem::ArchiveGbMonth)),
-            line("claims GB, kept 18 days", claims * (CLAIM_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
+            line("ledger GB, kept 25 days", ledger * (LEDGER_DAYS * 86_400.0 / MONTH_SECONDS).min(1.0), table),
             line("snapshots GB, entities of one batch", snapshots, table),
         ]
     }
@@ -247,17 +238,6 @@ mod tests {
 
     fn load(batch: f64, groups: f64) -> Load {
         Load { rate: 1.0, batch, groups, ..Load::assumed(3.0) }
-    }
-
-    #[test]
-    fn the_cost_of_a_claim_grows_with_the_batches_of_its_minute() {
-        assert_eq!(load(1_000.0, 10.0).group_units(), GroupUnits { write: 8.0, read: 1.0, claim: 2.0 });
-        // 1,000 ids are 8 KB.
-        assert_eq!(load(1_000.0, 1.0).group_units().claim, 16.0);
-        // Ten batches a minute, each adding 100: 1, 2, 3 … KB, and an empty page after 1,000.
-        let busy = Load { rate: 1_000.0 * 10.0 / 60.0, ..load(1_000.0, 10.0) };
-        let claim = busy.group_units().claim;
-        assert!((7.0..11.0).contains(&claim), "{claim}");
     }
 
     #[test]

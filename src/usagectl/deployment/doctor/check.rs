@@ -2,7 +2,7 @@
 //! docs/operations.md has the same table, and a test compares the two.
 
 use super::checks::{
-    archive, athena, delivery, destination, filters, function, load, mapping, money, source, tables, watch,
+    archive, athena, delivery, destination, filters, function, ledger, load, mapping, money, source, tables, watch,
 };
 use super::facts::Facts;
 use super::finding::{CheckResult, Finding};
@@ -166,10 +166,38 @@ checks! {
         "billing mode, ReadThrottleEvents, and WriteThrottleEvents of both tables"
         "warning: provisioned capacity, or more than 1 throttle event"
         tables::capacity;
-    ClaimsTable "claims-table"
-        "time to live and stream of the claims table"
-        "warning: claims don't expire, or the table has a stream"
-        tables::claims;
+    LedgerTable "ledger-table"
+        "stream and time to live of the ledger table"
+        "problem: the stream is off; warning: items don't expire, or the view type isn't KEYS_ONLY"
+        ledger::table;
+    LedgerMapping "ledger-mapping"
+        "the mapping of the ledger's stream: State, LastProcessingResult, FunctionResponseTypes, FilterCriteria, ParallelizationFactor, MaximumRetryAttempts"
+        "problem: Disabled, the last result is a PROBLEM, no ReportBatchItemFailures, or pages don't pass the filter; warning: a factor above 1, or limited retries"
+        ledger::ledger_mapping;
+    UnfoldedPages "unfolded-pages"
+        "PagesWritten, NoticesFolded"
+        "problem: pages were written, and none was folded"
+        ledger::unfolded;
+    FoldAge "fold-age"
+        "FoldAge, IteratorAge of the fold function, MaximumBatchingWindowInSeconds"
+        "problem: above two windows and 60 s"
+        ledger::fold_age;
+    FoldErrors "fold-errors"
+        "Errors of the fold function, FoldErrors, LedgerBehind"
+        "problem: snapshots are ahead of the ledger; warning: any error"
+        ledger::fold_errors;
+    FoldRepairs "fold-repairs"
+        "SweepRepaired, Unpublished, Overflow, Conflicts, NoticesTooOld, and notices that the mapping gave up"
+        "warning: any"
+        ledger::fold_repairs;
+    PagesInMinute "pages-in-minute"
+        "PagesInMinute, LEDGER_BUCKETS"
+        "problem: above 20,000; warning: above 10,000, or several buckets for fewer than 1,000"
+        ledger::pages;
+    FoldSettings "fold-settings"
+        "the variables and code of both functions, KEEP_DAYS, HORIZON_DAYS"
+        "problem: different tables, pipeline, horizon, epoch, or COUNT_FROM; warning: KEEP_DAYS below HORIZON_DAYS, or different code"
+        ledger::settings;
     TableProtection "table-protection"
         "point-in-time recovery and deletion protection of both tables"
         "warning: either is off"
@@ -216,7 +244,7 @@ checks! {
         watch::log_retention;
     OwnMetrics "own-metrics"
         "number of custom metrics in the function's namespace"
-        "warning: more than the 10 that are free"
+        "warning: more than the 23 that the stack sends (10 are free)"
         money::own_metrics;
     Batches "batches"
         "InvokedEventCount, Invocations"

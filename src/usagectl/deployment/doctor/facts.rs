@@ -3,6 +3,7 @@
 
 mod local;
 mod monitoring;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use usage_aggregator::time::Timestamp;
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
 pub use local::LocalFacts;
-pub use monitoring::{Alarm, AlarmState, LogGroup, RecentMetrics};
+pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics};
+pub use storage::{Bucket, GlueTable, Table};
 
 /// Everything that the checks examine.
 #[derive(Debug)]
@@ -33,9 +35,13 @@ pub struct Facts {
     pub source: Fact<SourceFacts>,
     /// The event source mapping.
     pub mapping: Fact<Mapping>,
-    /// The function.
+    /// The function that appends.
     pub function: Fact<Function>,
-    /// Its protection against loops.
+    /// The function that folds the ledger.
+    pub fold: Fact<Function>,
+    /// The event source mapping of the ledger's stream.
+    pub ledger_mapping: Fact<Mapping>,
+    /// The append function's protection against loops.
     pub recursion: Fact<Recursion>,
     /// Its role.
     pub role: Fact<Role>,
@@ -45,7 +51,7 @@ pub struct Facts {
     pub waiting: Fact<FailedBatches>,
     /// The table with the snapshots.
     pub usage_table: Fact<Table>,
-    /// The table with the claims.
+    /// The table with the ledger.
     pub ledger_table: Fact<Table>,
     /// The bucket of the archive.
     pub archive: Fact<Bucket>,
@@ -116,6 +122,8 @@ pub struct Mapping {
     pub source_arn: String,
     /// Where it started.
     pub starting_position: Option<String>,
+    /// MaximumBatchingWindowInSeconds.
+    pub window_seconds: i64,
     /// ParallelizationFactor.
     pub factor: i64,
     /// -1 for no limit, as in Lambda's API.
@@ -217,47 +225,6 @@ pub enum Stored {
         /// How long the queue keeps a message.
         retention_seconds: i64,
     },
-}
-
-/// A table that the function writes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// Its name.
-    pub name: String,
-    /// Whether its capacity is on demand.
-    pub on_demand: bool,
-    /// Whether it has a stream.
-    pub stream_on: bool,
-    /// The attribute that items expire by, if time to live is on.
-    pub time_to_live: Fact<Option<String>>,
-    /// Whether it can be restored to a point in time.
-    pub point_in_time_recovery: Fact<bool>,
-    /// Whether it is protected against deletion.
-    pub deletion_protection: bool,
-}
-
-/// The archive's bucket.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bucket {
-    /// Its name.
-    pub name: String,
-    /// Its policy, if it has one.
-    pub policy: Fact<Option<serde_json::Value>>,
-    /// Whether all four settings of its public access block are on.
-    pub blocks_public: Fact<bool>,
-    /// The algorithm of its default encryption, if it has one.
-    pub encryption: Fact<Option<String>>,
-}
-
-/// A table of Athena.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GlueTable {
-    /// Its name.
-    pub name: String,
-    /// Its table properties.
-    pub parameters: BTreeMap<String, String>,
-    /// The Avro schema that it reads files with.
-    pub schema_literal: Option<String>,
 }
 
 impl Facts {

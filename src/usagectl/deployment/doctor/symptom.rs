@@ -1,5 +1,6 @@
 //! The decision tree of docs/operations.md: for each symptom, the checks to run in order, and what a finding means there.
 
+mod fold_paths;
 mod paths;
 
 use clap::ValueEnum;
@@ -20,6 +21,12 @@ pub enum Symptom {
     Timeouts,
     /// Snapshots are missing
     MissingSnapshots,
+    /// Snapshots lag behind what was appended
+    FoldLags,
+    /// Nothing is folded, or folds fail
+    FoldBlocked,
+    /// Notices of the ledger were lost, or a sweep repaired snapshots
+    NoticesLost,
     /// S3 denies access to the function
     S3AccessDenied,
     /// No files arrive in the archive
@@ -63,6 +70,9 @@ impl Symptom {
             Symptom::Errors => "errors",
             Symptom::Timeouts => "timeouts",
             Symptom::MissingSnapshots => "missing-snapshots",
+            Symptom::FoldLags => "fold-lags",
+            Symptom::FoldBlocked => "fold-blocked",
+            Symptom::NoticesLost => "notices-lost",
             Symptom::S3AccessDenied => "s3-access-denied",
             Symptom::NothingInS3 => "nothing-in-s3",
             Symptom::Avro => "avro-encode-failures",
@@ -81,6 +91,9 @@ impl Symptom {
             Symptom::Errors => paths::errors(),
             Symptom::Timeouts => paths::timeouts(),
             Symptom::MissingSnapshots => paths::missing_snapshots(),
+            Symptom::FoldLags => fold_paths::fold_lags(),
+            Symptom::FoldBlocked => fold_paths::fold_blocked(),
+            Symptom::NoticesLost => fold_paths::notices_lost(),
             Symptom::S3AccessDenied => paths::s3_access_denied(),
             Symptom::NothingInS3 => paths::nothing_in_s3(),
             Symptom::Avro => paths::avro(),

@@ -71,6 +71,8 @@ fn a_fact_that_cannot_be_read_is_unknown_and_never_ok() {
     facts.source = Err(denied());
     facts.mapping = Err(denied());
     facts.function = Err(denied());
+    facts.fold = Err(denied());
+    facts.ledger_mapping = Err(denied());
     facts.recursion = Err(denied());
     facts.role = Err(denied());
     facts.destination = Err(denied());

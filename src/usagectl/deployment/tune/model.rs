@@ -13,16 +13,14 @@ const SECONDS_PER_RECORD: f64 = 2.8e-6;
 const SECONDS_PER_KB: f64 = 2.4e-6;
 /// 1,769 MB: the memory that comes with one full core. The function doesn't use a second one.
 const CORE_MEGABYTES: f64 = 1_769.0;
-/// Reading some claims and writing a full transaction. An assumption, where nothing was measured.
-const TRANSACTION_SECONDS: f64 = 0.1;
-/// 100: the TransactWriteItems limit. Counters are bundled into full transactions.
-const TRANSACTION_WRITES: f64 = 100.0;
-/// Writing a file to S3. An assumption, where nothing was measured.
+/// Writing pages and files, all at once. An assumption, where nothing was measured.
 const PUT_SECONDS: f64 = 0.03;
+/// 2: a batch is in one or two minutes, each of which has a page.
+const PAGES: f64 = 2.0;
 /// 6 MB: Lambda's payload limit.
 pub const EVENT_BYTES: f64 = 6e6;
-/// 1,000: the write units per second that DynamoDB allows for one item.
-pub const ITEM_UNITS: f64 = 1_000.0;
+/// 1,000: the write units per second that DynamoDB allows for one partition.
+pub const PARTITION_UNITS: f64 = 1_000.0;
 
 /// A load.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,8 +116,8 @@ pub struct Outcome {
     pub write_units: f64,
     /// Cost per million records.
     pub dollars: f64,
-    /// Write units per second of the busiest item.
-    pub item_units: f64,
+    /// Write units per second of the pages, which one partition takes for each bucket.
+    pub page_units: f64,
 }
 
 impl Load {
@@ -143,9 +141,9 @@ impl Load {
         groups_of(batch, self.entities)
     }
 
-    /// The transactions for this many counters, each with a claim and its snapshots.
-    pub fn transactions(&self, groups: f64) -> f64 {
-        (groups * (1.0 + self.windows) / TRANSACTION_WRITES).ceil().max(1.0)
+    /// The pages and files of a batch.
+    pub fn writes(&self) -> f64 {
+        PAGES + self.files
     }
 
     /// The CPU time of a batch.
@@ -167,21 +165,16 @@ impl Load {
 
     /// The duration of an invocation.
     pub fn seconds(&self, batch: f64, settings: &Settings, now: &Settings) -> f64 {
-        self.seconds_with(batch, self.groups(batch), settings, now)
+        let rounds = (self.writes() / settings.commits).ceil();
+        self.working_seconds(batch, settings.memory_megabytes) + rounds * self.put_seconds(now)
     }
 
-    /// The duration of an invocation with so many records and counters.
-    pub fn seconds_with(&self, batch: f64, groups: f64, settings: &Settings, now: &Settings) -> f64 {
-        let rounds = (self.transactions(groups) / settings.commits).ceil();
-        self.working_seconds(batch, settings.memory_megabytes) + PUT_SECONDS + rounds * self.transaction_seconds(now)
-    }
-
-    /// The duration of one round of transactions: as measured with the current settings `now`, or else assumed.
-    fn transaction_seconds(&self, now: &Settings) -> f64 {
-        let Some(observed) = &self.observed else { return TRANSACTION_SECONDS };
-        let rounds = (self.transactions(observed.groups) / now.commits).ceil();
+    /// The duration of one round of writes: as measured with the current settings `now`, or else assumed.
+    fn put_seconds(&self, now: &Settings) -> f64 {
+        let Some(observed) = &self.observed else { return PUT_SECONDS };
+        let rounds = (self.writes() / now.commits).ceil();
         let working = self.working_seconds(observed.batch, now.memory_megabytes);
-        ((observed.seconds - working - PUT_SECONDS) / rounds).max(0.001)
+        ((observed.seconds - working) / rounds).max(0.001)
     }
 
     /// The most records that an event can hold.
@@ -198,14 +191,13 @@ impl Load {
     /// Predicts how the load behaves.
     pub fn outcome(&self, settings: &Settings, now: &Settings, prices: &Prices) -> Outcome {
         let arrivals = self.arrivals(settings);
-        let Batching { batch, interval_seconds } = arrivals.batching(|batch| self.seconds(batch, settings, now));
+        let Batching { batch, .. } = arrivals.batching(|batch| self.seconds(batch, settings, now));
         let (lanes, largest) = (arrivals.lanes, arrivals.largest);
         let seconds = self.seconds(batch, settings, now);
         let groups = self.groups(batch);
         let memory_gb = settings.memory_megabytes.map_or(0.25, |megabytes| megabytes / 1_024.0);
         let (rate, files) = (self.rate, self.files);
         let bill = cost::Load { rate, batch, groups, files, seconds, memory_gb, ..cost::Load::assumed(self.windows) };
-        let share = (groups / self.entities).min(1.0);
         Outcome {
             batch,
             groups,
@@ -215,7 +207,7 @@ impl Load {
             capacity: lanes * largest / self.seconds(largest, settings, now),
             write_units: bill.write_units(),
             dollars: cost::total(&bill.per_million(prices, None)),
-            item_units: lanes / interval_seconds * share * bill.group_units().claim.max(2.0),
+            page_units: bill.counted().page_units_per_second(),
         }
     }
 }
@@ -240,18 +232,22 @@ mod tests {
         let of = |window_seconds| load.outcome(&Settings { window_seconds, ..DEFAULTS }, &DEFAULTS, &prices);
         let (short, long) = (of(0.0), of(5.0));
         assert!(short.batch < 200.0 && long.batch == 1_000.0, "{short:?} {long:?}");
-        assert!(long.write_units < short.write_units / 3.0 && long.latency > short.latency + 4.0);
-        assert!(short.item_units > long.item_units);
+        assert!(
+            long.dollars < short.dollars / 1.5
+                && long.write_units < short.write_units
+                && long.latency > short.latency + 4.0
+        );
+        assert!(short.page_units > long.page_units);
     }
 
     #[test]
     fn measurements_replace_the_constants() {
-        // 390 counters are 16 transactions, two rounds of 8.
+        // 14 files and 2 pages are two rounds of 8.
         let observed = Observed { batch: 1_000.0, groups: 390.0, seconds: 1.0, ..Observed::default() };
-        let slow = Load { entities: observed.entities(), observed: Some(observed), ..load(1_000.0) };
+        let slow = Load { files: 14.0, entities: observed.entities(), observed: Some(observed), ..load(1_000.0) };
         let seconds = slow.seconds(1_000.0, &DEFAULTS, &DEFAULTS);
         assert!((seconds - 1.0).abs() < 0.05, "{seconds}");
-        // Twice the concurrency takes half as long, except for CPU time and the file.
+        // Twice the concurrency takes half as long, except for CPU time.
         let faster = slow.seconds(1_000.0, &Settings { commits: 16.0, ..DEFAULTS }, &DEFAULTS);
         assert!((0.5..0.6).contains(&faster), "{faster}");
     }

@@ -1,7 +1,7 @@
 //! Decides what to change: the rules are applied one after the other, each to the settings that the ones before it have
 //! changed. Pure.
 
-use super::model::{Failures, ITEM_UNITS, Load, Outcome};
+use super::model::{Failures, Load, Outcome, PARTITION_UNITS};
 use super::row::Row;
 use super::rules::{HEADROOM, Rules};
 use super::settings::{Parameter, Settings};
@@ -101,11 +101,11 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
             number(shards)
         ));
     }
-    if after.item_units > ITEM_UNITS {
+    if after.page_units > PARTITION_UNITS {
         notes.push(format!(
-            "the busiest item needs {} write units/s, but the limit is {}: spread the entity over several resources",
-            number(after.item_units),
-            number(ITEM_UNITS)
+            "the pages of a minute need {} write units/s, but a partition takes {}: raise LedgerBuckets",
+            number(after.page_units),
+            number(PARTITION_UNITS)
         ));
     }
     if load.goal.is_some_and(|goal| after.latency > goal) {

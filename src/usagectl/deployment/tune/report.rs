@@ -91,7 +91,7 @@ impl Report<'_> {
         row("maximum records/s", &|outcome| number(outcome.capacity));
         row("write units per million records", &|outcome| number(outcome.write_units));
         row("cost per million records", &|outcome| dollars(outcome.dollars));
-        row("write units/s of the busiest item", &|outcome| number(outcome.item_units));
+        row("write units/s of the ledger's pages", &|outcome| number(outcome.page_units));
         rows.to_string()
     }
 
@@ -138,7 +138,7 @@ impl Report<'_> {
                 "batch": outcome.batch, "groups": outcome.groups, "seconds": outcome.seconds,
                 "working_seconds": outcome.working_seconds, "latency_seconds": outcome.latency,
                 "records_per_second": outcome.capacity, "write_units_per_million": outcome.write_units,
-                "dollars_per_million": outcome.dollars, "item_units_per_second": outcome.item_units,
+                "dollars_per_million": outcome.dollars, "page_units_per_second": outcome.page_units,
             })
         };
         let proposal = |proposal: &Proposal| {

@@ -1,6 +1,6 @@
 //! Recommends settings for a load, with reasons: a row of the table by load, refined by the cost of batches. Pure.
 
-use super::model::{EVENT_BYTES, ITEM_UNITS, Load, Outcome};
+use super::model::{EVENT_BYTES, Load, Outcome, PARTITION_UNITS};
 use super::row::{REAL_TIME, Row, row};
 use super::settings::{Parameter, Settings};
 use crate::deployment::assume::MONTH_SECONDS;
@@ -24,7 +24,7 @@ const CONCURRENCY_SHARE: f64 = 0.8;
 const MOST_LANES: f64 = 10.0;
 /// 30 s: the threshold of the alarm IteratorAgeWarning.
 const OLD_SECONDS: f64 = 30.0;
-/// A second of batching window is worth its latency if at most this share of the write units remains.
+/// A second of batching window is worth its latency if at most this share of the cost remains.
 const WORTHWHILE_SHARE: f64 = 0.9;
 /// And if it saves at least this much per month.
 const WORTHWHILE_DOLLARS: f64 = 1.0;
@@ -78,7 +78,7 @@ impl<'l> Rules<'l> {
             Parameter::ParallelizationFactor => self.factor(settled),
             Parameter::ReservedConcurrency => return self.reserved(settled),
             Parameter::MemoryMegabytes => return self.memory(settled),
-            Parameter::CommitConcurrency => self.commits(settled),
+            Parameter::CommitConcurrency => self.commits(),
             Parameter::TimeoutSeconds => self.timeout(settled),
         })
     }
@@ -101,26 +101,31 @@ impl<'l> Rules<'l> {
         let pays = |shorter: &Outcome, longer: &Outcome| {
             let millions = self.load.rate * MONTH_SECONDS / MILLION;
             let saved = (shorter.dollars - longer.dollars) * millions;
-            longer.write_units < shorter.write_units * WORTHWHILE_SHARE && saved >= WORTHWHILE_DOLLARS
+            longer.dollars < shorter.dollars * WORTHWHILE_SHARE && saved >= WORTHWHILE_DOLLARS
         };
         let mut value = low;
         while value + 1.0 <= high.min(goal) && pays(&units(value), &units(value + 1.0)) {
             value += 1.0;
         }
-        // Larger batches write a busy item less often.
-        while units(value).item_units > ITEM_UNITS && value + 1.0 <= goal.min(300.0) {
+        // Larger batches write fewer pages.
+        while units(value).page_units > PARTITION_UNITS && value + 1.0 <= goal.min(300.0) {
             value += 1.0;
         }
         let upper = if self.load.goal.is_some() { value.max(goal.min(high)) } else { value.max(5.0) };
         let reason = match self.load.goal {
             Some(goal) if value < self.now.window_seconds => latency(goal),
             _ if value > high => {
-                let units = number(ITEM_UNITS);
-                format!("the limit of one item is {units} write units/s; fewer and larger batches write it less often")
+                let units = number(PARTITION_UNITS);
+                format!(
+                    "one partition of the ledger takes {units} write units/s; fewer and larger batches write fewer pages"
+                )
             }
             _ if value < self.now.window_seconds => "a longer batching window adds latency and saves little".to_owned(),
             _ => {
-                format!("a counter costs per batch; a batching window collects more of its records ({})", self.row.name)
+                format!(
+                    "a page costs per batch and minute; a batching window collects more records for it ({})",
+                    self.row.name
+                )
             }
         };
         Advice { value, fine: (value, upper), reason }
@@ -231,20 +236,17 @@ impl<'l> Rules<'l> {
         Some(Advice { value, fine: (value, value * 2.0), reason })
     }
 
-    fn commits(&self, settled: &Settings) -> Advice {
+    fn commits(&self) -> Advice {
         if let Some(observed) = self.load.observed.filter(|observed| observed.table_throttles > 0.0) {
             let value = (self.now.commits / 2.0).floor().max(1.0);
             let reason = format!("the tables throttled {} writes", number(observed.table_throttles));
             return Advice { value, fine: (1.0, value), reason };
         }
-        // For a full batch, as when catching up.
-        let groups = self.load.groups(self.load.largest_batch(settled));
-        let transactions = self.load.transactions(groups);
-        let value = [8.0, 16.0, 32.0, 64.0].into_iter().find(|commits| transactions <= *commits).unwrap_or(64.0);
+        let writes = self.load.writes();
+        let value = [8.0, 16.0, 32.0, 64.0].into_iter().find(|commits| writes <= *commits).unwrap_or(64.0);
         let reason = format!(
-            "a full batch with {} counters takes {} transactions, which mostly wait and can run concurrently",
-            number(groups.round()),
-            number(transactions)
+            "a batch has about {} pages and files, which mostly wait and can be written at once",
+            number(writes)
         );
         Advice { value, fine: (value / 2.0, value * 4.0), reason }
     }

@@ -43,7 +43,7 @@ pub enum Parameter {
     ReservedConcurrency,
     /// The function's memory.
     MemoryMegabytes,
-    /// The transactions at once per invocation.
+    /// The writes at once per invocation.
     CommitConcurrency,
     /// The function's timeout.
     TimeoutSeconds,

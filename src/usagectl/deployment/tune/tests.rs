@@ -1,6 +1,6 @@
 //! The rules with typical loads.
 
-use super::model::{Failures, ITEM_UNITS, Load, Observed};
+use super::model::{Failures, Load, Observed, PARTITION_UNITS};
 use super::plan::{Plan, plan};
 use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
 use super::settings::{DEFAULTS, Parameter, Settings};
@@ -147,12 +147,15 @@ fn regression_more_concurrency_is_never_proposed_while_a_batch_is_failing() {
 fn limits_that_no_parameter_can_change_are_reported() {
     let one = Load { entities: 1.0, shards: 40.0, ..load(30_000.0) };
     let plan = planned(&one, &DEFAULTS);
-    assert!(plan.settings.window_seconds >= 1.0 && plan.after.item_units <= ITEM_UNITS, "{plan:#?}");
-    let crowd = Load { entities: 1e6, shards: 1.0, ..load(500_000.0) };
+    assert!(plan.settings.window_seconds >= 1.0 && plan.after.page_units <= PARTITION_UNITS, "{plan:#?}");
+    let crowd = Load { entities: 1e6, shards: 1.0, ..load(5_000_000.0) };
     let notes = planned(&crowd, &DEFAULTS).notes.join("\n");
-    assert!(notes.contains("use 8 shards") && notes.contains("rarely repeat"), "{notes}");
+    assert!(
+        notes.contains(" shards, or fewer windows") && notes.contains("a partition takes 1,000: raise LedgerBuckets"),
+        "{notes}"
+    );
     let off = Settings { reserved: Some(0.0), ..DEFAULTS };
-    let plan = planned(&load(50.0), &off);
+    let plan = planned(&Load { goal: Some(2.0), ..load(50.0) }, &off);
     assert!(plan.proposals.is_empty() && plan.notes[0].contains("kill switch"), "{plan:#?}");
     let large = Load { record_bytes: 60_000.0, ..load(5_000.0) };
     assert!(planned(&large, &DEFAULTS).after.batch <= 100.0);

@@ -37,6 +37,7 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
 use crate::shell::waiting::Waiting;
+use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
 use reach::Reach;
@@ -219,6 +220,11 @@ impl Local {
         let variables = self.variables(options).with_metrics_sink("none");
         let stream = self.stream_choice(&variables.config()?.pipeline);
         Ok(Reach { stream, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
+    }
+
+    /// Whether the run starts with empty data.
+    fn start(&self) -> Start {
+        if self.fresh { Start::Fresh } else { Start::Continue }
     }
 
     /// The function's environment variables.

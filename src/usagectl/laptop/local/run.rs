@@ -21,7 +21,7 @@ use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::unsettled::Unsettled;
 use crate::shell::waiting::Waiting;
-use crate::shell::workplace::{Site, Start, Uses, Workplace};
+use crate::shell::workplace::{Site, Uses, Workplace};
 
 /// How often old records are trimmed and expired items deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
@@ -58,14 +58,13 @@ pub(super) struct LocalRun {
 impl LocalRun {
     /// Builds the run and creates the tables, buckets and streams that are missing.
     pub(super) async fn build(local: &Local, options: &Options, control: &Control) -> anyhow::Result<LocalRun> {
-        let start = if local.fresh { Start::Fresh } else { Start::Continue };
         let variables = local.variables(options);
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
         let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
         let settings = local.mapping.settings(kind.stream_kind(), retries)?;
-        let place = Workplace::open_on(options, Uses::Everything, start, local.ports()).await?;
+        let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = place.site(variables.clone()).await?;
         let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -79,40 +78,32 @@ impl LocalRun {
         let clock = Clock::system()?;
         let has_destination = destination.is_some();
         let ledger = site.tables.as_ref().map(|tables| tables.ledger.clone());
-        let folding = match &ledger {
-            Some(ledger) => {
-                let LocalFunction { function, .. } =
-                    target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
-                Some(LocalMapping::open(MappingParts {
-                    local,
-                    options,
-                    services: place.services(),
-                    control,
-                    settings: local.mapping.fold_settings(&pipeline.name)?,
-                    stream: StreamRequest { name: ledger, ..request }.open_ledger().await?,
-                    name: ledger,
-                    kind: StreamChoice::Dynamodb.name(),
-                    function: (function, FOLD_FUNCTION),
-                    destination: destination.clone(),
-                    clock: &clock,
-                })?)
-            }
-            None => None,
-        };
-        let mapping = LocalMapping::open(MappingParts {
+        let parts = |settings, stream, name, kind, function| MappingParts {
             local,
             options,
             services: place.services(),
             control,
             settings,
             stream,
-            name: &source_name,
-            kind: kind.name(),
-            function: (function, FUNCTION),
-            destination,
+            name,
+            kind,
+            function,
+            destination: destination.clone(),
             clock: &clock,
-        })?;
+        };
+        let folding = match &ledger {
+            Some(ledger) => {
+                let LocalFunction { function, .. } =
+                    target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
+                let settings = local.mapping.fold_settings(&pipeline.name)?;
+                let stream = StreamRequest { name: ledger, ..request }.open_ledger().await?;
+                let kind = StreamChoice::Dynamodb.name();
+                Some(LocalMapping::open(parts(settings, stream, ledger, kind, (function, FOLD_FUNCTION)))?)
+            }
+            None => None,
+        };
         Ok(LocalRun {
+            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), (function, FUNCTION)))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: Duration::from_hours(u64::from(local.retention.max(1))),
@@ -121,7 +112,6 @@ impl LocalRun {
             site,
             source_name,
             kind,
-            mapping,
             folding,
             variables,
             clock,

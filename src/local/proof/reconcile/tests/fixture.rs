@@ -55,6 +55,8 @@ impl Fixture {
             ("PIPELINE_DIR", ProfileName::Bucket) => Some(limiter().to_str().unwrap().to_owned()),
             ("USAGE_TABLE", _) => Some("usage".to_owned()),
             ("LEDGER_TABLE", _) => Some("ledger".to_owned()),
+            // Nothing delivers the ledger's stream.
+            ("FRESHNESS", _) => Some("now".to_owned()),
             ("ARCHIVE_BUCKET", _) => Some("archive".to_owned()),
             ("METRICS_SINK", _) => Some("none".to_owned()),
             _ => None,

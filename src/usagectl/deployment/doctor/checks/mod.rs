@@ -7,6 +7,7 @@ pub(super) mod destination;
 pub(super) mod filters;
 pub(super) mod function;
 mod here;
+pub(super) mod ledger;
 pub(super) mod load;
 pub(super) mod mapping;
 pub(super) mod money;

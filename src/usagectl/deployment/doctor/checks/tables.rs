@@ -1,11 +1,8 @@
-//! Checks of the tables that the function writes to.
+//! Checks of both tables that the functions write to.
 
 use super::super::facts::{Facts, Table, Unavailable};
 use super::super::finding::{CheckResult, ok, warning};
 use super::of;
-
-/// The attribute in which the function writes a claim's expiry.
-const CLAIM_EXPIRY: &str = "expires_at";
 
 fn tables(facts: &Facts) -> Result<[&Table; 2], Unavailable> {
     Ok([of(&facts.usage_table)?, of(&facts.ledger_table)?])
@@ -38,34 +35,6 @@ pub(crate) fn capacity(facts: &Facts) -> CheckResult {
     }
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     ok(format!("{} are on demand and were not throttled", names.join(" and ")))
-}
-
-/// Claims expire, and the table has no stream.
-pub(crate) fn claims(facts: &Facts) -> CheckResult {
-    let table = of(&facts.ledger_table)?;
-    let name = &table.name;
-    match of(&table.time_to_live)?.as_deref() {
-        Some(CLAIM_EXPIRY) => {}
-        other => {
-            return warning(
-                format!(
-                    "claims never expire ({} of {name} is {}): the table grows without limit",
-                    "time to live",
-                    other.unwrap_or("off")
-                ),
-                format!(
-                    "aws dynamodb update-time-to-live --table-name {name} --time-to-live-specification Enabled=true,AttributeName={CLAIM_EXPIRY}"
-                ),
-            );
-        }
-    }
-    if table.stream_on {
-        return warning(
-            format!("the table {name} has a stream, which nothing should read: claims are internal to the function"),
-            format!("aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=false"),
-        );
-    }
-    ok(format!("claims in {name} expire by {CLAIM_EXPIRY}, and it has no stream"))
 }
 
 /// The tables can be restored, and are protected against deletion.

@@ -82,6 +82,41 @@ pub struct RecentMetrics {
     pub records: Option<f64>,
     /// When a batch last succeeded.
     pub last_success: Option<Timestamp>,
+    /// What the fold did.
+    pub fold: FoldMetrics,
+}
+
+/// The metrics of the fold. `None` where there is no data.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FoldMetrics {
+    /// Failed invocations of the fold function.
+    pub errors: Option<f64>,
+    /// Notices that weren't settled by the invocation that had them.
+    pub unsettled: Option<f64>,
+    /// Settled notices.
+    pub notices: Option<f64>,
+    /// Pages that were appended.
+    pub pages_written: Option<f64>,
+    /// The pages of the fullest minute.
+    pub pages_in_minute: Option<f64>,
+    /// The age of the oldest notice when its snapshots were written.
+    pub age_ms: Option<f64>,
+    /// The highest iterator age of the ledger's stream.
+    pub iterator_age_ms: Option<f64>,
+    /// Snapshots that a sweep repaired.
+    pub repaired: Option<f64>,
+    /// Snapshots that DynamoDB refused.
+    pub unpublished: Option<f64>,
+    /// Sums that need more than 38 digits.
+    pub overflow: Option<f64>,
+    /// Records that two pages disagree about.
+    pub conflicts: Option<f64>,
+    /// Folds that found a snapshot ahead of the ledger.
+    pub ledger_behind: Option<f64>,
+    /// Notices that came after the horizon.
+    pub too_old: Option<f64>,
+    /// Notices that the mapping gave up.
+    pub discarded: Option<f64>,
 }
 
 impl RecentMetrics {

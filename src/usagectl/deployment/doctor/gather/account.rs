@@ -24,6 +24,12 @@ pub(super) async fn facts(
     let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
     let (counts, archives) = applicable(&pipeline);
 
+    let (fold, ledger_mapping) = if counts.is_ok() {
+        futures::join!(function::of_fold(&account, &names), mapping::of_ledger(&account, &names))
+    } else {
+        let nothing = Unavailable::NotApplicable("the pipeline counts nothing");
+        (Err(nothing.clone()), Err(nothing))
+    };
     let (source, recursion, tables, archive, failures, monitoring) = futures::join!(
         source::of(&account, &names),
         function::recursion(&account, &names),
@@ -45,6 +51,8 @@ pub(super) async fn facts(
         source,
         mapping,
         function,
+        fold,
+        ledger_mapping,
         recursion,
         role,
         destination,
@@ -76,7 +84,7 @@ async fn tables(account: &Account, names: &Names, counts: &Result<(), Unavailabl
     let client = account.clients().dynamodb;
     futures::join!(
         table::of(&client, counts, &names.usage_table, "--usage-table"),
-        table::of(&client, counts, &names.ledger_table, "--claims-table"),
+        table::of(&client, counts, &names.ledger_table, "--ledger-table"),
     )
 }
 

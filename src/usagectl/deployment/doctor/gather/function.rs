@@ -1,4 +1,4 @@
-//! Lambda: the function.
+//! Lambda: the functions.
 
 use aws_sdk_lambda::types::RecursiveLoop;
 
@@ -9,8 +9,17 @@ use crate::stack::{Account, Names};
 /// The tag with the deployed version, set by template.yaml.
 const VERSION_TAG: &str = "usage-aggregator-version";
 
+/// The function that appends.
 pub(super) async fn of(account: &Account, names: &Names) -> Fact<Function> {
-    let name = named(&names.function, "--function")?;
+    read(account, named(&names.function, "--function")?).await
+}
+
+/// The function that folds.
+pub(super) async fn of_fold(account: &Account, names: &Names) -> Fact<Function> {
+    read(account, named(&names.fold_function, "--fold-function")?).await
+}
+
+async fn read(account: &Account, name: &str) -> Fact<Function> {
     let got = account.lambda().get_function().function_name(name).send().await;
     let got = seen("lambda:GetFunction", || Part::Other(format!("the function {name}")), got)?;
     let configuration =

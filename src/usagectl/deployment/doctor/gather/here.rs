@@ -24,16 +24,9 @@ pub(super) async fn facts(
     let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
     let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
     let (clients, names) = (deployment.clients(), deployment.names.clone());
-    let counts = if pipeline.snapshot.is_some() {
-        Ok(())
-    } else {
-        Err(Unavailable::NotApplicable("the pipeline counts nothing"))
-    };
-    let archives = if pipeline.schemas().next().is_some() {
-        Ok(())
-    } else {
-        Err(Unavailable::NotApplicable("the pipeline archives nothing"))
-    };
+    let unless = |applies: bool, why| if applies { Ok(()) } else { Err(Unavailable::NotApplicable(why)) };
+    let counts = unless(pipeline.snapshot.is_some(), "the pipeline counts nothing");
+    let archives = unless(pipeline.schemas().next().is_some(), "the pipeline archives nothing");
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
     let failures = names.failure_bucket.clone().unwrap_or_default();
@@ -57,6 +50,8 @@ pub(super) async fn facts(
         source,
         mapping: Err(Unavailable::NotApplicable("a local mapping is configured by its command line")),
         function: Err(account_only.clone()),
+        fold: Err(account_only.clone()),
+        ledger_mapping: Err(Unavailable::NotApplicable("a local mapping is configured by its command line")),
         recursion: Err(account_only.clone()),
         role: Err(account_only.clone()),
         destination: Err(account_only.clone()),

@@ -1,4 +1,4 @@
-//! Lambda: the event source mapping.
+//! Lambda: the event source mappings.
 
 use aws_sdk_lambda::operation::get_event_source_mapping::GetEventSourceMappingOutput;
 use aws_sdk_lambda::types::FunctionResponseType;
@@ -7,11 +7,26 @@ use super::super::facts::{Fact, Mapping, Part, Unavailable};
 use super::{named, seen, whole};
 use crate::stack::{Account, Names};
 
+/// The mapping of the source.
 pub(super) async fn of(account: &Account, names: &Names) -> Fact<Mapping> {
+    read(account, &names.mapping, &names.function, "--mapping").await
+}
+
+/// The mapping of the ledger's stream.
+pub(super) async fn of_ledger(account: &Account, names: &Names) -> Fact<Mapping> {
+    read(account, &names.ledger_mapping, &names.fold_function, "--ledger-mapping").await
+}
+
+async fn read(
+    account: &Account,
+    uuid: &Option<String>,
+    function: &Option<String>,
+    option: &'static str,
+) -> Fact<Mapping> {
     let lambda = account.lambda();
-    let uuid = match (&names.mapping, &names.function) {
+    let uuid = match (uuid, function) {
         (None, Some(function)) => only(&lambda, function).await?,
-        (name, _) => named(name, "--mapping")?.to_owned(),
+        (name, _) => named(name, option)?.to_owned(),
     };
     let got = lambda.get_event_source_mapping().uuid(&uuid).send().await;
     let got = seen("lambda:GetEventSourceMapping", || Part::Other(format!("the event source mapping {uuid}")), got)?;
@@ -43,6 +58,7 @@ fn plain(uuid: String, got: &GetEventSourceMappingOutput) -> Mapping {
         last_result: text(got.last_processing_result()),
         source_arn: got.event_source_arn().unwrap_or_default().to_owned(),
         starting_position: got.starting_position().map(|position| position.as_str().to_owned()),
+        window_seconds: whole(got.maximum_batching_window_in_seconds()),
         factor: whole(got.parallelization_factor()).max(1),
         retries: got.maximum_retry_attempts().map_or(-1, i64::from),
         record_age_seconds: got.maximum_record_age_in_seconds().map_or(-1, i64::from),

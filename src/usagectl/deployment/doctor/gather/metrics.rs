@@ -1,5 +1,7 @@
 //! CloudWatch: the metrics of the last hour, and the number of the function's own metrics.
 
+mod fold;
+
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
@@ -86,8 +88,9 @@ pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<R
     let each = sums.iter().chain(&highest).flatten();
     let all: Vec<Figure> = each.chain(&reads).chain(&writes).chain(&kinesis).cloned().collect();
     let processed: Vec<Figure> = wanted.own("RecordsProcessed").into_iter().collect();
-    let (hour, day, blocked) = futures::join!(
+    let (hour, fold, day, blocked) = futures::join!(
         read(client, &all, HOUR, PERIOD),
+        fold::of(client, names),
         read(client, &processed, DAY, PERIOD),
         blocked_shard(client, &wanted, now)
     );
@@ -103,6 +106,7 @@ pub(super) async fn of(client: &Client, names: &Names, now: Timestamp) -> Fact<R
         source_throttles: of_all(&kinesis),
         last_success: last_success.map(|at| at.min(now)),
         blocked: blocked?,
+        fold: fold?,
         ..single(&hour, &sums, &highest)
     })
 }

@@ -30,7 +30,10 @@ pub(super) async fn described(client: &Client, name: &str) -> Fact<Table> {
     Ok(Table {
         name: name.to_owned(),
         on_demand: billing == Some(&BillingMode::PayPerRequest),
-        stream_on: table.and_then(|table| table.stream_specification()).is_some_and(|stream| stream.stream_enabled()),
+        stream_view: table
+            .and_then(|table| table.stream_specification())
+            .filter(|stream| stream.stream_enabled())
+            .map(|stream| stream.stream_view_type().map_or("unknown", |view| view.as_str()).to_owned()),
         time_to_live: Err(left_out.clone()),
         point_in_time_recovery: Err(left_out),
         deletion_protection: table.and_then(|table| table.deletion_protection_enabled()).unwrap_or(false),

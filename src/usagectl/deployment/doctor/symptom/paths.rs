@@ -7,7 +7,7 @@ use crate::deployment::doctor::facts::Facts;
 
 const BATCH_DONE: &str = "{ $.message = \"batch done\" }";
 
-const fn fork(check: Check, if_found: &'static str) -> Fork {
+pub(super) const fn fork(check: Check, if_found: &'static str) -> Fork {
     Fork { check, if_found }
 }
 
@@ -82,7 +82,10 @@ pub(super) fn missing_snapshots() -> DecisionPath {
             fork(Check::StreamOn, "changes don't reach the stream"),
             fork(Check::MappingState, "nothing is delivered"),
             fork(Check::BlockedShard, "they wait behind a failing batch: see errors"),
-            fork(Check::IteratorAge, "they are only delayed: a snapshot is written with its batch"),
+            fork(Check::IteratorAge, "they are only delayed: they haven't been appended yet"),
+            fork(Check::UnfoldedPages, "they are appended but not folded: see fold-blocked"),
+            fork(Check::FoldAge, "they are appended and will be folded: see fold-lags"),
+            fork(Check::FoldRepairs, "snapshots were refused or repaired: see notices-lost"),
             fork(Check::LastSnapshot, "batches arrive but none succeeds: see errors"),
             fork(Check::StartingPosition, "records were skipped"),
             fork(Check::FiltersMatch, "the filter excludes records"),
@@ -202,9 +205,9 @@ pub(super) fn cost() -> DecisionPath {
         forks: vec![
             fork(Check::OwnWrites, "the function is invoked with its own writes"),
             fork(Check::Recursion, "Lambda doesn't stop a loop"),
-            fork(Check::Batches, "a counter costs per batch: larger batches cost less"),
+            fork(Check::Batches, "a page costs per batch and minute: larger batches cost less"),
             fork(Check::TableCapacity, "provisioned capacity is paid for whether it is used or not"),
-            fork(Check::ClaimsTable, "claims never expire"),
+            fork(Check::LedgerTable, "pages and states never expire"),
             fork(Check::LogRetention, "log events never expire"),
             fork(Check::OwnMetrics, "there are more metrics than the free tier includes"),
         ],

@@ -1,5 +1,7 @@
 //! The faults that each check finds.
 
+mod ledger;
+
 use serde_json::json;
 
 use super::super::check::Check;
@@ -49,6 +51,7 @@ pub(crate) fn broken() -> Vec<Case> {
         delivery_cases(),
         storage_cases(),
         monitoring_cases(),
+        ledger::cases(),
     ]
     .concat()
 }
@@ -199,8 +202,6 @@ fn storage_cases() -> Vec<Case> {
     vec![
         ("provisioned", C::TableCapacity, Warning, |f| f.usage_table.as_mut().unwrap().on_demand = false),
         ("the table throttles", C::TableCapacity, Warning, |f| numbers(f).write_throttles = Some(40.0)),
-        ("claims never expire", C::ClaimsTable, Warning, |f| f.ledger_table.as_mut().unwrap().time_to_live = Ok(None)),
-        ("claims have a stream", C::ClaimsTable, Warning, |f| f.ledger_table.as_mut().unwrap().stream_on = true),
         ("no recovery", C::TableProtection, Warning, |f| {
             f.usage_table.as_mut().unwrap().point_in_time_recovery = Ok(false)
         }),
@@ -269,7 +270,7 @@ fn monitoring_cases() -> Vec<Case> {
             f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData
         }),
         ("logs never expire", C::LogRetention, Warning, |f| f.log_group.as_mut().unwrap().retention_days = None),
-        ("twelve metrics", C::OwnMetrics, Warning, |f| f.own_metrics = Ok(12)),
+        ("metrics of something else", C::OwnMetrics, Warning, |f| f.own_metrics = Ok(40)),
         ("small batches", C::Batches, Warning, |f| numbers(f).invoked = Some(2_400.0)),
         ("another version", C::Version, Warning, |f| f.function.as_mut().unwrap().version = Some("0.0.9".into())),
         ("no version", C::Version, Warning, |f| f.function.as_mut().unwrap().version = None),

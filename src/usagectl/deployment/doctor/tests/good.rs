@@ -28,7 +28,7 @@ pub(crate) fn table(name: &str) -> Table {
     Table {
         name: name.into(),
         on_demand: true,
-        stream_on: false,
+        stream_view: None,
         time_to_live: Ok(Some("expires_at".into())),
         point_in_time_recovery: Ok(true),
         deletion_protection: true,
@@ -56,6 +56,7 @@ pub(crate) fn mapping() -> Mapping {
         last_result: Some("OK".into()),
         source_arn: STREAM.into(),
         starting_position: Some("TRIM_HORIZON".into()),
+        window_seconds: 1,
         factor: 1,
         retries: 10,
         record_age_seconds: 79_200,
@@ -89,6 +90,46 @@ pub(crate) fn measured() -> RecentMetrics {
         files: Some(2_400.0),
         records: Some(60_000.0),
         last_success: Some(ago(60)),
+        fold: FoldMetrics {
+            errors: Some(0.0),
+            unsettled: Some(0.0),
+            notices: Some(2_400.0),
+            pages_written: Some(2_400.0),
+            pages_in_minute: Some(60.0),
+            age_ms: Some(31_000.0),
+            iterator_age_ms: Some(30_200.0),
+            ..FoldMetrics::default()
+        },
+    }
+}
+
+/// A function with these variables.
+fn function(name: &str) -> Function {
+    Function {
+        name: name.into(),
+        role_arn: "arn:aws:iam::123456789012:role/usage-role".into(),
+        runtime: "provided.al2023".into(),
+        architecture: "arm64".into(),
+        timeout_seconds: 60,
+        reserved: Some(10),
+        variables: variables([
+            ("REJECTED_RECORDS", "quarantine"),
+            ("FAILURE_BUCKET", "usage-failed"),
+            ("LEDGER_TABLE", "usage-LedgerTable"),
+        ]),
+        version: Some("0.1.0".into()),
+        code_sha256: "c0de".into(),
+    }
+}
+
+fn ledger_mapping() -> Mapping {
+    Mapping {
+        uuid: "1ed9".into(),
+        source_arn: "arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-01-01T00:00:00.000".into(),
+        window_seconds: 30,
+        retries: -1,
+        filters: vec![r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#orders#"},{"prefix":"a#orders#"}]}}}}"#.into()],
+        ..mapping()
     }
 }
 
@@ -101,7 +142,10 @@ pub(crate) fn good() -> Facts {
         mapping: text("0f1e"),
         source_arn: text(STREAM),
         usage_table: text("usage-UsageTable"),
-        ledger_table: text("usage-ClaimsTable"),
+        ledger_table: text("usage-LedgerTable"),
+        fold_function: text("usage-fold"),
+        ledger_mapping: text("1ed9"),
+        fold_log_group: text("/aws/lambda/usage-fold"),
         archive_bucket: text("usage-archive"),
         archive_prefix: text("data-pipeline"),
         failure_bucket: text("usage-failed"),
@@ -124,17 +168,9 @@ pub(crate) fn good() -> Facts {
             retention_seconds: 86_400,
         }),
         mapping: Ok(mapping()),
-        function: Ok(Function {
-            name: "usage".into(),
-            role_arn: "arn:aws:iam::123456789012:role/usage-role".into(),
-            runtime: "provided.al2023".into(),
-            architecture: "arm64".into(),
-            timeout_seconds: 60,
-            reserved: Some(10),
-            variables: variables([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", "usage-failed")]),
-            version: text("0.1.0"),
-            code_sha256: "c0de".into(),
-        }),
+        function: Ok(function("usage")),
+        fold: Ok(Function { timeout_seconds: 300, ..function("usage-fold") }),
+        ledger_mapping: Ok(ledger_mapping()),
         recursion: Ok(Recursion::Terminates),
         role: Ok(role(json!([
             { "Effect": "Allow", "Action": "s3:PutObject", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), format!("{BUCKET_ARN}/quarantine/*"), "arn:aws:s3:::usage-archive/data-pipeline/avro/*"] },
@@ -143,7 +179,7 @@ pub(crate) fn good() -> Facts {
         destination: Ok(Destination { probe: None }),
         waiting: Ok(FailedBatches { quarantined: Some(QuarantinedRecords::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
-        ledger_table: Ok(table("usage-ClaimsTable")),
+        ledger_table: Ok(Table { stream_view: text("KEYS_ONLY"), ..table("usage-LedgerTable") }),
         archive: Ok(Bucket {
             name: "usage-archive".into(),
             policy: Ok(Some(
@@ -160,7 +196,7 @@ pub(crate) fn good() -> Facts {
         alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),
         measured: Ok(measured()),
         local: Err(Unavailable::NotApplicable("only a local run has it")),
-        own_metrics: Ok(10),
+        own_metrics: Ok(15),
         horizon_days: Ok(18),
         pipeline,
     }

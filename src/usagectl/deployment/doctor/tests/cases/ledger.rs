@@ -1,0 +1,59 @@
+//! The faults of the ledger and the fold.
+
+use super::super::super::facts::{Facts, FoldMetrics, Mapping};
+use super::super::super::finding::Verdict::{NoData, Problem, Warning};
+use super::{C, Case, numbers};
+
+fn fold(facts: &mut Facts) -> &mut FoldMetrics {
+    &mut numbers(facts).fold
+}
+
+fn mapping(facts: &mut Facts) -> &mut Mapping {
+    facts.ledger_mapping.as_mut().unwrap()
+}
+
+fn variable(facts: &mut Facts, name: &str, value: &str) {
+    facts.function.as_mut().unwrap().variables.insert(name.into(), value.into());
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        ("the ledger's stream is off", C::LedgerTable, Problem, |f| {
+            f.ledger_table.as_mut().unwrap().stream_view = None;
+        }),
+        ("pages never expire", C::LedgerTable, Warning, |f| f.ledger_table.as_mut().unwrap().time_to_live = Ok(None)),
+        ("notices have images", C::LedgerTable, Warning, |f| {
+            f.ledger_table.as_mut().unwrap().stream_view = Some("NEW_IMAGE".into());
+        }),
+        ("the ledger's mapping is off", C::LedgerMapping, Problem, |f| mapping(f).state = "Disabled".into()),
+        ("the fold can't be called", C::LedgerMapping, Problem, |f| {
+            mapping(f).last_result = Some("PROBLEM: Function call failed".into());
+        }),
+        ("unsettled notices are lost", C::LedgerMapping, Problem, |f| mapping(f).reports_item_failures = false),
+        ("pages of another pipeline", C::LedgerMapping, Problem, |f| {
+            mapping(f).filters = vec![r#"{"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#demand#"}]}}}}"#.into()];
+        }),
+        ("notices are given up", C::LedgerMapping, Warning, |f| mapping(f).retries = 10),
+        ("nothing is folded", C::UnfoldedPages, Problem, |f| fold(f).notices = None),
+        ("nothing is appended", C::UnfoldedPages, NoData, |f| fold(f).pages_written = None),
+        ("snapshots lag", C::FoldAge, Problem, |f| fold(f).age_ms = Some(121_000.0)),
+        ("all folds fail", C::FoldAge, Problem, |f| {
+            (fold(f).age_ms, fold(f).iterator_age_ms) = (None, Some(600_000.0));
+        }),
+        ("the ledger was restored", C::FoldErrors, Problem, |f| fold(f).ledger_behind = Some(1.0)),
+        ("some folds fail", C::FoldErrors, Warning, |f| fold(f).unsettled = Some(3.0)),
+        ("a sweep repaired", C::FoldRepairs, Warning, |f| fold(f).repaired = Some(2.0)),
+        ("a snapshot is refused", C::FoldRepairs, Warning, |f| {
+            (fold(f).unpublished, fold(f).discarded) = (Some(1.0), Some(40.0));
+        }),
+        ("many pages", C::PagesInMinute, Warning, |f| fold(f).pages_in_minute = Some(12_000.0)),
+        ("too many pages", C::PagesInMinute, Problem, |f| fold(f).pages_in_minute = Some(25_000.0)),
+        ("too many buckets", C::PagesInMinute, Warning, |f| variable(f, "LEDGER_BUCKETS", "4")),
+        ("another ledger", C::FoldSettings, Problem, |f| variable(f, "LEDGER_TABLE", "restored")),
+        ("kept too short", C::FoldSettings, Warning, |f| {
+            variable(f, "KEEP_DAYS", "9");
+            f.fold.as_mut().unwrap().variables.insert("KEEP_DAYS".into(), "9".into());
+        }),
+        ("another build", C::FoldSettings, Warning, |f| f.fold.as_mut().unwrap().code_sha256 = "01d".into()),
+    ]
+}
