@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill rejections mutants bench \
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill exhaust cost-table rejections mutants bench \
     bench-stages measure build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -14,6 +14,7 @@ E ?= events/modify.json
 DEMO := $(filter-out events/poison.json,$(wildcard events/*.json))
 HISTORIES ?= 10000
 DURATION ?= 120
+CHANGES ?= 3
 CARGO_DENY := 0.20.2
 # The architecture to build and deploy, arm64 or x86_64. Building for an architecture other than this machine's requires Rust's
 # standard library for it; see docs/operations.md.
@@ -94,6 +95,12 @@ soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repe
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
+
+exhaust: ## run every schedule of two and three folds with CHANGES=3 changes of actor; make test runs those with 2
+	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger exhaustive -- --nocapture
+
+cost-table: ## print the write units of append and fold beside those of the usual way to count
+	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
 
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time
 	REJECTIONS=$(DURATION) cargo test --profile soak --test it blocked_shard::quarantined -- --nocapture
