@@ -17,7 +17,7 @@ enum Deployed {
 use Deployed::{Append, Fold};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 10] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 11] = [
     // Only opens a connection; a refusal is as good as an answer.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append, Fold]),
