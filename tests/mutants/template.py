@@ -33,7 +33,7 @@ MUTANTS = [
     ("a missing runbook", "docs/operations.md", "## Throttling\n", "## Throttled\n"),
     ("a command that doesn't exist", "docs/operations.md", "put-function-concurrency", "set-function-concurrency"),
     ("an option that doesn't exist", "docs/operations.md", "--parallelization-factor", "--parallelisation-factor"),
-    ("a call that the role doesn't allow", "src/ledger/table.rs", "transact_write_items()", "delete_item()"),
+    ("a call that the role doesn't allow", "src/ledger/table/swap.rs", "transact_write_items()", "delete_item()"),
     ("an unused permission", "template.yaml", "Action: s3:PutObject\n                Resource: !Sub\n", "Action: [s3:PutObject, s3:GetObject]\n                Resource: !Sub\n"),
     ("a missing permission", "template.yaml", "                    Action: dynamodb:PutItem\n", "                    Action: dynamodb:GetItem\n"),
     ("a fold that can't write states", "template.yaml", "              - Sid: FoldLedger\n                Effect: Allow\n                Action: [dynamodb:PutItem, dynamodb:Query]", "              - Sid: FoldLedger\n                Effect: Allow\n                Action: [dynamodb:Query]"),

@@ -16,6 +16,8 @@ fn the_embedded_services_have_what_they_have() {
     let written = fixture.run(&["simulate", "orders", "--records", "40", "--rate", "0"]);
     assert_eq!(written.code, Some(0), "{written:?}");
     local.wait_for(|line| line["function"]["RecordsProcessed"].as_f64() >= Some(40.0));
+    let folded = |line: &Value| line["function"]["NoticesFolded"].as_f64().unwrap_or_default();
+    local.wait_for(|line| folded(line) > 0.0 && Some(folded(line)) >= line["function"]["PagesWritten"].as_f64());
     let running = fixture.run(&["doctor", "--local"]);
     local.stop();
     assert_eq!((running.code, &*running.stderr), (Some(0), ""), "{running:?}");
@@ -43,6 +45,8 @@ fn assert_shown(name: &str, text: &str) {
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
         (r"age in this run is [\d.]+ s, [\d.]+%", "age in this run is [age]"),
         (r"of \d+ invocations", "of [n] invocations"),
+        (r"pages written in this run: \d+; notices folded: \d+", "pages written in this run: [n]; notices folded: [n]"),
+        (r"the oldest notice in this run was [^;]*? when", "the oldest notice in this run was [age] when"),
         (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
     ];
     insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, super::unwrapped(text)) });

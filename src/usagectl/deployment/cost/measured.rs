@@ -72,13 +72,8 @@ impl Measured {
     pub(in crate::deployment) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
         let batch = self.records / self.invocations;
-        // A fold writes each snapshot of its notices once, so the number of snapshots shows that of the entities.
-        let cycle = (defaults.fold_seconds + 1.0).max(self.busy_seconds / self.invocations);
-        let folds = (self.busy_seconds / cycle).max(1.0);
-        let counted = self.snapshots.filter(|_| defaults.windows > 0.0).map(|snapshots| {
-            let touched = snapshots / defaults.windows / folds;
-            groups_of(batch, entities_of(self.records / folds, touched))
-        });
+        let counted = self.snapshots.filter(|_| defaults.windows > 0.0);
+        let counted = counted.map(|snapshots| self.groups(snapshots / defaults.windows, defaults.fold_seconds));
         Load {
             rate: self.records / seconds_of_rate,
             batch,
@@ -89,6 +84,14 @@ impl Measured {
             log_bytes: per_batch(self.log_bytes).unwrap_or(defaults.log_bytes),
             ..defaults.clone()
         }
+    }
+
+    /// Counters per batch. A fold writes each snapshot of its notices once, so the number of counters that all folds wrote
+    /// shows the number of entities.
+    pub(in crate::deployment) fn groups(&self, counters: f64, fold_seconds: f64) -> f64 {
+        let cycle = (fold_seconds + 1.0).max(self.busy_seconds / self.invocations);
+        let folds = (self.busy_seconds / cycle).max(1.0);
+        groups_of(self.records / self.invocations, entities_of(self.records / folds, counters / folds))
     }
 
     /// The totals, which replace those of the model.

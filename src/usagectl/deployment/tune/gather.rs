@@ -6,6 +6,8 @@ use anyhow::Context;
 
 use super::model::{Failures, Load, Observed};
 use super::settings::{DEFAULTS, Settings};
+use crate::deployment::cost::measured::Measured;
+use crate::deployment::cost::model as cost;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::{Running, RunningMapping};
@@ -157,7 +159,11 @@ fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32, now: 
     let counted = [&metrics.records, &metrics.polled].into_iter().find(|figure| sum(figure).is_some())?;
     let (records, invocations) = (sum(counted)?, sum(&metrics.invocations)?);
     let batch = records / invocations;
-    let groups = sum(&metrics.snapshots).map(|snapshots| snapshots / load.windows / invocations);
+    let periods = figures.values(&metrics.invocations).iter().filter(|count| **count > 0.0).count();
+    let busy_seconds = float(periods) * f64::from(period);
+    let measured = Measured { records, invocations, busy_seconds, ..Measured::default() };
+    let fold_seconds = cost::Load::assumed(load.windows).fold_seconds;
+    let groups = sum(&metrics.snapshots).map(|snapshots| measured.groups(snapshots / load.windows, fold_seconds));
     let groups = groups.unwrap_or_else(|| load.groups(batch)).clamp(1.0, batch.max(1.0));
     let milliseconds = |number: f64| number / 1_000.0;
     let observed = Observed {

@@ -131,6 +131,11 @@ pub(crate) fn unfolded(facts: &Facts) -> CheckResult {
     };
     let notices = fold.notices.unwrap_or_default();
     let meaning = format!("pages written {}: {pages:.0}; notices folded: {notices:.0}", facts.period());
+    let failed = [fold.errors, fold.unsettled].into_iter().flatten().any(|count| count > 0.0);
+    if notices == 0.0 && facts.here && !failed {
+        // A local run may have just begun.
+        return no_data(format!("{meaning}: none has been delivered yet"));
+    }
     if notices == 0.0 {
         return problem(
             format!("{meaning}: the fold has stopped, and snapshots stand still"),

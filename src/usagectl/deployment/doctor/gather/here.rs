@@ -6,7 +6,7 @@ use serde_json::Value;
 use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Fact, Facts, Part, RecentMetrics, SourceFacts, Table, Unavailable};
+use super::super::facts::{Fact, Facts, FoldMetrics, Part, RecentMetrics, SourceFacts, Table, Unavailable};
 use super::{bucket, destination, source, table};
 use crate::shell::options::Options;
 use crate::shell::running;
@@ -153,6 +153,29 @@ fn measured(status: &Value) -> RecentMetrics {
         destination_failures: mapping("destination_delivery_failures"),
         records: function("RecordsProcessed"),
         files: function("FilesWritten"),
+        fold: folded(status),
         ..RecentMetrics::default()
+    }
+}
+
+/// The metrics of the fold. Those of the function are sums, so there is no highest one.
+fn folded(status: &Value) -> FoldMetrics {
+    let mapping = |name: &str| status.pointer(&format!("/fold/mapping/{name}")).and_then(Value::as_f64);
+    let function = |name: &str| status.pointer(&format!("/function/{name}")).and_then(Value::as_f64);
+    let waiting = status.pointer("/fold/waiting/oldest_age_ms").and_then(Value::as_f64);
+    FoldMetrics {
+        errors: mapping("errors"),
+        unsettled: function("FoldErrors"),
+        notices: function("NoticesFolded"),
+        pages_written: function("PagesWritten"),
+        iterator_age_ms: mapping("iterator_age_ms").map(|age| age.max(waiting.unwrap_or_default())),
+        repaired: function("SweepRepaired"),
+        unpublished: function("Unpublished"),
+        overflow: function("Overflow"),
+        conflicts: function("Conflicts"),
+        ledger_behind: function("LedgerBehind"),
+        too_old: function("NoticesTooOld"),
+        discarded: mapping("on_failure_destination_delivered_event_count"),
+        ..FoldMetrics::default()
     }
 }
