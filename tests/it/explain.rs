@@ -63,9 +63,9 @@ fn a_failure_document_is_explained_and_invoked_as_the_event_in_it() {
         assert_eq!(explained, event);
     }
     let invoked = fixture.json(&["invoke", "lambda.json"]);
-    assert_eq!((&invoked["applied"], &invoked["error"]), (&json!(2), &Value::Null), "{invoked}");
+    assert_eq!((&invoked["durable"], &invoked["error"]), (&json!(2), &Value::Null), "{invoked}");
     assert_eq!(invoked["document"]["response"], "partial response");
-    assert_eq!(fixture.json(&["invoke", "event.json"])["duplicates"], json!(2));
+    assert_eq!(fixture.json(&["invoke", "event.json"])["durable"], json!(2));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn document(stack: &Stack, event: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
-    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none"]);
+    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none", "Freshness=now"]);
     let url = stack.report["url"].as_str().unwrap();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let variables = stack.report["variables"].as_object().unwrap().iter();
