@@ -243,3 +243,6 @@ fn take_refused(counted: &mut Committed) -> BTreeMap<usize, Fault> {
         .map(|(record, error)| (record, Fault::new(Code::Refused, "usage", format!("failed to {error}"))))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -291,4 +291,4 @@ enum Disposition {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
