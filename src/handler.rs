@@ -211,3 +211,6 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
         concurrency: config.concurrency.max(1),
     })
 }
+
+#[cfg(test)]
+mod tests;

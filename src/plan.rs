@@ -296,4 +296,4 @@ enum Disposition {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -275,6 +275,14 @@ pub(super) fn panic_if_asked(record: &OutlinedRecord<'_>) {
     assert!(!asked, "a test asks for a panic");
 }
 
+/// Awaits `work`, during which the records with these sequence numbers make the planner panic.
+pub(crate) async fn panicking_at<T>(sequences: &[String], work: impl Future<Output = T>) -> T {
+    PANICS_AT.set(sequences.to_vec());
+    let done = work.await;
+    PANICS_AT.set(Vec::new());
+    done
+}
+
 fn quarantine() -> PlanContext {
     PlanContext {
         on_rejection: OnRejection::Quarantine { limit_percent: 50, recent: Recent::default() },

@@ -173,7 +173,7 @@ fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
 /// A run in the background that has printed its first line.
 pub struct Background {
     process: Child,
-    started: Value,
+    pub started: Value,
     /// Read as they arrive, because a full pipe would block the run.
     lines: mpsc::Receiver<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators;
 use serde_json::{Value, json};
 
 use super::moto::Moto;
@@ -71,6 +73,41 @@ fn only_bad_records_remain(output: &Output, proof: &Value) {
         assert!(record["change"].as_str().unwrap().contains("schemas/orders/"), "{record}");
         assert!(!record.to_string().contains("CUSTOMER"), "{record}");
     }
+}
+
+/// The archive proves the counters: what a fixed schema accepts is counted and archived once.
+#[tokio::test(flavor = "multi_thread")]
+async fn reconcile_is_exact_after_a_redrive_with_a_fixed_schema() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[]);
+    let url = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
+    let config = emulators::sdk_config(None).into_builder().endpoint_url(url).build();
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    let text = |text: String| AttributeValue::S(text);
+    for number in 0..6 {
+        let put = client.put_item().table_name("orders").item("pk", text("CUSTOMER#7".to_owned()));
+        let put = put.item("sk", text(format!("ORDER#{number}"))).item("total", AttributeValue::N("2.50".to_owned()));
+        // Every other order has no status, which the schema needs.
+        let put = if number % 2 == 0 { put.item("status", text("NEW".to_owned())) } else { put };
+        put.send().await.unwrap();
+    }
+    local.wait_for(|line| line["quarantined"]["records"] == 3);
+    let proof = fixture.json(&["reconcile", "--archive"]);
+    assert_eq!((&proof["agrees"], &proof["archived"]["agreeing_records"]), (&json!(true), &json!(3)), "{proof:#}");
+    let kept = redrive(&fixture, &[]);
+    assert_eq!((kept.code, kept.sum("kept"), kept.sum("records_redriven")), (Some(1), 3, 0), "{}", kept.summary());
+
+    let fixed = fixture.0.path().join("orders");
+    std::fs::create_dir(&fixed).unwrap();
+    for (name, file) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
+        let status = r#""name": "status", "type": "string""#;
+        std::fs::write(fixed.join(name), file.replace(status, &format!(r#"{status}, "default": "NEW""#))).unwrap();
+    }
+    let done = redrive(&fixture, &["--pipeline-dir", "orders"]);
+    assert_eq!((done.code, done.sum("deleted"), done.sum("records_redriven")), (Some(0), 3, 3), "{}", done.summary());
+    let proof = fixture.json(&["reconcile", "--archive", "--pipeline-dir", "orders"]);
+    assert_eq!((&proof["agrees"], &proof["archived"]["agreeing_records"]), (&json!(true), &json!(6)), "{proof:#}");
+    local.stop();
 }
 
 #[test]
