@@ -8,6 +8,7 @@ use aws_smithy_types::body::SdkBody;
 
 use super::*;
 use crate::plan::tests::panicking_at;
+use crate::record::Code;
 
 #[derive(Debug, Clone)]
 struct Accepting;
@@ -26,7 +27,7 @@ fn handler() -> Handler {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
-        ("CLAIMS_TABLE", "claims"),
+        ("LEDGER_TABLE", "ledger"),
         ("ARCHIVE_BUCKET", "lake"),
         ("REJECTED_RECORDS", "quarantine"),
         ("FAILURE_BUCKET", "failures"),
@@ -60,12 +61,12 @@ async fn a_panic_over_one_record_of_a_thousand_leaves_999_counted_and_the_sandbo
     let now = Timestamp::parse("2026-11-21T00:00:00Z").unwrap();
     let invocation = Invocation { request_id: "test".to_owned(), now, deadline: None };
     let handler = handler();
-    let whole = handler.handle(&event, &invocation).await.unwrap();
-    assert_eq!((whole.durable, whole.applied, whole.quarantined.len()), (1_000, 1_000, 0));
+    let whole = handler.append(&event, &invocation).await.unwrap();
+    assert_eq!((whole.durable, whole.tally.effective.len(), whole.quarantined.len()), (1_000, 1_000, 0));
 
     let sequence = Event::read(&event).unwrap().records()[500].sequence.to_string();
-    let outcome = panicking_at(std::slice::from_ref(&sequence), handler.handle(&event, &invocation)).await.unwrap();
-    assert_eq!((outcome.durable, outcome.applied, outcome.rejected.len()), (1_000, 999, 0));
+    let outcome = panicking_at(std::slice::from_ref(&sequence), handler.append(&event, &invocation)).await.unwrap();
+    assert_eq!((outcome.durable, outcome.tally.effective.len(), outcome.rejected.len()), (1_000, 999, 0));
     assert_eq!(outcome.quarantined.len(), 1);
     assert_eq!(
         (outcome.quarantined[0].sequence.as_str(), outcome.quarantined[0].fault.code),
@@ -73,6 +74,6 @@ async fn a_panic_over_one_record_of_a_thousand_leaves_999_counted_and_the_sandbo
     );
     assert!(outcome.response().batch_item_failures.is_empty());
 
-    let after = handler.handle(&event, &invocation).await.unwrap();
+    let after = handler.append(&event, &invocation).await.unwrap();
     assert_eq!((after.durable, after.quarantined.len()), (1_000, 0), "the same sandbox goes on");
 }
