@@ -44,7 +44,11 @@ pub const VARIABLES: [Variable; 20] = [
         "fail",
         "what happens to rejected records: quarantine (store them and continue) or fail",
     ),
-    variable("FAILURE_BUCKET", "", "bucket for quarantined records; required if REJECTED_RECORDS is quarantine"),
+    variable(
+        "FAILURE_BUCKET",
+        "",
+        "bucket for quarantined records and notices that are too old; required if REJECTED_RECORDS is quarantine",
+    ),
     variable(
         "QUARANTINE_LIMIT_PERCENT",
         "50",
@@ -70,8 +74,10 @@ pub struct Config {
     pub tables: Option<Tables>,
     /// The archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
-    /// Where rejected records are stored. Without it, Lambda delivers them again.
+    /// How rejected records are stored in the failure bucket. Without it, Lambda delivers them again.
     pub quarantine: Option<Quarantine>,
+    /// The bucket for quarantined records and for notices that are too old to fold.
+    pub failure_bucket: Option<String>,
     /// Where metrics are sent.
     pub metrics: MetricsConfig,
     /// Days after which a record is too old to count.
@@ -137,11 +143,9 @@ pub struct ArchivePlace {
     pub codec: Codec,
 }
 
-/// Where rejected records are stored.
+/// How rejected records are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantine {
-    /// The name of the bucket.
-    pub bucket: String,
     /// The maximum share of rejected records in a batch, in percent. Above it, the whole batch is rejected.
     pub limit_percent: usize,
     /// The name of the function, for the documents.
@@ -201,6 +205,7 @@ impl Config {
         let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
         let tables = pipeline.as_ref().filter(|_| counts).and_then(|pipeline| reader.tables(pipeline, horizon_days));
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
+        let failure_bucket = reader.get("FAILURE_BUCKET");
         let quarantine = reader.quarantine();
         let metrics = reader.metrics();
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
@@ -211,6 +216,7 @@ impl Config {
                 tables,
                 archive,
                 quarantine,
+                failure_bucket,
                 metrics,
                 horizon_days,
                 deadline_margin_ms: deadline_margin_ms.unsigned_abs(),

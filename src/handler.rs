@@ -5,6 +5,7 @@ mod append;
 mod fold;
 mod report;
 mod sweep;
+mod too_old;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,7 +81,7 @@ impl Handler {
         let folder = folder(&config, &clients.dynamodb);
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
-        let failures = config.quarantine.as_ref().map(|quarantine| bucket(&quarantine.bucket));
+        let failures = config.failure_bucket.as_ref().map(bucket);
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
         Handler { config, folder, archive, failures, metrics, recent: Mutex::default() }
     }

@@ -16,7 +16,7 @@ pub(super) struct EnvReader<'v> {
 }
 
 impl EnvReader<'_> {
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.value)(name).filter(|value| !value.is_empty()).or_else(|| {
             VARIABLES
                 .iter()
@@ -146,11 +146,11 @@ impl EnvReader<'_> {
             Some("fail") => None,
             Some("quarantine") => {
                 let why = "REJECTED_RECORDS is quarantine, so rejected records need a bucket";
-                let bucket = self.required("FAILURE_BUCKET", why);
+                self.required("FAILURE_BUCKET", why)?;
                 // Lambda sets this variable. Elsewhere, there is only one function.
                 let function = self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "usage-aggregator".to_owned());
                 let limit_percent = usize::try_from(limit).unwrap_or(100);
-                Some(Quarantine { bucket: bucket?, limit_percent, function })
+                Some(Quarantine { limit_percent, function })
             }
             _ => {
                 self.mistakes.push("REJECTED_RECORDS must be quarantine or fail".to_owned());

@@ -2,7 +2,6 @@
 
 use memchr::memmem;
 use serde::Deserialize;
-use tracing::warn;
 
 use super::{Handler, Invocation};
 use crate::error::Error;
@@ -68,14 +67,11 @@ impl Handler {
         })?;
         let oldest = invocation.now.seconds() - (self.config.horizon_days + GRACE_DAYS) * DAY_SECONDS;
         let mut outcome = FoldOutcome { records: event.records.len(), ..FoldOutcome::default() };
-        let (mut notices, mut positions) = (Vec::new(), Vec::new());
+        let (mut notices, mut positions, mut too_old) = (Vec::new(), Vec::new(), Vec::new());
         for (position, record) in event.records.iter().enumerate() {
             let Keys { pk, sk } = &record.dynamodb.keys;
             match Notice::of(&self.pipeline().name, &pk.text, &sk.text).filter(|_| record.event == "INSERT") {
-                Some(notice) if notice.minute.start() < oldest => {
-                    warn!(page = %pk.text, name = %sk.text, "ignored a notice that is too old: its page is about to expire");
-                    outcome.too_old += 1;
-                }
+                Some(notice) if notice.minute.start() < oldest => too_old.push(notice),
                 Some(notice) => {
                     notices.push(notice);
                     positions.push(position);
@@ -83,8 +79,9 @@ impl Handler {
                 None => outcome.ignored += 1,
             }
         }
-        outcome.notices = notices.len();
+        (outcome.notices, outcome.too_old) = (notices.len(), too_old.len());
         let folded = self.fold_all(&notices, invocation).await?;
+        self.store_too_old(&too_old, invocation).await?;
         let unsettled = positions.get(folded.settled).copied();
         let first = unsettled.and_then(|position| event.records.get(position));
         outcome.failed = first.map(|record| record.dynamodb.sequence_number.clone());

@@ -20,7 +20,8 @@ pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: In
     metrics.count("InsertCount", events(record::Event::Insert));
     metrics.count("ModifyCount", events(record::Event::Modify));
     metrics.count("RemoveCount", events(record::Event::Remove) + events(record::Event::Expire));
-    metrics.count("PagesWritten", outcome.pages.len());
+    // A batch that makes no progress writes the same pages again and again, of which the ledger's stream says nothing.
+    metrics.count("PagesWritten", if outcome.durable > 0 { outcome.pages.len() } else { 0 });
     metrics.count("FilesWritten", outcome.files.iter().filter(|file| file.created).count());
     metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now));
     metrics
@@ -52,6 +53,7 @@ pub(super) fn fold_metrics(outcome: &FoldOutcome, now: Timestamp, started: Insta
     metrics.count_unless_zero("Overflow", folded.overflows);
     metrics.count_unless_zero("Conflicts", folded.conflicts);
     metrics.count_unless_zero("NoticesTooOld", outcome.too_old);
+    metrics.count_unless_zero("LedgerBehind", folded.error.as_ref().map_or(0, is_ledger_behind));
     metrics
 }
 
@@ -179,4 +181,37 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
         last_sequence_number = outcome.last_sequence_number,
         "batch done"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::fold::{Folded, LEDGER_BEHIND, Notice};
+    use crate::ledger::PageRef;
+
+    fn value(metrics: &Metrics, name: &str) -> Option<f64> {
+        metrics.data().iter().find(|datum| datum.name == name).map(|datum| datum.value)
+    }
+
+    #[test]
+    fn snapshots_ahead_of_the_ledger_are_counted_although_other_notices_were_folded() {
+        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+        let folded =
+            Folded { settled: 1, error: Some(Error::config(format!("publish: {LEDGER_BEHIND}"))), ..Folded::default() };
+        let outcome = FoldOutcome { notices: 2, folded, ..FoldOutcome::default() };
+        let metrics = fold_metrics(&outcome, now, Instant::now());
+        assert_eq!((value(&metrics, "LedgerBehind"), value(&metrics, "FoldErrors")), (Some(1.0), Some(1.0)));
+        let outcome = FoldOutcome { folded: Folded { error: None, ..outcome.folded }, ..outcome };
+        assert_eq!(value(&fold_metrics(&outcome, now, Instant::now()), "LedgerBehind"), None);
+    }
+
+    #[test]
+    fn pages_that_a_stuck_batch_writes_again_are_not_counted() {
+        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+        let page = Notice { minute: crate::usage::Segment::containing(now), page: PageRef { bucket: 0, name: 1 } };
+        let batch = |durable| BatchOutcome { records: 2, durable, pages: vec![page], ..BatchOutcome::default() };
+        let pages = |durable| value(&append_metrics(&batch(durable), now, Instant::now()), "PagesWritten");
+        assert_eq!((pages(1), pages(0)), (Some(1.0), Some(0.0)));
+    }
 }

@@ -1,4 +1,6 @@
-//! A panic over one record, from the event to the outcome. The services accept everything at the HTTP connector.
+//! From the event to the outcome. The services give every request the same status at the HTTP connector.
+
+use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -10,20 +12,33 @@ use super::*;
 use crate::plan::tests::panicking_at;
 use crate::record::Code;
 
+/// All services: their status, and the URI and body of each request.
 #[derive(Debug, Clone)]
-struct Accepting;
+struct Services {
+    status: u16,
+    requests: Arc<Mutex<Vec<(String, String)>>>,
+}
 
-impl HttpConnector for Accepting {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(200_u16.try_into().unwrap(), SdkBody::from("{}"))))
+impl Services {
+    fn answering(status: u16) -> Services {
+        Services { status, requests: Arc::default() }
+    }
+
+    fn client(&self) -> SharedHttpClient {
+        let services = self.clone();
+        http_client_fn(move |_, _| SharedHttpConnector::new(services.clone()))
     }
 }
 
-fn accepting() -> SharedHttpClient {
-    http_client_fn(|_, _| SharedHttpConnector::new(Accepting))
+impl HttpConnector for Services {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.requests.lock().unwrap().push((request.uri().to_owned(), body));
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(self.status.try_into().unwrap(), SdkBody::from("{}"))))
+    }
 }
 
-fn handler() -> Handler {
+fn handler(services: &Services) -> Handler {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
@@ -42,7 +57,7 @@ fn handler() -> Handler {
                     .behavior_version($service::config::BehaviorVersion::latest())
                     .region($service::config::Region::new("eu-west-1"))
                     .credentials_provider($service::config::Credentials::for_tests())
-                    .http_client(accepting())
+                    .http_client(services.client())
                     .build(),
             )
         };
@@ -60,7 +75,7 @@ async fn a_panic_over_one_record_of_a_thousand_leaves_999_counted_and_the_sandbo
     let event = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/events/batch-1000.json")).unwrap();
     let now = Timestamp::parse("2026-11-21T00:00:00Z").unwrap();
     let invocation = Invocation { request_id: "test".to_owned(), now, deadline: None };
-    let handler = handler();
+    let handler = handler(&Services::answering(200));
     let whole = handler.append(&event, &invocation).await.unwrap();
     assert_eq!((whole.durable, whole.tally.effective.len(), whole.quarantined.len()), (1_000, 1_000, 0));
 
@@ -76,4 +91,27 @@ async fn a_panic_over_one_record_of_a_thousand_leaves_999_counted_and_the_sandbo
 
     let after = handler.append(&event, &invocation).await.unwrap();
     assert_eq!((after.durable, after.quarantined.len()), (1_000, 0), "the same sandbox goes on");
+}
+
+/// An event with the notice of one page, of the minute 08:57 on 2026-10-01.
+const TOO_OLD: &[u8] = br#"{"Records":[{"eventName":"INSERT","eventSourceARN":"arn:aws:dynamodb:eu-west-1:1:table/ledger/stream/1",
+    "dynamodb":{"SequenceNumber":"7","Keys":{"pk":{"S":"p#orders#2026-10-01T08:57#3"},"sk":{"S":"00ff00ff00ff00ff"}}}}]}"#;
+
+#[tokio::test]
+async fn a_notice_that_is_too_old_is_settled_once_the_failure_bucket_names_its_page() {
+    let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+    let invocation = Invocation { request_id: "test".to_owned(), now, deadline: None };
+    let services = Services::answering(200);
+    let Outcome::Folded(outcome) = handler(&services).handle(TOO_OLD, &invocation).await.unwrap() else {
+        panic!("the event is of the ledger");
+    };
+    assert_eq!((outcome.notices, outcome.too_old, outcome.failed), (0, 1, None));
+    let requests = services.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].0.contains("failures") && requests[0].0.contains("/notices/orders/"), "{}", requests[0].0);
+    let named = r#"{"bucket":3,"minute":"2026-10-01T08:57","page":"00ff00ff00ff00ff"}"#;
+    assert!(requests[0].1.contains(named), "{}", requests[0].1);
+
+    let refused = handler(&Services::answering(403)).handle(TOO_OLD, &invocation).await;
+    assert!(refused.is_err(), "Lambda delivers it again");
 }

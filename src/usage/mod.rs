@@ -3,13 +3,11 @@
 mod counter;
 mod group;
 mod key;
-mod read;
 mod snapshot;
 
 pub use counter::{Counting, Delta, UsageDelta, deltas, reversal};
 pub use group::{Amounts, Effect, Group, Segment, Sums, Totals, totals};
 pub use key::{CounterKey, KeyNumber};
-pub use read::read_items;
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::plan::Plan;
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::usage::{SnapshotItem, read_items};
+use usage_aggregator::usage::SnapshotItem;
 
+use super::read_items::read_items;
 use laptop::proof::rows::Item;
 
 /// The key of an item: names and values of its attributes.

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod explain;
 mod input;
 pub mod invoke;
+mod read_items;
 pub mod report;
 mod skipped;
 

@@ -17,7 +17,7 @@ enum Deployed {
 use Deployed::{Append, Fold};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 11] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 10] = [
     // Only opens a connection; a refusal is as good as an answer.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
@@ -27,10 +27,8 @@ const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 11] = [
     ("ledger/table/swap.rs", "transact_write_items", Some("dynamodb:PutItem"), &[Fold]),
     ("fold/publish.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
-    // usagectl calls it, with the credentials of its user.
-    ("usage/read.rs", "batch_get_item", None, &[]),
     ("archive/bucket.rs", "head_bucket", None, &[]),
-    ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append]),
+    ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append, Fold]),
     ("metrics/cloudwatch.rs", "put_metric_data", Some("cloudwatch:PutMetricData"), &[Append, Fold]),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use crate::error::Error;
+use usage_aggregator::error::Error;
 
 /// 100: the maximum number of keys in a BatchGetItem call.
 const MAX_KEYS: usize = 100;
