@@ -108,7 +108,7 @@ def main(binary, event):
     records = json.loads(Path(event).read_bytes())["Records"][:20]
     Api.event = json.dumps({"Records": records}).encode()
     folder = ROOT / "pipelines/demand"
-    names = {"USAGE_TABLE": "usage", "LEDGER_TABLE": "claims", "ARCHIVE_BUCKET": "archive"}
+    names = {"USAGE_TABLE": "usage", "LEDGER_TABLE": "ledger", "ARCHIVE_BUCKET": "archive"}
     ours = {"PIPELINE_DIR": str(folder), "HORIZON_DAYS": "36500", **names}
     rivals = {"usage-aggregator": ([binary], ours)}
     schema = str(folder / "order.avsc")

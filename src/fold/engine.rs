@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::state::{Listed, State};
+use super::state::{Leaves, Listed, State, leaves};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::ledger::LedgerTable;
+use crate::ledger::{LedgerTable, StateItem};
 
 /// A fold of some notices.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ pub enum Mode {
 }
 
 impl Fold<'_> {
+    /// The leaves of a window that is folded, by its items; `None` if they must be read again.
+    pub(super) fn own(&self, items: &[StateItem]) -> Result<Option<Leaves>, Error> {
+        leaves(items, self.mode, self.least_version())
+    }
+
     /// Whether a part needs no write: it stands for `listed` in this epoch, or there is nothing and never was.
     pub(super) fn is_current(&self, state: &State, listed: &Listed) -> bool {
         if self.mode != Mode::Usual && !(listed.is_empty() && state.version == 0) {

@@ -20,11 +20,11 @@ impl Fold<'_> {
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            let own = async { leaves(&self.ledger.states(window, self.deadline).await?, self.mode) };
+            let own = async { self.own(&self.ledger.states(window, self.deadline).await?) };
             let children = async { children(self.ledger.children(window, self.deadline).await?, self.mode) };
             let (own, children) = tokio::join!(own, children);
             let (Some(own), Some(children)) = (own?, children?) else {
-                attempts.again(|| format!("read the states of {window}: half of one is missing")).await?;
+                attempts.lacks(|| format!("read the states of {window}: half of one is missing")).await?;
                 continue;
             };
             let read: Versions = children
@@ -67,7 +67,7 @@ fn children(items: Vec<StateItem>, mode: Mode) -> Result<Option<BTreeMap<WindowK
     items.into_iter().for_each(|item| by_window.entry(item.window).or_default().push(item));
     by_window
         .into_iter()
-        .map(|(window, items)| Ok(leaves(&items, mode)?.map(|leaves| (window, leaves))))
+        .map(|(window, items)| Ok(leaves(&items, mode, 0)?.map(|leaves| (window, leaves))))
         .collect::<Result<Option<_>, _>>()
 }
 

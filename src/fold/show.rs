@@ -64,7 +64,7 @@ impl Folder {
     /// If the table can't be read, or if a page or state is damaged.
     pub async fn show(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Shown, Error> {
         let items = self.ledger.states(window, deadline).await?;
-        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
+        let read = leaves(&items, Mode::Usual, 0)?.unwrap_or_default();
         let listed =
             |page: &ReadPage| read.values().all(|state| state.listed.pages().any(|other| *other == page.reference));
         let mut shown = Shown::default();

@@ -147,16 +147,21 @@ impl Listed {
 pub(super) type Leaves = BTreeMap<String, State>;
 
 /// The leaves among the items of one window. `None` if the halves of a split are missing, so that it must be read again.
+/// A state with a lower version than `least` is of an earlier epoch: it must be written again as a whole, and nothing of
+/// it counts but its version.
 ///
 /// # Errors
 /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
-pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, Error> {
+pub(super) fn leaves(items: &[StateItem], mode: Mode, least: u64) -> Result<Option<Leaves>, Error> {
     let mut leaves = Leaves::new();
     let mut open = vec![String::new()];
     while let Some(part) = open.pop() {
         match items.iter().find(|item| item.part == part) {
             None if part.is_empty() => drop(leaves.insert(part, State::default())),
             None => return Ok(None),
+            Some(StateItem { version, .. }) if part.is_empty() && *version < least => {
+                leaves.insert(part, State { version: *version, ..State::default() });
+            }
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
             Some(StateItem { data: Some(data), version, window, .. }) => {
                 let state = State::read(*version, data).or_else(|what| match mode {

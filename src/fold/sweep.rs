@@ -10,9 +10,9 @@ use super::parent::leaf;
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
 use super::tasks::{Task, windows_above};
-use super::{Folder, Notice, Windows};
+use super::{Folder, Notice, Versions, Windows};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Level, PageRef, WindowKey};
+use crate::ledger::{Level, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -48,7 +48,8 @@ impl Folder {
         let fold = folder.fold_with(Mode::Usual, deadline);
         let pages: Vec<PageRef> = fold.page_names(minute).await?;
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
-        if !fold.is_folded(snapshot, minute, &pages).await? {
+        let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
+        if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
             let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
             let folded = folder.fold(snapshot, &notices, now, deadline).await?;
             swept.repaired += folded.snapshots;
@@ -58,7 +59,12 @@ impl Folder {
         }
         for window in windows_above(snapshot, minute) {
             if windows || window.end() == WindowKey::minute(minute).end() {
-                swept.repaired += folder.compare(&fold, snapshot, window, now).await?;
+                // A state outlives what it was summed up from.
+                let leaves = match is_expiring {
+                    true => fold.stored(window).await?,
+                    false => fold.fold_parent(window, &Versions::new()).await?,
+                };
+                swept.repaired += folder.compare(snapshot, window, leaves, now, deadline).await?;
             }
         }
         Ok(swept)
@@ -68,7 +74,7 @@ impl Folder {
     /// For a state that is wrong or damaged; nothing that a fold does makes one.
     ///
     /// # Errors
-    /// As for [`Folder::sweep`].
+    /// As for [`Folder::sweep`], and if the minute's pages may have expired.
     pub async fn rebuild(
         &self,
         snapshot: &Snapshot,
@@ -82,6 +88,10 @@ impl Folder {
         let fold = folder.fold_with(mode, deadline);
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
         let window = WindowKey::minute(minute);
+        if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
+            let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
+            return Err(Error::config(format!("rebuild {window}: its pages may have expired; {remedy}")));
+        }
         let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
         if leaves.values().all(|state| state.version == 0) {
             return Ok(Swept::default());
@@ -97,7 +107,8 @@ impl Folder {
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         let fold = folder.fold_with(Mode::Usual, deadline);
         for window in windows_above(snapshot, minute) {
-            swept.repaired += folder.compare(&fold, snapshot, window, now).await?;
+            let leaves = fold.fold_parent(window, &Versions::new()).await?;
+            swept.repaired += folder.compare(snapshot, window, leaves, now, deadline).await?;
         }
         Ok(swept)
     }
@@ -105,12 +116,12 @@ impl Folder {
     /// Compares all snapshots of a window with its state, and writes those that differ. Returns how many those are.
     async fn compare(
         &self,
-        fold: &Fold<'_>,
         snapshot: &Snapshot,
         window: WindowKey,
+        leaves: Leaves,
         now: Timestamp,
+        deadline: Option<Instant>,
     ) -> Result<usize, Error> {
-        let leaves = fold.fold_parent(window, &super::Versions::new()).await?;
         let keys: Vec<_> = leaves.values().flat_map(|state| state.totals.keys()).cloned().collect();
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
@@ -118,12 +129,12 @@ impl Folder {
         let mut repaired = 0;
         for chunk in publications.chunks(self.concurrency.max(1)) {
             let writes = chunk.iter().map(|publication| async {
-                let stored = self.usage.compare(snapshot, publication, fold.deadline).await?;
+                let stored = self.usage.compare(snapshot, publication, deadline).await?;
                 if stored == Stored::Current {
                     return Ok::<bool, Error>(false);
                 }
                 // A snapshot with the right values gets the version, too, so that no slow fold can still replace it.
-                let published = self.usage.publish(snapshot, publication, Condition::NotLater, fold.deadline).await?;
+                let published = self.usage.publish(snapshot, publication, Condition::NotLater, deadline).await?;
                 Ok(stored == Stored::Wrong && published == Published::Written)
             });
             for is_repaired in futures::future::join_all(writes).await {
@@ -139,6 +150,13 @@ impl Folder {
 }
 
 impl Fold<'_> {
+    /// The state of a window as it is stored.
+    async fn stored(&self, window: WindowKey) -> Result<Leaves, Error> {
+        let items = self.ledger.states(window, self.deadline).await?;
+        let half = || Error::transient(format!("read the state {window}: half of it is missing"));
+        leaves(&items, self.mode, 0)?.ok_or_else(half)
+    }
+
     async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
         let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
         Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
@@ -148,7 +166,7 @@ impl Fold<'_> {
     async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
         let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
         let window = WindowKey::minute(minute);
-        let Some(mut below) = leaves(&self.ledger.states(window, self.deadline).await?, self.mode)? else {
+        let Some(mut below) = self.own(&self.ledger.states(window, self.deadline).await?)? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
@@ -158,7 +176,7 @@ impl Fold<'_> {
         let (mut child, highest) = (window, snapshot.windows.iter().map(|window| Level::of(*window)).max());
         while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
         {
-            let Some(own) = leaves(&self.ledger.states(parent, self.deadline).await?, self.mode)? else {
+            let Some(own) = self.own(&self.ledger.states(parent, self.deadline).await?)? else {
                 return Ok(false);
             };
             if !lists(&own, child, &below) {

@@ -16,6 +16,6 @@ pub use measure::{Aggregate, Measure, Measures};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
 pub use table::{LedgerTable, PAGES, PageRef, ReadPage, STATES, StateItem, Swap};
-pub use window_key::{Level, WindowKey};
+pub use window_key::{Level, WindowKey, is_expiring};
 pub(crate) use wire::content_of;
 pub use wire::{Damaged, Reader, Writer};

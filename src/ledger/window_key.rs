@@ -129,6 +129,11 @@ impl fmt::Display for WindowKey {
 }
 
 /// When a page may expire, in seconds since the epoch.
+/// Whether the pages of a minute may already be gone, or will be within a day.
+pub fn is_expiring(minute: Segment, keep_days: i64, now: Timestamp) -> bool {
+    page_expires_at(minute, keep_days) - DAY_SECONDS < now.seconds()
+}
+
 pub(super) fn page_expires_at(minute: Segment, keep_days: i64) -> i64 {
     minute.start() + (keep_days + GRACE_DAYS) * DAY_SECONDS
 }

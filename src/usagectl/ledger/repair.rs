@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use usage_aggregator::error::ErrorKind;
 use usage_aggregator::fold::{Folder, Mode, Swept};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
@@ -93,11 +94,22 @@ async fn each(
 ) -> anyhow::Result<Done> {
     let bar = console::progress(minutes.len());
     let mut totals = Swept::default();
-    for minute in minutes {
-        let swept = repair(*minute).await.with_context(|| format!("{doing} {}", minute.text()))?;
+    let mut add = |swept: Swept| {
         totals.pages += swept.pages;
         totals.repaired += swept.repaired;
         bar.inc(1);
+    };
+    // The windows of a minute may lack parts of other minutes that are repaired later, if the ledger was restored.
+    let mut again = Vec::new();
+    for minute in minutes {
+        match repair(*minute).await {
+            Ok(swept) => add(swept),
+            Err(error) if error.kind == ErrorKind::Transient => again.push(*minute),
+            Err(error) => return Err(error).with_context(|| format!("{doing} {}", minute.text())),
+        }
+    }
+    for minute in again {
+        add(repair(minute).await.with_context(|| format!("{doing} {}", minute.text()))?);
     }
     bar.finish_and_clear();
     let Swept { pages, repaired } = totals;

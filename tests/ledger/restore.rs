@@ -1,0 +1,73 @@
+//! What a sweep heals after the ledger was restored, and what it publishes of a ledger that has expired in part.
+
+use usage_aggregator::fold::Mode;
+use usage_aggregator::time::Timestamp;
+
+use crate::place::{Item, MINUTE, Place, minute_of};
+
+/// A restore of the ledger may have the parts of a transaction of different moments, and states without their pages.
+#[tokio::test(start_paused = true)]
+async fn a_restored_cut_heals() {
+    let mut place = Place::new();
+    place.folder.max_state_bytes = 60;
+    let mut pages = Vec::new();
+    for number in 0..6 {
+        let records = [(number, "a", 0, 1), (100 + number, "b", number as i64 % 3, 1)];
+        let new = place.append(&records, 1).await;
+        place.fold(&new).await;
+        pages.extend(new);
+    }
+    let before = place.snapshots();
+    let halves = place.states().into_keys().filter(|(_, sort_key)| sort_key.ends_with("/0"));
+    let halves: Vec<_> = halves.collect();
+    assert!(halves.len() >= 3, "{halves:?}");
+    halves.iter().for_each(|(key, sort_key)| place.delete("ledger", key, sort_key));
+    place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", pages[0].page.name));
+    place.folder.epoch = 1;
+    // As `usagectl ledger sweep` does it: what lacks parts of other minutes is swept again.
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    let pipeline = place.pipeline.clone();
+    let snapshot = pipeline.snapshot.as_ref().unwrap();
+    for _ in 0..2 {
+        for minute in 0..3 {
+            _ = place.folder.sweep(snapshot, minute_of(minute), true, now, None).await;
+        }
+    }
+    assert_eq!((place.month("a").0, place.month("b").0), (5, 5), "the page that is lost is not counted");
+    // The source delivers its records again.
+    let again = place.append(&[(0, "a", 0, 1), (100, "b", 0, 1)], 1).await;
+    assert_eq!(place.fold(&again).await.settled, again.len());
+    let after = place.snapshots();
+    for (key, (orders, cents, version)) in before {
+        assert_eq!((after[&key].0, after[&key].1), (orders, cents), "{key:?}");
+        assert!(after[&key].2 > version.max(1 << 48), "{key:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_whose_pages_have_expired_are_published_from_their_states() {
+    let place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    let before = place.snapshots();
+    place.items("usage").iter().for_each(|item| {
+        place.delete("usage", item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
+    });
+    // 25 days later, the pages and the minute are gone; the hour, the day, and the month are not.
+    for (key, sort_key) in [
+        ("p#orders#2026-11-28T08:57#0", place.items("ledger").iter().find_map(page_name).unwrap()),
+        ("s#orders#2026-11-28T08", "2026-11-28T08:57/".to_owned()),
+    ] {
+        place.delete("ledger", key, &sort_key);
+    }
+    let now = Timestamp::from_seconds(MINUTE + 25 * 86_400).unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let swept = place.folder.sweep(snapshot, minute_of(0), true, now, None).await.unwrap();
+    assert_eq!((swept.repaired, place.snapshots()), (3, before));
+    let refused = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await.unwrap_err();
+    assert!(refused.message.contains("its pages may have expired"), "{refused}");
+}
+
+/// The name of a page, if an item is one.
+fn page_name(item: &Item) -> Option<String> {
+    item["pk"].as_s().unwrap().starts_with("p#").then(|| item["sk"].as_s().unwrap().clone())
+}
