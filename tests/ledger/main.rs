@@ -19,3 +19,4 @@ mod fold;
 mod gate;
 mod place;
 mod restore;
+mod schedule;

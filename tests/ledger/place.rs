@@ -54,7 +54,9 @@ impl Place {
             });
             database.create_table(serde_json::from_value(request).unwrap()).unwrap();
         }
-        let http = FaultyHttp::new(in_process::client(database.clone(), Objects::default()), FaultPlan::none());
+        let objects = Objects::default();
+        objects.create_bucket("archive");
+        let http = FaultyHttp::new(in_process::client(database.clone(), objects), FaultPlan::none());
         let client = in_process::clients(http.client()).dynamodb;
         let folder = Folder {
             ledger: LedgerTable {
@@ -100,16 +102,15 @@ impl Place {
 
     /// The snapshots by entity and window.
     pub fn snapshots(&self) -> BTreeMap<(String, String), Values> {
-        let number =
-            |item: &Item, name: &str| item.get(name).map_or("0".to_owned(), |value| value.as_n().unwrap().clone());
         let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
-        let values = |item: &Item| {
-            let version = <[u8; 8]>::try_from(item["usage_version"].as_b().unwrap().as_ref()).unwrap();
-            let cents = Decimal::parse(&number(item, "amount")).unwrap().units(2).unwrap() as i64;
-            (number(item, "orders").parse().unwrap(), cents, u64::from_be_bytes(version))
-        };
         let items = self.items("usage");
         items.iter().map(|item| ((text(item, "entity"), text(item, "window")), values(item))).collect()
+    }
+
+    /// The values of all snapshots of a window.
+    pub fn snapshots_of(&self, window: &str) -> Vec<Values> {
+        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+        self.items("usage").iter().filter(|item| text(item, "window") == window).map(values).collect()
     }
 
     /// The orders and cents of an entity in the month.
@@ -149,6 +150,14 @@ impl Place {
             .map(|item| ((text(item, "pk"), text(item, "sk")), item["version"].as_n().unwrap().parse().unwrap()))
             .collect()
     }
+}
+
+/// The orders, cents, and version of a snapshot.
+fn values(item: &Item) -> Values {
+    let number = |name: &str| item.get(name).map_or("0".to_owned(), |value| value.as_n().unwrap().clone());
+    let version = <[u8; 8]>::try_from(item["usage_version"].as_b().unwrap().as_ref()).unwrap();
+    let cents = Decimal::parse(&number("amount")).unwrap().units(2).unwrap() as i64;
+    (number("orders").parse().unwrap(), cents, u64::from_be_bytes(version))
 }
 
 pub type Item = std::collections::HashMap<String, AttributeValue>;
