@@ -29,7 +29,9 @@ def limited(pattern, arguments):
     second = int(arguments.day.replace(tzinfo=datetime.timezone.utc).timestamp())
     record = pattern.setdefault("dynamodb", {})
     record.pop("ApproximateCreationDateTime", None)
-    record.get("NewImage", {}).pop("rf", None)
+    if arguments.side == "from":
+        # Before another switch, the condition on refills still keeps zae-limiter's aggregator away from older windows.
+        record.get("NewImage", {}).pop("rf", None)
     # Expired audit events are archived, not counted, so there's no harm in archiving those from before the switch.
     is_change = "REMOVE" not in pattern.get("eventName", [])
     if arguments.side == "before" or is_change:
@@ -46,6 +48,8 @@ def main():
     parser.add_argument("day", type=datetime.datetime.fromisoformat, help="a date, such as 2026-12-01")
     parser.add_argument("--refilled", action="store_true", help="for zae-limiter's aggregator, which counts by last refill")
     arguments = parser.parse_args()
+    if arguments.refilled and arguments.side == "before":
+        parser.error("--refilled can be used only with `from`")
     patterns = [json.loads(entry["Pattern"]) for entry in json.load(sys.stdin)["Filters"]]
     filters = [{"Pattern": json.dumps(limited(pattern, arguments), separators=(",", ":"))} for pattern in patterns]
     json.dump({"Filters": filters}, sys.stdout, indent=2)

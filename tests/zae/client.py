@@ -223,7 +223,7 @@ async def write():
 
 async def switch():
     part = sys.argv[2]
-    ledger, rng, root = Ledger(), random.Random(part), repository()
+    ledger, rng, root, audit = Ledger(), random.Random(part), repository(), None
     after = stamp(sys.maxsize, PARTS[part][0])
     Clock.now = calendar.timegm(time.strptime("2026-11-19T10", "%Y-%m-%dT%H")) * 1000
     if part == "their":
@@ -241,10 +241,12 @@ async def switch():
             await use(spaces, ledger, rng, 2)
         elif hour != "2026-11-22T00":
             await use_steadily(spaces, ledger, rng)
+        if hour == "2026-11-20T23":
+            audit = expire_audit()
         after = stamp(after, hour)
     ids = {name: repo.namespace_id for name, (repo, _) in spaces.items()}
     await root.close()
-    return {"used": ledger.rows(), "namespaces": ids}
+    return {"used": ledger.rows(), "namespaces": ids, "audit": audit}
 
 
 async def pages(limiter, **query):

@@ -21,16 +21,22 @@ const BACK: &str = "2026-11-22";
 #[tokio::test(flavor = "multi_thread")]
 async fn switching_over_and_back_counts_each_window_once() {
     let theirs = their_patterns();
-    // Their aggregator counts the day before, even if its last invocations are late.
+    // Their aggregator counts the day before, but its last invocation is late.
     let mut limiter = Limiter::start("switch", "switch their", "2026-11-21T00:00").await;
     let before = switched(&theirs, &["before", OURS]);
-    limiter.feed_theirs(&limiter.passing(&before));
     let counted = limiter.passing(&before).len();
+    let late = counted - 20;
+    limiter.feed_theirs(&limiter.passing(&before)[..late]);
 
     // Then ours counts a day, while their mapping still reads.
     limiter.use_again("switch our").await;
     assert_eq!(limiter.passing(&before).len(), counted, "their aggregator gets changes from our day");
     limiter.run(FAULTS.parse().unwrap(), &switched(&limiter.filters(), &["from", OURS])).await;
+
+    limiter.feed_theirs(&limiter.passing(&before)[late..]);
+
+    // Ours ignores earlier changes, but archives the audit events that expired before, which nobody else does.
+    assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 
     // After that, theirs counts again, and our mapping, which starts from the beginning here, still reads.
     limiter.use_again("switch back").await;
@@ -100,7 +106,10 @@ fn filters_divide_the_changes_at_midnight() {
         ("ours before", switched(&switched(&ours, &["from", OURS]), &["before", BACK])),
         ("theirs from", switched(&switched(&theirs, &["before", OURS]), &["from", BACK, "--refilled"])),
     ];
-    let filters = mappings.map(|(name, patterns)| (name, Filters::parse(&patterns).unwrap()));
+    let again = ("theirs again", switched(&mappings[3].1, &["before", "2026-12-01"]));
+    let filters =
+        mappings.into_iter().chain([again]).map(|(name, patterns)| (name, Filters::parse(&patterns).unwrap()));
+    let filters: Vec<(&str, Filters)> = filters.collect();
     let [over, back] = [1_795_219_200_i64, 1_795_305_600];
     // Event, sort key, second of creation, millisecond of the last refill, and the mappings that get the record.
     let cases = [
@@ -111,8 +120,8 @@ fn filters_divide_the_changes_at_midnight() {
         ("INSERT", "#STATE", over, over * 1000, "ours from, ours before"),
         ("MODIFY", "#BUCKET#gpt", over, over * 1000, "ours from, ours before"),
         ("MODIFY", "#STATE", back - 1, (back - 1) * 1000, "ours from, ours before"),
-        ("MODIFY", "#STATE", back, back * 1000, "ours from, theirs from"),
-        ("MODIFY", "#STATE", back + 1, back * 1000 + 999, "ours from, theirs from"),
+        ("MODIFY", "#STATE", back, back * 1000, "ours from, theirs from, theirs again"),
+        ("MODIFY", "#STATE", back + 1, back * 1000 + 999, "ours from, theirs from, theirs again"),
         ("MODIFY", "#STATE", back + 40_000_000, (back + 40_000_000) * 1000, "ours from, theirs from"),
         ("MODIFY", "#STATE", back, back * 1000 - 1, "ours from"),
         ("MODIFY", "#STATE", back, over * 1000, "ours from"),
