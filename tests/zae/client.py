@@ -3,6 +3,10 @@
     client.py write    creates the table and uses it over several hours; prints what was consumed
     client.py read     prints what the client's usage calls return
     client.py theirs   feeds the events on stdin to zae-limiter's own aggregator, then does the same as read
+    client.py switch PART   uses the table in a part of the days in which aggregators are switched: `their`, `our`, or
+                            `back`; prints the same as write
+    client.py feed     feeds the events on stdin to zae-limiter's own aggregator; prints its answers
+    client.py filters  prints the filter criteria of zae-limiter's own event source mapping
 
 Environment variables: ENDPOINT, TABLE, and DATABASE (the file of the embedded DynamoDB).
 """
@@ -11,12 +15,15 @@ import asyncio
 import calendar
 import json
 import os
+import pathlib
 import random
 import sqlite3
 import sys
 import time
+import types
 
 import boto3
+import zae_limiter
 from zae_limiter import Limit, RateLimiter
 from zae_limiter.repository import Repository
 
@@ -29,6 +36,13 @@ TAKEN = ["ttl", "window", "resource", "window_start", "total_events", "entity_id
 ENTITIES = ["user-1", "user:2@x.org", "key.3", "hot"]
 # The last hour of one day, then midnight, a morning hour, and the last hour of the next day.
 HOURS = ["2026-11-20T23", "2026-11-21T00", "2026-11-21T05", "2026-11-21T23"]
+
+# The days of zae-limiter's aggregator, of ours, and of zae-limiter's again.
+PARTS = {
+    "their": ["2026-11-20T21", "2026-11-20T22", "2026-11-20T23"],
+    "our": ["2026-11-21T00", "2026-11-21T05", "2026-11-21T23"],
+    "back": ["2026-11-22T00", "2026-11-22T09", "2026-11-22T10"],
+}
 
 
 class Clock:
@@ -117,6 +131,41 @@ async def use(spaces, ledger, rng, hour_index):
                 ledger.add(namespace, entities, resource, {name: n * 1000 for name, n in change.items()})
 
 
+async def use_steadily(spaces, ledger, rng):
+    """Consumes only what zae-limiter's own aggregator counts correctly: whole tokens of buckets and limits that exist,
+    refilled in the same hour."""
+    for namespace, (repo, _) in spaces.items():
+        # Without speculative writes, each use refills the bucket first.
+        limiter = RateLimiter(repository=repo, speculative_writes=False)
+        for entity, resource in [(entity, resource) for entity in ENTITIES for resource in RESOURCES]:
+            amounts = {name: rng.randint(1, 900) for name in rng.sample(PLAIN, rng.randint(1, 3))}
+            corrections = {name: rng.randint(-amount, 50) for name, amount in amounts.items() if rng.random() < 0.4}
+            async with limiter.acquire(entity, resource, amounts, limits=limits(PLAIN)) as lease:
+                if corrections:
+                    await lease.adjust(**corrections)
+            entities = [entity, "project"] if entity == "hot" else [entity]
+            for change in (amounts, corrections):
+                ledger.add(namespace, entities, resource, {name: n * 1000 for name, n in change.items()})
+
+
+async def create_buckets(spaces):
+    """Creates all buckets with all limits. Their aggregator doesn't count the first use, so neither does the ledger."""
+    for repo, limiter in spaces.values():
+        for entity, resource in [(entity, resource) for entity in ENTITIES for resource in RESOURCES]:
+            async with limiter.acquire(entity, resource, dict.fromkeys(PLAIN, 1), limits=limits(PLAIN)):
+                pass
+
+
+async def use_idle(spaces, ledger, hour):
+    """Uses a bucket at midnight and in the last hour of a day, and then, after midnight, without refilling it."""
+    repo, limiter = spaces["default"]
+    if hour != "2026-11-22T00":
+        limiter = RateLimiter(repository=repo, speculative_writes=False)
+    # The bucket of a limit per day doesn't expire within hours, as that of a limit per minute does.
+    async with limiter.acquire("idle", "gpt/4", {"rpm": 100}, limits=[Limit.per_day("rpm", 1_000_000)]):
+        ledger.add("default", ["idle"], "gpt/4", {"rpm": 100_000})
+
+
 def own_fractions(ledger, namespace, namespace_id):
     """Acts as a writer other than the official client: changes the counter by fractions of a token."""
     table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
@@ -172,6 +221,34 @@ async def write():
     return {"used": ledger.rows(), "namespaces": ids, "audit": days, "entities": [*ENTITIES, "project"]}
 
 
+async def switch():
+    part = sys.argv[2]
+    ledger, rng, root, audit = Ledger(), random.Random(part), repository(), None
+    after = stamp(sys.maxsize, PARTS[part][0])
+    Clock.now = calendar.timegm(time.strptime("2026-11-19T10", "%Y-%m-%dT%H")) * 1000
+    if part == "their":
+        spaces = await prepare(root)
+        await create_buckets(spaces)
+        after = stamp(0, "2026-11-19T10")
+    else:
+        spaces = await scoped(root)
+    for hour in PARTS[part]:
+        Clock.now = (calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) + 1800) * 1000
+        ledger.hour = hour
+        if hour in ["2026-11-21T00", "2026-11-21T23", "2026-11-22T00"]:
+            await use_idle(spaces, ledger, hour)
+        if part == "our":
+            await use(spaces, ledger, rng, 2)
+        elif hour != "2026-11-22T00":
+            await use_steadily(spaces, ledger, rng)
+        if hour == "2026-11-20T23":
+            audit = expire_audit()
+        after = stamp(after, hour)
+    ids = {name: repo.namespace_id for name, (repo, _) in spaces.items()}
+    await root.close()
+    return {"used": ledger.rows(), "namespaces": ids, "audit": audit}
+
+
 async def pages(limiter, **query):
     found, key = [], None
     while True:
@@ -190,7 +267,7 @@ async def read():
     root = repository()
     by_entity, by_resource, summaries = [], [], []
     for name, (repo, limiter) in (await scoped(root)).items():
-        for entity in [*ENTITIES, "project"]:
+        for entity in [*ENTITIES, "project", "idle"]:
             by_entity += await asyncio.create_task(named(name, limiter, entity_id=entity))
             summary = await limiter.get_usage_summary(entity_id=entity, window_type="daily")
             summaries.append([name, entity, summary.total])
@@ -207,27 +284,51 @@ async def named(name, limiter, **query):
 async def theirs():
     root = repository()
     await root.create_table()
-    os.environ.update({"TABLE_NAME": TABLE, "AWS_ENDPOINT_URL_DYNAMODB": ENDPOINT, "AWS_DEFAULT_REGION": "us-east-1"})
     # Copy the namespaces from the source table so that the client finds the same IDs.
     events = json.load(sys.stdin)
     table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(TABLE)
     source = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=ENDPOINT).Table(events["source"])
     for item in source.query(KeyConditionExpression=boto3.dynamodb.conditions.Key("PK").eq("_/SYSTEM#"))["Items"]:
         table.put_item(Item=item)
-    # The module reads its settings on import.
-    import zae_limiter_aggregator
-
     passes = lambda r: r["eventName"] == "MODIFY" and r["dynamodb"]["NewImage"]["SK"]["S"] == "#STATE"
-    records = [record for record in events["records"] if passes(record)]
-    context = type("Context", (), {"aws_request_id": "r", "function_name": "f"})
-    # The aggregator logs to stdout, which must contain only our result.
-    out, sys.stdout = sys.stdout, open(os.devnull, "w")
-    for first in range(0, len(records), 100):
-        zae_limiter_aggregator.handler({"Records": records[first : first + 100]}, context)
-    sys.stdout = out
+    aggregate([record for record in events["records"] if passes(record)])
     await root.close()
     return await read()
 
 
+async def feed():
+    return aggregate(json.load(sys.stdin))
+
+
+def aggregate(records):
+    """Feeds records to zae-limiter's own aggregator, in batches, and returns the bodies of its responses."""
+    os.environ.update({"TABLE_NAME": TABLE, "AWS_ENDPOINT_URL_DYNAMODB": ENDPOINT, "AWS_DEFAULT_REGION": "us-east-1"})
+    # The module reads its settings on import.
+    import zae_limiter_aggregator
+
+    context = type("Context", (), {"aws_request_id": "r", "function_name": "f"})
+    # The aggregator logs to stdout, which must contain only our result.
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")
+    bodies = []
+    for first in range(0, len(records), 100):
+        batch = records[first : first + 100]
+        # It refills buckets by the time of day, which must be that of the records.
+        now = batch[-1]["dynamodb"]["ApproximateCreationDateTime"] + 1
+        clock = types.SimpleNamespace(time=lambda: now, perf_counter=time.perf_counter)
+        zae_limiter_aggregator.processor.time_module = clock
+        bodies.append(zae_limiter_aggregator.handler({"Records": batch}, context)["body"])
+    sys.stdout = out
+    return bodies
+
+
+async def filters():
+    template = (pathlib.Path(zae_limiter.__file__).parent / "infra/cfn_template.yaml").read_text()
+    mapping = template[template.index("AggregatorEventSourceMapping:") :]
+    decoder, start = json.JSONDecoder(), "- Pattern: >-"
+    patterns = [decoder.raw_decode(text.lstrip())[0] for text in mapping.split(start)[1:]]
+    return {"Filters": [{"Pattern": json.dumps(pattern)} for pattern in patterns]}
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run({"write": write, "read": read, "theirs": theirs}[sys.argv[1]]())))
+    commands = {"write": write, "read": read, "theirs": theirs, "switch": switch, "feed": feed, "filters": filters}
+    print(json.dumps(asyncio.run(commands[sys.argv[1]]())))

@@ -11,7 +11,9 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use event_source_mapping::{Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source};
+use event_source_mapping::{
+    Checkpoint, Checkpoints, Clock, Filters, Mapping, Position, Settings, Source, SourceRecord, StreamKind,
+};
 use laptop::emulators::{self, EmbeddedStream, FaultPlan, FaultyHttp, Services, StreamView, TableSpec};
 use laptop::proof::{FaultInjector, FaultProfile, Sandbox, Sandboxes, Supervisor};
 use serde_json::{Value, json};
@@ -19,7 +21,7 @@ use tokio::sync::watch;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::handler::Handler;
+use usage_aggregator::handler::{Handler, Invocation, Outcome};
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 
@@ -30,7 +32,7 @@ const LEDGER: &str = "ledger";
 const BUCKET: &str = "archive";
 const SCRIPT: &str = "tests/zae/client.py";
 const PAGES: &str = r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#zae-limiter#"}]}}}}"#;
-const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
+pub const FILTERS: &str = include_str!("../../../schemas/zae-limiter/filters.json");
 
 /// Identifies one number in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,7 @@ pub struct Limiter {
     last: SequenceNumber<'static>,
     source_records: Vec<Value>,
     updates: Updates,
+    count_from: &'static str,
 }
 
 /// The bodies of requests.
@@ -73,6 +76,11 @@ type Updates = Arc<Mutex<Vec<Value>>>;
 impl Limiter {
     /// Creates a table that the client has used for hours.
     pub async fn used_by_the_client(name: &str) -> Limiter {
+        Limiter::start(name, "write", "").await
+    }
+
+    /// Creates a table that the client uses as `command` says, for a function with this COUNT_FROM.
+    pub async fn start(name: &str, command: &str, count_from: &'static str) -> Limiter {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let services = Services::start(Some(folder.path())).unwrap();
         let config = emulators::sdk_config(None);
@@ -86,14 +94,23 @@ impl Limiter {
         };
         emulators::ensure_tables(&dynamodb, &[ledger]).await.unwrap();
         emulators::ensure_bucket(&services.s3_client(&config), BUCKET).await.unwrap();
-        let written = client(&services, folder.path(), TABLE, "write", None);
-        let records = records(&EmbeddedStream::open(services.database(), TABLE).unwrap()).await;
-        let last = records.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str()).unwrap();
-        let last = SequenceNumber::parse(last.to_owned()).unwrap();
-        Limiter { services, folder, dynamodb, written, last, source_records: records, updates: Updates::default() }
+        let written = client(&services, folder.path(), TABLE, command, None);
+        let source_records = records(&EmbeddedStream::open(services.database(), TABLE).unwrap()).await;
+        let last = sequence(source_records.last().unwrap());
+        let updates = Updates::default();
+        Limiter { services, folder, dynamodb, written, last, source_records, updates, count_from }
     }
 
-    /// The filter patterns in docs/zae-limiter.md.
+    /// Lets the client continue to use the table.
+    pub async fn use_again(&mut self, command: &str) {
+        let written = client(&self.services, self.folder.path(), TABLE, command, None);
+        let used = self.written["used"].as_array_mut().unwrap();
+        used.extend(written["used"].as_array().unwrap().iter().cloned());
+        self.source_records = records(&EmbeddedStream::open(self.services.database(), TABLE).unwrap()).await;
+        self.last = sequence(self.source_records.last().unwrap());
+    }
+
+    /// The patterns in schemas/zae-limiter/filters.json.
     pub fn filters(&self) -> Vec<String> {
         let patterns: Vec<Value> = serde_json::from_str(FILTERS).unwrap();
         patterns.iter().map(Value::to_string).collect()
@@ -133,7 +150,7 @@ impl Limiter {
     ) {
         let stream = EmbeddedStream::open(self.services.database(), table).unwrap();
         let shard = stream.shards().await.unwrap().remove(0).id;
-        let clock = Clock::new(|| Timestamp::parse("2026-11-22T12:00:00Z").unwrap());
+        let clock = clock();
         let function = Arc::new(self.function(&clock, faults));
         let mut settings = Settings::new(Duration::from_millis(20));
         settings.batch_size = 40;
@@ -168,8 +185,7 @@ impl Limiter {
     /// The sequence number of the last record in the stream of a table.
     async fn end_of(&self, table: &str) -> SequenceNumber<'static> {
         let stream = EmbeddedStream::open(self.services.database(), table).unwrap();
-        let end = records(&stream).await.last().unwrap()["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
-        SequenceNumber::parse(end).unwrap()
+        sequence(records(&stream).await.last().unwrap())
     }
 
     /// The requests with which the function has written snapshots.
@@ -178,17 +194,23 @@ impl Limiter {
     }
 
     fn function(&self, clock: &Clock, faults: &FaultInjector) -> Sandboxes {
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
+        Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), faults.clone(), self.sandbox_maker())
+    }
+
+    /// Makes sandboxes of the function.
+    fn sandbox_maker(&self) -> impl Fn() -> anyhow::Result<Sandbox> + Send + Sync + 'static {
         let variables = HashMap::from([
             ("PIPELINE", "zae-limiter"),
             ("USAGE_TABLE", TABLE),
             ("LEDGER_TABLE", LEDGER),
             ("ARCHIVE_BUCKET", BUCKET),
             ("METRICS_SINK", "none"),
+            ("COUNT_FROM", self.count_from),
         ]);
         let endpoints = [self.services.dynamodb_url(), self.services.s3_url()].map(str::to_owned);
-        let arn = "arn:aws:lambda:us-east-1:000000000000:function:usage-aggregator".to_owned();
         let updates = Arc::clone(&self.updates);
-        Sandboxes::new(arn, clock.clone(), Duration::from_secs(10), faults.clone(), move || {
+        move || {
             let http = FaultyHttp::new(recorded(emulators::http_client(), &updates), FaultPlan::none());
             let sdk = emulators::sdk_config(Some(http.client()));
             let [dynamodb, s3] = &endpoints;
@@ -202,12 +224,20 @@ impl Limiter {
             let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))?;
             let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
             Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
-        })
+        }
     }
 
     /// Reads usage with the real client.
     pub fn read(&self) -> ClientUsage {
         read(&client(&self.services, self.folder.path(), TABLE, "read", None))
+    }
+
+    /// The same, while mappings run.
+    pub async fn read_meanwhile(&self) -> ClientUsage {
+        let mut python = tokio::process::Command::from(python(&self.services, self.folder.path(), TABLE, "python"));
+        let output = python.args([SCRIPT, "read"]).stdin(Stdio::null()).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        read(&serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// The usage that the client reads after zae-limiter's own aggregator processed the same records `times` times, in
@@ -217,6 +247,44 @@ impl Limiter {
         let events = json!({ "source": TABLE, "records": records });
         let table = format!("theirs-{name}");
         read(&client(&self.services, self.folder.path(), &table, "theirs", Some(&events.to_string()))).by_entity
+    }
+
+    /// Removes what was used in an hour from the client's bookkeeping.
+    pub fn forget(&mut self, hour: &str) {
+        let used = self.written["used"].as_array_mut().unwrap();
+        let before = used.len();
+        used.retain(|row| row[0] != hour);
+        assert!(used.len() < before, "nothing was used in {hour}");
+    }
+
+    /// Feeds records of the stream to zae-limiter's own aggregator, which writes into the limiter's table.
+    pub fn feed_theirs(&self, records: &[&Value]) {
+        let events = serde_json::to_string(records).unwrap();
+        let bodies = client(&self.services, self.folder.path(), TABLE, "feed", Some(&events));
+        for body in bodies.as_array().unwrap() {
+            assert_eq!(body["errors"], json!([]));
+        }
+    }
+
+    /// The records of the stream that pass these patterns.
+    pub fn passing(&self, patterns: &[String]) -> Vec<&Value> {
+        let filters = Filters::parse(patterns).unwrap();
+        self.source_records
+            .iter()
+            .filter(|record| filters.matches(StreamKind::DynamoDb, &source_record(record)))
+            .collect()
+    }
+
+    /// Lets the function sweep a minute. Returns how many snapshots were wrong.
+    pub async fn sweep(&self, minute: &str) -> usize {
+        let clock = clock();
+        let sandbox = self.sandbox_maker()().unwrap();
+        let event = json!({ "sweep": { "at": minute, "minutes_ago": 0 } }).to_string();
+        let invocation = Invocation { request_id: "sweep".to_owned(), now: clock.now(), deadline: None };
+        match sandbox.handler.handle(event.as_bytes(), &invocation).await.unwrap() {
+            Outcome::Swept(outcome) => outcome.swept.repaired,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// What was consumed according to the client's bookkeeping, in tokens.
@@ -251,6 +319,14 @@ impl Limiter {
         totals
     }
 
+    /// All snapshot items.
+    pub async fn snapshots(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let pages = self.dynamodb.scan().table_name(TABLE).consistent_read(true).into_paginator().items().send();
+        let mut items: Vec<HashMap<String, AttributeValue>> = pages.collect::<Result<_, _>>().await.unwrap();
+        items.retain(|item| item["SK"].as_s().unwrap().starts_with("#USAGE#"));
+        items
+    }
+
     /// The exact values in the snapshot items: each counter plus its remainder.
     pub async fn exact(&self) -> Usage {
         let ids: BTreeMap<&str, &str> = self.written["namespaces"]
@@ -259,14 +335,9 @@ impl Limiter {
             .iter()
             .map(|(name, id)| (id.as_str().unwrap(), name.as_str()))
             .collect();
-        let pages = self.dynamodb.scan().table_name(TABLE).consistent_read(true).into_paginator().items().send();
-        let items: Vec<HashMap<String, AttributeValue>> = pages.collect::<Result<_, _>>().await.unwrap();
         let mut usage = Usage::new();
-        for item in items {
+        for item in self.snapshots().await {
             let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-            if !text("SK").starts_with("#USAGE#") {
-                continue;
-            }
             // The client shows every attribute of type N that it doesn't know as a counter.
             assert!(item["usage_version"].is_b(), "{item:?}");
             let namespace = ids[text("GSI4PK").as_str()];
@@ -389,6 +460,22 @@ impl HttpConnector for Recorder {
     }
 }
 
+/// The time at which the function runs.
+fn clock() -> Clock {
+    Clock::new(|| Timestamp::parse("2026-11-22T12:00:00Z").unwrap())
+}
+
+fn sequence(record: &Value) -> SequenceNumber<'static> {
+    SequenceNumber::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned()).unwrap()
+}
+
+/// A record as a mapping reads it.
+pub fn source_record(record: &Value) -> SourceRecord {
+    let created_at = record["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap();
+    let created_at = Timestamp::from_seconds(created_at as i64).unwrap();
+    SourceRecord { sequence: sequence(record), item: 0, created_at, json: record.to_string() }
+}
+
 /// All records of a stream, as Lambda delivers them.
 async fn records(stream: &EmbeddedStream) -> Vec<Value> {
     let shard = stream.shards().await.unwrap().remove(0).id;
@@ -443,7 +530,7 @@ fn usage(rows: &Value) -> (Usage, Usage) {
 /// Runs the script with the real client and returns the JSON that it prints.
 fn client(services: &Services, folder: &Path, table: &str, command: &str, input: Option<&str>) -> Value {
     let mut python = python(services, folder, table, "python");
-    python.args([SCRIPT, command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    python.arg(SCRIPT).args(command.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = python.spawn().unwrap();
     let mut pipe = process.stdin.take().unwrap();
     let input = input.unwrap_or_default().to_owned();

@@ -3,8 +3,10 @@
 //! consumed.
 
 mod limiter;
+mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use apache_avro::types::Value as Avro;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use serde_json::Value;
 use laptop::proof::FaultProfile;
 use limiter::{Cell, Limiter, Usage};
 
-/// Every kind of fault, far more often than in production, but with enough successes to reach the end of the stream.
+/// Every kind of fault of both mappings, far more often than in production, but with enough successes to reach the end of the stream.
 const FAULTS: &str = "redeliver=10,crash=1,lose=4,throttle=3,conflict=4,503=2,refuse=5,restart=2s,twins";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,26 +47,65 @@ async fn the_real_client_reads_exactly_what_was_consumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_change_nothing() {
     let limiter = Limiter::used_by_the_client("faults").await;
-    limiter.run(FAULTS.parse().unwrap(), &limiter.filters()).await;
+    let (is_over, reads_done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let run = async {
+        limiter.run(FAULTS.parse().unwrap(), &limiter.filters()).await;
+        is_over.store(true, Ordering::Relaxed);
+    };
+    // Meanwhile, no read fails or shows anything but limits that were used.
+    let reads = async {
+        while !is_over.load(Ordering::Relaxed) {
+            let read = limiter.read_meanwhile().await;
+            let known = limiter.whole_truth();
+            let unknown = read.by_entity.keys().chain(read.by_resource.keys()).find(|cell| !known.contains_key(cell));
+            assert_eq!(unknown, None);
+            reads_done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    tokio::join!(run, reads);
+    assert!(reads_done.into_inner() > 0);
+
+    // When all notices are settled, every number is exact.
     assert_same(&limiter.exact().await, &limiter.truth());
     let read = limiter.read();
     assert_same(&read.by_entity, &limiter.whole_truth());
     assert_same(&read.by_resource, &limiter.whole_truth());
+    assert_same(&read.events, &limiter.events_of_the_stream());
+    each_update_sets_a_counter_with_its_fraction(&limiter.updates());
     assert_eq!(limiter.archived_audit().await, limiter.expired_audit());
 }
 
-/// The whole counter and its fraction come from one write, so that a reader never sees one without the other.
+/// The attributes of a snapshot that don't count anything.
+const DESCRIPTION: [&str; 10] =
+    ["entity_id", "resource", "window", "window_start", "GSI2PK", "GSI2SK", "GSI4PK", "GSI4SK", "ttl", "usage_version"];
+
+/// Every update writes whole counters together with their fractions, so that a reader never sees one without the other.
+/// It sets each counter, and sets or removes its fraction.
 fn each_update_sets_a_counter_with_its_fraction(updates: &[Value]) {
     let mut fractions = 0;
     for update in updates {
         let expression = update["UpdateExpression"].as_str().unwrap();
-        assert!(expression.starts_with("SET ") && !expression.contains("ADD "), "{update}");
-        let names = update["ExpressionAttributeNames"].as_object().unwrap();
-        let names: BTreeSet<&str> = names.values().map(|name| name.as_str().unwrap()).collect();
-        for fraction in names.iter().filter_map(|name| name.strip_suffix("#fraction")) {
-            assert!(names.contains(fraction), "{update}");
-            fractions += 1;
+        let (sets, removes) = expression.split_once(" REMOVE ").unwrap_or((expression, ""));
+        assert!(sets.starts_with("SET ") && !expression.contains("ADD "), "{update}");
+        let names = |clause: &str| -> BTreeSet<String> {
+            let named = update["ExpressionAttributeNames"].as_object().unwrap().iter();
+            let used = clause.split([' ', ',']).collect::<BTreeSet<_>>();
+            named
+                .filter(|(name, _)| used.contains(name.as_str()))
+                .map(|(_, name)| name.as_str().unwrap().to_owned())
+                .collect()
+        };
+        let (set, removed) = (names(sets), names(removes));
+        let is_fraction = |name: &&String| name.ends_with("#fraction");
+        for counter in set.iter().filter(|name| !is_fraction(name) && !DESCRIPTION.contains(&name.as_str())) {
+            let fraction = format!("{counter}#fraction");
+            assert!(set.contains(&fraction) != removed.contains(&fraction), "{counter} in {update}");
         }
+        for fraction in set.union(&removed) {
+            let is_alone = fraction.strip_suffix("#fraction").is_some_and(|counter| !set.contains(counter));
+            assert!(!is_alone, "{fraction} in {update}");
+        }
+        fractions += set.iter().filter(is_fraction).count();
     }
     assert!(fractions > 0);
 }
