@@ -16,7 +16,7 @@ type StoredItem = HashMap<String, AttributeValue>;
 ///
 /// # Errors
 /// If the table can't be read; transient if it is throttled.
-pub async fn read_items(client: &Client, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
+pub(super) async fn read_items(client: &Client, table: &str, keys: Vec<StoredItem>) -> Result<Vec<StoredItem>, Error> {
     let mut items = Vec::new();
     for chunk in keys.chunks(MAX_KEYS) {
         let mut wanted = chunk.to_vec();

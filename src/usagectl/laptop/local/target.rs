@@ -35,16 +35,15 @@ pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result
     Ok(Some(Destination::Folder(PathBuf::from(text))))
 }
 
-/// Creates the bucket of rejected records if the function needs it and it doesn't exist.
+/// Creates the failure bucket if the function has one and it doesn't exist.
 pub(super) async fn ensure_failure_bucket(
     variables: &Variables,
     options: &Options,
     place: &Workplace,
 ) -> anyhow::Result<()> {
-    let quarantine = variables.clone().with_metrics_sink("none").config()?.quarantine;
-    match quarantine {
-        Some(quarantine) if !matches!(options.s3()?, Endpoint::Remote(_)) => {
-            ensure_bucket(&place.clients.s3, &quarantine.bucket).await
+    match variables.clone().with_metrics_sink("none").config()?.failure_bucket {
+        Some(bucket) if !matches!(options.s3()?, Endpoint::Remote(_)) => {
+            ensure_bucket(&place.clients.s3, &bucket).await
         }
         _ => Ok(()),
     }
