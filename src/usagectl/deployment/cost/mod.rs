@@ -1,6 +1,6 @@
 //! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
-//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads CloudWatch, `assumed` predicts a load, and `bill`
-//! formats the estimate.
+//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads
+//! CloudWatch, `assumed` predicts a load, and `bill` formats the estimate.
 
 pub(super) mod assumed;
 mod bill;
@@ -115,6 +115,9 @@ impl Cost {
         let mut defaults = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if windows == 0 {
             defaults.groups = 0.0;
+        }
+        if let Some(window) = tune::gather::fold_window(&deployment, options).await? {
+            defaults.fold_seconds = window;
         }
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
