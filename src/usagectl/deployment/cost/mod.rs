@@ -121,6 +121,7 @@ impl Cost {
         }
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
+        let fold_memory_gb = settings.map_or(model::FOLD_MEMORY_GB, |settings| settings.fold_memory_gb);
         // A local run lasts minutes: its rate is over the time that it had records.
         let seconds = if here { measured.busy_seconds } else { span.as_secs_f64() };
         let mut load = measured.load(&defaults, memory_gb, seconds);
@@ -134,7 +135,7 @@ impl Cost {
         }
         let (load, fixed) = assumed::replace(assumed, load, fixed)?;
         // A load other than the measured one can only be estimated by the model.
-        let totals = assumed.is_empty().then(|| measured.totals(memory_gb));
+        let totals = assumed.is_empty().then(|| measured.totals(memory_gb, fold_memory_gb));
         let basis = Basis::Measured { span, records: measured.records, invocations: measured.invocations };
         Ok(Bill::new(load, fixed, prices, totals, basis))
     }

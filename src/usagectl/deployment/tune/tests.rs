@@ -187,7 +187,7 @@ fn the_fold_window_is_as_long_as_it_pays_and_as_short_as_the_goal_asks() {
         (of(0.1, 5_000.0), 30.0, None),
         (fresh(of(1_000.0, 50.0), 5.0), 30.0, Some(2.0)),
         (fresh(of(1_000.0, 50.0), 5.0), 2.0, None),
-        (fresh(of(1_000.0, 5_000.0), 300.0), 60.0, Some(120.0)),
+        (fresh(of(1_000.0, 5_000.0), 300.0), 60.0, Some(288.0)),
         (fresh(of(1_000.0, 50_000.0), 600.0), 30.0, Some(300.0)),
     ] {
         assert_eq!(fold_window(&load, now), proposed, "{} entities at {}/s, {now} s", load.entities, load.rate);
