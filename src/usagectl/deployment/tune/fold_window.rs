@@ -15,7 +15,7 @@ const LONGEST: f64 = 300.0;
 const WINDOWS: [f64; 6] = [0.0, 10.0, DEFAULT, 60.0, 120.0, LONGEST];
 /// 60 s: a longer window is proposed only for a goal that allows it.
 const LONGEST_WITHOUT_GOAL: f64 = 60.0;
-/// The next longer window is worth its delay if it saves at least a third of the cost.
+/// A longer window is worth its delay if it saves at least a third of the cost.
 const WORTHWHILE_SHARE: f64 = 2.0 / 3.0;
 /// And at least this much per month.
 const WORTHWHILE_DOLLARS: f64 = 10.0;
@@ -61,17 +61,15 @@ impl Rules<'_> {
         window
     }
 
-    /// The longest window, up to `most`, of which each step pays.
+    /// The window, up to `most`, from which no longer one saves enough.
     fn worthwhile(&self, settled: &Settings, most: f64) -> f64 {
-        let mut window = 0.0_f64.min(most);
-        let longer = WINDOWS.into_iter().filter(|longer| *longer > 0.0 && *longer < most);
-        for longer in longer.chain([most]) {
-            let (shorter, longest) = (self.folded(settled, window), self.folded(settled, longer));
-            let saved = self.dollars_per_month(&shorter) - self.dollars_per_month(&longest);
-            if longest.dollars > shorter.dollars * WORTHWHILE_SHARE || saved < WORTHWHILE_DOLLARS {
-                break;
+        let mut window = 0.0;
+        for longer in WINDOWS.into_iter().filter(|longer| *longer < most).chain([most]) {
+            let [short, long] = [window, longer].map(|window| self.folded(settled, window));
+            let saved = self.dollars_per_month(&short) - self.dollars_per_month(&long);
+            if long.dollars <= short.dollars * WORTHWHILE_SHARE && saved >= WORTHWHILE_DOLLARS {
+                window = longer;
             }
-            window = longer;
         }
         window
     }
