@@ -82,7 +82,7 @@ async fn failed_notices_of_a_deployment_are_folded_by_its_fold_function() {
     let counts = ["narrowed", "records_redriven", "records_remaining"].map(|name| output.sum(name));
     assert_eq!((output.code, counts), (Some(1), [1, 1, 1]), "{}", output.stderr);
     let change = output.all("remaining")[0]["change"].as_str().unwrap();
-    assert!(change.contains("/aws/lambda/fold, or sweep its minute with `usagectl sweep`"), "{change}");
+    assert!(change.contains("/aws/lambda/fold, or sweep its minute with `usagectl ledger sweep`"), "{change}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,10 +153,13 @@ fn the_fold_function_keeps_notices_that_are_too_old() {
     let put = |role| {
         let all = conditional(role, "function").into_iter();
         let puts = all.filter(|(_, statement)| actions(statement) == ["s3:PutObject"]);
-        puts.map(|(condition, statement)| (condition, text(&statement["Resource"]))).collect::<Vec<_>>()
+        puts.map(|(condition, statement)| (condition, statement["Resource"].to_string())).collect::<Vec<_>>()
     };
     let [(condition, resource)] = &put("FoldRole")[..] else { panic!("one bucket: {:?}", put("FoldRole")) };
-    assert_eq!((*condition, resource.as_str()), (Some("HasFailureBucket"), "${FailureBucket.Arn}/notices/*"));
+    assert_eq!(
+        (*condition, resource.as_str()),
+        (Some("HasFailureBucket"), r#"{"Fn::Sub":"${FailureBucket.Arn}/notices/*"}"#)
+    );
     assert!(put("FunctionRole").iter().all(|(_, resource)| !resource.contains("notices")), "append has no notices");
 }
 

@@ -74,7 +74,7 @@ impl Explainer {
                 None,
                 None,
                 reported,
-                format!("{}, or sweep its minute with `usagectl sweep`", self.fold_log),
+                format!("{}, or sweep its minute with `usagectl ledger sweep`", self.fold_log),
             );
         }
         let plans = match &self.plans {

@@ -31,7 +31,9 @@ impl Rules<'_> {
         }
         let goal = self.load.freshness;
         let allowed = goal.map(|goal| self.longest_within(goal, settled));
-        let worth = self.worthwhile(settled, allowed.unwrap_or(LONGEST_WITHOUT_GOAL));
+        let longest = allowed.unwrap_or(LONGEST_WITHOUT_GOAL);
+        let worth = self.worthwhile(settled, longest);
+        let least = if self.longer_pays(settled, now, longest) { worth } else { worth.min(now) };
         let most = allowed.unwrap_or_else(|| self.worthwhile(settled, LONGEST).max(DEFAULT));
         let value = worth.max(DEFAULT).min(most);
         let reason = match goal {
@@ -41,7 +43,7 @@ impl Rules<'_> {
             _ if now > value => "a longer fold window makes snapshots older and saves little".to_owned(),
             _ => self.savings(settled, now, value),
         };
-        Some(Advice { value, fine: (worth.min(most), most), reason })
+        Some(Advice { value, fine: (least.min(most), most), reason })
     }
 
     fn folded(&self, settled: &Settings, window: f64) -> Outcome {
@@ -61,17 +63,21 @@ impl Rules<'_> {
         window
     }
 
-    /// The window, up to `most`, from which no longer one saves enough.
+    /// The shortest window than which no longer one, up to `most`, is worth its delay.
     fn worthwhile(&self, settled: &Settings, most: f64) -> f64 {
-        let mut window = 0.0;
-        for longer in WINDOWS.into_iter().filter(|longer| *longer < most).chain([most]) {
-            let [short, long] = [window, longer].map(|window| self.folded(settled, window));
+        let windows = WINDOWS.into_iter().filter(|window| *window < most);
+        windows.into_iter().find(|window| !self.longer_pays(settled, *window, most)).unwrap_or(most)
+    }
+
+    /// Whether a longer window, up to `most`, saves enough.
+    fn longer_pays(&self, settled: &Settings, window: f64, most: f64) -> bool {
+        let short = self.folded(settled, window);
+        let pays = |longer: f64| {
+            let long = self.folded(settled, longer);
             let saved = self.dollars_per_month(&short) - self.dollars_per_month(&long);
-            if long.dollars <= short.dollars * WORTHWHILE_SHARE && saved >= WORTHWHILE_DOLLARS {
-                window = longer;
-            }
-        }
-        window
+            long.dollars <= short.dollars * WORTHWHILE_SHARE && saved >= WORTHWHILE_DOLLARS
+        };
+        WINDOWS.into_iter().filter(|longer| *longer < most).chain([most]).any(|longer| longer > window && pays(longer))
     }
 
     fn savings(&self, settled: &Settings, now: f64, value: f64) -> String {

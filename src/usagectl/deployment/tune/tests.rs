@@ -183,6 +183,10 @@ fn the_fold_window_is_as_long_as_it_pays_and_as_short_as_the_goal_asks() {
         (of(1_000.0, 5_000.0), 30.0, Some(60.0)),
         (of(1_000.0, 5_000.0), 10.0, Some(60.0)),
         (of(1_000.0, 5_000.0), 300.0, None),
+        (of(1_000.0, 5_000.0), 45.0, None),
+        // From 30 s on, it saves less than a third.
+        (of(5_000.0, 200.0), 30.0, None),
+        (of(1_000.0, 50_000.0), 30.0, None),
         // The same entities with so few records that it saves less than $10 a month.
         (of(0.1, 5_000.0), 30.0, None),
         (fresh(of(1_000.0, 50.0), 5.0), 30.0, Some(2.0)),

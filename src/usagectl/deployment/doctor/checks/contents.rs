@@ -32,7 +32,8 @@ pub(crate) fn state_size(facts: &Facts) -> CheckResult {
         return no_data("the ledger has no state of an open window");
     };
     let parts = if largest.parts == 1 { "1 part".to_owned() } else { format!("{} parts", largest.parts) };
-    let meaning = format!("the largest state is that of {}: {} KB in {parts}", largest.window, largest.bytes / 1_000);
+    let size = format!("{} KB in {parts}", largest.bytes / 1_000);
+    let meaning = format!("the state of {} has {size}", largest.window);
     let longer = facts.deploy("FoldWindowSeconds=60");
     if largest.bytes > PART_BYTES {
         return warning(format!("{meaning}: one group alone is too large to be split"), facts.deploy(""));
@@ -45,7 +46,7 @@ pub(crate) fn state_size(facts: &Facts) -> CheckResult {
             longer,
         );
     }
-    ok(meaning)
+    ok(format!("the largest state has {size}"))
 }
 
 fn contents(facts: &Facts) -> Result<&LedgerContents, Unavailable> {

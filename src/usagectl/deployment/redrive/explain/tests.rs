@@ -96,7 +96,7 @@ fn the_log_is_named_where_planning_finds_no_fault() {
     let notice = explainer(&[]).explain(Target::Fold, &order(|_| {}), &Failure::Named);
     assert_eq!(
         notice.change,
-        "look for its sequence number in the log group /aws/lambda/f-fold, or sweep its minute with `usagectl sweep`"
+        "look for its sequence number in the log group /aws/lambda/f-fold, or sweep its minute with `usagectl ledger sweep`"
     );
     let large = explainer(&[]).explain(Target::Append, &order(|_| {}), &Failure::TooLarge);
     assert!(large.reason.contains("6 MB"), "{large:?}");
