@@ -22,7 +22,7 @@ pub(crate) fn stuck_minutes(facts: &Facts) -> CheckResult {
             "pages of {} of the last {minutes} minutes are in no state, since {minute}: {pages} pages; their snapshots lack them, and the sweep says why",
             stuck.len()
         ),
-        facts.sweep(minute, &last.minute),
+        facts.ledger(&format!("sweep {minute} {}", last.minute)),
     )
 }
 
@@ -36,7 +36,10 @@ pub(crate) fn state_size(facts: &Facts) -> CheckResult {
     let meaning = format!("the state of {} has {size}", largest.window);
     let longer = facts.deploy("FoldWindowSeconds=60");
     if largest.bytes > PART_BYTES {
-        return warning(format!("{meaning}: one group alone is too large to be split"), facts.deploy(""));
+        return warning(
+            format!("{meaning}: one group alone is too large to be split"),
+            facts.ledger(&format!("show {}", largest.window)),
+        );
     }
     if largest.parts == 1 && largest.bytes > NEAR_BYTES {
         return warning(
@@ -57,9 +60,9 @@ fn contents(facts: &Facts) -> Result<&LedgerContents, Unavailable> {
 }
 
 impl Facts {
-    /// A command that folds these minutes.
-    fn sweep(&self, from: &str, to: &str) -> String {
+    /// A command of `usagectl ledger` for this deployment.
+    fn ledger(&self, command: &str) -> String {
         let place = if self.here { "--local".to_owned() } else { format!("--stack {}", self.stack_name()) };
-        format!("usagectl ledger sweep {from} {to} {place}")
+        format!("usagectl ledger {command} {place}")
     }
 }
