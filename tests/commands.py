@@ -10,7 +10,7 @@ import sys
 import botocore.session
 from botocore import xform_name
 
-GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager"}
+GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager", "cli-input-json"}
 # Commands that the AWS CLI adds to the service operations.
 OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls"), ("dynamodb", "wait")}
 SERVICES = {"s3api": "s3"}

@@ -44,13 +44,9 @@ def main(path, *parameters):
     write_policies()
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    function = lambda_.get_function_configuration(FunctionName=outputs["FunctionName"])
-    # moto stores numbers unconverted. Lambda always returns strings, and the SDK can't parse anything else.
-    texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
-    function = lambda_.update_function_configuration(
-        FunctionName=outputs["FunctionName"],
-        Environment={"Variables": texts},
-    )
+    function = with_text_variables(lambda_, outputs["FunctionName"])
+    if "FoldFunctionName" in outputs:
+        with_text_variables(lambda_, outputs["FoldFunctionName"])
     answer = {
         "url": url,
         "status": stack["StackStatus"],
@@ -64,6 +60,14 @@ def main(path, *parameters):
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.stdin.read()
     server.stop()
+
+
+def with_text_variables(lambda_, name):
+    """Converts the variables of a function to strings, which Lambda always returns. moto stores numbers unconverted, and the SDK
+    can't parse them."""
+    function = lambda_.get_function_configuration(FunctionName=name)
+    texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
+    return lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": texts})
 
 
 def write_policies():

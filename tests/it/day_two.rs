@@ -157,7 +157,8 @@ fn regression_the_usage_table_on_the_command_line_is_read_with_local() {
 #[test]
 fn a_running_local_is_read_like_a_stack() {
     let fixture = Fixture::new();
-    let mut local = Background::start(&fixture, &["--polling-interval", "50", "--batch-size", "50"]);
+    let mut local =
+        Background::start(&fixture, &["--polling-interval", "50", "--batch-size", "50", "--fold-window", "2"]);
     let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "8"];
     assert_eq!(fixture.run(&load).code, Some(0));
     let last = local.wait_for(|line| {
@@ -167,6 +168,7 @@ fn a_running_local_is_read_like_a_stack() {
 
     let bill = fixture.json(&["cost", "--local"]);
     assert!(bill["basis"]["records"].as_f64() >= Some(200.0), "{bill:#}");
+    assert_eq!(bill["load"]["fold_seconds"], json!(2.0));
     let lines = bill["million_records"]["lines"].as_array().unwrap();
     let measured = |what: &str| lines.iter().find(|line| line["what"] == what).unwrap()["measured"].clone();
     assert_eq!(
@@ -176,6 +178,7 @@ fn a_running_local_is_read_like_a_stack() {
 
     let plan = fixture.json(&["tune", "--local", "--what-if", "rate=2000/s"]);
     assert_eq!((&plan["now"]["BatchSize"], &plan["load"]["records_per_second"]), (&json!(50.0), &json!(2_000.0)));
+    assert_eq!(plan["now"]["FoldWindowSeconds"], json!(2.0));
     let seen = &plan["seen"];
     assert!(seen["batch"].as_f64() <= Some(50.0) && seen["seconds"].as_f64() > Some(0.0), "{plan:#}");
     assert!(seen["concurrency"].as_f64() >= Some(1.0) && seen["errors"] == json!(0.0), "{plan:#}\n{last:#}");
@@ -194,7 +197,14 @@ fn a_running_local_is_read_like_a_stack() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
-    let stack = Stack::create(&["Pipeline=orders", "MemoryMegabytes=512", "BatchSize=100", "Alarms=false"]);
+    let stack = Stack::create(&[
+        "Pipeline=orders",
+        "MemoryMegabytes=512",
+        "BatchSize=100",
+        "Alarms=false",
+        "FoldMemoryMegabytes=256",
+        "FoldWindowSeconds=45",
+    ]);
     let cloudwatch = Services::start(None).unwrap();
     let (function, mapping) = (stack.text("outputs", "FunctionName"), stack.text("outputs", "EventSourceMappingId"));
     let publish = |metric: &str, dimension, value| cloudwatch.metrics().publish("AWS/Lambda", metric, dimension, value);
@@ -205,6 +215,9 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
         {
             publish(metric, ("FunctionName", function), value);
         }
+    }
+    for metric in [("Invocations", 4.0), ("Duration", 6_000.0)] {
+        publish(metric.0, ("FunctionName", stack.text("outputs", "FoldFunctionName")), metric.1);
     }
     let own = stack.text("outputs", "MetricsNamespaceName");
     cloudwatch.metrics().publish(own, "SnapshotsUpdated", ("Pipeline", "orders"), 3.0 * 43.5);
@@ -235,12 +248,16 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let bill = asked(&["cost", "--span", "1h"]);
     assert_eq!((&bill["basis"]["records"], &bill["load"]["memory_gb"]), (&json!(1_000.0), &json!(0.5)));
     assert_eq!(bill["load"]["batch"], json!(100.0));
-    // 43.5 counters in the two folds of a minute are those of about 22 entities.
-    assert!((20.0..24.0).contains(&bill["load"]["groups"].as_f64().unwrap()), "{bill:#}");
+    // 43.5 counters in the folds of a minute with a window of 45 s are those of about 33 entities.
+    assert!((30.0..36.0).contains(&bill["load"]["groups"].as_f64().unwrap()), "{bill:#}");
     let units = &bill["million_records"]["lines"][0];
     assert_eq!((&units["quantity"], &units["measured"]), (&json!(1_600_000.0), &json!(true)));
     let gb_seconds = &bill["million_records"]["lines"][3];
-    assert_eq!((&gb_seconds["what"], &gb_seconds["quantity"]), (&json!("GB-seconds"), &json!(2_000.0)));
+    // 4 s of append at 512 MB and 6 s of fold at 256 MB.
+    assert_eq!((&gb_seconds["what"], &gb_seconds["quantity"]), (&json!("GB-seconds"), &json!(3_500.0)));
+    let requests = &bill["million_records"]["lines"][2];
+    assert_eq!((&requests["what"], &requests["quantity"]), (&json!("requests"), &json!(14_000.0)));
+    assert_eq!(bill["load"]["fold_seconds"], json!(45.0));
     let fixed: Vec<&str> =
         bill["month"]["fixed"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
     assert_eq!(fixed, ["custom metrics", "event source mapping metrics", "S3 request metrics", "dashboard"]);
@@ -248,6 +265,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let plan = asked(&["tune", "--span", "1h"]);
     let now = &plan["now"];
     assert_eq!((&now["BatchSize"], &now["MemoryMegabytes"]), (&json!(100.0), &json!(512.0)));
+    assert_eq!(now["FoldWindowSeconds"], json!(45.0));
     assert_eq!((&now["ReservedConcurrency"], &now["TimeoutSeconds"]), (&json!(10.0), &json!(60.0)));
     assert_eq!((&plan["seen"]["throttles"], &plan["seen"]["iterator_age_seconds"]), (&json!(10.0), &json!(90.0)));
     assert_eq!(plan["load"]["record_bytes"], json!(2_000.0));

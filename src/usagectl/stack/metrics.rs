@@ -55,6 +55,12 @@ impl Names {
         Figure::new("AWS/Logs", "IncomingBytes", &[("LogGroupName", text(&self.log_group))], Statistic::Sum)
     }
 
+    /// The bytes logged by the fold function.
+    pub fn fold_log_figure(&self) -> Option<Figure> {
+        let group = self.fold_log_group.as_deref()?;
+        Some(Figure::new("AWS/Logs", "IncomingBytes", &[("LogGroupName", group)], Statistic::Sum))
+    }
+
     /// Whether snapshots are written to the source table itself.
     pub fn counts_in_source(&self) -> bool {
         self.usage_table.is_some() && self.usage_table.as_deref() == self.source_name()

@@ -102,10 +102,13 @@ impl Where {
         let place = Workplace::open_existing(options, Uses::Everything).await?;
         let (usage_table, ledger_table) = tables.map(|tables| (tables.usage, tables.ledger)).unzip();
         let (archive_bucket, archive_prefix) = archive.map(|place| (place.bucket, place.prefix)).unzip();
-        let mapping = Running::read(&options.data).and_then(|running| running.mapping);
+        let running = Running::read(&options.data);
+        let (mapping, fold) = running.map(|running| (running.mapping, running.fold)).unwrap_or_default();
         let known = Names {
             function: mapping.as_ref().map(|mapping| mapping.function.clone()),
             mapping: mapping.as_ref().map(|mapping| mapping.uuid.clone()),
+            fold_function: fold.as_ref().map(|fold| fold.function.clone()),
+            ledger_mapping: fold.map(|fold| fold.uuid),
             source_arn: mapping.map(|mapping| mapping.source_arn),
             metrics_namespace: Some(metrics.namespace),
             usage_table,

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use super::Output;
 use super::lambda::{Code, Lambda};
+use super::notices::document as failed_notices;
 use super::stack::today;
 use crate::fixture::{Fixture, Run};
 use crate::runtime::{Sandbox, recent_orders};
 use crate::template::moto::Stack;
+use crate::world::{ledger_stream, notices, page_keys};
 
 /// A document of these records, as the stack's mapping writes it.
 fn document(stack: &Stack, event: &Value) -> Value {
@@ -38,9 +40,22 @@ fn document(stack: &Stack, event: &Value) -> Value {
     })
 }
 
+async fn redrive(fixture: &Fixture, url: &str, lambda_url: &str) -> Output {
+    let mut command = fixture.command(&["redrive", "--stack", "moto", "--json"]);
+    command.envs([
+        ("AWS_ENDPOINT_URL", url),
+        ("AWS_ENDPOINT_URL_LAMBDA", lambda_url),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_REGION", "us-east-1"),
+    ]);
+    let run: Run = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into();
+    run.into()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
-    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none", "Freshness=now"]);
+    let stack = Stack::create(&["Pipeline=orders", "MetricsSink=none"]);
     let url = stack.report["url"].as_str().unwrap();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let variables = stack.report["variables"].as_object().unwrap().iter();
@@ -48,7 +63,8 @@ async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", url), ("AWS_ENDPOINT_URL_S3", url)];
     let sandbox = Sandbox::start(&[&variables[..], &endpoints].concat()).await;
-    let lambda = Lambda::new(Code::Binary(Box::new(sandbox)), today(), &[]).serve_before(url).await;
+    let lambda = Lambda::new(Code::Binary(Box::new(sandbox)), today(), &[]);
+    let lambda_url = lambda.serve_before(url).await;
 
     let config = emulators::sdk_config(None).into_builder().endpoint_url(url).build();
     let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
@@ -66,16 +82,7 @@ async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
 
     let fixture = Fixture::new();
     for (ended, redriven) in [("narrowed", 19), ("kept", 0)] {
-        let mut command = fixture.command(&["redrive", "--stack", "moto", "--json"]);
-        command.envs([
-            ("AWS_ENDPOINT_URL", url),
-            ("AWS_ENDPOINT_URL_LAMBDA", &lambda),
-            ("AWS_ACCESS_KEY_ID", "local"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
-            ("AWS_REGION", "us-east-1"),
-        ]);
-        let run: Run = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into();
-        let output = Output::from(run);
+        let output = redrive(&fixture, url, &lambda_url).await;
         assert_eq!(
             (output.code, output.sum(ended), output.sum("records_redriven")),
             (Some(1), 1, redriven),
@@ -90,8 +97,23 @@ async fn the_outputs_of_a_stack_are_all_that_a_redrive_needs() {
     let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
     let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
     assert!(keys.len() == 1 && keys[0].starts_with(&folder) && keys[0] != key, "{keys:?}");
-    let snapshots = aws_sdk_dynamodb::Client::new(&config).scan().table_name(stack.text("outputs", "UsageTableName"));
-    let snapshots = snapshots.send().await.unwrap();
+
+    // The pages are appended. The notices of them go to the fold function.
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+    let scan = async |table| dynamodb.scan().table_name(stack.text("outputs", table)).send().await.unwrap();
+    assert_eq!(scan("UsageTableName").await.count, 0);
+    let ledger = stack.text("outputs", "LedgerTableName");
+    let pages = page_keys(scan("LedgerTableName").await.items());
+    let arn = stack.text("outputs", "LedgerStreamArn");
+    let event = String::from_utf8(notices(ledger, &pages)).unwrap().replace(&ledger_stream(ledger), arn);
+    let fold = stack.text("outputs", "FoldFunctionName");
+    let (key, body) = failed_notices(stack.text("outputs", "LedgerMappingId"), fold, event.as_bytes());
+    s3.put_object().bucket(bucket).key(&key).body(body.to_string().into_bytes().into()).send().await.unwrap();
+    let output = redrive(&fixture, url, &lambda_url).await;
+    let counts = ["deleted", "kept", "skipped", "records_redriven"].map(|name| output.sum(name));
+    assert_eq!(counts, [1, 1, 0, pages.len() as u64], "{}", output.stderr);
+    assert!(lambda.functions.lock().unwrap().contains(&fold.to_owned()));
+    let snapshots = scan("UsageTableName").await;
     let orders: Vec<&str> = snapshots.items().iter().map(|item| item["orders"].as_n().unwrap().as_str()).collect();
     assert_eq!(orders, ["19", "19", "19"]);
 }

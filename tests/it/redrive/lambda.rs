@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Full};
@@ -48,6 +48,8 @@ pub struct Lambda {
     pub behavior: Arc<Mutex<Behavior>>,
     /// The records of each invocation.
     pub invocations: Arc<Mutex<Vec<usize>>>,
+    /// The name of the function of each invocation.
+    pub functions: Arc<Mutex<Vec<String>>>,
 }
 
 impl Lambda {
@@ -59,6 +61,7 @@ impl Lambda {
             filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
             behavior: Arc::new(Mutex::new(Behavior::Well)),
             invocations: Arc::default(),
+            functions: Arc::default(),
         }
     }
 
@@ -102,9 +105,14 @@ async fn listen(routes: Router) -> String {
     url
 }
 
-async fn invoke(State(lambda): State<Lambda>, event: Bytes) -> (StatusCode, HeaderMap, String) {
+async fn invoke(
+    State(lambda): State<Lambda>,
+    Path(function): Path<String>,
+    event: Bytes,
+) -> (StatusCode, HeaderMap, String) {
     let records = serde_json::from_slice::<Value>(&event).unwrap()["Records"].as_array().unwrap().len();
     lambda.invocations.lock().unwrap().push(records);
+    lambda.functions.lock().unwrap().push(function);
     let behavior = *lambda.behavior.lock().unwrap();
     let mut headers = HeaderMap::new();
     let failed = |headers: &mut HeaderMap, message: &str| {

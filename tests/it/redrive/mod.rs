@@ -7,6 +7,7 @@ mod endpoints;
 mod lambda;
 mod local;
 mod moto;
+mod notices;
 mod outputs;
 mod quarantine;
 mod stack;

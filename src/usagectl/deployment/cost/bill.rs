@@ -8,7 +8,7 @@ use usage_aggregator::decimal::Decimal;
 use super::fixed::Fixed;
 use super::model::{Line, Load, MILLION, MeasuredTotals, total};
 use super::prices::{PriceItem, Prices};
-use crate::shell::numbers::{dollars, number, percent};
+use crate::shell::numbers::{dollars, number, percent, seconds as duration};
 use crate::shell::paragraph::paragraph;
 use crate::shell::plot::{self, Bar};
 use crate::shell::table;
@@ -73,9 +73,10 @@ impl Bill {
     }
 
     fn basis(&self) -> String {
-        let Load { rate, batch, groups, windows, memory_gb, seconds, .. } = &self.load;
+        let Load { rate, batch, groups, windows, memory_gb, seconds, fold_seconds, .. } = &self.load;
+        let folded = if *windows > 0.0 { format!(", fold window {}", duration(*fold_seconds)) } else { String::new() };
         let load = format!(
-            "{} records/s, batches of {} records with {} counters in {} windows; {:.0} ms at {:.0} MB",
+            "{} records/s, batches of {} records with {} counters in {} windows{folded}; {:.0} ms at {:.0} MB",
             number(*rate),
             number(*batch),
             number(*groups),
@@ -165,12 +166,12 @@ impl Bill {
                 json!({ "span_seconds": span.as_secs(), "records": records, "invocations": invocations })
             }
         };
-        let Load { rate, batch, groups, windows, files, seconds, memory_gb, .. } = &self.load;
+        let Load { rate, batch, groups, windows, files, seconds, memory_gb, fold_seconds, .. } = &self.load;
         json!({
             "basis": basis,
             "load": {
                 "records_per_second": rate, "batch": batch, "groups": groups, "windows": windows, "files": files,
-                "seconds": seconds, "memory_gb": memory_gb,
+                "seconds": seconds, "memory_gb": memory_gb, "fold_seconds": fold_seconds,
             },
             "million_records": { "lines": lines(&self.per_million), "dollars": total(&self.per_million) },
             "month": {

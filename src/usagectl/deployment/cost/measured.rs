@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::fixed::Fixed;
-use super::model::{Architecture, Load, MeasuredTotals, entities_of, groups_of};
+use super::model::{Architecture, FOLD_MEMORY_GB, Load, MeasuredTotals, entities_of, groups_of};
 use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
 /// Metrics of the function and of AWS, summed over a period.
@@ -21,6 +21,16 @@ pub(in crate::deployment) struct Measured {
     pub write_units: Option<f64>,
     pub read_units: Option<f64>,
     pub log_bytes: Option<f64>,
+    /// What the fold function has used.
+    pub fold: FoldTotals,
+}
+
+/// Metrics of the fold function, summed over the same period.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::deployment) struct FoldTotals {
+    pub invocations: f64,
+    pub duration_ms: f64,
+    pub log_bytes: f64,
 }
 
 impl Measured {
@@ -39,7 +49,14 @@ impl Measured {
         let of_tables = |metric| if names.counts_in_source() { Vec::new() } else { names.table_figures(metric) };
         let (writes, reads) = (of_tables("ConsumedWriteCapacityUnits"), of_tables("ConsumedReadCapacityUnits"));
         let one = [&counted, &invoked, &snapshots, &files, &invocations, &duration, &logs];
-        let all: Vec<Figure> = one.into_iter().chain(&writes).chain(&reads).cloned().collect();
+        let of_fold = |metric| {
+            let function = names.fold_function.as_deref();
+            function.map(|function| Figure::of_function(function, metric, Statistic::Sum))
+        };
+        let [folds, fold_duration] = ["Invocations", "Duration"].map(of_fold);
+        let fold_logs = names.fold_log_figure();
+        let fold = [&folds, &fold_duration, &fold_logs].into_iter().flatten();
+        let all: Vec<Figure> = one.into_iter().chain(fold).chain(&writes).chain(&reads).cloned().collect();
         let figures = Figures::read(&deployment.cloudwatch(), &all, span, period_seconds).await?;
         let sum = |figure: &Figure| figures.sum(figure);
         let some = |figures: &[Figure]| figures.iter().filter_map(sum).reduce(|all, one| all + one);
@@ -65,6 +82,11 @@ impl Measured {
             write_units: some(&writes),
             read_units: some(&reads),
             log_bytes: sum(&logs),
+            fold: FoldTotals {
+                invocations: folds.as_ref().and_then(sum).unwrap_or_default(),
+                duration_ms: fold_duration.as_ref().and_then(sum).unwrap_or_default(),
+                log_bytes: fold_logs.as_ref().and_then(sum).unwrap_or_default(),
+            },
         })
     }
 
@@ -95,15 +117,17 @@ impl Measured {
     }
 
     /// The totals, which replace those of the model.
-    pub(super) fn totals(&self, memory_gb: f64) -> MeasuredTotals {
+    pub(super) fn totals(&self, memory_gb: f64, fold_memory_gb: f64) -> MeasuredTotals {
+        let FoldTotals { invocations, duration_ms, log_bytes } = self.fold;
+        let gb_seconds = self.duration_ms * memory_gb + duration_ms * fold_memory_gb;
         MeasuredTotals {
             records: self.records,
             write_units: self.write_units,
             read_units: self.read_units,
-            requests: Some(self.invocations),
-            gb_seconds: Some(self.duration_ms / 1_000.0 * memory_gb),
+            requests: Some(self.invocations + invocations),
+            gb_seconds: Some(gb_seconds / 1_000.0),
             puts: self.files,
-            log_bytes: self.log_bytes,
+            log_bytes: self.log_bytes.map(|bytes| bytes + log_bytes),
         }
     }
 }
@@ -112,6 +136,7 @@ impl Measured {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Settings {
     pub memory_gb: f64,
+    pub fold_memory_gb: f64,
     pub architecture: Architecture,
     pub puts_metrics: bool,
     pub fixed: Fixed,
@@ -132,9 +157,14 @@ impl Settings {
         };
         let found = account.function(function).await?;
         let is = |name: &str, value: &str| parameters.get(name).is_some_and(|given| given == value);
+        let fold_memory_gb = match &deployment.names.fold_function {
+            Some(function) => account.function(function).await?.memory_megabytes / 1_024.0,
+            None => FOLD_MEMORY_GB,
+        };
         let sink = found.variable("METRICS_SINK");
         Ok(Some(Settings {
             memory_gb: found.memory_megabytes / 1_024.0,
+            fold_memory_gb,
             architecture: if found.arm64 { Architecture::Arm64 } else { Architecture::X86 },
             puts_metrics: sink == Some("cloudwatch"),
             fixed: Fixed {

@@ -1,6 +1,6 @@
 //! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
-//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads CloudWatch, `assumed` predicts a load, and `bill`
-//! formats the estimate.
+//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads
+//! CloudWatch, `assumed` predicts a load, and `bill` formats the estimate.
 
 pub(super) mod assumed;
 mod bill;
@@ -116,8 +116,12 @@ impl Cost {
         if windows == 0 {
             defaults.groups = 0.0;
         }
+        if let Some(window) = tune::gather::fold_window(&deployment, options).await? {
+            defaults.fold_seconds = window;
+        }
         let settings = Settings::read(&deployment, self.place.stack.as_deref()).await?;
         let memory_gb = settings.map_or(defaults.memory_gb, |settings| settings.memory_gb);
+        let fold_memory_gb = settings.map_or(model::FOLD_MEMORY_GB, |settings| settings.fold_memory_gb);
         // A local run lasts minutes: its rate is over the time that it had records.
         let seconds = if here { measured.busy_seconds } else { span.as_secs_f64() };
         let mut load = measured.load(&defaults, memory_gb, seconds);
@@ -131,7 +135,7 @@ impl Cost {
         }
         let (load, fixed) = assumed::replace(assumed, load, fixed)?;
         // A load other than the measured one can only be estimated by the model.
-        let totals = assumed.is_empty().then(|| measured.totals(memory_gb));
+        let totals = assumed.is_empty().then(|| measured.totals(memory_gb, fold_memory_gb));
         let basis = Basis::Measured { span, records: measured.records, invocations: measured.invocations };
         Ok(Bill::new(load, fixed, prices, totals, basis))
     }

@@ -19,7 +19,7 @@ const SWEEPS_PER_SECOND: f64 = 2.0 / 60.0;
 /// What a fold or a sweep takes. An assumption, where nothing was measured.
 const FOLD_SECONDS: f64 = 0.1;
 /// 512 MB: FoldMemoryMegabytes.
-const FOLD_MEMORY_GB: f64 = 0.5;
+pub const FOLD_MEMORY_GB: f64 = 0.5;
 
 /// A load and how it is handled.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,9 +70,9 @@ pub struct MeasuredTotals {
     pub write_units: Option<f64>,
     /// Read units of both tables.
     pub read_units: Option<f64>,
-    /// Invocations.
+    /// Invocations of both functions.
     pub requests: Option<f64>,
-    /// GB-seconds of the function.
+    /// GB-seconds of both functions.
     pub gb_seconds: Option<f64>,
     /// Files written to S3.
     pub puts: Option<f64>,

@@ -2,7 +2,8 @@
 //! docs/operations.md has the same table, and a test compares the two.
 
 use super::checks::{
-    archive, athena, delivery, destination, filters, function, ledger, load, mapping, money, source, tables, watch,
+    archive, athena, contents, delivery, destination, filters, function, ledger, load, mapping, money, source, tables,
+    watch,
 };
 use super::facts::Facts;
 use super::finding::{CheckResult, Finding};
@@ -178,6 +179,10 @@ checks! {
         "PagesWritten, NoticesFolded"
         "problem: pages were written, and none was folded"
         ledger::unfolded;
+    StuckMinutes "stuck-minutes"
+        "the pages and states of the last 15 minutes that should be folded: two windows and 60 s ago"
+        "problem: a page is in no state"
+        contents::stuck_minutes;
     FoldAge "fold-age"
         "FoldAge, IteratorAge of the fold function, MaximumBatchingWindowInSeconds"
         "problem: above two windows and 60 s"
@@ -194,6 +199,10 @@ checks! {
         "PagesInMinute, LEDGER_BUCKETS"
         "problem: above 20,000; warning: above 10,000, or several buckets for fewer than 1,000"
         ledger::pages;
+    StateSize "state-size"
+        "the states of those minutes, and of the open hour, day, and month"
+        "warning: above 180 KB and not split, or a part above 200 KB"
+        contents::state_size;
     FoldSettings "fold-settings"
         "the variables and code of both functions, KEEP_DAYS, HORIZON_DAYS"
         "problem: different tables, pipeline, horizon, epoch, or COUNT_FROM; warning: KEEP_DAYS below HORIZON_DAYS, or different code"

@@ -1,6 +1,7 @@
 //! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
 //! [`Unavailable`] with the reason.
 
+mod ledger;
 mod local;
 mod monitoring;
 mod storage;
@@ -12,6 +13,7 @@ use usage_aggregator::time::Timestamp;
 
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
+pub use ledger::{LargestState, LedgerContents, StuckMinute};
 pub use local::LocalFacts;
 pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics};
 pub use storage::{Bucket, GlueTable, Table};
@@ -53,6 +55,8 @@ pub struct Facts {
     pub usage_table: Fact<Table>,
     /// The table with the ledger.
     pub ledger_table: Fact<Table>,
+    /// What it holds.
+    pub ledger_contents: Fact<LedgerContents>,
     /// The bucket of the archive.
     pub archive: Fact<Bucket>,
     /// When the newest file was written.

@@ -12,6 +12,7 @@ use usage_aggregator::plan::plan_event;
 use usage_aggregator::record::{Code, Fault};
 
 use super::delivery::{Failure, event_of};
+use super::ownership::Target;
 use crate::shell::console::plain;
 use crate::shell::pipeline_choice::Variables;
 
@@ -20,6 +21,8 @@ pub(super) struct Explainer {
     plans: Result<Plans, String>,
     /// How to find a record in the function's log.
     log: String,
+    /// How to find a notice in the fold function's log.
+    fold_log: String,
     clock: Clock,
 }
 
@@ -41,21 +44,22 @@ pub(super) struct Explanation {
 }
 
 impl Explainer {
-    /// An explainer with the pipeline of `variables`; `log` is the function's log group, if it has one.
-    pub(super) fn new(variables: &Variables, log: Option<&str>) -> anyhow::Result<Explainer> {
-        let log = match log {
+    /// An explainer with the pipeline of `variables`; `log` and `fold_log` are the functions' log groups, if they have one.
+    pub(super) fn new(variables: &Variables, log: Option<&str>, fold_log: Option<&str>) -> anyhow::Result<Explainer> {
+        let look = |group: Option<&str>| match group {
             Some(group) => format!("look for its sequence number in the log group {group}"),
             None => "look for its sequence number in the function's log, here with --verbose".to_owned(),
         };
         Ok(Explainer {
             plans: Plans::new(variables).map_err(|error| format!("{error:#}")),
-            log,
+            log: look(log),
+            fold_log: look(fold_log),
             clock: Clock::system()?,
         })
     }
 
     /// Explains why `record` isn't durable.
-    pub(super) fn explain(&self, record: &Arc<SourceRecord>, failure: &Failure) -> Explanation {
+    pub(super) fn explain(&self, target: Target, record: &Arc<SourceRecord>, failure: &Failure) -> Explanation {
         let found = |code, field, reason, change| Explanation { code, field, reason, change };
         if *failure == Failure::TooLarge {
             let change = "make the item smaller, or change the stream's view type".to_owned();
@@ -65,6 +69,14 @@ impl Explainer {
             Failure::Failed(message) => format!("the function failed: {message}"),
             Failure::Named | Failure::TooLarge => "the function reports it as failed".to_owned(),
         };
+        if target == Target::Fold {
+            return found(
+                None,
+                None,
+                reported,
+                format!("{}, or sweep its minute with `usagectl ledger sweep`", self.fold_log),
+            );
+        }
         let plans = match &self.plans {
             Ok(plans) => plans,
             Err(error) => {

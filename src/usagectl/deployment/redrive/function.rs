@@ -1,4 +1,5 @@
-//! The function that records are redriven through: a deployed one by Lambda's Invoke, or its handler in this process.
+//! The functions that records and notices are redriven through: deployed ones by Lambda's Invoke, or their handler in this
+//! process.
 
 use std::time::Duration;
 
@@ -7,34 +8,50 @@ use aws_sdk_lambda::primitives::Blob;
 use event_source_mapping::{Clock, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
-/// The timeout of the handler in this process.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use super::ownership::Target;
 
-/// A function to invoke.
-pub(super) enum Function {
-    Deployed { client: aws_sdk_lambda::Client, name: String },
-    InProcess { handler: Box<Handler>, clock: Clock },
+/// The timeout of the handler in this process: that of the fold function, the longer one.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The functions to invoke. The handler in this process chooses by the event, as both deployed functions do.
+pub(super) enum Functions {
+    Deployed {
+        client: aws_sdk_lambda::Client,
+        append: String,
+        /// The fold function, if its name is known.
+        fold: Option<String>,
+    },
+    InProcess {
+        handler: Box<Handler>,
+        clock: Clock,
+    },
 }
 
-impl Function {
+impl Functions {
     /// The pipeline's handler in this process.
-    pub(super) fn in_process(handler: Handler) -> anyhow::Result<Function> {
-        Ok(Function::InProcess { handler: Box::new(handler), clock: Clock::system()? })
+    pub(super) fn in_process(handler: Handler) -> anyhow::Result<Functions> {
+        Ok(Functions::InProcess { handler: Box::new(handler), clock: Clock::system()? })
     }
 
-    /// Its name in reports.
-    pub(super) fn name(&self) -> String {
+    /// The name of one in reports.
+    pub(super) fn name(&self, target: Target) -> String {
         match self {
-            Function::Deployed { name, .. } => format!("the function {name}"),
-            Function::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline().name),
+            Functions::Deployed { append, fold, .. } => {
+                let name = deployed_name(append, fold.as_deref(), target);
+                format!("the function {}", name.unwrap_or("(--fold-function)"))
+            }
+            Functions::InProcess { handler, .. } => format!("the pipeline {} in this process", handler.pipeline().name),
         }
     }
 
-    /// Invokes it and waits for the response.
-    pub(super) async fn invoke(&self, event: &[u8]) -> InvocationResult {
+    /// Invokes one and waits for the response.
+    pub(super) async fn invoke(&self, target: Target, event: &[u8]) -> InvocationResult {
         match self {
-            Function::Deployed { client, name } => invoke_deployed(client, name, event).await,
-            Function::InProcess { handler, clock } => {
+            Functions::Deployed { client, append, fold } => match deployed_name(append, fold.as_deref(), target) {
+                Some(name) => invoke_deployed(client, name, event).await,
+                None => InvocationResult::NotInvoked("specify --fold-function".to_owned()),
+            },
+            Functions::InProcess { handler, clock } => {
                 let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
                 let invocation = Invocation { request_id: "usagectl-redrive".to_owned(), now: clock.now(), deadline };
                 match handler.handle(event, &invocation).await {
@@ -46,6 +63,13 @@ impl Function {
                 }
             }
         }
+    }
+}
+
+fn deployed_name<'n>(append: &'n str, fold: Option<&'n str>, target: Target) -> Option<&'n str> {
+    match target {
+        Target::Append => Some(append),
+        Target::Fold => fold,
     }
 }
 

@@ -1,5 +1,6 @@
-//! `usagectl redrive`: replays the records of failed batches, and quarantined records, through the function. A document is
-//! deleted once all of its records are durable, and never before.
+//! `usagectl redrive`: replays the records of failed batches, and quarantined records, through the function, and failed notices
+//! of the ledger through the fold function. A document is deleted once all of its records are durable or its notices settled,
+//! and never before.
 //!
 //! `ownership`, `delivery`, `failed_batch` and `deadlines` decide, without I/O; `bucket`, `queue`,
 //! `stream_reader`, `function` and `replay` read, write and invoke. `session` is one run, `report` prints it, and `explain`
@@ -78,6 +79,8 @@ Examples:
 
 The failure bucket holds the batches that Lambda discarded, under aws/lambda/, and the records that
 the function rejected, under quarantine/. Fix what rejects a record and deploy that, then redrive.
+Batches of the source go to the function, and notices of the ledger to the fold function. Notices
+under notices/ were too old to be folded, and aren't redriven.
 
 It is safe to run this more than once, alongside live traffic, and after later records: records
 that were already counted are skipped as duplicates. A record that fails again is kept and
@@ -85,7 +88,7 @@ explained, in a separate document if other records became durable. A table's str
 records for 24 hours. A document in S3 includes them, and is counted exactly until they are older
 than HORIZON_DAYS.
 
-Needs lambda:InvokeFunction and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
+Needs lambda:InvokeFunction of both functions and GetFunctionConfiguration; for a bucket s3:ListBucket, GetObject,
 DeleteObject and, under aws/lambda/, PutObject; for a queue lambda:GetEventSourceMapping,
 sqs:ReceiveMessage, SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream
 dynamodb:GetShardIterator and GetRecords, or kinesis:GetShardIterator, GetRecords and

@@ -7,7 +7,8 @@ use anyhow::bail;
 use event_source_mapping::{InvocationResult, SourceRecord, lowest_failure};
 
 use super::delivery::{BatchOutcome, DeliveryPlan, Failure, event_of};
-use super::function::Function;
+use super::function::Functions;
+use super::ownership::Target;
 use crate::shell::console::plain;
 
 /// 20: halving a batch of 10,000 records down to the one that crashes the function takes 14 function errors.
@@ -23,9 +24,9 @@ pub(crate) struct Replayed {
     pub(crate) remaining: Vec<(Arc<SourceRecord>, Failure)>,
 }
 
-/// Invokes the function for one document after the other.
+/// Invokes the functions for one document after the other.
 pub(crate) struct Replayer {
-    pub(crate) function: Function,
+    pub(crate) functions: Functions,
     /// Continue even if the function keeps failing as a whole.
     keep_going: bool,
     /// Function errors in a row.
@@ -33,23 +34,24 @@ pub(crate) struct Replayer {
 }
 
 impl Replayer {
-    pub(crate) fn new(function: Function, keep_going: bool) -> Replayer {
-        Replayer { function, keep_going, function_errors: 0 }
+    pub(crate) fn new(functions: Functions, keep_going: bool) -> Replayer {
+        Replayer { functions, keep_going, function_errors: 0 }
     }
 
-    /// Delivers `records` in batches of at most `maximum_batch`.
+    /// Delivers `records` to one of the functions, in batches of at most `maximum_batch`.
     ///
     /// # Errors
     /// When the function can't be invoked, or fails with every batch, so that continuing would be pointless.
     pub(crate) async fn replay(
         &mut self,
+        target: Target,
         records: &[Arc<SourceRecord>],
         maximum_batch: usize,
     ) -> anyhow::Result<Replayed> {
         let sizes = records.iter().map(|record| record.json.len()).collect();
         let mut plan = DeliveryPlan::new(sizes, maximum_batch);
         while let Some(batch) = plan.next_batch() {
-            let outcome = self.deliver(records.get(batch).unwrap_or_default()).await?;
+            let outcome = self.deliver(target, records.get(batch).unwrap_or_default()).await?;
             plan.settle(outcome);
         }
         let durable = plan.durable();
@@ -59,8 +61,8 @@ impl Replayer {
         Ok(Replayed { durable, remaining })
     }
 
-    async fn deliver(&mut self, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
-        let outcome = self.invoke(records).await?;
+    async fn deliver(&mut self, target: Target, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
+        let outcome = self.invoke(target, records).await?;
         let BatchOutcome::Failed(message) = &outcome else {
             self.function_errors = 0;
             return Ok(outcome);
@@ -69,19 +71,19 @@ impl Replayer {
         if self.function_errors >= MAXIMUM_FUNCTION_ERRORS && !self.keep_going {
             bail!(
                 "{} has failed {MAXIMUM_FUNCTION_ERRORS} times in a row, regardless of the records; fix it first, or add --keep-going. Its last error: {message}",
-                self.function.name()
+                self.functions.name(target)
             );
         }
         Ok(outcome)
     }
 
     /// Invokes the function, and retries if Lambda refuses the invocation.
-    async fn invoke(&self, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
+    async fn invoke(&self, target: Target, records: &[Arc<SourceRecord>]) -> anyhow::Result<BatchOutcome> {
         let event = event_of(records);
         let mut pause = FIRST_PAUSE;
         let mut refusals = 0;
         loop {
-            match self.function.invoke(event.as_bytes()).await {
+            match self.functions.invoke(target, event.as_bytes()).await {
                 InvocationResult::Returned(body) => {
                     return Ok(match lowest_failure(&body, records) {
                         Ok(None) => BatchOutcome::Durable,
@@ -95,7 +97,11 @@ impl Replayer {
                 InvocationResult::NotInvoked(message) => {
                     refusals += 1;
                     if refusals >= MAXIMUM_REFUSALS {
-                        bail!("{} can't be invoked (lambda:InvokeFunction): {}", self.function.name(), plain(&message));
+                        bail!(
+                            "{} can't be invoked (lambda:InvokeFunction): {}",
+                            self.functions.name(target),
+                            plain(&message)
+                        );
                     }
                     tokio::time::sleep(pause).await;
                     pause *= 2;

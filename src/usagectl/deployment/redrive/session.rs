@@ -20,8 +20,8 @@ use super::delivery::Failure;
 use super::destinations::Destinations;
 use super::explain::Explainer;
 use super::failed_batch::{BatchSummary, FailedBatch, Location};
-use super::function::Function;
-use super::ownership::Ownership;
+use super::function::Functions;
+use super::ownership::{Ownership, Reader, Target};
 use super::replay::Replayer;
 use super::report::{Disposition, Report};
 use super::stream_reader::StreamReader;
@@ -69,14 +69,17 @@ impl<'s> Session<'s> {
         Ok(Session {
             deadlines: Deadlines::of(deployment, horizon_days.unwrap_or(DEFAULT_HORIZON_DAYS)).await?,
             ownership: Ownership {
-                mapping: names.mapping.clone(),
-                function: names.function.clone(),
+                append: Reader { mapping: names.mapping.clone(), function: names.function.clone() },
+                // On this machine, the handler in this process folds as well.
+                fold: (is_here || names.fold_function.is_some())
+                    .then(|| Reader { mapping: names.ledger_mapping.clone(), function: names.fold_function.clone() }),
+                ledger_table: names.ledger_table.clone(),
                 source_arn: names.source_arn.clone(),
                 // On this machine, one function name stands for all pipelines.
                 pipeline: pipeline.as_ref().map(|pipeline| pipeline.name.clone()).filter(|_| is_here),
                 sources: pipeline.map(|pipeline| pipeline.sources).unwrap_or_default(),
             },
-            explainer: Explainer::new(&variables, names.log_group.as_deref())?,
+            explainer: Explainer::new(&variables, names.log_group.as_deref(), names.fold_log_group.as_deref())?,
             report: Report::new(options.json),
             queued: HashSet::new(),
             replayed: HashSet::new(),
@@ -110,18 +113,18 @@ impl<'s> Session<'s> {
     fn function_name(&self) -> String {
         match &self.deployment.place {
             Place::Account(_) => {
-                format!("the function {}", self.ownership.function.as_deref().unwrap_or("(--function)"))
+                format!("the function {}", self.ownership.append.function.as_deref().unwrap_or("(--function)"))
             }
             Place::Here(_) => "the function in this process".to_owned(),
         }
     }
 
     async fn redrive(&mut self, candidates: Vec<Candidate>, bar: &ProgressBar) -> anyhow::Result<()> {
-        let mut replayer = Replayer::new(self.function().await?, self.command.keep_going);
+        let mut replayer = Replayer::new(self.functions().await?, self.command.keep_going);
         let limit = self.limit();
         if !self.options.json {
             let documents = counted(candidates.len().min(limit), "document");
-            console::note(&format!("redriving up to {documents} with {}", replayer.function.name()));
+            console::note(&format!("redriving up to {documents} with {}", replayer.functions.name(Target::Append)));
         }
         let is_usable =
             |candidate: &Candidate| matches!(candidate, Candidate::Message { document, .. } if document.is_ok());
@@ -181,16 +184,17 @@ impl<'s> Session<'s> {
         }
     }
 
-    async fn function(&self) -> anyhow::Result<Function> {
+    async fn functions(&self) -> anyhow::Result<Functions> {
         match &self.deployment.place {
             Place::Account(account) => {
-                let name = Names::need(&self.deployment.names.function, "--function")?.to_owned();
-                Ok(Function::Deployed { client: account.lambda(), name })
+                let append = Names::need(&self.deployment.names.function, "--function")?.to_owned();
+                let fold = self.deployment.names.fold_function.clone();
+                Ok(Functions::Deployed { client: account.lambda(), append, fold })
             }
             Place::Here(place) => {
                 // At once, because no mapping may be running that folds.
                 let variables = self.variables.clone().with([("FRESHNESS", "now".to_owned())]);
-                Function::in_process(place.site(variables).await?.handler)
+                Functions::in_process(place.site(variables).await?.handler)
             }
         }
     }
@@ -199,10 +203,11 @@ impl<'s> Session<'s> {
     fn explain(
         &mut self,
         location: &Location,
+        target: Target,
         remaining: Vec<(Arc<SourceRecord>, Failure)>,
     ) -> anyhow::Result<Vec<Arc<SourceRecord>>> {
         for (record, failure) in &remaining {
-            self.report.remains(location, record, self.explainer.explain(record, failure))?;
+            self.report.remains(location, record, self.explainer.explain(target, record, failure))?;
         }
         Ok(remaining.into_iter().map(|(record, _)| record).collect())
     }

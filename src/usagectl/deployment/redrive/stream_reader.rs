@@ -1,5 +1,5 @@
-//! Reads the records of a message again: a message has only their positions in the stream. Records that the mapping's filter
-//! excludes are left out, and records that no longer exist are reported as lost.
+//! Reads the records of a message again: a message has only their positions in the stream of the source or of the ledger.
+//! Records that the mapping's filter excludes are left out, and records that no longer exist are reported as lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use event_source_mapping::{Filters, Source, SourceRecord, StreamKind};
 use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{KinesisSource, StreamError};
 
+use super::ownership::Target;
 use crate::failure_document::FailureDocument;
 use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
@@ -22,8 +23,10 @@ pub(super) struct StreamReader<'d> {
     deployment: &'d Deployment,
     /// The data folder, if the deployment is on this machine.
     options: &'d Options,
-    /// The filter of a deployed mapping. A mapping on this machine keeps its filter in a file.
+    /// The filter of the deployed mapping of the source. A mapping on this machine keeps its filter in a file.
     filters: Filters,
+    /// The filter of the deployed mapping of the ledger, if its UUID is known.
+    ledger_filters: Option<Filters>,
 }
 
 /// The records of a message.
@@ -43,25 +46,36 @@ pub(super) struct LostRecords {
 }
 
 impl<'d> StreamReader<'d> {
-    /// Reads the filter of the deployed mapping.
+    /// Reads the filters of the deployed mappings.
     pub(super) async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
-        let filters = match &deployment.place {
-            Place::Account(account) => deployed_filters(account, &deployment.names).await?,
-            Place::Here(_) => Filters::default(),
+        let names = &deployment.names;
+        let (filters, ledger_filters) = match &deployment.place {
+            Place::Account(account) => {
+                let ledger_filters = match &names.ledger_mapping {
+                    Some(uuid) => Some(deployed_filters(account, uuid).await?),
+                    None => None,
+                };
+                (deployed_filters(account, Names::need(&names.mapping, "--mapping")?).await?, ledger_filters)
+            }
+            Place::Here(_) => (Filters::default(), None),
         };
-        Ok(StreamReader { deployment, options, filters })
+        Ok(StreamReader { deployment, options, filters, ledger_filters })
     }
 
     /// Reads the records of `document` again.
-    pub(super) async fn read(&self, document: &FailureDocument) -> anyhow::Result<RereadRecords> {
+    pub(super) async fn read(&self, document: &FailureDocument, target: Target) -> anyhow::Result<RereadRecords> {
         let position = &document.position;
         let range = match self.source(document).await? {
             Some(source) => read_range(&*source, &position.shard_id, &position.first, &position.last).await?,
             None => RangeRead { records: Vec::new(), gap: Gap::ShardGone },
         };
-        let filters = match self.deployment.place {
-            Place::Account(_) => self.filters.clone(),
-            Place::Here(_) => self.filters_here(document)?,
+        let filters = match (&self.deployment.place, target) {
+            (Place::Account(_), Target::Append) => self.filters.clone(),
+            (Place::Account(_), Target::Fold) => self
+                .ledger_filters
+                .clone()
+                .context("find the filter of the ledger's mapping: specify --ledger-mapping")?,
+            (Place::Here(_), _) => self.filters_here(document)?,
         };
         let RangeRead { mut records, gap } = range;
         let read = records.len();
@@ -134,8 +148,7 @@ fn read_filters(file: &Path) -> anyhow::Result<Filters> {
     Ok(Filters::parse(&patterns)?)
 }
 
-async fn deployed_filters(account: &Account, names: &Names) -> anyhow::Result<Filters> {
-    let uuid = Names::need(&names.mapping, "--mapping")?;
+async fn deployed_filters(account: &Account, uuid: &str) -> anyhow::Result<Filters> {
     let doing = || format!("read the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
     let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await.with_context(doing)?;
     if let Some(error) = mapping.filter_criteria_error {

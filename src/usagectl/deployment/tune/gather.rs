@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use usage_aggregator::config::Freshness;
 
 use super::model::{Failures, Load, Observed};
 use super::settings::{DEFAULTS, Settings};
@@ -26,24 +27,28 @@ pub(in crate::deployment) async fn settings(deployment: &Deployment, options: &O
     match &deployment.place {
         Place::Account(account) => of_account(account, deployment).await,
         Place::Here(_) => {
-            let running = Running::read(&options.data).and_then(|running| running.mapping);
-            let running = running
+            let running = Running::read(&options.data);
+            let fold_window = running.as_ref().and_then(fold_window_of_run);
+            let mapping = running
+                .and_then(|running| running.mapping)
                 .context("no `usagectl local` is running with this data folder; start one, or use --what-if alone")?;
-            of_run(&running, deployment.variables(options).await)
+            of_run(&mapping, fold_window, deployment.variables(options).await)
         }
     }
 }
 
-fn of_run(running: &RunningMapping, variables: Variables) -> anyhow::Result<Settings> {
+fn of_run(running: &RunningMapping, fold_window: Option<u64>, variables: Variables) -> anyhow::Result<Settings> {
     let config = variables.with_metrics_sink("none").config()?;
     Ok(Settings {
         batch_size: float(running.batch_size),
-        window_seconds: float(usize::try_from(running.batching_window_seconds)?),
+        window_seconds: seconds(running.batching_window_seconds)?,
         factor: float(running.parallelization_factor),
         memory_megabytes: None,
         reserved: None,
-        timeout_seconds: float(usize::try_from(running.timeout_seconds)?),
+        timeout_seconds: seconds(running.timeout_seconds)?,
         commits: float(config.concurrency),
+        fold_window_seconds: fold_window.map(seconds).transpose()?,
+        folds_at_once: config.tables.is_some_and(|tables| tables.freshness == Freshness::Now),
     })
 }
 
@@ -58,7 +63,10 @@ async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Resul
     let reserved =
         reserved.with_context(|| format!("read the concurrency of {function} (lambda:GetFunctionConcurrency)"))?;
     let commits = found.variable("CONCURRENCY").and_then(|text| text.parse().ok());
+    let folds_at_once = found.variable("FRESHNESS") == Some("now");
     Ok(Settings {
+        fold_window_seconds: fold_window_of_account(account, deployment).await?,
+        folds_at_once,
         batch_size: mapping.batch_size().unwrap_or(100).into(),
         window_seconds: mapping.maximum_batching_window_in_seconds().unwrap_or(0).into(),
         factor: mapping.parallelization_factor().unwrap_or(1).into(),
@@ -67,6 +75,32 @@ async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Resul
         timeout_seconds: found.timeout_seconds,
         commits: commits.unwrap_or(DEFAULTS.commits),
     })
+}
+
+/// FoldWindowSeconds of a deployment: the window of the mapping of the ledger's stream. `None` if there is no such mapping, or
+/// its name isn't known.
+///
+/// # Errors
+/// When the mapping can't be read.
+pub(in crate::deployment) async fn fold_window(
+    deployment: &Deployment,
+    options: &Options,
+) -> anyhow::Result<Option<f64>> {
+    match &deployment.place {
+        Place::Account(account) => fold_window_of_account(account, deployment).await,
+        Place::Here(_) => Running::read(&options.data).as_ref().and_then(fold_window_of_run).map(seconds).transpose(),
+    }
+}
+
+async fn fold_window_of_account(account: &Account, deployment: &Deployment) -> anyhow::Result<Option<f64>> {
+    let Some(uuid) = &deployment.names.ledger_mapping else { return Ok(None) };
+    let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await;
+    let mapping = mapping.with_context(|| format!("read the mapping {uuid} (lambda:GetEventSourceMapping)"))?;
+    Ok(Some(mapping.maximum_batching_window_in_seconds().unwrap_or(0).into()))
+}
+
+fn fold_window_of_run(running: &Running) -> Option<u64> {
+    running.fold.as_ref().map(|fold| fold.batching_window_seconds)
 }
 
 /// The metrics to read.
@@ -144,17 +178,33 @@ impl Metrics {
 ///
 /// # Errors
 /// When CloudWatch can't be read, or has no records.
-pub(super) async fn load(deployment: &Deployment, span: Duration, load: Load) -> anyhow::Result<Load> {
+pub(super) async fn load(
+    deployment: &Deployment,
+    span: Duration,
+    load: Load,
+    settings: &Settings,
+) -> anyhow::Result<Load> {
     let metrics = Metrics::new(deployment);
     let period = if span <= DAYS_OF_MINUTES { PERIOD } else { LONG_PERIOD };
     let figures = Figures::read(&deployment.cloudwatch(), &metrics.all(), span, period).await?;
-    let observed = load_of(&figures, &metrics, &load, period, event_source_mapping::now()?.seconds());
+    let fold_window = settings.fold_window_seconds.unwrap_or(cost::Load::assumed(load.windows).fold_seconds);
+    let read = Read { figures: &figures, metrics: &metrics, period, fold_window };
+    let observed = load_of(&read, &load, event_source_mapping::now()?.seconds());
     observed.context(
         "CloudWatch has no records of this deployment in this period: specify a longer --span, or use --what-if alone",
     )
 }
 
-fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32, now: i64) -> Option<Load> {
+/// What was read of CloudWatch, and in which periods.
+struct Read<'r> {
+    figures: &'r Figures,
+    metrics: &'r Metrics,
+    period: i32,
+    fold_window: f64,
+}
+
+fn load_of(read: &Read<'_>, load: &Load, now: i64) -> Option<Load> {
+    let Read { figures, metrics, period, fold_window } = *read;
     let sum = |figure: &Figure| figures.sum(figure).filter(|sum| *sum > 0.0);
     let counted = [&metrics.records, &metrics.polled].into_iter().find(|figure| sum(figure).is_some())?;
     let (records, invocations) = (sum(counted)?, sum(&metrics.invocations)?);
@@ -162,8 +212,7 @@ fn load_of(figures: &Figures, metrics: &Metrics, load: &Load, period: i32, now: 
     let periods = figures.values(&metrics.invocations).iter().filter(|count| **count > 0.0).count();
     let busy_seconds = float(periods) * f64::from(period);
     let measured = Measured { records, invocations, busy_seconds, ..Measured::default() };
-    let fold_seconds = cost::Load::assumed(load.windows).fold_seconds;
-    let groups = sum(&metrics.snapshots).map(|snapshots| measured.groups(snapshots / load.windows, fold_seconds));
+    let groups = sum(&metrics.snapshots).map(|snapshots| measured.groups(snapshots / load.windows, fold_window));
     let groups = groups.unwrap_or_else(|| load.groups(batch)).clamp(1.0, batch.max(1.0));
     let milliseconds = |number: f64| number / 1_000.0;
     let observed = Observed {
@@ -231,6 +280,10 @@ pub(in crate::deployment) async fn shards(deployment: &Deployment) -> anyhow::Re
         }
     }
     Ok((open > 0).then(|| float(open)))
+}
+
+fn seconds(seconds: u64) -> anyhow::Result<f64> {
+    Ok(float(usize::try_from(seconds)?))
 }
 
 /// Settings and shards are far below u32::MAX.

@@ -2,6 +2,7 @@
 //! `model` predicts how a load behaves under some settings, `row` and `rules` recommend settings, `plan` decides what to
 //! change, `report` formats it.
 
+mod fold_window;
 pub(super) mod gather;
 pub mod model;
 pub mod plan;
@@ -27,7 +28,7 @@ use model::Load;
 use report::Report;
 use settings::{DEFAULTS, Settings};
 
-/// Propose batch size, window, concurrency, memory and timeout for a load
+/// Propose batch size, windows, concurrency, memory and timeout for a load
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
@@ -46,6 +47,7 @@ Examples:
   usagectl tune --stack usage-aggregator
   usagectl tune --stack usage-aggregator --what-if rate=5000/s
   usagectl tune --what-if rate=1000/s,entities=1000,windows=2,shards=2,latency=1s
+  usagectl tune --what-if rate=1000/s,entities=5000,freshness=5m
   usagectl tune --local --json
 
 Assumptions and their defaults, where nothing was measured:
@@ -53,14 +55,15 @@ Assumptions and their defaults, where nothing was measured:
   entities=200      combinations of entity and resource
   size=700          bytes per record in an event
   shards=1          shards of the stream
-  latency=…         goal for the time from a change to its count; below 1s is real time
+  latency=…         goal for the time from a change to its acknowledgment; below 1s is real time
+  freshness=…       goal for the time from a change to its snapshots, which limits the fold window
   windows=3         windows per counter
   files=1           archive files per batch: record types times dates
   source=dynamodb   or kinesis, which is polled once per second
 
 This command changes nothing; it prints the `make deploy` command that applies the changes.";
 
-const NAMES: [&str; 8] = ["rate", "entities", "size", "shards", "latency", "windows", "files", "source"];
+const NAMES: [&str; 9] = ["rate", "entities", "size", "shards", "latency", "freshness", "windows", "files", "source"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long the embedded CloudWatch keeps metrics.
@@ -94,6 +97,7 @@ impl Tune {
             record_bytes: given.bytes("size")?.unwrap_or(load.record_bytes),
             shards: given.number("shards")?.unwrap_or(load.shards).ceil(),
             goal: given.seconds("latency")?,
+            freshness: given.seconds("freshness")?,
             windows: given.number("windows")?.unwrap_or(load.windows),
             files: given.number("files")?.unwrap_or(load.files),
             poll_seconds: kinesis.transpose()?.unwrap_or(load.poll_seconds),
@@ -118,6 +122,6 @@ impl Tune {
         }
         load.shards = gather::shards(&deployment).await?.unwrap_or(load.shards);
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { DAY });
-        Ok((gather::load(&deployment, span, load).await?, settings, here))
+        Ok((gather::load(&deployment, span, load, &settings).await?, settings, here))
     }
 }

@@ -15,6 +15,12 @@ const SECONDS_PER_KB: f64 = 2.4e-6;
 const CORE_MEGABYTES: f64 = 1_769.0;
 /// Writing pages and files, all at once. An assumption, where nothing was measured.
 const PUT_SECONDS: f64 = 0.03;
+/// What one request of a fold takes. An assumption, where nothing was measured.
+const REQUEST_SECONDS: f64 = 0.005;
+/// 8: a fold reads and writes minute, hour, day and month, one after the other.
+const FOLD_ROUNDS: f64 = 8.0;
+/// The ledger's stream delivers a page within about a second.
+const STREAM_SECONDS: f64 = 1.0;
 /// 2: a batch is in one or two minutes, each of which has a page.
 const PAGES: f64 = 2.0;
 /// 6 MB: Lambda's payload limit.
@@ -41,6 +47,8 @@ pub struct Load {
     pub poll_seconds: f64,
     /// The highest latency that is acceptable.
     pub goal: Option<f64>,
+    /// The longest time from a change to its snapshots that is acceptable.
+    pub freshness: Option<f64>,
     /// What was measured, if anything.
     pub observed: Option<Observed>,
 }
@@ -108,8 +116,12 @@ pub struct Outcome {
     pub seconds: f64,
     /// The CPU time of an invocation.
     pub working_seconds: f64,
-    /// The longest time from a change to its count, if there is no backlog.
+    /// The longest time from a change to its acknowledgment, if there is no backlog.
     pub latency: f64,
+    /// The duration of a fold.
+    pub fold_seconds: f64,
+    /// The longest time from a change to its snapshots, if there is no backlog.
+    pub freshness: f64,
     /// The most records per second.
     pub capacity: f64,
     /// Write units per million records.
@@ -132,6 +144,7 @@ impl Load {
             files: 1.0,
             poll_seconds: 0.25,
             goal: None,
+            freshness: None,
             observed: None,
         }
     }
@@ -177,6 +190,13 @@ impl Load {
         ((observed.seconds - working) / rounds).max(0.001)
     }
 
+    /// The duration of a fold, which writes the snapshots that its pages touch.
+    fn fold_seconds(&self, bill: &cost::Load, settings: &Settings) -> f64 {
+        let touched = if settings.folds_at_once { bill.groups } else { bill.counted().touched() };
+        let snapshots = touched * self.windows;
+        (FOLD_ROUNDS + snapshots / settings.commits) * REQUEST_SECONDS
+    }
+
     /// The most records that an event can hold.
     pub fn largest_batch(&self, settings: &Settings) -> f64 {
         settings.batch_size.min((EVENT_BYTES / self.record_bytes).floor().max(1.0))
@@ -197,13 +217,21 @@ impl Load {
         let groups = self.groups(batch);
         let memory_gb = settings.memory_megabytes.map_or(0.25, |megabytes| megabytes / 1_024.0);
         let (rate, files) = (self.rate, self.files);
-        let bill = cost::Load { rate, batch, groups, files, seconds, memory_gb, ..cost::Load::assumed(self.windows) };
+        let assumed = cost::Load::assumed(self.windows);
+        let window = settings.fold_window_seconds.unwrap_or(assumed.fold_seconds);
+        let bill = cost::Load { rate, batch, groups, files, seconds, memory_gb, fold_seconds: window, ..assumed };
+        let latency = self.poll_seconds + settings.window_seconds + 2.0 * seconds;
+        let fold_seconds = self.fold_seconds(&bill, settings);
+        let until_published =
+            if settings.folds_at_once { fold_seconds } else { STREAM_SECONDS + window + fold_seconds };
         Outcome {
             batch,
             groups,
             seconds,
             working_seconds: self.working_seconds(batch, settings.memory_megabytes),
-            latency: self.poll_seconds + settings.window_seconds + 2.0 * seconds,
+            latency,
+            fold_seconds,
+            freshness: latency + until_published,
             capacity: lanes * largest / self.seconds(largest, settings, now),
             write_units: bill.write_units(),
             dollars: cost::total(&bill.per_million(prices, None)),

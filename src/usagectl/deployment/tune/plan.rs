@@ -11,6 +11,8 @@ use crate::stack::BlockedShard;
 
 /// A change of one parameter may require a change of another, a few times.
 const PASSES: usize = 8;
+/// 2 invocations per second: above it, folding each batch at once costs more than it is worth.
+const FOLDS_AT_ONCE: f64 = 2.0;
 
 /// A proposed change of one parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +113,7 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     if load.goal.is_some_and(|goal| after.latency > goal) {
         notes.push(format!("the latency goal can't be met: a record still takes up to {}", seconds(after.latency)));
     }
+    notes.extend(fold_notes(load, settings, after));
     if let Some(observed) = load.observed {
         notes.extend(failure_note(&observed.failures));
     }
@@ -121,6 +124,32 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
             "entities rarely repeat within a batch, so larger batches save little; fewer windows would save more"
                 .to_owned(),
         );
+    }
+    notes
+}
+
+/// Problems of the fold.
+fn fold_notes(load: &Load, settings: &Settings, after: &Outcome) -> Vec<String> {
+    let Some(window) = settings.fold_window_seconds else { return Vec::new() };
+    let mut notes = Vec::new();
+    if load.freshness.is_some_and(|goal| after.freshness > goal) {
+        notes.push(format!(
+            "the freshness goal can't be met: a snapshot still lags by up to {}",
+            seconds(after.freshness)
+        ));
+    }
+    if settings.folds_at_once && load.rate / after.batch > FOLDS_AT_ONCE {
+        notes.push(format!(
+            "Freshness is now, which is for up to about {} invocations/s, and {} are needed: set Freshness=stream",
+            number(FOLDS_AT_ONCE),
+            number(load.rate / after.batch)
+        ));
+    }
+    if after.fold_seconds > window.max(1.0) {
+        notes.push(format!(
+            "a fold takes about {}, longer than its window: raise CommitConcurrency or FoldWindowSeconds",
+            seconds(after.fold_seconds)
+        ));
     }
     notes
 }

@@ -31,12 +31,13 @@ impl Report<'_> {
     }
 
     fn load(&self) -> String {
-        let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
-        let goal = goal.map(|goal| format!(", within {}", seconds(goal))).unwrap_or_default();
+        let Load { rate, entities, windows, record_bytes, shards, goal, freshness, .. } = self.load;
+        let within = goal.map(|goal| format!(", within {}", seconds(goal))).unwrap_or_default();
+        let published = freshness.map(|goal| format!(", published within {}", seconds(goal))).unwrap_or_default();
         // Not every record counts for an entity, so the number is the one that would explain the measured counters.
         let of = if self.load.observed.is_some() { "counters as from " } else { "" };
         let load = format!(
-            "{} records/s of {} bytes, {of}{}, {}, {}{goal}: {}",
+            "{} records/s of {} bytes, {of}{}, {}, {}{within}{published}: {}",
             number(*rate),
             number(*record_bytes),
             counted(entities.round(), ["entity", "entities"]),
@@ -88,6 +89,7 @@ impl Report<'_> {
         row("duration of a batch", &|outcome| seconds(outcome.seconds));
         row("of which CPU time", &|outcome| seconds(outcome.working_seconds));
         row("maximum latency", &|outcome| seconds(outcome.latency));
+        row("maximum delay of snapshots", &|outcome| seconds(outcome.freshness));
         row("maximum records/s", &|outcome| number(outcome.capacity));
         row("write units per million records", &|outcome| number(outcome.write_units));
         row("cost per million records", &|outcome| dollars(outcome.dollars));
@@ -110,6 +112,7 @@ impl Report<'_> {
                 Parameter::BatchWindowSeconds => "--batching-window",
                 Parameter::ParallelizationFactor => "--parallelization-factor",
                 Parameter::TimeoutSeconds => "--timeout",
+                Parameter::FoldWindowSeconds => "--fold-window",
                 Parameter::CommitConcurrency => {
                     variable = format!("CONCURRENCY={} ", value(proposal));
                     continue;
@@ -137,6 +140,7 @@ impl Report<'_> {
             json!({
                 "batch": outcome.batch, "groups": outcome.groups, "seconds": outcome.seconds,
                 "working_seconds": outcome.working_seconds, "latency_seconds": outcome.latency,
+                "fold_seconds": outcome.fold_seconds, "freshness_seconds": outcome.freshness,
                 "records_per_second": outcome.capacity, "write_units_per_million": outcome.write_units,
                 "dollars_per_million": outcome.dollars, "page_units_per_second": outcome.page_units,
             })
@@ -162,12 +166,12 @@ impl Report<'_> {
                 "blocked": observed.failures.blocked,
             })
         });
-        let Load { rate, entities, windows, record_bytes, shards, goal, .. } = self.load;
+        let Load { rate, entities, windows, record_bytes, shards, goal, freshness, .. } = self.load;
         let command = (!self.plan.proposals.is_empty()).then(|| self.command());
         json!({
             "load": {
                 "records_per_second": rate, "entities": entities, "windows": windows, "record_bytes": record_bytes,
-                "shards": shards, "latency_seconds": goal, "row": self.plan.row.name,
+                "shards": shards, "latency_seconds": goal, "freshness_seconds": freshness, "row": self.plan.row.name,
             },
             "seen": observed,
             "now": settings(self.now),
@@ -203,7 +207,7 @@ fn effect(proposal: &Proposal, latency_counts: bool) -> String {
         Parameter::BatchWindowSeconds | Parameter::BatchSize if latency_counts => {
             change(|outcome| outcome.latency, seconds, "maximum latency")
         }
-        Parameter::BatchWindowSeconds | Parameter::BatchSize => {
+        Parameter::BatchWindowSeconds | Parameter::BatchSize | Parameter::FoldWindowSeconds => {
             change(|outcome| outcome.write_units, number, "write units")
         }
         Parameter::ParallelizationFactor | Parameter::ReservedConcurrency | Parameter::CommitConcurrency => {

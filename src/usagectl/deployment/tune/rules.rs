@@ -42,8 +42,8 @@ pub struct Advice {
 
 /// The rules for a load under the current settings.
 pub struct Rules<'l> {
-    load: &'l Load,
-    now: &'l Settings,
+    pub(super) load: &'l Load,
+    pub(super) now: &'l Settings,
     prices: &'l Prices,
     /// The row of the table that the load belongs to.
     pub row: Row,
@@ -80,18 +80,23 @@ impl<'l> Rules<'l> {
             Parameter::MemoryMegabytes => return self.memory(settled),
             Parameter::CommitConcurrency => self.commits(),
             Parameter::TimeoutSeconds => self.timeout(settled),
+            Parameter::FoldWindowSeconds => return self.fold_window(settled),
         })
     }
 
-    fn outcome(&self, settings: Settings) -> Outcome {
+    pub(super) fn outcome(&self, settings: Settings) -> Outcome {
         self.load.outcome(&settings, self.now, self.prices)
     }
 
     fn window(&self, settled: &Settings) -> Advice {
         let (low, high) = self.row.window;
-        let goal = self.load.goal.map_or(f64::INFINITY, |goal| (goal / 2.0).floor());
+        // Half of the latency, or a quarter of the time until the snapshots are written.
+        let goals = [self.load.goal.map(|goal| (goal, 2.0)), self.load.freshness.map(|goal| (goal, 4.0))];
+        let shares = goals.into_iter().flatten().map(|(goal, share)| (goal, (goal / share).floor()));
+        let wanted = shares.min_by(|one, other| one.1.total_cmp(&other.1));
+        let goal = wanted.map_or(f64::INFINITY, |(_, share)| share);
         let latency = |goal: f64| format!("a batching window adds latency, and the goal is {}", seconds(goal));
-        if let Some(wanted) = self.load.goal.filter(|_| goal < low) {
+        if let Some((wanted, _)) = wanted.filter(|_| goal < low) {
             return Advice { value: goal, fine: (0.0, goal), reason: latency(wanted) };
         }
         let units = |window_seconds: f64| {
@@ -111,9 +116,9 @@ impl<'l> Rules<'l> {
         while units(value).page_units > PARTITION_UNITS && value + 1.0 <= goal.min(300.0) {
             value += 1.0;
         }
-        let upper = if self.load.goal.is_some() { value.max(goal.min(high)) } else { value.max(5.0) };
-        let reason = match self.load.goal {
-            Some(goal) if value < self.now.window_seconds => latency(goal),
+        let upper = if wanted.is_some() { value.max(goal.min(high)) } else { value.max(5.0) };
+        let reason = match wanted {
+            Some((goal, _)) if value < self.now.window_seconds => latency(goal),
             _ if value > high => {
                 let units = number(PARTITION_UNITS);
                 format!(

@@ -17,6 +17,10 @@ pub struct Settings {
     pub timeout_seconds: f64,
     /// CommitConcurrency.
     pub commits: f64,
+    /// FoldWindowSeconds; `None` if the pipeline counts nothing.
+    pub fold_window_seconds: Option<f64>,
+    /// Whether each batch folds its own pages: Freshness=now.
+    pub folds_at_once: bool,
 }
 
 /// The template's defaults.
@@ -28,6 +32,8 @@ pub const DEFAULTS: Settings = Settings {
     reserved: Some(10.0),
     timeout_seconds: 60.0,
     commits: 8.0,
+    fold_window_seconds: Some(30.0),
+    folds_at_once: false,
 };
 
 /// A parameter of the template.
@@ -47,11 +53,13 @@ pub enum Parameter {
     CommitConcurrency,
     /// The function's timeout.
     TimeoutSeconds,
+    /// How long new pages are collected for a fold.
+    FoldWindowSeconds,
 }
 
 impl Parameter {
     /// All parameters in the order in which they are shown.
-    pub const ALL: [Parameter; 7] = [
+    pub const ALL: [Parameter; 8] = [
         Parameter::BatchSize,
         Parameter::BatchWindowSeconds,
         Parameter::ParallelizationFactor,
@@ -59,6 +67,7 @@ impl Parameter {
         Parameter::MemoryMegabytes,
         Parameter::CommitConcurrency,
         Parameter::TimeoutSeconds,
+        Parameter::FoldWindowSeconds,
     ];
 
     /// Its name in the template.
@@ -71,6 +80,7 @@ impl Parameter {
             Parameter::MemoryMegabytes => "MemoryMegabytes",
             Parameter::CommitConcurrency => "CommitConcurrency",
             Parameter::TimeoutSeconds => "TimeoutSeconds",
+            Parameter::FoldWindowSeconds => "FoldWindowSeconds",
         }
     }
 
@@ -84,6 +94,7 @@ impl Parameter {
             Parameter::MemoryMegabytes => settings.memory_megabytes,
             Parameter::CommitConcurrency => Some(settings.commits),
             Parameter::TimeoutSeconds => Some(settings.timeout_seconds),
+            Parameter::FoldWindowSeconds => settings.fold_window_seconds,
         }
     }
 
@@ -97,6 +108,7 @@ impl Parameter {
             Parameter::MemoryMegabytes => settings.memory_megabytes = Some(value),
             Parameter::CommitConcurrency => settings.commits = value,
             Parameter::TimeoutSeconds => settings.timeout_seconds = value,
+            Parameter::FoldWindowSeconds => settings.fold_window_seconds = Some(value),
         }
     }
 }

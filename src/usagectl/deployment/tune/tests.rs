@@ -17,6 +17,7 @@ pub(crate) fn load(rate: f64) -> Load {
         files: 1.0,
         poll_seconds: 0.25,
         goal: None,
+        freshness: None,
         observed: None,
     }
 }
@@ -30,6 +31,8 @@ const WRONG: Settings = Settings {
     reserved: Some(1.0),
     timeout_seconds: 899.0,
     commits: 1.0,
+    fold_window_seconds: Some(300.0),
+    folds_at_once: false,
 };
 
 fn planned(load: &Load, now: &Settings) -> Plan {
@@ -159,4 +162,60 @@ fn limits_that_no_parameter_can_change_are_reported() {
     assert!(plan.proposals.is_empty() && plan.notes[0].contains("kill switch"), "{plan:#?}");
     let large = Load { record_bytes: 60_000.0, ..load(5_000.0) };
     assert!(planned(&large, &DEFAULTS).after.batch <= 100.0);
+}
+
+fn fold_window(load: &Load, now: f64) -> Option<f64> {
+    let now = Settings { fold_window_seconds: Some(now), ..DEFAULTS };
+    let proposed = planned(load, &now).proposals.into_iter();
+    proposed.filter(|proposal| proposal.parameter == Parameter::FoldWindowSeconds).map(|proposal| proposal.value).next()
+}
+
+#[test]
+fn the_fold_window_is_as_long_as_it_pays_and_as_short_as_the_goal_asks() {
+    let of = |rate, entities| Load { entities, ..load(rate) };
+    let fresh = |load: Load, seconds| Load { freshness: Some(seconds), ..load };
+    for (load, now, proposed) in [
+        // Pages cost most, so any window up to 30 s is fine.
+        (of(1_000.0, 50.0), 30.0, None),
+        (of(1_000.0, 10.0), 10.0, None),
+        (of(1_000.0, 10.0), 300.0, Some(30.0)),
+        // Snapshots cost most.
+        (of(1_000.0, 5_000.0), 30.0, Some(60.0)),
+        (of(1_000.0, 5_000.0), 10.0, Some(60.0)),
+        (of(1_000.0, 5_000.0), 300.0, None),
+        (of(1_000.0, 5_000.0), 45.0, None),
+        // From 30 s on, it saves less than a third.
+        (of(5_000.0, 200.0), 30.0, None),
+        (of(1_000.0, 50_000.0), 30.0, None),
+        // The same entities with so few records that it saves less than $10 a month.
+        (of(0.1, 5_000.0), 30.0, None),
+        (fresh(of(1_000.0, 50.0), 5.0), 30.0, Some(2.0)),
+        (fresh(of(1_000.0, 50.0), 5.0), 2.0, None),
+        (fresh(of(1_000.0, 5_000.0), 300.0), 60.0, Some(288.0)),
+        (fresh(of(1_000.0, 50_000.0), 600.0), 30.0, Some(300.0)),
+    ] {
+        assert_eq!(fold_window(&load, now), proposed, "{} entities at {}/s, {now} s", load.entities, load.rate);
+    }
+    let plan = planned(&of(1_000.0, 5_000.0), &DEFAULTS);
+    assert!(plan.after.dollars < plan.before.dollars * 0.7 && plan.after.freshness > plan.before.freshness + 25.0);
+    let reason = &plan.proposals.last().unwrap().reason;
+    assert!(reason.starts_with("a fold writes each snapshot once, ") && reason.contains(" less per month"), "{reason}");
+}
+
+#[test]
+fn the_notes_name_what_no_fold_window_can_change() {
+    let notes = |load: &Load, now: &Settings| planned(load, now).notes.join("\n");
+    let at_once = Settings { folds_at_once: true, ..DEFAULTS };
+    let plan = planned(&Load { goal: Some(0.8), ..load(500.0) }, &at_once);
+    assert_eq!(plan.settings.fold_window_seconds, Some(300.0));
+    assert!(
+        plan.notes.join("\n").contains("set Freshness=stream") && plan.after.freshness < plan.after.latency + 1.0,
+        "{plan:#?}"
+    );
+    let slow = Settings { fold_window_seconds: Some(0.0), ..DEFAULTS };
+    let impatient = Load { entities: 5_000.0, freshness: Some(1.0), ..load(5_000.0) };
+    let said = notes(&impatient, &slow);
+    assert!(said.contains("the freshness goal can't be met") && said.contains("longer than its window"), "{said}");
+    let archive = Settings { fold_window_seconds: None, ..DEFAULTS };
+    assert_eq!(planned(&load(50.0), &archive).settings.fold_window_seconds, None, "a pipeline that only archives");
 }

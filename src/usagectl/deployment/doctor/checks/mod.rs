@@ -2,6 +2,7 @@
 
 pub(super) mod archive;
 pub(super) mod athena;
+pub(super) mod contents;
 pub(super) mod delivery;
 pub(super) mod destination;
 pub(super) mod filters;

@@ -1,14 +1,21 @@
 //! The facts of a stack: first the function and the mapping, which name the other parts, then everything else at once.
 
 use super::super::facts::{
-    Alarm, Bucket, Destination, Fact, Facts, FailedBatches, Function, GlueTable, LogGroup, Mapping, RecentMetrics,
-    Role, Table, Unavailable,
+    Alarm, Bucket, Destination, Fact, Facts, FailedBatches, Function, GlueTable, LedgerContents, LogGroup, Mapping,
+    RecentMetrics, Role, Table, Unavailable,
 };
-use super::{Probe, alarms, bucket, destination, function, glue, logs, mapping, metrics, role, source, table};
+use super::{
+    Probe, alarms, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source, table,
+};
 use crate::shell::options::Options;
 use crate::stack::{Account, Names, Where};
+use usage_aggregator::fold::Folder;
+use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
+
+/// FoldWindowSeconds of the template, where the mapping can't be read.
+const DEFAULT_FOLD_WINDOW: i64 = 30;
 
 pub(super) async fn facts(
     account: Account,
@@ -21,7 +28,9 @@ pub(super) async fn facts(
     let (function, mapping) = futures::join!(function::of(&account, &names), mapping::of(&account, &names));
     let names = completed(names, &place.names, &function, &mapping);
     let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
-    let pipeline = names.variables(options, configured).with_metrics_sink("none").config()?.pipeline;
+    let config = names.variables(options, configured).with_metrics_sink("none").config()?;
+    let folder = folder(&config, &account.clients().dynamodb);
+    let pipeline = config.pipeline;
     let (counts, archives) = applicable(&pipeline);
 
     let (fold, ledger_mapping) = if counts.is_ok() {
@@ -30,7 +39,9 @@ pub(super) async fn facts(
         let nothing = Unavailable::NotApplicable("the pipeline counts nothing");
         (Err(nothing.clone()), Err(nothing))
     };
-    let (source, recursion, tables, archive, failures, monitoring) = futures::join!(
+    let window_seconds = ledger_mapping.as_ref().map_or(DEFAULT_FOLD_WINDOW, |mapping| mapping.window_seconds);
+    let (ledger_contents, source, recursion, tables, archive, failures, monitoring) = futures::join!(
+        ledger_contents(folder.as_ref(), &names, window_seconds, now),
         source::of(&account, &names),
         function::recursion(&account, &names),
         tables(&account, &names, &counts),
@@ -59,6 +70,7 @@ pub(super) async fn facts(
         waiting,
         usage_table,
         ledger_table,
+        ledger_contents,
         archive,
         newest_file,
         newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
@@ -86,6 +98,17 @@ async fn tables(account: &Account, names: &Names, counts: &Result<(), Unavailabl
         table::of(&client, counts, &names.usage_table, "--usage-table"),
         table::of(&client, counts, &names.ledger_table, "--ledger-table"),
     )
+}
+
+async fn ledger_contents(
+    folder: Option<&Folder>,
+    names: &Names,
+    fold_window_seconds: i64,
+    now: Timestamp,
+) -> Fact<LedgerContents> {
+    let folder = folder.ok_or(Unavailable::NotApplicable("the pipeline counts nothing"))?;
+    named(&names.ledger_table, "--ledger-table")?;
+    ledger::of(folder, fold_window_seconds, now).await
 }
 
 type Failures = (Fact<Destination>, Fact<FailedBatches>, Fact<Role>);

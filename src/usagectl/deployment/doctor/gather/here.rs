@@ -3,13 +3,17 @@
 use aws_sdk_dynamodb::Client;
 use laptop::proof::rows::RowReader;
 use serde_json::Value;
+use usage_aggregator::fold::Folder;
+use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Fact, Facts, FoldMetrics, Part, RecentMetrics, SourceFacts, Table, Unavailable};
-use super::{bucket, destination, source, table};
+use super::super::facts::{
+    Fact, Facts, FoldMetrics, LedgerContents, Part, RecentMetrics, SourceFacts, Table, Unavailable,
+};
+use super::{bucket, destination, ledger, source, table};
 use crate::shell::options::Options;
-use crate::shell::running;
+use crate::shell::running::{self, Running, RunningMapping};
 use crate::stack::{Deployment, Names};
 
 /// How many snapshots to read at most to find the newest.
@@ -22,21 +26,24 @@ pub(super) async fn facts(
     now: Timestamp,
 ) -> anyhow::Result<Facts> {
     let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
-    let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
     let (clients, names) = (deployment.clients(), deployment.names.clone());
+    let folder = folder(&config, &clients.dynamodb);
+    let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);
+    let fold_window = control.as_ref().and_then(|_| Running::read(&options.data)?.fold);
     let unless = |applies: bool, why| if applies { Ok(()) } else { Err(Unavailable::NotApplicable(why)) };
     let counts = unless(pipeline.snapshot.is_some(), "the pipeline counts nothing");
     let archives = unless(pipeline.schemas().next().is_some(), "the pipeline archives nothing");
     let types: Vec<String> = pipeline.schemas().map(|(name, _)| name.to_owned()).collect();
     let prefix = names.archive_prefix.clone().unwrap_or_else(|| pipeline.archive_prefix.clone());
     let failures = names.failure_bucket.clone().unwrap_or_default();
-    let (source, usage_table, ledger_table, waiting, newest_file, newest_snapshot, run) = futures::join!(
+    let (source, usage_table, ledger_table, waiting, newest_file, newest_snapshot, ledger_contents, run) = futures::join!(
         of_source(&clients.dynamodb, &pipeline, &names),
         of_table(&clients.dynamodb, &counts, &names.usage_table),
         of_table(&clients.dynamodb, &counts, &names.ledger_table),
         destination::in_bucket(&clients.s3, &failures),
         bucket::newest_file(&clients.s3, &archives, &names.archive_bucket, &prefix, &types, now),
         newest_snapshot(&clients.dynamodb, &pipeline, &names.usage_table),
+        of_ledger(folder.as_ref(), fold_window.as_ref(), now),
         of_run(control),
     );
     let account_only = Unavailable::NotApplicable("it exists only in an account");
@@ -58,6 +65,7 @@ pub(super) async fn facts(
         waiting: waiting.map_err(not_yet),
         usage_table,
         ledger_table,
+        ledger_contents,
         archive: Err(account_only.clone()),
         newest_file: newest_file.map_err(not_yet),
         newest_snapshot,
@@ -73,6 +81,14 @@ pub(super) async fn facts(
         own_metrics: Err(account_only),
         horizon_days: Ok(horizon_days),
     })
+}
+
+/// What the ledger holds, while a run folds it.
+async fn of_ledger(folder: Option<&Folder>, fold: Option<&RunningMapping>, now: Timestamp) -> Fact<LedgerContents> {
+    let folder = folder.ok_or(Unavailable::NotApplicable("the pipeline counts nothing"))?;
+    let fold = fold.ok_or(Unavailable::NotApplicable("no `usagectl local` is running, so nothing is folded"))?;
+    let window_seconds = i64::try_from(fold.batching_window_seconds).unwrap_or(i64::MAX);
+    ledger::of(folder, window_seconds, now).await.map_err(not_yet)
 }
 
 /// On a laptop, a missing part hasn't been created yet.

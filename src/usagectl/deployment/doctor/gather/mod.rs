@@ -8,6 +8,7 @@ mod destination;
 mod function;
 mod glue;
 mod here;
+mod ledger;
 mod logs;
 mod mapping;
 mod metrics;

@@ -180,6 +180,11 @@ pub(crate) fn good() -> Facts {
         waiting: Ok(FailedBatches { quarantined: Some(QuarantinedRecords::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
         ledger_table: Ok(Table { stream_view: text("KEYS_ONLY"), ..table("usage-LedgerTable") }),
+        ledger_contents: Ok(LedgerContents {
+            minutes: 15,
+            stuck: Vec::new(),
+            largest: Some(LargestState { window: "2026-09".into(), bytes: 34_000, parts: 1 }),
+        }),
         archive: Ok(Bucket {
             name: "usage-archive".into(),
             policy: Ok(Some(

@@ -16,7 +16,12 @@ struct Line {
 
 fn explainer(arguments: &[&str]) -> Explainer {
     let line = Line::parse_from([&["usagectl"], arguments].concat());
-    Explainer::new(&Variables::new(&line.options, &Sample::default()), Some("/aws/lambda/f")).unwrap()
+    Explainer::new(
+        &Variables::new(&line.options, &Sample::default()),
+        Some("/aws/lambda/f"),
+        Some("/aws/lambda/f-fold"),
+    )
+    .unwrap()
 }
 
 /// An order that was placed just now, after `change`.
@@ -42,7 +47,7 @@ fn order(change: impl FnOnce(&mut Value)) -> Arc<SourceRecord> {
 #[test]
 fn the_change_depends_on_the_fault() {
     let explainer = explainer(&["--pipeline", "orders"]);
-    let explain = |record: Arc<SourceRecord>, why: Failure| explainer.explain(&record, &why);
+    let explain = |record: Arc<SourceRecord>, why: Failure| explainer.explain(Target::Append, &record, &why);
     let image = |record: &mut Value, name: &str, value: Value| record["dynamodb"]["NewImage"][name] = value;
     for (record, code, change) in [
         // The archive needs the status; the counters and the archive need the total.
@@ -79,12 +84,20 @@ fn the_change_depends_on_the_fault() {
 
 #[test]
 fn the_log_is_named_where_planning_finds_no_fault() {
-    let explained =
-        explainer(&["--pipeline", "orders"]).explain(&order(|_| {}), &Failure::Failed("timed out".to_owned()));
+    let explained = explainer(&["--pipeline", "orders"]).explain(
+        Target::Append,
+        &order(|_| {}),
+        &Failure::Failed("timed out".to_owned()),
+    );
     assert_eq!(explained.reason, "the function failed: timed out; planning it on this machine succeeds");
     assert_eq!(explained.change, "look for its sequence number in the log group /aws/lambda/f");
-    let unknown = explainer(&["--pipeline", "ours"]).explain(&order(|_| {}), &Failure::Named);
+    let unknown = explainer(&["--pipeline", "ours"]).explain(Target::Append, &order(|_| {}), &Failure::Named);
     assert!(unknown.change.contains("--pipeline-dir") && unknown.code.is_none(), "{unknown:?}");
-    let large = explainer(&[]).explain(&order(|_| {}), &Failure::TooLarge);
+    let notice = explainer(&[]).explain(Target::Fold, &order(|_| {}), &Failure::Named);
+    assert_eq!(
+        notice.change,
+        "look for its sequence number in the log group /aws/lambda/f-fold, or sweep its minute with `usagectl ledger sweep`"
+    );
+    let large = explainer(&[]).explain(Target::Append, &order(|_| {}), &Failure::TooLarge);
     assert!(large.reason.contains("6 MB"), "{large:?}");
 }

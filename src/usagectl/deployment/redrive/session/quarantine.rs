@@ -15,6 +15,7 @@ use super::Session;
 use super::listing::CONCURRENT_REQUESTS;
 use crate::deployment::redrive::bucket::{Bucket, Listed};
 use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location};
+use crate::deployment::redrive::ownership::Target;
 use crate::deployment::redrive::replay::Replayer;
 use crate::deployment::redrive::report::Disposition;
 
@@ -78,13 +79,13 @@ impl Session<'_> {
         replayer: &mut Replayer,
     ) -> anyhow::Result<Vec<Disposition>> {
         let records: Vec<_> = documents.iter().flat_map(|document| &document.records).cloned().collect();
-        let mut remaining = replayer.replay(&records, records.len()).await?.remaining;
+        let mut remaining = replayer.replay(Target::Append, &records, records.len()).await?.remaining;
         let (mut dispositions, mut durable_keys) = (Vec::new(), Vec::new());
         for Quarantined { location, key, records } in documents {
             let is_of = |record: &Arc<SourceRecord>| records.iter().any(|own| Arc::ptr_eq(own, record));
             let (own, others) = remaining.into_iter().partition(|(record, _)| is_of(record));
             remaining = others;
-            let own = self.explain(&location, own)?.len();
+            let own = self.explain(&location, Target::Append, own)?.len();
             let durable = records.len() - own;
             dispositions.push(match own {
                 0 => Disposition::Deleted { durable },

@@ -37,9 +37,10 @@ impl Session<'_> {
         self.report.found(&FailedBatch { location: location.clone(), summary }, &self.deadlines)?;
         let Ok((document, records)) = parsed else { return Ok(Disposition::Skipped) };
 
-        let replayed = replayer.replay(&records, document.records()).await?;
+        let target = self.ownership.target(&document);
+        let replayed = replayer.replay(target, &records, document.records()).await?;
         let durable = replayed.durable;
-        let remaining = self.explain(location, replayed.remaining)?;
+        let remaining = self.explain(location, target, replayed.remaining)?;
         if remaining.is_empty() {
             bucket.delete(key).await?;
             return Ok(Disposition::Deleted { durable });
@@ -66,16 +67,17 @@ impl Session<'_> {
             queue.delete(id).await?;
             return Ok(Disposition::Duplicate);
         }
-        let RereadRecords { records, lost } = match streams.read(document).await {
+        let target = self.ownership.target(document);
+        let RereadRecords { records, lost } = match streams.read(document, target).await {
             Ok(reread) => reread,
             Err(error) => {
                 self.report.skipped(location, &format!("could not be read from the stream: {error:#}"))?;
                 return Ok(Disposition::Skipped);
             }
         };
-        let replayed = replayer.replay(&records, document.records()).await?;
+        let replayed = replayer.replay(target, &records, document.records()).await?;
         let durable = replayed.durable;
-        let remaining = self.explain(location, replayed.remaining)?;
+        let remaining = self.explain(location, target, replayed.remaining)?;
         self.replayed.insert(document.position.clone());
         if let Some(lost) = lost {
             self.report.lost(location, &document.position, &lost, self.command.acknowledge_lost)?;

@@ -1,6 +1,6 @@
 //! The faults of the ledger and the fold.
 
-use super::super::super::facts::{Facts, FoldMetrics, Mapping};
+use super::super::super::facts::{Facts, FoldMetrics, LargestState, Mapping, StuckMinute};
 use super::super::super::finding::Verdict::{NoData, Problem, Warning};
 use super::{C, Case, numbers};
 
@@ -10,6 +10,10 @@ fn fold(facts: &mut Facts) -> &mut FoldMetrics {
 
 fn mapping(facts: &mut Facts) -> &mut Mapping {
     facts.ledger_mapping.as_mut().unwrap()
+}
+
+fn largest(facts: &mut Facts) -> &mut LargestState {
+    facts.ledger_contents.as_mut().unwrap().largest.as_mut().unwrap()
 }
 
 fn variable(facts: &mut Facts, name: &str, value: &str) {
@@ -36,6 +40,15 @@ pub(super) fn cases() -> Vec<Case> {
         ("notices are given up", C::LedgerMapping, Warning, |f| mapping(f).retries = 10),
         ("nothing is folded", C::UnfoldedPages, Problem, |f| fold(f).notices = None),
         ("nothing is appended", C::UnfoldedPages, NoData, |f| fold(f).pages_written = None),
+        ("two minutes are stuck", C::StuckMinutes, Problem, |f| {
+            let stuck = |minute: &str| StuckMinute { minute: minute.into(), pages: 3 };
+            f.ledger_contents.as_mut().unwrap().stuck = ["2026-09-17T09:50", "2026-09-17T09:52"].map(stuck).into();
+        }),
+        ("a state is about to be split", C::StateSize, Warning, |f| largest(f).bytes = 190_000),
+        ("a group is too large", C::StateSize, Warning, |f| {
+            *largest(f) = LargestState { window: "2026-09".into(), bytes: 250_000, parts: 4 };
+        }),
+        ("nothing is folded yet", C::StateSize, NoData, |f| f.ledger_contents.as_mut().unwrap().largest = None),
         ("snapshots lag", C::FoldAge, Problem, |f| fold(f).age_ms = Some(121_000.0)),
         ("all folds fail", C::FoldAge, Problem, |f| {
             (fold(f).age_ms, fold(f).iterator_age_ms) = (None, Some(600_000.0));
