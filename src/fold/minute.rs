@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::distinct::Minute;
 use super::engine::{Attempts, Fold, Mode};
-use super::state::{Leaves, Listed, State, leaves};
+use super::state::{Leaves, Listed, State};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{PageRef, WindowKey};
@@ -34,7 +34,7 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
-            let states = async { leaves(&self.ledger.states(window, self.deadline).await?, self.mode) };
+            let states = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
             let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
             let (Some(read), mut pages) = (read?, pages?) else {
                 attempts.again(|| format!("read the state {window}: half of it is missing")).await?;

@@ -55,6 +55,23 @@ impl State {
         writer.into_frame()
     }
 
+    /// The state and its frame. If that has more than `limit` bytes, the state gives up its largest values, provided that
+    /// it fits without them.
+    pub(super) fn within(self, limit: usize) -> (State, Vec<u8>) {
+        let whole = self.frame();
+        if whole.len() <= limit {
+            return (self, whole);
+        }
+        let (mut smaller, mut data) = (self.clone(), whole.clone());
+        while data.len() > limit {
+            if !smaller.totals.give_up_largest(data.len() - limit) {
+                return (self, whole);
+            }
+            data = smaller.frame();
+        }
+        (smaller, data)
+    }
+
     /// Reads an item's content.
     ///
     /// # Errors
