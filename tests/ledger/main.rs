@@ -18,3 +18,4 @@ mod exhaustive;
 mod fold;
 mod gate;
 mod place;
+mod rules;
