@@ -103,9 +103,7 @@ impl Minute {
                 let generation = |effects: &[Effect<'_>]| effects.first().map(|effect| effect.generation);
                 matches!(pair, [one, other] if generation(one) == generation(other))
             };
-            let differ = |pair: &[&[Effect<'_>]]| {
-                matches!(pair, [one, other] if !one.iter().map(Effect::says).eq(other.iter().map(Effect::says)))
-            };
+            let differ = |pair: &[&[Effect<'_>]]| matches!(pair, [one, other] if !one.iter().map(Effect::says).eq(other.iter().map(Effect::says)));
             pages.windows(2).filter(of_one_generation).any(differ)
         };
         effects.values().filter(differs).count()

@@ -178,12 +178,7 @@ impl UsageTable {
         }
     }
 
-    fn request(
-        &self,
-        publication: &Publication,
-        changes: &[Change],
-        condition: Condition,
-    ) -> UpdateItemFluentBuilder {
+    fn request(&self, publication: &Publication, changes: &[Change], condition: Condition) -> UpdateItemFluentBuilder {
         let Publication { item, version, .. } = publication;
         let mut update = self.client.update_item().table_name(&self.name);
         for (name, text) in &item.key {

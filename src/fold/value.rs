@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(overflow, Value::Overflow);
         assert_eq!(sum_of(&["9.9E37", "0.1", "-9.9E37"]), Value::Overflow);
         let known = sum_of(&["9.9E37"]);
-        for (mut one, other) in [(known, overflow), (overflow, known), (overflow, overflow), (known, sum_of(&["0.1"]))] {
+        for (mut one, other) in [(known, overflow), (overflow, known), (overflow, overflow), (known, sum_of(&["0.1"]))]
+        {
             one.merge(&other);
             assert_eq!(one, Value::Overflow);
         }
