@@ -18,4 +18,5 @@ mod exhaustive;
 mod fold;
 mod gate;
 mod place;
+mod random;
 mod rules;
