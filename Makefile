@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-http kill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
     bench-stages measure build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -92,6 +92,9 @@ drive: .venv/made ## run the function's own binary under cargo-lambda, invoked b
 
 soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::simulated -- --nocapture
+
+soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random -- --nocapture
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture

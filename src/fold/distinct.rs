@@ -83,26 +83,30 @@ impl Minute {
     /// The number of records about which two pages of one generation differ: by their definitions, a record has one
     /// effect.
     pub(super) fn conflicts(&self) -> usize {
-        let effect = |page: &ReadPage, id: u128| {
-            let mut effect: Vec<(GroupKey, Amounts)> = Vec::new();
+        if self.shared.is_empty() {
+            return 0;
+        }
+        let mut effects: IdMap<Vec<Effect<'_>>> = IdMap::default();
+        let counting = self.pages.iter().enumerate().filter(|(_, page)| !matches!(page.kind, PageKind::Void(..)));
+        for (index, page) in counting {
             for group in &page.content.groups {
-                let Some(row) = group.ids.iter().position(|other| self.compared(page, *other) == id) else { continue };
-                let values = group.columns.iter().zip(page.content.measures.iter());
-                let mut values: Vec<_> =
-                    values.filter_map(|(column, measure)| Some((measure.name.clone(), column.value(row)?))).collect();
-                values.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
-                effect.push((group.key.clone(), values));
+                for (row, id) in group.ids.iter().map(|id| self.compared(page, *id)).enumerate() {
+                    if self.shared.contains(&id) {
+                        effects.entry(id).or_default().push(Effect::new(index, page, group, row));
+                    }
+                }
             }
-            effect
+        }
+        let differs = |effects: &&Vec<Effect<'_>>| {
+            let pages: Vec<&[Effect<'_>]> = effects.chunk_by(|one, other| one.page == other.page).collect();
+            let of_one_generation = |pair: &&[&[Effect<'_>]]| {
+                let generation = |effects: &[Effect<'_>]| effects.first().map(|effect| effect.generation);
+                matches!(pair, [one, other] if generation(one) == generation(other))
+            };
+            let differ = |pair: &[&[Effect<'_>]]| matches!(pair, [one, other] if !one.iter().map(Effect::says).eq(other.iter().map(Effect::says)));
+            pages.windows(2).filter(of_one_generation).any(differ)
         };
-        let differs = |id: &u128| {
-            let counting = self.pages.iter().filter(|page| !matches!(page.kind, PageKind::Void(..)));
-            let effects = counting.map(|page| (page.content.generation, effect(page, *id)));
-            let mut effects: Vec<_> = effects.filter(|(_, effect)| !effect.is_empty()).collect();
-            effects.sort_unstable_by_key(|(generation, _)| *generation);
-            effects.windows(2).any(|pair| matches!(pair, [(a, one), (b, other)] if a == b && one != other))
-        };
-        self.shared.iter().filter(|id| differs(id)).count()
+        effects.values().filter(differs).count()
     }
 
     /// The groups whose values may depend on the records of a page: all groups that any page gives these records.
@@ -121,6 +125,30 @@ impl Minute {
             touched.extend(self.pages.iter().flat_map(|other| groups(other, Some(&shared))));
         }
         touched
+    }
+}
+
+/// What a page says about a record, for one of its groups.
+struct Effect<'m> {
+    generation: u64,
+    /// The index of the page. Pages of one generation are neighbors.
+    page: usize,
+    group: &'m GroupKey,
+    /// By the name of the measure.
+    amounts: Amounts,
+}
+
+impl<'m> Effect<'m> {
+    fn new(index: usize, page: &ReadPage, group: &'m PageGroup, row: usize) -> Effect<'m> {
+        let values = group.columns.iter().zip(page.content.measures.iter());
+        let amounts = values.filter_map(|(column, measure)| Some((measure.name.clone(), column.value(row)?)));
+        let mut amounts: Amounts = amounts.collect();
+        amounts.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
+        Effect { generation: page.content.generation, page: index, group: &group.key, amounts }
+    }
+
+    fn says(&self) -> (&GroupKey, &Amounts) {
+        (self.group, &self.amounts)
     }
 }
 

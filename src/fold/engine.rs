@@ -31,9 +31,16 @@ pub enum Mode {
 }
 
 impl Fold<'_> {
-    /// The leaves of a window that is folded, by its items; `None` if they must be read again.
-    pub(super) fn own(&self, items: &[StateItem]) -> Result<Option<Leaves>, Error> {
-        leaves(items, self.mode, self.least_version())
+    /// The leaves of a state that this fold may write. One of an earlier epoch is written again as a whole, whatever it
+    /// lists: since then, the ledger was restored, and what it lists or the halves of a split may be missing.
+    pub(super) fn leaves(&self, items: &[StateItem]) -> Result<Option<Leaves>, Error> {
+        let whole = items.iter().find(|item| item.part.is_empty());
+        match whole.filter(|whole| whole.version < self.epoch << 48) {
+            Some(StateItem { version, .. }) => {
+                Ok(Some(Leaves::from([(String::new(), State { version: *version, ..State::default() })])))
+            }
+            None => leaves(items, self.mode),
+        }
     }
 
     /// Whether a part needs no write: it stands for `listed` in this epoch, or there is nothing and never was.
@@ -75,8 +82,8 @@ impl Attempts {
     /// # Errors
     /// If there is no time for one.
     pub(super) async fn again(&mut self, what: impl FnOnce() -> String) -> Result<(), Error> {
-        self.backoff.count();
-        if self.backoff.pause().await { Ok(()) } else { Err(self.backoff.give_up(Error::transient(what()))) }
+        self.lacks = 0;
+        self.pause(what).await
     }
 
     /// Pauses before another attempt, because something that must exist was not read.
@@ -88,6 +95,11 @@ impl Attempts {
         if self.lacks == MAX_LACKS {
             return Err(Error::transient(format!("{}; see the runbook for a blocked fold", what())));
         }
-        self.again(what).await
+        self.pause(what).await
+    }
+
+    async fn pause(&mut self, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.backoff.count();
+        if self.backoff.pause().await { Ok(()) } else { Err(self.backoff.give_up(Error::transient(what()))) }
     }
 }

@@ -34,7 +34,7 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
-            let states = async { self.own(&self.ledger.states(window, self.deadline).await?) };
+            let states = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
             let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
             let (Some(read), mut pages) = (read?, pages?) else {
                 attempts.lacks(|| format!("read the state {window}: half of it is missing")).await?;

@@ -71,7 +71,7 @@ pub struct Folded {
     pub pages: usize,
     /// The snapshots that were written.
     pub snapshots: usize,
-    /// The measures that aren't published because their sum needs more than 38 digits.
+    /// The measures that aren't published because their values aren't known.
     pub overflows: usize,
     /// The records about which two pages of one generation differ.
     pub conflicts: usize,

@@ -1,5 +1,7 @@
 //! Notices: which pages are new. The ledger table's stream delivers them.
 
+use std::str::FromStr;
+
 use crate::ledger::{PAGES, PageRef};
 use crate::usage::Segment;
 
@@ -18,7 +20,7 @@ impl Notice {
         let rest = key.strip_prefix(PAGES)?.strip_prefix(pipeline)?.strip_prefix('#')?;
         let (minute, bucket) = rest.split_once('#')?;
         let minute = Segment::parse(minute)?;
-        let page = PageRef { bucket: bucket.parse().ok()?, name: crate::ledger::page_name(sort_key)? };
+        let page = PageRef { bucket: u8::from_str(bucket).ok()?.into(), name: crate::ledger::page_name(sort_key)? };
         Some(Notice { minute, page })
     }
 }
@@ -43,6 +45,7 @@ mod tests {
             ("p#orders#2026-11-28T08:57#3", "00ff"),
             ("p#orders#2026-11-28T08:57#3", "00FF00FF00FF00FF"),
             ("p#orders#2026-11-28T08:57#-1", "00ff00ff00ff00ff"),
+            ("p#orders#2026-11-28T08:57#256", "00ff00ff00ff00ff"),
         ] {
             assert_eq!(Notice::of("orders", key, sort_key), None, "{key} {sort_key}");
         }

@@ -20,8 +20,8 @@ impl Fold<'_> {
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            let own = async { self.own(&self.ledger.states(window, self.deadline).await?) };
-            let children = async { children(self.ledger.children(window, self.deadline).await?, self.mode) };
+            let own = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
+            let children = async { children(self.ledger.children(window, self.deadline).await?) };
             let (own, children) = tokio::join!(own, children);
             let (Some(own), Some(children)) = (own?, children?) else {
                 attempts.lacks(|| format!("read the states of {window}: half of one is missing")).await?;
@@ -61,13 +61,14 @@ pub(super) fn leaf(window: WindowKey, part: &str) -> Leaf {
     Leaf { window, part: part.to_owned() }
 }
 
-/// The leaves of each child; `None` if one must be read again.
-fn children(items: Vec<StateItem>, mode: Mode) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
+/// The leaves of each child; `None` if one must be read again. A damaged one is an error even while states are rebuilt: it
+/// must be rebuilt first, or its parent would lack it.
+fn children(items: Vec<StateItem>) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
     let mut by_window: BTreeMap<WindowKey, Vec<StateItem>> = BTreeMap::new();
     items.into_iter().for_each(|item| by_window.entry(item.window).or_default().push(item));
     by_window
         .into_iter()
-        .map(|(window, items)| Ok(leaves(&items, mode, 0)?.map(|leaves| (window, leaves))))
+        .map(|(window, items)| Ok(leaves(&items, Mode::Usual)?.map(|leaves| (window, leaves))))
         .collect::<Result<Option<_>, _>>()
 }
 

@@ -13,7 +13,8 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::Instant;
 
-use super::value::{Sum, Value};
+use super::LEDGER_BEHIND;
+use super::value::Value;
 use crate::backoff::Backoff;
 use crate::decimal::Decimal;
 use crate::error::{Error, ErrorKind};
@@ -42,7 +43,7 @@ pub(super) struct Publication {
 impl Publication {
     /// How many values aren't known.
     pub(super) fn overflows(&self) -> usize {
-        self.values.iter().filter(|(_, value)| matches!(value, Value::Sum(Sum::Overflow))).count()
+        self.values.iter().filter(|(_, value)| matches!(value, Value::Overflow)).count()
     }
 }
 
@@ -77,8 +78,8 @@ pub(super) enum Published {
     Later(u64),
 }
 
-/// 200: an update of more measures could exceed DynamoDB's limit of 4 KB for an expression.
-const MAX_MEASURES: usize = 200;
+/// 200: an update of more attributes could exceed DynamoDB's limit of 4 KB for an expression.
+const MAX_CHANGES: usize = 200;
 
 impl UsageTable {
     /// Writes a snapshot, unless it has this version or a later one.
@@ -93,17 +94,18 @@ impl UsageTable {
         condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
-        let changes: Vec<Change> = publication.values.iter().flat_map(|value| changes(snapshot, value)).collect();
-        let mut parts: Vec<&[Change]> = changes.chunks(MAX_MEASURES).collect();
-        let last = parts.pop().unwrap_or_default();
+        let version = AttributeValue::B(Blob::new(publication.version.to_be_bytes()));
+        let values = publication.values.iter().flat_map(|value| changes(snapshot, value));
         // Only the last update sets the version, so that a crash in between leaves an item that will be written again.
-        for part in parts {
-            match self.update(publication, part, None, deadline).await? {
-                Published::Written => {}
-                refused => return Ok(refused),
+        let changes: Vec<Change> = values.chain([Change::Set(VERSION_ATTRIBUTE.to_owned(), version)]).collect();
+        let mut published = Published::Written;
+        for part in changes.chunks(MAX_CHANGES) {
+            published = self.update(publication, part, condition, deadline).await?;
+            if published != Published::Written {
+                break;
             }
         }
-        self.update(publication, last, Some(condition), deadline).await
+        Ok(published)
     }
 
     /// Compares a publication with the stored snapshot.
@@ -154,13 +156,13 @@ impl UsageTable {
         &self,
         publication: &Publication,
         changes: &[Change],
-        stamp: Option<Condition>,
+        condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
         let doing = format!("write a snapshot into {} (dynamodb:UpdateItem)", self.name);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let call = self.request(publication, changes, stamp).customize();
+            let call = self.request(publication, changes, condition).customize();
             let call = call.config_override(Builder::new().retry_config(RetryConfig::disabled()));
             let error = match backoff.attempt(call.send()).await {
                 Some(Ok(_)) => return Ok(Published::Written),
@@ -176,12 +178,7 @@ impl UsageTable {
         }
     }
 
-    fn request(
-        &self,
-        publication: &Publication,
-        changes: &[Change],
-        stamp: Option<Condition>,
-    ) -> UpdateItemFluentBuilder {
+    fn request(&self, publication: &Publication, changes: &[Change], condition: Condition) -> UpdateItemFluentBuilder {
         let Publication { item, version, .. } = publication;
         let mut update = self.client.update_item().table_name(&self.name);
         for (name, text) in &item.key {
@@ -193,16 +190,13 @@ impl UsageTable {
             item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
         let mut expression = Expression::default();
         described.chain(expiry).chain(changes.iter().cloned()).for_each(|change| expression.add(change));
-        if stamp.is_some() {
-            expression.sets.push("#version = :version".to_owned());
-        }
         expression.names.insert("#version".to_owned(), VERSION_ATTRIBUTE.to_owned());
         expression.values.insert(":version".to_owned(), AttributeValue::B(Blob::new(version.to_be_bytes())));
         update
             .update_expression(expression.text())
-            .condition_expression(match stamp {
-                Some(Condition::NotLater) => "attribute_not_exists(#version) OR #version <= :version",
-                Some(Condition::Earlier) | None => "attribute_not_exists(#version) OR #version < :version",
+            .condition_expression(match condition {
+                Condition::NotLater => "attribute_not_exists(#version) OR #version <= :version",
+                Condition::Earlier => "attribute_not_exists(#version) OR #version < :version",
             })
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(Some(expression.values))
@@ -224,7 +218,8 @@ fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Resu
         Some(stored) if stored == version => Ok(Published::Same),
         Some(stored) => Ok(Published::Later(stored)),
         None => Err(Error::config(format!(
-            "write a snapshot: its attribute `{VERSION_ATTRIBUTE}` isn't a version; another writer must have changed it"
+            "write a snapshot: {LEDGER_BEHIND}, or another writer changed its attribute `{VERSION_ATTRIBUTE}`, which isn't \
+             a version; remove that attribute, and the snapshot is written again"
         ))),
     }
 }

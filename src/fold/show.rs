@@ -39,7 +39,7 @@ pub struct ShownPage {
     pub is_folded: bool,
 }
 
-/// Values by measure; `None` for a sum that needs more than 38 digits.
+/// Values by measure; `None` for one that isn't known: a sum of more than 38 digits, or one that didn't fit into an item.
 pub type ShownValues = Vec<(String, Option<String>)>;
 
 /// A part of a state.
@@ -64,7 +64,7 @@ impl Folder {
     /// If the table can't be read, or if a page or state is damaged.
     pub async fn show(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Shown, Error> {
         let items = self.ledger.states(window, deadline).await?;
-        let read = leaves(&items, Mode::Usual, 0)?.unwrap_or_default();
+        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
         let listed =
             |page: &ReadPage| read.values().all(|state| state.listed.pages().any(|other| *other == page.reference));
         let mut shown = Shown::default();
@@ -102,8 +102,8 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
 
 fn groups(totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
     let value = |value: &Value| match value {
-        Value::Sum(Sum::Exact(sum)) => Some(sum.to_string()),
-        Value::Sum(Sum::Overflow) => None,
+        Value::Sum(Sum(sum)) => Some(sum.to_string()),
+        Value::Overflow => None,
     };
     let group = |key: &crate::ledger::GroupKey| {
         let values = totals.group(key)?.map(|(measure, of)| (measure.name.to_string(), value(of)));

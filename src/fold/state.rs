@@ -55,6 +55,23 @@ impl State {
         writer.into_frame()
     }
 
+    /// The state and its frame. If that has more than `limit` bytes, the state gives up its largest values, provided that
+    /// it fits without them.
+    pub(super) fn within(self, limit: usize) -> (State, Vec<u8>) {
+        let whole = self.frame();
+        if whole.len() <= limit {
+            return (self, whole);
+        }
+        let (mut smaller, mut data) = (self.clone(), whole.clone());
+        while data.len() > limit {
+            if !smaller.totals.give_up_largest(data.len() - limit) {
+                return (self, whole);
+            }
+            data = smaller.frame();
+        }
+        (smaller, data)
+    }
+
     /// Reads an item's content.
     ///
     /// # Errors
@@ -147,21 +164,16 @@ impl Listed {
 pub(super) type Leaves = BTreeMap<String, State>;
 
 /// The leaves among the items of one window. `None` if the halves of a split are missing, so that it must be read again.
-/// A state with a lower version than `least` is of an earlier epoch: it must be written again as a whole, and nothing of
-/// it counts but its version.
 ///
 /// # Errors
 /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
-pub(super) fn leaves(items: &[StateItem], mode: Mode, least: u64) -> Result<Option<Leaves>, Error> {
+pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, Error> {
     let mut leaves = Leaves::new();
     let mut open = vec![String::new()];
     while let Some(part) = open.pop() {
         match items.iter().find(|item| item.part == part) {
             None if part.is_empty() => drop(leaves.insert(part, State::default())),
             None => return Ok(None),
-            Some(StateItem { version, .. }) if part.is_empty() && *version < least => {
-                leaves.insert(part, State { version: *version, ..State::default() });
-            }
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
             Some(StateItem { data: Some(data), version, window, .. }) => {
                 let state = State::read(*version, data).or_else(|what| match mode {

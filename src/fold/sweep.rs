@@ -154,7 +154,7 @@ impl Fold<'_> {
     async fn stored(&self, window: WindowKey) -> Result<Leaves, Error> {
         let items = self.ledger.states(window, self.deadline).await?;
         let half = || Error::transient(format!("read the state {window}: half of it is missing"));
-        leaves(&items, self.mode, 0)?.ok_or_else(half)
+        leaves(&items, self.mode)?.ok_or_else(half)
     }
 
     async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
@@ -166,7 +166,7 @@ impl Fold<'_> {
     async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
         let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
         let window = WindowKey::minute(minute);
-        let Some(mut below) = self.own(&self.ledger.states(window, self.deadline).await?)? else {
+        let Some(mut below) = self.leaves(&self.ledger.states(window, self.deadline).await?)? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
@@ -176,7 +176,7 @@ impl Fold<'_> {
         let (mut child, highest) = (window, snapshot.windows.iter().map(|window| Level::of(*window)).max());
         while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
         {
-            let Some(own) = self.own(&self.ledger.states(parent, self.deadline).await?)? else {
+            let Some(own) = self.leaves(&self.ledger.states(parent, self.deadline).await?)? else {
                 return Ok(false);
             };
             if !lists(&own, child, &below) {

@@ -44,7 +44,7 @@ impl Tasks {
                     let pages = folded.minute.pages().iter().filter(|read| read.reference == *page);
                     let touched = pages.map(|page| folded.minute.touched(page)).next().unwrap_or_default();
                     windows_above(snapshot, *minute).into_iter().try_for_each(|window| {
-                        if let Some(Err(error)) = windows.get(&window) {
+                        if let Some(error) = failure(windows, *minute, window) {
                             return Err(error.clone());
                         }
                         let known = known.entry(window).or_default();
@@ -78,6 +78,13 @@ impl Tasks {
         }
         (notices, None)
     }
+}
+
+/// Why `window` doesn't stand for `minute`: a window from the one above the minute to `window` itself wasn't folded. It
+/// needn't have snapshots.
+fn failure(windows: &Windows, minute: Segment, window: WindowKey) -> Option<&Error> {
+    let above = std::iter::successors(WindowKey::minute(minute).parent(), |above| above.parent());
+    above.take_while(|above| above.level <= window.level).find_map(|above| windows.get(&above)?.as_ref().err())
 }
 
 /// The windows of snapshots that a minute is in.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::value::Value;
+use super::value::{NONE, Value};
 use crate::ledger::{Damaged, GroupKey, Measure, Measures, Reader, Writer};
 
 /// Values of groups by measure.
@@ -77,6 +77,23 @@ impl Totals {
         }
     }
 
+    /// Gives up the largest values, at least this many bytes of them. Returns false if there are none.
+    pub(super) fn give_up_largest(&mut self, bytes: usize) -> bool {
+        let values = self.groups.values_mut().flatten().flatten().filter(|value| **value != Value::Overflow);
+        let mut values: Vec<(usize, &mut Value)> = values.map(|value| (value.bytes(), value)).collect();
+        // Stable, so that the same totals lose the same values.
+        values.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+        let is_any = !values.is_empty();
+        let mut given_up = 0;
+        for (size, value) in values {
+            if given_up < bytes.max(1) {
+                *value = Value::Overflow;
+                given_up += size;
+            }
+        }
+        is_any
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         self.measures.write(writer);
         writer.size(self.groups.len());
@@ -89,11 +106,8 @@ impl Totals {
             before = key;
             for number in 0..self.measures.len() {
                 match values.get(number).and_then(Option::as_ref) {
-                    Some(value) => {
-                        writer.byte(1);
-                        value.write(writer);
-                    }
-                    None => writer.byte(0),
+                    Some(value) => value.write(writer),
+                    None => writer.byte(NONE),
                 }
             }
         }
@@ -107,12 +121,8 @@ impl Totals {
             let shared = reader.size()?;
             key.truncate(shared);
             key.extend_from_slice(reader.bytes()?);
-            let value = |measure: &Measure| match reader.byte()? {
-                0 => Ok(None),
-                1 => Value::read(measure.aggregate, reader).map(Some),
-                _ => Err(Damaged("a group has an unknown mark")),
-            };
-            let values = measures.iter().map(value).collect::<Result<_, _>>()?;
+            let values = measures.iter().map(|measure| Value::read(measure.aggregate, reader));
+            let values = values.collect::<Result<_, _>>()?;
             groups.insert(GroupKey::from_bytes(&key), values);
         }
         if groups.len() < count {

@@ -14,6 +14,9 @@ pub(super) enum Written {
     Again,
 }
 
+/// 380 KB where parts of more than 200 KB are split: the limit for a part of one group. A DynamoDB item has at most 400 KB.
+const ITEM_TENTHS: usize = 19;
+
 impl Fold<'_> {
     /// Writes each part of `read` that doesn't stand for `listed` yet, or is older than the epoch.
     pub(super) async fn write(
@@ -31,7 +34,14 @@ impl Fold<'_> {
             }
             let totals = if part.is_empty() { totals.clone() } else { totals.part(&part) };
             let new = State { version: self.next_version(old.version), listed: listed.clone(), totals };
-            let data = new.frame();
+            let (new, data) = match new.totals.len() {
+                // A group can't be split, so its largest values are given up before the item is too large.
+                ..=1 => new.within(self.max_state_bytes / 10 * ITEM_TENTHS),
+                _ => {
+                    let data = new.frame();
+                    (new, data)
+                }
+            };
             let swap = if data.len() > self.max_state_bytes && new.totals.len() > 1 {
                 self.split(window, &part, &old).await?;
                 Swap::Refused

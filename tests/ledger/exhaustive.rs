@@ -26,7 +26,7 @@ enum Task {
 
 impl Place {
     /// A folder whose requests pass a gate.
-    fn gated(&self, gate: &Gate) -> Folder {
+    pub fn gated(&self, gate: &Gate) -> Folder {
         let http = in_process::client(self.database.clone(), Objects::default());
         let client = in_process::clients(gate.client(&http)).dynamodb;
         let mut folder = self.folder.clone();

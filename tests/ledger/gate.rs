@@ -67,7 +67,7 @@ impl Actor {
 
     /// Waits until it waits for a turn or has ended. Time is virtual and passes only while all tasks are idle. Returns
     /// whether it waits.
-    async fn waits(&self) -> bool {
+    pub async fn waits(&self) -> bool {
         loop {
             tokio::time::sleep(Duration::from_millis(1)).await;
             if self.task.is_finished() {
@@ -77,6 +77,24 @@ impl Actor {
                 return true;
             }
         }
+    }
+}
+
+impl Actor {
+    /// Lets it make one request.
+    pub fn proceed(&self) {
+        self.gate.turns.add_permits(1);
+    }
+
+    /// Ends it where it is: before its next request, after the last one.
+    pub async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()), "it has ended");
+    }
+
+    /// Its end. A panic of the actor is one of the test.
+    pub async fn end(self) {
+        self.task.await.unwrap();
     }
 }
 
@@ -108,10 +126,10 @@ impl Schedule {
             let (choice, _) = self.choices.get(made.choices.len()).copied().unwrap_or_default();
             made.choices.push((choice, waiting.len()));
             last = waiting[choice];
-            actors[last].gate.turns.add_permits(1);
+            actors[last].proceed();
         }
         for actor in actors {
-            actor.task.await.unwrap();
+            actor.end().await;
         }
         made
     }

@@ -18,5 +18,7 @@ mod exhaustive;
 mod fold;
 mod gate;
 mod place;
+mod random;
 mod restore;
+mod rules;
 mod schedule;

@@ -26,7 +26,7 @@ fn page(name: u64, generation: u64, id_bytes: u8, groups: &[(&str, &[(u128, i64)
 fn sum(minute: &Minute, entity: &str) -> Option<i64> {
     let totals = minute.totals();
     let value = totals.group(&key(entity))?.next().map(|(_, value)| *value)?;
-    let Value::Sum(Sum::Exact(sum)) = value else { panic!("{value:?}") };
+    let Value::Sum(Sum(sum)) = value else { panic!("{value:?}") };
     i64::try_from(sum.units(0)?).ok()
 }
 

@@ -54,9 +54,10 @@ impl Expression {
 /// The changes to a snapshot that a measure's value makes.
 pub(super) fn changes(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
     let name = measure.name.to_string();
-    let Value::Sum(Sum::Exact(sum)) = value else {
-        // A sum that isn't known is not published: the snapshot keeps what it has.
-        return Vec::new();
+    let sum = match value {
+        Value::Sum(Sum(sum)) => sum,
+        // What isn't known is not published: the snapshot keeps what it has.
+        Value::Overflow => return Vec::new(),
     };
     let set = |name: String, number: Decimal| Change::Set(name, AttributeValue::N(number.to_string()));
     let Some(template) = &snapshot.fraction else { return vec![set(name, *sum)] };

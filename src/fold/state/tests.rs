@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decimal::Decimal;
-use crate::fold::value::Value;
+use crate::fold::value::{Sum, Value};
 use crate::ledger::{Aggregate, GroupKey, Measure};
 use crate::usage::CounterKey;
 
@@ -77,6 +77,29 @@ fn a_group_with_a_sequential_name_takes_a_few_bytes() {
 }
 
 #[test]
+fn a_group_that_is_too_large_gives_up_its_largest_values() {
+    let digits = |number: u8| {
+        let hash = blake3::hash(&[number]);
+        i64::from_be_bytes(*hash.as_bytes().first_chunk().unwrap()) >> 6
+    };
+    let values = (0..200).map(|number| (number, if number < 100 { number.into() } else { digits(number) }));
+    let state = State { version: 3, listed: Listed::default(), totals: totals(&[("a".to_owned(), values.collect())]) };
+    let (all, bytes) = (state.frame(), state.frame().len());
+    assert_eq!(state.clone().within(bytes), (state.clone(), all.clone()));
+    let (smaller, data) = state.clone().within(bytes - 200);
+    assert!(data.len() <= bytes - 200, "{} of {bytes}", data.len());
+    assert_eq!(State::read(3, &data), Ok(smaller.clone()));
+    let key = state.totals.keys().next().unwrap();
+    let values = |state: &State| state.totals.group(key).unwrap().map(|(_, value)| *value).collect::<Vec<_>>();
+    let given_up = values(&smaller).iter().filter(|value| **value == Value::Overflow).count();
+    assert!((10..60).contains(&given_up), "{given_up}");
+    assert_eq!(values(&smaller)[..100], values(&state)[..100], "the small ones stay");
+    assert!(matches!(values(&smaller)[0], Value::Sum(Sum(_))));
+    // Nothing that could be given up makes it fit.
+    assert_eq!(state.clone().within(10), (state, all));
+}
+
+#[test]
 fn a_newer_format_is_refused() {
     let mut writer = Writer::default();
     writer.byte(FORMAT + 1);
@@ -96,7 +119,7 @@ fn half_a_split_is_read_again() {
     };
     let frame = State::default().frame();
     let of = |items: &[StateItem]| {
-        leaves(items, Mode::Usual, 0).unwrap().map(|leaves| leaves.into_keys().collect::<Vec<_>>())
+        leaves(items, Mode::Usual).unwrap().map(|leaves| leaves.into_keys().collect::<Vec<_>>())
     };
     assert_eq!(of(&[]), Some(vec![String::new()]), "no state yet");
     assert_eq!(of(&[item("", None), item("0", Some(frame.clone()))]), None);

@@ -1,0 +1,233 @@
+//! Rules of the protocol that a single fold doesn't show: what a second fold, a crash or a restored ledger must find.
+
+use laptop::emulators::{Fault, FaultPlan};
+use usage_aggregator::decimal::Decimal;
+use usage_aggregator::fold::Notice;
+use usage_aggregator::ledger::{PageKind, WindowKey, pages};
+use usage_aggregator::usage::{CounterKey, Effect, Group};
+use usage_aggregator::window::Window;
+
+use crate::place::{MINUTE, Place, id, minute_of};
+
+const DAY: i64 = 86_400;
+
+/// Puts a page with one record of "a" that has these measures.
+async fn append_measures(place: &Place, number: u64, minute: i64, measures: &[(&str, i64)]) -> Vec<Notice> {
+    let amounts = measures.iter().map(|(name, amount)| ((*name).into(), Decimal::from(*amount))).collect();
+    let group = Group {
+        key: CounterKey(vec!["a".to_owned(), "orders".to_owned()]),
+        segment: minute_of(minute),
+        effects: vec![Effect { record: 0, id: id(number), amounts }],
+    };
+    let mut notices = Vec::new();
+    for page in pages(&[group], 1) {
+        notices.push(place.put(&page, &PageKind::Usage).await);
+    }
+    notices
+}
+
+/// Changes an attribute of a snapshot.
+fn set(place: &Place, window: &str, name: &str, value: &serde_json::Value) {
+    let item = place.items("usage").into_iter().find(|item| item["window"].as_s().unwrap() == window).unwrap();
+    let text = |name: &str| item[name].as_s().unwrap();
+    let request = serde_json::json!({
+        "TableName": "usage",
+        "Key": { "pk": { "S": text("pk") }, "sk": { "S": text("sk") } },
+        "UpdateExpression": "SET #name = :value",
+        "ExpressionAttributeNames": { "#name": name },
+        "ExpressionAttributeValues": { ":value": value },
+    });
+    place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+}
+
+fn number(place: &Place, window: &str, name: &str) -> Option<String> {
+    let item = place.items("usage").into_iter().find(|item| item["window"].as_s().unwrap() == window)?;
+    item.get(name).map(|value| value.as_n().unwrap().clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_batch_again_makes_no_new_page() {
+    let place = Place::new();
+    let first = place.append(&[(1, "a", 0, 100), (2, "b", 1, 5)], 1).await;
+    assert_eq!(place.append(&[(1, "a", 0, 100), (2, "b", 1, 5)], 1).await, first);
+    assert_eq!(place.items("ledger").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_expires_with_what_may_be_summed_from_it() {
+    let place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    // 2026-11-28T08:57, kept for 18 days and 7 more.
+    let ends = [
+        ("2026-11-28T08:57/", MINUTE + 180),
+        ("2026-11-28T08/", WindowKey::parse("2026-11-28").unwrap().end()),
+        ("2026-11-28/", WindowKey::parse("2026-11").unwrap().end()),
+        ("2026-11/", WindowKey::parse("2026-11").unwrap().end()),
+    ];
+    let items = place.items("ledger");
+    for (sort_key, end) in ends {
+        let item = items.iter().find(|item| item["sk"].as_s().unwrap() == sort_key).unwrap();
+        assert_eq!(item["expires_at"].as_n().unwrap(), &(end + 25 * DAY).to_string(), "{sort_key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_has_the_measures_of_every_minute() {
+    let place = Place::new();
+    let first = append_measures(&place, 1, 0, &[("orders", 1)]).await;
+    // The states are written, the snapshots are not.
+    place.http.set_plan(FaultPlan::always("UpdateItem", Fault::Status503));
+    assert_eq!(place.fold(&first).await.settled, 0);
+    place.http.set_plan(FaultPlan::none());
+    // This minute's page doesn't name the measure of the first one, but the version that it publishes stands for both.
+    let second = append_measures(&place, 2, 1, &[("changes", 7)]).await;
+    assert_eq!(place.fold(&second).await.settled, 1);
+    assert_eq!(place.fold(&first).await.settled, 1);
+    for window in ["hour", "day", "month"] {
+        let values = ["orders", "changes"].map(|name| number(&place, window, name));
+        assert_eq!(values, [Some("1".to_owned()), Some("7".to_owned())], "{window}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_waits_for_every_level_below_its_windows() {
+    for windows in [&[Window::Month][..], &[Window::Hour, Window::Month], &[Window::Day]] {
+        let place = Place::with_windows(windows);
+        place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+        let before = place.snapshots();
+        // The hour lists a minute that is lost, so it can't be folded. The day could be, but wouldn't have the page.
+        place.delete("ledger", "s#orders#2026-11-28T08", "2026-11-28T08:57/");
+        let second = place.append(&[(2, "a", 1, 5)], 1).await;
+        let folded = place.fold(&second).await;
+        assert_eq!(folded.settled, 0, "{windows:?}");
+        assert!(folded.error.unwrap().message.contains("2026-11-28T08:57/ is missing"), "{windows:?}");
+        assert_eq!(place.snapshots(), before, "{windows:?}");
+        // An hour of the same day doesn't hide it.
+        let both: Vec<_> = place.append(&[(3, "a", 5, 1)], 1).await.into_iter().chain(second).collect();
+        assert_eq!(place.fold(&both).await.settled, 1, "{windows:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_may_stop_at_any_call() {
+    for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::LoseRequest, Fault::LoseResponse] {
+        for call in 1..=15 {
+            let mut place = Place::with_windows(&[Window::Hour]);
+            let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;
+            place.fold(&first).await;
+            place.folder.max_state_bytes = 60;
+            let second = place.append(&[(4, "d", 0, 5)], 1).await;
+            place.http.set_plan(FaultPlan::at(call, fault));
+            tokio::select! {
+                _ = place.try_fold(&second) => {}
+                () = place.http.crashed() => {}
+            }
+            place.http.revive();
+            place.http.set_plan(FaultPlan::none());
+            let folded = place.fold(&second).await;
+            assert_eq!(folded.settled, 1, "{fault:?} at {call}: {:?}", folded.error);
+            assert!(place.states().into_keys().any(|(_, sort_key)| sort_key.ends_with("/0")), "nothing was split");
+            let cents = ["a", "b", "c", "d"].map(|entity| place.snapshots()[&(entity.to_owned(), "hour".to_owned())].1);
+            assert_eq!(cents, [100, 1, 2, 5], "{fault:?} at {call}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_cut_heals() {
+    let mut place = Place::new();
+    place.folder.max_state_bytes = 60;
+    let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;
+    place.fold(&first).await;
+    let states: Vec<_> = place.states().into_keys().collect();
+    let halves: Vec<_> = states.iter().filter(|(_, sort_key)| sort_key.ends_with('0')).collect();
+    assert!(halves.len() > 1, "{states:?}");
+    // A restore may lack parts of transactions, and pages that states list.
+    halves.iter().for_each(|(key, sort_key)| place.delete("ledger", key, sort_key));
+    place.append(&[(4, "b", 0, 10)], 1).await;
+    let page = first[0].page;
+    place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", page.name));
+    let again = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1)], 1).await;
+    let folded = place.fold(&again).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message.contains("missing"))), (0, Some(true)));
+    place.folder.epoch = 1;
+    place.folder.max_state_bytes = usage_aggregator::fold::MAX_STATE_BYTES;
+    assert_eq!(place.fold(&again).await.settled, 1);
+    assert_eq!((place.month("a"), place.month("b"), place.month("c")), ((1, 100), (2, 11), (1, 2)));
+    // The record of "c" comes back from the source.
+    let rest = place.append(&[(3, "c", 0, 2)], 1).await;
+    assert_eq!(place.fold(&rest).await.settled, 1);
+    assert_eq!((place.month("a"), place.month("b"), place.month("c")), ((1, 100), (2, 11), (1, 2)));
+    let versions: Vec<u64> = place.snapshots().values().map(|(_, _, version)| *version).collect();
+    assert!(versions.iter().filter(|version| **version >= 1 << 48).count() >= 6, "{versions:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_too_large_holds_up_nobody() {
+    let mut place = Place::with_windows(&[Window::Hour]);
+    // 190 bytes for a part with one group.
+    place.folder.max_state_bytes = 100;
+    let large: Vec<(String, i64)> = (0..40).map(|number| (format!("m{number}"), i64::MAX / (number + 3))).collect();
+    let large: Vec<(&str, i64)> = large.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+    let mut notices = append_measures(&place, 1, 0, &large).await;
+    notices.extend(append_measures(&place, 2, 0, &[("orders", 1)]).await);
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message)), (notices.len(), None));
+    assert!(folded.overflows > 20, "{}", folded.overflows);
+    assert_eq!(number(&place, "hour", "orders"), Some("1".to_owned()), "the smallest measure is published");
+    // What a minute doesn't know, no window above it knows.
+    place.folder.max_state_bytes = usage_aggregator::fold::MAX_STATE_BYTES;
+    place.folder.fold(place.pipeline.snapshot.as_ref().unwrap(), &notices, now(), None).await.unwrap();
+    assert_eq!(number(&place, "hour", "m0"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_someone_changed_is_an_error() {
+    for value in [serde_json::json!({ "N": "7" }), serde_json::json!({ "B": "/////w==" })] {
+        let place = Place::new();
+        place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+        set(&place, "month", "usage_version", &value);
+        let error = place.try_fold(&place.append(&[(2, "a", 0, 5)], 1).await).await.unwrap_err();
+        assert!(error.message.contains("snapshots are ahead of the ledger"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreign_attributes_stay_and_an_older_version_changes_nothing() {
+    let place = Place::new();
+    let first = place.append(&[(1, "a", 0, 100)], 1).await;
+    place.fold(&first).await;
+    set(&place, "month", "note", &serde_json::json!({ "N": "5" }));
+    let old = place.items("usage").into_iter().find(|item| item["window"].as_s().unwrap() == "month").unwrap();
+    place.fold(&place.append(&[(2, "a", 0, 5)], 1).await).await;
+    assert_eq!((number(&place, "month", "note"), place.month("a")), (Some("5".to_owned()), (2, 105)));
+    let version = place.snapshots()[&("a".to_owned(), "month".to_owned())].2;
+    let earlier = u64::from_be_bytes(old["usage_version"].as_b().unwrap().as_ref().try_into().unwrap());
+    assert!(earlier < version);
+    // A fold of the first notice publishes nothing older.
+    place.fold(&first).await;
+    assert_eq!((place.month("a"), number(&place, "month", "note")), ((2, 105), Some("5".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_many_measures_is_repaired_as_a_whole() {
+    let place = Place::new();
+    let many: Vec<(String, i64)> = (0..450).map(|number| (format!("m{number:03}"), number)).collect();
+    let many: Vec<(&str, i64)> = many.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+    assert_eq!(place.fold(&append_measures(&place, 1, 0, &many).await).await.settled, 1);
+    assert_eq!(number(&place, "month", "m449"), Some("449".to_owned()));
+    for name in ["m001", "m250", "m449"] {
+        set(&place, "month", name, &serde_json::json!({ "N": "-1" }));
+    }
+    let sweep = async || {
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        place.folder.sweep(snapshot, minute_of(0), true, now(), None).await.unwrap().repaired
+    };
+    assert_eq!((sweep().await, sweep().await), (1, 0));
+    let values = ["m001", "m250", "m449"].map(|name| number(&place, "month", name).unwrap());
+    assert_eq!(values, ["1", "250", "449"]);
+}
+
+fn now() -> usage_aggregator::time::Timestamp {
+    usage_aggregator::time::Timestamp::from_seconds(MINUTE + 600).unwrap()
+}
