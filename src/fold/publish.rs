@@ -78,6 +78,27 @@ pub(super) enum Published {
     Later(u64),
 }
 
+/// What an update makes of the version of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    /// The version: the snapshot has all its values.
+    Whole,
+    /// One that is above every earlier version and below this one. Folds of earlier versions may no longer write into the
+    /// snapshot, and it is written again if the other updates don't follow.
+    Partial,
+}
+
+impl Stamp {
+    fn of(self, version: u64) -> AttributeValue {
+        let mut bytes = version.to_be_bytes().to_vec();
+        if self == Stamp::Partial {
+            bytes = version.saturating_sub(1).to_be_bytes().to_vec();
+            bytes.push(0xFF);
+        }
+        AttributeValue::B(Blob::new(bytes))
+    }
+}
+
 /// 200: an update of more attributes could exceed DynamoDB's limit of 4 KB for an expression.
 const MAX_CHANGES: usize = 200;
 
@@ -94,18 +115,16 @@ impl UsageTable {
         condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
-        let version = AttributeValue::B(Blob::new(publication.version.to_be_bytes()));
-        let values = publication.values.iter().flat_map(|value| changes(snapshot, value));
-        // Only the last update sets the version, so that a crash in between leaves an item that will be written again.
-        let changes: Vec<Change> = values.chain([Change::Set(VERSION_ATTRIBUTE.to_owned(), version)]).collect();
-        let mut published = Published::Written;
-        for part in changes.chunks(MAX_CHANGES) {
-            published = self.update(publication, part, condition, deadline).await?;
-            if published != Published::Written {
-                break;
+        let changes: Vec<Change> = publication.values.iter().flat_map(|value| changes(snapshot, value)).collect();
+        let mut parts: Vec<&[Change]> = changes.chunks(MAX_CHANGES).collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            match self.update(publication, part, Stamp::Partial, condition, deadline).await? {
+                Published::Written => {}
+                refused => return Ok(refused),
             }
         }
-        Ok(published)
+        self.update(publication, last, Stamp::Whole, condition, deadline).await
     }
 
     /// Compares a publication with the stored snapshot.
@@ -156,13 +175,14 @@ impl UsageTable {
         &self,
         publication: &Publication,
         changes: &[Change],
+        stamp: Stamp,
         condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
         let doing = format!("write a snapshot into {} (dynamodb:UpdateItem)", self.name);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let call = self.request(publication, changes, condition).customize();
+            let call = self.request(publication, changes, stamp, condition).customize();
             let call = call.config_override(Builder::new().retry_config(RetryConfig::disabled()));
             let error = match backoff.attempt(call.send()).await {
                 Some(Ok(_)) => return Ok(Published::Written),
@@ -178,7 +198,13 @@ impl UsageTable {
         }
     }
 
-    fn request(&self, publication: &Publication, changes: &[Change], condition: Condition) -> UpdateItemFluentBuilder {
+    fn request(
+        &self,
+        publication: &Publication,
+        changes: &[Change],
+        stamp: Stamp,
+        condition: Condition,
+    ) -> UpdateItemFluentBuilder {
         let Publication { item, version, .. } = publication;
         let mut update = self.client.update_item().table_name(&self.name);
         for (name, text) in &item.key {
@@ -190,8 +216,10 @@ impl UsageTable {
             item.expires_at.iter().map(|(name, at)| Change::Set(name.clone(), AttributeValue::N(at.to_string())));
         let mut expression = Expression::default();
         described.chain(expiry).chain(changes.iter().cloned()).for_each(|change| expression.add(change));
+        expression.sets.push("#version = :stamp".to_owned());
         expression.names.insert("#version".to_owned(), VERSION_ATTRIBUTE.to_owned());
-        expression.values.insert(":version".to_owned(), AttributeValue::B(Blob::new(version.to_be_bytes())));
+        expression.values.insert(":stamp".to_owned(), stamp.of(*version));
+        expression.values.insert(":version".to_owned(), Stamp::Whole.of(*version));
         update
             .update_expression(expression.text())
             .condition_expression(match condition {
@@ -217,6 +245,9 @@ fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Resu
     match stored_version(item) {
         Some(stored) if stored == version => Ok(Published::Same),
         Some(stored) => Ok(Published::Later(stored)),
+        None if is_partial(item) => {
+            Err(Error::transient("write a snapshot: another fold writes it in several updates".to_owned()))
+        }
         None => Err(Error::config(format!(
             "write a snapshot: {LEDGER_BEHIND}, or another writer changed its attribute `{VERSION_ATTRIBUTE}`, which isn't \
              a version; remove that attribute, and the snapshot is written again"
@@ -228,6 +259,12 @@ fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Resu
 fn stored_version(item: Option<&HashMap<String, AttributeValue>>) -> Option<u64> {
     let stored = item?.get(VERSION_ATTRIBUTE)?.as_b().ok()?;
     <[u8; 8]>::try_from(stored.as_ref()).ok().map(u64::from_be_bytes)
+}
+
+/// Whether an item has some of the values of a version only: see [`Stamp::Partial`].
+fn is_partial(item: Option<&HashMap<String, AttributeValue>>) -> bool {
+    let stored = item.and_then(|item| item.get(VERSION_ATTRIBUTE)?.as_b().ok());
+    stored.is_some_and(|stored| stored.as_ref().len() == 9)
 }
 
 /// Whether two attributes have the same value. DynamoDB may return a number in another notation.

@@ -176,6 +176,19 @@ fn folds_while_a_state_is_split() {
 }
 
 #[test]
+fn two_folds_of_more_measures_than_an_update_takes() {
+    let names: Vec<String> = (0..210).map(|number| format!("m{number}")).collect();
+    let measures: Vec<(&str, i64)> =
+        ["orders"].into_iter().chain(names.iter().map(String::as_str)).map(|name| (name, 1)).collect();
+    let prepare = async |place: &mut Place| {
+        let first = place.append_measures(1, 0, &measures).await;
+        let second = place.append_measures(2, 1, &measures).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("many measures", changes(), prepare, &[("a", (2, 0))]) >= 40);
+}
+
+#[test]
 fn folds_with_different_buckets() {
     let prepare = async |place: &mut Place| {
         let first = place.append(&[(1, "a", 0, 100)], 1).await;

@@ -86,6 +86,21 @@ impl Place {
         notices
     }
 
+    /// Puts a page with one record of "a" that has these measures.
+    pub async fn append_measures(&self, number: u64, minute: i64, measures: &[(&str, i64)]) -> Vec<Notice> {
+        let amounts = measures.iter().map(|(name, amount)| ((*name).into(), Decimal::from(*amount))).collect();
+        let group = Group {
+            key: CounterKey(vec!["a".to_owned(), "orders".to_owned()]),
+            segment: minute_of(minute),
+            effects: vec![Effect { record: 0, id: id(number), amounts }],
+        };
+        let mut notices = Vec::new();
+        for page in pages(&[group], 1) {
+            notices.push(self.put(&page, &PageKind::Usage).await);
+        }
+        notices
+    }
+
     pub async fn put(&self, page: &Page, kind: &PageKind) -> Notice {
         let reference = self.folder.ledger.put_page(page, kind, None).await.unwrap();
         Notice { minute: page.minute, page: reference }

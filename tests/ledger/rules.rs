@@ -1,30 +1,12 @@
 //! Rules of the protocol that a single fold doesn't show: what a second fold, a crash or a restored ledger must find.
 
 use laptop::emulators::{Fault, FaultPlan};
-use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::Notice;
-use usage_aggregator::ledger::{PageKind, WindowKey, pages};
-use usage_aggregator::usage::{CounterKey, Effect, Group};
+use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::window::Window;
 
-use crate::place::{MINUTE, Place, id, minute_of};
+use crate::place::{MINUTE, Place, minute_of};
 
 const DAY: i64 = 86_400;
-
-/// Puts a page with one record of "a" that has these measures.
-async fn append_measures(place: &Place, number: u64, minute: i64, measures: &[(&str, i64)]) -> Vec<Notice> {
-    let amounts = measures.iter().map(|(name, amount)| ((*name).into(), Decimal::from(*amount))).collect();
-    let group = Group {
-        key: CounterKey(vec!["a".to_owned(), "orders".to_owned()]),
-        segment: minute_of(minute),
-        effects: vec![Effect { record: 0, id: id(number), amounts }],
-    };
-    let mut notices = Vec::new();
-    for page in pages(&[group], 1) {
-        notices.push(place.put(&page, &PageKind::Usage).await);
-    }
-    notices
-}
 
 /// Changes an attribute of a snapshot.
 fn set(place: &Place, window: &str, name: &str, value: &serde_json::Value) {
@@ -74,13 +56,13 @@ async fn a_state_expires_with_what_may_be_summed_from_it() {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_has_the_measures_of_every_minute() {
     let place = Place::new();
-    let first = append_measures(&place, 1, 0, &[("orders", 1)]).await;
+    let first = place.append_measures(1, 0, &[("orders", 1)]).await;
     // The states are written, the snapshots are not.
     place.http.set_plan(FaultPlan::always("UpdateItem", Fault::Status503));
     assert_eq!(place.fold(&first).await.settled, 0);
     place.http.set_plan(FaultPlan::none());
     // This minute's page doesn't name the measure of the first one, but the version that it publishes stands for both.
-    let second = append_measures(&place, 2, 1, &[("changes", 7)]).await;
+    let second = place.append_measures(2, 1, &[("changes", 7)]).await;
     assert_eq!(place.fold(&second).await.settled, 1);
     assert_eq!(place.fold(&first).await.settled, 1);
     for window in ["hour", "day", "month"] {
@@ -169,8 +151,8 @@ async fn a_group_that_is_too_large_holds_up_nobody() {
     place.folder.max_state_bytes = 100;
     let large: Vec<(String, i64)> = (0..40).map(|number| (format!("m{number}"), i64::MAX / (number + 3))).collect();
     let large: Vec<(&str, i64)> = large.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
-    let mut notices = append_measures(&place, 1, 0, &large).await;
-    notices.extend(append_measures(&place, 2, 0, &[("orders", 1)]).await);
+    let mut notices = place.append_measures(1, 0, &large).await;
+    notices.extend(place.append_measures(2, 0, &[("orders", 1)]).await);
     let folded = place.fold(&notices).await;
     assert_eq!((folded.settled, folded.error.map(|error| error.message)), (notices.len(), None));
     assert!(folded.overflows > 20, "{}", folded.overflows);
@@ -214,7 +196,7 @@ async fn a_snapshot_of_many_measures_is_repaired_as_a_whole() {
     let place = Place::new();
     let many: Vec<(String, i64)> = (0..450).map(|number| (format!("m{number:03}"), number)).collect();
     let many: Vec<(&str, i64)> = many.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
-    assert_eq!(place.fold(&append_measures(&place, 1, 0, &many).await).await.settled, 1);
+    assert_eq!(place.fold(&place.append_measures(1, 0, &many).await).await.settled, 1);
     assert_eq!(number(&place, "month", "m449"), Some("449".to_owned()));
     for name in ["m001", "m250", "m449"] {
         set(&place, "month", name, &serde_json::json!({ "N": "-1" }));
