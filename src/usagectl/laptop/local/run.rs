@@ -74,15 +74,17 @@ impl LocalRun {
         let replicator = stream.replicator.take();
         let destination = target::destination(&local.on_failure, &place).await?;
         target::ensure_failure_bucket(&variables, options, &place).await?;
-        let LocalFunction { function, rejections } = target::function(FUNCTION, local, &place, &variables, control)?;
+        // Each mapping and its function count the faults that they meet.
+        let [faults, fold_faults] = [control.faults.counting_separately(), control.faults.counting_separately()];
+        let LocalFunction { function, rejections } = target::function(FUNCTION, local, &place, &variables, &faults)?;
         let clock = Clock::system()?;
         let has_destination = destination.is_some();
         let ledger = site.tables.as_ref().map(|tables| tables.ledger.clone());
-        let parts = |settings, stream, name, kind, function| MappingParts {
+        let parts = |settings, stream, name, kind, function, faults| MappingParts {
             local,
             options,
             services: place.services(),
-            control,
+            faults,
             settings,
             stream,
             name,
@@ -94,16 +96,20 @@ impl LocalRun {
         let folding = match &ledger {
             Some(ledger) => {
                 let LocalFunction { function, .. } =
-                    target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
+                    target::function(FOLD_FUNCTION, local, &place, &variables, &fold_faults)?;
                 let settings = local.mapping.fold_settings(&pipeline.name)?;
                 let stream = StreamRequest { name: ledger, ..request }.open_ledger().await?;
                 let kind = StreamChoice::Dynamodb.name();
-                Some(LocalMapping::open(parts(settings, stream, ledger, kind, (function, FOLD_FUNCTION)))?)
+                let function = (function, FOLD_FUNCTION);
+                Some(LocalMapping::open(parts(settings, stream, ledger, kind, function, fold_faults))?)
             }
             None => None,
         };
         Ok(LocalRun {
-            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), (function, FUNCTION)))?,
+            mapping: {
+                let function = (function, FUNCTION);
+                LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function, faults))?
+            },
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: Duration::from_hours(u64::from(local.retention.max(1))),

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
 use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
-use laptop::proof::{Rejections, Sandbox, Sandboxes};
+use laptop::proof::{FaultInjector, Rejections, Sandbox, Sandboxes};
 use usage_aggregator::handler::Handler;
 
 use super::Local;
-use super::control::Control;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::workplace::{Workplace, queue_client};
@@ -62,7 +61,7 @@ pub(super) fn function(
     local: &Local,
     place: &Workplace,
     variables: &Variables,
-    control: &Control,
+    faults: &FaultInjector,
 ) -> anyhow::Result<LocalFunction> {
     let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
     if let Some(url) = &local.invoke {
@@ -78,7 +77,7 @@ pub(super) fn function(
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
         Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make);
+    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), faults.clone(), make);
     let rejections = Some(Arc::clone(sandboxes.rejections()));
     Ok(LocalFunction { function: Arc::new(sandboxes), rejections })
 }
