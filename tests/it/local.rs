@@ -202,6 +202,12 @@ impl Background {
         lines.find(wanted).expect("a line that matches")
     }
 
+    /// Waits for a line, and returns the last one.
+    pub fn latest(&mut self) -> Value {
+        let line = self.lines.recv().expect("a line");
+        serde_json::from_str(&self.lines.try_iter().last().unwrap_or(line)).unwrap()
+    }
+
     pub fn stop(mut self) -> Value {
         // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
