@@ -65,6 +65,17 @@ fn of_two_runs_of_a_shard_the_one_ahead_counts_and_a_run_that_ends_leaves_nothin
 }
 
 #[test]
+fn a_shard_behind_its_parent_may_have_more_records_unless_a_mapping_has_come_to_it() {
+    let mut runs = Runs { behind_parents: ["child".to_owned()].into(), ..Runs::default() };
+    assert!(runs.progress().more_unread);
+    let run = runs.begin("child");
+    assert!(!runs.progress().more_unread, "another mapping reads it");
+    runs.end(run);
+    assert!(runs.is_first("child", &number("9")));
+    assert!(!runs.progress().more_unread, "another mapping has read it");
+}
+
+#[test]
 fn progress_survives_json() {
     let blocked = Blocked {
         shard: "a".to_owned(),
