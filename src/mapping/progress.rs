@@ -231,7 +231,12 @@ impl Runs {
             unsettled_records: ahead.values().map(|run| run.unsettled_records).sum(),
             more_unread: ahead.values().any(|run| run.more_unread) || self.behind_parents.iter().any(is_unread),
             oldest_unsettled: ahead.values().filter_map(|run| run.oldest_unsettled).min_by_key(|time| time.micros()),
-            blocked: ahead.values().flat_map(|run| run.blocked.values().map(|blocked| waiting(run, blocked))).collect(),
+            // What a run delivers again from an older checkpoint is settled, so nothing waits for it.
+            blocked: ahead
+                .values()
+                .filter(|run| run.unsettled_records > 0)
+                .flat_map(|run| run.blocked.values().map(|blocked| waiting(run, blocked)))
+                .collect(),
             last_rejected: self.last_rejected.clone(),
         }
     }
