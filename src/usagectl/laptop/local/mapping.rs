@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use event_source_mapping::{
-    Checkpoints, Clock, Counts, Destination, Filters, Function, Mapping, Meter, Settings, Source, uuid,
-    write_atomically,
+    Checkpoints, Clock, Counts, Destination, Filters, Mapping, Meter, Settings, Source, uuid, write_atomically,
 };
 use laptop::emulators::{EmbeddedStream, Services};
 use laptop::proof::{FaultInjector, InjectedFaults, Supervisor};
@@ -17,6 +16,7 @@ use super::control::Control;
 use super::measured::{Measured, Reported};
 use super::status::MappingStatus;
 use super::stream::LocalStream;
+use super::target::LocalFunction;
 use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
 use crate::shell::running::RunningMapping;
@@ -45,8 +45,6 @@ pub(super) struct MappingParts<'p> {
     pub options: &'p Options,
     /// The services.
     pub services: Option<&'p Services>,
-    /// The faults, of which those of this mapping and its function are counted.
-    pub faults: FaultInjector,
     /// How it polls, batches and retries.
     pub settings: Settings,
     /// What it polls.
@@ -55,8 +53,8 @@ pub(super) struct MappingParts<'p> {
     pub name: &'p str,
     /// What the name of its checkpoint file starts with.
     pub kind: &'static str,
-    /// The function, and its name in metrics.
-    pub function: (Arc<dyn Function>, &'static str),
+    /// The function, and the faults that it and the mapping meet.
+    pub function: LocalFunction,
     /// The failure destination.
     pub destination: Option<Destination>,
     /// The time, as the mapping reads it.
@@ -66,11 +64,11 @@ pub(super) struct MappingParts<'p> {
 impl LocalMapping {
     /// Opens the checkpoints, and records the filter, because a redrive must skip the same records.
     pub(super) fn open(parts: MappingParts<'_>) -> anyhow::Result<LocalMapping> {
-        let MappingParts { local, options, faults, settings, stream, name, destination, .. } = parts;
+        let MappingParts { local, options, settings, stream, name, destination, .. } = parts;
         let LocalStream { source, sharded, embedded, .. } = stream;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), name))?;
         let meter: Arc<Meter> = Arc::default();
-        let (function, function_name) = parts.function;
+        let LocalFunction { name: function_name, function, faults, .. } = parts.function;
         let function = Measured::around(function, function_name, parts.services, &meter);
         let file = options.data.join(MAPPINGS).join(format!("{}-{name}.json", parts.kind));
         let checkpoints = Checkpoints::open(&file, source.arn(), &new_uuid(&file))?;
