@@ -108,8 +108,9 @@ cost-table: ## print the write units of append and fold beside those of the usua
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time
 	REJECTIONS=$(DURATION) cargo test --profile soak --test it blocked_shard::quarantined -- --nocapture
 
-kill: ## kill a local run ten times while another process writes, then check that the counts are exact
+kill: ## kill append, fold, and the whole local run KILLS=10 times each while another process writes, then check the counts
 	cargo build --package usagectl --no-default-features
+	cargo build --bin usage-aggregator
 	tests/kill.sh
 
 mutants: ## break each exactly-once rule and the deployment, and check that the tests notice

@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
-# Repeatedly kills `usagectl local` with SIGKILL while another process writes, restarts it each time, and finally checks
-# that every record was counted once. Environment variables and their defaults: KILLS=10 RATE=300 SECONDS_BETWEEN=4
+# Kills with SIGKILL, at random moments, while another process writes: the processes of the function in the middle of an append and
+# in the middle of a fold, and the whole `usagectl local` with its mappings and services, which is restarted each time. Finally checks
+# that every record was counted once. Environment variables and their defaults: KILLS=10 (of each of the three) RATE=300
+# SECONDS_BETWEEN=4 FOLD_WINDOW=0
 set -euo pipefail
-usagectl=${USAGECTL:-target/debug/usagectl}
-kills=${KILLS:-10} rate=${RATE:-300} between=${SECONDS_BETWEEN:-4}
+cd "$(dirname "$0")/.."
+usagectl=${USAGECTL:-target/debug/usagectl} function=${FUNCTION:-target/debug/usage-aggregator}
+kills=${KILLS:-10} rate=${RATE:-300} between=${SECONDS_BETWEEN:-4} window=${FOLD_WINDOW:-0}
 data=$(mktemp -d)
 ports=(--dynamodb-port 18000 --s3-port 19000 --kinesis-port 14567 --cloudwatch-port 18086)
 log="$data/local.log"
-start() { "$usagectl" --data "$data" local "${ports[@]}" --maximum-backoff 500 >>"$log" 2>&1 & local=$!; }
-trap 'kill -9 "$local" "${load:-$local}" 2>/dev/null || true; rm -rf "$data"' EXIT
+start() {
+  "$usagectl" --data "$data" local "${ports[@]}" --invoke http://127.0.0.1:19200 --env-file "$data/env" --fold-window "$window" \
+    --maximum-backoff 500 >>"$log" 2>&1 & local=$!
+}
+trap 'kill -9 "$local" "${load:-$local}" 2>/dev/null || true; kill "${sandboxes:-$local}" 2>/dev/null || true; rm -rf "$data"' EXIT
 start
 until grep -q '^control ' "$log"; do kill -0 "$local" || { cat "$log"; exit 1; }; sleep 0.1; done
+tests/sandboxes.py --env-file "$data/env" --port 19200 --kills "$kills" --kill-every "$(awk -v s="$between" 'BEGIN { print s / 4 }')" \
+  "$function" >"$data/sandboxes.log" & sandboxes=$!
 "$usagectl" --data "$data" --dynamodb-endpoint http://127.0.0.1:18000 simulate orders \
   --rate "$rate" --duration "$((kills * between + between))s" --patience 120s & load=$!
 for kill in $(seq "$kills"); do
@@ -18,8 +26,14 @@ for kill in $(seq "$kills"); do
   sleep "$(awk -v s="$between" -v r="$RANDOM" 'BEGIN { print s / 2 + s / 2 * r / 32768 }')"
   kill -9 "$local"
   wait "$local" 2>/dev/null || true
-  echo "killed $kill of $kills"
+  echo "killed the whole run $kill of $kills times"
   start
 done
 wait "$load"
-"$usagectl" --data "$data" reconcile --wait 120s
+"$usagectl" --data "$data" reconcile --wait 300s || { tail -50 "$log"; exit 1; }
+kill "$sandboxes"
+wait "$sandboxes" || true
+cat "$data/sandboxes.log"
+for kind in append fold; do
+  grep -q "^killed $kind" "$data/sandboxes.log" || { echo "no $kind was killed: raise KILLS or RATE"; exit 1; }
+done

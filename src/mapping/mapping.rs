@@ -121,10 +121,10 @@ impl Mapping {
         }
         let is_pending =
             |parent: &String| listed.iter().any(|shard| shard.id == *parent) && !checkpoints.is_finished(parent);
-        let ready = listed.iter().filter(|shard| {
-            !running.contains(&shard.id) && !checkpoints.is_finished(&shard.id) && !shard.parents.iter().any(is_pending)
-        });
-        Ok(ready.map(|shard| shard.id.clone()).collect())
+        let idle = listed.iter().filter(|shard| !running.contains(&shard.id) && !checkpoints.is_finished(&shard.id));
+        let (behind, ready): (Vec<_>, Vec<_>) = idle.partition(|shard| shard.parents.iter().any(is_pending));
+        self.meter.set_behind_parents(behind.into_iter().map(|shard| shard.id.clone()));
+        Ok(ready.into_iter().map(|shard| shard.id.clone()).collect())
     }
 
     fn position_of(&self, shard: &str) -> Option<Position> {

@@ -93,6 +93,11 @@ impl Meter {
         change(&mut self.lock());
     }
 
+    /// Reports the shards that can't be read yet, because their parents aren't finished.
+    pub(crate) fn set_behind_parents(&self, shards: impl Iterator<Item = String>) {
+        self.lock_runs().behind_parents = shards.collect();
+    }
+
     /// Counts a delivery that is about to start.
     pub(crate) fn count_delivery(&self, events: usize, age_ms: u64, delivery: Delivery) {
         self.add(|counts| {

@@ -6,7 +6,7 @@
 //! run has reached before: a run that starts again from an older checkpoint repeats records in the same order, so one
 //! sequence number for each shard is enough to count each record once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stream_types::{SequenceNumber, Timestamp};
@@ -18,7 +18,8 @@ use crate::function::RejectionReason;
 pub struct Progress {
     /// Records that were read and are not settled.
     pub unsettled_records: u64,
-    /// Whether the stream has more records, which are not read because the lanes are full.
+    /// Whether the stream has, or may have, more records: those that are not read because the lanes are full, and those of shards
+    /// that are not read because their parents aren't finished.
     pub more_unread: bool,
     /// When the oldest unsettled record was created.
     #[serde(with = "optional_time")]
@@ -146,6 +147,8 @@ pub(crate) struct Runs {
     running: BTreeMap<u64, RunProgress>,
     /// Up to where the records of each shard are counted.
     counted: BTreeMap<String, SequenceNumber<'static>>,
+    /// The shards that wait for their parents, as the mapping that listed the shards last reports them.
+    pub(crate) behind_parents: BTreeSet<String>,
     last_rejected: Option<Blocked>,
 }
 
@@ -222,11 +225,18 @@ impl Runs {
             more_unread: run.more_unread,
             ..blocked.clone()
         };
+        // Of several mappings, another one may already read such a shard, or may have read it.
+        let is_unread = |shard: &String| !ahead.contains_key(shard.as_str()) && self.counted(shard).is_none();
         Progress {
             unsettled_records: ahead.values().map(|run| run.unsettled_records).sum(),
-            more_unread: ahead.values().any(|run| run.more_unread),
+            more_unread: ahead.values().any(|run| run.more_unread) || self.behind_parents.iter().any(is_unread),
             oldest_unsettled: ahead.values().filter_map(|run| run.oldest_unsettled).min_by_key(|time| time.micros()),
-            blocked: ahead.values().flat_map(|run| run.blocked.values().map(|blocked| waiting(run, blocked))).collect(),
+            // What a run delivers again from an older checkpoint is settled, so nothing waits for it.
+            blocked: ahead
+                .values()
+                .filter(|run| run.unsettled_records > 0)
+                .flat_map(|run| run.blocked.values().map(|blocked| waiting(run, blocked)))
+                .collect(),
             last_rejected: self.last_rejected.clone(),
         }
     }

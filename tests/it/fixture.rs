@@ -7,6 +7,7 @@
     reason = "test helpers, which the lint exceptions for tests don't cover"
 )]
 
+use std::io::Read;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -50,6 +51,16 @@ impl Fixture {
     /// Writes a JSON file.
     pub fn write(&self, name: &str, content: &Value) {
         std::fs::write(self.0.path().join(name), content.to_string()).unwrap();
+    }
+}
+
+impl Run {
+    /// What a process that has ended left behind.
+    pub fn of(process: &mut Child) -> Run {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        process.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        process.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+        Run::from(Output { status: process.wait().unwrap(), stdout, stderr })
     }
 }
 

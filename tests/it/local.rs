@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
+mod both_mappings;
+
 /// The last line of a run.
 fn end(fixture: &Fixture, arguments: &[&str]) -> Value {
     let run = fixture.run(&[&["local", "--json"], arguments].concat());
@@ -180,8 +182,13 @@ pub struct Background {
 
 impl Background {
     pub fn start(fixture: &Fixture, arguments: &[&str]) -> Background {
+        Background::start_with(fixture, arguments, &[])
+    }
+
+    /// Starts with these environment variables.
+    pub fn start_with(fixture: &Fixture, arguments: &[&str], variables: &[(&str, &str)]) -> Background {
         let mut command = fixture.command(&[&["local", "--json"], arguments].concat());
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -193,6 +200,12 @@ impl Background {
     pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
         lines.find(wanted).expect("a line that matches")
+    }
+
+    /// Waits for a line, and returns the last one.
+    pub fn latest(&mut self) -> Value {
+        let line = self.lines.recv().expect("a line");
+        serde_json::from_str(&self.lines.try_iter().last().unwrap_or(line)).unwrap()
     }
 
     pub fn stop(mut self) -> Value {

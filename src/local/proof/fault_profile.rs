@@ -3,10 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use crate::emulators::{Call, Fault, FaultPlan, Service};
 
 /// How often each fault occurs. Percentages are of invocations, calls, reads or records, as each field says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,12 +51,6 @@ pub struct RequestedFaults {
 /// The profile that `all` stands for.
 const ALL: &str = "redeliver=5,crash=10,lose=2,throttle=2,conflict=2,503=2,slow=5,refuse=3,iterator=5,poison=0.1,\
                    repeat=2,split=5s,restart=10s,twins";
-
-/// The first calls of an invocation, in one of which a sandbox dies.
-const CRASH_WITHIN_CALLS: usize = 12;
-
-/// How much longer a slow S3 call takes.
-const SLOW_BY: Duration = Duration::from_millis(250);
 
 impl FaultProfile {
     /// The names of all faults, for help texts and errors.
@@ -170,80 +161,6 @@ impl fmt::Display for FaultProfile {
     }
 }
 
-/// Decides which faults occur, by a profile that can be changed during the run. Clones share the profile.
-#[derive(Debug, Clone)]
-pub struct FaultInjector(Arc<Mutex<(FaultProfile, fastrand::Rng)>>);
-
-impl FaultInjector {
-    /// Starts with `profile`; the same seed makes the same decisions.
-    pub fn new(profile: FaultProfile, seed: u64) -> FaultInjector {
-        FaultInjector(Arc::new(Mutex::new((profile, fastrand::Rng::with_seed(seed)))))
-    }
-
-    /// The current profile.
-    pub fn profile(&self) -> FaultProfile {
-        self.with(|profile, _| profile.clone())
-    }
-
-    /// Replaces the profile.
-    pub fn set(&self, to: FaultProfile) {
-        self.with(|profile, _| *profile = to);
-    }
-
-    /// Whether the fault with this percentage occurs this time.
-    pub fn occurs(&self, percent: impl FnOnce(&FaultProfile) -> f64) -> bool {
-        self.with(|profile, random| roll(random) < percent(profile))
-    }
-
-    /// The faults of one invocation's calls.
-    pub fn plan(&self) -> FaultPlan {
-        let crash = self.with(|profile, random| {
-            (roll(random) < profile.crash).then(|| (random.usize(1..=CRASH_WITHIN_CALLS), random.bool()))
-        });
-        let injector = self.clone();
-        FaultPlan::new(move |call| match crash {
-            Some((number, true)) if number == call.number => Fault::CrashBefore,
-            Some((number, false)) if number == call.number => Fault::CrashAfter,
-            _ => injector.with(|profile, random| fault(profile, random, call)),
-        })
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut FaultProfile, &mut fastrand::Rng) -> T) -> T {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (profile, random) = &mut *state;
-        act(profile, random)
-    }
-}
-
-/// A random number from 0 to just below 100.
-fn roll(random: &mut fastrand::Rng) -> f64 {
-    random.f64() * 100.0
-}
-
-fn fault(profile: &FaultProfile, random: &mut fastrand::Rng, call: &Call) -> Fault {
-    let mut rest = roll(random);
-    let mut hit = |percent: f64| {
-        rest -= percent;
-        rest < 0.0
-    };
-    if hit(profile.lose) {
-        return if random.bool() { Fault::LoseRequest } else { Fault::LoseResponse };
-    }
-    if hit(profile.throttle) {
-        return Fault::Throttle;
-    }
-    if hit(profile.conflict) {
-        return Fault::TransactionConflict;
-    }
-    if hit(profile.unavailable) {
-        return Fault::Status503;
-    }
-    if call.service == Service::S3 && hit(profile.slow) {
-        return Fault::Delay(SLOW_BY);
-    }
-    Fault::None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,14 +197,5 @@ mod tests {
             let error = text.parse::<FaultProfile>().unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
-    }
-
-    #[test]
-    fn faults_occur_at_their_percentage_until_it_changes() {
-        let injector = FaultInjector::new("redeliver=20".parse().unwrap(), 7);
-        let count = || (0..10_000).filter(|_| injector.occurs(|profile| profile.redeliver)).count();
-        assert!((1_800..2_200).contains(&count()));
-        injector.set(FaultProfile::default());
-        assert_eq!(count(), 0);
     }
 }

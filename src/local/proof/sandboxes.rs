@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::to_vec;
 
-use super::fault_profile::FaultInjector;
+use super::fault_injector::FaultInjector;
 use super::rejections::Rejections;
 use crate::emulators::FaultyHttp;
 use event_source_mapping::{Clock, Function, InvocationResult, RejectionReason, SequenceNumber};
@@ -92,7 +92,7 @@ impl Sandboxes {
             self.rejections.note(outcome);
         }
         match outcome {
-            Ok(_) if self.faults.occurs(|profile| profile.redeliver) => {
+            Ok(_) if self.faults.occurs("redeliver", |profile| profile.redeliver) => {
                 InvocationResult::FunctionError("injected: Lambda did not receive the function's response".to_owned())
             }
             Ok(outcome) => match to_vec(&outcome.response()) {
@@ -111,7 +111,7 @@ impl Function for Sandboxes {
     }
 
     async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
-        if self.faults.occurs(|profile| profile.refuse) {
+        if self.faults.occurs("refuse", |profile| profile.refuse) {
             return InvocationResult::NotInvoked("injected: the invocation was throttled".to_owned());
         }
         let sandbox = match self.idle().map_or_else(&self.make, Ok) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::fault_profile::{FaultInjector, FaultProfile};
+use super::fault_injector::FaultInjector;
+use super::fault_profile::FaultProfile;
 use event_source_mapping::sources::{ReadFaults, ShardedStream};
 use event_source_mapping::{Checkpoints, Mapping};
 
@@ -85,6 +86,7 @@ impl Supervisor {
             let mut checkpoints = locked();
             let lag = random.usize(0..=MAX_LAG).min(checkpoints.undoable() / 2);
             checkpoints.rewind(lag)?;
+            self.faults.count("restart");
         }
     }
 
@@ -97,6 +99,7 @@ impl Supervisor {
             }
             let copy = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).copy_in_memory();
             let copy = Arc::new(Mutex::new(copy));
+            self.faults.count("twins");
             self.keep_running(&copy, self.seed ^ 1, stop.clone(), |profile| profile.twins).await?;
         }
     }
@@ -115,8 +118,11 @@ impl Supervisor {
             stream.set_read_faults(ReadFaults { expired_percent: percent, throttled_percent: percent });
             if split.is_some_and(|split| last.elapsed() >= split) {
                 last = Instant::now();
-                if let Err(error) = stream.reshard(random.u64(1..=MAX_SHARDS)).await {
-                    tracing::warn!(error = format!("{error:#}"), "failed to change the shards; will retry");
+                match stream.reshard(random.u64(1..=MAX_SHARDS)).await {
+                    Ok(_) => self.faults.count("split"),
+                    Err(error) => {
+                        tracing::warn!(error = format!("{error:#}"), "failed to change the shards; will retry");
+                    }
                 }
             }
         }

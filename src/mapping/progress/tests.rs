@@ -65,8 +65,29 @@ fn of_two_runs_of_a_shard_the_one_ahead_counts_and_a_run_that_ends_leaves_nothin
 }
 
 #[test]
-fn progress_survives_json() {
-    let blocked = Blocked {
+fn a_shard_behind_its_parent_may_have_more_records_unless_a_mapping_has_come_to_it() {
+    let mut runs = Runs { behind_parents: ["child".to_owned()].into(), ..Runs::default() };
+    assert!(runs.progress().more_unread);
+    let run = runs.begin("child");
+    assert!(!runs.progress().more_unread, "another mapping reads it");
+    runs.end(run);
+    assert!(runs.is_first("child", &number("9")));
+    assert!(!runs.progress().more_unread, "another mapping has read it");
+}
+
+/// A run ended with "0 pages still wait to be folded" because a second mapping delivered settled pages again.
+#[test]
+fn regression_nothing_waits_for_a_blocked_batch_that_another_mapping_has_settled() {
+    let mut runs = Runs::default();
+    let run = runs.begin("a");
+    runs.block(run, 0, Some(blocked()));
+    assert_eq!(runs.progress().blocked, []);
+    runs.change(run, |run| run.unsettled_records = 1);
+    assert_eq!(runs.progress().blocked.len(), 1);
+}
+
+fn blocked() -> Blocked {
+    Blocked {
         shard: "a".to_owned(),
         sequence_number: "9".to_owned(),
         records: 1,
@@ -79,8 +100,12 @@ fn progress_survives_json() {
         next_attempt: at(2),
         retried_until: None,
         cause: FailureCause::Reported(None),
-    };
-    let progress = Progress { blocked: vec![blocked], oldest_unsettled: Some(at(0)), ..Progress::default() };
+    }
+}
+
+#[test]
+fn progress_survives_json() {
+    let progress = Progress { blocked: vec![blocked()], oldest_unsettled: Some(at(0)), ..Progress::default() };
     let json = serde_json::to_string(&progress).unwrap();
     assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
 }

@@ -48,6 +48,22 @@ fn retried(fixture: Fixture) -> Fixture {
     })
 }
 
+/// `usagectl reconcile` took such records for lost ones.
+#[tokio::test(start_paused = true)]
+async fn regression_records_of_a_shard_that_waits_for_its_parent_are_reported_as_unread() {
+    let fixture = Fixture::new(fails_on(2)).records(3);
+    fixture.stream.open("child", &["s"]);
+    fixture.stream.push("child", record(4, 4, START_MICROS));
+    fixture.stream.close("s");
+    let (seen, _, _) = seen_after(&fixture, Duration::from_secs(5)).await;
+    assert_eq!((seen.unsettled_records, seen.more_unread), (3, true), "{seen:#?}");
+    let fixture = Fixture::new(|_, _| success()).records(3);
+    fixture.stream.open("child", &["s"]);
+    fixture.stream.close("s");
+    let (seen, _, _) = seen_after(&fixture, Duration::from_secs(5)).await;
+    assert_eq!((seen.unsettled_records, seen.more_unread), (0, false), "{seen:#?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejected_record_is_reported_as_what_blocks_its_shard() {
     let fixture = retried(Fixture::new(reports(4)).records(9));

@@ -133,7 +133,8 @@ impl FaultPlan {
         })
     }
 
-    pub(super) fn fault(&mut self, call: &Call) -> Fault {
+    /// The fault of this call.
+    pub(crate) fn fault(&mut self, call: &Call) -> Fault {
         (self.0)(call)
     }
 }

@@ -134,8 +134,8 @@ async fn progress(run: &LocalRun) -> (MappingStatus, Option<MappingStatus>) {
 
 /// Sets what the mappings and the function report.
 fn set_progress(status: &mut Status, run: &LocalRun, (source, fold): (MappingStatus, Option<MappingStatus>)) {
-    let MappingStatus { mapping, waiting, shards } = source;
-    (status.mapping, status.shards, status.fold) = (mapping, shards, fold);
+    let MappingStatus { mapping, waiting, shards, injected } = source;
+    (status.mapping, status.shards, status.injected, status.fold) = (mapping, shards, injected, fold);
     status.set_waiting(waiting);
     status.quarantined = run.rejections.as_ref().map(|rejections| rejections.quarantined());
 }

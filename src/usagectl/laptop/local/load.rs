@@ -9,6 +9,7 @@ use laptop::emulators::sdk_config;
 use laptop::proof::FaultInjector;
 use laptop::proof::load::{Amount, ProfileName, Simulation, Target, Written};
 use laptop::proof::reconcile::{self, Destination, Report, Truth};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::StreamChoice;
@@ -74,7 +75,9 @@ impl LoadOptions {
         wait_until_settled(run, written.records).await;
         let report = self.prove(run, ledger).await?;
         if self.forever {
-            console::print(&differences::text(&run.site.handler.pipeline().name, &report))?;
+            let name = &run.site.handler.pipeline().name;
+            let text = || differences::text(name, &report);
+            console::print(&if options.json { json!({ "reconcile": report }).to_string() } else { text() })?;
             return std::future::pending().await;
         }
         Ok(report)

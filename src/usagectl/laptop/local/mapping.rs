@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use event_source_mapping::{
-    Checkpoints, Clock, Destination, Filters, Function, Mapping, Meter, Settings, Source, uuid, write_atomically,
+    Checkpoints, Clock, Counts, Destination, Filters, Mapping, Meter, Settings, Source, uuid, write_atomically,
 };
 use laptop::emulators::{EmbeddedStream, Services};
-use laptop::proof::Supervisor;
+use laptop::proof::{FaultInjector, InjectedFaults, Supervisor};
 use usage_aggregator::time::Timestamp;
 
 use super::Local;
@@ -16,6 +16,7 @@ use super::control::Control;
 use super::measured::{Measured, Reported};
 use super::status::MappingStatus;
 use super::stream::LocalStream;
+use super::target::LocalFunction;
 use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
 use crate::shell::running::RunningMapping;
@@ -30,6 +31,7 @@ pub(super) struct LocalMapping {
     /// The mapping, as other commands see it.
     pub running: RunningMapping,
     reported: Reported,
+    faults: FaultInjector,
     supervisor: Supervisor,
     embedded: Option<EmbeddedStream>,
     clock: Clock,
@@ -43,8 +45,6 @@ pub(super) struct MappingParts<'p> {
     pub options: &'p Options,
     /// The services.
     pub services: Option<&'p Services>,
-    /// The faults.
-    pub control: &'p Control,
     /// How it polls, batches and retries.
     pub settings: Settings,
     /// What it polls.
@@ -53,8 +53,8 @@ pub(super) struct MappingParts<'p> {
     pub name: &'p str,
     /// What the name of its checkpoint file starts with.
     pub kind: &'static str,
-    /// The function, and its name in metrics.
-    pub function: (Arc<dyn Function>, &'static str),
+    /// The function, and the faults that it and the mapping meet.
+    pub function: LocalFunction,
     /// The failure destination.
     pub destination: Option<Destination>,
     /// The time, as the mapping reads it.
@@ -64,11 +64,11 @@ pub(super) struct MappingParts<'p> {
 impl LocalMapping {
     /// Opens the checkpoints, and records the filter, because a redrive must skip the same records.
     pub(super) fn open(parts: MappingParts<'_>) -> anyhow::Result<LocalMapping> {
-        let MappingParts { local, options, control, settings, stream, name, destination, .. } = parts;
+        let MappingParts { local, options, settings, stream, name, destination, .. } = parts;
         let LocalStream { source, sharded, embedded, .. } = stream;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), name))?;
         let meter: Arc<Meter> = Arc::default();
-        let (function, function_name) = parts.function;
+        let LocalFunction { name: function_name, function, faults, .. } = parts.function;
         let function = Measured::around(function, function_name, parts.services, &meter);
         let file = options.data.join(MAPPINGS).join(format!("{}-{name}.json", parts.kind));
         let checkpoints = Checkpoints::open(&file, source.arn(), &new_uuid(&file))?;
@@ -92,9 +92,9 @@ impl LocalMapping {
                 mapping
             }
         };
-        let supervisor = Supervisor::new(checkpoints, control.faults.clone(), sharded, local.fault_seed, make);
+        let supervisor = Supervisor::new(checkpoints, faults.clone(), sharded, local.fault_seed, make);
         let (reported, clock) = (Reported::default(), parts.clock.clone());
-        Ok(LocalMapping { source, meter, running, reported, supervisor, embedded, clock })
+        Ok(LocalMapping { source, meter, running, reported, faults, supervisor, embedded, clock })
     }
 
     /// Runs the mapping until `control` stops it.
@@ -110,7 +110,19 @@ impl LocalMapping {
     /// Its status now.
     pub(super) async fn status(&self) -> MappingStatus {
         let shards = self.source.shards().await.map_or(0, |shards| shards.len());
-        MappingStatus { mapping: self.meter.counts(), waiting: self.waiting(), shards }
+        let mapping = self.meter.counts();
+        let injected = self.injected(&mapping);
+        MappingStatus { mapping, waiting: self.waiting(), shards, injected }
+    }
+
+    /// The faults that were injected. Reads of an embedded stream fail for no other reason.
+    fn injected(&self, counts: &Counts) -> InjectedFaults {
+        let mut injected = self.faults.injected();
+        let failed_reads = counts.expired_iterators + counts.throttled_reads;
+        if failed_reads > 0 && self.embedded.is_some() {
+            injected.insert("iterator", failed_reads);
+        }
+        injected
     }
 
     /// Publishes its metrics to the embedded CloudWatch.

@@ -14,7 +14,7 @@ use usage_aggregator::time::Timestamp;
 use super::control::Control;
 use super::mapping::{LocalMapping, MappingParts, trim};
 use super::stream::StreamRequest;
-use super::target::{self, FOLD_FUNCTION, FUNCTION, LocalFunction};
+use super::target::{self, FOLD_FUNCTION, FUNCTION};
 use super::{Local, StreamChoice};
 use crate::shell::folder::MAPPINGS;
 use crate::shell::options::Options;
@@ -74,7 +74,8 @@ impl LocalRun {
         let replicator = stream.replicator.take();
         let destination = target::destination(&local.on_failure, &place).await?;
         target::ensure_failure_bucket(&variables, options, &place).await?;
-        let LocalFunction { function, rejections } = target::function(FUNCTION, local, &place, &variables, control)?;
+        let function = target::function(FUNCTION, local, &place, &variables, control)?;
+        let rejections = function.rejections.clone();
         let clock = Clock::system()?;
         let has_destination = destination.is_some();
         let ledger = site.tables.as_ref().map(|tables| tables.ledger.clone());
@@ -82,7 +83,6 @@ impl LocalRun {
             local,
             options,
             services: place.services(),
-            control,
             settings,
             stream,
             name,
@@ -93,17 +93,16 @@ impl LocalRun {
         };
         let folding = match &ledger {
             Some(ledger) => {
-                let LocalFunction { function, .. } =
-                    target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
+                let function = target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
                 let settings = local.mapping.fold_settings(&pipeline.name)?;
                 let stream = StreamRequest { name: ledger, ..request }.open_ledger().await?;
                 let kind = StreamChoice::Dynamodb.name();
-                Some(LocalMapping::open(parts(settings, stream, ledger, kind, (function, FOLD_FUNCTION)))?)
+                Some(LocalMapping::open(parts(settings, stream, ledger, kind, function))?)
             }
             None => None,
         };
         Ok(LocalRun {
-            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), (function, FUNCTION)))?,
+            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: Duration::from_hours(u64::from(local.retention.max(1))),

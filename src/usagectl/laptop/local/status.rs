@@ -6,14 +6,14 @@
 //! `event_source_mapping::Progress`): those of the source are records that are durable, those of the ledger are pages that are
 //! in all snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_source_mapping::{Counts, Timestamp};
 use laptop::emulators::DataPoint;
-use laptop::proof::QuarantinedRecords;
+use laptop::proof::{InjectedFaults, QuarantinedRecords};
 use serde::Serialize;
 
-use crate::shell::numbers::whole;
+use crate::shell::numbers::{number, whole};
 use crate::shell::table;
 use crate::shell::waiting::Waiting;
 
@@ -26,6 +26,8 @@ pub(super) struct MappingStatus {
     pub waiting: Waiting,
     /// Shards in the stream.
     pub shards: usize,
+    /// The faults that were injected into the mapping and its function.
+    pub injected: InjectedFaults,
 }
 
 /// The status at one moment.
@@ -45,8 +47,12 @@ pub(super) struct Status {
     pub quarantined: Option<QuarantinedRecords>,
     /// Sums of the function's own metrics, by delivery.
     pub function: BTreeMap<String, f64>,
+    /// The highest values of those that are no counts: ages and durations in milliseconds, and the pages of a minute.
+    pub function_maximum: BTreeMap<String, f64>,
     /// Shards in the stream.
     pub shards: usize,
+    /// The faults that were injected into the mapping and its function.
+    pub injected: InjectedFaults,
     /// Faults in effect.
     pub faults: String,
     /// Records written by the load.
@@ -58,6 +64,12 @@ impl Status {
     /// Adds the function's metrics.
     pub(super) fn add(&mut self, points: Vec<DataPoint>) {
         for point in points {
+            let is_count = point.unit.as_deref() != Some("Milliseconds") && point.name != "PagesInMinute";
+            if !is_count {
+                let highest = self.function_maximum.entry(point.name).or_default();
+                *highest = point.values.into_iter().fold(*highest, f64::max);
+                continue;
+            }
             let once = std::iter::repeat(1.0);
             let counts = point.counts.iter().copied().chain(once);
             let sum: f64 = point.values.iter().zip(counts).map(|(value, count)| value * count).sum();
@@ -92,13 +104,15 @@ impl Status {
     pub(super) fn without_clock(&self, now: Timestamp) -> Status {
         let mut status = self.clone();
         status.seconds = 0.0;
-        let fold = status.fold.as_mut().map(|fold| (&mut fold.mapping, &mut fold.waiting));
-        for (mapping, waiting) in [(&mut status.mapping, &mut status.waiting)].into_iter().chain(fold) {
+        let source = (&mut status.mapping, &mut status.waiting, &mut status.injected);
+        let fold = status.fold.as_mut().map(|fold| (&mut fold.mapping, &mut fold.waiting, &mut fold.injected));
+        for (mapping, waiting, injected) in [source].into_iter().chain(fold) {
             waiting.oldest_age_ms = 0;
             for blocked in &mut waiting.blocked {
                 blocked.next_attempt = now;
                 blocked.retried_until = blocked.retried_until.map(|_| now);
             }
+            injected.remove("iterator");
             let Counts { polls, throttled_reads, expired_iterators, .. } = mapping;
             (*polls, *throttled_reads, *expired_iterators) = (0, 0, 0);
         }
@@ -110,14 +124,39 @@ impl Status {
         let mut tables = mapping_tables("event source mapping", "failed invocations", &self.mapping);
         let fold = self.fold.iter();
         tables.extend(fold.flat_map(|fold| mapping_tables("mapping of the ledger", "failed folds", &fold.mapping)));
-        if !self.function.is_empty() {
-            let mut function = table::titled(["function, by delivery", ""]);
-            for (name, value) in &self.function {
-                function.add_row([table::text(name), table::number(&crate::shell::numbers::number(*value))]);
-            }
-            tables.push(function.to_string());
-        }
+        tables.extend(self.function_table());
+        tables.extend(self.fault_table());
         tables.join("\n")
+    }
+}
+
+impl Status {
+    /// The function's own metrics.
+    fn function_table(&self) -> Option<String> {
+        let maximum = |(name, value): (&String, &f64)| match name.as_str() {
+            "PagesInMinute" => (format!("{name}, maximum"), *value),
+            _ => (format!("{name}, maximum (ms)"), *value),
+        };
+        let sums = self.function.iter().map(|(name, value)| (name.clone(), *value));
+        let rows: BTreeMap<String, f64> = sums.chain(self.function_maximum.iter().map(maximum)).collect();
+        let mut function = table::titled(["function, by delivery", ""]);
+        for (name, value) in &rows {
+            function.add_row([table::text(name), table::number(&number(*value))]);
+        }
+        (!rows.is_empty()).then(|| function.to_string())
+    }
+
+    /// How often each fault was injected into each mapping and its function.
+    fn fault_table(&self) -> Option<String> {
+        let none = InjectedFaults::new();
+        let fold = self.fold.as_ref().map_or(&none, |fold| &fold.injected);
+        let names: BTreeSet<&str> = self.injected.keys().chain(fold.keys()).copied().collect();
+        let mut faults = table::titled(["injected faults", "source", "ledger"]);
+        for name in &names {
+            let count = |injected: &InjectedFaults| whole(injected.get(name).copied().unwrap_or_default());
+            faults.add_row([table::text(name), table::number(&count(&self.injected)), table::number(&count(fold))]);
+        }
+        (!names.is_empty()).then(|| faults.to_string())
     }
 }
 
@@ -173,5 +212,36 @@ mod tests {
         let blocked = vec![crate::shell::waiting::tests::blocked()];
         status.set_waiting(Waiting { records: 3, more_unread: true, blocked, ..Waiting::default() });
         assert_eq!((status.waiting.count(), status.waiting.blocked[0].waiting_records), ("8".to_owned(), 7));
+    }
+
+    #[test]
+    fn counts_are_summed_and_of_ages_the_highest_is_kept() {
+        let point = |name: &str, unit: &str, values: &[f64]| DataPoint {
+            namespace: "UsageAggregator".to_owned(),
+            name: name.to_owned(),
+            dimensions: BTreeMap::new(),
+            values: values.to_vec(),
+            counts: Vec::new(),
+            unit: Some(unit.to_owned()),
+        };
+        let mut status = Status::default();
+        status
+            .add(vec![point("NoticesFolded", "Count", &[3.0, 4.0]), point("FoldAge", "Milliseconds", &[900.0, 20.0])]);
+        status.add(vec![point("NoticesFolded", "Count", &[5.0]), point("FoldAge", "Milliseconds", &[30.0])]);
+        assert_eq!(status.function, BTreeMap::from([("NoticesFolded".to_owned(), 12.0)]));
+        assert_eq!(status.function_maximum, BTreeMap::from([("FoldAge".to_owned(), 900.0)]));
+    }
+
+    #[test]
+    fn the_summary_shows_the_highest_age_and_the_faults_of_each_mapping() {
+        let fold = MappingStatus { injected: [("crash", 7)].into(), ..MappingStatus::default() };
+        let status = Status {
+            injected: [("crash", 1_200), ("poison", 1)].into(),
+            fold: Some(fold),
+            function: [("NoticesFolded".to_owned(), 12.0)].into(),
+            function_maximum: [("FoldAge".to_owned(), 900.4), ("PagesInMinute".to_owned(), 60.0)].into(),
+            ..Status::default()
+        };
+        insta::assert_snapshot!([status.function_table(), status.fault_table()].map(Option::unwrap).join("\n"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
 use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
-use laptop::proof::{Rejections, Sandbox, Sandboxes};
+use laptop::proof::{FaultInjector, Rejections, Sandbox, Sandboxes};
 use usage_aggregator::handler::Handler;
 
 use super::Local;
@@ -49,24 +49,27 @@ pub(super) async fn ensure_failure_bucket(
     }
 }
 
-/// The function, and what it rejects if it runs in this process.
+/// The function, what it rejects if it runs in this process, and the faults that it and its mapping meet and count.
 pub(super) struct LocalFunction {
+    pub name: &'static str,
     pub function: Arc<dyn Function>,
     pub rejections: Option<Arc<Rejections>>,
+    pub faults: FaultInjector,
 }
 
 /// The function called `name`: behind `--invoke URL`, or in this process.
 pub(super) fn function(
-    name: &str,
+    name: &'static str,
     local: &Local,
     place: &Workplace,
     variables: &Variables,
     control: &Control,
 ) -> anyhow::Result<LocalFunction> {
     let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
+    let faults = control.faults.counting_separately();
     if let Some(url) = &local.invoke {
         let function = Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?);
-        return Ok(LocalFunction { function, rejections: None });
+        return Ok(LocalFunction { name, function, rejections: None, faults });
     }
     let connections = place.connections.clone();
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());
@@ -77,7 +80,7 @@ pub(super) fn function(
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
         Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), control.faults.clone(), make);
+    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), faults.clone(), make);
     let rejections = Some(Arc::clone(sandboxes.rejections()));
-    Ok(LocalFunction { function: Arc::new(sandboxes), rejections })
+    Ok(LocalFunction { name, function: Arc::new(sandboxes), rejections, faults })
 }

@@ -64,11 +64,12 @@ fn status() -> Status {
         },
         quarantined: Some(QuarantinedRecords { records: 1_027, last }),
         function: function.map(|(name, value)| (name.to_owned(), value)).into(),
-        fold: Some(MappingStatus { mapping: folding, waiting: unfolded, shards: 1 }),
+        fold: Some(MappingStatus { mapping: folding, waiting: unfolded, ..MappingStatus::default() }),
         shards: 4,
         faults: "redeliver=5,crash=2,refuse=5,lose=5,throttle=5,conflict=5,503=5,slow=5,iterator=5,poison=0.5,twins"
             .to_owned(),
         written: Some(12_190_000),
+        ..Status::default()
     }
 }
 

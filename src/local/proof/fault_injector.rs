@@ -1,0 +1,169 @@
+//! Decides which faults occur, by a profile that can be changed during the run, and counts those that did.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::fault_profile::FaultProfile;
+use crate::emulators::{Call, Fault, FaultPlan, Service};
+
+/// The first calls of an invocation, in one of which a sandbox dies.
+const CRASH_WITHIN_CALLS: usize = 12;
+
+/// How much longer a slow S3 call takes.
+const SLOW_BY: Duration = Duration::from_millis(250);
+
+/// How often each fault was injected, by its name in the profile.
+pub type InjectedFaults = BTreeMap<&'static str, u64>;
+
+/// Decides which faults occur, by a profile that can be changed during the run. Clones share the profile and the counts.
+#[derive(Debug, Clone)]
+pub struct FaultInjector {
+    decisions: Arc<Mutex<(FaultProfile, fastrand::Rng)>>,
+    injected: Arc<Mutex<InjectedFaults>>,
+}
+
+impl FaultInjector {
+    /// Starts with `profile`; the same seed makes the same decisions.
+    pub fn new(profile: FaultProfile, seed: u64) -> FaultInjector {
+        let decisions = Arc::new(Mutex::new((profile, fastrand::Rng::with_seed(seed))));
+        FaultInjector { decisions, injected: Arc::default() }
+    }
+
+    /// Shares the profile, and counts on its own.
+    pub fn counting_separately(&self) -> FaultInjector {
+        FaultInjector { decisions: Arc::clone(&self.decisions), injected: Arc::default() }
+    }
+
+    /// The current profile.
+    pub fn profile(&self) -> FaultProfile {
+        self.with(|profile, _| profile.clone())
+    }
+
+    /// Replaces the profile.
+    pub fn set(&self, to: FaultProfile) {
+        self.with(|profile, _| *profile = to);
+    }
+
+    /// How often each fault was injected so far.
+    pub fn injected(&self) -> InjectedFaults {
+        self.counts().clone()
+    }
+
+    /// Counts a fault that was injected.
+    pub(super) fn count(&self, name: &'static str) {
+        *self.counts().entry(name).or_default() += 1;
+    }
+
+    /// Whether the fault with this name and percentage occurs this time.
+    pub(super) fn occurs(&self, name: &'static str, percent: impl FnOnce(&FaultProfile) -> f64) -> bool {
+        let occurs = self.with(|profile, random| roll(random) < percent(profile));
+        if occurs {
+            self.count(name);
+        }
+        occurs
+    }
+
+    /// The faults of one invocation's calls.
+    pub(super) fn plan(&self) -> FaultPlan {
+        let crash = self.with(|profile, random| {
+            (roll(random) < profile.crash).then(|| (random.usize(1..=CRASH_WITHIN_CALLS), random.bool()))
+        });
+        let injector = self.clone();
+        FaultPlan::new(move |call| {
+            let fault = match crash {
+                Some((number, true)) if number == call.number => Fault::CrashBefore,
+                Some((number, false)) if number == call.number => Fault::CrashAfter,
+                _ => injector.with(|profile, random| fault(profile, random, call)),
+            };
+            if let Some(name) = name(fault) {
+                injector.count(name);
+            }
+            fault
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut FaultProfile, &mut fastrand::Rng) -> T) -> T {
+        let mut state = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (profile, random) = &mut *state;
+        act(profile, random)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, InjectedFaults> {
+        self.injected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name that this fault of a call has in a profile.
+fn name(fault: Fault) -> Option<&'static str> {
+    match fault {
+        Fault::None => None,
+        Fault::LoseRequest | Fault::LoseResponse | Fault::ArriveLate(_) => Some("lose"),
+        Fault::Status503 => Some("503"),
+        Fault::Throttle => Some("throttle"),
+        Fault::TransactionConflict => Some("conflict"),
+        Fault::Delay(_) => Some("slow"),
+        Fault::CrashBefore | Fault::CrashAfter => Some("crash"),
+    }
+}
+
+/// A random number from 0 to just below 100.
+fn roll(random: &mut fastrand::Rng) -> f64 {
+    random.f64() * 100.0
+}
+
+fn fault(profile: &FaultProfile, random: &mut fastrand::Rng, call: &Call) -> Fault {
+    let mut rest = roll(random);
+    let mut hit = |percent: f64| {
+        rest -= percent;
+        rest < 0.0
+    };
+    if hit(profile.lose) {
+        return if random.bool() { Fault::LoseRequest } else { Fault::LoseResponse };
+    }
+    if hit(profile.throttle) {
+        return Fault::Throttle;
+    }
+    if hit(profile.conflict) {
+        return Fault::TransactionConflict;
+    }
+    if hit(profile.unavailable) {
+        return Fault::Status503;
+    }
+    if call.service == Service::S3 && hit(profile.slow) {
+        return Fault::Delay(SLOW_BY);
+    }
+    Fault::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_occur_at_their_percentage_until_it_changes() {
+        let injector = FaultInjector::new("redeliver=20".parse().unwrap(), 7);
+        let count = || (0..10_000).filter(|_| injector.occurs("redeliver", |profile| profile.redeliver)).count();
+        assert!((1_800..2_200).contains(&count()));
+        injector.set(FaultProfile::default());
+        assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn each_fault_is_counted_once_by_the_injector_that_injected_it() {
+        let all = FaultInjector::new("refuse=100,conflict=100".parse().unwrap(), 7);
+        let one = all.counting_separately();
+        assert!(one.occurs("refuse", |profile| profile.refuse));
+        assert!(!one.occurs("redeliver", |profile| profile.redeliver));
+        let put = Call { number: 1, service: Service::DynamoDb, operation: "PutItem".to_owned(), path: "/".to_owned() };
+        assert_eq!(one.plan().fault(&put), Fault::TransactionConflict);
+        assert_eq!(one.injected(), InjectedFaults::from([("conflict", 1), ("refuse", 1)]));
+        assert_eq!(all.injected(), InjectedFaults::default());
+        all.set("crash=100".parse().unwrap());
+        let mut plan = one.plan();
+        for number in 1..=CRASH_WITHIN_CALLS {
+            plan.fault(&Call { number, ..put.clone() });
+        }
+        assert_eq!(one.injected().get("crash"), Some(&1));
+    }
+}
