@@ -118,9 +118,8 @@ fn half_a_split_is_read_again() {
         data,
     };
     let frame = State::default().frame();
-    let of = |items: &[StateItem]| {
-        leaves(items, Mode::Usual).unwrap().map(|leaves| leaves.into_keys().collect::<Vec<_>>())
-    };
+    let of =
+        |items: &[StateItem]| leaves(items, Mode::Usual).unwrap().map(|leaves| leaves.into_keys().collect::<Vec<_>>());
     assert_eq!(of(&[]), Some(vec![String::new()]), "no state yet");
     assert_eq!(of(&[item("", None), item("0", Some(frame.clone()))]), None);
     let whole = [item("", None), item("0", Some(frame.clone())), item("1", Some(frame))];
