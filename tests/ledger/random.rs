@@ -63,9 +63,9 @@ struct Log {
     /// Versions of records that are or will be in a page.
     appended: BTreeSet<Version>,
     voided: BTreeSet<u64>,
-    /// What a page counts, and which record it voids, by its name. It may not have been put.
+    /// What a page counts, and what it voids, by its name. It may not have been put.
     counts: BTreeMap<u64, Vec<Version>>,
-    voids: BTreeMap<u64, u64>,
+    voids: BTreeMap<u64, Version>,
     settled: BTreeSet<Notice>,
     /// The last version of each snapshot, and what it said.
     snapshots: BTreeMap<Key, (u64, i64)>,
@@ -134,7 +134,7 @@ impl Worker {
                 for page in pages(&groups(&[version.counted()]), version.generation) {
                     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
                     let page = content.into_page(page.minute, &kind);
-                    self.log.lock().unwrap().voids.insert(page.name, version.record);
+                    self.log.lock().unwrap().voids.insert(page.name, version);
                     self.put(&page, &kind).await;
                 }
             }
@@ -241,7 +241,12 @@ impl Log {
         let mut expected = BTreeMap::new();
         let names = || notices.iter().map(|notice| notice.page.name);
         let paged: BTreeSet<Version> = names().filter_map(|name| self.counts.get(&name)).flatten().copied().collect();
-        let voided: BTreeSet<u64> = names().filter_map(|name| self.voids.get(&name)).copied().collect();
+        let voids: Vec<&Version> = names().filter_map(|name| self.voids.get(&name)).collect();
+        // A page that voids a record names its group, too.
+        for version in &voids {
+            version.keys(windows).into_iter().for_each(|key| _ = expected.entry(key).or_default());
+        }
+        let voided: BTreeSet<u64> = voids.iter().map(|version| version.record).collect();
         for version in &paged {
             let is_last = !paged.iter().any(|other| other.record == version.record && other > version);
             let bit = if is_last && !voided.contains(&version.record) { version.bit() } else { 0 };
