@@ -163,7 +163,8 @@ fn a_running_local_is_read_like_a_stack() {
     assert_eq!(fixture.run(&load).code, Some(0));
     let last = local.wait_for(|line| {
         let (processed, invoked) = (&line["function"]["RecordsProcessed"], &line["mapping"]["invoked_event_count"]);
-        processed.as_f64() >= Some(200.0) && invoked.as_f64() >= Some(200.0)
+        let snapshots = &line["function"]["SnapshotsUpdated"];
+        processed.as_f64() >= Some(200.0) && invoked.as_f64() >= Some(200.0) && snapshots.as_f64() > Some(0.0)
     });
 
     let bill = fixture.json(&["cost", "--local"]);

@@ -35,13 +35,14 @@ pub(super) async fn destination(text: &str, place: &Workplace) -> anyhow::Result
     Ok(Some(Destination::Folder(PathBuf::from(text))))
 }
 
-/// Creates the failure bucket if the function has one and it doesn't exist.
+/// Creates the failure bucket if the function quarantines records and it doesn't exist.
 pub(super) async fn ensure_failure_bucket(
     variables: &Variables,
     options: &Options,
     place: &Workplace,
 ) -> anyhow::Result<()> {
-    match variables.clone().with_metrics_sink("none").config()?.failure_bucket {
+    let config = variables.clone().with_metrics_sink("none").config()?;
+    match config.failure_bucket.filter(|_| config.quarantine.is_some()) {
         Some(bucket) if !matches!(options.s3()?, Endpoint::Remote(_)) => {
             ensure_bucket(&place.clients.s3, &bucket).await
         }
