@@ -79,7 +79,7 @@ pub fn is_key_mismatch(message: &str) -> bool {
 
 /// The error for a table that has different keys than the function writes.
 pub fn key_mismatch(doing: &str) -> Error {
-    let remedy = "USAGE_TABLE needs the keys of the pipeline's [snapshot], LEDGER_TABLE the partition key `claim`, all of type S";
+    let remedy = "USAGE_TABLE needs the keys of the pipeline's [snapshot], LEDGER_TABLE the partition key `pk` and the sort key `sk`, all of type S";
     Error::config(format!("{doing}: the table has different keys; {remedy}"))
 }
 

@@ -38,7 +38,7 @@ pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
 pub use show::{Shown, ShownPage, ShownState, ShownValues};
 use state::Leaves;
-pub use sweep::Swept;
+pub use sweep::{Depth, Swept};
 use tasks::{Task, Tasks};
 use totals::Totals;
 

@@ -12,7 +12,7 @@ use super::state::{Leaves, leaves};
 use super::tasks::{Task, windows_above};
 use super::{Folder, Notice, Versions, Windows};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Level, PageRef, WindowKey, is_expiring};
+use crate::ledger::{GroupKey, Level, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -29,9 +29,20 @@ pub struct Swept {
     pub repaired: usize,
 }
 
+/// What a sweep of a minute does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What the schedules need: folds the minute if its state, or one above it, lacks something, and compares the
+    /// snapshots of the windows that end with it.
+    Differences,
+    /// Compares the snapshots of the minute's groups in all windows that it is in, too.
+    Minute,
+    /// Compares the snapshots of all windows that the minute is in, too.
+    Windows,
+}
+
 impl Folder {
-    /// Sweeps a minute. With `windows`, also compares the snapshots of all windows that the minute is in, not only of
-    /// those that end with it.
+    /// Sweeps a minute.
     ///
     /// # Errors
     /// Transient if the deadline passed or something is missing, config if someone must fix something first.
@@ -39,7 +50,7 @@ impl Folder {
         &self,
         snapshot: &Snapshot,
         minute: Segment,
-        windows: bool,
+        depth: Depth,
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
@@ -50,6 +61,8 @@ impl Folder {
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
         if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
+            // Fails if the state lists pages that are gone.
+            fold.fold_minute(minute, &pages.iter().copied().collect()).await?;
             let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
             let folded = folder.fold(snapshot, &notices, now, deadline).await?;
             swept.repaired += folded.snapshots;
@@ -57,14 +70,21 @@ impl Folder {
                 return Err(error);
             }
         }
+        let own = WindowKey::minute(minute);
+        let groups: BTreeSet<GroupKey> = match depth {
+            Depth::Minute => fold.stored(own).await?.values().flat_map(|state| state.totals.keys()).cloned().collect(),
+            Depth::Differences | Depth::Windows => BTreeSet::new(),
+        };
         for window in windows_above(snapshot, minute) {
-            if windows || window.end() == WindowKey::minute(minute).end() {
+            let is_whole = depth == Depth::Windows || window.end() == own.end();
+            if is_whole || !groups.is_empty() {
                 // A state outlives what it was summed up from.
                 let leaves = match is_expiring {
                     true => fold.stored(window).await?,
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
-                swept.repaired += folder.compare(snapshot, window, leaves, now, deadline).await?;
+                let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
+                swept.repaired += folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?;
             }
         }
         Ok(swept)
@@ -108,21 +128,24 @@ impl Folder {
         let fold = folder.fold_with(Mode::Usual, deadline);
         for window in windows_above(snapshot, minute) {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.repaired += folder.compare(snapshot, window, leaves, now, deadline).await?;
+            swept.repaired += folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?;
         }
         Ok(swept)
     }
 
-    /// Compares all snapshots of a window with its state, and writes those that differ. Returns how many those are.
+    /// Compares the snapshots of these groups of a window with its state, and writes those that differ. Returns how many
+    /// those are.
     async fn compare(
         &self,
         snapshot: &Snapshot,
         window: WindowKey,
         leaves: Leaves,
+        is_compared: impl Fn(&GroupKey) -> bool,
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<usize, Error> {
-        let keys: Vec<_> = leaves.values().flat_map(|state| state.totals.keys()).cloned().collect();
+        let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
+        let keys: Vec<_> = keys.cloned().collect();
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
         let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Handler, Invocation};
 use crate::error::Error;
+use crate::fold::Depth;
 use crate::outcome::SweepOutcome;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -45,7 +46,7 @@ impl Handler {
         let (Some(folder), Some(snapshot)) = (&self.folder, &self.pipeline().snapshot) else {
             return Ok(SweepOutcome { minute, ..SweepOutcome::default() });
         };
-        let swept = folder.sweep(snapshot, minute, false, invocation.now, invocation.deadline).await?;
+        let swept = folder.sweep(snapshot, minute, Depth::Differences, invocation.now, invocation.deadline).await?;
         Ok(SweepOutcome { minute, swept })
     }
 }

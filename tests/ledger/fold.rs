@@ -2,7 +2,7 @@
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
-use usage_aggregator::fold::Mode;
+use usage_aggregator::fold::{Depth, Mode};
 use usage_aggregator::ledger::{PageContent, PageKind};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -241,12 +241,12 @@ async fn every_fault_at_every_call_leaves_the_fold_exact() {
 }
 
 /// Sweeps of all minutes around the records, with all their windows.
-async fn sweep(place: &Place, windows: bool) -> usize {
+async fn sweep(place: &Place, depth: Depth) -> usize {
     let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
     let mut repaired = 0;
     for minute in 0..4 {
         let snapshot = place.pipeline.snapshot.as_ref().unwrap();
-        repaired += place.folder.sweep(snapshot, minute_of(minute), windows, now, None).await.unwrap().repaired;
+        repaired += place.folder.sweep(snapshot, minute_of(minute), depth, now, None).await.unwrap().repaired;
     }
     repaired
 }
@@ -257,18 +257,18 @@ async fn a_lost_notice_is_healed() {
     let first = place.append(&[(1, "a", 0, 100)], 1).await;
     place.fold(&first).await;
     place.append(&[(2, "a", 0, 5), (3, "b", 1, 7)], 1).await;
-    assert_eq!(sweep(&place, false).await, 6);
+    assert_eq!(sweep(&place, Depth::Differences).await, 6);
     assert_eq!((place.month("a"), place.month("b")), ((2, 105), (1, 7)));
     // It finds nothing wrong, but stamps what has an earlier version. The next one changes nothing at all.
-    assert_eq!(sweep(&place, true).await, 0);
+    assert_eq!(sweep(&place, Depth::Windows).await, 0);
     let (states, snapshots) = (place.states(), place.snapshots());
-    assert_eq!(sweep(&place, true).await, 0);
+    assert_eq!(sweep(&place, Depth::Windows).await, 0);
     assert_eq!((place.states(), place.snapshots()), (states, snapshots));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fold_that_died_after_the_minute_is_healed() {
-    for writes in 1..7 {
+    for (writes, depth) in (1..7).flat_map(|writes| [(writes, Depth::Minute), (writes, Depth::Windows)]) {
         let place = Place::new();
         place.append(&[(1, "a", 0, 100)], 1).await;
         let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
@@ -283,11 +283,10 @@ async fn a_fold_that_died_after_the_minute_is_healed() {
         }
         place.http.revive();
         place.http.set_plan(FaultPlan::none());
-        // The minute 0 is 08:57; the hour ends with 08:59, which the sweep of minute 2 compares.
-        sweep(&place, true).await;
+        sweep(&place, depth).await;
         for window in ["hour", "day", "month"] {
             let values = place.snapshots()[&("a".to_owned(), window.to_owned())];
-            assert_eq!((values.0, values.1), (2, 105), "{window} after {writes} writes");
+            assert_eq!((values.0, values.1), (2, 105), "{window} after {writes} writes, {depth:?}");
         }
     }
 }
@@ -300,7 +299,7 @@ async fn a_usage_table_that_was_lost_or_changed_by_hand_is_written_again() {
     for item in place.items("usage") {
         place.delete("usage", item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
     }
-    assert_eq!(sweep(&place, true).await, 6);
+    assert_eq!(sweep(&place, Depth::Windows).await, 6);
     assert_eq!(place.snapshots(), before);
     let item = &place.items("usage")[0];
     let request = serde_json::json!({
@@ -309,7 +308,7 @@ async fn a_usage_table_that_was_lost_or_changed_by_hand_is_written_again() {
     });
     place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
     assert_ne!(place.snapshots(), before);
-    assert_eq!(sweep(&place, true).await, 1);
+    assert_eq!(sweep(&place, Depth::Windows).await, 1);
     assert_eq!(place.snapshots(), before);
 }
 
@@ -348,10 +347,12 @@ async fn pages_that_are_lost_for_good_can_be_forgotten() {
     place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
     let page = place.items("ledger").into_iter().find(|item| item["pk"].as_s().unwrap().starts_with("p#")).unwrap();
     place.delete("ledger", page["pk"].as_s().unwrap(), page["sk"].as_s().unwrap());
-    let more = place.append(&[(2, "a", 0, 5)], 1).await;
-    assert_eq!(place.fold(&more).await.settled, 0);
     let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
     let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Differences, now, None).await;
+    assert!(swept.unwrap_err().message.contains("is missing"));
+    let more = place.append(&[(2, "a", 0, 5)], 1).await;
+    assert_eq!(place.fold(&more).await.settled, 0);
     let rebuilt = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await;
     assert!(rebuilt.unwrap_err().message.contains("is missing"));
     place.folder.rebuild(snapshot, minute_of(0), Mode::Forget, now, None).await.unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Folder, MAX_STATE_BYTES, Notice};
+use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
 use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -147,7 +147,8 @@ impl Worker {
             Job::Sweep(minute) => {
                 let snapshot = self.place.pipeline.snapshot.as_ref().unwrap();
                 // Whether it repaired anything depends on the others.
-                let _ = self.folder.sweep(snapshot, minute_of(minute), random.bool(), now(), None).await;
+                let depth = [Depth::Differences, Depth::Minute, Depth::Windows][random.usize(..3)];
+                let _ = self.folder.sweep(snapshot, minute_of(minute), depth, now(), None).await;
             }
         }
     }

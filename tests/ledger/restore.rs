@@ -1,6 +1,6 @@
 //! What a sweep heals after the ledger was restored, and what it publishes of a ledger that has expired in part.
 
-use usage_aggregator::fold::Mode;
+use usage_aggregator::fold::{Depth, Mode};
 use usage_aggregator::time::Timestamp;
 
 use crate::place::{Item, MINUTE, Place, minute_of};
@@ -30,7 +30,7 @@ async fn a_restored_cut_heals() {
     let snapshot = pipeline.snapshot.as_ref().unwrap();
     for _ in 0..2 {
         for minute in 0..3 {
-            _ = place.folder.sweep(snapshot, minute_of(minute), true, now, None).await;
+            _ = place.folder.sweep(snapshot, minute_of(minute), Depth::Windows, now, None).await;
         }
     }
     assert_eq!((place.month("a").0, place.month("b").0), (5, 5), "the page that is lost is not counted");
@@ -61,7 +61,7 @@ async fn windows_whose_pages_have_expired_are_published_from_their_states() {
     }
     let now = Timestamp::from_seconds(MINUTE + 25 * 86_400).unwrap();
     let snapshot = place.pipeline.snapshot.as_ref().unwrap();
-    let swept = place.folder.sweep(snapshot, minute_of(0), true, now, None).await.unwrap();
+    let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now, None).await.unwrap();
     assert_eq!((swept.repaired, place.snapshots()), (3, before));
     let refused = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await.unwrap_err();
     assert!(refused.message.contains("its pages may have expired"), "{refused}");

@@ -1,6 +1,7 @@
 //! Rules of the protocol that a single fold doesn't show: what a second fold, a crash or a restored ledger must find.
 
 use laptop::emulators::{Fault, FaultPlan};
+use usage_aggregator::fold::Depth;
 use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::window::Window;
 
@@ -203,7 +204,7 @@ async fn a_snapshot_of_many_measures_is_repaired_as_a_whole() {
     }
     let sweep = async || {
         let snapshot = place.pipeline.snapshot.as_ref().unwrap();
-        place.folder.sweep(snapshot, minute_of(0), true, now(), None).await.unwrap().repaired
+        place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now(), None).await.unwrap().repaired
     };
     assert_eq!((sweep().await, sweep().await), (1, 0));
     let values = ["m001", "m250", "m449"].map(|name| number(&place, "month", name).unwrap());

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use usage_aggregator::error::ErrorKind;
-use usage_aggregator::fold::{Folder, Mode, Swept};
+use usage_aggregator::fold::{Depth, Folder, Mode, Swept};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
@@ -57,8 +57,9 @@ impl Sweep {
     /// Sweeps the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let (folder, snapshot) = open(&self.place, options).await?;
-        let (now, windows) = (event_source_mapping::now()?, self.windows);
-        let sweep = async |minute| folder.sweep(&snapshot, minute, windows, now, None).await;
+        let now = event_source_mapping::now()?;
+        let depth = if self.windows { Depth::Windows } else { Depth::Minute };
+        let sweep = async |minute| folder.sweep(&snapshot, minute, depth, now, None).await;
         each(&self.range.minutes(), options, "sweep", sweep).await
     }
 }
