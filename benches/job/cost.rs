@@ -2,18 +2,10 @@
 //! services, in the capacity that DynamoDB reports for each call. For comparison, the usual design is executed too: one
 //! UpdateItem per delta and window.
 
-use std::sync::{Arc, Mutex};
-
-use aws_sdk_dynamodb::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{
+    ConsumedUnits, Services, TableSpec, Units, ensure_bucket, ensure_tables, sdk_config, table_specs,
 };
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
-use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
-use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
-use laptop::emulators::{Services, TableSpec, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use tokio::runtime::Runtime;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
@@ -42,13 +34,13 @@ pub struct Cost {
 pub struct Till {
     runtime: Runtime,
     services: Services,
-    units: Units,
+    units: ConsumedUnits,
 }
 
 impl Till {
     pub fn open() -> Till {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Till { runtime, services: Services::start(None).expect("embedded services"), units: Units::default() }
+        Till { runtime, services: Services::start(None).expect("embedded services"), units: ConsumedUnits::default() }
     }
 
     /// Handles a batch, then writes the same deltas one by one to separate tables.
@@ -70,8 +62,8 @@ impl Till {
         self.units.take();
         let outcome = handler.append(event, &jobs::invocation()).await.expect("an outcome");
         assert_eq!(outcome.durable, outcome.records, "{:?}", outcome.rejected);
-        let [write_units, read_units] = self.units.take();
-        (write_units, read_units, outcome.files.len())
+        let Units { write, read } = self.units.take();
+        (write, read, outcome.files.len())
     }
 
     fn clients(&self) -> Clients {
@@ -110,62 +102,6 @@ impl Till {
                 }
             }
         }
-        let [write_units, _] = self.units.take();
-        write_units
-    }
-}
-
-/// Write and read units so far. Requests the consumed capacity of every call.
-#[derive(Debug, Clone, Default)]
-struct Units(Arc<Mutex<[f64; 2]>>);
-
-impl Units {
-    fn take(&self) -> [f64; 2] {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-
-    fn add(&self, kind: usize, consumed: Option<&ConsumedCapacity>) {
-        let units = consumed.and_then(ConsumedCapacity::capacity_units);
-        self.0.lock().unwrap()[kind] += units.expect("DynamoDB reports what each call consumes");
-    }
-}
-
-impl Intercept for Units {
-    fn name(&self) -> &'static str {
-        "units"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        context: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let (input, total) = (context.input_mut(), Some(ReturnConsumedCapacity::Total));
-        if let Some(input) = input.downcast_mut::<PutItemInput>() {
-            input.return_consumed_capacity = total;
-        } else if let Some(input) = input.downcast_mut::<QueryInput>() {
-            input.return_consumed_capacity = total;
-        } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
-            input.return_consumed_capacity = total;
-        }
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let Ok(output) = context.output_or_error() else { return Ok(()) };
-        if let Some(output) = output.downcast_ref::<PutItemOutput>() {
-            self.add(0, output.consumed_capacity());
-        } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
-            self.add(1, output.consumed_capacity());
-        } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
-            self.add(0, output.consumed_capacity());
-        }
-        Ok(())
+        self.units.take().write
     }
 }

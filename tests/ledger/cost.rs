@@ -1,75 +1,15 @@
 //! What counting costs: the capacity that DynamoDB reports for append and fold, beside the two usual ways to count, which
 //! are not exact. `make cost-table` prints all of it.
 
-use std::sync::{Arc, Mutex};
-
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
-};
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
-use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
-use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{ConsumedUnits, Units};
 
 use crate::place::{Counted, Place};
 
-/// Write and read units so far. Requests the consumed capacity of every call.
-#[derive(Debug, Clone, Default)]
-struct Units(Arc<Mutex<[f64; 2]>>);
-
-impl Units {
-    /// Write units plus a fifth of the read units, which cost a fifth.
-    fn take(&self) -> f64 {
-        let [write, read] = std::mem::take(&mut *self.0.lock().unwrap());
-        write + read / 5.0
-    }
-
-    fn add(&self, kind: usize, consumed: Option<&ConsumedCapacity>) {
-        self.0.lock().unwrap()[kind] += consumed.and_then(ConsumedCapacity::capacity_units).expect("the capacity");
-    }
-}
-
-impl Intercept for Units {
-    fn name(&self) -> &'static str {
-        "units"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        context: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let (input, total) = (context.input_mut(), Some(ReturnConsumedCapacity::Total));
-        if let Some(input) = input.downcast_mut::<PutItemInput>() {
-            input.return_consumed_capacity = total;
-        } else if let Some(input) = input.downcast_mut::<QueryInput>() {
-            input.return_consumed_capacity = total;
-        } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
-            input.return_consumed_capacity = total;
-        }
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let Ok(output) = context.output_or_error() else { return Ok(()) };
-        if let Some(output) = output.downcast_ref::<PutItemOutput>() {
-            self.add(0, output.consumed_capacity());
-        } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
-            self.add(1, output.consumed_capacity());
-        } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
-            self.add(0, output.consumed_capacity());
-        }
-        Ok(())
-    }
+/// Write units plus a fifth of the read units, which cost a fifth.
+fn weighted(Units { write, read }: Units) -> f64 {
+    write + read / 5.0
 }
 
 /// 1,000 records per second in one batch.
@@ -79,7 +19,7 @@ const WINDOWS: f64 = 3.0;
 /// The units of 1,000 records with `entities` entities that are folded every `seconds` seconds, in a month whose states know
 /// every entity.
 async fn ledger_units(entities: u64, seconds: u64) -> f64 {
-    let units = Units::default();
+    let units = ConsumedUnits::default();
     let mut place = Place::new();
     let client = |client: &Client| Client::from_conf(client.config().to_builder().interceptor(units.clone()).build());
     place.folder.ledger.client = client(&place.folder.ledger.client);
@@ -112,12 +52,12 @@ async fn ledger_units(entities: u64, seconds: u64) -> f64 {
         }
         assert_eq!(place.fold(&notices).await.settled, notices.len());
     }
-    units.take() / second as f64
+    weighted(units.take()) / second as f64
 }
 
 /// The units of summing up a batch and adding each sum: not exact.
 async fn inexact_units(entities: u64) -> f64 {
-    let (units, place) = (Units::default(), Place::new());
+    let (units, place) = (ConsumedUnits::default(), Place::new());
     let client = Client::from_conf(place.folder.usage.client.config().to_builder().interceptor(units.clone()).build());
     let mut random = fastrand::Rng::with_seed(1);
     let seen: std::collections::BTreeSet<u64> = (0..BATCH).map(|_| random.u64(0..entities)).collect();
@@ -131,7 +71,7 @@ async fn inexact_units(entities: u64) -> f64 {
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
         update.send().await.unwrap();
     }
-    units.take() * WINDOWS
+    weighted(units.take()) * WINDOWS
 }
 
 /// From ten entities on, the exact way costs less than the usual one. `COST=1` prints the whole table.

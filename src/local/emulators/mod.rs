@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 mod clients;
 mod cloudwatch;
+mod consumed;
 mod dynamodb;
 mod embedded;
 mod faults;
@@ -28,6 +29,7 @@ pub mod kinesis;
 
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
+pub use consumed::{ConsumedUnits, Units};
 pub use embedded::EmbeddedStream;
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
