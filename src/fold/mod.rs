@@ -11,6 +11,7 @@ mod minute;
 mod notice;
 mod parent;
 mod publish;
+mod rebuild;
 mod show;
 mod state;
 mod sweep;

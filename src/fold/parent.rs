@@ -73,7 +73,7 @@ fn children(items: Vec<StateItem>) -> Result<Option<BTreeMap<WindowKey, Leaves>>
 }
 
 /// Whether the leaf, or all leaves into which it was split, or the one that it is a part of, has at least this version.
-fn has(read: &Versions, leaf: &Leaf, version: u64) -> bool {
+pub(super) fn has(read: &Versions, leaf: &Leaf, version: u64) -> bool {
     let covers = |other: &Leaf| {
         other.window == leaf.window && (other.part.starts_with(&leaf.part) || leaf.part.starts_with(&other.part))
     };

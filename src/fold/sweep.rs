@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::engine::{Fold, Mode};
-use super::parent::leaf;
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
 use super::tasks::{Task, windows_above};
@@ -90,52 +89,9 @@ impl Folder {
         Ok(swept)
     }
 
-    /// Writes the states of a minute and of the windows above it again from what there is, and then all their snapshots.
-    /// For a state that is wrong or damaged; nothing that a fold does makes one.
-    ///
-    /// # Errors
-    /// As for [`Folder::sweep`], and if the minute's pages may have expired.
-    pub async fn rebuild(
-        &self,
-        snapshot: &Snapshot,
-        minute: Segment,
-        mode: Mode,
-        now: Timestamp,
-        deadline: Option<Instant>,
-    ) -> Result<Swept, Error> {
-        let mut folder = self.clone();
-        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
-        let fold = folder.fold_with(mode, deadline);
-        let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
-        let window = WindowKey::minute(minute);
-        if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
-            let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
-            return Err(Error::config(format!("rebuild {window}: its pages may have expired; {remedy}")));
-        }
-        let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
-        if leaves.values().all(|state| state.version == 0) {
-            return Ok(Swept::default());
-        }
-        let mut child = window;
-        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
-        while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
-        {
-            let written = leaves.iter().filter(|(_, state)| state.version > 0);
-            let known = written.map(|(part, state)| (leaf(child, part), state.version)).collect();
-            (child, leaves) = (parent, fold.fold_parent(parent, &known).await?);
-        }
-        let mut swept = Swept { pages: pages.len(), repaired: 0 };
-        let fold = folder.fold_with(Mode::Usual, deadline);
-        for window in windows_above(snapshot, minute) {
-            let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.repaired += folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?;
-        }
-        Ok(swept)
-    }
-
     /// Compares the snapshots of these groups of a window with its state, and writes those that differ. Returns how many
     /// those are.
-    async fn compare(
+    pub(super) async fn compare(
         &self,
         snapshot: &Snapshot,
         window: WindowKey,
@@ -180,7 +136,7 @@ impl Fold<'_> {
         leaves(&items, self.mode)?.ok_or_else(half)
     }
 
-    async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
+    pub(super) async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
         let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
         Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
     }

@@ -353,8 +353,17 @@ async fn pages_that_are_lost_for_good_can_be_forgotten() {
     assert!(swept.unwrap_err().message.contains("is missing"));
     let more = place.append(&[(2, "a", 0, 5)], 1).await;
     assert_eq!(place.fold(&more).await.settled, 0);
+    let missing = place.folder.missing(snapshot, minute_of(0), None).await.unwrap();
+    let name = page["sk"].as_s().unwrap();
+    assert_eq!(missing, [format!("the page 0/{name} of 2026-11-28T08:57")]);
     let rebuilt = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await;
     assert!(rebuilt.unwrap_err().message.contains("is missing"));
     place.folder.rebuild(snapshot, minute_of(0), Mode::Forget, now, None).await.unwrap();
     assert_eq!((place.month("a"), place.fold(&more).await.settled), ((1, 5), 1));
+    place.delete("ledger", "s#orders#2026-11-28T08", "2026-11-28T08:57/");
+    let missing = place.folder.missing(snapshot, minute_of(0), None).await.unwrap();
+    assert!(
+        matches!(missing.as_slice(), [one] if one.ends_with("of the state 2026-11-28T08:57/, which 2026-11-28T08 lists")),
+        "{missing:?}"
+    );
 }

@@ -1,5 +1,8 @@
 //! `usagectl ledger sweep` and `usagectl ledger rebuild`.
 
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
@@ -11,7 +14,7 @@ use usage_aggregator::usage::Segment;
 
 use super::open;
 use super::range::Range;
-use crate::shell::console::{self, Done, counted};
+use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
 use crate::stack::Where;
 
@@ -40,9 +43,13 @@ Examples:
 pub(super) struct Rebuild {
     #[command(flatten)]
     range: Range,
-    /// Forget pages and states that no longer exist, which makes the numbers smaller; without it, they are an error
+    /// Forget pages and states that no longer exist, which makes the numbers smaller; without it, they are an error. Names them
+    /// and asks first
     #[arg(long)]
     forget: bool,
+    /// Forget without asking
+    #[arg(long, requires = "forget")]
+    yes: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -51,7 +58,7 @@ const REBUILD_EXAMPLES: &str = "\
 Examples:
   usagectl ledger rebuild 2026-11-28T08:57 --local
   usagectl ledger rebuild 2026-11-28T08 --stack usage-aggregator
-  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator";
+  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator   # names what is missing, and asks";
 
 impl Sweep {
     /// Sweeps the minutes in order.
@@ -70,8 +77,34 @@ impl Rebuild {
         let (folder, snapshot) = open(&self.place, options).await?;
         let now = event_source_mapping::now()?;
         let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
+        if self.forget && !self.may_forget(&folder, &snapshot, options).await? {
+            console::note("nothing was written");
+            return Ok(Done::WithFailures);
+        }
         let rebuild = async |minute| rebuild(&folder, &snapshot, minute, mode, now).await;
         each(&self.range.minutes(), options, "rebuild", rebuild).await
+    }
+}
+
+impl Rebuild {
+    /// Names what is missing, and asks whether to forget it.
+    async fn may_forget(&self, folder: &Folder, snapshot: &Snapshot, options: &Options) -> anyhow::Result<bool> {
+        let mut missing = BTreeSet::new();
+        for minute in self.range.minutes() {
+            let reading = || format!("look for what {} lacks", minute.text());
+            missing.extend(folder.missing(snapshot, minute, None).await.with_context(reading)?);
+        }
+        for what in &missing {
+            console::note(&format!("missing: {what}"));
+        }
+        if missing.is_empty() || self.yes {
+            return Ok(true);
+        }
+        let what = counted(missing.len(), "page or state").replace("page or states", "pages or states");
+        if options.json || !std::io::stdin().is_terminal() {
+            return Err(UsageError(format!("{what} would be forgotten; add --yes to forget them")).into());
+        }
+        console::ask(&format!("Forget {what}? What only they count is subtracted from the numbers."))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::shell::options::Options;
@@ -46,6 +47,17 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 pub fn note(text: &str) {
     // If stderr is closed, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Asks on stderr, and reads the answer from stdin: yes, or anything else for no.
+///
+/// # Errors
+/// If stdin can't be read.
+pub fn ask(question: &str) -> anyhow::Result<bool> {
+    note(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("read the answer from stdin")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// A progress bar on stderr, hidden for a single step or without a terminal.
