@@ -56,10 +56,10 @@ Examples:
 impl Sweep {
     /// Sweeps the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let (folder, snapshot) = open(&self.place, options).await?;
+        let ledger = open(&self.place, options).await?;
         let now = event_source_mapping::now()?;
         let depth = if self.windows { Depth::Windows } else { Depth::Minute };
-        let sweep = async |minute| folder.sweep(&snapshot, minute, depth, now, None).await;
+        let sweep = async |minute| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
         each(&self.range.minutes(), options, "sweep", sweep).await
     }
 }
@@ -67,10 +67,10 @@ impl Sweep {
 impl Rebuild {
     /// Rebuilds the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let (folder, snapshot) = open(&self.place, options).await?;
+        let ledger = open(&self.place, options).await?;
         let now = event_source_mapping::now()?;
         let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
-        let rebuild = async |minute| rebuild(&folder, &snapshot, minute, mode, now).await;
+        let rebuild = async |minute| rebuild(&ledger.folder, &ledger.snapshot, minute, mode, now).await;
         each(&self.range.minutes(), options, "rebuild", rebuild).await
     }
 }
