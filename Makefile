@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
-    bench-stages measure build build-Function build-FoldFunction arm64 deploy destroy logs clean
+    bench-stages measure usagectl build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -125,6 +125,11 @@ bench-stages: ## benchmark the stages of the job with criterion, and compare wit
 
 measure: .venv-bench/made benches/rivals/node_modules/made ## build for release; measure size, crates, and cold starts compared with Node and Python
 	tests/measure.sh
+
+# cargo reports on stderr, so the output is the path alone: "$(make --silent usagectl)" doctor --stack NAME
+usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the first time)
+	@cargo build --profile soak --package usagectl --bin usagectl
+	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
 build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
 	$(LAMBDA_BUILD) $(if $(CROSS),--$(subst _,-,$(ARCH)))

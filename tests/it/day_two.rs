@@ -134,6 +134,18 @@ fn usage_is_shown_as_tables_bars_and_lines() {
     insta::assert_snapshot!("usage", transcript);
 }
 
+/// Issue 16: the embedded services stopped before the ledger was read, so the command waited forever.
+#[test]
+fn regression_the_ledger_of_a_data_folder_is_shown_and_swept() {
+    let fixture = Fixture::new();
+    fixture.write("event.json", &two_orders());
+    assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0));
+    let shown = fixture.run(&["ledger", "show", "2026-09-17T13", "--local"]);
+    assert!(shown.code == Some(0) && shown.stdout.starts_with("state 2026-09-17T13: version 1, "), "{shown:?}");
+    let swept = fixture.run(&["ledger", "sweep", "2026-09-17T13", "--local"]);
+    assert_eq!((swept.code, &*swept.stdout), (Some(0), "60 minutes with 1 page: 0 snapshots repaired\n"), "{swept:?}");
+}
+
 /// Issue 13: with `--local`, the names of tables on the command line were ignored in favor of the defaults.
 #[test]
 fn regression_the_usage_table_on_the_command_line_is_read_with_local() {

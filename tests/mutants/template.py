@@ -22,6 +22,7 @@ MUTANTS = [
     ("a widget for a metric that is never sent", "template.yaml", '"${Namespace}", "FilesWritten"', '"${Namespace}", "FileCount"'),
     ("a widget that isn't documented", "template.yaml", '"title": "Table throttles"', '"title": "Throttles of tables"'),
     ("a widget that lacks a metric", "template.yaml", '["AWS/Lambda", "DroppedEventCount", "EventSourceMappingUUID", "${EventSourceMapping}"], ', ""),
+    ("a widget for a metric of another name", "template.yaml", '"ReturnedRecordsCount"', '"ReturnedRecords"'),
     ("a metric filter on the wrong log line", "template.yaml", '$.message = "record rejected" }', '$.message = "rejected" }'),
     ("a renamed log line", "src/handler/report.rs", '"record rejected"', '"rejected"'),
     ("an alarm with a different threshold", "template.yaml", "      Threshold: 120000\n", "      Threshold: 240000\n"),

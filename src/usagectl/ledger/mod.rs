@@ -13,7 +13,7 @@ use usage_aggregator::pipeline::Snapshot;
 
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Deployment, Where};
 
 /// Look into the ledger, and repair what was derived from it
 #[derive(Debug, Args)]
@@ -40,14 +40,24 @@ impl Ledger {
     }
 }
 
+/// A ledger that is open.
+struct Open {
+    /// Reads and writes the ledger and usage tables.
+    folder: Folder,
+    /// The layout of the snapshots.
+    snapshot: Snapshot,
+    /// Keeps the embedded services of a data folder running: without them, every request would wait for an answer.
+    _deployment: Deployment,
+}
+
 /// The ledger and usage tables of a deployment, and the layout of its snapshots.
-async fn open(place: &Where, options: &Options) -> anyhow::Result<(Folder, Snapshot)> {
+async fn open(place: &Where, options: &Options) -> anyhow::Result<Open> {
     let deployment = place.open(options).await.context("find the deployment")?;
     let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
     let name = config.pipeline.name.clone();
-    let folder = folder(&config, &deployment.clients().dynamodb);
-    folder.zip(config.pipeline.snapshot).ok_or_else(|| {
-        UsageError(format!("pipeline {name} counts nothing, so it has no ledger; choose another with --pipeline"))
-            .into()
-    })
+    let Some((folder, snapshot)) = folder(&config, &deployment.clients().dynamodb).zip(config.pipeline.snapshot) else {
+        let remedy = "choose another with --pipeline";
+        return Err(UsageError(format!("pipeline {name} counts nothing, so it has no ledger; {remedy}")).into());
+    };
+    Ok(Open { folder, snapshot, _deployment: deployment })
 }

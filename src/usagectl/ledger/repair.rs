@@ -12,8 +12,8 @@ use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
-use super::open;
 use super::range::Range;
+use super::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
 use crate::stack::Where;
@@ -63,10 +63,10 @@ Examples:
 impl Sweep {
     /// Sweeps the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let (folder, snapshot) = open(&self.place, options).await?;
+        let ledger = open(&self.place, options).await?;
         let now = event_source_mapping::now()?;
         let depth = if self.windows { Depth::Windows } else { Depth::Minute };
-        let sweep = async |minute| folder.sweep(&snapshot, minute, depth, now, None).await;
+        let sweep = async |minute| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
         each(&self.range.minutes(), options, "sweep", sweep).await
     }
 }
@@ -74,25 +74,25 @@ impl Sweep {
 impl Rebuild {
     /// Rebuilds the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let (folder, snapshot) = open(&self.place, options).await?;
+        let ledger = open(&self.place, options).await?;
         let now = event_source_mapping::now()?;
         let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
-        if self.forget && !self.may_forget(&folder, &snapshot, options).await? {
+        if self.forget && !self.may_forget(&ledger, options).await? {
             console::note("nothing was written");
             return Ok(Done::WithFailures);
         }
-        let rebuild = async |minute| rebuild(&folder, &snapshot, minute, mode, now).await;
+        let rebuild = async |minute| rebuild(&ledger.folder, &ledger.snapshot, minute, mode, now).await;
         each(&self.range.minutes(), options, "rebuild", rebuild).await
     }
 }
 
 impl Rebuild {
     /// Names what is missing, and asks whether to forget it.
-    async fn may_forget(&self, folder: &Folder, snapshot: &Snapshot, options: &Options) -> anyhow::Result<bool> {
+    async fn may_forget(&self, ledger: &Open, options: &Options) -> anyhow::Result<bool> {
         let mut missing = BTreeSet::new();
         for minute in self.range.minutes() {
             let reading = || format!("look for what {} lacks", minute.text());
-            missing.extend(folder.missing(snapshot, minute, None).await.with_context(reading)?);
+            missing.extend(ledger.folder.missing(&ledger.snapshot, minute, None).await.with_context(reading)?);
         }
         for what in &missing {
             console::note(&format!("missing: {what}"));

@@ -213,7 +213,7 @@ fn every_row_of_the_dashboard_is_as_the_document_says() {
     let deployed: Vec<Widget> = widgets().iter().map(widget).collect();
     assert_eq!(deployed, documented_widgets());
     // The contract's rows.
-    assert_eq!(tops.len(), 11);
+    assert_eq!(tops.len(), 12);
 }
 
 #[test]

@@ -60,13 +60,15 @@ pub(crate) fn concurrency(facts: &Facts) -> CheckResult {
     }
 }
 
-/// Lambda stops the function if it triggers itself.
+/// Lambda stops the loops of the function that it can detect. Those through DynamoDB it can't, which is what `own_writes` is for.
 pub(crate) fn recursion(facts: &Facts) -> CheckResult {
     let function = facts.the_function()?;
     match of(&facts.recursion)? {
-        Recursion::Terminates => ok("Lambda stops the function if it triggers itself (RecursiveLoop Terminate)"),
+        Recursion::Terminates => ok(
+            "Lambda stops loops through SQS, SNS, and S3 (RecursiveLoop Terminate), but can't detect those through DynamoDB",
+        ),
         Recursion::Allowed => warning(
-            "Lambda lets the function trigger itself (RecursiveLoop Allow): with a wrong filter or trigger the cost is unlimited",
+            "Lambda lets the function trigger itself through SQS, SNS, and S3 (RecursiveLoop Allow): with a wrong trigger, the cost is unlimited",
             format!(
                 "aws lambda put-function-recursion-config --function-name {} --recursive-loop Terminate",
                 function.name

@@ -66,7 +66,7 @@ impl Facts {
 
 fn filter_log(log: &str, pattern: &str) -> String {
     format!(
-        "aws logs filter-log-events --log-group-name \"{log}\" --filter-pattern '{pattern}' --start-time $(date -d '1 hour ago' +%s000) --query 'events[].message' --output text"
+        "aws logs filter-log-events --log-group-name \"{log}\" --filter-pattern '{pattern}' --start-time $(($(date +%s) - 3600))000 --query 'events[].[message]' --output text"
     )
 }
 

@@ -213,7 +213,8 @@ pub(super) fn cost() -> DecisionPath {
         ],
         otherwise: "nothing is wasted: the cost is due to the load",
         first_step: |_| {
-            "aws ce get-cost-and-usage --time-period Start=$(date -d '7 days ago' +%F),End=$(date +%F) --granularity DAILY --metrics UnblendedCost --group-by Type=DIMENSION,Key=SERVICE".to_owned()
+            // The first date is written for the BSD date of macOS, and for GNU's.
+            "aws ce get-cost-and-usage --time-period Start=$(date -v-7d +%F 2>/dev/null || date -d '7 days ago' +%F),End=$(date +%F) --granularity DAILY --metrics UnblendedCost --group-by Type=DIMENSION,Key=SERVICE".to_owned()
         },
     }
 }
