@@ -73,7 +73,7 @@ MUTANTS = [
     ("a budget that emails nobody", "template.yaml", "  HasBudget: !And [!Equals [!Ref Budget, 'true'], !Not [!Equals [!Ref AlarmEmail, '']]]", "  HasBudget: !Equals [!Ref Budget, 'true']"),
     ("small files in Glacier", "template.yaml", "            ObjectSizeGreaterThan: 131072\n", ""),
     ("a cap for one table only", "template.yaml", "MaxWriteRequestUnits: !If [CapsWrites, !Ref MaximumWriteUnits, !Ref AWS::NoValue]", "MaxWriteRequestUnits: !If [CapsWrites, !Ref MaximumReadUnits, !Ref AWS::NoValue]"),
-    ("a restart with a literal number", "docs/operations.md", "--reserved-concurrent-executions \"$reserved\"", "--reserved-concurrent-executions 10"),
+    ("a restart with a literal number", "docs/operations.md", "stop \"$function\"\nstart \"$function\" \"$(parameter ReservedConcurrency)\"", "aws lambda put-function-concurrency --function-name \"$function\" --reserved-concurrent-executions 10"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
