@@ -42,7 +42,7 @@ MUTANTS = [
     ("a budget that emails nobody", "template.yaml", "  HasBudget: !And [!Equals [!Ref Budget, 'true'], !Not [!Equals [!Ref AlarmEmail, '']]]", "  HasBudget: !Equals [!Ref Budget, 'true']"),
     ("small files in Glacier", "template.yaml", "            ObjectSizeGreaterThan: 131072\n", ""),
     ("a cap for one table only", "template.yaml", "MaxWriteRequestUnits: !If [CapsWrites, !Ref MaximumWriteUnits, !Ref AWS::NoValue]", "MaxWriteRequestUnits: !If [CapsWrites, !Ref MaximumReadUnits, !Ref AWS::NoValue]"),
-    ("a restart with a literal number", "docs/operations.md", "stop \"$function\"\nstart \"$function\" \"$(parameter ReservedConcurrency)\"", "aws lambda put-function-concurrency --function-name \"$function\" --reserved-concurrent-executions 10"),
+    ("a kill switch without its limit", "docs/operations.md", "MaximumRecordAgeSeconds (22 hours by default)", "the retention"),
     ("a call that the role doesn't allow", "src/ledger/table/swap.rs", "transact_write_items()", "delete_item()"),
     ("an unused permission", "template.yaml", "Action: s3:PutObject\n                Resource: !Sub\n", "Action: [s3:PutObject, s3:GetObject]\n                Resource: !Sub\n"),
     ("a missing permission", "template.yaml", "                    Action: dynamodb:PutItem\n", "                    Action: dynamodb:GetItem\n"),
