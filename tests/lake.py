@@ -26,6 +26,10 @@ def main(template, folder, pipeline):
             text = view["TableInput"]["ViewOriginalText"]["Fn::Join"][1][1]["Fn::Base64"]["Fn::Sub"]
             lake.sql(f'CREATE VIEW {view["TableInput"]["Name"]} AS {json.loads(text)["originalSql"]}')
     queries = {query["Name"]: query["QueryString"] for query in of(mine, "AWS::Athena::NamedQuery")}
+    # The files decide which day it is, so that the days that a query covers don't depend on the clock.
+    dates = [date for name in os.listdir(folder) for date in os.listdir(os.path.join(folder, name))]
+    today = "DATE '" + max(dates).removeprefix("partition_date=") + "'"
+    queries = {name: sql.replace("current_date", today) for name, sql in queries.items()}
     rows = {name: lake.sql(sql).to_pylist() for name, sql in queries.items() if name not in ATHENA_ALONE}
     print(json.dumps(rows, default=str, sort_keys=True))
 

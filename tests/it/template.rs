@@ -3,6 +3,7 @@
 
 mod alarms;
 mod code;
+mod faults;
 mod lake;
 mod mapping;
 pub mod moto;

@@ -1,6 +1,9 @@
 //! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. All but `late_data`, which
 //! needs the time a file was written, is portable.
 
+/// Which days a named query reads. Without a limit, it would exceed the workgroup's scan limit as the archive grows.
+const RECENT: &str = "partition_date >= CAST(current_date - INTERVAL '31' DAY AS varchar)";
+
 /// An archived record type.
 #[derive(Debug)]
 pub(super) struct RecordType<'p> {
@@ -54,7 +57,7 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
             sql: of_all(
                 &|record_type| {
                     format!(
-                        "SELECT '{}' AS record_type, partition_date, count(*) AS records FROM \"{}\" GROUP BY partition_date",
+                        "SELECT '{}' AS record_type, partition_date, count(*) AS records FROM \"{}\" WHERE {RECENT} GROUP BY partition_date",
                         record_type.name,
                         record_type.view()
                     )
@@ -68,7 +71,7 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
             sql: of_all(
                 &|RecordType { name, record_id, .. }| {
                     format!(
-                        "SELECT '{name}' AS record_type, partition_date, count(*) AS row_count, count(*) - count(DISTINCT \"{record_id}\") AS duplicates FROM \"{name}\" GROUP BY partition_date HAVING count(*) > count(DISTINCT \"{record_id}\")"
+                        "SELECT '{name}' AS record_type, partition_date, count(*) AS row_count, count(*) - count(DISTINCT \"{record_id}\") AS duplicates FROM \"{name}\" WHERE {RECENT} GROUP BY partition_date HAVING count(*) > count(DISTINCT \"{record_id}\")"
                     )
                 },
                 "partition_date, record_type",
@@ -80,7 +83,7 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
             sql: of_all(
                 &|RecordType { name, .. }| {
                     format!(
-                        "SELECT '{name}' AS record_type, partition_date, \"$path\" AS file, max(\"$file_modified_time\") AS written_at, count(*) AS row_count FROM \"{name}\" GROUP BY partition_date, \"$path\" HAVING max(\"$file_modified_time\") > CAST(partition_date AS timestamp) + INTERVAL '25' HOUR"
+                        "SELECT '{name}' AS record_type, partition_date, \"$path\" AS file, max(\"$file_modified_time\") AS written_at, count(*) AS row_count FROM \"{name}\" WHERE {RECENT} GROUP BY partition_date, \"$path\" HAVING max(\"$file_modified_time\") > CAST(partition_date AS timestamp) + INTERVAL '25' HOUR"
                     )
                 },
                 "written_at",

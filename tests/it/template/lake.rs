@@ -102,3 +102,27 @@ fn every_pipelines_queries_run() {
         assert!(sum(&rows["rows_per_day"], "records") > 0 && !rows["usage_per_entity"].is_empty(), "{pipeline}");
     }
 }
+
+#[test]
+fn named_queries_read_the_last_31_days_however_old_the_archive_is() {
+    for (id, query) in super::resources("AWS::Athena::NamedQuery") {
+        let sql = query["QueryString"].as_str().unwrap();
+        let read = sql.matches("FROM \"").count();
+        let recent = "WHERE partition_date >= CAST(current_date - INTERVAL '31' DAY AS varchar)";
+        assert!(read > 0 && sql.matches(recent).count() == read, "{id} reads the whole archive: {sql}");
+    }
+    let lake = Lake::new();
+    lake.usagectl(&["invoke", "events/mixed.json"]);
+    let recent = lake.query("orders");
+    // The same files again, as those of a day long ago.
+    let orders = lake.0.path().join("data/s3/archive/data-pipeline/avro/order");
+    let newest = std::fs::read_dir(&orders).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let old = orders.join("partition_date=2025-01-01");
+    std::fs::create_dir(&old).unwrap();
+    for file in std::fs::read_dir(newest).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), old.join(file.file_name())).unwrap();
+    }
+    assert!(sum(&recent["rows_per_day"], "records") > 0);
+    assert_eq!(lake.query("orders"), recent);
+}
