@@ -3,6 +3,7 @@
 
 mod alarms;
 mod code;
+mod failure_destination;
 mod lake;
 mod mapping;
 pub mod moto;

@@ -88,7 +88,7 @@ fn deployed(name: &str, alarm: &Value) -> Alarm {
 }
 
 /// The alarms that a composite is made of.
-fn composite(name: &str) -> BTreeSet<String> {
+pub fn composite(name: &str) -> BTreeSet<String> {
     let rule = &properties(name)["AlarmRule"]["Fn::Join"][1];
     let calls = members(rule).into_iter().filter_map(|member| member["Fn::Sub"].as_str());
     calls.map(|call| call.trim_start_matches("ALARM(\"${").trim_end_matches("}\")").to_owned()).collect()
