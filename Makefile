@@ -146,6 +146,7 @@ deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; prompts 
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
 	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) \
 	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
+	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 
 destroy: .venv-lint/made ## delete the stack STACK; keeps tables and buckets unless DATA=delete
 	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)

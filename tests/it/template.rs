@@ -3,6 +3,7 @@
 
 mod alarms;
 mod code;
+mod failure_destination;
 mod faults;
 mod lake;
 mod mapping;

@@ -1,5 +1,7 @@
 //! `usagectl reconcile`: checks that every record was counted once and archived, against the ledgers of simulations or against
-//! the archive.
+//! the archive. With `--stack`, see `deployed`.
+
+mod deployed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 use usage_aggregator::config::Config;
 
 use crate::results::differences;
+use crate::results::usage::start;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::failure;
@@ -36,6 +39,12 @@ pub struct Reconcile {
     /// Failure destination of the mapping [default: the bucket `failures`, if S3 is on this machine]
     #[arg(long, value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
     failures: Option<Destination>,
+    /// Check the counters of one window of this CloudFormation stack against its archive
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ledger", "archive", "failures"])]
+    stack: Option<String>,
+    /// With --stack: the month, day, or hour to check, for example 2026-11-21 [default: yesterday]
+    #[arg(long, value_name = "START", value_parser = start, requires = "stack")]
+    at: Option<String>,
     /// Keep comparing for up to this long until everything agrees
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     wait: Duration,
@@ -49,9 +58,17 @@ Examples:
   usagectl reconcile --wait 30s
   usagectl reconcile --ledger load.jsonl --failures s3://failures/
   usagectl reconcile --archive --pipeline orders --json
+  usagectl reconcile --stack usage-aggregator --at 2026-11-21
 
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
+
+A stack has no ledger of what was written. Its archive is read instead, up to the end of the window:
+each row once, in the history of its item. Choose a window that has ended, and whose last records
+have arrived. Items without their insertion in the archive, because they are older than the stack,
+are named and their counters are not checked (exit code 2 if nothing else is wrong). Needs
+dynamodb:Scan on the usage table, s3:ListBucket and s3:GetObject on the archive,
+cloudformation:DescribeStacks, and lambda:GetFunctionConfiguration.
 
 Exit codes:
   0  Every record was counted once and archived
@@ -61,6 +78,9 @@ Exit codes:
 impl Reconcile {
     /// Compares and prints the result for each pipeline.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        if let Some(stack) = &self.stack {
+            return self.run_deployed(stack, options).await;
+        }
         let comparisons = self.comparisons(options)?;
         // Before the data folder is locked.
         let origin = Origin::find(&options.data);
@@ -99,13 +119,7 @@ impl Reconcile {
             unprovable.extend(report.unprovable);
         }
         progress.finish_and_clear();
-        match (done, unprovable.as_slice()) {
-            (Done::Well, [_, ..]) => {
-                let reasons = unprovable.join("; ");
-                Err(UsageError(format!("the archive isn't exact enough to check everything: {reasons}")).into())
-            }
-            _ => Ok(done),
-        }
+        conclude(done, &unprovable)
     }
 
     /// Compares until everything agrees, or for as long as `--wait` says. Also returns what waits.
@@ -131,12 +145,10 @@ impl Reconcile {
                     waiting => reconcile::Unsettled::Exactly(waiting.records),
                 }),
                 unfolded_pages: unsettled.as_ref().map_or(0, |unsettled| unsettled.unfolded.records),
+                period: None,
             };
             let report = reconcile::reconcile(&site, scope.truth, failures, watch).await;
-            let report = report.map_err(|error| match error.downcast::<Unprovable>() {
-                Ok(unprovable) => UsageError(unprovable.to_string()).into(),
-                Err(error) => error,
-            })?;
+            let report = report.map_err(unprovable_is_usage)?;
             if report.agrees() || Instant::now() + reconcile::PAUSE > end {
                 return Ok((report, unsettled));
             }
@@ -179,6 +191,24 @@ impl Reconcile {
             place.prefix = prefix.to_owned();
         }
         Ok(config)
+    }
+}
+
+/// The end of a run: if nothing differs, but not everything could be checked, it is an error.
+fn conclude(done: Done, unprovable: &[String]) -> anyhow::Result<Done> {
+    match (done, unprovable) {
+        (Done::Well, [_, ..]) => {
+            let reasons = unprovable.join("; ");
+            Err(UsageError(format!("the archive isn't exact enough to check everything: {reasons}")).into())
+        }
+        _ => Ok(done),
+    }
+}
+
+fn unprovable_is_usage(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unprovable>() {
+        Ok(unprovable) => UsageError(unprovable.to_string()).into(),
+        Err(error) => error,
     }
 }
 

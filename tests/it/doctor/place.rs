@@ -92,11 +92,20 @@ impl Place {
         let file = format!("{}/avro/order/partition_date={today}/x.avro", self.output("ArchiveKeyPrefix"));
         self.s3().put_object().bucket(bucket).key(file).send().await.unwrap();
         self.attach_a_policy().await;
+        self.subscribe().await;
         let locks = PublicAccessBlockConfiguration::builder().block_public_acls(true).block_public_policy(true);
         let locks = locks.ignore_public_acls(true).restrict_public_buckets(true).build();
         let lock = self.s3().put_public_access_block().bucket(bucket).public_access_block_configuration(locks);
         lock.send().await.unwrap();
         self.s3().put_bucket_policy().bucket(bucket).policy(tls.to_string()).send().await.unwrap();
+    }
+
+    /// The topic that the alarms of `cloudwatch` notify, and a subscription, which moto doesn't create from the template.
+    async fn subscribe(&self) {
+        let sns = aws_sdk_sns::Client::new(&self.config);
+        let topic = sns.create_topic().name("topic").send().await.unwrap().topic_arn.unwrap();
+        let queue = "arn:aws:sqs:us-east-1:123456789012:someone";
+        sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(queue).send().await.unwrap();
     }
 
     /// An attached policy, which the template doesn't have, so that those are tested, too.

@@ -6,11 +6,12 @@ mod deployed;
 mod endpoints;
 mod lambda;
 mod local;
-mod moto;
+pub mod moto;
 mod notices;
 mod outputs;
 mod quarantine;
 mod stack;
+mod versions;
 
 use serde_json::Value;
 

@@ -39,7 +39,7 @@ pub struct Stack {
     pub lambda_url: String,
     pub bucket: String,
     pub queue: Queue,
-    _moto: Moto,
+    pub moto: Moto,
     stream: RemoteStream,
     shard: String,
     /// The ARN that the command gets as `--source-arn`.
@@ -85,7 +85,7 @@ impl Stack {
             lambda_url,
             bucket,
             queue,
-            _moto: moto,
+            moto,
             source_arn: stream.arn().to_owned(),
             shard: stream.shards().await.unwrap().remove(0).id,
             stream,

@@ -12,10 +12,12 @@ use usage_aggregator::config::ArchivePlace;
 /// Files that are downloaded at once.
 const FETCHED_FILES: usize = 8;
 
-/// Passes every row of the archive to `each`, with its record type. Returns the number of files.
+/// Passes every row of the archive to `each`, with its record type, of the dates that `is_needed` selects. Returns the number of
+/// files.
 pub(super) async fn read(
     client: &Client,
     place: &ArchivePlace,
+    is_needed: impl Fn(&str) -> bool,
     mut each: impl FnMut(&str, Value) -> anyhow::Result<()>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<u64> {
@@ -26,6 +28,7 @@ pub(super) async fn read(
     while let Some(page) = pages.next().await {
         let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
         let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+        let keys = keys.filter(|key| date(key).is_none_or(&is_needed));
         let mut bodies = stream::iter(keys.map(|key| fetch(client, bucket, key))).buffered(FETCHED_FILES);
         while let Some((key, body)) = bodies.try_next().await? {
             let record_type = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
@@ -36,6 +39,11 @@ pub(super) async fn read(
         }
     }
     Ok(files)
+}
+
+/// The date in a key: `…/partition_date=2026-11-21/…`.
+fn date(key: &str) -> Option<&str> {
+    key.split('/').find_map(|part| part.strip_prefix("partition_date="))
 }
 
 /// Downloads an object, and returns it with its key.

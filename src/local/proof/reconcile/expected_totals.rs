@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::windows::Period;
 use stream_types::Decimal;
 
 /// Sums that are kept in memory before they are added to the file.
@@ -35,6 +36,7 @@ PRAGMA synchronous = OFF;
 CREATE TABLE counters (
     grp TEXT, window TEXT, start TEXT, measure TEXT, expected TEXT, found TEXT, unsure INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
+CREATE TABLE doubted (grp TEXT, window TEXT, start TEXT, PRIMARY KEY (grp, window, start)) WITHOUT ROWID;
 CREATE TABLE counted_records (grp TEXT, hour TEXT, records INTEGER NOT NULL, PRIMARY KEY (grp, hour)) WITHOUT ROWID;
 CREATE TABLE archived (
     type TEXT, item TEXT, expected INTEGER NOT NULL DEFAULT 0, unsure INTEGER NOT NULL DEFAULT 0,
@@ -77,6 +79,26 @@ impl ExpectedTotals {
              ON CONFLICT DO UPDATE SET unsure = 1",
         )?;
         statement.execute(params![group, window, start, measure])?;
+        Ok(())
+    }
+
+    /// Excludes all counters of a group in a window from the comparison.
+    pub(super) fn doubt_group(&mut self, group: &str, window: &str, start: &str) -> anyhow::Result<()> {
+        let sql = "INSERT OR IGNORE INTO doubted VALUES (?1, ?2, ?3)";
+        self.connection.prepare_cached(sql)?.execute([group, window, start])?;
+        Ok(())
+    }
+
+    /// Forgets what isn't in the period, and excludes the counters of groups that are in doubt.
+    pub(super) fn keep_only(&self, period: &Period) -> anyhow::Result<()> {
+        for sql in [
+            "DELETE FROM counters WHERE substr(start, 1, length(?1)) <> ?1",
+            "DELETE FROM counted_records WHERE substr(hour, 1, length(?1)) <> ?1",
+        ] {
+            self.connection.execute(sql, [period.prefix()])?;
+        }
+        let doubted = "UPDATE counters SET unsure = 1 WHERE (grp, window, start) IN (SELECT * FROM doubted)";
+        self.connection.execute(doubted, [])?;
         Ok(())
     }
 

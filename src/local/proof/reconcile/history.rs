@@ -17,7 +17,7 @@ use super::windows;
 use stream_types::Timestamp;
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
-use usage_aggregator::usage::deltas;
+use usage_aggregator::usage::{UsageDelta, deltas};
 use usage_aggregator::window::Window;
 
 /// How many items with incomplete histories a report names.
@@ -38,8 +38,7 @@ pub(super) fn keep(
     let text = |source: &str| columns.source(source).and_then(|field| row.get(field)).and_then(Value::as_str);
     let (sequence, event) = (text("sequence_number"), text("event_name"));
     let sequence = sequence.context("find the row's sequence number")?.trim_start_matches('0');
-    let created_at = columns.source("created_at").and_then(|field| row.get(field)).and_then(instant);
-    let created_at = created_at.context("find the row's time")?;
+    let created_at = created_at(row, columns).context("find the row's time")?;
     let matched: BTreeMap<&str, &Value> =
         route.matched_attributes().filter_map(|name| Some((name, row.get(columns.attribute(name)?.0)?))).collect();
     let mut statement =
@@ -169,21 +168,48 @@ fn one(
         ("REMOVE", Some(old)) if old == new => Change::Remove { old: carried(&new), by },
         ("REMOVE", _) if !needs_old => Change::Remove { old: carried(&new), by },
         ("INSERT", Some(_)) => {
-            broken.add(step, "a second insertion");
+            gap(site, step, &new, "a second insertion", totals, broken)?;
             return Ok(Some(new));
         }
         (_, None) => {
-            broken.add(step, "no insertion before it");
+            gap(site, step, &new, "no insertion before it", totals, broken)?;
             return Ok((step.event != "REMOVE").then_some(new));
         }
         (_, Some(_)) => {
-            broken.add(step, "the removed item isn't the item that was inserted");
+            gap(site, step, &new, "the removed item isn't the item that was inserted", totals, broken)?;
             return Ok(None);
         }
     };
     let removed = matches!(change, Change::Remove { .. });
     count(site, step, change, &new, totals).with_context(|| format!("count {} {}", step.record_type, step.item))?;
     Ok((!removed).then_some(new))
+}
+
+/// Reports a step whose deltas can't be derived. If only one period is checked, a step before it matters no longer, and one in
+/// it puts the counters of its group in doubt.
+fn gap(
+    site: &Site<'_>,
+    step: &Step,
+    image: &Item<'static>,
+    what: &str,
+    totals: &mut ExpectedTotals,
+    broken: &mut Broken,
+) -> anyhow::Result<()> {
+    if let Some(period) = site.period {
+        let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+        if !period.contains(&created_at.to_string()) {
+            return Ok(());
+        }
+        let insertion = Change::Insert { new: Image::Carried(image.clone()) };
+        for delta in deltas_of(site, step, insertion, image)? {
+            let group = serde_json::to_string(&delta.key.0)?;
+            for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
+                totals.doubt_group(&group, window.name(), &windows::containing(*window, created_at))?;
+            }
+        }
+    }
+    broken.add(step, what);
+    Ok(())
 }
 
 fn count(
@@ -194,25 +220,11 @@ fn count(
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
-    let record = ChangeRecord {
-        // Rows are already distinct, and counting doesn't use it.
-        id: RecordId([0; 16]),
-        sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
-        event_id: "".into(),
-        created_at,
-        source: Origin { stream_arn: "".into(), name: "".into() },
-        // Everything that a match uses is in the image too.
-        keys: Item::default(),
-        change,
-    };
-    let image = Image::Carried(image.clone());
-    let Routed::To(route, bindings) = site.pipeline.route(&record.keys, &image) else { return Ok(()) };
-    if !route.events.contains(&record.change.event()) {
+    if site.tables.and_then(|tables| tables.count_from).is_some_and(|first| created_at < first) {
         return Ok(());
     }
-    let deltas = deltas(site.pipeline, &record, route, &bindings)?;
     let lengths = site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows);
-    for (index, delta) in deltas.iter().enumerate() {
+    for (index, delta) in deltas_of(site, step, change, image)?.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
         if index == 0 {
             totals.count_record(&group, &windows::containing(Window::Hour, created_at))?;
@@ -226,6 +238,38 @@ fn count(
         }
     }
     Ok(())
+}
+
+/// What the pipeline counts for a step.
+fn deltas_of(
+    site: &Site<'_>,
+    step: &Step,
+    change: Change<'static>,
+    image: &Item<'static>,
+) -> anyhow::Result<Vec<UsageDelta>> {
+    let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+    let record = ChangeRecord {
+        // Rows are already distinct, and counting doesn't use it.
+        id: RecordId([0; 16]),
+        sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
+        event_id: "".into(),
+        created_at,
+        source: Origin { stream_arn: "".into(), name: "".into() },
+        // Everything that a match uses is in the image too.
+        keys: Item::default(),
+        change,
+    };
+    let image = Image::Carried(image.clone());
+    let Routed::To(route, bindings) = site.pipeline.route(&record.keys, &image) else { return Ok(Vec::new()) };
+    if !route.events.contains(&record.change.event()) {
+        return Ok(Vec::new());
+    }
+    Ok(deltas(site.pipeline, &record, route, &bindings)?)
+}
+
+/// When the record of a row was written.
+pub(super) fn created_at(row: &Value, columns: &Columns) -> Option<Timestamp> {
+    columns.source("created_at").and_then(|field| row.get(field)).and_then(instant)
 }
 
 /// The time of a row: RFC 3339 text, or a number of microseconds.

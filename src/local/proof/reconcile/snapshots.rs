@@ -29,7 +29,7 @@ pub(super) async fn read(
         let item = item.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
         // A shared table may hold other items.
         if let Some(row) = reader.read(&item) {
-            enter(&row, snapshot, without, totals)?;
+            enter(site, &row, snapshot, without, totals)?;
         }
         watch();
     }
@@ -37,6 +37,7 @@ pub(super) async fn read(
 }
 
 fn enter(
+    site: &Site<'_>,
     row: &Row,
     snapshot: &Snapshot,
     without: &BTreeSet<String>,
@@ -46,6 +47,9 @@ fn enter(
     let group = serde_json::to_string(&values)?;
     let length = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"));
     let start = length.map_or(row.start(), |window| windows::short(window, row.start()));
+    if site.period.is_some_and(|period| !period.contains(start)) {
+        return Ok(());
+    }
     for (measure, number) in row.measures.iter().filter(|(measure, _)| !without.contains(*measure)) {
         let counter = Counter {
             group: group.clone(),

@@ -148,8 +148,8 @@ checks! {
         "problem: any"
         delivery::dropped;
     Failures "failures"
-        "failed batches in the failure destination, and the age of the oldest"
-        "problem: older than 3 days, or less than 6 hours left to redrive it; warning: any"
+        "failed batches in the failure destination, and the age of the oldest; for a queue, also MaximumRecordAgeInSeconds and the stream's retention"
+        "problem: any in a queue, older than 3 days, or less than 6 hours left to redrive it; warning: any other"
         destination::waiting;
     Quarantine "quarantine"
         "quarantined records in the failure bucket, and the age of the oldest"
@@ -243,6 +243,10 @@ checks! {
         "the stack's alarms"
         "problem: an alarm has no action, or its actions are disabled; warning: there are no alarms"
         watch::alarm_actions;
+    AlarmSubscribers "alarm-subscribers"
+        "the subscriptions of the topics that the stack's alarms notify"
+        "problem: no topic has a confirmed subscription; warning: one topic has none"
+        watch::alarm_subscribers;
     AlarmState "alarm-state"
         "the stack's alarms, Invocations"
         "problem: an alarm is firing; warning: an alarm has no data although the function runs"

@@ -15,7 +15,7 @@ pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::Names;
 pub use ledger::{LargestState, LedgerContents, StuckMinute};
 pub use local::LocalFacts;
-pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics};
+pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics, Topic};
 pub use storage::{Bucket, GlueTable, Table};
 
 /// Everything that the checks examine.
@@ -69,6 +69,8 @@ pub struct Facts {
     pub log_group: Fact<LogGroup>,
     /// The stack's alarms.
     pub alarms: Fact<Vec<Alarm>>,
+    /// The topics that they notify.
+    pub topics: Fact<Vec<Topic>>,
     /// The metrics of the last hour.
     pub measured: Fact<RecentMetrics>,
     /// What a local run reports of records that don't get through.

@@ -86,6 +86,7 @@ fn a_fact_that_cannot_be_read_is_unknown_and_never_ok() {
     facts.glue = Err(denied());
     facts.log_group = Err(denied());
     facts.alarms = Err(denied());
+    facts.topics = Err(denied());
     facts.measured = Err(denied());
     facts.own_metrics = Err(denied());
     facts.horizon_days = Err(denied());
@@ -194,6 +195,29 @@ fn every_finding_on_a_path_leads_to_a_conclusion() {
             }
         }
     }
+}
+
+/// Issue 16: the age of a message was taken for the age of its records, so the last hours were reported after the loss.
+#[test]
+fn regression_the_time_left_for_a_message_is_that_of_its_records() {
+    let found = |age, change: fn(&mut Facts)| {
+        let mut facts = good();
+        cases::waiting(&mut facts, 1, age, cases::QUEUE);
+        change(&mut facts);
+        Check::Failures.find(&facts).unwrap().meaning
+    };
+    let left = |age, change| found(age, change).split_once("as little as ").map(|(_, left)| left.to_owned());
+    assert_eq!(left(600, |_| {}).as_deref(), Some("1 h 50 min may be left"), "RecordAgeExceeded after 22 of 24 h");
+    assert!(found(7_200, |_| {}).ends_with("the stream may have trimmed its records"));
+    // The stream of the ledger's table keeps notices for 24 hours, however long the source keeps its records.
+    let week: fn(&mut Facts) = |facts| facts.source.as_mut().unwrap().retention_seconds = 7 * 86_400;
+    assert_eq!(left(600, week).as_deref(), Some("1 h 50 min may be left"));
+    let only_source: fn(&mut Facts) = |facts| {
+        facts.source.as_mut().unwrap().retention_seconds = 7 * 86_400;
+        facts.ledger_mapping = Err(Unavailable::NotApplicable("the pipeline counts nothing"));
+    };
+    assert_eq!(left(600, only_source).as_deref(), Some("6 d 1 h may be left"));
+    assert_eq!(left(0, |facts| facts.mapping.as_mut().unwrap().record_age_seconds = -1), None, "no limit");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The failure bucket: lists its documents by key, reads them, and replaces or deletes them. Lambda writes the documents of
 //! discarded batches, and the function those of quarantined records.
+//!
+//! The template's bucket keeps versions. A document is deleted by version, because S3 keeps what is deleted by key, and the
+//! delete marker in front of it: the alarms on the bucket's number of objects count both.
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use aws_sdk_s3::types::Object;
+use aws_sdk_s3::types::{DeleteMarkerEntry, Object, ObjectVersion};
 use event_source_mapping::{CONTENT_TYPE, InvocationRecord, uuid};
 use usage_aggregator::time::Timestamp;
 
@@ -31,6 +34,22 @@ pub(crate) struct Listed {
     pub(crate) failed_at: Option<Timestamp>,
 }
 
+/// A document that has been read.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) body: Vec<u8>,
+    pub(crate) version: Version,
+}
+
+/// The version of a document that has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The bucket keeps versions, and this is the id of the one that was read.
+    Id(String),
+    /// The bucket keeps none.
+    Only,
+}
+
 /// What [`Bucket::read_head`] has read.
 #[derive(Debug)]
 pub(crate) enum Head {
@@ -53,12 +72,13 @@ impl Bucket {
         Ok(listed)
     }
 
-    /// The body of a document, or `None` if another process has deleted it in the meantime.
-    pub(crate) async fn read(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    /// A document, or `None` if another process has deleted it in the meantime.
+    pub(crate) async fn read(&self, key: &str) -> anyhow::Result<Option<Stored>> {
         match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(object) => {
-                let body = object.body.collect().await.with_context(|| self.reading(key))?;
-                Ok(Some(body.to_vec()))
+                let version = object.version_id.map_or(Version::Only, Version::Id);
+                let body = object.body.collect().await.with_context(|| self.reading(key))?.to_vec();
+                Ok(Some(Stored { body, version }))
             }
             Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
             Err(error) => Err(error).with_context(|| self.reading(key)),
@@ -82,23 +102,58 @@ impl Bucket {
         Ok(Some(if is_whole { Head::Whole(body) } else { Head::Beginning(body) }))
     }
 
-    /// Puts the document of the remaining records beside the document `key`, then deletes that; returns the new key.
+    /// Puts the document of the remaining records beside the document `key`, then deletes the `version` of that which was
+    /// read; returns the new key.
     ///
     /// # Errors
     /// When either fails. Then both documents may exist, and some records are delivered twice, which counts nothing twice.
-    pub(crate) async fn narrow(&self, key: &str, remaining: &InvocationRecord) -> anyhow::Result<String> {
+    pub(crate) async fn narrow(
+        &self,
+        key: &str,
+        version: &Version,
+        remaining: &InvocationRecord,
+    ) -> anyhow::Result<String> {
         let body = serde_json::to_vec(remaining).context("write the document of the remaining records")?;
         let to = narrowed_key(key, &body);
         let put = self.client.put_object().bucket(&self.name).key(&to).content_type(CONTENT_TYPE).body(body.into());
         put.send().await.with_context(|| format!("put s3://{}/{to} (s3:PutObject)", self.name))?;
-        self.delete(key).await?;
+        self.delete(key, version).await?;
         Ok(to)
     }
 
-    /// Deletes a document.
-    pub(crate) async fn delete(&self, key: &str) -> anyhow::Result<()> {
-        let delete = self.client.delete_object().bucket(&self.name).key(key).send().await;
-        delete.with_context(|| format!("delete s3://{}/{key} (s3:DeleteObject)", self.name)).map(drop)
+    /// Deletes the version of a document that was read, and all older ones, so that nothing of it is left. A version that has
+    /// been written since is kept, and becomes a document of its own.
+    pub(crate) async fn delete(&self, key: &str, version: &Version) -> anyhow::Result<()> {
+        let Version::Id(read) = version else {
+            let delete = self.client.delete_object().bucket(&self.name).key(key).send().await;
+            return delete.with_context(|| format!("delete s3://{}/{key} (s3:DeleteObject)", self.name)).map(drop);
+        };
+        // The one that was read last: until then, the document stays listed.
+        for older in self.older_versions(key, read).await?.iter().chain([read]) {
+            let delete = self.client.delete_object().bucket(&self.name).key(key).version_id(older).send().await;
+            delete.with_context(|| {
+                format!("delete the version {older} of s3://{}/{key} (s3:DeleteObjectVersion)", self.name)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The versions and delete markers of `key` that are older than the version `read`, oldest first.
+    async fn older_versions(&self, key: &str, read: &str) -> anyhow::Result<Vec<String>> {
+        // 1,000 in one page: more than a document is ever written.
+        let listed = self.client.list_object_versions().bucket(&self.name).prefix(key).send().await;
+        let listed =
+            listed.with_context(|| format!("list the versions of s3://{}/{key} (s3:ListBucketVersions)", self.name))?;
+        // Newest first. Other keys may start with this one.
+        let versions = listed.versions().iter().filter(|version| version.key() == Some(key));
+        let mut from_read = versions.skip_while(|version| version.version_id() != Some(read));
+        let Some(written_at) = from_read.next().and_then(ObjectVersion::last_modified) else { return Ok(Vec::new()) };
+        let markers = listed.delete_markers().iter().filter(|marker| marker.key() == Some(key));
+        let older_markers = markers.filter(|marker| marker.last_modified().is_some_and(|time| time <= written_at));
+        let mut versions: Vec<&str> = from_read.filter_map(ObjectVersion::version_id).collect();
+        versions.reverse();
+        let older_markers = older_markers.filter_map(DeleteMarkerEntry::version_id);
+        Ok(versions.into_iter().chain(older_markers).map(str::to_owned).collect())
     }
 
     fn reading(&self, key: &str) -> String {

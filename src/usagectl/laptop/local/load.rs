@@ -108,6 +108,7 @@ impl LoadOptions {
             archive: run.site.archive.as_ref(),
             unsettled: None,
             unfolded_pages: 0,
+            period: None,
         };
         let truth = Truth::Ledgers(vec![ledger]);
         let failures = Destination::usual(&run.place.clients).await?;

@@ -81,6 +81,7 @@ impl Fixture {
             archive,
             unsettled: None,
             unfolded_pages: 0,
+            period: None,
         }
     }
 

@@ -3,13 +3,13 @@
 use serde_json::json;
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
-use super::super::facts::{Facts, Mapping, QuarantinedRecords, Stored, Unavailable};
+use super::super::facts::{Facts, FailedBatches, Mapping, QuarantinedRecords, Stored, Unavailable};
 use super::super::finding::{CheckResult, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
 use super::{of, quoted, span};
 
-/// 6 hours and 3 days: when FailureMessagesLast and FailureObjectsOld page.
+/// 6 hours: less is too short to plan for. 3 days: when FailureObjectsOld pages.
 const LAST_HOURS: i64 = 6 * HOUR_SECONDS;
 const LONG: i64 = 3 * DAY_SECONDS;
 
@@ -148,28 +148,63 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
     let many = if waiting.more { "more than " } else { "" };
     let batches = if waiting.count == 1 { "batch is" } else { "batches are" };
     let what = format!("{many}{} {batches} in the failure destination", waiting.count);
+    if let Stored::Positions { retention_seconds } = waiting.keeps {
+        return positions(facts, waiting, &what, retention_seconds);
+    }
     let redrive = list(facts);
     let Some(oldest) = waiting.oldest else {
         return warning(format!("{what}; their age is unknown"), redrive);
     };
     let age = facts.now.seconds() - oldest.seconds();
-    let left = match waiting.keeps {
-        Stored::Records => of(&facts.horizon_days)? * DAY_SECONDS - age,
-        Stored::Positions { retention_seconds } => facts.the_source()?.retention_seconds.min(retention_seconds) - age,
-    };
-    let (until, past) = match waiting.keeps {
-        Stored::Records => {
-            ("until the horizon, after which they can't be counted", "past the horizon, so it can no longer be counted")
-        }
-        Stored::Positions { .. } => {
-            ("at most until the stream trims the records", "the stream has trimmed its records")
-        }
-    };
+    let left = of(&facts.horizon_days)? * DAY_SECONDS - age;
     let meaning = match left {
-        left if left <= 0 => format!("{what}, the oldest {} old: {past}", span(age)),
-        left => format!("{what}, the oldest {} old; {} left {until}", span(age), span(left)),
+        ..=0 => {
+            format!("{what}, the oldest {} old: past the horizon, so it can no longer be counted", span(age))
+        }
+        left => format!(
+            "{what}, the oldest {} old; {} left until the horizon, after which they can't be counted",
+            span(age),
+            span(left)
+        ),
     };
     if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
+}
+
+/// Positions in a queue are a problem at once. The age of a message is the time since it was sent, but its records are older:
+/// a batch that was discarded as `RecordAgeExceeded` is MaximumRecordAgeInSeconds old by then. Only a redrive reads the times
+/// of the records themselves.
+fn positions(facts: &Facts, waiting: &FailedBatches, what: &str, queue_seconds: i64) -> CheckResult {
+    let mapping = facts.the_mapping()?;
+    let of_source = time_left_when_sent(mapping, facts.the_source()?.retention_seconds);
+    // A table's stream keeps records for 24 hours.
+    let of_ledger = facts.ledger_mapping.as_ref().map(|mapping| time_left_when_sent(mapping, DAY_SECONDS));
+    let when_sent = of_source.min(of_ledger.unwrap_or(of_source));
+    let (sent, age) = match waiting.oldest {
+        None => ("; their age is unknown".to_owned(), 0),
+        Some(oldest) => {
+            let age = facts.now.seconds() - oldest.seconds();
+            (format!(", the oldest sent {} ago", span(age)), age)
+        }
+    };
+    let left = when_sent.min(queue_seconds) - age;
+    let meaning = if left > 0 {
+        let records = span(when_sent);
+        format!(
+            "{what}{sent}; the stream may trim the records of a message {records} after it is sent, so as little as {} may be left",
+            span(left)
+        )
+    } else {
+        format!("{what}{sent}; the stream may have trimmed its records")
+    };
+    problem(meaning, list(facts))
+}
+
+/// The least time that the stream keeps the records of a batch after the mapping has discarded it.
+fn time_left_when_sent(mapping: &Mapping, retention_seconds: i64) -> i64 {
+    match mapping.record_age_seconds {
+        ..0 => 0,
+        limit => (retention_seconds - limit).max(0),
+    }
 }
 
 /// A command that lists the failed batches and quarantined records by cause.

@@ -1,8 +1,9 @@
 //! Checks of alarms and logs.
 
-use super::super::facts::{Alarm, AlarmState, Facts};
+use super::super::facts::{Alarm, AlarmState, Facts, Topic};
 use super::super::finding::{CheckResult, ok, problem, warning};
 use super::of;
+use crate::shell::console::counted;
 
 fn list(alarms: &[&Alarm]) -> String {
     alarms.iter().map(|alarm| alarm.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -27,6 +28,42 @@ pub(crate) fn alarm_actions(facts: &Facts) -> CheckResult {
         return problem(format!("alarms without an action, which notify no one: {}", list(&silent)), recreate(facts));
     }
     ok(format!("each of the {} alarms has an action", alarms.len()))
+}
+
+/// Each topic that the alarms notify has a subscription that is confirmed.
+pub(crate) fn alarm_subscribers(facts: &Facts) -> CheckResult {
+    let topics = of(&facts.topics)?;
+    let unheard: Vec<&Topic> = topics.iter().filter(|topic| topic.confirmed == 0).collect();
+    let Some(first) = unheard.first() else {
+        let subscriptions: usize = topics.iter().map(|topic| topic.confirmed).sum();
+        return ok(format!("the alarms' topics have {}", counted(subscriptions, "confirmed subscription")));
+    };
+    let names: Vec<&str> = unheard.iter().filter_map(|topic| topic.arn.rsplit(':').next()).collect();
+    let (names, pending) = (names.join(", "), unheard.iter().map(|topic| topic.pending).sum::<usize>());
+    let (why, command) = match pending {
+        0 => (String::new(), facts.deploy(&subscriptions_of(&names))),
+        _ => (
+            format!(" ({} must be confirmed: follow the link that SNS sent)", counted(pending, "subscription")),
+            format!("aws sns list-subscriptions-by-topic --topic-arn {}", first.arn),
+        ),
+    };
+    if unheard.len() == topics.len() {
+        problem(format!("no alarm reaches anyone: no confirmed subscription of {names}{why}"), command)
+    } else {
+        warning(format!("no confirmed subscription of {names}{why}"), command)
+    }
+}
+
+/// The parameters that subscribe to these topics.
+fn subscriptions_of(names: &str) -> String {
+    let all = [
+        ("AlarmTopic", "AlarmEmail=ADDRESS"),
+        ("PageTopic", "PageEndpoint=URL"),
+        ("TicketTopic", "TicketEndpoint=URL"),
+    ];
+    let parameters = all.iter().filter(|(topic, _)| names.contains(topic)).map(|(_, parameter)| *parameter);
+    let parameters: Vec<&str> = parameters.collect();
+    if parameters.is_empty() { "AlarmEmail=ADDRESS".to_owned() } else { parameters.join(" ") }
 }
 
 /// No alarm is firing, and the alarms that must have data have it.

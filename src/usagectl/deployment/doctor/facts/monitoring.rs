@@ -24,6 +24,19 @@ pub struct Alarm {
     pub actions_enabled: bool,
     /// How many actions it has.
     pub actions: usize,
+    /// The ARNs of the SNS topics among them.
+    pub topics: Vec<String>,
+}
+
+/// A topic that alarms notify, and how many subscribe to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its ARN.
+    pub arn: String,
+    /// Confirmed subscriptions.
+    pub confirmed: usize,
+    /// Subscriptions that wait for their confirmation, and receive nothing.
+    pub pending: usize,
 }
 
 /// The state of an alarm.

@@ -2,10 +2,11 @@
 
 use super::super::facts::{
     Alarm, Bucket, Destination, Fact, Facts, FailedBatches, Function, GlueTable, LedgerContents, LogGroup, Mapping,
-    RecentMetrics, Role, Table, Unavailable,
+    RecentMetrics, Role, Table, Topic, Unavailable,
 };
 use super::{
     Probe, alarms, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source, table,
+    topics,
 };
 use crate::shell::options::Options;
 use crate::stack::{Account, Names, Where};
@@ -51,7 +52,7 @@ pub(super) async fn facts(
     );
     let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
     let ((usage_table, ledger_table), (archive, newest_file, glue)) = (tables, archive);
-    let ((destination, waiting, role), (alarms, log_group, own_metrics, measured)) = (failures, monitoring);
+    let ((destination, waiting, role), ((alarms, topics), log_group, own_metrics, measured)) = (failures, monitoring);
     Ok(Facts {
         now,
         here: false,
@@ -77,6 +78,7 @@ pub(super) async fn facts(
         glue,
         log_group,
         alarms,
+        topics,
         measured,
         local: Err(Unavailable::NotApplicable("only a local run has it")),
         own_metrics,
@@ -146,13 +148,18 @@ async fn archive(
     )
 }
 
-type Monitoring = (Fact<Vec<Alarm>>, Fact<LogGroup>, Fact<usize>, Fact<RecentMetrics>);
+type Monitoring = ((Fact<Vec<Alarm>>, Fact<Vec<Topic>>), Fact<LogGroup>, Fact<usize>, Fact<RecentMetrics>);
 
 async fn monitoring(account: &Account, names: &Names, stack: Option<&str>, now: Timestamp) -> Monitoring {
     let cloudwatch = account.clients().cloudwatch;
     let prefix = stack.or(names.function.as_deref());
+    let notified = async {
+        let alarms = alarms::of(&cloudwatch, prefix).await;
+        let topics = topics::of(&account.sns(), &alarms).await;
+        (alarms, topics)
+    };
     futures::join!(
-        alarms::of(&cloudwatch, prefix),
+        notified,
         logs::of(account, &names.log_group),
         metrics::own(&cloudwatch, &names.metrics_namespace),
         metrics::of(&cloudwatch, names, now),

@@ -72,6 +72,7 @@ pub(super) async fn facts(
         glue: Err(account_only.clone()),
         log_group: Err(account_only.clone()),
         alarms: Err(account_only.clone()),
+        topics: Err(account_only.clone()),
         measured: run.as_ref().map(measured).map_err(Clone::clone),
         local: run.and_then(|status| {
             let unreadable =

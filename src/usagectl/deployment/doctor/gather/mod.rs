@@ -15,6 +15,7 @@ mod metrics;
 mod role;
 mod source;
 mod table;
+mod topics;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;

@@ -9,7 +9,7 @@ use super::super::check::Check as C;
 use super::super::facts::*;
 use super::super::finding::Verdict;
 use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
-use super::good::{BUCKET_ARN, STREAM, ago, role, variables};
+use super::good::{BUCKET_ARN, STREAM, ago, role, topic, variables};
 use crate::stack::BlockedShard;
 
 /// A fault, the check that finds it, and its verdict.
@@ -188,9 +188,12 @@ fn delivery_cases() -> Vec<Case> {
             let both = json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": [format!("{BUCKET_ARN}/aws/lambda/*"), BUCKET_ARN] }]);
             f.role = Ok(role(both));
         }),
-        ("positions in a queue", C::Failures, Warning, |f| waiting(f, 2, 3_600, QUEUE)),
-        ("positions nearly trimmed", C::Failures, Problem, |f| waiting(f, 2, 20 * 3_600, QUEUE)),
+        ("positions in a queue", C::Failures, Problem, |f| waiting(f, 2, 3_600, QUEUE)),
         ("positions trimmed", C::Failures, Problem, |f| waiting(f, 2, 25 * 3_600, QUEUE)),
+        ("positions that were just sent", C::Failures, Problem, |f| {
+            waiting(f, 1, 0, QUEUE);
+            f.waiting.as_mut().unwrap().oldest = None;
+        }),
         ("a record was rejected", C::Rejected, Warning, |f| numbers(f).rejected = Some(1.0)),
         ("a record was too old", C::Rejected, Warning, |f| numbers(f).too_old = Some(1.0)),
         ("none succeeds", C::LastSnapshot, Problem, |f| numbers(f).last_success = Some(ago(7_200))),
@@ -265,6 +268,13 @@ fn monitoring_cases() -> Vec<Case> {
         ("no alarms", C::AlarmActions, Warning, |f| f.alarms = Ok(Vec::new())),
         ("actions are disabled", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
         ("no action", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[1].actions = 0),
+        ("no one subscribes", C::AlarmSubscribers, Problem, |f| {
+            f.topics.as_mut().unwrap().iter_mut().for_each(|topic| topic.confirmed = 0)
+        }),
+        ("the subscription is not confirmed", C::AlarmSubscribers, Problem, |f| {
+            f.topics = Ok(vec![Topic { pending: 1, ..topic(("AlarmTopic", 0)) }])
+        }),
+        ("no one is paged", C::AlarmSubscribers, Warning, |f| f.topics.as_mut().unwrap()[1].confirmed = 0),
         ("an alarm is firing", C::AlarmState, Problem, |f| f.alarms.as_mut().unwrap()[1].state = AlarmState::Alarm),
         ("an alarm has no data", C::AlarmState, Warning, |f| {
             f.alarms.as_mut().unwrap()[0].state = AlarmState::InsufficientData

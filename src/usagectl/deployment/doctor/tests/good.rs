@@ -199,6 +199,7 @@ pub(crate) fn good() -> Facts {
         glue: Ok(glue(&pipeline)),
         log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
         alarms: Ok(["usage-AnyError", "usage-Page"].map(alarm).into()),
+        topics: Ok([("AlarmTopic", 1), ("PageTopic", 1)].map(topic).into()),
         measured: Ok(measured()),
         local: Err(Unavailable::NotApplicable("only a local run has it")),
         own_metrics: Ok(15),
@@ -212,5 +213,10 @@ pub(crate) fn variables<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<St
 }
 
 pub(crate) fn alarm(name: &str) -> Alarm {
-    Alarm { name: name.into(), state: AlarmState::Ok, actions_enabled: true, actions: 1 }
+    let topics = vec![topic(("AlarmTopic", 1)).arn];
+    Alarm { name: name.into(), state: AlarmState::Ok, actions_enabled: true, actions: 1, topics }
+}
+
+pub(crate) fn topic((name, confirmed): (&str, usize)) -> Topic {
+    Topic { arn: format!("arn:aws:sns:us-east-1:123456789012:usage-{name}"), confirmed, pending: 0 }
 }

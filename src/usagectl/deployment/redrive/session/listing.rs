@@ -119,7 +119,7 @@ impl Session<'_> {
             Some(Head::Beginning(head)) => match FailureDocument::parse_head(&head) {
                 Some(document) => Some(self.ownership.reason_to_skip(&document, mapping).map_or(Ok(document), Err)),
                 // Its payload comes before the rest.
-                None => bucket.read(&key).await?.map(|body| self.parse_with_payload(&body, mapping)),
+                None => bucket.read(&key).await?.map(|stored| self.parse_with_payload(&stored.body, mapping)),
             },
             Some(Head::Whole(body)) => Some(self.parse_with_payload(&body, mapping)),
             None => None,

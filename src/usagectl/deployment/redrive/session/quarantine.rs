@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Session;
 use super::listing::CONCURRENT_REQUESTS;
-use crate::deployment::redrive::bucket::{Bucket, Listed};
+use crate::deployment::redrive::bucket::{Bucket, Listed, Stored, Version};
 use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location};
 use crate::deployment::redrive::ownership::Target;
 use crate::deployment::redrive::replay::Replayer;
@@ -26,6 +26,7 @@ pub(super) const BATCH: usize = 100;
 struct Quarantined {
     location: Location,
     key: String,
+    version: Version,
     /// One record, unless someone has edited the document.
     records: Vec<Arc<SourceRecord>>,
 }
@@ -38,14 +39,14 @@ impl Session<'_> {
         replayer: &mut Replayer,
     ) -> anyhow::Result<Vec<Disposition>> {
         let bucket = self.destinations.bucket.as_ref().context("find the bucket of an object")?;
-        let read = |listed: Listed| async move { bucket.read(&listed.key).await.map(|body| (listed, body)) };
-        let bodies: Vec<(Listed, Option<Vec<u8>>)> =
+        let read = |listed: Listed| async move { bucket.read(&listed.key).await.map(|stored| (listed, stored)) };
+        let stored: Vec<(Listed, Option<Stored>)> =
             stream::iter(listed).map(read).buffered(CONCURRENT_REQUESTS).try_collect().await?;
         // All records of an event must be from one stream.
         let mut by_stream: BTreeMap<String, Vec<Quarantined>> = BTreeMap::new();
         let mut dispositions = Vec::new();
-        for (Listed { key, failed_at }, body) in bodies {
-            let Some(body) = body else {
+        for (Listed { key, failed_at }, stored) in stored {
+            let Some(Stored { body, version }) = stored else {
                 dispositions.push(Disposition::Gone);
                 continue;
             };
@@ -60,7 +61,7 @@ impl Session<'_> {
             match parsed {
                 Ok((document, records)) => {
                     let documents = by_stream.entry(document.position.stream_arn).or_default();
-                    documents.push(Quarantined { location, key, records });
+                    documents.push(Quarantined { location, key, version, records });
                 }
                 Err(_) => dispositions.push(Disposition::Skipped),
             }
@@ -80,8 +81,8 @@ impl Session<'_> {
     ) -> anyhow::Result<Vec<Disposition>> {
         let records: Vec<_> = documents.iter().flat_map(|document| &document.records).cloned().collect();
         let mut remaining = replayer.replay(Target::Append, &records, records.len()).await?.remaining;
-        let (mut dispositions, mut durable_keys) = (Vec::new(), Vec::new());
-        for Quarantined { location, key, records } in documents {
+        let (mut dispositions, mut durable_documents) = (Vec::new(), Vec::new());
+        for Quarantined { location, key, version, records } in documents {
             let is_of = |record: &Arc<SourceRecord>| records.iter().any(|own| Arc::ptr_eq(own, record));
             let (own, others) = remaining.into_iter().partition(|(record, _)| is_of(record));
             remaining = others;
@@ -91,9 +92,10 @@ impl Session<'_> {
                 0 => Disposition::Deleted { durable },
                 remaining => Disposition::Kept { durable, remaining },
             });
-            durable_keys.extend((own == 0).then_some(key));
+            durable_documents.extend((own == 0).then_some((key, version)));
         }
-        let deletions = stream::iter(durable_keys).map(|key| async move { bucket.delete(&key).await });
+        let delete = |(key, version): (String, Version)| async move { bucket.delete(&key, &version).await };
+        let deletions = stream::iter(durable_documents).map(delete);
         deletions.buffer_unordered(CONCURRENT_REQUESTS).try_collect::<()>().await?;
         Ok(dispositions)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use event_source_mapping::SourceRecord;
 
 use super::Session;
-use crate::deployment::redrive::bucket::{Bucket, Listed, mapping_of};
+use crate::deployment::redrive::bucket::{Bucket, Listed, Stored, mapping_of};
 use crate::deployment::redrive::delivery::runs;
 use crate::deployment::redrive::failed_batch::{BatchSummary, FailedBatch, Location};
 use crate::deployment::redrive::queue::Queue;
@@ -26,7 +26,7 @@ impl Session<'_> {
         replayer: &mut Replayer,
     ) -> anyhow::Result<Disposition> {
         let Listed { key, failed_at } = listed;
-        let Some(body) = bucket.read(key).await? else { return Ok(Disposition::Gone) };
+        let Some(Stored { body, version }) = bucket.read(key).await? else { return Ok(Disposition::Gone) };
         let parsed = self.parse(&body, mapping_of(key)).and_then(|document| {
             let records = document.payload_records()?;
             Ok((document, records))
@@ -42,11 +42,11 @@ impl Session<'_> {
         let durable = replayed.durable;
         let remaining = self.explain(location, target, replayed.remaining)?;
         if remaining.is_empty() {
-            bucket.delete(key).await?;
+            bucket.delete(key, &version).await?;
             return Ok(Disposition::Deleted { durable });
         }
         if remaining.len() < records.len() {
-            bucket.narrow(key, &document.narrowed(&remaining)).await?;
+            bucket.narrow(key, &version, &document.narrowed(&remaining)).await?;
             return Ok(Disposition::Narrowed { durable, remaining: remaining.len() });
         }
         Ok(Disposition::Kept { durable, remaining: remaining.len() })
