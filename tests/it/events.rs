@@ -140,7 +140,7 @@ fn the_messages_of_an_aggregated_record_are_counted_one_by_one() {
     }
     assert_eq!(runs[0]["snapshots"], runs[1]["snapshots"]);
     let snapshots = runs[0]["snapshots"].as_array().unwrap();
-    let mut metres: Vec<&str> = snapshots.iter().map(|snapshot| snapshot["metres"].as_str().unwrap()).collect();
+    let mut metres: Vec<&str> = snapshots.iter().map(|snapshot| snapshot["metres"]["N"].as_str().unwrap()).collect();
     metres.sort_unstable();
     assert_eq!(metres, ["11.5", "11.5", "8.5", "8.5"]);
     let key = runs[0]["files"][0]["key"].as_str().unwrap();

@@ -172,6 +172,7 @@ fn a_race_whose_messages_are_aggregated_is_counted_once_despite_faults() {
     let aggregated = ["--aggregate", "20", "--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
     let end = end(&Fixture::new(), &[&race[..], &aggregated].concat());
     assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
+    assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() < Some(300), "{end:#}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! MD5. Written without the function's own code, which the load is there to check.
 
 /// The data of a record with these messages, each with its partition key.
-pub(super) fn aggregated(messages: &[(&str, &str)]) -> Vec<u8> {
+pub fn aggregated(messages: &[(&str, &str)]) -> Vec<u8> {
     let mut keys: Vec<&str> = messages.iter().map(|(key, _)| *key).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -36,4 +36,37 @@ fn varint(out: &mut Vec<u8>, mut value: usize) {
     }
     let [low, ..] = value.to_le_bytes();
     out.push(low);
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use serde_json::json;
+    use usage_aggregator::decode::Event;
+
+    use super::*;
+
+    #[test]
+    fn the_function_takes_the_messages_apart() {
+        let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(300));
+        let data = aggregated(&[("b", r#"{"n":1}"#), ("a", &long), ("b", r#"{"n":1}"#)]);
+        let event = json!({ "Records": [{
+            "kinesis": {
+                "sequenceNumber": "7", "data": BASE64_STANDARD.encode(data), "approximateArrivalTimestamp": 1_795_230_306.5,
+            },
+            "eventSource": "aws:kinesis", "eventID": "shardId-000000000000:7",
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/alleycat",
+        }] });
+        let event = event.to_string();
+        let event = Event::read(event.as_bytes()).unwrap();
+        let mut scratch = Vec::new();
+        let read: Vec<String> = event
+            .records()
+            .iter()
+            .map(|raw| format!("{:?}", raw.decode(&mut scratch).unwrap().newest_image().item().unwrap().0))
+            .collect();
+        assert_eq!(read.len(), 3);
+        assert!(read[0] == read[2] && read[0].contains('n') && read[1].contains(&"x".repeat(300)), "{read:?}");
+    }
 }

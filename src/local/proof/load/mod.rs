@@ -25,6 +25,7 @@ use futures::future;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
+pub use aggregate::aggregated;
 pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write};
 pub use journal::Written;
 pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
