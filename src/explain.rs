@@ -97,11 +97,15 @@ fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, &'a Decimal)>) -> Map<Str
 
 /// The rejected record and the reason, without the contents of its item.
 fn rejected(rejection: &Rejection) -> Value {
-    let Rejection { sequence, fault } = rejection;
-    json!({
+    let Rejection { sequence, user_record, fault } = rejection;
+    let mut described = json!({
         "sequence_number": sequence.as_str(),
         "code": fault.code.name(),
         "field": fault.field,
         "reason": fault.message,
-    })
+    });
+    if let (Value::Object(fields), Some(index)) = (&mut described, user_record) {
+        fields.insert("user_record".to_owned(), (*index).into());
+    }
+    described
 }

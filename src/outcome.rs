@@ -153,8 +153,9 @@ fn not_durable(event: &Event<'_>, record: usize, error: &Error, sink: &str) -> O
         ErrorKind::Poison => Code::Refused,
         ErrorKind::Transient | ErrorKind::Config => Code::NotDurable,
     };
-    let sequence = event.records().get(record)?.sequence.clone().into_owned();
-    Some(Rejection { sequence, fault: Fault::new(code, sink, format!("failed to {error}")) })
+    let raw = event.records().get(record)?;
+    let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
+    Some(Rejection { sequence, user_record, fault: Fault::new(code, sink, format!("failed to {error}")) })
 }
 
 #[cfg(test)]

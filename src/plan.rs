@@ -116,7 +116,8 @@ impl<'p> Planner<'p> {
     /// Plans the next record. Breaks at a rejected record unless it is quarantined: no later record may have an effect.
     pub fn next(&mut self, record: Decoded<'_>) -> ControlFlow<()> {
         let planned = record.and_then(|record| {
-            let reject = |fault| Rejection { sequence: record.sequence.clone().into_owned(), fault };
+            let (sequence, user_record) = (&record.sequence, record.user_record);
+            let reject = |fault| Rejection { sequence: sequence.clone().into_owned(), user_record, fault };
             self.plan(self.plan.records, &record).map_err(reject)
         });
         match planned {

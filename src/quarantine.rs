@@ -34,13 +34,18 @@ impl Document {
     }
 }
 
-/// Returns the documents of a plan's quarantined records. `function` is the name of the function.
+/// Returns the documents of a plan's quarantined records. `function` is the name of the function. An aggregated Kinesis
+/// record has one document, with the reason of its first user record that is rejected: a replay of the whole counts those
+/// that were counted before once, by their ids.
 pub fn documents(event: &Event<'_>, plan: &Plan, pipeline: &str, function: &str) -> Vec<Document> {
-    let document = |quarantined: &Quarantined| {
-        let raw = event.records().get(quarantined.record)?;
-        Some(document(raw, quarantined, pipeline, function))
-    };
-    plan.quarantined.iter().filter_map(document).collect()
+    let mut quarantined: Vec<(&RawRecord<'_>, &Quarantined)> = plan
+        .quarantined
+        .iter()
+        .filter_map(|quarantined| Some((event.records().get(quarantined.record)?, quarantined)))
+        .collect();
+    quarantined
+        .dedup_by(|(next, _), (first, _)| next.user_record().is_some() && std::ptr::eq(next.json(), first.json()));
+    quarantined.into_iter().map(|(raw, quarantined)| document(raw, quarantined, pipeline, function)).collect()
 }
 
 /// What a document says about its record besides the reason, as far as the record can be read.
@@ -78,6 +83,16 @@ fn document(raw: &RawRecord<'_>, quarantined: &Quarantined, pipeline: &str, func
     };
     let rejection = &quarantined.rejection;
     let sequence = rejection.sequence.as_str();
+    let mut reason = json!({
+        "pipeline": pipeline,
+        "sequenceNumber": sequence,
+        "code": rejection.fault.code.name(),
+        "field": rejection.fault.field,
+        "reason": rejection.fault.message,
+    });
+    if let (Value::Object(fields), Some(index)) = (&mut reason, rejection.user_record) {
+        fields.insert("userRecord".to_owned(), index.into());
+    }
     let mut body = json!({
         "version": "1.0",
         "timestamp": time,
@@ -87,13 +102,7 @@ fn document(raw: &RawRecord<'_>, quarantined: &Quarantined, pipeline: &str, func
             "condition": "RecordRejected",
             "approximateInvokeCount": 1,
         },
-        "rejection": {
-            "pipeline": pipeline,
-            "sequenceNumber": sequence,
-            "code": rejection.fault.code.name(),
-            "field": rejection.fault.field,
-            "reason": rejection.fault.message,
-        },
+        "rejection": reason,
         "payload": format!(r#"{{"Records":[{}]}}"#, raw.json()),
     });
     let batch = json!({

@@ -22,8 +22,10 @@ pub struct RecordOf<'a, I> {
     pub id: RecordId,
     /// The sequence number, by which the response to Lambda names this record.
     pub sequence: SequenceNumber<'a>,
-    /// The `eventID` field. It isn't an identity: the messages of an aggregated Kinesis record share it.
+    /// The `eventID` field. It isn't an identity: the user records of an aggregated Kinesis record share it.
     pub event_id: Cow<'a, str>,
+    /// The position in an aggregated Kinesis record, if the record is one of its user records.
+    pub user_record: Option<usize>,
     /// When the change was made, according to the stream's clock.
     pub created_at: Timestamp,
     /// The stream this record came from.
@@ -48,7 +50,7 @@ impl<'a, I> RecordOf<'a, I> {
 
     /// Converts the items of the record to another form.
     pub fn map<J>(self, mut form: impl FnMut(I) -> J) -> RecordOf<'a, J> {
-        let RecordOf { id, sequence, event_id, created_at, source, keys, change } = self;
+        let RecordOf { id, sequence, event_id, user_record, created_at, source, keys, change } = self;
         let keys = form(keys);
         let mut image = |image: ImageOf<I>| match image {
             ImageOf::Carried(item) => ImageOf::Carried(form(item)),
@@ -59,7 +61,7 @@ impl<'a, I> RecordOf<'a, I> {
             ChangeOf::Modify { old, new } => ChangeOf::Modify { old: image(old), new: image(new) },
             ChangeOf::Remove { old, by } => ChangeOf::Remove { old: image(old), by },
         };
-        RecordOf { id, sequence, event_id, created_at, source, keys, change }
+        RecordOf { id, sequence, event_id, user_record, created_at, source, keys, change }
     }
 }
 

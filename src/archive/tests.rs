@@ -57,6 +57,7 @@ fn record() -> ChangeRecord<'static> {
         id: RecordId([0xab; 16]),
         sequence: SequenceNumber::parse("4421584500000000017450439091").unwrap(),
         event_id: "event-1".into(),
+        user_record: None,
         created_at: Timestamp::from_micros(1_789_651_660_123_456).unwrap(),
         source: Origin {
             stream_arn: "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/x".into(),

@@ -175,6 +175,7 @@ fn record<'b, I: Canonical>(
         id: identity::of_stream_record(&stream_arn, &keys, &raw.sequence, canonical),
         sequence: raw.sequence.clone(),
         event_id: text(fields.event_id, "eventID")?,
+        user_record: None,
         created_at,
         source: match source {
             Some(source) => Origin { name: Cow::Borrowed(&*source.name), stream_arn },

@@ -66,6 +66,8 @@ struct Records<'a, F> {
     flow: ControlFlow<()>,
     /// The number of `Records` arrays so far.
     lists: usize,
+    /// The number of elements of `Records` so far. An aggregated Kinesis record is one element, but several records.
+    elements: usize,
     read: Vec<RawRecord<'a>>,
     first: Option<FirstRecord<'a>>,
     /// Why the function can't respond to this event. Later records are still read, to find broken JSON, but not handed
@@ -90,6 +92,7 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             each,
             flow: ControlFlow::Continue(()),
             lists: 0,
+            elements: 0,
             read: Vec::new(),
             first: None,
             unusable: None,
@@ -123,8 +126,9 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
         if self.unusable.is_none() {
             let accepted =
                 fields.map_err(|error| format!("can't be read: {error}")).and_then(|fields| self.accept(&fields, json));
-            self.unusable = accepted.err().map(|found| format!("Records[{}] {found}", self.read.len()));
+            self.unusable = accepted.err().map(|found| format!("Records[{}] {found}", self.elements));
         }
+        self.elements += 1;
         Ok(())
     }
 
@@ -137,8 +141,8 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
         let from_first_stream =
             |first: &FirstRecord<'_>| first.service == service && first.arn == fields.event_source_arn;
         let same_stream = known_source && first.is_none_or(from_first_stream);
-        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, same_stream };
-        let first = self.first.get_or_insert_with(|| FirstRecord {
+        let raw = RawRecord { sequence: sequence(service, fields)?, json, service, same_stream, user_record: None };
+        self.first.get_or_insert_with(|| FirstRecord {
             service,
             arn: fields.event_source_arn,
             source: match service {
@@ -146,9 +150,22 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
                 Service::Kinesis => kinesis::source(fields).ok(),
             },
         });
+        let is_kinesis = service == Service::Kinesis && same_stream;
+        match is_kinesis.then(|| kinesis::user_records(fields, &mut self.scratch.aggregate)).flatten() {
+            None => self.hand_on(fields, raw),
+            Some(user_records) => user_records.into_iter().for_each(|user_record| {
+                self.hand_on(fields, RawRecord { user_record: Some(user_record), ..raw.clone() })
+            }),
+        }
+        Ok(())
+    }
+
+    /// Decodes a record and hands it on, unless `each` wants no more.
+    fn hand_on(&mut self, fields: &Fields<'a>, raw: RawRecord<'a>) {
         if self.flow.is_continue() {
             let outlines = Outline::new(self.text, &self.nodes);
-            let (raw, source, scratch) = (&raw, first.source.as_ref(), &mut self.scratch);
+            let source = self.first.as_ref().and_then(|first| first.source.as_ref());
+            let (raw, scratch) = (&raw, &mut self.scratch);
             let decode = move || {
                 // Moved into the closure, since the record borrows from it.
                 let scratch = scratch;
@@ -158,7 +175,6 @@ impl<'a, F: FnMut(Decoded<'_>) -> ControlFlow<()>> Records<'a, F> {
             self.flow = (self.each)(decoded.unwrap_or_else(|_| Err(raw.rejected(Fault::panicked()))));
         }
         self.read.push(raw);
-        Ok(())
     }
 }
 

@@ -57,15 +57,29 @@ pub(super) fn of_table_change(change: &TableChange<'_, impl Canonical>, scratch:
     canonical.finish()
 }
 
-/// The id of a plain Kinesis message. The data is part of it, because the messages of an aggregated record share a
-/// sequence number.
-pub(super) fn of_message(stream_arn: &str, shard: &str, sequence: &SequenceNumber<'_>, data: &[u8]) -> RecordId {
+/// A plain Kinesis message. The data identifies it, too, because the messages that Lambda takes out of an aggregated
+/// record share a sequence number. Where the function does that itself, each has its position in the record as well.
+#[derive(Debug)]
+pub(super) struct Message<'m> {
+    pub stream_arn: &'m str,
+    pub shard: &'m str,
+    pub sequence: &'m SequenceNumber<'m>,
+    pub user_record: Option<usize>,
+    pub data: &'m [u8],
+}
+
+/// The id of a plain Kinesis message.
+pub(super) fn of_message(message: &Message<'_>) -> RecordId {
     let mut scratch = Vec::new();
-    let mut canonical = Bytes::new(b'M', &mut scratch);
-    canonical.text(stream_arn);
-    canonical.text(shard);
-    canonical.text(sequence.as_str());
-    canonical.bytes(data);
+    let kind = if message.user_record.is_some() { b'A' } else { b'M' };
+    let mut canonical = Bytes::new(kind, &mut scratch);
+    canonical.text(message.stream_arn);
+    canonical.text(message.shard);
+    canonical.text(message.sequence.as_str());
+    if let Some(index) = message.user_record {
+        canonical.length(index);
+    }
+    canonical.bytes(message.data);
     canonical.finish()
 }
 

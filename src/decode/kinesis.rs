@@ -1,11 +1,12 @@
 //! Kinesis records: either a change of a table from Kinesis Data Streams for DynamoDB, or a plain JSON message, which
-//! is treated as the insertion of an item without keys.
+//! is treated as the insertion of an item without keys. A user record of an aggregated record is read in the same way.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::aggregate::{self, MAGIC, MAGIC_JSON, UserRecord};
 use super::dynamodb::{StreamRecord, remover, time, value};
 use super::fields::{Fields, RawItem};
 use super::identity::{self, Canonical};
@@ -15,17 +16,39 @@ use crate::outline::Outline;
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Origin, RecordOf};
 use crate::time::Unit;
 
-/// The first bytes of a record that the Kinesis Producer Library aggregated.
-const AGGREGATE_MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
+/// The user records of an aggregated record, whose data is decoded into `bytes`. `None` if the record isn't aggregated.
+pub(super) fn user_records(fields: &Fields<'_>, bytes: &mut Vec<u8>) -> Option<Vec<UserRecord>> {
+    let kinesis = fields.kinesis.as_ref().filter(|kinesis| kinesis.broken.is_none())?;
+    let data = kinesis.data.filter(|data| data.starts_with(MAGIC_JSON))?;
+    let data = Reader::new(data).string().ok()?;
+    bytes.clear();
+    base64_simd::STANDARD.decode_append(data.as_bytes(), bytes).ok()?;
+    aggregate::user_records(bytes)
+}
 
-/// Decodes the record, with its items as values.
+/// The JSON of a Kinesis record that has only `user_record` of the aggregated record in `json`.
+pub(super) fn alone(json: &str, user_record: &UserRecord) -> Option<String> {
+    let fields = Fields::of_whole(json, &mut Vec::new()).ok()?;
+    let aggregate = fields.kinesis.as_ref()?.data?;
+    let start = aggregate.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
+    let (before, after) = (json.get(..start)?, json.get(start + aggregate.len()..)?);
+    let mut bytes = Vec::new();
+    let data = user_record.decode(&text(Some(aggregate), "kinesis.data").ok()?, &mut bytes)?;
+    Some(format!(r#"{before}"{}"{after}"#, BASE64.encode(data)))
+}
+
+/// Decodes the record, with its items as values. `data` is that of a user record, if it is known.
 pub(super) fn decode<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,
+    data: Option<&'b [u8]>,
     bytes: &'b mut Vec<u8>,
 ) -> Result<ChangeRecord<'b>, Fault> {
     let message = Message::read(outer, None)?;
-    let json = message.json(bytes)?;
+    let json = json_of(match data {
+        Some(data) => data,
+        None => message.decode(raw.user_record.as_ref(), bytes)?,
+    })?;
     let fields = Fields::of_whole(json, &mut Vec::new()).map_err(|error| Fault::from(error).within("kinesis.data"))?;
     if fields.is_table_change() {
         table_change(raw, &fields, message.stream_arn, &mut Vec::new(), value)
@@ -37,16 +60,20 @@ pub(super) fn decode<'b>(
 }
 
 /// Decodes the record, with its items as outlines. `source` is the record's source, if it is already known. An error
-/// means that [`decode`] must read the record, which reports the actual fault.
+/// means that [`decode`] must read the record, which reports the actual fault. `data` is that of a user record.
 pub(super) fn outline<'b>(
     raw: &RawRecord<'b>,
     outer: &Fields<'b>,
     source: Option<&'b Origin<'_>>,
+    data: Option<&'b [u8]>,
     buffers: &'b mut Buffers,
 ) -> Result<RecordOf<'b, Outline<'b>>, Fault> {
     let Buffers { bytes, nodes, canonical } = buffers;
     let message = Message::read(outer, source)?;
-    let json = message.json_quickly(bytes)?;
+    let json = json_of(match data {
+        Some(data) => data,
+        None => message.decode_quickly(bytes)?,
+    })?;
     nodes.clear();
     let fields = Fields::of_whole(json, nodes)?;
     if fields.is_table_change() {
@@ -108,7 +135,8 @@ impl<'a> KinesisFields<'a> {
 /// The data of a record with the fields around it.
 struct Message<'a> {
     stream_arn: Cow<'a, str>,
-    data: Cow<'a, str>,
+    /// The base64 as JSON text. That of an aggregated record isn't read again for each user record.
+    data: Option<&'a str>,
     arrived_at: Option<&'a str>,
 }
 
@@ -123,33 +151,38 @@ impl<'a> Message<'a> {
                 Some(source) => Cow::Borrowed(&*source.stream_arn),
                 None => stream_of(text(record.event_source_arn, "eventSourceARN")?),
             },
-            data: text(fields.data, "kinesis.data")?,
+            data: fields.data,
             arrived_at: fields.arrived_at,
         })
     }
 
-    /// Decodes the data into `bytes`.
-    fn json<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
+    /// Decodes the data, or the part of it that is a user record, into `bytes`.
+    fn decode<'b>(&self, user_record: Option<&UserRecord>, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], Fault> {
+        let data = text(self.data, "kinesis.data")?;
+        let invalid = || fault("kinesis.data", "isn't valid base64");
+        if let Some(user_record) = user_record {
+            return user_record.decode(&data, bytes).ok_or_else(invalid);
+        }
         bytes.clear();
-        BASE64.decode_vec(self.data.as_bytes(), bytes).map_err(|_| fault("kinesis.data", "isn't valid base64"))?;
-        json_of(bytes)
+        BASE64.decode_vec(data.as_bytes(), bytes).map_err(|_| invalid())?;
+        Ok(bytes)
     }
 
-    /// The same with SIMD, for the fast path.
-    fn json_quickly<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b str, Fault> {
+    /// Decodes the data with SIMD, for the fast path.
+    fn decode_quickly<'b>(&self, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], Fault> {
+        let data = text(self.data, "kinesis.data")?;
         bytes.clear();
-        let decoded = base64_simd::STANDARD.decode_append(self.data.as_bytes(), bytes);
+        let decoded = base64_simd::STANDARD.decode_append(data.as_bytes(), bytes);
         decoded.map_err(|_| fault("kinesis.data", "isn't valid base64"))?;
-        json_of(bytes)
+        Ok(bytes)
     }
 }
 
 fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
-    if bytes.starts_with(&AGGREGATE_MAGIC) {
-        let message = "holds several messages in the format of the Kinesis Producer Library; use enhanced fan-out, or turn off aggregation in the producer";
-        return Err(Fault::new(Code::Aggregated, "kinesis.data", message));
-    }
-    std::str::from_utf8(bytes).map_err(|_| fault("kinesis.data", "isn't valid UTF-8"))
+    std::str::from_utf8(bytes).map_err(|_| match bytes.starts_with(&MAGIC) {
+        true => fault("kinesis.data", "starts like an aggregated record, but has the wrong MD5 or an invalid protobuf"),
+        false => fault("kinesis.data", "isn't valid UTF-8"),
+    })
 }
 
 impl Fields<'_> {
@@ -183,6 +216,7 @@ fn table_change<'b, I: Canonical>(
         sequence: raw.sequence.clone(),
         event_id: text(fields.event_id, "eventID")?,
         created_at,
+        user_record: raw.user_record(),
         source: Origin { stream_arn, name: table },
         keys,
         change,
@@ -203,10 +237,17 @@ fn plain_message<'b, I: Default>(
     let stream_arn = message.stream_arn.clone();
     let name = name_of(&stream_arn);
     Ok(RecordOf {
-        id: identity::of_message(&stream_arn, shard, &raw.sequence, json.as_bytes()),
+        id: identity::of_message(&identity::Message {
+            stream_arn: &stream_arn,
+            shard,
+            sequence: &raw.sequence,
+            user_record: raw.user_record(),
+            data: json.as_bytes(),
+        }),
         sequence: raw.sequence.clone(),
         event_id,
         created_at,
+        user_record: raw.user_record(),
         source: Origin { stream_arn, name: Cow::Owned(name) },
         keys: I::default(),
         change: ChangeOf::Insert { new: ImageOf::Carried(new) },

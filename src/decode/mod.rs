@@ -10,10 +10,14 @@
 //! which builds values, accepts every valid spelling, and says exactly what is wrong with an invalid one. Only the
 //! fallback reports faults of records, so there is one set of messages. Tests compare the two decoders.
 //!
+//! A Kinesis record that the Kinesis Producer Library has aggregated is taken apart (`aggregate`): each user record in it
+//! is a record of the event. They share the sequence number, by which the response to Lambda names them together.
+//!
 //! Errors have two levels. A record that can't be decoded becomes a [`Rejection`] with its sequence number, and the
 //! other records still decode. If the envelope is broken, or a record has no sequence number that the response
 //! to Lambda could name, the invocation as a whole fails.
 
+mod aggregate;
 pub mod attribute;
 mod dynamodb;
 mod envelope;
@@ -30,6 +34,7 @@ use std::ops::ControlFlow;
 use crate::error::Error;
 use crate::outline::{Node, Outline, OutlinedRecord, WrittenItems};
 use crate::record::{ChangeRecord, Code, Fault, Origin, Rejection, SequenceNumber};
+use aggregate::UserRecord;
 use fields::Fields;
 use json::Reader;
 
@@ -43,8 +48,8 @@ pub struct Event<'a> {
 /// What [`Event::read_each`] makes of one record.
 pub type Decoded<'r> = Result<OutlinedRecord<'r>, Rejection>;
 
-/// One record of a batch, not yet decoded.
-#[derive(Debug)]
+/// One record of a batch, not yet decoded. The user records of an aggregated Kinesis record are records of their own.
+#[derive(Debug, Clone)]
 pub struct RawRecord<'a> {
     /// The sequence number, by which the response to Lambda names this record.
     pub sequence: SequenceNumber<'a>,
@@ -52,6 +57,8 @@ pub struct RawRecord<'a> {
     service: Service,
     /// Whether the record comes from the same stream as the first record of the batch.
     same_stream: bool,
+    /// Which part of an aggregated Kinesis record this is, if it is one.
+    user_record: Option<UserRecord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +75,8 @@ struct Scratch {
     fallback_bytes: Vec<u8>,
     /// The items that the fallback decoder read, as outlines.
     written: WrittenItems,
+    /// The data of an aggregated Kinesis record.
+    aggregate: Vec<u8>,
 }
 
 /// Buffers of the fast path.
@@ -104,7 +113,7 @@ impl<'a> Event<'a> {
         envelope::read(text, each).map_err(unusable)
     }
 
-    /// The records in stream order.
+    /// The records in stream order. Each user record of an aggregated Kinesis record is one.
     pub fn records(&self) -> &[RawRecord<'a>] {
         &self.records
     }
@@ -126,7 +135,7 @@ impl<'a> RawRecord<'a> {
         'a: 'b,
     {
         let fields = Fields::of_whole(self.json, &mut Vec::new()).map_err(|error| self.rejected(error.into()))?;
-        self.decode_fields(&fields, scratch)
+        self.decode_fields(&fields, None, scratch)
     }
 
     /// Decodes the record, with its items as outlines. `all` has the outlines that were made while its fields were
@@ -144,20 +153,22 @@ impl<'a> RawRecord<'a> {
     where
         'a: 'b,
     {
-        let Scratch { buffers, fallback_bytes, written } = scratch;
-        match self.in_one_pass(fields, source, all, buffers) {
+        let Scratch { buffers, fallback_bytes, written, aggregate } = scratch;
+        let data = self.user_record.as_ref().map(|user_record| user_record.of(aggregate));
+        match self.in_one_pass(fields, source, all, data, buffers) {
             Some(record) => Ok(record),
-            None => Ok(written.record(self.decode_fields(fields, fallback_bytes)?)),
+            None => Ok(written.record(self.decode_fields(fields, data, fallback_bytes)?)),
         }
     }
 
     /// The fast path: the record with its items as outlines. `None` means that the record is spelled in an unusual way
-    /// or is invalid; the fallback decoder finds out which.
+    /// or is invalid; the fallback decoder finds out which. `data` is that of a user record.
     fn in_one_pass<'b>(
         &self,
         fields: &Fields<'b>,
         source: Option<&'b Origin<'_>>,
         all: Outline<'b>,
+        data: Option<&'b [u8]>,
         buffers: &'b mut Buffers,
     ) -> Option<OutlinedRecord<'b>>
     where
@@ -166,11 +177,17 @@ impl<'a> RawRecord<'a> {
         match self.service {
             _ if !self.same_stream => None,
             Service::DynamoDb => dynamodb::outline(self, fields, source, all, &mut buffers.canonical).ok(),
-            Service::Kinesis => kinesis::outline(self, fields, source, buffers).ok(),
+            Service::Kinesis => kinesis::outline(self, fields, source, data, buffers).ok(),
         }
     }
 
-    fn decode_fields<'b>(&self, fields: &Fields<'b>, scratch: &'b mut Vec<u8>) -> Result<ChangeRecord<'b>, Rejection>
+    /// Decodes the record with the fallback. `data` is that of a user record, if it is known.
+    fn decode_fields<'b>(
+        &self,
+        fields: &Fields<'b>,
+        data: Option<&'b [u8]>,
+        scratch: &'b mut Vec<u8>,
+    ) -> Result<ChangeRecord<'b>, Rejection>
     where
         'a: 'b,
     {
@@ -181,14 +198,28 @@ impl<'a> RawRecord<'a> {
                 "differs from the stream of the first record in the batch",
             )),
             Service::DynamoDb => dynamodb::decode(self, fields),
-            Service::Kinesis => kinesis::decode(self, fields, scratch),
+            Service::Kinesis => kinesis::decode(self, fields, data, scratch),
         };
         decoded.map_err(|fault| self.rejected(fault))
     }
 
-    /// The JSON of the record, as the event contains it.
+    /// The JSON of the record, as the event contains it. The user records of an aggregated Kinesis record share it.
     pub fn json(&self) -> &'a str {
         self.json
+    }
+
+    /// The JSON of the record without the other user records of an aggregated Kinesis record. A user record alone has
+    /// another id.
+    pub fn json_alone(&self) -> Cow<'a, str> {
+        match &self.user_record {
+            None => Cow::Borrowed(self.json),
+            Some(user_record) => kinesis::alone(self.json, user_record).map_or(Cow::Borrowed(self.json), Cow::Owned),
+        }
+    }
+
+    /// The position of this user record in its aggregated Kinesis record, if it is one.
+    pub fn user_record(&self) -> Option<usize> {
+        self.user_record.as_ref().map(|user_record| user_record.index)
     }
 
     /// Whether the record comes from Kinesis rather than from a DynamoDB stream.
@@ -197,7 +228,7 @@ impl<'a> RawRecord<'a> {
     }
 
     fn rejected(&self, fault: Fault) -> Rejection {
-        Rejection { sequence: self.sequence.clone().into_owned(), fault }
+        Rejection { sequence: self.sequence.clone().into_owned(), user_record: self.user_record(), fault }
     }
 }
 
@@ -208,4 +239,4 @@ fn text<'a>(field: Option<&'a str>, name: &str) -> Result<Cow<'a, str>, Fault> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,7 @@
 //! Streams delivers it; each case replaces a part of it. The texts in items contain SECRET, and no message may repeat
 //! it.
 
+pub(crate) mod aggregate;
 mod damage;
 mod envelope;
 mod identity;

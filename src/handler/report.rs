@@ -152,9 +152,9 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
         warn!(records = outcome.tally.self_written, remedy, "ignored records of items that this function wrote");
     }
     for (rejections, quarantined) in [(&outcome.rejected, false), (&outcome.quarantined, true)] {
-        for record::Rejection { sequence, fault } in rejections {
+        for record::Rejection { sequence, user_record, fault } in rejections {
             let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);
-            warn!(%sequence, code, %field, %reason, quarantined, "record rejected");
+            warn!(%sequence, user_record, code, %field, %reason, quarantined, "record rejected");
         }
     }
     for file in &outcome.files {

@@ -9,6 +9,7 @@ use super::recent::{MIN_RECORDS, Recent};
 use super::{Plan, PlanContext, Planner};
 use crate::decode::Event;
 use crate::error::Error;
+use crate::outline::OutlinedRecord;
 use crate::pipeline::Pipeline;
 use crate::record::{Code, Fault, Rejection};
 
@@ -103,7 +104,8 @@ fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Pla
 /// A plan without records: the whole batch is rejected.
 fn nothing(batch: &Event<'_>, code: Code, message: String) -> Plan {
     let sequence = batch.records().first().map(|raw| raw.sequence.clone().into_owned());
-    let rejected = sequence.map(|sequence| Rejection { sequence, fault: Fault::new(code, "Records", message) });
+    let rejected =
+        sequence.map(|sequence| Rejection { sequence, user_record: None, fault: Fault::new(code, "Records", message) });
     Plan { rejected, ..Plan::default() }
 }
 
@@ -123,7 +125,10 @@ fn attempt<'e>(
     let mut panicked = None;
     let batch = Event::read_each(event, |record| {
         let record = record.and_then(|record| match rejected.get(&position) {
-            Some(fault) => Err(Rejection { sequence: record.sequence.into_owned(), fault: fault.clone() }),
+            Some(fault) => {
+                let OutlinedRecord { sequence, user_record, .. } = record;
+                Err(Rejection { sequence: sequence.into_owned(), user_record, fault: fault.clone() })
+            }
             None => Ok(record),
         });
         let planned = catch_unwind(AssertUnwindSafe(|| planner.next(record)));

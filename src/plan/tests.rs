@@ -1,5 +1,7 @@
 //! Tests of planning, from the bytes of an event to the plan.
 
+mod aggregated;
+
 use super::*;
 use crate::pipeline::shipped;
 
@@ -29,6 +31,8 @@ fn every_sample_event_is_planned_completely() {
         ("batch-1000", "orders", [1_000, 351, 1, 0, 0]),
         ("kinesis-wrapped", "orders", [4, 2, 1, 0, 1]),
         ("kinesis-plain", "alleycat", [5, 3, 1, 0, 0]),
+        // Three messages in one record, two of which are equal, and a plain message.
+        ("kinesis-aggregated", "alleycat", [4, 2, 1, 0, 0]),
         ("demand", "demand", [4, 0, 2, 0, 0]),
         // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.
         ("zae-limiter", "zae-limiter", [9, 3, 2, 3, 0]),

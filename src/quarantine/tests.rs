@@ -64,3 +64,26 @@ fn a_message_of_kinesis_names_its_shard() {
     assert_eq!(body["KinesisBatchInfo"]["streamArn"], event["Records"][0]["eventSourceARN"]);
     assert!(body["timestamp"].as_str().is_some_and(|time| time.starts_with("20")), "{body}");
 }
+
+/// The document of an aggregated record has the whole record, so that it can be replayed: the ids of its messages keep them
+/// from being counted again.
+#[test]
+fn an_aggregated_record_has_one_document_with_the_reason_of_its_first_rejected_message() {
+    use base64::Engine as _;
+    let event = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/events/kinesis-plain.json")).unwrap();
+    let mut event: Value = serde_json::from_str(&event).unwrap();
+    let data = crate::decode::tests::aggregate::aggregated(&["{}", r#"{"racerId":3,"competitionId":1}"#, "[]", "7"]);
+    event["Records"][1]["kinesis"]["data"] = base64::engine::general_purpose::STANDARD.encode(data).into();
+    event["Records"][2]["kinesis"]["data"] = "!".into();
+    let documents = documents_of(event.to_string().as_bytes(), "alleycat");
+    let bodies: Vec<Value> = documents.iter().map(|document| serde_json::from_slice(&document.body).unwrap()).collect();
+    let reasons: Vec<_> = bodies
+        .iter()
+        .map(|body| {
+            (&body["rejection"]["userRecord"], &body["rejection"]["reason"], &body["KinesisBatchInfo"]["batchSize"])
+        })
+        .collect();
+    insta::assert_json_snapshot!(reasons);
+    let payload: Value = serde_json::from_str(bodies[0]["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(payload, serde_json::json!({ "Records": [event["Records"][1]] }));
+}

@@ -43,12 +43,19 @@ impl Fault {
 /// A record that can't be decoded, routed, encoded or made durable. It is quarantined, or
 /// the response to Lambda acknowledges only the records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {sequence}: {fault}")]
+#[error("record {sequence}{}: {fault}", within(*.user_record))]
 pub struct Rejection {
     /// The sequence number of the record.
     pub sequence: SequenceNumber<'static>,
+    /// The position in an aggregated Kinesis record, if the record is one of its user records.
+    pub user_record: Option<usize>,
     /// What is wrong with it.
     pub fault: Fault,
+}
+
+/// `, user record 3`, if there is one.
+fn within(user_record: Option<usize>) -> String {
+    user_record.map_or_else(String::new, |index| format!(", user record {index}"))
 }
 
 /// The stable codes of faults, for logs, runbooks and tools.
@@ -70,8 +77,6 @@ pub enum Code {
     UnknownViewType,
     /// A record from another stream than the first record of the batch.
     MixedSources,
-    /// A Kinesis record that aggregates several messages in the format of the Kinesis Producer Library.
-    Aggregated,
     /// The record type needs an image that the stream's view type leaves out.
     ImageNotCarried,
     /// No record type matches, and the pipeline sets `unmatched = "reject"`.
@@ -106,7 +111,6 @@ impl Code {
             Code::UnknownEventName => "unknown_event_name",
             Code::UnknownViewType => "unknown_view_type",
             Code::MixedSources => "mixed_sources",
-            Code::Aggregated => "aggregated",
             Code::ImageNotCarried => "image_not_carried",
             Code::Unmatched => "unmatched",
             Code::MissingAttribute => "missing_attribute",

@@ -65,6 +65,7 @@ fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String
         id: RecordId([0; 16]),
         sequence: SequenceNumber::parse("1").unwrap(),
         event_id: "e".into(),
+        user_record: None,
         created_at: Timestamp::parse("2026-11-21T03:05:05Z").unwrap(),
         source: Origin { stream_arn: "arn".into(), name: "orders".into() },
         keys,

@@ -129,3 +129,41 @@ fn stored_rows_and_snapshots_can_be_read() {
     insta::assert_snapshot!("snapshots_plot", fixture.run(&["snapshots", "--plot", "amount"]).stdout);
     assert_eq!(fixture.run(&["snapshots", "--entity", "8", "--json"]).stdout, "");
 }
+
+#[test]
+fn the_messages_of_an_aggregated_record_are_counted_one_by_one() {
+    let fixture = Fixture::new();
+    let sample = crate::repository().join("events/kinesis-aggregated.json").display().to_string();
+    let runs = [(); 2].map(|()| fixture.json(&["invoke", &sample]));
+    for run in &runs {
+        assert_eq!((&run["records"], &run["durable"], &run["repeated"]), (&json!(4), &json!(4), &json!(0)), "{run}");
+    }
+    assert_eq!(runs[0]["snapshots"], runs[1]["snapshots"]);
+    let snapshots = runs[0]["snapshots"].as_array().unwrap();
+    let mut metres: Vec<&str> = snapshots.iter().map(|snapshot| snapshot["metres"]["N"].as_str().unwrap()).collect();
+    metres.sort_unstable();
+    assert_eq!(metres, ["11.5", "11.5", "8.5", "8.5"]);
+    let key = runs[0]["files"][0]["key"].as_str().unwrap();
+    assert_eq!(fixture.run(&["cat", key]).stdout.lines().count(), 4);
+}
+
+/// A rejected message is named with its position, and so is a skipped one.
+#[test]
+fn explain_names_the_message_of_an_aggregated_record() {
+    let fixture = Fixture::new();
+    let sample = std::fs::read_to_string(crate::repository().join("events/kinesis-aggregated.json")).unwrap();
+    let mut event: Value = serde_json::from_str(&sample).unwrap();
+    // The messages {} and [].
+    event["Records"][0]["kinesis"]["data"] = "84mawgoBYRoGCAAaAnt9GgYIABoCW10YWEsem8MDGvhADS/rqmzp".into();
+    fixture.write("event.json", &event);
+    let run = fixture.run(&["explain", "event.json", "--pipeline", "alleycat"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    insta::assert_snapshot!(run.stdout);
+    let report = fixture.json(&["invoke", "event.json", "--pipeline", "alleycat"]);
+    let sequence = &event["Records"][0]["kinesis"]["sequenceNumber"];
+    assert_eq!(report["response"]["batchItemFailures"], json!([{ "itemIdentifier": sequence }]), "{report}");
+    assert_eq!(
+        (&report["rejected"][0]["sequence_number"], &report["rejected"][0]["user_record"]),
+        (sequence, &json!(1))
+    );
+}

@@ -167,6 +167,15 @@ fn a_race_is_counted_once() {
 }
 
 #[test]
+fn a_race_whose_messages_are_aggregated_is_counted_once_despite_faults() {
+    let race = ["--pipeline", "alleycat", "--simulate", "alleycat", "--records", "300", "--rate", "0"];
+    let aggregated = ["--aggregate", "20", "--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
+    let end = end(&Fixture::new(), &[&race[..], &aggregated].concat());
+    assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
+    assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() < Some(300), "{end:#}");
+}
+
+#[test]
 fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
     let buckets = ["--pipeline", "zae-limiter", "--simulate", "bucket", "--records", "120", "--rate", "0"];
     assert_eq!(end(&Fixture::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use laptop::emulators::{self, Fault, FaultPlan};
+use laptop::proof::load::aggregated;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use usage_aggregator::handler::Invocation;
 
-use crate::prefix::{NOW, event, order, orders};
+use crate::prefix::{NOW, event, message_of, order, orders};
 use crate::simulation::bench::{Bench, Release};
 use crate::world::{World, appended, at, services};
 
@@ -69,6 +70,30 @@ async fn good_records_behind_a_bad_one_are_counted_in_the_same_batch() {
         assert_eq!(outcome.durable, batch.len());
     }
     assert_eq!((documents(&world).await, world.appended().await.len()), (before, 97));
+}
+
+/// The document has the whole Kinesis record, whose other messages were counted when it was quarantined.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_an_aggregated_record_counts_its_other_messages_once() {
+    let world = world("quarantine-aggregated", "alleycat").await;
+    let message = |distance: &str| format!(r#"{{"racerId":7,"competitionId":1,"distance":{distance}}}"#);
+    let messages = ["1.5", "1.5", r#""far""#, "null", "2"].map(message);
+    let aggregate = aggregated(&messages.each_ref().map(|message| ("7", message.as_str())));
+    let mut records = [0, 1, 2].map(|number| message_of(number, 7, "4"));
+    records[1]["kinesis"]["data"] = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, aggregate).into();
+    let outcome = world.function().handler.append(&event(&records), &at(NOW)).await.unwrap();
+    assert_eq!((outcome.records, outcome.durable, outcome.quarantined.len()), (7, 7, 2));
+    let counted = (world.appended().await.len(), world.rows().await.len());
+    assert_eq!(counted, (5, 5));
+
+    let documents = documents(&world).await;
+    let document = documents.values().next().unwrap();
+    assert_eq!((documents.len(), &document["rejection"]["userRecord"]), (1, &json!(2)));
+    let replay = document["payload"].as_str().unwrap().replacen('{', r#"{"rejectedRecords":"fail","#, 1);
+    let outcome = world.function().handler.append(replay.as_bytes(), &at(NOW)).await.unwrap();
+    let named = outcome.response().batch_item_failures[0].item_identifier.clone().unwrap();
+    assert_eq!((outcome.durable, named), (2, format!("{:056}", 2)));
+    assert_eq!(world.appended().await.len(), 5, "nothing is counted twice");
 }
 
 /// The document is an effect like any other: nothing is acknowledged before it is durable. In virtual time.

@@ -160,6 +160,7 @@ fn fastavro_reads_random_values_of_every_type() {
         id: RecordId([1; 16]),
         sequence: SequenceNumber::parse("1").unwrap(),
         event_id: "e".into(),
+        user_record: None,
         created_at: Timestamp::parse("2026-11-21T00:00:00Z").unwrap(),
         source: Origin { stream_arn: "a".into(), name: "t".into() },
         keys: Item::default(),

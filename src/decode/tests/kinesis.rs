@@ -95,7 +95,7 @@ fn invalid_data_is_rejected_with_code_and_field() {
         (message([b'{', 0xFF]), "malformed: kinesis.data: isn't valid UTF-8"),
         (
             message(aggregate),
-            "aggregated: kinesis.data: holds several messages in the format of the Kinesis Producer Library; use enhanced fan-out, or turn off aggregation in the producer",
+            "malformed: kinesis.data: starts like an aggregated record, but has the wrong MD5 or an invalid protobuf",
         ),
         (
             with(&message("{}"), r#""data":"e30=""#, r#""data":"SECRET*""#),

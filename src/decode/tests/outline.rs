@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::damage::{item_of, value, written};
 use super::kinesis::{CHANGE, message};
 use super::*;
+use crate::decode::kinesis;
 use crate::outline::WrittenItems;
 
 /// How many records were decoded in which way.
@@ -53,7 +54,10 @@ fn values(record: OutlinedRecord<'_>) -> String {
 fn in_one_pass(raw: &RawRecord<'_>) -> Option<String> {
     let (mut nodes, mut buffers) = (Vec::new(), Buffers::default());
     let fields = Fields::of_whole(raw.json, &mut nodes).ok()?;
-    raw.in_one_pass(&fields, None, Outline::new(raw.json, &nodes), &mut buffers).map(values)
+    let mut aggregate = Vec::new();
+    kinesis::user_records(&fields, &mut aggregate);
+    let data = raw.user_record.as_ref().map(|user_record| user_record.of(&aggregate));
+    raw.in_one_pass(&fields, None, Outline::new(raw.json, &nodes), data, &mut buffers).map(values)
 }
 
 /// An event with these keys and images, from DynamoDB Streams or, if `wrapped`, from Kinesis.
@@ -144,8 +148,8 @@ fn thirty_two_levels_are_outlined() {
 
 #[test]
 fn every_sample_event_is_outlined() {
-    for name in ["insert", "modify", "remove", "mixed", "batch-1000", "kinesis-wrapped", "kinesis-plain", "zae-limiter"]
-    {
+    let kinesis = ["kinesis-wrapped", "kinesis-plain", "kinesis-aggregated"];
+    for name in ["insert", "modify", "remove", "mixed", "batch-1000", "zae-limiter"].into_iter().chain(kinesis) {
         let text = sample(name);
         let records = Event::read(text.as_bytes()).unwrap().records().len();
         assert_eq!(agree(text.as_bytes()).outlined, records, "{name}");

@@ -98,7 +98,11 @@ mod tests {
 
     fn rejection(sequence: &str) -> Rejection {
         let sequence = SequenceNumber::parse(sequence.to_owned()).unwrap();
-        Rejection { sequence, fault: Fault::new(Code::MissingAttribute, "NewImage.total", "is missing") }
+        Rejection {
+            sequence,
+            user_record: None,
+            fault: Fault::new(Code::MissingAttribute, "NewImage.total", "is missing"),
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Explain {
             fields.insert("file".to_owned(), path.display().to_string().into());
             fields.insert("event_records".to_owned(), event.records().len().into());
             fields.insert("document".to_owned(), input.described());
-            let skipped = skipped(&input.event, plan.records, &config.pipeline, &context);
+            let skipped = skipped(&event, plan.records, &config.pipeline, &context);
             fields.insert("skipped".to_owned(), serde_json::to_value(skipped)?);
             if plan.rejected.as_ref().is_some_and(|rejection| rejection.fault.code == Code::Unmatched)
                 && let Some(rejected) = fields.get_mut("rejected").and_then(Value::as_object_mut)
@@ -140,16 +140,16 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     }
     let rejected = at(plan, "rejected");
     if !rejected.is_null() {
-        let [sequence, code, field, reason] =
-            ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
-        let rejected_text = format!("{sequence}: {code}: {field}: {reason}; later records are not processed");
+        let [code, field, reason] = ["code", "field", "reason"].map(|name| show(rejected, name));
+        let name = name(rejected);
+        let rejected_text = format!("{name}: {code}: {field}: {reason}; later records are not processed");
         writeln!(out, "{}", labeled("rejected", &rejected_text))?;
         write_nearest(out, at(rejected, "nearest"))?;
     }
     for rejected in list(plan, "quarantined") {
-        let [sequence, code, field, reason] =
-            ["sequence_number", "code", "field", "reason"].map(|name| show(rejected, name));
-        writeln!(out, "{}", labeled("rejected", &format!("{sequence}: {code}: {field}: {reason}; quarantined")))?;
+        let [code, field, reason] = ["code", "field", "reason"].map(|name| show(rejected, name));
+        let rejected_text = format!("{}: {code}: {field}: {reason}; quarantined", name(rejected));
+        writeln!(out, "{}", labeled("rejected", &rejected_text))?;
     }
     write_skipped(out, list(plan, "skipped"))
 }
@@ -171,7 +171,7 @@ fn write_skipped(out: &mut String, skipped: &[Value]) -> std::fmt::Result {
     }
     for (_, records) in reasons.iter().take(SHOWN_REASONS) {
         let Some(first) = records.first() else { continue };
-        let sequence = show(first, "sequence_number");
+        let sequence = name(first);
         let which = match records.len() {
             1 => sequence,
             several => format!("{several} records, the first {sequence}"),
@@ -231,6 +231,15 @@ fn at<'v>(value: &'v Value, name: &str) -> &'v Value {
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     at(value, name).as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The sequence number of a record, and which user record of an aggregated Kinesis record it is.
+fn name(record: &Value) -> String {
+    let sequence = show(record, "sequence_number");
+    match at(record, "user_record") {
+        Value::Null => sequence,
+        index => format!("{sequence}, user record {index}"),
+    }
 }
 
 /// A string or number as text.

@@ -71,6 +71,9 @@ pub struct Failure {
 pub struct Rejected {
     /// Its sequence number.
     pub sequence_number: String,
+    /// Its position in an aggregated Kinesis record, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_record: Option<usize>,
     /// What is wrong, as a constant.
     pub code: &'static str,
     /// The field at fault.
@@ -122,6 +125,7 @@ impl Report {
         self.skipped = outcome.skipped;
         let reported = |rejection: Rejection| Rejected {
             sequence_number: rejection.sequence.to_string(),
+            user_record: rejection.user_record,
             code: rejection.fault.code.name(),
             field: rejection.fault.field,
             reason: rejection.fault.message,
@@ -169,8 +173,9 @@ impl Report {
         line(out, &format!("records   {durable} durable, {repeated} repeated, {skipped} skipped{unchanged}"));
         let rejected = self.rejected.iter().map(|rejected| (rejected, ""));
         for (rejected, then) in rejected.chain(self.quarantined.iter().map(|rejected| (rejected, "; quarantined"))) {
-            let Rejected { sequence_number, code, field, reason } = rejected;
-            line(out, &labeled("rejected", &format!("{sequence_number}: {code}: {field}: {reason}{then}")));
+            let Rejected { sequence_number, user_record, code, field, reason } = rejected;
+            let within = user_record.map_or_else(String::new, |index| format!(", user record {index}"));
+            line(out, &labeled("rejected", &format!("{sequence_number}{within}: {code}: {field}: {reason}{then}")));
         }
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             line(out, &changes.text());

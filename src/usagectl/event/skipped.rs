@@ -2,7 +2,6 @@
 //! nothing. Each record is planned on its own with the function's code.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Mismatch, Pipeline, Routed};
 use usage_aggregator::plan::{PlanContext, plan_event};
@@ -14,6 +13,9 @@ pub(super) struct Skipped {
     /// Its position in the event.
     pub record: usize,
     pub sequence_number: String,
+    /// Its position in an aggregated Kinesis record, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_record: Option<usize>,
     #[serde(flatten)]
     pub reason: Reason,
 }
@@ -56,27 +58,21 @@ impl From<Mismatch<'_>> for Nearest {
     }
 }
 
-#[derive(Deserialize)]
-struct Records<'e> {
-    #[serde(rename = "Records", borrow)]
-    records: Vec<&'e RawValue>,
-}
-
 /// The skipped ones of the first `planned` records of an event.
-pub(super) fn skipped(event: &[u8], planned: usize, pipeline: &Pipeline, context: &PlanContext) -> Vec<Skipped> {
+pub(super) fn skipped(event: &Event<'_>, planned: usize, pipeline: &Pipeline, context: &PlanContext) -> Vec<Skipped> {
     let mut skipped = Vec::new();
-    let Ok(Records { records }) = serde_json::from_slice(event) else { return skipped };
-    for (index, raw) in records.into_iter().enumerate().take(planned) {
-        let alone = format!(r#"{{"Records":[{}]}}"#, raw.get());
+    for (index, raw) in event.records().iter().enumerate().take(planned) {
+        let alone = format!(r#"{{"Records":[{}]}}"#, raw.json_alone());
         let Ok((event, plan)) = plan_event(alone.as_bytes(), pipeline, context) else { continue };
-        let (1, [raw]) = (plan.tally.skipped, event.records()) else { continue };
+        let (1, [alone]) = (plan.tally.skipped, event.records()) else { continue };
         let mut scratch = Vec::new();
-        let Ok(record) = raw.decode(&mut scratch) else { continue };
+        let Ok(record) = alone.decode(&mut scratch) else { continue };
         let reason = match plan.tally.self_written {
             0 => reason(&record, pipeline),
             _ => Reason { reason: "the function wrote this item itself".to_owned(), nearest: None },
         };
-        skipped.push(Skipped { record: index, sequence_number: raw.sequence.to_string(), reason });
+        let (sequence_number, user_record) = (raw.sequence.to_string(), raw.user_record());
+        skipped.push(Skipped { record: index, sequence_number, user_record, reason });
     }
     skipped
 }

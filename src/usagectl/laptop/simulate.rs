@@ -46,6 +46,9 @@ pub struct Simulate {
     /// Number of concurrent writes; writes to the same item stay in order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
+    /// Messages per Kinesis record, aggregated as by the Kinesis Producer Library
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=500))]
+    aggregate: u16,
     /// How long to retry a write while the endpoint is down
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     patience: Duration,
@@ -139,6 +142,12 @@ impl Simulate {
                 profile.name()
             )));
         }
+        if self.aggregate > 1 && profile != ProfileName::Alleycat {
+            return Err(UsageError(format!(
+                "--aggregate works with alleycat only; {} writes to a table",
+                profile.name()
+            )));
+        }
         let usual = Simulation::new(profile);
         let entities = self.entities.unwrap_or(usual.shape.entities);
         // Each racer sends one message per second.
@@ -154,6 +163,7 @@ impl Simulate {
             amount,
             concurrency: usize::from(self.concurrency),
             patience: self.patience,
+            aggregate: usize::from(self.aggregate),
             ..usual
         })
     }

@@ -1,6 +1,7 @@
 //! Chooses the pipeline of a command, and sets the function's environment variables for it.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use usage_aggregator::config::{Config, Tables};
@@ -28,12 +29,15 @@ impl Sample {
     /// Reads the records of an event, and skips those that can't be decoded.
     pub fn of(bytes: &[u8]) -> Sample {
         let mut sample = Sample::default();
-        let mut scratch = Vec::new();
-        for raw in Event::read(bytes).iter().flat_map(Event::records) {
-            if let Ok(record) = raw.decode(&mut scratch) {
+        let read = Event::read_each(bytes, |record| {
+            if let Ok(record) = record {
                 sample.newest = sample.newest.max(Some(record.created_at));
                 sample.add_source(&record.source.name);
             }
+            ControlFlow::Continue(())
+        });
+        if read.is_err() {
+            sample = Sample::default();
         }
         let envelope: Envelope = serde_json::from_slice(bytes).unwrap_or_default();
         // arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-… or arn:aws:kinesis:…:stream/alleycat

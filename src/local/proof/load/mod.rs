@@ -4,6 +4,7 @@
 //! through the SDK; the `ledger` records what was started and what is done. `reconcile` checks the function's results
 //! against the ledger.
 
+mod aggregate;
 mod alleycat;
 mod bucket;
 mod change;
@@ -24,6 +25,7 @@ use futures::future;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
+pub use aggregate::aggregated;
 pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write};
 pub use journal::Written;
 pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
@@ -52,6 +54,8 @@ pub struct Simulation {
     pub concurrency: usize,
     /// How long to retry one write.
     pub patience: Duration,
+    /// Messages per record of a Kinesis stream.
+    pub aggregate: usize,
     /// Decides how many records are poison, which may change during the run; without it, the profile does.
     pub faults: Option<FaultInjector>,
 }
@@ -100,6 +104,7 @@ impl Simulation {
             amount: Amount::Duration(Duration::from_secs(seconds)),
             concurrency: 16,
             patience: Duration::from_secs(60),
+            aggregate: 1,
             faults: None,
         }
     }
@@ -231,7 +236,8 @@ impl Simulation {
                     {
                         batch.push(change);
                     }
-                    let writer = StreamWriter { client, stream: name, patience: self.patience };
+                    let (patience, aggregate) = (self.patience, self.aggregate.max(1));
+                    let writer = StreamWriter { client, stream: name, aggregate, patience };
                     writer.write(batch, journal).await?;
                 }
             }

@@ -15,6 +15,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use tokio::time::Instant;
 
+use super::aggregate::aggregated;
 use super::change::{Change, Write};
 use super::journal::Journal;
 use super::ledger::Unsure;
@@ -25,11 +26,13 @@ use usage_aggregator::error::Error;
 /// 500: PutRecords' limit of records.
 pub(super) const MAX_RECORDS: usize = 500;
 
-/// Where to write, and how long to retry.
+/// Where to write, in which form, and how long to retry.
 #[derive(Debug)]
 pub(super) struct StreamWriter<'w> {
     pub client: &'w Client,
     pub stream: &'w str,
+    /// Messages per record. Above 1, the records are aggregated as by the Kinesis Producer Library.
+    pub aggregate: usize,
     pub patience: Duration,
 }
 
@@ -60,7 +63,7 @@ impl StreamWriter<'_> {
             let answer = backoff.attempt(self.send(&left)).await.transpose()?;
             let error = match answer {
                 Some(PutResult::Answered(output)) => {
-                    let (arrived, refused) = separated(left, &output)?;
+                    let (arrived, refused) = separated(left, self.aggregate, &output)?;
                     finish(arrived, None, journal)?;
                     left = refused;
                     Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))
@@ -81,9 +84,17 @@ impl StreamWriter<'_> {
 
     async fn send(&self, changes: &Sent) -> anyhow::Result<PutResult> {
         let mut request = self.client.put_records().stream_name(self.stream);
-        for (change, _) in changes {
-            let Write::Message { partition_key, data } = &change.write else { bail!("send an item to a stream") };
-            let entry = PutRecordsRequestEntry::builder().partition_key(partition_key).data(Blob::new(data.as_bytes()));
+        for changes in changes.chunks(self.aggregate) {
+            let mut messages = Vec::with_capacity(changes.len());
+            for (change, _) in changes {
+                let Write::Message { partition_key, data } = &change.write else { bail!("send an item to a stream") };
+                messages.push((partition_key.as_str(), data.as_str()));
+            }
+            let (partition_key, data) = match &messages[..] {
+                [(partition_key, data)] if self.aggregate == 1 => (*partition_key, data.as_bytes().to_vec()),
+                several => ("a", aggregated(several)),
+            };
+            let entry = PutRecordsRequestEntry::builder().partition_key(partition_key).data(Blob::new(data));
             request = request.records(entry.build()?);
         }
         // The SDK's retries would repeat messages that may have arrived.
@@ -118,12 +129,14 @@ impl StreamWriter<'_> {
     }
 }
 
-/// Separates the messages that arrived from those that were refused.
-fn separated(sent: Sent, output: &PutRecordsOutput) -> anyhow::Result<(Sent, Sent)> {
-    if output.records().len() != sent.len() {
-        bail!("read the response to PutRecords: it has {} results for {} messages", output.records().len(), sent.len());
+/// Separates the messages that arrived from those that were refused. Those of one record have one result.
+fn separated(sent: Sent, aggregate: usize, output: &PutRecordsOutput) -> anyhow::Result<(Sent, Sent)> {
+    let (records, expected) = (output.records().len(), sent.len().div_ceil(aggregate));
+    if records != expected {
+        bail!("read the response to PutRecords: it has {records} results for {expected} records");
     }
-    let results: Vec<_> = sent.into_iter().zip(output.records()).collect();
+    let of_messages = output.records().iter().flat_map(|result| std::iter::repeat_n(result, aggregate));
+    let results: Vec<_> = sent.into_iter().zip(of_messages).collect();
     let (arrived, refused): (Vec<_>, Vec<_>) =
         results.into_iter().partition(|(_, result)| result.error_code().is_none());
     let changes = |results: Vec<((Change, Timestamp), _)>| results.into_iter().map(|(change, _)| change).collect();

@@ -253,6 +253,7 @@ fn deltas_of(
         id: RecordId([0; 16]),
         sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
         event_id: "".into(),
+        user_record: None,
         created_at,
         source: Origin { stream_arn: "".into(), name: "".into() },
         // Everything that a match uses is in the image too.

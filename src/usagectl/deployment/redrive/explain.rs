@@ -123,7 +123,8 @@ impl Plans {
         let (event, whole) = planned(&self.whole)?;
         let Some(rejection) = whole.rejected else { return Ok(None) };
         let counts = planned(&self.counting)?.1.rejected.is_none();
-        let change = self.change(rejection.fault.code, counts, record_type(&event, &self.whole.pipeline));
+        let change =
+            self.change(rejection.fault.code, counts, record_type(&event, whole.records, &self.whole.pipeline));
         Ok(Some((rejection.fault, change)))
     }
 
@@ -139,7 +140,6 @@ impl Plans {
                 "the stream's view type: it must be NEW_AND_OLD_IMAGES".to_owned()
             }
             Code::Unmatched => format!("{folder}/pipeline.toml: add a record type for it, or set unmatched = \"skip\""),
-            Code::Aggregated => "the mapping: use enhanced fan-out, which splits aggregated records".to_owned(),
             Code::MissingAttribute | Code::InvalidValue | Code::InvalidNumber | Code::InvalidKey => {
                 match record_type.filter(|_| counts) {
                     Some(name) => format!("{folder}/{name}.avsc, or the program that writes the item"),
@@ -151,9 +151,10 @@ impl Plans {
     }
 }
 
-fn record_type(event: &Event<'_>, pipeline: &Pipeline) -> Option<String> {
+/// The type of the record at `position`. Only an aggregated Kinesis record has more than one record.
+fn record_type(event: &Event<'_>, position: usize, pipeline: &Pipeline) -> Option<String> {
     let mut scratch = Vec::new();
-    let record = event.records().first()?.decode(&mut scratch).ok()?;
+    let record = event.records().get(position)?.decode(&mut scratch).ok()?;
     match pipeline.route(&record.keys, record.newest_image()) {
         Routed::To(route, _) | Routed::NeedsImage(route) => Some(route.record_type.clone()),
         Routed::Nowhere => None,

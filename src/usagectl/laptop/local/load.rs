@@ -49,6 +49,9 @@ pub(super) struct LoadOptions {
     /// Seed for the load
     #[arg(long, value_name = "N", requires = "simulate")]
     seed: Option<u64>,
+    /// Messages per Kinesis record, aggregated as by the Kinesis Producer Library
+    #[arg(long, value_name = "N", requires = "simulate", value_parser = clap::value_parser!(u16).range(1..=500))]
+    aggregate: Option<u16>,
     /// Keep running after the load, until Ctrl-C
     #[arg(long, requires = "simulate")]
     forever: bool,
@@ -72,7 +75,7 @@ impl LoadOptions {
             control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
         };
         let written = simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
-        wait_until_settled(run, written.records).await;
+        wait_until_settled(run, written.records.div_ceil(u64::from(self.aggregate.unwrap_or(1)))).await;
         let report = self.prove(run, ledger).await?;
         if self.forever {
             let name = &run.site.handler.pipeline().name;
@@ -93,6 +96,7 @@ impl LoadOptions {
         simulation.rate_per_second = self.rate.unwrap_or(simulation.rate_per_second);
         simulation.shape.entities = self.entities.unwrap_or(simulation.shape.entities);
         simulation.shape.seed = self.seed.unwrap_or(simulation.shape.seed);
+        simulation.aggregate = self.aggregate.map_or(1, usize::from);
         simulation.faults = Some(faults.clone());
         let records = self.records.map(Amount::Records);
         simulation.amount = records.or(self.duration.map(Amount::Duration)).unwrap_or(simulation.amount);
@@ -127,7 +131,7 @@ impl LoadOptions {
     }
 }
 
-/// Waits, for a limited time, until as many records have been read as were written, and until all pages are folded.
+/// Waits, for a limited time, until at least this many records have been read, and until all pages are folded.
 /// Comparing keeps this thread busy, which would make the mappings appear to lag.
 async fn wait_until_settled(run: &LocalRun, records: u64) {
     let deadline = Instant::now() + NO_PROGRESS_LIMIT;
