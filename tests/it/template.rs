@@ -1,12 +1,15 @@
 //! template.yaml held against the code and docs/operations.md: variables, permissions, metrics, schemas, alarms. It is read
 //! as SAM transforms it, by the venv's Python.
 
+mod access;
+mod accounts;
 mod alarms;
 mod code;
 mod lake;
 mod mapping;
 pub mod moto;
 mod pipelines;
+mod policies;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -177,7 +177,8 @@ fn names_are_the_stacks_own() {
         }
     }
     // Children of a database, a workgroup or a log group.
-    let children = ["AWS::Glue::Table", "AWS::Athena::NamedQuery", "AWS::Logs::MetricFilter"];
+    let children =
+        ["AWS::Glue::Table", "AWS::Athena::NamedQuery", "AWS::Logs::MetricFilter", "AWS::Logs::SubscriptionFilter"];
     for (id, resource) in template()["Resources"].as_object().unwrap() {
         let of_type = resource["Type"].as_str().unwrap();
         if NAMED.iter().any(|(named, _)| *named == of_type) || children.contains(&of_type) {
