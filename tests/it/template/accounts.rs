@@ -57,7 +57,8 @@ fn logs_outlive_the_stack_and_a_new_stack_of_its_name_has_its_own() {
             (&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]),
             (&json!("Retain"), &json!("Retain"))
         );
-        let stack = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
+        let uuid = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
+        let stack = json!({ "Fn::Select": [0, { "Fn::Split": ["-", uuid] }] });
         assert_eq!(group["LogGroupName"]["Fn::Sub"][1]["Id"], stack, "{id}");
         assert!(group["LogGroupName"]["Fn::Sub"][0].as_str().unwrap().ends_with("/${Id}"), "{id}");
     }

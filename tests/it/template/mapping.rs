@@ -76,7 +76,7 @@ fn sweeps_are_events_that_the_function_reads() {
 #[test]
 fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
     let resources = template()["Resources"].as_object().unwrap();
-    let conditions = ["Counts", "WatchesFold", "WatchesFoldMetrics"];
+    let conditions = ["Counts", "ForwardsFoldLogs", "WatchesFold", "WatchesFoldMetrics"];
     let of_ledger = |name: &str| {
         name.contains("Ledger") || name.contains("Fold") || name.contains("Sweep") || name.starts_with("Notices")
     };

@@ -14,7 +14,7 @@ use crate::runtime::{Received, Sandbox, recent_orders};
 use crate::world::services;
 
 /// What moto can't make from CloudFormation; docs/operations.md lists it.
-const UNKNOWN: [&str; 12] = [
+const UNKNOWN: [&str; 13] = [
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
     "AWS::Budgets::Budget",
@@ -23,6 +23,7 @@ const UNKNOWN: [&str; 12] = [
     "AWS::Glue::Database",
     "AWS::Glue::Table",
     "AWS::Logs::MetricFilter",
+    "AWS::Logs::SubscriptionFilter",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
