@@ -9,7 +9,7 @@ import sys
 import boto3
 
 TABLES = ["SourceTableName", "UsageTableName", "LedgerTableName"]
-BUCKETS = ["ArchiveBucketName", "FailureBucketName"]
+BUCKETS = ["ArchiveBucketName", "FailureBucketName", "AuditBucketName"]
 LOGS = ["FunctionLogGroup", "FoldLogGroup"]
 
 

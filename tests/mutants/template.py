@@ -79,6 +79,7 @@ MUTANTS = [
     ("an operator who can't redrive", "template.yaml", "sqs:ReceiveMessage, ", ""),
     ("an analyst who can delete", "template.yaml", "Action: [dynamodb:DescribeTable, dynamodb:Query, dynamodb:Scan]", "Action: [dynamodb:DeleteItem, dynamodb:DescribeTable, dynamodb:Query, dynamodb:Scan]"),
     ("tests that write everywhere", "template.yaml", "              - ${ArchiveBucket.Arn}/${Prefix}/test/*\n", "              - ${ArchiveBucket.Arn}/${Prefix}/*\n"),
+    ("a trail that records writes only", "template.yaml", "ReadWriteType: All", "ReadWriteType: WriteOnly"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]

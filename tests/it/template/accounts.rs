@@ -81,3 +81,19 @@ fn every_log_group_is_forwarded() {
     let may = &properties("LogForwardRole")["Policies"][0]["PolicyDocument"]["Statement"][0];
     assert_eq!(may["Resource"], json!({ "Ref": "LogDestinationArn" }));
 }
+
+#[test]
+fn the_trail_records_reads_and_writes_of_all_data_and_not_of_itself() {
+    let selector = &properties("Trail")["EventSelectors"][0];
+    assert_eq!((&selector["ReadWriteType"], &selector["IncludeManagementEvents"]), (&json!("All"), &json!(false)));
+    let data = selector["DataResources"].to_string();
+    for recorded in
+        ["${ArchiveBucket.Arn}/", "${FailureBucket.Arn}/", r#"["LedgerTable","Arn"]"#, r#"["UsageTable","Arn"]"#]
+    {
+        assert!(data.contains(recorded), "{recorded}: {data}");
+    }
+    // Recording what is recorded would never end.
+    assert!(!data.contains("TrailBucket"), "{data}");
+    assert_eq!(properties("Trail")["EnableLogFileValidation"], true);
+    assert_eq!(template()["Parameters"]["AuditTrail"]["Default"], "none");
+}

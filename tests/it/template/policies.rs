@@ -33,8 +33,21 @@ fn sources(folder: &Path, into: &mut String) {
 
 /// The permissions that rooms of `usagectl` name: each call names its own, for the error that reports a refusal.
 fn named_by(rooms: &[&str]) -> BTreeSet<String> {
-    const SERVICES: [&str; 11] =
-        ["cloudformation", "cloudwatch", "dynamodb", "glue", "iam", "kinesis", "lambda", "logs", "s3", "sqs", "athena"];
+    const SERVICES: [&str; 13] = [
+        "athena",
+        "cloudformation",
+        "cloudtrail",
+        "cloudwatch",
+        "dynamodb",
+        "glue",
+        "iam",
+        "kinesis",
+        "lambda",
+        "logs",
+        "s3",
+        "sns",
+        "sqs",
+    ];
     let mut text = String::new();
     rooms.iter().for_each(|room| sources(&root().join("src/usagectl").join(room), &mut text));
     let mut named = BTreeSet::new();
