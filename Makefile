@@ -31,6 +31,8 @@ STACK ?= usage-aggregator
 ANSWERS := .samconfig-$(STACK).toml
 # Template parameters to change: PARAMETERS='BatchSize=2000 Tracing=true'.
 PARAMETERS ?=
+# Tags of the stack and of everything in it: TAGS='team=data cost-center=4711'. CloudFormation removes those that aren't given again.
+TAGS ?=
 # DATA=delete also deletes the tables and buckets.
 DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
@@ -144,7 +146,7 @@ build-Function build-FoldFunction: build
 deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; prompts for the parameters the first time
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) \
+	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
 	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 

@@ -1,4 +1,4 @@
-"""Deletes a stack. The template retains its tables, buckets, and queue; --data delete permanently deletes them as well.
+"""Deletes a stack. The template retains its tables, buckets, queue, and log groups; --data delete permanently deletes them as well.
 
 usage: destroy.py STACK [--data keep|delete]
 """
@@ -9,7 +9,8 @@ import sys
 import boto3
 
 TABLES = ["SourceTableName", "UsageTableName", "LedgerTableName"]
-BUCKETS = ["ArchiveBucketName", "FailureBucketName"]
+BUCKETS = ["ArchiveBucketName", "FailureBucketName", "AuditBucketName"]
+LOGS = ["FunctionLogGroup", "FoldLogGroup"]
 
 
 def main():
@@ -21,7 +22,7 @@ def main():
     stack = cloudformation.describe_stacks(StackName=arguments.stack)["Stacks"][0]
     # Read the names before deleting the stack; they aren't recorded anywhere else.
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    data = {name: outputs[name] for name in [*TABLES, *BUCKETS, "FailureQueueUrl"] if name in outputs}
+    data = {name: outputs[name] for name in [*TABLES, *BUCKETS, *LOGS, "FailureQueueUrl"] if name in outputs}
     if arguments.data == "delete" and input(f"Type {arguments.stack} to delete the stack and all its data: ") != arguments.stack:
         sys.exit("names don't match; nothing was deleted")
     cloudformation.delete_stack(StackName=arguments.stack)
@@ -44,6 +45,8 @@ def delete(kind, name):
         # A bucket must be empty before it can be deleted, including noncurrent versions and delete markers.
         bucket.object_versions.delete()
         bucket.delete()
+    elif kind in LOGS:
+        boto3.client("logs").delete_log_group(logGroupName=name)
     else:
         boto3.client("sqs").delete_queue(QueueUrl=name)
 

@@ -38,3 +38,4 @@ pub mod outcome;
 pub mod quarantine;
 
 pub mod backoff;
+pub mod connect;

@@ -63,8 +63,11 @@ def main(path, *parameters):
 
 
 def with_text_variables(lambda_, name):
-    """Converts the variables of a function to strings, which Lambda always returns. moto stores numbers unconverted, and the SDK
-    can't parse them."""
+    """Converts the variables of a function to strings and its reserved concurrency to a number, as Lambda returns them. moto
+    stores both unconverted, and the SDK can't parse them."""
+    reserved = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    if reserved is not None:
+        lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=int(reserved))
     function = lambda_.get_function_configuration(FunctionName=name)
     texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
     return lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": texts})

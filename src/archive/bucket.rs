@@ -12,6 +12,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::connect::Opening;
 use crate::error::{Error, ErrorKind};
 
 /// A bucket of the archive or of quarantined records.
@@ -48,13 +49,13 @@ impl Bucket {
         Bucket { client, name: name.into(), concurrency: concurrency.max(1) }
     }
 
-    /// Opens a connection with a HeadBucket call. The role doesn't need permission for it: a refusal opens the
-    /// connection, too.
+    /// Opens a connection. The HeadBucket call is sent as a preflight request, which needs no permission; any response
+    /// opens the connection.
     ///
     /// # Errors
     /// If there is no response at all.
     pub async fn connect(&self) -> Result<(), Error> {
-        let call = self.client.head_bucket().bucket(&self.name).customize();
+        let call = self.client.head_bucket().bucket(&self.name).customize().interceptor(Opening::Preflight);
         match call.config_override(Builder::new().retry_config(RetryConfig::disabled())).send().await {
             Err(error) if error.raw_response().is_none() => {
                 Err(Error::from_sdk(&format!("connect to s3://{}", self.name), &error))

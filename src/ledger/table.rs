@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::page::{Page, PageContent, PageKind};
 use super::window_key::{WindowKey, page_expires_at};
+use crate::connect::Opening;
 use crate::error::Error;
 use crate::usage::Segment;
 use attempts::{never_poison, no_retries, retried};
@@ -84,8 +85,8 @@ pub const PAGES: &str = "p#";
 pub const STATES: &str = "s#";
 
 impl LedgerTable {
-    /// Opens a connection by reading an item that doesn't exist. The role doesn't need permission for it: a refusal opens
-    /// the connection, too.
+    /// Opens a connection. The GetItem call is sent as a health check, which needs no permission; any response opens the
+    /// connection.
     ///
     /// # Errors
     /// If there is no response at all.
@@ -93,9 +94,10 @@ impl LedgerTable {
         let missing = [(KEY, "connect"), (SORT_KEY, "connect")];
         let key = missing.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())));
         let call = self.client.get_item().table_name(&self.name).set_key(Some(key.into())).customize();
+        let call = call.interceptor(Opening::HealthCheck);
         match call.config_override(no_retries()).send().await {
             Err(error) if error.raw_response().is_none() => {
-                Err(Error::from_sdk(&format!("connect to {} (dynamodb:GetItem)", self.name), &error))
+                Err(Error::from_sdk(&format!("connect to {}", self.name), &error))
             }
             _ => Ok(()),
         }

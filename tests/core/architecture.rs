@@ -23,14 +23,15 @@ const PACKAGES: [Package; 5] = [
             ("window", &[]),
             ("error", &[]),
             ("backoff", &["error"]),
+            ("connect", &[]),
             ("decode", &["record", "outline", "error"]),
             // A pipeline contains schemas and windows; neither knows about pipelines.
             ("pipeline", &["record", "outline", "archive", "window"]),
             ("usage", &["record", "outline", "window", "error", "backoff", "pipeline"]),
             // The ledger stores what usage counts; the fold turns it into snapshots.
-            ("ledger", &["record", "window", "error", "backoff", "usage"]),
+            ("ledger", &["record", "window", "error", "backoff", "connect", "usage"]),
             ("fold", &["record", "error", "backoff", "pipeline", "usage", "ledger"]),
-            ("archive", &["record", "outline", "error", "backoff"]),
+            ("archive", &["record", "outline", "error", "backoff", "connect"]),
             ("plan", &["record", "outline", "decode", "error", "pipeline", "usage", "archive"]),
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
             ("config", &["pipeline", "window", "usage", "archive", "plan"]),

@@ -217,6 +217,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
         "Alarms=false",
         "FoldMemoryMegabytes=256",
         "FoldWindowSeconds=45",
+        "ReservedConcurrency=10",
     ]);
     let cloudwatch = Services::start(None).unwrap();
     let (function, mapping) = (stack.text("outputs", "FunctionName"), stack.text("outputs", "EventSourceMappingId"));

@@ -1,6 +1,8 @@
 //! template.yaml held against the code and docs/operations.md: variables, permissions, metrics, schemas, alarms. It is read
 //! as SAM transforms it, by the venv's Python.
 
+mod access;
+mod accounts;
 mod alarms;
 mod code;
 mod failure_destination;
@@ -9,6 +11,7 @@ mod lake;
 mod mapping;
 pub mod moto;
 mod pipelines;
+mod policies;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -40,6 +40,12 @@ impl Names {
     /// The bytes and the number of records read from the source, summed: metrics of DynamoDB or Kinesis.
     pub fn source_figures(&self) -> Option<[Figure; 2]> {
         let (arn, name) = (self.source_arn.as_deref()?, self.source_name()?);
+        // arn:aws:kinesis:us-east-1:123456789012:stream/alleycat/consumer/usage:1795000000
+        if let Some(consumer) = arn.split_once("/consumer/").and_then(|(_, rest)| rest.split(':').next()) {
+            let dimensions = [("ConsumerName", consumer), ("StreamName", name)];
+            let of = |metric| Figure::new("AWS/Kinesis", metric, &dimensions, Statistic::Sum);
+            return Some(["SubscribeToShardEvent.Bytes", "SubscribeToShardEvent.Records"].map(of));
+        }
         if arn.contains(":kinesis:") {
             let of = |metric| Figure::new("AWS/Kinesis", metric, &[("StreamName", name)], Statistic::Sum);
             return Some(["GetRecords.Bytes", "GetRecords.Records"].map(of));

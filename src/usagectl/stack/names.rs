@@ -186,6 +186,7 @@ mod tests {
         let names = given.or(Names::of_outputs(&outputs));
         assert_eq!((names.function.as_deref(), names.usage_table.as_deref()), (Some("given"), Some("usage")));
         assert_eq!(names.source_name(), Some("alleycat"));
+        assert_eq!(source_name("arn:aws:kinesis:us-east-1:1:stream/alleycat/consumer/usage:1795"), Some("alleycat"));
         assert_eq!(Names::need(&names.function, "--function").unwrap(), "given");
         assert!(Names::need(&names.mapping, "--mapping").unwrap_err().to_string().starts_with("--mapping is required"));
     }

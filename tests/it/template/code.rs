@@ -18,7 +18,7 @@ use Deployed::{Append, Fold};
 
 /// What each call of an SDK client needs, and who makes it.
 const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 10] = [
-    // Only opens a connection; a refusal is as good as an answer.
+    // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
     ("ledger/table.rs", "query", Some("dynamodb:Query"), &[Fold]),
@@ -66,8 +66,13 @@ fn actions_of(deployed: Deployed) -> BTreeSet<&'static str> {
     CALLS.iter().filter(|(_, _, _, by)| by.contains(&deployed)).filter_map(|(_, _, action, _)| *action).collect()
 }
 
+/// What the fold function calls.
+pub(super) fn actions_of_fold() -> BTreeSet<&'static str> {
+    actions_of(Fold)
+}
+
 /// The statements of a role's policy: each with the condition under which it is there.
-fn conditional(role: &str, policy: &str) -> Vec<(Option<&'static str>, &'static Value)> {
+pub(super) fn conditional(role: &str, policy: &str) -> Vec<(Option<&'static str>, &'static Value)> {
     let policies = members(&properties(role)["Policies"]);
     let policy = policies.into_iter().find(|found| found["PolicyName"] == policy).expect("the policy");
     let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
@@ -78,7 +83,7 @@ fn conditional(role: &str, policy: &str) -> Vec<(Option<&'static str>, &'static 
     statements.iter().flat_map(conditional).collect()
 }
 
-fn statements(role: &str, policy: &str) -> Vec<&'static Value> {
+pub(super) fn statements(role: &str, policy: &str) -> Vec<&'static Value> {
     conditional(role, policy).into_iter().map(|(_, statement)| statement).collect()
 }
 
@@ -93,7 +98,8 @@ fn allowed(role: &str) -> [BTreeSet<&'static str>; 2] {
     [of(false), of(true)]
 }
 
-fn actions(statement: &'static Value) -> Vec<&'static str> {
+/// The actions of a statement.
+pub(super) fn actions(statement: &'static Value) -> Vec<&'static str> {
     members(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap()).collect()
 }
 

@@ -76,7 +76,7 @@ fn sweeps_are_events_that_the_function_reads() {
 #[test]
 fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
     let resources = template()["Resources"].as_object().unwrap();
-    let conditions = ["Counts", "WatchesFold", "WatchesFoldMetrics", "WatchesFoldTraffic"];
+    let conditions = ["Counts", "ForwardsFoldLogs", "WatchesFold", "WatchesFoldMetrics", "WatchesFoldTraffic"];
     let of_ledger = |name: &str| {
         name.contains("Ledger") || name.contains("Fold") || name.contains("Sweep") || name.starts_with("Notices")
     };
@@ -177,7 +177,8 @@ fn names_are_the_stacks_own() {
         }
     }
     // Children of a database, a workgroup or a log group.
-    let children = ["AWS::Glue::Table", "AWS::Athena::NamedQuery", "AWS::Logs::MetricFilter"];
+    let children =
+        ["AWS::Glue::Table", "AWS::Athena::NamedQuery", "AWS::Logs::MetricFilter", "AWS::Logs::SubscriptionFilter"];
     for (id, resource) in template()["Resources"].as_object().unwrap() {
         let of_type = resource["Type"].as_str().unwrap();
         if NAMED.iter().any(|(named, _)| *named == of_type) || children.contains(&of_type) {

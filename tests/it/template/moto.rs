@@ -14,15 +14,17 @@ use crate::runtime::{Received, Sandbox, recent_orders};
 use crate::world::services;
 
 /// What moto can't make from CloudFormation; docs/operations.md lists it.
-const UNKNOWN: [&str; 12] = [
+const UNKNOWN: [&str; 14] = [
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
     "AWS::Budgets::Budget",
+    "AWS::CloudTrail::Trail",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::Glue::Database",
     "AWS::Glue::Table",
     "AWS::Logs::MetricFilter",
+    "AWS::Logs::SubscriptionFilter",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",

@@ -52,7 +52,9 @@ async fn kinesis_hours(deployment: &Deployment) -> i64 {
     if deployment.names.failure_queue.is_none() || !arn.contains(":kinesis:") {
         return DEFAULT;
     }
-    match account.kinesis().describe_stream_summary().stream_arn(arn).send().await {
+    // Its name, because the ARN may be that of a consumer.
+    let name = deployment.names.source_name().map(str::to_owned);
+    match account.kinesis().describe_stream_summary().set_stream_name(name).send().await {
         Ok(summary) => {
             summary.stream_description_summary.map_or(DEFAULT, |summary| summary.retention_period_hours.into())
         }

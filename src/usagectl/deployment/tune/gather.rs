@@ -260,7 +260,9 @@ fn failures(figures: &Figures, metrics: &Metrics, now: i64) -> Failures {
 pub(in crate::deployment) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
     let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
     if arn.contains(":kinesis:") {
-        let asked = account.kinesis().describe_stream_summary().stream_arn(arn).send().await;
+        // Its name, because the ARN may be that of a consumer.
+        let name = deployment.names.source_name().map(str::to_owned);
+        let asked = account.kinesis().describe_stream_summary().set_stream_name(name).send().await;
         let asked = asked.with_context(|| format!("read the shards of {arn} (kinesis:DescribeStreamSummary)"))?;
         return Ok(asked.stream_description_summary().map(|summary| summary.open_shard_count().into()));
     }

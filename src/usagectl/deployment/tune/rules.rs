@@ -208,6 +208,11 @@ impl<'l> Rules<'l> {
         if self.now.reserved == Some(0.0) || self.now.memory_megabytes.is_none() {
             return None;
         }
+        let observed = self.load.observed.filter(|observed| observed.throttles > 0.0);
+        // Nothing is reserved, and nothing is missing.
+        if self.now.reserved.is_none() && observed.is_none() {
+            return None;
+        }
         let lanes = self.load.shards * settled.factor;
         let mut value = (lanes / CONCURRENCY_SHARE).ceil().max(self.row.reserved);
         let mut reason = format!(
@@ -216,7 +221,7 @@ impl<'l> Rules<'l> {
             number(settled.factor),
             self.row.name
         );
-        if let Some(observed) = self.load.observed.filter(|observed| observed.throttles > 0.0) {
+        if let Some(observed) = observed {
             value = value.max(self.now.reserved.unwrap_or_default() * 2.0);
             reason = format!("{} invocations were throttled", number(observed.throttles));
         }

@@ -106,8 +106,21 @@ fn measurements_override_the_table() {
         (Observed { table_throttles: 3.0, ..healthy }, (Parameter::CommitConcurrency, 4.0)),
         (Observed { p99_seconds: Some(20.0), ..healthy }, (Parameter::TimeoutSeconds, 120.0)),
     ] {
-        assert_eq!(changes(&with(observed), &DEFAULTS), [expected], "{observed:?}");
+        let now = Settings { reserved: Some(10.0), ..DEFAULTS };
+        assert_eq!(changes(&with(observed), &now), [expected], "{observed:?}");
     }
+}
+
+#[test]
+fn concurrency_is_reserved_only_for_a_function_that_is_throttled() {
+    let healthy = Observed { batch: 500.0, groups: 90.0, seconds: 0.2, ..Observed::default() };
+    let changed = |throttles| {
+        let observed = Some(Observed { throttles, ..healthy });
+        let changes = changes(&Load { observed, goal: Some(2.0), ..load(500.0) }, &DEFAULTS);
+        changes.into_iter().find(|(parameter, _)| *parameter == Parameter::ReservedConcurrency)
+    };
+    assert_eq!(changed(0.0), None);
+    assert!(changed(3.0).is_some_and(|(_, value)| value >= 2.0), "{:?}", changed(3.0));
 }
 
 /// Issue 14: one shard was blocked by a rejected record, and `tune` said that more concurrency was needed.

@@ -42,8 +42,8 @@ pub(crate) fn concurrency(facts: &Facts) -> CheckResult {
     };
     if function.reserved == Some(0) {
         return problem(
-            "the reserved concurrency is 0, the kill switch: the function is never invoked, and records stay in the stream",
-            reserve(10),
+            "the reserved concurrency is 0, the kill switch: the function is never invoked, and records stay in the stream; if the stack reserves concurrency (ReservedConcurrency), restore that value instead of removing the limit",
+            format!("aws lambda delete-function-concurrency --function-name {}", function.name),
         );
     }
     let shards = i64::try_from(*of(&facts.the_source()?.shards)?).unwrap_or(i64::MAX);

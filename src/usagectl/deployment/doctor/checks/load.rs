@@ -105,18 +105,28 @@ pub(crate) fn throttles(facts: &Facts) -> CheckResult {
     let meaning = format!(
         "invocations throttled {period}: {throttles:.0}; their records are delayed, and it doesn't count as a retry"
     );
-    let command = match (&facts.function, &facts.source, &facts.mapping) {
-        (Ok(function), Ok(source), Ok(mapping)) => {
+    warning(meaning, more_concurrency(facts))
+}
+
+/// The command that gives a throttled function more concurrency.
+fn more_concurrency(facts: &Facts) -> String {
+    let (Ok(function), Ok(source), Ok(mapping)) = (&facts.function, &facts.source, &facts.mapping) else {
+        return "usagectl faults".to_owned();
+    };
+    let name = &function.name;
+    match function.reserved {
+        // The kill switch.
+        Some(0) => format!("aws lambda delete-function-concurrency --function-name {name}"),
+        Some(reserved) => {
             let shards = source.shards.as_ref().map_or(1, |shards| i64::try_from(*shards).unwrap_or(1));
-            let advised = (shards * mapping.factor).max(function.reserved.unwrap_or(0) * 2).max(10);
+            let advised = (shards * mapping.factor).max(reserved * 2);
             format!(
-                "aws lambda put-function-concurrency --function-name {} --reserved-concurrent-executions {advised}",
-                function.name
+                "aws lambda put-function-concurrency --function-name {name} --reserved-concurrent-executions {advised}"
             )
         }
-        _ => "usagectl faults".to_owned(),
-    };
-    warning(meaning, command)
+        // The account's concurrency is used up: how much it is, and how much of it is unreserved.
+        None => "aws lambda get-account-settings --query AccountLimit".to_owned(),
+    }
 }
 
 /// Records are polled and delivered.

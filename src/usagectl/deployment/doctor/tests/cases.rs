@@ -169,6 +169,10 @@ fn function_cases() -> Vec<Case> {
         ("the kill switch", C::Concurrency, Problem, |f| f.function.as_mut().unwrap().reserved = Some(0)),
         ("fewer than shards × factor", C::Concurrency, Warning, |f| set_mapping(f, |m| m.factor = 4)),
         ("throttled", C::Throttles, Warning, |f| numbers(f).throttles = Some(7.0)),
+        ("throttled with nothing reserved", C::Throttles, Warning, |f| {
+            f.function.as_mut().unwrap().reserved = None;
+            numbers(f).throttles = Some(7.0);
+        }),
         ("Kinesis throttles", C::Throttles, Warning, |f| {
             f.source.as_mut().unwrap().stream = Stream::Kinesis { status: "ACTIVE".into() };
             numbers(f).source_throttles = Some(3.0);

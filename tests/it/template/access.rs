@@ -1,0 +1,99 @@
+//! Streams and keys that others own: what the roles need to read them, and nothing that is used through another service.
+
+use serde_json::{Value, json};
+
+use super::code::{actions, conditional, statements};
+use super::{file, template};
+
+/// The statements with this Sid, each with the condition under which it is there.
+fn by_sid(role: &str, policy: &str, sid: &str) -> Vec<(Option<&'static str>, &'static Value)> {
+    conditional(role, policy).into_iter().filter(|(_, statement)| statement["Sid"] == sid).collect()
+}
+
+fn stream_of_source() -> Value {
+    json!({ "Fn::Select": [0, { "Fn::Split": ["/consumer/", { "Ref": "SourceArn" }] }] })
+}
+
+/// Issue 16: SourceArn refused the ARN of a consumer, and the role had none of its permissions.
+#[test]
+fn regression_a_consumer_can_be_read_with_enhanced_fan_out() {
+    let pattern = template()["Parameters"]["SourceArn"]["AllowedPattern"].as_str().unwrap();
+    assert!(pattern.ends_with("stream/[A-Za-z0-9_.-]+(/consumer/[A-Za-z0-9_.-]+:[0-9]+)?$"), "{pattern}");
+    let subscribe = by_sid("FunctionRole", "event-source-mapping", "SubscribeToStream");
+    let [(Some("IsFanOut"), subscribe)] = subscribe[..] else { panic!("{subscribe:?}") };
+    assert_eq!(actions(subscribe), ["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"]);
+    assert_eq!(subscribe["Resource"], json!({ "Ref": "SourceArn" }));
+    // The stream's own permissions are still on the stream.
+    let read = by_sid("FunctionRole", "event-source-mapping", "ReadStream");
+    let kinesis = read.iter().find(|(_, statement)| actions(statement)[0].starts_with("kinesis:")).unwrap();
+    assert_eq!(kinesis.1["Resource"], stream_of_source());
+    let differs = json!({ "Fn::Not": [{ "Fn::Equals": [stream_of_source(), { "Ref": "SourceArn" }] }] });
+    assert_eq!(template()["Conditions"]["IsFanOut"], json!({ "Fn::And": [{ "Condition": "IsKinesis" }, differs] }));
+}
+
+fn through(statement: &Value) -> String {
+    statement["Condition"]["StringEquals"]["kms:ViaService"].to_string()
+}
+
+/// Issue 16: a source that was encrypted with a key of its own couldn't be read.
+#[test]
+fn regression_a_source_with_a_key_of_its_own_is_decrypted() {
+    for (role, policy, condition) in [
+        ("FunctionRole", "event-source-mapping", "HasSourceKey"),
+        // The fold function writes into the limiter's table.
+        ("FoldRole", "function", "FoldsIntoSourceKey"),
+    ] {
+        let found = by_sid(role, policy, "DecryptSource");
+        let [(Some(given), decrypt)] = found[..] else { panic!("{role}: {found:?}") };
+        assert_eq!((given, actions(decrypt)), (condition, vec!["kms:Decrypt"]), "{role}");
+        assert_eq!(decrypt["Resource"], json!({ "Ref": "SourceKeyArn" }), "{role}");
+        assert!(through(decrypt).contains("dynamodb.${AWS::Region}"), "{role}: {}", through(decrypt));
+    }
+    let reads = by_sid("FunctionRole", "event-source-mapping", "DecryptSource")[0].1;
+    assert!(through(reads).contains("kinesis.${AWS::Region}"), "{}", through(reads));
+}
+
+#[test]
+fn keys_are_used_through_the_services_that_need_them_only() {
+    let mut keys = 0;
+    for (role, policy) in
+        [("FunctionRole", "function"), ("FunctionRole", "event-source-mapping"), ("FoldRole", "function")]
+    {
+        for statement in statements(role, policy) {
+            if !actions(statement).iter().any(|action| action.starts_with("kms:")) {
+                continue;
+            }
+            keys += 1;
+            assert!(through(statement).contains(".${AWS::Region}.${AWS::URLSuffix}"), "{role}: {statement}");
+        }
+    }
+    assert_eq!(keys, 4);
+}
+
+/// The key policy in docs/operations.md.
+fn documented_key_policy() -> Value {
+    let text = file("docs/operations.md");
+    let section = text.split_once("### A KMS key of your own").expect("the section").1;
+    let (_, block) = section.split_once("```json\n").expect("the policy");
+    serde_json::from_str(block.split_once("```").unwrap().0).unwrap()
+}
+
+/// Issue 16: with the documented policy, CloudWatch Logs couldn't use the key, so the log groups couldn't be created.
+#[test]
+fn regression_the_documented_key_policy_is_enough_for_every_service() {
+    let policy = documented_key_policy();
+    let allowed = |service: &str| -> Vec<String> {
+        let all = policy["Statement"].as_array().unwrap().iter();
+        let of_service = all.filter(|statement| statement["Principal"]["Service"].to_string().contains(service));
+        of_service.flat_map(|statement| super::members(&statement["Action"])).map(super::text).collect()
+    };
+    for action in ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"] {
+        assert!(allowed("logs.").contains(&action.to_owned()), "CloudWatch Logs: {action}");
+    }
+    for service in ["cloudwatch.", "budgets."] {
+        assert_eq!(allowed(service), ["kms:Decrypt", "kms:GenerateDataKey*"], "{service}");
+    }
+    let root =
+        policy["Statement"].as_array().unwrap().iter().any(|statement| statement["Principal"]["AWS"].is_string());
+    assert!(root, "the account's own policies, which the roles have, must count");
+}
