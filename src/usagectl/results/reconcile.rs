@@ -63,12 +63,11 @@ Examples:
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
 
-A stack has no ledger of what was written. Its archive is read instead, up to the end of the window:
-each row once, in the history of its item. Choose a window that has ended, and whose last records
-have arrived. Items without their insertion in the archive, because they are older than the stack,
-are named and their counters are not checked (exit code 2 if nothing else is wrong). Needs
-dynamodb:Scan on the usage table, s3:ListBucket and s3:GetObject on the archive,
-cloudformation:DescribeStacks, and lambda:GetFunctionConfiguration.
+With --stack, the archive is read up to the end of the window, each row once, and the counters of
+the window are derived from it. Choose a window that has ended, and whose last records have arrived.
+An item that is older than the stack has no insertion in the archive: it is named, and the counters
+of its group aren't checked. Needs cloudformation:DescribeStacks, lambda:GetFunctionConfiguration,
+dynamodb:Scan on the usage table, and s3:ListBucket and s3:GetObject on the archive.
 
 Exit codes:
   0  Every record was counted once and archived

@@ -144,21 +144,27 @@ impl Bucket {
         let listed = self.client.list_object_versions().bucket(&self.name).prefix(key).send().await;
         let listed =
             listed.with_context(|| format!("list the versions of s3://{}/{key} (s3:ListBucketVersions)", self.name))?;
-        // Newest first. Other keys may start with this one.
-        let versions = listed.versions().iter().filter(|version| version.key() == Some(key));
-        let mut from_read = versions.skip_while(|version| version.version_id() != Some(read));
-        let Some(written_at) = from_read.next().and_then(ObjectVersion::last_modified) else { return Ok(Vec::new()) };
-        let markers = listed.delete_markers().iter().filter(|marker| marker.key() == Some(key));
-        let older_markers = markers.filter(|marker| marker.last_modified().is_some_and(|time| time <= written_at));
-        let mut versions: Vec<&str> = from_read.filter_map(ObjectVersion::version_id).collect();
-        versions.reverse();
-        let older_markers = older_markers.filter_map(DeleteMarkerEntry::version_id);
-        Ok(versions.into_iter().chain(older_markers).map(str::to_owned).collect())
+        Ok(older_than(read, key, listed.versions(), listed.delete_markers()))
     }
 
     fn reading(&self, key: &str) -> String {
         format!("read s3://{}/{key} (s3:GetObject)", self.name)
     }
+}
+
+/// The versions of `key` that are older than the version `read`, and then their delete markers; none if that is gone. S3 lists
+/// the newest first, and other keys may start with this one.
+fn older_than(read: &str, key: &str, versions: &[ObjectVersion], markers: &[DeleteMarkerEntry]) -> Vec<String> {
+    let versions = versions.iter().filter(|version| version.key() == Some(key));
+    let mut from_read = versions.skip_while(|version| version.version_id() != Some(read));
+    let Some(written_at) = from_read.next().and_then(ObjectVersion::last_modified) else { return Vec::new() };
+    let markers = markers.iter().filter(|marker| marker.key() == Some(key));
+    // S3's times are whole seconds.
+    let older_markers = markers.filter(|marker| marker.last_modified().is_some_and(|time| time <= written_at));
+    let mut ids: Vec<&str> = older_markers.filter_map(DeleteMarkerEntry::version_id).collect();
+    ids.extend(from_read.filter_map(ObjectVersion::version_id));
+    ids.reverse();
+    ids.into_iter().map(str::to_owned).collect()
 }
 
 fn described(object: Object) -> Option<Listed> {
@@ -210,6 +216,23 @@ mod tests {
         assert_eq!(narrowed_key(&narrowed, b"left"), narrowed, "narrowing it again changes nothing");
         assert_ne!(narrowed_key(KEY, b"less"), narrowed);
         assert_eq!(narrowed_key("aws/lambda/m/s/odd", b"left").split('-').next(), Some("aws/lambda/m/s/odd"));
+    }
+
+    #[test]
+    fn a_version_that_was_written_after_the_read_is_kept() {
+        let at = aws_sdk_s3::primitives::DateTime::from_secs;
+        let version = |(id, second): (&str, i64)| {
+            ObjectVersion::builder().key(KEY).version_id(id).last_modified(at(second)).build()
+        };
+        let versions = [("written-since", 9), ("read", 5), ("older", 3), ("oldest", 1)].map(version);
+        let other =
+            ObjectVersion::builder().key(format!("{KEY}-other")).version_id("other").last_modified(at(1)).build();
+        let versions = [&versions[..], &[other]].concat();
+        let markers = [("new-marker", 7), ("old-marker", 2)]
+            .map(|(id, second)| DeleteMarkerEntry::builder().key(KEY).version_id(id).last_modified(at(second)).build());
+        assert_eq!(older_than("read", KEY, &versions, &markers), ["oldest", "older", "old-marker"]);
+        assert_eq!(older_than("oldest", KEY, &versions, &[]), [""; 0]);
+        assert_eq!(older_than("deleted-by-another-run", KEY, &versions, &markers), [""; 0]);
     }
 
     #[test]
