@@ -76,3 +76,21 @@ impl Names {
 fn text(name: &Option<String>) -> &str {
     name.as_deref().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_has_its_own_metrics() {
+        let of = |arn: &str| {
+            let names = Names { source_arn: Some(arn.to_owned()), ..Names::default() };
+            let [bytes, _] = names.source_figures().unwrap();
+            (bytes.metric, bytes.dimensions.into_values().collect::<Vec<_>>().join(" "))
+        };
+        let stream = "arn:aws:kinesis:us-east-1:123456789012:stream/alleycat";
+        assert_eq!(of(stream), ("GetRecords.Bytes".to_owned(), "alleycat".to_owned()));
+        let consumer = of(&format!("{stream}/consumer/usage:1795000000"));
+        assert_eq!(consumer, ("SubscribeToShardEvent.Bytes".to_owned(), "usage alleycat".to_owned()));
+    }
+}
