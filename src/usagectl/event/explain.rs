@@ -88,7 +88,7 @@ impl Explain {
             fields.insert("file".to_owned(), path.display().to_string().into());
             fields.insert("event_records".to_owned(), event.records().len().into());
             fields.insert("document".to_owned(), input.described());
-            let skipped = skipped(&event, plan.records, &config.pipeline, &context);
+            let skipped = skipped(&event, &plan, &config.pipeline, &context);
             fields.insert("skipped".to_owned(), serde_json::to_value(skipped)?);
             if plan.rejected.as_ref().is_some_and(|rejection| rejection.fault.code == Code::Unmatched)
                 && let Some(rejected) = fields.get_mut("rejected").and_then(Value::as_object_mut)

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use usage_aggregator::decode::Event;
 use usage_aggregator::pipeline::{Mismatch, Pipeline, Routed};
-use usage_aggregator::plan::{PlanContext, plan_event};
+use usage_aggregator::plan::{Plan, PlanContext, plan_event};
 use usage_aggregator::record::ChangeRecord;
 
 /// A skipped record.
@@ -58,10 +58,12 @@ impl From<Mismatch<'_>> for Nearest {
     }
 }
 
-/// The skipped ones of the first `planned` records of an event.
-pub(super) fn skipped(event: &Event<'_>, planned: usize, pipeline: &Pipeline, context: &PlanContext) -> Vec<Skipped> {
+/// The skipped ones of the records that the plan of an event covers.
+pub(super) fn skipped(event: &Event<'_>, plan: &Plan, pipeline: &Pipeline, context: &PlanContext) -> Vec<Skipped> {
     let mut skipped = Vec::new();
-    for (index, raw) in event.records().iter().enumerate().take(planned) {
+    let has_no_effect = |index: usize| plan.tally.effective.binary_search(&index).is_err();
+    let covered = event.records().iter().enumerate().take(plan.records);
+    for (index, raw) in covered.filter(|(index, _)| has_no_effect(*index)) {
         let alone = format!(r#"{{"Records":[{}]}}"#, raw.json_alone());
         let Ok((event, plan)) = plan_event(alone.as_bytes(), pipeline, context) else { continue };
         let (1, [alone]) = (plan.tally.skipped, event.records()) else { continue };
