@@ -26,7 +26,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{LedgerTable, Level, PageRef, WindowKey};
+use crate::ledger::{LedgerTable, PageRef, WindowKey};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -40,7 +40,7 @@ use publish::{Condition, Publication, Published};
 pub use show::{Shown, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 pub use sweep::{Depth, Swept};
-use tasks::{Task, Tasks};
+use tasks::{Task, Tasks, highest};
 use totals::Totals;
 
 /// The ledger and usage tables, for one pipeline.
@@ -134,7 +134,7 @@ impl Folder {
         snapshot: &Snapshot,
         minutes: &BTreeMap<Segment, Result<FoldedMinute, Error>>,
     ) -> Result<Windows, Error> {
-        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
+        let highest = highest(snapshot);
         let folded = |(minute, folded): (&Segment, &Result<FoldedMinute, Error>)| {
             Some((WindowKey::minute(*minute), folded.as_ref().ok()?.leaves.clone()))
         };

@@ -21,16 +21,17 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let own = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
-            let children = async { children(self.ledger.children(window, self.deadline).await?) };
+            let children = async {
+                // A damaged child is an error even while states are rebuilt: it must be rebuilt first, or its parent would
+                // lack it.
+                children(self.ledger.children(window, self.deadline).await?, Mode::Usual)
+            };
             let (own, children) = tokio::join!(own, children);
             let (Some(own), Some(children)) = (own?, children?) else {
                 attempts.lacks(|| format!("read the states of {window}: half of one is missing")).await?;
                 continue;
             };
-            let read: Versions = children
-                .iter()
-                .flat_map(|(child, leaves)| leaves.iter().map(|(part, state)| (leaf(*child, part), state.version)))
-                .collect();
+            let read = versions(&children);
             let binding = own.values().filter(|_| self.mode != Mode::Forget);
             let listed = binding.flat_map(|state| state.listed.leaves());
             // Rule R: never write a state from a reading that lacks what is known to exist.
@@ -61,14 +62,19 @@ pub(super) fn leaf(window: WindowKey, part: &str) -> Leaf {
     Leaf { window, part: part.to_owned() }
 }
 
-/// The leaves of each child; `None` if one must be read again. A damaged one is an error even while states are rebuilt: it
-/// must be rebuilt first, or its parent would lack it.
-fn children(items: Vec<StateItem>) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
+/// The versions of the leaves of these windows.
+pub(super) fn versions(windows: &BTreeMap<WindowKey, Leaves>) -> Versions {
+    let leaves = windows.iter().flat_map(|(window, leaves)| leaves.iter().map(|(part, state)| (*window, part, state)));
+    leaves.map(|(window, part, state)| (leaf(window, part), state.version)).collect()
+}
+
+/// The leaves of each child; `None` if one must be read again.
+pub(super) fn children(items: Vec<StateItem>, mode: Mode) -> Result<Option<BTreeMap<WindowKey, Leaves>>, Error> {
     let mut by_window: BTreeMap<WindowKey, Vec<StateItem>> = BTreeMap::new();
     items.into_iter().for_each(|item| by_window.entry(item.window).or_default().push(item));
     by_window
         .into_iter()
-        .map(|(window, items)| Ok(leaves(&items, Mode::Usual)?.map(|leaves| (window, leaves))))
+        .map(|(window, items)| Ok(leaves(&items, mode)?.map(|leaves| (window, leaves))))
         .collect::<Result<Option<_>, _>>()
 }
 

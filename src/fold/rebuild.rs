@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::engine::Mode;
-use super::parent::{Versions, has, leaf};
-use super::state::leaves;
+use super::parent::{Versions, children, has, leaf, versions};
+use super::state::{Leaves, leaves};
 use super::sweep::{MIN_BUCKETS, Swept};
-use super::tasks::windows_above;
+use super::tasks::{highest, levels_above, windows_above};
 use super::{Folder, WindowKey};
 use crate::error::Error;
-use crate::ledger::{Level, PageRef, is_expiring};
+use crate::ledger::{PageRef, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -31,23 +31,20 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let mut folder = self.clone();
-        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
+        let folder = self.reading(MIN_BUCKETS);
         let fold = folder.fold_with(mode, deadline);
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
         let window = WindowKey::minute(minute);
         if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
             let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
-            return Err(Error::config(format!("rebuild {window}: its pages may have expired; {remedy}")));
+            return Err(Error::config(format!("its pages may have expired; {remedy}")));
         }
         let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
         if leaves.values().all(|state| state.version == 0) {
             return Ok(Swept::default());
         }
         let mut child = window;
-        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
-        while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
-        {
+        for parent in levels_above(minute, highest(snapshot)) {
             let written = leaves.iter().filter(|(_, state)| state.version > 0);
             let known = written.map(|(part, state)| (leaf(child, part), state.version)).collect();
             (child, leaves) = (parent, fold.fold_parent(parent, &known).await?);
@@ -71,36 +68,27 @@ impl Folder {
         minute: Segment,
         deadline: Option<Instant>,
     ) -> Result<Vec<String>, Error> {
-        let mut folder = self.clone();
-        let mut window = WindowKey::minute(minute);
+        let window = WindowKey::minute(minute);
         // A state that is damaged lists nothing, and is written again in any case.
         let own =
             async |window| Ok(leaves(&self.ledger.states(window, deadline).await?, Mode::Rebuild)?.unwrap_or_default());
-        let states = own(window).await?;
+        let states: Leaves = own(window).await?;
         let listed: BTreeSet<PageRef> = states.values().flat_map(|state| state.listed.pages()).copied().collect();
         let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
-        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS).max(used);
-        let found: BTreeSet<PageRef> =
-            folder.fold_with(Mode::Usual, deadline).page_names(minute).await?.into_iter().collect();
+        let folder = self.reading(MIN_BUCKETS.max(used));
+        let found = folder.fold_with(Mode::Usual, deadline).page_names(minute).await?.into_iter().collect();
         let gone = listed.difference(&found);
         let mut missing: Vec<String> =
             gone.map(|PageRef { bucket, name }| format!("the page {bucket}/{name:016x} of {window}")).collect();
-        let highest = snapshot.windows.iter().map(|window| Level::of(*window)).max();
-        while let Some(parent) = window.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
-        {
-            let items = self.ledger.children(parent, deadline).await?;
-            let read: Versions = items
-                .iter()
-                .filter(|item| item.data.is_some())
-                .map(|item| (leaf(item.window, &item.part), item.version))
-                .collect();
+        for parent in levels_above(minute, highest(snapshot)) {
+            let below = children(self.ledger.children(parent, deadline).await?, Mode::Rebuild)?.unwrap_or_default();
+            let read = versions(&below);
             let states = own(parent).await?;
             let listed = states.values().flat_map(|state| state.listed.leaves());
             let gone = listed.filter(|(leaf, version)| !has(&read, leaf, *version));
             missing.extend(gone.map(|(leaf, version)| {
                 format!("version {version} of the state {}/{}, which {parent} lists", leaf.window, leaf.part)
             }));
-            window = parent;
         }
         Ok(missing)
     }

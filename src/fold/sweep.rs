@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::engine::{Fold, Mode};
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
-use super::tasks::{Task, windows_above};
+use super::tasks::{Task, highest, levels_above, windows_above};
 use super::{Folder, Notice, Versions, Windows};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{GroupKey, Level, PageRef, WindowKey, is_expiring};
+use crate::ledger::{GroupKey, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -41,6 +41,13 @@ pub enum Depth {
 }
 
 impl Folder {
+    /// The same, which looks for pages in this many buckets at least.
+    pub(super) fn reading(&self, buckets: u32) -> Folder {
+        let mut folder = self.clone();
+        folder.ledger.buckets = folder.ledger.buckets.max(buckets);
+        folder
+    }
+
     /// Sweeps a minute.
     ///
     /// # Errors
@@ -53,8 +60,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let mut folder = self.clone();
-        folder.ledger.buckets = folder.ledger.buckets.max(MIN_BUCKETS);
+        let folder = self.reading(MIN_BUCKETS);
         let fold = folder.fold_with(Mode::Usual, deadline);
         let pages: Vec<PageRef> = fold.page_names(minute).await?;
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
@@ -152,9 +158,8 @@ impl Fold<'_> {
         if below.values().any(|state| listed(state) != pages) {
             return Ok(false);
         }
-        let (mut child, highest) = (window, snapshot.windows.iter().map(|window| Level::of(*window)).max());
-        while let Some(parent) = child.parent().filter(|parent| highest.is_some_and(|highest| parent.level <= highest))
-        {
+        let mut child = window;
+        for parent in levels_above(minute, highest(snapshot)) {
             let Some(own) = self.leaves(&self.ledger.states(parent, self.deadline).await?)? else {
                 return Ok(false);
             };

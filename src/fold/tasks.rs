@@ -83,8 +83,18 @@ impl Tasks {
 /// Why `window` doesn't stand for `minute`: a window from the one above the minute to `window` itself wasn't folded. It
 /// needn't have snapshots.
 fn failure(windows: &Windows, minute: Segment, window: WindowKey) -> Option<&Error> {
+    levels_above(minute, Some(window.level)).find_map(|above| windows.get(&above)?.as_ref().err())
+}
+
+/// The windows that a minute is in, from the one above it up to this level.
+pub(super) fn levels_above(minute: Segment, highest: Option<Level>) -> impl Iterator<Item = WindowKey> {
     let above = std::iter::successors(WindowKey::minute(minute).parent(), |above| above.parent());
-    above.take_while(|above| above.level <= window.level).find_map(|above| windows.get(&above)?.as_ref().err())
+    above.take_while(move |above| highest.is_some_and(|highest| above.level <= highest))
+}
+
+/// The level of the longest window of snapshots. States exist up to it.
+pub(super) fn highest(snapshot: &Snapshot) -> Option<Level> {
+    snapshot.windows.iter().map(|window| Level::of(*window)).max()
 }
 
 /// The windows of snapshots that a minute is in.

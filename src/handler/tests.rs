@@ -90,7 +90,7 @@ async fn a_panic_over_one_record_of_a_thousand_leaves_999_counted_and_the_sandbo
     assert!(outcome.response().batch_item_failures.is_empty());
 
     let after = handler.append(&event, &invocation).await.unwrap();
-    assert_eq!((after.durable, after.quarantined.len()), (1_000, 0), "the same sandbox goes on");
+    assert_eq!((after.durable, after.quarantined.len()), (1_000, 0), "the same sandbox handles the next batch");
 }
 
 /// An event with the notice of one page, of the minute 08:57 on 2026-10-01.

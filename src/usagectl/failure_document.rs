@@ -262,7 +262,7 @@ fn notification(body: &[u8]) -> Option<String> {
         message: String,
     }
     let notification: Notification = serde_json::from_slice(body).ok()?;
-    // Unwrapped once only: nested notifications could go on without end.
+    // Unwrapped once only: nested notifications could continue without end.
     let nested = serde_json::from_str::<Notification>(&notification.message).is_ok();
     (notification.r#type == "Notification" && !nested).then_some(notification.message)
 }

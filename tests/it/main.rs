@@ -22,6 +22,7 @@ mod doctor;
 mod events;
 mod explain;
 mod fixture;
+mod ledger;
 mod local;
 mod model;
 mod mutants;

@@ -1,4 +1,4 @@
-//! template.yaml held against the code and docs/operations.md: variables, permissions, metrics, schemas, alarms. It is read
+//! Checks template.yaml against the code and docs/operations.md: variables, permissions, metrics, schemas, alarms. It is read
 //! as SAM transforms it, by the venv's Python.
 
 mod access;

@@ -53,7 +53,7 @@ async fn what_a_state_lists_must_be_read() {
     assert_eq!(folded.settled, 0);
     assert!(folded.error.unwrap().message.contains("is missing"));
     assert_eq!(place.snapshots(), before, "a lost page is an error, not a smaller number");
-    // Other minutes go on.
+    // Other minutes are not affected.
     let both: Vec<_> = place.append(&[(3, "a", 1, 7)], 1).await.into_iter().chain(second).collect();
     assert_eq!(place.fold(&both).await.settled, 1);
     assert_eq!(place.month("a"), (2, 107));
