@@ -74,7 +74,7 @@ fn counter(pipeline: &Pipeline, group: &Group) -> Value {
 
 /// What one record adds: its position in the batch, its id and its amounts.
 fn record(effect: &Effect) -> Value {
-    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (&**measure, amount))) })
+    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().filter_map(|addition| Some((&*addition.measure, addition.amount()?)))) })
 }
 
 /// What is added in each window, or the record at which a sum would need more than 38 digits.
@@ -84,14 +84,14 @@ fn windows(pipeline: &Pipeline, group: &Group) -> Value {
         Ok(totals) => totals
             .iter()
             .map(|((_, span), sums)| {
-                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter().map(|(measure, amount)| (measure.as_str(), amount))) })
+                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter().map(|(measure, amount)| (measure.as_str(), *amount))) })
             })
             .collect(),
         Err((record, error)) => json!({ "record": record, "error": error.to_string() }),
     }
 }
 
-fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, &'a Decimal)>) -> Map<String, Value> {
+fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, Decimal)>) -> Map<String, Value> {
     amounts.map(|(measure, amount)| (measure.to_owned(), amount.to_string().into())).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
+mod aggregate;
 mod condition;
 mod document;
 mod nearest;
@@ -15,12 +16,13 @@ use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
+pub use aggregate::{Aggregate, Quantile};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
-pub use snapshot::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
+pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
 
 /// A validated pipeline.

@@ -9,7 +9,7 @@ pub(super) fn check_size(deltas: &[Delta]) -> Result<(), Fault> {
     const MAX_BYTES: usize = 200 * 1024;
     const BYTES_BESIDE_A_NAME: usize = 32;
     let names = deltas.iter().flat_map(|delta| &delta.amounts);
-    let bytes: usize = names.map(|(name, _)| name.len() + BYTES_BESIDE_A_NAME).sum();
+    let bytes: usize = names.map(|addition| addition.measure.len() + addition.cell.size() + BYTES_BESIDE_A_NAME).sum();
     if bytes <= MAX_BYTES {
         return Ok(());
     }

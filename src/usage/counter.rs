@@ -142,7 +142,11 @@ impl<'p> Counting<'p> {
     fn named(&self, deltas: Vec<Delta>) -> Vec<UsageDelta> {
         let named = |delta: Delta| UsageDelta {
             key: self.key(delta.key).cloned().unwrap_or_default(),
-            amounts: delta.amounts.iter().map(|(name, amount)| (name.to_string(), *amount)).collect(),
+            amounts: delta
+                .amounts
+                .iter()
+                .filter_map(|addition| Some((addition.measure.to_string(), addition.amount()?)))
+                .collect(),
         };
         deltas.into_iter().map(named).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::group::Addition;
 use super::super::key::KeyNumber;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
 use crate::decimal::{Decimal, DecimalError};
@@ -46,7 +47,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
                 deltas.len() - 1
             });
             if let Some(delta) = deltas.get_mut(index).filter(|_| !sum.amount.is_zero()) {
-                delta.amounts.push((Arc::clone(&sum.name), sum.amount));
+                delta.amounts.push(Addition::sum(Arc::clone(&sum.name), sum.amount));
             }
         }
         deltas.retain(|delta| !delta.amounts.is_empty());
