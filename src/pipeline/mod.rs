@@ -76,8 +76,8 @@ pub struct Route {
     conditions: Vec<Condition>,
     /// The kinds of events that are processed.
     pub events: Vec<Event>,
-    /// What is counted, if anything.
-    pub usage: Option<Usage>,
+    /// Whose usage is counted, and of what. A record adds to each of them.
+    pub counters: Vec<Counter>,
     /// How records are archived, if they are.
     pub archive: Option<Archive>,
     /// The number of variables that `matchers` and `binds` fill.
@@ -99,9 +99,9 @@ enum Requirement {
     Equal(condition::Scalar),
 }
 
-/// What a record type counts.
+/// What a record type counts for one entity and resource.
 #[derive(Debug)]
-pub struct Usage {
+pub struct Counter {
     /// One template for each of [`Snapshot::group_variables`].
     pub group: Vec<Template>,
     /// The numbers that are counted.
@@ -141,7 +141,7 @@ pub enum Amount {
     Each {
         /// The events that count.
         events: Vec<Event>,
-        /// The index in [`Usage::measures`] of a delta. If set, only records that change that delta count.
+        /// The index in [`Counter::measures`] of a delta. If set, only records that change that delta count.
         along_with: Option<usize>,
     },
     /// Delta: the quantity of the new image minus the quantity of the old image.

@@ -175,7 +175,7 @@ fn a_record_that_no_page_can_hold_is_rejected() {
     };
     assert_eq!(plan(2_000).rejected, None);
     let rejection = plan(2_500).rejected.unwrap().to_string();
-    assert!(rejection.contains("bytes of measures to the ledger"), "{rejection}");
+    assert!(rejection.contains("bytes of keys and measures to the ledger"), "{rejection}");
 }
 
 /// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table

@@ -1,6 +1,6 @@
 //! Computes what one record adds to which counters.
 //!
-//! A record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum`
+//! A counter of a record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum`
 //! adds the value of an attribute; both look only at the newest image and only at the events that they list. A `delta`
 //! adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
 //! together equal the total over the items that exist. An inserted item has no old image and a removed item no new one,
@@ -9,6 +9,9 @@
 //! Each image is matched against the record types by itself. If an update moves an item from one entity to another, its
 //! old value is therefore subtracted from the first entity and its new value added to the second. If the new image
 //! matches no record type at all, only the subtraction remains: that is the [`reversal`].
+//!
+//! A record type may have several counters, each with its own entity, resource and measures, and a record adds to all of
+//! them. If two have the same entity and resource, their amounts add up.
 //!
 //! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose
 //! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
@@ -101,7 +104,7 @@ impl<'p> Counting<'p> {
         route: &'p Route,
         bindings: &Bindings<'_>,
     ) -> Result<Vec<Delta>, Fault> {
-        if route.usage.is_none() && !matches!(record.change, ChangeOf::Modify { .. }) {
+        if route.counters.is_empty() && !matches!(record.change, ChangeOf::Modify { .. }) {
             return Ok(Vec::new());
         }
         let mut deltas = Deltas::new(self, record.change.event());
@@ -120,7 +123,7 @@ impl<'p> Counting<'p> {
             }
         }
         deltas.add_companions(&newest, bindings)?;
-        Ok(deltas.nonzero())
+        deltas.nonzero()
     }
 
     /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
@@ -131,7 +134,7 @@ impl<'p> Counting<'p> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
         let mut deltas = Deltas::new(self, record.change.event());
         deltas.subtract_old(record, *old, None)?;
-        Ok(deltas.nonzero())
+        deltas.nonzero()
     }
 
     /// The key with this number.

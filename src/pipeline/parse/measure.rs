@@ -65,7 +65,7 @@ pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Opt
     let index = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));
     let message = match (section.text_of("kind"), index) {
         (Some("count"), Some(_)) => return index,
-        (Some("count"), None) => format!("names `{}`, but this record type has no delta with that name", wanted.text),
+        (Some("count"), None) => format!("names `{}`, but this counter has no delta with that name", wanted.text),
         _ => "needs `kind = \"count\"`; leave it out".to_owned(),
     };
     section.document.mistake(&wanted.span, format!("{}: `along_with` {message}", section.title));

@@ -6,7 +6,7 @@ use super::super::key::KeyNumber;
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
 use crate::outline::Entry;
-use crate::pipeline::{Bindings, Measure, MeasureName, Missing, Quantity, Usage};
+use crate::pipeline::{Bindings, Counter, Measure, MeasureName, Missing, Quantity};
 use crate::record::{Code, Fault, ImageOf};
 
 impl<'p> Counting<'p> {
@@ -64,19 +64,28 @@ impl<'p> Counting<'p> {
         Ok(())
     }
 
+    /// The key of `counter` for an image. `bound` keeps the variables that were read from the image for the other counters
+    /// of the record type.
     pub(super) fn key_of<'s>(
         &mut self,
-        usage: &Usage,
+        counter: &Counter,
         routed: &RoutedImage<'_, 's>,
         bindings: &Bindings<'s>,
+        bound: &mut Option<Bindings<'s>>,
     ) -> Result<KeyNumber, Fault> {
         if !routed.route.needs_binding() {
-            return Ok(self.keys.number(&usage.group, bindings));
+            return Ok(self.keys.number(&counter.group, bindings));
         }
-        let ImageOf::Carried(item) = routed.image else { return Err(not_carried(routed.name)) };
-        let mut bindings = bindings.clone();
-        routed.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(routed.name))?;
-        Ok(self.keys.number(&usage.group, &bindings))
+        let bindings = match bound {
+            Some(bound) => bound,
+            None => {
+                let ImageOf::Carried(item) = routed.image else { return Err(not_carried(routed.name)) };
+                let mut bindings = bindings.clone();
+                routed.route.bind_outline(&mut bindings, item).map_err(|fault| fault.within(routed.name))?;
+                bound.insert(bindings)
+            }
+        };
+        Ok(self.keys.number(&counter.group, bindings))
     }
 }
 
