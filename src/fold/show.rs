@@ -60,13 +60,13 @@ pub struct ShownState {
 }
 
 impl Folder {
-    /// Describes what the ledger holds of a window.
+    /// Describes what the ledger holds of a window. `snapshot` says which quantiles are shown; without it, none are.
     ///
     /// # Errors
     /// If the table can't be read, or if a page or state is damaged.
     pub async fn show(
         &self,
-        snapshot: &Snapshot,
+        snapshot: Option<&Snapshot>,
         window: WindowKey,
         deadline: Option<Instant>,
     ) -> Result<Shown, Error> {
@@ -107,11 +107,12 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
     }
 }
 
-fn groups(snapshot: &Snapshot, totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
+fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
     let values = |(measure, value): (&Measure, &Value)| match value {
         Value::Overflow => vec![(measure.name.to_string(), None)],
         value => {
-            let attributes = value.attributes(&measure.name, snapshot.quantiles(&measure.name)).into_iter();
+            let quantiles = snapshot.map_or(&[][..], |snapshot| snapshot.quantiles(&measure.name));
+            let attributes = value.attributes(&measure.name, quantiles).into_iter();
             attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
         }
     };

@@ -78,8 +78,8 @@ pub struct Route {
     conditions: Vec<Condition>,
     /// The kinds of events that are processed.
     pub events: Vec<Event>,
-    /// What is counted, if anything.
-    pub usage: Option<Usage>,
+    /// Whose usage is counted, and of what. A record adds to each of them.
+    pub counters: Vec<Counter>,
     /// How records are archived, if they are.
     pub archive: Option<Archive>,
     /// The number of variables that `matchers` and `binds` fill.
@@ -101,9 +101,9 @@ enum Requirement {
     Equal(condition::Scalar),
 }
 
-/// What a record type counts.
+/// What a record type counts for one entity and resource.
 #[derive(Debug)]
-pub struct Usage {
+pub struct Counter {
     /// One template for each of [`Snapshot::group_variables`].
     pub group: Vec<Template>,
     /// The numbers that are counted.
@@ -115,6 +115,8 @@ pub struct Usage {
 pub struct Measure {
     /// The name of the counter.
     pub name: MeasureName,
+    /// How the values of records are combined.
+    pub aggregate: Aggregate,
     /// Which images count, and with which sign.
     pub amount: Amount,
     /// The number that is taken from an image.
@@ -139,11 +141,11 @@ pub enum MeasureName {
 /// How the images of a record become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Count or sum: the quantity of the newest image of each record.
+    /// Anything but a delta: the quantity of the newest image of each record.
     Each {
         /// The events that count.
         events: Vec<Event>,
-        /// The index in [`Usage::measures`] of a delta. If set, only records that change that delta count.
+        /// The index in [`Counter::measures`] of a delta. If set, only records that change that delta count.
         along_with: Option<usize>,
     },
     /// Delta: the quantity of the new image minus the quantity of the old image.
@@ -194,6 +196,8 @@ pub enum Missing {
     Reject,
     /// The image counts as 0.
     Zero,
+    /// The image has no value, for measures that aren't sums.
+    Ignore,
 }
 
 /// The variables of the window in snapshot templates. Their slots follow those of the group variables.

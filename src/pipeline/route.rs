@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::condition::Scalar;
-use super::{Pipeline, Requirement, Route};
+use super::{Measure, Pipeline, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
@@ -153,6 +153,11 @@ impl Route {
     /// The attributes that `bind` names.
     pub fn bound_attributes(&self) -> impl Iterator<Item = &str> {
         self.binds.iter().map(|(path, _)| path.as_str())
+    }
+
+    /// The measures of all counters.
+    pub fn measures(&self) -> impl Iterator<Item = &Measure> {
+        self.counters.iter().flat_map(|counter| &counter.measures)
     }
 
     /// Whether items that match must also meet conditions.

@@ -73,6 +73,11 @@ impl Snapshot {
         self.kinds.get(measure).map_or(&[], |kind| &kind.quantiles)
     }
 
+    /// Whether an attribute belongs to a measure that isn't a sum.
+    pub fn has_attribute(&self, attribute: &str) -> bool {
+        self.kinds.iter().any(|(name, kind)| kind.attributes(name).iter().any(|own| own == attribute))
+    }
+
     /// How the measure that an attribute is part of combines the values of records.
     pub fn aggregate_of(&self, attribute: &str) -> Aggregate {
         let has = |(name, kind): &(&String, &MeasureKind)| kind.attributes(name).iter().any(|own| own == attribute);

@@ -7,9 +7,11 @@ use toml::de::DeValue;
 
 use super::super::condition::{Condition, Scalar, Test};
 use super::super::document::{Section, SpannedText};
-use super::super::template::{Pattern, Template, is_name};
-use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot, Usage};
-use super::{EVENTS, measure, parse_template, parse_text};
+use super::super::template::{Pattern, is_name};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot};
+use super::counter::{self, Countable};
+use super::kind::Measures;
+use super::{EVENTS, parse_text};
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
 use crate::record::Event;
@@ -19,7 +21,7 @@ pub(super) fn read(
     section: Section<'_>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<Route> {
     let record_type = section.required_text("type", "\"order\"");
     let record_type = record_type.and_then(|name| check_type(&section, &name));
@@ -33,11 +35,12 @@ pub(super) fn read(
     let binds = section.section("bind").map(|section| binds(&section, &mut variables)).unwrap_or_default();
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     let events = section.choices("events", &EVENTS).unwrap_or_else(|| Event::ALL.to_vec());
-    let usage = usage(&section, snapshot, &variables, &events, measures);
+    let counters =
+        counter::read_all(&section, Countable { snapshot, variables: &variables, events: &events }, measures);
     let archive = section.section("archive").and_then(|section| archive(section, files, &events));
     let slots = variables.len();
     section.finish();
-    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, usage, archive, slots })
+    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, counters, archive, slots })
 }
 
 /// Checks the name of a record type, which is also a folder in the archive and a table in Athena.
@@ -165,66 +168,6 @@ fn scalar(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Op
         _ => None,
     };
     scalar.or_else(|| section.wrong(path, value, "a string, a decimal number, true or false", value.get_ref()))
-}
-
-fn usage(
-    section: &Section<'_>,
-    snapshot: Option<&Snapshot>,
-    variables: &[String],
-    events: &[Event],
-    measures: &mut Vec<String>,
-) -> Option<Usage> {
-    let sections = section.sections("measure");
-    let entity = section.text("entity");
-    let resource = section.text("resource");
-    if sections.is_empty() {
-        if let Some(text) = entity.or(resource) {
-            section.document.mistake(
-                &text.span,
-                format!("{}: `entity` and `resource` need a measure; add a [[record.measure]]", section.title),
-            );
-        }
-        return None;
-    }
-    let Some(snapshot) = snapshot else {
-        section.mistake("has measures, but the pipeline has no [snapshot] to store them in");
-        return None;
-    };
-    let known = |name: &str| variables.iter().position(|known| known == name);
-    let hint = format!(
-        "; available variables: {}",
-        if variables.is_empty() { "none".to_owned() } else { variables.join(", ") }
-    );
-    let template = |key: &'static str, text: Option<SpannedText<'_>>| match text {
-        Some(text) => parse_template(section, key, &text, &known, &hint),
-        None => {
-            section.mistake(format_args!(
-                "`{key}` is missing; write {key} = \"{{customer}}\", with variables that `match` or `bind` define"
-            ));
-            None
-        }
-    };
-    let mut group = vec![template("entity", entity), template("resource", resource)];
-    group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
-    let partners: Vec<_> = sections.iter().map(|section| measure::along_with(section, &sections)).collect();
-    let read = |(section, along_with)| measure::read(section, along_with, snapshot, events, measures);
-    let measures = sections.into_iter().zip(partners).filter_map(read).collect();
-    Some(Usage { group: group.into_iter().collect::<Option<_>>()?, measures })
-}
-
-/// The template for a variable in the snapshot's templates besides entity and resource: a capture with the same name.
-fn additional_variable(
-    section: &Section<'_>,
-    name: &str,
-    known: &dyn Fn(&str) -> Option<usize>,
-    hint: &str,
-) -> Option<Template> {
-    let text = format!("{{{name}}}");
-    let template = super::template::ParsedText::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
-    if template.is_none() {
-        section.mistake(format_args!("[snapshot] uses `{text}`, which this record type doesn't define{hint}"));
-    }
-    template
 }
 
 fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Event]) -> Option<Archive> {

@@ -232,6 +232,64 @@ fn a_record_type_may_be_defined_only_once() {
     assert_eq!(mistakes(&twice), "shop/pipeline.toml:45: record type `order` is defined twice");
 }
 
+const COUNTERS: &str = r#"
+[snapshot]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window_key}" }
+
+[[record]]
+type = "request"
+match = { tenant = "{tenant}", endpoint = "{endpoint}" }
+
+[[record.counter]]
+entity = "{tenant}"
+resource = "requests"
+[[record.counter.measure]]
+name = "requests"
+kind = "count"
+
+[[record.counter]]
+entity = "{tenant}"
+resource = "{endpoint}"
+[[record.counter.measure]]
+name = "requests"
+kind = "count"
+[[record.counter.measure]]
+name = "units"
+kind = "delta"
+"#;
+
+#[test]
+fn a_record_type_may_have_several_counters() {
+    let pipeline = parsed(COUNTERS).unwrap();
+    let counters = &pipeline.routes[0].counters;
+    assert_eq!(counters.iter().map(|counter| counter.measures.len()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(pipeline.measures, ["requests", "units"], "the counters share a measure's name");
+    let shorthand = parsed(VALID).unwrap();
+    assert_eq!(shorthand.routes[0].counters.len(), 1);
+}
+
+#[test]
+fn each_mistake_in_a_counter_says_what_to_write() {
+    let first = "[[record.counter]]\nentity = \"{tenant}\"\nresource = \"requests\"\n";
+    let units = "name = \"units\"\nkind = \"delta\"";
+    let cases = [
+        (first, format!("entity = \"{{tenant}}\"\n\n{first}")),
+        (first, format!("[[record.measure]]\nname = \"all\"\nkind = \"count\"\n{first}")),
+        ("entity = \"{tenant}\"\nresource = \"requests\"", "resource = \"{who}\"".to_owned()),
+        ("[[record.counter.measure]]\nname = \"requests\"\nkind = \"count\"\n\n", String::new()),
+        (units, "name = \"units\"\nkind = \"count\"\nalong_with = \"requests\"".to_owned()),
+        (units, "name = \"units\"\nkinds = \"delta\"".to_owned()),
+        ("resource = \"{endpoint}\"", "resource = \"{endpoint}\"\nregion = \"x\"".to_owned()),
+    ];
+    let title = |from: &str, to: &str| format!("{from}  =>  {to}").replace('\n', "; ");
+    let reported = cases.map(|(from, to)| {
+        assert!(COUNTERS.contains(from), "{from}");
+        format!("{}\n{}\n", title(from, &to), mistakes(&COUNTERS.replacen(from, &to, 1)))
+    });
+    insta::assert_snapshot!(reported.join("\n"));
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text: String) {
