@@ -39,7 +39,7 @@ type Image<'r> = ImageOf<Outline<'r>>;
 pub struct UsageDelta {
     /// The entity and resource.
     pub key: CounterKey,
-    /// The amounts by measure, in the order of first appearance, without zeros.
+    /// The amounts of sums by measure, in the order of first appearance, without zeros.
     pub amounts: Vec<(String, Decimal)>,
 }
 
@@ -160,7 +160,7 @@ impl<'p> Counting<'p> {
                 .filter_map(|addition| Some((addition.measure.to_string(), addition.amount()?)))
                 .collect(),
         };
-        deltas.into_iter().map(named).collect()
+        deltas.into_iter().map(named).filter(|delta| !delta.amounts.is_empty()).collect()
     }
 }
 

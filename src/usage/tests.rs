@@ -8,6 +8,8 @@ use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, 
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
+mod kinds;
+
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 
 /// A pipeline with one record type, which is matched by its keys and has these `measures`.

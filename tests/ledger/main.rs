@@ -17,6 +17,7 @@ mod cost;
 mod exhaustive;
 mod fold;
 mod gate;
+mod kinds;
 mod place;
 mod random;
 mod restore;

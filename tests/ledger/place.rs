@@ -18,6 +18,8 @@ use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Addition, CounterKey, Effect, Group, Segment};
 use usage_aggregator::window::Window;
 
+use crate::kinds::kinds;
+
 /// 2026-11-28T08:57:00Z.
 pub const MINUTE: i64 = 1_795_856_220;
 
@@ -72,7 +74,9 @@ impl Place {
             concurrency: 8,
         };
         let mut pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
-        pipeline.snapshot.as_mut().unwrap().windows = windows.to_vec();
+        let snapshot = pipeline.snapshot.as_mut().unwrap();
+        snapshot.windows = windows.to_vec();
+        snapshot.kinds = kinds();
         let pipeline = Arc::new(pipeline);
         Place { database, http, folder, pipeline }
     }

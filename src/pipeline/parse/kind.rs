@@ -62,8 +62,8 @@ impl Measures {
     pub(super) fn number(&mut self, name: &str, kind: MeasureKind) -> Result<usize, String> {
         if let Some(number) = self.names.iter().position(|known| known == name) {
             let same = self.kinds.get(name).is_none_or(|known| *known == kind);
-            let different = || "already belongs to a measure of another kind, with other quantiles or another `exact`; one attribute can't be both, so choose another name";
-            return same.then_some(number).ok_or_else(|| different().to_owned());
+            let different = "already belongs to a measure with another `kind`, `quantiles` or `exact`; choose another name";
+            return same.then_some(number).ok_or_else(|| different.to_owned());
         }
         for attribute in kind.attributes(name) {
             let taken = |(other, kind): &(&String, &MeasureKind)| kind.attributes(other).contains(&attribute);
@@ -93,20 +93,19 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsho
     if let Some(value) = section.value("attributes") {
         let message = format!("{}: `attributes` needs `kind = \"sum\"` or `\"delta\"`; name one `attribute`", section.title);
         section.document.mistake(&value.span(), message);
-    }
-    if section.value("attribute").is_none() {
-        section.mistake(format_args!("`attribute` is missing; a {name} needs one, for example attribute = \"duration\""));
+    } else if section.value("attribute").is_none() {
+        section.mistake("`attribute` is missing; write attribute = \"duration\"");
     }
     if matches!(aggregate, Aggregate::Distinct { .. }) {
         for key in ["scale", "factor"] {
             if let Some(value) = section.value(key) {
-                let message = format!("{}: `{key}` has no effect on how many different values there are; leave it out", section.title);
+                let message = format!("{}: `{key}` can't be used with `kind = \"distinct\"`; leave it out", section.title);
                 section.document.mistake(&value.span(), message);
             }
         }
     } else if snapshot.fraction.is_some() {
         section.mistake(format_args!(
-            "a {name} can't be stored with [snapshot] `fraction`, which divides sums into whole number and remainder; use another pipeline for it"
+            "`kind = \"{name}\"` can't be combined with [snapshot] `fraction`, which stores whole numbers; leave one out"
         ));
     }
     match aggregate {
@@ -122,11 +121,11 @@ pub(super) fn missing(section: &Section<'_>, kind: Option<Kind>) -> Missing {
     let missing = section.choice("missing", &choices).unwrap_or(Missing::Reject);
     match (kind, missing) {
         (Some(Kind::Of(aggregate)), Missing::Zero) => section.mistake(format_args!(
-            "`missing = \"zero\"` would make up a value for the {}; write \"ignore\" to leave such records out",
+            "`missing = \"zero\"` would be a value of its own for `kind = \"{}\"`; write \"ignore\" to leave such records out",
             aggregate.name()
         )),
         (Some(Kind::Count | Kind::Sum | Kind::Delta), Missing::Ignore) => {
-            section.mistake("`missing = \"ignore\"` is for kinds that aren't sums; write \"zero\"");
+            section.mistake("`missing = \"ignore\"` can't be used for a count, sum or delta; write \"zero\"");
         }
         _ => {}
     }
@@ -175,3 +174,6 @@ fn quantiles(section: &Section<'_>, kind: Option<Kind>) -> Option<Vec<Quantile>>
     section.document.mistake(&value.span(), format!("{}: `quantiles` {message}", section.title));
     valid
 }
+
+#[cfg(test)]
+mod tests;

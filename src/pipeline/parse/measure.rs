@@ -26,7 +26,7 @@ pub(super) fn read(
     let kind = section.choice("kind", &KINDS);
     if section.value("kind").is_none() {
         let names = KINDS.map(|(name, _)| format!("\"{name}\""));
-        section.mistake(format_args!("`kind` is missing; write kind = {}", names.join(" or ")));
+        section.mistake(format_args!("`kind` is missing; write one of {}, for example kind = \"count\"", names.join(", ")));
     }
     let measure_kind = kind::read(&section, kind, snapshot);
     let quantity = quantity(&section, kind);
