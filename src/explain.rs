@@ -136,7 +136,9 @@ fn taken(aggregate: Aggregate, cells: &[&Cell]) -> String {
         }
         Aggregate::Sum | Aggregate::Quantile => Some(match (cells, numbers().min(), numbers().max()) {
             ([_], Some(only), _) => format!("of {only}"),
-            (_, Some(least), Some(greatest)) => format!("of {} from {least} to {greatest}", counted(cells.len(), "value")),
+            (_, Some(least), Some(greatest)) => {
+                format!("of {} from {least} to {greatest}", counted(cells.len(), "value"))
+            }
             _ => String::new(),
         }),
     };

@@ -116,8 +116,7 @@ fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<(CounterKey, Show
             attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
         }
     };
-    let group = |key: &crate::ledger::GroupKey| {
-        Some((key.counter_key().ok()?, totals.group(key)?.flat_map(values).collect()))
-    };
+    let group =
+        |key: &crate::ledger::GroupKey| Some((key.counter_key().ok()?, totals.group(key)?.flat_map(values).collect()));
     totals.keys().filter_map(group).collect()
 }

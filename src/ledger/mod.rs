@@ -12,8 +12,8 @@ mod table;
 mod window_key;
 mod wire;
 
-pub use group_key::GroupKey;
 pub use crate::usage::Aggregate;
+pub use group_key::GroupKey;
 pub use measure::{Measure, Measures};
 pub use moment::{read_moment, write_moment};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_quantile_is_named_in_percent() {
-        let name = |text: &str| Quantile::of(Decimal::parse(text).unwrap()).map(|quantile| quantile.attribute("latency"));
+        let name =
+            |text: &str| Quantile::of(Decimal::parse(text).unwrap()).map(|quantile| quantile.attribute("latency"));
         let names = ["0", "0.5", "0.95", "0.999", "0.999999", "1"].map(|text| name(text).unwrap());
         let expected = ["p0", "p50", "p95", "p99_9", "p99_9999", "p100"].map(|text| format!("latency_{text}"));
         assert_eq!(names, expected);

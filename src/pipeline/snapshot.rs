@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Aggregate, Quantile, TimeToLive};
 use super::template::Template;
+use super::{Aggregate, Quantile, TimeToLive};
 use crate::window::Window;
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.

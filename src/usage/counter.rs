@@ -26,10 +26,10 @@ use super::cell::{Cell, Order};
 use super::group::Amounts;
 use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
 use crate::decimal::Decimal;
-use crate::time::Timestamp;
 use crate::outline::{Outline, OutlinedRecord, WrittenItems};
 use crate::pipeline::{Aggregate, Amount, Bindings, Measure, Pipeline, Removal, Route};
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Remover};
+use crate::time::Timestamp;
 use deltas::{Deltas, PendingAmount, Sign};
 
 type Image<'r> = ImageOf<Outline<'r>>;

@@ -18,6 +18,7 @@ mod exhaustive;
 mod fold;
 mod gate;
 mod kinds;
+mod pipeline;
 mod place;
 mod random;
 mod restore;

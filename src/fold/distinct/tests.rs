@@ -17,7 +17,9 @@ fn page(name: u64, generation: u64, id_bytes: u8, groups: &[(&str, &[(u128, i64)
     let group = |(entity, records): &(&str, &[(u128, i64)])| PageGroup {
         key: key(entity),
         ids: records.iter().map(|(id, _)| *id).collect(),
-        columns: vec![Column::new(records.iter().map(|(_, amount)| Some(Cell::Number(Decimal::from(*amount)))).collect())],
+        columns: vec![Column::new(
+            records.iter().map(|(_, amount)| Some(Cell::Number(Decimal::from(*amount)))).collect(),
+        )],
     };
     let content = PageContent { generation, id_bytes, measures, groups: groups.iter().map(group).collect() };
     ReadPage { reference: PageRef { bucket: 0, name }, kind: PageKind::Usage, content }

@@ -63,8 +63,7 @@ impl Change {
 /// has. If the pipeline has given an attribute to a measure of another kind, and records of both are in the window, the
 /// attribute has the value of the present kind.
 pub(super) fn changes(snapshot: &Snapshot, values: &[(Measure, Value)]) -> Vec<Change> {
-    let is_present =
-        |(measure, _): &&(Measure, Value)| snapshot.aggregate(&measure.name).is_like(measure.aggregate);
+    let is_present = |(measure, _): &&(Measure, Value)| snapshot.aggregate(&measure.name).is_like(measure.aggregate);
     let (present, former): (Vec<_>, Vec<_>) = values.iter().partition(is_present);
     let mut changes: Vec<Change> = present.into_iter().flat_map(|value| changes_of(snapshot, value)).collect();
     for change in former.into_iter().flat_map(|value| changes_of(snapshot, value)) {

@@ -225,7 +225,10 @@ mod tests {
     #[test]
     fn an_estimate_has_the_stated_error() {
         let mut squares = 0.0;
-        let runs: Vec<(u64, u64)> = [257, 1_000, 5_000, 20_000, 100_000].into_iter().flat_map(|count| (0..12).map(move |run| (count, run))).collect();
+        let runs: Vec<(u64, u64)> = [257, 1_000, 5_000, 20_000, 100_000]
+            .into_iter()
+            .flat_map(|count| (0..12).map(move |run| (count, run)))
+            .collect();
         for (count, run) in &runs {
             let found = of(256, (0..*count).map(|number| number + run * 1_000_000_000)).count().to_f64();
             let error = found / u32::try_from(*count).map(f64::from).unwrap() - 1.0;

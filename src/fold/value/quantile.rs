@@ -167,7 +167,8 @@ mod tests {
     /// Also so far apart that buckets are collapsed.
     fn numbers() -> impl Strategy<Value = Decimal> {
         let near = (-1_000_000..1_000_000_i64).prop_map(|mantissa| Decimal::from_parts(mantissa.into(), -3).unwrap());
-        let far = (-1_000..1_000_i64, -20..20_i32).prop_map(|(mantissa, exponent)| Decimal::from_parts(mantissa.into(), exponent).unwrap());
+        let far = (-1_000..1_000_i64, -20..20_i32)
+            .prop_map(|(mantissa, exponent)| Decimal::from_parts(mantissa.into(), exponent).unwrap());
         prop_oneof![near, far]
     }
 
@@ -220,7 +221,9 @@ mod tests {
 
     #[test]
     fn at_most_2048_buckets_are_kept() {
-        let numbers: Vec<Decimal> = (-60..60).flat_map(|exponent| (10..100).map(move |mantissa| Decimal::from_parts(mantissa, exponent).unwrap())).collect();
+        let numbers: Vec<Decimal> = (-60..60)
+            .flat_map(|exponent| (10..100).map(move |mantissa| Decimal::from_parts(mantissa, exponent).unwrap()))
+            .collect();
         let distribution = of(&numbers);
         assert!(distribution.positive.0.len() <= 2048);
         assert_eq!(distribution.count(), u64::try_from(numbers.len()).unwrap());

@@ -29,7 +29,11 @@ fn cell(aggregate: Aggregate, second: i64, number: i64) -> Cell {
             Cell::Moment(Arc::new(Moment {
                 at: Timestamp::from_seconds(1_795_856_220 + second).unwrap(),
                 order: Order::of_sequence(&sequence, None),
-                value: if number % 2 == 0 { Scalar::Number(number.into()) } else { Scalar::Text(number.to_string().into()) },
+                value: if number % 2 == 0 {
+                    Scalar::Number(number.into())
+                } else {
+                    Scalar::Text(number.to_string().into())
+                },
             }))
         }
     }
@@ -74,7 +78,11 @@ fn each_aggregate_says_what_its_records_give() {
     let quantiles = ["0.5", "1"].map(|text| Quantile::of(Decimal::parse(text).unwrap()).unwrap());
     let said = ALL.map(|aggregate| {
         let attributes = of(aggregate, &records).attributes("m", &quantiles);
-        attributes.iter().map(|(name, value)| format!("{name} {}", value.as_ref().unwrap())).collect::<Vec<_>>().join(", ")
+        attributes
+            .iter()
+            .map(|(name, value)| format!("{name} {}", value.as_ref().unwrap()))
+            .collect::<Vec<_>>()
+            .join(", ")
     });
     // The sequence numbers of records of one second are equal here, so the values decide.
     assert_eq!(said, ["m 20", "m 8", "m -5", "m 8", "m 8", "m 4", "m_p50 6.9527, m_p100 8.0786"]);

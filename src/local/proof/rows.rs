@@ -54,9 +54,10 @@ pub struct RowReader<'s> {
 impl<'s> RowReader<'s> {
     /// A reader of the pipeline's snapshots.
     pub fn new(snapshot: &'s Snapshot) -> RowReader<'s> {
-        let attributes = snapshot.kinds.iter().flat_map(|(name, kind)| {
-            kind.attributes(name).into_iter().map(|attribute| (attribute, kind.aggregate))
-        });
+        let attributes = snapshot
+            .kinds
+            .iter()
+            .flat_map(|(name, kind)| kind.attributes(name).into_iter().map(|attribute| (attribute, kind.aggregate)));
         let aggregates = Arc::new(attributes.collect());
         RowReader { snapshot, reserved: snapshot.reserved().collect(), aggregates }
     }

@@ -62,13 +62,16 @@ impl Measures {
     pub(super) fn number(&mut self, name: &str, kind: MeasureKind) -> Result<usize, String> {
         if let Some(number) = self.names.iter().position(|known| known == name) {
             let same = self.kinds.get(name).is_none_or(|known| *known == kind);
-            let different = "already belongs to a measure with another `kind`, `quantiles` or `exact`; choose another name";
+            let different =
+                "already belongs to a measure with another `kind`, `quantiles` or `exact`; choose another name";
             return same.then_some(number).ok_or_else(|| different.to_owned());
         }
         for attribute in kind.attributes(name) {
             let taken = |(other, kind): &(&String, &MeasureKind)| kind.attributes(other).contains(&attribute);
             if let Some((other, _)) = self.kinds.iter().find(taken) {
-                return Err(format!("gives the attribute `{attribute}`, which the measure `{other}` has; choose another name"));
+                return Err(format!(
+                    "gives the attribute `{attribute}`, which the measure `{other}` has; choose another name"
+                ));
             }
         }
         self.kinds.insert(name.to_owned(), kind);
@@ -91,7 +94,8 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsho
     let Kind::Of(aggregate) = kind? else { return Some(sum) };
     let name = aggregate.name();
     if let Some(value) = section.value("attributes") {
-        let message = format!("{}: `attributes` needs `kind = \"sum\"` or `\"delta\"`; name one `attribute`", section.title);
+        let message =
+            format!("{}: `attributes` needs `kind = \"sum\"` or `\"delta\"`; name one `attribute`", section.title);
         section.document.mistake(&value.span(), message);
     } else if section.value("attribute").is_none() {
         section.mistake("`attribute` is missing; write attribute = \"duration\"");
@@ -99,7 +103,8 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsho
     if matches!(aggregate, Aggregate::Distinct { .. }) {
         for key in ["scale", "factor"] {
             if let Some(value) = section.value(key) {
-                let message = format!("{}: `{key}` can't be used with `kind = \"distinct\"`; leave it out", section.title);
+                let message =
+                    format!("{}: `{key}` can't be used with `kind = \"distinct\"`; leave it out", section.title);
                 section.document.mistake(&value.span(), message);
             }
         }

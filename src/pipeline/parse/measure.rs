@@ -26,12 +26,16 @@ pub(super) fn read(
     let kind = section.choice("kind", &KINDS);
     if section.value("kind").is_none() {
         let names = KINDS.map(|(name, _)| format!("\"{name}\""));
-        section.mistake(format_args!("`kind` is missing; write one of {}, for example kind = \"count\"", names.join(", ")));
+        section.mistake(format_args!(
+            "`kind` is missing; write one of {}, for example kind = \"count\"",
+            names.join(", ")
+        ));
     }
     let measure_kind = kind::read(&section, kind, snapshot);
     let quantity = quantity(&section, kind);
     let name = section.required_text("name", "\"orders\"");
-    let name = name.and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
+    let name = name
+        .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
     let amount = amount(&section, kind?, events, along_with);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
@@ -94,8 +98,10 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let missing = kind::missing(section, kind);
     match (attribute, pattern, kind) {
         (Some(attribute), _, Some(Kind::Count)) => {
-            let message =
-                format!("{}: `attribute` needs another kind, for example \"sum\" or \"delta\"; a count counts records", section.title);
+            let message = format!(
+                "{}: `attribute` needs another kind, for example \"sum\" or \"delta\"; a count counts records",
+                section.title
+            );
             section.document.mistake(&attribute.span, message);
             None
         }
@@ -106,9 +112,7 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
             );
             None
         }
-        (Some(attribute), None, _) => {
-            Some(Quantity::Attribute { path: attribute.text.to_owned(), missing })
-        }
+        (Some(attribute), None, _) => Some(Quantity::Attribute { path: attribute.text.to_owned(), missing }),
         (None, Some(pattern), _) => matching(section, &pattern, &except),
         (None, None, Some(Kind::Sum)) => {
             section.mistake("`attribute` is missing; write attribute = \"total\"");
@@ -200,8 +204,7 @@ fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Optio
         }
         Kind::Delta => {
             if own_events.is_some() {
-                section
-                    .mistake("`events` can't be set for a delta, which uses the `events` of its record");
+                section.mistake("`events` can't be set for a delta, which uses the `events` of its record");
             }
             let removed = removed.unwrap_or(Removal::Subtract);
             let cleared = cleared.unwrap_or(Removal::Subtract);

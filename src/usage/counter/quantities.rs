@@ -80,10 +80,8 @@ impl<'p> Counting<'p> {
                 let is_number = measure.scale.is_some() || measure.factor.is_some();
                 let value = match value.string().filter(|_| !is_number) {
                     Some(text) if text.len() > MAX_TEXT_BYTES => {
-                        let message = format!(
-                            "has {} bytes; a first or latest value has at most {MAX_TEXT_BYTES}",
-                            text.len()
-                        );
+                        let message =
+                            format!("has {} bytes; a first or latest value has at most {MAX_TEXT_BYTES}", text.len());
                         return Err(invalid(message));
                     }
                     Some(text) => Scalar::Text((*text).into()),

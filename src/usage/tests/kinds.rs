@@ -69,7 +69,9 @@ fn text(cell: &Cell) -> String {
 
 fn said(change: Change<'_>) -> String {
     match cells_of(&every_kind(), DYNAMODB, change) {
-        Ok(cells) => cells.iter().map(|one| format!("{} {}", one.measure, text(&one.cell))).collect::<Vec<_>>().join(", "),
+        Ok(cells) => {
+            cells.iter().map(|one| format!("{} {}", one.measure, text(&one.cell))).collect::<Vec<_>>().join(", ")
+        }
         Err(fault) => fault.to_string(),
     }
 }
@@ -117,7 +119,10 @@ fn every_spelling_of_a_number_is_one_value_and_a_string_is_another() {
     assert_eq!(hash("10"), hash("10.0"));
     assert_ne!(hash("10"), hash("\"10\""));
     // Part of the format: it must never change.
-    assert_eq!(hash("\"alice\""), format!("{:016x}", u64::from_be_bytes(*blake3::hash(b"Salice").as_bytes().first_chunk().unwrap())));
+    assert_eq!(
+        hash("\"alice\""),
+        format!("{:016x}", u64::from_be_bytes(*blake3::hash(b"Salice").as_bytes().first_chunk().unwrap()))
+    );
 }
 
 /// Kinesis may repeat a change of a table under another sequence number, which must change nothing.

@@ -181,7 +181,8 @@ mod tests {
         };
         assert_eq!(together(Aggregate::Max, &["-3", "10", "9"]), "10");
         assert_eq!(together(Aggregate::Min, &["-3", "10", "9"]), "-3");
-        for aggregate in [Aggregate::First, Aggregate::Latest, Aggregate::Distinct { exact: 256 }, Aggregate::Quantile] {
+        for aggregate in [Aggregate::First, Aggregate::Latest, Aggregate::Distinct { exact: 256 }, Aggregate::Quantile]
+        {
             assert_eq!([together(aggregate, &["7"]), together(aggregate, &["7", "8"])], ["7", "n/a"]);
         }
         assert_eq!(together(Aggregate::Latest, &["OPEN"]), "OPEN");

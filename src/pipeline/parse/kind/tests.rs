@@ -109,7 +109,10 @@ fn each_contradiction_says_what_to_write() {
         ("name = \"slowest\"", "name = \"duration_p50\""),
         ("name = \"duration\"", "name = \"users\""),
         ("\"{resource}#{window_key}\" }", "\"{resource}#{window_key}\" }\nfraction = \"{measure}#fraction\""),
-        ("\"{resource}#{window_key}\" }", "\"{resource}#{window_key}\" }\nattributes = { duration_p50 = \"{entity}\" }"),
+        (
+            "\"{resource}#{window_key}\" }",
+            "\"{resource}#{window_key}\" }\nattributes = { duration_p50 = \"{entity}\" }",
+        ),
     ];
     let title = |from: &str, to: &str| format!("{from}  =>  {to}").replace('\n', "; ");
     let reported = cases.map(|(from, to)| {

@@ -81,8 +81,13 @@ struct Ranking<'r> {
 impl<'r> Ranking<'r> {
     fn new(rows: &'r [Row], measure: &str) -> anyhow::Result<Ranking<'r>> {
         let measured = || rows.iter().filter(|row| row.measures.contains_key(measure));
-        if measured().any(|row| row.aggregate(measure) != Aggregate::Sum && row.measures.get(measure).is_some_and(|text| Decimal::parse(text).is_err())) {
-            return Err(UsageError(format!("--measure: `{measure}` has texts, which have no rank; choose another")).into());
+        if measured().any(|row| {
+            row.aggregate(measure) != Aggregate::Sum
+                && row.measures.get(measure).is_some_and(|text| Decimal::parse(text).is_err())
+        }) {
+            return Err(
+                UsageError(format!("--measure: `{measure}` has texts, which have no rank; choose another")).into()
+            );
         }
         let entities = sums::grouped(rows, |row| row.variable("entity"));
         let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, sums::sum(rows, measure)?));
@@ -91,7 +96,8 @@ impl<'r> Ranking<'r> {
             && !matches!(row.aggregate(measure), Aggregate::Sum | Aggregate::Max | Aggregate::Min)
             && !entities.values().all(is_single)
         {
-            let message = format!("--measure: `{measure}` of several resources can't be combined; choose one with --resource");
+            let message =
+                format!("--measure: `{measure}` of several resources can't be combined; choose one with --resource");
             return Err(UsageError(message).into());
         }
         let mut sums: Vec<(&str, Decimal)> = entities.into_iter().filter_map(sum).collect();
