@@ -6,8 +6,8 @@ use toml::de::DeValue;
 use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
-use super::route::conditions;
-use super::{EVENTS, parse_text};
+use super::condition::conditions;
+use super::{EVENTS, parse_text, path};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -110,7 +110,8 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
             None
         }
         (Some(attribute), None, _) => {
-            Some(Quantity::Attribute { path: attribute.text.to_owned(), missing: missing.unwrap_or(Missing::Reject) })
+            let path = path::read(section, "attribute", &attribute)?;
+            Some(Quantity::Attribute { path, missing: missing.unwrap_or(Missing::Reject) })
         }
         (None, Some(pattern), _) => matching(section, &pattern, &except),
         (None, None, Some(Kind::Sum)) => {
