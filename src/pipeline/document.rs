@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::suggestion::{instead_of_key, instead_of_value};
+use super::suggestion::{closest, instead_of_key, instead_of_value};
 
 /// Everything that is wrong with a pipeline, one line per mistake: `file:line: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +197,17 @@ impl<'d> Section<'d> {
     /// All entries of a table whose keys the user chooses.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
+    }
+
+    /// If `key` is missing, notes a key that is probably meant to be it. For sections that can't be read further without it.
+    pub(super) fn find_misspelled(&self, key: &'static str) {
+        if self.table.contains_key(key) {
+            return;
+        }
+        for other in self.table.keys().filter(|other| closest(other.get_ref(), [key]).is_some()) {
+            let message = format!("{}: unknown key `{}`; did you mean `{key}`?", self.title, other.get_ref());
+            self.document.mistake(&other.span(), message);
+        }
     }
 
     /// Notes every key that was never read as unknown.

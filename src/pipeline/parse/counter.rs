@@ -87,6 +87,7 @@ fn read(
     };
     let mut group = vec![template("entity", entity), template("resource", resource)];
     group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
+    measured.iter().for_each(|section| section.find_misspelled("kind"));
     let partners: Vec<_> = measured.iter().map(|section| measure::along_with(section, &measured)).collect();
     let read = |(section, along_with): (Section<'_>, Option<usize>)| {
         let (document, span, title) = (section.document, section.span.clone(), section.title.clone());
