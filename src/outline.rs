@@ -16,7 +16,7 @@ mod written;
 
 use std::ops::Range;
 
-use crate::record::RecordOf;
+use crate::record::{RecordOf, Step};
 pub use value::Entry;
 pub use written::WrittenItems;
 
@@ -169,7 +169,7 @@ impl<'t> Outline<'t> {
         if let Some(entry) = self.attribute(path) {
             return Some(entry);
         }
-        let (name, steps) = path.split_at(path.find(['.', '['])?);
+        let (name, steps) = Step::split(path)?;
         self.attribute(name)?.at_steps(steps)
     }
 }

@@ -23,7 +23,7 @@ impl<'a> Item<'a> {
         if let Some(value) = self.attribute(path) {
             return Some(value);
         }
-        let (name, steps) = path.split_at(path.find(['.', '['])?);
+        let (name, steps) = Step::split(path)?;
         self.attribute(name)?.at_steps(steps)
     }
 }
@@ -40,6 +40,12 @@ pub enum Step<'p> {
 }
 
 impl<'p> Step<'p> {
+    /// Splits a path into its first name and the steps that follow it, if there are any.
+    pub fn split(path: &'p str) -> Option<(&'p str, &'p str)> {
+        // Most attributes that are looked up in vain have short names, which bytes search faster than characters.
+        path.split_at_checked(path.bytes().position(|byte| matches!(byte, b'.' | b'['))?)
+    }
+
     /// Reads the first of these steps, which start with a dot or a bracket.
     pub fn first(steps: &'p str) -> Option<Step<'p>> {
         if let Some(path) = steps.strip_prefix('.') {
