@@ -9,6 +9,7 @@ mod parse;
 mod route;
 mod shipped;
 mod snapshot;
+mod suggestion;
 pub mod template;
 
 use crate::archive::RecordSchema;

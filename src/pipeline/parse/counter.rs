@@ -3,7 +3,8 @@
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::{ParsedText, Template};
-use super::super::{Counter, Snapshot};
+use super::super::{Condition, Counter, Measure, Snapshot};
+use super::contradiction::contradiction;
 use super::kind::Measures;
 use super::{measure, parse_template};
 use crate::record::Event;
@@ -15,6 +16,8 @@ pub(super) struct Countable<'c> {
     pub snapshot: Option<&'c Snapshot>,
     /// The variables that the record type captures or binds.
     pub variables: &'c [String],
+    /// The conditions that items meet.
+    pub conditions: &'c [Condition],
     /// The events that the record type processes.
     pub events: &'c [Event],
 }
@@ -85,10 +88,31 @@ fn read(
     };
     let mut group = vec![template("entity", entity), template("resource", resource)];
     group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
+    measured.iter().for_each(|section| section.find_misspelled("kind"));
     let partners: Vec<_> = measured.iter().map(|section| measure::along_with(section, &measured)).collect();
-    let read = |(section, along_with)| measure::read(section, along_with, snapshot, countable.events, measures);
+    let read = |(section, along_with): (Section<'_>, Option<usize>)| {
+        let (document, span, title) = (section.document, section.span.clone(), section.title.clone());
+        let measure = measure::read(section, along_with, snapshot, countable.events, measures)?;
+        if document.is_clean()
+            && let Some(why) = never_met(countable.conditions, &measure)
+        {
+            document
+                .mistake(&span, format!("{title}: its `where` and that of its record are never met together: {why}"));
+        }
+        Some(measure)
+    };
     let measures = measured.into_iter().zip(partners).filter_map(read).collect();
     Some(Counter { group: group.into_iter().collect::<Option<_>>()?, measures })
+}
+
+/// Why no image meets the conditions of a record type and of its measure, if that is certain.
+fn never_met(conditions: &[Condition], measure: &Measure) -> Option<String> {
+    measure.conditions.iter().find_map(|of_measure| {
+        let path = of_measure.path.as_str();
+        let same_path = conditions.iter().chain(&measure.conditions).filter(|condition| condition.path == path);
+        let why = contradiction(&same_path.map(|condition| &condition.test).collect::<Vec<_>>())?;
+        Some(format!("`{path}`: {why}"))
+    })
 }
 
 /// The template for a variable in the snapshot's templates besides entity and resource: a capture with the same name.

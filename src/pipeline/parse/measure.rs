@@ -6,9 +6,9 @@ use toml::de::DeValue;
 use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot};
+use super::condition::conditions;
 use super::kind::{self, KINDS, Kind, Measures};
-use super::route::conditions;
-use super::{EVENTS, parse_text};
+use super::{EVENTS, parse_text, path};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -112,7 +112,10 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
             );
             None
         }
-        (Some(attribute), None, _) => Some(Quantity::Attribute { path: attribute.text.to_owned(), missing }),
+        (Some(attribute), None, _) => {
+            let path = path::read(section, "attribute", &attribute)?;
+            Some(Quantity::Attribute { path, missing })
+        }
         (None, Some(pattern), _) => matching(section, &pattern, &except),
         (None, None, Some(Kind::Sum)) => {
             section.mistake("`attribute` is missing; write attribute = \"total\"");
