@@ -81,8 +81,8 @@ async fn inexact_units(entities: u64) -> f64 {
     weighted(units.take()) * WINDOWS
 }
 
-/// 1,000 records of 100 groups, each with one measure of this kind. `None` for counts only.
-fn groups_of(aggregate: Option<Aggregate>) -> Vec<Group> {
+/// Groups of so many records, each with one measure of this kind. `None` for counts only.
+fn groups_of(aggregate: Option<Aggregate>, groups: i64, records: usize) -> Vec<Group> {
     let mut random = fastrand::Rng::with_seed(1);
     let mut number = 0;
     let mut effect = |record: usize| {
@@ -107,9 +107,25 @@ fn groups_of(aggregate: Option<Aggregate>) -> Vec<Group> {
     let group = |entity: i64| Group {
         key: CounterKey(vec![format!("customer-{entity:06}"), "requests".to_owned()]),
         segment: minute_of(0),
-        effects: (0..10).map(&mut effect).collect(),
+        effects: (0..records).map(&mut effect).collect(),
     };
-    (0..100).map(group).collect()
+    (0..groups).map(group).collect()
+}
+
+/// The bytes of the pages of these groups, and of the state of their hour.
+async fn bytes_of(groups: &[Group]) -> (f64, f64) {
+    let place = Place::new();
+    let mut notices = Vec::new();
+    for page in pages(groups, 1) {
+        notices.push(place.put(&page, &PageKind::Usage).await);
+    }
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    let bytes = |prefix: &str| {
+        let items = place.items("ledger");
+        let of_kind = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with(prefix));
+        of_kind.map(|item| item["data"].as_b().unwrap().as_ref().len() as f64).sum()
+    };
+    (bytes("p#"), bytes("s#orders#2026-11-28T08"))
 }
 
 /// What a measure of each kind adds to a page and to a state; docs/cost.md has the table.
@@ -126,24 +142,22 @@ async fn a_measure_of_each_kind_takes_few_bytes() {
     let mut without = (0.0, 0.0);
     println!("| kind | bytes per record in a page | bytes per group in a state |");
     for (aggregate, most_in_page, most_in_state) in kinds {
-        let place = Place::new();
-        let mut notices = Vec::new();
-        for page in pages(&groups_of(aggregate), 1) {
-            notices.push(place.put(&page, &PageKind::Usage).await);
-        }
-        assert_eq!(place.fold(&notices).await.settled, notices.len());
-        let bytes = |prefix: &str| -> f64 {
-            let items = place.items("ledger");
-            let of_kind = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with(prefix));
-            of_kind.map(|item| item["data"].as_b().unwrap().as_ref().len() as f64).sum()
-        };
-        let (page, state) = (bytes("p#") / 1_000.0, bytes("s#orders#2026-11-28T08") / 100.0);
+        let (page, state) = bytes_of(&groups_of(aggregate, 100, 10)).await;
+        let (page, state) = (page / 1_000.0, state / 100.0);
         let name = aggregate.map_or("count alone", |aggregate| aggregate.name());
         println!("| {name} | {:.1} | {:.1} |", page - without.0, state - without.1);
         if aggregate.is_none() {
             without = (page, state);
         } else {
             assert!(page - without.0 <= most_in_page && state - without.1 <= most_in_state, "{name}");
+        }
+    }
+    println!("| kind | values of one group | bytes of its state |");
+    for (aggregate, most) in [(Aggregate::Distinct { exact: 256 }, 2_200.0), (Aggregate::Quantile, 1_500.0)] {
+        for records in [10, 256, 257, 10_000] {
+            let (_, state) = bytes_of(&groups_of(Some(aggregate), 1, records)).await;
+            println!("| {} | {records} | {state:.0} |", aggregate.name());
+            assert!(state <= most, "{} of {records}", aggregate.name());
         }
     }
 }
