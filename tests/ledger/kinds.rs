@@ -53,7 +53,7 @@ impl Said {
         Moment {
             at: Timestamp::from_seconds(MINUTE + 60 * self.minute + i64::try_from(self.number % 2).unwrap()).unwrap(),
             order: Order::of_sequence(&order, None),
-            value: if self.number % 2 == 0 { Scalar::Number(self.amount().into()) } else { text() },
+            value: if self.number.is_multiple_of(2) { Scalar::Number(self.amount().into()) } else { text() },
         }
     }
 
