@@ -200,7 +200,7 @@ impl Config {
         let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
         let pipeline = reader.pipeline();
         let counts =
-            pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| route.usage.is_some()));
+            pipeline.as_ref().is_some_and(|pipeline| pipeline.routes.iter().any(|route| !route.counters.is_empty()));
         let archives = pipeline.as_ref().is_some_and(|pipeline| pipeline.schemas().next().is_some());
         let horizon_days = reader.number("HORIZON_DAYS", 1, 36_500);
         let tables = pipeline.as_ref().filter(|_| counts).and_then(|pipeline| reader.tables(pipeline, horizon_days));

@@ -16,7 +16,7 @@ mod written;
 
 use std::ops::Range;
 
-use crate::record::RecordOf;
+use crate::record::{RecordOf, Step};
 pub use value::Entry;
 pub use written::WrittenItems;
 
@@ -164,13 +164,13 @@ impl<'t> Outline<'t> {
     }
 
     /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
-    /// through nested maps, with a dot before each level.
+    /// through nested maps and lists: `lines[0].price` is the price of the first line.
     pub fn at_path(self, path: &str) -> Option<Entry<'t>> {
         if let Some(entry) = self.attribute(path) {
             return Some(entry);
         }
-        let (head, rest) = path.split_once('.')?;
-        self.attribute(head)?.map()?.at_path(rest)
+        let (name, steps) = Step::split(path)?;
+        self.attribute(name)?.at_steps(steps)
     }
 }
 

@@ -231,7 +231,7 @@ impl<'p> Planner<'p> {
                 "is older than the horizon, so its minute's pages may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
         }
-        check_size(deltas)?;
+        check_size(&self.counting, deltas)?;
         let segment = Segment::containing(record.created_at);
         for delta in deltas {
             let checked =

@@ -11,7 +11,7 @@ use std::hash::Hasher;
 use crate::time::Timestamp;
 
 pub use fault::{Code, Fault, Rejection};
-pub use item::{Item, Value};
+pub use item::{Item, Step, Value};
 pub use stream_types::SequenceNumber;
 
 /// One change of one item, as a stream delivered it. `I` is the form of its items: values or outlines. Text borrows

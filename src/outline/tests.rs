@@ -5,7 +5,11 @@ use crate::record::{Item, Value};
 
 fn item() -> Item<'static> {
     let text = |text: &'static str| Value::S(text.into());
-    let inner = Item(vec![("y".into(), text("deep")), ("list".into(), Value::L(vec![Value::Null, text("last")]))]);
+    let line = Item(vec![("price".into(), text("7")), ("a[0]".into(), text("own"))]);
+    let inner = Item(vec![
+        ("y".into(), text("deep")),
+        ("list".into(), Value::L(vec![Value::Null, text("last"), Value::L(vec![Value::M(line), text("inner")])])),
+    ]);
     Item(vec![
         ("a".into(), text("first")),
         ("x".into(), Value::M(inner)),
@@ -18,9 +22,14 @@ fn item() -> Item<'static> {
 #[test]
 fn every_attribute_and_path_is_found_as_in_the_item() {
     let (item, written) = (item(), WrittenItems::of(&item()));
-    for path in ["a", "x", "x.y", "x.list", "x.z", "x.q", "tokens_tc", "tokens_cp", "tokens_xx", "q", ""] {
+    let paths = ["a", "x", "x.y", "x.list", "x.z", "x.q", "tokens_tc", "tokens_cp", "tokens_xx", "q", ""];
+    let members = ["x.list[0]", "x.list[1]", "x.list[2][1]", "x.list[2][0].price", "x.list[2][0].a[0]", "x.list[3]"];
+    let nowhere = ["x[0]", "a[0]", "x.list[", "x.list[]", "x.list[-1]", "x.list[1]y", "x.list.0", "[0]", "x.list[1].y"];
+    for path in paths.into_iter().chain(members).chain(nowhere) {
         let found = written.outline().at_path(path).map(Entry::value);
         assert_eq!(found.as_ref(), item.at_path(path), "{path}");
+        assert!(!members.contains(&path) || found.is_some() != path.ends_with("[3]"), "{path} {found:?}");
+        assert!(!nowhere.contains(&path) || found.is_none(), "{path} {found:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{Node, Outline, Tag, TextSpan};
 use crate::decimal::Decimal;
-use crate::record::{Item, Value};
+use crate::record::{Item, Step, Value};
 
 /// A value of an outline: its node, the nodes nested in it, and the text.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +85,16 @@ impl<'t> Entry<'t> {
     /// The members of an L or of a set.
     pub fn list(self) -> Option<Outline<'t>> {
         matches!(self.node.tag, Tag::L | Tag::Ss | Tag::Ns | Tag::Bs).then_some(self.inside())
+    }
+
+    /// What the steps of a path that follow this value's name reach.
+    pub(super) fn at_steps(self, steps: &str) -> Option<Entry<'t>> {
+        match (Step::first(steps)?, self.node.tag) {
+            (Step::End, _) => Some(self),
+            (Step::Into(path), Tag::M) => self.inside().at_path(path),
+            (Step::Member(index, further), Tag::L) => self.inside().entries().nth(index)?.at_steps(further),
+            _ => None,
+        }
     }
 
     /// Converts to a value that no longer needs the outline.

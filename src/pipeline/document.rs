@@ -8,6 +8,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::suggestion::{closest, instead_of_key, instead_of_value};
+
 /// Everything that is wrong with a pipeline, one line per mistake: `file:line: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<String>);
@@ -35,6 +37,11 @@ impl<'a> Document<'a> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         self.mistakes.borrow_mut().push((line, message.into()));
+    }
+
+    /// Whether no mistake has been found yet.
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes.borrow().is_empty()
     }
 
     /// The mistakes that were found, in the order of the lines.
@@ -128,9 +135,9 @@ impl<'d> Section<'d> {
     fn choose<T: Copy>(&self, text: &SpannedText<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == text.text).map(|(_, choice)| *choice);
         if found.is_none() {
-            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             let message =
-                format!("{}: `{key}` can't be \"{}\"; write one of {}", self.title, text.text, names.join(", "));
+                format!("{}: `{key}` can't be \"{}\"{}", self.title, text.text, instead_of_value(text.text, &names));
             self.document.mistake(&text.span, message.trim_start_matches(": "));
         }
         found
@@ -192,6 +199,17 @@ impl<'d> Section<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), value))
     }
 
+    /// If `key` is missing, notes a key that is probably meant to be it. For sections that can't be read further without it.
+    pub(super) fn find_misspelled(&self, key: &'static str) {
+        if self.table.contains_key(key) {
+            return;
+        }
+        for other in self.table.keys().filter(|other| closest(other.get_ref(), [key]).is_some()) {
+            let message = format!("{}: unknown key `{}`; did you mean `{key}`?", self.title, other.get_ref());
+            self.document.mistake(&other.span(), message);
+        }
+    }
+
     /// Notes every key that was never read as unknown.
     pub(super) fn finish(self) {
         let known_keys = self.known_keys.borrow();
@@ -200,7 +218,7 @@ impl<'d> Section<'d> {
             known.sort_unstable();
             known.dedup();
             let message =
-                format!("{}: unknown key `{}`; expected one of {}", self.title, key.get_ref(), known.join(", "));
+                format!("{}: unknown key `{}`{}", self.title, key.get_ref(), instead_of_key(key.get_ref(), &known));
             self.document.mistake(&key.span(), message.trim_start_matches(": "));
         }
     }

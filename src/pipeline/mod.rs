@@ -1,6 +1,7 @@
 //! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
+mod aggregate;
 mod condition;
 mod document;
 mod nearest;
@@ -8,6 +9,7 @@ mod parse;
 mod route;
 mod shipped;
 mod snapshot;
+mod suggestion;
 pub mod template;
 
 use crate::archive::RecordSchema;
@@ -15,12 +17,13 @@ use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
+pub use aggregate::{Aggregate, Quantile};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
-pub use snapshot::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
+pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
 
 /// A validated pipeline.
@@ -76,8 +79,8 @@ pub struct Route {
     conditions: Vec<Condition>,
     /// The kinds of events that are processed.
     pub events: Vec<Event>,
-    /// What is counted, if anything.
-    pub usage: Option<Usage>,
+    /// Whose usage is counted, and of what. A record adds to each of them.
+    pub counters: Vec<Counter>,
     /// How records are archived, if they are.
     pub archive: Option<Archive>,
     /// The number of variables that `matchers` and `binds` fill.
@@ -99,9 +102,9 @@ enum Requirement {
     Equal(condition::Scalar),
 }
 
-/// What a record type counts.
+/// What a record type counts for one entity and resource.
 #[derive(Debug)]
-pub struct Usage {
+pub struct Counter {
     /// One template for each of [`Snapshot::group_variables`].
     pub group: Vec<Template>,
     /// The numbers that are counted.
@@ -113,6 +116,8 @@ pub struct Usage {
 pub struct Measure {
     /// The name of the counter.
     pub name: MeasureName,
+    /// How the values of records are combined.
+    pub aggregate: Aggregate,
     /// Which images count, and with which sign.
     pub amount: Amount,
     /// The number that is taken from an image.
@@ -137,11 +142,11 @@ pub enum MeasureName {
 /// How the images of a record become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Count or sum: the quantity of the newest image of each record.
+    /// Anything but a delta: the quantity of the newest image of each record.
     Each {
         /// The events that count.
         events: Vec<Event>,
-        /// The index in [`Usage::measures`] of a delta. If set, only records that change that delta count.
+        /// The index in [`Counter::measures`] of a delta. If set, only records that change that delta count.
         along_with: Option<usize>,
     },
     /// Delta: the quantity of the new image minus the quantity of the old image.
@@ -192,6 +197,8 @@ pub enum Missing {
     Reject,
     /// The image counts as 0.
     Zero,
+    /// The image has no value, for measures that aren't sums.
+    Ignore,
 }
 
 /// The variables of the window in snapshot templates. Their slots follow those of the group variables.

@@ -1,25 +1,28 @@
-//! Which record type comes nearest to an item that none matches, and the first attribute that differs. Only tools use this.
+//! Which record type comes nearest to an item that none matches, and the first attribute that differs; and which condition of
+//! a measure isn't met. Only tools use this.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::route::text_of;
-use super::{Pipeline, Requirement, Route};
+use super::{Condition, Measure, MeasureName, Pipeline, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Image, Item};
 
-/// Why an item doesn't match a record type.
+/// Why an item doesn't match a record type, or isn't counted by a measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch<'p> {
     /// The name of the record type.
     pub record_type: &'p str,
     /// The key of `[[record]]` that has the requirement: `match` or `where`.
     pub section: &'static str,
+    /// The name of the measure that has the requirement, if it isn't the record type's own.
+    pub measure: Option<String>,
     /// The attribute that differs.
     pub attribute: &'p str,
     /// What it must be, as the pipeline has it.
     pub expected: String,
-    /// The item's string or number, or the type of another value; `None` if the item doesn't have the attribute.
+    /// The item's value, or the type of a value that has no short text; `None` if the item doesn't have the attribute.
     pub found: Option<String>,
 }
 
@@ -38,13 +41,35 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// The first condition of a measure of `route` that this image doesn't meet.
+    pub fn unmet<'p>(&self, route: &'p Route, image: &Image<'_>) -> Option<Mismatch<'p>> {
+        let written = WrittenItems::of(image.item()?);
+        let unmet = |measure: &'p Measure| Some((measure, first_unmet(&measure.conditions, Some(written.outline()))?));
+        let (measure, (condition, found)) = route.measures().find_map(unmet)?;
+        let name = match &measure.name {
+            MeasureName::Fixed(slot) => self.measures.get(*slot).cloned().unwrap_or_default(),
+            MeasureName::Captured(template) => template.render(|_| "…"),
+        };
+        Some(Mismatch { measure: Some(name), ..route.unmet(condition, found) })
+    }
+}
+
+/// The first condition that an item doesn't meet, and what the item has instead.
+fn first_unmet<'c>(conditions: &'c [Condition], item: Option<Outline<'_>>) -> Option<(&'c Condition, Option<String>)> {
+    let condition = conditions.iter().find(|condition| !item.is_some_and(|item| condition.holds(item)))?;
+    let value = item.and_then(|item| item.at_path(&condition.path));
+    Some((condition, value.map(|value| condition.found(value))))
+}
+
 impl Route {
+    fn unmet<'p>(&'p self, condition: &'p Condition, found: Option<String>) -> Mismatch<'p> {
+        let (attribute, expected) = (condition.path.as_str(), condition.test.to_string());
+        Mismatch { record_type: &self.record_type, section: "where", measure: None, attribute, expected, found }
+    }
+
     fn mismatch(&self, keys: Outline<'_>, item: Option<Outline<'_>>) -> Option<(Nearness, Mismatch<'_>)> {
         let find = |path: &str| keys.attribute(path).or_else(|| item?.at_path(path));
-        let mismatch = |section, attribute, expected: String, found: Option<Entry<'_>>| {
-            let found = found.map(|value| text_of(value).map_or_else(|| value.type_name().to_owned(), Cow::into_owned));
-            Mismatch { record_type: &self.record_type, section, attribute, expected, found }
-        };
         let is_met = |value: Option<Entry<'_>>, requirement: &Requirement| match requirement {
             Requirement::Pattern(pattern) => {
                 value.and_then(text_of).is_some_and(|text| pattern.matches(&text, |_, _| {}))
@@ -56,15 +81,20 @@ impl Route {
             if is_met(value, &matcher.requirement) {
                 continue;
             }
-            let mismatch = mismatch("match", &matcher.attribute, matcher.text.clone(), value);
+            let found = value.map(|value| text_of(value).map_or_else(|| value.type_name().to_owned(), Cow::into_owned));
+            let mismatch = Mismatch {
+                record_type: &self.record_type,
+                section: "match",
+                measure: None,
+                attribute: &matcher.attribute,
+                expected: matcher.text.clone(),
+                found,
+            };
             let same = mismatch.found.as_deref().map_or(0, |found| common_prefix(found, &matcher.text));
             return Some(((met, same), mismatch));
         }
-        let unmet = |condition: &&super::Condition| !item.is_some_and(|item| condition.holds(item));
-        let condition = self.conditions.iter().find(unmet)?;
-        let value = item.and_then(|item| item.at_path(&condition.path));
-        let nearness = (self.matchers.len(), 0);
-        Some((nearness, mismatch("where", &condition.path, condition.test.to_string(), value)))
+        let (condition, found) = first_unmet(&self.conditions, item)?;
+        Some(((self.matchers.len(), 0), self.unmet(condition, found)))
     }
 }
 
@@ -100,5 +130,43 @@ mod tests {
         assert_eq!(nearest("CUSTOMR#7", "ORDER#1"), texts(["order", "pk", "CUSTOMER#{customer}"]));
         assert_eq!(nearest("ORDER#7", "LINES#1"), texts(["order_line", "sk", "LINE#{line}"]));
         assert_eq!(nearest("INVOICE#7", "ORDER#1"), texts(["order", "pk", "CUSTOMER#{customer}"]));
+    }
+
+    #[test]
+    fn the_condition_that_is_not_met_is_named() {
+        let text = r#"
+            [snapshot]
+            partition_key = { name = "pk", value = "{entity}#{resource}#{window_key}" }
+            [[record]]
+            type = "request"
+            match = { kind = "request" }
+            where = { status = { ge = 200, lt = 600 } }
+            entity = "all"
+            resource = "requests"
+            [[record.measure]]
+            name = "errors"
+            kind = "count"
+            where = { status = { ge = 500 }, "tags[0]" = { exists = true } }
+        "#;
+        let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
+        let pipeline = Pipeline::parse(&super::super::Folder { name: "p".to_owned(), files }).unwrap();
+        let explained = |status: Value<'static>| {
+            let image =
+                ImageOf::Carried(Item(vec![("kind".into(), Value::S("request".into())), ("status".into(), status)]));
+            let mismatch = match pipeline.nearest(&Item::default(), &image) {
+                Some(mismatch) => mismatch,
+                None => pipeline.unmet(&pipeline.routes[0], &image).unwrap(),
+            };
+            let Mismatch { section, measure, attribute, expected, found, .. } = mismatch;
+            format!("{section} {measure:?}: {attribute} must be {expected}, not {found:?}")
+        };
+        let number = |number: i64| Value::N(number.into());
+        assert_eq!(explained(number(600)), r#"where None: status must be less than 600, not Some("600")"#);
+        assert_eq!(
+            explained(Value::S("200".into())),
+            r#"where None: status must be at least 200, not Some("the string 200")"#
+        );
+        assert_eq!(explained(number(404)), r#"where Some("errors"): status must be at least 500, not Some("404")"#);
+        assert_eq!(explained(number(500)), r#"where Some("errors"): tags[0] must be present, not None"#);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::condition::Scalar;
-use super::{Pipeline, Requirement, Route};
+use super::{Matcher, Measure, Pipeline, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
@@ -133,6 +133,16 @@ impl Route {
         Ok(())
     }
 
+    /// Whether this certainly matches every item that `other` matches: it requires nothing that the other doesn't.
+    pub(super) fn covers(&self, other: &Route) -> bool {
+        let same = |matcher: &Matcher| {
+            other.matchers.iter().any(|of_other| {
+                of_other.attribute == matcher.attribute && matcher.requirement.covers(&of_other.requirement)
+            })
+        };
+        self.matchers.iter().all(same) && self.conditions.iter().all(|condition| other.conditions.contains(condition))
+    }
+
     /// The attributes that `match` names, keys and others.
     pub fn matched_attributes(&self) -> impl Iterator<Item = &str> {
         self.matchers.iter().map(|matcher| matcher.attribute.as_str())
@@ -155,6 +165,11 @@ impl Route {
         self.binds.iter().map(|(path, _)| path.as_str())
     }
 
+    /// The measures of all counters.
+    pub fn measures(&self) -> impl Iterator<Item = &Measure> {
+        self.counters.iter().flat_map(|counter| &counter.measures)
+    }
+
     /// Whether items that match must also meet conditions.
     pub fn is_conditional(&self) -> bool {
         !self.conditions.is_empty()
@@ -167,6 +182,15 @@ impl Route {
 }
 
 impl Requirement {
+    /// Whether every value that meets `other` also meets this, as far as their texts show.
+    fn covers(&self, other: &Requirement) -> bool {
+        match (self, other) {
+            (Requirement::Equal(scalar), Requirement::Equal(of_other)) => scalar == of_other,
+            (Requirement::Pattern(pattern), Requirement::Pattern(of_other)) => pattern.covers(of_other),
+            _ => false,
+        }
+    }
+
     fn matches<'r>(&self, value: Entry<'r>, slots: &mut [Cow<'r, str>]) -> bool {
         match self {
             Requirement::Equal(scalar) => scalar.equals(value),

@@ -175,7 +175,7 @@ fn a_record_that_no_page_can_hold_is_rejected() {
     };
     assert_eq!(plan(2_000).rejected, None);
     let rejection = plan(2_500).rejected.unwrap().to_string();
-    assert!(rejection.contains("bytes of measures to the ledger"), "{rejection}");
+    assert!(rejection.contains("bytes of keys and measures to the ledger"), "{rejection}");
 }
 
 /// Snapshots are recognized by their keys and skipped, although the pipeline matches them. Other items of the table
@@ -252,8 +252,11 @@ fn an_item_that_stops_matching_is_subtracted() {
         change(3, true, false),
     ];
     let plan = planned_by(&seats, &records, &PlanContext::default());
-    let amounts: Vec<_> =
-        plan.groups[0].effects.iter().map(|effect| (effect.record, effect.amounts[0].1.to_string())).collect();
+    let amounts: Vec<_> = plan.groups[0]
+        .effects
+        .iter()
+        .map(|effect| (effect.record, effect.amounts[0].amount().unwrap().to_string()))
+        .collect();
     assert_eq!(amounts, [(0, "1".to_owned()), (2, "-1".to_owned())]);
     assert_eq!(counts(&plan), [5, 1, 0, 2, 1]);
 }

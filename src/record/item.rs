@@ -18,15 +18,45 @@ impl<'a> Item<'a> {
     }
 
     /// The value at `path`: the attribute with exactly that name or, if there is none, the one that the path reaches
-    /// through nested maps, with a dot before each level.
+    /// through nested maps and lists: `lines[0].price` is the price of the first line.
     pub fn at_path(&self, path: &str) -> Option<&Value<'a>> {
         if let Some(value) = self.attribute(path) {
             return Some(value);
         }
-        let (head, rest) = path.split_once('.')?;
-        match self.attribute(head)? {
-            Value::M(inner) => inner.at_path(rest),
-            _ => None,
+        let (name, steps) = Step::split(path)?;
+        self.attribute(name)?.at_steps(steps)
+    }
+}
+
+/// The first of the steps that follow a name in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'p> {
+    /// There is none.
+    End,
+    /// Into a map: the rest is a path of its own.
+    Into(&'p str),
+    /// To the member of a list, and the steps after it.
+    Member(usize, &'p str),
+}
+
+impl<'p> Step<'p> {
+    /// Splits a path into its first name and the steps that follow it, if there are any.
+    pub fn split(path: &'p str) -> Option<(&'p str, &'p str)> {
+        // Most attributes that are looked up in vain have short names, which bytes search faster than characters.
+        path.split_at_checked(path.bytes().position(|byte| matches!(byte, b'.' | b'['))?)
+    }
+
+    /// Reads the first of these steps, which start with a dot or a bracket.
+    pub fn first(steps: &'p str) -> Option<Step<'p>> {
+        if let Some(path) = steps.strip_prefix('.') {
+            return Some(Step::Into(path));
+        }
+        match steps.strip_prefix('[') {
+            Some(member) => {
+                let (index, further) = member.split_once(']')?;
+                Some(Step::Member(index.parse().ok()?, further))
+            }
+            None => steps.is_empty().then_some(Step::End),
         }
     }
 }
@@ -54,6 +84,17 @@ pub enum Value<'a> {
     Ns(Vec<Decimal>),
     /// A set of binary values.
     Bs(Vec<Vec<u8>>),
+}
+
+impl<'a> Value<'a> {
+    fn at_steps(&self, steps: &str) -> Option<&Value<'a>> {
+        match (Step::first(steps)?, self) {
+            (Step::End, value) => Some(value),
+            (Step::Into(path), Value::M(inner)) => inner.at_path(path),
+            (Step::Member(index, further), Value::L(members)) => members.get(index)?.at_steps(further),
+            _ => None,
+        }
+    }
 }
 
 impl Value<'_> {

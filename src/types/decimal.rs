@@ -1,6 +1,7 @@
 //! Exact decimal numbers, as DynamoDB stores them: up to 38 significant digits and an exponent, without rounding.
 
 mod digits;
+mod order;
 
 use std::fmt;
 

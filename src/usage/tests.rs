@@ -8,6 +8,8 @@ use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, 
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
+mod kinds;
+
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 
 /// A pipeline with one record type, which is matched by its keys and has these `measures`.
@@ -218,6 +220,149 @@ fn an_item_that_moves_is_subtracted_from_one_entity_and_added_to_another() {
     }
 }
 
+/// Requests, counted for the tenant, for the tenant's endpoint, and for the plan.
+fn requests(more: &str) -> Pipeline {
+    pipeline(&format!(
+        r##"
+        [[record]]
+        type = "request"
+        match = {{ tenant = "{{tenant}}", endpoint = "{{endpoint}}" }}
+        bind = {{ plan = "plan" }}
+        [[record.counter]]
+        entity = "{{tenant}}"
+        resource = "requests"
+        [[record.counter.measure]]
+        name = "requests"
+        kind = "count"
+        [[record.counter.measure]]
+        name = "units"
+        kind = "delta"
+        attribute = "units"
+        [[record.counter]]
+        entity = "{{tenant}}"
+        resource = "{{endpoint}}"
+        [[record.counter.measure]]
+        name = "requests"
+        kind = "count"
+        [[record.counter]]
+        entity = "plan:{{plan}}"
+        resource = "requests"
+        [[record.counter.measure]]
+        name = "units"
+        kind = "delta"
+        attribute = "units"
+        {more}
+        "##
+    ))
+}
+
+#[test]
+fn a_record_adds_to_each_counter_of_its_type() {
+    let pipeline = requests("");
+    let (a, b) = (
+        r#"{"tenant":"acme","endpoint":"/v1","plan":"pro","units":2}"#,
+        r#"{"tenant":"acme","endpoint":"/v1","plan":"max","units":5}"#,
+    );
+    let other = r#"{"tenant":"bolt","endpoint":"/v2","plan":"pro","units":2}"#;
+    let cases = [
+        (insert(a), "acme/requests requests 1, acme/requests units 2, acme//v1 requests 1, plan:pro/requests units 2"),
+        (
+            modify(a, b),
+            "acme/requests requests 1, acme/requests units 3, acme//v1 requests 1, plan:max/requests units 5, \
+             plan:pro/requests units -2",
+        ),
+        (
+            modify(a, other),
+            "bolt/requests requests 1, bolt/requests units 2, bolt//v2 requests 1, acme/requests units -2",
+        ),
+        (
+            remove(a),
+            "acme/requests requests 1, acme/requests units -2, acme//v1 requests 1, plan:pro/requests units -2",
+        ),
+        (
+            insert(r#"{"tenant":"acme","endpoint":"/v1","units":2}"#),
+            "missing_attribute: NewImage.plan: is missing, but record type `request` needs it",
+        ),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted_of(&pipeline, Item::default(), change), expected, "{shown}");
+    }
+}
+
+#[test]
+fn counters_with_the_same_entity_and_resource_add_up() {
+    let more = "
+        [[record.counter]]
+        entity = \"{tenant}\"
+        resource = \"requests\"
+        [[record.counter.measure]]
+        name = \"requests\"
+        kind = \"count\"
+        [[record.counter.measure]]
+        name = \"units\"
+        kind = \"delta\"
+        attribute = \"credit\"
+        factor = -1
+        missing = \"zero\"
+        [[record.counter.measure]]
+        name = \"credits\"
+        kind = \"count\"
+        along_with = \"units\"";
+    let pipeline = requests(more);
+    let image = |rest: &str| format!(r#"{{"tenant":"acme","endpoint":"requests","plan":"pro",{rest}}}"#);
+    // The endpoint's name is that of the tenant's total, too.
+    let cases = [
+        (r#""units":2"#, "acme/requests requests 3, acme/requests units 2, plan:pro/requests units 2"),
+        (
+            r#""units":5,"credit":3"#,
+            "acme/requests requests 3, acme/requests units 2, acme/requests credits 1, plan:pro/requests units 5",
+        ),
+        (r#""units":3,"credit":3"#, "acme/requests requests 3, acme/requests credits 1, plan:pro/requests units 3"),
+    ];
+    for (rest, expected) in cases {
+        assert_eq!(counted_of(&pipeline, Item::default(), insert(&image(rest))), expected, "{rest}");
+    }
+    let most = "9".repeat(38);
+    let too_much = image(&format!(r#""units":-{most},"credit":{most}"#));
+    assert_eq!(
+        counted_of(&pipeline, Item::default(), insert(&too_much)),
+        "invalid_value: Images: the difference for measure `units` has more than 38 significant digits"
+    );
+}
+
+#[test]
+fn along_with_looks_only_at_its_own_counter() {
+    let counters = ["a", "b"].map(|attribute| {
+        format!(
+            r##"
+            [[record.counter]]
+            entity = "{{tenant}}"
+            resource = "{attribute}"
+            [[record.counter.measure]]
+            name = "tokens"
+            kind = "delta"
+            attribute = "{attribute}"
+            missing = "zero"
+            [[record.counter.measure]]
+            name = "changes"
+            kind = "count"
+            along_with = "tokens"
+            "##
+        )
+    });
+    let pipeline =
+        pipeline(&format!("[[record]]\ntype = \"r\"\nmatch = {{ tenant = \"{{tenant}}\" }}\n{}", counters.concat()));
+    let cases = [
+        (r#"{"tenant":"t","a":1}"#, "t/a tokens 1, t/a changes 1"),
+        (r#"{"tenant":"t","b":1}"#, "t/b tokens 1, t/b changes 1"),
+        (r#"{"tenant":"t","a":0,"b":2}"#, "t/b tokens 2, t/b changes 1"),
+    ];
+    for (image, expected) in cases {
+        assert_eq!(counted_of(&pipeline, Item::default(), insert(image)), expected, "{image}");
+    }
+}
+
 #[test]
 fn a_missing_image_that_is_needed_is_an_error() {
     let not_carried = |image: &str| {
@@ -298,7 +443,7 @@ fn additional_snapshot_variables_distinguish_groups() {
     let pipeline = Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap();
     let keys = Item(vec![("pk".into(), crate::record::Value::S("n-1/B#ada".into()))]);
     let Routed::To(route, bindings) = pipeline.route(&keys, &Image::NotCarried) else { panic!("no route") };
-    let group = &route.usage.as_ref().unwrap().group;
+    let group = &route.counters[0].group;
     let key = CounterKey(group.iter().map(|part| part.render(|slot| bindings.value(slot))).collect());
     assert_eq!(key.0, ["ada", "tokens", "n-1"]);
     let span = Window::Hour.containing(Timestamp::parse("2026-11-21T03:05:05Z").unwrap());
@@ -342,7 +487,7 @@ fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
     let effect = |record: usize, amount: &str| Effect {
         record,
         id: RecordId([0; 16]),
-        amounts: vec![("m".into(), Decimal::parse(amount).unwrap())],
+        amounts: vec![Addition::sum("m", Decimal::parse(amount).unwrap())],
     };
     let group = |effects| Group {
         key: CounterKey(vec!["7".to_owned(), "orders".to_owned()]),

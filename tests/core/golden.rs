@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use usage_aggregator::archive::Codec;
-use usage_aggregator::pipeline::{Pipeline, shipped};
+use usage_aggregator::pipeline::{Folder, Pipeline, shipped};
 use usage_aggregator::plan::{PlanContext, plan_event};
 
 #[test]
@@ -32,4 +32,13 @@ fn every_sample_event_has_its_reviewed_plan() {
         count += 1;
     }
     assert!(count >= 10, "only {count} events");
+}
+
+#[test]
+fn a_record_adds_to_every_counter_whose_conditions_it_meets() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/requests");
+    let pipeline = Pipeline::parse(&Folder::read(&folder).unwrap()).unwrap();
+    let bytes = std::fs::read(folder.join("event.json")).unwrap();
+    let (_, plan) = plan_event(&bytes, &pipeline, &PlanContext::default()).unwrap();
+    insta::assert_json_snapshot!("requests", plan.describe(&pipeline, "", Codec::Null).unwrap());
 }

@@ -149,3 +149,24 @@ fn a_record_that_matches_but_has_no_effect_is_explained_too() {
     assert_eq!(explained["skipped"][0]["reason"], "record type audit ignores INSERT events");
     assert_eq!(explained["skipped"][0]["nearest"], Value::Null);
 }
+
+#[test]
+fn the_condition_that_a_record_does_not_meet_is_named() {
+    let fixture = Fixture::new();
+    let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/core/requests");
+    let event = format!("{requests}/event.json");
+    let explained = fixture.json(&["explain", "--pipeline-dir", requests, &event]);
+    assert_eq!(explained["rejected"], Value::Null);
+    let skipped = explained["skipped"].as_array().unwrap();
+    let unmet = |record: usize| skipped.iter().find(|skipped| skipped["record"] == record).unwrap()["nearest"].clone();
+    assert_eq!(
+        unmet(4),
+        json!({
+            "record_type": "other", "section": "where", "measure": "large", "attribute": "body",
+            "expected": "of size greater than 3", "found": null,
+        })
+    );
+    assert_eq!(unmet(6)["found"], "S of size 3");
+    let text = fixture.run(&["explain", "--pipeline-dir", requests, &event]).stdout;
+    assert!(text.contains("`where` of its measure large needs body to be of size greater than 3"), "{text}");
+}

@@ -1,7 +1,12 @@
 //! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
+mod condition;
+mod contradiction;
+mod counter;
+mod kind;
 mod measure;
+mod path;
 mod route;
 mod snapshot;
 
@@ -38,7 +43,8 @@ impl Pipeline {
         };
         let document = Document::new(&path, text);
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
+        // What follows a syntax error is mostly read wrong, so that only the first one helps.
+        if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start)) {
             document.mistake(&error.span().unwrap_or_default(), error.message());
         }
         let root = Section::new(&document, table.get_ref(), table.span(), "");
@@ -58,8 +64,8 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
     let generation = generation(&root);
     let archive_prefix = root.section("archive").and_then(archive_prefix);
-    let snapshot = root.section("snapshot").map(snapshot::read);
-    let mut measures = Vec::new();
+    let mut snapshot = root.section("snapshot").map(snapshot::read);
+    let mut measures = kind::Measures::default();
     let sections = root.sections("record");
     if sections.is_empty() {
         root.document.mistake(&root.span, "no [[record]] found; a pipeline needs at least one record type");
@@ -70,11 +76,17 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         if let Some(route) = route::read(section, snapshot.as_ref(), files, &mut measures) {
             if routes.iter().any(|other| other.record_type == route.record_type) {
                 root.document.mistake(&span, format!("record type `{}` is defined twice", route.record_type));
+            } else if root.document.is_clean()
+                && let Some(earlier) = routes.iter().find(|earlier| earlier.covers(&route))
+            {
+                root.document.mistake(&span, never_reached(&route, earlier));
             }
             routes.push(route);
         }
     }
     root.finish();
+    let (measures, kinds) = measures.into_parts();
+    snapshot.iter_mut().for_each(|snapshot| snapshot.kinds.clone_from(&kinds));
     Some(Pipeline {
         name: name.to_owned(),
         sources,
@@ -86,6 +98,21 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         routes,
         measures,
     })
+}
+
+/// The mistake that `earlier` takes all items of `route`.
+fn never_reached(route: &super::Route, earlier: &super::Route) -> String {
+    let (name, earlier_name) = (&route.record_type, &earlier.record_type);
+    if route.covers(earlier) {
+        return format!(
+            "record type `{name}` is never reached: `{earlier_name}` before it has the same `match` and `where`; \
+             change one of them, or combine the two: a record type can have several counters"
+        );
+    }
+    format!(
+        "record type `{name}` is never reached: every item that it matches also matches `{earlier_name}` before it; \
+         move it before `{earlier_name}`"
+    )
 }
 
 /// The generation of the measures, 1 by default.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::super::condition::{Condition, Scalar, Test};
 use super::super::document::{Section, SpannedText};
-use super::super::template::{Pattern, Template, is_name};
-use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot, Usage};
-use super::{EVENTS, measure, parse_template, parse_text};
+use super::super::template::{Pattern, is_name};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot};
+use super::condition::{conditions, scalar};
+use super::counter::{self, Countable};
+use super::kind::Measures;
+use super::{EVENTS, parse_text, path};
 use crate::archive::RecordSchema;
-use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 
@@ -19,25 +20,29 @@ pub(super) fn read(
     section: Section<'_>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<Route> {
     let record_type = section.required_text("type", "\"order\"");
     let record_type = record_type.and_then(|name| check_type(&section, &name));
     let mut variables = Vec::new();
     let matchers = section.section("match").map(|section| matchers(&section, &mut variables));
-    if matchers.as_ref().is_none_or(Vec::is_empty) {
+    if section.value("match").is_none() {
         section.mistake(
-            "`match` is missing; write match = { pk = \"CUSTOMER#{customer}\" }, or { some_attribute = \"value\" }",
+            "`match` is missing; write match = { pk = \"CUSTOMER#{customer}\" }, or match = {} if all items match",
         );
     }
     let binds = section.section("bind").map(|section| binds(&section, &mut variables)).unwrap_or_default();
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     let events = section.choices("events", &EVENTS).unwrap_or_else(|| Event::ALL.to_vec());
-    let usage = usage(&section, snapshot, &variables, &events, measures);
+    let counters = counter::read_all(
+        &section,
+        Countable { snapshot, variables: &variables, conditions: &conditions, events: &events },
+        measures,
+    );
     let archive = section.section("archive").and_then(|section| archive(section, files, &events));
     let slots = variables.len();
     section.finish();
-    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, usage, archive, slots })
+    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, counters, archive, slots })
 }
 
 /// Checks the name of a record type, which is also a folder in the archive and a table in Athena.
@@ -58,6 +63,7 @@ fn check_type(section: &Section<'_>, name: &SpannedText<'_>) -> Option<String> {
 
 fn matchers(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<Matcher> {
     let matcher = |(attribute, value): (&str, &Spanned<DeValue<'_>>)| {
+        path::check(section, attribute, attribute, &value.span());
         let (requirement, text) = match value.get_ref() {
             DeValue::String(text) => {
                 let span = SpannedText { text, span: value.span() };
@@ -100,6 +106,7 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
             section.wrong::<()>(name, value, "the name of an attribute", value.get_ref());
             continue;
         };
+        path::check(section, name, path, &value.span());
         if !is_name(name) {
             let message =
                 format!("{}: `{name}` is not a valid variable; use lowercase letters, digits and `_`", section.title);
@@ -117,129 +124,19 @@ fn binds(section: &Section<'_>, variables: &mut Vec<String>) -> Vec<(String, usi
     binds
 }
 
-pub(super) fn conditions(section: &Section<'_>) -> Vec<Condition> {
-    let condition = |(path, value): (&str, &Spanned<DeValue<'_>>)| {
-        Some(Condition { path: path.to_owned(), test: test(section, path, value)? })
-    };
-    section.entries().filter_map(condition).collect()
-}
-
-fn test(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Test> {
-    match value.get_ref() {
-        DeValue::Array(_) => Some(Test::AnyOf(scalars(section, path, value)?)),
-        DeValue::Table(table) => {
-            let mut entries = table.iter();
-            match (entries.next().map(|(key, value)| (key.get_ref().as_ref(), value)), entries.next()) {
-                (Some(("not", value)), None) => Some(Test::NoneOf(scalars(section, path, value)?)),
-                (Some(("exists", value)), None) => match value.get_ref() {
-                    DeValue::Boolean(true) => Some(Test::Exists),
-                    DeValue::Boolean(false) => Some(Test::Absent),
-                    other => section.wrong(path, value, "exists = true or false", other),
-                },
-                _ => section.wrong(
-                    path,
-                    value,
-                    "a value, a list of values, { not = [...] } or { exists = true }",
-                    value.get_ref(),
-                ),
-            }
-        }
-        _ => Some(Test::AnyOf(vec![scalar(section, path, value)?])),
-    }
-}
-
-fn scalars(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Scalar>> {
-    match value.get_ref() {
-        DeValue::Array(list) => list.iter().map(|value| scalar(section, path, value)).collect(),
-        _ => Some(vec![scalar(section, path, value)?]),
-    }
-}
-
-fn scalar(section: &Section<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Scalar> {
-    let number = |text: &str| Decimal::parse(text).ok().map(Scalar::Number);
-    let scalar = match value.get_ref() {
-        DeValue::String(text) => Some(Scalar::Text(text.clone().into_owned())),
-        DeValue::Boolean(truth) => Some(Scalar::Bool(*truth)),
-        DeValue::Integer(integer) if integer.radix() == 10 => number(integer.as_str()),
-        DeValue::Float(float) => number(float.as_str()),
-        _ => None,
-    };
-    scalar.or_else(|| section.wrong(path, value, "a string, a decimal number, true or false", value.get_ref()))
-}
-
-fn usage(
-    section: &Section<'_>,
-    snapshot: Option<&Snapshot>,
-    variables: &[String],
-    events: &[Event],
-    measures: &mut Vec<String>,
-) -> Option<Usage> {
-    let sections = section.sections("measure");
-    let entity = section.text("entity");
-    let resource = section.text("resource");
-    if sections.is_empty() {
-        if let Some(text) = entity.or(resource) {
-            section.document.mistake(
-                &text.span,
-                format!("{}: `entity` and `resource` need a measure; add a [[record.measure]]", section.title),
-            );
-        }
-        return None;
-    }
-    let Some(snapshot) = snapshot else {
-        section.mistake("has measures, but the pipeline has no [snapshot] to store them in");
-        return None;
-    };
-    let known = |name: &str| variables.iter().position(|known| known == name);
-    let hint = format!(
-        "; available variables: {}",
-        if variables.is_empty() { "none".to_owned() } else { variables.join(", ") }
-    );
-    let template = |key: &'static str, text: Option<SpannedText<'_>>| match text {
-        Some(text) => parse_template(section, key, &text, &known, &hint),
-        None => {
-            section.mistake(format_args!(
-                "`{key}` is missing; write {key} = \"{{customer}}\", with variables that `match` or `bind` define"
-            ));
-            None
-        }
-    };
-    let mut group = vec![template("entity", entity), template("resource", resource)];
-    group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
-    let partners: Vec<_> = sections.iter().map(|section| measure::along_with(section, &sections)).collect();
-    let read = |(section, along_with)| measure::read(section, along_with, snapshot, events, measures);
-    let measures = sections.into_iter().zip(partners).filter_map(read).collect();
-    Some(Usage { group: group.into_iter().collect::<Option<_>>()?, measures })
-}
-
-/// The template for a variable in the snapshot's templates besides entity and resource: a capture with the same name.
-fn additional_variable(
-    section: &Section<'_>,
-    name: &str,
-    known: &dyn Fn(&str) -> Option<usize>,
-    hint: &str,
-) -> Option<Template> {
-    let text = format!("{{{name}}}");
-    let template = super::template::ParsedText::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
-    if template.is_none() {
-        section.mistake(format_args!("[snapshot] uses `{text}`, which this record type doesn't define{hint}"));
-    }
-    template
-}
-
 fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Event]) -> Option<Archive> {
     let file = section.required_text("schema", "\"order.avsc\"");
     let schema = file.and_then(|file| schema(&section, &file, files));
     let images = [("newest", ArchivedImage::Newest), ("new", ArchivedImage::New), ("old", ArchivedImage::Old)];
     let image = section.choice("image", &images).unwrap_or(ArchivedImage::Newest);
     let own_events = section.choices("events", &EVENTS).unwrap_or_else(|| events.to_vec());
-    let path = section.text("partition_date").filter(|path| path.text != "created_at");
+    let attribute = section.text("partition_date").filter(|path| path.text != "created_at");
     let units =
         [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
     let unit = section.choice("partition_date_unit", &units).unwrap_or(Unit::Seconds);
-    let partition_date = match path {
+    let partition_date = match attribute {
         None => PartitionDate::CreatedAt,
-        Some(path) => PartitionDate::Attribute { path: path.text.to_owned(), unit },
+        Some(attribute) => PartitionDate::Attribute { path: path::read(&section, "partition_date", &attribute)?, unit },
     };
     section.finish();
     Some(Archive { schema: schema?, image, partition_date, events: own_events })

@@ -232,6 +232,205 @@ fn a_record_type_may_be_defined_only_once() {
     assert_eq!(mistakes(&twice), "shop/pipeline.toml:45: record type `order` is defined twice");
 }
 
+#[test]
+fn each_mistake_in_a_condition_says_what_to_write() {
+    let cases = [
+        "a = { gte = 500 }",
+        "a = { ge = 500, less = 600 }",
+        "a = { country = \"DE\" }",
+        "a = {}",
+        "a = { ge = true }",
+        "a = { ge = 2026-11-21 }",
+        "a = { ge = 0x10 }",
+        "a = { between = 5 }",
+        "a = { between = [5] }",
+        "a = { between = [1, 2, 3] }",
+        "a = { between = [500, 400] }",
+        "a = { between = [1, \"2\"] }",
+        "a = { any_of = \"x\" }",
+        "a = { not = [] }",
+        "a = { prefix = 1 }",
+        "a = { prefix = \"\" }",
+        "a = { size = -1 }",
+        "a = { size = \"2\" }",
+        "a = { size = {} }",
+        "a = { size = { ge = 2.5 } }",
+        "a = { size = { equal = 2 } }",
+        "\"a..b\" = 1",
+        "\"lines[x].price\" = 1",
+        "\"lines[0\" = 1",
+    ];
+    let where_of = |conditions: &str| with("{ status = [\"NEW\", \"PAID\"] }", &format!("{{ {conditions} }}"));
+    let reported = cases.map(|case| format!("{case}\n{}\n", mistakes(&where_of(case))));
+    insta::assert_snapshot!(reported.join("\n"));
+}
+
+#[test]
+fn a_condition_that_nothing_meets_is_a_mistake() {
+    let cases = [
+        "a = []",
+        "a = { any_of = [] }",
+        "a = { ge = 5, lt = 3 }",
+        "a = { ge = 5, lt = 5 }",
+        "a = { gt = 5, le = 5 }",
+        "a = { ge = 5, between = [1, 4] }",
+        "a = { ge = \"2026-12-01\", lt = \"2026-11-01\" }",
+        "a = { ge = 5, lt = \"9\" }",
+        "a = { ge = 5, prefix = \"5\" }",
+        "a = { ge = 5, size = 1 }",
+        "a = { prefix = \"b\", lt = \"b\" }",
+        "a = { prefix = \"b\", ge = \"c\" }",
+        "a = { size = { lt = 0 } }",
+        "a = { size = { gt = 1, lt = 2 } }",
+        "a = { any_of = [1, 2], ge = 3 }",
+        "a = { any_of = [\"x\"], not = [\"x\", \"y\"] }",
+        "a = { any_of = [\"x\"], size = 2 }",
+        "a = { exists = false, ge = 5 }",
+    ];
+    let never = |conditions: &str| {
+        let text = with("{ status = [\"NEW\", \"PAID\"] }", &format!("{{ {conditions} }}"));
+        format!("{conditions}\n{}\n", mistakes(&text))
+    };
+    let measure =
+        with("removed = \"ignore\"", "removed = \"ignore\"\nwhere = { status = { not = [\"NEW\", \"PAID\"] } }");
+    let reported = cases.iter().map(|case| never(case)).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(format!("{reported}\nthe measure's own where\n{}", mistakes(&measure)));
+    for met in [
+        "ge = 5, le = 5",
+        "prefix = \"b\", ge = \"ba\", lt = \"bb\"",
+        "exists = false, not = \"x\"",
+        "size = { gt = 1, lt = 3 }",
+    ] {
+        let text = with("{ status = [\"NEW\", \"PAID\"] }", &format!("{{ a = {{ {met} }} }}"));
+        assert!(parsed(&text).is_ok(), "{met}");
+    }
+}
+
+#[test]
+fn a_record_type_that_is_never_reached_is_a_mistake() {
+    let with_second = |first: &str, second: &str| {
+        let record = |name, rest| format!("[[record]]\ntype = \"{name}\"\n{rest}\n");
+        parsed(&format!("{}{}", record("first", first), record("second", second)))
+            .map(|_| ())
+            .map_err(|m| m.to_string())
+    };
+    let same = "record type `second` is never reached: `first` before it has the same `match` and `where`; \
+                change one of them, or combine the two: a record type can have several counters";
+    let general = "record type `second` is never reached: every item that it matches also matches `first` \
+                   before it; move it before `first`";
+    let where_a = "match = { k = 1 }\nwhere = { a = { ge = 5 } }";
+    let cases = [
+        ("match = { pk = \"A#{a}\" }", "match = { pk = \"A#{b}\" }", Some(same)),
+        ("match = { pk = \"A#{a}\" }", "match = { pk = \"A#{a}\" }\nevents = [\"REMOVE\"]", Some(same)),
+        (where_a, where_a, Some(same)),
+        ("match = {}", "match = {}", Some(same)),
+        ("match = {}", "match = { pk = \"A#{a}\" }", Some(general)),
+        ("match = { pk = \"{any}\" }", "match = { pk = \"A#{a}\" }", Some(general)),
+        ("match = { k = 1 }", "match = { k = 1, n = 2 }", Some(general)),
+        ("match = { k = 1 }", where_a, Some(general)),
+        (where_a, "match = { k = 1 }", None),
+        (where_a, "match = { k = 1 }\nwhere = { a = { ge = 6 } }", None),
+        ("match = { pk = \"A#{a}\" }", "match = {}", None),
+        ("match = { pk = \"A#{a}\" }", "match = { sk = \"A#{a}\" }", None),
+        ("match = { pk = \"A#{a}\" }", "match = { pk = \"A#{a}#{b}\" }", None),
+        ("match = { k = 1 }", "match = { k = \"1\" }", None),
+        ("match = {}\nwhere = { a = 1 }", "match = {}", None),
+    ];
+    for (first, second, expected) in cases {
+        let mistakes = with_second(first, second).err();
+        let message = mistakes.as_deref().and_then(|line| line.splitn(3, ':').nth(2)).map(str::trim);
+        assert_eq!(message, expected, "{first} {second}");
+    }
+}
+
+#[test]
+fn only_the_first_syntax_error_is_shown() {
+    let cases = [
+        ("[[record]]\ntype = \"a\nmatch = { pk = \"x }\nwhere = {\n", ":2: "),
+        ("a = [1, 2\nb = = 3\n[c\n", ":2: "),
+        ("a = 1\nb =\nc = [\n", ":2: "),
+    ];
+    for (text, place) in cases {
+        let mistakes = parsed(text).unwrap_err();
+        assert!(mistakes.0.len() == 1 && mistakes.0[0].contains(place), "{text:?}: {mistakes}");
+    }
+}
+
+#[test]
+fn a_misspelled_word_is_suggested() {
+    let cases = [
+        ("[[record.measure]]", "[[record.measur]]", "unknown key `measur`; did you mean `measure`?"),
+        ("where =", "wher =", "unknown key `wher`; did you mean `where`?"),
+        ("kind = \"sum\"", "knid = \"sum\"", "unknown key `knid`; did you mean `kind`?"),
+        ("scale = 2", "scal = 2", "unknown key `scal`; did you mean `scale`?"),
+        ("hour_days", "hours_day", "unknown key `hours_day`; did you mean `hour_days`?"),
+        ("\"delta\"", "\"dleta\"", "`kind` can't be \"dleta\"; did you mean \"delta\"?"),
+        ("\"MODIFY\"", "\"MODFY\"", "`events` can't be \"MODFY\"; did you mean \"MODIFY\"?"),
+    ];
+    for (from, to, expected) in cases {
+        let mistakes = mistakes(&with(from, to));
+        assert!(mistakes.contains(expected), "{mistakes}");
+    }
+}
+
+const COUNTERS: &str = r#"
+[snapshot]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window_key}" }
+
+[[record]]
+type = "request"
+match = { tenant = "{tenant}", endpoint = "{endpoint}" }
+
+[[record.counter]]
+entity = "{tenant}"
+resource = "requests"
+[[record.counter.measure]]
+name = "requests"
+kind = "count"
+
+[[record.counter]]
+entity = "{tenant}"
+resource = "{endpoint}"
+[[record.counter.measure]]
+name = "requests"
+kind = "count"
+[[record.counter.measure]]
+name = "units"
+kind = "delta"
+"#;
+
+#[test]
+fn a_record_type_may_have_several_counters() {
+    let pipeline = parsed(COUNTERS).unwrap();
+    let counters = &pipeline.routes[0].counters;
+    assert_eq!(counters.iter().map(|counter| counter.measures.len()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(pipeline.measures, ["requests", "units"], "the counters share a measure's name");
+    let shorthand = parsed(VALID).unwrap();
+    assert_eq!(shorthand.routes[0].counters.len(), 1);
+}
+
+#[test]
+fn each_mistake_in_a_counter_says_what_to_write() {
+    let first = "[[record.counter]]\nentity = \"{tenant}\"\nresource = \"requests\"\n";
+    let units = "name = \"units\"\nkind = \"delta\"";
+    let cases = [
+        (first, format!("entity = \"{{tenant}}\"\n\n{first}")),
+        (first, format!("[[record.measure]]\nname = \"all\"\nkind = \"count\"\n{first}")),
+        ("entity = \"{tenant}\"\nresource = \"requests\"", "resource = \"{who}\"".to_owned()),
+        ("[[record.counter.measure]]\nname = \"requests\"\nkind = \"count\"\n\n", String::new()),
+        (units, "name = \"units\"\nkind = \"count\"\nalong_with = \"requests\"".to_owned()),
+        (units, "name = \"units\"\nkinds = \"delta\"".to_owned()),
+        ("resource = \"{endpoint}\"", "resource = \"{endpoint}\"\nregion = \"x\"".to_owned()),
+    ];
+    let title = |from: &str, to: &str| format!("{from}  =>  {to}").replace('\n', "; ");
+    let reported = cases.map(|(from, to)| {
+        assert!(COUNTERS.contains(from), "{from}");
+        format!("{}\n{}\n", title(from, &to), mistakes(&COUNTERS.replacen(from, &to, 1)))
+    });
+    insta::assert_snapshot!(reported.join("\n"));
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text: String) {

@@ -29,6 +29,18 @@ impl Pattern {
         (literal(self.0.first()), literal(self.0.last()))
     }
 
+    /// Whether this certainly matches every text that `other` matches: it is a single capture, or the two differ only in
+    /// the names of their captures.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        let alike = |pair: (&Piece<usize>, &Piece<usize>)| match pair {
+            (Piece::Literal(literal), Piece::Literal(of_other)) => literal == of_other,
+            (Piece::Variable(_), Piece::Variable(_)) => true,
+            _ => false,
+        };
+        matches!(self.0.as_slice(), [Piece::Variable(_)]) && !other.0.is_empty()
+            || self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(alike)
+    }
+
     /// A cheap necessary condition for names that match.
     pub fn name_pattern(&self) -> NamePattern {
         let (start, end) = self.ends();

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::cell::Cell;
+use super::super::group::Addition;
 use super::super::key::KeyNumber;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
-use crate::decimal::{Decimal, DecimalError};
+use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Amount, Bindings, Measure, Removal, Route, Routed};
+use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed};
 use crate::record::{Code, Event, Fault, ImageOf};
 
 /// Whether a difference adds or subtracts an image.
@@ -22,13 +24,16 @@ pub(super) struct Deltas<'c, 'p> {
     event: Event,
 }
 
-/// The amount so far for one key and name of a measure.
+/// What was found so far for one key and name of a measure, from one counter of a record type.
 #[derive(Debug)]
 pub(super) struct PendingAmount<'p> {
     key: KeyNumber,
+    /// The position of the counter in its record type.
+    position: usize,
     measure: &'p Measure,
     name: Arc<str>,
-    amount: Decimal,
+    /// None once it was added to that of another counter.
+    cell: Option<Cell>,
 }
 
 impl<'c, 'p> Deltas<'c, 'p> {
@@ -37,26 +42,33 @@ impl<'c, 'p> Deltas<'c, 'p> {
         Deltas { counting, event }
     }
 
-    /// The deltas by key, in the order of first appearance, without zeros.
-    pub(super) fn nonzero(self) -> Vec<Delta> {
+    /// The deltas by key, in the order of first appearance. Sums without zeros.
+    ///
+    /// # Errors
+    /// If amounts of several counters add up to more than 38 digits, or can't be combined.
+    pub(super) fn nonzero(self) -> Result<Vec<Delta>, Fault> {
+        if self.counting.pending.iter().any(|sum| sum.position > 0) {
+            merge_counters(&mut self.counting.pending)?;
+        }
         let mut deltas: Vec<Delta> = Vec::new();
         for sum in &self.counting.pending {
             let index = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
                 deltas.push(Delta { key: sum.key, amounts: Vec::new() });
                 deltas.len() - 1
             });
-            if let Some(delta) = deltas.get_mut(index).filter(|_| !sum.amount.is_zero()) {
-                delta.amounts.push((Arc::clone(&sum.name), sum.amount));
+            if let (Some(delta), Some(cell)) = (deltas.get_mut(index), sum.effect()) {
+                let (measure, aggregate) = (Arc::clone(&sum.name), sum.measure.aggregate);
+                delta.amounts.push(Addition { measure, aggregate, cell: cell.clone() });
             }
         }
         deltas.retain(|delta| !delta.amounts.is_empty());
-        deltas
+        Ok(deltas)
     }
 
     /// Adds the counts and sums, except those with `along_with`.
     pub(super) fn add_each<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let event = self.event;
-        self.add(routed, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |_, measure| match &measure.amount {
             Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
             _ => None,
         })
@@ -68,18 +80,17 @@ impl<'c, 'p> Deltas<'c, 'p> {
         routed: &RoutedImage<'p, 's>,
         bindings: &Bindings<'s>,
     ) -> Result<(), Fault> {
-        let measures = routed.route.usage.iter().flat_map(|usage| &usage.measures).enumerate();
-        if !measures.clone().any(|(_, measure)| matches!(measure.amount, Amount::Each { along_with: Some(_), .. })) {
+        let companion = |measure: &Measure| matches!(measure.amount, Amount::Each { along_with: Some(_), .. });
+        if !routed.route.measures().any(companion) {
             return Ok(());
         }
-        let changes = |measure: &Measure| {
-            self.counting.pending.iter().any(|sum| std::ptr::eq(sum.measure, measure) && !sum.amount.is_zero())
-        };
-        let changed: Vec<usize> = measures.filter(|(_, measure)| changes(measure)).map(|(index, _)| index).collect();
+        let changes = self.counting.pending.iter().filter(|sum| sum.effect().is_some());
+        let changed: Vec<_> = changes.map(|sum| std::ptr::from_ref(sum.measure)).collect();
         let event = self.event;
-        self.add(routed, bindings, |measure| match &measure.amount {
+        self.add(routed, bindings, |counter, measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
-                changed.contains(other).then_some(false)
+                let other = counter.measures.get(*other)?;
+                changed.iter().any(|measure| std::ptr::eq(*measure, other)).then_some(false)
             }
             _ => None,
         })
@@ -92,7 +103,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
         bindings: &Bindings<'s>,
         sign: Sign,
     ) -> Result<(), Fault> {
-        self.add(routed, bindings, |measure| match (&measure.amount, sign) {
+        self.add(routed, bindings, |_, measure| match (&measure.amount, sign) {
             (Amount::Each { .. }, _) => None,
             (Amount::Difference { .. }, Sign::Plus) => Some(false),
             (Amount::Difference { removed, expired, .. }, Sign::Minus { removed: gone, expired: by_ttl }) => {
@@ -134,46 +145,91 @@ impl<'c, 'p> Deltas<'c, 'p> {
         &mut self,
         routed: &RoutedImage<'p, 's>,
         bindings: &Bindings<'s>,
-        negate: impl Fn(&Measure) -> Option<bool>,
+        negate: impl Fn(&Counter, &Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
-        let Some(usage) = &routed.route.usage else { return Ok(()) };
-        let mut key = None;
+        let mut bound = None;
         let mut found = std::mem::take(&mut self.counting.found);
-        for measure in &usage.measures {
-            let Some(is_negative) = negate(measure) else { continue };
-            found.clear();
-            self.counting.quantities(measure, routed, &mut found)?;
-            for (name, quantity) in found.drain(..) {
-                let key = match key {
-                    Some(key) => key,
-                    None => *key.insert(self.counting.key_of(usage, routed, bindings)?),
-                };
-                self.sum(key, measure, name, if is_negative { -quantity } else { quantity }, routed.name)?;
+        for (position, counter) in routed.route.counters.iter().enumerate() {
+            let mut key = None;
+            for measure in &counter.measures {
+                let Some(is_negative) = negate(counter, measure) else { continue };
+                found.clear();
+                self.counting.quantities(measure, routed, &mut found)?;
+                for (name, cell) in found.drain(..) {
+                    let key = match key {
+                        Some(key) => key,
+                        None => *key.insert(self.counting.key_of(counter, routed, bindings, &mut bound)?),
+                    };
+                    let cell = match cell {
+                        Cell::Number(quantity) if is_negative => Cell::Number(-quantity),
+                        cell => cell,
+                    };
+                    self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
+                }
             }
         }
         self.counting.found = found;
         Ok(())
     }
 
-    fn sum(
-        &mut self,
-        key: KeyNumber,
-        measure: &'p Measure,
-        name: Arc<str>,
-        amount: Decimal,
-        image: &str,
-    ) -> Result<(), Fault> {
-        match self.counting.pending.iter_mut().find(|sum| sum.key == key && sum.name == name) {
-            Some(sum) => sum.amount = sum.amount.checked_add(amount).map_err(|error| inexact(image, &name, error))?,
-            None => self.counting.pending.push(PendingAmount { key, measure, name, amount }),
+    fn sum(&mut self, more: PendingAmount<'p>, image: &str) -> Result<(), Fault> {
+        let same = |sum: &&mut PendingAmount<'p>| {
+            sum.key == more.key && sum.position == more.position && sum.name == more.name
+        };
+        match self.counting.pending.iter_mut().find(same) {
+            Some(sum) => sum.add(more.cell, image)?,
+            None => self.counting.pending.push(more),
         }
         Ok(())
     }
 }
 
+impl PendingAmount<'_> {
+    /// What it adds, if it changes anything.
+    fn effect(&self) -> Option<&Cell> {
+        let changes_nothing = |cell: &&Cell| match cell {
+            Cell::Number(amount) => amount.is_zero() && self.measure.aggregate == Aggregate::Sum,
+            Cell::Hash(_) | Cell::Moment(_) => false,
+        };
+        self.cell.as_ref().filter(|cell| !changes_nothing(cell))
+    }
+
+    /// Combines it with what the same record says elsewhere.
+    fn add(&mut self, more: Option<Cell>, image: &str) -> Result<(), Fault> {
+        let (Some(cell), Some(more)) = (&mut self.cell, more) else { return Ok(()) };
+        match (self.measure.aggregate, cell, more) {
+            (Aggregate::Sum, Cell::Number(sum), Cell::Number(more)) => {
+                *sum = sum.checked_add(more).map_err(|error| inexact(image, &self.name, error))?;
+            }
+            (Aggregate::Max, Cell::Number(greatest), Cell::Number(more)) => *greatest = more.max(*greatest),
+            (Aggregate::Min, Cell::Number(least), Cell::Number(more)) => *least = more.min(*least),
+            (Aggregate::First, Cell::Moment(first), Cell::Moment(more)) if more < *first => *first = more,
+            (Aggregate::Latest, Cell::Moment(latest), Cell::Moment(more)) if more > *latest => *latest = more,
+            (Aggregate::First | Aggregate::Latest, ..) => {}
+            (_, cell, more) if *cell == more => {}
+            _ => {
+                let message = format!("has two values for measure `{}`, which takes one from each record", self.name);
+                return Err(Fault::new(Code::InvalidValue, image, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the amounts of different counters that have the same key and name to the first of them.
+fn merge_counters(pending: &mut [PendingAmount<'_>]) -> Result<(), Fault> {
+    for index in 1..pending.len() {
+        let Some((before, [sum, ..])) = pending.split_at_mut_checked(index) else { continue };
+        if let Some(first) = before.iter_mut().find(|first| first.key == sum.key && first.name == sum.name) {
+            first.add(sum.cell.take(), "Images")?;
+        }
+    }
+    Ok(())
+}
+
 fn needs_old_image(route: &Route) -> bool {
     let difference = |measure: &Measure| matches!(measure.amount, Amount::Difference { .. });
-    route.usage.as_ref().is_some_and(|usage| usage.measures.iter().any(difference))
+    route.measures().any(difference)
 }
 
 fn inexact(image: &str, measure: &str, error: DecimalError) -> Fault {

@@ -42,7 +42,7 @@ Examples:
 
 A failure document is what `usagectl redrive` replays: that of a discarded batch or of a quarantined
 record. A skipped record is explained by the record type that comes nearest and the attribute that
-differs.
+differs, or by the condition of a measure that it doesn't meet.
 
 The exit code is 1 if the function would reject a record or fail.";
 
@@ -159,9 +159,10 @@ fn write_skipped(out: &mut String, skipped: &[Value]) -> std::fmt::Result {
     // Records that differ only in the value that was found have the same reason.
     let key = |record: &Value| {
         let nearest = at(record, "nearest");
-        [at(record, "reason"), at(nearest, "record_type"), at(nearest, "attribute")].map(Value::clone)
+        [at(record, "reason"), at(nearest, "record_type"), at(nearest, "measure"), at(nearest, "attribute")]
+            .map(Value::clone)
     };
-    let mut reasons: Vec<([Value; 3], Vec<&Value>)> = Vec::new();
+    let mut reasons: Vec<([Value; 4], Vec<&Value>)> = Vec::new();
     for record in skipped {
         let key = key(record);
         match reasons.iter_mut().find(|(found, _)| *found == key) {
@@ -187,7 +188,7 @@ fn write_skipped(out: &mut String, skipped: &[Value]) -> std::fmt::Result {
 
 fn write_nearest(out: &mut String, nearest: &Value) -> std::fmt::Result {
     match serde_json::from_value::<Option<Nearest>>(nearest.clone()) {
-        Ok(Some(nearest)) => writeln!(out, "{}", labeled("", &format!("nearest: {}", nearest.text()))),
+        Ok(Some(nearest)) => writeln!(out, "{}", labeled("", &nearest.text())),
         _ => Ok(()),
     }
 }
@@ -208,7 +209,11 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
             "          {:<6}{}  {}",
             show(window, "window"),
             show(window, "start"),
-            pairs(at(window, "adds"), signed)
+            [pairs(at(window, "adds"), signed), pairs(at(window, "takes"), show)]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(", ")
         )?;
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(super) struct Skipped {
 pub(super) struct Reason {
     /// In words, without what `nearest` has.
     pub reason: String,
-    /// The nearest record type, if none matches.
+    /// The nearest record type, if none matches; or the measure of the one that matches whose condition isn't met.
     pub nearest: Option<Nearest>,
 }
 
@@ -35,6 +35,9 @@ pub(super) struct Nearest {
     pub record_type: String,
     /// The key of `[[record]]` that has the requirement: `match` or `where`.
     pub section: String,
+    /// The measure that has the requirement, if it isn't the record type's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
     pub attribute: String,
     pub expected: String,
     /// Null if the item doesn't have the attribute.
@@ -42,19 +45,23 @@ pub(super) struct Nearest {
 }
 
 impl Nearest {
-    /// `order, whose `match` needs pk to be CUSTOMER#{customer}, but pk is "USER#7"`
+    /// `nearest: order, whose `match` needs pk to be CUSTOMER#{customer}, but pk is USER#7`
     pub(super) fn text(&self) -> String {
-        let Nearest { record_type, section, attribute, expected, found } = self;
+        let Nearest { record_type, section, measure, attribute, expected, found } = self;
         let found = found.as_ref().map_or_else(|| "is missing".to_owned(), |found| format!("is {found}"));
-        format!("{record_type}, whose `{section}` needs {attribute} to be {expected}, but {attribute} {found}")
+        let whose = match measure {
+            None => format!("nearest: {record_type}, whose `{section}`"),
+            Some(measure) => format!("`{section}` of its measure {measure}"),
+        };
+        format!("{whose} needs {attribute} to be {expected}, but {attribute} {found}")
     }
 }
 
 impl From<Mismatch<'_>> for Nearest {
     fn from(mismatch: Mismatch<'_>) -> Nearest {
-        let Mismatch { record_type, section, attribute, expected, found } = mismatch;
+        let Mismatch { record_type, section, measure, attribute, expected, found } = mismatch;
         let [record_type, section, attribute] = [record_type, section, attribute].map(str::to_owned);
-        Nearest { record_type, section, attribute, expected, found }
+        Nearest { record_type, section, measure, attribute, expected, found }
     }
 }
 
@@ -91,11 +98,12 @@ fn reason(record: &ChangeRecord<'_>, pipeline: &Pipeline) -> Reason {
     match pipeline.route(&record.keys, record.newest_image()) {
         Routed::To(route, _) | Routed::NeedsImage(route) => {
             let name = &route.record_type;
-            let reason = match route.events.contains(&event) {
-                false => format!("record type {name} ignores {} events", event.name()),
-                true => format!("record type {name} matches, but nothing that it counts or archives has changed"),
-            };
-            Reason { reason, nearest: None }
+            if !route.events.contains(&event) {
+                return Reason { reason: format!("record type {name} ignores {} events", event.name()), nearest: None };
+            }
+            let reason = format!("record type {name} matches, but nothing that it counts or archives has changed");
+            let unmet = pipeline.unmet(route, record.newest_image());
+            Reason { reason, nearest: unmet.map(Nearest::from) }
         }
         Routed::Nowhere => {
             let nearest = pipeline.nearest(&record.keys, record.newest_image());

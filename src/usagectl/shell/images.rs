@@ -51,7 +51,7 @@ fn needed_by_route(route: &Route) -> Images {
     let changes = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Insert | Event::Modify));
     let looks = route.is_conditional() || route.needs_binding();
     let (mut new, mut old) = (looks && changes(&route.events), looks && removals(&route.events));
-    for measure in route.usage.iter().flat_map(|usage| &usage.measures) {
+    for measure in route.measures() {
         match &measure.amount {
             Amount::Difference { .. } => (new, old) = (true, true),
             Amount::Each { events, .. } => {

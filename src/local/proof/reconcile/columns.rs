@@ -55,9 +55,9 @@ impl Columns {
         self.sources.get(source).map(String::as_str)
     }
 
-    /// The field that holds `attribute`, or the map that its path leads through, with its type.
+    /// The field that holds `attribute`, or the map that its path leads through, with its type. Lists aren't read back.
     pub(super) fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
-        let head = || attribute.split('.').next().unwrap_or(attribute);
+        let head = || attribute.split('.').next().filter(|_| !attribute.contains('[')).unwrap_or(attribute);
         let (field, field_type) = self.attributes.get(attribute).or_else(|| self.attributes.get(head()))?;
         Some((field, field_type))
     }

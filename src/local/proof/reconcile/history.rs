@@ -32,7 +32,7 @@ pub(super) fn keep(
     totals: &ExpectedTotals,
 ) -> anyhow::Result<()> {
     let Some(route) = site.pipeline.routes.iter().find(|route| route.record_type == record_type) else { return Ok(()) };
-    if route.usage.is_none() {
+    if route.counters.is_empty() {
         return Ok(());
     }
     let text = |source: &str| columns.source(source).and_then(|field| row.get(field)).and_then(Value::as_str);

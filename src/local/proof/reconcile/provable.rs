@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::columns::Columns;
-use usage_aggregator::pipeline::{Amount, ArchivedImage, Measure, MeasureName, Pipeline, Quantity, Route};
+use usage_aggregator::pipeline::{Amount, ArchivedImage, MeasureName, Pipeline, Quantity, Route};
 
 /// What an archive doesn't determine.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ enum Fidelity {
 /// Finds out why the archive of `pipeline` doesn't prove its snapshots.
 pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
     let mut gaps = Gaps::default();
-    for route in pipeline.routes.iter().filter(|route| route.usage.is_some()) {
+    for route in pipeline.routes.iter().filter(|route| !route.counters.is_empty()) {
         let mut reasons = Vec::new();
         match (&route.archive, columns.get(route.record_type.as_str())) {
             (Some(archive), Some(columns)) => {
@@ -53,15 +53,11 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
 
 /// Whether counting a record needs the state before it.
 pub(super) fn has_differences(route: &Route) -> bool {
-    measures(route).any(|measure| matches!(measure.amount, Amount::Difference { .. }))
-}
-
-fn measures(route: &Route) -> impl Iterator<Item = &Measure> {
-    route.usage.iter().flat_map(|usage| &usage.measures)
+    route.measures().any(|measure| matches!(measure.amount, Amount::Difference { .. }))
 }
 
 fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) {
-    let tells_expiry = measures(route).any(|measure| match measure.amount {
+    let tells_expiry = route.measures().any(|measure| match measure.amount {
         Amount::Difference { removed, expired, cleared: _ } => removed != expired,
         Amount::Each { .. } => false,
     });
@@ -81,7 +77,7 @@ fn missing_attributes(
     inexact: &mut BTreeMap<String, String>,
 ) {
     let mut needed: BTreeSet<&str> = route.matched_attributes().chain(route.bound_attributes()).collect();
-    for measure in measures(route) {
+    for measure in route.measures() {
         needed.extend(measure.conditions.iter().map(|condition| condition.path.as_str()));
         match (&measure.quantity, &measure.name) {
             (Quantity::Attribute { path, .. }, MeasureName::Fixed(slot)) => {

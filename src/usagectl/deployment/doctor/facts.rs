@@ -265,6 +265,6 @@ impl Facts {
 
     /// Whether the pipeline counts usage.
     pub fn counts(&self) -> bool {
-        self.pipeline.routes.iter().any(|route| route.usage.is_some())
+        self.pipeline.routes.iter().any(|route| !route.counters.is_empty())
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn facts(
 /// Whether the facts about counting, and those about the archive, apply to a pipeline.
 fn applicable(pipeline: &Pipeline) -> (Result<(), Unavailable>, Result<(), Unavailable>) {
     let applies = |does: bool, why| if does { Ok(()) } else { Err(Unavailable::NotApplicable(why)) };
-    let counts = pipeline.routes.iter().any(|route| route.usage.is_some());
+    let counts = pipeline.routes.iter().any(|route| !route.counters.is_empty());
     let archives = pipeline.schemas().next().is_some();
     (applies(counts, "the pipeline counts nothing"), applies(archives, "the pipeline archives nothing"))
 }
