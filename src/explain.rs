@@ -1,6 +1,8 @@
 //! A plan as JSON, for people, tools and golden tests. The keys of every object are sorted and every list is in the
 //! plan's order, so that the same plan always gives the same text.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use crate::archive::Codec;
@@ -9,7 +11,7 @@ use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, Tally};
 use crate::record::Rejection;
-use crate::usage::{Effect, Group, totals};
+use crate::usage::{Addition, Aggregate, Cell, Effect, Group, totals};
 
 impl Plan {
     /// Describes everything this plan will do: records, counters by group and window, files as they would be sealed
@@ -72,9 +74,10 @@ fn counter(pipeline: &Pipeline, group: &Group) -> Value {
     })
 }
 
-/// What one record adds: its position in the batch, its id and its amounts.
+/// What one record adds: its position in the batch, its id, its amounts, and its values for measures that aren't sums.
 fn record(effect: &Effect) -> Value {
-    json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().map(|(measure, amount)| (&**measure, amount))) })
+    let described = json!({ "record": effect.record, "id": format!("{:016x}", effect.id.short()), "adds": amounts(effect.amounts.iter().filter_map(|addition| Some((&*addition.measure, addition.amount()?)))) });
+    with_taken(described, std::slice::from_ref(effect))
 }
 
 /// What is added in each window, or the record at which a sum would need more than 38 digits.
@@ -84,14 +87,69 @@ fn windows(pipeline: &Pipeline, group: &Group) -> Value {
         Ok(totals) => totals
             .iter()
             .map(|((_, span), sums)| {
-                json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter().map(|(measure, amount)| (measure.as_str(), amount))) })
+                let described = json!({ "window": span.window.name(), "start": span.start_text(), "adds": amounts(sums.iter().map(|(measure, amount)| (measure.as_str(), *amount))) });
+                with_taken(described, &group.effects)
             })
             .collect(),
         Err((record, error)) => json!({ "record": record, "error": error.to_string() }),
     }
 }
 
-fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, &'a Decimal)>) -> Map<String, Value> {
+/// Adds what records say about measures that aren't sums, if they say anything.
+fn with_taken(mut described: Value, effects: &[Effect]) -> Value {
+    let mut by_measure: BTreeMap<(&str, Aggregate), Vec<&Cell>> = BTreeMap::new();
+    for Addition { measure, aggregate, cell } in effects.iter().flat_map(|effect| &effect.amounts) {
+        if *aggregate != Aggregate::Sum {
+            by_measure.entry((measure, *aggregate)).or_default().push(cell);
+        }
+    }
+    let text = |((measure, aggregate), cells): ((&str, Aggregate), Vec<&Cell>)| {
+        (measure.to_owned(), format!("{} {}", aggregate.name(), taken(aggregate, &cells)).into())
+    };
+    let taken: Map<String, Value> = by_measure.into_iter().map(text).collect();
+    if let (Value::Object(fields), false) = (&mut described, taken.is_empty()) {
+        fields.insert("takes".to_owned(), taken.into());
+    }
+    described
+}
+
+/// What records give together.
+fn taken(aggregate: Aggregate, cells: &[&Cell]) -> String {
+    let numbers = || cells.iter().filter_map(|cell| cell.number());
+    let moments = || {
+        cells.iter().filter_map(|cell| match cell {
+            Cell::Moment(moment) => Some(moment),
+            Cell::Number(_) | Cell::Hash(_) => None,
+        })
+    };
+    let value = match aggregate {
+        Aggregate::Max => numbers().max().map(|number| number.to_string()),
+        Aggregate::Min => numbers().min().map(|number| number.to_string()),
+        Aggregate::First => moments().min().map(|moment| moment.value.to_string()),
+        Aggregate::Latest => moments().max().map(|moment| moment.value.to_string()),
+        Aggregate::Distinct { .. } => {
+            let hashes = cells.iter().filter_map(|cell| match cell {
+                Cell::Hash(hash) => Some(hash),
+                Cell::Number(_) | Cell::Moment(_) => None,
+            });
+            Some(format!("of {}", counted(hashes.collect::<BTreeSet<_>>().len(), "different value")))
+        }
+        Aggregate::Sum | Aggregate::Quantile => Some(match (cells, numbers().min(), numbers().max()) {
+            ([_], Some(only), _) => format!("of {only}"),
+            (_, Some(least), Some(greatest)) => {
+                format!("of {} from {least} to {greatest}", counted(cells.len(), "value"))
+            }
+            _ => String::new(),
+        }),
+    };
+    value.unwrap_or_default()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, Decimal)>) -> Map<String, Value> {
     amounts.map(|(measure, amount)| (measure.to_owned(), amount.to_string().into())).collect()
 }
 

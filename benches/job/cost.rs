@@ -91,12 +91,13 @@ impl Till {
         self.units.take();
         let windows = &pipeline.snapshot.as_ref().expect("workloads count").windows;
         for (entity, group) in plan.groups.iter().enumerate() {
-            for (measure, amount) in group.effects.iter().flat_map(|effect| &effect.amounts) {
+            for addition in group.effects.iter().flat_map(|effect| &effect.amounts) {
+                let Some(amount) = addition.amount() else { continue };
                 for window in windows {
                     let update = client.update_item().table_name(&table);
                     let update = update.key("pk", AttributeValue::S(format!("{entity}#{}", window.name())));
                     let update = update.update_expression("ADD #measure :amount");
-                    let update = update.expression_attribute_names("#measure", measure.to_string());
+                    let update = update.expression_attribute_names("#measure", addition.measure.to_string());
                     let amount = AttributeValue::N(amount.to_string());
                     update.expression_attribute_values(":amount", amount).send().await.expect("an update");
                 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use super::totals::Totals;
-use crate::ledger::{GroupKey, Measure, PageGroup, PageKind, ReadPage};
+use crate::ledger::{Column, GroupKey, Measure, PageGroup, PageKind, ReadPage};
 use crate::record::IdHasher;
-use crate::usage::Amounts;
+use crate::usage::{Addition, Amounts};
 
 type IdMap<V> = HashMap<u128, V, BuildHasherDefault<IdHasher>>;
 type IdSet = HashSet<u128, BuildHasherDefault<IdHasher>>;
@@ -134,16 +134,19 @@ struct Effect<'m> {
     /// The index of the page. Pages of one generation are neighbors.
     page: usize,
     group: &'m GroupKey,
-    /// By the name of the measure.
+    /// By the measure.
     amounts: Amounts,
 }
 
 impl<'m> Effect<'m> {
     fn new(index: usize, page: &ReadPage, group: &'m PageGroup, row: usize) -> Effect<'m> {
         let values = group.columns.iter().zip(page.content.measures.iter());
-        let amounts = values.filter_map(|(column, measure)| Some((measure.name.clone(), column.value(row)?)));
-        let mut amounts: Amounts = amounts.collect();
-        amounts.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
+        let addition = |(column, measure): (&Column, &Measure)| {
+            let Measure { name, aggregate } = measure.clone();
+            Some(Addition { measure: name, aggregate, cell: column.value(row)?.clone() })
+        };
+        let mut amounts: Amounts = values.filter_map(addition).collect();
+        amounts.sort_unstable_by(|a, b| (&a.measure, a.aggregate).cmp(&(&b.measure, b.aggregate)));
         Effect { generation: page.content.generation, page: index, group: &group.key, amounts }
     }
 
@@ -159,8 +162,8 @@ fn add(totals: &mut Totals, group: &PageGroup, measures: &[&Measure], counted: &
     totals.update(&group.key, columns.iter().map(|(_, measure)| **measure), |place, value| {
         let Some((column, _)) = columns.get(place).filter(|_| !is_void) else { return };
         for row in counted.iter().enumerate().filter(|(_, counts)| **counts).map(|(row, _)| row) {
-            if let Some(amount) = column.value(row) {
-                value.insert(amount);
+            if let Some(cell) = column.value(row) {
+                value.insert(cell);
             }
         }
     });

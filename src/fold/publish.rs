@@ -115,7 +115,7 @@ impl UsageTable {
         condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
-        let changes: Vec<Change> = publication.values.iter().flat_map(|value| changes(snapshot, value)).collect();
+        let changes = changes(snapshot, &publication.values);
         let mut parts: Vec<&[Change]> = changes.chunks(MAX_CHANGES).collect();
         let last = parts.pop().unwrap_or_default();
         for part in parts {
@@ -157,7 +157,7 @@ impl UsageTable {
             Change::Set(name, value) => found.get(&name).is_some_and(|stored| is_equal(stored, &value)),
             Change::Remove(name) => !found.contains_key(&name),
         };
-        let values = || publication.values.iter().flat_map(|value| changes(snapshot, value)).all(has);
+        let values = || changes(snapshot, &publication.values).into_iter().all(has);
         Ok(match stored_version(Some(&found)) {
             Some(stored) if stored > publication.version => Stored::Current,
             Some(stored) if values() => {

@@ -4,10 +4,11 @@ use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::state::{Listed, leaves};
-use super::value::{Sum, Value};
+use super::value::Value;
 use super::{Folder, Totals};
 use crate::error::Error;
-use crate::ledger::{Level, ReadPage, WindowKey};
+use crate::ledger::{Level, Measure, ReadPage, WindowKey};
+use crate::pipeline::Snapshot;
 use crate::usage::CounterKey;
 use crate::usage::Segment;
 
@@ -39,7 +40,8 @@ pub struct ShownPage {
     pub is_folded: bool,
 }
 
-/// Values by measure; `None` for one that isn't known: a sum of more than 38 digits, or one that didn't fit into an item.
+/// Values by measure, without those that no record feeds; `None` for one that isn't known: a sum of more than 38 digits, or
+/// one that didn't fit into an item.
 pub type ShownValues = Vec<(String, Option<String>)>;
 
 /// A part of a state.
@@ -58,11 +60,16 @@ pub struct ShownState {
 }
 
 impl Folder {
-    /// Describes what the ledger holds of a window.
+    /// Describes what the ledger holds of a window. `snapshot` says which quantiles are shown; without it, none are.
     ///
     /// # Errors
     /// If the table can't be read, or if a page or state is damaged.
-    pub async fn show(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Shown, Error> {
+    pub async fn show(
+        &self,
+        snapshot: Option<&Snapshot>,
+        window: WindowKey,
+        deadline: Option<Instant>,
+    ) -> Result<Shown, Error> {
         let items = self.ledger.states(window, deadline).await?;
         let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
         let listed =
@@ -81,7 +88,7 @@ impl Folder {
                 Listed::Pages(pages) => pages.len(),
                 Listed::Leaves(leaves) => leaves.len(),
             };
-            let groups = groups(&state.totals);
+            let groups = groups(snapshot, &state.totals);
             shown.states.push(ShownState { part: part.clone(), version: state.version, lists, bytes, groups });
         }
         Ok(shown)
@@ -100,14 +107,16 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
     }
 }
 
-fn groups(totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
-    let value = |value: &Value| match value {
-        Value::Sum(Sum(sum)) => Some(sum.to_string()),
-        Value::Overflow => None,
+fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
+    let values = |(measure, value): (&Measure, &Value)| match value {
+        Value::Overflow => vec![(measure.name.to_string(), None)],
+        value => {
+            let quantiles = snapshot.map_or(&[][..], |snapshot| snapshot.quantiles(&measure.name));
+            let attributes = value.attributes(&measure.name, quantiles).into_iter();
+            attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
+        }
     };
-    let group = |key: &crate::ledger::GroupKey| {
-        let values = totals.group(key)?.map(|(measure, of)| (measure.name.to_string(), value(of)));
-        Some((key.counter_key().ok()?, values.collect()))
-    };
+    let group =
+        |key: &crate::ledger::GroupKey| Some((key.counter_key().ok()?, totals.group(key)?.flat_map(values).collect()));
     totals.keys().filter_map(group).collect()
 }

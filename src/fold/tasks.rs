@@ -113,7 +113,7 @@ impl Task {
         if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
             return None;
         }
-        let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), *value)).collect();
+        let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), value.clone())).collect();
         Some(Publication { item, version: state.version, values })
     }
 }

@@ -32,7 +32,7 @@ impl Totals {
                 values.resize(number + 1, None);
             }
             if let Some(value) = values.get_mut(number) {
-                update(place, value.get_or_insert(Value::empty(measure.aggregate)));
+                update(place, value.get_or_insert_with(|| Value::empty(measure.aggregate)));
             }
         }
     }

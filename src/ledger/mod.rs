@@ -6,13 +6,16 @@
 
 mod group_key;
 mod measure;
+mod moment;
 mod page;
 mod table;
 mod window_key;
 mod wire;
 
+pub use crate::usage::Aggregate;
 pub use group_key::GroupKey;
-pub use measure::{Aggregate, Measure, Measures};
+pub use measure::{Measure, Measures};
+pub use moment::{read_moment, write_moment};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
 pub use table::{LedgerTable, PAGES, PageRef, ReadPage, STATES, StateItem, Swap};

@@ -5,11 +5,10 @@ mod column;
 use std::collections::BTreeMap;
 
 use super::group_key::GroupKey;
-use super::measure::{Aggregate, Measures};
+use super::measure::Measures;
 use super::wire::{Damaged, Reader, Writer, content_of};
-use crate::decimal::Decimal;
 use crate::record::RecordId;
-use crate::usage::{Effect, Group, Segment};
+use crate::usage::{Cell, Effect, Group, Segment};
 pub use column::Column;
 
 /// The format that this release writes. It reads this one only.
@@ -150,22 +149,22 @@ impl<'g> Entries<'g> {
     }
 
     fn page_group(&self, measures: &mut Measures) -> PageGroup {
-        let mut cells: Vec<Vec<Option<Decimal>>> = Vec::new();
+        let mut cells: Vec<Vec<Option<Cell>>> = Vec::new();
         for (row, effect) in self.effects.iter().enumerate() {
-            for (name, amount) in &effect.amounts {
-                let number = measures.number(name, Aggregate::Sum);
+            for addition in &effect.amounts {
+                let number = measures.number(&addition.measure, addition.aggregate);
                 if cells.len() <= number {
                     cells.resize(number + 1, Vec::new());
                 }
                 if let Some(column) = cells.get_mut(number) {
                     // Rows without a value were skipped.
                     column.resize(row, None);
-                    column.push(Some(*amount));
+                    column.push(Some(addition.cell.clone()));
                 }
             }
         }
         let rows = self.effects.len();
-        let column = |mut cells: Vec<Option<Decimal>>| {
+        let column = |mut cells: Vec<Option<Cell>>| {
             if !cells.is_empty() {
                 cells.resize(rows, None);
             }
@@ -217,7 +216,7 @@ impl PageContent {
         let count = reader.count()?;
         let mut groups = Vec::with_capacity(count);
         for _ in 0..count {
-            groups.push(PageGroup::read(&mut reader, id_bytes, measures.len())?);
+            groups.push(PageGroup::read(&mut reader, id_bytes, &measures)?);
         }
         if !reader.is_at_end() {
             return Err(Damaged("it is too long"));
@@ -255,13 +254,14 @@ impl PageGroup {
         self.columns.iter().for_each(|column| column.write(writer, self.ids.len()));
     }
 
-    fn read(reader: &mut Reader<'_>, id_bytes: u8, measures: usize) -> Result<PageGroup, Damaged> {
+    fn read(reader: &mut Reader<'_>, id_bytes: u8, measures: &Measures) -> Result<PageGroup, Damaged> {
         let key = GroupKey::from_bytes(reader.bytes()?);
         let count = reader.count()?;
         let ids = reader.raw(count.saturating_mul(usize::from(id_bytes)))?;
         let id = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
         let ids = ids.chunks_exact(usize::from(id_bytes)).map(id).collect();
-        let columns = (0..measures).map(|_| Column::read(reader, count)).collect::<Result<_, _>>()?;
+        let columns = measures.iter().map(|measure| Column::read(measure.aggregate, reader, count));
+        let columns = columns.collect::<Result<_, _>>()?;
         Ok(PageGroup { key, ids, columns })
     }
 }

@@ -206,6 +206,14 @@ impl<'b> Reader<'b> {
         Decimal::from_parts(self.int()?, exponent).map_err(|_| Damaged("a number is out of range"))
     }
 
+    /// The next 8 bytes as a number.
+    ///
+    /// # Errors
+    /// If fewer are left.
+    pub fn hash(&mut self) -> Result<u64, Damaged> {
+        Ok(self.raw(8)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
     /// Whether everything has been read.
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()

@@ -1,6 +1,7 @@
 //! Pipelines: which record types there are, what they count, and how they are archived. This file has the types that
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
+mod aggregate;
 mod condition;
 mod document;
 mod nearest;
@@ -16,12 +17,13 @@ use crate::decimal::Decimal;
 use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
+pub use aggregate::{Aggregate, Quantile};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
-pub use snapshot::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
+pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
 
 /// A validated pipeline.
@@ -114,6 +116,8 @@ pub struct Counter {
 pub struct Measure {
     /// The name of the counter.
     pub name: MeasureName,
+    /// How the values of records are combined.
+    pub aggregate: Aggregate,
     /// Which images count, and with which sign.
     pub amount: Amount,
     /// The number that is taken from an image.
@@ -138,7 +142,7 @@ pub enum MeasureName {
 /// How the images of a record become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Count or sum: the quantity of the newest image of each record.
+    /// Anything but a delta: the quantity of the newest image of each record.
     Each {
         /// The events that count.
         events: Vec<Event>,
@@ -193,6 +197,8 @@ pub enum Missing {
     Reject,
     /// The image counts as 0.
     Zero,
+    /// The image has no value, for measures that aren't sums.
+    Ignore,
 }
 
 /// The variables of the window in snapshot templates. Their slots follow those of the group variables.

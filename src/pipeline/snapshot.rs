@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::TimeToLive;
 use super::template::Template;
+use super::{Aggregate, Quantile, TimeToLive};
 use crate::window::Window;
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
@@ -39,4 +39,48 @@ pub struct Snapshot {
     pub fraction: Option<Template>,
     /// When snapshot items expire, if they do.
     pub time_to_live: Option<TimeToLive>,
+    /// The measures that aren't sums, by name.
+    pub kinds: BTreeMap<String, MeasureKind>,
+}
+
+/// What a measure is, and what is published of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasureKind {
+    /// How it combines the values of records.
+    pub aggregate: Aggregate,
+    /// For a distribution, the quantiles that are published.
+    pub quantiles: Vec<Quantile>,
+}
+
+impl MeasureKind {
+    /// The attributes of a measure with this name.
+    pub fn attributes(&self, measure: &str) -> Vec<String> {
+        match self.aggregate {
+            Aggregate::Quantile => self.quantiles.iter().map(|quantile| quantile.attribute(measure)).collect(),
+            _ => vec![measure.to_owned()],
+        }
+    }
+}
+
+impl Snapshot {
+    /// How a measure combines the values of records.
+    pub fn aggregate(&self, measure: &str) -> Aggregate {
+        self.kinds.get(measure).map_or(Aggregate::Sum, |kind| kind.aggregate)
+    }
+
+    /// The quantiles of a measure that are published.
+    pub fn quantiles(&self, measure: &str) -> &[Quantile] {
+        self.kinds.get(measure).map_or(&[], |kind| &kind.quantiles)
+    }
+
+    /// Whether an attribute belongs to a measure that isn't a sum.
+    pub fn has_attribute(&self, attribute: &str) -> bool {
+        self.kinds.iter().any(|(name, kind)| kind.attributes(name).iter().any(|own| own == attribute))
+    }
+
+    /// How the measure that an attribute is part of combines the values of records.
+    pub fn aggregate_of(&self, attribute: &str) -> Aggregate {
+        let has = |(name, kind): &(&String, &MeasureKind)| kind.attributes(name).iter().any(|own| own == attribute);
+        self.kinds.iter().find(has).map_or(Aggregate::Sum, |(_, kind)| kind.aggregate)
+    }
 }

@@ -10,7 +10,7 @@ pub(super) fn check_size(counting: &Counting<'_>, deltas: &[Delta]) -> Result<()
     const MAX_BYTES: usize = 200 * 1024;
     const BYTES_BESIDE_A_NAME: usize = 32;
     let names = deltas.iter().flat_map(|delta| &delta.amounts);
-    let names: usize = names.map(|(name, _)| name.len() + BYTES_BESIDE_A_NAME).sum();
+    let names: usize = names.map(|addition| addition.measure.len() + addition.cell.size() + BYTES_BESIDE_A_NAME).sum();
     let keys = deltas.iter().filter_map(|delta| counting.key(delta.key)).flat_map(|key| &key.0);
     let bytes = names + keys.map(String::len).sum::<usize>();
     if bytes <= MAX_BYTES {

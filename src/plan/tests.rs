@@ -252,8 +252,11 @@ fn an_item_that_stops_matching_is_subtracted() {
         change(3, true, false),
     ];
     let plan = planned_by(&seats, &records, &PlanContext::default());
-    let amounts: Vec<_> =
-        plan.groups[0].effects.iter().map(|effect| (effect.record, effect.amounts[0].1.to_string())).collect();
+    let amounts: Vec<_> = plan.groups[0]
+        .effects
+        .iter()
+        .map(|effect| (effect.record, effect.amounts[0].amount().unwrap().to_string()))
+        .collect();
     assert_eq!(amounts, [(0, "1".to_owned()), (2, "-1".to_owned())]);
     assert_eq!(counts(&plan), [5, 1, 0, 2, 1]);
 }

@@ -1,8 +1,8 @@
 //! Computes what one record adds to which counters.
 //!
-//! A counter of a record type lists measures, and every measure has one of three kinds. A `count` adds 1 for each record and a `sum`
-//! adds the value of an attribute; both look only at the newest image and only at the events that they list. A `delta`
-//! adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
+//! A counter of a record type lists measures. A `count` adds 1 for each record and a `sum` adds the value of an
+//! attribute; like every other kind but `delta`, they look only at the newest image and only at the events that they list.
+//! A `delta` adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
 //! together equal the total over the items that exist. An inserted item has no old image and a removed item no new one,
 //! and a measure can choose to keep what removed or expired items have added.
 //!
@@ -22,12 +22,14 @@ mod quantities;
 
 use std::sync::Arc;
 
+use super::cell::{Cell, Order};
 use super::group::Amounts;
 use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
 use crate::decimal::Decimal;
 use crate::outline::{Outline, OutlinedRecord, WrittenItems};
-use crate::pipeline::{Amount, Bindings, Measure, Pipeline, Removal, Route};
+use crate::pipeline::{Aggregate, Amount, Bindings, Measure, Pipeline, Removal, Route};
 use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Remover};
+use crate::time::Timestamp;
 use deltas::{Deltas, PendingAmount, Sign};
 
 type Image<'r> = ImageOf<Outline<'r>>;
@@ -37,7 +39,7 @@ type Image<'r> = ImageOf<Outline<'r>>;
 pub struct UsageDelta {
     /// The entity and resource.
     pub key: CounterKey,
-    /// The amounts by measure, in the order of first appearance, without zeros.
+    /// The amounts of sums by measure, in the order of first appearance, without zeros.
     pub amounts: Vec<(String, Decimal)>,
 }
 
@@ -84,14 +86,20 @@ pub struct Counting<'p> {
     /// The amounts of the current record.
     pending: Vec<PendingAmount<'p>>,
     /// A buffer for the names and numbers that one measure finds in an image.
-    found: Vec<(Arc<str>, Decimal)>,
+    found: Vec<(Arc<str>, Cell)>,
+    /// Whether a measure needs the time and the order of records.
+    needs_moments: bool,
+    /// The time and the order of the current record.
+    moment: Option<(Timestamp, Order)>,
 }
 
 impl<'p> Counting<'p> {
     /// Starts a batch that is counted by the rules of `pipeline`.
     pub fn new(pipeline: &'p Pipeline) -> Self {
         let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
-        Counting { pipeline, keys, names, pending: Vec::new(), found: Vec::new() }
+        let needs_moment = |measure: &Measure| matches!(measure.aggregate, Aggregate::First | Aggregate::Latest);
+        let needs_moments = pipeline.routes.iter().flat_map(Route::measures).any(needs_moment);
+        Counting { pipeline, keys, names, pending: Vec::new(), found: Vec::new(), needs_moments, moment: None }
     }
 
     /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -107,6 +115,7 @@ impl<'p> Counting<'p> {
         if route.counters.is_empty() && !matches!(record.change, ChangeOf::Modify { .. }) {
             return Ok(Vec::new());
         }
+        self.moment = self.needs_moments.then(|| (record.created_at, order(record)));
         let mut deltas = Deltas::new(self, record.change.event());
         let newest =
             RoutedImage { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
@@ -145,9 +154,22 @@ impl<'p> Counting<'p> {
     fn named(&self, deltas: Vec<Delta>) -> Vec<UsageDelta> {
         let named = |delta: Delta| UsageDelta {
             key: self.key(delta.key).cloned().unwrap_or_default(),
-            amounts: delta.amounts.iter().map(|(name, amount)| (name.to_string(), *amount)).collect(),
+            amounts: delta
+                .amounts
+                .iter()
+                .filter_map(|addition| Some((addition.measure.to_string(), addition.amount()?)))
+                .collect(),
         };
-        deltas.into_iter().map(named).collect()
+        deltas.into_iter().map(named).filter(|delta| !delta.amounts.is_empty()).collect()
+    }
+}
+
+/// The place of a record among those that were created at the same time. Kinesis may repeat a change of a table under another
+/// sequence number, so such a record is placed by its id.
+fn order(record: &OutlinedRecord<'_>) -> Order {
+    match record.source.stream_arn.split(':').nth(2) {
+        Some("kinesis") if !record.keys.is_empty() => Order::of_id(record.id),
+        _ => Order::of_sequence(&record.sequence, record.user_record),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cell::Cell;
 use super::key::CounterKey;
 use crate::decimal::{Decimal, DecimalError};
-use crate::pipeline::Snapshot;
+use crate::pipeline::{Aggregate, Snapshot};
 use crate::record::RecordId;
 use crate::time::Timestamp;
 use crate::window::Span;
@@ -81,16 +82,39 @@ pub struct Effect {
     pub amounts: Amounts,
 }
 
-/// What is added, by measure, without zeros.
-pub type Amounts = Vec<(Arc<str>, Decimal)>;
+/// What a record adds, by measure. Sums without zeros.
+pub type Amounts = Vec<Addition>;
 
-/// What is added to one snapshot item, by measure.
+/// What a record adds to one measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// The name of the measure.
+    pub measure: Arc<str>,
+    /// How the measure combines the values of records.
+    pub aggregate: Aggregate,
+    /// What the record says.
+    pub cell: Cell,
+}
+
+impl Addition {
+    /// Adds a number to a sum.
+    pub fn sum(measure: impl Into<Arc<str>>, amount: Decimal) -> Addition {
+        Addition { measure: measure.into(), aggregate: Aggregate::Sum, cell: Cell::Number(amount) }
+    }
+
+    /// The number, if the measure is a sum.
+    pub fn amount(&self) -> Option<Decimal> {
+        self.cell.number().filter(|_| self.aggregate == Aggregate::Sum)
+    }
+}
+
+/// What is added to the sums of one snapshot item, by measure.
 pub type Sums = BTreeMap<String, Decimal>;
 
 /// What is added to each snapshot item of several groups, by entity, resource and window.
 pub type Totals = BTreeMap<(CounterKey, Span), Sums>;
 
-/// Adds up effects for every window of `snapshot`. Sums of zero are kept, so that the item shows that there was
+/// Adds up effects for every window of `snapshot`; other measures than sums are left out. Sums of zero are kept, so that the item shows that there was
 /// traffic.
 ///
 /// # Errors
@@ -118,8 +142,10 @@ pub fn totals<'g>(
 }
 
 fn add(sums: &mut Sums, effect: &Effect) -> Result<(), (usize, DecimalError)> {
-    for (measure, amount) in &effect.amounts {
-        add_amount(sums, measure, *amount).map_err(|error| (effect.record, error))?;
+    for addition in &effect.amounts {
+        if let Some(amount) = addition.amount() {
+            add_amount(sums, &addition.measure, amount).map_err(|error| (effect.record, error))?;
+        }
     }
     Ok(())
 }

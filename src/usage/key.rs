@@ -129,7 +129,8 @@ impl<'p> MeasureNames<'p> {
 fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {
     let snapshot = pipeline.snapshot.as_ref();
     let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
-    if !reserved && !pipeline.measures.contains(&name) {
+    let of_kind = snapshot.is_some_and(|snapshot| snapshot.has_attribute(&name));
+    if !reserved && !of_kind && !pipeline.measures.contains(&name) {
         return Some(name);
     }
     snapshot?.if_taken.as_ref().map(|template| template.render(|_| name.as_str()))

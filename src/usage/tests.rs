@@ -8,6 +8,8 @@ use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, 
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
+mod kinds;
+
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 
 /// A pipeline with one record type, which is matched by its keys and has these `measures`.
@@ -485,7 +487,7 @@ fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
     let effect = |record: usize, amount: &str| Effect {
         record,
         id: RecordId([0; 16]),
-        amounts: vec![("m".into(), Decimal::parse(amount).unwrap())],
+        amounts: vec![Addition::sum("m", Decimal::parse(amount).unwrap())],
     };
     let group = |effects| Group {
         key: CounterKey(vec!["7".to_owned(), "orders".to_owned()]),

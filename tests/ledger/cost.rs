@@ -1,11 +1,18 @@
 //! What counting costs: the capacity that DynamoDB reports for append and fold, beside the two usual ways to count, which
 //! are not exact. `make cost-table` prints all of it.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{ConsumedUnits, Units};
+use usage_aggregator::decimal::Decimal;
+use usage_aggregator::ledger::{PageKind, pages};
+use usage_aggregator::record::SequenceNumber;
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::{Addition, Aggregate, Cell, CounterKey, Effect, Group, Moment, Order, Scalar};
 
-use crate::place::{Counted, Place};
+use crate::place::{Counted, Place, id, minute_of};
 
 /// Write units plus a fifth of the read units, which cost a fifth.
 fn weighted(Units { write, read }: Units) -> f64 {
@@ -72,6 +79,87 @@ async fn inexact_units(entities: u64) -> f64 {
         update.send().await.unwrap();
     }
     weighted(units.take()) * WINDOWS
+}
+
+/// Groups of so many records, each with one measure of this kind. `None` for counts only.
+fn groups_of(aggregate: Option<Aggregate>, groups: i64, records: usize) -> Vec<Group> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut number = 0;
+    let mut effect = |record: usize| {
+        number += 1;
+        let duration = Decimal::from_parts(((random.f64() * 9.0).exp() * 100.0) as i128, -2).unwrap();
+        let sequence =
+            SequenceNumber::parse((44_215_845_000_000_000_000_000_u128 + u128::from(number) * 7_919).to_string());
+        let mut cell = |aggregate| match aggregate {
+            Aggregate::Distinct { .. } => Cell::Hash(random.u64(..)),
+            Aggregate::First | Aggregate::Latest => Cell::Moment(Arc::new(Moment {
+                at: Timestamp::from_seconds(minute_of(0).start() + random.i64(0..60)).unwrap(),
+                order: Order::of_sequence(&sequence.clone().unwrap(), None),
+                value: Scalar::Number(duration),
+            })),
+            _ => Cell::Number(duration),
+        };
+        let measured =
+            aggregate.map(|aggregate| Addition { measure: "duration".into(), aggregate, cell: cell(aggregate) });
+        let amounts = [Addition::sum("requests", Decimal::from(1))].into_iter().chain(measured).collect();
+        Effect { record, id: id(number), amounts }
+    };
+    let group = |entity: i64| Group {
+        key: CounterKey(vec![format!("customer-{entity:06}"), "requests".to_owned()]),
+        segment: minute_of(0),
+        effects: (0..records).map(&mut effect).collect(),
+    };
+    (0..groups).map(group).collect()
+}
+
+/// The bytes of the pages of these groups, and of the state of their hour.
+async fn bytes_of(groups: &[Group]) -> (f64, f64) {
+    let place = Place::new();
+    let mut notices = Vec::new();
+    for page in pages(groups, 1) {
+        notices.push(place.put(&page, &PageKind::Usage).await);
+    }
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    let bytes = |prefix: &str| {
+        let items = place.items("ledger");
+        let of_kind = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with(prefix));
+        of_kind.map(|item| item["data"].as_b().unwrap().as_ref().len() as f64).sum()
+    };
+    (bytes("p#"), bytes("s#orders#2026-11-28T08"))
+}
+
+/// What a measure of each kind adds to a page and to a state; docs/cost.md has the table.
+#[tokio::test(start_paused = true)]
+async fn a_measure_of_each_kind_takes_few_bytes() {
+    let kinds = [
+        (None, 0.0, 0.0),
+        (Some(Aggregate::Sum), 4.0, 5.0),
+        (Some(Aggregate::Max), 4.0, 5.0),
+        (Some(Aggregate::Latest), 14.0, 30.0),
+        (Some(Aggregate::Distinct { exact: 256 }), 8.5, 86.0),
+        (Some(Aggregate::Quantile), 4.0, 30.0),
+    ];
+    let mut without = (0.0, 0.0);
+    println!("| kind | bytes per record in a page | bytes per group in a state |");
+    for (aggregate, most_in_page, most_in_state) in kinds {
+        let (page, state) = bytes_of(&groups_of(aggregate, 100, 10)).await;
+        let (page, state) = (page / 1_000.0, state / 100.0);
+        let name = aggregate.map_or("count alone", |aggregate| aggregate.name());
+        println!("| {name} | {:.1} | {:.1} |", page - without.0, state - without.1);
+        if aggregate.is_none() {
+            without = (page, state);
+        } else {
+            assert!(page - without.0 <= most_in_page && state - without.1 <= most_in_state, "{name}");
+        }
+    }
+    println!("| kind | values of one group | bytes of its state |");
+    for (aggregate, most) in [(Aggregate::Distinct { exact: 256 }, 2_200.0), (Aggregate::Quantile, 1_500.0)] {
+        for records in [10, 256, 257, 10_000] {
+            let (_, state) = bytes_of(&groups_of(Some(aggregate), 1, records)).await;
+            println!("| {} | {records} | {state:.0} |", aggregate.name());
+            assert!(state <= most, "{} of {records}", aggregate.name());
+        }
+    }
 }
 
 /// From ten entities on, the exact way costs less than the usual one. `COST=1` prints the whole table.

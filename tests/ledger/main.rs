@@ -17,6 +17,8 @@ mod cost;
 mod exhaustive;
 mod fold;
 mod gate;
+mod kinds;
+mod pipeline;
 mod place;
 mod random;
 mod restore;

@@ -15,8 +15,10 @@ use usage_aggregator::ledger::{LedgerTable, Page, PageKind, pages};
 use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::usage::{CounterKey, Effect, Group, Segment};
+use usage_aggregator::usage::{Addition, CounterKey, Effect, Group, Segment};
 use usage_aggregator::window::Window;
+
+use crate::kinds::kinds;
 
 /// 2026-11-28T08:57:00Z.
 pub const MINUTE: i64 = 1_795_856_220;
@@ -72,7 +74,9 @@ impl Place {
             concurrency: 8,
         };
         let mut pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
-        pipeline.snapshot.as_mut().unwrap().windows = windows.to_vec();
+        let snapshot = pipeline.snapshot.as_mut().unwrap();
+        snapshot.windows = windows.to_vec();
+        snapshot.kinds = kinds();
         let pipeline = Arc::new(pipeline);
         Place { database, http, folder, pipeline }
     }
@@ -88,7 +92,7 @@ impl Place {
 
     /// Puts a page with one record of "a" that has these measures.
     pub async fn append_measures(&self, number: u64, minute: i64, measures: &[(&str, i64)]) -> Vec<Notice> {
-        let amounts = measures.iter().map(|(name, amount)| ((*name).into(), Decimal::from(*amount))).collect();
+        let amounts = measures.iter().map(|(name, amount)| Addition::sum(*name, Decimal::from(*amount))).collect();
         let group = Group {
             key: CounterKey(vec!["a".to_owned(), "orders".to_owned()]),
             segment: minute_of(minute),
@@ -186,8 +190,8 @@ pub fn groups(records: &[Counted<'_>]) -> Vec<Group> {
     let mut groups: BTreeMap<(String, i64), Vec<Effect>> = BTreeMap::new();
     for (position, (number, entity, minute, cents)) in records.iter().enumerate() {
         let amounts = vec![
-            ("orders".into(), Decimal::from(1)),
-            ("amount".into(), Decimal::from_parts((*cents).into(), -2).unwrap()),
+            Addition::sum("orders", Decimal::from(1)),
+            Addition::sum("amount", Decimal::from_parts((*cents).into(), -2).unwrap()),
         ];
         let effect = Effect { record: position, id: id(*number), amounts };
         groups.entry(((*entity).to_owned(), *minute)).or_default().push(effect);

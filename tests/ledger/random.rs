@@ -1,6 +1,7 @@
 //! Random histories of the ledger: actors append, void, fold and sweep a few records under a random schedule, with states that
 //! split, several generations, buckets and windows, crashes, and notices that come again. Each record has its own bit in the
-//! sums, so a snapshot shows which records it has.
+//! sums, so a snapshot shows which records it has. Each record also feeds a measure of every other kind, and at the end these
+//! are what the records in the snapshot give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,9 +11,11 @@ use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
 use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Group;
 use usage_aggregator::window::Window;
 
 use crate::gate::{Actor, Gate, Work};
+use crate::kinds::{self, Said};
 use crate::place::{Counted, MINUTE, Place, groups, minute_of};
 
 /// A record as a generation of the pipeline counts it. The generation decides the group, never the minute.
@@ -45,6 +48,10 @@ impl Version {
         (self.record, self.entity(), self.minute(), self.bit())
     }
 
+    fn said(self) -> Said {
+        Said { minute: self.minute(), number: self.record, generation: self.generation }
+    }
+
     /// The snapshots that it is in.
     fn keys(self, windows: &[Window]) -> Vec<Key> {
         let at = Timestamp::from_seconds(MINUTE + 60 * self.minute()).unwrap();
@@ -52,6 +59,16 @@ impl Version {
         let start = |window: &Window| jiff::Timestamp::from_second(start(window)).unwrap().to_string();
         windows.iter().map(|window| (self.entity().to_owned(), window.name().to_owned(), start(window))).collect()
     }
+}
+
+/// The groups of these records, with a measure of every kind.
+fn groups_of(versions: &[Version]) -> Vec<Group> {
+    let records: Vec<Counted<'_>> = versions.iter().map(|version| version.counted()).collect();
+    let mut groups = groups(&records);
+    for effect in groups.iter_mut().flat_map(|group| &mut group.effects) {
+        effect.amounts.extend(versions[effect.record].said().additions());
+    }
+    groups
 }
 
 /// The entity, window and start of a snapshot.
@@ -68,7 +85,7 @@ struct Log {
     voids: BTreeMap<u64, Version>,
     settled: BTreeSet<Notice>,
     /// The last version of each snapshot, and what it said.
-    snapshots: BTreeMap<Key, (u64, i64)>,
+    snapshots: BTreeMap<Key, Seen>,
 }
 
 #[derive(Debug, Clone)]
@@ -114,9 +131,8 @@ impl Worker {
         match job {
             Job::Append(versions, fold) => {
                 self.log.lock().unwrap().appended.extend(&versions);
-                let records: Vec<Counted<'_>> = versions.iter().map(|version| version.counted()).collect();
                 let mut notices = Vec::new();
-                for page in pages(&groups(&records), versions[0].generation) {
+                for page in pages(&groups_of(&versions), versions[0].generation) {
                     let page_of = |version: &&Version| minute_of(version.minute()) == page.minute;
                     let inside = versions.iter().filter(page_of).copied().collect();
                     self.log.lock().unwrap().counts.insert(page.name, inside);
@@ -131,7 +147,7 @@ impl Worker {
                 }
                 self.log.lock().unwrap().voided.insert(version.record);
                 let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-                for page in pages(&groups(&[version.counted()]), version.generation) {
+                for page in pages(&groups_of(&[version]), version.generation) {
                     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
                     let page = content.into_page(page.minute, &kind);
                     self.log.lock().unwrap().voids.insert(page.name, version);
@@ -185,8 +201,17 @@ fn notices(place: &Place) -> Vec<Notice> {
     place.items("ledger").iter().filter_map(notice).collect()
 }
 
-/// The snapshots: the version of each, and the bits of the records in it.
-fn snapshots(place: &Place) -> BTreeMap<Key, (u64, i64)> {
+/// A snapshot.
+#[derive(Debug, Clone)]
+struct Seen {
+    version: u64,
+    /// The bits of the records in it.
+    bits: i64,
+    item: crate::place::Item,
+}
+
+/// The snapshots.
+fn snapshots(place: &Place) -> BTreeMap<Key, Seen> {
     let items = place.items("usage");
     let snapshot = |item: &crate::place::Item| {
         let text = |name: &str| item[name].as_s().unwrap().clone();
@@ -194,7 +219,8 @@ fn snapshots(place: &Place) -> BTreeMap<Key, (u64, i64)> {
         let amount = item["amount"].as_n().unwrap();
         let bits = Decimal::parse(amount).unwrap().units(2).unwrap();
         let key = (text("entity"), text("window"), text("window_start"));
-        (key, (u64::from_be_bytes(version), i64::try_from(bits).unwrap()))
+        let (version, bits) = (u64::from_be_bytes(version), i64::try_from(bits).unwrap());
+        (key, Seen { version, bits, item: item.clone() })
     };
     items.iter().map(snapshot).collect()
 }
@@ -204,13 +230,13 @@ impl Log {
     /// it: the same generation of the record, or a later one.
     fn check(&mut self, place: &Place, windows: &[Window]) {
         let found = snapshots(place);
-        for (key, (version, bits)) in &found {
+        for (key, Seen { version, bits, item }) in &found {
             let inside = |version: &&Version| version.keys(windows).contains(key);
             let possible: i64 = self.appended.iter().filter(inside).map(|version| version.bit()).sum();
             assert_eq!(bits & !possible, 0, "{key:?} has {bits:b}, but only {possible:b} can be in it");
-            if let Some((earlier, said)) = self.snapshots.get(key) {
+            if let Some(Seen { version: earlier, item: said, .. }) = self.snapshots.get(key) {
                 assert!(version >= earlier, "{key:?} fell from version {earlier} to {version}");
-                assert!(version > earlier || bits == said, "version {version} of {key:?} said {said:b}, says {bits:b}");
+                assert!(version > earlier || item == said, "version {version} of {key:?} said {said:?}, says {item:?}");
             }
         }
         for version in self.settled.iter().filter_map(|notice| self.counts.get(&notice.page.name)).flatten() {
@@ -227,7 +253,7 @@ impl Log {
                 let counting: Vec<Version> = counting
                     .filter(|other| {
                         let [key] = other.keys(&[*window]).try_into().unwrap();
-                        found.get(&key).is_some_and(|(_, bits)| bits & other.bit() != 0)
+                        found.get(&key).is_some_and(|seen| seen.bits & other.bit() != 0)
                     })
                     .collect();
                 assert!(!is_last || counting.contains(version), "{version:?} is missing in the {window:?}");
@@ -237,9 +263,9 @@ impl Log {
         self.snapshots = found;
     }
 
-    /// What the snapshots are when everything is folded.
-    fn expected(&self, notices: &[Notice], windows: &[Window]) -> BTreeMap<Key, i64> {
-        let mut expected = BTreeMap::new();
+    /// The records that are in the snapshots when everything is folded.
+    fn expected(&self, notices: &[Notice], windows: &[Window]) -> BTreeMap<Key, Vec<Version>> {
+        let mut expected: BTreeMap<Key, Vec<Version>> = BTreeMap::new();
         let names = || notices.iter().map(|notice| notice.page.name);
         let paged: BTreeSet<Version> = names().filter_map(|name| self.counts.get(&name)).flatten().copied().collect();
         let voids: Vec<&Version> = names().filter_map(|name| self.voids.get(&name)).collect();
@@ -250,15 +276,17 @@ impl Log {
         let voided: BTreeSet<u64> = voids.iter().map(|version| version.record).collect();
         for version in &paged {
             let is_last = !paged.iter().any(|other| other.record == version.record && other > version);
-            let bit = if is_last && !voided.contains(&version.record) { version.bit() } else { 0 };
-            version.keys(windows).into_iter().for_each(|key| *expected.entry(key).or_default() += bit);
+            let counts = is_last && !voided.contains(&version.record);
+            for key in version.keys(windows) {
+                expected.entry(key).or_default().extend(Some(*version).filter(|_| counts));
+            }
         }
         expected
     }
 }
 
-/// Runs one history. Panics if a rule is violated.
-async fn history(seed: u64) {
+/// Runs one history. Panics if a rule is violated. Returns how many states were split.
+async fn history(seed: u64) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     fastrand::seed(seed);
     let windows: &[Window] =
@@ -275,7 +303,8 @@ async fn history(seed: u64) {
             let gate = Gate::new();
             let mut folder = place.gated(&gate);
             folder.ledger.buckets = [1, 1, 3][random.usize(0..3)];
-            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 100][random.usize(0..3)];
+            // A group with all its measures must still fit into twice as much.
+            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 200][random.usize(0..3)];
             let worker = Worker { folder, place: Arc::clone(&place), log: Arc::clone(&log) };
             let work: Work = Box::pin(worker.work(job, random.fork()));
             actors.push(Actor::new(gate, work));
@@ -298,8 +327,16 @@ async fn history(seed: u64) {
     let notices = notices(&place);
     while place.fold(&notices).await.settled < notices.len() {}
     let log = log.lock().unwrap();
-    let found: BTreeMap<Key, i64> = snapshots(&place).into_iter().map(|(key, (_, bits))| (key, bits)).collect();
-    assert_eq!(found, log.expected(&notices, windows), "{log:#?}");
+    let (found, expected) = (snapshots(&place), log.expected(&notices, windows));
+    let bits: BTreeMap<&Key, i64> = found.iter().map(|(key, seen)| (key, seen.bits)).collect();
+    let sum = |versions: &Vec<Version>| versions.iter().map(|version| version.bit()).sum();
+    let expected_bits: BTreeMap<&Key, i64> = expected.iter().map(|(key, versions)| (key, sum(versions))).collect();
+    assert_eq!(bits, expected_bits, "{log:#?}");
+    for (key, versions) in &expected {
+        let said: Vec<Said> = versions.iter().map(|version| version.said()).collect();
+        kinds::check(&found[key].item, &said);
+    }
+    place.items("ledger").iter().filter(|item| item.contains_key("split")).count()
 }
 
 /// 60 histories with fixed seeds. HISTORIES runs others, starting with SEED.
@@ -308,10 +345,16 @@ fn random_histories_of_the_ledger_are_exact() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
     let (count, first) = (number("HISTORIES").unwrap_or(60), number("SEED").unwrap_or(1));
     let started = Instant::now();
+    let mut splits = 0;
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let run = std::panic::AssertUnwindSafe(|| runtime.block_on(history(seed)));
-        assert!(std::panic::catch_unwind(run).is_ok(), "history {seed} failed; repeat it with SEED={seed} HISTORIES=1");
+        let split = std::panic::catch_unwind(run);
+        splits += split.unwrap_or_else(|_| panic!("history {seed} failed; repeat it with SEED={seed} HISTORIES=1"));
     }
-    println!("{count} histories of the ledger from seed {first} in {:.0?}, 0 violations", started.elapsed());
+    assert!(splits > 0, "the histories never split a state");
+    println!(
+        "{count} histories of the ledger from seed {first} with {splits} splits in {:.0?}, 0 violations",
+        started.elapsed()
+    );
 }

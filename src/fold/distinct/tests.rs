@@ -3,8 +3,8 @@
 use super::*;
 use crate::decimal::Decimal;
 use crate::fold::value::{Sum, Value};
-use crate::ledger::{Aggregate, Column, Measures, PageContent, PageRef};
-use crate::usage::CounterKey;
+use crate::ledger::{Aggregate, Measures, PageContent, PageRef};
+use crate::usage::{Cell, CounterKey};
 
 fn key(entity: &str) -> GroupKey {
     GroupKey::from(&CounterKey(vec![entity.to_owned()]))
@@ -17,7 +17,9 @@ fn page(name: u64, generation: u64, id_bytes: u8, groups: &[(&str, &[(u128, i64)
     let group = |(entity, records): &(&str, &[(u128, i64)])| PageGroup {
         key: key(entity),
         ids: records.iter().map(|(id, _)| *id).collect(),
-        columns: vec![Column::new(records.iter().map(|(_, amount)| Some(Decimal::from(*amount))).collect())],
+        columns: vec![Column::new(
+            records.iter().map(|(_, amount)| Some(Cell::Number(Decimal::from(*amount)))).collect(),
+        )],
     };
     let content = PageContent { generation, id_bytes, measures, groups: groups.iter().map(group).collect() };
     ReadPage { reference: PageRef { bucket: 0, name }, kind: PageKind::Usage, content }
@@ -25,7 +27,7 @@ fn page(name: u64, generation: u64, id_bytes: u8, groups: &[(&str, &[(u128, i64)
 
 fn sum(minute: &Minute, entity: &str) -> Option<i64> {
     let totals = minute.totals();
-    let value = totals.group(&key(entity))?.next().map(|(_, value)| *value)?;
+    let value = totals.group(&key(entity))?.next().map(|(_, value)| value.clone())?;
     let Value::Sum(Sum(sum)) = value else { panic!("{value:?}") };
     i64::try_from(sum.units(0)?).ok()
 }

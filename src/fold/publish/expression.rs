@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::decimal::Decimal;
-use crate::fold::value::{Sum, Value};
+use crate::fold::value::Value;
 use crate::ledger::Measure;
 use crate::pipeline::Snapshot;
+use crate::usage::Scalar;
 
 /// An attribute of a snapshot and its new value.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,21 +51,49 @@ impl Expression {
     }
 }
 
-/// The changes to a snapshot that a measure's value makes.
-pub(super) fn changes(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
-    let name = measure.name.to_string();
-    let sum = match value {
-        Value::Sum(Sum(sum)) => sum,
-        // What isn't known is not published: the snapshot keeps what it has.
-        Value::Overflow => return Vec::new(),
-    };
-    let set = |name: String, number: Decimal| Change::Set(name, AttributeValue::N(number.to_string()));
-    let Some(template) = &snapshot.fraction else { return vec![set(name, *sum)] };
-    let (whole, left) = sum.nearest_whole();
-    let fraction = template.render(|_| name.as_str());
-    let fraction = match left.is_zero() {
-        true => Change::Remove(fraction),
-        false => Change::Set(fraction, AttributeValue::S(left.to_string())),
-    };
-    vec![set(name, whole), fraction]
+impl Change {
+    fn attribute(&self) -> &str {
+        match self {
+            Change::Set(attribute, _) | Change::Remove(attribute) => attribute,
+        }
+    }
+}
+
+/// The changes to a snapshot that the values of a group make. What isn't known is not published: the snapshot keeps what it
+/// has. If the pipeline has given an attribute to a measure of another kind, and records of both are in the window, the
+/// attribute has the value of the present kind.
+pub(super) fn changes(snapshot: &Snapshot, values: &[(Measure, Value)]) -> Vec<Change> {
+    let is_present = |(measure, _): &&(Measure, Value)| snapshot.aggregate(&measure.name).is_like(measure.aggregate);
+    let (present, former): (Vec<_>, Vec<_>) = values.iter().partition(is_present);
+    let mut changes: Vec<Change> = present.into_iter().flat_map(|value| changes_of(snapshot, value)).collect();
+    for change in former.into_iter().flat_map(|value| changes_of(snapshot, value)) {
+        if !changes.iter().any(|other| other.attribute() == change.attribute()) {
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+fn changes_of(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
+    let attributes = value.attributes(&measure.name, snapshot.quantiles(&measure.name));
+    let mut changes = Vec::new();
+    for (name, value) in attributes {
+        let fraction = snapshot.fraction.as_ref().map(|template| template.render(|_| name.as_str()));
+        let (value, left) = match value {
+            Some(Scalar::Number(number)) if fraction.is_some() => {
+                let (whole, left) = number.nearest_whole();
+                (Some(AttributeValue::N(whole.to_string())), Some(left).filter(|left| !left.is_zero()))
+            }
+            Some(Scalar::Number(number)) => (Some(AttributeValue::N(number.to_string())), None),
+            Some(Scalar::Text(text)) => (Some(AttributeValue::S(text.to_string())), None),
+            None => (None, None),
+        };
+        let change = |name, value| match value {
+            Some(value) => Change::Set(name, value),
+            None => Change::Remove(name),
+        };
+        changes.push(change(name, value));
+        changes.extend(fraction.map(|name| change(name, left.map(|left| AttributeValue::S(left.to_string())))));
+    }
+    changes
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::decimal::Decimal;
 use crate::fold::value::{Sum, Value};
 use crate::ledger::{Aggregate, GroupKey, Measure};
-use crate::usage::CounterKey;
+use crate::usage::{Cell, CounterKey};
 
 fn measure(name: &str) -> Measure {
     Measure { name: name.into(), aggregate: Aggregate::Sum }
@@ -18,7 +18,7 @@ fn totals(groups: &[(String, Vec<(u8, i64)>)]) -> Totals {
         let key = GroupKey::from(&CounterKey(vec![entity.clone(), "orders".to_owned()]));
         let measures: Vec<Measure> = values.iter().map(|(number, _)| measure(&format!("m{number}"))).collect();
         totals.update(&key, measures.iter(), |place, value: &mut Value| {
-            value.insert(Decimal::from_parts(values[place].1.into(), -2).unwrap());
+            value.insert(&Cell::Number(Decimal::from_parts(values[place].1.into(), -2).unwrap()));
         });
     }
     totals
@@ -40,7 +40,7 @@ proptest! {
             let read = State::read(7, &state.frame()).unwrap();
             prop_assert_eq!(&read.listed, &state.listed);
             let values = |totals: &Totals| -> Vec<_> {
-                totals.keys().map(|key| (key.clone(), totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), *value)).collect::<Vec<_>>())).collect()
+                totals.keys().map(|key| (key.clone(), totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), value.clone())).collect::<Vec<_>>())).collect()
             };
             prop_assert_eq!(values(&read.totals), values(&state.totals));
         }
@@ -90,7 +90,7 @@ fn a_group_that_is_too_large_gives_up_its_largest_values() {
     assert!(data.len() <= bytes - 200, "{} of {bytes}", data.len());
     assert_eq!(State::read(3, &data), Ok(smaller.clone()));
     let key = state.totals.keys().next().unwrap();
-    let values = |state: &State| state.totals.group(key).unwrap().map(|(_, value)| *value).collect::<Vec<_>>();
+    let values = |state: &State| state.totals.group(key).unwrap().map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let given_up = values(&smaller).iter().filter(|value| **value == Value::Overflow).count();
     assert!((10..60).contains(&given_up), "{given_up}");
     assert_eq!(values(&smaller)[..100], values(&state)[..100], "the small ones stay");

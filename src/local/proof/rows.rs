@@ -1,31 +1,40 @@
 //! Items of the usage table as rows. Entity, resource and window are parsed from the keys that the pipeline's templates
-//! rendered, and every other number is a measure. Other items of the table are skipped.
+//! rendered, and every other number is a measure, as is the text of a first or latest value. Other items of the table are
+//! skipped.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use stream_types::Decimal;
 use usage_aggregator::pipeline::template::Template;
-use usage_aggregator::pipeline::{Snapshot, WINDOW_VARIABLES};
+use usage_aggregator::pipeline::{Aggregate, Snapshot, WINDOW_VARIABLES};
 use usage_aggregator::usage::snapshot_of;
 
 /// An item as the SDK returns it.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// One snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     /// By the pipeline's names: `entity`, `resource`, and whatever else the keys contain.
     pub variables: BTreeMap<String, String>,
-    /// Exact decimals.
+    /// Exact decimals, and texts.
     pub measures: BTreeMap<String, String>,
+    /// How the measures that aren't sums combine values.
+    pub aggregates: Arc<BTreeMap<String, Aggregate>>,
 }
 
 impl Row {
     /// A variable's value; empty if the row doesn't have it.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
+    }
+
+    /// How a measure combines values.
+    pub fn aggregate(&self, measure: &str) -> Aggregate {
+        self.aggregates.get(measure).copied().unwrap_or(Aggregate::Sum)
     }
 
     /// When the window starts.
@@ -39,12 +48,18 @@ impl Row {
 pub struct RowReader<'s> {
     snapshot: &'s Snapshot,
     reserved: Vec<&'s str>,
+    aggregates: Arc<BTreeMap<String, Aggregate>>,
 }
 
 impl<'s> RowReader<'s> {
     /// A reader of the pipeline's snapshots.
     pub fn new(snapshot: &'s Snapshot) -> RowReader<'s> {
-        RowReader { snapshot, reserved: snapshot.reserved().collect() }
+        let attributes = snapshot
+            .kinds
+            .iter()
+            .flat_map(|(name, kind)| kind.attributes(name).into_iter().map(|attribute| (attribute, kind.aggregate)));
+        let aggregates = Arc::new(attributes.collect());
+        RowReader { snapshot, reserved: snapshot.reserved().collect(), aggregates }
     }
 
     /// The names of the group's variables.
@@ -75,11 +90,13 @@ impl<'s> RowReader<'s> {
         let window = [span.window.name().to_owned(), span.start_text(), span.end_text(), span.key()];
         let window = WINDOW_VARIABLES.map(str::to_owned).into_iter().zip(window);
         let measure = |(name, value): (&String, &AttributeValue)| {
-            let number = value.as_n().ok().filter(|_| !self.reserved.contains(&name.as_str()))?;
+            let text = || value.as_s().ok().filter(|_| self.aggregates.contains_key(name));
+            let number = value.as_n().ok().or_else(text).filter(|_| !self.reserved.contains(&name.as_str()))?;
             Some((name.clone(), self.exact(item, name, number)))
         };
         let measures = item.iter().filter_map(measure).collect();
-        Some(Row { variables: group.chain(window).collect(), measures })
+        let aggregates = Arc::clone(&self.aggregates);
+        Some(Row { variables: group.chain(window).collect(), measures, aggregates })
     }
 
     /// A counter with the fraction that is stored beside it.

@@ -5,6 +5,7 @@ use super::super::document::{Section, SpannedText};
 use super::super::template::{ParsedText, Template};
 use super::super::{Condition, Counter, Measure, Snapshot};
 use super::contradiction::contradiction;
+use super::kind::Measures;
 use super::{measure, parse_template};
 use crate::record::Event;
 
@@ -22,7 +23,7 @@ pub(super) struct Countable<'c> {
 }
 
 /// Reads the counters of a record type.
-pub(super) fn read_all(record: &Section<'_>, countable: Countable<'_>, measures: &mut Vec<String>) -> Vec<Counter> {
+pub(super) fn read_all(record: &Section<'_>, countable: Countable<'_>, measures: &mut Measures) -> Vec<Counter> {
     let sections = record.sections("counter");
     if sections.is_empty() {
         let measured = record.sections("measure");
@@ -60,7 +61,7 @@ fn read(
     section: &Section<'_>,
     measured: Vec<Section<'_>>,
     countable: Countable<'_>,
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<Counter> {
     let entity = section.text("entity");
     let resource = section.text("resource");

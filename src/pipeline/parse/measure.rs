@@ -5,8 +5,9 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
-use super::super::{Amount, Measure, MeasureName, Missing, Quantity, Removal, Snapshot};
+use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot};
 use super::condition::conditions;
+use super::kind::{self, KINDS, Kind, Measures};
 use super::{EVENTS, parse_text, path};
 use crate::decimal::Decimal;
 use crate::record::Event;
@@ -14,28 +15,27 @@ use crate::record::Event;
 /// 38: the maximum number of digits of a DynamoDB number.
 const MAX_SCALE: i64 = 38;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Count,
-    Sum,
-    Delta,
-}
-
 /// Reads one measure. `along_with` is the index of the measure that its `along_with` names.
 pub(super) fn read(
     section: Section<'_>,
     along_with: Option<usize>,
     snapshot: &Snapshot,
     events: &[Event],
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<Measure> {
-    let kind = section.choice("kind", &[("count", Kind::Count), ("sum", Kind::Sum), ("delta", Kind::Delta)]);
+    let kind = section.choice("kind", &KINDS);
     if section.value("kind").is_none() {
-        section.mistake("`kind` is missing; write kind = \"count\", \"sum\" or \"delta\"");
+        let names = KINDS.map(|(name, _)| format!("\"{name}\""));
+        section.mistake(format_args!(
+            "`kind` is missing; write one of {}, for example kind = \"count\"",
+            names.join(", ")
+        ));
     }
+    let measure_kind = kind::read(&section, kind, snapshot);
     let quantity = quantity(&section, kind);
     let name = section.required_text("name", "\"orders\"");
-    let name = name.and_then(|name| measure_name(&section, &name, quantity.as_ref(), snapshot, measures));
+    let name = name
+        .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
     let amount = amount(&section, kind?, events, along_with);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
@@ -54,7 +54,8 @@ pub(super) fn read(
         valid
     });
     section.finish();
-    Some(Measure { name: name?, amount, quantity: quantity?, conditions, scale, factor })
+    let aggregate = measure_kind?.aggregate;
+    Some(Measure { name: name?, aggregate, amount, quantity: quantity?, conditions, scale, factor })
 }
 
 /// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in
@@ -94,11 +95,13 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let attribute = section.text("attribute");
     let pattern = section.text("attributes");
     let except = section.texts("except").unwrap_or_default();
-    let missing = section.choice("missing", &[("reject", Missing::Reject), ("zero", Missing::Zero)]);
+    let missing = kind::missing(section, kind);
     match (attribute, pattern, kind) {
         (Some(attribute), _, Some(Kind::Count)) => {
-            let message =
-                format!("{}: `attribute` needs `kind = \"sum\"` or `\"delta\"`; a count counts records", section.title);
+            let message = format!(
+                "{}: `attribute` needs another kind, for example \"sum\" or \"delta\"; a count counts records",
+                section.title
+            );
             section.document.mistake(&attribute.span, message);
             None
         }
@@ -111,13 +114,15 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
         }
         (Some(attribute), None, _) => {
             let path = path::read(section, "attribute", &attribute)?;
-            Some(Quantity::Attribute { path, missing: missing.unwrap_or(Missing::Reject) })
+            Some(Quantity::Attribute { path, missing })
         }
         (None, Some(pattern), _) => matching(section, &pattern, &except),
         (None, None, Some(Kind::Sum)) => {
             section.mistake("`attribute` is missing; write attribute = \"total\"");
             None
         }
+        // Reported with the kind.
+        (None, None, Some(Kind::Of(_))) => None,
         (None, None, _) => Some(Quantity::One),
     }
 }
@@ -142,8 +147,9 @@ fn measure_name(
     section: &Section<'_>,
     name: &SpannedText<'_>,
     quantity: Option<&Quantity>,
+    kind: &MeasureKind,
     snapshot: &Snapshot,
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<MeasureName> {
     let mistake = |message: &str| section.document.mistake(&name.span, format!("{}: `name` {message}", section.title));
     let parsed = parse_text(section, "name", name)?;
@@ -151,17 +157,14 @@ fn measure_name(
     let variables: Vec<&str> = parsed.variables().collect();
     match (variables.as_slice(), captured) {
         ([], false) => {
-            if snapshot.reserved().any(|reserved| reserved == name.text) {
+            let attributes = kind.attributes(name.text);
+            if snapshot.reserved().any(|reserved| attributes.iter().any(|attribute| attribute == reserved)) {
                 mistake("is already the name of an attribute of every snapshot; choose another name");
             }
             if name.text.is_empty() || name.text.len() > 255 {
                 mistake("must have 1 to 255 bytes");
             }
-            let known = measures.iter().position(|known| known == name.text);
-            Some(MeasureName::Fixed(known.unwrap_or_else(|| {
-                measures.push(name.text.to_owned());
-                measures.len() - 1
-            })))
+            measures.number(name.text, kind.clone()).map(MeasureName::Fixed).map_err(|message| mistake(&message)).ok()
         }
         ([variable], true) if captures(section, variable) => Template::new(&parsed, |_| Some(0))
             .map(MeasureName::Captured)
@@ -190,22 +193,21 @@ fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Optio
     let expired = section.choice("expired", &removals);
     let cleared = section.choice("cleared", &removals);
     match kind {
-        Kind::Count | Kind::Sum => {
+        Kind::Count | Kind::Sum | Kind::Of(_) => {
             if removed.or(expired).or(cleared).is_some() {
                 section.mistake(
-                    "`removed`, `expired` and `cleared` need `kind = \"delta\"`; a count or sum lists `events` instead",
+                    "`removed`, `expired` and `cleared` need `kind = \"delta\"`; any other kind looks only at the newest image and lists `events` instead",
                 );
             }
             if own_events.iter().flatten().any(|event| !events.contains(event)) {
                 section
                     .mistake("`events` lists an event that the record's `events` leaves out, so it would never count");
             }
-            Amount::Each { events: own_events.unwrap_or_else(|| events.to_vec()), along_with }
+            Amount::Each { events: own_events.unwrap_or_else(|| kind.usual_events(events)), along_with }
         }
         Kind::Delta => {
             if own_events.is_some() {
-                section
-                    .mistake("`events` needs `kind = \"count\"` or `\"sum\"`; a delta uses the `events` of its record");
+                section.mistake("`events` can't be set for a delta, which uses the `events` of its record");
             }
             let removed = removed.unwrap_or(Removal::Subtract);
             let cleared = cleared.unwrap_or(Removal::Subtract);

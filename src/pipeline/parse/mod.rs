@@ -4,6 +4,7 @@
 mod condition;
 mod contradiction;
 mod counter;
+mod kind;
 mod measure;
 mod path;
 mod route;
@@ -63,8 +64,8 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let unmatched = root.choice("unmatched", &[("skip", Unmatched::Skip), ("reject", Unmatched::Reject)]);
     let generation = generation(&root);
     let archive_prefix = root.section("archive").and_then(archive_prefix);
-    let snapshot = root.section("snapshot").map(snapshot::read);
-    let mut measures = Vec::new();
+    let mut snapshot = root.section("snapshot").map(snapshot::read);
+    let mut measures = kind::Measures::default();
     let sections = root.sections("record");
     if sections.is_empty() {
         root.document.mistake(&root.span, "no [[record]] found; a pipeline needs at least one record type");
@@ -84,6 +85,8 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         }
     }
     root.finish();
+    let (measures, kinds) = measures.into_parts();
+    snapshot.iter_mut().for_each(|snapshot| snapshot.kinds.clone_from(&kinds));
     Some(Pipeline {
         name: name.to_owned(),
         sources,

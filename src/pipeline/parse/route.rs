@@ -10,6 +10,7 @@ use super::super::template::{Pattern, is_name};
 use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot};
 use super::condition::{conditions, scalar};
 use super::counter::{self, Countable};
+use super::kind::Measures;
 use super::{EVENTS, parse_text, path};
 use crate::archive::RecordSchema;
 use crate::record::Event;
@@ -19,7 +20,7 @@ pub(super) fn read(
     section: Section<'_>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
-    measures: &mut Vec<String>,
+    measures: &mut Measures,
 ) -> Option<Route> {
     let record_type = section.required_text("type", "\"order\"");
     let record_type = record_type.and_then(|name| check_type(&section, &name));

@@ -55,6 +55,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         if_taken,
         fraction,
         time_to_live,
+        kinds: BTreeMap::new(),
     };
     if let Some([one, other]) = windows_with_same_text(|window| snapshot.window_name(window)) {
         section.mistake(format_args!("{one} and {other} have the same name in `window_names`"));

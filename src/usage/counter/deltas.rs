@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::cell::Cell;
+use super::super::group::Addition;
 use super::super::key::KeyNumber;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
-use crate::decimal::{Decimal, DecimalError};
+use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Amount, Bindings, Counter, Measure, Removal, Route, Routed};
+use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed};
 use crate::record::{Code, Event, Fault, ImageOf};
 
 /// Whether a difference adds or subtracts an image.
@@ -22,7 +24,7 @@ pub(super) struct Deltas<'c, 'p> {
     event: Event,
 }
 
-/// The amount so far for one key and name of a measure, from one counter of a record type.
+/// What was found so far for one key and name of a measure, from one counter of a record type.
 #[derive(Debug)]
 pub(super) struct PendingAmount<'p> {
     key: KeyNumber,
@@ -30,7 +32,8 @@ pub(super) struct PendingAmount<'p> {
     position: usize,
     measure: &'p Measure,
     name: Arc<str>,
-    amount: Decimal,
+    /// None once it was added to that of another counter.
+    cell: Option<Cell>,
 }
 
 impl<'c, 'p> Deltas<'c, 'p> {
@@ -39,10 +42,10 @@ impl<'c, 'p> Deltas<'c, 'p> {
         Deltas { counting, event }
     }
 
-    /// The deltas by key, in the order of first appearance, without zeros.
+    /// The deltas by key, in the order of first appearance. Sums without zeros.
     ///
     /// # Errors
-    /// If amounts of several counters add up to more than 38 digits.
+    /// If amounts of several counters add up to more than 38 digits, or can't be combined.
     pub(super) fn nonzero(self) -> Result<Vec<Delta>, Fault> {
         if self.counting.pending.iter().any(|sum| sum.position > 0) {
             merge_counters(&mut self.counting.pending)?;
@@ -53,8 +56,9 @@ impl<'c, 'p> Deltas<'c, 'p> {
                 deltas.push(Delta { key: sum.key, amounts: Vec::new() });
                 deltas.len() - 1
             });
-            if let Some(delta) = deltas.get_mut(index).filter(|_| !sum.amount.is_zero()) {
-                delta.amounts.push((Arc::clone(&sum.name), sum.amount));
+            if let (Some(delta), Some(cell)) = (deltas.get_mut(index), sum.effect()) {
+                let (measure, aggregate) = (Arc::clone(&sum.name), sum.measure.aggregate);
+                delta.amounts.push(Addition { measure, aggregate, cell: cell.clone() });
             }
         }
         deltas.retain(|delta| !delta.amounts.is_empty());
@@ -80,14 +84,8 @@ impl<'c, 'p> Deltas<'c, 'p> {
         if !routed.route.measures().any(companion) {
             return Ok(());
         }
-        let changes = |sum: &PendingAmount<'p>| !sum.amount.is_zero();
-        let changed: Vec<_> = self
-            .counting
-            .pending
-            .iter()
-            .filter(|sum| changes(sum))
-            .map(|sum| std::ptr::from_ref(sum.measure))
-            .collect();
+        let changes = self.counting.pending.iter().filter(|sum| sum.effect().is_some());
+        let changed: Vec<_> = changes.map(|sum| std::ptr::from_ref(sum.measure)).collect();
         let event = self.event;
         self.add(routed, bindings, |counter, measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
@@ -157,13 +155,16 @@ impl<'c, 'p> Deltas<'c, 'p> {
                 let Some(is_negative) = negate(counter, measure) else { continue };
                 found.clear();
                 self.counting.quantities(measure, routed, &mut found)?;
-                for (name, quantity) in found.drain(..) {
+                for (name, cell) in found.drain(..) {
                     let key = match key {
                         Some(key) => key,
                         None => *key.insert(self.counting.key_of(counter, routed, bindings, &mut bound)?),
                     };
-                    let amount = if is_negative { -quantity } else { quantity };
-                    self.sum(PendingAmount { key, position, measure, name, amount }, routed.name)?;
+                    let cell = match cell {
+                        Cell::Number(quantity) if is_negative => Cell::Number(-quantity),
+                        cell => cell,
+                    };
+                    self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
                 }
             }
         }
@@ -176,7 +177,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
             sum.key == more.key && sum.position == more.position && sum.name == more.name
         };
         match self.counting.pending.iter_mut().find(same) {
-            Some(sum) => sum.add(more.amount, image)?,
+            Some(sum) => sum.add(more.cell, image)?,
             None => self.counting.pending.push(more),
         }
         Ok(())
@@ -184,8 +185,33 @@ impl<'c, 'p> Deltas<'c, 'p> {
 }
 
 impl PendingAmount<'_> {
-    fn add(&mut self, amount: Decimal, image: &str) -> Result<(), Fault> {
-        self.amount = self.amount.checked_add(amount).map_err(|error| inexact(image, &self.name, error))?;
+    /// What it adds, if it changes anything.
+    fn effect(&self) -> Option<&Cell> {
+        let changes_nothing = |cell: &&Cell| match cell {
+            Cell::Number(amount) => amount.is_zero() && self.measure.aggregate == Aggregate::Sum,
+            Cell::Hash(_) | Cell::Moment(_) => false,
+        };
+        self.cell.as_ref().filter(|cell| !changes_nothing(cell))
+    }
+
+    /// Combines it with what the same record says elsewhere.
+    fn add(&mut self, more: Option<Cell>, image: &str) -> Result<(), Fault> {
+        let (Some(cell), Some(more)) = (&mut self.cell, more) else { return Ok(()) };
+        match (self.measure.aggregate, cell, more) {
+            (Aggregate::Sum, Cell::Number(sum), Cell::Number(more)) => {
+                *sum = sum.checked_add(more).map_err(|error| inexact(image, &self.name, error))?;
+            }
+            (Aggregate::Max, Cell::Number(greatest), Cell::Number(more)) => *greatest = more.max(*greatest),
+            (Aggregate::Min, Cell::Number(least), Cell::Number(more)) => *least = more.min(*least),
+            (Aggregate::First, Cell::Moment(first), Cell::Moment(more)) if more < *first => *first = more,
+            (Aggregate::Latest, Cell::Moment(latest), Cell::Moment(more)) if more > *latest => *latest = more,
+            (Aggregate::First | Aggregate::Latest, ..) => {}
+            (_, cell, more) if *cell == more => {}
+            _ => {
+                let message = format!("has two values for measure `{}`, which takes one from each record", self.name);
+                return Err(Fault::new(Code::InvalidValue, image, message));
+            }
+        }
         Ok(())
     }
 }
@@ -195,7 +221,7 @@ fn merge_counters(pending: &mut [PendingAmount<'_>]) -> Result<(), Fault> {
     for index in 1..pending.len() {
         let Some((before, [sum, ..])) = pending.split_at_mut_checked(index) else { continue };
         if let Some(first) = before.iter_mut().find(|first| first.key == sum.key && first.name == sum.name) {
-            first.add(std::mem::take(&mut sum.amount), "Images")?;
+            first.add(sum.cell.take(), "Images")?;
         }
     }
     Ok(())

@@ -1,28 +1,29 @@
-//! What a measure finds in an image: names and numbers.
+//! What a measure finds in an image: names and cells.
 
 use std::sync::Arc;
 
+use super::super::cell::{Cell, MAX_TEXT_BYTES, Moment, Scalar, hash_of};
 use super::super::key::KeyNumber;
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
 use crate::outline::Entry;
-use crate::pipeline::{Bindings, Counter, Measure, MeasureName, Missing, Quantity};
+use crate::pipeline::{Aggregate, Bindings, Counter, Measure, MeasureName, Missing, Quantity};
 use crate::record::{Code, Fault, ImageOf};
 
 impl<'p> Counting<'p> {
-    /// What `measure` finds in an image: a name and a number for each of its counters.
+    /// What `measure` finds in an image: a name and a cell for each of its counters.
     pub(super) fn quantities(
         &mut self,
         measure: &'p Measure,
         routed: &RoutedImage<'_, '_>,
-        found: &mut Vec<(Arc<str>, Decimal)>,
+        found: &mut Vec<(Arc<str>, Cell)>,
     ) -> Result<(), Fault> {
         let item = match routed.image {
             ImageOf::Carried(item) => item,
             ImageOf::NotCarried => {
                 return match (&measure.quantity, &measure.name) {
                     (Quantity::One, MeasureName::Fixed(slot)) if measure.conditions.is_empty() => {
-                        found.push((self.names.fixed(*slot), Decimal::from(1)));
+                        found.push((self.names.fixed(*slot), Cell::Number(Decimal::from(1))));
                         Ok(())
                     }
                     _ => Err(not_carried(routed.name)),
@@ -34,12 +35,12 @@ impl<'p> Counting<'p> {
         }
         match (&measure.quantity, &measure.name) {
             (Quantity::One, MeasureName::Fixed(slot)) => {
-                found.push((self.names.fixed(*slot), Decimal::from(1)));
+                found.push((self.names.fixed(*slot), Cell::Number(Decimal::from(1))));
             }
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
                 Some(_) if routed.ignores(measure, path) => {}
-                Some(value) => found.push((self.names.fixed(*slot), number(value, measure, routed.name, path)?)),
-                None if *missing == Missing::Zero => {}
+                Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
+                None if *missing != Missing::Reject => {}
                 None => {
                     let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
                     return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
@@ -55,13 +56,44 @@ impl<'p> Counting<'p> {
                         let message = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
                         Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)
                     })?;
-                    found.push((name, number(value, measure, routed.name, attribute)?));
+                    found.push((name, Cell::Number(number(value, measure, routed.name, attribute)?)));
                 }
             }
             // Validation allows captured names only together with patterns.
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a measure takes from the value of an attribute.
+    fn cell(&self, value: Entry<'_>, measure: &Measure, image: &str, path: &str) -> Result<Cell, Fault> {
+        let invalid = |message: String| Fault::new(Code::InvalidValue, format!("{image}.{path}"), message);
+        match measure.aggregate {
+            Aggregate::Sum | Aggregate::Max | Aggregate::Min | Aggregate::Quantile => {
+                number(value, measure, image, path).map(Cell::Number)
+            }
+            Aggregate::Distinct { .. } => {
+                let hash = hash_of(value).map(Cell::Hash);
+                hash.ok_or_else(|| invalid(format!("expected S or N, found {}", value.type_name())))
+            }
+            Aggregate::First | Aggregate::Latest => {
+                let is_number = measure.scale.is_some() || measure.factor.is_some();
+                let value = match value.string().filter(|_| !is_number) {
+                    Some(text) if text.len() > MAX_TEXT_BYTES => {
+                        let message =
+                            format!("has {} bytes; a first or latest value has at most {MAX_TEXT_BYTES}", text.len());
+                        return Err(invalid(message));
+                    }
+                    Some(text) => Scalar::Text((*text).into()),
+                    None if is_number || value.number().is_some() => {
+                        Scalar::Number(number(value, measure, image, path)?)
+                    }
+                    None => return Err(invalid(format!("expected S or N, found {}", value.type_name()))),
+                };
+                let (at, order) = self.moment.clone().ok_or_else(|| invalid("has no time".to_owned()))?;
+                Ok(Cell::Moment(Arc::new(Moment { at, order, value })))
+            }
+        }
     }
 
     /// The key of `counter` for an image. `bound` keeps the variables that were read from the image for the other counters

@@ -209,7 +209,11 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
             "          {:<6}{}  {}",
             show(window, "window"),
             show(window, "start"),
-            pairs(at(window, "adds"), signed)
+            [pairs(at(window, "adds"), signed), pairs(at(window, "takes"), show)]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(", ")
         )?;
     }
     Ok(())

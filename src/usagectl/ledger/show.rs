@@ -38,7 +38,8 @@ impl Show {
     /// Prints the window.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options).await?;
-        let mut shown = ledger.folder.show(self.window, None).await.context("read the ledger")?;
+        let mut shown =
+            ledger.folder.show(Some(&ledger.snapshot), self.window, None).await.context("read the ledger")?;
         if let Some(entity) = &self.entity {
             shown.states.iter_mut().for_each(|state| state.groups.retain(|(key, _)| key.entity() == entity));
         }

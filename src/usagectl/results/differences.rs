@@ -21,6 +21,10 @@ pub fn text(pipeline: &str, report: &Report) -> String {
         let why = "sent across the end of an hour, or possibly not received";
         lines.push(format!("{} records uncertain ({why}); {counters} counters not compared", report.unsure_records));
     }
+    if !report.skipped.is_empty() {
+        let skipped = report.skipped.join(", ");
+        lines.push(format!("measures not compared: {skipped}; only counts, sums and deltas are recounted"));
+    }
     lines.extend([counters(report), rows(report), poison(report)].into_iter().flatten());
     let shown = u64::try_from(report.differences.len()).unwrap_or(u64::MAX);
     if report.difference_count > shown {

@@ -1,10 +1,12 @@
-//! Exact sums of snapshots, by window length and over time, and the options that select snapshots.
+//! What several snapshots give together, by window length and over time, and the options that select snapshots. Sums are added
+//! up exactly, and of extremes the extreme is taken; other measures can't be derived from those of several snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 use laptop::proof::rows::Row;
 use usage_aggregator::decimal::Decimal;
+use usage_aggregator::pipeline::Aggregate;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
@@ -64,16 +66,53 @@ pub fn measure<'m>(known: &BTreeSet<&'m str>, requested: Option<&str>, option: &
     })
 }
 
-/// The exact sum of a measure, or `None` if it needs more than 38 digits.
-pub fn sum<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> Option<Decimal> {
-    let numbers = rows.into_iter().filter_map(|row| row.measures.get(measure));
-    let mut parsed = numbers.map(|number| Decimal::parse(number));
-    parsed.try_fold(Decimal::default(), |sum, number| sum.checked_add(number?)).ok()
+/// What several snapshots give together for a measure.
+enum Together {
+    Number(Decimal),
+    /// The text of the only snapshot.
+    Text(String),
+    /// A sum of more than 38 digits.
+    TooLarge,
+    /// It can't be derived from several snapshots.
+    Unknown,
 }
 
-/// The exact sum of a measure as text.
+fn together<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> Together {
+    let mut rows = rows.into_iter().filter(|row| row.measures.contains_key(measure)).peekable();
+    let aggregate = rows.peek().map_or(Aggregate::Sum, |row| row.aggregate(measure));
+    let texts: Vec<&str> = rows.filter_map(|row| row.measures.get(measure)).map(String::as_str).collect();
+    let numbers: Result<Vec<Decimal>, _> = texts.iter().map(|text| Decimal::parse(text)).collect();
+    match (aggregate, texts.as_slice(), numbers) {
+        (Aggregate::Sum, _, Ok(numbers)) => {
+            let sum = numbers.into_iter().try_fold(Decimal::default(), Decimal::checked_add);
+            sum.map_or(Together::TooLarge, Together::Number)
+        }
+        (Aggregate::Max, _, Ok(numbers)) => numbers.into_iter().max().map_or(Together::Unknown, Together::Number),
+        (Aggregate::Min, _, Ok(numbers)) => numbers.into_iter().min().map_or(Together::Unknown, Together::Number),
+        (_, [_], Ok(numbers)) => numbers.first().copied().map_or(Together::Unknown, Together::Number),
+        (_, [text], Err(_)) => Together::Text((*text).to_owned()),
+        (Aggregate::Sum, _, Err(_)) => Together::TooLarge,
+        _ => Together::Unknown,
+    }
+}
+
+/// What snapshots give together for a measure: the exact sum, the extreme, or the value of the only one. `None` if that isn't a
+/// number, can't be derived, or needs more than 38 digits.
+pub fn sum<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> Option<Decimal> {
+    match together(rows, measure) {
+        Together::Number(number) => Some(number),
+        Together::Text(_) | Together::TooLarge | Together::Unknown => None,
+    }
+}
+
+/// What snapshots give together for a measure, as text.
 pub fn sum_text<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> String {
-    sum(rows, measure).map_or_else(|| "too large".to_owned(), |sum| sum.to_string())
+    match together(rows, measure) {
+        Together::Number(number) => number.to_string(),
+        Together::Text(text) => text,
+        Together::TooLarge => "too large".to_owned(),
+        Together::Unknown => "n/a".to_owned(),
+    }
 }
 
 /// The sums by window length, because the usage of an hour is also part of its day.
@@ -118,6 +157,7 @@ mod tests {
         Row {
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             measures: [("amount".to_owned(), amount.to_owned())].into(),
+            ..Row::default()
         }
     }
 
@@ -128,6 +168,24 @@ mod tests {
         assert_eq!(sum_text(&rows, "orders"), "0", "a measure that no row has");
         let large = [row("hour", "", "99999999999999999999999999999999999999"), row("hour", "", "0.1")];
         assert_eq!(sum_text(&large, "amount"), "too large");
+    }
+
+    #[test]
+    fn what_several_snapshots_give_together_depends_on_the_kind() {
+        let together = |aggregate: Aggregate, amounts: &[&str]| {
+            let of_kind = |amount: &&str| Row {
+                aggregates: std::sync::Arc::new([("amount".to_owned(), aggregate)].into()),
+                ..row("hour", "", amount)
+            };
+            sum_text(&amounts.iter().map(of_kind).collect::<Vec<_>>(), "amount")
+        };
+        assert_eq!(together(Aggregate::Max, &["-3", "10", "9"]), "10");
+        assert_eq!(together(Aggregate::Min, &["-3", "10", "9"]), "-3");
+        for aggregate in [Aggregate::First, Aggregate::Latest, Aggregate::Distinct { exact: 256 }, Aggregate::Quantile]
+        {
+            assert_eq!([together(aggregate, &["7"]), together(aggregate, &["7", "8"])], ["7", "n/a"]);
+        }
+        assert_eq!(together(Aggregate::Latest, &["OPEN"]), "OPEN");
     }
 
     #[test]

@@ -108,6 +108,11 @@ pub async fn reconcile(
             Believed::Archive
         }
     };
+    // Recounting needs the records of a group together, and only sums can be added up one by one.
+    for (name, kind) in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.kinds) {
+        report.skipped.push(format!("{name} ({})", kind.aggregate.name()));
+        without.extend(kind.attributes(name));
+    }
     let mut archived = None;
     if let Some(place) = site.archive {
         archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);

@@ -33,6 +33,9 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     /// What the truth doesn't determine. Everything else was checked.
     pub unprovable: Vec<String>,
+    /// Measures that aren't compared, because only counts, sums and deltas are recounted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
 }
 
 /// Records that add to counters.

@@ -4,10 +4,11 @@ use clap::Args;
 use laptop::proof::rows::Row;
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
+use usage_aggregator::pipeline::Aggregate;
 
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::sums::{self, Length};
-use crate::shell::console::{self, Done};
+use crate::shell::console::{self, Done, UsageError};
 use crate::shell::numbers::percent;
 use crate::shell::options::Options;
 use crate::shell::plot::{self, Bar};
@@ -52,7 +53,7 @@ impl Top {
             return nothing(options);
         };
         let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
-        let ranking = Ranking::new(&rows, measure);
+        let ranking = Ranking::new(&rows, measure)?;
         let title = format!("{measure} by entity, {} {at}", window.name());
         console::print(&if options.json {
             ranking.json(self.limit, measure, window.name(), &at)
@@ -78,13 +79,31 @@ struct Ranking<'r> {
 }
 
 impl<'r> Ranking<'r> {
-    fn new(rows: &'r [Row], measure: &str) -> Ranking<'r> {
+    fn new(rows: &'r [Row], measure: &str) -> anyhow::Result<Ranking<'r>> {
+        let measured = || rows.iter().filter(|row| row.measures.contains_key(measure));
+        if measured().any(|row| {
+            row.aggregate(measure) != Aggregate::Sum
+                && row.measures.get(measure).is_some_and(|text| Decimal::parse(text).is_err())
+        }) {
+            return Err(
+                UsageError(format!("--measure: `{measure}` has texts, which have no rank; choose another")).into()
+            );
+        }
         let entities = sums::grouped(rows, |row| row.variable("entity"));
         let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, sums::sum(rows, measure)?));
+        let is_single = |rows: &Vec<&Row>| rows.len() == 1;
+        if let Some(row) = measured().next()
+            && !matches!(row.aggregate(measure), Aggregate::Sum | Aggregate::Max | Aggregate::Min)
+            && !entities.values().all(is_single)
+        {
+            let message =
+                format!("--measure: `{measure}` of several resources can't be combined; choose one with --resource");
+            return Err(UsageError(message).into());
+        }
         let mut sums: Vec<(&str, Decimal)> = entities.into_iter().filter_map(sum).collect();
         sums.sort_by(|(a, one), (b, other)| other.to_f64().total_cmp(&one.to_f64()).then_with(|| a.cmp(b)));
         let total = sums.iter().map(|(_, sum)| sum.to_f64()).sum();
-        Ranking { sums, total }
+        Ok(Ranking { sums, total })
     }
 
     fn text(&self, limit: usize, title: &str) -> String {

@@ -17,7 +17,7 @@ const CONCURRENT_REQUESTS: usize = 8;
 
 /// What the ledger of `folder` holds, if its pages are folded within `fold_window_seconds`.
 pub(super) async fn of(folder: &Folder, fold_window_seconds: i64, now: Timestamp) -> Fact<LedgerContents> {
-    let shown = async |window: WindowKey| match folder.show(window, None).await {
+    let shown = async |window: WindowKey| match folder.show(None, window, None).await {
         Ok(shown) => Ok((window, shown)),
         Err(error) => Err(unavailable(&error.to_string(), &folder.ledger.name)),
     };
