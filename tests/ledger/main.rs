@@ -22,3 +22,4 @@ mod random;
 mod restore;
 mod rules;
 mod schedule;
+mod windows;

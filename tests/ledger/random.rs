@@ -10,7 +10,7 @@ use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
 use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::gate::{Actor, Gate, Work};
 use crate::place::{Counted, MINUTE, Place, groups, minute_of};
@@ -48,7 +48,7 @@ impl Version {
     /// The snapshots that it is in.
     fn keys(self, windows: &[Window]) -> Vec<Key> {
         let at = Timestamp::from_seconds(MINUTE + 60 * self.minute()).unwrap();
-        let start = |window: &Window| WindowKey::containing(Level::of(*window), at).start();
+        let start = |window: &Window| WindowKey::containing(Level::of(*window), at, Zone::UTC).start();
         let start = |window: &Window| jiff::Timestamp::from_second(start(window)).unwrap().to_string();
         windows.iter().map(|window| (self.entity().to_owned(), window.name().to_owned(), start(window))).collect()
     }
@@ -261,8 +261,14 @@ impl Log {
 async fn history(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     fastrand::seed(seed);
-    let windows: &[Window] =
-        [&Window::ALL[..], &[Window::Hour], &[Window::Month], &[Window::Hour, Window::Month]][random.usize(0..4)];
+    let windows: &[Window] = [
+        &Window::DEFAULT[..],
+        &[Window::Hour],
+        &[Window::Month],
+        &[Window::Hour, Window::Month],
+        &Window::ALL,
+        &[Window::Total],
+    ][random.usize(0..6)];
     let place = Arc::new(Place::with_windows(windows));
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();

@@ -1,37 +1,54 @@
 //! Ranges of minutes on the command line.
 
 use clap::Args;
-use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::ledger::{Level, WindowKey};
 use usage_aggregator::usage::Segment;
+use usage_aggregator::window::Zone;
+
+use crate::shell::console::UsageError;
 
 /// The minutes from FROM to TO, both included.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Range {
-    /// First minute, hour, day or month (UTC): 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
-    #[arg(value_name = "FROM", value_parser = window)]
-    from: WindowKey,
+    /// First minute (UTC), hour, day or month: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
+    #[arg(value_name = "FROM")]
+    from: String,
     /// Last minute, hour, day or month [default: FROM]
-    #[arg(value_name = "TO", value_parser = window)]
-    to: Option<WindowKey>,
+    #[arg(value_name = "TO")]
+    to: Option<String>,
 }
 
 impl Range {
-    /// The minutes in order.
-    pub(super) fn minutes(self) -> Vec<Segment> {
-        let end = Segment::at(self.to.unwrap_or(self.from).end());
-        let mut minute = Segment::at(self.from.start());
+    /// The minutes in order, of windows in this time zone.
+    ///
+    /// # Errors
+    /// If FROM or TO isn't a window, or is the total, which has every minute.
+    pub(super) fn minutes(&self, zone: Zone) -> Result<Vec<Segment>, UsageError> {
+        let limited = |text| {
+            let window = window(text, zone)?;
+            let every = "total has every minute; specify months, days, hours or minutes";
+            if window.level == Level::Total { Err(UsageError(every.to_owned())) } else { Ok(window) }
+        };
+        let (from, to) = (limited(&self.from)?, limited(self.to.as_ref().unwrap_or(&self.from))?);
+        let end = Segment::at(to.end());
+        let mut minute = Segment::at(from.start());
         let mut minutes = Vec::new();
         while minute < end {
             minutes.push(minute);
             minute = minute.next();
         }
-        minutes
+        Ok(minutes)
     }
 }
 
-/// Parses a window on the command line.
-pub(super) fn window(text: &str) -> Result<WindowKey, String> {
-    WindowKey::parse(text).ok_or_else(|| "expected 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11".to_owned())
+/// Parses a window on the command line, in the time zone of the pipeline.
+///
+/// # Errors
+/// With the expected forms.
+pub(super) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
+    WindowKey::parse(text, zone).ok_or_else(|| {
+        UsageError(format!("`{text}` isn't a window; expected 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11"))
+    })
 }
 
 #[cfg(test)]
@@ -41,8 +58,9 @@ mod tests {
     #[test]
     fn a_range_has_every_minute_of_its_windows() {
         let minutes = |from: &str, to: Option<&str>| {
-            let range = Range { from: window(from).unwrap(), to: to.map(|to| window(to).unwrap()) };
-            let minutes: Vec<String> = range.minutes().into_iter().map(Segment::text).collect();
+            let range = Range { from: from.to_owned(), to: to.map(str::to_owned) };
+            let minutes = range.minutes(Zone::UTC).unwrap();
+            let minutes: Vec<String> = minutes.into_iter().map(Segment::text).collect();
             (minutes.len(), minutes.first().cloned().unwrap_or_default(), minutes.last().cloned().unwrap_or_default())
         };
         let expected = |count, first: &str, last: &str| (count, first.to_owned(), last.to_owned());
@@ -53,6 +71,9 @@ mod tests {
             expected(1_442, "2026-11-28T00:00", "2026-11-29T00:01")
         );
         assert_eq!(minutes("2026-11-28", Some("2026-11-27")).0, 0);
-        assert!(window("2026-11-28 08").is_err());
+        let refused =
+            |from: &str| Range { from: from.to_owned(), to: None }.minutes(Zone::UTC).unwrap_err().to_string();
+        assert!(refused("2026-11-28 08").starts_with("`2026-11-28 08` isn't a window; expected "));
+        assert!(refused("total").starts_with("total has every minute"));
     }
 }

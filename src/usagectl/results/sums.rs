@@ -18,6 +18,7 @@ pub enum Length {
     Hour,
     Day,
     Month,
+    Total,
 }
 
 impl Length {
@@ -27,6 +28,7 @@ impl Length {
             Length::Hour => Window::Hour,
             Length::Day => Window::Day,
             Length::Month => Window::Month,
+            Length::Total => Window::Total,
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn short(window: Window, instant: &str) -> &str {
         Window::Hour => HOUR,
         Window::Day => DAY,
         Window::Month => MONTH,
+        Window::Total => return window.name(),
     };
     instant.get(..length).unwrap_or(instant)
 }
@@ -90,12 +91,13 @@ mod tests {
     #[test]
     fn windows_are_cut_from_the_instant() {
         let at = Timestamp::parse("2024-02-29T23:59:59.5Z").unwrap();
-        let shorts = Window::ALL.map(|window| containing(window, at));
+        let shorts = Window::DEFAULT.map(|window| containing(window, at));
         assert_eq!(shorts, ["2024-02-29T23", "2024-02-29", "2024-02"]);
         let starts = shorts.each_ref().map(|text| start(text));
         assert_eq!(starts, ["2024-02-29T23:00:00Z", "2024-02-29T00:00:00Z", "2024-02-01T00:00:00Z"]);
-        for (window, (short_text, start)) in Window::ALL.into_iter().zip(shorts.iter().zip(&starts)) {
+        for (window, (short_text, start)) in Window::DEFAULT.into_iter().zip(shorts.iter().zip(&starts)) {
             assert_eq!(short(window, start), short_text);
         }
+        assert_eq!((containing(Window::Total, at).as_str(), start("total").as_str()), ("total", "total"));
     }
 }

@@ -1,0 +1,86 @@
+//! Reads states: those of a window, and those that a window is the sum of.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use tokio::time::Instant;
+
+use super::{DATA, EXPIRES_AT, Item, LedgerTable, SORT_KEY, SPLIT, STATES, StateItem, VERSION};
+use crate::error::Error;
+use crate::ledger::WindowKey;
+use crate::window::Zone;
+
+/// A state, and when it expires.
+type Stored = (StateItem, Option<i64>);
+
+impl LedgerTable {
+    /// The states of a window.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if an item isn't a state.
+    pub async fn states(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        let (key, prefix) = (self.state_partition(&window.home()), format!("{window}/"));
+        Ok(self.state_items(&key, &prefix, deadline).await?.into_iter().map(|(state, _)| state).collect())
+    }
+
+    /// The states of the windows that a window is the sum of.
+    ///
+    /// # Errors
+    /// As for [`LedgerTable::states`].
+    pub async fn children(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        Ok(self.child_items(window, deadline).await?.into_iter().map(|(state, _)| state).collect())
+    }
+
+    /// The states of the windows that a window is the sum of. Those that would expire before they are no longer needed, because
+    /// the pipeline has got more windows or keeps them longer since they were written, are written again as they are.
+    ///
+    /// # Errors
+    /// As for [`LedgerTable::states`].
+    pub async fn kept_children(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
+        let items = self.child_items(window, deadline).await?;
+        let is_short = |(state, stored): &&(StateItem, Option<i64>)| {
+            let needed = state.window.expires_at(&self.windows, self.keep_days);
+            stored.is_some_and(|stored| needed.is_none_or(|needed| stored < needed))
+        };
+        for (state, _) in items.iter().filter(is_short) {
+            // If it is refused, another fold has written the state, which does the same.
+            self.swap(state, state.version, deadline).await?;
+        }
+        Ok(items.into_iter().map(|(state, _)| state).collect())
+    }
+
+    async fn child_items(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<Stored>, Error> {
+        self.state_items(&self.state_partition(&window.children()), "", deadline).await
+    }
+
+    async fn state_items(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<Stored>, Error> {
+        let items = self.query(key, prefix, deadline).await?;
+        let state = |item: &Item| {
+            let (window, part) = item.get(SORT_KEY)?.as_s().ok()?.split_once('/')?;
+            let data = item.get(DATA).and_then(|data| data.as_b().ok()).map(|data| data.clone().into_inner());
+            let version = item.get(VERSION)?.as_n().ok()?.parse().ok()?;
+            let is_split = item.get(SPLIT).is_some_and(|split| split == &AttributeValue::Bool(true));
+            let window = WindowKey::parse(window, self.zone)?;
+            let expires_at = item.get(EXPIRES_AT).and_then(|at| at.as_n().ok()?.parse().ok());
+            (is_split == data.is_none())
+                .then(|| (StateItem { window, part: part.to_owned(), version, data }, expires_at))
+        };
+        items
+            .iter()
+            .map(|item| {
+                state(item).ok_or_else(|| {
+                    Error::config(format!(
+                        "read the states {key} of {}: an item isn't a state of this release",
+                        self.name
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    /// The partition with these states. Those of another time zone are others: their windows don't add up with these.
+    pub(super) fn state_partition(&self, states: &str) -> String {
+        match self.zone == Zone::UTC {
+            true => format!("{STATES}{}#{states}", self.pipeline),
+            false => format!("{STATES}{}#{}#{states}", self.pipeline, self.zone.name()),
+        }
+    }
+}
