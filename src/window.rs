@@ -122,18 +122,20 @@ const INSTANT_CHARACTERS: usize = "2026-11-21T03:00:00".len();
 
 /// Two seconds, one of which lies in the window that has this text as its start, end or key.
 fn seconds_of(text: &str, zone: Zone) -> Option<[i64; 2]> {
-    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+    let instant = |text: &str| Some(text.parse::<jiff::Timestamp>().ok()?.as_second());
+    match text.split_at_checked(HOUR_CHARACTERS) {
         // The end of a window is the start of the next one.
-        return Some([instant.as_second(), instant.as_second() - 1]);
+        Some((_, rest)) if rest.starts_with(':') => instant(text).map(|second| [second, second - 1]),
+        // If the offset changes within the hour, the window begins or ends with the change.
+        Some((hour, offset)) => {
+            let offset = if offset.is_empty() { "Z" } else { offset };
+            instant(&format!("{hour}:00:00{offset}")).map(|first| [first, first + HOUR_SECONDS - 1])
+        }
+        None => {
+            let first = zone.start_of(format!("{text}{}", "2000-01-01".get(text.len()..)?).parse().ok()?);
+            Some([first; 2])
+        }
     }
-    if let Some((hour, offset)) = text.split_at_checked(HOUR_CHARACTERS) {
-        // If the offset changes within the hour, it begins or ends with the change.
-        let offset = if offset.is_empty() { "Z" } else { offset };
-        let first = format!("{hour}:00:00{offset}").parse::<jiff::Timestamp>().ok()?.as_second();
-        return Some([first, first + HOUR_SECONDS - 1]);
-    }
-    let first = zone.start_of(format!("{text}{}", "2000-01-01".get(text.len()..)?).parse().ok()?);
-    Some([first; 2])
 }
 
 impl fmt::Display for Span {

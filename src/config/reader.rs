@@ -122,8 +122,12 @@ impl EnvReader<'_> {
                 Window::Total => continue,
             };
             if window.containing(at, snapshot.zone).start != at.seconds() {
+                let zone = match snapshot.zone.is_utc() {
+                    true => String::new(),
+                    false => format!(" in {}", snapshot.zone.name()),
+                };
                 self.mistakes.push(format!(
-                    "COUNT_FROM {text} isn't the start of {name}; choose one, or what was counted before would be overwritten"
+                    "COUNT_FROM {text} isn't the start of {name}{zone}; choose one, or what was counted before would be overwritten"
                 ));
             }
         }

@@ -47,3 +47,164 @@ proptest! {
         prop_assert_eq!(Window::DEFAULT.map(|window| window.containing(instant, Zone::UTC).key()), expected);
     }
 }
+
+/// A zone with whole hours, one with half hours, two whose clocks change by half an hour or did so one minute after midnight,
+/// one that skipped a day, and UTC.
+const ZONES: [&str; 6] =
+    ["Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Apia", "UTC"];
+
+/// Checks the windows that contain a second: it lies in them, they begin and end where their neighbors do, each lies in the
+/// next longer one, and their texts read back. Returns the hour.
+fn check(second: i64, zone: Zone) -> Span {
+    let spans = Window::ALL.map(|window| window.at(second, zone));
+    for span in spans {
+        let Span { window, start, .. } = span;
+        let shown = || format!("{} {span} {second}", zone.name());
+        assert!(start <= second && second < span.end(), "{}", shown());
+        assert_eq!((start % 60, span.end() % 60), (0, 0), "a minute lies in one window: {}", shown());
+        assert_eq!((window.at(start, zone), window.at(span.end() - 1, zone)), (span, span), "{}", shown());
+        if window != Window::Total {
+            assert_eq!(window.at(start - 1, zone).end(), start, "{}", shown());
+            assert_eq!(window.at(span.end(), zone).start, span.end(), "{}", shown());
+        }
+        for text_of in [Span::key, Span::start_text, Span::end_text] {
+            let text = text_of(span);
+            assert_eq!(Span::with_text(window, &text, zone, text_of), Some(span), "{text} {}", shown());
+        }
+    }
+    let [hour, day, ..] = spans;
+    for (child, parent) in [(hour, day), (day, spans[2])] {
+        assert!(parent.start <= child.start && child.end() <= parent.end(), "{child} isn't in {parent}");
+    }
+    hour
+}
+
+/// The times at which the offset of a zone changes.
+fn changes(zone: Zone, from: &str, to: &str) -> Vec<i64> {
+    let [from, to] = [from, to].map(|text| text.parse::<jiff::Timestamp>().unwrap());
+    let changes = zone.time_zone();
+    let changes = changes.following(from).map(|change| change.timestamp()).take_while(|at| *at < to);
+    changes.map(jiff::Timestamp::as_second).collect()
+}
+
+#[test]
+fn windows_of_time_zones_tile_nest_and_read_back() {
+    for name in ZONES {
+        let zone = Zone::named(name).unwrap();
+        let mut keys = std::collections::BTreeSet::new();
+        for change in changes(zone, "2000-01-04T00:00:00Z", "2040-01-01T00:00:00Z") {
+            let mut at = change - 30 * HOUR_SECONDS;
+            while at < change + 30 * HOUR_SECONDS {
+                let hour = check(at, zone);
+                assert!(keys.insert((hour.key(), hour.start)), "{hour}");
+                at = hour.end();
+            }
+        }
+        let names: std::collections::BTreeSet<&String> = keys.iter().map(|(key, _)| key).collect();
+        assert_eq!(names.len(), keys.len(), "two hours of {name} have the same name");
+        // Every fifth day, at a time of day that moves on.
+        for day in 0..2_800 {
+            check(947_000_000 + day * (5 * DAY_SECONDS + 301), zone);
+        }
+    }
+}
+
+#[test]
+fn the_windows_around_every_change_of_every_zone_tile_and_nest() {
+    let database = jiff::tz::TimeZoneDatabase::bundled();
+    let names: Vec<String> = database.available().map(|name| name.to_string()).collect();
+    assert!(names.len() > 500, "{}", names.len());
+    for name in names {
+        let Some(zone) = Zone::named(&name) else { continue };
+        for change in changes(zone, "2012-01-01T00:00:00Z", "2028-01-01T00:00:00Z") {
+            let (before, after) = (check(change - 1, zone), check(change, zone));
+            assert_eq!(before.end(), after.start, "{name}");
+            assert_ne!(before.key(), after.key(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn days_with_a_change_of_the_clock_have_their_own_length() {
+    let day = |name: &str, at: &str| {
+        let span = Window::Day.containing(self::at(at), Zone::named(name).unwrap());
+        (span.key(), (span.end() - span.start) / 60)
+    };
+    for (name, at, key, minutes) in [
+        ("Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-29", 23 * 60),
+        ("Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-25", 25 * 60),
+        ("Australia/Lord_Howe", "2026-10-04T00:00:00Z", "2026-10-04", 23 * 60 + 30),
+        ("Australia/Lord_Howe", "2026-04-05T00:00:00Z", "2026-04-05", 24 * 60 + 30),
+        // At 00:01, the clock went back to 23:01 of the day before, which had ended.
+        ("America/St_Johns", "2006-10-29T03:00:00Z", "2006-10-29", 25 * 60),
+        ("Pacific/Apia", "2011-12-30T09:59:59Z", "2011-12-29", 24 * 60),
+        ("Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31", 24 * 60),
+        ("Asia/Kolkata", "2026-03-29T18:30:00Z", "2026-03-30", 24 * 60),
+    ] {
+        assert_eq!(day(name, at), (key.to_owned(), minutes), "{name} {at}");
+    }
+    let apia = Zone::named("Pacific/Apia").unwrap();
+    assert_eq!(Span::with_text(Window::Day, "2011-12-30", apia, Span::key), None, "the day that Apia skipped");
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_two_windows() {
+    let hours = |name: &str, instants: &[&str]| -> Vec<String> {
+        let zone = Zone::named(name).unwrap();
+        let hour = |instant: &&str| Window::Hour.containing(at(instant), zone);
+        instants.iter().map(hour).map(|hour| format!("{} {}", hour.key(), (hour.end() - hour.start) / 60)).collect()
+    };
+    let berlin = hours("Europe/Berlin", &["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z"]);
+    assert_eq!(berlin, ["2026-10-25T02+02:00 60", "2026-10-25T02+01:00 60", "2026-10-25T03+01:00 60"]);
+    // From 02:00 back to 01:30, and from 02:00 on to 02:30.
+    let back = hours("Australia/Lord_Howe", &["2026-04-04T14:59:00Z", "2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z"]);
+    assert_eq!(back, ["2026-04-05T01+11:00 60", "2026-04-05T01+10:30 30", "2026-04-05T02+10:30 60"]);
+    let forth = hours("Australia/Lord_Howe", &["2026-10-03T15:29:00Z", "2026-10-03T15:30:00Z", "2026-10-03T16:00:00Z"]);
+    assert_eq!(forth, ["2026-10-04T01+10:30 60", "2026-10-04T02+11:00 30", "2026-10-04T03+11:00 60"]);
+    let kolkata = hours("Asia/Kolkata", &["2026-03-29T18:29:59Z", "2026-03-29T18:30:00Z"]);
+    assert_eq!(kolkata, ["2026-03-29T23+05:30 60", "2026-03-30T00+05:30 60"]);
+}
+
+#[test]
+fn a_window_of_a_time_zone_has_its_offset_in_its_texts() {
+    let of = |name: &str, window: Window| {
+        let span = window.containing(at("2026-11-21T23:30:00Z"), Zone::named(name).unwrap());
+        [span.key(), span.start_text(), span.end_text()]
+    };
+    let expected = [
+        (
+            "Europe/Berlin",
+            Window::Hour,
+            ["2026-11-22T00+01:00", "2026-11-22T00:00:00+01:00", "2026-11-22T01:00:00+01:00"],
+        ),
+        ("Europe/Berlin", Window::Day, ["2026-11-22", "2026-11-22T00:00:00+01:00", "2026-11-23T00:00:00+01:00"]),
+        ("America/New_York", Window::Month, ["2026-11", "2026-11-01T00:00:00-04:00", "2026-12-01T00:00:00-05:00"]),
+        ("Europe/London", Window::Day, ["2026-11-21", "2026-11-21T00:00:00+00:00", "2026-11-22T00:00:00+00:00"]),
+        ("UTC", Window::Day, ["2026-11-21", "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"]),
+        ("UTC", Window::Total, ["total", "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]),
+    ];
+    for (name, window, texts) in expected {
+        assert_eq!(of(name, window), texts, "{name} {window:?}");
+    }
+}
+
+#[test]
+fn a_zone_has_the_exact_name_of_the_database() {
+    for wrong in ["", "europe/berlin", "Berlin", "CEST", "+01:00", "utc"] {
+        assert_eq!(Zone::named(wrong), None, "{wrong}");
+    }
+    assert_eq!(Zone::named("UTC"), Some(Zone::UTC));
+    assert_eq!(Zone::named("Europe/Berlin"), Zone::named("Europe/Berlin"));
+    assert_ne!(Zone::named("Europe/Berlin"), Zone::named("Europe/Paris"));
+}
+
+proptest! {
+    #[test]
+    fn windows_of_time_zones_agree_with_jiff(second in 1_325_376_000i64..2_208_988_800, zone in 0..ZONES.len()) {
+        let zone = Zone::named(ZONES[zone]).unwrap();
+        let zoned = jiff::Timestamp::from_second(second).unwrap().to_zoned(zone.time_zone());
+        let hour = if zone.is_utc() { "%Y-%m-%dT%H" } else { "%Y-%m-%dT%H%:z" };
+        let expected = [hour, "%Y-%m-%d", "%Y-%m"].map(|format| zoned.strftime(format).to_string());
+        prop_assert_eq!(Window::DEFAULT.map(|window| window.at(second, zone).key()), expected);
+    }
+}

@@ -43,7 +43,13 @@ impl Zone {
         self.0.map_or("UTC", |zone| zone.iana_name().unwrap_or_default())
     }
 
-    pub(super) fn is_utc(self) -> bool {
+    /// The rules of the zone.
+    pub fn time_zone(self) -> TimeZone {
+        self.0.cloned().unwrap_or(TimeZone::UTC)
+    }
+
+    /// Whether it is UTC, whose texts have no offset.
+    pub fn is_utc(self) -> bool {
         self.0.is_none()
     }
 
@@ -73,8 +79,7 @@ impl Zone {
 
     /// The first second of a day. A day that the zone skips begins and ends at once.
     pub(super) fn start_of(self, date: Date) -> i64 {
-        let zone = self.0.cloned().unwrap_or(TimeZone::UTC);
-        date.to_zoned(zone).map_or(0, |zoned| zoned.timestamp().as_second())
+        date.to_zoned(self.time_zone()).map_or(0, |zoned| zoned.timestamp().as_second())
     }
 
     /// The first second of an hour and the first one after it. An hour of local time in which the offset changes is several

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use super::{DATA, EXPIRES_AT, Item, LedgerTable, SORT_KEY, SPLIT, STATES, StateItem, VERSION};
 use crate::error::Error;
 use crate::ledger::WindowKey;
-use crate::window::Zone;
 
 /// A state, and when it expires.
 type Stored = (StateItem, Option<i64>);
@@ -78,7 +77,7 @@ impl LedgerTable {
 
     /// The partition with these states. Those of another time zone are others: their windows don't add up with these.
     pub(super) fn state_partition(&self, states: &str) -> String {
-        match self.zone == Zone::UTC {
+        match self.zone.is_utc() {
             true => format!("{STATES}{}#{states}", self.pipeline),
             false => format!("{STATES}{}#{}#{states}", self.pipeline, self.zone.name()),
         }

@@ -36,7 +36,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
         section.mistake("`windows` lists a window twice");
     }
-    let zone = Zone::UTC;
+    let zone = section.text("time_zone").and_then(|text| time_zone(&section, &text)).unwrap_or(Zone::UTC);
     let window_names = window_texts(&section, "window_names").unwrap_or_default();
     let if_taken = section.text("if_taken").and_then(|text| of_measure(&section, "if_taken", &text));
     let fraction = section.text("fraction").and_then(|text| of_measure(&section, "fraction", &text));
@@ -71,6 +71,18 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     }
     section.finish();
     snapshot
+}
+
+fn time_zone(section: &Section<'_>, text: &SpannedText<'_>) -> Option<Zone> {
+    let zone = Zone::named(text.text);
+    if zone.is_none() {
+        let mistake = format!(
+            "{}: unknown time zone `{}`; write its name in the IANA time zone database, for example \"Europe/Berlin\"",
+            section.title, text.text
+        );
+        section.document.mistake(&text.span, mistake);
+    }
+    zone
 }
 
 /// The attributes that are keys of an index: `{ partition = ["entity"], sort = ["window_start"] }`.

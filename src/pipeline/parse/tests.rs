@@ -117,6 +117,8 @@ fn each_mistake_says_where_it_is_and_what_to_write() {
         ("[\"hour\", \"day\"]", "[]"),
         ("[\"hour\", \"day\"]", "[\"day\"]"),
         ("[\"hour\", \"day\"]", "[\"hour\", \"hour\"]"),
+        ("[\"hour\", \"day\"]", "[\"hour\", \"day\"]\ntime_zone = \"europe/berlin\""),
+        ("[\"hour\", \"day\"]", "[\"hour\", \"day\"]\ntime_zone = 1"),
         ("partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }", ""),
         ("partition_key = { name = \"pk\", value = \"USAGE#{entity}\" }", "partition_key = \"pk\""),
         ("{resource}#{window_key}", "{window_key}"),

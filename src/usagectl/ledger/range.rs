@@ -47,7 +47,13 @@ impl Range {
 /// With the expected forms.
 pub(super) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
     WindowKey::parse(text, zone).ok_or_else(|| {
-        UsageError(format!("`{text}` isn't a window; expected 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11"))
+        let hour = match zone.is_utc() {
+            true => "2026-11-28T08".to_owned(),
+            false => format!("2026-11-28T08 and its offset in {} (as in 2026-11-28T09+01:00)", zone.name()),
+        };
+        UsageError(format!(
+            "`{text}` isn't a window; expected the minute 2026-11-28T08:57 (UTC), the hour {hour}, the day 2026-11-28 or the month 2026-11"
+        ))
     })
 }
 
@@ -73,7 +79,7 @@ mod tests {
         assert_eq!(minutes("2026-11-28", Some("2026-11-27")).0, 0);
         let refused =
             |from: &str| Range { from: from.to_owned(), to: None }.minutes(Zone::UTC).unwrap_err().to_string();
-        assert!(refused("2026-11-28 08").starts_with("`2026-11-28 08` isn't a window; expected "));
+        assert!(refused("2026-11-28 08").starts_with("`2026-11-28 08` isn't a window; expected the minute "));
         assert!(refused("total").starts_with("total has every minute"));
     }
 }
