@@ -5,6 +5,8 @@ mod zone;
 
 use std::fmt;
 
+use jiff::civil::{Date, ISOWeekDate, Weekday};
+
 use crate::time::{DAY_SECONDS, EARLIEST_SECOND, END_SECOND, HOUR_SECONDS, Timestamp};
 pub use zone::Zone;
 
@@ -15,6 +17,8 @@ pub enum Window {
     Hour,
     /// A calendar day.
     Day,
+    /// An ISO 8601 week, which starts on Monday.
+    Week,
     /// A calendar month.
     Month,
     /// The one window of all times.
@@ -23,7 +27,7 @@ pub enum Window {
 
 impl Window {
     /// Every window, shortest first.
-    pub const ALL: [Window; 4] = [Window::Hour, Window::Day, Window::Month, Window::Total];
+    pub const ALL: [Window; 5] = [Window::Hour, Window::Day, Window::Week, Window::Month, Window::Total];
 
     /// The windows of a pipeline that doesn't choose.
     pub const DEFAULT: [Window; 3] = [Window::Hour, Window::Day, Window::Month];
@@ -33,6 +37,7 @@ impl Window {
         match self {
             Window::Hour => "hour",
             Window::Day => "day",
+            Window::Week => "week",
             Window::Month => "month",
             Window::Total => TOTAL,
         }
@@ -49,6 +54,10 @@ impl Window {
             Window::Hour => zone.hour(second).0,
             Window::Day if zone.is_utc() => second - second.rem_euclid(DAY_SECONDS),
             Window::Day => zone.start_of(zone.date(second)),
+            Window::Week => {
+                let date = zone.date(second);
+                zone.start_of(date.iso_week_date().first_of_week().map_or(date, ISOWeekDate::date))
+            }
             Window::Month => zone.start_of(zone.date(second).first_of_month()),
             Window::Total => EARLIEST_SECOND,
         };
@@ -73,11 +82,15 @@ impl Span {
     /// The first second after the window, in seconds since the epoch.
     pub fn end(self) -> i64 {
         let Span { window, start, zone } = self;
-        let after = |last: jiff::civil::Date| last.tomorrow().map_or(END_SECOND, |first| zone.start_of(first));
+        let after = |last: Date| last.tomorrow().map_or(END_SECOND, |first| zone.start_of(first));
         match window {
             Window::Hour => zone.hour(start).1,
             Window::Day if zone.is_utc() => start + DAY_SECONDS,
             Window::Day => after(zone.date(start)),
+            Window::Week => {
+                let date = zone.date(start);
+                after(date.iso_week_date().last_of_week().map_or(date, ISOWeekDate::date))
+            }
             Window::Month => after(zone.date(start).last_of_month()),
             Window::Total => END_SECOND,
         }
@@ -91,7 +104,7 @@ impl Span {
         spans.filter(|span| span.start < END_SECOND && span.end() > EARLIEST_SECOND).find(|span| text_of(*span) == text)
     }
 
-    /// The window as a short text: `2026-11-21T03`, `2026-11-21`, `2026-11` or `total`. In a time zone other than UTC, an
+    /// The window as a short text: `2026-11-21T03`, `2026-11-21`, `2026-W47`, `2026-11` or `total`. In a time zone other than UTC, an
     /// hour also has the offset: `2026-11-21T04+01:00`.
     pub fn key(self) -> String {
         let full = self.start_text();
@@ -100,6 +113,10 @@ impl Span {
             Window::Hour if self.zone.is_utc() => cut(HOUR_CHARACTERS),
             Window::Hour => cut(HOUR_CHARACTERS) + full.get(INSTANT_CHARACTERS..).unwrap_or_default(),
             Window::Day => cut("2026-11-21".len()),
+            Window::Week => {
+                let week = self.zone.date(self.start).iso_week_date();
+                format!("{:04}-W{:02}", week.year(), week.week())
+            }
             Window::Month => cut("2026-11".len()),
             Window::Total => TOTAL.to_owned(),
         }
@@ -132,8 +149,13 @@ fn seconds_of(text: &str, zone: Zone) -> Option<[i64; 2]> {
             instant(&format!("{hour}:00:00{offset}")).map(|first| [first, first + HOUR_SECONDS - 1])
         }
         None => {
-            let first = zone.start_of(format!("{text}{}", "2000-01-01".get(text.len()..)?).parse().ok()?);
-            Some([first; 2])
+            let first = match text.split_once("-W") {
+                Some((year, week)) => {
+                    ISOWeekDate::new(year.parse().ok()?, week.parse().ok()?, Weekday::Monday).ok()?.date()
+                }
+                None => format!("{text}{}", "2000-01-01".get(text.len()..)?).parse().ok()?,
+            };
+            Some([zone.start_of(first); 2])
         }
     }
 }

@@ -117,6 +117,7 @@ impl EnvReader<'_> {
             let name = match window {
                 Window::Hour => "an hour",
                 Window::Day => "a day",
+                Window::Week => "a week",
                 Window::Month => "a month",
                 // It counts from here on.
                 Window::Total => continue,

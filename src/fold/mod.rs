@@ -1,5 +1,5 @@
 //! The fold: derives the numbers from the ledger's pages. It reads the pages of a minute, takes each record once, sums up
-//! minutes into hours, days, months and the total, and writes the snapshots.
+//! minutes into hours, days, weeks, months and the total, and writes the snapshots.
 //!
 //! A state changes by compare-and-swap only, and a new version never stands for fewer pages than the old one (Rule R). A
 //! snapshot moves to later versions only. So a fold may run any number of times, at the same time as others, and stop at

@@ -1,4 +1,4 @@
-//! Folds an hour, a day, a month or the total: sums up the states of the windows below it.
+//! Folds an hour, a day, a week, a month or the total: sums up the states of the windows below it.
 
 use std::collections::BTreeMap;
 

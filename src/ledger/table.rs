@@ -75,6 +75,15 @@ pub struct StateItem {
 
 type Item = HashMap<String, AttributeValue>;
 
+/// Which sort keys of a partition are read.
+#[derive(Debug, Clone, Copy)]
+enum SortKeys<'k> {
+    All,
+    Prefix(&'k str),
+    /// From the first to the last, both included.
+    Between(&'k str, &'k str),
+}
+
 const KEY: &str = "pk";
 const SORT_KEY: &str = "sk";
 const VERSION: &str = "version";
@@ -142,7 +151,7 @@ impl LedgerTable {
     /// If the table can't be read, or if a page is damaged or was written by a newer release.
     pub async fn pages(&self, minute: Segment, bucket: u32, deadline: Option<Instant>) -> Result<Vec<ReadPage>, Error> {
         let key = self.page_partition(minute, bucket);
-        let items = self.query(&key, "", deadline).await?;
+        let items = self.query(&key, SortKeys::All, deadline).await?;
         let damaged = |name: &str, what: &dyn std::fmt::Display| {
             Error::config(format!("read the page {key} {name} of {}: {what}", self.name))
         };
@@ -177,15 +186,21 @@ impl LedgerTable {
         bucket: u32,
         deadline: Option<Instant>,
     ) -> Result<Vec<PageRef>, Error> {
-        let items = self.query(&self.page_partition(minute, bucket), "", deadline).await?;
+        let items = self.query(&self.page_partition(minute, bucket), SortKeys::All, deadline).await?;
         let name = |item: &Item| page_name(item.get(SORT_KEY)?.as_s().ok()?);
         Ok(items.iter().filter_map(name).map(|name| PageRef { bucket, name }).collect())
     }
 
-    /// All items with this partition key whose sort key begins with `prefix`.
-    async fn query(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<Item>, Error> {
+    /// All items with this partition key and these sort keys.
+    async fn query(&self, key: &str, sort_keys: SortKeys<'_>, deadline: Option<Instant>) -> Result<Vec<Item>, Error> {
         let doing = format!("read {key} of {} (dynamodb:Query)", self.name);
-        let condition = if prefix.is_empty() { "#pk = :pk" } else { "#pk = :pk AND begins_with(#sk, :sk)" };
+        let (condition, texts) = match sort_keys {
+            SortKeys::All => ("#pk = :pk", vec![]),
+            SortKeys::Prefix(prefix) => ("#pk = :pk AND begins_with(#sk, :sk)", vec![(":sk", prefix)]),
+            SortKeys::Between(first, last) => {
+                ("#pk = :pk AND #sk BETWEEN :first AND :last", vec![(":first", first), (":last", last)])
+            }
+        };
         let (mut items, mut start) = (Vec::new(), None);
         loop {
             let page = retried(deadline, &doing, || async {
@@ -198,10 +213,10 @@ impl LedgerTable {
                     .expression_attribute_names("#pk", KEY)
                     .expression_attribute_values(":pk", AttributeValue::S(key.to_owned()))
                     .set_exclusive_start_key(start.clone());
-                if !prefix.is_empty() {
+                for (name, text) in &texts {
                     query = query
                         .expression_attribute_names("#sk", SORT_KEY)
-                        .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
+                        .expression_attribute_values(*name, AttributeValue::S((*text).to_owned()));
                 }
                 let sent = query.customize().config_override(no_retries()).send().await;
                 sent.map_err(|error| never_poison(Error::from_sdk(&doing, &error)))

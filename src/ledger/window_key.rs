@@ -1,5 +1,6 @@
-//! The windows that have states: minutes, and the hours, days, months and the total above them.
+//! The windows that have states: minutes, and the hours, days, weeks, months and the total above them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
@@ -15,6 +16,8 @@ pub enum Level {
     Hour,
     /// A day.
     Day,
+    /// A week, whose state is the sum of its days, as that of a month is.
+    Week,
     /// A month.
     Month,
     /// The total, whose state is the sum of the months.
@@ -23,7 +26,7 @@ pub enum Level {
 
 impl Level {
     /// Every level. Each comes after the one that it is summed up from.
-    pub const ALL: [Level; 5] = [Level::Minute, Level::Hour, Level::Day, Level::Month, Level::Total];
+    pub const ALL: [Level; 6] = [Level::Minute, Level::Hour, Level::Day, Level::Week, Level::Month, Level::Total];
 
     /// The level whose states this one is the sum of.
     pub fn below(self) -> Option<Level> {
@@ -31,7 +34,7 @@ impl Level {
             Level::Minute => None,
             Level::Hour => Some(Level::Minute),
             Level::Day => Some(Level::Hour),
-            Level::Month => Some(Level::Day),
+            Level::Week | Level::Month => Some(Level::Day),
             Level::Total => Some(Level::Month),
         }
     }
@@ -41,6 +44,7 @@ impl Level {
         match window {
             Window::Hour => Level::Hour,
             Window::Day => Level::Day,
+            Window::Week => Level::Week,
             Window::Month => Level::Month,
             Window::Total => Level::Total,
         }
@@ -66,9 +70,13 @@ impl Level {
 
     /// Whether a window of this level may be summed from the states of `child`.
     fn sums(self, child: Level, windows: &[Window]) -> bool {
-        // The states of hours, days and months are kept for the level above them whether it is counted or not, so that it
-        // can be counted later.
-        self.below() == Some(child) && (self != Level::Total || windows.contains(&Window::Total))
+        // The states of minutes, hours and days are kept for the hour, day and month whether it is counted or not.
+        let may_be_counted = match self {
+            Level::Week => windows.contains(&Window::Week),
+            Level::Total => windows.contains(&Window::Total),
+            _ => true,
+        };
+        self.below() == Some(child) && may_be_counted
     }
 }
 
@@ -108,6 +116,11 @@ impl WindowKey {
         WindowKey { level, start, zone }
     }
 
+    /// The window of this level that contains the last second of this one.
+    pub(super) fn last(self, level: Level) -> WindowKey {
+        WindowKey { start: self.end() - 1, ..self }.within(level)
+    }
+
     /// The first second of the window, in seconds since the epoch.
     pub fn start(self) -> i64 {
         self.start
@@ -126,7 +139,8 @@ impl WindowKey {
         self.zone
     }
 
-    /// The window as texts name it: `2026-11-28T08:57`, a minute in UTC; `2026-11-28T08`, `2026-11-28`, `2026-11`, `total`.
+    /// The window as texts name it: `2026-11-28T08:57`, a minute in UTC; `2026-11-28T08`, `2026-11-28`, `2026-W48`, `2026-11`,
+    /// `total`.
     pub fn text(self) -> String {
         self.span().map_or_else(|| Segment::at(self.start).text(), Span::key)
     }
@@ -141,22 +155,30 @@ impl WindowKey {
         Some(WindowKey { level: Level::of(window), start, zone })
     }
 
-    /// What the partition of this window's state is named by: the window that it is kept in. Months are together.
+    /// What the partition of this window's state is named by: the window that it is kept in. Months are together, and so are
+    /// weeks, which aren't in one month each.
     pub(super) fn home(self) -> String {
         match self.level {
             Level::Minute => self.within(Level::Hour).text(),
             Level::Hour => self.within(Level::Day).text(),
             Level::Day => self.within(Level::Month).text(),
             Level::Month => String::new(),
+            Level::Week => Window::Week.name().to_owned(),
             Level::Total => self.text(),
         }
     }
 
-    /// What the partition of the states is named by that this window is the sum of.
-    pub(super) fn children(self) -> String {
+    /// Where the states are that this window is the sum of: what their partitions are named by, and their first and last sort
+    /// keys, if these partitions have others as well.
+    pub(super) fn children(self) -> (BTreeSet<String>, Option<[String; 2]>) {
+        let [first, last] = [self.within(Level::Day), self.last(Level::Day)];
         match self.level {
-            Level::Total => String::new(),
-            _ => self.text(),
+            Level::Total => (BTreeSet::from([String::new()]), None),
+            // A `~` sorts behind the digits of a part.
+            Level::Week => {
+                (BTreeSet::from([first.home(), last.home()]), Some([format!("{first}/"), format!("{last}/~")]))
+            }
+            _ => (BTreeSet::from([self.text()]), None),
         }
     }
 
@@ -210,7 +232,7 @@ mod tests {
             }
             found.text()
         });
-        assert_eq!(texts, ["2026-02-28T23:59", "2026-02-28T23", "2026-02-28", "2026-02", "total"]);
+        assert_eq!(texts, ["2026-02-28T23:59", "2026-02-28T23", "2026-02-28", "2026-W09", "2026-02", "total"]);
         for wrong in
             ["", "2026", "2026-13", "2026-02-30", "2026-02-28T24", "2026-02-28T23:60", "2026-02-28t23:59", "totals"]
         {
@@ -224,6 +246,7 @@ mod tests {
         assert_eq!(needed(&[]), []);
         assert_eq!(needed(&[Window::Hour]), [Level::Hour]);
         assert_eq!(needed(&[Window::Month]), [Level::Hour, Level::Day, Level::Month]);
+        assert_eq!(needed(&[Window::Week]), [Level::Hour, Level::Day, Level::Week]);
         assert_eq!(needed(&[Window::Total, Window::Hour]), [Level::Hour, Level::Day, Level::Month, Level::Total]);
     }
 
@@ -239,6 +262,10 @@ mod tests {
         assert_eq!(usual("2026-02-28T22"), end("2026-03-01T00:00:00Z"), "the end of its day");
         assert_eq!(usual("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
         assert_eq!(usual("2026-02"), end("2026-03-01T00:00:00Z"), "its own end");
+        let with_week = |text: &str| of(&[Window::Week], text);
+        assert_eq!(with_week("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
+        assert_eq!(with_week("2026-03-30"), end("2026-04-06T00:00:00Z"), "the end of its week");
+        assert_eq!(with_week("2026-W14"), end("2026-04-06T00:00:00Z"), "its own end");
         let with_total = |text: &str| of(&[Window::Total], text);
         assert_eq!(with_total("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
         assert_eq!((with_total("2026-02"), with_total("total")), (None, None), "the total never ends");

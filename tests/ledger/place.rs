@@ -85,6 +85,12 @@ impl Place {
         Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().windows = windows.to_vec();
     }
 
+    /// Counts in this time zone from now on.
+    pub fn set_zone(&mut self, zone: Zone) {
+        self.folder.ledger.zone = zone;
+        Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().zone = zone;
+    }
+
     /// Puts the pages of these records as one batch.
     pub async fn append(&self, records: &[Counted<'_>], generation: u64) -> Vec<Notice> {
         let mut notices = Vec::new();

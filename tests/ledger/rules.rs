@@ -74,7 +74,9 @@ async fn a_snapshot_has_the_measures_of_every_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_waits_for_every_level_below_its_windows() {
-    for windows in [&[Window::Month][..], &[Window::Hour, Window::Month], &[Window::Day], &[Window::Total]] {
+    for windows in
+        [&[Window::Month][..], &[Window::Hour, Window::Month], &[Window::Day], &[Window::Week], &[Window::Total]]
+    {
         let place = Place::with_windows(windows);
         place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
         let before = place.snapshots();

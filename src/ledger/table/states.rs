@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::time::Instant;
 
-use super::{DATA, EXPIRES_AT, Item, LedgerTable, SORT_KEY, SPLIT, STATES, StateItem, VERSION};
+use super::{DATA, EXPIRES_AT, Item, LedgerTable, SORT_KEY, SPLIT, STATES, SortKeys, StateItem, VERSION};
 use crate::error::Error;
 use crate::ledger::WindowKey;
 
@@ -17,7 +17,12 @@ impl LedgerTable {
     /// If the table can't be read, or if an item isn't a state.
     pub async fn states(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
         let (key, prefix) = (self.state_partition(&window.home()), format!("{window}/"));
-        Ok(self.state_items(&key, &prefix, deadline).await?.into_iter().map(|(state, _)| state).collect())
+        Ok(self
+            .state_items(&key, SortKeys::Prefix(&prefix), deadline)
+            .await?
+            .into_iter()
+            .map(|(state, _)| state)
+            .collect())
     }
 
     /// The states of the windows that a window is the sum of.
@@ -47,11 +52,22 @@ impl LedgerTable {
     }
 
     async fn child_items(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<Stored>, Error> {
-        self.state_items(&self.state_partition(&window.children()), "", deadline).await
+        let (partitions, range) = window.children();
+        let range = range.as_ref().map_or(SortKeys::All, |[first, last]| SortKeys::Between(first, last));
+        let mut items = Vec::new();
+        for states in partitions {
+            items.extend(self.state_items(&self.state_partition(&states), range, deadline).await?);
+        }
+        Ok(items)
     }
 
-    async fn state_items(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<Stored>, Error> {
-        let items = self.query(key, prefix, deadline).await?;
+    async fn state_items(
+        &self,
+        key: &str,
+        sort_keys: SortKeys<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Stored>, Error> {
+        let items = self.query(key, sort_keys, deadline).await?;
         let state = |item: &Item| {
             let (window, part) = item.get(SORT_KEY)?.as_s().ok()?.split_once('/')?;
             let data = item.get(DATA).and_then(|data| data.as_b().ok()).map(|data| data.clone().into_inner());

@@ -266,6 +266,7 @@ fn days_key(window: Window) -> Option<&'static str> {
     match window {
         Window::Hour => Some("hour_days"),
         Window::Day => Some("day_days"),
+        Window::Week => Some("week_days"),
         Window::Month => Some("month_days"),
         Window::Total => None,
     }

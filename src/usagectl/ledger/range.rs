@@ -10,10 +10,10 @@ use crate::shell::console::UsageError;
 /// The minutes from FROM to TO, both included.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Range {
-    /// First minute (UTC), hour, day or month: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
+    /// First minute (UTC), hour, day, week or month: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48 or 2026-11
     #[arg(value_name = "FROM")]
     from: String,
-    /// Last minute, hour, day or month [default: FROM]
+    /// Last minute, hour, day, week or month [default: FROM]
     #[arg(value_name = "TO")]
     to: Option<String>,
 }
@@ -52,7 +52,7 @@ pub(super) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
             false => format!("2026-11-28T08 and its offset in {} (as in 2026-11-28T09+01:00)", zone.name()),
         };
         UsageError(format!(
-            "`{text}` isn't a window; expected the minute 2026-11-28T08:57 (UTC), the hour {hour}, the day 2026-11-28 or the month 2026-11"
+            "`{text}` isn't a window; expected the minute 2026-11-28T08:57 (UTC), the hour {hour}, the day 2026-11-28, the week 2026-W48 or the month 2026-11"
         ))
     })
 }
@@ -76,7 +76,10 @@ mod tests {
             minutes("2026-11-28", Some("2026-11-29T00:01")),
             expected(1_442, "2026-11-28T00:00", "2026-11-29T00:01")
         );
+        assert_eq!(minutes("2026-W48", None), expected(7 * 1_440, "2026-11-23T00:00", "2026-11-29T23:59"));
         assert_eq!(minutes("2026-11-28", Some("2026-11-27")).0, 0);
+        let berlin = Range { from: "2026-10-25".to_owned(), to: None }.minutes(Zone::named("Europe/Berlin").unwrap());
+        assert_eq!(berlin.unwrap().len(), 25 * 60, "a day on which the clocks go back");
         let refused =
             |from: &str| Range { from: from.to_owned(), to: None }.minutes(Zone::UTC).unwrap_err().to_string();
         assert!(refused("2026-11-28 08").starts_with("`2026-11-28 08` isn't a window; expected the minute "));

@@ -18,7 +18,7 @@ use crate::stack::Where;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Show {
-    /// Minute (UTC), hour, day, month or total: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-11 or total
+    /// Minute (UTC), hour, day, week, month or total: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48, 2026-11 or total
     #[arg(value_name = "WINDOW")]
     window: String,
     /// Only groups whose entity is this

@@ -17,6 +17,7 @@ use crate::shell::plot::{self, Bar};
 pub enum Length {
     Hour,
     Day,
+    Week,
     Month,
     Total,
 }
@@ -27,6 +28,7 @@ impl Length {
         match self {
             Length::Hour => Window::Hour,
             Length::Day => Window::Day,
+            Length::Week => Window::Week,
             Length::Month => Window::Month,
             Length::Total => Window::Total,
         }

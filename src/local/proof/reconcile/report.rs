@@ -137,12 +137,12 @@ impl Report {
         let connection = totals.connection();
         self.counted = Some(Counted {
             records: number(connection, "SELECT coalesce(sum(records), 0) FROM counted_records")?,
-            // The short name of a window is a prefix of those of its hours, but for the total.
+            // The short name of a window is a prefix of those of its hours, but for weeks and the total.
             agreeing_records: number(
                 connection,
                 "SELECT coalesce(sum(records), 0) FROM counted_records WHERE NOT EXISTS (
                      SELECT 1 FROM counters WHERE counters.grp = counted_records.grp AND unsure = 0 AND expected IS NOT found
-                     AND (window = 'total' OR substr(counted_records.hour, 1, length(start)) = start))",
+                     AND (window IN ('week', 'total') OR substr(counted_records.hour, 1, length(start)) = start))",
             )?,
             counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 0")?,
             unsure_counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 1")?,

@@ -8,6 +8,7 @@ use usage_aggregator::window::{Window, Zone};
 const HOUR: usize = "2026-11-21T03".len();
 const DAY: usize = "2026-11-21".len();
 const MONTH: usize = "2026-11".len();
+const WEEK: usize = "2026-W47".len();
 const SECOND: usize = "2026-11-21T03:04:05".len();
 const ZONED_HOUR: usize = "2026-11-21T03+01:00".len();
 
@@ -80,6 +81,10 @@ pub(super) fn short(window: Window, instant: &str) -> String {
         // The hour that is repeated when the clocks go back differs in the offset.
         Window::Hour => first(instant, HOUR).to_owned() + instant.get(SECOND..).unwrap_or_default(),
         Window::Day => first(instant, DAY).to_owned(),
+        Window::Week => {
+            let date = first(instant, DAY).parse::<jiff::civil::Date>();
+            date.map_or_else(|_| instant.to_owned(), |date| date.strftime("%G-W%V").to_string())
+        }
         Window::Month => first(instant, MONTH).to_owned(),
         Window::Total => window.name().to_owned(),
     }
@@ -96,6 +101,7 @@ pub(super) fn start(short: &str, zone: Zone) -> String {
         ZONED_HOUR => return format!("{}:00:00{}", first(short, HOUR), short.get(HOUR..).unwrap_or_default()),
         DAY => short.parse::<jiff::civil::Date>(),
         MONTH => format!("{short}-01").parse(),
+        WEEK => jiff::civil::Date::strptime("%G-W%V-%u", format!("{short}-1")),
         _ => return short.to_owned(),
     };
     match date.and_then(|date| date.to_zoned(zone.time_zone())) {
@@ -131,9 +137,11 @@ mod tests {
     fn windows_are_cut_from_the_instant() {
         let at = Timestamp::parse("2024-02-29T23:59:59.5Z").unwrap();
         let shorts = Window::ALL.map(|window| containing(window, at, Zone::UTC));
-        assert_eq!(shorts, ["2024-02-29T23", "2024-02-29", "2024-02", "total"]);
+        assert_eq!(shorts, ["2024-02-29T23", "2024-02-29", "2024-W09", "2024-02", "total"]);
         let starts = shorts.each_ref().map(|text| start(text, Zone::UTC));
-        assert_eq!(starts, ["2024-02-29T23:00:00Z", "2024-02-29T00:00:00Z", "2024-02-01T00:00:00Z", "total"]);
+        let expected =
+            ["2024-02-29T23:00:00Z", "2024-02-29T00:00:00Z", "2024-02-26T00:00:00Z", "2024-02-01T00:00:00Z", "total"];
+        assert_eq!(starts, expected);
         for (window, (short_text, start)) in Window::ALL.into_iter().zip(shorts.iter().zip(&starts)) {
             assert_eq!(&short(window, start), short_text);
         }
@@ -146,13 +154,25 @@ mod tests {
         for (at, expected, starts) in [
             (
                 "2026-10-25T00:59:59Z",
-                ["2026-10-25T02+02:00", "2026-10-25", "2026-10", "total"],
-                ["2026-10-25T02:00:00+02:00", "2026-10-25T00:00:00+02:00", "2026-10-01T00:00:00+02:00", "total"],
+                ["2026-10-25T02+02:00", "2026-10-25", "2026-W43", "2026-10", "total"],
+                [
+                    "2026-10-25T02:00:00+02:00",
+                    "2026-10-25T00:00:00+02:00",
+                    "2026-10-19T00:00:00+02:00",
+                    "2026-10-01T00:00:00+02:00",
+                    "total",
+                ],
             ),
             (
                 "2026-10-25T01:00:00Z",
-                ["2026-10-25T02+01:00", "2026-10-25", "2026-10", "total"],
-                ["2026-10-25T02:00:00+01:00", "2026-10-25T00:00:00+02:00", "2026-10-01T00:00:00+02:00", "total"],
+                ["2026-10-25T02+01:00", "2026-10-25", "2026-W43", "2026-10", "total"],
+                [
+                    "2026-10-25T02:00:00+01:00",
+                    "2026-10-25T00:00:00+02:00",
+                    "2026-10-19T00:00:00+02:00",
+                    "2026-10-01T00:00:00+02:00",
+                    "total",
+                ],
             ),
         ] {
             let at = Timestamp::parse(at).unwrap();

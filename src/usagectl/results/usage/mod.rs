@@ -91,7 +91,7 @@ fn keep_at(rows: &mut Vec<Row>, at: Option<&str>, length: usize) -> Option<Strin
 fn start_length(window: Window) -> usize {
     match window {
         Window::Hour => 13,
-        Window::Day => 10,
+        Window::Day | Window::Week => 10,
         Window::Month => 7,
         Window::Total => 0,
     }
