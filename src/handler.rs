@@ -198,13 +198,15 @@ impl Handler {
 
 /// The ledger and usage tables of a pipeline that counts.
 pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Folder> {
-    config.tables.as_ref().map(|tables| Folder {
+    config.tables.as_ref().zip(config.pipeline.snapshot.as_ref()).map(|(tables, snapshot)| Folder {
         ledger: LedgerTable {
             client: client.clone(),
             name: tables.ledger.clone(),
             pipeline: config.pipeline.name.clone(),
             buckets: tables.buckets,
             keep_days: tables.keep_days,
+            windows: snapshot.windows.clone(),
+            zone: snapshot.zone,
         },
         usage: UsageTable { client: client.clone(), name: tables.usage.clone() },
         epoch: tables.epoch,

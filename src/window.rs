@@ -1,8 +1,14 @@
-//! Time windows in UTC: the hour, day and month that an instant lies in.
+//! Time windows: the hour, day, week and month that an instant lies in, in the time zone of a pipeline, and the one window of
+//! all times.
+
+mod zone;
 
 use std::fmt;
 
-use crate::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
+use jiff::civil::{Date, ISOWeekDate, Weekday};
+
+use crate::time::{DAY_SECONDS, EARLIEST_SECOND, END_SECOND, HOUR_SECONDS, Timestamp};
+pub use zone::Zone;
 
 /// The length of the window that a usage counter covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,35 +17,51 @@ pub enum Window {
     Hour,
     /// A calendar day.
     Day,
+    /// An ISO 8601 week, which starts on Monday.
+    Week,
     /// A calendar month.
     Month,
+    /// The one window of all times.
+    Total,
 }
 
 impl Window {
     /// Every window, shortest first.
-    pub const ALL: [Window; 3] = [Window::Hour, Window::Day, Window::Month];
+    pub const ALL: [Window; 5] = [Window::Hour, Window::Day, Window::Week, Window::Month, Window::Total];
+
+    /// The windows of a pipeline that doesn't choose.
+    pub const DEFAULT: [Window; 3] = [Window::Hour, Window::Day, Window::Month];
 
     /// The name of the window in pipelines and keys.
     pub fn name(self) -> &'static str {
         match self {
             Window::Hour => "hour",
             Window::Day => "day",
+            Window::Week => "week",
             Window::Month => "month",
+            Window::Total => TOTAL,
         }
     }
 
     /// The window of this length that contains `at`.
-    pub fn containing(self, at: Timestamp) -> Span {
-        let second = at.seconds();
+    pub fn containing(self, at: Timestamp, zone: Zone) -> Span {
+        self.at(at.seconds(), zone)
+    }
+
+    /// The window of this length that contains a second since the epoch.
+    pub fn at(self, second: i64, zone: Zone) -> Span {
         let start = match self {
-            Window::Hour => second - second.rem_euclid(HOUR_SECONDS),
-            Window::Day => at.date().start_seconds(),
-            Window::Month => civil(second)
-                .first_of_month()
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .map_or(second, |zoned| zoned.timestamp().as_second()),
+            Window::Hour => zone.hour(second).0,
+            Window::Day if zone.is_utc() => second - second.rem_euclid(DAY_SECONDS),
+            Window::Day => zone.start_of(zone.date(second)),
+            Window::Week => {
+                let date = zone.date(second);
+                zone.start_of(date.iso_week_date().first_of_week().map_or(date, ISOWeekDate::date))
+            }
+            Window::Month => zone.start_of(zone.date(second).first_of_month()),
+            Window::Total => EARLIEST_SECOND,
         };
-        Span { window: self, start }
+        Span { window: self, start, zone }
     }
 }
 
@@ -50,50 +72,91 @@ pub struct Span {
     pub window: Window,
     /// The first second of the window, in seconds since the epoch.
     pub start: i64,
+    /// The time zone.
+    pub zone: Zone,
 }
+
+const TOTAL: &str = "total";
 
 impl Span {
     /// The first second after the window, in seconds since the epoch.
     pub fn end(self) -> i64 {
-        match self.window {
-            Window::Hour => self.start + HOUR_SECONDS,
-            Window::Day => self.start + DAY_SECONDS,
-            Window::Month => self.start + i64::from(civil(self.start).days_in_month()) * DAY_SECONDS,
+        let Span { window, start, zone } = self;
+        let after = |last: Date| last.tomorrow().map_or(END_SECOND, |first| zone.start_of(first));
+        match window {
+            Window::Hour => zone.hour(start).1,
+            Window::Day if zone.is_utc() => start + DAY_SECONDS,
+            Window::Day => after(zone.date(start)),
+            Window::Week => {
+                let date = zone.date(start);
+                after(date.iso_week_date().last_of_week().map_or(date, ISOWeekDate::date))
+            }
+            Window::Month => after(zone.date(start).last_of_month()),
+            Window::Total => END_SECOND,
         }
     }
 
     /// The window for which `text_of` returns `text`. `text_of` must be [`Span::start_text`], [`Span::end_text`] or
     /// [`Span::key`].
-    pub fn with_text(window: Window, text: &str, text_of: impl Fn(Span) -> String) -> Option<Span> {
-        // A key is the beginning of the start's text. The missing rest is the same for all windows of that length.
-        const FIRST: &str = "2000-01-01T00:00:00Z";
-        let full = format!("{text}{}", FIRST.get(text.len()..)?);
-        let at = Timestamp::parse(&full)
-            .or_else(|| Timestamp::parse("2099-12-31T23:59:59Z").filter(|_| full.starts_with("2100")))?;
-        let before = Timestamp::from_seconds(at.seconds() - 1);
-        // The end of a window is the start of the next one.
-        [Some(at), before].into_iter().flatten().map(|at| window.containing(at)).find(|span| text_of(*span) == text)
+    pub fn with_text(window: Window, text: &str, zone: Zone, text_of: impl Fn(Span) -> String) -> Option<Span> {
+        let seconds = seconds_of(text, zone).unwrap_or([EARLIEST_SECOND; 2]);
+        let spans = seconds.into_iter().map(|second| window.at(second, zone));
+        spans.filter(|span| span.start < END_SECOND && span.end() > EARLIEST_SECOND).find(|span| text_of(*span) == text)
     }
 
-    /// The window as a short text: `2026-11-21T03`, `2026-11-21` or `2026-11`.
+    /// The window as a short text: `2026-11-21T03`, `2026-11-21`, `2026-W47`, `2026-11` or `total`. In a time zone other than UTC, an
+    /// hour also has the offset: `2026-11-21T04+01:00`.
     pub fn key(self) -> String {
-        let full = rfc3339(self.start);
-        let length = match self.window {
-            Window::Hour => "2026-11-21T03".len(),
-            Window::Day => "2026-11-21".len(),
-            Window::Month => "2026-11".len(),
-        };
-        full.get(..length).unwrap_or(&full).to_owned()
+        let full = self.start_text();
+        let cut = |length: usize| full.get(..length).unwrap_or(&full).to_owned();
+        match self.window {
+            Window::Hour if self.zone.is_utc() => cut(HOUR_CHARACTERS),
+            Window::Hour => cut(HOUR_CHARACTERS) + full.get(INSTANT_CHARACTERS..).unwrap_or_default(),
+            Window::Day => cut("2026-11-21".len()),
+            Window::Week => {
+                let week = self.zone.date(self.start).iso_week_date();
+                format!("{:04}-W{:02}", week.year(), week.week())
+            }
+            Window::Month => cut("2026-11".len()),
+            Window::Total => TOTAL.to_owned(),
+        }
     }
 
-    /// The first second of the window as RFC 3339 text.
+    /// The first second of the window as RFC 3339 text, with the offset of the time zone. The total begins in 2000, before
+    /// every record.
     pub fn start_text(self) -> String {
-        rfc3339(self.start)
+        self.zone.text(self.start)
     }
 
-    /// The first second after the window as RFC 3339 text.
+    /// The first second after the window as RFC 3339 text. The total ends in 2100, after every record.
     pub fn end_text(self) -> String {
-        rfc3339(self.end())
+        self.zone.text(self.end())
+    }
+}
+
+const HOUR_CHARACTERS: usize = "2026-11-21T03".len();
+const INSTANT_CHARACTERS: usize = "2026-11-21T03:00:00".len();
+
+/// Two seconds, one of which lies in the window that has this text as its start, end or key.
+fn seconds_of(text: &str, zone: Zone) -> Option<[i64; 2]> {
+    let instant = |text: &str| Some(text.parse::<jiff::Timestamp>().ok()?.as_second());
+    match text.split_at_checked(HOUR_CHARACTERS) {
+        // The end of a window is the start of the next one.
+        Some((_, rest)) if rest.starts_with(':') => instant(text).map(|second| [second, second - 1]),
+        // If the offset changes within the hour, the window begins or ends with the change.
+        Some((hour, offset)) => {
+            let offset = if offset.is_empty() { "Z" } else { offset };
+            instant(&format!("{hour}:00:00{offset}")).map(|first| [first, first + HOUR_SECONDS - 1])
+        }
+        None => {
+            let first = match text.split_once("-W") {
+                Some((year, week)) => {
+                    ISOWeekDate::new(year.parse().ok()?, week.parse().ok()?, Weekday::Monday).ok()?.date()
+                }
+                None => format!("{text}{}", "2000-01-01".get(text.len()..)?).parse().ok()?,
+            };
+            Some([zone.start_of(first); 2])
+        }
     }
 }
 
@@ -103,61 +166,5 @@ impl fmt::Display for Span {
     }
 }
 
-fn civil(second: i64) -> jiff::civil::Date {
-    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::from_second(second).unwrap_or_default()).date()
-}
-
-fn rfc3339(second: i64) -> String {
-    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn at(text: &str) -> Timestamp {
-        Timestamp::parse(text).unwrap()
-    }
-
-    #[test]
-    fn windows_of_leap_days_and_month_ends() {
-        let cases = [
-            ("2024-02-29T23:59:59.999999Z", "2024-02-29T23", "2024-02-29", "2024-02", "2024-03-01T00:00:00Z"),
-            ("2023-02-28T12:00:00Z", "2023-02-28T12", "2023-02-28", "2023-02", "2023-03-01T00:00:00Z"),
-            ("2026-12-31T23:00:00Z", "2026-12-31T23", "2026-12-31", "2026-12", "2027-01-01T00:00:00Z"),
-            ("2000-01-01T00:00:00Z", "2000-01-01T00", "2000-01-01", "2000-01", "2000-02-01T00:00:00Z"),
-            ("2099-12-31T23:59:59Z", "2099-12-31T23", "2099-12-31", "2099-12", "2100-01-01T00:00:00Z"),
-        ];
-        for (instant, hour, day, month, month_end) in cases {
-            let keys = Window::ALL.map(|window| window.containing(at(instant)).key());
-            assert_eq!(keys, [hour, day, month], "{instant}");
-            assert_eq!(Window::Month.containing(at(instant)).end_text(), month_end);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_instant_lies_in_its_window_and_the_windows_tile(second in 946_684_800i64..4_102_444_800) {
-            let instant = Timestamp::from_seconds(second).unwrap();
-            for window in Window::ALL {
-                let span = window.containing(instant);
-                prop_assert!(span.start <= second && second < span.end());
-                for edge in [span.start, span.end() - 1] {
-                    prop_assert_eq!(window.containing(Timestamp::from_seconds(edge).unwrap()), span);
-                }
-                if let Some(next) = Timestamp::from_seconds(span.end()) {
-                    prop_assert_eq!(window.containing(next).start, span.end());
-                }
-            }
-        }
-
-        #[test]
-        fn windows_agree_with_jiff(second in 946_684_800i64..4_102_444_800) {
-            let zoned = jiff::Timestamp::from_second(second).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
-            let expected = [zoned.strftime("%Y-%m-%dT%H").to_string(), zoned.strftime("%Y-%m-%d").to_string(), zoned.strftime("%Y-%m").to_string()];
-            let instant = Timestamp::from_seconds(second).unwrap();
-            prop_assert_eq!(Window::ALL.map(|window| window.containing(instant).key()), expected);
-        }
-    }
-}
+mod tests;

@@ -111,17 +111,25 @@ impl EnvReader<'_> {
             self.mistakes.push("COUNT_FROM must be a minute in UTC, such as 2026-12-01T00:00".to_owned());
             return None;
         };
-        for window in pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
-            if window.containing(at).start != at.seconds() {
-                let mistake = format!(
-                    "COUNT_FROM {text} isn't the start of {}; choose one, or what was counted before would be overwritten",
-                    match window {
-                        Window::Hour => "an hour",
-                        Window::Day => "a day",
-                        Window::Month => "a month",
-                    }
-                );
-                self.mistakes.push(mistake);
+        for (snapshot, window) in
+            pipeline.snapshot.iter().flat_map(|snapshot| snapshot.windows.iter().map(move |window| (snapshot, window)))
+        {
+            let name = match window {
+                Window::Hour => "an hour",
+                Window::Day => "a day",
+                Window::Week => "a week",
+                Window::Month => "a month",
+                // It counts from here on.
+                Window::Total => continue,
+            };
+            if window.containing(at, snapshot.zone).start != at.seconds() {
+                let zone = match snapshot.zone.is_utc() {
+                    true => String::new(),
+                    false => format!(" in {}", snapshot.zone.name()),
+                };
+                self.mistakes.push(format!(
+                    "COUNT_FROM {text} isn't the start of {name}{zone}; choose one, or what was counted before would be overwritten"
+                ));
             }
         }
         Some(at)

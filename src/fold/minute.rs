@@ -30,7 +30,7 @@ impl Fold<'_> {
         minute: Segment,
         noticed: &BTreeSet<PageRef>,
     ) -> Result<FoldedMinute, Error> {
-        let window = WindowKey::minute(minute);
+        let window = WindowKey::minute(minute, self.ledger.zone);
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);

@@ -1,5 +1,5 @@
 //! The fold: derives the numbers from the ledger's pages. It reads the pages of a minute, takes each record once, sums up
-//! minutes into hours, days and months, and writes the snapshots.
+//! minutes into hours, days, weeks, months and the total, and writes the snapshots.
 //!
 //! A state changes by compare-and-swap only, and a new version never stands for fewer pages than the old one (Rule R). A
 //! snapshot moves to later versions only. So a fold may run any number of times, at the same time as others, and stop at
@@ -26,7 +26,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{LedgerTable, PageRef, WindowKey};
+use crate::ledger::{LedgerTable, Level, PageRef, WindowKey};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -40,7 +40,7 @@ use publish::{Condition, Publication, Published};
 pub use show::{Shown, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 pub use sweep::{Depth, Swept};
-use tasks::{Task, Tasks, highest};
+use tasks::{Task, Tasks};
 use totals::Totals;
 
 /// The ledger and usage tables, for one pipeline.
@@ -127,26 +127,24 @@ impl Folder {
         folded.into_iter().map(|(minute, folded)| Ok((minute, unless_config(folded)?))).collect()
     }
 
-    /// Folds the windows above the minutes that could be folded, up to the longest window of snapshots.
+    /// Folds the windows above the minutes that could be folded, level by level.
     async fn fold_parents(
         &self,
         fold: &Fold<'_>,
         snapshot: &Snapshot,
         minutes: &BTreeMap<Segment, Result<FoldedMinute, Error>>,
     ) -> Result<Windows, Error> {
-        let highest = highest(snapshot);
         let folded = |(minute, folded): (&Segment, &Result<FoldedMinute, Error>)| {
-            Some((WindowKey::minute(*minute), folded.as_ref().ok()?.leaves.clone()))
+            Some((WindowKey::minute(*minute, self.ledger.zone), folded.as_ref().ok()?.leaves.clone()))
         };
-        let mut below: BTreeMap<WindowKey, Leaves> = minutes.iter().filter_map(folded).collect();
+        let mut done: BTreeMap<WindowKey, Leaves> = minutes.iter().filter_map(folded).collect();
         let mut windows = Windows::new();
-        while below.keys().next().is_some_and(|window| highest.is_some_and(|highest| window.level < highest)) {
+        for level in Level::needed(&snapshot.windows) {
             let mut known: BTreeMap<WindowKey, Versions> = BTreeMap::new();
-            for (child, leaves) in &below {
-                let Some(parent) = child.parent() else { continue };
+            for (child, leaves) in done.iter().filter(|(child, _)| level.below() == Some(child.level)) {
                 let versions = leaves.iter().filter(|(_, state)| state.version > 0);
                 known
-                    .entry(parent)
+                    .entry(child.within(level))
                     .or_default()
                     .extend(versions.map(|(part, state)| (leaf(*child, part), state.version)));
             }
@@ -155,10 +153,9 @@ impl Folder {
                 .map(|(window, known)| async { (*window, fold.fold_parent(*window, known).await) })
                 .collect();
             let folded = stream::iter(folds).buffer_unordered(self.concurrency).collect::<Vec<_>>().await;
-            below.clear();
             for (window, leaves) in folded {
                 let leaves = unless_config(leaves)?;
-                below.extend(leaves.as_ref().ok().map(|leaves| (window, leaves.clone())));
+                done.extend(leaves.as_ref().ok().map(|leaves| (window, leaves.clone())));
                 windows.insert(window, leaves);
             }
         }

@@ -1,4 +1,4 @@
-//! Folds an hour, a day or a month: sums up the states of the windows below it.
+//! Folds an hour, a day, a week, a month or the total: sums up the states of the windows below it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Fold<'_> {
             let children = async {
                 // A damaged child is an error even while states are rebuilt: it must be rebuilt first, or its parent would
                 // lack it.
-                children(self.ledger.children(window, self.deadline).await?, Mode::Usual)
+                children(self.ledger.kept_children(window, self.deadline).await?, Mode::Usual)
             };
             let (own, children) = tokio::join!(own, children);
             let (Some(own), Some(children)) = (own?, children?) else {

@@ -1,7 +1,7 @@
 //! Rebuilds: writes the states of a minute and of the windows above it again, for a state that is wrong, damaged, or lists
 //! what is gone. Nothing that a fold does makes one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use super::engine::Mode;
 use super::parent::{Versions, children, has, leaf, versions};
 use super::state::{Leaves, leaves};
 use super::sweep::{MIN_BUCKETS, Swept};
-use super::tasks::{highest, levels_above, windows_above};
+use super::tasks::{states_above, windows_above};
 use super::{Folder, WindowKey};
 use crate::error::Error;
 use crate::ledger::{PageRef, is_expiring};
@@ -34,20 +34,22 @@ impl Folder {
         let folder = self.reading(MIN_BUCKETS);
         let fold = folder.fold_with(mode, deadline);
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
-        let window = WindowKey::minute(minute);
+        let window = WindowKey::minute(minute, folder.ledger.zone);
         if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
             let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
             return Err(Error::config(format!("its pages may have expired; {remedy}")));
         }
-        let mut leaves = fold.fold_minute(minute, &pages).await?.leaves;
+        let leaves = fold.fold_minute(minute, &pages).await?.leaves;
         if leaves.values().all(|state| state.version == 0) {
             return Ok(Swept::default());
         }
-        let mut child = window;
-        for parent in levels_above(minute, highest(snapshot)) {
-            let written = leaves.iter().filter(|(_, state)| state.version > 0);
-            let known = written.map(|(part, state)| (leaf(child, part), state.version)).collect();
-            (child, leaves) = (parent, fold.fold_parent(parent, &known).await?);
+        let mut done = BTreeMap::from([(window, leaves)]);
+        for parent in states_above(snapshot, minute) {
+            let below = done.iter().filter(|(child, _)| parent.level.below() == Some(child.level));
+            let leaves = below.flat_map(|(child, leaves)| leaves.iter().map(move |(part, state)| (child, part, state)));
+            let written = leaves.filter(|(.., state)| state.version > 0);
+            let known = written.map(|(child, part, state)| (leaf(*child, part), state.version)).collect();
+            done.insert(parent, fold.fold_parent(parent, &known).await?);
         }
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         let fold = folder.fold_with(Mode::Usual, deadline);
@@ -68,7 +70,7 @@ impl Folder {
         minute: Segment,
         deadline: Option<Instant>,
     ) -> Result<Vec<String>, Error> {
-        let window = WindowKey::minute(minute);
+        let window = WindowKey::minute(minute, self.ledger.zone);
         // A state that is damaged lists nothing, and is written again in any case.
         let own =
             async |window| Ok(leaves(&self.ledger.states(window, deadline).await?, Mode::Rebuild)?.unwrap_or_default());
@@ -80,7 +82,7 @@ impl Folder {
         let gone = listed.difference(&found);
         let mut missing: Vec<String> =
             gone.map(|PageRef { bucket, name }| format!("the page {bucket}/{name:016x} of {window}")).collect();
-        for parent in levels_above(minute, highest(snapshot)) {
+        for parent in states_above(snapshot, minute) {
             let below = children(self.ledger.children(parent, deadline).await?, Mode::Rebuild)?.unwrap_or_default();
             let read = versions(&below);
             let states = own(parent).await?;

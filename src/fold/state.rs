@@ -6,6 +6,7 @@ use super::engine::Mode;
 use super::totals::Totals;
 use crate::error::Error;
 use crate::ledger::{Damaged, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
+use crate::window::Zone;
 
 /// The format that this release writes. It reads this one only.
 const FORMAT: u8 = 1;
@@ -76,13 +77,13 @@ impl State {
     ///
     /// # Errors
     /// If the data is damaged, or if a newer release wrote it.
-    pub(super) fn read(version: u64, data: &[u8]) -> Result<State, Damaged> {
+    pub(super) fn read(version: u64, data: &[u8], zone: Zone) -> Result<State, Damaged> {
         let content = content_of(data)?;
         let mut reader = Reader::new(&content);
         if reader.byte()? != FORMAT {
             return Err(Damaged("a newer release wrote it: it has an unknown format"));
         }
-        let (listed, totals) = (Listed::read(&mut reader)?, Totals::read(&mut reader)?);
+        let (listed, totals) = (Listed::read(&mut reader, zone)?, Totals::read(&mut reader)?);
         if reader.is_at_end() { Ok(State { version, listed, totals }) } else { Err(Damaged("it is too long")) }
     }
 }
@@ -113,7 +114,7 @@ impl Listed {
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Listed, Damaged> {
+    fn read(reader: &mut Reader<'_>, zone: Zone) -> Result<Listed, Damaged> {
         let kind = reader.byte()?;
         let count = reader.count()?;
         match kind {
@@ -127,7 +128,7 @@ impl Listed {
             }
             LEAVES => {
                 let mut leaf = || {
-                    let window = WindowKey::parse(reader.text()?).ok_or(Damaged("it lists no window"))?;
+                    let window = WindowKey::parse(reader.text()?, zone).ok_or(Damaged("it lists no window"))?;
                     Ok((Leaf { window, part: reader.text()?.to_owned() }, reader.uint()?))
                 };
                 (0..count).map(|_| leaf()).collect::<Result<_, _>>().map(Listed::Leaves)
@@ -176,7 +177,7 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
             None => return Ok(None),
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
             Some(StateItem { data: Some(data), version, window, .. }) => {
-                let state = State::read(*version, data).or_else(|what| match mode {
+                let state = State::read(*version, data, window.zone()).or_else(|what| match mode {
                     Mode::Usual => Err(what),
                     Mode::Rebuild | Mode::Forget => Ok(State { version: *version, ..State::default() }),
                 });

@@ -1,17 +1,18 @@
 //! Sweeps: folds what no notice arrived for. A sweep of a minute compares its pages with its state, and its state with
-//! those above it. A sweep of the last minute of a window also compares the window's snapshots with its state.
+//! those above it. A sweep of the last minute of a window also compares the window's snapshots with its state; those of the
+//! total are compared with the last minute of each day.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
 use super::engine::{Fold, Mode};
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
-use super::tasks::{Task, highest, levels_above, windows_above};
+use super::tasks::{Task, states_above, windows_above};
 use super::{Folder, Notice, Versions, Windows};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{GroupKey, PageRef, WindowKey, is_expiring};
+use crate::ledger::{GroupKey, Level, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -75,13 +76,13 @@ impl Folder {
                 return Err(error);
             }
         }
-        let own = WindowKey::minute(minute);
+        let own = WindowKey::minute(minute, folder.ledger.zone);
         let groups: BTreeSet<GroupKey> = match depth {
             Depth::Minute => fold.stored(own).await?.values().flat_map(|state| state.totals.keys()).cloned().collect(),
             Depth::Differences | Depth::Windows => BTreeSet::new(),
         };
         for window in windows_above(snapshot, minute) {
-            let is_whole = depth == Depth::Windows || window.end() == own.end();
+            let is_whole = depth == Depth::Windows || compared_with(window, own).end() == own.end();
             if is_whole || !groups.is_empty() {
                 // A state outlives what it was summed up from.
                 let leaves = match is_expiring {
@@ -150,26 +151,32 @@ impl Fold<'_> {
     /// Whether the state of a minute stands for these pages, and the states above it stand for that.
     async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
         let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
-        let window = WindowKey::minute(minute);
-        let Some(mut below) = self.leaves(&self.ledger.states(window, self.deadline).await?)? else {
+        let window = WindowKey::minute(minute, self.ledger.zone);
+        let Some(below) = self.leaves(&self.ledger.states(window, self.deadline).await?)? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
         if below.values().any(|state| listed(state) != pages) {
             return Ok(false);
         }
-        let mut child = window;
-        for parent in levels_above(minute, highest(snapshot)) {
+        let mut done = BTreeMap::from([(window, below)]);
+        for parent in states_above(snapshot, minute) {
             let Some(own) = self.leaves(&self.ledger.states(parent, self.deadline).await?)? else {
                 return Ok(false);
             };
-            if !lists(&own, child, &below) {
+            let mut below = done.iter().filter(|(child, _)| parent.level.below() == Some(child.level));
+            if !below.all(|(child, leaves)| lists(&own, *child, leaves)) {
                 return Ok(false);
             }
-            (child, below) = (parent, own);
+            done.insert(parent, own);
         }
         Ok(true)
     }
+}
+
+/// The window with whose last minute the snapshots of a window are compared: its own, or of the total, each day.
+fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
+    if window.level == Level::Total { minute.within(Level::Day) } else { window }
 }
 
 /// Whether each leaf of a window lists the versions of its child's leaves, or later ones.

@@ -44,7 +44,7 @@ impl Tasks {
                     let pages = folded.minute.pages().iter().filter(|read| read.reference == *page);
                     let touched = pages.map(|page| folded.minute.touched(page)).next().unwrap_or_default();
                     windows_above(snapshot, *minute).into_iter().try_for_each(|window| {
-                        if let Some(error) = failure(windows, *minute, window) {
+                        if let Some(error) = failure(windows, window, *minute) {
                             return Err(error.clone());
                         }
                         let known = known.entry(window).or_default();
@@ -80,28 +80,25 @@ impl Tasks {
     }
 }
 
-/// Why `window` doesn't stand for `minute`: a window from the one above the minute to `window` itself wasn't folded. It
-/// needn't have snapshots.
-fn failure(windows: &Windows, minute: Segment, window: WindowKey) -> Option<&Error> {
-    levels_above(minute, Some(window.level)).find_map(|above| windows.get(&above)?.as_ref().err())
+/// Why `window` doesn't stand for `minute`: it or a window that it is summed up from wasn't folded. That one needn't have
+/// snapshots.
+fn failure(windows: &Windows, window: WindowKey, minute: Segment) -> Option<&Error> {
+    let minute = WindowKey::minute(minute, window.zone());
+    let errors = window.level.down().filter_map(|level| windows.get(&minute.within(level))?.as_ref().err());
+    // The lowest failed first.
+    errors.last()
 }
 
-/// The windows that a minute is in, from the one above it up to this level.
-pub(super) fn levels_above(minute: Segment, highest: Option<Level>) -> impl Iterator<Item = WindowKey> {
-    let above = std::iter::successors(WindowKey::minute(minute).parent(), |above| above.parent());
-    above.take_while(move |above| highest.is_some_and(|highest| above.level <= highest))
-}
-
-/// The level of the longest window of snapshots. States exist up to it.
-pub(super) fn highest(snapshot: &Snapshot) -> Option<Level> {
-    snapshot.windows.iter().map(|window| Level::of(*window)).max()
+/// The windows above a minute that have states. Each comes after the one that it is summed up from.
+pub(super) fn states_above(snapshot: &Snapshot, minute: Segment) -> impl Iterator<Item = WindowKey> {
+    let minute = WindowKey::minute(minute, snapshot.zone);
+    Level::needed(&snapshot.windows).map(move |level| minute.within(level))
 }
 
 /// The windows of snapshots that a minute is in.
 pub(super) fn windows_above(snapshot: &Snapshot, minute: Segment) -> Vec<WindowKey> {
-    let at = Timestamp::from_seconds(minute.start());
-    let windows = snapshot.windows.iter().map(|window| Level::of(*window));
-    windows.filter_map(|level| Some(WindowKey::containing(level, at?))).collect()
+    let minute = WindowKey::minute(minute, snapshot.zone);
+    snapshot.windows.iter().map(|window| minute.within(Level::of(*window))).collect()
 }
 
 impl Task {

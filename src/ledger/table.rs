@@ -2,6 +2,7 @@
 //! the deadline.
 
 mod attempts;
+mod states;
 mod swap;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use super::window_key::{WindowKey, page_expires_at};
 use crate::connect::Opening;
 use crate::error::Error;
 use crate::usage::Segment;
+use crate::window::{Window, Zone};
 use attempts::{never_poison, no_retries, retried};
 pub use swap::Swap;
 
@@ -32,6 +34,10 @@ pub struct LedgerTable {
     pub buckets: u32,
     /// Days that pages and states are kept, apart from the grace.
     pub keep_days: i64,
+    /// The windows that the pipeline counts.
+    pub windows: Vec<Window>,
+    /// The time zone of the windows.
+    pub zone: Zone,
 }
 
 /// A page within its minute.
@@ -68,6 +74,15 @@ pub struct StateItem {
 }
 
 type Item = HashMap<String, AttributeValue>;
+
+/// Which sort keys of a partition are read.
+#[derive(Debug, Clone, Copy)]
+enum SortKeys<'k> {
+    All,
+    Prefix(&'k str),
+    /// From the first to the last, both included.
+    Between(&'k str, &'k str),
+}
 
 const KEY: &str = "pk";
 const SORT_KEY: &str = "sk";
@@ -136,7 +151,7 @@ impl LedgerTable {
     /// If the table can't be read, or if a page is damaged or was written by a newer release.
     pub async fn pages(&self, minute: Segment, bucket: u32, deadline: Option<Instant>) -> Result<Vec<ReadPage>, Error> {
         let key = self.page_partition(minute, bucket);
-        let items = self.query(&key, "", deadline).await?;
+        let items = self.query(&key, SortKeys::All, deadline).await?;
         let damaged = |name: &str, what: &dyn std::fmt::Display| {
             Error::config(format!("read the page {key} {name} of {}: {what}", self.name))
         };
@@ -171,55 +186,21 @@ impl LedgerTable {
         bucket: u32,
         deadline: Option<Instant>,
     ) -> Result<Vec<PageRef>, Error> {
-        let items = self.query(&self.page_partition(minute, bucket), "", deadline).await?;
+        let items = self.query(&self.page_partition(minute, bucket), SortKeys::All, deadline).await?;
         let name = |item: &Item| page_name(item.get(SORT_KEY)?.as_s().ok()?);
         Ok(items.iter().filter_map(name).map(|name| PageRef { bucket, name }).collect())
     }
 
-    /// The states of a window.
-    ///
-    /// # Errors
-    /// If the table can't be read, or if an item isn't a state.
-    pub async fn states(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
-        let (key, prefix) = (self.state_partition(window.parent()), format!("{window}/"));
-        self.state_items(&key, &prefix, deadline).await
-    }
-
-    /// The states of the windows directly below a window.
-    ///
-    /// # Errors
-    /// As for [`LedgerTable::states`].
-    pub async fn children(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
-        self.state_items(&self.state_partition(Some(window)), "", deadline).await
-    }
-
-    async fn state_items(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
-        let items = self.query(key, prefix, deadline).await?;
-        let state = |item: &Item| {
-            let (window, part) = item.get(SORT_KEY)?.as_s().ok()?.split_once('/')?;
-            let data = item.get(DATA).and_then(|data| data.as_b().ok()).map(|data| data.clone().into_inner());
-            let version = item.get(VERSION)?.as_n().ok()?.parse().ok()?;
-            let is_split = item.get(SPLIT).is_some_and(|split| split == &AttributeValue::Bool(true));
-            let window = WindowKey::parse(window)?;
-            (is_split == data.is_none()).then(|| StateItem { window, part: part.to_owned(), version, data })
-        };
-        items
-            .iter()
-            .map(|item| {
-                state(item).ok_or_else(|| {
-                    Error::config(format!(
-                        "read the states {key} of {}: an item isn't a state of this release",
-                        self.name
-                    ))
-                })
-            })
-            .collect()
-    }
-
-    /// All items with this partition key whose sort key begins with `prefix`.
-    async fn query(&self, key: &str, prefix: &str, deadline: Option<Instant>) -> Result<Vec<Item>, Error> {
+    /// All items with this partition key and these sort keys.
+    async fn query(&self, key: &str, sort_keys: SortKeys<'_>, deadline: Option<Instant>) -> Result<Vec<Item>, Error> {
         let doing = format!("read {key} of {} (dynamodb:Query)", self.name);
-        let condition = if prefix.is_empty() { "#pk = :pk" } else { "#pk = :pk AND begins_with(#sk, :sk)" };
+        let (condition, texts) = match sort_keys {
+            SortKeys::All => ("#pk = :pk", vec![]),
+            SortKeys::Prefix(prefix) => ("#pk = :pk AND begins_with(#sk, :sk)", vec![(":sk", prefix)]),
+            SortKeys::Between(first, last) => {
+                ("#pk = :pk AND #sk BETWEEN :first AND :last", vec![(":first", first), (":last", last)])
+            }
+        };
         let (mut items, mut start) = (Vec::new(), None);
         loop {
             let page = retried(deadline, &doing, || async {
@@ -232,10 +213,10 @@ impl LedgerTable {
                     .expression_attribute_names("#pk", KEY)
                     .expression_attribute_values(":pk", AttributeValue::S(key.to_owned()))
                     .set_exclusive_start_key(start.clone());
-                if !prefix.is_empty() {
+                for (name, text) in &texts {
                     query = query
                         .expression_attribute_names("#sk", SORT_KEY)
-                        .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
+                        .expression_attribute_values(*name, AttributeValue::S((*text).to_owned()));
                 }
                 let sent = query.customize().config_override(no_retries()).send().await;
                 sent.map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
@@ -257,11 +238,6 @@ impl LedgerTable {
 
     fn page_partition(&self, minute: Segment, bucket: u32) -> String {
         format!("{PAGES}{}#{}#{bucket}", self.pipeline, minute.text())
-    }
-
-    /// The partition with the states whose parent is this window.
-    fn state_partition(&self, parent: Option<WindowKey>) -> String {
-        format!("{STATES}{}#{}", self.pipeline, parent.map(WindowKey::text).unwrap_or_default())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::template::Template;
 use super::{Aggregate, Quantile, TimeToLive};
-use crate::window::Window;
+use crate::window::{Window, Zone};
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
 pub const VERSION_ATTRIBUTE: &str = "usage_version";
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub index_keys: Vec<(String, usize)>,
     /// The windows that are counted.
     pub windows: Vec<Window>,
+    /// The time zone in which windows begin and end.
+    pub zone: Zone,
     /// The value of `{window}`, where it differs from the name of the window.
     pub window_names: BTreeMap<Window, String>,
     /// The name of a counter whose own name is used by another attribute. Slot 0 is the counter's own name.

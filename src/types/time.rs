@@ -5,8 +5,9 @@ use std::fmt;
 use crate::decimal::{Decimal, power_of_ten};
 
 /// 2000-01-01 and 2100-01-01. An instant outside this range is a mistake: DynamoDB has existed since 2012.
-const EARLIEST_SECOND: i64 = 946_684_800;
-const END_SECOND: i64 = 4_102_444_800;
+pub const EARLIEST_SECOND: i64 = 946_684_800;
+/// See [`EARLIEST_SECOND`].
+pub const END_SECOND: i64 = 4_102_444_800;
 const MICROS: i64 = 1_000_000;
 /// Seconds in an hour.
 pub const HOUR_SECONDS: i64 = 3_600;

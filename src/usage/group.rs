@@ -134,7 +134,7 @@ pub fn totals<'g>(
             add(&mut sums, effect)?;
         }
         for window in &snapshot.windows {
-            let key = (group.key.clone(), window.containing(at));
+            let key = (group.key.clone(), window.containing(at, snapshot.zone));
             merge(totals.entry(key).or_default(), &sums).map_err(|error| (first.record, error))?;
         }
     }

@@ -43,7 +43,9 @@ impl SnapshotItem {
 /// The counter and the window whose snapshot item has these keys, or `None` if [`SnapshotItem::new`] never produces
 /// them.
 pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(CounterKey, Span)> {
-    Window::ALL.into_iter().find_map(|window| {
+    // A window that the pipeline doesn't count may have the same keys as one that it does.
+    let others = Window::ALL.into_iter().filter(|window| !snapshot.windows.contains(window));
+    snapshot.windows.iter().copied().chain(others).find_map(|window| {
         let mut values = vec![None; snapshot.group_variables.len() + WINDOW_VARIABLES.len()];
         for (slot, value) in read_back(snapshot, keys, window)? {
             *values.get_mut(slot)? = Some(value);
@@ -52,7 +54,9 @@ pub fn snapshot_of(snapshot: &Snapshot, keys: &[(&str, &str)]) -> Option<(Counte
         let [_, start, end, key] = texts.as_slice() else { return None };
         let text_ofs: [fn(Span) -> String; 3] = [Span::start_text, Span::end_text, Span::key];
         let known = [start, end, key].into_iter().zip(text_ofs);
-        let span = known.filter_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, text_of)).next()?;
+        let span = known
+            .filter_map(|(text, text_of)| Span::with_text(window, text.as_ref()?, snapshot.zone, text_of))
+            .next()?;
         let counter = CounterKey(values.into_iter().collect::<Option<_>>()?);
         // Reading back can be ambiguous. Only keys that would be written in exactly this way belong to a snapshot.
         let item = SnapshotItem::new(snapshot, &counter, span);
@@ -79,7 +83,7 @@ fn read_back(snapshot: &Snapshot, keys: &[(&str, &str)], window: Window) -> Opti
 /// A fault that names the key attribute.
 pub fn check_keys(snapshot: &Snapshot, key: &CounterKey, at: Timestamp) -> Result<(), Fault> {
     for window in &snapshot.windows {
-        let values = Values::new(snapshot, key, window.containing(at));
+        let values = Values::new(snapshot, key, window.containing(at, snapshot.zone));
         let keys = values.keys().zip([PARTITION_KEY_BYTES, SORT_KEY_BYTES]);
         for ((name, text), limit) in keys.chain(values.index_keys()) {
             if text.is_empty() || text.len() > limit {

@@ -24,3 +24,4 @@ mod random;
 mod restore;
 mod rules;
 mod schedule;
+mod windows;

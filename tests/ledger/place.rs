@@ -16,7 +16,7 @@ use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Addition, CounterKey, Effect, Group, Segment};
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::kinds::kinds;
 
@@ -38,7 +38,7 @@ pub type Values = (i64, i64, u64);
 
 impl Place {
     pub fn new() -> Place {
-        Place::with_windows(&Window::ALL)
+        Place::with_windows(&Window::DEFAULT)
     }
 
     /// A place whose snapshots have these windows.
@@ -67,6 +67,8 @@ impl Place {
                 pipeline: "orders".to_owned(),
                 buckets: 1,
                 keep_days: 18,
+                windows: windows.to_vec(),
+                zone: Zone::UTC,
             },
             usage: UsageTable { client, name: "usage".to_owned() },
             epoch: 0,
@@ -79,6 +81,18 @@ impl Place {
         snapshot.kinds = kinds();
         let pipeline = Arc::new(pipeline);
         Place { database, http, folder, pipeline }
+    }
+
+    /// Counts these windows from now on.
+    pub fn count(&mut self, windows: &[Window]) {
+        self.folder.ledger.windows = windows.to_vec();
+        Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().windows = windows.to_vec();
+    }
+
+    /// Counts in this time zone from now on.
+    pub fn set_zone(&mut self, zone: Zone) {
+        self.folder.ledger.zone = zone;
+        Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().zone = zone;
     }
 
     /// Puts the pages of these records as one batch.
@@ -172,7 +186,7 @@ impl Place {
 }
 
 /// The orders, cents, and version of a snapshot.
-fn values(item: &Item) -> Values {
+pub fn values(item: &Item) -> Values {
     let number = |name: &str| item.get(name).map_or("0".to_owned(), |value| value.as_n().unwrap().clone());
     let version = <[u8; 8]>::try_from(item["usage_version"].as_b().unwrap().as_ref()).unwrap();
     let cents = Decimal::parse(&number("amount")).unwrap().units(2).unwrap() as i64;

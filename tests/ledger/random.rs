@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
-use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
+use usage_aggregator::ledger::{Page, PageContent, PageKind, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Group;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::gate::{Actor, Gate, Work};
 use crate::kinds::{self, Said};
@@ -28,8 +28,9 @@ struct Version {
 const RECORDS: u64 = 10;
 const GENERATIONS: u64 = 3;
 const ENTITIES: [&str; 3] = ["a", "b", "c"];
-/// 08:57, 08:58 and 09:00.
-const MINUTES: [i64; 3] = [0, 1, 3];
+/// 2026-10-25T00:59, 01:01 and 23:01, and 2026-10-31T23:30, in UTC. In Berlin these are 02:59 and again 02:01, after the clocks
+/// have gone back; the first minute of the next day and week; and the first of the next month.
+const MINUTES: [i64; 4] = [-49_438, -49_436, -48_116, -39_447];
 
 impl Version {
     fn bit(self) -> i64 {
@@ -53,10 +54,9 @@ impl Version {
     }
 
     /// The snapshots that it is in.
-    fn keys(self, windows: &[Window]) -> Vec<Key> {
+    fn keys(self, Counts { windows, zone }: Counts) -> Vec<Key> {
         let at = Timestamp::from_seconds(MINUTE + 60 * self.minute()).unwrap();
-        let start = |window: &Window| WindowKey::containing(Level::of(*window), at).start();
-        let start = |window: &Window| jiff::Timestamp::from_second(start(window)).unwrap().to_string();
+        let start = |window: &Window| window.containing(at, zone).start_text();
         windows.iter().map(|window| (self.entity().to_owned(), window.name().to_owned(), start(window))).collect()
     }
 }
@@ -69,6 +69,13 @@ fn groups_of(versions: &[Version]) -> Vec<Group> {
         effect.amounts.extend(versions[effect.record].said().additions());
     }
     groups
+}
+
+/// What a history counts by.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    windows: &'static [Window],
+    zone: Zone,
 }
 
 /// The entity, window and start of a snapshot.
@@ -228,10 +235,10 @@ fn snapshots(place: &Place) -> BTreeMap<Key, Seen> {
 impl Log {
     /// A snapshot has only what was appended, its version never falls, and a version says one thing. What is settled is in
     /// it: the same generation of the record, or a later one.
-    fn check(&mut self, place: &Place, windows: &[Window]) {
+    fn check(&mut self, place: &Place, counts: Counts) {
         let found = snapshots(place);
         for (key, Seen { version, bits, item }) in &found {
-            let inside = |version: &&Version| version.keys(windows).contains(key);
+            let inside = |version: &&Version| version.keys(counts).contains(key);
             let possible: i64 = self.appended.iter().filter(inside).map(|version| version.bit()).sum();
             assert_eq!(bits & !possible, 0, "{key:?} has {bits:b}, but only {possible:b} can be in it");
             if let Some(Seen { version: earlier, item: said, .. }) = self.snapshots.get(key) {
@@ -248,12 +255,13 @@ impl Log {
                 .appended
                 .iter()
                 .any(|other| other.record == version.record && other.generation > version.generation);
-            for window in windows {
+            for window in counts.windows {
                 let counting = (1..=GENERATIONS).map(|generation| Version { generation, ..*version });
                 let counting: Vec<Version> = counting
                     .filter(|other| {
-                        let [key] = other.keys(&[*window]).try_into().unwrap();
-                        found.get(&key).is_some_and(|seen| seen.bits & other.bit() != 0)
+                        let keys = other.keys(counts);
+                        let key = keys.iter().find(|(_, name, _)| name == window.name()).unwrap();
+                        found.get(key).is_some_and(|seen| seen.bits & other.bit() != 0)
                     })
                     .collect();
                 assert!(!is_last || counting.contains(version), "{version:?} is missing in the {window:?}");
@@ -264,21 +272,21 @@ impl Log {
     }
 
     /// The records that are in the snapshots when everything is folded.
-    fn expected(&self, notices: &[Notice], windows: &[Window]) -> BTreeMap<Key, Vec<Version>> {
+    fn expected(&self, notices: &[Notice], counts: Counts) -> BTreeMap<Key, Vec<Version>> {
         let mut expected: BTreeMap<Key, Vec<Version>> = BTreeMap::new();
         let names = || notices.iter().map(|notice| notice.page.name);
         let paged: BTreeSet<Version> = names().filter_map(|name| self.counts.get(&name)).flatten().copied().collect();
         let voids: Vec<&Version> = names().filter_map(|name| self.voids.get(&name)).collect();
         // A page that voids a record names its group, too.
         for version in &voids {
-            version.keys(windows).into_iter().for_each(|key| _ = expected.entry(key).or_default());
+            version.keys(counts).into_iter().for_each(|key| _ = expected.entry(key).or_default());
         }
         let voided: BTreeSet<u64> = voids.iter().map(|version| version.record).collect();
         for version in &paged {
             let is_last = !paged.iter().any(|other| other.record == version.record && other > version);
-            let counts = is_last && !voided.contains(&version.record);
-            for key in version.keys(windows) {
-                expected.entry(key).or_default().extend(Some(*version).filter(|_| counts));
+            let is_counted = is_last && !voided.contains(&version.record);
+            for key in version.keys(counts) {
+                expected.entry(key).or_default().extend(Some(*version).filter(|_| is_counted));
             }
         }
         expected
@@ -289,9 +297,21 @@ impl Log {
 async fn history(seed: u64) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     fastrand::seed(seed);
-    let windows: &[Window] =
-        [&Window::ALL[..], &[Window::Hour], &[Window::Month], &[Window::Hour, Window::Month]][random.usize(0..4)];
-    let place = Arc::new(Place::with_windows(windows));
+    let windows: &[&[Window]] = &[
+        &Window::DEFAULT,
+        &[Window::Hour],
+        &[Window::Month],
+        &[Window::Hour, Window::Month],
+        &[Window::Week],
+        &[Window::Total],
+        &Window::ALL,
+    ];
+    let zone = Zone::named(["UTC", "Europe/Berlin"][random.usize(0..2)]).unwrap();
+    let counts = Counts { windows: windows[random.usize(0..windows.len())], zone };
+    let mut place = Place::with_windows(counts.windows);
+    place.set_zone(zone);
+    place.folder.ledger.keep_days = 60;
+    let place = Arc::new(place);
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();
     let (most, crash_percent) = (random.usize(1..4), [0, 0, 5, 20][random.usize(0..4)]);
@@ -322,12 +342,12 @@ async fn history(seed: u64) -> usize {
             actor.waits().await;
             actors.push(actor);
         }
-        log.lock().unwrap().check(&place, windows);
+        log.lock().unwrap().check(&place, counts);
     }
     let notices = notices(&place);
     while place.fold(&notices).await.settled < notices.len() {}
     let log = log.lock().unwrap();
-    let (found, expected) = (snapshots(&place), log.expected(&notices, windows));
+    let (found, expected) = (snapshots(&place), log.expected(&notices, counts));
     let bits: BTreeMap<&Key, i64> = found.iter().map(|(key, seen)| (key, seen.bits)).collect();
     let sum = |versions: &Vec<Version>| versions.iter().map(|version| version.bit()).sum();
     let expected_bits: BTreeMap<&Key, i64> = expected.iter().map(|(key, versions)| (key, sum(versions))).collect();

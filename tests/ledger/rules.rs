@@ -3,7 +3,7 @@
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::fold::Depth;
 use usage_aggregator::ledger::WindowKey;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::place::{MINUTE, Place, minute_of};
 
@@ -43,9 +43,9 @@ async fn a_state_expires_with_what_may_be_summed_from_it() {
     // 2026-11-28T08:57, kept for 18 days and 7 more.
     let ends = [
         ("2026-11-28T08:57/", MINUTE + 180),
-        ("2026-11-28T08/", WindowKey::parse("2026-11-28").unwrap().end()),
-        ("2026-11-28/", WindowKey::parse("2026-11").unwrap().end()),
-        ("2026-11/", WindowKey::parse("2026-11").unwrap().end()),
+        ("2026-11-28T08/", WindowKey::parse("2026-11-28", Zone::UTC).unwrap().end()),
+        ("2026-11-28/", WindowKey::parse("2026-11", Zone::UTC).unwrap().end()),
+        ("2026-11/", WindowKey::parse("2026-11", Zone::UTC).unwrap().end()),
     ];
     let items = place.items("ledger");
     for (sort_key, end) in ends {
@@ -74,7 +74,9 @@ async fn a_snapshot_has_the_measures_of_every_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_waits_for_every_level_below_its_windows() {
-    for windows in [&[Window::Month][..], &[Window::Hour, Window::Month], &[Window::Day]] {
+    for windows in
+        [&[Window::Month][..], &[Window::Hour, Window::Month], &[Window::Day], &[Window::Week], &[Window::Total]]
+    {
         let place = Place::with_windows(windows);
         place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
         let before = place.snapshots();

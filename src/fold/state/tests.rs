@@ -33,11 +33,11 @@ proptest! {
     ) {
         let totals = totals(&groups);
         let pages = pages.into_iter().map(|(bucket, name)| PageRef { bucket, name }).collect();
-        let minute = |minute: i64| WindowKey::minute(crate::usage::Segment::at(1_795_856_220 + 60 * minute));
+        let minute = |minute: i64| WindowKey::minute(crate::usage::Segment::at(1_795_856_220 + 60 * minute), Zone::UTC);
         let leaves = versions.into_iter().map(|((part, at), version)| (Leaf { window: minute(at), part }, version)).collect();
         for listed in [Listed::Pages(pages), Listed::Leaves(leaves)] {
             let state = State { version: 7, listed, totals: totals.clone() };
-            let read = State::read(7, &state.frame()).unwrap();
+            let read = State::read(7, &state.frame(), Zone::UTC).unwrap();
             prop_assert_eq!(&read.listed, &state.listed);
             let values = |totals: &Totals| -> Vec<_> {
                 totals.keys().map(|key| (key.clone(), totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), value.clone())).collect::<Vec<_>>())).collect()
@@ -51,8 +51,8 @@ proptest! {
         let mut writer = Writer::default();
         writer.byte(FORMAT);
         writer.raw(&bytes);
-        let _ = State::read(1, &writer.into_frame());
-        let _ = State::read(1, &bytes);
+        let _ = State::read(1, &writer.into_frame(), Zone::UTC);
+        let _ = State::read(1, &bytes, Zone::UTC);
     }
 
     #[test]
@@ -88,7 +88,7 @@ fn a_group_that_is_too_large_gives_up_its_largest_values() {
     assert_eq!(state.clone().within(bytes), (state.clone(), all.clone()));
     let (smaller, data) = state.clone().within(bytes - 200);
     assert!(data.len() <= bytes - 200, "{} of {bytes}", data.len());
-    assert_eq!(State::read(3, &data), Ok(smaller.clone()));
+    assert_eq!(State::read(3, &data, Zone::UTC), Ok(smaller.clone()));
     let key = state.totals.keys().next().unwrap();
     let values = |state: &State| state.totals.group(key).unwrap().map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let given_up = values(&smaller).iter().filter(|value| **value == Value::Overflow).count();
@@ -104,7 +104,7 @@ fn a_newer_format_is_refused() {
     let mut writer = Writer::default();
     writer.byte(FORMAT + 1);
     assert_eq!(
-        State::read(1, &writer.into_frame()),
+        State::read(1, &writer.into_frame(), Zone::UTC),
         Err(Damaged("a newer release wrote it: it has an unknown format"))
     );
 }
@@ -112,7 +112,7 @@ fn a_newer_format_is_refused() {
 #[test]
 fn half_a_split_is_read_again() {
     let item = |part: &str, data: Option<Vec<u8>>| StateItem {
-        window: WindowKey::parse("2026-11-28T08").unwrap(),
+        window: WindowKey::parse("2026-11-28T08", Zone::UTC).unwrap(),
         part: part.to_owned(),
         version: 3,
         data,

@@ -84,15 +84,14 @@ impl LedgerTable {
             Some(data) => (DATA, AttributeValue::B(Blob::new(data.clone()))),
             None => (SPLIT, AttributeValue::Bool(true)),
         };
-        [
-            (KEY, AttributeValue::S(self.state_partition(window.parent()))),
+        let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
+        let rest = [
+            (KEY, AttributeValue::S(self.state_partition(&window.home()))),
             (SORT_KEY, AttributeValue::S(format!("{window}/{part}"))),
             (VERSION, AttributeValue::N(version.to_string())),
-            (EXPIRES_AT, number(window.expires_at(self.keep_days))),
             content,
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        rest.into_iter().chain(expires_at).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

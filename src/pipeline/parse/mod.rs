@@ -29,7 +29,13 @@ const DEFAULT_PREFIX: &str = "data-pipeline";
 const EVENTS: [(&str, Event); 4] =
     [("INSERT", Event::Insert), ("MODIFY", Event::Modify), ("REMOVE", Event::Remove), ("EXPIRE", Event::Expire)];
 
-const WINDOWS: [(&str, Window); 3] = [("hour", Window::Hour), ("day", Window::Day), ("month", Window::Month)];
+const WINDOWS: [(&str, Window); 5] = [
+    ("hour", Window::Hour),
+    ("day", Window::Day),
+    ("week", Window::Week),
+    ("month", Window::Month),
+    ("total", Window::Total),
+];
 
 impl Pipeline {
     /// Reads and validates the pipeline in `folder`.

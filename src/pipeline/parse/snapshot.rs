@@ -8,7 +8,7 @@ use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
 use super::super::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES};
 use super::{WINDOWS, parse_template, parse_text};
-use crate::window::Window;
+use crate::window::{Window, Zone};
 
 /// The longest retention: a thousand years, so that the expiry can't overflow.
 const MAX_DAYS: i64 = 365_000;
@@ -31,11 +31,12 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     let keys_are_right = !partition_key.0.is_empty() && has_sort == sort_key.is_some();
     let attributes = attributes.map(|section| templates(&section, &slot)).unwrap_or_default();
     let index_keys = section.section("index_keys").map(|section| index_keys(section, &attributes)).unwrap_or_default();
-    let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::ALL.to_vec());
+    let windows = section.choices("windows", &WINDOWS).unwrap_or_else(|| Window::DEFAULT.to_vec());
     // A window that is listed twice would be counted twice.
     if WINDOWS.iter().any(|(_, window)| windows.iter().filter(|other| *other == window).count() > 1) {
         section.mistake("`windows` lists a window twice");
     }
+    let zone = section.text("time_zone").and_then(|text| time_zone(&section, &text)).unwrap_or(Zone::UTC);
     let window_names = window_texts(&section, "window_names").unwrap_or_default();
     let if_taken = section.text("if_taken").and_then(|text| of_measure(&section, "if_taken", &text));
     let fraction = section.text("fraction").and_then(|text| of_measure(&section, "fraction", &text));
@@ -51,6 +52,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         attributes,
         index_keys,
         windows,
+        zone,
         window_names,
         if_taken,
         fraction,
@@ -70,6 +72,18 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
     }
     section.finish();
     snapshot
+}
+
+fn time_zone(section: &Section<'_>, text: &SpannedText<'_>) -> Option<Zone> {
+    let zone = Zone::named(text.text);
+    if zone.is_none() {
+        let mistake = format!(
+            "{}: unknown time zone `{}`; write its name in the IANA time zone database, for example \"Europe/Berlin\"",
+            section.title, text.text
+        );
+        section.document.mistake(&text.span, mistake);
+    }
+    zone
 }
 
 /// The attributes that are keys of an index: `{ partition = ["entity"], sort = ["window_start"] }`.
@@ -234,13 +248,12 @@ fn time_to_live(section: Section<'_>, windows: &[Window]) -> Option<TimeToLive> 
     let attribute = section.required_text("attribute", "\"expires_at\"");
     let mut days = Vec::new();
     for (name, window) in WINDOWS {
-        let Some((count, span)) = section.integer(days_key(window)) else { continue };
+        let Some(key) = days_key(window) else { continue };
+        let Some((count, span)) = section.integer(key) else { continue };
         if !windows.contains(&window) {
             section.document.mistake(&span, format!("{}: `windows` doesn't list {name}", section.title));
         } else if !(1..=MAX_DAYS).contains(&count) {
-            section
-                .document
-                .mistake(&span, format!("{}: `{}` must be 1 to {MAX_DAYS}", section.title, days_key(window)));
+            section.document.mistake(&span, format!("{}: `{key}` must be 1 to {MAX_DAYS}", section.title));
         } else {
             days.push((window, count));
         }
@@ -249,10 +262,13 @@ fn time_to_live(section: Section<'_>, windows: &[Window]) -> Option<TimeToLive> 
     Some(TimeToLive { attribute: attribute?.text.to_owned(), days })
 }
 
-fn days_key(window: Window) -> &'static str {
+/// The key for the days that snapshots of this window are kept. The total never ends, so its snapshots never expire.
+fn days_key(window: Window) -> Option<&'static str> {
     match window {
-        Window::Hour => "hour_days",
-        Window::Day => "day_days",
-        Window::Month => "month_days",
+        Window::Hour => Some("hour_days"),
+        Window::Day => Some("day_days"),
+        Window::Week => Some("week_days"),
+        Window::Month => Some("month_days"),
+        Window::Total => None,
     }
 }

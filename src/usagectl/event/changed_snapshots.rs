@@ -20,7 +20,8 @@ pub fn keys(snapshot: &Snapshot, plan: &Plan) -> Vec<Key> {
     let mut counters = BTreeSet::new();
     for group in &plan.groups {
         if let Some(at) = Timestamp::from_seconds(group.segment.start()) {
-            counters.extend(snapshot.windows.iter().map(|window| (&group.key, window.containing(at))));
+            let spans = snapshot.windows.iter().map(|window| window.containing(at, snapshot.zone));
+            counters.extend(spans.map(|span| (&group.key, span)));
         }
     }
     counters.into_iter().map(|(key, span)| SnapshotItem::new(snapshot, key, span).key).collect()

@@ -1,37 +1,60 @@
 //! Ranges of minutes on the command line.
 
 use clap::Args;
-use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::ledger::{Level, WindowKey};
 use usage_aggregator::usage::Segment;
+use usage_aggregator::window::Zone;
+
+use crate::shell::console::UsageError;
 
 /// The minutes from FROM to TO, both included.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Range {
-    /// First minute, hour, day or month (UTC): 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
-    #[arg(value_name = "FROM", value_parser = window)]
-    from: WindowKey,
-    /// Last minute, hour, day or month [default: FROM]
-    #[arg(value_name = "TO", value_parser = window)]
-    to: Option<WindowKey>,
+    /// First minute (UTC), hour, day, week or month: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48 or 2026-11
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// Last minute, hour, day, week or month [default: FROM]
+    #[arg(value_name = "TO")]
+    to: Option<String>,
 }
 
 impl Range {
-    /// The minutes in order.
-    pub(super) fn minutes(self) -> Vec<Segment> {
-        let end = Segment::at(self.to.unwrap_or(self.from).end());
-        let mut minute = Segment::at(self.from.start());
+    /// The minutes in order, of windows in this time zone.
+    ///
+    /// # Errors
+    /// If FROM or TO isn't a window, or is the total, which has every minute.
+    pub(super) fn minutes(&self, zone: Zone) -> Result<Vec<Segment>, UsageError> {
+        let limited = |text| {
+            let window = window(text, zone)?;
+            let every = "total has every minute; specify months, days, hours or minutes";
+            if window.level == Level::Total { Err(UsageError(every.to_owned())) } else { Ok(window) }
+        };
+        let (from, to) = (limited(&self.from)?, limited(self.to.as_ref().unwrap_or(&self.from))?);
+        let end = Segment::at(to.end());
+        let mut minute = Segment::at(from.start());
         let mut minutes = Vec::new();
         while minute < end {
             minutes.push(minute);
             minute = minute.next();
         }
-        minutes
+        Ok(minutes)
     }
 }
 
-/// Parses a window on the command line.
-pub(super) fn window(text: &str) -> Result<WindowKey, String> {
-    WindowKey::parse(text).ok_or_else(|| "expected 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11".to_owned())
+/// Parses a window on the command line, in the time zone of the pipeline.
+///
+/// # Errors
+/// With the expected forms.
+pub(super) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
+    WindowKey::parse(text, zone).ok_or_else(|| {
+        let hour = match zone.is_utc() {
+            true => "2026-11-28T08".to_owned(),
+            false => format!("2026-11-28T08 and its offset in {} (as in 2026-11-28T09+01:00)", zone.name()),
+        };
+        UsageError(format!(
+            "`{text}` isn't a window; expected the minute 2026-11-28T08:57 (UTC), the hour {hour}, the day 2026-11-28, the week 2026-W48 or the month 2026-11"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -41,8 +64,9 @@ mod tests {
     #[test]
     fn a_range_has_every_minute_of_its_windows() {
         let minutes = |from: &str, to: Option<&str>| {
-            let range = Range { from: window(from).unwrap(), to: to.map(|to| window(to).unwrap()) };
-            let minutes: Vec<String> = range.minutes().into_iter().map(Segment::text).collect();
+            let range = Range { from: from.to_owned(), to: to.map(str::to_owned) };
+            let minutes = range.minutes(Zone::UTC).unwrap();
+            let minutes: Vec<String> = minutes.into_iter().map(Segment::text).collect();
             (minutes.len(), minutes.first().cloned().unwrap_or_default(), minutes.last().cloned().unwrap_or_default())
         };
         let expected = |count, first: &str, last: &str| (count, first.to_owned(), last.to_owned());
@@ -52,7 +76,13 @@ mod tests {
             minutes("2026-11-28", Some("2026-11-29T00:01")),
             expected(1_442, "2026-11-28T00:00", "2026-11-29T00:01")
         );
+        assert_eq!(minutes("2026-W48", None), expected(7 * 1_440, "2026-11-23T00:00", "2026-11-29T23:59"));
         assert_eq!(minutes("2026-11-28", Some("2026-11-27")).0, 0);
-        assert!(window("2026-11-28 08").is_err());
+        let berlin = Range { from: "2026-10-25".to_owned(), to: None }.minutes(Zone::named("Europe/Berlin").unwrap());
+        assert_eq!(berlin.unwrap().len(), 25 * 60, "a day on which the clocks go back");
+        let refused =
+            |from: &str| Range { from: from.to_owned(), to: None }.minutes(Zone::UTC).unwrap_err().to_string();
+        assert!(refused("2026-11-28 08").starts_with("`2026-11-28 08` isn't a window; expected the minute "));
+        assert!(refused("total").starts_with("total has every minute"));
     }
 }

@@ -67,7 +67,7 @@ impl Sweep {
         let now = event_source_mapping::now()?;
         let depth = if self.windows { Depth::Windows } else { Depth::Minute };
         let sweep = async |minute| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
-        each(&self.range.minutes(), options, "sweep", sweep).await
+        each(&self.range.minutes(ledger.snapshot.zone)?, options, "sweep", sweep).await
     }
 }
 
@@ -82,7 +82,7 @@ impl Rebuild {
             return Ok(Done::WithFailures);
         }
         let rebuild = async |minute| rebuild(&ledger.folder, &ledger.snapshot, minute, mode, now).await;
-        each(&self.range.minutes(), options, "rebuild", rebuild).await
+        each(&self.range.minutes(ledger.snapshot.zone)?, options, "rebuild", rebuild).await
     }
 }
 
@@ -90,7 +90,7 @@ impl Rebuild {
     /// Names what is missing, and asks whether to forget it.
     async fn may_forget(&self, ledger: &Open, options: &Options) -> anyhow::Result<bool> {
         let mut missing = BTreeSet::new();
-        for minute in self.range.minutes() {
+        for minute in self.range.minutes(ledger.snapshot.zone)? {
             let reading = || format!("look for what {} lacks", minute.text());
             missing.extend(ledger.folder.missing(&ledger.snapshot, minute, None).await.with_context(reading)?);
         }

@@ -18,9 +18,9 @@ use crate::stack::Where;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Show {
-    /// Minute, hour, day or month (UTC): 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11
-    #[arg(value_name = "WINDOW", value_parser = window)]
-    window: WindowKey,
+    /// Minute (UTC), hour, day, week, month or total: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48, 2026-11 or total
+    #[arg(value_name = "WINDOW")]
+    window: String,
     /// Only groups whose entity is this
     #[arg(long, value_name = "TEXT")]
     entity: Option<String>,
@@ -38,12 +38,12 @@ impl Show {
     /// Prints the window.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options).await?;
-        let mut shown =
-            ledger.folder.show(Some(&ledger.snapshot), self.window, None).await.context("read the ledger")?;
+        let window = window(&self.window, ledger.snapshot.zone)?;
+        let mut shown = ledger.folder.show(Some(&ledger.snapshot), window, None).await.context("read the ledger")?;
         if let Some(entity) = &self.entity {
             shown.states.iter_mut().for_each(|state| state.groups.retain(|(key, _)| key.entity() == entity));
         }
-        let printed = if options.json { json(self.window, &shown).to_string() } else { listing(self.window, &shown) };
+        let printed = if options.json { json(window, &shown).to_string() } else { listing(window, &shown) };
         console::print(&printed)?;
         Ok(Done::Well)
     }

@@ -26,10 +26,10 @@ pub struct Snapshots {
     /// Only windows of this length
     #[arg(long)]
     window: Option<Length>,
-    /// Only windows that start on this day (UTC) or later
+    /// Only windows that start on this day or later
     #[arg(long, value_name = "DATE", value_parser = date)]
     from: Option<String>,
-    /// Only windows that start on this day (UTC) or earlier
+    /// Only windows that start on this day or earlier
     #[arg(long, value_name = "DATE", value_parser = date)]
     to: Option<String>,
     /// Plot this measure over time, by hour unless --window is set

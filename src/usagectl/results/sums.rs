@@ -19,7 +19,9 @@ use crate::shell::plot::{self, Bar};
 pub enum Length {
     Hour,
     Day,
+    Week,
     Month,
+    Total,
 }
 
 impl Length {
@@ -28,7 +30,9 @@ impl Length {
         match self {
             Length::Hour => Window::Hour,
             Length::Day => Window::Day,
+            Length::Week => Window::Week,
             Length::Month => Window::Month,
+            Length::Total => Window::Total,
         }
     }
 }

@@ -197,14 +197,14 @@ fn gap(
 ) -> anyhow::Result<()> {
     if let Some(period) = site.period {
         let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
-        if !period.contains(&created_at.to_string()) {
+        if !period.contains(&windows::local(created_at, site.zone())) {
             return Ok(());
         }
         let insertion = Change::Insert { new: Image::Carried(image.clone()) };
         for delta in deltas_of(site, step, insertion, image)? {
             let group = serde_json::to_string(&delta.key.0)?;
             for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
-                totals.doubt_group(&group, window.name(), &windows::containing(*window, created_at))?;
+                totals.doubt_group(&group, window.name(), &windows::containing(*window, created_at, site.zone()))?;
             }
         }
     }
@@ -227,10 +227,10 @@ fn count(
     for (index, delta) in deltas_of(site, step, change, image)?.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
         if index == 0 {
-            totals.count_record(&group, &windows::containing(Window::Hour, created_at))?;
+            totals.count_record(&group, &windows::containing(Window::Hour, created_at, site.zone()))?;
         }
         for window in lengths.clone() {
-            let start = windows::containing(*window, created_at);
+            let start = windows::containing(*window, created_at, site.zone());
             for (measure, amount) in &delta.amounts {
                 let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
                 totals.expect(Counter { group, window: window.name(), start, measure }, *amount)?;

@@ -33,6 +33,7 @@ use windows::History;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::pipeline::{Archive, PartitionDate, Pipeline};
+use usage_aggregator::window::Zone;
 
 pub use archive::bucket_exists;
 pub use failures::Destination;
@@ -60,6 +61,13 @@ pub struct Site<'s> {
     pub unfolded_pages: u64,
     /// The only window to check against the archive; `None` for all.
     pub period: Option<&'s Period>,
+}
+
+impl Site<'_> {
+    /// The time zone of the windows.
+    fn zone(&self) -> Zone {
+        self.pipeline.snapshot.as_ref().map_or(Zone::UTC, |snapshot| snapshot.zone)
+    }
 }
 
 /// What to check against.
@@ -137,7 +145,7 @@ pub async fn reconcile(
         report.compare_rows(&totals, repeated_rows, files)?;
     }
     if site.tables.is_some() && site.pipeline.snapshot.is_some() {
-        report.compare_counters(&totals)?;
+        report.compare_counters(&totals, site.zone())?;
     }
     if poison_is_known {
         report.compare_poison(&totals)?;
@@ -223,7 +231,9 @@ async fn read_archive(
         })?;
         let is_checked = match site.period {
             None => true,
-            Some(period) => history::created_at(&row, columns).is_some_and(|at| period.contains(&at.to_string())),
+            Some(period) => {
+                history::created_at(&row, columns).is_some_and(|at| period.contains(&windows::local(at, site.zone())))
+            }
         };
         if !totals.is_new_row(record_type, id)? {
             repeated_rows += u64::from(is_checked);
@@ -249,7 +259,7 @@ async fn read_archive(
     };
     let is_dated_by_item = |archive: &Archive| archive.partition_date != PartitionDate::CreatedAt;
     let by_item = site.pipeline.routes.iter().filter_map(|route| route.archive.as_ref()).any(is_dated_by_item);
-    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.needs(date, history));
+    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.needs(date, history, site.zone()));
     let files = archive::read(&site.clients.s3, place, is_needed, each, watch).await?;
     Ok((repeated_rows, files))
 }

@@ -8,6 +8,7 @@ use super::expected_totals::ExpectedTotals;
 use super::waiting::{LACKING_COUNTER, MISSING_POISON, MISSING_ROW, Waiting};
 use super::windows;
 use stream_types::Decimal;
+use usage_aggregator::window::Zone;
 
 /// How many differences are listed. The others are only counted.
 pub const LISTED_DIFFERENCES: usize = 50;
@@ -135,16 +136,16 @@ impl Report {
     }
 
     /// Compares the expected and found counters.
-    pub(super) fn compare_counters(&mut self, totals: &ExpectedTotals) -> anyhow::Result<()> {
+    pub(super) fn compare_counters(&mut self, totals: &ExpectedTotals, zone: Zone) -> anyhow::Result<()> {
         let connection = totals.connection();
         self.counted = Some(Counted {
             records: number(connection, "SELECT coalesce(sum(records), 0) FROM counted_records")?,
-            // The short name of a window is a prefix of those of its hours.
+            // The short name of a window is a prefix of those of its hours, but for weeks and the total.
             agreeing_records: number(
                 connection,
                 "SELECT coalesce(sum(records), 0) FROM counted_records WHERE NOT EXISTS (
                      SELECT 1 FROM counters WHERE counters.grp = counted_records.grp AND unsure = 0 AND expected IS NOT found
-                     AND substr(counted_records.hour, 1, length(start)) = start)",
+                     AND (window IN ('week', 'total') OR substr(counted_records.hour, 1, length(start)) = start))",
             )?,
             counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 0")?,
             unsure_counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 1")?,
@@ -156,7 +157,7 @@ impl Report {
             _ => self.unexplained("unsure = 0 AND expected IS NOT found", lacking),
         };
         let differing = format!("FROM counters WHERE {differing}");
-        self.list(connection, &differing, "grp, window, start, measure, expected, found", counter)
+        self.list(connection, &differing, "grp, window, start, measure, expected, found", |row| counter(row, zone))
     }
 
     pub(super) fn compare_rows(
@@ -216,13 +217,13 @@ impl Report {
     }
 }
 
-fn counter(row: &Row<'_>) -> anyhow::Result<Difference> {
+fn counter(row: &Row<'_>, zone: Zone) -> anyhow::Result<Difference> {
     let (group, start): (String, String) = (row.get(0)?, row.get(2)?);
     let (expected, found): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
     Ok(Difference::Counter {
         group: serde_json::from_str(&group).context("read a group")?,
         window: row.get(1)?,
-        window_start: windows::start(&start),
+        window_start: windows::start(&start, zone),
         measure: row.get(3)?,
         difference: difference(expected.as_deref(), found.as_deref()),
         expected,

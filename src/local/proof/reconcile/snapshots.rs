@@ -46,15 +46,15 @@ fn enter(
     let values: Vec<&str> = snapshot.group_variables.iter().map(|name| row.variable(name)).collect();
     let group = serde_json::to_string(&values)?;
     let length = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"));
-    let start = length.map_or(row.start(), |window| windows::short(window, row.start()));
-    if site.period.is_some_and(|period| !period.contains(start)) {
+    let start = length.map_or_else(|| row.start().to_owned(), |window| windows::short(window, row.start()));
+    if site.period.is_some_and(|period| !period.contains(&start)) {
         return Ok(());
     }
     for (measure, number) in row.measures.iter().filter(|(measure, _)| !without.contains(*measure)) {
         let counter = Counter {
             group: group.clone(),
             window: length.map_or("", Window::name),
-            start: start.to_owned(),
+            start: start.clone(),
             measure: measure.clone(),
         };
         // Normalized, because a number can be written in several ways.

@@ -11,6 +11,7 @@ use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use crate::proof::load::{Add, Entry, Unsure, read_entries};
 use stream_types::Decimal;
+use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
 /// What ledgers contain besides sums.
@@ -60,9 +61,9 @@ fn enter(
         for (index, add) in entry.meaning.adds.iter().enumerate() {
             let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
             if index == 0 && entry.unsure.is_none() {
-                totals.count_record(&group, &windows::containing(Window::Hour, entry.sent_at))?;
+                totals.count_record(&group, &windows::containing(Window::Hour, entry.sent_at, snapshot.zone))?;
             }
-            count(entry, add, &group, &snapshot.windows, totals)?;
+            count(entry, add, &group, snapshot, totals)?;
             groups.push(group);
         }
     }
@@ -85,13 +86,19 @@ fn enter(
 }
 
 /// Adds an entry to its counters, or excludes those that it may have added to.
-fn count(entry: &Entry, add: &Add, group: &str, lengths: &[Window], totals: &mut ExpectedTotals) -> anyhow::Result<()> {
+fn count(
+    entry: &Entry,
+    add: &Add,
+    group: &str,
+    snapshot: &Snapshot,
+    totals: &mut ExpectedTotals,
+) -> anyhow::Result<()> {
     let amount = Decimal::parse(&add.amount).with_context(|| format!("read change {} of the ledger", entry.change))?;
-    for window in lengths {
+    for window in &snapshot.windows {
         let counter = |at| Counter {
             group: group.to_owned(),
             window: window.name(),
-            start: windows::containing(*window, at),
+            start: windows::containing(*window, at, snapshot.zone),
             measure: add.measure.clone(),
         };
         let (sent, done) = (counter(entry.sent_at), counter(entry.done_at));

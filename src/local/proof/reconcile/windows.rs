@@ -2,12 +2,15 @@
 //! counters are checked, if not all are.
 
 use stream_types::Timestamp;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 /// The length of the prefix of `2026-11-21T03:04:05Z` that names its hour, day or month.
 const HOUR: usize = "2026-11-21T03".len();
 const DAY: usize = "2026-11-21".len();
 const MONTH: usize = "2026-11".len();
+const WEEK: usize = "2026-W47".len();
+const SECOND: usize = "2026-11-21T03:04:05".len();
+const ZONED_HOUR: usize = "2026-11-21T03+01:00".len();
 
 /// The only month, day, or hour whose counters are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +32,16 @@ impl Period {
         time.starts_with(&self.0)
     }
 
-    /// Whether the rows of a date are of this period, or with their `history`, before it.
-    pub(super) fn needs(&self, date: &str, history: History) -> bool {
+    /// Whether the rows of a date, which is one in UTC, may be of this period, or with their `history`, before it.
+    pub(super) fn needs(&self, date: &str, history: History, zone: Zone) -> bool {
+        let parsed = date.parse::<jiff::civil::Date>().ok().filter(|_| !zone.is_utc());
+        let Some(parsed) = parsed else { return self.has_date(date, history) };
+        // A day of the time zone lies in up to three days of UTC.
+        let around = [parsed.yesterday().ok(), Some(parsed), parsed.tomorrow().ok()];
+        around.into_iter().flatten().any(|date| self.has_date(&date.to_string(), history))
+    }
+
+    fn has_date(&self, date: &str, history: History) -> bool {
         let own = self.0.get(..DAY).unwrap_or(&self.0);
         let date = date.get(..own.len()).unwrap_or(date);
         date == own || (history == History::Needed && date < own)
@@ -44,28 +55,59 @@ pub(super) enum History {
     NotNeeded,
 }
 
+/// An instant as RFC 3339 text in the time zone of the windows, which begins with the names of its month, day and hour.
+pub(super) fn local(at: Timestamp, zone: Zone) -> String {
+    match zone.is_utc() {
+        true => at.to_string(),
+        false => {
+            zoned_text(&jiff::Timestamp::from_microsecond(at.micros()).unwrap_or_default().to_zoned(zone.time_zone()))
+        }
+    }
+}
+
+fn zoned_text(zoned: &jiff::Zoned) -> String {
+    zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
 /// The short name of the window of this length that contains `at`.
-pub(super) fn containing(window: Window, at: Timestamp) -> String {
-    short(window, &at.to_string()).to_owned()
+pub(super) fn containing(window: Window, at: Timestamp, zone: Zone) -> String {
+    short(window, &local(at, zone))
 }
 
 /// The short name of a window, from the text of any time in it.
-pub(super) fn short(window: Window, instant: &str) -> &str {
-    let length = match window {
-        Window::Hour => HOUR,
-        Window::Day => DAY,
-        Window::Month => MONTH,
-    };
-    instant.get(..length).unwrap_or(instant)
+pub(super) fn short(window: Window, instant: &str) -> String {
+    match window {
+        Window::Hour if instant.ends_with('Z') => first(instant, HOUR).to_owned(),
+        // The hour that is repeated when the clocks go back differs in the offset.
+        Window::Hour => first(instant, HOUR).to_owned() + instant.get(SECOND..).unwrap_or_default(),
+        Window::Day => first(instant, DAY).to_owned(),
+        Window::Week => {
+            let date = first(instant, DAY).parse::<jiff::civil::Date>();
+            date.map_or_else(|_| instant.to_owned(), |date| date.strftime("%G-W%V").to_string())
+        }
+        Window::Month => first(instant, MONTH).to_owned(),
+        Window::Total => window.name().to_owned(),
+    }
+}
+
+fn first(text: &str, length: usize) -> &str {
+    text.get(..length).unwrap_or(text)
 }
 
 /// When a window starts, as RFC 3339 text.
-pub(super) fn start(short: &str) -> String {
-    match short.len() {
-        HOUR => format!("{short}:00:00Z"),
-        DAY => format!("{short}T00:00:00Z"),
-        MONTH => format!("{short}-01T00:00:00Z"),
-        _ => short.to_owned(),
+pub(super) fn start(short: &str, zone: Zone) -> String {
+    let date = match short.len() {
+        HOUR => return format!("{short}:00:00Z"),
+        ZONED_HOUR => return format!("{}:00:00{}", first(short, HOUR), short.get(HOUR..).unwrap_or_default()),
+        DAY => short.parse::<jiff::civil::Date>(),
+        MONTH => format!("{short}-01").parse(),
+        WEEK => jiff::civil::Date::strptime("%G-W%V-%u", format!("{short}-1")),
+        _ => return short.to_owned(),
+    };
+    match date.and_then(|date| date.to_zoned(zone.time_zone())) {
+        Ok(zoned) if zone.is_utc() => zoned.timestamp().to_string(),
+        Ok(zoned) => zoned_text(&zoned),
+        Err(_) => short.to_owned(),
     }
 }
 
@@ -80,22 +122,70 @@ mod tests {
             ("2026-11-21", "2026-11-20", "2026-11-21", "2026-11-22"),
             ("2026-11-21T03", "2026-11-20", "2026-11-21", "2026-11-22"),
         ] {
-            let needs = |history| [earlier, own, later].map(|date| Period::new(period).needs(date, history));
+            let needs = |history| [earlier, own, later].map(|date| Period::new(period).needs(date, history, Zone::UTC));
             assert_eq!(needs(History::Needed), [true, true, false], "{period}");
             assert_eq!(needs(History::NotNeeded), [false, true, false], "{period}");
         }
         assert!(Period::new("2026-11-21").contains("2026-11-21T03") && !Period::new("2026-11-21").contains("2026-11"));
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let dates = ["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"];
+        let needed = dates.map(|date| Period::new("2026-11-21").needs(date, History::NotNeeded, berlin));
+        assert_eq!(needed, [false, true, true, true, false]);
     }
 
     #[test]
     fn windows_are_cut_from_the_instant() {
         let at = Timestamp::parse("2024-02-29T23:59:59.5Z").unwrap();
-        let shorts = Window::ALL.map(|window| containing(window, at));
-        assert_eq!(shorts, ["2024-02-29T23", "2024-02-29", "2024-02"]);
-        let starts = shorts.each_ref().map(|text| start(text));
-        assert_eq!(starts, ["2024-02-29T23:00:00Z", "2024-02-29T00:00:00Z", "2024-02-01T00:00:00Z"]);
+        let shorts = Window::ALL.map(|window| containing(window, at, Zone::UTC));
+        assert_eq!(shorts, ["2024-02-29T23", "2024-02-29", "2024-W09", "2024-02", "total"]);
+        let starts = shorts.each_ref().map(|text| start(text, Zone::UTC));
+        let expected =
+            ["2024-02-29T23:00:00Z", "2024-02-29T00:00:00Z", "2024-02-26T00:00:00Z", "2024-02-01T00:00:00Z", "total"];
+        assert_eq!(starts, expected);
         for (window, (short_text, start)) in Window::ALL.into_iter().zip(shorts.iter().zip(&starts)) {
-            assert_eq!(short(window, start), short_text);
+            assert_eq!(&short(window, start), short_text);
+        }
+    }
+
+    #[test]
+    fn windows_of_a_time_zone_are_cut_from_the_local_time() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        // The hour from 02:00 comes twice on 2026-10-25.
+        for (at, expected, starts) in [
+            (
+                "2026-10-25T00:59:59Z",
+                ["2026-10-25T02+02:00", "2026-10-25", "2026-W43", "2026-10", "total"],
+                [
+                    "2026-10-25T02:00:00+02:00",
+                    "2026-10-25T00:00:00+02:00",
+                    "2026-10-19T00:00:00+02:00",
+                    "2026-10-01T00:00:00+02:00",
+                    "total",
+                ],
+            ),
+            (
+                "2026-10-25T01:00:00Z",
+                ["2026-10-25T02+01:00", "2026-10-25", "2026-W43", "2026-10", "total"],
+                [
+                    "2026-10-25T02:00:00+01:00",
+                    "2026-10-25T00:00:00+02:00",
+                    "2026-10-19T00:00:00+02:00",
+                    "2026-10-01T00:00:00+02:00",
+                    "total",
+                ],
+            ),
+        ] {
+            let at = Timestamp::parse(at).unwrap();
+            let shorts = Window::ALL.map(|window| containing(window, at, berlin));
+            assert_eq!(shorts, expected);
+            assert_eq!(shorts.each_ref().map(|short| start(short, berlin)), starts);
+            for (window, short) in Window::ALL.into_iter().zip(&shorts) {
+                let span = window.containing(at, berlin);
+                assert_eq!(&span.key(), short, "the function names the window in the same way");
+                if window != Window::Total {
+                    assert_eq!(span.start_text(), start(short, berlin));
+                }
+            }
         }
     }
 }

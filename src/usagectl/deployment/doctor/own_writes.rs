@@ -17,7 +17,8 @@ pub fn passing(pipeline: &Pipeline, patterns: &[String], now: Timestamp) -> Resu
     let Some(snapshot) = &pipeline.snapshot else { return Ok(Vec::new()) };
     let mut passing = Vec::new();
     for window in &snapshot.windows {
-        let item = item(snapshot, &SnapshotItem::new(snapshot, &example(snapshot), window.containing(now)));
+        let span = window.containing(now, snapshot.zone);
+        let item = item(snapshot, &SnapshotItem::new(snapshot, &example(snapshot), span));
         for event in ["INSERT", "MODIFY"] {
             let record = record(event, &item, now);
             if record.is_some_and(|record| filters.matches(StreamKind::DynamoDb, &record)) {

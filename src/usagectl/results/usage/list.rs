@@ -24,10 +24,10 @@ pub(super) struct List {
     /// Only this resource
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
-    /// Only windows that start on this day (UTC) or later
+    /// Only windows that start on this day or later
     #[arg(long, value_name = "DATE", value_parser = date)]
     from: Option<String>,
-    /// Only windows that start on this day (UTC) or earlier
+    /// Only windows that start on this day or earlier
     #[arg(long, value_name = "DATE", value_parser = date)]
     to: Option<String>,
     /// Only this measure [default: all, or with --plot the first by name]

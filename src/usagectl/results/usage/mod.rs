@@ -86,12 +86,14 @@ fn keep_at(rows: &mut Vec<Row>, at: Option<&str>, length: usize) -> Option<Strin
     Some(kept)
 }
 
-/// How many characters of a start identify a window of this length: `2026-11-21T03`, `2026-11-21`, `2026-11`.
+/// How many characters of a start identify a window of this length: `2026-11-21T03`, `2026-11-21`, `2026-11`. There is one
+/// total.
 fn start_length(window: Window) -> usize {
     match window {
         Window::Hour => 13,
-        Window::Day => 10,
+        Window::Day | Window::Week => 10,
         Window::Month => 7,
+        Window::Total => 0,
     }
 }
 

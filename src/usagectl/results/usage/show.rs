@@ -20,7 +20,7 @@ pub(super) struct Show {
     /// Entity, as the pipeline names it
     #[arg(value_name = "ENTITY")]
     entity: String,
-    /// Day (UTC) [default: the newest with snapshots]
+    /// Day [default: the newest with snapshots]
     #[arg(long, value_name = "DATE", value_parser = date)]
     at: Option<String>,
     /// Only this resource

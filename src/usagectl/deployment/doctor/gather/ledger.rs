@@ -2,8 +2,10 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use usage_aggregator::fold::{Folder, Shown};
-use usage_aggregator::ledger::{Level, WindowKey};
+use usage_aggregator::ledger::{LedgerTable, Level, WindowKey};
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Segment;
+use usage_aggregator::window::Zone;
 
 use super::super::facts::{Fact, LargestState, LedgerContents, Part, StuckMinute, Unavailable};
 
@@ -21,10 +23,11 @@ pub(super) async fn of(folder: &Folder, fold_window_seconds: i64, now: Timestamp
         Ok(shown) => Ok((window, shown)),
         Err(error) => Err(unavailable(&error.to_string(), &folder.ledger.name)),
     };
-    let minutes = due(fold_window_seconds, now);
+    let minutes = due(fold_window_seconds, now, folder.ledger.zone);
     let read: Vec<(WindowKey, Shown)> =
         stream::iter(&minutes).map(|minute| shown(*minute)).buffered(CONCURRENT_REQUESTS).try_collect().await?;
-    let open = [Level::Hour, Level::Day, Level::Month].map(|level| WindowKey::containing(level, now));
+    let LedgerTable { windows, zone, .. } = &folder.ledger;
+    let open = Level::needed(windows).map(|level| WindowKey::containing(level, now, *zone));
     let parents: Vec<(WindowKey, Shown)> =
         stream::iter(open).map(shown).buffered(CONCURRENT_REQUESTS).try_collect().await?;
     Ok(LedgerContents {
@@ -35,10 +38,10 @@ pub(super) async fn of(folder: &Folder, fold_window_seconds: i64, now: Timestamp
 }
 
 /// The minutes that should be folded by now, oldest first.
-fn due(fold_window_seconds: i64, now: Timestamp) -> Vec<WindowKey> {
+fn due(fold_window_seconds: i64, now: Timestamp, zone: Zone) -> Vec<WindowKey> {
     let end = now.seconds() - 2 * fold_window_seconds - LATE_SECONDS;
     let minutes = (1..=MINUTES).rev().map(|ago| end - ago * MINUTE_SECONDS);
-    minutes.filter_map(|at| Some(WindowKey::containing(Level::Minute, Timestamp::from_seconds(at)?))).collect()
+    minutes.map(|at| WindowKey::minute(Segment::at(at), zone)).collect()
 }
 
 fn stuck((window, shown): &(WindowKey, Shown)) -> Option<StuckMinute> {
@@ -68,7 +71,8 @@ mod tests {
     #[test]
     fn the_minutes_that_should_be_folded_end_two_windows_and_a_minute_ago() {
         let texts = |window| -> Vec<String> {
-            due(window, Timestamp::parse("2026-11-28T09:10:30Z").unwrap()).into_iter().map(WindowKey::text).collect()
+            let now = Timestamp::parse("2026-11-28T09:10:30Z").unwrap();
+            due(window, now, Zone::UTC).into_iter().map(WindowKey::text).collect()
         };
         let (usual, at_once) = (texts(30), texts(0));
         assert_eq!((usual.len(), &*usual[0], &*usual[14]), (15, "2026-11-28T08:53", "2026-11-28T09:07"));
