@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+mod alarms;
 mod clients;
 mod cloudwatch;
 mod consumed;
@@ -27,6 +28,7 @@ mod tables;
 pub mod in_process;
 pub mod kinesis;
 
+pub use alarms::{AlarmStatus, Alarms, Severity, Stack, State, Transition};
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use consumed::{ConsumedUnits, Units};
