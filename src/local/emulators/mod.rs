@@ -22,7 +22,9 @@ mod dynamodb;
 mod embedded;
 mod faults;
 mod instant;
+mod lambda_metrics;
 mod s3;
+mod service_metrics;
 mod tables;
 
 pub mod in_process;
@@ -35,6 +37,8 @@ pub use consumed::{ConsumedUnits, Units};
 pub use embedded::EmbeddedStream;
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
+pub use lambda_metrics::{MappingMetrics, MeasuredFunction};
+pub use service_metrics::{MeasuredSource, measured_http};
 pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_specs};
 
 /// The region of the services, and of the clients made for them.
