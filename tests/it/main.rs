@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod alarms;
 mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+mod alarms;
 mod clients;
 mod cloudwatch;
 mod consumed;
@@ -21,18 +22,23 @@ mod dynamodb;
 mod embedded;
 mod faults;
 mod instant;
+mod lambda_metrics;
 mod s3;
+mod service_metrics;
 mod tables;
 
 pub mod in_process;
 pub mod kinesis;
 
+pub use alarms::{AlarmStatus, Alarms, Severity, Stack, State, Transition};
 pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use consumed::{ConsumedUnits, Units};
 pub use embedded::EmbeddedStream;
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
+pub use lambda_metrics::{MappingMetrics, MeasuredFunction};
+pub use service_metrics::{MeasuredSource, measured_http};
 pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_specs};
 
 /// The region of the services, and of the clients made for them.

@@ -64,6 +64,11 @@ impl FaultInjector {
         occurs
     }
 
+    /// The same for a fault that decides nothing while it is off, so that it doesn't change when the others occur.
+    pub(super) fn breaks_out(&self, name: &'static str, percent: impl Fn(&FaultProfile) -> f64) -> bool {
+        percent(&self.profile()) > 0.0 && self.occurs(name, percent)
+    }
+
     /// The faults of one invocation's calls.
     pub(super) fn plan(&self) -> FaultPlan {
         let crash = self.with(|profile, random| {
@@ -102,6 +107,7 @@ fn name(fault: Fault) -> Option<&'static str> {
         Fault::Status503 => Some("503"),
         Fault::Throttle => Some("throttle"),
         Fault::TransactionConflict => Some("conflict"),
+        Fault::AccessDenied => Some("denied"),
         Fault::Delay(_) => Some("slow"),
         Fault::CrashBefore | Fault::CrashAfter => Some("crash"),
     }
@@ -130,10 +136,13 @@ fn fault(profile: &FaultProfile, random: &mut fastrand::Rng, call: &Call) -> Fau
     if hit(profile.unavailable) {
         return Fault::Status503;
     }
-    if call.service == Service::S3 && hit(profile.slow) {
-        return Fault::Delay(SLOW_BY);
+    match call.service {
+        Service::S3 if hit(profile.slow) => Fault::Delay(SLOW_BY),
+        Service::S3 if hit(profile.denied) => Fault::AccessDenied,
+        Service::S3 if hit(profile.s3) => Fault::Status503,
+        Service::DynamoDb if hit(profile.tables) => Fault::Throttle,
+        _ => Fault::None,
     }
-    Fault::None
 }
 
 #[cfg(test)]
@@ -147,6 +156,22 @@ mod tests {
         assert!((1_800..2_200).contains(&count()));
         injector.set(FaultProfile::default());
         assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn outages_of_one_service_leave_the_others_alone() {
+        let injector = FaultInjector::new("denied=100,tables=100".parse().unwrap(), 7);
+        let call = |service, operation: &str| Call {
+            number: 1,
+            service,
+            operation: operation.to_owned(),
+            path: "/".to_owned(),
+        };
+        let mut plan = injector.plan();
+        assert_eq!(plan.fault(&call(Service::S3, "PutObject")), Fault::AccessDenied);
+        assert_eq!(plan.fault(&call(Service::DynamoDb, "PutItem")), Fault::Throttle);
+        assert_eq!(plan.fault(&call(Service::CloudWatch, "PutMetricData")), Fault::None);
+        assert!(!injector.breaks_out("exit", |profile| profile.exit));
     }
 
     #[test]

@@ -25,6 +25,16 @@ pub struct FaultProfile {
     pub slow: f64,
     /// Percent of invocations that are throttled.
     pub refuse: f64,
+    /// Percent of invocations in which the process exits at once.
+    pub exit: f64,
+    /// Percent of invocations that hang until the function's timeout.
+    pub hang: f64,
+    /// Percent of S3 calls that are refused for lack of a permission.
+    pub denied: f64,
+    /// Percent of S3 calls that are answered with status 503.
+    pub s3: f64,
+    /// Percent of DynamoDB calls that are throttled.
+    pub tables: f64,
     /// Percent of reads of the stream whose iterator has expired, and percent of reads that are throttled.
     pub iterator: f64,
     /// Percent of the load's records that can't be processed.
@@ -37,6 +47,8 @@ pub struct FaultProfile {
     pub restart: Option<Duration>,
     /// Whether two mappings run at once.
     pub twins: bool,
+    /// Whether the mapping is disabled.
+    pub disable: bool,
 }
 
 /// A profile as it was requested.
@@ -48,14 +60,16 @@ pub struct RequestedFaults {
     pub named: FaultProfile,
 }
 
-/// The profile that `all` stands for.
+/// The profile that `all` stands for: everything that passes by itself. The others are outages, which last until they are
+/// turned off: `exit`, `hang`, `denied`, `s3`, `tables` and `disable`.
 const ALL: &str = "redeliver=5,crash=10,lose=2,throttle=2,conflict=2,503=2,slow=5,refuse=3,iterator=5,poison=0.1,\
                    repeat=2,split=5s,restart=10s,twins";
 
 impl FaultProfile {
     /// The names of all faults, for help texts and errors.
-    pub const NAMES: &'static str = "redeliver, crash, lose, throttle, conflict, 503, slow, refuse, iterator, poison, \
-                                     repeat (percent), split, restart (interval in seconds), twins";
+    pub const NAMES: &'static str = "redeliver, crash, lose, throttle, conflict, 503, slow, refuse, exit, hang, denied, s3, \
+                                     tables, iterator, poison, repeat (percent), split, restart (interval in seconds), \
+                                     twins, disable";
 
     fn percent(&mut self, name: &str) -> Option<&mut f64> {
         Some(match name {
@@ -67,6 +81,11 @@ impl FaultProfile {
             "503" => &mut self.unavailable,
             "slow" => &mut self.slow,
             "refuse" => &mut self.refuse,
+            "exit" => &mut self.exit,
+            "hang" => &mut self.hang,
+            "denied" => &mut self.denied,
+            "s3" => &mut self.s3,
+            "tables" => &mut self.tables,
             "iterator" => &mut self.iterator,
             "poison" => &mut self.poison,
             "repeat" => &mut self.repeat,
@@ -85,8 +104,13 @@ impl FaultProfile {
     /// Applies one part of a profile's text, such as `crash=2`.
     fn set(&mut self, part: &str) -> Result<(), String> {
         let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
-        if name == "twins" && value.is_none() {
-            self.twins = true;
+        let flag = match name {
+            "twins" => Some(&mut self.twins),
+            "disable" => Some(&mut self.disable),
+            _ => None,
+        };
+        if let (Some(flag), None) = (flag, value) {
+            *flag = true;
             return Ok(());
         }
         let expected = |expected: &str| format!("`{part}`: expected {expected}");
@@ -136,7 +160,8 @@ impl FromStr for RequestedFaults {
 impl fmt::Display for FaultProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FaultProfile { redeliver, crash, lose, throttle, conflict, unavailable, slow, refuse, .. } = self;
-        let FaultProfile { iterator, poison, repeat, split, restart, twins, .. } = self;
+        let FaultProfile { exit, hang, denied, s3, tables, .. } = self;
+        let FaultProfile { iterator, poison, repeat, split, restart, twins, disable, .. } = self;
         let percents = [
             ("redeliver", redeliver),
             ("crash", crash),
@@ -146,6 +171,11 @@ impl fmt::Display for FaultProfile {
             ("503", unavailable),
             ("slow", slow),
             ("refuse", refuse),
+            ("exit", exit),
+            ("hang", hang),
+            ("denied", denied),
+            ("s3", s3),
+            ("tables", tables),
             ("iterator", iterator),
             ("poison", poison),
             ("repeat", repeat),
@@ -155,7 +185,9 @@ impl fmt::Display for FaultProfile {
         let intervals = [("split", split), ("restart", restart)];
         let intervals =
             intervals.iter().filter_map(|(name, interval)| Some(format!("{name}={}s", interval.as_ref()?.as_secs())));
-        let parts: Vec<String> = percents.chain(intervals).chain(twins.then(|| "twins".to_owned())).collect();
+        let flags = [("twins", twins), ("disable", disable)];
+        let flags = flags.iter().filter(|(_, is_on)| **is_on).map(|(name, _)| (*name).to_owned());
+        let parts: Vec<String> = percents.chain(intervals).chain(flags).collect();
         f.write_str(if parts.is_empty() { "none" } else { "" })?;
         f.write_str(&parts.join(","))
     }
@@ -167,7 +199,12 @@ mod tests {
 
     #[test]
     fn a_profile_is_printed_as_it_is_parsed() {
-        for text in ["none", "crash=2,lose=0.5,split=10s,twins", "redeliver=100,503=1,restart=3s"] {
+        for text in [
+            "none",
+            "crash=2,lose=0.5,split=10s,twins",
+            "exit=100,hang=1,denied=2,s3=3,tables=4,disable",
+            "redeliver=100,503=1,restart=3s",
+        ] {
             assert_eq!(text.parse::<FaultProfile>().unwrap().to_string(), text);
         }
         let all: FaultProfile = "all".parse().unwrap();

@@ -9,9 +9,11 @@ use serde_json::to_vec;
 
 use super::fault_injector::FaultInjector;
 use super::rejections::Rejections;
-use crate::emulators::FaultyHttp;
+use crate::emulators::{FaultyHttp, Metrics};
 use event_source_mapping::{Clock, Function, InvocationResult, RejectionReason, SequenceNumber};
 use usage_aggregator::handler::{Handler, Invocation, Outcome};
+use usage_aggregator::outcome::BatchOutcome;
+use usage_aggregator::record::Code;
 
 /// One sandbox.
 pub struct Sandbox {
@@ -32,6 +34,26 @@ pub struct Sandboxes {
     timeout: Duration,
     faults: FaultInjector,
     rejections: Arc<Rejections>,
+    log_metrics: Option<LogMetrics>,
+}
+
+/// Where the metrics that the template extracts from the function's log are published.
+struct LogMetrics {
+    metrics: Metrics,
+    namespace: String,
+}
+
+impl LogMetrics {
+    /// Publishes what the log says about the rejected records of a batch, one line for each.
+    fn publish(&self, outcome: &BatchOutcome) {
+        let count = |metric| self.metrics.publish_of(&self.namespace, metric, &[], 1.0);
+        for rejection in outcome.rejected.iter().chain(&outcome.quarantined) {
+            count("RecordsRejected");
+            if rejection.fault.code == Code::TooOld {
+                count("UsageTooOld");
+            }
+        }
+    }
 }
 
 impl Sandboxes {
@@ -51,7 +73,14 @@ impl Sandboxes {
             timeout,
             faults,
             rejections: Arc::default(),
+            log_metrics: None,
         }
+    }
+
+    /// Publishes the metrics that the template extracts from the function's log, in this namespace.
+    #[must_use]
+    pub fn with_log_metrics(self, metrics: Metrics, namespace: String) -> Sandboxes {
+        Sandboxes { log_metrics: Some(LogMetrics { metrics, namespace }), ..self }
     }
 
     /// What the function rejected so far.
@@ -65,6 +94,10 @@ impl Sandboxes {
 
     fn keep(&self, sandbox: Sandbox) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sandbox);
+    }
+
+    fn timed_out(&self) -> InvocationResult {
+        InvocationResult::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()))
     }
 
     /// Invokes the function in `sandbox`, which is discarded if it crashes or times out.
@@ -83,13 +116,12 @@ impl Sandboxes {
         let outcome = tokio::select! {
             outcome = sandbox.handler.handle(event, &invocation) => outcome,
             () = sandbox.http.crashed() => return InvocationResult::FunctionError("injected: the sandbox crashed".to_owned()),
-            () = tokio::time::sleep_until(timeout) => {
-                return InvocationResult::FunctionError(format!("Task timed out after {:.2} seconds", self.timeout.as_secs_f64()));
-            }
+            () = tokio::time::sleep_until(timeout) => return self.timed_out(),
         };
         self.keep(sandbox);
         if let Ok(Outcome::Appended(outcome)) = &outcome {
             self.rejections.note(outcome);
+            self.log_metrics.iter().for_each(|metrics| metrics.publish(outcome));
         }
         match outcome {
             Ok(_) if self.faults.occurs("redeliver", |profile| profile.redeliver) => {
@@ -113,6 +145,13 @@ impl Function for Sandboxes {
     async fn invoke(&self, event: &[u8], request_id: &str) -> InvocationResult {
         if self.faults.occurs("refuse", |profile| profile.refuse) {
             return InvocationResult::NotInvoked("injected: the invocation was throttled".to_owned());
+        }
+        if self.faults.breaks_out("exit", |profile| profile.exit) {
+            return InvocationResult::FunctionError("injected: Runtime exited with error: exit status 1".to_owned());
+        }
+        if self.faults.breaks_out("hang", |profile| profile.hang) {
+            tokio::time::sleep(self.timeout).await;
+            return self.timed_out();
         }
         let sandbox = match self.idle().map_or_else(&self.make, Ok) {
             Ok(sandbox) => sandbox,

@@ -53,9 +53,22 @@ impl Supervisor {
     pub async fn run(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let twin = self.twin(stop.clone());
         let shards = self.change_shards(stop.clone());
-        let mapping = self.keep_running(&self.checkpoints, self.seed, stop, |_| true);
-        futures::try_join!(mapping, twin, shards)?;
+        futures::try_join!(self.keep_enabled(stop), twin, shards)?;
         Ok(())
+    }
+
+    /// Runs the mapping whenever it isn't disabled.
+    async fn keep_enabled(&self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                () = self.until(|profile| !profile.disable) => {}
+            }
+            self.keep_running(&self.checkpoints, self.seed, stop.clone(), |profile| !profile.disable).await?;
+            if self.faults.profile().disable {
+                self.faults.count("disable");
+            }
+        }
     }
 
     /// Runs the mapping, and runs it again after each restart, while it is `wanted`.
@@ -95,12 +108,12 @@ impl Supervisor {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = self.until(|profile| profile.twins) => {}
+                () = self.until(has_twin) => {}
             }
             let copy = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).copy_in_memory();
             let copy = Arc::new(Mutex::new(copy));
             self.faults.count("twins");
-            self.keep_running(&copy, self.seed ^ 1, stop.clone(), |profile| profile.twins).await?;
+            self.keep_running(&copy, self.seed ^ 1, stop.clone(), has_twin).await?;
         }
     }
 
@@ -134,6 +147,10 @@ impl Supervisor {
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
+}
+
+fn has_twin(profile: &FaultProfile) -> bool {
+    profile.twins && !profile.disable
 }
 
 /// A whole percentage below 50, so that some reads succeed although both kinds of failure have it.

@@ -28,12 +28,17 @@ Percentage of invocations:
   redeliver  The response is lost, so the whole batch is delivered again
   crash      The sandbox crashes during one of its calls
   refuse     The invocation is throttled
+  exit       The process exits at once
+  hang       The invocation hangs until the function's timeout
 Percentage of service calls:
   lose       The request or the response is lost
   throttle   The call is throttled
   conflict   The call conflicts with another writer
   503        The service is unavailable
   slow       An S3 call takes 250 ms longer
+  denied     An S3 call is refused with AccessDenied
+  s3         S3 is unavailable
+  tables     A DynamoDB call is throttled
 Percentage of stream reads:
   iterator   The iterator has expired, or the read is throttled
 Percentage of records:
@@ -43,7 +48,9 @@ Interval, for example split=10s:
   split      A shard splits, or two shards merge
   restart    The mapping crashes and resumes from an older checkpoint
 Without a value:
-  twins      Two mappings run at once";
+  twins      Two mappings run at once
+  disable    The mapping is disabled
+`all` leaves out exit, hang, denied, s3, tables and disable, which are outages rather than faults that pass.";
 
 impl Faults {
     /// Sends the faults to the running process and prints those in effect.

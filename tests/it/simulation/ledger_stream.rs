@@ -129,7 +129,7 @@ struct Text {
 }
 
 /// The page that a request puts, if any.
-fn page_of(request: &HttpRequest) -> Option<PageKey> {
+pub fn page_of(request: &HttpRequest) -> Option<PageKey> {
     let target = request.headers().get("x-amz-target")?;
     let body = request.body().bytes().filter(|_| target.ends_with(".PutItem"))?;
     let PutItem { item: Keys { pk, sk } } = serde_json::from_slice(body).ok()?;

@@ -10,7 +10,7 @@ pub mod bench;
 mod chaos;
 mod feed;
 mod lambda;
-mod ledger_stream;
+pub mod ledger_stream;
 mod run;
 mod side;
 mod trouble;

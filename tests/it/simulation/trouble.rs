@@ -74,6 +74,8 @@ pub fn name(fault: Fault) -> Option<&'static str> {
         Fault::LoseRequest => Some("requests lost"),
         Fault::LoseResponse => Some("responses lost"),
         Fault::Status503 => Some("503s"),
+        // Nothing that passes by itself.
+        Fault::AccessDenied => None,
         Fault::Throttle => Some("calls throttled"),
         Fault::TransactionConflict => Some("conflicts"),
         Fault::ArriveLate(_) => Some("requests late"),

@@ -12,7 +12,7 @@ const SAMPLES: usize = 250;
 
 /// What identifies a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct MetricId {
+pub(in crate::emulators) struct MetricId {
     pub namespace: String,
     pub name: String,
     pub dimensions: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub(super) struct Sample {
 
 /// How the values of a period are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Statistic {
+pub(in crate::emulators) enum Statistic {
     Sum,
     Average,
     Maximum,
@@ -63,7 +63,7 @@ pub(super) struct History(BTreeMap<MetricId, BTreeMap<i64, Values>>);
 
 impl Statistic {
     /// Parses CloudWatch's name: `Sum`, `p99`, `p99.9`.
-    pub(super) fn parse(text: &str) -> Option<Statistic> {
+    pub(in crate::emulators) fn parse(text: &str) -> Option<Statistic> {
         Some(match text {
             "Sum" => Statistic::Sum,
             "Average" => Statistic::Average,
@@ -158,6 +158,26 @@ impl History {
         some.map(|(second, values)| (second, values.statistic(statistic))).collect()
     }
 
+    /// The statistic in each of the `periods` periods before `end`, oldest first; `None` where there is no value. The periods
+    /// end at `end`, rather than at multiples of their length.
+    pub(super) fn before(
+        &self,
+        metric: &MetricId,
+        end: i64,
+        period: i64,
+        periods: usize,
+        statistic: Statistic,
+    ) -> Vec<Option<f64>> {
+        let minutes = self.0.get(metric);
+        let ends = (0..i64::try_from(periods).unwrap_or(0)).rev().map(|ago| end - ago * period);
+        let value = |end: i64| {
+            let values = minutes?.range(end - period..end).map(|(_, values)| values);
+            let values = values.fold(Values::none(), |sum, values| sum.join(values));
+            (values.count > 0.0).then(|| values.statistic(statistic))
+        };
+        ends.map(value).collect()
+    }
+
     /// All metrics.
     pub(super) fn metrics(&self) -> impl Iterator<Item = &MetricId> {
         self.0.keys()
@@ -194,6 +214,19 @@ mod tests {
         // A period counts if its start is before the end, even if it began before the start.
         assert_eq!(read(times(200, 300, 300), "Minimum"), [(0, 1.0)]);
         assert_eq!(read(times(600, 0, 60), "Sum"), []);
+    }
+
+    #[test]
+    fn the_periods_of_an_alarm_end_when_it_is_evaluated() {
+        let mut history = History::default();
+        for (at, value) in [(0, 1.0), (60, 5.0), (300, 7.0)] {
+            history.add(metric("a"), at, once(value));
+        }
+        let before = |end| history.before(&metric("a"), end, 300, 2, Statistic::Sum);
+        assert_eq!(before(300), [None, Some(6.0)]);
+        assert_eq!(before(360), [Some(1.0), Some(12.0)]);
+        assert_eq!(before(900), [Some(7.0), None]);
+        assert_eq!(history.before(&metric("b"), 300, 60, 2, Statistic::Sum), [None, None]);
     }
 
     #[test]

@@ -15,13 +15,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use event_source_mapping::Clock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stream_types::Timestamp;
 use tokio::net::TcpListener;
 
-use history::{History, MetricId, Sample, Statistic, Times};
+use history::{History, Sample, Times};
+pub(super) use history::{MetricId, Statistic};
 use protocol::{Refusal, Request};
 use wire::{GetMetricData, ListMetrics, Metric, MetricData, MetricDataResult, PutMetricData, Query};
 
@@ -50,9 +52,25 @@ pub struct Metrics {
     /// In order of arrival.
     points: Arc<Mutex<Vec<DataPoint>>>,
     history: Arc<Mutex<History>>,
+    /// The system's clock, unless a simulation has its own.
+    clock: Option<Clock>,
+}
+
+/// A metric, and how an alarm aggregates it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Series {
+    pub metric: MetricId,
+    pub statistic: Statistic,
+    /// In seconds, a multiple of 60.
+    pub period: i64,
 }
 
 impl Metrics {
+    /// Metrics whose time is that of `clock`.
+    pub fn with_clock(clock: Clock) -> Metrics {
+        Metrics { clock: Some(clock), ..Metrics::default() }
+    }
+
     /// All data points since the start or the last [`Metrics::clear`].
     pub fn points(&self) -> Vec<DataPoint> {
         lock(&self.points).clone()
@@ -70,16 +88,34 @@ impl Metrics {
 
     /// Adds a value to a metric that AWS itself would publish. Only GetMetricData and ListMetrics find it.
     pub fn publish(&self, namespace: &str, name: &str, dimension: (&str, &str), value: f64) {
-        let dimensions = BTreeMap::from([(dimension.0.to_owned(), dimension.1.to_owned())]);
+        self.publish_of(namespace, name, &[dimension], value);
+    }
+
+    /// Adds a value to a metric with any number of dimensions, as [`Metrics::publish`] does.
+    pub fn publish_of(&self, namespace: &str, name: &str, dimensions: &[(&str, &str)], value: f64) {
+        let dimensions = dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let metric = MetricId { namespace: namespace.to_owned(), name: name.to_owned(), dimensions };
-        lock(&self.history).add(metric, now(), [Sample { value, count: 1.0 }]);
+        lock(&self.history).add(metric, self.now(), [Sample { value, count: 1.0 }]);
+    }
+
+    /// The values of the last periods before `end`, oldest first; `None` where there is no data.
+    pub(super) fn before(&self, series: &Series, end: i64, periods: usize) -> Vec<Option<f64>> {
+        lock(&self.history).before(&series.metric, end, series.period, periods, series.statistic)
+    }
+
+    fn now(&self) -> i64 {
+        match &self.clock {
+            Some(clock) => clock.now().seconds(),
+            None => event_source_mapping::now().map_or(0, Timestamp::seconds),
+        }
     }
 
     fn put(&self, request: PutMetricData) {
         let (mut points, mut history) = (lock(&self.points), lock(&self.history));
         for (point, second) in request.into_points() {
             let DataPoint { namespace, name, dimensions, .. } = point.clone();
-            history.add(MetricId { namespace, name, dimensions }, second.unwrap_or_else(now), point.samples());
+            let second = second.unwrap_or_else(|| self.now());
+            history.add(MetricId { namespace, name, dimensions }, second, point.samples());
             points.push(point);
         }
     }
@@ -120,10 +156,6 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now() -> i64 {
-    event_source_mapping::now().map_or(0, Timestamp::seconds)
-}
-
 /// Serves the operations over HTTP until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, metrics: Metrics) {
     let service = Router::new().fallback(answer).with_state(metrics);
@@ -133,16 +165,23 @@ pub(super) async fn serve(listener: TcpListener, metrics: Metrics) {
 }
 
 async fn answer(State(metrics): State<Metrics>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(protocol) = protocol::protocol(uri.path(), &headers) else {
-        return protocol::unknown_protocol(OPERATIONS);
-    };
-    let request = protocol::read(protocol, uri.path(), &headers, &body);
-    let operation = request.as_ref().map(|request| request.operation.clone()).unwrap_or_default();
-    let answer = request.and_then(|request| operate(&metrics, request));
-    if let Err(Refusal { code, message }) = &answer {
-        tracing::warn!(code, message, "the embedded CloudWatch refused a request");
+    metrics.answer(uri.path(), &headers, &body)
+}
+
+impl Metrics {
+    /// Answers a request, in this process or over HTTP.
+    pub(super) fn answer(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+        let Some(protocol) = protocol::protocol(path, headers) else {
+            return protocol::unknown_protocol(OPERATIONS);
+        };
+        let request = protocol::read(protocol, path, headers, body);
+        let operation = request.as_ref().map(|request| request.operation.clone()).unwrap_or_default();
+        let answer = request.and_then(|request| operate(self, request));
+        if let Err(Refusal { code, message }) = &answer {
+            tracing::warn!(code, message, "the embedded CloudWatch refused a request");
+        }
+        protocol::respond(protocol, &operation, answer)
     }
-    protocol::respond(protocol, &operation, answer)
 }
 
 fn operate(metrics: &Metrics, request: Request) -> Result<Value, Refusal> {

@@ -26,6 +26,18 @@ pub(super) fn throttled(service: Service) -> InjectedResponse {
     }
 }
 
+/// The error of `service` for a missing permission.
+pub(super) fn denied(service: Service) -> InjectedResponse {
+    match service {
+        Service::DynamoDb => dynamodb_error(json!({
+            "__type": "com.amazon.coral.service#AccessDeniedException",
+            "Message": "injected: not authorized to perform this operation",
+        })),
+        Service::S3 => s3_error(403, "AccessDenied"),
+        Service::CloudWatch => cloudwatch_error("AccessDenied"),
+    }
+}
+
 /// The error of the service of `call` for a conflict with a concurrent writer.
 pub(super) fn conflict(call: &Call, request: &HttpRequest) -> InjectedResponse {
     match (call.service, call.operation.as_str()) {

@@ -129,6 +129,7 @@ async fn inject(
         Fault::Status503 => answers::unavailable(),
         Fault::Throttle => answers::throttled(call.service),
         Fault::TransactionConflict => answers::conflict(call, &request),
+        Fault::AccessDenied => answers::denied(call.service),
         Fault::Delay(time) => {
             tokio::time::sleep(time).await;
             inner.call(request).await

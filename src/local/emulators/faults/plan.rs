@@ -22,6 +22,8 @@ pub enum Fault {
     /// TransactionConflict, or a TransactionConflictException outside of transactions; ConditionalRequestConflict in S3;
     /// ConflictException in CloudWatch.
     TransactionConflict,
+    /// The service refuses the call for lack of a permission: AccessDenied in S3 (403), AccessDeniedException elsewhere.
+    AccessDenied,
     /// The request is sent after this time.
     Delay(Duration),
     /// The SDK gets a timeout immediately, and the request has its effect after this time, possibly after its retry.
@@ -33,7 +35,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault that takes no time, for tests that try each fault at each call.
+    /// Every fault that takes no time and passes, for tests that try each fault at each call.
     pub const ALL: [Fault; 7] = [
         Fault::LoseRequest,
         Fault::LoseResponse,

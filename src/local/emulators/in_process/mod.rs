@@ -6,6 +6,7 @@
 
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{IdentityCache, StalledStreamProtectionConfig};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use dynoxide::Database;
 
 mod dynamodb;
@@ -20,7 +22,8 @@ mod s3;
 
 pub use s3::Objects;
 
-use super::sdk_config;
+use super::faults::{Call, Service};
+use super::{Metrics, sdk_config};
 use usage_aggregator::clients::Clients;
 
 /// The clients need an address, but nothing listens there.
@@ -28,7 +31,12 @@ const ENDPOINT: &str = "http://in-process";
 
 /// An HTTP client whose DynamoDB is `database` and whose S3 is `objects`.
 pub fn client(database: Database, objects: Objects) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(InProcess { database, objects });
+    client_with_metrics(database, objects, Metrics::default())
+}
+
+/// The same with a CloudWatch, which keeps `metrics`.
+pub fn client_with_metrics(database: Database, objects: Objects, metrics: Metrics) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(InProcess { database, objects, metrics });
     http_client_fn(move |_, _| connector.clone())
 }
 
@@ -59,6 +67,7 @@ pub fn clients(http: SharedHttpClient) -> Clients {
 struct InProcess {
     database: Database,
     objects: Objects,
+    metrics: Metrics,
 }
 
 /// A service's response.
@@ -72,7 +81,12 @@ impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let service = self.clone();
         // In the future rather than here: a request that is dropped before it is polled hasn't been sent.
-        HttpConnectorFuture::new(async move { service.answer(&request) })
+        HttpConnectorFuture::new(async move {
+            match Call::of(&request, 0).service {
+                Service::CloudWatch => service.answer_of_cloudwatch(&request).await,
+                Service::DynamoDb | Service::S3 => service.answer(&request),
+            }
+        })
     }
 }
 
@@ -88,6 +102,28 @@ impl InProcess {
         let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
         let mut response = HttpResponse::new(status, body.into());
         response.headers_mut().insert("content-type", content_type);
+        Ok(response)
+    }
+}
+
+impl InProcess {
+    async fn answer_of_cloudwatch(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let other = |error: BoxError| ConnectorError::other(error, None);
+        let mut headers = HeaderMap::new();
+        for (name, value) in request.headers() {
+            let name = HeaderName::try_from(name).map_err(|error| other(error.into()))?;
+            headers.insert(name, HeaderValue::try_from(value).map_err(|error| other(error.into()))?);
+        }
+        let path = Call::of(request, 0).path;
+        let response = self.metrics.answer(&path, &headers, request.body().bytes().unwrap_or_default());
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| other(error.into()))?;
+        let status = StatusCode::try_from(head.status.as_u16()).map_err(|error| other(error.into()))?;
+        let mut response = HttpResponse::new(status, body.into());
+        for (name, value) in &head.headers {
+            let value = value.to_str().map_err(|error| other(error.into()))?.to_owned();
+            response.headers_mut().insert(name.as_str().to_owned(), value);
+        }
         Ok(response)
     }
 }

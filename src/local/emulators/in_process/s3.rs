@@ -19,6 +19,11 @@ impl Objects {
         self.lock().insert(name.to_owned(), Bucket::new());
     }
 
+    /// Deletes a bucket with its objects.
+    pub fn delete_bucket(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
     /// A bucket's objects by key; none if the bucket doesn't exist.
     pub fn bucket(&self, name: &str) -> BTreeMap<String, Arc<[u8]>> {
         self.lock().get(name).cloned().unwrap_or_default()

@@ -113,10 +113,12 @@ pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) 
 async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     let progress = progress(run).await;
     run.publish_metrics();
+    let alarms = run.evaluate_alarms().await;
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
     status.faults = control.faults.profile().to_string();
     set_progress(&mut status, run, progress);
+    status.alarms = alarms;
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
     }

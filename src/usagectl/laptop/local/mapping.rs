@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use event_source_mapping::{
-    Checkpoints, Clock, Counts, Destination, Filters, Mapping, Meter, Settings, Source, uuid, write_atomically,
+    Checkpoints, Clock, Counts, Destination, Filters, Function, Mapping, Meter, Settings, Source, uuid,
+    write_atomically,
 };
-use laptop::emulators::{EmbeddedStream, Services};
+use laptop::emulators::{EmbeddedStream, MappingMetrics, MeasuredFunction, MeasuredSource, Services};
 use laptop::proof::{FaultInjector, InjectedFaults, Supervisor};
 use usage_aggregator::time::Timestamp;
 
 use super::Local;
 use super::control::Control;
-use super::measured::{Measured, Reported};
 use super::status::MappingStatus;
 use super::stream::LocalStream;
 use super::target::LocalFunction;
@@ -30,7 +30,7 @@ pub(super) struct LocalMapping {
     pub meter: Arc<Meter>,
     /// The mapping, as other commands see it.
     pub running: RunningMapping,
-    reported: Reported,
+    metrics: MappingMetrics,
     faults: FaultInjector,
     supervisor: Supervisor,
     embedded: Option<EmbeddedStream>,
@@ -61,15 +61,29 @@ pub(super) struct MappingParts<'p> {
     pub clock: &'p Clock,
 }
 
+impl MappingParts<'_> {
+    /// The same source and function, whose reads and invocations are published if there is an embedded CloudWatch.
+    fn measured(&self, source: Arc<dyn Source>, function: Arc<dyn Function>, meter: &Arc<Meter>) -> Measured {
+        let Some(services) = self.services else { return (source, function) };
+        let metrics = services.metrics();
+        let source = MeasuredSource::new(source, metrics.clone(), self.clock.clone());
+        let function = MeasuredFunction::new(function, self.function.name, metrics.clone(), meter);
+        (Arc::new(source), Arc::new(function))
+    }
+}
+
+type Measured = (Arc<dyn Source>, Arc<dyn Function>);
+
 impl LocalMapping {
     /// Opens the checkpoints, and records the filter, because a redrive must skip the same records.
     pub(super) fn open(parts: MappingParts<'_>) -> anyhow::Result<LocalMapping> {
-        let MappingParts { local, options, settings, stream, name, destination, .. } = parts;
-        let LocalStream { source, sharded, embedded, .. } = stream;
-        write_filters(&settings.filters, &filters_file(&options.data, source.kind(), name))?;
         let meter: Arc<Meter> = Arc::default();
-        let LocalFunction { name: function_name, function, faults, .. } = parts.function;
-        let function = Measured::around(function, function_name, parts.services, &meter);
+        let (source, function) =
+            parts.measured(Arc::clone(&parts.stream.source), Arc::clone(&parts.function.function), &meter);
+        let MappingParts { local, options, settings, stream, name, destination, .. } = parts;
+        let LocalStream { sharded, embedded, .. } = stream;
+        write_filters(&settings.filters, &filters_file(&options.data, source.kind(), name))?;
+        let LocalFunction { name: function_name, faults, .. } = parts.function;
         let file = options.data.join(MAPPINGS).join(format!("{}-{name}.json", parts.kind));
         let checkpoints = Checkpoints::open(&file, source.arn(), &new_uuid(&file))?;
         let running = RunningMapping {
@@ -93,8 +107,8 @@ impl LocalMapping {
             }
         };
         let supervisor = Supervisor::new(checkpoints, faults.clone(), sharded, local.fault_seed, make);
-        let (reported, clock) = (Reported::default(), parts.clock.clone());
-        Ok(LocalMapping { source, meter, running, reported, faults, supervisor, embedded, clock })
+        let (metrics, clock) = (MappingMetrics::default(), parts.clock.clone());
+        Ok(LocalMapping { source, meter, running, metrics, faults, supervisor, embedded, clock })
     }
 
     /// Runs the mapping until `control` stops it.
@@ -128,7 +142,7 @@ impl LocalMapping {
     /// Publishes its metrics to the embedded CloudWatch.
     pub(super) fn publish_metrics(&self, services: &Services) {
         let RunningMapping { uuid, function, .. } = &self.running;
-        self.reported.publish(services.metrics(), uuid, function, &self.meter.counts());
+        self.metrics.publish(services.metrics(), uuid, function, &self.meter.counts());
     }
 
     /// The stream of an embedded table, which has to be trimmed.

@@ -3,14 +3,14 @@
 //!
 //! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
 //! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
-//! changes, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
+//! changes, `alarms` evaluates those of the template, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
+mod alarms;
 mod control;
 mod ending;
 mod live;
 mod load;
 mod mapping;
-mod measured;
 mod reach;
 mod rejected;
 mod run;

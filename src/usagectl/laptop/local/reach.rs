@@ -22,7 +22,9 @@ impl Reach {
     /// The first of them, and what it needs.
     pub(super) fn check(&self, named: &FaultProfile) -> Result<(), String> {
         let in_calls = [named.redeliver, named.crash, named.lose, named.throttle, named.conflict, named.unavailable];
-        let of_function = in_calls.iter().chain([&named.slow, &named.refuse]).any(|percent| *percent > 0.0);
+        let outages = [named.exit, named.hang, named.denied, named.s3, named.tables];
+        let of_function =
+            in_calls.iter().chain(&outages).chain([&named.slow, &named.refuse]).any(|percent| *percent > 0.0);
         let of_shards = named.iterator > 0.0 || named.split.is_some();
         if named.poison > 0.0 && !self.poison {
             return Err("`poison` needs a load of orders: start `usagectl local` with --simulate orders".to_owned());
@@ -53,7 +55,7 @@ mod tests {
             (Reach { poison: false, ..orders }, "crash=2,poison=1", "`poison` needs a load of orders"),
             (orders, "repeat=1", "`repeat` needs"),
             (Reach { stream: StreamChoice::Kinesis, ..orders }, "split=5s", "`iterator` and `split` need"),
-            (Reach { in_process: false, ..orders }, "crash=1", "faults in invocations and calls need"),
+            (Reach { in_process: false, ..orders }, "exit=1", "faults in invocations and calls need"),
         ] {
             let error = check(reach, text).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use event_source_mapping::{Clock, StreamKind};
-use laptop::emulators::EmbeddedStream;
 use laptop::emulators::kinesis::{Disturbance, Replicator};
+use laptop::emulators::{AlarmStatus, EmbeddedStream};
 use laptop::proof::{FaultInjector, FaultProfile, Rejections};
 use usage_aggregator::time::Timestamp;
 
+use super::alarms::LocalAlarms;
 use super::control::Control;
 use super::mapping::{LocalMapping, MappingParts, trim};
 use super::stream::StreamRequest;
@@ -50,6 +51,8 @@ pub(super) struct LocalRun {
     pub clock: Clock,
     /// What the function rejected, if it runs in this process.
     pub rejections: Option<Arc<Rejections>>,
+    /// The template's alarms, if there is an embedded CloudWatch.
+    alarms: Option<LocalAlarms>,
     replicator: Mutex<Option<Replicator>>,
     retention: Duration,
     fault_seed: u64,
@@ -101,7 +104,7 @@ impl LocalRun {
             }
             None => None,
         };
-        Ok(LocalRun {
+        let mut run = LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
@@ -115,7 +118,17 @@ impl LocalRun {
             variables,
             clock,
             rejections,
-        })
+            alarms: None,
+        };
+        run.alarms = run.place.services().map(|_| LocalAlarms::of(&run, local)).transpose()?;
+        Ok(run)
+    }
+
+    /// Evaluates the alarms, and returns those that have fired.
+    pub(super) async fn evaluate_alarms(&self) -> Vec<AlarmStatus> {
+        let (Some(services), Some(alarms)) = (self.place.services(), &self.alarms) else { return Vec::new() };
+        alarms.publish_storage(&self.place.clients.s3, services.metrics(), self.clock.now()).await;
+        alarms.advance(services.metrics(), self.clock.now())
     }
 
     /// Leaves behind what waits, for the commands that run before the next run.

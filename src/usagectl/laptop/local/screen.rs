@@ -2,6 +2,7 @@
 //! end of a row that doesn't fit is cut.
 
 use event_source_mapping::{Blocked, Counts, Timestamp};
+use laptop::emulators::{AlarmStatus, State};
 use laptop::proof::QuarantinedRecords;
 
 use super::status::{MappingStatus, Status};
@@ -13,6 +14,8 @@ use crate::shell::waiting;
 const LABEL: usize = 12;
 /// How many causes of failures are listed.
 const CAUSE_LINES: usize = 3;
+/// The composite alarms of the template.
+const COMPOSITES: [&str; 2] = ["Page", "Ticket"];
 /// The most lines that a reason takes.
 const REASON_LINES: usize = 3;
 
@@ -58,6 +61,7 @@ impl Row {
 /// The status as rows, without those that would be empty.
 pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     let mut rows = vec![processed(status)];
+    rows.extend(alarms(&status.alarms));
     if let Some(blocked) = status.waiting.first_blocked() {
         rows.extend(blocked_rows(blocked, status.waiting.blocked.len(), now));
     }
@@ -86,6 +90,24 @@ pub(super) fn causes(counts: &Counts) -> Vec<(&str, u64)> {
         counts.failures_by_cause.iter().map(|(cause, count)| (cause.as_str(), *count)).collect();
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     causes
+}
+
+/// The alarms that are firing, those that page first; if none is any longer, how many have fired.
+fn alarms(fired: &[AlarmStatus]) -> Option<Row> {
+    if fired.is_empty() {
+        return None;
+    }
+    // The composites follow from the others.
+    let firing = fired.iter().filter(|alarm| alarm.state == State::Alarm && !COMPOSITES.contains(&alarm.name.as_str()));
+    let line =
+        |alarm: &AlarmStatus| format!("{} {}: {}", alarm.severity.name().to_uppercase(), alarm.name, alarm.reason);
+    let mut lines: Vec<String> = firing.map(line).collect();
+    if lines.is_empty() {
+        let alarms = fired.iter().filter(|alarm| !COMPOSITES.contains(&alarm.name.as_str())).count();
+        let alarms = u64::try_from(alarms).unwrap_or(u64::MAX);
+        lines.push(format!("none is firing; {} earlier", nouns(&whole(alarms), "alarm")));
+    }
+    Some(Row { label: "alarms", text: Text::Lines(lines) })
 }
 
 fn processed(status: &Status) -> Row {
@@ -208,4 +230,4 @@ fn nouns(number: &str, what: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -63,6 +63,11 @@ enum Switch {
 }
 
 impl MappingOptions {
+    /// The batching window of the ledger's mapping, in seconds.
+    pub(super) fn fold_window(&self) -> u64 {
+        self.fold_window
+    }
+
     /// The settings of the ledger's mapping, as in the template. Only pages of `pipeline` are notices.
     ///
     /// # Errors

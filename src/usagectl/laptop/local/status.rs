@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use event_source_mapping::{Counts, Timestamp};
-use laptop::emulators::DataPoint;
+use laptop::emulators::{AlarmStatus, DataPoint};
 use laptop::proof::{InjectedFaults, QuarantinedRecords};
 use serde::Serialize;
 
@@ -55,6 +55,9 @@ pub(super) struct Status {
     pub injected: InjectedFaults,
     /// Faults in effect.
     pub faults: String,
+    /// The alarms of the template that are firing or have fired, if there is an embedded CloudWatch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmStatus>,
     /// Records written by the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
@@ -126,6 +129,7 @@ impl Status {
         tables.extend(fold.flat_map(|fold| mapping_tables("mapping of the ledger", "failed folds", &fold.mapping)));
         tables.extend(self.function_table());
         tables.extend(self.fault_table());
+        tables.extend(self.alarm_table());
         tables.join("\n")
     }
 }
@@ -157,6 +161,18 @@ impl Status {
             faults.add_row([table::text(name), table::number(&count(&self.injected)), table::number(&count(fold))]);
         }
         (!names.is_empty()).then(|| faults.to_string())
+    }
+}
+
+impl Status {
+    /// The alarms that have fired.
+    fn alarm_table(&self) -> Option<String> {
+        let mut alarms = table::titled(["alarms of the template that fired", "", "state", "since", "reason"]);
+        for AlarmStatus { name, state, since, reason, severity } in &self.alarms {
+            let since = since.as_deref().unwrap_or_default();
+            alarms.add_row([name, severity.name(), state.name(), since, reason.as_str()].map(table::text));
+        }
+        (!self.alarms.is_empty()).then(|| alarms.to_string())
     }
 }
 
@@ -233,15 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_shows_the_highest_age_and_the_faults_of_each_mapping() {
+    fn the_summary_shows_the_highest_age_the_faults_of_each_mapping_and_the_alarms() {
         let fold = MappingStatus { injected: [("crash", 7)].into(), ..MappingStatus::default() };
         let status = Status {
             injected: [("crash", 1_200), ("poison", 1)].into(),
             fold: Some(fold),
             function: [("NoticesFolded".to_owned(), 12.0)].into(),
             function_maximum: [("FoldAge".to_owned(), 900.4), ("PagesInMinute".to_owned(), 60.0)].into(),
+            alarms: crate::laptop::local::screen::tests::alarms(),
             ..Status::default()
         };
-        insta::assert_snapshot!([status.function_table(), status.fault_table()].map(Option::unwrap).join("\n"));
+        insta::assert_snapshot!(
+            [status.function_table(), status.fault_table(), status.alarm_table()].map(Option::unwrap).join("\n")
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_source_mapping::{Clock, Destination, Function, RemoteFunction};
-use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket};
+use laptop::emulators::{FaultPlan, FaultyHttp, ensure_bucket, measured_http};
 use laptop::proof::{FaultInjector, Rejections, Sandbox, Sandboxes};
 use usage_aggregator::handler::Handler;
 
@@ -74,14 +74,23 @@ pub(super) fn function(
     }
     let connections = place.connections.clone();
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());
+    let config = variables.clone().with_metrics_sink("none").config()?;
+    let metrics = place.services().map(|services| services.metrics().clone());
+    let log_metrics = metrics.clone().map(|metrics| (metrics, config.metrics.namespace));
+    let archive = config.archive.map(|archive| archive.bucket);
     let make = move || {
         let http = FaultyHttp::new(connections.http.clone(), FaultPlan::none());
-        let clients = connections.through(&http.client()).clients();
+        let faulty = http.client();
+        let measured = metrics.clone().map(|metrics| measured_http(faulty.clone(), metrics, archive.clone()));
+        let clients = connections.through(&measured.unwrap_or(faulty)).clients();
         let config = variables.config()?;
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
         Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
     };
-    let sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), faults.clone(), make);
+    let mut sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), faults.clone(), make);
+    if let Some((metrics, namespace)) = log_metrics {
+        sandboxes = sandboxes.with_log_metrics(metrics, namespace);
+    }
     let rejections = Some(Arc::clone(sandboxes.rejections()));
     Ok(LocalFunction { name, function: Arc::new(sandboxes), rejections, faults })
 }

@@ -3,11 +3,44 @@
 use std::collections::BTreeMap;
 
 use event_source_mapping::{FailureCause, RejectionReason};
+use laptop::emulators::Severity;
 use laptop::proof::QuarantinedRecord;
 
 use super::*;
 use crate::shell::waiting::Waiting;
 use crate::shell::waiting::tests::{blocked, now};
+
+/// Two composites, an alarm that pages, a ticket, and one that has cleared.
+pub(in crate::laptop::local) fn alarms() -> Vec<AlarmStatus> {
+    let alarm = |name: &str, severity, state, reason: &str| AlarmStatus {
+        name: name.to_owned(),
+        state,
+        since: Some("2026-11-21T03:04:00Z".to_owned()),
+        reason: reason.to_owned(),
+        severity,
+    };
+    vec![
+        alarm("Page", Severity::Page, State::Alarm, "RecordsFailed"),
+        alarm("Ticket", Severity::Ticket, State::Alarm, "AnyError"),
+        alarm("RecordsFailed", Severity::Page, State::Alarm, "100 (> 1) in 2 of 3 × 5 min"),
+        alarm("AnyError", Severity::Ticket, State::Alarm, "31 (> 0) in 1 of 1 × 5 min"),
+        alarm("Rejected", Severity::Ticket, State::Ok, "no data in 1 × 5 min"),
+    ]
+}
+
+#[test]
+fn alarms_that_have_cleared_are_counted_and_those_that_fire_are_named() {
+    let mut fired = alarms();
+    let lines = |fired: &[AlarmStatus]| super::alarms(fired).unwrap().lines(80);
+    let firing = [
+        "alarms      PAGE RecordsFailed: 100 (> 1) in 2 of 3 × 5 min",
+        "            TICKET AnyError: 31 (> 0) in 1 of 1 × 5 min",
+    ];
+    assert_eq!(lines(&fired), firing);
+    fired.iter_mut().for_each(|alarm| alarm.state = State::Ok);
+    assert_eq!(lines(&fired), ["alarms      none is firing; 3 alarms earlier"]);
+    assert_eq!(super::alarms(&[]), None);
+}
 
 /// A busy run with long names and large numbers.
 fn status() -> Status {
@@ -55,6 +88,7 @@ fn status() -> Status {
     Status {
         seconds: 12.0,
         mapping,
+        alarms: alarms(),
         waiting: Waiting {
             records: 3_205,
             more_unread: true,

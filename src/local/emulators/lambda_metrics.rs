@@ -1,16 +1,18 @@
-//! Publishes Lambda's metrics for a local run to the embedded CloudWatch, so that other commands read it as they read a stack.
+//! Publishes the metrics of Lambda and of its event source mappings to the embedded CloudWatch, so that alarms and commands read
+//! a local run as they read a stack.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use event_source_mapping::{Counts, Function, InvocationResult, Meter, RejectionReason, SequenceNumber};
-use laptop::emulators::{Metrics, Services};
+use tokio::time::Instant;
+
+use super::Metrics;
 
 const LAMBDA: &str = "AWS/Lambda";
 
 /// A function whose invocations are published as metrics.
-pub(super) struct Measured {
+pub struct MeasuredFunction {
     function: Arc<dyn Function>,
     name: String,
     metrics: Metrics,
@@ -19,17 +21,11 @@ pub(super) struct Measured {
     running: AtomicU32,
 }
 
-impl Measured {
-    /// Wraps `function` if there is an embedded CloudWatch.
-    pub(super) fn around(
-        function: Arc<dyn Function>,
-        name: &str,
-        services: Option<&Services>,
-        meter: &Arc<Meter>,
-    ) -> Arc<dyn Function> {
-        let Some(services) = services else { return function };
-        let (name, metrics) = (name.to_owned(), services.metrics().clone());
-        Arc::new(Measured { function, name, metrics, meter: Arc::clone(meter), running: AtomicU32::new(0) })
+impl MeasuredFunction {
+    /// Wraps `function`, which CloudWatch knows as `name`. `meter` is that of the mapping that invokes it.
+    pub fn new(function: Arc<dyn Function>, name: &str, metrics: Metrics, meter: &Arc<Meter>) -> MeasuredFunction {
+        let (name, meter) = (name.to_owned(), Arc::clone(meter));
+        MeasuredFunction { function, name, metrics, meter, running: AtomicU32::new(0) }
     }
 
     fn publish(&self, metric: &str, value: f64) {
@@ -38,7 +34,7 @@ impl Measured {
 }
 
 #[async_trait::async_trait]
-impl Function for Measured {
+impl Function for MeasuredFunction {
     fn arn(&self) -> &str {
         self.function.arn()
     }
@@ -97,13 +93,13 @@ impl Drop for InProgress<'_> {
 /// One of the mapping's counts.
 type Count = fn(&Counts) -> u64;
 
-/// The counts already published, from which the next EventCount metrics are computed.
+/// The metrics of an event source mapping. It keeps the counts already published, from which the next are computed.
 #[derive(Debug, Default)]
-pub(super) struct Reported(Mutex<Counts>);
+pub struct MappingMetrics(Mutex<Counts>);
 
-impl Reported {
+impl MappingMetrics {
     /// Publishes what was counted since the last call.
-    pub(super) fn publish(&self, metrics: &Metrics, mapping: &str, function: &str, counts: &Counts) {
+    pub fn publish(&self, metrics: &Metrics, mapping: &str, function: &str, counts: &Counts) {
         let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_mapping: [(&str, Count); 6] = [
             ("PolledEventCount", |counts| counts.polled_event_count),
@@ -115,11 +111,18 @@ impl Reported {
         ];
         let dimension = ("EventSourceMappingUUID", mapping);
         let added = |of: Count| float(of(counts).saturating_sub(of(&before)));
+        // A poll without records reports 0. A mapping that doesn't poll reports nothing, which is how alarms notice it.
+        let has_polled = counts.polls > before.polls;
         for (metric, of) in of_mapping {
-            metrics.publish(LAMBDA, metric, dimension, added(of));
+            let is_of_polls = metric == "PolledEventCount" || metric == "FilteredOutEventCount";
+            if added(of) > 0.0 || (is_of_polls && has_polled) {
+                metrics.publish(LAMBDA, metric, dimension, added(of));
+            }
         }
         let undelivered = added(|counts| counts.destination_delivery_failures);
-        metrics.publish(LAMBDA, "DestinationDeliveryFailures", ("FunctionName", function), undelivered);
+        if undelivered > 0.0 {
+            metrics.publish(LAMBDA, "DestinationDeliveryFailures", ("FunctionName", function), undelivered);
+        }
         *before = counts.clone();
     }
 }
@@ -132,6 +135,7 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emulators::cloudwatch::{MetricId, Series, Statistic};
 
     /// Returns the same result for every invocation.
     struct Constant(InvocationResult);
@@ -147,48 +151,54 @@ mod tests {
         }
     }
 
+    /// The statistic of the last hours; `None` without data.
+    fn read(metrics: &Metrics, name: &str, dimension: (&str, &str), statistic: &str) -> Option<f64> {
+        let dimensions = [(dimension.0.to_owned(), dimension.1.to_owned())].into();
+        let metric = MetricId { namespace: LAMBDA.to_owned(), name: name.to_owned(), dimensions };
+        let series = Series { metric, statistic: Statistic::parse(statistic).unwrap(), period: 7_200 };
+        let end = event_source_mapping::now().unwrap().seconds() + 3_600;
+        metrics.before(&series, end, 1)[0]
+    }
+
     #[tokio::test]
     async fn metrics_are_published_as_lambda_publishes_them() {
-        let services = Services::start(None).unwrap();
-        let metrics = services.metrics().clone();
+        let metrics = Metrics::default();
         for result in [
             InvocationResult::Returned(Vec::new()),
             InvocationResult::FunctionError("boom".to_owned()),
             InvocationResult::NotInvoked("throttled".to_owned()),
         ] {
-            let measured = Measured {
-                function: Arc::new(Constant(result)),
-                name: "f".to_owned(),
-                metrics: metrics.clone(),
-                meter: Arc::default(),
-                running: AtomicU32::new(0),
-            };
+            let measured = MeasuredFunction::new(Arc::new(Constant(result)), "f", metrics.clone(), &Arc::default());
             measured.invoke(b"{}", "r").await;
             assert_eq!(measured.running.load(Ordering::Relaxed), 0);
         }
-        let reported = Reported::default();
-        for polled in [3, 5] {
-            let counts = Counts { polled_event_count: polled, ..Counts::default() };
-            reported.publish(&metrics, "uuid", "f", &counts);
+        let of_function = |name, statistic| read(&metrics, name, ("FunctionName", "f"), statistic);
+        for (name, statistic, expected) in [
+            ("Invocations", "Sum", Some(2.0)),
+            ("Errors", "Sum", Some(1.0)),
+            ("Throttles", "Sum", Some(1.0)),
+            ("IteratorAge", "Maximum", Some(0.0)),
+            ("ConcurrentExecutions", "Maximum", Some(1.0)),
+            ("DestinationDeliveryFailures", "Sum", None),
+        ] {
+            assert_eq!(of_function(name, statistic), expected, "{name}");
         }
-        let client = services.cloudwatch_client(&laptop::emulators::sdk_config(None));
-        use crate::stack::{Figure, Figures, Statistic};
-        let of_function = |metric, statistic| Figure::of_function("f", metric, statistic);
-        let polled = Figure::new(LAMBDA, "PolledEventCount", &[("EventSourceMappingUUID", "uuid")], Statistic::Sum);
-        let asked = [
-            (of_function("Invocations", Statistic::Sum), 2.0),
-            (of_function("Errors", Statistic::Sum), 1.0),
-            (of_function("Throttles", Statistic::Sum), 1.0),
-            (of_function("IteratorAge", Statistic::Maximum), 0.0),
-            (of_function("ConcurrentExecutions", Statistic::Maximum), 1.0),
-            (polled, 5.0),
-        ];
-        let figures: Vec<Figure> = asked.iter().map(|(figure, _)| figure.clone()).collect();
-        let hour = std::time::Duration::from_hours(1);
-        let read = Figures::read(&client, &figures, hour, 3_600).await.unwrap();
-        for (figure, expected) in &asked {
-            let value = if figure.statistic == Statistic::Maximum { read.highest(figure) } else { read.sum(figure) };
-            assert_eq!(value, Some(*expected), "{}", figure.metric);
-        }
+    }
+
+    #[test]
+    fn a_mapping_that_polls_without_finding_anything_reports_zeros_and_one_that_does_not_poll_reports_nothing() {
+        let (metrics, published) = (Metrics::default(), MappingMetrics::default());
+        let samples = |name| read(&metrics, name, ("EventSourceMappingUUID", "uuid"), "SampleCount");
+        let publish = |polls, polled_event_count| {
+            let counts = Counts { polls, polled_event_count, ..Counts::default() };
+            published.publish(&metrics, "uuid", "f", &counts);
+        };
+        publish(1, 3);
+        publish(2, 3);
+        assert_eq!((samples("PolledEventCount"), samples("InvokedEventCount")), (Some(2.0), None));
+        publish(2, 3);
+        assert_eq!(samples("PolledEventCount"), Some(2.0));
+        publish(3, 5);
+        assert_eq!(read(&metrics, "PolledEventCount", ("EventSourceMappingUUID", "uuid"), "Sum"), Some(5.0));
     }
 }

@@ -1,0 +1,399 @@
+//! One deployment in virtual time: both real mappings, the real handler in its sandboxes, in-process services, and the
+//! template's alarms over their metrics. Hours take a second.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use dynoxide::Database;
+use event_source_mapping::sources::MemoryStream;
+use event_source_mapping::{
+    Checkpoints, Clock, Destination, Mapping, Meter, SequenceNumber, Settings, SourceRecord, StreamKind, Timestamp,
+};
+use laptop::emulators::in_process::{self, Objects};
+use laptop::emulators::{
+    Alarms, FaultPlan, FaultyHttp, MappingMetrics, MeasuredFunction, Metrics, Stack, Transition, measured_http,
+};
+use laptop::proof::{FaultInjector, Sandbox, Sandboxes, Supervisor};
+use serde_json::json;
+use tokio::sync::watch;
+use usage_aggregator::config::Config;
+use usage_aggregator::handler::Handler;
+
+use super::queue::Queue;
+use crate::fixture::order;
+use crate::simulation::ledger_stream::page_of;
+use crate::template;
+use crate::world::{PageKey, ledger_stream, notice};
+
+const NAMESPACE: &str = "UsageAggregator/drill";
+const ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
+const SHARD: &str = "shardId-0";
+const LEDGER: &str = "ledger";
+const FAILURES: &str = "failures";
+/// When the orders of `fixture` were placed.
+const START: &str = "2026-09-17T13:30:00Z";
+/// The function's timeout and the fold's window, as in the template.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const FOLD_WINDOW: Duration = Duration::from_secs(30);
+
+/// What is deployed, as far as drills differ in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deployed {
+    /// `RejectedRecords`.
+    pub rejected: &'static str,
+    /// `FailureStore`.
+    pub store: &'static str,
+    /// Polls and writes once per minute, for drills of days.
+    pub slow: bool,
+}
+
+/// Everything quarantined and stored in S3, as by default.
+pub const DEFAULT: Deployed = Deployed { rejected: "quarantine", store: "S3", slow: false };
+
+/// A deployment that runs until this is dropped with its runtime.
+pub struct Drill {
+    clock: Clock,
+    append: FaultInjector,
+    fold: FaultInjector,
+    pub objects: Objects,
+    pub queue: Queue,
+    /// Every how many records one is rejected; 0 for none.
+    poison: Arc<AtomicU64>,
+    alarms: Arc<Mutex<Alarms>>,
+    log: Arc<Mutex<Vec<Transition>>>,
+    _stop: watch::Sender<bool>,
+}
+
+/// One of the two functions, with its mapping.
+struct Side {
+    name: &'static str,
+    uuid: &'static str,
+    faults: FaultInjector,
+    meter: Arc<Meter>,
+    metrics: MappingMetrics,
+}
+
+impl Side {
+    fn new(name: &'static str, uuid: &'static str) -> Side {
+        let faults = FaultInjector::new("none".parse().unwrap(), 7);
+        Side { name, uuid, faults, meter: Arc::default(), metrics: MappingMetrics::default() }
+    }
+}
+
+/// What both sides share.
+#[derive(Clone)]
+struct Site {
+    deployed: Deployed,
+    clock: Clock,
+    metrics: Metrics,
+    http: SharedHttpClient,
+    stop: watch::Receiver<bool>,
+}
+
+impl Site {
+    /// The function `name`, in sandboxes, with its metrics.
+    fn function(&self, side: &Side) -> Arc<MeasuredFunction> {
+        let (http, metrics) = (self.http.clone(), self.metrics.clone());
+        let variables = variables(self.deployed);
+        let make = move || {
+            let http = FaultyHttp::new(http.clone(), FaultPlan::none());
+            let measured = measured_http(http.client(), metrics.clone(), Some("archive".to_owned()));
+            let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
+            let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
+            Ok(Sandbox { handler: Handler::new(config, in_process::clients(measured)), http, deadline_margin })
+        };
+        let arn = format!("arn:aws:lambda:us-east-1:123456789012:function:{}", side.name);
+        let sandboxes = Sandboxes::new(arn, self.clock.clone(), TIMEOUT, side.faults.clone(), make);
+        let sandboxes = sandboxes.with_log_metrics(self.metrics.clone(), NAMESPACE.to_owned());
+        Arc::new(MeasuredFunction::new(Arc::new(sandboxes), side.name, self.metrics.clone(), &side.meter))
+    }
+
+    /// Runs the mapping of `source` until the drill ends.
+    fn run(&self, side: &Side, source: &Arc<MemoryStream>, settings: Settings, destination: Option<Destination>) {
+        let (source, function, meter) = (Arc::clone(source), self.function(side), Arc::clone(&side.meter));
+        let (clock, seed) = (self.clock.clone(), 7);
+        let checkpoints = Checkpoints::in_memory(event_source_mapping::Source::arn(&*source), side.uuid);
+        let make = move |checkpoints| {
+            let function = Arc::clone(&function) as Arc<dyn event_source_mapping::Function>;
+            let source = Arc::clone(&source) as Arc<dyn event_source_mapping::Source>;
+            let mut mapping = Mapping::new(settings.clone(), source, function, clock.clone(), checkpoints, seed);
+            mapping.meter = Arc::clone(&meter);
+            mapping.destination = destination.clone();
+            mapping
+        };
+        let (stop, faults) = (self.stop.clone(), side.faults.clone());
+        if self.deployed.slow {
+            // Without the supervisor, which checks ten times per second whether the mapping is disabled.
+            tokio::spawn(Arc::new(make(Arc::new(Mutex::new(checkpoints)))).run(stop));
+        } else {
+            let supervisor = Supervisor::new(checkpoints, faults, None, seed, make);
+            tokio::spawn(async move { supervisor.run(stop).await });
+        }
+    }
+
+    fn polling(&self) -> Duration {
+        Duration::from_secs(if self.deployed.slow { 60 } else { 1 })
+    }
+}
+
+impl Drill {
+    /// Deploys everything and starts to write one record every ten seconds.
+    pub fn start(deployed: Deployed) -> Drill {
+        let clock = clock();
+        let (metrics, objects, queue) = (Metrics::with_clock(clock.clone()), Objects::default(), Queue::default());
+        [FAILURES, "archive"].iter().for_each(|bucket| objects.create_bucket(bucket));
+        let services = in_process::client_with_metrics(database(), objects.clone(), metrics.clone());
+        let (stop, stopped) = watch::channel(false);
+        let [source, ledger] =
+            [ARN, &ledger_stream(LEDGER)].map(|arn| Arc::new(MemoryStream::new(StreamKind::DynamoDb, arn)));
+        [&source, &ledger].iter().for_each(|stream| stream.open(SHARD, &[]));
+        let http = observed(services, Pages::new(Arc::clone(&ledger), clock.clone()));
+        let site = Site { deployed, clock: clock.clone(), metrics: metrics.clone(), http, stop: stopped };
+        let sides = [Side::new("append", "mapping"), Side::new("fold", "ledger-mapping")];
+        let [append, fold] = &sides;
+        let destination = match deployed.store {
+            "SQS" => Destination::Queue { client: queue.client(clock.clone()), url: "http://queue/q".to_owned() },
+            _ => Destination::S3 { client: in_process::clients(site.http.clone()).s3, bucket: FAILURES.to_owned() },
+        };
+        site.run(append, &source, settings_of_append(deployed, site.polling()), Some(destination));
+        site.run(fold, &ledger, settings_of_fold(site.polling()), None);
+        let poison = Arc::new(AtomicU64::new(0));
+        tokio::spawn(write(source, clock.clone(), Arc::clone(&poison), deployed.slow));
+        let alarms = Alarms::of_template(&template::file("template.yaml"), &stack(deployed)).unwrap();
+        let (alarms, log) = (Arc::new(Mutex::new(alarms)), Arc::default());
+        let (append, fold) = (append.faults.clone(), fold.faults.clone());
+        let watch = Watch { clock: clock.clone(), metrics, objects: objects.clone(), queue: queue.clone(), sides };
+        tokio::spawn(watch.run(Arc::clone(&alarms), Arc::clone(&log)));
+        Drill { clock, append, fold, objects, queue, poison, alarms, log, _stop: stop }
+    }
+
+    /// Lets time pass.
+    pub async fn minutes(&self, minutes: u64) {
+        tokio::time::sleep(Duration::from_secs(minutes * 60)).await;
+    }
+
+    /// Changes the faults of both functions, as `usagectl faults` does.
+    pub fn inject(&self, append: &str, fold: &str) {
+        self.append.set(append.parse().unwrap());
+        self.fold.set(fold.parse().unwrap());
+    }
+
+    /// From now on, one of so many records can't be processed; 0 for none.
+    pub fn poison(&self, every: u64) {
+        self.poison.store(every, Ordering::Relaxed);
+    }
+
+    /// Deletes everything that waits in the failure destination, as a redrive does once it is durable.
+    pub fn redrive(&self) {
+        self.objects.create_bucket(FAILURES);
+        self.queue.delete_all();
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The alarms that are firing, composites included.
+    pub fn firing(&self) -> Vec<String> {
+        let alarms = self.alarms.lock().unwrap();
+        let firing = alarms.statuses().filter(|status| status.state == laptop::emulators::State::Alarm);
+        firing.map(|status| status.name.clone()).collect()
+    }
+
+    /// Whether each alarm pages.
+    pub fn pages(&self) -> BTreeMap<String, bool> {
+        let alarms = self.alarms.lock().unwrap();
+        let pages = |status: &laptop::emulators::AlarmStatus| status.severity == laptop::emulators::Severity::Page;
+        alarms.statuses().map(|status| (status.name.clone(), pages(status))).collect()
+    }
+
+    /// Every change of every alarm so far.
+    pub fn log(&self) -> Vec<Transition> {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+/// What happens every minute: services report, and alarms are evaluated.
+struct Watch {
+    clock: Clock,
+    metrics: Metrics,
+    objects: Objects,
+    queue: Queue,
+    sides: [Side; 2],
+}
+
+impl Watch {
+    async fn run(self, alarms: Arc<Mutex<Alarms>>, log: Arc<Mutex<Vec<Transition>>>) {
+        for minute in 0_u64.. {
+            if minute.is_multiple_of(24 * 60) {
+                let dimensions = [("BucketName", FAILURES), ("StorageType", "AllStorageTypes")];
+                let objects = self.objects.bucket(FAILURES).len() as f64;
+                self.metrics.publish_of("AWS/S3", "NumberOfObjects", &dimensions, objects);
+            }
+            log.lock().unwrap().extend(alarms.lock().unwrap().advance(&self.metrics, self.clock.now()));
+            self.queue.publish(&self.metrics, self.clock.now());
+            // Just before the minute ends, so that what happened in it is published in it.
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            for Side { name, uuid, meter, metrics, .. } in &self.sides {
+                metrics.publish(&self.metrics, uuid, name, &meter.counts());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// The time of the drill, which starts at `START`.
+fn clock() -> Clock {
+    let (start, started) = (Timestamp::parse(START).unwrap(), tokio::time::Instant::now());
+    Clock::new(move || {
+        let elapsed = i64::try_from(started.elapsed().as_micros()).unwrap();
+        Timestamp::from_micros(start.micros() + elapsed).unwrap()
+    })
+}
+
+/// Writes records until the drill ends.
+async fn write(source: Arc<MemoryStream>, clock: Clock, poison: Arc<AtomicU64>, slow: bool) {
+    for number in 1_u32.. {
+        tokio::time::sleep(Duration::from_secs(if slow { 600 } else { 10 })).await;
+        let every = poison.load(Ordering::Relaxed);
+        let total = if every > 0 && u64::from(number).is_multiple_of(every) {
+            json!({ "S": "?" })
+        } else {
+            json!({ "N": "7" })
+        };
+        let mut record = order(number, total);
+        record["dynamodb"]["ApproximateCreationDateTime"] = json!(clock.now().seconds());
+        let sequence = record["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
+        let sequence = SequenceNumber::parse(sequence).unwrap();
+        source.push(SHARD, SourceRecord { sequence, item: 1, created_at: clock.now(), json: record.to_string() });
+    }
+}
+
+fn settings_of_append(deployed: Deployed, polling: Duration) -> Settings {
+    Settings {
+        batch_size: 1_000,
+        batching_window: Duration::from_secs(1),
+        // As the template recommends for each.
+        maximum_retry_attempts: Some(if deployed.rejected == "fail" { 10 } else { 200 }),
+        maximum_record_age: Some(Duration::from_hours(22)),
+        bisect_batch_on_function_error: true,
+        ..Settings::new(polling)
+    }
+}
+
+fn settings_of_fold(polling: Duration) -> Settings {
+    Settings {
+        batch_size: 10_000,
+        batching_window: FOLD_WINDOW,
+        maximum_record_age: Some(Duration::from_hours(22)),
+        bisect_batch_on_function_error: true,
+        ..Settings::new(polling)
+    }
+}
+
+fn variables(deployed: Deployed) -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("PIPELINE", "orders"),
+        ("USAGE_TABLE", "usage"),
+        ("LEDGER_TABLE", LEDGER),
+        ("ARCHIVE_BUCKET", "archive"),
+        ("REJECTED_RECORDS", deployed.rejected),
+        ("FAILURE_BUCKET", FAILURES),
+        ("METRICS_SINK", "cloudwatch"),
+        ("METRICS_NAMESPACE", NAMESPACE),
+    ])
+}
+
+fn stack(deployed: Deployed) -> Stack {
+    let parameters =
+        [("MetricsNamespace", NAMESPACE), ("RejectedRecords", deployed.rejected), ("FailureStore", deployed.store)];
+    let resources = [
+        ("Function", "append"),
+        ("FoldFunction", "fold"),
+        ("EventSourceMapping", "mapping"),
+        ("LedgerMapping", "ledger-mapping"),
+        ("UsageTable", "usage"),
+        ("LedgerTable", LEDGER),
+        ("ArchiveBucket", "archive"),
+        ("FailureBucket", FAILURES),
+        ("FailureQueue.QueueName", "q"),
+    ];
+    let owned =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Stack { parameters: owned(&parameters), resources: owned(&resources), counts: true }
+}
+
+fn database() -> Database {
+    let database = Database::memory().unwrap();
+    for table in ["usage", LEDGER] {
+        let keys = [("pk", "HASH"), ("sk", "RANGE")];
+        let request = json!({
+            "TableName": table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": keys.map(|(name, _)| json!({ "AttributeName": name, "AttributeType": "S" })),
+            "KeySchema": keys.map(|(name, kind)| json!({ "AttributeName": name, "KeyType": kind })),
+        });
+        database.create_table(serde_json::from_value(request).unwrap()).unwrap();
+    }
+    database
+}
+
+/// The pages of the ledger, each of which is a record of its stream when it is put for the first time.
+#[derive(Clone)]
+struct Pages {
+    stream: Arc<MemoryStream>,
+    clock: Clock,
+    put: Arc<Mutex<HashSet<PageKey>>>,
+}
+
+impl Pages {
+    fn new(stream: Arc<MemoryStream>, clock: Clock) -> Pages {
+        Pages { stream, clock, put: Arc::default() }
+    }
+
+    fn put(&self, page: PageKey) {
+        let mut put = self.put.lock().unwrap();
+        if put.insert(page.clone()) {
+            let (sequence, now) = ((500_000_000_000_000_000_000 + put.len() as u128).to_string(), self.clock.now());
+            let json = notice(LEDGER, &page, &sequence, now.seconds()).to_string();
+            let sequence = SequenceNumber::parse(sequence).unwrap();
+            self.stream.push(SHARD, SourceRecord { sequence, item: 1, created_at: now, json });
+        }
+    }
+}
+
+fn observed(http: SharedHttpClient, pages: Pages) -> SharedHttpClient {
+    http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(Observer { inner: http.http_connector(settings, components), pages: pages.clone() })
+    })
+}
+
+struct Observer {
+    inner: SharedHttpConnector,
+    pages: Pages,
+}
+
+impl HttpConnector for Observer {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (page, pages, call) = (page_of(&request), self.pages.clone(), self.inner.call(request));
+        HttpConnectorFuture::new(async move {
+            let response = call.await?;
+            if let Some(page) = page.filter(|_| response.status().is_success()) {
+                pages.put(page);
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
