@@ -24,6 +24,7 @@ mod explain;
 mod fixture;
 mod ledger;
 mod local;
+mod make_deploy;
 mod model;
 mod mutants;
 mod prefix;
