@@ -146,7 +146,7 @@ build-Function build-FoldFunction: build
 deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; prompts for the parameters the first time
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
+	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
 	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 

@@ -14,8 +14,10 @@ import sys
 import zipfile
 
 import boto3
-from moto.cloudformation.parsing import get_model_map
+from moto.awslambda.models import lambda_backends
+from moto.cloudformation.parsing import get_model_map, get_name_type_map
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.core.common_models import CloudFormationModel
 from moto.iam import iam_backends
 from moto.server import ThreadedMotoServer
 
@@ -24,7 +26,51 @@ REGION = "us-east-1"
 STACKS = ["moto", "other"]
 
 
+class Version(CloudFormationModel):
+    """A version, which moto publishes without its number."""
+
+    # moto looks up a model's service by it.
+    __module__ = "moto.awslambda.models"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, _name, resource, account, region, **_):
+        made = cls()
+        made.function = lambda_backends[account][region].publish_version(resource["Properties"]["FunctionName"])
+        return made
+
+    @classmethod
+    def has_cfn_attr(cls, name):
+        return name == "Version"
+
+    def get_cfn_attribute(self, _name):
+        return str(self.function.version)
+
+    @property
+    def physical_resource_id(self):
+        return self.function.function_arn
+
+
+class Alias(CloudFormationModel):
+    """An alias, which moto can create, but not from CloudFormation."""
+
+    __module__ = "moto.awslambda.models"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, _name, resource, account, region, **_):
+        given = resource["Properties"]
+        made = cls()
+        made.alias = lambda_backends[account][region].create_alias(given["Name"], given["FunctionName"], given["FunctionVersion"], "", None)
+        return made
+
+    @property
+    def physical_resource_id(self):
+        return self.alias.arn
+
+
 def main(path, *parameters):
+    for kind, model in {"AWS::Lambda::Version": Version, "AWS::Lambda::Alias": Alias}.items():
+        get_model_map()[kind] = model
+        get_name_type_map()[kind] = None
     os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION=REGION)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -42,6 +88,7 @@ def main(path, *parameters):
         made[name] = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     stack = cloudformation.describe_stacks(StackName=STACKS[0])["Stacks"][0]
     write_policies()
+    with_invoked_aliases()
     lambda_ = boto3.client("lambda", endpoint_url=url, region_name=REGION)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     function = with_text_variables(lambda_, outputs["FunctionName"])
@@ -63,14 +110,22 @@ def main(path, *parameters):
 
 
 def with_text_variables(lambda_, name):
-    """Converts the variables of a function to strings and its reserved concurrency to a number, as Lambda returns them. moto
-    stores both unconverted, and the SDK can't parse them."""
+    """Converts the variables of a function and of its versions to strings and its reserved concurrency to a number, as Lambda
+    returns them. moto stores both unconverted, and the SDK can't parse them."""
     reserved = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
     if reserved is not None:
         lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=int(reserved))
-    function = lambda_.get_function_configuration(FunctionName=name)
-    texts = {name: str(value) for name, value in function["Environment"]["Variables"].items()}
-    return lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": texts})
+    stored = lambda_backends[ACCOUNT][REGION]._lambdas._functions[name]
+    for version in [stored["latest"], *stored["versions"]]:
+        version.environment_vars = {name: str(value) for name, value in version.environment_vars.items()}
+    return lambda_.get_function_configuration(FunctionName=name)
+
+
+def with_invoked_aliases():
+    """Lets a mapping name the alias that it invokes, as Lambda's does. moto names the version."""
+    for mapping in lambda_backends[ACCOUNT][REGION]._event_source_mappings.values():
+        if mapping.function_name.startswith("arn:"):
+            mapping.function_arn = mapping.function_name
 
 
 def write_policies():

@@ -1,7 +1,7 @@
 """Writes the CloudFormation JSON that SAM deploys for a template, for tools and tests that can't read SAM. Needs no AWS
 account.
 
-usage: transform.py template.yaml transformed.json
+usage: transform.py template.yaml transformed.json [PARAMETER=VALUE...]
 """
 
 import json
@@ -19,7 +19,7 @@ class NoManagedPolicies:
         return {}
 
 
-def main(source, target):
+def main(source, target, *parameters):
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     template = json.loads(json.dumps(load(source)))
     # The value that `sam package` would set.
@@ -27,7 +27,7 @@ def main(source, target):
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     with open(target, "w", encoding="utf-8") as file:
-        json.dump(transform(template, {}, NoManagedPolicies()), file, indent=1)
+        json.dump(transform(template, dict(parameter.split("=", 1) for parameter in parameters), NoManagedPolicies()), file, indent=1)
 
 
 main(*sys.argv[1:])

@@ -12,5 +12,9 @@ sam validate --template template.yaml
 sam validate --lint --template template.yaml
 python tests/transform.py template.yaml "$work/template.json"
 cfn-lint "$work/template.json"
-checkov --config-file .checkov.yaml --file "$work/template.json"
+python tests/transform.py template.yaml "$work/gradual.json" GradualDeployment=Canary10Percent15Minutes Release=1795000000
+cfn-lint "$work/gradual.json"
+for transformed in template gradual; do
+    checkov --config-file .checkov.yaml --file "$work/$transformed.json"
+done
 echo "template.yaml: no findings"

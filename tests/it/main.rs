@@ -25,6 +25,7 @@ mod explain;
 mod fixture;
 mod ledger;
 mod local;
+mod make_deploy;
 mod model;
 mod mutants;
 mod prefix;

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod alarms;
+mod alias;
 mod code;
 mod failure_destination;
 mod faults;
@@ -34,18 +35,22 @@ pub fn file(name: &str) -> String {
 /// The transformed template.
 pub fn template() -> &'static Value {
     static TEMPLATE: OnceLock<Value> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("template.json");
-        let output = Command::new(python())
-            .args(["tests/transform.py", "template.yaml"])
-            .arg(&target)
-            .current_dir(root())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&std::fs::read(target).unwrap()).unwrap()
-    })
+    TEMPLATE.get_or_init(|| transformed(&[]))
+}
+
+/// The template as SAM transforms it with these parameters, given as `NAME=VALUE`.
+fn transformed(parameters: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("template.json");
+    let output = Command::new(python())
+        .args(["tests/transform.py", "template.yaml"])
+        .arg(&target)
+        .args(parameters)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&std::fs::read(target).unwrap()).unwrap()
 }
 
 /// The properties of a resource.

@@ -94,6 +94,13 @@ MUTANTS = [
     ("an analyst who can delete", "template.yaml", "Action: [dynamodb:DescribeTable, dynamodb:Query, dynamodb:Scan]", "Action: [dynamodb:DeleteItem, dynamodb:DescribeTable, dynamodb:Query, dynamodb:Scan]"),
     ("tests that write everywhere", "template.yaml", "              - ${ArchiveBucket.Arn}/${Prefix}/test/*\n", "              - ${ArchiveBucket.Arn}/${Prefix}/*\n"),
     ("a trail that records writes only", "template.yaml", "ReadWriteType: All", "ReadWriteType: WriteOnly"),
+    ("a mapping that bypasses the alias", "template.yaml", "      FunctionName: !If [ShiftsGradually, !Ref Function.Alias, !Ref Function]\n", "      FunctionName: !Ref Function\n"),
+    ("a sweep that bypasses the alias", "template.yaml", "        Arn: !If [ShiftsGradually, !Ref FoldFunction.Alias, !GetAtt FoldFunction.Arn]\n", "        Arn: !GetAtt FoldFunction.Arn\n"),
+    ("a shift that nothing undoes", "template.yaml", "!Sub '${AWS::StackName}-ErrorRate', !Sub '${AWS::StackName}-RecordsFailed'", "!Sub '${AWS::StackName}-ErrorRate'"),
+    ("a shift that its alarm depends on", "template.yaml", "[!Sub '${AWS::StackName}-ErrorRate', !Sub '${AWS::StackName}-RecordsFailed']", "[!Ref ErrorRate, !Ref RecordsFailed]"),
+    ("a shift faster than its alarms", "template.yaml", "[none, Canary10Percent15Minutes,", "[none, Canary10Percent5Minutes,"),
+    ("a release that publishes no version", "template.yaml", "      AutoPublishCodeSha256: !Ref Release\n", ""),
+    ("an operator who can't invoke the alias", "template.yaml", "              - !Sub '${Function.Arn}:*'\n", ""),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]

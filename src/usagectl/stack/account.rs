@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use usage_aggregator::clients::Clients;
 
+use super::FunctionName;
 use crate::shell::workplace::https;
 
 /// The account that the credentials of the environment belong to.
@@ -74,12 +75,14 @@ impl Account {
         Ok(found)
     }
 
-    /// The configuration of a function.
+    /// The configuration of a function, or of the version that its alias invokes.
     ///
     /// # Errors
     /// When the function doesn't exist or can't be read.
     pub async fn function(&self, name: &str) -> anyhow::Result<FunctionSettings> {
-        let asked = self.lambda().get_function_configuration().function_name(name).send().await;
+        let FunctionName { unqualified, qualifier, .. } = FunctionName::parse(name);
+        let asked = self.lambda().get_function_configuration().function_name(unqualified);
+        let asked = asked.set_qualifier(qualifier.map(str::to_owned)).send().await;
         let found = asked.with_context(|| {
             format!("read the configuration of the function {name} (lambda:GetFunctionConfiguration)")
         })?;

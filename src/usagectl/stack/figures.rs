@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 
-use super::Point;
+use super::{FunctionName, Point};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// 500: the GetMetricData limit.
@@ -56,9 +56,10 @@ impl Figure {
         Figure { namespace: namespace.to_owned(), metric: metric.to_owned(), dimensions, statistic }
     }
 
-    /// A metric of a function in Lambda's namespace.
+    /// A metric of a function in Lambda's namespace, over all its versions, whichever of them an alias invokes.
     pub fn of_function(function: &str, metric: &str, statistic: Statistic) -> Figure {
-        Figure::new("AWS/Lambda", metric, &[("FunctionName", function)], statistic)
+        let name = FunctionName::parse(function).name;
+        Figure::new("AWS/Lambda", metric, &[("FunctionName", name)], statistic)
     }
 
     fn query(&self, id: String, period_seconds: i32) -> MetricDataQuery {

@@ -1,11 +1,12 @@
 //! The deployment that a command works on: a deployed stack, or the embedded services of this machine. `names` has the names
-//! of its parts, `account` the clients, `metrics` its metrics, `figures` reads them from CloudWatch, and `blocked` recognizes
+//! of its parts, `function_name` takes a function's apart, `account` the clients, `metrics` its metrics, `figures` reads them from CloudWatch, and `blocked` recognizes
 //! a blocked shard by them.
 
 #[cfg(feature = "deployment")]
 mod account;
 mod blocked;
 mod figures;
+mod function_name;
 mod metrics;
 mod names;
 
@@ -28,6 +29,7 @@ use crate::shell::workplace::{Uses, Workplace};
 pub use account::Account;
 pub use blocked::{BlockedShard, Point, blocked, failing_now};
 pub use figures::{Figure, Figures, Statistic};
+pub use function_name::FunctionName;
 pub use names::{Names, source_name};
 
 /// The options that choose a deployment.

@@ -12,13 +12,13 @@ use crate::shell::pipeline_choice::Variables;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Names that override the stack's outputs")]
 pub struct Names {
-    /// Lambda function
+    /// Lambda function, or one of its aliases (NAME:ALIAS)
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
     /// UUID of the event source mapping
     #[arg(long, value_name = "UUID")]
     pub mapping: Option<String>,
-    /// Lambda function that folds the ledger
+    /// Lambda function that folds the ledger, or one of its aliases
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub fold_function: Option<String>,
     /// UUID of the mapping of the ledger's stream
@@ -66,10 +66,15 @@ impl Names {
     /// The names in the outputs of a stack.
     pub fn of_outputs(outputs: &BTreeMap<String, String>) -> Names {
         let output = |key: &str| outputs.get(key).cloned();
+        // The mappings invoke this alias of both functions.
+        let aliased = |key: &str| {
+            let alias = outputs.get("FunctionAlias").map(|alias| format!(":{alias}")).unwrap_or_default();
+            output(key).map(|name| name + &alias)
+        };
         Names {
-            function: output("FunctionName"),
+            function: aliased("FunctionName"),
             mapping: output("EventSourceMappingId"),
-            fold_function: output("FoldFunctionName"),
+            fold_function: aliased("FoldFunctionName"),
             ledger_mapping: output("LedgerMappingId"),
             fold_log_group: output("FoldLogGroup"),
             source_arn: output("SourceStreamArn"),
@@ -173,6 +178,19 @@ mod tests {
         let configured = config(&[("PIPELINE", "demand"), ("PIPELINE_DIR", ""), ("HORIZON_DAYS", "9")]);
         assert_eq!((&*configured.pipeline.name, configured.horizon_days), ("demand", 9));
         assert_eq!(defaults.tables.unwrap().usage, "usage-of-the-stack");
+    }
+
+    #[test]
+    fn the_functions_of_a_stack_with_an_alias_are_those_that_the_mappings_invoke() {
+        let output = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut outputs = BTreeMap::from([output("FunctionName", "usage"), output("FoldFunctionName", "usage-fold")]);
+        let functions = |outputs: &BTreeMap<String, String>| {
+            let names = Names::of_outputs(outputs);
+            (names.function.unwrap(), names.fold_function.unwrap())
+        };
+        assert_eq!(functions(&outputs), ("usage".to_owned(), "usage-fold".to_owned()));
+        outputs.extend([output("FunctionAlias", "live")]);
+        assert_eq!(functions(&outputs), ("usage:live".to_owned(), "usage-fold:live".to_owned()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::place::{Place, front};
 use super::{healthy, unwrapped};
 
 /// Puts one value for each of these minutes before now.
-async fn put(cloudwatch: &Services, namespace: &str, metric: &str, dimension: (&str, &str), values: &[(u64, f64)]) {
+pub async fn put(cloudwatch: &Services, namespace: &str, metric: &str, dimension: (&str, &str), values: &[(u64, f64)]) {
     let (name, value) = dimension;
     let dimension = Dimension::builder().name(name).value(value).build();
     let datum = |(minutes, value): &(u64, f64)| {

@@ -5,6 +5,7 @@
 //! `cloudwatch` and `lambda` emulate the rest: alarms, metrics, the function's recursion setting, tags and reserved
 //! concurrency. The unit tests of the command cover each check.
 
+mod alias;
 mod blocked;
 mod cloudwatch;
 mod here;

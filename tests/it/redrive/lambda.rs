@@ -1,11 +1,12 @@
 //! The services of a deployment: Lambda's API in front of the function's own handler, and a proxy in front of a service that
 //! logs requests, and never responds to some of them, as if the connection had died.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Full};
@@ -48,7 +49,7 @@ pub struct Lambda {
     pub behavior: Arc<Mutex<Behavior>>,
     /// The records of each invocation.
     pub invocations: Arc<Mutex<Vec<usize>>>,
-    /// The name of the function of each invocation.
+    /// The name of the function of each invocation, and its alias, as in `f:live`.
     pub functions: Arc<Mutex<Vec<String>>>,
 }
 
@@ -108,11 +109,13 @@ async fn listen(routes: Router) -> String {
 async fn invoke(
     State(lambda): State<Lambda>,
     Path(function): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
     event: Bytes,
 ) -> (StatusCode, HeaderMap, String) {
     let records = serde_json::from_slice::<Value>(&event).unwrap()["Records"].as_array().unwrap().len();
     lambda.invocations.lock().unwrap().push(records);
-    lambda.functions.lock().unwrap().push(function);
+    let alias = query.get("Qualifier").map(|alias| format!(":{alias}")).unwrap_or_default();
+    lambda.functions.lock().unwrap().push(function + &alias);
     let behavior = *lambda.behavior.lock().unwrap();
     let mut headers = HeaderMap::new();
     let failed = |headers: &mut HeaderMap, message: &str| {

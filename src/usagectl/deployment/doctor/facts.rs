@@ -12,7 +12,7 @@ use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 
 pub use super::unavailable::{Fact, Part, Unavailable};
-use crate::stack::Names;
+use crate::stack::{FunctionName, Names};
 pub use ledger::{LargestState, LedgerContents, StuckMinute};
 pub use local::LocalFacts;
 pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics, Topic};
@@ -124,6 +124,8 @@ pub struct Mapping {
     pub reason: Option<String>,
     /// The result of its last invocation.
     pub last_result: Option<String>,
+    /// The ARN of the function, or of the alias, that it invokes.
+    pub function_arn: String,
     /// The ARN of the stream that it reads.
     pub source_arn: String,
     /// Where it started.
@@ -236,7 +238,12 @@ pub enum Stored {
 impl Facts {
     /// The stack's name in suggested commands.
     pub fn stack_name(&self) -> &str {
-        self.stack.as_deref().or(self.names.function.as_deref()).unwrap_or("STACK")
+        self.stack.as_deref().or(self.function_name()).unwrap_or("STACK")
+    }
+
+    /// The function's name, without an alias.
+    pub fn function_name(&self) -> Option<&str> {
+        self.names.function.as_deref().map(|function| FunctionName::parse(function).name)
     }
 
     /// A command that deploys the stack with these parameters.

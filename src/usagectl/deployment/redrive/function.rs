@@ -9,6 +9,7 @@ use event_source_mapping::{Clock, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
 use super::ownership::Target;
+use crate::stack::FunctionName;
 
 /// The timeout of the handler in this process: that of the fold function, the longer one.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -74,7 +75,9 @@ fn deployed_name<'n>(append: &'n str, fold: Option<&'n str>, target: Target) -> 
 }
 
 async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u8]) -> InvocationResult {
-    let invoked = client.invoke().function_name(name).payload(Blob::new(event)).send().await;
+    let FunctionName { unqualified, qualifier, .. } = FunctionName::parse(name);
+    let invoked = client.invoke().function_name(unqualified).set_qualifier(qualifier.map(str::to_owned));
+    let invoked = invoked.payload(Blob::new(event)).send().await;
     let output = match invoked {
         Ok(output) => output,
         Err(error) => return InvocationResult::NotInvoked(DisplayErrorContext(error).to_string()),

@@ -2,7 +2,7 @@
 //! of the ledger to fold. The records of another mapping, function or stream aren't delivered to them. Pure.
 
 use crate::failure_document::{FailureDocument, QuarantineReason};
-use crate::stack::source_name;
+use crate::stack::{FunctionName, source_name};
 
 /// The names by which this deployment's documents are recognized, as far as they are known.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +42,8 @@ pub enum Target {
 impl Reader {
     /// Whether another function failed; returns its name.
     fn other_function<'d>(&self, document: &'d FailureDocument) -> Option<&'d str> {
-        let function = function_name(document.function_arn());
-        self.function.as_deref().is_some_and(|ours| function_name(ours) != function).then_some(function)
+        let function = FunctionName::parse(document.function_arn()).name;
+        self.function.as_deref().is_some_and(|ours| FunctionName::parse(ours).name != function).then_some(function)
     }
 }
 
@@ -109,12 +109,6 @@ impl Ownership {
             _ => None,
         }
     }
-}
-
-/// `f` in `f`, `f:alias` and `arn:aws:lambda:us-east-1:123456789012:function:f:alias`.
-fn function_name(text: &str) -> &str {
-    let name = if text.starts_with("arn:") { text.split(':').nth(6) } else { text.split(':').next() };
-    name.unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -59,7 +59,9 @@ async fn of_account(account: &Account, deployment: &Deployment) -> anyhow::Resul
     let lambda = account.lambda();
     let mapping = lambda.get_event_source_mapping().uuid(uuid).send().await;
     let mapping = mapping.with_context(|| format!("read the mapping {uuid} (lambda:GetEventSourceMapping)"))?;
-    let reserved = lambda.get_function_concurrency().function_name(function).send().await;
+    // All versions share it.
+    let whole = crate::stack::FunctionName::parse(function).unqualified;
+    let reserved = lambda.get_function_concurrency().function_name(whole).send().await;
     let reserved =
         reserved.with_context(|| format!("read the concurrency of {function} (lambda:GetFunctionConcurrency)"))?;
     let commits = found.variable("CONCURRENCY").and_then(|text| text.parse().ok());

@@ -56,7 +56,7 @@ impl Facts {
         if self.here {
             return "usagectl local --verbose".to_owned();
         }
-        match (&self.names.log_group, &self.names.function) {
+        match (&self.names.log_group, self.function_name()) {
             (Some(log), _) => filter_log(log, pattern),
             (None, Some(function)) => filter_log(&format!("/aws/lambda/{function}"), pattern),
             (None, None) => filter_log("/aws/lambda/FUNCTION", pattern),

@@ -9,7 +9,7 @@ use super::{
     topics,
 };
 use crate::shell::options::Options;
-use crate::stack::{Account, Names, Where};
+use crate::stack::{Account, FunctionName, Names, Where};
 use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Pipeline;
@@ -26,7 +26,9 @@ pub(super) async fn facts(
     now: Timestamp,
     probe: Probe,
 ) -> anyhow::Result<Facts> {
-    let (function, mapping) = futures::join!(function::of(&account, &names), mapping::of(&account, &names));
+    let mapping = mapping::of(&account, &names).await;
+    let names = Names { function: invoked(names.function.clone(), &mapping), ..names };
+    let function = function::of(&account, &names).await;
     let names = completed(names, &place.names, &function, &mapping);
     let configured = function.as_ref().map(|function| function.variables.clone()).unwrap_or_default();
     let config = names.variables(options, configured).with_metrics_sink("none").config()?;
@@ -35,7 +37,10 @@ pub(super) async fn facts(
     let (counts, archives) = applicable(&pipeline);
 
     let (fold, ledger_mapping) = if counts.is_ok() {
-        futures::join!(function::of_fold(&account, &names), mapping::of_ledger(&account, &names))
+        let mapping = mapping::of_ledger(&account, &names).await;
+        let fold_function = invoked(names.fold_function.clone(), &mapping);
+        let invoked = Names { fold_function, ..names.clone() };
+        (function::of_fold(&account, &invoked).await, mapping)
     } else {
         let nothing = Unavailable::NotApplicable("the pipeline counts nothing");
         (Err(nothing.clone()), Err(nothing))
@@ -84,6 +89,19 @@ pub(super) async fn facts(
         own_metrics,
         horizon_days,
     })
+}
+
+/// The function `named` as its mapping invokes it, by an alias or without one. Another function than the mapping's is named on
+/// purpose.
+fn invoked(named: Option<String>, mapping: &Fact<Mapping>) -> Option<String> {
+    let named = named?;
+    let Ok(mapping) = mapping else { return Some(named) };
+    let (target, ours) = (FunctionName::parse(&mapping.function_arn), FunctionName::parse(&named));
+    let invoked = match target.qualifier {
+        Some(alias) => format!("{}:{alias}", ours.unqualified),
+        None => ours.unqualified.to_owned(),
+    };
+    Some(if ours.name == target.name { invoked } else { named })
 }
 
 /// Whether the facts about counting, and those about the archive, apply to a pipeline.
@@ -152,7 +170,7 @@ type Monitoring = ((Fact<Vec<Alarm>>, Fact<Vec<Topic>>), Fact<LogGroup>, Fact<us
 
 async fn monitoring(account: &Account, names: &Names, stack: Option<&str>, now: Timestamp) -> Monitoring {
     let cloudwatch = account.clients().cloudwatch;
-    let prefix = stack.or(names.function.as_deref());
+    let prefix = stack.or(names.function.as_deref().map(|function| FunctionName::parse(function).name));
     let notified = async {
         let alarms = alarms::of(&cloudwatch, prefix).await;
         let topics = topics::of(&account.sns(), &alarms).await;
@@ -206,6 +224,27 @@ fn bucket_of(mapping: &Fact<Mapping>) -> Option<String> {
 mod tests {
     use super::super::super::tests::good::{STREAM, good};
     use super::*;
+
+    #[test]
+    fn the_function_is_the_alias_that_the_mapping_invokes() {
+        let mapping = |suffix: &str| {
+            let mapping = good().mapping.unwrap();
+            Ok(Mapping { function_arn: format!("{}{suffix}", mapping.function_arn), ..mapping })
+        };
+        let function = |named: Option<&str>, mapping| invoked(named.map(str::to_owned), &mapping);
+        assert_eq!(function(Some("usage"), mapping(":live")).as_deref(), Some("usage:live"));
+        assert_eq!(function(Some("usage:old"), mapping(":live")).as_deref(), Some("usage:live"));
+        assert_eq!(function(Some("usage"), mapping("")).as_deref(), Some("usage"));
+        assert_eq!(
+            function(Some("usage:live"), mapping("")).as_deref(),
+            Some("usage"),
+            "the mapping was changed by hand"
+        );
+        assert_eq!(function(Some("other"), mapping(":live")).as_deref(), Some("other"), "it is named on purpose");
+        assert_eq!(function(None, mapping(":live")), None);
+        let unreadable = Err(Unavailable::Denied { action: "lambda:GetEventSourceMapping" });
+        assert_eq!(function(Some("usage:live"), unreadable).as_deref(), Some("usage:live"));
+    }
 
     /// Issue 14: the doctor looked at the source that the stack was created with.
     #[test]

@@ -5,7 +5,7 @@ use aws_sdk_lambda::types::FunctionResponseType;
 
 use super::super::facts::{Fact, Mapping, Part, Unavailable};
 use super::{named, seen, whole};
-use crate::stack::{Account, Names};
+use crate::stack::{Account, FunctionName, Names};
 
 /// The mapping of the source.
 pub(super) async fn of(account: &Account, names: &Names) -> Fact<Mapping> {
@@ -33,18 +33,29 @@ async fn read(
     Ok(plain(uuid, &got))
 }
 
-/// The mapping of a function that has exactly one.
+/// The mapping of a function that has exactly one, perhaps of an alias.
 async fn only(lambda: &aws_sdk_lambda::Client, function: &str) -> Fact<String> {
-    let listed = lambda.list_event_source_mappings().function_name(function).send().await;
-    let listed = seen("lambda:ListEventSourceMappings", || Part::Other(format!("the mappings of {function}")), listed)?;
-    let uuids: Vec<&str> = listed.event_source_mappings().iter().filter_map(|mapping| mapping.uuid()).collect();
+    let mut uuids = of_function(lambda, function).await?;
+    if uuids.is_empty() && FunctionName::parse(function).qualifier.is_none() {
+        let listed = lambda.list_aliases().function_name(function).send().await;
+        let listed = seen("lambda:ListAliases", || Part::Other(format!("the aliases of {function}")), listed)?;
+        for alias in listed.aliases().iter().filter_map(|alias| alias.alias_arn()) {
+            uuids.extend(of_function(lambda, alias).await?);
+        }
+    }
     match uuids.as_slice() {
         [] => Err(Unavailable::Missing(Part::Other(format!("an event source mapping of {function}")))),
-        [uuid] => Ok((*uuid).to_owned()),
+        [uuid] => Ok(uuid.clone()),
         several => {
             Err(Unavailable::Failed(format!("{function} has {} mappings: choose one with --mapping", several.len())))
         }
     }
+}
+
+async fn of_function(lambda: &aws_sdk_lambda::Client, function: &str) -> Fact<Vec<String>> {
+    let listed = lambda.list_event_source_mappings().function_name(function).send().await;
+    let listed = seen("lambda:ListEventSourceMappings", || Part::Other(format!("the mappings of {function}")), listed)?;
+    Ok(listed.event_source_mappings().iter().filter_map(|mapping| mapping.uuid().map(str::to_owned)).collect())
 }
 
 fn plain(uuid: String, got: &GetEventSourceMappingOutput) -> Mapping {
@@ -56,6 +67,7 @@ fn plain(uuid: String, got: &GetEventSourceMappingOutput) -> Mapping {
         state: got.state().unwrap_or("Enabled").to_owned(),
         reason: text(got.state_transition_reason()),
         last_result: text(got.last_processing_result()),
+        function_arn: got.function_arn().unwrap_or_default().to_owned(),
         source_arn: got.event_source_arn().unwrap_or_default().to_owned(),
         starting_position: got.starting_position().map(|position| position.as_str().to_owned()),
         window_seconds: whole(got.maximum_batching_window_in_seconds()),

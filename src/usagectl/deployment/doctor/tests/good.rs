@@ -54,6 +54,7 @@ pub(crate) fn mapping() -> Mapping {
         state: "Enabled".into(),
         reason: None,
         last_result: Some("OK".into()),
+        function_arn: "arn:aws:lambda:us-east-1:123456789012:function:usage".into(),
         source_arn: STREAM.into(),
         starting_position: Some("TRIM_HORIZON".into()),
         window_seconds: 1,

@@ -1,0 +1,95 @@
+//! `make deploy` as far as it can go without an account: what it asks of sam, by a program of that name that notes its arguments.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::fixture::Run;
+
+/// A folder with the project's Makefile and programs in place of sam and Python.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new() -> Project {
+        let project = Project(tempfile::tempdir().unwrap());
+        project.write("Makefile", &std::fs::read_to_string(Path::new(crate::repository()).join("Makefile")).unwrap());
+        // Finished environments, which are newer than what they are made of.
+        for environment in [".venv", ".venv-lint"] {
+            project.write("tests/requirements.txt", "");
+            project.write("tests/requirements-lint.txt", "");
+            project.write(&format!("{environment}/made"), "");
+        }
+        for name in ["sam", "python"] {
+            let path = format!(".venv-lint/bin/{name}");
+            project.write(&path, &format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n"));
+            let program = project.0.path().join(path);
+            std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        project
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Runs make, and returns the calls: each program and its arguments.
+    fn make(&self, arguments: &[&str]) -> Vec<Vec<String>> {
+        let _ = std::fs::remove_file(self.0.path().join("calls"));
+        let run: Run = Command::new("make").args(arguments).current_dir(self.0.path()).output().unwrap().into();
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let calls = std::fs::read_to_string(self.0.path().join("calls")).unwrap();
+        calls.split("---\n").skip(1).map(|call| call.lines().map(str::to_owned).collect()).collect()
+    }
+}
+
+/// The values of each option.
+fn options(call: &[String]) -> BTreeMap<&str, Vec<&str>> {
+    let (mut options, mut last): (BTreeMap<&str, Vec<&str>>, &str) = (BTreeMap::new(), "");
+    for argument in call {
+        if argument.starts_with("--") {
+            last = argument;
+            options.insert(last, Vec::new());
+        } else {
+            options.entry(last).or_default().push(argument);
+        }
+    }
+    options
+}
+
+#[test]
+fn make_deploy_gives_tags_and_parameters_to_sam() {
+    let project = Project::new();
+    project.write(".samconfig-lake.toml", "");
+    let calls = project.make(&[
+        "deploy",
+        "STACK=lake",
+        "ARCH=arm64",
+        "TAGS=team=data cost-center=4711",
+        "PARAMETERS=BatchSize=2000 Tracing=true",
+    ]);
+    let [build, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(options(build)["--parameter-overrides"], ["Architecture=arm64"]);
+    let options = options(deploy);
+    // sam takes one argument with all tags, or an argument for each.
+    assert_eq!(options["--tags"], ["team=data cost-center=4711"]);
+    assert_eq!(options["--stack-name"], ["lake"]);
+    let [architecture, release, batch_size, tracing] = options["--parameter-overrides"][..] else {
+        panic!("{options:?}")
+    };
+    assert_eq!([architecture, batch_size, tracing], ["Architecture=arm64", "BatchSize=2000", "Tracing=true"]);
+    // The template takes 10 characters, all of which SAM uses.
+    let release = release.strip_prefix("Release=").unwrap();
+    assert!(release.len() == 10 && release.parse::<u64>().is_ok(), "{release}");
+    assert!(!options.contains_key("--guided"), "the answers are known: {options:?}");
+    assert_eq!(subscribers.last().unwrap(), "lake");
+}
+
+#[test]
+fn a_first_deployment_prompts_and_has_no_tags_unless_they_are_given() {
+    let calls = Project::new().make(&["deploy"]);
+    let options = options(&calls[1]);
+    assert!(options.contains_key("--guided") && !options.contains_key("--tags"), "{options:?}");
+}
