@@ -47,8 +47,12 @@ impl Said {
         i64::try_from(self.number * 37 + self.generation * 101).unwrap() % 50 - 20
     }
 
+    fn sequence(self) -> u64 {
+        self.number % 3 * 50
+    }
+
     fn moment(self) -> Moment {
-        let order = SequenceNumber::parse((self.number % 3 * 50).to_string()).unwrap();
+        let order = SequenceNumber::parse(self.sequence().to_string()).unwrap();
         let text = || Scalar::Text(format!("status {}", self.number % 4 + self.generation).into());
         Moment {
             at: Timestamp::from_seconds(MINUTE + 60 * self.minute + i64::try_from(self.number % 2).unwrap()).unwrap(),
@@ -91,10 +95,12 @@ pub fn check(item: &Item, records: &[Said]) {
     amounts.sort_unstable();
     assert_eq!(scalar("most"), number(amounts.last().copied()), "most of {records:?}");
     assert_eq!(scalar("least"), number(amounts.first().copied()), "least of {records:?}");
-    let mut moments: Vec<Moment> = records.iter().map(|said| said.moment()).collect();
-    moments.sort_by(|a, b| (a.at, a.order.bytes(), &a.value).cmp(&(b.at, b.order.bytes(), &b.value)));
-    assert_eq!(scalar("opened"), moments.first().map(|moment| moment.value.clone()), "first of {records:?}");
-    assert_eq!(scalar("status"), moments.last().map(|moment| moment.value.clone()), "latest of {records:?}");
+    let moment = |said: &Said| (said.moment().at, said.sequence(), said.moment().value);
+    let mut moments: Vec<(Timestamp, u64, Scalar)> = records.iter().map(moment).collect();
+    moments.sort();
+    let value = |moment: Option<&(Timestamp, u64, Scalar)>| moment.map(|(_, _, value)| value.clone());
+    assert_eq!(scalar("opened"), value(moments.first()), "first of {records:?}");
+    assert_eq!(scalar("status"), value(moments.last()), "latest of {records:?}");
     // Of so few values the estimate is exact, unless two share a register.
     let hashes: BTreeSet<u64> = records.iter().map(|said| said.hash()).collect();
     assert_eq!(scalar("users"), number(Some(hashes.len() as i64)), "distinct of {records:?}");
