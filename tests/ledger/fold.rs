@@ -96,6 +96,23 @@ async fn a_record_leaves_its_old_group_with_a_new_generation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_counts_once_in_each_group_that_it_feeds() {
+    let place = Place::new();
+    // As two counters of a record type have it: record 1 counts for its tenant and for its plan.
+    let both = [(1, "tenant", 0, 100), (1, "plan", 0, 100), (2, "tenant", 0, 5)];
+    let mut notices = place.append(&both, 1).await;
+    assert_eq!(notices.len(), 1, "one page has all of them");
+    notices.extend(place.append(&both[..2], 1).await);
+    place.fold(&notices).await;
+    assert_eq!((place.month("tenant"), place.month("plan")), ((2, 105), (1, 100)));
+    // A new generation without the plan's counter.
+    let new = place.append(&[(1, "tenant", 0, 100)], 2).await;
+    place.fold(&new).await;
+    place.fold(&notices).await;
+    assert_eq!((place.month("tenant"), place.month("plan")), ((2, 105), (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_voided_record_counts_nowhere() {
     let place = Place::new();
     let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 1)], 1).await;

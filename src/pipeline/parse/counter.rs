@@ -2,6 +2,7 @@
 //! under `[[record]]` are short for a single counter.
 
 use super::super::document::{Section, SpannedText};
+use super::super::suggestion::closest;
 use super::super::template::{ParsedText, Template};
 use super::super::{Condition, Counter, Measure, Snapshot};
 use super::contradiction::contradiction;
@@ -73,12 +74,8 @@ fn read(
         return None;
     };
     let known = |name: &str| countable.variables.iter().position(|known| known == name);
-    let hint = format!(
-        "; available variables: {}",
-        if countable.variables.is_empty() { "none".to_owned() } else { countable.variables.join(", ") }
-    );
     let template = |key: &'static str, text: Option<SpannedText<'_>>| match text {
-        Some(text) => parse_template(section, key, &text, &known, &hint),
+        Some(text) => parse_template(section, key, &text, &known, &available(countable.variables, text.text)),
         None => {
             section.mistake(format_args!(
                 "`{key}` is missing; write {key} = \"{{customer}}\", with variables that `match` or `bind` define"
@@ -87,7 +84,9 @@ fn read(
         }
     };
     let mut group = vec![template("entity", entity), template("resource", resource)];
-    group.extend(snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, &known, &hint)));
+    group.extend(
+        snapshot.group_variables.iter().skip(2).map(|name| additional_variable(section, name, countable.variables)),
+    );
     measured.iter().for_each(|section| section.find_misspelled("kind"));
     let partners: Vec<_> = measured.iter().map(|section| measure::along_with(section, &measured)).collect();
     let read = |(section, along_with): (Section<'_>, Option<usize>)| {
@@ -116,16 +115,25 @@ fn never_met(conditions: &[Condition], measure: &Measure) -> Option<String> {
 }
 
 /// The template for a variable in the snapshot's templates besides entity and resource: a capture with the same name.
-fn additional_variable(
-    section: &Section<'_>,
-    name: &str,
-    known: &dyn Fn(&str) -> Option<usize>,
-    hint: &str,
-) -> Option<Template> {
+fn additional_variable(section: &Section<'_>, name: &str, variables: &[String]) -> Option<Template> {
     let text = format!("{{{name}}}");
+    let known = |name: &str| variables.iter().position(|known| known == name);
     let template = ParsedText::parse(&text).ok().and_then(|text| Template::new(&text, known).ok());
     if template.is_none() {
+        let hint = available(variables, &text);
         section.mistake(format_args!("[snapshot] uses `{text}`, which this record type doesn't define{hint}"));
     }
     template
+}
+
+/// What to write instead of the first unknown variable of `text`, for the end of a message.
+fn available(variables: &[String], text: &str) -> String {
+    let list = if variables.is_empty() { "none".to_owned() } else { variables.join(", ") };
+    let parsed = ParsedText::parse(text).ok();
+    let mut names = parsed.iter().flat_map(ParsedText::variables);
+    let unknown = names.find(|name| !variables.iter().any(|known| known == name));
+    match unknown.and_then(|unknown| closest(unknown, variables.iter().map(String::as_str))) {
+        Some(closest) => format!("; did you mean `{{{closest}}}`? Available variables: {list}"),
+        None => format!("; available variables: {list}"),
+    }
 }

@@ -361,6 +361,7 @@ fn a_misspelled_word_is_suggested() {
     let cases = [
         ("[[record.measure]]", "[[record.measur]]", "unknown key `measur`; did you mean `measure`?"),
         ("where =", "wher =", "unknown key `wher`; did you mean `where`?"),
+        ("{customer}\"\nresource", "{custmer}\"\nresource", "`{custmer}`; did you mean `{customer}`?"),
         ("kind = \"sum\"", "knid = \"sum\"", "unknown key `knid`; did you mean `kind`?"),
         ("scale = 2", "scal = 2", "unknown key `scal`; did you mean `scale`?"),
         ("hour_days", "hours_day", "unknown key `hours_day`; did you mean `hour_days`?"),
