@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::fault_profile::FaultProfile;
 use crate::emulators::{Call, Fault, FaultPlan, Service};
 
@@ -21,18 +23,19 @@ pub type InjectedFaults = BTreeMap<&'static str, u64>;
 pub struct FaultInjector {
     decisions: Arc<Mutex<(FaultProfile, fastrand::Rng)>>,
     injected: Arc<Mutex<InjectedFaults>>,
+    changed: Arc<Notify>,
 }
 
 impl FaultInjector {
     /// Starts with `profile`; the same seed makes the same decisions.
     pub fn new(profile: FaultProfile, seed: u64) -> FaultInjector {
         let decisions = Arc::new(Mutex::new((profile, fastrand::Rng::with_seed(seed))));
-        FaultInjector { decisions, injected: Arc::default() }
+        FaultInjector { decisions, injected: Arc::default(), changed: Arc::default() }
     }
 
     /// Shares the profile, and counts on its own.
     pub fn counting_separately(&self) -> FaultInjector {
-        FaultInjector { decisions: Arc::clone(&self.decisions), injected: Arc::default() }
+        FaultInjector { injected: Arc::default(), ..self.clone() }
     }
 
     /// The current profile.
@@ -43,6 +46,23 @@ impl FaultInjector {
     /// Replaces the profile.
     pub fn set(&self, to: FaultProfile) {
         self.with(|profile, _| *profile = to);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the profile is as `wanted`. As long as something depends on the time, it is checked `every` so often.
+    pub(super) async fn until(&self, wanted: impl Fn(&FaultProfile) -> bool, every: Duration) {
+        loop {
+            // Before the check, so that no change between the two is missed.
+            let changed = self.changed.notified();
+            let profile = self.profile();
+            if wanted(&profile) {
+                return;
+            }
+            match profile.restart {
+                Some(_) => tokio::time::sleep(every).await,
+                None => changed.await,
+            }
+        }
     }
 
     /// How often each fault was injected so far.

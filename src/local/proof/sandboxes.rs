@@ -44,10 +44,12 @@ struct LogMetrics {
 }
 
 impl LogMetrics {
-    /// Publishes what the log says about the rejected records of a batch, one line for each.
+    /// Publishes what the log says about the rejected records of a batch, one line for each. It also has a line for the first
+    /// record that could not be stored, which the template's filter leaves out.
     fn publish(&self, outcome: &BatchOutcome) {
         let count = |metric| self.metrics.publish_of(&self.namespace, metric, &[], 1.0);
-        for rejection in outcome.rejected.iter().chain(&outcome.quarantined) {
+        let rejections = outcome.rejected.iter().chain(&outcome.quarantined);
+        for rejection in rejections.filter(|rejection| rejection.fault.code != Code::NotDurable) {
             count("RecordsRejected");
             if rejection.fault.code == Code::TooOld {
                 count("UsageTooOld");

@@ -143,9 +143,7 @@ impl Supervisor {
 
     /// Waits until the profile is as `wanted`.
     async fn until(&self, wanted: impl Fn(&FaultProfile) -> bool) {
-        while !wanted(&self.faults.profile()) {
-            tokio::time::sleep(CHECK_INTERVAL).await;
-        }
+        self.faults.until(wanted, CHECK_INTERVAL).await;
     }
 }
 

@@ -143,7 +143,7 @@ impl Site {
 }
 
 impl Drill {
-    /// Deploys everything and starts to write one record every ten seconds.
+    /// Deploys everything and starts to write records.
     pub fn start(deployed: Deployed) -> Drill {
         let clock = clock();
         let (metrics, objects, queue) = (Metrics::with_clock(clock.clone()), Objects::default(), Queue::default());
@@ -257,22 +257,27 @@ fn clock() -> Clock {
     })
 }
 
-/// Writes records until the drill ends.
+/// Writes six records in the middle of every minute until the drill ends, or one every half hour.
 async fn write(source: Arc<MemoryStream>, clock: Clock, poison: Arc<AtomicU64>, slow: bool) {
-    for number in 1_u32.. {
-        tokio::time::sleep(Duration::from_secs(if slow { 600 } else { 10 })).await;
-        let every = poison.load(Ordering::Relaxed);
-        let total = if every > 0 && u64::from(number).is_multiple_of(every) {
-            json!({ "S": "?" })
-        } else {
-            json!({ "N": "7" })
-        };
-        let mut record = order(number, total);
-        record["dynamodb"]["ApproximateCreationDateTime"] = json!(clock.now().seconds());
-        let sequence = record["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
-        let sequence = SequenceNumber::parse(sequence).unwrap();
-        source.push(SHARD, SourceRecord { sequence, item: 1, created_at: clock.now(), json: record.to_string() });
+    let (interval, records) = if slow { (1_800, 1) } else { (60, 6) };
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for round in 0_u32.. {
+        for number in round * records + 1..=(round + 1) * records {
+            let every = poison.load(Ordering::Relaxed);
+            let is_poison = every > 0 && u64::from(number).is_multiple_of(every);
+            let total = if is_poison { json!({ "S": "?" }) } else { json!({ "N": "7" }) };
+            source.push(SHARD, record(number, total, clock.now()));
+        }
+        tokio::time::sleep(Duration::from_secs(interval)).await;
     }
+}
+
+fn record(number: u32, total: serde_json::Value, now: Timestamp) -> SourceRecord {
+    let mut record = order(number, total);
+    record["dynamodb"]["ApproximateCreationDateTime"] = json!(now.seconds());
+    let sequence = record["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
+    let sequence = SequenceNumber::parse(sequence).unwrap();
+    SourceRecord { sequence, item: 1, created_at: now, json: record.to_string() }
 }
 
 fn settings_of_append(deployed: Deployed, polling: Duration) -> Settings {

@@ -97,12 +97,18 @@ impl Values {
         }
     }
 
-    fn join(mut self, other: &Values) -> Values {
+    fn join(self, other: &Values) -> Values {
+        let mut joined = self.join_totals(other);
+        joined.samples.extend(&other.samples);
+        joined
+    }
+
+    /// The same without the samples, which only percentiles need.
+    fn join_totals(mut self, other: &Values) -> Values {
         self.sum += other.sum;
         self.count += other.count;
         self.maximum = self.maximum.max(other.maximum);
         self.minimum = self.minimum.min(other.minimum);
-        self.samples.extend(&other.samples);
         self
     }
 
@@ -172,7 +178,8 @@ impl History {
         let ends = (0..i64::try_from(periods).unwrap_or(0)).rev().map(|ago| end - ago * period);
         let value = |end: i64| {
             let values = minutes?.range(end - period..end).map(|(_, values)| values);
-            let values = values.fold(Values::none(), |sum, values| sum.join(values));
+            let join = if matches!(statistic, Statistic::Percentile(_)) { Values::join } else { Values::join_totals };
+            let values = values.fold(Values::none(), join);
             (values.count > 0.0).then(|| values.statistic(statistic))
         };
         ends.map(value).collect()
