@@ -33,6 +33,7 @@ mod quarantine;
 mod readers;
 mod reconcile_stack;
 mod redrive;
+mod restore;
 mod runtime;
 mod schema;
 mod simulation;

@@ -16,7 +16,7 @@ const NOW: &str = "2026-03-03T12:00:30Z";
 const FIRST_DAY: u64 = 1_772_366_400;
 
 /// A change of an order of the customer with the same number: its total before and after, and the day, counted from 0.
-fn change(sequence: u128, number: u32, totals: [Option<u32>; 2], day: u64) -> Value {
+pub fn change(sequence: u128, number: u32, totals: [Option<u32>; 2], day: u64) -> Value {
     let keys = json!({ "pk": { "S": format!("CUSTOMER#{number}") }, "sk": { "S": format!("ORDER#{number}") } });
     let image = |total: u32| {
         let mut image = keys.clone();

@@ -89,18 +89,18 @@ fn alarm((name, state, actions): &Alarm) -> Value {
     ])
 }
 
-fn text(text: &str) -> Value {
+pub fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-fn list(values: impl IntoIterator<Item = Value>) -> Value {
+pub fn list(values: impl IntoIterator<Item = Value>) -> Value {
     Value::Array(values.into_iter().collect())
 }
 
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+pub fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(name, value)| (text(name), value)).collect())
 }
 
-fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     value.as_map()?.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
 }

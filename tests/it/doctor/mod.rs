@@ -8,6 +8,7 @@
 mod alias;
 mod blocked;
 mod cloudwatch;
+mod drill;
 mod here;
 mod lambda;
 mod place;
@@ -251,6 +252,9 @@ fn help_and_mistakes() {
         &["doctor", "hiccups", "--stack", "x"],
         &["doctor", "--local", "--stack", "x"],
         &["doctor", "--local", "--probe"],
+        &["doctor", "--drill"],
+        &["doctor", "--drill", "--local"],
+        &["doctor", "--stack", "x", "--dry-run"],
     ];
     let transcript: Vec<String> = wrong
         .iter()

@@ -1,11 +1,13 @@
 //! `usagectl doctor`: diagnoses a deployment.
 //!
 //! `gather` reads everything into plain `facts`. Each of the `checks` is a pure function of them. `symptom` is the decision
-//! tree of docs/operations.md, which `diagnosis` follows. `show` prints. Only `--probe` changes anything.
+//! tree of docs/operations.md, which `diagnosis` follows. `show` prints. `drill` tests the notifications. Only `--probe` and
+//! `--drill` change anything.
 
 pub mod check;
 mod checks;
 pub mod diagnosis;
+mod drill;
 pub mod facts;
 pub mod finding;
 mod gather;
@@ -19,7 +21,7 @@ pub mod unavailable;
 use clap::Args;
 
 use crate::deployment::error_as_json;
-use crate::shell::console::{self, Done};
+use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::shell::running::Running;
 use crate::stack::Where;
@@ -39,6 +41,15 @@ pub struct Doctor {
     /// Write a probe to the failure destination and delete it, using your credentials rather than the function's
     #[arg(long, conflicts_with = "local")]
     probe: bool,
+    /// Let an alarm fire for a moment, report who is subscribed and whether they were notified, and set it back
+    #[arg(long, requires = "stack", conflicts_with_all = ["local", "probe", "symptom"])]
+    drill: bool,
+    /// With --drill: the alarm, such as AnyError [default: DroppedEvents or another quiet one that pages]
+    #[arg(long, value_name = "NAME", requires = "drill")]
+    alarm: Option<String>,
+    /// With --drill: report what would be done and who is subscribed
+    #[arg(long, requires = "drill")]
+    dry_run: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -48,15 +59,18 @@ Examples:
   usagectl doctor --stack usage-aggregator
   usagectl doctor iterator-age --stack usage-aggregator
   usagectl doctor --stack usage-aggregator --probe   also test the failure destination
+  usagectl doctor --stack usage-aggregator --drill   test the notifications
   usagectl doctor --function orders --json           find the other parts through the function
   usagectl doctor --local                            check the embedded services
 
 Each check is OK, a warning or a problem. It is `no data` if there is no data yet, and `unknown` if
-something could not be read, with the missing permission. Only --probe changes anything.
+something could not be read, with the missing permission. Only --probe and --drill change anything.
+An alarm that a drill has set returns to its real state by itself, even if the drill is interrupted.
 
 Exit codes:
   0  All checks with data are OK
-  1  A check is a warning or unknown, or the stack doesn't exist (`error:` on stderr)
+  1  A check is a warning or unknown, a drill notified nobody or not everybody, or the stack doesn't
+     exist (`error:` on stderr)
   2  A check is a problem, or the command line is invalid (`error:` on stderr)";
 
 impl Doctor {
@@ -72,6 +86,12 @@ impl Doctor {
         // Read first: opening the deployment locks the data folder.
         let control = Running::read(&options.data).and_then(|running| running.control);
         let deployment = self.place.open(options).await?;
+        if self.drill {
+            let missing = || UsageError("--drill needs --stack NAME".to_owned());
+            let (stack, account) = self.place.stack.as_deref().zip(deployment.account()).ok_or_else(missing)?;
+            let drill = drill::Drill { stack, alarm: self.alarm.as_deref(), dry_run: self.dry_run };
+            return drill.run(account, options).await;
+        }
         let probe = if self.probe { Probe::Send } else { Probe::Dont };
         let facts = gather::facts(&self.place, deployment, options, control, probe).await?;
         match self.symptom {
