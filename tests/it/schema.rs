@@ -109,3 +109,33 @@ fn an_unsafe_change_fails_with_the_reason() {
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stdout).contains("the schema was removed"), "{}", text(&gone.stdout));
 }
+
+#[test]
+fn a_pipeline_that_counts_differently_needs_a_higher_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("orders");
+    std::fs::create_dir(&new).unwrap();
+    for file in std::fs::read_dir(crate::repository().join("schemas/orders")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), new.join(file.file_name())).unwrap();
+    }
+    let shown = new.to_str().unwrap();
+    let same = usagectl(&["pipeline", "check", "schemas/orders", shown]);
+    assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), ""), "{}", text(&same.stderr));
+    let pipeline = std::fs::read_to_string(new.join("pipeline.toml")).unwrap();
+    let added = "[[record.measure]]\nname = \"created\"\nkind = \"count\"\nevents = [\"INSERT\"]\n\n[record.archive]";
+    let pipeline = pipeline.replacen("[record.archive]", added, 1);
+    std::fs::write(new.join("pipeline.toml"), &pipeline).unwrap();
+    let checked = usagectl(&["pipeline", "check", "--json", "schemas/orders", shown]);
+    assert_eq!(checked.status.code(), Some(1));
+    let findings: Vec<Value> = text(&checked.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let parts: Vec<_> = findings.iter().map(|finding| (&finding["verdict"], &finding["part"])).collect();
+    let [unsafe_, safe] = ["unsafe", "safe"].map(Value::from);
+    let [generation, measure] = ["generation", "record type order, measure created"].map(Value::from);
+    assert_eq!(parts, [(&unsafe_, &generation), (&safe, &measure)]);
+    std::fs::write(new.join("pipeline.toml"), format!("generation = 2\n{pipeline}")).unwrap();
+    let risen = usagectl(&["pipeline", "check", "schemas/orders", shown]);
+    assert_eq!(risen.status.code(), Some(0), "{}", text(&risen.stdout));
+    let gone = usagectl(&["pipeline", "check", "schemas", shown]);
+    assert!(gone.status.code() == Some(1) && text(&gone.stdout).contains("the pipeline was removed"));
+}

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 
-use self::compare::compare;
-use self::finding::{Finding, Verdict};
+pub(super) use self::compare::compare;
+pub(super) use self::finding::{Finding, Verdict};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;

@@ -10,7 +10,7 @@ use super::resolve::{names, reads, resolved};
 use apache_avro::schema::{Name, RecordField, RecordSchema, Schema, UnionSchema};
 
 /// All differences between two record schemas.
-pub(super) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
+pub(in crate::schema) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
     let mut comparison = Comparison { old: names(old), new: names(new), within: Vec::new(), findings: Vec::new() };
     comparison.types("", old, new);
     let is_unsafe = comparison.findings.iter().any(|finding| finding.verdict == Verdict::Unsafe);
