@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas avro-table glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
     bench-stages measure usagectl build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -81,6 +81,10 @@ schemas: ## check that the schemas can still read what the last release wrote
 
 avro-table: .venv-avro/made ## write the table of what Java's Avro library can read, which a test compares with ours (600 MB)
 	.venv-avro/bin/python tests/avro/table.py
+
+hive: .venv-avro/made ## read archived files through the Glue tables with Hive's AvroSerDe, as Athena does
+	cargo build --quiet --package usagectl
+	.venv-avro/bin/python tests/avro/hive.py
 
 glue: ## generate the Athena tables, views, and queries in template.yaml from the schemas
 	cargo build --quiet --package usagectl
