@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
     bench-stages measure usagectl build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -78,6 +78,13 @@ deny: .tools/bin/cargo-deny
 schemas: ## check that the schemas can still read what the last release wrote
 	cargo build --quiet --package usagectl
 	tests/schemas.sh
+
+avro-table: .venv-avro/made ## write the table of what Java's Avro library can read, which a test compares with ours (600 MB)
+	.venv-avro/bin/python tests/avro/table.py
+
+hive: .venv-avro/made ## read archived files through the Glue tables with Hive's AvroSerDe, as Athena does
+	cargo build --quiet --package usagectl
+	.venv-avro/bin/python tests/avro/hive.py
 
 glue: ## generate the Athena tables, views, and queries in template.yaml from the schemas
 	cargo build --quiet --package usagectl
@@ -157,13 +164,14 @@ logs: .venv-lint/made ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove build output and the demo's data
-	rm -rf target .venv .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
+	rm -rf target .venv .venv-avro .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
 
 # The file `made` marks a finished environment. If creating one was interrupted, it is created again.
 .venv/made: tests/requirements.txt
 .venv-lint/made: tests/requirements-lint.txt
 .venv-bench/made: benches/rivals/requirements.txt
-.venv/made .venv-lint/made .venv-bench/made:
+.venv-avro/made: tests/avro/requirements.txt
+.venv/made .venv-lint/made .venv-bench/made .venv-avro/made:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -5,6 +5,7 @@ mod drafts;
 mod event;
 mod partition;
 mod recent;
+mod route;
 mod size;
 
 use std::borrow::Cow;
@@ -15,7 +16,7 @@ use std::ops::ControlFlow;
 use crate::archive::{self, FileDraft};
 use crate::decode::Decoded;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Bindings, Pipeline, Route, Routed, Unmatched};
+use crate::pipeline::{Pipeline, Route};
 use crate::record::{Code, Event, Fault, IdHasher, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
@@ -170,6 +171,9 @@ impl<'p> Planner<'p> {
         if !self.seen.insert(record.id) {
             return Ok(Disposition::Repeated);
         }
+        if self.is_ignored(record) {
+            return Ok(Disposition::Skipped);
+        }
         let routed = self.route(record)?;
         let deltas = match &routed {
             _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
@@ -202,23 +206,6 @@ impl<'p> Planner<'p> {
                         snapshot_of(snapshot, &keys).is_some()
                     })
                 })
-    }
-
-    /// The route of the newest image, if that route processes this kind of event.
-    fn route<'r>(&self, record: &OutlinedRecord<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
-        match self.pipeline.route_outline(record.keys, *record.newest_image()) {
-            Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
-            Routed::To(..) => Ok(None),
-            Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
-            Routed::Nowhere => Err(Fault::new(Code::Unmatched, "Keys", "match no record type of the pipeline")),
-            Routed::NeedsImage(route) => {
-                let needs = format!(
-                    "leaves out the image that decides whether this is a `{}`; set the view type to NEW_AND_OLD_IMAGES",
-                    route.record_type
-                );
-                Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs))
-            }
-        }
     }
 
     /// Checks that `deltas` of `record` can be counted.

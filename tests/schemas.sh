@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks schemas/ against the schemas in the latest release tag or, before the first release, in the latest commit.
+# Checks the schemas and pipelines in schemas/ against those in the latest release tag or, before the first release, in the latest commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 released=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || echo HEAD)
@@ -8,3 +8,4 @@ trap 'rm -rf "$work"' EXIT
 git archive "$released" schemas | tar -x -C "$work"
 echo "checking schemas/ against $released:"
 target/debug/usagectl schema check "$work/schemas" schemas
+target/debug/usagectl pipeline check "$work/schemas" schemas

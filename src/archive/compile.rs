@@ -139,6 +139,9 @@ impl Compiler {
         let symbols: Option<Vec<_>> = symbols.iter().map(|symbol| symbol.as_str().map(str::to_owned)).collect();
         match symbols {
             Some(symbols) if !symbols.is_empty() => {
+                for symbol in symbols.iter().filter(|symbol| !is_name(symbol)) {
+                    self.mistake::<()>(at, format!("the symbol {} {NAME_REMEDY}", quoted(symbol)));
+                }
                 let name = text(object, "name").unwrap_or_default().to_owned();
                 Some(TypeNode::Enum(Arc::new(Enum { name, symbols })))
             }
@@ -152,6 +155,9 @@ impl Compiler {
             return self.mistake(at, "record, enum or fixed has no name; write \"name\": \"…\"");
         };
         let full = full_name(name, text(object, "namespace").unwrap_or(at.namespace));
+        if !full.split('.').all(is_name) {
+            return self.mistake(at, format!("the type's name {} {NAME_REMEDY}", quoted(&full)));
+        }
         let namespace = full.rsplit_once('.').map(|(namespace, _)| namespace.to_owned()).unwrap_or_default();
         if self.names.contains_key(&full) {
             return self.mistake(at, format!("`{full}` is defined twice; refer to it by name instead"));
@@ -177,6 +183,18 @@ impl Compiler {
         }
         Some(node)
     }
+}
+
+const NAME_REMEDY: &str = "is not a valid Avro name; use letters, digits and _, and don't start with a digit";
+
+/// Whether Avro allows this name of a field, type or symbol.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn quoted(name: &str) -> Json {
+    Json::String(name.to_owned())
 }
 
 fn text<'j>(object: &'j Map<String, Json>, key: &str) -> Option<&'j str> {

@@ -23,12 +23,15 @@ impl RecordSchema {
     /// # Errors
     /// All mistakes at once, each with the path of its field and what to write instead.
     pub fn parse(avsc_text: &str) -> Result<RecordSchema, Vec<String>> {
-        let json: serde_json::Value =
+        // Editors on Windows begin files with a byte order mark.
+        let avsc_text = avsc_text.trim_start_matches('\u{feff}');
+        let mut json: serde_json::Value =
             serde_json::from_str(avsc_text).map_err(|error| vec![format!("the schema is not valid JSON: {error}")])?;
         let records = compile::compile(&json)?;
-        // The Avro library checks what the compiler doesn't, for example the characters in names.
+        // The Avro library checks what the compiler doesn't, for example that a field is not defined twice.
         let parsed = apache_avro::Schema::parse_str(avsc_text)
             .map_err(|error| vec![format!("the schema is not a valid Avro schema: {error}")])?;
+        write_scales(&mut json);
         let name = records.first().map(|root| root.name.to_string()).unwrap_or_default();
         Ok(RecordSchema { parsed, json: json.to_string(), name, records })
     }
@@ -56,6 +59,21 @@ impl RecordSchema {
     /// The fields of the record type with this index; see [`TypeNode::Record`].
     pub(super) fn fields(&self, index: usize) -> &[Field] {
         self.records.get(index).map(|record| record.fields.as_slice()).unwrap_or_default()
+    }
+}
+
+/// Writes out the scale of decimals, which is 0 by default: Hive's reader, which Athena uses, fails on files without it.
+fn write_scales(json: &mut serde_json::Value) {
+    use serde_json::Value;
+    match json {
+        Value::Array(parts) => parts.iter_mut().for_each(write_scales),
+        Value::Object(object) => {
+            if object.get("logicalType").is_some_and(|name| name == "decimal") && !object.contains_key("scale") {
+                object.insert("scale".to_owned(), 0.into());
+            }
+            object.iter_mut().filter(|(key, _)| *key != "default").for_each(|(_, part)| write_scales(part));
+        }
+        _ => {}
     }
 }
 

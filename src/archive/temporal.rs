@@ -14,7 +14,9 @@ const DAY_SECONDS: i128 = 86_400;
 pub(super) fn count_of_text(node: &TypeNode, text: &str) -> Result<i64, &'static str> {
     match node {
         TypeNode::Date { .. } => date(text).ok_or("S that isn't a date (YYYY-MM-DD)"),
-        TypeNode::TimeOfDay { target, .. } => time_of_day(text, *target).ok_or("S that isn't a time of day (HH:MM:SS)"),
+        TypeNode::TimeOfDay { target, .. } => {
+            time_of_day(text, *target).ok_or("S that isn't a time of day (HH:MM or HH:MM:SS)")
+        }
         TypeNode::Timestamp { target, .. } => {
             instant(text, *target).ok_or("S that isn't an RFC 3339 time with an offset")
         }
@@ -53,10 +55,13 @@ fn days(number: Decimal, unit: Option<Unit>) -> Option<i64> {
 }
 
 fn time_of_day(text: &str, target: Unit) -> Option<i64> {
-    // jiff also accepts longer texts that contain a time, and times without seconds.
-    let (clock, fraction) = text.split_at_checked(8)?;
+    // jiff also accepts longer texts that contain a time, and times without minutes.
+    let (clock, fraction) = text.split_at_checked(8).or_else(|| text.split_at_checked(5))?;
     let shape = clock.bytes().enumerate().all(|(index, byte)| (byte == b':') == matches!(index, 2 | 5));
-    if !shape || !fraction.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit()) {
+    if !shape
+        || (clock.len() == 5 && !fraction.is_empty())
+        || !fraction.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
+    {
         return None;
     }
     let time: jiff::civil::Time = text.parse().ok()?;

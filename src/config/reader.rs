@@ -58,7 +58,15 @@ impl EnvReader<'_> {
             }
         };
         match folder.map(|folder| Pipeline::parse(&folder)) {
-            Ok(Ok(pipeline)) => Some(pipeline),
+            Ok(Ok(pipeline)) => {
+                let name = &pipeline.name;
+                if !is_dimension(name) {
+                    self.mistakes.push(format!(
+                        "PIPELINE_DIR: the folder's name {name:?} can't be the pipeline's name in CloudWatch; rename it to at most 255 ASCII characters that don't start with a colon"
+                    ));
+                }
+                Some(pipeline)
+            }
             Ok(Err(mistakes)) => {
                 self.mistakes.extend(mistakes.0);
                 None
@@ -180,12 +188,19 @@ impl EnvReader<'_> {
         let namespace = self.get("METRICS_NAMESPACE").unwrap_or_default();
         // CloudWatch's rules for namespaces (API reference, PutMetricData).
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
-        if namespace.len() > 255 || namespace.starts_with("AWS/") || !namespace.chars().all(plain) {
+        let reserved = namespace.trim().is_empty() || namespace.starts_with("AWS/") || namespace.starts_with(':');
+        if namespace.len() > 255 || reserved || !namespace.chars().all(plain) {
             self.mistakes.push(
-                "METRICS_NAMESPACE must have at most 255 letters, digits, spaces and .-_/#: and must not start with AWS/"
+                "METRICS_NAMESPACE must have at most 255 letters, digits, spaces and .-_/#:, not only spaces, and must not start with AWS/ or a colon"
                     .to_owned(),
             );
         }
         MetricsConfig { sink, namespace }
     }
+}
+
+/// Whether CloudWatch accepts this value of a dimension (API reference, Dimension). The metrics have the pipeline's name as one.
+pub(super) fn is_dimension(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii() && !c.is_ascii_control();
+    name.len() <= 255 && !name.trim().is_empty() && !name.starts_with(':') && name.chars().all(plain)
 }

@@ -47,6 +47,18 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn names_that_cloudwatch_refuses_are_mistakes() {
+    let base = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("LEDGER_TABLE", "l"), ("ARCHIVE_BUCKET", "b")];
+    for namespace in [":shop", " ", "AWS/Lambda", "größe"] {
+        let mistakes = read(&[&base[..], &[("METRICS_NAMESPACE", namespace)]].concat()).unwrap_err().to_string();
+        assert!(mistakes.starts_with("METRICS_NAMESPACE must have"), "{namespace}: {mistakes}");
+    }
+    for (name, valid) in [("shop", true), ("my shop", true), (":shop", false), ("größe", false), (" ", false)] {
+        assert_eq!(reader::is_dimension(name), valid, "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_pipeline_is_reported_with_its_variable() {
     for variables in [
         &[][..],

@@ -3,7 +3,7 @@
 mod aggregated;
 
 use super::*;
-use crate::pipeline::shipped;
+use crate::pipeline::{Unmatched, shipped};
 
 fn pipeline(name: &str) -> Pipeline {
     Pipeline::parse(&shipped(name).unwrap()).unwrap()
@@ -43,6 +43,24 @@ fn every_sample_event_is_planned_completely() {
         assert_eq!(plan.rejected, None, "{event}");
         assert_eq!(counts(&plan), expected, "{event}");
     }
+}
+
+#[test]
+fn regression_an_event_that_no_record_type_processes_is_skipped_without_its_image() {
+    let folder = |unmatched: &str| {
+        let text = format!(
+            "unmatched = \"{unmatched}\"\n[[record]]\ntype = \"job\"\nmatch = {{ kind = \"job\" }}\nevents = [\"INSERT\", \"MODIFY\"]\n"
+        );
+        let files = std::iter::once(("pipeline.toml".to_owned(), text)).collect();
+        Pipeline::parse(&crate::pipeline::Folder { name: "jobs".to_owned(), files }).unwrap()
+    };
+    let removal = record(1, "REMOVE", r#""Keys":{"id":{"S":"job-1"}}"#).replace("NEW_AND_OLD_IMAGES", "NEW_IMAGE");
+    let event = format!(r#"{{"Records":[{removal}]}}"#);
+    let plan = planned_of(event.as_bytes(), &folder("skip"), &PlanContext::default());
+    assert_eq!((counts(&plan), &plan.rejected), ([1, 0, 0, 1, 0], &None));
+    // Whether the record matches a type, which it must, is unknown.
+    let plan = planned_of(event.as_bytes(), &folder("reject"), &PlanContext::default());
+    assert!(plan.rejected.is_some());
 }
 
 #[test]

@@ -712,3 +712,20 @@ fn an_index_key_that_dynamodb_would_refuse_is_rejected() {
     let expected = "invalid_key: by_entity: would have 1025 bytes as a snapshot key; DynamoDB allows 1 to 1024";
     assert_eq!(check(1_023), Err(expected.to_owned()));
 }
+
+#[test]
+fn null_stands_for_an_absent_attribute() {
+    let measure = |more: &str| {
+        counting(&format!("[[record.measure]]\nname = \"n\"\nkind = \"delta\"\nattribute = \"n\"\n{more}"))
+    };
+    let (null, five) = (r#"{"n":null}"#, r#"{"n":5}"#);
+    let zero = measure("missing = \"zero\"");
+    for (change, expected) in
+        [(insert(null), ""), (modify(null, five), "n 5"), (modify(five, null), "n -5"), (remove(null), "")]
+    {
+        assert!(counted(&zero, change).ends_with(expected));
+    }
+    let kept = measure("missing = \"zero\"\ncleared = \"ignore\"");
+    assert_eq!(counted(&kept, modify(five, null)), "");
+    assert!(counted(&measure(""), insert(null)).starts_with("missing_attribute: NewImage.n: is missing"));
+}

@@ -49,6 +49,44 @@ fn a_draft_can_be_made_from_a_scan() {
 }
 
 #[test]
+fn a_draft_leaves_removals_out_if_the_stream_has_no_old_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let (event, draft) = (folder.path().join("event.json"), folder.path().join("mine"));
+    let record = |number: u8, name: &str, image: &str| {
+        format!(
+            r#"{{"eventID":"{number}","eventName":"{name}","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"eu-central-1","dynamodb":{{"ApproximateCreationDateTime":1795824001,"Keys":{{"_key":{{"S":"a1_project"}}}}{image},"SequenceNumber":"4000000000000000000000{number}","SizeBytes":100,"StreamViewType":"NEW_IMAGE"}},"eventSourceARN":"arn:aws:dynamodb:eu-central-1:111122223333:table/things/stream/2026-11-01T08:00:00.000"}}"#
+        )
+    };
+    let image =
+        r#","NewImage":{"_key":{"S":"a1_project"},"size":{"N":"2316"},"profile":{"M":{"nickname":{"NULL":true}}}}"#;
+    let records = [record(1, "INSERT", image), record(2, "REMOVE", "")].join(",");
+    std::fs::write(&event, format!("\u{feff}{{\"Records\":[{records}]}}")).unwrap();
+    let (event, draft) = (event.to_str().unwrap(), draft.to_str().unwrap());
+    let made = usagectl(&["schema", "infer", event, "--out", draft]);
+    let said = text(&made.stderr);
+    assert!(made.status.success() && said.contains("the draft leaves REMOVE out"), "{said}");
+    let pipeline = std::fs::read_to_string(std::path::Path::new(draft).join("pipeline.toml")).unwrap();
+    assert!(pipeline.contains("sources = [\"things\"]") && pipeline.contains("kind = \"count\""), "{pipeline}");
+    let explained = usagectl(&["explain", "--json", "--pipeline-dir", draft, event]);
+    let plan: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    assert_eq!((&plan["tally"]["effective"], &plan["rejected"]), (&Value::from(1), &Value::Null), "{plan}");
+}
+
+#[test]
+fn all_mistakes_of_a_schema_are_reported_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good.avsc"), folder.path().join("bad.avsc"));
+    std::fs::write(&good, r#"{"type":"record","name":"R","fields":[]}"#).unwrap();
+    let fields = r#"{"name":"order-id","type":"string"},{"name":"2nd","type":"string"}"#;
+    std::fs::write(&bad, format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)).unwrap();
+    let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
+    let checked = usagectl(&["schema", "check", good, bad]);
+    assert_eq!(checked.status.code(), Some(2));
+    let said = text(&checked.stderr);
+    assert!(said.contains(&format!("error: {bad}: order-id: ")) && said.contains(&format!("\n{bad}: 2nd: ")), "{said}");
+}
+
+#[test]
 fn an_unsafe_change_fails_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.avsc"), folder.path().join("new.avsc"));
@@ -70,4 +108,34 @@ fn an_unsafe_change_fails_with_the_reason() {
     let gone = usagectl(&["schema", "check", "schemas", "schemas/orders"]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stdout).contains("the schema was removed"), "{}", text(&gone.stdout));
+}
+
+#[test]
+fn a_pipeline_that_counts_differently_needs_a_higher_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("orders");
+    std::fs::create_dir(&new).unwrap();
+    for file in std::fs::read_dir(crate::repository().join("schemas/orders")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), new.join(file.file_name())).unwrap();
+    }
+    let shown = new.to_str().unwrap();
+    let same = usagectl(&["pipeline", "check", "schemas/orders", shown]);
+    assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), ""), "{}", text(&same.stderr));
+    let pipeline = std::fs::read_to_string(new.join("pipeline.toml")).unwrap();
+    let added = "[[record.measure]]\nname = \"created\"\nkind = \"count\"\nevents = [\"INSERT\"]\n\n[record.archive]";
+    let pipeline = pipeline.replacen("[record.archive]", added, 1);
+    std::fs::write(new.join("pipeline.toml"), &pipeline).unwrap();
+    let checked = usagectl(&["pipeline", "check", "--json", "schemas/orders", shown]);
+    assert_eq!(checked.status.code(), Some(1));
+    let findings: Vec<Value> = text(&checked.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let parts: Vec<_> = findings.iter().map(|finding| (&finding["verdict"], &finding["part"])).collect();
+    let [unsafe_, safe] = ["unsafe", "safe"].map(Value::from);
+    let [generation, measure] = ["generation", "record type order, measure created"].map(Value::from);
+    assert_eq!(parts, [(&unsafe_, &generation), (&safe, &measure)]);
+    std::fs::write(new.join("pipeline.toml"), format!("generation = 2\n{pipeline}")).unwrap();
+    let risen = usagectl(&["pipeline", "check", "schemas/orders", shown]);
+    assert_eq!(risen.status.code(), Some(0), "{}", text(&risen.stdout));
+    let gone = usagectl(&["pipeline", "check", "schemas", shown]);
+    assert!(gone.status.code() == Some(1) && text(&gone.stdout).contains("the pipeline was removed"));
 }

@@ -65,7 +65,7 @@ MUTANTS = [
     ("metrics in any namespace", "template.yaml", "                        cloudwatch:namespace: ", "                        aws:SourceAccount: "),
     ("a schema changed without its table", "schemas/orders/order.avsc", '"status"', '"state"'),
     ("a table changed without its schema", "template.yaml", '{\"name\":\"unit_price\"', '{\"name\":\"price\"'),
-    ("a column changed without its schema", "template.yaml", "- { Name: racer_id, Type: 'bigint' }", "- { Name: racer_id, Type: 'int' }"),
+    ("a column changed without its schema", "template.yaml", "- { Name: 'racer_id', Type: 'bigint' }", "- { Name: 'racer_id', Type: 'int' }"),
     ("partitions in the wrong location", "template.yaml", "/avro/demand/partition_date=", "/avro/demand/date="),
     ("a pipeline that can't be selected", "template.yaml", "AllowedValues: [alleycat, demand, orders, zae-limiter]", "AllowedValues: [alleycat, demand, orders]"),
     ("a key that differs from the pipeline", "template.yaml", "PartitionKey: PK, SortKey: SK", "PartitionKey: pk, SortKey: sk"),

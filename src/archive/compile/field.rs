@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::super::default;
 use super::super::metadata::{Metadata, MetadataSource};
 use super::super::schema::{Field, Origin, TypeNode};
-use super::{Compiler, Location, text};
+use super::{Compiler, Location, NAME_REMEDY, is_name, text};
 use crate::time::Unit;
 
 /// Methods that return `None` have noted a mistake.
@@ -16,6 +16,9 @@ impl Compiler {
         };
         let path = if at.path.is_empty() { name.to_owned() } else { format!("{}.{name}", at.path) };
         let at = Location { path: &path, ..at };
+        if !is_name(name) {
+            self.mistake::<()>(at, format!("the field's name {NAME_REMEDY}; \"attribute\" holds the item's own name"));
+        }
         if object.contains_key("logicalType") {
             return self
                 .mistake(at, "logicalType must be inside the type; write \"type\": {\"type\": …, \"logicalType\": …}");

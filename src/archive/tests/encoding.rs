@@ -85,6 +85,7 @@ fn every_logical_type_reads_back() {
         (logical("date", "int"), s("0001-01-01"), Avro::Date(-719_162)),
         (logical("date", "int"), n("20713"), Avro::Date(day)),
         (logical("time-millis", "int"), s("12:34:56.7899"), Avro::TimeMillis(noon * 1_000 + 789)),
+        (logical("time-millis", "int"), s("09:30"), Avro::TimeMillis((9 * 60 + 30) * 60_000)),
         (logical("time-millis", "int"), n("86399999"), Avro::TimeMillis(86_399_999)),
         (logical("time-micros", "long"), s("12:34:56"), Avro::TimeMicros(i64::from(noon) * 1_000_000)),
         (logical("time-micros", "long"), n("1"), Avro::TimeMicros(1)),

@@ -49,8 +49,9 @@ fn a_mismatch_says_what_was_expected_and_found() {
         (date.clone(), s("2026-09-17T00:00:00Z"), "date, found S that isn't a date (YYYY-MM-DD)"),
         (date.clone(), s("2026-02-29"), "date, found S that isn't a date (YYYY-MM-DD)"),
         (date, n("1.5"), "date, found N that isn't a day in range"),
-        (millis.clone(), s("12:34"), "time-millis, found S that isn't a time of day (HH:MM:SS)"),
-        (micros, s("12:34:56+01:00"), "time-micros, found S that isn't a time of day (HH:MM:SS)"),
+        (millis.clone(), s("12:34:5"), "time-millis, found S that isn't a time of day (HH:MM or HH:MM:SS)"),
+        (millis.clone(), s("12:345"), "time-millis, found S that isn't a time of day (HH:MM or HH:MM:SS)"),
+        (micros, s("12:34:56+01:00"), "time-micros, found S that isn't a time of day (HH:MM or HH:MM:SS)"),
         (millis.clone(), n("86400000"), "time-millis, found N out of range"),
         (millis, n("-1"), "time-millis, found N out of range"),
         (

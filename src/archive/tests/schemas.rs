@@ -185,9 +185,41 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
 }
 
 #[test]
+fn every_invalid_name_is_reported() {
+    let found = mistakes(json!([
+        {"name": "order-id", "type": "string"},
+        {"name": "2nd", "type": "string"},
+        {"name": "s", "type": {"type": "enum", "name": "S", "symbols": ["A B", "OK", "é"]}},
+        {"name": "r", "type": {"type": "record", "name": "R-R", "fields": []}},
+    ]));
+    let field = "use letters, digits and _, and don't start with a digit; \"attribute\" holds the item's own name";
+    let other = "use letters, digits and _, and don't start with a digit";
+    assert_eq!(
+        found,
+        [
+            format!("order-id: the field's name is not a valid Avro name; {field}"),
+            format!("2nd: the field's name is not a valid Avro name; {field}"),
+            format!("s: the symbol \"A B\" is not a valid Avro name; {other}"),
+            format!("s: the symbol \"é\" is not a valid Avro name; {other}"),
+            format!("r: the type's name \"R-R\" is not a valid Avro name; {other}"),
+        ]
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_ignored_and_the_scale_of_decimals_is_written_out() {
+    let text = "\u{feff}{\"type\": \"record\", \"name\": \"Stock\", \"fields\": [{\"name\": \"units\", \"type\": {\"type\": \"bytes\", \
+                \"logicalType\": \"decimal\", \"precision\": 20}}]}";
+    let schema = RecordSchema::parse(text).unwrap();
+    assert_eq!(
+        schema.json(),
+        r#"{"fields":[{"name":"units","type":{"logicalType":"decimal","precision":20,"scale":0,"type":"bytes"}}],"name":"Stock","type":"record"}"#
+    );
+}
+
+#[test]
 fn schemas_that_the_avro_library_refuses_are_invalid() {
     for fields in [
-        json!([{"name": "f-f", "type": "int"}]),
         json!([{"name": "f", "type": "int"}, {"name": "f", "type": "int"}]),
         json!([{"name": "f", "type": ["int", "int"]}]),
         json!([{"name": "f", "type": ["int", ["null", "int"]]}]),

@@ -10,6 +10,11 @@ use crate::outline::Entry;
 use crate::pipeline::{Aggregate, Bindings, Counter, Measure, MeasureName, Missing, Quantity};
 use crate::record::{Code, Fault, ImageOf};
 
+/// Whether an attribute has a value: NULL stands for an absent attribute, because many libraries write it for "no value".
+pub(super) fn is_value(value: &Entry<'_>) -> bool {
+    value.tag() != crate::outline::Tag::Null
+}
+
 impl<'p> Counting<'p> {
     /// What `measure` finds in an image: a name and a cell for each of its counters.
     pub(super) fn quantities(
@@ -37,21 +42,26 @@ impl<'p> Counting<'p> {
             (Quantity::One, MeasureName::Fixed(slot)) => {
                 found.push((self.names.fixed(*slot), Cell::Number(Decimal::from(1))));
             }
-            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.at_path(path) {
-                Some(_) if routed.ignores(measure, path) => {}
-                Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
-                None if *missing != Missing::Reject => {}
-                None => {
-                    let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
-                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
+            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => {
+                match item.at_path(path).filter(is_value) {
+                    Some(_) if routed.ignores(measure, path) => {}
+                    Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
+                    None if *missing != Missing::Reject => {}
+                    None => {
+                        let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
+                        return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
+                    }
                 }
-            },
+            }
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
                 for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
-                    let Some(capture) = capture.filter(|_| !routed.ignores(measure, attribute)) else { continue };
+                    let Some(capture) = capture.filter(|_| is_value(&value) && !routed.ignores(measure, attribute))
+                    else {
+                        continue;
+                    };
                     let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
                         let message = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
                         Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)

@@ -203,6 +203,10 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
         pairs(at(counter, "key"), show),
         show(counter, "minute")
     )?;
+    if let Some(error) = at(counter, "windows").get("error").and_then(Value::as_str) {
+        let text = format!("no windows: {error}; such a sum isn't published (metric Overflow)");
+        writeln!(out, "{}", labeled("", &text))?;
+    }
     for window in list(counter, "windows") {
         writeln!(
             out,

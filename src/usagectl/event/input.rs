@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use crate::failure_document::{FailureDocument, event_in};
+use crate::shell::text_file::text_of;
 
 /// What a file contains.
 pub(super) struct Input {
@@ -25,6 +26,7 @@ impl Input {
         } else {
             bytes = std::fs::read(path).with_context(|| format!("read the event {}", path.display()))?;
         }
+        let bytes = text_of(&bytes).map_err(|why| anyhow!("read the event {}: {why}", path.display()))?.into_bytes();
         let (event, document) = event_in(bytes).map_err(|why| {
             let remedy =
                 if why.starts_with("has no payload") { "; `usagectl redrive` reads them from the stream" } else { "" };

@@ -11,6 +11,8 @@ pub(super) struct RecordType<'p> {
     pub name: &'p str,
     /// The column that holds the record's identity.
     pub record_id: String,
+    /// Whether its partition date comes from an attribute, which can be in the future.
+    pub has_own_date: bool,
     /// The table's columns.
     pub columns: Vec<super::columns::Column>,
 }

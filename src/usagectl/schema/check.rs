@@ -8,15 +8,18 @@ use clap::Args;
 use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 
-use self::compare::compare;
-use self::finding::{Finding, Verdict};
+pub(super) use self::compare::compare;
+pub(super) use self::finding::{Finding, Verdict};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
+use crate::shell::text_file::text_of;
 
 mod compare;
 mod finding;
 mod kind;
+mod meaning;
+mod resolve;
 
 /// Check which changes between two schemas, or two folders of schemas, are safe
 #[derive(Debug, Args)]
@@ -42,10 +45,15 @@ impl Check {
     /// Prints the findings.
     pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
         let (old, new) = (schemas(&self.old)?, schemas(&self.new)?);
+        let mistakes: Vec<&str> =
+            old.values().chain(new.values()).filter_map(|file| file.as_ref().err().map(String::as_str)).collect();
+        if !mistakes.is_empty() {
+            return Err(UsageError(mistakes.join("\n")).into());
+        }
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let mut done = Done::Well;
         for name in names {
-            for finding in findings(name, old.get(name), new.get(name))? {
+            for finding in findings(old.get(name), new.get(name)) {
                 if finding.verdict == Verdict::Unsafe {
                     done = Done::WithFailures;
                 }
@@ -59,9 +67,11 @@ impl Check {
     }
 }
 
+/// A schema file: its schema, or what is wrong with it.
+type File = Result<RecordSchema, String>;
+
 /// The schema in a file, under an empty name, or all schemas under a folder.
-fn schemas(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
+fn schemas(path: &Path) -> anyhow::Result<BTreeMap<String, File>> {
     if !path.is_dir() {
         return Ok(BTreeMap::from([(String::new(), read(path)?)]));
     }
@@ -82,33 +92,41 @@ fn schemas(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(schemas)
 }
 
-fn findings(name: &str, old: Option<&String>, new: Option<&String>) -> anyhow::Result<Vec<Finding>> {
+fn read(path: &Path) -> anyhow::Result<File> {
+    let shown = path.display();
+    let text = text_of(&std::fs::read(path).with_context(|| format!("read {shown}"))?)
+        .map_err(|why| UsageError(format!("read {shown}: {why}")))?;
+    let lines = |mistakes: Vec<String>| {
+        mistakes.iter().map(|mistake| format!("{shown}: {mistake}")).collect::<Vec<_>>().join("\n")
+    };
+    Ok(RecordSchema::parse(&text).map_err(lines))
+}
+
+fn findings(old: Option<&File>, new: Option<&File>) -> Vec<Finding> {
     match (old, new) {
-        (Some(old), Some(new)) => {
-            let (old, new) = (parse(name, old)?, parse(name, new)?);
+        (Some(Ok(old)), Some(Ok(new))) => {
             let mut findings = compare(old.parsed(), new.parsed());
             let unreadable = columns(new.parsed()).err().unwrap_or_default().into_iter();
             findings.extend(unreadable.map(|mistake| Finding::new("", "Athena", Verdict::Unsafe, mistake)));
-            Ok(findings)
+            findings
         }
-        (Some(_), None) => Ok(vec![Finding::new(
+        (Some(_), None) => vec![Finding::new(
             "",
             "the schema was removed",
             Verdict::Unsafe,
             "its Athena table is removed too, but the files remain: keep the record type as long as they are read",
-        )]),
-        (None, _) => Ok(vec![Finding::new("", "the schema is new", Verdict::Safe, "it has no rows yet")]),
+        )],
+        (None, _) => vec![Finding::new("", "the schema is new", Verdict::Safe, "it has no rows yet")],
+        // Such a file has stopped the command before.
+        (Some(Err(_)), _) | (_, Some(Err(_))) => Vec::new(),
     }
-}
-
-fn parse(name: &str, text: &str) -> Result<RecordSchema, UsageError> {
-    RecordSchema::parse(text).map_err(|mistakes| UsageError(format!("{name}: {}", mistakes.join("\n"))))
 }
 
 fn line(name: &str, finding: &Finding) -> String {
     let Finding { path, change, verdict, reason } = finding;
     let place: Vec<&str> = [name, path.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
-    plain(&format!("{:<7} {}: {change}: {reason}", verdict.name(), place.join(" ")))
+    let place = if place.is_empty() { "the schema".to_owned() } else { place.join(" ") };
+    plain(&format!("{:<7} {place}: {change}: {reason}", verdict.name()))
 }
 
 fn json(name: &str, finding: &Finding) -> String {

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use apache_avro::schema::{DecimalSchema, Name, RecordSchema, ResolvedSchema, Schema, UnionSchema};
+use apache_avro::schema::{
+    DecimalSchema, InnerDecimalSchema, Name, RecordField, RecordSchema, ResolvedSchema, Schema, UnionSchema,
+};
 
 /// The partition column; no field may have this name.
 pub(super) const PARTITION: &str = "partition_date";
@@ -33,7 +35,7 @@ pub(super) fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
         if name == PARTITION || columns.iter().any(|column| column.name == name) {
             reader.mistake(&field.name, "Athena ignores case and already has a column with this name; rename it");
         }
-        if let Some(Types { hive, presto }) = reader.types(&field.name, &field.schema) {
+        if let Some(Types { hive, presto }) = reader.field(&field.name, field) {
             columns.push(Column { name, hive, presto });
         }
     }
@@ -60,6 +62,17 @@ impl<'s> TypeReader<'s> {
         None
     }
 
+    fn field(&mut self, path: &str, field: &'s RecordField) -> Option<Types> {
+        if let (Schema::Union(union), Some(default)) = (&field.schema, &field.default)
+            && union.variants().first().is_some_and(|first| matches!(first, Schema::Null) != default.is_null())
+        {
+            let remedy = if default.is_null() { "null first" } else { "the type of the default first" };
+            let text = format!("readers before Avro 1.12, including Athena, need {remedy} in the union; reorder it");
+            return self.mistake(path, &text);
+        }
+        self.types(path, &field.schema)
+    }
+
     fn types(&mut self, path: &str, schema: &'s Schema) -> Option<Types> {
         let (hive, presto) = match schema {
             Schema::Boolean => ("boolean", "boolean"),
@@ -75,6 +88,9 @@ impl<'s> TypeReader<'s> {
             Schema::Uuid(_) => ("binary", "varbinary"),
             Schema::Date => ("date", "date"),
             Schema::TimestampMillis => ("timestamp", "timestamp(3)"),
+            Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(_), .. }) => {
+                return self.mistake(path, "Athena reads a decimal on fixed as binary; write it on bytes");
+            }
             Schema::Decimal(decimal) => return Some(decimal_types(decimal)),
             Schema::Array(array) => return self.array(path, &array.items),
             Schema::Map(map) => return self.map(path, &map.types),
@@ -105,15 +121,24 @@ impl<'s> TypeReader<'s> {
         if self.within.contains(&&record.name) {
             return self.mistake(path, "a column can't contain its own type; archive a list of plain records");
         }
+        if record.fields.is_empty() {
+            return self.mistake(path, "Athena can't read a record without fields; add one, or use a map");
+        }
         self.within.push(&record.name);
         // All fields are visited, even after a mistake.
-        let fields: Vec<_> = record
-            .fields
-            .iter()
-            .map(|field| {
-                Some((field.name.to_lowercase(), self.types(&format!("{path}.{}", field.name), &field.schema)?))
-            })
-            .collect();
+        let mut fields = Vec::new();
+        for field in &record.fields {
+            let (inner, name) = (format!("{path}.{}", field.name), field.name.to_lowercase());
+            if record
+                .fields
+                .iter()
+                .take_while(|other| other.name != field.name)
+                .any(|other| other.name.to_lowercase() == name)
+            {
+                self.mistake(&inner, "Athena ignores case and already has a field with this name; rename it");
+            }
+            fields.push(self.field(&inner, field).map(|types| (name, types)));
+        }
         self.within.pop();
         let fields: Vec<_> = fields.into_iter().collect::<Option<_>>()?;
         let list = |part: &dyn Fn(&(String, Types)) -> String| fields.iter().map(part).collect::<Vec<_>>();
@@ -125,6 +150,9 @@ impl<'s> TypeReader<'s> {
     fn union(&mut self, path: &str, union: &'s UnionSchema) -> Option<Types> {
         let mut others = union.variants().iter().filter(|variant| !matches!(variant, Schema::Null));
         match (others.next(), others.next()) {
+            _ if union.variants().len() == 1 => {
+                self.mistake(path, "Athena can't read a union of one type; write the type itself")
+            }
             (Some(only), None) => self.types(path, only),
             _ => self.mistake(path, "Athena can't read a union of several types; use null and one type"),
         }
@@ -157,7 +185,6 @@ mod tests {
             (json!("boolean"), "boolean", "boolean"),
             (json!("float"), "float", "real"),
             (json!(["null", "int"]), "int", "integer"),
-            (json!(["string"]), "string", "varchar"),
             (json!({ "type": "int", "logicalType": "date" }), "date", "date"),
             (json!({ "type": "int", "logicalType": "time-millis" }), "int", "integer"),
             (json!({ "type": "long", "logicalType": "timestamp-millis" }), "timestamp", "timestamp(3)"),
@@ -199,6 +226,14 @@ mod tests {
             { "name": "chain", "type": node },
             { "name": "size", "type": "int" },
             { "name": "Size", "type": "int" },
+            { "name": "alone", "type": ["string"] },
+            { "name": "note", "type": ["string", "null"], "default": null },
+            { "name": "count", "type": ["null", "int"], "default": 1 },
+            { "name": "empty", "type": { "type": "record", "name": "Empty", "fields": [] } },
+            { "name": "tags", "type": { "type": "array", "items": { "type": "record", "name": "Tags", "fields": [
+                { "name": "Name", "type": "string" }, { "name": "name", "type": ["null", "string"], "default": null },
+            ] } } },
+            { "name": "price", "type": { "type": "fixed", "name": "Money", "size": 8, "logicalType": "decimal", "precision": 10, "scale": 2 } },
             { "name": "partition_date", "type": "string" },
         ]));
         insta::assert_snapshot!(mistakes.unwrap_err().join("\n"));

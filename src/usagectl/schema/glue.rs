@@ -1,14 +1,15 @@
 //! `usagectl schema glue`: generates the Athena tables, views and named queries in template.yaml from the schemas of pipelines.
 //! `make glue` writes them there, and a test checks that they are up to date.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use usage_aggregator::archive::RecordSchema;
-use usage_aggregator::pipeline::{Folder, Pipeline, shipped, shipped_names};
+use usage_aggregator::pipeline::{Archive, Folder, PartitionDate, Pipeline, shipped, shipped_names};
 
-use self::resources::{named_query, table, view};
+use self::resources::{logical_id, named_query, table, view};
 use super::athena::{RecordType, queries};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError};
@@ -93,9 +94,12 @@ fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
     let pipeline = Pipeline::parse(folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
     let mut types = Vec::new();
     let mut text = String::new();
-    for (name, schema) in pipeline.schemas() {
-        let record_type = record_type(&pipeline.name, name, schema)?;
-        text.push_str(&table(&pipeline, &record_type, schema));
+    check_names(&pipeline)?;
+    for (name, archive) in
+        pipeline.routes.iter().filter_map(|route| Some((&route.record_type, route.archive.as_ref()?)))
+    {
+        let record_type = record_type(&pipeline.name, name, archive)?;
+        text.push_str(&table(&pipeline, &record_type, &archive.schema));
         text.push_str(&view(&pipeline, &record_type));
         types.push(record_type);
     }
@@ -106,14 +110,35 @@ fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn record_type<'p>(pipeline: &str, name: &'p str, schema: &RecordSchema) -> Result<RecordType<'p>, UsageError> {
+/// Refuses record types whose tables, views or resources would have the same name.
+fn check_names(pipeline: &Pipeline) -> Result<(), UsageError> {
+    let names: Vec<&str> = pipeline.schemas().map(|(name, _)| name).collect();
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    for name in names {
+        let view = format!("{name}_once");
+        let ids = [logical_id(&[name, "table"]), logical_id(&[&view])];
+        for own in [name.to_owned(), view].into_iter().chain(ids) {
+            if let Some(other) = taken.insert(own.clone(), name) {
+                let pipeline = &pipeline.name;
+                return Err(UsageError(format!(
+                    "{pipeline}/{name}: its table, view or resource would have the same name as one of {pipeline}/{other} ({own}); rename one of the record types"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn record_type<'p>(pipeline: &str, name: &'p str, archive: &Archive) -> Result<RecordType<'p>, UsageError> {
+    let schema = &archive.schema;
     let columns = columns(schema.parsed()).map_err(|mistakes| {
         UsageError(format!("{pipeline}/{name}: {}", mistakes.join(&format!("\n{pipeline}/{name}: "))))
     })?;
     let record_id = record_id(schema).ok_or_else(|| {
         UsageError(format!("{pipeline}/{name}: no field has \"source\": \"record_id\", which queries need to read each record once; add one"))
     })?;
-    Ok(RecordType { name, record_id, columns })
+    let has_own_date = archive.partition_date != PartitionDate::CreatedAt;
+    Ok(RecordType { name, record_id, has_own_date, columns })
 }
 
 fn record_id(schema: &RecordSchema) -> Option<String> {

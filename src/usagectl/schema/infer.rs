@@ -1,33 +1,34 @@
-//! `usagectl schema infer`: drafts a pipeline from an event file or from the output of `aws dynamodb scan`. This file reads the
-//! items and writes the files; `draft` generates the text.
+//! `usagectl schema infer`: drafts a pipeline from an event, from items of a table, or from a table export. `read` finds the
+//! items, `draft` generates the text, and this file writes it.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use usage_aggregator::decode::{Event, attribute};
 use usage_aggregator::pipeline::{Folder, Pipeline};
-use usage_aggregator::record::{Change, Item};
 
-use super::draft::{Sample, draft};
+use self::read::read;
+use super::draft::draft;
 use crate::event::read_event;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
+
+mod key;
+mod read;
 
 /// Draft a pipeline.toml and its schemas from an event or from the items of a table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Infer {
-    /// File with a Lambda event or the output of `aws dynamodb scan`; `-` reads it from stdin
+    /// File with a Lambda event, the output of `aws dynamodb scan`, `query` or `get-item`, or a file of a table export; `-`
+    /// reads it from stdin
     #[arg(value_name = "RECORDS.json")]
     records: PathBuf,
     /// Create this folder and write the files there, instead of printing them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Key attribute of the table's items; repeat for a sort key (events name their keys)
-    #[arg(long, value_name = "NAME", default_values = ["pk", "sk"])]
+    /// Key attributes of the table's items, partition key first (events name their keys)
+    #[arg(long, value_name = "PK,SK", value_delimiter = ',')]
     key: Vec<String>,
 }
 
@@ -35,16 +36,12 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl schema infer events/mixed.json --out schemas/mine
   aws dynamodb scan --table-name orders --max-items 500 | usagectl schema infer - --out schemas/mine
+  usagectl schema infer scan.json --key deviceId,ts --out schemas/mine
+  aws s3 cp s3://BUCKET/AWSDynamoDB/ID/data/FILE.json.gz - | usagectl schema infer - --key PK,SK
   usagectl explain --pipeline-dir schemas/mine events/mixed.json
 
-The draft is based only on the records given. Review it, then add what to count (docs/pipelines.md).";
-
-/// The output of `aws dynamodb scan` and `query`.
-#[derive(Deserialize)]
-struct Scanned<'a> {
-    #[serde(rename = "Items", borrow)]
-    items: Vec<&'a RawValue>,
-}
+Files can be compressed with gzip. The draft is based only on the records given: it takes all of
+them. Review it, then add what to count (docs/pipelines.md).";
 
 impl Infer {
     /// Drafts the files, and prints or writes them.
@@ -52,17 +49,18 @@ impl Infer {
         let bytes = read_event(&self.records)?;
         let name = self.out.as_deref().and_then(Path::file_name).map_or("draft".into(), |name| name.to_string_lossy());
         let mut scratch = Vec::new();
-        let (files, notes) = match serde_json::from_slice::<Scanned<'_>>(&bytes) {
-            Ok(scanned) => {
-                let samples: Result<Vec<_>, _> = scanned.items.iter().map(|item| self.of_item(item.get())).collect();
-                draft(&samples?)
-            }
-            Err(_) => self.of_event(&bytes, &mut scratch)?,
-        };
+        let input = read(&bytes, &mut scratch, &self.key)
+            .map_err(|why| UsageError(format!("draft from {}: {why}", self.records.display())))?;
+        let (files, mut notes) = draft(&input.samples, &input.source);
+        notes.splice(0..0, input.notes);
         notes.iter().for_each(|note| console::note(&format!("note: {note}")));
         let folder = Folder { name: name.into_owned(), files };
-        // A draft that the function rejects is a bug here, or comes from records that no pipeline can describe.
-        Pipeline::parse(&folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
+        Pipeline::parse(&folder).map_err(|mistakes| {
+            UsageError(format!(
+                "draft from {}: no pipeline describes these records; drafted files would have these mistakes:\n{mistakes}",
+                self.records.display()
+            ))
+        })?;
         match &self.out {
             Some(path) => write(path, &folder)?,
             None => {
@@ -72,44 +70,6 @@ impl Infer {
             }
         }
         Ok(Done::Well)
-    }
-
-    fn of_item<'a>(&self, text: &'a str) -> anyhow::Result<Sample<'a>> {
-        let item = attribute::item(text)
-            .map_err(|fault| UsageError(format!("read an item: {}: {}", fault.field, fault.message)))?;
-        let keys = self.key.iter().filter(|key| item.attribute(key).is_some()).cloned().collect();
-        Ok(Sample { keys, item })
-    }
-
-    fn of_event(
-        &self,
-        bytes: &[u8],
-        scratch: &mut Vec<Vec<u8>>,
-    ) -> anyhow::Result<(std::collections::BTreeMap<String, String>, Vec<String>)> {
-        let event = Event::read(bytes).map_err(|error| UsageError(error.to_string()))?;
-        scratch.resize_with(event.records().len(), Vec::new);
-        let mut samples = Vec::new();
-        for (raw, scratch) in event.records().iter().zip(scratch) {
-            let Ok(record) = raw.decode(scratch) else { continue };
-            let keys = record.keys.0.iter().map(|(name, _)| name.to_string()).collect();
-            if let Some(item) = newest(record.change) {
-                samples.push(Sample { keys, item });
-            }
-        }
-        if samples.is_empty() {
-            bail!("find an item image in {}: none of its records has one", self.records.display());
-        }
-        Ok(draft(&samples))
-    }
-}
-
-fn newest(change: Change<'_>) -> Option<Item<'_>> {
-    use usage_aggregator::record::Image;
-    match change {
-        Change::Insert { new } | Change::Modify { new, .. } | Change::Remove { old: new, .. } => match new {
-            Image::Carried(item) => Some(item),
-            Image::NotCarried => None,
-        },
     }
 }
 

@@ -1,5 +1,5 @@
 //! `usagectl schema`: works on the Avro schemas of pipelines. `glue` generates Athena tables, `check` finds unsafe changes, and
-//! `infer` drafts a pipeline from records.
+//! `infer` drafts a pipeline from records. `usagectl pipeline check` finds unsafe changes of pipelines.
 
 mod athena;
 mod check;
@@ -7,8 +7,11 @@ mod columns;
 mod draft;
 mod glue;
 mod infer;
+mod pipeline;
 
 use clap::{Args, Subcommand};
+
+pub use self::pipeline::Pipelines;
 
 use crate::shell::console::Done;
 use crate::shell::options::Options;

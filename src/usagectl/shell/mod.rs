@@ -15,6 +15,7 @@ pub mod plot;
 pub mod resource_names;
 pub mod running;
 pub mod table;
+pub mod text_file;
 pub mod unsettled;
 pub mod waiting;
 pub mod workplace;

@@ -5,16 +5,21 @@ use std::collections::HashMap;
 
 use super::finding::{Finding, Verdict};
 use super::kind::kind;
-use apache_avro::schema::{Name, RecordField, RecordSchema, ResolvedSchema, Schema, UnionSchema};
-
-/// The schema attributes that define what a field contains.
-const MEANING: [&str; 3] = ["source", "attribute", "unit"];
+use super::meaning;
+use super::resolve::{names, reads, resolved};
+use apache_avro::schema::{Name, RecordField, RecordSchema, Schema, UnionSchema};
 
 /// All differences between two record schemas.
-pub(super) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
-    let names = |schema| ResolvedSchema::new(schema).map(|resolved| resolved.get_names().clone()).unwrap_or_default();
+pub(in crate::schema) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {
     let mut comparison = Comparison { old: names(old), new: names(new), within: Vec::new(), findings: Vec::new() };
     comparison.types("", old, new);
+    let is_unsafe = comparison.findings.iter().any(|finding| finding.verdict == Verdict::Unsafe);
+    // The differences above explain each change. This is the rule that they explain.
+    if !is_unsafe && !reads(new, old) {
+        comparison.unsafe_("", "the type changed", "the new schema can't read old rows; add a new field");
+    } else if !is_unsafe && !reads(old, new) {
+        comparison.unsafe_("", "the type changed", "readers with the old schema can't read new rows; add a new field");
+    }
     comparison.findings
 }
 
@@ -39,7 +44,7 @@ impl<'s> Comparison<'s> {
         match (resolved(&self.old, old), resolved(&self.new, new)) {
             (Schema::Record(old), Schema::Record(new)) => self.records(path, old, new),
             (Schema::Union(old), Schema::Union(new)) => self.unions(path, old, new),
-            (old, Schema::Union(new)) => self.paragraph(path, old, new),
+            (old, Schema::Union(new)) => self.becomes_union(path, old, new),
             (Schema::Union(_), new) => self.unsafe_(
                 path,
                 format!("a union becomes {}", kind(new)),
@@ -51,16 +56,6 @@ impl<'s> Comparison<'s> {
                 self.same_name(path, &old.name, &new.name);
                 self.symbols(path, (&old.symbols, old.default.is_some()), (&new.symbols, new.default.is_some()));
             }
-            (Schema::Fixed(old), Schema::Fixed(new)) => {
-                self.same_name(path, &old.name, &new.name);
-                if old.size != new.size {
-                    self.unsafe_(
-                        path,
-                        format!("size {} becomes {}", old.size, new.size),
-                        "readers can't convert it; add a new field",
-                    );
-                }
-            }
             (old, new) => self.scalars(path, old, new),
         }
     }
@@ -70,13 +65,15 @@ impl<'s> Comparison<'s> {
         if before == after {
             return;
         }
-        let change = format!("{before} becomes {after}");
-        match (before.as_str(), after.as_str()) {
-            ("int", "long" | "float" | "double") | ("long", "float" | "double") | ("float", "double") => {
-                self.unsafe_(path, change, "readers with the old schema can't read new rows; add a new field");
+        let reason = match (reads(new, old), reads(old, new)) {
+            (true, true) => {
+                "old rows and new ones would differ in what the column means or in its type in Athena; add a new field"
             }
-            _ => self.unsafe_(path, change, "readers can't convert it; add a new field"),
-        }
+            (true, false) => "readers with the old schema can't read new rows; add a new field",
+            (false, true) => "the new schema can't read old rows; add a new field",
+            (false, false) => "readers can't convert it; add a new field",
+        };
+        self.unsafe_(path, format!("{before} becomes {after}"), reason);
     }
 
     fn same_name(&mut self, path: &str, old: &Name, new: &Name) {
@@ -94,8 +91,11 @@ impl<'s> Comparison<'s> {
         self.within.push(&old.name);
         for field in &old.fields {
             let inner = joined(path, &field.name);
-            match new.fields.iter().find(|other| other.name == field.name) {
-                Some(other) => self.fields(&inner, field, other),
+            match successor(field, new) {
+                Some(other) => {
+                    self.renamed(&inner, field, other);
+                    self.fields(&inner, field, other);
+                }
                 None if field.default.is_some() => {
                     self.safe(&inner, "removed", "readers with the old schema use its default")
                 }
@@ -106,7 +106,10 @@ impl<'s> Comparison<'s> {
                 ),
             }
         }
-        for field in new.fields.iter().filter(|field| old.fields.iter().all(|other| other.name != field.name)) {
+        let is_new = |field: &&RecordField| {
+            !old.fields.iter().any(|other| successor(other, new).is_some_and(|next| next.name == field.name))
+        };
+        for field in new.fields.iter().filter(is_new) {
             let inner = joined(path, &field.name);
             match &field.default {
                 Some(_) => self.safe(&inner, "added", "old rows get its default"),
@@ -116,16 +119,44 @@ impl<'s> Comparison<'s> {
         self.within.pop();
     }
 
-    fn fields(&mut self, path: &str, old: &'s RecordField, new: &'s RecordField) {
-        for name in MEANING {
-            if old.custom_attributes.get(name) != new.custom_attributes.get(name) {
-                let change = format!("`{name}` changed");
-                self.unsafe_(
-                    path,
-                    change,
-                    "the column would have a different meaning in old rows and new ones; add a new field",
+    /// A field that has another name in the new schema.
+    fn renamed(&mut self, path: &str, old: &RecordField, new: &RecordField) {
+        if old.name == new.name {
+            return;
+        }
+        let change = format!("renamed to {}", new.name);
+        match (new.aliases.contains(&old.name), old.default.is_some()) {
+            (false, _) => {
+                let reason = format!(
+                    "Athena ignores case, so it would show the default in old rows instead of their values; keep the name, or add \"aliases\": [\"{}\"]",
+                    old.name
                 );
+                self.unsafe_(path, change, &reason);
             }
+            (true, true) => self.safe(
+                path,
+                change,
+                "old rows are read by the alias, and readers with the old schema use the old default; queries need the new name",
+            ),
+            (true, false) => self.unsafe_(
+                path,
+                change,
+                "readers with the old schema need a value; release the old name with a default first, or keep it",
+            ),
+        }
+    }
+
+    fn fields(&mut self, path: &str, old: &'s RecordField, new: &'s RecordField) {
+        if let Some(name) = meaning::changed((old, &self.old), (new, &self.new)) {
+            self.unsafe_(
+                path,
+                format!("`{name}` changed"),
+                "the column would have a different meaning in old rows and new ones; add a new field",
+            );
+        }
+        for alias in old.aliases.iter().filter(|alias| !new.aliases.contains(alias) && **alias != new.name) {
+            let change = format!("alias {alias} removed");
+            self.unsafe_(path, change, "rows from before the field was renamed lose their value; keep the alias");
         }
         if old.default.is_some() && new.default.is_none() {
             self.unsafe_(path, "default removed", "rows older than the field can't be read without it");
@@ -136,7 +167,7 @@ impl<'s> Comparison<'s> {
     }
 
     /// A type that became one branch of a union.
-    fn paragraph(&mut self, path: &str, old: &'s Schema, new: &'s UnionSchema) {
+    fn becomes_union(&mut self, path: &str, old: &'s Schema, new: &'s UnionSchema) {
         let others: Vec<String> = new
             .variants()
             .iter()
@@ -209,11 +240,12 @@ impl<'s> Comparison<'s> {
     }
 }
 
-fn resolved<'s>(names: &HashMap<Name, &'s Schema>, schema: &'s Schema) -> &'s Schema {
-    match schema {
-        Schema::Ref { name } => names.get(name).copied().unwrap_or(schema),
-        schema => schema,
-    }
+/// The field of the new schema that holds what `field` held: that with its name or alias, or with its name in another case.
+fn successor<'s>(field: &RecordField, new: &'s RecordSchema) -> Option<&'s RecordField> {
+    let same = new.fields.iter().find(|other| other.name == field.name);
+    let aliased = || new.fields.iter().find(|other| other.aliases.contains(&field.name));
+    let cased = || new.fields.iter().find(|other| other.name.eq_ignore_ascii_case(&field.name));
+    same.or_else(aliased).or_else(cased)
 }
 
 fn joined(path: &str, name: &str) -> String {

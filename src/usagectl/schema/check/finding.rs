@@ -2,7 +2,7 @@
 
 /// Whether a change is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::schema) enum Verdict {
     /// All readers read all rows.
     Safe,
     /// Some reader fails on some rows, or misreads them.
@@ -11,7 +11,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Its name in the output.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::schema) fn name(self) -> &'static str {
         match self {
             Verdict::Safe => "safe",
             Verdict::Unsafe => "unsafe",
@@ -21,7 +21,7 @@ impl Verdict {
 
 /// One difference between two schemas.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(in crate::schema) struct Finding {
     /// The path of the field.
     pub path: String,
     /// What changed.
@@ -34,7 +34,12 @@ pub(super) struct Finding {
 
 impl Finding {
     /// A difference at `path`.
-    pub(super) fn new(path: &str, change: impl Into<String>, verdict: Verdict, reason: impl Into<String>) -> Finding {
+    pub(in crate::schema) fn new(
+        path: &str,
+        change: impl Into<String>,
+        verdict: Verdict,
+        reason: impl Into<String>,
+    ) -> Finding {
         Finding { path: path.to_owned(), change: change.into(), verdict, reason: reason.into() }
     }
 }

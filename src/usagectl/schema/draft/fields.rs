@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
-use usage_aggregator::decimal::Decimal;
 use usage_aggregator::record::{Item, Value};
 use usage_aggregator::time::Timestamp;
 
 use super::names::{pascal, snake};
+use super::number::number;
 
-/// 38: the most significant digits of a DynamoDB number.
-const DIGITS: u32 = 38;
+/// A map with more different keys than this holds data by key, and isn't a record.
+const MAX_FIELDS: usize = 20;
 
 /// A draft in progress.
 pub(super) struct Draft<'n> {
@@ -44,18 +44,23 @@ impl Draft<'_> {
     }
 
     fn fields(&mut self, place: &str, items: &[&Item<'_>], mut taken: BTreeSet<String>) -> Vec<Json> {
-        let mut names: Vec<&Cow<'_, str>> = Vec::new();
-        for (name, _) in items.iter().flat_map(|item| &item.0) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
         let mut fields = Vec::new();
-        for name in names {
+        for name in names(items) {
             let values: Vec<&Value<'_>> = items.iter().filter_map(|item| item.attribute(name)).collect();
             let present: Vec<&Value<'_>> = values.iter().copied().filter(|value| **value != Value::Null).collect();
             let inner = format!("{place}.{name}");
-            let Some(node) = self.node(&inner, &present) else { continue };
+            let unreachable = name.is_empty() || name.contains(['.', '[']) && values.len() < items.len();
+            if present.is_empty() || unreachable {
+                let why = if unreachable { "a path can't express its name" } else { "it is always null" };
+                self.notes.push(format!("{inner} is omitted because {why}: add it by hand"));
+                continue;
+            }
+            let node = self.node(&inner, &present);
+            let as_json = node.is_err();
+            let node = node.unwrap_or_else(|why| {
+                self.notes.push(format!("{inner} is stored as JSON text because {why}"));
+                json!("string")
+            });
             let mut field_name = snake(name);
             while !taken.insert(field_name.clone()) {
                 field_name.push_str("_of_item");
@@ -63,8 +68,11 @@ impl Draft<'_> {
             let always = present.len() == items.len();
             let mut field = json!({ "name": field_name, "type": if always { node } else { json!(["null", node]) } });
             if let Some(object) = field.as_object_mut() {
-                if field_name != **name {
+                if field_name != name {
                     object.insert("attribute".to_owned(), json!(name));
+                }
+                if as_json {
+                    object.insert("as".to_owned(), json!("json"));
                 }
                 if !always {
                     object.insert("default".to_owned(), Json::Null);
@@ -75,49 +83,63 @@ impl Draft<'_> {
         fields
     }
 
-    /// The type that fits all of `values`, if there is one.
-    fn node(&mut self, place: &str, values: &[&Value<'_>]) -> Option<Json> {
+    /// The type that fits all of `values`, none of which is null.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn node(&mut self, place: &str, values: &[&Value<'_>]) -> Result<Json, String> {
         let kinds: BTreeSet<&str> = values.iter().map(|value| value.type_name()).collect();
         let kinds: Vec<&str> = kinds.into_iter().collect();
-        let items = || values.iter().flat_map(|value| elements(value)).collect::<Vec<_>>();
-        Some(match kinds.as_slice() {
+        Ok(match kinds.as_slice() {
             ["S"] => text(values),
-            ["N"] => number(values),
+            ["N"] => number(values)?,
             ["B"] => json!("bytes"),
             ["BOOL"] => json!("boolean"),
             ["M"] => self.map(place, values)?,
             ["SS"] => json!({ "type": "array", "items": "string" }),
             ["BS"] => json!({ "type": "array", "items": "bytes" }),
             ["L"] | ["NS"] => {
-                let items = items();
-                let parts: Vec<&Value<'_>> = items.iter().map(Cow::as_ref).collect();
-                // The element type of an empty list is unknown.
-                let part = if parts.is_empty() { json!("string") } else { self.node(place, &parts)? };
-                json!({ "type": "array", "items": part })
+                let items: Vec<Cow<'_, Value<'_>>> = values.iter().flat_map(|value| elements(value)).collect();
+                json!({ "type": "array", "items": self.part(place, &items.iter().map(Cow::as_ref).collect::<Vec<_>>(), "lists")? })
             }
-            [] => return self.left_out(place, "it is always null"),
-            kinds => return self.left_out(place, &format!("it has values of several types, {}", kinds.join(" and "))),
+            kinds => return Err(format!("it has values of several types, {}", kinds.join(" and "))),
         })
     }
 
-    fn map(&mut self, place: &str, values: &[&Value<'_>]) -> Option<Json> {
+    /// The type of the parts of lists or maps, which can be null.
+    fn part(&mut self, place: &str, values: &[&Value<'_>], of: &str) -> Result<Json, String> {
+        let present: Vec<&Value<'_>> = values.iter().copied().filter(|value| **value != Value::Null).collect();
+        if present.is_empty() {
+            return Err(format!("its {of} hold no values"));
+        }
+        let node = self.node(place, &present)?;
+        Ok(if present.len() == values.len() { node } else { json!(["null", node]) })
+    }
+
+    fn map(&mut self, place: &str, values: &[&Value<'_>]) -> Result<Json, String> {
         let maps: Vec<&Item<'_>> =
             values.iter().filter_map(|value| if let Value::M(item) = value { Some(item) } else { None }).collect();
+        if names(&maps).len() > MAX_FIELDS {
+            let all: Vec<&Value<'_>> = maps.iter().flat_map(|item| &item.0).map(|(_, value)| value).collect();
+            return Ok(json!({ "type": "map", "values": self.part(place, &all, "maps")? }));
+        }
         let mut name = pascal(place.rsplit('.').next().unwrap_or(place));
         while !self.names.insert(name.clone()) {
             name.push_str("Part");
         }
         let fields = self.fields(place, &maps, BTreeSet::new());
         if fields.is_empty() {
-            return Some(json!({ "type": "map", "values": "string" }));
+            return Err("its maps hold no values".to_owned());
         }
-        Some(json!({ "type": "record", "name": name, "fields": fields }))
+        Ok(json!({ "type": "record", "name": name, "fields": fields }))
     }
+}
 
-    fn left_out(&mut self, place: &str, why: &str) -> Option<Json> {
-        self.notes.push(format!("{place} is omitted because {why}: add it by hand"));
-        None
-    }
+/// The names of all attributes, in the order in which they first occur.
+fn names<'i>(items: &[&'i Item<'_>]) -> Vec<&'i str> {
+    let mut seen = BTreeSet::new();
+    let all = items.iter().flat_map(|item| &item.0).map(|(name, _)| name.as_ref());
+    all.filter(|name| seen.insert(*name)).collect()
 }
 
 /// The elements of a list or a number set.
@@ -139,16 +161,5 @@ fn text(values: &[&Value<'_>]) -> Json {
         json!({ "type": "long", "logicalType": "timestamp-millis" })
     } else {
         json!("string")
-    }
-}
-
-fn number(values: &[&Value<'_>]) -> Json {
-    let numbers = values.iter().filter_map(|value| if let Value::N(number) = value { Some(*number) } else { None });
-    let scale = numbers.clone().map(|number| number.scale()).max().unwrap_or(0).min(DIGITS);
-    let is_long = |number: Decimal| number.units(0).is_some_and(|units| i64::try_from(units).is_ok());
-    if scale == 0 && numbers.clone().all(is_long) {
-        json!("long")
-    } else {
-        json!({ "type": "bytes", "logicalType": "decimal", "precision": DIGITS, "scale": scale })
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 /// A TOML key, quoted if necessary.
 pub(super) fn key_text(key: &str) -> String {
     let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if plain && !key.is_empty() { key.to_owned() } else { json!(key).to_string() }
+    // JSON leaves one control character as it is that TOML doesn't.
+    if plain && !key.is_empty() { key.to_owned() } else { json!(key).to_string().replace('\u{7f}', "\\u007f") }
 }
 
 /// `orderId` becomes `order_id`; characters that Avro doesn't allow become `_`.

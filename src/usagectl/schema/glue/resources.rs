@@ -11,8 +11,10 @@ use super::super::columns::{Column, PARTITION};
 
 /// The table of a record type, with projected partitions.
 pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordSchema) -> String {
+    // Changes aren't created in the future, but attributes can hold dates of bookings and expiries.
+    let future = if record_type.has_own_date { "5YEARS" } else { "1DAYS" };
     let (id, condition) = (logical_id(&[&pipeline.name, record_type.name, "table"]), condition(pipeline));
-    let name = record_type.name;
+    let (name, table_name) = (record_type.name, quoted(record_type.name));
     let (columns, literal) = (hive_columns(&record_type.columns), quoted(schema.json()));
     let folder = format!("s3://${{ArchiveBucket}}/${{Prefix}}/avro/{name}");
     format!(
@@ -24,7 +26,7 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
       CatalogId: !Ref AWS::AccountId
       DatabaseName: !Ref Database
       TableInput:
-        Name: {name}
+        Name: {table_name}
         TableType: EXTERNAL_TABLE
         PartitionKeys: [{{ Name: {PARTITION}, Type: string }}]
         Parameters:
@@ -32,7 +34,7 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
           projection.enabled: 'true'
           projection.{PARTITION}.type: date
           projection.{PARTITION}.format: yyyy-MM-dd
-          projection.{PARTITION}.range: !Sub '${{ArchiveSince}},NOW+1DAYS'
+          projection.{PARTITION}.range: !Sub '${{ArchiveSince}},NOW+{future}'
           projection.{PARTITION}.interval: '1'
           projection.{PARTITION}.interval.unit: DAYS
           storage.location.template: !Sub
@@ -78,7 +80,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
       CatalogId: !Ref AWS::AccountId
       DatabaseName: !Ref Database
       TableInput:
-        Name: {view}
+        Name: {view_name}
         TableType: VIRTUAL_VIEW
         Parameters: {{ presto_view: 'true', comment: Presto View }}
         ViewExpandedText: /* Presto View */
@@ -90,6 +92,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
 {hive}            - {{ Name: {PARTITION}, Type: string }}
 ",
         table = logical_id(&[&pipeline.name, record_type.name, "table"]),
+        view_name = quoted(&view),
     )
 }
 
@@ -120,13 +123,13 @@ pub(super) fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
 fn hive_columns(columns: &[Column]) -> String {
     let mut text = String::new();
     for Column { name, hive, .. } in columns {
-        let _ = writeln!(text, "            - {{ Name: {name}, Type: {} }}", quoted(hive));
+        let _ = writeln!(text, "            - {{ Name: {}, Type: {} }}", quoted(name), quoted(hive));
     }
     text
 }
 
 /// `orders` and `order_line_table` become `OrdersOrderLineTable`.
-fn logical_id(parts: &[&str]) -> String {
+pub(super) fn logical_id(parts: &[&str]) -> String {
     let words = parts.iter().flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
     words.map(capitalized).collect()
 }

@@ -32,6 +32,44 @@ fn a_schema_that_athena_cannot_deduplicate_or_read_is_refused() {
 }
 
 #[test]
+fn names_that_yaml_would_misread_are_quoted() {
+    let avsc = r#"{"type":"record","name":"V","fields":[{"name":"id","type":"string","source":"record_id"},{"name":"no","type":"long"},{"name":"on","type":"string"},{"name":"null","type":"string"},{"name":"true","type":"long"}]}"#;
+    let pipeline =
+        "[[record]]\ntype = \"no\"\nmatch = { pk = \"V#{visit}\" }\n[record.archive]\nschema = \"no.avsc\"\n";
+    let files = [("pipeline.toml", pipeline), ("no.avsc", avsc)];
+    let files = files.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
+    let text = pipeline_resources(&Folder { name: "shop".to_owned(), files }).unwrap();
+    for line in ["Name: 'no'", "Name: 'no_once'", "Name: 'no',", "Name: 'on',", "Name: 'null',", "Name: 'true',"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn tables_and_views_of_the_same_name_are_refused() {
+    let avsc = r#"{"type":"record","name":"P","fields":[{"name":"id","type":"string","source":"record_id"}]}"#;
+    for (first, second) in [("payment", "payment_once"), ("order_line", "order__line")] {
+        let record = |name: &str| {
+            format!(
+                "[[record]]\ntype = \"{name}\"\nmatch = {{ kind = \"{name}\" }}\n[record.archive]\nschema = \"p.avsc\"\n"
+            )
+        };
+        let files = [("pipeline.toml", record(first) + &record(second)), ("p.avsc", avsc.to_owned())];
+        let files = files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let refused = pipeline_resources(&Folder { name: "shop".to_owned(), files }).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("shop/{second}: ")) && refused.contains(first), "{refused}");
+    }
+}
+
+#[test]
+fn partition_dates_from_an_attribute_can_be_in_the_future() {
+    let avsc = r#"{"type":"record","name":"V","fields":[{"name":"id","type":"string","source":"record_id"},{"name":"stay","type":{"type":"int","logicalType":"date"}}]}"#;
+    let mut folder = folder(avsc);
+    assert!(pipeline_resources(&folder).unwrap().contains("${ArchiveSince},NOW+1DAYS"));
+    folder.files.get_mut("pipeline.toml").unwrap().push_str("partition_date = \"stay\"\n");
+    assert!(pipeline_resources(&folder).unwrap().contains("${ArchiveSince},NOW+5YEARS"));
+}
+
+#[test]
 fn only_text_between_the_markers_is_replaced() {
     let template = "a:\n  # glue: begin (made)\n  old\n  # glue: end\nb:\n";
     let new = replaced(template, "\n  new: 1\n").unwrap();

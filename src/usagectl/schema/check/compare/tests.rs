@@ -99,3 +99,80 @@ fn a_recursive_type_is_compared_once() {
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].path, "a.value");
 }
+
+#[test]
+fn a_type_stored_in_another_encoding_is_unsafe_both_ways() {
+    let decimal = json!({ "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 });
+    let in_fixed =
+        json!({ "type": "fixed", "name": "Money", "size": 8, "logicalType": "decimal", "precision": 10, "scale": 2 });
+    let uuid = json!({ "type": "string", "logicalType": "uuid" });
+    let uuid_in_fixed = json!({ "type": "fixed", "name": "Uuid", "size": 16, "logicalType": "uuid" });
+    for (one, other) in [(decimal, in_fixed), (uuid, uuid_in_fixed)] {
+        for (one, other) in [(&one, &other), (&other, &one)] {
+            let wraps = |node: &Value| [node.clone(), json!({ "type": "array", "items": node }), json!(["null", node])];
+            for (one, other) in wraps(one).into_iter().zip(wraps(other)) {
+                let findings = compare(&schema(&field(one.clone())), &schema(&field(other.clone())));
+                assert!(
+                    findings.iter().any(|finding| finding.verdict == Verdict::Unsafe),
+                    "{one} {other}: {findings:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_column_keeps_its_meaning_if_a_default_is_written_out() {
+    let millis = json!({ "type": "long", "logicalType": "timestamp-millis" });
+    let days = json!({ "type": "int", "logicalType": "date" });
+    let plain = |node: &Value| json!({ "name": "a", "type": node });
+    let with = |node: &Value, key: &str, value: &str| {
+        let mut field = plain(node);
+        field[key] = json!(value);
+        field
+    };
+    let text = json!("string");
+    let cases = [
+        (plain(&text), with(&text, "attribute", "a"), None),
+        (plain(&millis), with(&millis, "unit", "milliseconds"), None),
+        (plain(&text), with(&text, "attribute", "b"), Some("`attribute` changed")),
+        (plain(&text), with(&text, "as", "json"), Some("`as` changed")),
+        (plain(&text), with(&text, "source", "event_id"), Some("`source` changed")),
+        (plain(&millis), with(&millis, "unit", "seconds"), Some("`unit` changed")),
+        (plain(&days), with(&days, "unit", "seconds"), Some("`unit` changed")),
+    ];
+    for (old, new, change) in cases {
+        for (old, new) in [(&old, &new), (&new, &old)] {
+            let found: Vec<String> =
+                compare(&schema(old), &schema(new)).into_iter().map(|finding| finding.change).collect();
+            assert_eq!(found, Vec::from_iter(change.map(str::to_owned)), "{old} {new}");
+        }
+    }
+}
+
+#[test]
+fn a_renamed_field_keeps_its_values_by_an_alias() {
+    let named = |name: &str, default: bool| {
+        let mut field = json!({ "name": name, "type": ["null", "string"], "attribute": "a" });
+        if default {
+            field["default"] = Value::Null;
+        }
+        field
+    };
+    let aliased = |mut field: Value, alias: &str| {
+        field["aliases"] = json!([alias]);
+        field
+    };
+    let cases = [
+        ("an alias", named("a", true), aliased(named("b", true), "a"), Verdict::Safe, "a renamed to b"),
+        ("no default", named("a", false), aliased(named("b", false), "a"), Verdict::Unsafe, "a renamed to b"),
+        ("another case", named("a", true), named("A", true), Verdict::Unsafe, "a renamed to A"),
+        ("case and alias", named("a", true), aliased(named("A", true), "a"), Verdict::Safe, "a renamed to A"),
+        ("without the alias", aliased(named("b", true), "a"), named("b", true), Verdict::Unsafe, "b alias a removed"),
+    ];
+    for (what, old, new, verdict, change) in cases {
+        let findings = compare(&schema(&old), &schema(&new));
+        let found: Vec<_> = findings.iter().map(|it| (it.verdict, format!("{} {}", it.path, it.change))).collect();
+        assert_eq!(found, [(verdict, change.to_owned())], "{what}: {findings:?}");
+    }
+}

@@ -1,0 +1,140 @@
+//! `usagectl pipeline check`: reports what a change of a pipeline does to the counters and files that exist. Reads both versions and
+//! prints what `changes` finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use usage_aggregator::pipeline::{Folder, Pipeline};
+
+use self::changes::changes;
+use self::definition::Definition;
+use super::check::{Finding, Verdict};
+use crate::shell::console::{self, Done, UsageError, plain};
+use crate::shell::options::Options;
+
+mod changes;
+mod counters;
+mod definition;
+
+/// Check what a change of a pipeline does to the counters and files that exist
+#[derive(Debug, Args)]
+pub struct Pipelines {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+impl Pipelines {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// If a pipeline can't be read or is invalid.
+    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+        match self.command {
+            Command::Check(command) => command.run(options),
+        }
+    }
+}
+
+/// Check which changes between two pipelines, or two folders of pipelines, are safe
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+struct Check {
+    /// The pipeline in use: its folder, or a folder of pipelines
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The new pipeline, or folder of pipelines
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl pipeline check old/orders schemas/orders
+  usagectl pipeline check /tmp/release/schemas schemas
+
+A change is safe if the counters and snapshots that exist keep their meaning and are still updated,
+and if old and new files can be read together (as `usagectl schema check` reports). `generation` must
+rise with every change of what is counted. The exit code is 1 if a change is unsafe.";
+
+impl Check {
+    fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let (old, new) = (pipelines(&self.old)?, pipelines(&self.new)?);
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut done = Done::Well;
+        for name in names {
+            for finding in findings(old.get(name), new.get(name)) {
+                if finding.verdict == Verdict::Unsafe {
+                    done = Done::WithFailures;
+                }
+                console::print(&if options.json { json(name, &finding) } else { line(name, &finding) })?;
+            }
+        }
+        if !options.json {
+            console::note(&format!("compared {}", console::counted(new.len(), "pipeline")));
+        }
+        Ok(done)
+    }
+}
+
+/// The pipeline in a folder, under an empty name, or all pipelines in the folders of a folder.
+fn pipelines(path: &Path) -> anyhow::Result<BTreeMap<String, Definition>> {
+    if path.join("pipeline.toml").exists() {
+        return Ok(BTreeMap::from([(String::new(), read(path)?)]));
+    }
+    let mut pipelines = BTreeMap::new();
+    for entry in std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))? {
+        let folder = entry.with_context(|| format!("list {}", path.display()))?.path();
+        if folder.join("pipeline.toml").exists() {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            pipelines.insert(name, read(&folder)?);
+        }
+    }
+    if pipelines.is_empty() {
+        let shown = path.display();
+        return Err(UsageError(format!("find a pipeline in {shown}: no pipeline.toml in it or in its folders")).into());
+    }
+    Ok(pipelines)
+}
+
+fn read(path: &Path) -> anyhow::Result<Definition> {
+    let folder = Folder::read(path).with_context(|| format!("read the pipeline in {}", path.display()))?;
+    // All mistakes of an invalid pipeline are reported with their lines.
+    Pipeline::parse(&folder).map_err(|mistakes| UsageError(format!("{}: {mistakes}", path.display())))?;
+    Ok(Definition::of(folder))
+}
+
+fn findings(old: Option<&Definition>, new: Option<&Definition>) -> Vec<Finding> {
+    match (old, new) {
+        (Some(old), Some(new)) => changes(old, new),
+        (Some(_), None) => vec![Finding::new(
+            "",
+            "the pipeline was removed",
+            Verdict::Unsafe,
+            "a function that runs it would not start; keep it as long as one does",
+        )],
+        (None, _) => vec![Finding::new("", "the pipeline is new", Verdict::Safe, "nothing was counted by it yet")],
+    }
+}
+
+fn line(name: &str, finding: &Finding) -> String {
+    let Finding { path, change, verdict, reason } = finding;
+    let place: Vec<&str> = [name, path.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+    let place = if place.is_empty() { "the pipeline".to_owned() } else { place.join(": ") };
+    plain(&format!("{:<7} {place}: {change}: {reason}", verdict.name()))
+}
+
+fn json(name: &str, finding: &Finding) -> String {
+    let Finding { path, change, verdict, reason } = finding;
+    json!({ "pipeline": name, "part": path, "change": change, "verdict": verdict.name(), "reason": reason }).to_string()
+}
+
+#[cfg(test)]
+mod tests;
