@@ -73,9 +73,9 @@ pub struct Export {
     #[arg(short, long, value_name = "FILE", conflicts_with = "to")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    send: SendOptions,
-    #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    send: SendOptions,
 }
 
 const EXAMPLES: &str = "\
