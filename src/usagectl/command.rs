@@ -9,7 +9,7 @@ use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
-use crate::results::{cat, reconcile, snapshots, usage};
+use crate::results::{cat, export, reconcile, snapshots, usage};
 use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
 use crate::shell::failure;
@@ -49,6 +49,7 @@ enum Command {
     #[cfg(feature = "deployment")]
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
+    Export(Box<export::Export>),
     Ledger(Box<ledger::Ledger>),
 }
 
@@ -99,6 +100,7 @@ pub async fn run() -> ExitCode {
         #[cfg(feature = "deployment")]
         Command::Cost(command) => command.run(&options).await,
         Command::Usage(command) => command.run(&options).await,
+        Command::Export(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

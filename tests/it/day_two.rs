@@ -289,6 +289,8 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     assert!(plan["command"].as_str().unwrap().starts_with("make deploy PARAMETERS='"), "{plan:#}");
     let top = asked(&["usage", "top"]);
     assert_eq!((&top["entity"], &top["sum"], &top["at"]), (&json!("7"), &json!("12.5"), &json!("2026-09-17")));
+    let row = asked(&["export", "--window", "day", "--start", "2026-09"]);
+    assert_eq!((&row["entity"], &row["value"], &row["status"]), (&json!("7"), &json!("12.5"), &json!("closed")));
 }
 
 /// Puts metrics with several dimensions, as a service of AWS would.

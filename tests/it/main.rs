@@ -22,6 +22,7 @@ mod deadline;
 mod doctor;
 mod events;
 mod explain;
+mod export;
 mod fixture;
 mod ledger;
 mod local;

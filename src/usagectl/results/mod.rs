@@ -2,6 +2,7 @@
 
 pub mod cat;
 pub mod differences;
+pub mod export;
 pub mod reconcile;
 pub mod snapshot_items;
 pub mod snapshots;

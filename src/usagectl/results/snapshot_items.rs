@@ -43,19 +43,33 @@ impl Counting {
         partition: Option<(String, String)>,
         mut take: impl FnMut(Row) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        self.read_items(client, partition, |_, row| take(row)).await
+    }
+
+    /// Like [`Counting::read`], with the item of each row.
+    ///
+    /// # Errors
+    /// As for [`Counting::read`].
+    pub async fn read_items(
+        &self,
+        client: &Client,
+        partition: Option<(String, String)>,
+        mut take: impl FnMut(&Item, Row) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let reader = RowReader::new(&self.snapshot);
-        let mut take = |item: Item| reader.read(&item).map_or(Ok(()), &mut take);
+        let mut take = |item: Item| reader.read(&item).map_or(Ok(()), |row| take(&item, row));
         let table = &self.tables.usage;
         let Some((attribute, text)) = partition else {
             let doing = || format!("scan the usage table {table} (dynamodb:Scan): has the function run yet?");
-            let mut items = client.scan().table_name(table).into_paginator().items().send();
+            let mut items = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
             while let Some(item) = items.next().await {
                 take(item.with_context(doing)?)?;
             }
             return Ok(());
         };
         let doing = || format!("query the usage table {table} (dynamodb:Query): has the function run yet?");
-        let query = client.query().table_name(table).key_condition_expression("#partition = :partition");
+        let query =
+            client.query().table_name(table).consistent_read(true).key_condition_expression("#partition = :partition");
         let query = query.expression_attribute_names("#partition", attribute);
         let query = query.expression_attribute_values(":partition", AttributeValue::S(text));
         let mut items = query.into_paginator().items().send();

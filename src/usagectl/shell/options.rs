@@ -113,7 +113,7 @@ impl Options {
         let host = host(url).ok_or_else(|| {
             UsageError(format!("{option}: `{url}` is not a valid URL; expected a form like http://127.0.0.1:8000"))
         })?;
-        match (is_loopback(&host), self.allow_remote) {
+        match (is_this_machine(&host), self.allow_remote) {
             (true, _) => Ok(Endpoint::Loopback(url.to_owned())),
             (false, true) => Ok(Endpoint::Remote(url.to_owned())),
             (false, false) => Err(UsageError(format!(
@@ -129,7 +129,8 @@ fn host(url: &str) -> Option<String> {
     uri.host().filter(|host| is_http && !host.is_empty()).map(str::to_owned)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host name is a loopback name or address.
+pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
@@ -143,7 +144,7 @@ mod tests {
         for url in
             ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1:8000", "https://127.8.9.1", "http://[::1]:9"]
         {
-            assert!(is_loopback(&host(url).unwrap()), "{url}");
+            assert!(is_this_machine(&host(url).unwrap()), "{url}");
         }
         let others = [
             "http://localhost@evil.example:80",
@@ -153,7 +154,7 @@ mod tests {
             "http://10.0.0.1",
         ];
         for url in others {
-            assert!(!is_loopback(&host(url).unwrap()), "{url}");
+            assert!(!is_this_machine(&host(url).unwrap()), "{url}");
         }
         for url in ["localhost:8000", "ftp://localhost", "http://", "", "127.0.0.1"] {
             assert_eq!(host(url), None, "{url}");

@@ -6,6 +6,7 @@ use clap::Args;
 use laptop::proof::rows::Row;
 use serde_json::json;
 
+use super::csv_text::csv_text;
 use super::top::nothing;
 use super::{fits, read};
 use crate::results::sums::{self, Length, date};
@@ -36,6 +37,9 @@ pub(super) struct List {
     /// Plot the measure as bars
     #[arg(long, conflicts_with = "json")]
     plot: bool,
+    /// Print CSV
+    #[arg(long, conflicts_with_all = ["json", "plot"])]
+    csv: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -44,6 +48,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl usage list --stack usage-aggregator --window month
   usagectl usage list --local --measure amount --from 2026-11-01 --plot
+  usagectl usage list --local --window month --csv > months.csv
   usagectl usage list --local --resource orders --window hour --json";
 
 impl List {
@@ -51,7 +56,7 @@ impl List {
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let rows = read(&self.place, options, None, |row| self.wants(row)).await?;
         if rows.is_empty() {
-            return nothing(options);
+            return nothing(options, self.csv);
         }
         let known = sums::measures(&rows);
         let requested = match (&self.measure, self.plot) {
@@ -60,6 +65,7 @@ impl List {
         };
         console::print(&match requested.first().filter(|_| self.plot) {
             Some(measure) => sums::chart(&rows, measure),
+            None if self.csv => csv(&rows, &requested, self.window.window().name())?,
             None if options.json => lines(&rows, &requested, self.window.window().name()),
             None => listing(&rows, &requested),
         })?;
@@ -87,6 +93,16 @@ fn listing(rows: &[Row], measures: &BTreeSet<&str>) -> String {
         table.add_row(first.into_iter().chain(sums));
     }
     format!("{table}\n{}", sums::totals(rows, measures))
+}
+
+fn csv(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> anyhow::Result<String> {
+    let titles: Vec<&str> = ["window", "start", "entities"].into_iter().chain(measures.iter().copied()).collect();
+    let line = |(start, of_start): (&str, Vec<&Row>)| {
+        let sums = measures.iter().map(|measure| sums::sum_text(of_start.iter().copied(), measure));
+        let first = [window.to_owned(), start.to_owned(), entities(&of_start).to_string()];
+        first.into_iter().chain(sums).collect()
+    };
+    csv_text(&titles, sums::grouped(rows, Row::start).into_iter().map(line))
 }
 
 fn lines(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> String {

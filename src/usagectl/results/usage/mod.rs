@@ -1,6 +1,7 @@
 //! `usagectl usage`: queries on the snapshots. `top` ranks the entities of a window, `list` sums all entities over time, `show`
 //! breaks one entity's day down by hour.
 
+mod csv_text;
 mod list;
 mod show;
 mod top;
@@ -88,7 +89,7 @@ fn keep_at(rows: &mut Vec<Row>, at: Option<&str>, length: usize) -> Option<Strin
 
 /// How many characters of a start identify a window of this length: `2026-11-21T03`, `2026-11-21`, `2026-11`. There is one
 /// total.
-fn start_length(window: Window) -> usize {
+pub(in crate::results) fn start_length(window: Window) -> usize {
     match window {
         Window::Hour => 13,
         Window::Day | Window::Week => 10,

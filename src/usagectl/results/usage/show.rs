@@ -5,6 +5,7 @@ use laptop::proof::rows::Row;
 use serde_json::json;
 use usage_aggregator::window::Window;
 
+use super::csv_text::csv_text;
 use super::top::nothing;
 use super::{fits, keep_at, read, start_length};
 use crate::results::sums::{self, date};
@@ -32,6 +33,9 @@ pub(super) struct Show {
     /// Plot a measure as bars
     #[arg(long, conflicts_with = "json")]
     plot: bool,
+    /// Print CSV
+    #[arg(long, conflicts_with_all = ["json", "plot"])]
+    csv: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -40,6 +44,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl usage show 7 --local
   usagectl usage show 7 --stack usage-aggregator --at 2026-11-21 --plot --measure amount
+  usagectl usage show 7 --local --csv > entity-7.csv
   usagectl usage show 7 --local --json";
 
 impl Show {
@@ -50,8 +55,12 @@ impl Show {
         let mut rows = read(&self.place, options, Some(&self.entity), wants).await?;
         let kept = keep_at(&mut rows, self.at.as_deref(), start_length(Window::Day));
         let Some(day) = kept.filter(|_| !rows.is_empty()) else {
-            return nothing(options);
+            return nothing(options, self.csv);
         };
+        if self.csv {
+            console::print(&csv(&rows)?)?;
+            return Ok(Done::Well);
+        }
         if options.json {
             console::print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?;
             return Ok(Done::Well);
@@ -72,6 +81,17 @@ impl Show {
 fn line(row: &Row) -> String {
     let (entity, resource) = (row.variable("entity"), row.variable("resource"));
     json!({ "entity": entity, "resource": resource, "start": row.start(), "measures": row.measures }).to_string()
+}
+
+fn csv(rows: &[Row]) -> anyhow::Result<String> {
+    let measures = sums::measures(rows);
+    let titles: Vec<&str> = ["entity", "resource", "start"].into_iter().chain(measures.iter().copied()).collect();
+    let line = |row: &Row| {
+        let numbers = measures.iter().map(|measure| row.measures.get(*measure).map_or("", String::as_str));
+        let texts = [row.variable("entity"), row.variable("resource"), row.start()];
+        texts.into_iter().chain(numbers).map(str::to_owned).collect()
+    };
+    csv_text(&titles, rows.iter().map(line))
 }
 
 fn listing(rows: &[Row]) -> String {

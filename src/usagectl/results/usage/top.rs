@@ -6,6 +6,7 @@ use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::pipeline::Aggregate;
 
+use super::csv_text::csv_text;
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done, UsageError};
@@ -33,6 +34,9 @@ pub(super) struct Top {
     /// Show at most N entities
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
+    /// Print CSV
+    #[arg(long, conflicts_with_all = ["json"])]
+    csv: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -41,6 +45,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl usage top --stack usage-aggregator --measure amount --window month
   usagectl usage top --local --at 2026-11-21 --limit 3
+  usagectl usage top --local --limit 100 --csv > top.csv
   usagectl usage top --stack limiter --resource gpt-4 --measure tpm --json";
 
 impl Top {
@@ -50,12 +55,14 @@ impl Top {
         let mut rows = read(&self.place, options, None, |row| fits(row, self.resource.as_deref(), window)).await?;
         let kept = keep_at(&mut rows, self.at.as_deref(), start_length(window));
         let Some(at) = kept.filter(|_| !rows.is_empty()) else {
-            return nothing(options);
+            return nothing(options, self.csv);
         };
         let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
         let ranking = Ranking::new(&rows, measure)?;
         let title = format!("{measure} by entity, {} {at}", window.name());
-        console::print(&if options.json {
+        console::print(&if self.csv {
+            ranking.csv(self.limit, measure, window.name(), &at)?
+        } else if options.json {
             ranking.json(self.limit, measure, window.name(), &at)
         } else {
             ranking.text(self.limit, &title)
@@ -64,10 +71,12 @@ impl Top {
     }
 }
 
-/// Reports that no snapshot matches.
-pub(super) fn nothing(options: &Options) -> anyhow::Result<Done> {
-    if !options.json {
-        console::print(NOTHING)?;
+/// Reports that no snapshot matches, on stderr where stdout is for a program.
+pub(super) fn nothing(options: &Options, csv: bool) -> anyhow::Result<Done> {
+    match (options.json, csv) {
+        (true, _) => {}
+        (false, true) => console::note(NOTHING),
+        (false, false) => console::print(NOTHING)?,
     }
     Ok(Done::Well)
 }
@@ -118,9 +127,21 @@ impl<'r> Ranking<'r> {
         format!("{title}\n{}\n{} of {} {entities}", plot::chart(&bars, plot::width()), bars.len(), self.sums.len())
     }
 
+    fn share(&self, sum: Decimal) -> f64 {
+        if self.total > 0.0 { sum.to_f64() / self.total } else { 0.0 }
+    }
+
+    fn csv(&self, limit: usize, measure: &str, window: &str, at: &str) -> anyhow::Result<String> {
+        let line = |(entity, sum): &(&str, Decimal)| {
+            let share = self.share(*sum).to_string();
+            vec![(*entity).to_owned(), measure.to_owned(), sum.to_string(), share, window.to_owned(), at.to_owned()]
+        };
+        csv_text(&["entity", "measure", "sum", "share", "window", "at"], self.sums.iter().take(limit).map(line))
+    }
+
     fn json(&self, limit: usize, measure: &str, window: &str, at: &str) -> String {
         let line = |(entity, sum): &(&str, Decimal)| {
-            let share = if self.total > 0.0 { sum.to_f64() / self.total } else { 0.0 };
+            let share = self.share(*sum);
             json!({ "entity": entity, "measure": measure, "sum": sum.to_string(), "share": share, "window": window, "at": at })
                 .to_string()
         };

@@ -1,0 +1,109 @@
+//! Reads the corrections of an export from the ledger. Their pages are found by a scan, because nothing else says which minutes
+//! have them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use usage_aggregator::ledger::{LedgerTable, PAGES, PageContent, PageKind, ReadPage};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Segment;
+
+use super::gather::Selection;
+use super::row::{Correction, Head, Status, UsageRow};
+
+/// Passes the corrections that are selected to `take`.
+///
+/// # Errors
+/// If the ledger can't be read, or `take` fails.
+pub(super) async fn read(
+    ledger: &LedgerTable,
+    head: &Head,
+    selection: &Selection,
+    mut take: impl FnMut(UsageRow) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut pages: BTreeMap<(Segment, u64), ReadPage> = BTreeMap::new();
+    for (minute, bucket) in partitions(ledger, selection.period.common_beginning()).await? {
+        let read = ledger.pages(minute, bucket, None).await.context("read the ledger")?;
+        // Put again after the number of buckets changed, a page is in two of them.
+        pages.extend(read.into_iter().map(|page| ((minute, page.reference.name), page)));
+    }
+    let taken_back: BTreeSet<(Segment, u128)> =
+        pages.iter().flat_map(|((minute, _), page)| taken_back(*minute, page)).collect();
+    for ((minute, _), page) in pages {
+        if let PageKind::Correction(author, reason) = page.kind {
+            let correction = Correction { at: minute.text(), author, reason };
+            let counts = |id: u128| !taken_back.contains(&(minute, id));
+            rows(head, selection, minute, &correction, (&page.content, &counts))?
+                .into_iter()
+                .try_for_each(&mut take)?;
+        }
+    }
+    Ok(())
+}
+
+/// The records that a page takes back: they count nowhere.
+fn taken_back(minute: Segment, page: &ReadPage) -> impl Iterator<Item = (Segment, u128)> + '_ {
+    let is_void = matches!(page.kind, PageKind::Void(..));
+    page.content
+        .groups
+        .iter()
+        .filter(move |_| is_void)
+        .flat_map(move |group| group.ids.iter().map(move |id| (minute, *id)))
+}
+
+/// The minutes and buckets with corrections, or with what takes records back, whose minute begins with `beginning`.
+async fn partitions(ledger: &LedgerTable, beginning: &str) -> anyhow::Result<BTreeSet<(Segment, u32)>> {
+    let prefix = format!("{PAGES}{}#", ledger.pipeline);
+    let scan = ledger.client.scan().table_name(&ledger.name).consistent_read(true);
+    let scan = scan.filter_expression("attribute_exists(#kind) AND begins_with(#pk, :pk)").projection_expression("#pk");
+    let scan = scan.expression_attribute_names("#kind", "kind").expression_attribute_names("#pk", "pk");
+    let scan = scan.expression_attribute_values(":pk", AttributeValue::S(format!("{prefix}{beginning}")));
+    let mut items = scan.into_paginator().items().send();
+    let mut partitions = BTreeSet::new();
+    while let Some(item) = items.next().await {
+        let item = item.with_context(|| format!("scan the ledger table {} (dynamodb:Scan)", ledger.name))?;
+        let key = item.get("pk").and_then(|key| key.as_s().ok());
+        let parts = key.and_then(|key| key.strip_prefix(&prefix)?.rsplit_once('#'));
+        let partition = parts.and_then(|(minute, bucket)| Some((Segment::parse(minute)?, bucket.parse().ok()?)));
+        partitions.extend(partition);
+    }
+    Ok(partitions)
+}
+
+/// The rows of a correction: one for each group and measure.
+fn rows(
+    head: &Head,
+    selection: &Selection,
+    minute: Segment,
+    correction: &Correction,
+    (page, counts): (&PageContent, &dyn Fn(u128) -> bool),
+) -> anyhow::Result<Vec<UsageRow>> {
+    let Some(at) = Timestamp::from_seconds(minute.start()) else { return Ok(Vec::new()) };
+    let span = head.window.containing(at);
+    let status = selection.status(&span.end_text());
+    if !selection.period.contains(&span.key()) || (selection.only_closed && status != Status::Closed) {
+        return Ok(Vec::new());
+    }
+    let mut rows = Vec::new();
+    for group in page.groups.iter().filter(|group| !group.key.is_nowhere()) {
+        let key = group.key.counter_key().with_context(|| format!("read the correction at {}", correction.at))?;
+        let measures = page.measures.iter().zip(&group.columns);
+        for (measure, column) in
+            measures.filter(|(measure, _)| selection.wants(key.entity(), key.resource(), &measure.name))
+        {
+            let counted = group.ids.iter().enumerate().filter(|(_, id)| counts(**id));
+            rows.extend(counted.filter_map(|(row, _)| column.value(row)).map(|value| UsageRow {
+                start: span.start_text(),
+                group: key.0.clone(),
+                measure: measure.name.to_string(),
+                correction: Some(Box::new(correction.clone())),
+                value: value.to_string(),
+                end: span.end_text(),
+                status,
+                version: None,
+            }));
+        }
+    }
+    Ok(rows)
+}

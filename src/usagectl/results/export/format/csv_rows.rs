@@ -1,0 +1,37 @@
+//! Rows as CSV: a header line, commas, quotes where a text needs them (RFC 4180), and `\n` as the end of a line.
+
+use std::io::{self, Write};
+
+use crate::results::export::row::{Cell, Head, UsageRow};
+
+/// Writes CSV.
+pub(in crate::results::export) struct CsvRows<W: Write> {
+    head: Head,
+    out: csv::Writer<W>,
+}
+
+impl<W: Write> CsvRows<W> {
+    pub(super) fn new(head: &Head, out: W) -> io::Result<CsvRows<W>> {
+        let mut out = csv::Writer::from_writer(out);
+        out.write_record(head.cells(None).iter().map(|(name, _)| *name))?;
+        Ok(CsvRows { head: head.clone(), out })
+    }
+
+    pub(super) fn write(&mut self, row: &UsageRow) -> io::Result<()> {
+        for (_, cell) in self.head.cells(Some(row)) {
+            match cell {
+                Cell::Text(text) | Cell::Instant(text) => self.out.write_field(text)?,
+                Cell::Maybe(text) => self.out.write_field(text.unwrap_or_default())?,
+                Cell::Whole(number) => {
+                    self.out.write_field(number.map(|number| number.to_string()).unwrap_or_default())?;
+                }
+            }
+        }
+        // Ends the record.
+        Ok(self.out.write_record(None::<&[u8]>)?)
+    }
+
+    pub(super) fn finish(self) -> io::Result<W> {
+        self.out.into_inner().map_err(|error| io::Error::new(error.error().kind(), error.to_string()))
+    }
+}

@@ -1,0 +1,158 @@
+//! Reads the rows of an export from the usage table.
+
+use laptop::proof::rows::{Item, Row};
+use usage_aggregator::decimal::Decimal;
+use usage_aggregator::pipeline::VERSION_ATTRIBUTE;
+use usage_aggregator::time::Timestamp;
+
+use super::period::Period;
+use super::row::{Head, Status, UsageRow};
+
+/// Which rows to export, and when a window is closed.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// The windows.
+    pub period: Period,
+    /// Only this entity.
+    pub entity: Option<String>,
+    /// Only this resource.
+    pub resource: Option<String>,
+    /// Only these measures; all if there are none.
+    pub measures: Vec<String>,
+    /// Only windows that are closed.
+    pub only_closed: bool,
+    /// Windows that ended before this second are closed.
+    pub closed_before: i64,
+}
+
+impl Selection {
+    /// Whether a group is selected.
+    pub(super) fn wants(&self, entity: &str, resource: &str, measure: &str) -> bool {
+        let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
+        is(&self.entity, entity)
+            && is(&self.resource, resource)
+            && (self.measures.is_empty() || self.measures.iter().any(|wanted| wanted == measure))
+    }
+
+    /// Whether a window that ends then is closed.
+    pub(super) fn status(&self, end: &str) -> Status {
+        match Timestamp::parse(end) {
+            Some(end) if end.seconds() <= self.closed_before => Status::Closed,
+            _ => Status::Provisional,
+        }
+    }
+
+    /// The rows of a snapshot: one for each measure.
+    pub(super) fn rows(&self, head: &Head, item: &Item, row: &Row) -> Vec<UsageRow> {
+        let is_wanted =
+            row.variable("window") == head.window.name() && self.period.contains(row.variable("window_key"));
+        if !is_wanted {
+            return Vec::new();
+        }
+        let end = row.variable("window_end");
+        let (version, is_whole) = version(item);
+        let status = if is_whole { self.status(end) } else { Status::Provisional };
+        if self.only_closed && status != Status::Closed {
+            return Vec::new();
+        }
+        let group: Vec<String> = head.group.iter().map(|name| row.variable(name).to_owned()).collect();
+        let wanted = row
+            .measures
+            .iter()
+            .filter(|(measure, _)| self.wants(row.variable("entity"), row.variable("resource"), measure));
+        let row = |(measure, value): (&String, &String)| UsageRow {
+            start: row.start().to_owned(),
+            group: group.clone(),
+            measure: measure.clone(),
+            correction: None,
+            // DynamoDB may return a number in another notation.
+            value: Decimal::parse(value).map_or_else(|_| value.clone(), |exact| exact.to_string()),
+            end: end.to_owned(),
+            status,
+            version,
+        };
+        wanted.map(row).collect()
+    }
+}
+
+/// The version of a snapshot, and whether all its values are of that version. Others may have written the snapshot: it has
+/// no version then.
+fn version(item: &Item) -> (Option<u64>, bool) {
+    let stored = item.get(VERSION_ATTRIBUTE).and_then(|version| version.as_b().ok()).map(AsRef::as_ref);
+    match stored {
+        // A snapshot with hundreds of measures is written by several updates; a ninth byte marks all but the last.
+        Some([a, b, c, d, e, f, g, h, rest @ ..]) => {
+            (Some(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), rest.is_empty())
+        }
+        _ => (None, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::primitives::Blob;
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use usage_aggregator::window::Window;
+
+    use super::super::row::tests::head;
+    use super::*;
+
+    fn selection(now: &str) -> Selection {
+        Selection {
+            period: Period::new(Window::Month, Some("2026-10".to_owned()), None).unwrap(),
+            entity: None,
+            resource: None,
+            measures: Vec::new(),
+            only_closed: false,
+            closed_before: Timestamp::parse(now).unwrap().seconds() - 26 * 3_600,
+        }
+    }
+
+    fn snapshot() -> Row {
+        let variables = [
+            ("entity", "7"),
+            ("resource", "orders"),
+            ("window", "month"),
+            ("window_start", "2026-10-01T00:00:00Z"),
+            ("window_end", "2026-11-01T00:00:00Z"),
+            ("window_key", "2026-10"),
+        ];
+        let measures = [("amount", "1.2E+3"), ("changes", "2")];
+        let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        Row { variables: variables.map(owned).into(), measures: measures.map(owned).into() }
+    }
+
+    fn item(version: &[u8]) -> Item {
+        [(VERSION_ATTRIBUTE.to_owned(), AttributeValue::B(Blob::new(version)))].into()
+    }
+
+    #[test]
+    fn a_snapshot_has_a_row_for_each_measure_with_its_exact_value_and_version() {
+        let rows = selection("2026-11-02T02:00:00Z").rows(&head(), &item(&[0, 1, 0, 0, 0, 0, 0, 9]), &snapshot());
+        let values: Vec<(&str, &str, Option<u64>)> =
+            rows.iter().map(|row| (&*row.measure, &*row.value, row.version)).collect();
+        assert_eq!(values, [("amount", "1200", Some((1 << 48) + 9)), ("changes", "2", Some((1 << 48) + 9))]);
+        let only = Selection { measures: vec!["changes".to_owned()], ..selection("2026-11-02T02:00:00Z") };
+        assert_eq!(only.rows(&head(), &Item::new(), &snapshot()).len(), 1);
+        let other = Selection { entity: Some("8".to_owned()), ..selection("2026-11-02T02:00:00Z") };
+        assert_eq!(other.rows(&head(), &Item::new(), &snapshot()), []);
+    }
+
+    #[test]
+    fn a_window_is_closed_once_its_end_and_the_grace_have_passed() {
+        let whole = item(&[0; 8]);
+        for (now, status) in [("2026-11-02T01:59:59Z", Status::Provisional), ("2026-11-02T02:00:00Z", Status::Closed)] {
+            assert_eq!(selection(now).rows(&head(), &whole, &snapshot())[0].status, status, "{now}");
+        }
+        let early = Selection { only_closed: true, ..selection("2026-11-01T00:00:00Z") };
+        assert_eq!(early.rows(&head(), &whole, &snapshot()), []);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_only_partly_of_its_version_is_provisional() {
+        let rows = selection("2026-12-01T00:00:00Z").rows(&head(), &item(&[0, 0, 0, 0, 0, 0, 0, 8, 0xFF]), &snapshot());
+        assert_eq!((rows[0].status, rows[0].version), (Status::Provisional, Some(8)));
+        let foreign = selection("2026-12-01T00:00:00Z").rows(&head(), &Item::new(), &snapshot());
+        assert_eq!((foreign[0].status, foreign[0].version), (Status::Closed, None));
+    }
+}

@@ -1,0 +1,102 @@
+//! The windows to export, by the texts of their starts.
+
+use usage_aggregator::window::Window;
+
+use crate::results::usage::start_length;
+use crate::shell::console::UsageError;
+
+/// Windows of one length, from the first to the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Period {
+    /// The length of the windows.
+    pub window: Window,
+    /// The beginning of the first window's key; `None` for all windows up to the last.
+    first: Option<String>,
+    /// The beginning of the last windows' keys.
+    last: Option<String>,
+}
+
+impl Period {
+    /// The windows of this length whose keys are between `start` and `end`. Both may name something longer: the days of
+    /// `2026-10` are those of October. Without an end, they are those that `start` names.
+    ///
+    /// # Errors
+    /// If a text names something that is shorter than the windows, or if the end is before the start.
+    pub(super) fn new(window: Window, start: Option<String>, end: Option<String>) -> Result<Period, UsageError> {
+        for (option, text) in [("--start", &start), ("--end", &end)] {
+            if let Some(text) = text.as_ref().filter(|text| text.len() > start_length(window)) {
+                let length = window.name();
+                return Err(UsageError(format!(
+                    "{option} {text} is shorter than a {length}: name a {length}, or use a shorter --window"
+                )));
+            }
+        }
+        if let (Some(start), Some(end)) = (&start, &end)
+            && end.get(..start.len()).unwrap_or(end) < start.get(..end.len()).unwrap_or(start)
+        {
+            return Err(UsageError(format!("--end {end} is before --start {start}")));
+        }
+        let last = end.or_else(|| start.clone());
+        Ok(Period { window, first: start, last })
+    }
+
+    /// Whether the window with this key is one of them.
+    pub(super) fn contains(&self, key: &str) -> bool {
+        let begins = |text: &str| key.get(..text.len()).unwrap_or(key).to_owned();
+        self.first.as_ref().is_none_or(|first| begins(first) >= *first)
+            && self.last.as_ref().is_none_or(|last| begins(last) <= *last)
+    }
+
+    /// What the keys of all windows, and of all minutes in them, begin with.
+    pub(super) fn common_beginning(&self) -> &str {
+        let (Some(first), Some(last)) = (&self.first, &self.last) else { return "" };
+        let same = first.bytes().zip(last.bytes()).take_while(|(one, other)| one == other).count();
+        first.get(..same).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(window: Window, start: &str, end: &str) -> Result<Period, String> {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Period::new(window, text(start), text(end)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_month_selects_itself_and_its_days() {
+        for (window, start, end, inside, outside) in [
+            (Window::Month, "2026-10", "", &["2026-10"][..], &["2026-09", "2026-11"][..]),
+            (Window::Day, "2026-10", "", &["2026-10-01", "2026-10-31"], &["2026-09-30", "2026-11-01"]),
+            (Window::Day, "2026-10-30", "2026-11", &["2026-10-30", "2026-11-30"], &["2026-10-29", "2026-12-01"]),
+            (Window::Hour, "2026-10", "2026-10-02", &["2026-10-01T00", "2026-10-02T23"], &["2026-10-03T00"]),
+            (Window::Month, "", "", &["2026-10"], &[]),
+        ] {
+            let period = period(window, start, end).unwrap();
+            assert!(inside.iter().all(|key| period.contains(key)), "{period:?}");
+            assert!(!outside.iter().any(|key| period.contains(key)), "{period:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shorter_than_the_window_or_ends_before_it_starts_is_refused() {
+        let shorter = period(Window::Month, "2026-10-21", "").unwrap_err();
+        assert_eq!(shorter, "--start 2026-10-21 is shorter than a month: name a month, or use a shorter --window");
+        let before = period(Window::Day, "2026-10", "2026-09-30").unwrap_err();
+        assert_eq!(before, "--end 2026-09-30 is before --start 2026-10");
+        assert!(period(Window::Day, "2026-10-30", "2026-10").is_ok(), "it ends with the month");
+    }
+
+    #[test]
+    fn the_common_beginning_is_that_of_every_minute() {
+        for (start, end, common) in [
+            ("2026-10", "", "2026-10"),
+            ("2026-09", "2026-11", "2026-"),
+            ("2026-10-09", "2026-10", "2026-10"),
+            ("", "", ""),
+        ] {
+            assert_eq!(period(Window::Day, start, end).unwrap().common_beginning(), common);
+        }
+    }
+}

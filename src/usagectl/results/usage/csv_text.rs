@@ -1,0 +1,29 @@
+//! The result of a query as CSV.
+
+use anyhow::Context;
+
+/// A header and lines, without the last line break.
+///
+/// # Errors
+/// If a line has more or fewer cells than the header.
+pub(super) fn csv_text(titles: &[&str], lines: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(titles)?;
+    for line in lines {
+        writer.write_record(line)?;
+    }
+    let text = String::from_utf8(writer.into_inner().context("write CSV")?)?;
+    Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_where_they_need_it() {
+        let line = ["7,\"x\"", "1.5"].map(str::to_owned).to_vec();
+        assert_eq!(csv_text(&["entity", "amount"], [line]).unwrap(), "entity,amount\n\"7,\"\"x\"\"\",1.5");
+        assert_eq!(csv_text(&["entity"], []).unwrap(), "entity");
+    }
+}
