@@ -100,11 +100,15 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
     }
 }
 
-fn groups(totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
-    let value = |value: &Value| match value {
+/// The text of a value; `None` if it isn't known.
+pub(super) fn value(value: &Value) -> Option<String> {
+    match value {
         Value::Sum(Sum(sum)) => Some(sum.to_string()),
         Value::Overflow => None,
-    };
+    }
+}
+
+fn groups(totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
     let group = |key: &crate::ledger::GroupKey| {
         let values = totals.group(key)?.map(|(measure, of)| (measure.name.to_string(), value(of)));
         Some((key.counter_key().ok()?, values.collect()))

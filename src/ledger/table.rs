@@ -2,6 +2,7 @@
 //! the deadline.
 
 mod attempts;
+mod register;
 mod swap;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use crate::connect::Opening;
 use crate::error::Error;
 use crate::usage::Segment;
 use attempts::{never_poison, no_retries, retried};
+pub use register::{Audit, Registered};
 pub use swap::Swap;
 
 /// The ledger of one pipeline.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::answers::correct;
 #[cfg(feature = "deployment")]
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
@@ -49,6 +50,7 @@ enum Command {
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
     Ledger(Box<ledger::Ledger>),
+    Correct(correct::Correct),
 }
 
 const EXAMPLES: &str = "\
@@ -59,6 +61,7 @@ Examples:
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
   usagectl reconcile                        Check that everything was counted exactly once
+  usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
 
@@ -81,6 +84,7 @@ pub async fn run() -> ExitCode {
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
         Command::Ledger(command) => command.run(&options).await,
+        Command::Correct(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),

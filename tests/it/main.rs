@@ -16,6 +16,7 @@ mod calls;
 mod cli;
 mod clients;
 mod connections;
+mod correct;
 mod day_two;
 mod deadline;
 mod doctor;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Site;
 use super::columns::Columns;
+use super::corrections::Corrections;
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::image::image;
 use super::provable::has_differences;
@@ -62,8 +63,10 @@ pub(super) fn keep(
 pub(super) fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
+    corrections: &Corrections,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Vec<String>> {
+    let replay = Replay { site, columns, corrections };
     let mut broken = Broken::default();
     // In pages, because sums are written to the same file in between.
     let mut after: Option<Step> = None;
@@ -75,12 +78,20 @@ pub(super) fn replay(
         }
         for step in &steps {
             let old = before.take().filter(|(item, _)| *item == step.item).map(|(_, image)| image);
-            before = one(site, columns, step, old, totals, &mut broken)?.map(|image| (step.item.clone(), image));
+            before = one(&replay, step, old, totals, &mut broken)?.map(|image| (step.item.clone(), image));
         }
         after = steps.into_iter().next_back();
     }
     totals.settle()?;
     Ok(broken.reasons())
+}
+
+/// What histories are replayed with.
+#[derive(Clone, Copy)]
+struct Replay<'r> {
+    site: &'r Site<'r>,
+    columns: &'r BTreeMap<&'r str, Columns>,
+    corrections: &'r Corrections,
 }
 
 /// Items whose histories are incomplete.
@@ -146,13 +157,13 @@ fn page(totals: &ExpectedTotals, after: Option<&Step>) -> anyhow::Result<Vec<Ste
 
 /// Counts one step, and returns the state after it.
 fn one(
-    site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
+    replay: &Replay<'_>,
     step: &Step,
     old: Option<Item<'static>>,
     totals: &mut ExpectedTotals,
     broken: &mut Broken,
 ) -> anyhow::Result<Option<Item<'static>>> {
+    let Replay { site, columns, corrections } = *replay;
     let Some(columns) = columns.get(step.record_type.as_str()) else { return Ok(None) };
     let row: Map<String, Value> = serde_json::from_str(&step.image).context("read a row")?;
     let new = image(&row, columns);
@@ -181,7 +192,11 @@ fn one(
         }
     };
     let removed = matches!(change, Change::Remove { .. });
-    count(site, step, change, &new, totals).with_context(|| format!("count {} {}", step.record_type, step.item))?;
+    let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+    if !corrections.is_void(created_at, &step.id) {
+        count(site, step, change, &new, totals)
+            .with_context(|| format!("count {} {}", step.record_type, step.item))?;
+    }
     Ok((!removed).then_some(new))
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
 //! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
-//! there; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
+//! there; `corrections` adds what people corrected; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
 mod columns;
+mod corrections;
 mod expected_totals;
 mod failures;
 mod history;
@@ -26,6 +27,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use columns::Columns;
+use corrections::Corrections;
 use expected_totals::ExpectedTotals;
 use truth::Ledgers;
 use windows::History;
@@ -112,8 +114,14 @@ pub async fn reconcile(
     if let Some(place) = site.archive {
         archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);
     }
-    if matches!(believed, Believed::Archive) {
-        report.unprovable.extend(expect_histories(site, &columns, &without, &mut totals)?);
+    let corrections = Corrections::read(site).await?;
+    corrections.expect_added(site, &mut totals)?;
+    match &believed {
+        Believed::Archive => {
+            let broken = expect_histories(site, &columns, &corrections, &without, &mut totals)?;
+            report.unprovable.extend(broken);
+        }
+        Believed::Ledgers(_) => corrections.expect_taken_back(site, &mut totals)?,
     }
     if let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) {
         snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
@@ -145,10 +153,11 @@ pub async fn reconcile(
 fn expect_histories(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
+    corrections: &Corrections,
     without: &BTreeSet<String>,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Vec<String>> {
-    let broken = history::replay(site, columns, totals)?;
+    let broken = history::replay(site, columns, corrections, totals)?;
     if !broken.is_empty() && site.period.is_none() {
         return Err(Unprovable(broken).into());
     }

@@ -1,0 +1,7 @@
+//! Commands that answer for a number: `correct` changes it, with an author and a reason, and `why` opens it into the records
+//! behind it.
+
+pub mod correct;
+
+mod author;
+mod group;
