@@ -88,8 +88,7 @@ impl Folder {
         let pages: Vec<ReadPage> = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
         let found: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
         let gone = listed.iter().flatten().filter(|page| !found.contains(page)).copied().collect();
-        let is_folded =
-            |page: &ReadPage| listed.as_ref().is_none_or(|listed| listed.contains(&page.reference));
+        let is_folded = |page: &ReadPage| listed.as_ref().is_none_or(|listed| listed.contains(&page.reference));
         let (folded, unfolded): (Vec<ReadPage>, Vec<ReadPage>) = pages.into_iter().partition(is_folded);
         let count = |page: &ReadPage| page.content.groups.iter().map(|group| group.ids.len()).sum();
         let unfolded = unfolded.iter().map(|page| (page.reference, count(page))).collect();

@@ -68,12 +68,7 @@ impl Folder {
     ///
     /// # Errors
     /// If the table can't be read, or if a state is damaged.
-    pub async fn below(
-        &self,
-        window: WindowKey,
-        key: &CounterKey,
-        deadline: Option<Instant>,
-    ) -> Result<Below, Error> {
+    pub async fn below(&self, window: WindowKey, key: &CounterKey, deadline: Option<Instant>) -> Result<Below, Error> {
         let key = GroupKey::from(key);
         // Children first: what changes in between is newer than the state, and not gone.
         let half = || Error::transient(format!("read the states of {window}: half of one is missing; run it again"));
@@ -91,7 +86,9 @@ impl Folder {
         for (child, leaves) in &read {
             let Some((part, state)) = leaves.iter().find(|(part, _)| key.is_in_part(part)) else { continue };
             let is_summed = listed.iter().any(|(leaf, version)| {
-                leaf.window == *child && (leaf.part.starts_with(part) || part.starts_with(&leaf.part)) && *version >= state.version
+                leaf.window == *child
+                    && (leaf.part.starts_with(part) || part.starts_with(&leaf.part))
+                    && *version >= state.version
             });
             if !is_summed {
                 below.newer.push(*child);

@@ -8,6 +8,7 @@ mod parse;
 mod route;
 mod shipped;
 mod snapshot;
+mod source;
 pub mod template;
 
 use crate::archive::RecordSchema;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::answers::correct;
+use crate::answers::{correct, why};
 #[cfg(feature = "deployment")]
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
@@ -51,6 +51,7 @@ enum Command {
     Usage(usage::Usage),
     Ledger(Box<ledger::Ledger>),
     Correct(correct::Correct),
+    Why(Box<why::Why>),
 }
 
 const EXAMPLES: &str = "\
@@ -61,6 +62,7 @@ Examples:
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
   usagectl reconcile                        Check that everything was counted exactly once
+  usagectl why 7 orders 2026-11 --local     Show the records behind a number
   usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
@@ -85,6 +87,7 @@ pub async fn run() -> ExitCode {
         Command::Snapshots(command) => command.run(&options).await,
         Command::Ledger(command) => command.run(&options).await,
         Command::Correct(command) => command.run(&options).await,
+        Command::Why(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),

@@ -52,7 +52,8 @@ fn add<'a>(measure: &'a str, amount: &'a str, at: &'a str) -> Vec<&'a str> {
 /// The measures of customer 7 in the month.
 pub fn month(fixture: &Fixture) -> Value {
     let run = fixture.run(&["snapshots", "--entity", "7", "--window", "month", "--json"]);
-    let row: Value = serde_json::from_str(run.stdout.lines().next_back().unwrap()).unwrap_or_else(|_| panic!("{run:?}"));
+    let row: Value =
+        serde_json::from_str(run.stdout.lines().next_back().unwrap()).unwrap_or_else(|_| panic!("{run:?}"));
     row["measures"].clone()
 }
 
@@ -88,13 +89,13 @@ fn a_correction_counts_once_however_often_it_is_put() {
     assert_eq!(month(&fixture), json!({ "amount": "170.05", "changes": "3", "orders": "3" }));
     // The printed command names everything, so that it makes the same record after a restore.
     let command = first["command"].as_str().unwrap();
-    let words: Vec<String> = command.replace("'it was a test'", "it_was_a_test").split(' ').map(|word| word.replace('_', " ")).collect();
+    let words: Vec<String> =
+        command.replace("'it was a test'", "it_was_a_test").split(' ').map(|word| word.replace('_', " ")).collect();
     let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
     assert_eq!(fixture.json(&words)["counted_before"], json!(true), "{command}");
     // What is redelivered and swept still doesn't change it.
     assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0));
-    let day = at.get(..10).unwrap();
-    let swept = fixture.json(&["ledger", "sweep", day, "--windows", "--local"]);
+    let swept = fixture.json(&["ledger", "sweep", &at, "--windows", "--local"]);
     assert_eq!((&swept["repaired"], &month(&fixture)["amount"]), (&json!(0), &json!("170.05")), "{swept}");
 }
 
@@ -136,7 +137,8 @@ fn what_could_not_be_exact_is_refused_with_what_to_do() {
     refused(&fixture, &misspelled, "77 orders has no usage in");
     misspelled.push("--new");
     assert_eq!(fixture.run(&misspelled).code, Some(0));
-    let unsigned: Vec<&str> = add("amount", "1", &at).into_iter().filter(|word| !["--author", "ann"].contains(word)).collect();
+    let unsigned: Vec<&str> =
+        add("amount", "1", &at).into_iter().filter(|word| !["--author", "ann"].contains(word)).collect();
     refused(&fixture, &unsigned, "USER isn't set; name who corrects with --author");
     let mut by_user = fixture.command(&unsigned);
     let run: Run = by_user.env("USER", "carl").output().unwrap().into();
@@ -221,7 +223,11 @@ fn a_correction_that_was_taken_back_adds_nothing() {
     let large = record(&fixture, "129.9");
     assert_eq!(fixture.run(&void(&[&large], &at)).code, Some(0));
     assert_eq!(month(&fixture)["amount"], json!("1070.1"), "a correction and a void of one minute");
-    refused(&fixture, &[&["correct", "void", "--correction", "T-9"], &SIGNED[..]].concat(), "no correction has the name `T-9`");
+    refused(
+        &fixture,
+        &[&["correct", "void", "--correction", "T-9"], &SIGNED[..]].concat(),
+        "no correction has the name `T-9`",
+    );
     let taken = fixture.run(&[&["correct", "void", "--correction", &name], &SIGNED[..]].concat());
     assert_eq!(taken.code, Some(0), "{taken:?}");
     assert_eq!(month(&fixture)["amount"], json!("70.1"));

@@ -37,6 +37,7 @@ mod schema;
 mod simulation;
 mod subscribers;
 mod template;
+mod why;
 mod world;
 mod zae;
 

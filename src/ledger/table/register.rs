@@ -118,7 +118,10 @@ impl LedgerTable {
     /// If the table can't be read.
     pub async fn audits(&self, deadline: Option<Instant>) -> Result<Vec<Audit>, Error> {
         let items = self.query(&format!("{AUDITS}{}", self.pipeline), "", deadline).await?;
-        Ok(items.iter().map(|item| Audit { id: text(item, SORT_KEY), author: text(item, AUTHOR), text: text(item, TEXT) }).collect())
+        Ok(items
+            .iter()
+            .map(|item| Audit { id: text(item, SORT_KEY), author: text(item, AUTHOR), text: text(item, TEXT) })
+            .collect())
     }
 
     /// Puts an item, unless its key exists.

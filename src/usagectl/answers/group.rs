@@ -24,7 +24,8 @@ pub(super) fn key(
     let names = &snapshot.group_variables;
     if let Some((unknown, _)) = variables.iter().find(|(name, _)| !names.iter().skip(2).any(|known| known == name)) {
         let known: Vec<&str> = names.iter().skip(2).map(String::as_str).collect();
-        let expected = if known.is_empty() { "it has none".to_owned() } else { format!("expected {}", known.join(", ")) };
+        let expected =
+            if known.is_empty() { "it has none".to_owned() } else { format!("expected {}", known.join(", ")) };
         return Err(UsageError(format!("--variable: unknown variable `{unknown}` of the pipeline; {expected}")));
     }
     let value = |name: &String| match name.as_str() {
@@ -32,9 +33,8 @@ pub(super) fn key(
         "resource" => Ok(resource.to_owned()),
         name => {
             let given = variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
-            given.ok_or_else(|| {
-                UsageError(format!("the pipeline also groups by `{name}`; add --variable {name}=VALUE"))
-            })
+            given
+                .ok_or_else(|| UsageError(format!("the pipeline also groups by `{name}`; add --variable {name}=VALUE")))
         }
     };
     names.iter().map(value).collect::<Result<_, _>>().map(CounterKey)

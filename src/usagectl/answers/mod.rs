@@ -2,6 +2,7 @@
 //! behind it.
 
 pub mod correct;
+pub mod why;
 
 mod author;
 mod group;

@@ -12,6 +12,8 @@ use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Snapshot;
 
+pub(crate) use range::window;
+
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
 use crate::stack::{Deployment, Where};

@@ -30,7 +30,7 @@ impl Range {
 }
 
 /// Parses a window on the command line.
-pub(super) fn window(text: &str) -> Result<WindowKey, String> {
+pub(crate) fn window(text: &str) -> Result<WindowKey, String> {
     WindowKey::parse(text).ok_or_else(|| "expected 2026-11-28T08:57, 2026-11-28T08, 2026-11-28 or 2026-11".to_owned())
 }
 

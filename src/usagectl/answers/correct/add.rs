@@ -93,7 +93,15 @@ impl Add {
             true => None,
             false => Some(put(&ledger, &fold, &draft, now).await?),
         };
-        let done = Report { add: &self, draft: &draft, key: &key, changes: &changes, is_counted, shown, command: self.command(&draft.signature, options) };
+        let done = Report {
+            add: &self,
+            draft: &draft,
+            key: &key,
+            changes: &changes,
+            is_counted,
+            shown,
+            command: self.command(&draft.signature, options),
+        };
         console::print(&if options.json { done.json() } else { done.text() })?;
         if shown.is_some() && !options.json {
             console::note(&format!("To repeat it after a restore of the ledger: {}", done.command));
@@ -104,7 +112,8 @@ impl Add {
     /// Whether a page is in the ledger.
     async fn is_in_ledger(&self, ledger: &Open, name: u64) -> anyhow::Result<bool> {
         let table = &ledger.folder.ledger;
-        let names = (0..table.buckets.max(super::list::MIN_BUCKETS)).map(|bucket| table.page_names(self.at, bucket, None));
+        let names =
+            (0..table.buckets.max(super::list::MIN_BUCKETS)).map(|bucket| table.page_names(self.at, bucket, None));
         let found: Vec<PageRef> = futures::future::try_join_all(names).await?.into_iter().flatten().collect();
         Ok(found.iter().any(|page| page.name == name))
     }
@@ -127,9 +136,8 @@ impl Add {
     }
 
     fn command(&self, signature: &Signature, options: &Options) -> String {
-        let mut line = CommandLine::new("usagectl correct add")
-            .with("--entity", &self.entity)
-            .with("--resource", &self.resource);
+        let mut line =
+            CommandLine::new("usagectl correct add").with("--entity", &self.entity).with("--resource", &self.resource);
         for (name, value) in &self.variables {
             line = line.with("--variable", &format!("{name}={value}"));
         }
@@ -163,9 +171,7 @@ impl Report<'_> {
     fn json(&self) -> String {
         let Report { add, draft, key, changes, is_counted, shown, command } = self;
         let Signature { id, author, reason } = &draft.signature;
-        let window = |change: &Change| {
-            json!({ "window": change.window.text(), "before": change.before.to_string(), "after": change.after.to_string() })
-        };
+        let window = |change: &Change| json!({ "window": change.window.text(), "before": change.before.to_string(), "after": change.after.to_string() });
         json!({
             "id": id, "record_id": draft.signature.record_id().to_string(), "kind": "correction", "author": author,
             "reason": reason, "group": key.0, "measure": add.measure, "amount": add.amount.to_string(),

@@ -40,7 +40,8 @@ pub(super) fn check_minute(ledger: &Open, minute: Segment, now: Timestamp) -> Re
     }
     let horizon = now.seconds() - ledger.config.horizon_days * DAY_SECONDS;
     if minute.start() < horizon {
-        let first = Timestamp::from_seconds(horizon).map(|at| Segment::containing(at).next().text()).unwrap_or_default();
+        let first =
+            Timestamp::from_seconds(horizon).map(|at| Segment::containing(at).next().text()).unwrap_or_default();
         return Err(UsageError(format!(
             "--at: {text} is before the horizon of {} days, so the pages of that minute may have expired; correct a minute \
              from {first} on, and give the reason",
@@ -63,7 +64,10 @@ pub(super) async fn check(ledger: &Open, addition: &Addition<'_>, groups: Groups
     let Addition { minute, key, measure, amount } = *addition;
     let at = Timestamp::from_seconds(minute.start()).context("read --at")?;
     check_keys(&ledger.snapshot, key, at).map_err(|fault| {
-        UsageError(format!("the snapshot's key attribute {} {}; check --entity and --resource", fault.field, fault.message))
+        UsageError(format!(
+            "the snapshot's key attribute {} {}; check --entity and --resource",
+            fault.field, fault.message
+        ))
     })?;
     let highest = ledger.snapshot.windows.iter().map(|window| Level::of(*window)).max().unwrap_or(Level::Hour);
     let largest = WindowKey::containing(highest, at);
@@ -86,7 +90,9 @@ pub(super) async fn check(ledger: &Open, addition: &Addition<'_>, groups: Groups
         };
         let after = before.checked_add(amount).map_err(|_| {
             let remedy = "choose an amount with fewer digits";
-            UsageError(format!("--amount: the sum of {window} is {before} and would need more than 38 digits; {remedy}"))
+            UsageError(format!(
+                "--amount: the sum of {window} is {before} and would need more than 38 digits; {remedy}"
+            ))
         })?;
         if window.span().is_some_and(|span| ledger.snapshot.windows.contains(&span.window)) {
             changes.push(Change { window, before, after });

@@ -103,7 +103,9 @@ impl List {
         for audit in audits.iter().filter(|_| self.entity.is_none()) {
             let what: Value = serde_json::from_str(&audit.text).unwrap_or_else(|_| json!(audit.text));
             match options.json {
-                true => lines.push(json!({ "kind": "repair", "at": audit.id, "author": audit.author, "repaired": what }).to_string()),
+                true => lines.push(
+                    json!({ "kind": "repair", "at": audit.id, "author": audit.author, "repaired": what }).to_string(),
+                ),
                 false => lines.push(format!("repair {} by {}: {what}", audit.id, console::plain(&audit.author))),
             }
         }

@@ -76,8 +76,10 @@ fn text(text: &str) -> Result<String, String> {
 
 /// Parses a minute, or the minute of a time.
 fn minute(text: &str) -> Result<Segment, String> {
-    let minute = Segment::parse(text).or_else(|| Timestamp::parse(text).filter(|_| text.len() > 16).map(Segment::containing));
-    minute.ok_or_else(|| "expected a minute like 2026-11-28T08:57, or a time like 2026-11-28T08:57:31Z (UTC)".to_owned())
+    let minute =
+        Segment::parse(text).or_else(|| Timestamp::parse(text).filter(|_| text.len() > 16).map(Segment::containing));
+    minute
+        .ok_or_else(|| "expected a minute like 2026-11-28T08:57, or a time like 2026-11-28T08:57:31Z (UTC)".to_owned())
 }
 
 /// The name of a correction whose author named none: the beginning of a hash of everything about it.

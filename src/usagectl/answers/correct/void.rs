@@ -144,7 +144,9 @@ impl Void {
         let content = ledger.folder.counted_rows(*minute, &open, None).await.context("read the ledger")?;
         let (page, kind) = signature.void(*minute, content);
         if page.data.len() > MAX_PAGE_BYTES {
-            return Err(UsageError("--record: too many records for one page; take back fewer at once".to_owned()).into());
+            return Err(
+                UsageError("--record: too many records for one page; take back fewer at once".to_owned()).into()
+            );
         }
         Ok(Some(Draft { signature: signature.clone(), page, kind }))
     }
@@ -188,12 +190,16 @@ fn again(registered: Registered, request: &Request) -> Result<Draft, UsageError>
 
 fn nothing(options: &Options, request: &Request) -> String {
     if options.json {
-        return json!({ "id": null, "kind": "void", "records": [], "at": request.minute.text(), "dry_run": false }).to_string();
+        return json!({ "id": null, "kind": "void", "records": [], "at": request.minute.text(), "dry_run": false })
+            .to_string();
     }
-    format!("nothing to take back: {} taken back before", match request.ids.len() {
-        1 => "the record was".to_owned(),
-        count => format!("all {count} records were"),
-    })
+    format!(
+        "nothing to take back: {} taken back before",
+        match request.ids.len() {
+            1 => "the record was".to_owned(),
+            count => format!("all {count} records were"),
+        }
+    )
 }
 
 /// What the command did, or would do.
@@ -260,9 +266,10 @@ pub(super) fn rows(content: &PageContent) -> anyhow::Result<Rows> {
         let key = group.key.counter_key().context("read a page")?;
         for (row, id) in group.ids.iter().enumerate() {
             let amounts = group.columns.iter().zip(content.measures.iter());
-            let amount = |(column, measure): (&usage_aggregator::ledger::Column, &usage_aggregator::ledger::Measure)| {
-                Some((measure.name.to_string(), column.value(row)?.to_string()))
-            };
+            let amount =
+                |(column, measure): (&usage_aggregator::ledger::Column, &usage_aggregator::ledger::Measure)| {
+                    Some((measure.name.to_string(), column.value(row)?.to_string()))
+                };
             let width = 2 * usize::from(content.id_bytes);
             rows.push((format!("{id:0width$x}"), key.0.clone(), amounts.filter_map(amount).collect()));
         }
