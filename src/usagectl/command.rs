@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::answers::{correct, why};
+use crate::answers::{correct, prove, why};
 #[cfg(feature = "deployment")]
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
@@ -52,6 +52,7 @@ enum Command {
     Ledger(Box<ledger::Ledger>),
     Correct(correct::Correct),
     Why(Box<why::Why>),
+    Prove(Box<prove::Prove>),
 }
 
 const EXAMPLES: &str = "\
@@ -88,6 +89,7 @@ pub async fn run() -> ExitCode {
         Command::Ledger(command) => command.run(&options).await,
         Command::Correct(command) => command.run(&options).await,
         Command::Why(command) => command.run(&options).await,
+        Command::Prove(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),

@@ -28,6 +28,7 @@ mod local;
 mod model;
 mod mutants;
 mod prefix;
+mod prove;
 mod quarantine;
 mod readers;
 mod reconcile_stack;
