@@ -55,13 +55,18 @@ impl Minute {
         &self.pages
     }
 
+    /// How many bytes of an id are compared.
+    pub(super) fn id_bytes(&self) -> u8 {
+        self.id_bytes
+    }
+
     /// An id of a page as far as it is compared.
-    fn compared(&self, page: &ReadPage, id: u128) -> u128 {
+    pub(super) fn compared(&self, page: &ReadPage, id: u128) -> u128 {
         id >> (8 * u32::from(page.content.id_bytes.saturating_sub(self.id_bytes)))
     }
 
     /// Whether the record with this id counts by the page with this index.
-    fn counts(&self, index: usize, id: u128) -> bool {
+    pub(super) fn counts(&self, index: usize, id: u128) -> bool {
         self.winners.get(&id).is_none_or(|winner| *winner == index) && !self.void.contains(&id)
     }
 

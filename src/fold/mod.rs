@@ -12,11 +12,13 @@ mod notice;
 mod parent;
 mod publish;
 mod rebuild;
+mod records;
 mod show;
 mod state;
 mod sweep;
 mod tasks;
 mod totals;
+mod trace;
 mod value;
 mod write;
 
@@ -37,11 +39,13 @@ pub use notice::Notice;
 use parent::{Versions, leaf};
 pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
+pub use records::{MinuteRecords, PageRecord, Pages, Standing};
 pub use show::{Shown, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 pub use sweep::{Depth, Swept};
 use tasks::{Task, Tasks};
 use totals::Totals;
+pub use trace::{Below, StateValue};
 
 /// The ledger and usage tables, for one pipeline.
 #[derive(Debug, Clone)]

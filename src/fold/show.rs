@@ -107,16 +107,20 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
     }
 }
 
+/// The values of a measure by attribute; `None` if they aren't known.
+pub(super) fn shown(snapshot: Option<&Snapshot>, measure: &Measure, value: &Value) -> ShownValues {
+    if *value == Value::Overflow {
+        return vec![(measure.name.to_string(), None)];
+    }
+    let quantiles = snapshot.map_or(&[][..], |snapshot| snapshot.quantiles(&measure.name));
+    let attributes = value.attributes(&measure.name, quantiles).into_iter();
+    attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
+}
+
 fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
-    let values = |(measure, value): (&Measure, &Value)| match value {
-        Value::Overflow => vec![(measure.name.to_string(), None)],
-        value => {
-            let quantiles = snapshot.map_or(&[][..], |snapshot| snapshot.quantiles(&measure.name));
-            let attributes = value.attributes(&measure.name, quantiles).into_iter();
-            attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
-        }
+    let group = |key: &crate::ledger::GroupKey| {
+        let values = totals.group(key)?.flat_map(|(measure, value)| shown(snapshot, measure, value));
+        Some((key.counter_key().ok()?, values.collect()))
     };
-    let group =
-        |key: &crate::ledger::GroupKey| Some((key.counter_key().ok()?, totals.group(key)?.flat_map(values).collect()));
     totals.keys().filter_map(group).collect()
 }

@@ -4,6 +4,7 @@
 //! changes nothing, and a page of another cut of the batch is another page that holds some of the same records. The fold
 //! reads all pages of a minute and takes each record once ([`crate::fold`]).
 
+mod correction;
 mod group_key;
 mod measure;
 mod moment;
@@ -13,12 +14,13 @@ mod window_key;
 mod wire;
 
 pub use crate::usage::Aggregate;
+pub use correction::Signature;
 pub use group_key::GroupKey;
 pub use measure::{Measure, Measures};
 pub use moment::{read_moment, write_moment};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
-pub use table::{LedgerTable, PAGES, PageRef, ReadPage, STATES, StateItem, Swap};
+pub use table::{Audit, LedgerTable, PAGES, PageRef, ReadPage, Registered, STATES, StateItem, Swap};
 pub use window_key::{Level, WindowKey, is_expiring};
 pub(crate) use wire::content_of;
 pub use wire::{Damaged, Reader, Writer};

@@ -2,6 +2,7 @@
 //! the deadline.
 
 mod attempts;
+mod register;
 mod states;
 mod swap;
 
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::usage::Segment;
 use crate::window::{Window, Zone};
 use attempts::{never_poison, no_retries, retried};
+pub use register::{Audit, Registered};
 pub use swap::Swap;
 
 /// The ledger of one pipeline.

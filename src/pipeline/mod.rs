@@ -9,6 +9,7 @@ mod parse;
 mod route;
 mod shipped;
 mod snapshot;
+mod source;
 mod suggestion;
 pub mod template;
 

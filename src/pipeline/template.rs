@@ -5,7 +5,7 @@ mod pattern;
 
 use std::borrow::Cow;
 
-pub use pattern::Pattern;
+pub use pattern::{Part, Pattern};
 
 /// A parsed text whose variables are not yet resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::answers::{correct, prove, why};
 #[cfg(feature = "deployment")]
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
@@ -51,6 +52,9 @@ enum Command {
     Usage(usage::Usage),
     Export(Box<export::Export>),
     Ledger(Box<ledger::Ledger>),
+    Correct(correct::Correct),
+    Why(Box<why::Why>),
+    Prove(Box<prove::Prove>),
 }
 
 const EXAMPLES: &str = "\
@@ -61,6 +65,8 @@ Examples:
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
   usagectl reconcile                        Check that everything was counted exactly once
+  usagectl why 7 orders 2026-11 --local     Show the records behind a number
+  usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
 
@@ -83,6 +89,9 @@ pub async fn run() -> ExitCode {
         Command::Cat(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
         Command::Ledger(command) => command.run(&options).await,
+        Command::Correct(command) => command.run(&options).await,
+        Command::Why(command) => command.run(&options).await,
+        Command::Prove(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),

@@ -2,11 +2,13 @@
 //!
 //! [`event`] shows what one event does. [`laptop`] runs everything on this machine. [`results`] reads what was counted and
 //! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds. [`schema`] works on Avro schemas.
-//! [`ledger`] looks into the ledger and repairs what was derived from it. [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
+//! [`ledger`] looks into the ledger and repairs what was derived from it. [`answers`] corrects numbers and opens them into their
+//! records. [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
 
 // Tests read the clock and the environment, and may be long lists of cases.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
 
+pub mod answers;
 #[cfg(feature = "deployment")]
 pub mod deployment;
 pub mod event;

@@ -75,9 +75,10 @@ const PACKAGES: [Package; 5] = [
             ("schema", &["shell", "event"]),
             ("results", &["shell", "stack"]),
             ("ledger", &["shell", "stack"]),
+            ("answers", &["shell", "stack", "ledger", "results"]),
             ("deployment", &["shell", "stack", "failure_document"]),
             ("laptop", &["shell", "stack", "event", "results"]),
-            ("command", &["shell", "schema", "event", "results", "ledger", "deployment", "laptop"]),
+            ("command", &["shell", "schema", "event", "results", "ledger", "answers", "deployment", "laptop"]),
         ],
     },
 ];
@@ -86,7 +87,7 @@ const PACKAGES: [Package; 5] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 46] = [
+const PURE: [&str; 47] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -109,6 +110,7 @@ const PURE: [&str; 46] = [
     "usage/group.rs",
     "usage/snapshot.rs",
     "usage/key.rs",
+    "ledger/correction.rs",
     "ledger/group_key.rs",
     "ledger/measure.rs",
     "ledger/moment.rs",

@@ -48,13 +48,13 @@ pub fn change(sequence: u128, number: u32, totals: [Option<u32>; 2], day: u64) -
 }
 
 /// A stack whose outputs name the parts of a world.
-struct Deployed {
-    world: World,
+pub struct Deployed {
+    pub world: World,
     moto: Moto,
 }
 
 impl Deployed {
-    async fn new(name: &str) -> Deployed {
+    pub async fn new(name: &str) -> Deployed {
         let world = World::new(name, "orders").await;
         let moto = Moto::start();
         let output = |value: String| json!({ "Value": value });
@@ -97,8 +97,13 @@ impl Deployed {
     }
 
     async fn reconcile(&self, arguments: &[&str]) -> Run {
+        self.run(&[&["reconcile", "--stack", "counted"], arguments].concat()).await
+    }
+
+    /// Runs a command with the credentials of the account.
+    pub async fn run(&self, arguments: &[&str]) -> Run {
         let fixture = Fixture::new();
-        let mut command = fixture.command(&[&["reconcile", "--stack", "counted"], arguments].concat());
+        let mut command = fixture.command(arguments);
         command.envs([
             ("AWS_ENDPOINT_URL", self.moto.url.as_str()),
             ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
@@ -110,7 +115,7 @@ impl Deployed {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
     }
 
-    async fn report(&self, at: &str) -> (Option<i32>, Value) {
+    pub async fn report(&self, at: &str) -> (Option<i32>, Value) {
         let run = self.reconcile(&["--json", "--at", at]).await;
         let report = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
         (run.code, report)

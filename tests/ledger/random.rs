@@ -1,4 +1,4 @@
-//! Random histories of the ledger: actors append, void, fold and sweep a few records under a random schedule, with states that
+//! Random histories of the ledger: actors append, correct, void, fold and sweep a few records under a random schedule, with states that
 //! split, several generations, buckets and windows, crashes, and notices that come again. Each record has its own bit in the
 //! sums, so a snapshot shows which records it has. Each record also feeds a measure of every other kind, and at the end these
 //! are what the records in the snapshot give.
@@ -142,8 +142,9 @@ impl Worker {
                 for page in pages(&groups_of(&versions), versions[0].generation) {
                     let page_of = |version: &&Version| minute_of(version.minute()) == page.minute;
                     let inside = versions.iter().filter(page_of).copied().collect();
+                    let (page, kind) = as_any_kind(page, &mut random);
                     self.log.lock().unwrap().counts.insert(page.name, inside);
-                    notices.push(self.put(&page, &PageKind::Usage).await);
+                    notices.push(self.put(&page, &kind).await);
                 }
                 self.fold(&notices, fold).await;
             }
@@ -195,6 +196,16 @@ impl Worker {
             }
         }
     }
+}
+
+/// The page as it is, or as a correction, which counts the same.
+fn as_any_kind(page: Page, random: &mut fastrand::Rng) -> (Page, PageKind) {
+    if random.u8(0..4) > 0 {
+        return (page, PageKind::Usage);
+    }
+    let kind = PageKind::Correction("operator".to_owned(), "lost before".to_owned());
+    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+    (content.into_page(page.minute, &kind), kind)
 }
 
 fn now() -> Timestamp {

@@ -11,7 +11,25 @@ const SEPARATORS: &str = "#/|:";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Piece<usize>>);
 
+/// A part of a text that matches a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// This text.
+    Text(String),
+    /// Some text.
+    Anything,
+}
+
 impl Pattern {
+    /// The parts of every text that matches, if its captures have these values.
+    pub fn parts<'v>(&self, value: impl Fn(usize) -> Option<&'v str>) -> Vec<Part> {
+        let part = |piece: &Piece<usize>| match piece {
+            Piece::Literal(literal) => Part::Text(literal.clone()),
+            Piece::Variable(slot) => value(*slot).map_or(Part::Anything, |text| Part::Text(text.to_owned())),
+        };
+        self.0.iter().map(part).collect()
+    }
+
     /// Resolves the captures of `text`.
     ///
     /// # Errors

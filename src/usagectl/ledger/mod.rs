@@ -7,9 +7,12 @@ mod show;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use usage_aggregator::config::Config;
 use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Snapshot;
+
+pub(crate) use range::window;
 
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
@@ -41,23 +44,25 @@ impl Ledger {
 }
 
 /// A ledger that is open.
-struct Open {
+pub(crate) struct Open {
     /// Reads and writes the ledger and usage tables.
-    folder: Folder,
+    pub(crate) folder: Folder,
     /// The layout of the snapshots.
-    snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
+    /// The function's configuration, without that layout.
+    pub(crate) config: Config,
     /// Keeps the embedded services of a data folder running: without them, every request would wait for an answer.
-    _deployment: Deployment,
+    pub(crate) deployment: Deployment,
 }
 
 /// The ledger and usage tables of a deployment, and the layout of its snapshots.
-async fn open(place: &Where, options: &Options) -> anyhow::Result<Open> {
+pub(crate) async fn open(place: &Where, options: &Options) -> anyhow::Result<Open> {
     let deployment = place.open(options).await.context("find the deployment")?;
-    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
-    let name = config.pipeline.name.clone();
-    let Some((folder, snapshot)) = folder(&config, &deployment.clients().dynamodb).zip(config.pipeline.snapshot) else {
-        let remedy = "choose another with --pipeline";
+    let mut config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+    let folder = folder(&config, &deployment.clients().dynamodb);
+    let Some((folder, snapshot)) = folder.zip(config.pipeline.snapshot.take()) else {
+        let (name, remedy) = (&config.pipeline.name, "choose another with --pipeline");
         return Err(UsageError(format!("pipeline {name} counts nothing, so it has no ledger; {remedy}")).into());
     };
-    Ok(Open { folder, snapshot, _deployment: deployment })
+    Ok(Open { folder, snapshot, config, deployment })
 }

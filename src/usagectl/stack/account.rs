@@ -75,6 +75,16 @@ impl Account {
         Ok(found)
     }
 
+    /// The identity of the caller: the ARN of a user or of a session of a role.
+    ///
+    /// # Errors
+    /// When the credentials are missing or wrong.
+    pub async fn caller(&self) -> anyhow::Result<String> {
+        let asked = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
+        let identity = asked.context("ask for the caller's identity (sts:GetCallerIdentity)")?;
+        identity.arn.context("ask for the caller's identity: STS names none")
+    }
+
     /// The configuration of a function, or of the version that its alias invokes.
     ///
     /// # Errors

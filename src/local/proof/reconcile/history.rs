@@ -2,26 +2,29 @@
 //!
 //! The deltas are computed by the pipeline, so this proves the sums and that no record counts twice, but not the rules.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use rusqlite::{Row, params};
+use rusqlite::params;
 use serde_json::{Map, Value};
 
 use super::Site;
 use super::columns::Columns;
+use super::continuity::Continuity;
+use super::corrections::Corrections;
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::image::image;
 use super::provable::has_differences;
 use super::windows;
+pub(super) use steps::Step;
+use steps::{Broken, page};
 use stream_types::Timestamp;
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
 use usage_aggregator::usage::{UsageDelta, deltas};
 use usage_aggregator::window::Window;
-
-/// How many items with incomplete histories a report names.
-const NAMED_ITEMS: usize = 3;
 
 /// Stores a row of the archive until all rows are there.
 pub(super) fn keep(
@@ -62,8 +65,11 @@ pub(super) fn keep(
 pub(super) fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
+    corrections: &Corrections,
+    continuity: &mut Continuity<'_>,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Vec<String>> {
+    let replay = Replay { site, columns, corrections };
     let mut broken = Broken::default();
     // In pages, because sums are written to the same file in between.
     let mut after: Option<Step> = None;
@@ -75,7 +81,8 @@ pub(super) fn replay(
         }
         for step in &steps {
             let old = before.take().filter(|(item, _)| *item == step.item).map(|(_, image)| image);
-            before = one(site, columns, step, old, totals, &mut broken)?.map(|image| (step.item.clone(), image));
+            before =
+                one(&replay, step, old, (totals, continuity), &mut broken)?.map(|image| (step.item.clone(), image));
         }
         after = steps.into_iter().next_back();
     }
@@ -83,76 +90,24 @@ pub(super) fn replay(
     Ok(broken.reasons())
 }
 
-/// Items whose histories are incomplete.
-#[derive(Debug, Default)]
-struct Broken {
-    count: u64,
-    named: Vec<String>,
-}
-
-impl Broken {
-    fn add(&mut self, step: &Step, what: &str) {
-        self.count += 1;
-        if self.named.len() < NAMED_ITEMS {
-            self.named.push(format!("{} {}: {what} at {}", step.record_type, step.item, step.sequence));
-        }
-    }
-
-    fn reasons(self) -> Vec<String> {
-        let more = self.count - u64::try_from(self.named.len()).unwrap_or(self.count);
-        let rest = (more > 0).then(|| format!("and {more} more"));
-        self.named.into_iter().chain(rest).collect()
-    }
-}
-
-/// A row of a history.
-#[derive(Debug)]
-struct Step {
-    item: String,
-    digits: i64,
-    sequence: String,
-    id: String,
-    record_type: String,
-    event: String,
-    created_at: i64,
-    image: String,
-}
-
-impl Step {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Step> {
-        Ok(Step {
-            item: row.get(0)?,
-            digits: row.get(1)?,
-            sequence: row.get(2)?,
-            id: row.get(3)?,
-            record_type: row.get(4)?,
-            event: row.get(5)?,
-            created_at: row.get(6)?,
-            image: row.get(7)?,
-        })
-    }
-}
-
-/// The next rows by item and sequence number.
-fn page(totals: &ExpectedTotals, after: Option<&Step>) -> anyhow::Result<Vec<Step>> {
-    let mut statement = totals.connection().prepare_cached(
-        "SELECT * FROM history WHERE (item, digits, sequence, id) > (?1, ?2, ?3, ?4)
-         ORDER BY item, digits, sequence, id LIMIT 1000",
-    )?;
-    let start = after.map_or(("", 0, "", ""), |step| (&step.item, step.digits, &step.sequence, &step.id));
-    let steps = statement.query_map(params![start.0, start.1, start.2, start.3], Step::read)?;
-    steps.collect::<Result<_, _>>().context("read the histories")
+/// What histories are replayed with.
+#[derive(Clone, Copy)]
+struct Replay<'r> {
+    site: &'r Site<'r>,
+    columns: &'r BTreeMap<&'r str, Columns>,
+    corrections: &'r Corrections,
 }
 
 /// Counts one step, and returns the state after it.
 fn one(
-    site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
+    replay: &Replay<'_>,
     step: &Step,
     old: Option<Item<'static>>,
-    totals: &mut ExpectedTotals,
+    (totals, continuity): (&mut ExpectedTotals, &mut Continuity<'_>),
     broken: &mut Broken,
 ) -> anyhow::Result<Option<Item<'static>>> {
+    let Replay { site, columns, corrections } = *replay;
+    continuity.see(&step.id);
     let Some(columns) = columns.get(step.record_type.as_str()) else { return Ok(None) };
     let row: Map<String, Value> = serde_json::from_str(&step.image).context("read a row")?;
     let new = image(&row, columns);
@@ -181,7 +136,15 @@ fn one(
         }
     };
     let removed = matches!(change, Change::Remove { .. });
-    count(site, step, change, &new, totals).with_context(|| format!("count {} {}", step.record_type, step.item))?;
+    let doing = || format!("count {} {}", step.record_type, step.item);
+    let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+    if site.tables.and_then(|tables| tables.count_from).is_none_or(|first| created_at >= first) {
+        let deltas = deltas_of(site, step, change, &new).with_context(doing)?;
+        continuity.compare(site, step, created_at, &deltas)?;
+        if !corrections.is_void(created_at, &step.id) {
+            count(site, created_at, &deltas, totals).with_context(doing)?;
+        }
+    }
     Ok((!removed).then_some(new))
 }
 
@@ -214,17 +177,12 @@ fn gap(
 
 fn count(
     site: &Site<'_>,
-    step: &Step,
-    change: Change<'static>,
-    image: &Item<'static>,
+    created_at: Timestamp,
+    deltas: &[UsageDelta],
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
-    let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
-    if site.tables.and_then(|tables| tables.count_from).is_some_and(|first| created_at < first) {
-        return Ok(());
-    }
     let lengths = site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows);
-    for (index, delta) in deltas_of(site, step, change, image)?.iter().enumerate() {
+    for (index, delta) in deltas.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
         if index == 0 {
             totals.count_record(&group, &windows::containing(Window::Hour, created_at, site.zone()))?;

@@ -2,10 +2,12 @@
 //!
 //! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
 //! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
-//! there; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
+//! there; `corrections` adds what people corrected; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
 mod columns;
+mod continuity;
+mod corrections;
 mod expected_totals;
 mod failures;
 mod history;
@@ -26,6 +28,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use columns::Columns;
+use continuity::Continuity;
+use corrections::Corrections;
 use expected_totals::ExpectedTotals;
 use truth::Ledgers;
 use windows::History;
@@ -36,6 +40,7 @@ use usage_aggregator::pipeline::{Archive, PartitionDate, Pipeline};
 use usage_aggregator::window::Zone;
 
 pub use archive::bucket_exists;
+pub use continuity::{CountedRecords, GapKind, Gaps, RecordGap};
 pub use failures::Destination;
 pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Report};
 pub use waiting::{Unsettled, Waiting};
@@ -94,6 +99,28 @@ pub async fn reconcile(
     failures: Option<&Destination>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Report> {
+    compare(site, truth, failures, Continuity::new(None), watch).await.map(|(report, _)| report)
+}
+
+/// Checks against the archive, and each record of it against what the ledger counted for it.
+///
+/// # Errors
+/// As [`reconcile`].
+pub async fn prove(
+    site: &Site<'_>,
+    counted: &CountedRecords,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<(Report, Gaps)> {
+    compare(site, &Truth::Archive, None, Continuity::new(Some(counted)), watch).await
+}
+
+async fn compare(
+    site: &Site<'_>,
+    truth: &Truth,
+    failures: Option<&Destination>,
+    mut continuity: Continuity<'_>,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<(Report, Gaps)> {
     let columns = site.pipeline.schemas().map(|(name, schema)| Ok((name, Columns::new(schema)?)));
     let columns: BTreeMap<&str, Columns> = columns.collect::<anyhow::Result<_>>()?;
     let mut totals = ExpectedTotals::new()?;
@@ -125,8 +152,15 @@ pub async fn reconcile(
     if let Some(place) = site.archive {
         archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);
     }
-    if matches!(believed, Believed::Archive) {
-        report.unprovable.extend(expect_histories(site, &columns, &without, &mut totals)?);
+    let corrections = Corrections::read(site).await?;
+    let scope = Histories { site, columns: &columns, corrections: &corrections, without: &without };
+    corrections.expect_added(site, &mut totals)?;
+    match &believed {
+        Believed::Archive => {
+            let broken = expect_histories(&scope, &mut continuity, &mut totals)?;
+            report.unprovable.extend(broken);
+        }
+        Believed::Ledgers(_) => corrections.expect_taken_back(site, &mut totals)?,
     }
     if let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) {
         snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
@@ -150,18 +184,26 @@ pub async fn reconcile(
     if poison_is_known {
         report.compare_poison(&totals)?;
     }
-    Ok(report)
+    Ok((report, continuity.finish()))
+}
+
+/// What histories are replayed for.
+struct Histories<'h> {
+    site: &'h Site<'h>,
+    columns: &'h BTreeMap<&'h str, Columns>,
+    corrections: &'h Corrections,
+    /// The measures that the archive doesn't determine.
+    without: &'h BTreeSet<String>,
 }
 
 /// Expects the counters that the histories in the archive add up to. Returns what they don't determine, if only some counters
 /// are checked; those are excluded.
 fn expect_histories(
-    site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
-    without: &BTreeSet<String>,
+    Histories { site, columns, corrections, without }: &Histories<'_>,
+    continuity: &mut Continuity<'_>,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Vec<String>> {
-    let broken = history::replay(site, columns, totals)?;
+    let broken = history::replay(site, columns, corrections, continuity, totals)?;
     if !broken.is_empty() && site.period.is_none() {
         return Err(Unprovable(broken).into());
     }

@@ -1,0 +1,229 @@
+//! The records behind a minute: what each page holds, and whether it counts. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use super::Folder;
+use super::distinct::Minute;
+use super::engine::Mode;
+use super::state::leaves;
+use super::sweep::MIN_BUCKETS;
+use crate::decimal::Decimal;
+use crate::error::Error;
+use crate::ledger::{
+    Column, GroupKey, Measure, Measures, PageContent, PageGroup, PageKind, PageRef, ReadPage, WindowKey,
+};
+use crate::record::RecordId;
+use crate::usage::{CounterKey, Segment};
+
+/// A record in a page, for one of its groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRecord {
+    /// The beginning of its id; the rest is zero.
+    pub id: RecordId,
+    /// The page.
+    pub page: PageRef,
+    /// What the page is for: usage or a correction.
+    pub kind: PageKind,
+    /// The generation that counted it.
+    pub generation: u64,
+    /// The group.
+    pub key: CounterKey,
+    /// What it adds, by measure.
+    pub amounts: Vec<(String, Decimal)>,
+    /// Whether it counts.
+    pub standing: Standing,
+}
+
+/// Whether a record counts by a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It counts by this page.
+    Counted,
+    /// Another page counts it.
+    Repeated,
+    /// It was taken back, by this author and for this reason.
+    Void(String, String),
+}
+
+/// The records of a minute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MinuteRecords {
+    /// The records of its pages.
+    pub records: Vec<PageRecord>,
+    /// The pages that the state lists, but that are gone.
+    pub gone: Vec<PageRef>,
+    /// The pages that the state doesn't list yet, with the number of their records.
+    pub unfolded: Vec<(PageRef, usize)>,
+}
+
+/// Which pages of a minute are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages<'k> {
+    /// All of them.
+    All,
+    /// Those that the state of this group stands for, and of them, the records of this group.
+    FoldedOf(&'k CounterKey),
+}
+
+impl Folder {
+    /// The records in the pages of a minute.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a page or state is damaged.
+    pub async fn records(
+        &self,
+        minute: Segment,
+        which: Pages<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<MinuteRecords, Error> {
+        let listed = match which {
+            Pages::All => None,
+            Pages::FoldedOf(key) => Some(self.listed(minute, &GroupKey::from(key), deadline).await?),
+        };
+        let used = listed.iter().flatten().map(|page| page.bucket + 1).max().unwrap_or(0);
+        let buckets = self.ledger.buckets.max(MIN_BUCKETS).max(used);
+        let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
+        let pages: Vec<ReadPage> = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
+        let found: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
+        let gone = listed.iter().flatten().filter(|page| !found.contains(page)).copied().collect();
+        let is_folded = |page: &ReadPage| listed.as_ref().is_none_or(|listed| listed.contains(&page.reference));
+        let (folded, unfolded): (Vec<ReadPage>, Vec<ReadPage>) = pages.into_iter().partition(is_folded);
+        let count = |page: &ReadPage| page.content.groups.iter().map(|group| group.ids.len()).sum();
+        let unfolded = unfolded.iter().map(|page| (page.reference, count(page))).collect();
+        let minute = Minute::new(folded);
+        let wanted = match which {
+            Pages::All => None,
+            Pages::FoldedOf(key) => Some(GroupKey::from(key)),
+        };
+        Ok(MinuteRecords { records: minute.records(wanted.as_ref())?, gone, unfolded })
+    }
+
+    /// The rows of these records, given by the first 8 bytes of their ids, as the pages have them that count them: the content
+    /// of a page that takes them back. Without those that don't count.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a page is damaged.
+    pub async fn counted_rows(
+        &self,
+        minute: Segment,
+        ids: &BTreeSet<u64>,
+        deadline: Option<Instant>,
+    ) -> Result<PageContent, Error> {
+        let buckets = self.ledger.buckets.max(MIN_BUCKETS);
+        let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
+        let pages = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
+        Ok(Minute::new(pages).rows(ids))
+    }
+
+    /// The pages that the part of a minute's state with this group stands for.
+    async fn listed(
+        &self,
+        minute: Segment,
+        key: &GroupKey,
+        deadline: Option<Instant>,
+    ) -> Result<BTreeSet<PageRef>, Error> {
+        let items = self.ledger.states(WindowKey::minute(minute), deadline).await?;
+        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
+        let state = read.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| state);
+        Ok(state.map(|state| state.listed.pages().copied().collect()).unwrap_or_default())
+    }
+}
+
+impl Minute {
+    /// The records of all pages but those that take records back, only of this group if one is given.
+    fn records(&self, wanted: Option<&GroupKey>) -> Result<Vec<PageRecord>, Error> {
+        let takes_back = self.voids();
+        let mut records = Vec::new();
+        for (index, page) in self.pages().iter().enumerate() {
+            if matches!(page.kind, PageKind::Void(..)) {
+                continue;
+            }
+            for group in page.content.groups.iter().filter(|group| wanted.is_none_or(|wanted| group.key == *wanted)) {
+                let damaged = |what| Error::config(format!("read the page {:016x}: {what}", page.reference.name));
+                let key = group.key.counter_key().map_err(damaged)?;
+                for (row, id) in group.ids.iter().enumerate() {
+                    let compared = self.compared(page, *id);
+                    let standing = match takes_back.get(&compared) {
+                        Some([_, author, reason]) => Standing::Void((*author).to_owned(), (*reason).to_owned()),
+                        None if self.counts(index, compared) => Standing::Counted,
+                        None => Standing::Repeated,
+                    };
+                    let values = group.columns.iter().zip(page.content.measures.iter());
+                    let amounts =
+                        values.filter_map(|(column, measure)| Some((measure.name.to_string(), column.value(row)?)));
+                    records.push(PageRecord {
+                        id: whole_id(*id, page.content.id_bytes),
+                        page: page.reference,
+                        kind: page.kind.clone(),
+                        generation: page.content.generation,
+                        key: key.clone(),
+                        amounts: amounts.collect(),
+                        standing,
+                    });
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// The rows of these records in the pages that count them.
+    fn rows(&self, ids: &BTreeSet<u64>) -> PageContent {
+        let mut measures = Measures::default();
+        let mut groups: BTreeMap<GroupKey, BTreeMap<u128, Row<'_>>> = BTreeMap::new();
+        for (index, page) in self.pages().iter().enumerate() {
+            for group in page.content.groups.iter().filter(|_| !matches!(page.kind, PageKind::Void(..))) {
+                for (row, id) in group.ids.iter().enumerate() {
+                    let compared = self.compared(page, *id);
+                    let is_wanted = ids.contains(&whole_id(*id, page.content.id_bytes).short());
+                    if is_wanted && self.counts(index, compared) {
+                        groups.entry(group.key.clone()).or_default().insert(compared, Row { page, group, row });
+                    }
+                }
+            }
+        }
+        for Row { page, .. } in groups.values().flat_map(BTreeMap::values) {
+            page.content.measures.iter().for_each(|measure| _ = measures.number(&measure.name, measure.aggregate));
+        }
+        let column = |rows: &BTreeMap<u128, Row<'_>>, measure: &Measure| {
+            Column::new(rows.values().map(|row| row.value(measure)).collect())
+        };
+        let groups = groups.into_iter().map(|(key, rows)| PageGroup {
+            key,
+            ids: rows.keys().copied().collect(),
+            columns: measures.iter().map(|measure| column(&rows, measure)).collect(),
+        });
+        let generation = self.pages().iter().map(|page| page.content.generation).max().unwrap_or_default();
+        PageContent { generation, id_bytes: self.id_bytes(), groups: groups.collect(), measures: measures.clone() }
+    }
+
+    /// The kind, author and reason of the page that takes a record back.
+    fn voids(&self) -> BTreeMap<u128, [&str; 3]> {
+        let pages = self.pages().iter().filter(|page| matches!(page.kind, PageKind::Void(..)));
+        let ids = |page: &'_ ReadPage| -> Vec<u128> {
+            page.content.groups.iter().flat_map(|group| &group.ids).map(|id| self.compared(page, *id)).collect()
+        };
+        pages.flat_map(|page| ids(page).into_iter().map(|id| (id, page.kind.texts()))).collect()
+    }
+}
+
+/// A record's row in a page.
+struct Row<'m> {
+    page: &'m ReadPage,
+    group: &'m PageGroup,
+    row: usize,
+}
+
+impl Row<'_> {
+    fn value(&self, measure: &Measure) -> Option<Decimal> {
+        let number = self.page.content.measures.iter().position(|other| other == measure)?;
+        self.group.columns.get(number)?.value(self.row)
+    }
+}
+
+/// The id that begins with these bytes; the rest is zero.
+fn whole_id(id: u128, id_bytes: u8) -> RecordId {
+    let shift = 8 * 16_u32.saturating_sub(id_bytes.into());
+    RecordId(id.checked_shl(shift).unwrap_or_default().to_be_bytes())
+}

@@ -1,0 +1,114 @@
+//! Where the value of a group in a window comes from: its values in the windows below, and which of those are gone. Reads only.
+
+use tokio::time::Instant;
+
+use super::engine::Mode;
+use super::parent::{children, has, versions};
+use super::show::{ShownValues, value};
+use super::state::{Leaves, leaves};
+use super::{Folder, Totals};
+use crate::error::Error;
+use crate::ledger::{Aggregate, GroupKey, WindowKey};
+use crate::usage::CounterKey;
+
+/// A group's value of one measure in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateValue {
+    /// The name of the measure.
+    pub measure: String,
+    /// How its values are combined.
+    pub aggregate: Aggregate,
+    /// The value; `None` if it isn't known.
+    pub value: Option<String>,
+}
+
+/// What a window's state says about a group, and the windows directly below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Below {
+    /// The values in the window itself; none if no state has the group.
+    pub own: Vec<StateValue>,
+    /// The values in the windows below that have the group.
+    pub children: Vec<(WindowKey, ShownValues)>,
+    /// The windows that the state stands for, but whose own states are gone.
+    pub gone: Vec<WindowKey>,
+    /// The windows that have changed since the state was written.
+    pub newer: Vec<WindowKey>,
+}
+
+impl Folder {
+    /// The values of a group in a window.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a state is damaged.
+    pub async fn values(
+        &self,
+        window: WindowKey,
+        key: &CounterKey,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<StateValue>, Error> {
+        let read = leaves(&self.ledger.states(window, deadline).await?, Mode::Usual)?.unwrap_or_default();
+        Ok(values_of(&read, &GroupKey::from(key)))
+    }
+
+    /// The names of the measures that any group has in a window.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a state is damaged.
+    pub async fn measures(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<String>, Error> {
+        let read = leaves(&self.ledger.states(window, deadline).await?, Mode::Usual)?.unwrap_or_default();
+        let totals = read.values().map(|state| &state.totals);
+        let groups = totals.flat_map(|totals| totals.keys().filter_map(|key| totals.group(key)));
+        let mut names: Vec<String> = groups.flatten().map(|(measure, _)| measure.name.to_string()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The values of a group in an hour, day or month, and in the windows directly below it.
+    ///
+    /// # Errors
+    /// If the table can't be read, or if a state is damaged.
+    pub async fn below(&self, window: WindowKey, key: &CounterKey, deadline: Option<Instant>) -> Result<Below, Error> {
+        let key = GroupKey::from(key);
+        // Children first: what changes in between is newer than the state, and not gone.
+        let half = || Error::transient(format!("read the states of {window}: half of one is missing; run it again"));
+        let read = children(self.ledger.children(window, deadline).await?, Mode::Usual)?.ok_or_else(half)?;
+        let own = leaves(&self.ledger.states(window, deadline).await?, Mode::Usual)?.ok_or_else(half)?;
+        let found = versions(&read);
+        let mut below = Below { own: values_of(&own, &key), ..Below::default() };
+        let Some((_, state)) = own.iter().find(|(part, _)| key.is_in_part(part)) else { return Ok(below) };
+        let listed: Vec<_> = state.listed.leaves().filter(|(leaf, _)| key.is_in_part(&leaf.part)).collect();
+        for (leaf, version) in &listed {
+            if !has(&found, leaf, *version) && !read.contains_key(&leaf.window) {
+                below.gone.push(leaf.window);
+            }
+        }
+        for (child, leaves) in &read {
+            let Some((part, state)) = leaves.iter().find(|(part, _)| key.is_in_part(part)) else { continue };
+            let is_summed = listed.iter().any(|(leaf, version)| {
+                leaf.window == *child
+                    && (leaf.part.starts_with(part) || part.starts_with(&leaf.part))
+                    && *version >= state.version
+            });
+            if !is_summed {
+                below.newer.push(*child);
+            }
+            if let Some(group) = state.totals.group(&key) {
+                let values = group.map(|(measure, of)| (measure.name.to_string(), value(of)));
+                below.children.push((*child, values.collect()));
+            }
+        }
+        Ok(below)
+    }
+}
+
+fn values_of(leaves: &Leaves, key: &GroupKey) -> Vec<StateValue> {
+    let totals: Option<&Totals> = leaves.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| &state.totals);
+    let group = totals.and_then(|totals| totals.group(key));
+    let value = |(measure, of): (&crate::ledger::Measure, _)| StateValue {
+        measure: measure.name.to_string(),
+        aggregate: measure.aggregate,
+        value: value(of),
+    };
+    group.into_iter().flatten().map(value).collect()
+}

@@ -1,0 +1,158 @@
+//! Completeness by continuity: what a record added must be what its item's previous row in the archive makes of it. If a stream
+//! lost a change, the next change of the item was counted from a value that no row has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::Site;
+use super::history::Step;
+use stream_types::{Decimal, Timestamp};
+use usage_aggregator::usage::UsageDelta;
+
+/// How many gaps are listed. The others are only counted.
+const LISTED_GAPS: usize = 20;
+
+/// What the ledger counted for the records of a period: amounts by the first 8 bytes of a record's id, its group and measure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CountedRecords(pub BTreeMap<u64, BTreeMap<(Vec<String>, String), Decimal>>);
+
+/// Where ledger and archive differ about a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordGap {
+    /// The record type.
+    pub record_type: String,
+    /// The item's key.
+    pub item: String,
+    /// The sequence number of the change.
+    pub sequence_number: String,
+    /// The record's id; 16 digits if only the ledger has it.
+    pub record_id: String,
+    /// What is wrong.
+    pub what: GapKind,
+    /// The measure, if it is about one.
+    pub measure: Option<String>,
+    /// What the ledger counted.
+    pub ledger: Option<String>,
+    /// What the item's rows in the archive make of it.
+    pub archive: Option<String>,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapKind {
+    /// Its old value isn't the new value of the change before it: a change between them is missing.
+    Discontinuous,
+    /// The ledger lacks it.
+    NotCounted,
+    /// The archive lacks it.
+    NotArchived,
+}
+
+/// The result of the check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Gaps {
+    /// The records of the ledger that were compared.
+    pub records: u64,
+    /// How many records differ.
+    pub gap_count: u64,
+    /// The first of them.
+    pub gaps: Vec<RecordGap>,
+}
+
+/// Compares records while histories are replayed.
+#[derive(Debug)]
+pub(super) struct Continuity<'c> {
+    /// What the ledger counted; `None` if it isn't compared.
+    counted: Option<&'c CountedRecords>,
+    seen: BTreeSet<u64>,
+    gaps: Gaps,
+}
+
+impl<'c> Continuity<'c> {
+    pub(super) fn new(counted: Option<&'c CountedRecords>) -> Continuity<'c> {
+        Continuity { counted, seen: BTreeSet::new(), gaps: Gaps::default() }
+    }
+
+    /// Notes that the archive has a record.
+    pub(super) fn see(&mut self, record_id: &str) {
+        if self.counted.is_some() {
+            self.seen.extend(first_bytes(record_id));
+        }
+    }
+
+    /// Compares what the archive makes of a record with what the ledger counted.
+    pub(super) fn compare(
+        &mut self,
+        site: &Site<'_>,
+        step: &Step,
+        created_at: Timestamp,
+        deltas: &[UsageDelta],
+    ) -> anyhow::Result<()> {
+        let Some(counted) = self.counted else { return Ok(()) };
+        if site.period.is_some_and(|period| !period.contains(&created_at.to_string())) {
+            return Ok(());
+        }
+        let Some(id) = first_bytes(&step.id) else { return Ok(()) };
+        let mut derived: BTreeMap<(Vec<String>, String), Decimal> = BTreeMap::new();
+        for delta in deltas {
+            for (measure, amount) in &delta.amounts {
+                let sum = derived.entry((delta.key.0.clone(), measure.clone())).or_default();
+                *sum = sum.checked_add(*amount)?;
+            }
+        }
+        let nothing = BTreeMap::new();
+        let own = counted.0.get(&id);
+        let found = own.unwrap_or(&nothing);
+        let names: BTreeSet<&(Vec<String>, String)> = derived.keys().chain(found.keys()).collect();
+        let value = |of: &BTreeMap<(Vec<String>, String), Decimal>, name| of.get(name).copied().unwrap_or_default();
+        let differing = names.into_iter().find(|name| value(found, name) != value(&derived, name));
+        if let Some(name) = differing {
+            let what = if own.is_some() { GapKind::Discontinuous } else { GapKind::NotCounted };
+            self.add(RecordGap {
+                record_type: step.record_type.clone(),
+                item: step.item.clone(),
+                sequence_number: step.sequence.clone(),
+                record_id: step.id.clone(),
+                what,
+                measure: Some(name.1.clone()),
+                ledger: own.map(|_| value(found, name).to_string()),
+                archive: Some(value(&derived, name).to_string()),
+            });
+        }
+        Ok(())
+    }
+
+    /// The result, with the records that only the ledger has.
+    pub(super) fn finish(mut self) -> Gaps {
+        let Some(counted) = self.counted else { return self.gaps };
+        self.gaps.records = u64::try_from(counted.0.len()).unwrap_or(u64::MAX);
+        let unseen: Vec<u64> = counted.0.keys().filter(|id| !self.seen.contains(id)).copied().collect();
+        for id in unseen {
+            self.add(RecordGap {
+                record_type: String::new(),
+                item: String::new(),
+                sequence_number: String::new(),
+                record_id: format!("{id:016x}"),
+                what: GapKind::NotArchived,
+                measure: None,
+                ledger: None,
+                archive: None,
+            });
+        }
+        self.gaps
+    }
+
+    fn add(&mut self, gap: RecordGap) {
+        self.gaps.gap_count += 1;
+        if self.gaps.gaps.len() < LISTED_GAPS {
+            self.gaps.gaps.push(gap);
+        }
+    }
+}
+
+/// The first 8 bytes of an id in hex digits.
+fn first_bytes(record_id: &str) -> Option<u64> {
+    record_id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+}

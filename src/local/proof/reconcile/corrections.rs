@@ -1,0 +1,104 @@
+//! What people corrected: neither a simulation nor the archive knows of it, so it is added to what is expected.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+
+use super::Site;
+use super::expected_totals::{Counter, ExpectedTotals};
+use super::windows;
+use stream_types::{Decimal, Timestamp};
+use usage_aggregator::ledger::{LedgerTable, PageKind, Registered};
+use usage_aggregator::usage::Segment;
+
+/// The corrections and voids in the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Corrections {
+    registered: Vec<Registered>,
+    /// The minutes and the first 8 bytes of the ids of records that were taken back.
+    void: BTreeSet<(Segment, u64)>,
+}
+
+impl Corrections {
+    /// The corrections in the ledger of a pipeline that counts.
+    pub(super) async fn read(site: &Site<'_>) -> anyhow::Result<Corrections> {
+        let Some(tables) = site.tables else { return Ok(Corrections::default()) };
+        let ledger = LedgerTable {
+            client: site.clients.dynamodb.clone(),
+            name: tables.ledger.clone(),
+            pipeline: site.pipeline.name.clone(),
+            buckets: tables.buckets,
+            keep_days: tables.keep_days,
+        };
+        let registered = ledger.registered(None).await.context("read the corrections")?;
+        let void = registered.iter().filter(|one| matches!(one.kind, PageKind::Void(..))).flat_map(ids).collect();
+        Ok(Corrections { registered, void })
+    }
+
+    /// Whether the record of this time with this id, as the archive has it, was taken back.
+    pub(super) fn is_void(&self, created_at: Timestamp, record_id: &str) -> bool {
+        let id = record_id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        id.is_some_and(|id| self.void.contains(&(Segment::containing(created_at), id)))
+    }
+
+    /// Expects what the corrections add.
+    pub(super) fn expect_added(&self, site: &Site<'_>, totals: &mut ExpectedTotals) -> anyhow::Result<()> {
+        for one in self.registered.iter().filter(|one| matches!(one.kind, PageKind::Correction(..))) {
+            if !ids(one).iter().any(|id| self.void.contains(id)) {
+                each(one, site, |_, counter, amount| totals.expect(counter, amount))?;
+            }
+        }
+        totals.settle()
+    }
+
+    /// Expects that what was taken back doesn't count: for a truth whose records have no ids.
+    pub(super) fn expect_taken_back(&self, site: &Site<'_>, totals: &mut ExpectedTotals) -> anyhow::Result<()> {
+        let is_correction = |one: &&Registered| matches!(one.kind, PageKind::Correction(..));
+        // Those that aren't expected at all, or that another void has taken back already.
+        let mut done: BTreeSet<(Segment, u64)> = self.registered.iter().filter(is_correction).flat_map(ids).collect();
+        for one in self.registered.iter().filter(|one| matches!(one.kind, PageKind::Void(..))) {
+            each(one, site, |id, counter, amount| match done.contains(&id) {
+                true => Ok(()),
+                false => totals.expect(counter, Decimal::ZERO.checked_sub(amount)?),
+            })?;
+            done.extend(ids(one));
+        }
+        totals.settle()
+    }
+}
+
+/// The minute and the first 8 bytes of the id of each record of a correction or void.
+fn ids(one: &Registered) -> Vec<(Segment, u64)> {
+    let bytes = u32::from(one.content.id_bytes);
+    let first = |id: u128| u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
+    one.content.groups.iter().flat_map(|group| &group.ids).map(|id| (one.page.minute, first(*id))).collect()
+}
+
+/// Passes each amount of a correction or void to `take`, once for each counter that it is in, with its record.
+fn each(
+    one: &Registered,
+    site: &Site<'_>,
+    mut take: impl FnMut((Segment, u64), Counter, Decimal) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let at = Timestamp::from_seconds(one.page.minute.start()).context("read the minute of a correction")?;
+    let bytes = u32::from(one.content.id_bytes);
+    for group in &one.content.groups {
+        let key = serde_json::to_string(&group.key.counter_key().context("read a correction")?.0)?;
+        for (row, id) in group.ids.iter().enumerate() {
+            let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
+            for (column, measure) in group.columns.iter().zip(one.content.measures.iter()) {
+                let Some(amount) = column.value(row) else { continue };
+                for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
+                    let counter = Counter {
+                        group: key.clone(),
+                        window: window.name(),
+                        start: windows::containing(*window, at),
+                        measure: measure.name.to_string(),
+                    };
+                    take((one.page.minute, id), counter, amount)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

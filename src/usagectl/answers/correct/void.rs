@@ -1,0 +1,294 @@
+//! `usagectl correct void`: takes back records. The minute is computed as if they had never arrived.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+use usage_aggregator::fold::{PageRecord, Pages, Standing};
+use usage_aggregator::ledger::{PageContent, PageKind, Registered, Signature};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Segment;
+
+use super::limits::check_minute;
+use super::put::{Draft, Fold, Shown, kind_name, put};
+use super::repeat::CommandLine;
+use super::{Signed, default_id, minute};
+use crate::answers::author::author;
+use crate::ledger::{Open, open};
+use crate::shell::console::{self, Done, UsageError, counted, plain};
+use crate::shell::options::Options;
+use crate::shell::table::{number, text, titled};
+use crate::stack::Where;
+
+/// Take back records, or a correction: they count nowhere from then on
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Void {
+    /// Records to take back, by the first 16 hex digits of their ID or more, as `usagectl why` and the archive have them
+    #[arg(long = "record", value_name = "RECORD_ID", num_args = 1.., value_parser = record, requires = "at")]
+    #[arg(required_unless_present = "correction")]
+    records: Vec<RecordName>,
+    /// Minute in which they count (UTC): 2026-11-28T08:57
+    #[arg(long, value_name = "MINUTE", value_parser = minute, requires = "records")]
+    at: Option<Segment>,
+    /// Take back this correction, by the name that `usagectl correct list` shows
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["records", "at"])]
+    correction: Option<String>,
+    #[command(flatten)]
+    signed: Signed,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl correct void --record 5d41402abc4b2a76 --at 2026-11-28T08:57 --reason 'Test order' --stack usage-aggregator
+  usagectl correct void --correction 3f2a90c1d4e5b677 --reason 'Wrong customer' --local
+
+`usagectl why` lists the records behind a number, each with its minute. Nothing counts a record that was
+taken back, even if it is delivered again. This can't be undone: to count it after all, add a correction.
+Repeat the command printed at the end if the ledger is restored to an earlier moment.";
+
+/// The beginning of a record's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct RecordName(u64);
+
+fn record(text: &str) -> Result<RecordName, String> {
+    let digits = text.get(..16).filter(|_| text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let name = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).map(RecordName);
+    name.ok_or_else(|| "expected 16 to 32 hex digits".to_owned())
+}
+
+/// What to take back, and under which name.
+struct Request {
+    ids: BTreeSet<u64>,
+    minute: Segment,
+    signature: Signature,
+}
+
+impl Void {
+    /// Puts the page, and prints what it takes back.
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let fold = Fold::of(&self.place, &options.data);
+        let ledger = open(&self.place, options).await?;
+        let now = event_source_mapping::now()?;
+        let request = self.request(&ledger, now).await?;
+        let table = &ledger.folder.ledger;
+        let (draft, is_repeated) = match table.registered_as(&request.signature.id, None).await? {
+            Some(registered) => (again(registered, &request)?, true),
+            None => match self.draft(&ledger, &request).await? {
+                Some(draft) => (draft, false),
+                None => {
+                    console::print(&nothing(options, &request))?;
+                    return Ok(Done::Well);
+                }
+            },
+        };
+        let shown = match self.signed.dry_run {
+            true => None,
+            false => Some(put(&ledger, &fold, &draft, now).await?),
+        };
+        let command = self.command(&request, options);
+        let report = Report { draft: &draft, is_repeated, shown, command: &command };
+        console::print(&if options.json { report.json()? } else { report.text()? })?;
+        if shown.is_some() && !options.json {
+            console::note(&format!("To repeat it after a restore of the ledger: {command}"));
+        }
+        Ok(Done::Well)
+    }
+
+    async fn request(&self, ledger: &Open, now: Timestamp) -> anyhow::Result<Request> {
+        let (ids, minute) = match (&self.correction, self.at) {
+            (Some(name), _) => {
+                let known = ledger.folder.ledger.registered_as(name, None).await?;
+                let found = known.filter(|known| matches!(known.kind, PageKind::Correction(..))).ok_or_else(|| {
+                    let remedy = "`usagectl correct list` shows those that there are";
+                    UsageError(format!("--correction: no correction has the name `{name}`; {remedy}"))
+                })?;
+                (BTreeSet::from([found.signature.record_id().short()]), found.page.minute)
+            }
+            (None, Some(minute)) => (self.records.iter().map(|name| name.0).collect(), minute),
+            (None, None) => return Err(UsageError("add --record and --at, or --correction".to_owned()).into()),
+        };
+        check_minute(ledger, minute, now)?;
+        let author = author(self.signed.author.as_deref(), ledger).await?;
+        let (reason, at) = (self.signed.reason.clone(), minute.text());
+        let names: Vec<String> = ids.iter().map(|id| format!("{id:016x}")).collect();
+        let parts = ["void", &*author, &*reason, &*at];
+        let parts: Vec<&str> = parts.into_iter().chain(names.iter().map(String::as_str)).collect();
+        let id = self.signed.id.clone().unwrap_or_else(|| default_id(&parts));
+        Ok(Request { ids, minute, signature: Signature { id, author, reason } })
+    }
+
+    /// The page that takes the records back; `None` if all of them already were.
+    async fn draft(&self, ledger: &Open, request: &Request) -> anyhow::Result<Option<Draft>> {
+        let Request { ids, minute, signature } = request;
+        let found = ledger.folder.records(*minute, Pages::All, None).await.context("read the ledger")?;
+        let is_known = |id: &u64| found.records.iter().any(|record| record.id.short() == *id);
+        let unknown: Vec<String> = ids.iter().filter(|id| !is_known(id)).map(|id| format!("{id:016x}")).collect();
+        if !unknown.is_empty() {
+            let remedy = "`usagectl why` shows the records of a number with their minutes";
+            let (minute, unknown) = (minute.text(), unknown.join(", "));
+            return Err(UsageError(format!("--record: {minute} has no record {unknown}; {remedy}")).into());
+        }
+        let is_void = |record: &&PageRecord| matches!(record.standing, Standing::Void(..));
+        let voided: BTreeSet<u64> = found.records.iter().filter(is_void).map(|record| record.id.short()).collect();
+        let open: BTreeSet<u64> = ids.difference(&voided).copied().collect();
+        if open.is_empty() {
+            return Ok(None);
+        }
+        if open.len() < ids.len() {
+            console::note(&format!("note: skipping {} taken back before", counted(ids.len() - open.len(), "record")));
+        }
+        let content = ledger.folder.counted_rows(*minute, &open, None).await.context("read the ledger")?;
+        let (page, kind) = signature.void(*minute, content);
+        if page.data.len() > MAX_PAGE_BYTES {
+            return Err(
+                UsageError("--record: too many records for one page; take back fewer at once".to_owned()).into()
+            );
+        }
+        Ok(Some(Draft { signature: signature.clone(), page, kind }))
+    }
+
+    fn command(&self, request: &Request, options: &Options) -> String {
+        let mut line = CommandLine::new("usagectl correct void");
+        match &self.correction {
+            Some(name) => line = line.with("--correction", name),
+            None => {
+                for id in &request.ids {
+                    line = line.with("--record", &format!("{id:016x}"));
+                }
+                line = line.with("--at", &request.minute.text());
+            }
+        }
+        let Signature { id, author, reason } = &request.signature;
+        line.with("--id", id).with("--author", author).with("--reason", reason).at(&self.place, options).text()
+    }
+}
+
+/// 300 KB: an item has at most 400 KB.
+const MAX_PAGE_BYTES: usize = 300 * 1024;
+
+/// The registered page of the same request.
+fn again(registered: Registered, request: &Request) -> Result<Draft, UsageError> {
+    let ids = registered.content.groups.iter().flat_map(|group| &group.ids);
+    let is_wanted = |id: &u128| request.ids.iter().any(|wanted| u128::from(*wanted) == *id);
+    let is_same = matches!(registered.kind, PageKind::Void(..))
+        && registered.page.minute == request.minute
+        && registered.signature == request.signature
+        && ids.clone().all(is_wanted);
+    if !is_same {
+        let Signature { id, author, reason } = &registered.signature;
+        let (kind, minute) = (kind_name(&registered.kind), registered.page.minute.text());
+        return Err(UsageError(format!(
+            "--id: `{id}` is already the {kind} of {minute} by {author} ({reason}); choose another name, or leave --id out"
+        )));
+    }
+    Ok(Draft { signature: registered.signature, page: registered.page, kind: registered.kind })
+}
+
+fn nothing(options: &Options, request: &Request) -> String {
+    if options.json {
+        return json!({ "id": null, "kind": "void", "records": [], "at": request.minute.text(), "dry_run": false })
+            .to_string();
+    }
+    format!(
+        "nothing to take back: {} taken back before",
+        match request.ids.len() {
+            1 => "the record was".to_owned(),
+            count => format!("all {count} records were"),
+        }
+    )
+}
+
+/// What the command did, or would do.
+struct Report<'r> {
+    draft: &'r Draft,
+    /// Whether it was registered before.
+    is_repeated: bool,
+    shown: Option<Shown>,
+    command: &'r str,
+}
+
+impl Report<'_> {
+    fn content(&self) -> anyhow::Result<PageContent> {
+        let Draft { page, kind, .. } = self.draft;
+        PageContent::read(&page.data, kind, page.name).context("read the page")
+    }
+
+    fn json(&self) -> anyhow::Result<String> {
+        let Signature { id, author, reason } = &self.draft.signature;
+        let shown = self.shown.map(|shown| shown == Shown::Now);
+        let records: Vec<Value> = rows(&self.content()?)?
+            .into_iter()
+            .map(|(id, group, amounts)| {
+                let amounts: serde_json::Map<String, Value> =
+                    amounts.into_iter().map(|(measure, amount)| (measure, json!(amount))).collect();
+                json!({ "record_id": id, "group": group, "amounts": amounts })
+            })
+            .collect();
+        Ok(json!({
+            "id": id, "kind": "void", "author": author, "reason": reason, "at": self.draft.page.minute.text(),
+            "page": format!("{:016x}", self.draft.page.name), "records": records, "registered_before": self.is_repeated,
+            "dry_run": self.shown.is_none(), "shown": shown, "command": self.command,
+        })
+        .to_string())
+    }
+
+    fn text(&self) -> anyhow::Result<String> {
+        let Signature { id, author, reason } = &self.draft.signature;
+        let mut table = titled(["record", "group", "took back"]);
+        for (id, group, amounts) in rows(&self.content()?)? {
+            let amounts: Vec<String> = amounts.iter().map(|(measure, amount)| format!("{measure} {amount}")).collect();
+            table.add_row([text(&id), text(&group.join(" ")), number(&amounts.join(", "))]);
+        }
+        let end = match (self.shown, self.is_repeated) {
+            (None, _) => "Nothing was written (dry run).",
+            (Some(_), true) => "It was put before under this name, so nothing changed.",
+            (Some(shown), false) => shown.text(),
+        };
+        let title = format!("void {id} at {}\nby ", self.draft.page.minute.text());
+        Ok(format!("{title}{}: {}\n{table}\n{end}", plain(author), plain(reason)))
+    }
+}
+
+/// The id, group and amounts of each record of a page.
+pub(super) type Rows = Vec<(String, Vec<String>, Vec<(String, String)>)>;
+
+/// The rows of a page.
+///
+/// # Errors
+/// If a key is damaged.
+pub(super) fn rows(content: &PageContent) -> anyhow::Result<Rows> {
+    let mut rows = Rows::new();
+    for group in &content.groups {
+        let key = group.key.counter_key().context("read a page")?;
+        for (row, id) in group.ids.iter().enumerate() {
+            let amounts = group.columns.iter().zip(content.measures.iter());
+            let amount =
+                |(column, measure): (&usage_aggregator::ledger::Column, &usage_aggregator::ledger::Measure)| {
+                    Some((measure.name.to_string(), column.value(row)?.to_string()))
+                };
+            let width = 2 * usize::from(content.id_bytes);
+            rows.push((format!("{id:0width$x}"), key.0.clone(), amounts.filter_map(amount).collect()));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_named_by_the_first_16_digits_of_its_id_or_more() {
+        let expected = Ok(RecordName(0x5d41_402a_bc4b_2a76));
+        for right in ["5d41402abc4b2a76", "5D41402ABC4B2A76", "5d41402abc4b2a76b9719d911017c592"] {
+            assert_eq!(record(right), expected, "{right}");
+        }
+        for wrong in ["", "5d41402abc4b2a7", "5d41402abc4b2a76b9719d911017c5921", "5d41402abc4b2a7g"] {
+            assert!(record(wrong).is_err(), "{wrong}");
+        }
+    }
+}

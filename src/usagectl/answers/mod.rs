@@ -1,0 +1,9 @@
+//! Commands that answer for a number: `correct` changes it, with an author and a reason, `why` opens it into the records behind
+//! it, and `prove` shows that snapshots, ledger and archive say the same.
+
+pub mod correct;
+pub mod prove;
+pub mod why;
+
+mod author;
+mod group;

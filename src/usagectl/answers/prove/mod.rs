@@ -1,0 +1,208 @@
+//! `usagectl prove`: counters = ledger = archive, cell by cell, and record by record between ledger and archive. It writes only with
+//! `--repair`, and then only what follows from the ledger.
+
+mod cells;
+mod repair;
+mod show;
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use laptop::proof::reconcile::{self, Gaps, Period, Report, Site, Unprovable};
+use usage_aggregator::ledger::{Level, WindowKey};
+use usage_aggregator::time::Timestamp;
+
+use crate::ledger::{Open, open, window};
+use crate::results::snapshot_items::Counting;
+use crate::shell::console::{self, Done, UsageError};
+use crate::shell::options::Options;
+use crate::stack::{Deployment, Where};
+use cells::{Cell, Cells};
+
+/// Prove that snapshots, ledger and archive say the same, and that the stream lost no change
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Prove {
+    /// Month, day or hour (UTC): 2026-11, 2026-11-28 or 2026-11-28T08
+    #[arg(value_name = "WINDOW", value_parser = window)]
+    window: WindowKey,
+    /// Write snapshots that differ from the ledger again, and leave an audit entry
+    #[arg(long)]
+    repair: bool,
+    /// Who repairs [default: the caller's identity in the account; with --local, $USER]
+    #[arg(long, value_name = "NAME", requires = "repair")]
+    author: Option<String>,
+    #[command(flatten)]
+    place: Where,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  usagectl prove 2026-11-28 --stack usage-aggregator
+  usagectl prove 2026-11-28T08 --local --json
+  usagectl prove 2026-11-28 --stack usage-aggregator --repair
+
+Compares, for every counter of the window and of the windows in it: the snapshot with the state of the
+ledger, the state with the sum of the records in its pages, and both with the archive. Compares each
+record of the pages with the archive, too: a change of an item must begin with the value with which the
+change before it ended. Where it doesn't, the stream lost a change in between.
+
+Choose a window that has ended, and whose last records are folded. Everything is held in memory, so
+choose a day or an hour for large tables. Needs dynamodb:Query on the ledger, dynamodb:Scan on the usage
+table, and s3:ListBucket and s3:GetObject on the archive; --repair also needs dynamodb:UpdateItem on the
+usage table and dynamodb:PutItem on the ledger.
+
+Exit codes:
+  0  Everything agrees, or was repaired
+  1  Something differs, or something failed
+  2  The command line is invalid";
+
+/// A counter that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Difference {
+    cell: Cell,
+    /// What the snapshot says; `None` if there is none.
+    snapshot: Option<String>,
+    /// What the state of the ledger says.
+    state: Option<String>,
+    /// What the pages add up to; `None` if they aren't compared, or have nothing.
+    pages: Option<String>,
+}
+
+/// What was compared.
+#[derive(Debug)]
+struct Proof {
+    window: WindowKey,
+    cells: Cells,
+    /// Counters whose snapshot isn't what the ledger says.
+    wrong_snapshots: Vec<Difference>,
+    /// Counters whose state isn't what the pages add up to.
+    wrong_states: Vec<Difference>,
+    archive: Archive,
+}
+
+/// How the archive compares.
+#[derive(Debug)]
+enum Archive {
+    /// It was compared.
+    Compared(Box<Report>, Gaps),
+    /// It can't be, for these reasons.
+    NotComparable(Vec<String>),
+}
+
+impl Prove {
+    /// Prints the proof.
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        if self.window.level == Level::Minute {
+            return Err(
+                UsageError("WINDOW: a minute has no snapshots; choose an hour, a day or a month".to_owned()).into()
+            );
+        }
+        let ledger = open(&self.place, options).await?;
+        let now = event_source_mapping::now()?;
+        let proof = prove(&ledger, options, self.window, now).await?;
+        console::print(&if options.json { proof.json()? } else { proof.text() })?;
+        if self.repair && !proof.wrong_snapshots.is_empty() {
+            let repaired = repair::repair(&ledger, &proof, self.author.as_deref(), now).await?;
+            console::print(&repaired.text(options))?;
+            return Ok(if repaired.is_complete() && proof.agrees_otherwise() {
+                Done::Well
+            } else {
+                Done::WithFailures
+            });
+        }
+        Ok(if proof.agrees() { Done::Well } else { Done::WithFailures })
+    }
+}
+
+async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
+    let windows = cells::windows(ledger, window, now);
+    let counting = Counting::of(&ledger.deployment.variables(options).await)?;
+    let client = ledger.deployment.clients().dynamodb;
+    // Snapshots first: they never have a later version than the state that is read after them.
+    let snapshots = cells::read_snapshots(&counting, &client, &windows).await?;
+    let mut cells = cells::read(ledger, window, &windows, now).await?;
+    cells.snapshots = snapshots;
+    let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
+    let (wrong_snapshots, wrong_states) = differences(&cells);
+    Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
+}
+
+/// The counters whose snapshots aren't what the states say, and those whose states aren't what the pages add up to.
+fn differences(cells: &Cells) -> (Vec<Difference>, Vec<Difference>) {
+    let all: BTreeSet<&Cell> = cells.snapshots.keys().chain(cells.states.keys()).chain(cells.pages.keys()).collect();
+    let (mut snapshots, mut states) = (Vec::new(), Vec::new());
+    for cell in all {
+        let of = |values: &cells::Values| values.get(cell).cloned();
+        let difference = Difference {
+            cell: cell.clone(),
+            snapshot: of(&cells.snapshots),
+            state: of(&cells.states),
+            pages: of(&cells.pages),
+        };
+        if difference.snapshot != difference.state {
+            snapshots.push(difference.clone());
+        }
+        if cells.added_up.contains(&cell.window) && difference.pages != difference.state {
+            states.push(difference);
+        }
+    }
+    (snapshots, states)
+}
+
+async fn compare_archive(
+    deployment: &Deployment,
+    options: &Options,
+    window: WindowKey,
+    cells: &Cells,
+) -> anyhow::Result<Archive> {
+    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+    let Some(archive) = &config.archive else {
+        return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
+    };
+    let (clients, period) = (deployment.clients(), Period::new(window.text()));
+    let site = Site {
+        clients: &clients,
+        pipeline: &config.pipeline,
+        tables: config.tables.as_ref(),
+        archive: Some(archive),
+        unsettled: None,
+        unfolded_pages: 0,
+        period: Some(&period),
+    };
+    let progress = console::spinner("snapshots and files read");
+    let compared = reconcile::prove(&site, &cells.records, &|| progress.inc(1)).await;
+    progress.finish_and_clear();
+    match compared {
+        Ok((report, mut gaps)) => {
+            // Records of pages that have expired are in the archive only.
+            if cells.expired > 0 {
+                gaps.gaps.retain(|gap| gap.what != reconcile::GapKind::NotCounted);
+                gaps.gap_count = u64::try_from(gaps.gaps.len()).unwrap_or(u64::MAX);
+            }
+            Ok(Archive::Compared(Box::new(report), gaps))
+        }
+        Err(error) => match error.downcast::<Unprovable>() {
+            Ok(Unprovable(reasons)) => Ok(Archive::NotComparable(reasons)),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+impl Proof {
+    /// Whether everything that can be compared agrees.
+    fn agrees(&self) -> bool {
+        self.wrong_snapshots.is_empty() && self.agrees_otherwise()
+    }
+
+    /// The same, apart from snapshots, from which the archive's counters are read, too.
+    fn agrees_otherwise(&self) -> bool {
+        let archive = match &self.archive {
+            Archive::Compared(report, gaps) => {
+                gaps.gap_count == 0 && (report.agrees() || !self.wrong_snapshots.is_empty())
+            }
+            Archive::NotComparable(_) => true,
+        };
+        archive && self.wrong_states.is_empty() && self.cells.unfolded.is_empty()
+    }
+}

@@ -1,0 +1,329 @@
+//! `usagectl correct`: what people add and take back counts once, is refused where it can't be exact, and survives a command that is
+//! killed at any step.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{Services, sdk_config};
+use serde_json::{Value, json};
+use usage_aggregator::ledger::{LedgerTable, PageContent, PageKind, Registered, Signature};
+use usage_aggregator::usage::{CounterKey, Segment};
+
+use crate::fixture::{Fixture, Run, event, order};
+use crate::local::Background;
+use crate::reconcile_stack::Deployed;
+use crate::world::at;
+
+/// 5 minutes past the hour, two hours ago, in seconds since the epoch.
+pub fn recent() -> i64 {
+    let now = jiff::Timestamp::now().as_second();
+    now - now.rem_euclid(3_600) - 7_200 + 300
+}
+
+/// The minute of a second.
+pub fn minute_of(second: i64) -> String {
+    Segment::at(second).text()
+}
+
+/// An order of customer 7 with a total, created at a second.
+pub fn order_at(number: u32, total: &str, second: i64) -> Value {
+    let mut record = order(number, json!({ "N": total }));
+    record["dynamodb"]["ApproximateCreationDateTime"] = json!(second);
+    record
+}
+
+/// A data folder with three orders of customer 7: 129.9 and 0.1 in one minute, and 70 in the next.
+pub fn counted() -> Fixture {
+    let fixture = Fixture::new();
+    let second = recent();
+    let records = [order_at(1, "129.9", second), order_at(2, "0.1", second), order_at(3, "70", second + 60)];
+    fixture.write("event.json", &event(&records));
+    let run = fixture.run(&["invoke", "event.json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    fixture
+}
+
+const GROUP: [&str; 4] = ["--entity", "7", "--resource", "orders"];
+const SIGNED: [&str; 5] = ["--author", "ann", "--reason", "it was a test", "--local"];
+
+fn add<'a>(measure: &'a str, amount: &'a str, at: &'a str) -> Vec<&'a str> {
+    let what = ["--measure", measure, "--amount", amount, "--at", at];
+    [&["correct", "add"], &GROUP[..], &what, &SIGNED].concat()
+}
+
+/// The measures of customer 7 in the month.
+pub fn month(fixture: &Fixture) -> Value {
+    let run = fixture.run(&["snapshots", "--entity", "7", "--window", "month", "--json"]);
+    let row: Value =
+        serde_json::from_str(run.stdout.lines().next_back().unwrap()).unwrap_or_else(|_| panic!("{run:?}"));
+    row["measures"].clone()
+}
+
+fn agrees(fixture: &Fixture) {
+    let run = fixture.run(&["reconcile", "--archive"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+fn refused(fixture: &Fixture, arguments: &[&str], expected: &str) {
+    let run = fixture.run(arguments);
+    assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{run:?}");
+    assert!(run.stderr.contains(expected), "expected {expected}: {run:?}");
+}
+
+#[test]
+fn a_correction_counts_once_however_often_it_is_put() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let dry = fixture.json(&[&add("amount", "-29.95", &at)[..], &["--dry-run"]].concat());
+    assert_eq!((&dry["dry_run"], &dry["shown"]), (&json!(true), &Value::Null), "{dry:#}");
+    assert_eq!(month(&fixture)["amount"], json!("200"), "a dry run writes nothing");
+
+    let first = fixture.json(&add("amount", "-29.95", &at));
+    let windows: Vec<Value> =
+        first["windows"].as_array().unwrap().iter().map(|window| json!([window["before"], window["after"]])).collect();
+    assert_eq!(windows, vec![json!(["200", "170.05"]); 3], "{first:#}");
+    assert_eq!((&first["shown"], &first["counted_before"], &first["id"]), (&json!(true), &json!(false), &dry["id"]));
+    assert_eq!(month(&fixture)["amount"], json!("170.05"));
+    agrees(&fixture);
+
+    let again = fixture.run(&add("amount", "-29.95", &at));
+    assert!(again.stdout.contains("It was in the ledger already, so nothing changed."), "{again:?}");
+    assert_eq!(month(&fixture), json!({ "amount": "170.05", "changes": "3", "orders": "3" }));
+    // The printed command names everything, so that it makes the same record after a restore.
+    let command = first["command"].as_str().unwrap();
+    let words: Vec<String> =
+        command.replace("'it was a test'", "it_was_a_test").split(' ').map(|word| word.replace('_', " ")).collect();
+    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    assert_eq!(fixture.json(&words)["counted_before"], json!(true), "{command}");
+    // What is redelivered and swept still doesn't change it.
+    assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0));
+    let swept = fixture.json(&["ledger", "sweep", &at, "--windows", "--local"]);
+    assert_eq!((&swept["repaired"], &month(&fixture)["amount"]), (&json!(0), &json!("170.05")), "{swept}");
+}
+
+#[test]
+fn a_name_stands_for_one_correction() {
+    let fixture = counted();
+    let (at, next) = (minute_of(recent()), minute_of(recent() + 60));
+    let with_id = |measure, amount, at| [&add(measure, amount, at)[..], &["--id", "T-1"]].concat();
+    assert_eq!(fixture.run(&with_id("amount", "5", &at)).code, Some(0));
+    let taken = "--id: `T-1` is already the correction of";
+    refused(&fixture, &with_id("amount", "5", &next), taken);
+    refused(&fixture, &with_id("amount", "6", &at), taken);
+    refused(&fixture, &with_id("orders", "5", &at), taken);
+    let mut by_another = with_id("amount", "5", &at);
+    let author = by_another.iter().position(|word| *word == "ann").unwrap();
+    by_another[author] = "bob";
+    refused(&fixture, &by_another, "by ann (it was a test), with other values");
+    assert_eq!(month(&fixture)["amount"], json!("205"));
+    // Without a name, another reason or amount is another correction.
+    assert_eq!(fixture.run(&add("amount", "6", &at)).code, Some(0));
+    assert_eq!(month(&fixture)["amount"], json!("211"));
+    agrees(&fixture);
+}
+
+#[test]
+fn what_could_not_be_exact_is_refused_with_what_to_do() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let now = jiff::Timestamp::now().as_second();
+    refused(&fixture, &add("amount", "1", &minute_of(now + 7_200)), "is in the future; choose a minute that has begun");
+    refused(&fixture, &add("amount", "1", &minute_of(now - 19 * 86_400)), "before the horizon of 18 days");
+    refused(&fixture, &add("amonut", "1", &at), "unknown measure `amonut`; expected one of amount, changes, orders");
+    refused(&fixture, &add("amount", "0", &at), "0 changes nothing");
+    refused(&fixture, &add("amount", "1e38x", &at), "expected a decimal number");
+    let digits = format!("0.{}1", "0".repeat(37));
+    refused(&fixture, &add("amount", &digits, &at), "would need more than 38 digits");
+    let mut misspelled = add("amount", "1", &at);
+    misspelled[3] = "77";
+    refused(&fixture, &misspelled, "77 orders has no usage in");
+    misspelled.push("--new");
+    assert_eq!(fixture.run(&misspelled).code, Some(0));
+    let unsigned: Vec<&str> =
+        add("amount", "1", &at).into_iter().filter(|word| !["--author", "ann"].contains(word)).collect();
+    refused(&fixture, &unsigned, "USER isn't set; name who corrects with --author");
+    let mut by_user = fixture.command(&unsigned);
+    let run: Run = by_user.env("USER", "carl").output().unwrap().into();
+    assert!(run.code == Some(0) && run.stdout.contains("by carl: it was a test"), "{run:?}");
+    assert_eq!(month(&fixture)["amount"], json!("201"), "nothing else was written");
+    agrees(&fixture);
+}
+
+/// The records of the fixture's first minute, by amount.
+fn record(fixture: &Fixture, amount: &str) -> String {
+    let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (pages, _) = runtime.block_on(stored(&ledger(&services)));
+    let found = pages.iter().find_map(|content| {
+        let group = &content.groups[0];
+        let measure = content.measures.iter().position(|measure| &*measure.name == "amount").unwrap();
+        let row = (0..group.ids.len()).find(|row| group.columns[measure].value(*row).unwrap().to_string() == amount)?;
+        Some(format!("{:016x}", group.ids[row]))
+    });
+    found.unwrap()
+}
+
+fn ledger(services: &Services) -> LedgerTable {
+    let client = services.dynamodb_client(&sdk_config(None));
+    LedgerTable { client, name: "ledger".to_owned(), pipeline: "orders".to_owned(), buckets: 1, keep_days: 18 }
+}
+
+/// The pages of usage of the fixture's minutes, and all corrections.
+async fn stored(ledger: &LedgerTable) -> (Vec<PageContent>, Vec<Registered>) {
+    let mut pages = Vec::new();
+    for minute in [Segment::at(recent()), Segment::at(recent() + 60)] {
+        let read = ledger.pages(minute, 0, None).await.unwrap();
+        pages.extend(read.into_iter().filter(|page| page.kind == PageKind::Usage).map(|page| page.content));
+    }
+    (pages, ledger.registered(None).await.unwrap())
+}
+
+fn void<'a>(records: &[&'a str], at: &'a str) -> Vec<&'a str> {
+    [&["correct", "void", "--at", at], &SIGNED[..], &["--record"], records].concat()
+}
+
+#[test]
+fn a_record_that_was_taken_back_counts_nowhere_even_if_it_is_delivered_again() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let large = record(&fixture, "129.9");
+    refused(&fixture, &void(&["00000000000000aa", &large], &at), "has no record 00000000000000aa");
+    refused(&fixture, &void(&[&large], &minute_of(recent() + 60)), "has no record");
+    let dry = fixture.json(&[&void(&[&large], &at)[..], &["--dry-run"]].concat());
+    assert_eq!(dry["records"][0]["amounts"], json!({ "amount": "129.9", "changes": "1", "orders": "1" }), "{dry:#}");
+    assert_eq!(month(&fixture)["amount"], json!("200"));
+
+    let taken = fixture.json(&void(&[&large], &at));
+    assert_eq!((&taken["shown"], &taken["registered_before"]), (&json!(true), &json!(false)), "{taken:#}");
+    let rest = json!({ "amount": "70.1", "changes": "2", "orders": "2" });
+    assert_eq!(month(&fixture), rest);
+    agrees(&fixture);
+    assert_eq!(fixture.run(&["invoke", "event.json"]).code, Some(0), "delivered again");
+    assert_eq!(month(&fixture), rest);
+    let again = fixture.json(&void(&[&large], &at));
+    assert_eq!((&again["registered_before"], &again["page"]), (&json!(true), &taken["page"]), "{again:#}");
+    // With another reason, there is nothing left to take back; of two records, only the other one is.
+    let other = |records: &[&str]| {
+        let mut words: Vec<String> = void(&[], &at).iter().map(|word| word.replace("it was a test", "twice")).collect();
+        words.extend(records.iter().map(|record| (*record).to_owned()));
+        fixture.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!(other(&[&large]).stdout.contains("nothing to take back: the record was taken back before"));
+    let small = record(&fixture, "0.1");
+    let both = other(&[&large, &small]);
+    assert!(both.code == Some(0) && both.stderr.contains("note: skipping 1 record taken back before"), "{both:?}");
+    assert_eq!(month(&fixture), json!({ "amount": "70", "changes": "1", "orders": "1" }));
+    agrees(&fixture);
+}
+
+#[test]
+fn a_correction_that_was_taken_back_adds_nothing() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let name = fixture.json(&add("amount", "1000", &at))["id"].as_str().unwrap().to_owned();
+    assert_eq!(month(&fixture)["amount"], json!("1200"));
+    let large = record(&fixture, "129.9");
+    assert_eq!(fixture.run(&void(&[&large], &at)).code, Some(0));
+    assert_eq!(month(&fixture)["amount"], json!("1070.1"), "a correction and a void of one minute");
+    refused(
+        &fixture,
+        &[&["correct", "void", "--correction", "T-9"], &SIGNED[..]].concat(),
+        "no correction has the name `T-9`",
+    );
+    let taken = fixture.run(&[&["correct", "void", "--correction", &name], &SIGNED[..]].concat());
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    assert_eq!(month(&fixture)["amount"], json!("70.1"));
+    agrees(&fixture);
+    // Putting it again doesn't bring it back.
+    assert_eq!(fixture.run(&add("amount", "1000", &at)).code, Some(0));
+    assert_eq!(month(&fixture)["amount"], json!("70.1"));
+
+    let listed = fixture.run(&["correct", "list", "--local", "--json"]);
+    let lines: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of_kind("correction").len(), of_kind("void").len()), (1, 2), "{listed:?}");
+    let correction = of_kind("correction")[0];
+    assert_eq!((&correction["standing"], &correction["author"]), (&json!("taken_back"), &json!("ann")));
+    assert_eq!(correction["records"][0]["amounts"], json!({ "amount": "1000" }));
+    let table = fixture.run(&["correct", "list", "--local", "--entity", "7"]).stdout;
+    assert!(table.contains("takes back") && table.contains("it was a test"), "{table}");
+    assert!(fixture.run(&["correct", "list", "--local", "--entity", "8"]).stdout.contains("no corrections found"));
+}
+
+/// A command that was killed has left a registered correction, or that and its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_killed_at_any_step_is_completed_by_the_next_one() {
+    for has_page in [false, true] {
+        let fixture = counted();
+        let at = minute_of(recent());
+        let arguments = [&add("amount", "5", &at)[..], &["--id", "T-1"]].concat();
+        {
+            let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+            let ledger = ledger(&services);
+            let signature = Signature { id: "T-1".into(), author: "ann".into(), reason: "it was a test".into() };
+            let key = CounterKey(vec!["7".to_owned(), "orders".to_owned()]);
+            let amount = ("amount", usage_aggregator::decimal::Decimal::from(5));
+            let (page, kind) = signature.correction(Segment::at(recent()), &key, amount, 1).unwrap();
+            ledger.register(&signature, &page, &kind, None).await.unwrap();
+            if has_page {
+                ledger.put_page(&page, &kind, None).await.unwrap();
+            }
+        }
+        assert_eq!(month(&fixture)["amount"], json!("200"), "it isn't folded yet");
+        let listed = fixture.json(&["correct", "list", "--local"]);
+        assert_eq!(listed["standing"], json!(if has_page { "counts" } else { "unfinished" }));
+        assert_eq!(fixture.run(&arguments).code, Some(0));
+        assert_eq!(month(&fixture)["amount"], json!("205"), "page: {has_page}");
+        agrees(&fixture);
+    }
+}
+
+#[test]
+fn a_running_local_folds_corrections_while_it_folds_load() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &["--fold-window", "0"]);
+    let load = ["simulate", "orders", "--rate", "0", "--entities", "3", "--records"];
+    assert_eq!(fixture.run(&[&load[..], &["60"]].concat()).code, Some(0));
+    assert_eq!(fixture.run(&["reconcile", "--wait", "60s"]).code, Some(0));
+    let entity = {
+        let rows = fixture.run(&["snapshots", "--window", "month", "--json"]).stdout;
+        let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+        row["entity"].as_str().unwrap().to_owned()
+    };
+    let at = minute_of(jiff::Timestamp::now().as_second());
+    let mut arguments = add("orders", "1000", &at);
+    arguments[3] = &entity;
+    // More load arrives and is folded in the same minute.
+    let mut writing = fixture.command(&[&load[..], &["200"]].concat()).spawn().unwrap();
+    let run = fixture.run(&arguments);
+    assert!(run.code == Some(0) && run.stdout.contains("The snapshots show it"), "{run:?}");
+    assert_eq!(writing.wait().unwrap().code(), Some(0));
+    let again = fixture.run(&arguments);
+    assert!(again.stdout.contains("It was in the ledger already"), "{again:?}");
+    let exact = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+    local.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_stack_the_author_is_the_caller_and_the_fold_function_does_the_rest() {
+    let deployed = Deployed::new("correct-stack").await;
+    let second = recent();
+    let now = at(&jiff::Timestamp::from_second(second + 60).unwrap().to_string());
+    let records = [order_at(1, "129.9", second)];
+    deployed.world.function().handler.append(&crate::prefix::event(&records), &now).await.unwrap();
+    deployed.world.fold_all(&now).await;
+    let minute = minute_of(second);
+    let what = ["--measure", "amount", "--amount=-9.9", "--at", &minute, "--reason", "too much", "--stack", "counted"];
+    let run = deployed.run(&[&["correct", "add"], &GROUP[..], &what, &["--json"]].concat()).await;
+    let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+    assert!(report["author"].as_str().unwrap().starts_with("arn:aws:"), "{report:#}");
+    assert_eq!((&report["shown"], &report["windows"][0]["after"]), (&json!(false), &json!("120")), "{report:#}");
+    let amount = async || -> Vec<AttributeValue> {
+        deployed.world.items("usage").await.into_iter().map(|mut item| item.remove("amount").unwrap()).collect()
+    };
+    assert_eq!(amount().await, vec![AttributeValue::N("129.9".to_owned()); 3], "the fold function hasn't run");
+    deployed.world.fold_all(&now).await;
+    assert_eq!(amount().await, vec![AttributeValue::N("120".to_owned()); 3]);
+    let day = minute.get(..10).unwrap();
+    let (code, report) = deployed.report(day).await;
+    assert_eq!((code, &report["agrees"]), (Some(0), &json!(true)), "{report:#}");
+}
