@@ -12,10 +12,10 @@ use super::sweep::MIN_BUCKETS;
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::ledger::{
-    Column, GroupKey, Measure, Measures, PageContent, PageGroup, PageKind, PageRef, ReadPage, WindowKey,
+    Aggregate, Column, GroupKey, Measure, Measures, PageContent, PageGroup, PageKind, PageRef, ReadPage, WindowKey,
 };
 use crate::record::RecordId;
-use crate::usage::{CounterKey, Segment};
+use crate::usage::{Cell, CounterKey, Segment};
 
 /// A record in a page, for one of its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +30,26 @@ pub struct PageRecord {
     pub generation: u64,
     /// The group.
     pub key: CounterKey,
-    /// What it adds, by measure.
+    /// What it adds to sums, by measure.
     pub amounts: Vec<(String, Decimal)>,
+    /// What it says about other measures, by measure.
+    pub values: Vec<(String, String)>,
     /// Whether it counts.
     pub standing: Standing,
+}
+
+impl PageRecord {
+    /// What it adds to sums and says about other measures, as text.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+        let amounts = self.amounts.iter().map(|(measure, amount)| (measure.as_str(), amount.to_string()));
+        amounts.chain(self.values.iter().map(|(measure, value)| (measure.as_str(), value.clone())))
+    }
+
+    /// Leaves out everything but one measure.
+    pub fn retain(&mut self, measure: &str) {
+        self.amounts.retain(|(name, _)| name == measure);
+        self.values.retain(|(name, _)| name == measure);
+    }
 }
 
 /// Whether a record counts by a page.
@@ -124,7 +140,7 @@ impl Folder {
         key: &GroupKey,
         deadline: Option<Instant>,
     ) -> Result<BTreeSet<PageRef>, Error> {
-        let items = self.ledger.states(WindowKey::minute(minute), deadline).await?;
+        let items = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
         let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
         let state = read.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| state);
         Ok(state.map(|state| state.listed.pages().copied().collect()).unwrap_or_default())
@@ -150,16 +166,24 @@ impl Minute {
                         None if self.counts(index, compared) => Standing::Counted,
                         None => Standing::Repeated,
                     };
-                    let values = group.columns.iter().zip(page.content.measures.iter());
-                    let amounts =
-                        values.filter_map(|(column, measure)| Some((measure.name.to_string(), column.value(row)?)));
+                    let (mut amounts, mut values) = (Vec::new(), Vec::new());
+                    for (column, measure) in group.columns.iter().zip(page.content.measures.iter()) {
+                        match (column.value(row), measure.aggregate) {
+                            (Some(Cell::Number(amount)), Aggregate::Sum) => {
+                                amounts.push((measure.name.to_string(), *amount));
+                            }
+                            (Some(cell), _) => values.push((measure.name.to_string(), cell.to_string())),
+                            (None, _) => {}
+                        }
+                    }
                     records.push(PageRecord {
                         id: whole_id(*id, page.content.id_bytes),
                         page: page.reference,
                         kind: page.kind.clone(),
                         generation: page.content.generation,
                         key: key.clone(),
-                        amounts: amounts.collect(),
+                        amounts,
+                        values,
                         standing,
                     });
                 }
@@ -187,7 +211,7 @@ impl Minute {
             page.content.measures.iter().for_each(|measure| _ = measures.number(&measure.name, measure.aggregate));
         }
         let column = |rows: &BTreeMap<u128, Row<'_>>, measure: &Measure| {
-            Column::new(rows.values().map(|row| row.value(measure)).collect())
+            Column::new(rows.values().map(|row| row.value(measure).cloned()).collect())
         };
         let groups = groups.into_iter().map(|(key, rows)| PageGroup {
             key,
@@ -216,7 +240,7 @@ struct Row<'m> {
 }
 
 impl Row<'_> {
-    fn value(&self, measure: &Measure) -> Option<Decimal> {
+    fn value(&self, measure: &Measure) -> Option<&Cell> {
         let number = self.page.content.measures.iter().position(|other| other == measure)?;
         self.group.columns.get(number)?.value(self.row)
     }

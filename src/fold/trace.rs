@@ -4,17 +4,18 @@ use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::parent::{children, has, versions};
-use super::show::{ShownValues, value};
+use super::show::{ShownValues, shown};
 use super::state::{Leaves, leaves};
 use super::{Folder, Totals};
 use crate::error::Error;
 use crate::ledger::{Aggregate, GroupKey, WindowKey};
+use crate::pipeline::Snapshot;
 use crate::usage::CounterKey;
 
-/// A group's value of one measure in a state.
+/// What a state says about a group in one attribute of its snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateValue {
-    /// The name of the measure.
+    /// The attribute: the name of the measure, or that of a quantile.
     pub measure: String,
     /// How its values are combined.
     pub aggregate: Aggregate,
@@ -42,12 +43,13 @@ impl Folder {
     /// If the table can't be read, or if a state is damaged.
     pub async fn values(
         &self,
+        snapshot: &Snapshot,
         window: WindowKey,
         key: &CounterKey,
         deadline: Option<Instant>,
     ) -> Result<Vec<StateValue>, Error> {
         let read = leaves(&self.ledger.states(window, deadline).await?, Mode::Usual)?.unwrap_or_default();
-        Ok(values_of(&read, &GroupKey::from(key)))
+        Ok(values_of(snapshot, &read, &GroupKey::from(key)))
     }
 
     /// The names of the measures that any group has in a window.
@@ -68,14 +70,20 @@ impl Folder {
     ///
     /// # Errors
     /// If the table can't be read, or if a state is damaged.
-    pub async fn below(&self, window: WindowKey, key: &CounterKey, deadline: Option<Instant>) -> Result<Below, Error> {
+    pub async fn below(
+        &self,
+        snapshot: &Snapshot,
+        window: WindowKey,
+        key: &CounterKey,
+        deadline: Option<Instant>,
+    ) -> Result<Below, Error> {
         let key = GroupKey::from(key);
         // Children first: what changes in between is newer than the state, and not gone.
         let half = || Error::transient(format!("read the states of {window}: half of one is missing; run it again"));
         let read = children(self.ledger.children(window, deadline).await?, Mode::Usual)?.ok_or_else(half)?;
         let own = leaves(&self.ledger.states(window, deadline).await?, Mode::Usual)?.ok_or_else(half)?;
         let found = versions(&read);
-        let mut below = Below { own: values_of(&own, &key), ..Below::default() };
+        let mut below = Below { own: values_of(snapshot, &own, &key), ..Below::default() };
         let Some((_, state)) = own.iter().find(|(part, _)| key.is_in_part(part)) else { return Ok(below) };
         let listed: Vec<_> = state.listed.leaves().filter(|(leaf, _)| key.is_in_part(&leaf.part)).collect();
         for (leaf, version) in &listed {
@@ -94,7 +102,7 @@ impl Folder {
                 below.newer.push(*child);
             }
             if let Some(group) = state.totals.group(&key) {
-                let values = group.map(|(measure, of)| (measure.name.to_string(), value(of)));
+                let values = group.flat_map(|(measure, value)| shown(Some(snapshot), measure, value));
                 below.children.push((*child, values.collect()));
             }
         }
@@ -102,13 +110,13 @@ impl Folder {
     }
 }
 
-fn values_of(leaves: &Leaves, key: &GroupKey) -> Vec<StateValue> {
+fn values_of(snapshot: &Snapshot, leaves: &Leaves, key: &GroupKey) -> Vec<StateValue> {
     let totals: Option<&Totals> = leaves.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| &state.totals);
-    let group = totals.and_then(|totals| totals.group(key));
-    let value = |(measure, of): (&crate::ledger::Measure, _)| StateValue {
-        measure: measure.name.to_string(),
-        aggregate: measure.aggregate,
-        value: value(of),
-    };
-    group.into_iter().flatten().map(value).collect()
+    let group = totals.and_then(|totals| totals.group(key)).into_iter().flatten();
+    group
+        .flat_map(|(measure, value)| {
+            let shown = shown(Some(snapshot), measure, value).into_iter();
+            shown.map(|(name, value)| StateValue { measure: name, aggregate: measure.aggregate, value })
+        })
+        .collect()
 }

@@ -4,7 +4,7 @@ use super::page::{Page, PageContent, PageKind, pages};
 use super::wire::Damaged;
 use crate::decimal::Decimal;
 use crate::record::RecordId;
-use crate::usage::{CounterKey, Effect, Group, Segment};
+use crate::usage::{Addition, CounterKey, Effect, Group, Segment};
 
 /// Who corrects, why, and the name under which that is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Signature {
         (measure, amount): (&str, Decimal),
         generation: u64,
     ) -> Result<(Page, PageKind), Damaged> {
-        let effect = Effect { record: 0, id: self.record_id(), amounts: vec![(measure.into(), amount)] };
+        let effect = Effect { record: 0, id: self.record_id(), amounts: vec![Addition::sum(measure, amount)] };
         let group = Group { key: key.clone(), segment: minute, effects: vec![effect] };
         let kind = PageKind::Correction(self.author.clone(), self.reason.clone());
         let pages = pages(&[group], generation);
@@ -58,6 +58,7 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::Cell;
 
     fn signature(id: &str, author: &str, reason: &str) -> Signature {
         Signature { id: id.to_owned(), author: author.to_owned(), reason: reason.to_owned() }
@@ -87,7 +88,7 @@ mod tests {
         let content = PageContent::read(&page.data, &kind, page.name).unwrap();
         let [group] = content.groups.as_slice() else { panic!("{content:?}") };
         assert_eq!(group.key.counter_key(), Ok(key.clone()));
-        assert_eq!(group.columns[0].value(0), Decimal::parse("-12.5").ok());
+        assert_eq!(group.columns[0].value(0).and_then(Cell::number), Decimal::parse("-12.5").ok());
         assert!(PageContent::read(&page.data, &PageKind::Usage, page.name).is_err(), "the name covers the kind");
     }
 }

@@ -46,7 +46,7 @@ mod tests {
         let order = &pipeline.routes[0];
         let items = |entity: &str, resource: &str| {
             let values = [entity.to_owned(), resource.to_owned()];
-            order.items_of(&order.usage.as_ref().unwrap().group, &values)
+            order.items_of(&order.counters[0].group, &values)
         };
         let text = |text: &str| Part::Text(text.to_owned());
         let expected = vec![("pk", vec![text("CUSTOMER#"), text("7")]), ("sk", vec![text("ORDER#"), Part::Anything])];

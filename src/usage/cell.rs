@@ -112,6 +112,17 @@ impl PartialOrd for Order {
     }
 }
 
+impl fmt::Display for Cell {
+    /// The number or the value; of a value that is only counted, its hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cell::Number(number) => write!(f, "{number}"),
+            Cell::Hash(hash) => write!(f, "{hash:016x}"),
+            Cell::Moment(moment) => write!(f, "{}", moment.value),
+        }
+    }
+}
+
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::time::Instant;
 
 use super::attempts::{never_poison, no_retries, retried};
-use super::{AUTHOR, DATA, Item, KEY, KIND, LedgerTable, REASON, SORT_KEY};
+use super::{AUTHOR, DATA, Item, KEY, KIND, LedgerTable, REASON, SORT_KEY, SortKeys};
 use crate::error::Error;
 use crate::ledger::correction::Signature;
 use crate::ledger::page::{Page, PageContent, PageKind};
@@ -82,7 +82,7 @@ impl LedgerTable {
     /// # Errors
     /// If the table can't be read, or if the item is damaged.
     pub async fn registered_as(&self, id: &str, deadline: Option<Instant>) -> Result<Option<Registered>, Error> {
-        let items = self.query(&format!("{CORRECTIONS}{}", self.pipeline), id, deadline).await?;
+        let items = self.query(&format!("{CORRECTIONS}{}", self.pipeline), SortKeys::Prefix(id), deadline).await?;
         let is_it = |item: &&Item| item.get(SORT_KEY).and_then(|key| key.as_s().ok()).is_some_and(|key| key == id);
         items.iter().find(is_it).map(|item| self.read_registered(item)).transpose()
     }
@@ -92,7 +92,7 @@ impl LedgerTable {
     /// # Errors
     /// If the table can't be read, or if an item is damaged.
     pub async fn registered(&self, deadline: Option<Instant>) -> Result<Vec<Registered>, Error> {
-        let items = self.query(&format!("{CORRECTIONS}{}", self.pipeline), "", deadline).await?;
+        let items = self.query(&format!("{CORRECTIONS}{}", self.pipeline), SortKeys::All, deadline).await?;
         items.iter().map(|item| self.read_registered(item)).collect()
     }
 
@@ -117,7 +117,7 @@ impl LedgerTable {
     /// # Errors
     /// If the table can't be read.
     pub async fn audits(&self, deadline: Option<Instant>) -> Result<Vec<Audit>, Error> {
-        let items = self.query(&format!("{AUDITS}{}", self.pipeline), "", deadline).await?;
+        let items = self.query(&format!("{AUDITS}{}", self.pipeline), SortKeys::All, deadline).await?;
         Ok(items
             .iter()
             .map(|item| Audit { id: text(item, SORT_KEY), author: text(item, AUTHOR), text: text(item, TEXT) })

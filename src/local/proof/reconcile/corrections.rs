@@ -8,8 +8,8 @@ use super::Site;
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use stream_types::{Decimal, Timestamp};
-use usage_aggregator::ledger::{LedgerTable, PageKind, Registered};
-use usage_aggregator::usage::Segment;
+use usage_aggregator::ledger::{Aggregate, LedgerTable, PageKind, Registered};
+use usage_aggregator::usage::{Cell, Segment};
 
 /// The corrections and voids in the ledger.
 #[derive(Debug, Default)]
@@ -22,13 +22,17 @@ pub(super) struct Corrections {
 impl Corrections {
     /// The corrections in the ledger of a pipeline that counts.
     pub(super) async fn read(site: &Site<'_>) -> anyhow::Result<Corrections> {
-        let Some(tables) = site.tables else { return Ok(Corrections::default()) };
+        let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) else {
+            return Ok(Corrections::default());
+        };
         let ledger = LedgerTable {
             client: site.clients.dynamodb.clone(),
             name: tables.ledger.clone(),
             pipeline: site.pipeline.name.clone(),
             buckets: tables.buckets,
             keep_days: tables.keep_days,
+            windows: snapshot.windows.clone(),
+            zone: snapshot.zone,
         };
         let registered = ledger.registered(None).await.context("read the corrections")?;
         let void = registered.iter().filter(|one| matches!(one.kind, PageKind::Void(..))).flat_map(ids).collect();
@@ -87,12 +91,14 @@ fn each(
         for (row, id) in group.ids.iter().enumerate() {
             let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
             for (column, measure) in group.columns.iter().zip(one.content.measures.iter()) {
-                let Some(amount) = column.value(row) else { continue };
-                for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
+                // The others aren't compared.
+                let amount = column.value(row).and_then(Cell::number).filter(|_| measure.aggregate == Aggregate::Sum);
+                let (Some(amount), Some(snapshot)) = (amount, &site.pipeline.snapshot) else { continue };
+                for window in &snapshot.windows {
                     let counter = Counter {
                         group: key.clone(),
                         window: window.name(),
-                        start: windows::containing(*window, at),
+                        start: windows::containing(*window, at, snapshot.zone),
                         measure: measure.name.to_string(),
                     };
                     take((one.page.minute, id), counter, amount)?;

@@ -98,8 +98,8 @@ impl Why {
                 return Err(UsageError(format!("unknown measure `{measure}`; expected one of {known}")).into());
             }
             shown.retain(|name, _| name == measure);
-            found.records.iter_mut().for_each(|(_, record)| record.amounts.retain(|(name, _)| name == measure));
-            found.records.retain(|(_, record)| !record.amounts.is_empty());
+            found.records.iter_mut().for_each(|(_, record)| record.retain(measure));
+            found.records.retain(|(_, record)| record.texts().next().is_some());
             found.gaps.iter_mut().for_each(|gap| gap.sums.retain(|name, _| name == measure));
             found.gaps.retain(|gap| !gap.sums.is_empty());
         }

@@ -24,7 +24,7 @@ impl Answer<'_> {
     }
 
     fn measures(&self) -> Vec<&str> {
-        let amounts = self.listed().flat_map(|(_, record)| &record.amounts).map(|(name, _)| name.as_str());
+        let amounts = self.listed().flat_map(|(_, record)| record.texts()).map(|(name, _)| name);
         amounts.chain(self.shown.keys().map(String::as_str)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -35,8 +35,7 @@ impl Answer<'_> {
         let mut table = titled(titles);
         for (minute, record) in self.listed().take(limit) {
             let amount = |measure: &&str| {
-                let amount = record.amounts.iter().find(|(name, _)| name == measure);
-                number(&amount.map(|(_, amount)| amount.to_string()).unwrap_or_default())
+                number(&record.texts().find(|(name, _)| name == measure).map(|(_, text)| text).unwrap_or_default())
             };
             let start = [text(&minute.text()), text(&format!("{:016x}", record.id.short())), text(kind(record))];
             table.add_row(start.into_iter().chain(measures.iter().map(amount)).chain([text(&note(record))]));
@@ -70,7 +69,7 @@ impl Answer<'_> {
         let mut windows: BTreeMap<WindowKey, Vec<&PageRecord>> = BTreeMap::new();
         for (minute, record) in self.listed() {
             let at = Timestamp::from_seconds(minute.start())?;
-            windows.entry(WindowKey::containing(level, at)).or_default().push(record);
+            windows.entry(WindowKey::containing(level, at, self.zone)).or_default().push(record);
         }
         let name = if level == Level::Hour { "hour" } else { "day" };
         let mut table = titled([name, "records"].into_iter().chain(measures.iter().copied()));
@@ -108,7 +107,7 @@ impl Answer<'_> {
     pub(super) fn json(&self) -> String {
         let line = |(minute, record): &(Segment, PageRecord)| {
             let amounts: Map<String, Value> =
-                record.amounts.iter().map(|(name, amount)| (name.clone(), json!(amount.to_string()))).collect();
+                record.texts().map(|(name, text)| (name.to_owned(), json!(text))).collect();
             let [_, author, reason] = signed(record);
             json!({ "record": {
                 "minute": minute.text(), "record_id": format!("{:016x}", record.id.short()), "kind": kind(record),
@@ -144,8 +143,7 @@ impl Answer<'_> {
             let [_, author, reason] = signed(record);
             let (minute, id) = (minute.text(), format!("{:016x}", record.id.short()));
             let amount = |measure: &&str| {
-                let amount = record.amounts.iter().find(|(name, _)| name == measure);
-                amount.map(|(_, amount)| amount.to_string()).unwrap_or_default()
+                record.texts().find(|(name, _)| name == measure).map(|(_, text)| text).unwrap_or_default()
             };
             let start = [&*minute, &*id, kind(record), standing(record), author, reason].map(cell);
             lines.push(start.into_iter().chain(measures.iter().map(amount)).collect::<Vec<_>>().join(","));

@@ -24,14 +24,18 @@ struct Field {
 
 /// A query for each record type that counts for the group and is archived.
 pub(super) fn queries(pipeline: &Pipeline, key: &CounterKey, window: WindowKey) -> Vec<String> {
-    let query = |route: &Route| {
-        let usage = route.usage.as_ref()?;
-        let attributes = route.items_of(&usage.group, &key.0)?;
+    let of_route = |route: &Route| {
         let archive = route.archive.as_ref()?;
         let schema: Schema = serde_json::from_str(archive.schema.json()).ok()?;
-        Some(query(&route.record_type, &schema, &archive.partition_date, &attributes, window))
+        let counters = route.counters.iter().filter_map(|counter| {
+            let attributes = route.items_of(&counter.group, &key.0)?;
+            Some(query(&route.record_type, &schema, &archive.partition_date, &attributes, window))
+        });
+        let mut queries: Vec<String> = counters.collect();
+        queries.dedup();
+        Some(queries)
     };
-    pipeline.routes.iter().filter_map(query).collect()
+    pipeline.routes.iter().filter_map(of_route).flatten().collect()
 }
 
 fn query(

@@ -7,7 +7,8 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use stream_types::Decimal;
 use usage_aggregator::fold::{Folder, PageRecord, Pages, Standing, StateValue};
-use usage_aggregator::ledger::{Level, WindowKey};
+use usage_aggregator::ledger::{Aggregate, Level, WindowKey};
+use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::usage::{CounterKey, Segment};
 
 /// Minutes that are read at once.
@@ -41,19 +42,26 @@ pub(super) struct Gap {
 }
 
 /// Reads what is behind the values of a group in a window.
-pub(super) async fn walk(folder: &Folder, window: WindowKey, key: &CounterKey) -> anyhow::Result<Found> {
+pub(super) async fn walk(
+    folder: &Folder,
+    snapshot: &Snapshot,
+    window: WindowKey,
+    key: &CounterKey,
+) -> anyhow::Result<Found> {
     let mut found = Found::default();
     let mut minutes = Vec::new();
     if window.level == Level::Minute {
-        found.own = folder.values(window, key, None).await.context("read the ledger")?;
+        found.own = folder.values(snapshot, window, key, None).await.context("read the ledger")?;
         minutes.push((window, sums(&found.own)));
     }
     let mut open = if window.level == Level::Minute { Vec::new() } else { vec![(window, Sums::new())] };
     while let Some((parent, _)) = open.pop() {
-        let below = folder.below(parent, key, None).await.context("read the ledger")?;
-        let mut rest = sums(&below.own);
+        let below = folder.below(snapshot, parent, key, None).await.context("read the ledger")?;
+        let own = sums(&below.own);
+        let mut rest = own.clone();
         for (child, values) in below.children {
-            let values: Sums = values.into_iter().filter_map(known).collect();
+            let values: Sums =
+                values.into_iter().filter(|(measure, _)| own.contains_key(measure)).filter_map(known).collect();
             subtract(&mut rest, &values);
             match child.level {
                 Level::Minute => minutes.push((child, values)),
@@ -106,7 +114,8 @@ fn known((measure, value): (String, Option<String>)) -> Option<(String, Decimal)
 }
 
 fn sums(values: &[StateValue]) -> Sums {
-    values.iter().filter_map(|value| known((value.measure.clone(), value.value.clone()))).collect()
+    let sums = values.iter().filter(|value| value.aggregate == Aggregate::Sum);
+    sums.filter_map(|value| known((value.measure.clone(), value.value.clone()))).collect()
 }
 
 fn subtract(sums: &mut Sums, less: &Sums) {
