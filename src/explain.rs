@@ -104,7 +104,7 @@ fn with_taken(mut described: Value, effects: &[Effect]) -> Value {
         }
     }
     let text = |((measure, aggregate), cells): ((&str, Aggregate), Vec<&Cell>)| {
-        (measure.to_owned(), format!("{} {}", aggregate.name(), taken(aggregate, &cells)).into())
+        (measure.to_owned(), taken(aggregate, &cells).into())
     };
     let taken: Map<String, Value> = by_measure.into_iter().map(text).collect();
     if let (Value::Object(fields), false) = (&mut described, taken.is_empty()) {
@@ -113,7 +113,7 @@ fn with_taken(mut described: Value, effects: &[Effect]) -> Value {
     described
 }
 
-/// What records give together.
+/// What records give together, for example `max 2.5` or `3 values from 80 to 2500`.
 fn taken(aggregate: Aggregate, cells: &[&Cell]) -> String {
     let numbers = || cells.iter().filter_map(|cell| cell.number());
     let moments = || {
@@ -122,22 +122,23 @@ fn taken(aggregate: Aggregate, cells: &[&Cell]) -> String {
             Cell::Number(_) | Cell::Hash(_) => None,
         })
     };
+    let named = |value: String| format!("{} {value}", aggregate.name());
     let value = match aggregate {
-        Aggregate::Max => numbers().max().map(|number| number.to_string()),
-        Aggregate::Min => numbers().min().map(|number| number.to_string()),
-        Aggregate::First => moments().min().map(|moment| moment.value.to_string()),
-        Aggregate::Latest => moments().max().map(|moment| moment.value.to_string()),
+        Aggregate::Max => numbers().max().map(|number| named(number.to_string())),
+        Aggregate::Min => numbers().min().map(|number| named(number.to_string())),
+        Aggregate::First => moments().min().map(|moment| named(moment.value.to_string())),
+        Aggregate::Latest => moments().max().map(|moment| named(moment.value.to_string())),
         Aggregate::Distinct { .. } => {
             let hashes = cells.iter().filter_map(|cell| match cell {
                 Cell::Hash(hash) => Some(hash),
                 Cell::Number(_) | Cell::Moment(_) => None,
             });
-            Some(format!("of {}", counted(hashes.collect::<BTreeSet<_>>().len(), "different value")))
+            Some(counted(hashes.collect::<BTreeSet<_>>().len(), "different value"))
         }
         Aggregate::Sum | Aggregate::Quantile => Some(match (cells, numbers().min(), numbers().max()) {
-            ([_], Some(only), _) => format!("of {only}"),
+            ([_], Some(only), _) => format!("value {only}"),
             (_, Some(least), Some(greatest)) => {
-                format!("of {} from {least} to {greatest}", counted(cells.len(), "value"))
+                format!("{} from {least} to {greatest}", counted(cells.len(), "value"))
             }
             _ => String::new(),
         }),

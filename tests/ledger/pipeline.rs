@@ -189,11 +189,11 @@ fn a_plan_says_what_records_give_for_every_kind() {
     let hour = &described["counters"][0]["windows"][0];
     assert_eq!(hour["adds"], serde_json::json!({ "requests": "4" }));
     let expected = serde_json::json!({
-        "duration": "quantile of 4 values from 0 to 2500", "fastest": "min 0", "first_plan": "first free", "plan": "latest team",
-        "slowest_s": "max 2.5", "users": "distinct of 3 different values",
+        "duration": "4 values from 0 to 2500", "fastest": "min 0", "first_plan": "first free", "plan": "latest team",
+        "slowest_s": "max 2.5", "users": "3 different values",
     });
     assert_eq!(hour["takes"], expected);
-    assert_eq!(described["counters"][0]["records"][1]["takes"]["duration"], "quantile of 80");
+    assert_eq!(described["counters"][0]["records"][1]["takes"]["duration"], "value 80");
 }
 
 /// As after a change of the pipeline in the middle of a month.

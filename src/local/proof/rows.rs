@@ -116,7 +116,28 @@ impl<'s> RowReader<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use usage_aggregator::pipeline::{Pipeline, shipped};
+    use usage_aggregator::pipeline::{MeasureKind, Pipeline, shipped};
+
+    #[test]
+    fn the_text_of_a_latest_value_is_a_measure_and_other_texts_are_not() {
+        let mut snapshot = Pipeline::parse(&shipped("orders").unwrap()).unwrap().snapshot.unwrap();
+        let kind = MeasureKind { aggregate: Aggregate::Latest, quantiles: Vec::new() };
+        snapshot.kinds.insert("status".to_owned(), kind);
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let item = [
+            ("pk", text("CUSTOMER#7")),
+            ("sk", text("USAGE#orders#hour#2026-11-21T03:00:00Z")),
+            ("status", text("PAID")),
+            ("note", text("by hand")),
+            ("orders", AttributeValue::N("2".to_owned())),
+        ];
+        let item: Item = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let row = RowReader::new(&snapshot).read(&item).unwrap();
+        let measures: Vec<(&str, &str)> =
+            row.measures.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        assert_eq!(measures, [("orders", "2"), ("status", "PAID")]);
+        assert_eq!([row.aggregate("orders"), row.aggregate("status")], [Aggregate::Sum, Aggregate::Latest]);
+    }
 
     #[test]
     fn a_partition_is_known_if_its_key_has_only_known_variables() {

@@ -11,6 +11,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use super::*;
 use crate::proof::load::ProfileName;
 use fixture::{FAILURES, Fixture, archive_of};
+use usage_aggregator::pipeline::{Aggregate, MeasureKind, Quantile, shipped};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -93,6 +94,23 @@ async fn the_same_number_written_differently_is_not_a_difference() {
     item.insert("changes".to_owned(), AttributeValue::N(format!("{changes}.00")));
     put(&fixture, item).await;
     assert!(fixture.reconcile(&fixture.ledgers()).await.unwrap().agrees());
+}
+
+#[tokio::test]
+async fn measures_that_arent_sums_are_named_and_not_compared() {
+    let fixture = delivered(40, 0).await;
+    let mut item = snapshots(&fixture).await.swap_remove(0);
+    item.insert("status".to_owned(), AttributeValue::S("PAID".to_owned()));
+    item.insert("amount_p50".to_owned(), AttributeValue::N("7".to_owned()));
+    put(&fixture, item).await;
+    let mut pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
+    let kind = |aggregate, quantiles: &[Quantile]| MeasureKind { aggregate, quantiles: quantiles.to_vec() };
+    let kinds = [("amount", kind(Aggregate::Quantile, &Quantile::USUAL)), ("status", kind(Aggregate::Latest, &[]))];
+    pipeline.snapshot.as_mut().unwrap().kinds = kinds.map(|(name, kind)| (name.to_owned(), kind)).into();
+    let site = Site { pipeline: &pipeline, ..fixture.site() };
+    let report = reconcile(&site, &fixture.ledgers(), None, &|| {}).await.unwrap();
+    assert!(report.agrees(), "{:#?}", report.differences);
+    assert_eq!(report.skipped, ["amount (quantile)", "status (latest)"]);
 }
 
 #[tokio::test]
