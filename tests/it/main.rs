@@ -36,6 +36,7 @@ mod schema;
 mod simulation;
 mod subscribers;
 mod template;
+mod windows;
 mod world;
 mod zae;
 
