@@ -113,7 +113,7 @@ impl EnvReader<'_> {
 
     /// The first minute that is counted. A window that is counted in part would overwrite what others have counted into
     /// it, so the minute must be the start of each window.
-    fn count_from(&mut self, pipeline: &Pipeline) -> Option<Timestamp> {
+    pub(super) fn count_from(&mut self, pipeline: &Pipeline) -> Option<Timestamp> {
         let text = self.get("COUNT_FROM")?;
         let Some(at) = Segment::parse(&text).and_then(|minute| Timestamp::from_seconds(minute.start())) else {
             self.mistakes.push("COUNT_FROM must be a minute in UTC, such as 2026-12-01T00:00".to_owned());

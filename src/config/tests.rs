@@ -1,6 +1,7 @@
 //! Tests of reading the settings of the function from environment variables.
 
 use super::*;
+use crate::window::{Window, Zone};
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigMistakes> {
     Config::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
@@ -94,6 +95,28 @@ fn counting_begins_at_the_start_of_every_window() {
     ] {
         assert!(of(text).unwrap_err().contains(mistake), "{text}");
     }
+}
+
+#[test]
+fn counting_begins_at_the_start_of_every_window_of_the_time_zone_but_the_total() {
+    let mut pipeline = Pipeline::parse(&crate::pipeline::shipped("orders").unwrap()).unwrap();
+    let snapshot = pipeline.snapshot.as_mut().unwrap();
+    snapshot.windows = vec![Window::Week, Window::Month, Window::Total];
+    snapshot.zone = Zone::named("Europe/Berlin").unwrap();
+    let mistakes = |text: &str| {
+        let value = |name: &str| (name == "COUNT_FROM").then(|| text.to_owned());
+        let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
+        reader.count_from(&pipeline);
+        reader.mistakes.join(", ")
+    };
+    // 2027-02-01 and 2027-03-01 are Mondays; 2026-12-01 is a Tuesday.
+    assert_eq!(mistakes("2027-01-31T23:00"), "");
+    assert!(
+        mistakes("2026-11-30T23:00")
+            .starts_with("COUNT_FROM 2026-11-30T23:00 isn't the start of a week in Europe/Berlin;")
+    );
+    assert!(mistakes("2026-12-06T23:00").contains("isn't the start of a month in Europe/Berlin"));
+    assert!(mistakes("2027-02-01T00:00").contains("isn't the start of a month in Europe/Berlin"));
 }
 
 #[test]

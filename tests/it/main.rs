@@ -43,6 +43,7 @@ mod simulation;
 mod subscribers;
 mod template;
 mod why;
+mod windows;
 mod world;
 mod zae;
 
