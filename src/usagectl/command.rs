@@ -50,7 +50,7 @@ enum Command {
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
     Ledger(Box<ledger::Ledger>),
-    Correct(correct::Correct),
+    Correct(Box<correct::Correct>),
     Why(Box<why::Why>),
     Prove(Box<prove::Prove>),
 }
