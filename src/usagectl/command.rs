@@ -52,7 +52,7 @@ enum Command {
     Usage(usage::Usage),
     Export(Box<export::Export>),
     Ledger(Box<ledger::Ledger>),
-    Correct(correct::Correct),
+    Correct(Box<correct::Correct>),
     Why(Box<why::Why>),
     Prove(Box<prove::Prove>),
 }

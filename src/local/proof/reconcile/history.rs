@@ -4,13 +4,12 @@
 
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use rusqlite::params;
 use serde_json::{Map, Value};
 
-use super::Site;
 use super::columns::Columns;
 use super::continuity::Continuity;
 use super::corrections::Corrections;
@@ -18,6 +17,7 @@ use super::expected_totals::{Counter, ExpectedTotals};
 use super::image::image;
 use super::provable::has_differences;
 use super::windows;
+use super::{Site, Unprovable};
 pub(super) use steps::Step;
 use steps::{Broken, page};
 use stream_types::Timestamp;
@@ -61,8 +61,32 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// What histories are replayed for.
+pub(super) struct Histories<'h> {
+    pub site: &'h Site<'h>,
+    pub columns: &'h BTreeMap<&'h str, Columns>,
+    pub corrections: &'h Corrections,
+    /// The measures that the archive doesn't determine.
+    pub without: &'h BTreeSet<String>,
+}
+
+/// Expects the counters that the histories in the archive add up to. Returns what they don't determine, if only some counters
+/// are checked; those are excluded.
+pub(super) fn expect(
+    Histories { site, columns, corrections, without }: &Histories<'_>,
+    continuity: &mut Continuity<'_>,
+    totals: &mut ExpectedTotals,
+) -> anyhow::Result<Vec<String>> {
+    let broken = replay(site, columns, corrections, continuity, totals)?;
+    if !broken.is_empty() && site.period.is_none() {
+        return Err(Unprovable(broken).into());
+    }
+    totals.forget(without)?;
+    Ok(broken)
+}
+
 /// Replays every history into the expected counters. Returns the reasons why some can't be replayed.
-pub(super) fn replay(
+fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
     corrections: &Corrections,

@@ -153,11 +153,11 @@ async fn compare(
         archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);
     }
     let corrections = Corrections::read(site).await?;
-    let scope = Histories { site, columns: &columns, corrections: &corrections, without: &without };
+    let scope = history::Histories { site, columns: &columns, corrections: &corrections, without: &without };
     corrections.expect_added(site, &mut totals)?;
     match &believed {
         Believed::Archive => {
-            let broken = expect_histories(&scope, &mut continuity, &mut totals)?;
+            let broken = history::expect(&scope, &mut continuity, &mut totals)?;
             report.unprovable.extend(broken);
         }
         Believed::Ledgers(_) => corrections.expect_taken_back(site, &mut totals)?,
@@ -168,12 +168,7 @@ async fn compare(
     if let Some(period) = site.period {
         totals.keep_only(period)?;
     }
-    let mut poison_is_known = false;
-    if let (Some(destination), Believed::Ledgers(ledgers)) = (failures, &believed) {
-        let place = failures::Place { destination, pipeline: &site.pipeline.name, sources: &ledgers.targets };
-        place.read(&site.clients.s3, &mut totals).await?;
-        poison_is_known = true;
-    }
+    let poison_is_known = find_poison(site, failures, &believed, &mut totals).await?;
     report.waiting = waiting::find(&totals, site)?;
     if let Some((repeated_rows, files)) = archived {
         report.compare_rows(&totals, repeated_rows, files)?;
@@ -185,30 +180,6 @@ async fn compare(
         report.compare_poison(&totals)?;
     }
     Ok((report, continuity.finish()))
-}
-
-/// What histories are replayed for.
-struct Histories<'h> {
-    site: &'h Site<'h>,
-    columns: &'h BTreeMap<&'h str, Columns>,
-    corrections: &'h Corrections,
-    /// The measures that the archive doesn't determine.
-    without: &'h BTreeSet<String>,
-}
-
-/// Expects the counters that the histories in the archive add up to. Returns what they don't determine, if only some counters
-/// are checked; those are excluded.
-fn expect_histories(
-    Histories { site, columns, corrections, without }: &Histories<'_>,
-    continuity: &mut Continuity<'_>,
-    totals: &mut ExpectedTotals,
-) -> anyhow::Result<Vec<String>> {
-    let broken = history::replay(site, columns, corrections, continuity, totals)?;
-    if !broken.is_empty() && site.period.is_none() {
-        return Err(Unprovable(broken).into());
-    }
-    totals.forget(without)?;
-    Ok(broken)
 }
 
 /// Checks again until everything agrees, or for as long as `patience`, because the mapping may still be running.
@@ -244,6 +215,19 @@ impl Destination {
         let exists = bucket_exists(&clients.s3, Self::USUAL_BUCKET).await?;
         Ok(exists.then(|| Destination { bucket: Self::USUAL_BUCKET.to_owned(), prefix: String::new() }))
     }
+}
+
+/// Reads the rejected records of a destination, and returns whether there are any to compare.
+async fn find_poison(
+    site: &Site<'_>,
+    failures: Option<&Destination>,
+    believed: &Believed,
+    totals: &mut ExpectedTotals,
+) -> anyhow::Result<bool> {
+    let (Some(destination), Believed::Ledgers(ledgers)) = (failures, believed) else { return Ok(false) };
+    let place = failures::Place { destination, pipeline: &site.pipeline.name, sources: &ledgers.targets };
+    place.read(&site.clients.s3, totals).await?;
+    Ok(true)
 }
 
 enum Believed {

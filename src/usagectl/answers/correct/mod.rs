@@ -28,7 +28,7 @@ pub struct Correct {
 enum Command {
     Add(Box<add::Add>),
     Void(Box<void::Void>),
-    List(list::List),
+    List(Box<list::List>),
 }
 
 impl Correct {
