@@ -12,7 +12,7 @@ from botocore import xform_name
 
 GLOBAL = {"query", "output", "max-items", "page-size", "region", "profile", "endpoint-url", "no-cli-pager", "cli-input-json"}
 # Commands that the AWS CLI adds to the service operations.
-OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls"), ("dynamodb", "wait")}
+OF_THE_CLI = {("s3", "cp"), ("s3", "rm"), ("s3", "ls")}
 SERVICES = {"s3api": "s3"}
 
 
@@ -32,6 +32,11 @@ def mistakes(command, session):
         model = session.get_service_model(SERVICES.get(service, service))
     except Exception:
         yield f"unknown service `{service}`"
+        return
+    if operation == "wait":
+        waiters = session.get_waiter_model(SERVICES.get(service, service)).waiter_names
+        if words[3] not in {xform_name(name, "-") for name in waiters}:
+            yield f"unknown waiter `{service} wait {words[3]}`"
         return
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:

@@ -13,16 +13,15 @@ use crate::fold::Notice;
 /// The prefix of the documents' keys.
 const PREFIX: &str = "notices/";
 
-impl Handler {
-    /// Logs notices that are too old, and stores what they name. The same notices make the same document.
-    ///
-    /// # Errors
-    /// If the document can't be put. The notices are then delivered again.
-    pub(super) async fn store_too_old(&self, notices: &[Notice], invocation: &Invocation) -> Result<(), Error> {
-        if notices.is_empty() {
-            return Ok(());
-        }
-        let pipeline = &self.pipeline().name;
+/// What is stored of notices that are too old.
+struct Document {
+    key: String,
+    body: Bytes,
+}
+
+impl Document {
+    /// Names the notices. The key is a hash of the body, so the same notices make the same document.
+    fn new(pipeline: &str, notices: &[Notice]) -> Document {
         let named = |notice: &Notice| {
             let Notice { minute, page } = notice;
             json!({"minute": minute.text(), "bucket": page.bucket, "page": format!("{:016x}", page.name)})
@@ -34,7 +33,20 @@ impl Handler {
         });
         let body = Bytes::from(document.to_string());
         let hash = blake3::hash(&body).to_hex();
-        let key = format!("{PREFIX}{pipeline}/{}.json", hash.get(..32).unwrap_or_default());
+        Document { key: format!("{PREFIX}{pipeline}/{}.json", hash.get(..32).unwrap_or_default()), body }
+    }
+}
+
+impl Handler {
+    /// Logs notices that are too old, and stores what they name.
+    ///
+    /// # Errors
+    /// If the document can't be put. The notices are then delivered again.
+    pub(super) async fn store_too_old(&self, notices: &[Notice], invocation: &Invocation) -> Result<(), Error> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let Document { key, body } = Document::new(&self.pipeline().name, notices);
         warn!(notices = notices.len(), %key, "notices are too old to fold");
         let Some(bucket) = &self.failures else { return Ok(()) };
         let object = Object { key: &key, body: &body, content_type: "application/json" };

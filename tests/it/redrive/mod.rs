@@ -1,6 +1,7 @@
 //! `usagectl redrive` with the failed batches of a real mapping, and with a deployed function's endpoints: no record is lost,
 //! none is counted twice, and only bad records remain, whatever runs at the same time and wherever it is killed.
 
+mod aggregated;
 mod crash;
 mod deployed;
 mod endpoints;
