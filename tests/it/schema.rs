@@ -111,6 +111,21 @@ fn an_unsafe_change_fails_with_the_reason() {
 }
 
 #[test]
+fn a_schema_is_compared_with_that_of_an_archived_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let invoked = usagectl(&["--data", data.to_str().unwrap(), "invoke", "--fresh", "events/insert.json"]);
+    assert!(invoked.status.success(), "{}", text(&invoked.stderr));
+    let rows = data.join("s3/archive/data-pipeline/avro/order");
+    let date = std::fs::read_dir(rows).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(date).unwrap().next().unwrap().unwrap().path();
+    let same = usagectl(&["schema", "check", file.to_str().unwrap(), "schemas/orders/order.avsc"]);
+    assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), ""), "{}", text(&same.stderr));
+    let other = usagectl(&["schema", "check", file.to_str().unwrap(), "schemas/orders/customer.avsc"]);
+    assert_eq!(other.status.code(), Some(1));
+}
+
+#[test]
 fn a_pipeline_that_counts_differently_needs_a_higher_generation() {
     let folder = tempfile::tempdir().unwrap();
     let new = folder.path().join("orders");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use laptop::proof::avro;
 use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 
@@ -25,7 +26,7 @@ mod resolve;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {
-    /// The schema, or folder of schemas, in use
+    /// The schema, or folder of schemas, in use; an archived file (.avro) stands for the schema it was written with
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// The new schema, or folder of schemas
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl schema check old/order.avsc schemas/orders/order.avsc
   usagectl schema check /tmp/release/schemas schemas
+  usagectl schema check archived.avro schemas/orders/order.avsc
 
 A change is safe if the new schema reads every old row, readers with the old schema read every
 new row, and Athena reads both. The exit code is 1 if a change is unsafe.";
@@ -92,10 +94,16 @@ fn schemas(path: &Path) -> anyhow::Result<BTreeMap<String, File>> {
     Ok(schemas)
 }
 
+/// The first bytes of an Avro object container file.
+const AVRO_FILE: &[u8] = b"Obj\x01";
+
 fn read(path: &Path) -> anyhow::Result<File> {
     let shown = path.display();
-    let text = text_of(&std::fs::read(path).with_context(|| format!("read {shown}"))?)
-        .map_err(|why| UsageError(format!("read {shown}: {why}")))?;
+    let bytes = std::fs::read(path).with_context(|| format!("read {shown}"))?;
+    let text = match bytes.starts_with(AVRO_FILE) {
+        true => avro::read_schema(&bytes).with_context(|| format!("read the schema in {shown}"))?.to_string(),
+        false => text_of(&bytes).map_err(|why| UsageError(format!("read {shown}: {why}")))?,
+    };
     let lines = |mistakes: Vec<String>| {
         mistakes.iter().map(|mistake| format!("{shown}: {mistake}")).collect::<Vec<_>>().join("\n")
     };

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 use usage_aggregator::record::{Item, Value};
-use usage_aggregator::time::Timestamp;
 
 use super::names::{pascal, snake};
 use super::number::number;
@@ -157,7 +156,7 @@ fn text(values: &[&Value<'_>]) -> Json {
     };
     if all(&|text| text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()) {
         json!({ "type": "int", "logicalType": "date" })
-    } else if all(&|text| Timestamp::parse(text).is_some_and(|at| at.micros() % 1_000 == 0)) {
+    } else if all(&|text| text.parse::<jiff::Timestamp>().is_ok_and(|at| at.subsec_nanosecond() % 1_000_000 == 0)) {
         json!({ "type": "long", "logicalType": "timestamp-millis" })
     } else {
         json!("string")

@@ -100,6 +100,14 @@ fn regression_keys_that_are_not_variables_can_be_drafted() {
     }
 }
 
+#[test]
+fn regression_dates_beside_times_are_texts() {
+    let items =
+        [r#"{"pk":{"S":"1"},"at":{"S":"2026-11-20"}}"#, r#"{"pk":{"S":"2"},"at":{"S":"2026-11-20T10:00:00Z"}}"#];
+    let (files, _) = draft(&samples(&items, &["pk"]), &Source::default());
+    assert!(files["record_1.avsc"].contains(r#"{ "name": "at", "type": "string" }"#), "{files:?}");
+}
+
 /// The names of attributes, some of which can't be names in Avro or collide there.
 const NAMES: [&str; 12] =
     ["a", "A", "b", "a.b", "orderId", "order_id", "_id", "größe", "record_id", "l[0].x", "partition_date", "2nd"];
