@@ -172,13 +172,8 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
     let services =
         Services::start_on(Some(&fixture.0.path().join(".usage")), laptop::emulators::Ports::default()).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
-    let ledger = LedgerTable {
-        client,
-        name: "ledger".to_owned(),
-        pipeline: "orders".to_owned(),
-        buckets: 1,
-        keep_days: 18,
-    };
+    let ledger =
+        LedgerTable { client, name: "ledger".to_owned(), pipeline: "orders".to_owned(), buckets: 1, keep_days: 18 };
     let minute = Segment::parse("2026-09-17T13:27").unwrap();
     let counted = ledger.pages(minute, 0, None).await.unwrap();
     let [page] = counted.as_slice() else { panic!("{counted:?}") };
