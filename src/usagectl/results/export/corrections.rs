@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::ledger::{LedgerTable, PAGES, PageContent, PageKind, ReadPage};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
+use usage_aggregator::window::Span;
 
 use super::gather::Selection;
 use super::row::{Correction, Head, Status, UsageRow};
@@ -23,7 +24,10 @@ pub(super) async fn read(
     mut take: impl FnMut(UsageRow) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut pages: BTreeMap<(Segment, u64), ReadPage> = BTreeMap::new();
-    for (minute, bucket) in partitions(ledger, selection.period.common_beginning()).await? {
+    for (minute, bucket) in partitions(ledger).await? {
+        if window(head, selection, minute).is_none() {
+            continue;
+        }
         let read = ledger.pages(minute, bucket, None).await.context("read the ledger")?;
         // Put again after the number of buckets changed, a page is in two of them.
         pages.extend(read.into_iter().map(|page| ((minute, page.reference.name), page)));
@@ -52,13 +56,13 @@ fn taken_back(minute: Segment, page: &ReadPage) -> impl Iterator<Item = (Segment
         .flat_map(move |group| group.ids.iter().map(move |id| (minute, *id)))
 }
 
-/// The minutes and buckets with corrections, or with what takes records back, whose minute begins with `beginning`.
-async fn partitions(ledger: &LedgerTable, beginning: &str) -> anyhow::Result<BTreeSet<(Segment, u32)>> {
+/// The minutes and buckets with corrections, or with what takes records back.
+async fn partitions(ledger: &LedgerTable) -> anyhow::Result<BTreeSet<(Segment, u32)>> {
     let prefix = format!("{PAGES}{}#", ledger.pipeline);
     let scan = ledger.client.scan().table_name(&ledger.name).consistent_read(true);
     let scan = scan.filter_expression("attribute_exists(#kind) AND begins_with(#pk, :pk)").projection_expression("#pk");
     let scan = scan.expression_attribute_names("#kind", "kind").expression_attribute_names("#pk", "pk");
-    let scan = scan.expression_attribute_values(":pk", AttributeValue::S(format!("{prefix}{beginning}")));
+    let scan = scan.expression_attribute_values(":pk", AttributeValue::S(prefix.clone()));
     let mut items = scan.into_paginator().items().send();
     let mut partitions = BTreeSet::new();
     while let Some(item) = items.next().await {
@@ -71,6 +75,15 @@ async fn partitions(ledger: &LedgerTable, beginning: &str) -> anyhow::Result<BTr
     Ok(partitions)
 }
 
+/// The window of a minute and its status, if it is selected.
+fn window(head: &Head, selection: &Selection, minute: Segment) -> Option<(Span, Status)> {
+    let span = head.window.containing(Timestamp::from_seconds(minute.start())?);
+    let status = selection.status(&span.end_text());
+    let is_wanted =
+        selection.period.contains(&span.start_text()) && (!selection.only_closed || status == Status::Closed);
+    is_wanted.then_some((span, status))
+}
+
 /// The rows of a correction: one for each group and measure.
 fn rows(
     head: &Head,
@@ -79,12 +92,7 @@ fn rows(
     correction: &Correction,
     (page, counts): (&PageContent, &dyn Fn(u128) -> bool),
 ) -> anyhow::Result<Vec<UsageRow>> {
-    let Some(at) = Timestamp::from_seconds(minute.start()) else { return Ok(Vec::new()) };
-    let span = head.window.containing(at);
-    let status = selection.status(&span.end_text());
-    if !selection.period.contains(&span.key()) || (selection.only_closed && status != Status::Closed) {
-        return Ok(Vec::new());
-    }
+    let Some((span, status)) = window(head, selection, minute) else { return Ok(Vec::new()) };
     let mut rows = Vec::new();
     for group in page.groups.iter().filter(|group| !group.key.is_nowhere()) {
         let key = group.key.counter_key().with_context(|| format!("read the correction at {}", correction.at))?;

@@ -26,7 +26,7 @@ pub(super) enum Format {
 
 /// Writes rows in a format.
 pub(super) enum RowWriter<W: Write + Send> {
-    Csv(CsvRows<W>),
+    Csv(Box<CsvRows<W>>),
     Jsonl(JsonLines<W>),
     Parquet(Box<ParquetFile<W>>),
 }
@@ -35,7 +35,7 @@ impl<W: Write + Send> RowWriter<W> {
     /// Begins the output.
     pub(super) fn new(format: Format, head: &Head, out: W) -> io::Result<RowWriter<W>> {
         Ok(match format {
-            Format::Csv => RowWriter::Csv(CsvRows::new(head, out)?),
+            Format::Csv => RowWriter::Csv(Box::new(CsvRows::new(head, out)?)),
             Format::Jsonl => RowWriter::Jsonl(JsonLines::new(head, out)),
             Format::Parquet => RowWriter::Parquet(Box::new(ParquetFile::new(head, out)?)),
         })
