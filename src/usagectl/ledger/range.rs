@@ -45,7 +45,7 @@ impl Range {
 ///
 /// # Errors
 /// With the expected forms.
-pub(super) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
+pub(crate) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
     WindowKey::parse(text, zone).ok_or_else(|| {
         let hour = match zone.is_utc() {
             true => "2026-11-28T08".to_owned(),

@@ -70,12 +70,12 @@ pub(super) async fn check(ledger: &Open, addition: &Addition<'_>, groups: Groups
         ))
     })?;
     let highest = ledger.snapshot.windows.iter().map(|window| Level::of(*window)).max().unwrap_or(Level::Hour);
-    let largest = WindowKey::containing(highest, at);
+    let largest = WindowKey::containing(highest, at, ledger.snapshot.zone);
     let own = ledger.folder.values(&ledger.snapshot, largest, key, None).await.context("read the ledger")?;
     check_group(ledger, addition, &own, largest, groups).await?;
-    let levels = Level::ALL.into_iter().filter(|level| *level <= highest);
+    let levels = [Level::Minute].into_iter().chain(Level::needed(&ledger.snapshot.windows));
     let mut changes = Vec::new();
-    for window in levels.map(|level| WindowKey::containing(level, at)) {
+    for window in levels.map(|level| WindowKey::containing(level, at, ledger.snapshot.zone)) {
         let values = ledger.folder.values(&ledger.snapshot, window, key, None).await.context("read the ledger")?;
         let before = match values.iter().find(|value| value.measure == measure) {
             None => Decimal::ZERO,

@@ -8,9 +8,9 @@ use laptop::proof::rows::Row;
 use stream_types::Decimal;
 use usage_aggregator::fold::{PageRecord, Pages, Standing};
 use usage_aggregator::ledger::{Level, PageKind, WindowKey, is_expiring};
-use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
+use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 use usage_aggregator::usage::Segment;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::ledger::Open;
 use crate::results::snapshot_items::Counting;
@@ -49,22 +49,31 @@ pub(super) struct Cells {
 pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTreeSet<WindowKey> {
     let levels: Vec<Level> = ledger.snapshot.windows.iter().map(|window| Level::of(*window)).collect();
     let mut windows = BTreeSet::new();
-    let mut start = window.start();
-    while start < window.end() && start <= now.seconds() {
-        let at = Timestamp::from_seconds(start);
-        let own = levels.iter().filter(|level| **level <= window.level);
-        windows.extend(own.filter_map(|level| Some(WindowKey::containing(*level, at?))));
-        start += HOUR_SECONDS;
+    for hour in hours(window, now) {
+        let of_hour = levels.iter().map(|level| hour.within(*level));
+        // A week may begin before the month.
+        windows.extend(of_hour.filter(|of| window.start() <= of.start() && of.end() <= window.end()));
     }
     // A snapshot may live longer than the state that it was written from.
     let keep_days = ledger.folder.ledger.keep_days;
-    windows.retain(|window| window.expires_at(keep_days) - DAY_SECONDS > now.seconds());
+    let is_kept = |window: &WindowKey| {
+        let expires_at = window.expires_at(&ledger.snapshot.windows, keep_days);
+        expires_at.is_none_or(|expires_at| expires_at - DAY_SECONDS > now.seconds())
+    };
+    windows.retain(is_kept);
     windows
+}
+
+/// The hours of a window that have begun.
+fn hours(window: WindowKey, now: Timestamp) -> impl Iterator<Item = WindowKey> {
+    let hour = move |start: i64| Some(WindowKey::minute(Segment::at(start), window.zone()).within(Level::Hour));
+    let hours = std::iter::successors(hour(window.start()), move |before| hour(before.end()));
+    hours.take_while(move |hour| hour.start() < window.end() && hour.start() <= now.seconds())
 }
 
 /// Whether an hour of which the pages may have expired had any usage. The state of its day outlives its own.
 async fn had_usage(ledger: &Open, hour: WindowKey) -> anyhow::Result<bool> {
-    for window in [Some(hour), hour.parent()].into_iter().flatten() {
+    for window in [hour, hour.within(Level::Day)] {
         let states = ledger.folder.ledger.states(window, None).await;
         if !states.with_context(|| format!("read the state of {window}"))?.is_empty() {
             return Ok(true);
@@ -82,22 +91,19 @@ pub(super) async fn read(
 ) -> anyhow::Result<Cells> {
     let mut cells = Cells::default();
     for window in windows {
-        let shown = ledger.folder.show(*window, None).await.with_context(|| format!("read the state of {window}"))?;
+        let shown = ledger.folder.show(Some(&ledger.snapshot), *window, None).await.with_context(|| format!("read the state of {window}"))?;
         for (key, values) in shown.states.into_iter().flat_map(|state| state.groups) {
             for (measure, value) in values {
                 let cell = Cell { window: *window, group: key.0.clone(), measure };
-                cells.states.insert(cell, value.unwrap_or_else(|| "not known".to_owned()));
+                cells.states.insert(cell, value.map_or_else(|| "not known".to_owned(), plain_number));
             }
         }
     }
     let mut sums: BTreeMap<Cell, Option<Decimal>> = BTreeMap::new();
     let mut incomplete = BTreeSet::new();
-    let mut start = window.start();
-    while start < window.end() && start <= now.seconds() {
-        let hour = WindowKey::containing(Level::Hour, Timestamp::from_seconds(start).context("read the window")?);
-        let within: Vec<WindowKey> =
-            windows.iter().filter(|window| window.start() <= start && start < window.end()).copied().collect();
-        start += HOUR_SECONDS;
+    for hour in hours(window, now) {
+        let has_hour = |window: &&WindowKey| window.start() <= hour.start() && hour.start() < window.end();
+        let within: Vec<WindowKey> = windows.iter().filter(has_hour).copied().collect();
         if is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now) {
             if had_usage(ledger, hour).await? {
                 cells.expired += 60;
@@ -127,7 +133,7 @@ async fn add_minute(
     sums: &mut BTreeMap<Cell, Option<Decimal>>,
 ) -> anyhow::Result<()> {
     let reading = || format!("read the pages of {minute}");
-    let shown = ledger.folder.show(minute, None).await.with_context(reading)?;
+    let shown = ledger.folder.show(Some(&ledger.snapshot), minute, None).await.with_context(reading)?;
     if shown.pages.iter().any(|page| !page.is_folded) {
         cells.unfolded.push(minute);
     }
@@ -176,12 +182,12 @@ pub(super) async fn read_snapshots(
 ) -> anyhow::Result<Values> {
     let mut values = Values::new();
     let names = &counting.snapshot.group_variables;
+    let zone = counting.snapshot.zone;
     let take = |row: Row| {
-        if let Some(window) = window_of(&row).filter(|window| windows.contains(window)) {
+        if let Some(window) = window_of(&row, zone).filter(|window| windows.contains(window)) {
             let group: Vec<String> = names.iter().map(|name| row.variable(name).to_owned()).collect();
             for (measure, value) in row.measures {
-                let value = Decimal::parse(&value).map_or(value, |value| value.to_string());
-                values.insert(Cell { window, group: group.clone(), measure }, value);
+                values.insert(Cell { window, group: group.clone(), measure }, plain_number(value));
             }
         }
         Ok(())
@@ -190,7 +196,12 @@ pub(super) async fn read_snapshots(
     Ok(values)
 }
 
-fn window_of(row: &Row) -> Option<WindowKey> {
+/// A number as it is usually written.
+fn plain_number(text: String) -> String {
+    Decimal::parse(&text).map_or(text, |number| number.to_string())
+}
+
+fn window_of(row: &Row, zone: Zone) -> Option<WindowKey> {
     let window = Window::ALL.into_iter().find(|window| window.name() == row.variable("window"))?;
-    Some(WindowKey::containing(Level::of(window), Timestamp::parse(row.start())?))
+    Some(WindowKey::containing(Level::of(window), Timestamp::parse(row.start())?, zone))
 }

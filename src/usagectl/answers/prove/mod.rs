@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use laptop::proof::reconcile::{self, Gaps, Period, Report, Site, Unprovable};
-use usage_aggregator::ledger::{Level, WindowKey};
+use usage_aggregator::ledger::{Aggregate, Level, WindowKey};
+use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 
 use crate::ledger::{Open, open, window};
@@ -23,9 +24,9 @@ use cells::{Cell, Cells};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Prove {
-    /// Month, day or hour (UTC): 2026-11, 2026-11-28 or 2026-11-28T08
-    #[arg(value_name = "WINDOW", value_parser = window)]
-    window: WindowKey,
+    /// Month, week, day or hour in the pipeline's time zone: 2026-11, 2026-W48, 2026-11-28 or 2026-11-28T08
+    #[arg(value_name = "WINDOW")]
+    window: String,
     /// Write snapshots that differ from the ledger again, and leave an audit entry
     #[arg(long)]
     repair: bool,
@@ -93,14 +94,18 @@ enum Archive {
 impl Prove {
     /// Prints the proof.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        if self.window.level == Level::Minute {
-            return Err(
-                UsageError("WINDOW: a minute has no snapshots; choose an hour, a day or a month".to_owned()).into()
-            );
-        }
         let ledger = open(&self.place, options).await?;
+        let window = window(&self.window, ledger.snapshot.zone)?;
+        let refused = match window.level {
+            Level::Minute => Some("a minute has no snapshots; choose an hour, a day, a week or a month"),
+            Level::Total => Some("the total has every record; choose a month"),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            return Err(UsageError(format!("WINDOW: {refused}")).into());
+        }
         let now = event_source_mapping::now()?;
-        let proof = prove(&ledger, options, self.window, now).await?;
+        let proof = prove(&ledger, options, window, now).await?;
         console::print(&if options.json { proof.json()? } else { proof.text() })?;
         if self.repair && !proof.wrong_snapshots.is_empty() {
             let repaired = repair::repair(&ledger, &proof, self.author.as_deref(), now).await?;
@@ -124,12 +129,12 @@ async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timesta
     let mut cells = cells::read(ledger, window, &windows, now).await?;
     cells.snapshots = snapshots;
     let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
-    let (wrong_snapshots, wrong_states) = differences(&cells);
+    let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
     Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
 }
 
 /// The counters whose snapshots aren't what the states say, and those whose states aren't what the pages add up to.
-fn differences(cells: &Cells) -> (Vec<Difference>, Vec<Difference>) {
+fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Difference>) {
     let all: BTreeSet<&Cell> = cells.snapshots.keys().chain(cells.states.keys()).chain(cells.pages.keys()).collect();
     let (mut snapshots, mut states) = (Vec::new(), Vec::new());
     for cell in all {
@@ -143,7 +148,9 @@ fn differences(cells: &Cells) -> (Vec<Difference>, Vec<Difference>) {
         if difference.snapshot != difference.state {
             snapshots.push(difference.clone());
         }
-        if cells.added_up.contains(&cell.window) && difference.pages != difference.state {
+        // What isn't a sum doesn't add up.
+        let adds_up = cells.added_up.contains(&cell.window) && snapshot.aggregate_of(&cell.measure) == Aggregate::Sum;
+        if adds_up && difference.pages != difference.state {
             states.push(difference);
         }
     }
@@ -160,6 +167,10 @@ async fn compare_archive(
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
     };
+    if window.level == Level::Week || !window.zone().is_utc() {
+        let reason = "only hours, days, and months in UTC are compared with the archive; run `usagectl reconcile`";
+        return Ok(Archive::NotComparable(vec![reason.to_owned()]));
+    }
     let (clients, period) = (deployment.clients(), Period::new(window.text()));
     let site = Site {
         clients: &clients,

@@ -32,9 +32,10 @@ pub struct Why {
     /// Resource, as the pipeline names it
     #[arg(value_name = "RESOURCE")]
     resource: String,
-    /// Month, day, hour or minute (UTC): 2026-11, 2026-11-28, 2026-11-28T08 or 2026-11-28T08:57
-    #[arg(value_name = "WINDOW", value_parser = window)]
-    window: WindowKey,
+    /// Month, week, day or hour in the pipeline's time zone, minute (UTC), or total: 2026-11, 2026-W48, 2026-11-28,
+    /// 2026-11-28T08, or 2026-11-28T08:57
+    #[arg(value_name = "WINDOW")]
+    window: String,
     /// Only this measure
     #[arg(value_name = "MEASURE")]
     measure: Option<String>,
@@ -84,11 +85,12 @@ impl Why {
     /// Prints the records.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options).await?;
+        let window = window(&self.window, ledger.snapshot.zone)?;
         let key = group::key(&ledger.snapshot, &self.entity, &self.resource, &self.variables)?;
         let progress = console::spinner("windows read");
-        let mut found = walk(&ledger.folder, self.window, &key).await?;
+        let mut found = walk(&ledger.folder, &ledger.snapshot, window, &key).await?;
         progress.finish_and_clear();
-        let stored = self.stored(&ledger, &key).await?;
+        let stored = stored(&ledger, window, &key).await?;
         let has_snapshot = stored.is_some();
         let mut shown = stored.unwrap_or_else(|| values(&found.own));
         if let Some(measure) = &self.measure {
@@ -104,37 +106,41 @@ impl Why {
             found.gaps.retain(|gap| !gap.sums.is_empty());
         }
         if shown.is_empty() && found.records.is_empty() {
-            let remedy = "check the spelling, and the window (UTC)";
+            let remedy = "check the spelling, and the window";
             let group = console::plain(&key.0.join(" "));
-            return Err(UsageError(format!("nothing is counted for {group} in {}; {remedy}", self.window)).into());
+            return Err(UsageError(format!("nothing is counted for {group} in {window}; {remedy}")).into());
         }
-        let answer = Answer { key: &key, window: self.window, shown, has_snapshot, found };
+        let answer = Answer { key: &key, window, shown, has_snapshot, found };
         console::print(&match (options.json, self.csv) {
             (true, _) => answer.json(),
             (false, true) => answer.csv(),
             (false, false) => answer.text(self.limit),
         })?;
         if self.sql || (!self.csv && !options.json && !answer.found.gaps.is_empty()) {
-            for query in sql::queries(&ledger.config.pipeline, &key, self.window) {
+            for query in sql::queries(&ledger.config.pipeline, &key, window) {
                 console::print(&format!("\nThe archived records, in Athena:\n{query}"))?;
             }
         }
         Ok(if answer.is_explained() { Done::Well } else { Done::WithFailures })
     }
+}
 
-    /// The values of the snapshot by measure; `None` if the window has no snapshots, or this one has expired.
-    async fn stored(&self, ledger: &Open, key: &CounterKey) -> anyhow::Result<Option<BTreeMap<String, String>>> {
-        let span = self.window.span().filter(|span| ledger.snapshot.windows.contains(&span.window));
-        let Some(span) = span else { return Ok(None) };
-        let item = SnapshotItem::new(&ledger.snapshot, key, span);
-        let usage = &ledger.folder.usage;
-        let key = item.key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
-        let read =
-            usage.client.get_item().table_name(&usage.name).set_key(Some(key)).consistent_read(true).send().await;
-        let read = read.with_context(|| format!("read a snapshot from {} (dynamodb:GetItem)", usage.name))?;
-        let row = read.item.and_then(|item| RowReader::new(&ledger.snapshot).read(&item));
-        Ok(row.map(|row| row.measures))
-    }
+/// The values of the snapshot by measure; `None` if the window has no snapshots, or this one has expired.
+async fn stored(
+    ledger: &Open,
+    window: WindowKey,
+    key: &CounterKey,
+) -> anyhow::Result<Option<BTreeMap<String, String>>> {
+    let span = window.span().filter(|span| ledger.snapshot.windows.contains(&span.window));
+    let Some(span) = span else { return Ok(None) };
+    let item = SnapshotItem::new(&ledger.snapshot, key, span);
+    let usage = &ledger.folder.usage;
+    let key = item.key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
+    let read =
+        usage.client.get_item().table_name(&usage.name).set_key(Some(key)).consistent_read(true).send().await;
+    let read = read.with_context(|| format!("read a snapshot from {} (dynamodb:GetItem)", usage.name))?;
+    let row = read.item.and_then(|item| RowReader::new(&ledger.snapshot).read(&item));
+    Ok(row.map(|row| row.measures))
 }
 
 /// The values of a state by measure.

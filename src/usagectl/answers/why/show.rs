@@ -69,7 +69,7 @@ impl Answer<'_> {
         let mut windows: BTreeMap<WindowKey, Vec<&PageRecord>> = BTreeMap::new();
         for (minute, record) in self.listed() {
             let at = Timestamp::from_seconds(minute.start())?;
-            windows.entry(WindowKey::containing(level, at, self.zone)).or_default().push(record);
+            windows.entry(WindowKey::containing(level, at, self.window.zone())).or_default().push(record);
         }
         let name = if level == Level::Hour { "hour" } else { "day" };
         let mut table = titled([name, "records"].into_iter().chain(measures.iter().copied()));

@@ -77,7 +77,7 @@ async fn partitions(ledger: &LedgerTable) -> anyhow::Result<BTreeSet<(Segment, u
 
 /// The window of a minute and its status, if it is selected.
 fn window(head: &Head, selection: &Selection, minute: Segment) -> Option<(Span, Status)> {
-    let span = head.window.containing(Timestamp::from_seconds(minute.start())?);
+    let span = head.window.containing(Timestamp::from_seconds(minute.start())?, head.zone);
     let status = selection.status(&span.end_text());
     let is_wanted =
         selection.period.contains(&span.start_text()) && (!selection.only_closed || status == Status::Closed);

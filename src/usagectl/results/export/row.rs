@@ -74,6 +74,8 @@ pub(super) struct Head {
     pub pipeline: String,
     /// The length of the windows.
     pub window: Window,
+    /// The time zone of the windows.
+    pub zone: Zone,
     /// The names of the pipeline's group variables: entity, resource, and any others.
     pub group: Vec<String>,
 }
@@ -152,7 +154,7 @@ pub(super) mod tests {
     /// The head of an export of months.
     pub(in super::super) fn head() -> Head {
         let group = ["entity", "resource"].map(str::to_owned).to_vec();
-        Head { pipeline: "orders".to_owned(), window: Window::Month, group }
+        Head { pipeline: "orders".to_owned(), window: Window::Month, zone: Zone::UTC, group }
     }
 
     #[test]
