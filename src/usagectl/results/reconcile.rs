@@ -67,7 +67,8 @@ With --stack, the archive is read up to the end of the window, each row once, an
 the window are derived from it. Choose a window that has ended, and whose last records have arrived.
 An item that is older than the stack has no insertion in the archive: it is named, and the counters
 of its group aren't checked. Needs cloudformation:DescribeStacks, lambda:GetFunctionConfiguration,
-dynamodb:Scan on the usage table, and s3:ListBucket and s3:GetObject on the archive.
+dynamodb:Scan on the usage table, dynamodb:Query on the ledger (for corrections), and
+s3:ListBucket and s3:GetObject on the archive.
 
 Exit codes:
   0  Every record was counted once and archived

@@ -142,7 +142,8 @@ impl Export {
         let client = deployment.clients().dynamodb;
         let reader = RowReader::new(&counting.snapshot);
         let group = reader.group_variables().map(str::to_owned).collect();
-        let head = Head { pipeline: config.pipeline.name.clone(), window: selection.period.window, group };
+        let zone = counting.snapshot.zone;
+        let head = Head { pipeline: config.pipeline.name.clone(), window: selection.period.window, zone, group };
         let entity = self.entity.as_deref();
         let partition = entity.and_then(|entity| reader.partition_of(&[("entity", entity)]));
 

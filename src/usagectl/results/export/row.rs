@@ -1,7 +1,7 @@
 //! The rows of an export, their order and their columns.
 
 use serde::{Deserialize, Serialize};
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 /// Whether a window can still change in the usual course of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
