@@ -164,9 +164,7 @@ async fn run(fault: Fault) -> Row {
             State::Ok | State::InsufficientData => cleared = ((at.seconds() - ended.seconds()) / 60).max(cleared),
         }
     }
-    let row = row(fault, &drill.pages(), first, cleared);
-    println!("{}", row.line());
-    row
+    row(fault, &drill.pages(), first, cleared)
 }
 
 /// Sorts alarms by whether they page, and checks that the composites agree.

@@ -13,7 +13,8 @@ pub(super) const MORE: usize = 2;
 /// What a missing data point counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    Missing,
+    /// Without any data, the state is INSUFFICIENT_DATA.
+    Insufficient,
     Ignore,
     Breaching,
     NotBreaching,
@@ -22,7 +23,7 @@ pub(super) enum Missing {
 impl Missing {
     pub(super) fn parse(text: &str) -> Option<Missing> {
         Some(match text {
-            "missing" => Missing::Missing,
+            "missing" => Missing::Insufficient,
             "ignore" => Missing::Ignore,
             "breaching" => Missing::Breaching,
             "notBreaching" => Missing::NotBreaching,
@@ -58,12 +59,14 @@ pub(super) fn state(points: &[Option<bool>], periods: Periods, missing: Missing)
         Missing::NotBreaching => Some(State::Ok),
         Missing::Breaching if breaching + filled >= periods.to_alarm => Some(State::Alarm),
         Missing::Breaching => Some(State::Ok),
-        Missing::Missing if evaluated.is_empty() => Some(State::InsufficientData),
-        Missing::Missing | Missing::Ignore if !only_breaching => Some(State::Ok),
+        Missing::Insufficient if evaluated.is_empty() => Some(State::InsufficientData),
+        Missing::Insufficient | Missing::Ignore if !only_breaching => Some(State::Ok),
         Missing::Ignore => None,
         // A data point that breached long enough ago for as many to have followed, none of which is known to be good.
-        Missing::Missing if evaluated.last().is_some_and(|(age, _)| *age >= periods.to_alarm) => Some(State::Alarm),
-        Missing::Missing => None,
+        Missing::Insufficient if evaluated.last().is_some_and(|(age, _)| *age >= periods.to_alarm) => {
+            Some(State::Alarm)
+        }
+        Missing::Insufficient => None,
     }
 }
 
@@ -71,7 +74,8 @@ pub(super) fn state(points: &[Option<bool>], periods: Periods, missing: Missing)
 mod tests {
     use super::*;
 
-    const TREATMENTS: [Missing; 4] = [Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching];
+    const TREATMENTS: [Missing; 4] =
+        [Missing::Insufficient, Missing::Ignore, Missing::Breaching, Missing::NotBreaching];
 
     /// `X` breaches, `0` doesn't, `-` is missing.
     fn check(table: &[(&str, [Option<State>; 4])], periods: Periods) {

@@ -23,17 +23,17 @@ async fn throttled_reads_and_writes_count_for_their_table() {
     let (metrics, objects) = (Metrics::default(), Objects::default());
     let faulty = FaultyHttp::new(in_process::client(Database::memory().unwrap(), objects), FaultPlan::none());
     let clients = in_process::clients(measured_http(faulty.client(), metrics.clone(), None));
-    let table = TableSpec { name: "t", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: None };
+    let table = TableSpec { name: "usage", partition_key: "pk", sort_key: None, ttl_attribute: None, stream: None };
     ensure_tables(&clients.dynamodb, &[table]).await.unwrap();
-    let of = |name| sum(&metrics, "AWS/DynamoDB", name, &[("TableName", "t")]);
+    let of = |name| sum(&metrics, "AWS/DynamoDB", name, &[("TableName", "usage")]);
     assert_eq!((of("ReadThrottleEvents"), of("WriteThrottleEvents")), (None, None));
     faulty.set_plan(FaultPlan::new(|_| Fault::Throttle));
     let key = || AttributeValue::S("a".to_owned());
-    assert!(clients.dynamodb.put_item().table_name("t").item("pk", key()).send().await.is_err());
-    assert!(clients.dynamodb.get_item().table_name("t").key("pk", key()).send().await.is_err());
+    assert!(clients.dynamodb.put_item().table_name("usage").item("pk", key()).send().await.is_err());
+    assert!(clients.dynamodb.get_item().table_name("usage").key("pk", key()).send().await.is_err());
     // The SDK tries three times.
     assert_eq!((of("ReadThrottleEvents"), of("WriteThrottleEvents")), (Some(3.0), Some(3.0)));
-    let by_operation = [("TableName", "t"), ("Operation", "GetItem")];
+    let by_operation = [("TableName", "usage"), ("Operation", "GetItem")];
     assert_eq!(sum(&metrics, "AWS/DynamoDB", "ThrottledRequests", &by_operation), Some(3.0));
 }
 

@@ -81,7 +81,6 @@ impl LocalRun {
         let rejections = function.rejections.clone();
         let clock = Clock::system()?;
         let has_destination = destination.is_some();
-        let ledger = site.tables.as_ref().map(|tables| tables.ledger.clone());
         let parts = |settings, stream, name, kind, function| MappingParts {
             local,
             options,
@@ -94,7 +93,7 @@ impl LocalRun {
             destination: destination.clone(),
             clock: &clock,
         };
-        let folding = match &ledger {
+        let folding = match site.tables.as_ref().map(|tables| &tables.ledger) {
             Some(ledger) => {
                 let function = target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
                 let settings = local.mapping.fold_settings(&pipeline.name)?;
@@ -104,7 +103,7 @@ impl LocalRun {
             }
             None => None,
         };
-        let mut run = LocalRun {
+        LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
@@ -119,9 +118,13 @@ impl LocalRun {
             clock,
             rejections,
             alarms: None,
-        };
-        run.alarms = run.place.services().map(|_| LocalAlarms::of(&run, local)).transpose()?;
-        Ok(run)
+        }
+        .with_alarms(local)
+    }
+
+    fn with_alarms(mut self, local: &Local) -> anyhow::Result<LocalRun> {
+        self.alarms = self.place.services().map(|_| LocalAlarms::of(&self, local)).transpose()?;
+        Ok(self)
     }
 
     /// Evaluates the alarms, and returns those that have fired.

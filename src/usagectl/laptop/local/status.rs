@@ -167,9 +167,10 @@ impl Status {
 impl Status {
     /// The alarms that have fired.
     fn alarm_table(&self) -> Option<String> {
-        let mut alarms = table::titled(["alarms of the template that fired", "", "state", "since", "reason"]);
+        let mut alarms = table::titled(["alarms that fired", "", "state", "since (UTC)", "reason"]);
         for AlarmStatus { name, state, since, reason, severity } in &self.alarms {
-            let since = since.as_deref().unwrap_or_default();
+            // 2026-11-21T03:04:00Z
+            let since = since.as_deref().and_then(|since| since.get(11..16)).unwrap_or_default();
             alarms.add_row([name, severity.name(), state.name(), since, reason.as_str()].map(table::text));
         }
         (!self.alarms.is_empty()).then(|| alarms.to_string())
