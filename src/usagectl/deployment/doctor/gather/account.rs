@@ -36,15 +36,7 @@ pub(super) async fn facts(
     let pipeline = config.pipeline;
     let (counts, archives) = applicable(&pipeline);
 
-    let (fold, ledger_mapping) = if counts.is_ok() {
-        let mapping = mapping::of_ledger(&account, &names).await;
-        let fold_function = invoked(names.fold_function.clone(), &mapping);
-        let invoked = Names { fold_function, ..names.clone() };
-        (function::of_fold(&account, &invoked).await, mapping)
-    } else {
-        let nothing = Unavailable::NotApplicable("the pipeline counts nothing");
-        (Err(nothing.clone()), Err(nothing))
-    };
+    let (fold, ledger_mapping) = folds(&account, &names, &counts).await;
     let window_seconds = ledger_mapping.as_ref().map_or(DEFAULT_FOLD_WINDOW, |mapping| mapping.window_seconds);
     let (ledger_contents, source, recursion, tables, archive, failures, monitoring) = futures::join!(
         ledger_contents(folder.as_ref(), &names, window_seconds, now),
@@ -89,6 +81,17 @@ pub(super) async fn facts(
         own_metrics,
         horizon_days,
     })
+}
+
+/// The function that folds, and its mapping.
+async fn folds(account: &Account, names: &Names, counts: &Result<(), Unavailable>) -> (Fact<Function>, Fact<Mapping>) {
+    if let Err(nothing) = counts {
+        return (Err(nothing.clone()), Err(nothing.clone()));
+    }
+    let mapping = mapping::of_ledger(account, names).await;
+    let fold_function = invoked(names.fold_function.clone(), &mapping);
+    let function = function::of_fold(account, &Names { fold_function, ..names.clone() }).await;
+    (function, mapping)
 }
 
 /// The function `named` as its mapping invokes it, by an alias or without one. Another function than the mapping's is named on
