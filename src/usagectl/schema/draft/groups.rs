@@ -30,7 +30,8 @@ pub(super) fn groups<'s>(samples: &'s [Sample<'s>]) -> Vec<Group<'s>> {
     matches.retain(|matched| !matched.is_empty());
     matches.sort_by_key(|matched| Reverse(specificity(matched)));
     matches.extend(without_keys(samples, &words));
-    let Some(pipeline) = pipeline(&matches) else { return Vec::new() };
+    // If the patterns can't be a pipeline, the drafted one says why.
+    let Some(pipeline) = pipeline(&matches) else { return by_pattern(matches, samples, &words) };
     let mut groups: Vec<Group<'s>> = matches.into_iter().map(|matches| Group { matches, items: Vec::new() }).collect();
     for sample in samples {
         let keys = sample.keys.iter().filter_map(|name| Some((Cow::from(name), sample.item.attribute(name)?.clone())));
@@ -43,6 +44,15 @@ pub(super) fn groups<'s>(samples: &'s [Sample<'s>]) -> Vec<Group<'s>> {
     }
     groups.retain(|group| !group.items.is_empty());
     groups
+}
+
+/// Each item in the record type of its own pattern.
+fn by_pattern<'s>(matches: Vec<Match>, samples: &'s [Sample<'s>], words: &Words<'s>) -> Vec<Group<'s>> {
+    let group = |matches: Match| {
+        let own = samples.iter().filter(|sample| words.matches(sample) == matches);
+        Group { items: own.map(|sample| &sample.item).collect(), matches: matches.clone() }
+    };
+    matches.into_iter().map(group).filter(|group| !group.items.is_empty()).collect()
 }
 
 /// Messages without keys, and items whose keys are binary, are matched by an attribute that they have.
