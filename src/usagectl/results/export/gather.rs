@@ -3,10 +3,9 @@
 use laptop::proof::rows::{Item, Row};
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::pipeline::VERSION_ATTRIBUTE;
-use usage_aggregator::time::Timestamp;
 
 use super::period::Period;
-use super::row::{Head, Status, UsageRow};
+use super::row::{Head, Status, UsageRow, second_of};
 
 /// Which rows to export, and when a window is closed.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl Selection {
 
     /// Whether a window that ends then is closed.
     pub(super) fn status(&self, end: &str) -> Status {
-        match Timestamp::parse(end) {
-            Some(end) if end.seconds() <= self.closed_before => Status::Closed,
+        match second_of(end) {
+            Some(end) if end <= self.closed_before => Status::Closed,
             _ => Status::Provisional,
         }
     }
@@ -91,6 +90,7 @@ fn version(item: &Item) -> (Option<u64>, bool) {
 mod tests {
     use aws_sdk_dynamodb::primitives::Blob;
     use aws_sdk_dynamodb::types::AttributeValue;
+    use usage_aggregator::time::Timestamp;
     use usage_aggregator::window::Window;
 
     use super::super::row::tests::head;

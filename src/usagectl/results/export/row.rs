@@ -67,6 +67,11 @@ impl UsageRow {
     }
 }
 
+/// The second of an RFC 3339 text, which may have the offset of a time zone.
+pub(super) fn second_of(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}
+
 /// What all rows of an export share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
@@ -174,6 +179,12 @@ pub(super) mod tests {
             later,
         ];
         assert!(sorted.is_sorted());
+    }
+
+    #[test]
+    fn an_instant_may_have_an_offset() {
+        assert_eq!(second_of("2026-11-01T01:00:00+01:00"), second_of("2026-11-01T00:00:00Z"));
+        assert_eq!(second_of("2026-11-01"), None);
     }
 
     #[test]
