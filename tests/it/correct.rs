@@ -6,6 +6,7 @@ use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 use usage_aggregator::ledger::{LedgerTable, PageContent, PageKind, Registered, Signature};
 use usage_aggregator::usage::{CounterKey, Segment};
+use usage_aggregator::window::{Window, Zone};
 
 use crate::fixture::{Fixture, Run, event, order};
 use crate::local::Background;
@@ -163,7 +164,15 @@ fn record(fixture: &Fixture, amount: &str) -> String {
 
 fn ledger(services: &Services) -> LedgerTable {
     let client = services.dynamodb_client(&sdk_config(None));
-    LedgerTable { client, name: "ledger".to_owned(), pipeline: "orders".to_owned(), buckets: 1, keep_days: 18 }
+    LedgerTable {
+        client,
+        name: "ledger".to_owned(),
+        pipeline: "orders".to_owned(),
+        buckets: 1,
+        keep_days: 18,
+        windows: Window::DEFAULT.to_vec(),
+        zone: Zone::UTC,
+    }
 }
 
 /// The pages of usage of the fixture's minutes, and all corrections.

@@ -10,7 +10,8 @@ use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::ledger::{Column, LedgerTable, PageContent, PageKind};
-use usage_aggregator::usage::Segment;
+use usage_aggregator::usage::{Cell, Segment};
+use usage_aggregator::window::{Window, Zone};
 
 use crate::fixture::{Fixture, Run, event, order, two_orders};
 use crate::readers::venv;
@@ -172,8 +173,15 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
     let services =
         Services::start_on(Some(&fixture.0.path().join(".usage")), laptop::emulators::Ports::default()).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
-    let ledger =
-        LedgerTable { client, name: "ledger".to_owned(), pipeline: "orders".to_owned(), buckets: 1, keep_days: 18 };
+    let ledger = LedgerTable {
+        client,
+        name: "ledger".to_owned(),
+        pipeline: "orders".to_owned(),
+        buckets: 1,
+        keep_days: 18,
+        windows: Window::DEFAULT.to_vec(),
+        zone: Zone::UTC,
+    };
     let minute = Segment::parse("2026-09-17T13:27").unwrap();
     let counted = ledger.pages(minute, 0, None).await.unwrap();
     let [page] = counted.as_slice() else { panic!("{counted:?}") };
@@ -219,7 +227,7 @@ fn correction(page: &PageContent, id: u128) -> PageContent {
     let value = Decimal::parse(&id.to_string()).unwrap();
     content.groups[0].ids = vec![id];
     for (place, column) in content.groups[0].columns.iter_mut().enumerate() {
-        *column = if place == amount { Column::Same(value) } else { Column::None };
+        *column = if place == amount { Column::Same(Cell::Number(value)) } else { Column::None };
     }
     content
 }

@@ -91,7 +91,11 @@ pub(super) async fn read(
 ) -> anyhow::Result<Cells> {
     let mut cells = Cells::default();
     for window in windows {
-        let shown = ledger.folder.show(Some(&ledger.snapshot), *window, None).await.with_context(|| format!("read the state of {window}"))?;
+        let shown = ledger
+            .folder
+            .show(Some(&ledger.snapshot), *window, None)
+            .await
+            .with_context(|| format!("read the state of {window}"))?;
         for (key, values) in shown.states.into_iter().flat_map(|state| state.groups) {
             for (measure, value) in values {
                 let cell = Cell { window: *window, group: key.0.clone(), measure };

@@ -136,8 +136,7 @@ async fn stored(
     let item = SnapshotItem::new(&ledger.snapshot, key, span);
     let usage = &ledger.folder.usage;
     let key = item.key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
-    let read =
-        usage.client.get_item().table_name(&usage.name).set_key(Some(key)).consistent_read(true).send().await;
+    let read = usage.client.get_item().table_name(&usage.name).set_key(Some(key)).consistent_read(true).send().await;
     let read = read.with_context(|| format!("read a snapshot from {} (dynamodb:GetItem)", usage.name))?;
     let row = read.item.and_then(|item| RowReader::new(&ledger.snapshot).read(&item));
     Ok(row.map(|row| row.measures))

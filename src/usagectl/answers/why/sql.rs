@@ -115,13 +115,14 @@ fn matches(parts: &[Part]) -> String {
 mod tests {
     use super::*;
     use usage_aggregator::pipeline::shipped;
+    use usage_aggregator::window::Zone;
 
     #[test]
     fn the_records_of_a_group_are_found_by_their_keys_and_times() {
         let of = |name: &str, key: [&str; 2]| {
             let pipeline = Pipeline::parse(&shipped(name).unwrap()).unwrap();
             let key = CounterKey(key.map(str::to_owned).to_vec());
-            queries(&pipeline, &key, WindowKey::parse("2026-11").unwrap()).join("\n")
+            queries(&pipeline, &key, WindowKey::parse("2026-11", Zone::UTC).unwrap()).join("\n")
         };
         insta::assert_snapshot!(of("orders", ["o'hara_1", "orders"]));
         assert_eq!(of("orders", ["7", "nothing"]), "");

@@ -117,7 +117,7 @@ mod tests {
         ];
         let measures = [("amount", "1.2E+3"), ("changes", "2")];
         let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
-        Row { variables: variables.map(owned).into(), measures: measures.map(owned).into() }
+        Row { variables: variables.map(owned).into(), measures: measures.map(owned).into(), ..Row::default() }
     }
 
     fn item(version: &[u8]) -> Item {
