@@ -172,6 +172,11 @@ impl<'t> Outline<'t> {
         let (name, steps) = Step::split(path)?;
         self.attribute(name)?.at_steps(steps)
     }
+
+    /// The value at `path`, unless it is NULL: many libraries write NULL for an attribute without a value.
+    pub fn value_at(self, path: &str) -> Option<Entry<'t>> {
+        self.at_path(path).filter(|entry| entry.tag() != Tag::Null)
+    }
 }
 
 /// Splits `nodes` after the first `count`.

@@ -109,9 +109,9 @@ pub enum Test {
     AnyOf(Vec<Scalar>),
     /// The attribute equals none of these values, or doesn't exist.
     NoneOf(Vec<Scalar>),
-    /// The attribute exists.
+    /// The attribute exists and isn't NULL.
     Exists,
-    /// The attribute doesn't exist.
+    /// The attribute doesn't exist, or is NULL.
     Absent,
     /// The attribute has the type of the limit, which is a string or a number, and compares with it like this.
     Compare(Operator, Scalar),
@@ -139,7 +139,7 @@ impl fmt::Display for Test {
 impl Condition {
     /// Whether `item` meets the condition.
     pub fn holds(&self, item: Outline<'_>) -> bool {
-        let value = item.at_path(&self.path);
+        let value = item.value_at(&self.path);
         let among = |list: &[Scalar]| value.is_some_and(|value| list.iter().any(|scalar| scalar.equals(value)));
         match &self.test {
             Test::AnyOf(list) => among(list),

@@ -118,7 +118,7 @@ impl Route {
     pub fn bind_outline<'r>(&self, bindings: &mut Bindings<'r>, item: Outline<'r>) -> Result<(), Fault> {
         for (path, slot) in &self.binds {
             let fault = |code, message: &str| Fault::new(code, path.as_str(), message);
-            let value = item.at_path(path).ok_or_else(|| {
+            let value = item.value_at(path).ok_or_else(|| {
                 fault(Code::MissingAttribute, &format!("is missing, but record type `{}` needs it", self.record_type))
             })?;
             let text = text_of(value)

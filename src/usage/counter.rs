@@ -195,7 +195,7 @@ impl RoutedImage<'_, '_> {
     fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
         let next = self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item);
-        next.is_some_and(|next| next.at_path(attribute).filter(quantities::is_value).is_none())
+        next.is_some_and(|next| next.value_at(attribute).is_none())
     }
 }
 

@@ -723,9 +723,13 @@ fn null_stands_for_an_absent_attribute() {
     for (change, expected) in
         [(insert(null), ""), (modify(null, five), "n 5"), (modify(five, null), "n -5"), (remove(null), "")]
     {
-        assert!(counted(&zero, change).ends_with(expected));
+        let found = counted(&zero, change);
+        assert!(found.ends_with(expected) && found.is_empty() == expected.is_empty(), "{found}, not {expected}");
     }
     let kept = measure("missing = \"zero\"\ncleared = \"ignore\"");
     assert_eq!(counted(&kept, modify(five, null)), "");
     assert!(counted(&measure(""), insert(null)).starts_with("missing_attribute: NewImage.n: is missing"));
+    let present = measure("missing = \"zero\"\nwhere = { n = { exists = true } }");
+    assert_eq!(counted(&present, modify(five, null)), counted(&zero, modify(five, null)));
+    assert_eq!(counted(&present, insert(null)), "");
 }

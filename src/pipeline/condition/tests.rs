@@ -252,7 +252,7 @@ impl Clause {
             Clause::Between(least, most) => limited("ge", least) && limited("le", most),
             Clause::AnyOf(limits) => limits.iter().any(|limit| limited("", limit)),
             Clause::Not(limits) => !limits.iter().any(|limit| limited("", limit)),
-            Clause::Exists(exists) => (*attribute != Attribute::Absent) == *exists,
+            Clause::Exists(exists) => !matches!(attribute, Attribute::Absent | Attribute::Null) == *exists,
             Clause::Prefix(prefix) => matches!(attribute, Attribute::Text(text) if text.starts_with(prefix)),
             Clause::Size(operator, limit) => {
                 attribute.size().is_some_and(|size| admits(operator, sign(size.cmp(limit))))

@@ -6,14 +6,9 @@ use super::super::cell::{Cell, MAX_TEXT_BYTES, Moment, Scalar, hash_of};
 use super::super::key::KeyNumber;
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
-use crate::outline::Entry;
+use crate::outline::{Entry, Tag};
 use crate::pipeline::{Aggregate, Bindings, Counter, Measure, MeasureName, Missing, Quantity};
 use crate::record::{Code, Fault, ImageOf};
-
-/// Whether an attribute has a value: NULL stands for an absent attribute, because many libraries write it for "no value".
-pub(super) fn is_value(value: &Entry<'_>) -> bool {
-    value.tag() != crate::outline::Tag::Null
-}
 
 impl<'p> Counting<'p> {
     /// What `measure` finds in an image: a name and a cell for each of its counters.
@@ -42,23 +37,22 @@ impl<'p> Counting<'p> {
             (Quantity::One, MeasureName::Fixed(slot)) => {
                 found.push((self.names.fixed(*slot), Cell::Number(Decimal::from(1))));
             }
-            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => {
-                match item.at_path(path).filter(is_value) {
-                    Some(_) if routed.ignores(measure, path) => {}
-                    Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
-                    None if *missing != Missing::Reject => {}
-                    None => {
-                        let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
-                        return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
-                    }
+            (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.value_at(path) {
+                Some(_) if routed.ignores(measure, path) => {}
+                Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
+                None if *missing != Missing::Reject => {}
+                None => {
+                    let needs = format!("is missing, but measure `{}` needs it", self.names.fixed(*slot));
+                    return Err(Fault::new(Code::MissingAttribute, format!("{}.{path}", routed.name), needs));
                 }
-            }
+            },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
                 for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
-                    let Some(capture) = capture.filter(|_| is_value(&value) && !routed.ignores(measure, attribute))
+                    let Some(capture) =
+                        capture.filter(|_| value.tag() != Tag::Null && !routed.ignores(measure, attribute))
                     else {
                         continue;
                     };
