@@ -38,9 +38,9 @@ pub(super) fn read(
         .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
     let amount = amount(&section, kind?, events, along_with);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
-    let changes = quantity.as_ref().is_some_and(|quantity| *quantity != Quantity::One) || !conditions.is_empty();
+    // Even one without an attribute: an update may move an item to another entity, or make it meet other conditions.
     let sees_changes = events.contains(&Event::Insert) && events.contains(&Event::Modify);
-    if kind == Some(Kind::Delta) && changes && !sees_changes {
+    if kind == Some(Kind::Delta) && !sees_changes {
         section.mistake("a delta must see every change of its value; add INSERT and MODIFY to the record's `events`");
     }
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));

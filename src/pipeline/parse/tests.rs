@@ -56,8 +56,11 @@ const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"status
 fn a_delta_needs_every_change_of_its_value() {
     let text = VALID.replace("kind = \"sum\"\nattribute = \"total\"", "kind = \"delta\"\nattribute = \"total\"");
     assert!(parsed(&text).is_ok());
-    let mistakes = parsed(&text.replace(r#"["INSERT", "MODIFY"]"#, r#"["INSERT"]"#)).unwrap_err().to_string();
-    assert!(mistakes.contains("add INSERT and MODIFY to the record's `events`"), "{mistakes}");
+    // Also one that counts items: a seat may get another owner.
+    for (text, events) in [(&*text, r#"["INSERT"]"#), (VALID, r#"["INSERT", "REMOVE"]"#)] {
+        let mistakes = parsed(&text.replace(r#"["INSERT", "MODIFY"]"#, events)).unwrap_err().to_string();
+        assert!(mistakes.contains("add INSERT and MODIFY to the record's `events`"), "{mistakes}");
+    }
 }
 
 fn parsed(text: &str) -> Result<Pipeline, Mistakes> {
