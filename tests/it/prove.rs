@@ -55,6 +55,30 @@ fn snapshots_ledger_and_archive_agree_with_corrections() {
     assert!(minute.code == Some(2) && minute.stderr.contains("choose an hour"), "{minute:?}");
 }
 
+#[test]
+fn a_group_of_which_everything_was_taken_back_is_0_in_all_of_them() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let signed = ["--author", "ann", "--reason", "a test", "--local"];
+    let group = ["--entity", "7", "--resource", "orders", "--measure", "amount", "--amount", "1.5", "--at", &at];
+    let added = fixture.run(&[&["correct", "add", "--id", "T-1"], &group[..], &signed].concat());
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let void = |what: &[&str]| {
+        let voided = fixture.run(&[&["correct", "void"], what, &signed[..]].concat());
+        assert_eq!(voided.code, Some(0), "{voided:?}");
+    };
+    void(&["--correction", "T-1"]);
+    let why = fixture.run(&["why", "7", "orders", &at[..7], "--local", "--json"]).stdout;
+    let lines: Vec<Value> = why.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<&Value> = lines.iter().map(|line| &line["record"]).filter(|one| one["kind"] == "usage").collect();
+    assert!(!records.is_empty(), "{why}");
+    for record in records {
+        void(&["--record", record["record_id"].as_str().unwrap(), "--at", record["minute"].as_str().unwrap()]);
+    }
+    let (code, proof) = prove(&fixture, &at[..10]);
+    assert_eq!((code, &proof["agrees"]), (Some(0), &json!(true)), "{proof:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_someone_changed_is_found_and_written_again_from_the_ledger() {
     let fixture = counted();

@@ -48,9 +48,10 @@ impl Corrections {
     /// Expects what the corrections add.
     pub(super) fn expect_added(&self, site: &Site<'_>, totals: &mut ExpectedTotals) -> anyhow::Result<()> {
         for one in self.registered.iter().filter(|one| matches!(one.kind, PageKind::Correction(..))) {
-            if !ids(one).iter().any(|id| self.void.contains(id)) {
-                each(one, site, |_, counter, amount| totals.expect(counter, amount))?;
-            }
+            // One that was taken back still names its counters.
+            each(one, site, |id, counter, amount| {
+                totals.expect(counter, if self.void.contains(&id) { Decimal::ZERO } else { amount })
+            })?;
         }
         totals.settle()
     }

@@ -20,7 +20,7 @@ use super::windows;
 use super::{Site, Unprovable};
 pub(super) use steps::Step;
 use steps::{Broken, page};
-use stream_types::Timestamp;
+use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
 use usage_aggregator::usage::{UsageDelta, deltas};
@@ -165,9 +165,8 @@ fn one(
     if site.tables.and_then(|tables| tables.count_from).is_none_or(|first| created_at >= first) {
         let deltas = deltas_of(site, step, change, &new).with_context(doing)?;
         continuity.compare(site, step, created_at, &deltas)?;
-        if !corrections.is_void(created_at, &step.id) {
-            count(site, created_at, &deltas, totals).with_context(doing)?;
-        }
+        let counts = !corrections.is_void(created_at, &step.id);
+        count(site, created_at, &deltas, counts, totals).with_context(doing)?;
     }
     Ok((!removed).then_some(new))
 }
@@ -203,19 +202,22 @@ fn count(
     site: &Site<'_>,
     created_at: Timestamp,
     deltas: &[UsageDelta],
+    counts: bool,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
     let lengths = site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows);
     for (index, delta) in deltas.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
-        if index == 0 {
+        if index == 0 && counts {
             totals.count_record(&group, &windows::containing(Window::Hour, created_at, site.zone()))?;
         }
         for window in lengths.clone() {
             let start = windows::containing(*window, created_at, site.zone());
             for (measure, amount) in &delta.amounts {
                 let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
-                totals.expect(Counter { group, window: window.name(), start, measure }, *amount)?;
+                // A record that was taken back still names its counters, which are 0 without others.
+                let amount = if counts { *amount } else { Decimal::ZERO };
+                totals.expect(Counter { group, window: window.name(), start, measure }, amount)?;
             }
         }
     }

@@ -175,7 +175,7 @@ pub(super) fn no_invocations() -> DecisionPath {
             fork(Check::StartingPosition, "older records are skipped"),
             fork(Check::FiltersMatch, "the filter excludes everything"),
             fork(Check::Throttles, "invocations are throttled"),
-            fork(Check::Traffic, "polled records aren't delivered"),
+            fork(Check::Traffic, "nothing is polled, or polled records aren't delivered"),
         ],
         otherwise: "the mapping polls, but nothing new is written to the source",
         first_step: source::look,
