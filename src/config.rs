@@ -22,12 +22,13 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads.
-pub const VARIABLES: [Variable; 20] = [
+pub const VARIABLES: [Variable; 21] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
     variable("LEDGER_TABLE", "", "table for the ledger; required if the pipeline counts"),
     variable("LEDGER_BUCKETS", "1", "partitions into which the pages of a minute are spread"),
+    variable("RECORD_ID_BYTES", "8", "bytes of a record's id that the ledger stores, 8 to 16"),
     variable(
         "FRESHNESS",
         "stream",
@@ -122,6 +123,8 @@ pub struct Tables {
     pub ledger: String,
     /// The number of partitions into which the pages of a minute are spread.
     pub buckets: u32,
+    /// How many bytes of a record's id the ledger stores.
+    pub id_bytes: u8,
     /// When snapshots are written.
     pub freshness: Freshness,
     /// Records that were created earlier aren't counted.

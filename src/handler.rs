@@ -204,6 +204,7 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
             name: tables.ledger.clone(),
             pipeline: config.pipeline.name.clone(),
             buckets: tables.buckets,
+            id_bytes: tables.id_bytes,
             keep_days: tables.keep_days,
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,

@@ -82,6 +82,7 @@ impl EnvReader<'_> {
         let usage = self.required("USAGE_TABLE", "the pipeline counts, so its snapshots need a table");
         let ledger = self.required("LEDGER_TABLE", "the pipeline counts, so its ledger needs a table");
         let (buckets, epoch) = (self.number("LEDGER_BUCKETS", 1, 256), self.number("FOLD_EPOCH", 0, 65_535));
+        let id_bytes = self.number("RECORD_ID_BYTES", 8, 16);
         let freshness = self.freshness();
         let count_from = self.count_from(pipeline);
         let keep_days = match self.get("KEEP_DAYS") {
@@ -97,7 +98,8 @@ impl EnvReader<'_> {
             self.mistakes.push(mistake.to_owned());
         }
         let (buckets, epoch) = (u32::try_from(buckets).unwrap_or(1), epoch.unsigned_abs());
-        Some(Tables { usage, ledger, buckets, freshness, count_from, epoch, keep_days })
+        let id_bytes = u8::try_from(id_bytes).unwrap_or(16);
+        Some(Tables { usage, ledger, buckets, id_bytes, freshness, count_from, epoch, keep_days })
     }
 
     fn freshness(&mut self) -> Freshness {

@@ -17,6 +17,7 @@ fn everything_but_pipeline_tables_and_bucket_has_a_default() {
         (tables.usage.as_str(), tables.ledger.as_str(), tables.buckets, tables.epoch),
         ("usage", "ledger", 1, 0)
     );
+    assert_eq!(tables.id_bytes, 8);
     assert_eq!((tables.freshness, tables.count_from, tables.keep_days), (Freshness::Stream, None, 18));
     assert_eq!(config.archive.unwrap().prefix, "data-pipeline");
     assert_eq!((config.horizon_days, config.deadline_margin_ms, config.concurrency), (18, 1000, 8));

@@ -57,7 +57,7 @@ impl Handler {
     /// Puts the pages of a plan. Each result has the position of the page's first record.
     async fn put_pages(&self, plan: &Plan, invocation: &Invocation) -> Vec<(usize, Result<Notice, Error>)> {
         let Some(folder) = &self.folder else { return Vec::new() };
-        let pages = pages(&plan.groups, self.pipeline().generation);
+        let pages = pages(&plan.groups, self.pipeline().generation, folder.ledger.id_bytes);
         // Futures are collected before they are streamed because a closure over borrows isn't Send for every lifetime.
         let puts: Vec<_> = pages
             .iter()

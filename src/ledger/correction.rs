@@ -42,7 +42,8 @@ impl Signature {
         let effect = Effect { record: 0, id: self.record_id(), amounts: vec![Addition::sum(measure, amount)] };
         let group = Group { key: key.clone(), segment: minute, effects: vec![effect] };
         let kind = PageKind::Correction(self.author.clone(), self.reason.clone());
-        let pages = pages(&[group], generation);
+        // The whole id, so that a correction never lowers the number of bytes by which the records of its minute are compared.
+        let pages = pages(&[group], generation, 16);
         let [page] = pages.as_slice() else { return Err(Damaged("it doesn't fit into one page")) };
         let content = PageContent::read(&page.data, &PageKind::Usage, page.name)?;
         Ok((content.into_page(minute, &kind), kind))

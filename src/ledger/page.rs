@@ -13,8 +13,6 @@ pub use column::Column;
 
 /// The format that this release writes. It reads this one only.
 const FORMAT: u8 = 1;
-/// 8: how many bytes of a record id a page holds. At 1,000 records per second, 4 in a million months have a collision.
-const ID_BYTES: u8 = 8;
 /// 300 KB: a larger page is cut. A DynamoDB item has at most 400 KB.
 const MAX_BYTES: usize = 300 * 1024;
 
@@ -79,15 +77,16 @@ pub struct PageGroup {
 }
 
 /// The pages of the groups of a batch: one for each minute, or several if one would be too large. The same records make
-/// the same pages.
-pub fn pages(groups: &[Group], generation: u64) -> Vec<Page> {
+/// the same pages. A page holds the first `id_bytes` of a record's id, at most 16. At 1,000 records per second and 8 bytes, 4
+/// records in a million months collide.
+pub fn pages(groups: &[Group], generation: u64, id_bytes: u8) -> Vec<Page> {
     let mut minutes: BTreeMap<Segment, Vec<&Group>> = BTreeMap::new();
     groups.iter().for_each(|group| minutes.entry(group.segment).or_default().push(group));
     let mut pages = Vec::new();
     for (minute, mut groups) in minutes {
         groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let entries: Vec<Entries<'_>> = groups.into_iter().map(Entries::new).collect();
-        add_pages(minute, &entries, generation, &mut pages);
+        add_pages(minute, &entries, generation, id_bytes, &mut pages);
     }
     pages
 }
@@ -99,8 +98,8 @@ struct Entries<'g> {
 }
 
 /// Adds the page of these entries, or two that divide them by id if it would be too large.
-fn add_pages(minute: Segment, entries: &[Entries<'_>], generation: u64, pages: &mut Vec<Page>) {
-    let bytes = content(entries, generation).bytes();
+fn add_pages(minute: Segment, entries: &[Entries<'_>], generation: u64, id_bytes: u8, pages: &mut Vec<Page>) {
+    let bytes = content(entries, generation, id_bytes).bytes();
     let name = name_of(bytes.written(), &PageKind::Usage);
     let data = bytes.into_frame();
     let effects = || entries.iter().flat_map(|entries| &entries.effects);
@@ -109,7 +108,7 @@ fn add_pages(minute: Segment, entries: &[Entries<'_>], generation: u64, pages: &
     {
         for is_lower in [true, false] {
             let part: Vec<Entries<'_>> = entries.iter().filter_map(|entries| entries.part(middle, is_lower)).collect();
-            add_pages(minute, &part, generation, pages);
+            add_pages(minute, &part, generation, id_bytes, pages);
         }
         return;
     }
@@ -126,12 +125,13 @@ fn middle(mut ids: Vec<RecordId>) -> Option<RecordId> {
     ids.get(ids.len() / 2).filter(|_| ids.len() > 1).copied()
 }
 
-fn content(entries: &[Entries<'_>], generation: u64) -> PageContent {
+fn content(entries: &[Entries<'_>], generation: u64, id_bytes: u8) -> PageContent {
     let mut measures = Measures::default();
-    let mut groups: Vec<PageGroup> = entries.iter().map(|entries| entries.page_group(&mut measures)).collect();
+    let mut groups: Vec<PageGroup> =
+        entries.iter().map(|entries| entries.page_group(&mut measures, id_bytes)).collect();
     // A later group may have added measures.
     groups.iter_mut().for_each(|group| group.columns.resize(measures.len(), Column::None));
-    PageContent { generation, id_bytes: ID_BYTES, measures, groups }
+    PageContent { generation, id_bytes, measures, groups }
 }
 
 impl<'g> Entries<'g> {
@@ -148,7 +148,7 @@ impl<'g> Entries<'g> {
         (!effects.is_empty()).then_some(Entries { group: self.group, effects })
     }
 
-    fn page_group(&self, measures: &mut Measures) -> PageGroup {
+    fn page_group(&self, measures: &mut Measures, id_bytes: u8) -> PageGroup {
         let mut cells: Vec<Vec<Option<Cell>>> = Vec::new();
         for (row, effect) in self.effects.iter().enumerate() {
             for addition in &effect.amounts {
@@ -172,7 +172,7 @@ impl<'g> Entries<'g> {
         };
         PageGroup {
             key: GroupKey::from(&self.group.key),
-            ids: self.effects.iter().map(|effect| first_bytes(effect.id, ID_BYTES)).collect(),
+            ids: self.effects.iter().map(|effect| first_bytes(effect.id, id_bytes)).collect(),
             columns: cells.into_iter().map(column).collect(),
         }
     }

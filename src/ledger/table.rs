@@ -34,6 +34,8 @@ pub struct LedgerTable {
     pub pipeline: String,
     /// The number of partitions into which the pages of a minute are spread.
     pub buckets: u32,
+    /// How many bytes of a record's id a page holds.
+    pub id_bytes: u8,
     /// Days that pages and states are kept, apart from the grace.
     pub keep_days: i64,
     /// The windows that the pipeline counts.

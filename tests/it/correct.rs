@@ -169,6 +169,7 @@ fn ledger(services: &Services) -> LedgerTable {
         name: "ledger".to_owned(),
         pipeline: "orders".to_owned(),
         buckets: 1,
+        id_bytes: 8,
         keep_days: 18,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,

@@ -178,6 +178,7 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
         name: "ledger".to_owned(),
         pipeline: "orders".to_owned(),
         buckets: 1,
+        id_bytes: 8,
         keep_days: 18,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,

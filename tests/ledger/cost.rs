@@ -132,7 +132,7 @@ fn groups_of(aggregate: Option<Aggregate>, groups: i64, records: usize) -> Vec<G
 async fn bytes_of(groups: &[Group]) -> (f64, f64) {
     let place = Place::new();
     let mut notices = Vec::new();
-    for page in pages(groups, 1) {
+    for page in pages(groups, 1, 8) {
         notices.push(place.put(&page, &PageKind::Usage).await);
     }
     assert_eq!(place.fold(&notices).await.settled, notices.len());

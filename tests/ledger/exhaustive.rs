@@ -45,7 +45,7 @@ async fn act(folder: Folder, pipeline: Arc<Pipeline>, task: Task) {
     match task {
         Task::Append(records) => {
             let mut notices = Vec::new();
-            for page in pages(&groups(&records), 1) {
+            for page in pages(&groups(&records), 1, 8) {
                 let reference = folder.ledger.put_page(&page, &PageKind::Usage, None).await.unwrap();
                 notices.push(Notice { minute: page.minute, page: reference });
             }

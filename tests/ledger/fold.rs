@@ -117,7 +117,7 @@ async fn a_voided_record_counts_nowhere() {
     let place = Place::new();
     let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 1)], 1).await;
     place.fold(&notices).await;
-    let pages = usage_aggregator::ledger::pages(&crate::place::groups(&[(1, "a", 0, 100)]), 1);
+    let pages = usage_aggregator::ledger::pages(&crate::place::groups(&[(1, "a", 0, 100)]), 1, 8);
     let content = PageContent::read(&pages[0].data, &PageKind::Usage, pages[0].name).unwrap();
     let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
     let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;

@@ -110,7 +110,7 @@ fn plan(place: &Place, requests: &[Request<'_>]) -> Plan {
 
 async fn append(place: &Place, requests: &[Request<'_>]) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for page in pages(&plan(place, requests).groups, 1) {
+    for page in pages(&plan(place, requests).groups, 1, 8) {
         notices.push(place.put(&page, &PageKind::Usage).await);
     }
     notices
@@ -173,7 +173,7 @@ async fn a_voided_record_leaves_every_kind_and_the_last_one_takes_the_attributes
     assert_eq!(place.fold(&notices).await.settled, notices.len());
     assert_eq!(month(&place), ALL);
     for (voided, expected) in expected {
-        for page in pages(&plan(&place, &REQUESTS[voided..=voided]).groups, 1) {
+        for page in pages(&plan(&place, &REQUESTS[voided..=voided]).groups, 1, 8) {
             let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
             notices.push(place.put(&content.into_page(page.minute, &kind), &kind).await);
         }

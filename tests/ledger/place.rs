@@ -66,6 +66,7 @@ impl Place {
                 name: "ledger".to_owned(),
                 pipeline: "orders".to_owned(),
                 buckets: 1,
+                id_bytes: 8,
                 keep_days: 18,
                 windows: windows.to_vec(),
                 zone: Zone::UTC,
@@ -98,7 +99,7 @@ impl Place {
     /// Puts the pages of these records as one batch.
     pub async fn append(&self, records: &[Counted<'_>], generation: u64) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for page in pages(&groups(records), generation) {
+        for page in pages(&groups(records), generation, self.folder.ledger.id_bytes) {
             notices.push(self.put(&page, &PageKind::Usage).await);
         }
         notices
@@ -113,7 +114,7 @@ impl Place {
             effects: vec![Effect { record: 0, id: id(number), amounts }],
         };
         let mut notices = Vec::new();
-        for page in pages(&[group], 1) {
+        for page in pages(&[group], 1, 8) {
             notices.push(self.put(&page, &PageKind::Usage).await);
         }
         notices

@@ -139,7 +139,7 @@ impl Worker {
             Job::Append(versions, fold) => {
                 self.log.lock().unwrap().appended.extend(&versions);
                 let mut notices = Vec::new();
-                for page in pages(&groups_of(&versions), versions[0].generation) {
+                for page in pages(&groups_of(&versions), versions[0].generation, [8, 8, 8, 9, 16][random.usize(0..5)]) {
                     let page_of = |version: &&Version| minute_of(version.minute()) == page.minute;
                     let inside = versions.iter().filter(page_of).copied().collect();
                     let (page, kind) = as_any_kind(page, &mut random);
@@ -155,7 +155,7 @@ impl Worker {
                 }
                 self.log.lock().unwrap().voided.insert(version.record);
                 let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-                for page in pages(&groups_of(&[version]), version.generation) {
+                for page in pages(&groups_of(&[version]), version.generation, 8) {
                     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
                     let page = content.into_page(page.minute, &kind);
                     self.log.lock().unwrap().voids.insert(page.name, version);

@@ -42,15 +42,15 @@ fn the_same_records_make_the_same_page() {
         })
         .collect();
     let (a, b) = (group("a", 0, effects[..20].to_vec()), group("b", 0, effects[20..].to_vec()));
-    let expected = pages(&[a.clone(), b.clone()], 1);
+    let expected = pages(&[a.clone(), b.clone()], 1, 8);
     assert_eq!(expected.len(), 1);
     let mut reversed = [b, a];
     reversed.iter_mut().for_each(|group| group.effects.reverse());
     // The positions in the batch don't matter either.
     reversed.iter_mut().flat_map(|group| &mut group.effects).for_each(|effect| effect.record += 7);
-    let again = pages(&reversed, 1);
+    let again = pages(&reversed, 1, 8);
     assert_eq!((again[0].name, &again[0].data), (expected[0].name, &expected[0].data));
-    assert_ne!(pages(&reversed, 2)[0].name, expected[0].name, "another generation");
+    assert_ne!(pages(&reversed, 2, 8)[0].name, expected[0].name, "another generation");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_batch_over_two_minutes_makes_two() {
         group("a", 0, vec![effect(0, 0, &[("orders", one())])]),
         group("a", 1, vec![effect(1, 1, &[("orders", one())])]),
     ];
-    let pages = pages(&groups, 1);
+    let pages = pages(&groups, 1, 8);
     assert_eq!(
         pages.iter().map(|page| (page.minute, page.records.clone())).collect::<Vec<_>>(),
         [(minute(0), vec![0]), (minute(1), vec![1])]
@@ -80,7 +80,7 @@ fn a_large_page_is_cut_by_ids() {
     // One record feeds both groups: it is in both within one page.
     let shared = Effect { id: even[0].id, ..odd[0].clone() };
     let odd = odd.into_iter().skip(1).chain([shared]).collect();
-    let pages = pages(&[group("even", 0, even), group("odd", 0, odd)], 1);
+    let pages = pages(&[group("even", 0, even), group("odd", 0, odd)], 1, 8);
     assert!(pages.len() > 1 && pages.iter().all(|page| page.data.len() <= MAX_BYTES), "{}", pages.len());
     let contents: Vec<PageContent> = pages.iter().map(content).collect();
     let ids: Vec<u128> =
@@ -95,7 +95,7 @@ fn a_large_page_is_cut_by_ids() {
 
 #[test]
 fn what_a_newer_release_wrote_is_refused_and_so_is_damage() {
-    let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1)[0];
+    let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1, 8)[0];
     let read = |data: &[u8], name: u64| PageContent::read(data, &PageKind::Usage, name).map(|_| ());
     assert_eq!(read(&page.data, page.name), Ok(()));
     assert_eq!(read(&page.data, page.name + 1), Err(Damaged("its content doesn't match its name")));
@@ -123,7 +123,7 @@ fn a_page_has_eleven_bytes_a_record_and_thirty_a_group() {
             });
             group(&format!("customer-{number:05}"), 0, effects.collect())
         };
-        content(&pages(&(0..groups).map(group).collect::<Vec<_>>(), 1)[0]).bytes().written().len()
+        content(&pages(&(0..groups).map(group).collect::<Vec<_>>(), 1, 8)[0]).bytes().written().len()
     };
     assert!(size(1, 1_000) < 11 * 1_000, "{}", size(1, 1_000));
     assert!(size(100, 1) < 41 * 100, "{}", size(100, 1));
@@ -162,7 +162,7 @@ const AGGREGATES: [Aggregate; 7] = [
 
 #[test]
 fn a_page_of_sums_has_the_bytes_that_it_always_had() {
-    let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1)[0];
+    let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1, 8)[0];
     let key = GroupKey::from(&CounterKey(vec!["a".to_owned(), "orders".to_owned()]));
     let length = u8::try_from(key.bytes().len()).unwrap();
     let parts: [&[u8]; 6] =
@@ -215,4 +215,15 @@ proptest! {
         let name = name_of(writer.written(), &PageKind::Usage);
         let _ = PageContent::read(&writer.into_frame(), &PageKind::Usage, name);
     }
+}
+
+#[test]
+fn a_page_holds_as_many_bytes_of_an_id_as_it_should() {
+    let groups = [group("a", 0, vec![effect(0, 7, &[("orders", one())])])];
+    let of = |id_bytes| {
+        let content = content(&pages(&groups, 1, id_bytes)[0]);
+        (content.id_bytes, content.groups[0].ids[0])
+    };
+    let whole = u128::from_be_bytes(id(7).0);
+    assert_eq!([8, 10, 16].map(of), [(8, whole >> 64), (10, whole >> 48), (16, whole)]);
 }

@@ -113,6 +113,7 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
         assert_eq!(given.keys().map(String::as_str).collect::<BTreeSet<_>>(), read);
         for name in [
             "LEDGER_BUCKETS",
+            "RECORD_ID_BYTES",
             "FRESHNESS",
             "COUNT_FROM",
             "FOLD_EPOCH",

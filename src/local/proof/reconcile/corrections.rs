@@ -30,6 +30,7 @@ impl Corrections {
             name: tables.ledger.clone(),
             pipeline: site.pipeline.name.clone(),
             buckets: tables.buckets,
+            id_bytes: tables.id_bytes,
             keep_days: tables.keep_days,
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,
