@@ -24,4 +24,5 @@ mod random;
 mod restore;
 mod rules;
 mod schedule;
+mod tally;
 mod windows;
