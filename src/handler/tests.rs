@@ -66,6 +66,8 @@ fn handler(services: &Services) -> Handler {
         dynamodb: client!(aws_sdk_dynamodb),
         s3: client!(aws_sdk_s3),
         cloudwatch: client!(aws_sdk_cloudwatch),
+        eventbridge: client!(aws_sdk_eventbridge),
+        sns: client!(aws_sdk_sns),
     };
     Handler::new(config.unwrap(), clients)
 }
