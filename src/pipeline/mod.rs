@@ -2,6 +2,7 @@
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
 mod aggregate;
+mod alert;
 mod condition;
 mod document;
 mod nearest;
@@ -19,6 +20,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
 pub use aggregate::{Aggregate, Quantile};
+pub use alert::{Alert, Limit, Rule};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
@@ -110,6 +112,8 @@ pub struct Counter {
     pub group: Vec<Template>,
     /// The numbers that are counted.
     pub measures: Vec<Measure>,
+    /// Which of their values are reported.
+    pub alerts: Vec<Alert>,
 }
 
 /// One kind of number that a record type counts.

@@ -36,6 +36,7 @@ const PACKAGES: [Package; 5] = [
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
             ("config", &["pipeline", "window", "usage", "archive", "plan"]),
             ("metrics", &["config", "error"]),
+            ("alerts", &["config", "error", "clients", "fold"]),
             ("quarantine", &["record", "decode", "plan", "archive"]),
             ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "archive"]),
             ("clients", &[]),
@@ -55,6 +56,7 @@ const PACKAGES: [Package; 5] = [
                     "fold",
                     "archive",
                     "metrics",
+                    "alerts",
                     "outcome",
                     "quarantine",
                 ],
@@ -87,7 +89,7 @@ const PACKAGES: [Package; 5] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 47] = [
+const PURE: [&str; 49] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -118,12 +120,14 @@ const PURE: [&str; 47] = [
     "ledger/page/column.rs",
     "ledger/window_key.rs",
     "ledger/wire.rs",
+    "fold/alert.rs",
     "fold/distinct.rs",
     "fold/notice.rs",
     "fold/state.rs",
     "fold/tasks.rs",
     "fold/totals.rs",
     "fold/value.rs",
+    "fold/watch.rs",
     "fold/value/distinct.rs",
     "fold/value/edge.rs",
     "fold/value/extreme.rs",

@@ -3,6 +3,7 @@
 /// The files that may use AWS clients, and which clients.
 pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("ledger/table.rs", &["aws_sdk_dynamodb"]),
+    ("ledger/table/alerts.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/attempts.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/register.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/states.rs", &["aws_sdk_dynamodb"]),
@@ -13,5 +14,6 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("handler.rs", &["aws_sdk_dynamodb"]),
     ("archive/bucket.rs", &["aws_sdk_s3"]),
     ("metrics/cloudwatch.rs", &["aws_sdk_cloudwatch"]),
-    ("clients.rs", &["aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_cloudwatch"]),
+    ("alerts.rs", &["aws_sdk_eventbridge", "aws_sdk_sns"]),
+    ("clients.rs", &["aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_cloudwatch", "aws_sdk_eventbridge", "aws_sdk_sns"]),
 ];

@@ -246,6 +246,8 @@ impl Connections {
             dynamodb: aws_sdk_dynamodb::Client::new(&self.dynamodb),
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&self.cloudwatch),
+            // Only the function sends alerts.
+            ..Clients::new(&self.cloudwatch)
         }
     }
 

@@ -13,15 +13,19 @@ use crate::calls::MAY_CALL;
 enum Deployed {
     Append,
     Fold,
+    /// The fold function when the ledger's stream delivers alerts. With FRESHNESS=now, the append function folds, but doesn't
+    /// send.
+    Send,
 }
-use Deployed::{Append, Fold};
+use Deployed::{Append, Fold, Send};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 11] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 14] = [
     // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
     ("ledger/table.rs", "query", Some("dynamodb:Query"), &[Fold]),
+    ("ledger/table/alerts.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
     // Only usagectl corrects, with the permissions of whoever runs it.
     ("ledger/table/register.rs", "put_item", Some("dynamodb:PutItem"), &[]),
     ("ledger/table/swap.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
@@ -31,6 +35,8 @@ const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 11] = [
     ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
     ("archive/bucket.rs", "head_bucket", None, &[]),
     ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append, Fold]),
+    ("alerts.rs", "put_events", Some("events:PutEvents"), &[Send]),
+    ("alerts.rs", "publish", Some("sns:Publish"), &[Send]),
     ("metrics/cloudwatch.rs", "put_metric_data", Some("cloudwatch:PutMetricData"), &[Append, Fold]),
 ];
 
@@ -70,7 +76,7 @@ fn actions_of(deployed: Deployed) -> BTreeSet<&'static str> {
 
 /// What the fold function calls.
 pub(super) fn actions_of_fold() -> BTreeSet<&'static str> {
-    actions_of(Fold)
+    actions_of(Fold).union(&actions_of(Send)).copied().collect()
 }
 
 /// The statements of a role's policy: each with the condition under which it is there.
@@ -150,7 +156,7 @@ fn the_append_role_may_append_and_nothing_else() {
 #[test]
 fn the_fold_role_may_fold_and_nothing_else() {
     let [by_itself, at_once] = allowed("FoldRole");
-    assert_eq!((by_itself, at_once), (actions_of(Fold), BTreeSet::new()));
+    assert_eq!((by_itself, at_once), (actions_of_fold(), BTreeSet::new()));
 }
 
 #[test]
