@@ -31,7 +31,7 @@ async fn count(place: &Place, records: &[Counted<'_>]) -> Vec<Notice> {
 /// Takes records back and folds that.
 async fn void(place: &Place, records: &[Counted<'_>]) {
     let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-    for page in pages(&groups(records), 1) {
+    for page in pages(&groups(records), 1, 8) {
         let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
         let notice = place.put(&content.into_page(page.minute, &kind), &kind).await;
         assert_eq!(place.fold(&[notice]).await.settled, 1);
@@ -158,7 +158,7 @@ async fn what_rises_and_falls_within_one_fold_is_not_seen() {
     let records = [(1, "a", 0, 100), (2, "a", 0, 100), (3, "a", 0, 100)];
     let mut notices = place.append(&records, 1).await;
     let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-    for page in pages(&groups(&records[..2]), 1) {
+    for page in pages(&groups(&records[..2]), 1, 8) {
         let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
         notices.push(place.put(&content.into_page(page.minute, &kind), &kind).await);
     }

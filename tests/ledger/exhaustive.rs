@@ -242,7 +242,7 @@ fn a_zombie_whose_crossing_is_taken_back() {
         place.alert(TWO_ORDERS);
         let crossing = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
         let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-        let [page] = &pages(&groups(&[(2, "a", 0, 5)]), 1)[..] else { panic!("one page") };
+        let [page] = &pages(&groups(&[(2, "a", 0, 5)]), 1, 8)[..] else { panic!("one page") };
         let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
         let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;
         vec![Task::FoldOnce(crossing.clone()), Task::Fold(vec![void]), Task::Fold(crossing)]
