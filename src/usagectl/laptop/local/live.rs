@@ -57,6 +57,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
         "AWS_ENDPOINT_URL_S3",
         "AWS_ENDPOINT_URL_KINESIS",
         "AWS_ENDPOINT_URL_CLOUDWATCH",
+        "AWS_ENDPOINT_URL_EVENTBRIDGE",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_REGION",

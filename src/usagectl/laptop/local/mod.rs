@@ -121,6 +121,9 @@ struct PortOptions {
     /// Port for CloudWatch
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     cloudwatch_port: u16,
+    /// Port for EventBridge
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    eventbridge_port: u16,
     /// Port for the control endpoint
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     control_port: u16,
@@ -212,8 +215,14 @@ impl Local {
     }
 
     fn ports(&self) -> Ports {
-        let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, .. } = self.ports;
-        Ports { dynamodb: dynamodb_port, s3: s3_port, kinesis: kinesis_port, cloudwatch: cloudwatch_port }
+        let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, eventbridge_port, .. } = self.ports;
+        Ports {
+            dynamodb: dynamodb_port,
+            s3: s3_port,
+            cloudwatch: cloudwatch_port,
+            kinesis: kinesis_port,
+            eventbridge: eventbridge_port,
+        }
     }
 
     fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
