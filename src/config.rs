@@ -22,7 +22,7 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads.
-pub const VARIABLES: [Variable; 20] = [
+pub const VARIABLES: [Variable; 22] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
@@ -54,6 +54,8 @@ pub const VARIABLES: [Variable; 20] = [
         "50",
         "maximum share of rejected records in a batch; above it, the whole batch fails",
     ),
+    variable("ALERT_BUS", "default", "EventBridge event bus that gets alerts: its name or ARN"),
+    variable("ALERT_TOPIC", "", "ARN of an SNS topic that gets alerts, instead of ALERT_BUS"),
     variable("METRICS_SINK", "emf", "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData) or none"),
     variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
     variable("HORIZON_DAYS", "18", "days after which a record is too old to count"),
@@ -78,6 +80,8 @@ pub struct Config {
     pub quarantine: Option<Quarantine>,
     /// The bucket for quarantined records and for notices that are too old to fold.
     pub failure_bucket: Option<String>,
+    /// Where alerts are sent.
+    pub alerts: AlertDestination,
     /// Where metrics are sent.
     pub metrics: MetricsConfig,
     /// Days after which a record is too old to count.
@@ -152,6 +156,15 @@ pub struct Quarantine {
     pub function: String,
 }
 
+/// Where alerts are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertDestination {
+    /// An EventBridge event bus: its name or ARN.
+    Bus(String),
+    /// An SNS topic: its ARN.
+    Topic(String),
+}
+
 /// Where metrics are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -207,6 +220,7 @@ impl Config {
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
         let failure_bucket = reader.get("FAILURE_BUCKET");
         let quarantine = reader.quarantine();
+        let alerts = reader.alerts();
         let metrics = reader.metrics();
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
         let concurrency = reader.number("CONCURRENCY", 1, 64);
@@ -217,6 +231,7 @@ impl Config {
                 archive,
                 quarantine,
                 failure_bucket,
+                alerts,
                 metrics,
                 horizon_days,
                 deadline_margin_ms: deadline_margin_ms.unsigned_abs(),

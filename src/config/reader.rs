@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ArchivePlace, Freshness, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
+use super::{AlertDestination, ArchivePlace, Freshness, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
 use crate::archive::Codec;
 use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
 use crate::time::Timestamp;
@@ -173,6 +173,17 @@ impl EnvReader<'_> {
                 None
             }
         }
+    }
+
+    pub(super) fn alerts(&mut self) -> AlertDestination {
+        let bus = AlertDestination::Bus(self.get("ALERT_BUS").unwrap_or_default());
+        let Some(topic) = self.get("ALERT_TOPIC") else { return bus };
+        if !topic.starts_with("arn:") || !topic.contains(":sns:") {
+            self.mistakes.push("ALERT_TOPIC must be the ARN of an SNS topic".to_owned());
+        } else if topic.ends_with(".fifo") {
+            self.mistakes.push("ALERT_TOPIC must be a standard topic, not a FIFO topic".to_owned());
+        }
+        AlertDestination::Topic(topic)
     }
 
     pub(super) fn metrics(&mut self) -> MetricsConfig {

@@ -5,6 +5,7 @@
 //! snapshot moves to later versions only. So a fold may run any number of times, at the same time as others, and stop at
 //! any point: it changes *when* a snapshot is right, never what it says. docs/semantics.md has the proofs.
 
+mod alert;
 mod distinct;
 mod engine;
 mod minute;
@@ -32,6 +33,7 @@ use crate::ledger::{LedgerTable, Level, PageRef, WindowKey};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::Segment;
+pub use alert::{ALERT_DETAIL_TYPE, ALERT_SOURCE, Alert, AlertKey, AlertState};
 use engine::Fold;
 pub use engine::Mode;
 use minute::FoldedMinute;

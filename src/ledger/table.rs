@@ -1,6 +1,7 @@
 //! The ledger table: puts and reads of pages and states. All reads are strongly consistent, and every call is retried until
 //! the deadline.
 
+mod alerts;
 mod attempts;
 mod register;
 mod states;
@@ -19,6 +20,7 @@ use crate::connect::Opening;
 use crate::error::Error;
 use crate::usage::Segment;
 use crate::window::{Window, Zone};
+pub use alerts::AlertItem;
 use attempts::{never_poison, no_retries, retried};
 pub use register::{Audit, Registered};
 pub use swap::Swap;
@@ -100,6 +102,8 @@ const REASON: &str = "reason";
 pub const PAGES: &str = "p#";
 /// The prefix of the keys of states.
 pub const STATES: &str = "s#";
+/// The prefix of the keys of alerts.
+pub const ALERTS: &str = "a#";
 
 impl LedgerTable {
     /// Opens a connection. The GetItem call is sent as a health check, which needs no permission; any response opens the

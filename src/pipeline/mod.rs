@@ -2,6 +2,7 @@
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
 mod aggregate;
+mod alert;
 mod condition;
 mod document;
 mod nearest;
@@ -19,6 +20,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
 pub use aggregate::{Aggregate, Quantile};
+pub use alert::{Alert, Limit, Rule};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};

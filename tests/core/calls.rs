@@ -3,6 +3,7 @@
 /// The files that may use AWS clients, and which clients.
 pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("ledger/table.rs", &["aws_sdk_dynamodb"]),
+    ("ledger/table/alerts.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/attempts.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/register.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/states.rs", &["aws_sdk_dynamodb"]),

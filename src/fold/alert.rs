@@ -1,0 +1,119 @@
+//! What is reported when a group crosses a threshold: the JSON that EventBridge and SNS get, and that the ledger keeps.
+//!
+//! It is a pure function of the group, the rule, the window and the number of the event, so that putting it again changes
+//! nothing, and whoever sends it again sends the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decimal::Decimal;
+use crate::ledger::ALERTS;
+
+/// The `source` of the events.
+pub const ALERT_SOURCE: &str = "usage-aggregator";
+/// The `detail-type` of the events.
+pub const ALERT_DETAIL_TYPE: &str = "Usage alert";
+
+/// The detail of an event: a group has crossed a threshold, or its value has fallen back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Identifies the event: `a#orders#2026-11/0f…#0000000000000011#000001`, the key of its item in the ledger. An event may
+    /// be delivered more than once, but always with the same id.
+    pub id: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Whose usage it is.
+    pub entity: String,
+    /// What is used.
+    pub resource: String,
+    /// The other variables of the snapshot's templates, by name; left out if there are none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// The measure that crossed.
+    pub measure: String,
+    /// The window: `hour`, `day`, `week`, `month` or `total`.
+    pub window: String,
+    /// The first second of the window: `2026-11-01T00:00:00Z`.
+    pub window_start: String,
+    /// The first second after the window.
+    pub window_end: String,
+    /// The limit.
+    #[serde(with = "number")]
+    pub limit: Decimal,
+    /// The fraction of the limit.
+    #[serde(with = "number")]
+    pub at: Decimal,
+    /// The fraction times the limit: the value that was crossed.
+    #[serde(with = "number")]
+    pub threshold: Decimal,
+    /// What happened.
+    pub state: AlertState,
+    /// The number of the crossing. The value falls back with the same number.
+    pub crossing: u64,
+}
+
+/// What happened at a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// The value has reached the threshold.
+    Fired,
+    /// The value has fallen back, and the alert is armed again.
+    Cleared,
+    /// The same, because of a correction.
+    Corrected,
+}
+
+impl AlertState {
+    /// The state in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            AlertState::Fired => "fired",
+            AlertState::Cleared => "cleared",
+            AlertState::Corrected => "corrected",
+        }
+    }
+}
+
+/// The key of an alert's item in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlertKey {
+    /// The partition key: `a#`, the pipeline, `#` and the window key.
+    pub partition: String,
+    /// The sort key: a hash of the group and the rule, `#`, the version of the state in which the group crossed first, `#`,
+    /// and the number of the event.
+    pub name: String,
+}
+
+impl AlertKey {
+    /// The alert with these keys, if it is one of `pipeline`.
+    pub fn of(pipeline: &str, key: &str, sort_key: &str) -> Option<AlertKey> {
+        key.strip_prefix(ALERTS)?.strip_prefix(pipeline)?.strip_prefix('#')?;
+        Some(AlertKey { partition: key.to_owned(), name: sort_key.to_owned() })
+    }
+
+    /// The id of the alert.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.partition, self.name)
+    }
+}
+
+/// Decimals as JSON numbers with all their digits.
+mod number {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::value::RawValue;
+
+    use crate::decimal::Decimal;
+
+    pub(super) fn serialize<S: Serializer>(number: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(number.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Decimal, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Decimal::parse(raw.get()).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,77 @@
+//! Alerts: items that say that a group has crossed a threshold. The ledger's stream delivers them, and whoever sends them reads
+//! them here.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use tokio::time::Instant;
+
+use super::attempts::{never_poison, no_retries, retried};
+use super::{ALERTS, EXPIRES_AT, Item, KEY, LedgerTable, SORT_KEY, SortKeys, number};
+use crate::error::Error;
+use crate::ledger::WindowKey;
+
+const DETAIL: &str = "detail";
+
+/// An alert's item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertItem {
+    /// The sort key.
+    pub name: String,
+    /// What is sent, as JSON.
+    pub detail: String,
+}
+
+impl LedgerTable {
+    /// The partition key of the alerts of a window.
+    pub fn alert_partition(&self, window: WindowKey) -> String {
+        match self.zone.is_utc() {
+            true => format!("{ALERTS}{}#{window}", self.pipeline),
+            false => format!("{ALERTS}{}#{}#{window}", self.pipeline, self.zone.name()),
+        }
+    }
+
+    /// Puts an alert. Putting the same alert again changes nothing.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed, config if someone must fix something first.
+    pub async fn put_alert(
+        &self,
+        window: WindowKey,
+        alert: &AlertItem,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let doing = format!("put an alert into {} (dynamodb:PutItem)", self.name);
+        let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
+        let texts = [(KEY, self.alert_partition(window)), (SORT_KEY, alert.name.clone()), (DETAIL, alert.detail.clone())];
+        let texts = texts.map(|(name, text)| (name, AttributeValue::S(text))).into_iter();
+        let item: Item = texts.chain(expires_at).map(|(name, value)| (name.to_owned(), value)).collect();
+        retried(deadline, &doing, || async {
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
+            let sent = put.customize().config_override(no_retries()).send().await;
+            sent.map(|_| ()).map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
+        })
+        .await
+    }
+
+    /// The detail of the alert with these keys; `None` if it has expired.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn alert(&self, key: &str, name: &str, deadline: Option<Instant>) -> Result<Option<String>, Error> {
+        let items = self.query(key, SortKeys::Prefix(name), deadline).await?;
+        Ok(items.iter().filter_map(alert).find(|found| found.name == name).map(|found| found.detail))
+    }
+
+    /// The alerts of a window, those of one group and rule one after another, the oldest first.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn alerts(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<AlertItem>, Error> {
+        let items = self.query(&self.alert_partition(window), SortKeys::All, deadline).await?;
+        Ok(items.iter().filter_map(alert).collect())
+    }
+}
+
+fn alert(item: &Item) -> Option<AlertItem> {
+    let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+    Some(AlertItem { name: text(SORT_KEY)?, detail: text(DETAIL)? })
+}
