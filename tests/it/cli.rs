@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, KilledOnDrop, Run, two_orders};
 fn every_command_has_help() {
     let fixture = Fixture::new();
     for command in
-        ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile", "bench"]
+        ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile", "bench", "alerts"]
     {
         let run = fixture.run(&[command, "--help"]);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stream_types::Timestamp;
 use tokio::net::TcpListener;
@@ -30,7 +31,7 @@ const MAX_ENTRIES: usize = 10;
 const MAX_REQUEST_BYTES: usize = 256 * 1024;
 
 /// An event as the target of a rule receives it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BusEvent {
     version: &'static str,
@@ -45,8 +46,8 @@ pub struct BusEvent {
     pub time: String,
     region: &'static str,
     resources: Vec<String>,
-    /// The sender's own object.
-    pub detail: Value,
+    /// The sender's own object, as it was sent: its numbers have all their digits.
+    pub detail: Box<RawValue>,
 }
 
 /// The event buses, which share their events. So do clones.
@@ -105,6 +106,17 @@ impl EventBus {
         self.received().events.get(known..).unwrap_or_default().to_vec()
     }
 
+    /// Puts one event, and returns its id.
+    ///
+    /// # Errors
+    /// If `detail` isn't a JSON object, or the file can't be written.
+    pub fn put(&self, source: &str, detail_type: &str, detail: &str) -> anyhow::Result<String> {
+        let texts = [source, detail_type, detail].map(|text| Some(text.to_owned()));
+        let [source, detail_type, detail] = texts;
+        let taken = self.take(Entry { source, detail_type, detail, resources: Vec::new(), time: None });
+        taken.map_err(|Failure { code, message }| anyhow::anyhow!("put an event: {code}: {message}"))
+    }
+
     /// Answers a request to the operation `target`: the HTTP status, and the body.
     pub(super) fn answer(&self, target: &str, body: &[u8]) -> (u16, Value) {
         match self.operate(target, body) {
@@ -129,7 +141,7 @@ impl EventBus {
         if entries.is_empty() || entries.len() > MAX_ENTRIES {
             return Err(invalid(format!("the request has {} entries; expected 1 to {MAX_ENTRIES}", entries.len())));
         }
-        let results: Vec<Result<String, Failure>> = entries.into_iter().map(|entry| self.put(entry)).collect();
+        let results: Vec<Result<String, Failure>> = entries.into_iter().map(|entry| self.take(entry)).collect();
         let failed = results.iter().filter(|result| result.is_err()).count();
         let result = |result: Result<String, Failure>| match result {
             Ok(id) => json!({ "EventId": id }),
@@ -139,7 +151,7 @@ impl EventBus {
     }
 
     /// Takes one entry, and returns the event's id.
-    fn put(&self, entry: Entry) -> Result<String, Failure> {
+    fn take(&self, entry: Entry) -> Result<String, Failure> {
         let required = |name: &str, value: Option<String>| {
             value.filter(|value| !value.is_empty()).ok_or_else(|| Failure {
                 code: "InvalidArgument",
@@ -148,8 +160,9 @@ impl EventBus {
         };
         let internal = |error: String| Failure { code: "InternalFailure", message: error };
         let detail = required("Detail", entry.detail)?;
-        let detail = serde_json::from_str(&detail).ok().filter(Value::is_object);
         let malformed = || Failure { code: "MalformedDetail", message: "Detail is malformed.".to_owned() };
+        let is_object = serde_json::from_str::<Value>(&detail).is_ok_and(|detail| detail.is_object());
+        let detail = RawValue::from_string(detail).ok().filter(|_| is_object).ok_or_else(malformed)?;
         #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
         let seconds = entry.time.map(|time| time as i64);
         let now = event_source_mapping::now().map_err(|error| internal(error.to_string()))?;
@@ -163,7 +176,7 @@ impl EventBus {
             time: Timestamp::from_seconds(time.seconds()).unwrap_or(time).to_string(),
             region: REGION,
             resources: entry.resources,
-            detail: detail.ok_or_else(malformed)?,
+            detail,
         };
         let mut received = self.received();
         if let Some(file) = &mut received.file {
