@@ -11,6 +11,10 @@ pub struct Clients {
     pub s3: aws_sdk_s3::Client,
     /// CloudWatch, for metrics sent with PutMetricData.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// EventBridge, for alerts.
+    pub eventbridge: aws_sdk_eventbridge::Client,
+    /// SNS, for alerts that go to a topic instead.
+    pub sns: aws_sdk_sns::Client,
 }
 
 impl Clients {
@@ -25,6 +29,8 @@ impl Clients {
             dynamodb: aws_sdk_dynamodb::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            eventbridge: aws_sdk_eventbridge::Client::new(config),
+            sns: aws_sdk_sns::Client::new(config),
         }
     }
 }

@@ -100,6 +100,7 @@ fn kind_of(code: &str) -> ErrorKind {
         | "AuthorizationHeaderMalformed"
         | "InvalidBucketName"
         | "NoSuchBucket"
+        | "NotFound"
         | "ResourceNotFoundException"
         | "AllAccessDisabled"
         | "AccountProblem"
@@ -122,7 +123,10 @@ fn kind_of(code: &str) -> ErrorKind {
 fn remedy(code: &str) -> &'static str {
     match code {
         "NoSuchBucket" | "InvalidBucketName" => "create the bucket or fix ARCHIVE_BUCKET",
-        "ResourceNotFoundException" => "create the table or fix USAGE_TABLE and LEDGER_TABLE",
+        "ResourceNotFoundException" => {
+            "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS"
+        }
+        "NotFound" => "create the topic or fix ALERT_TOPIC",
         "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another Region; fix AWS_REGION",
         code if code.starts_with("KMS") => "enable the KMS key and allow the function's role to use it",
         _ => "allow this action on this resource in the function's role",

@@ -1,6 +1,7 @@
 //! One invocation. What the event is from decides what happens: records of a source are appended to the ledger and to the
 //! archive, notices of the ledger's stream are folded, and the schedule sweeps.
 
+mod alerts;
 mod append;
 mod fold;
 mod report;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
+use crate::alerts::AlertSink;
 use crate::archive::Bucket;
 use crate::clients::Clients;
 use crate::config::Config;
@@ -36,6 +38,7 @@ pub struct Handler {
     folder: Option<Folder>,
     archive: Option<Bucket>,
     failures: Option<Bucket>,
+    alerts: AlertSink,
     metrics: MetricsSink,
     /// The only state that outlives an invocation. What is written depends on it only if most records are rejected.
     recent: Mutex<Recent>,
@@ -82,8 +85,9 @@ impl Handler {
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
         let failures = config.failure_bucket.as_ref().map(bucket);
+        let alerts = AlertSink::new(&config.alerts, &clients);
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
-        Handler { config, folder, archive, failures, metrics, recent: Mutex::default() }
+        Handler { config, folder, archive, failures, alerts, metrics, recent: Mutex::default() }
     }
 
     /// The pipeline that records go through.

@@ -28,6 +28,7 @@ pub mod fold;
 pub mod ledger;
 
 // One invocation of the function:
+pub mod alerts;
 pub mod clients;
 pub mod config;
 pub mod error;

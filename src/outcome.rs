@@ -116,11 +116,17 @@ pub struct FoldOutcome {
     pub records: usize,
     /// How many of them are notices of this pipeline's pages.
     pub notices: usize,
-    /// Records that are no notices of this pipeline: states, changes that aren't inserts, pages of other pipelines.
+    /// Records that are neither notices nor alerts of this pipeline: states, changes that aren't inserts, pages of other pipelines.
     pub ignored: usize,
     /// Notices that are too old to fold.
     pub too_old: usize,
-    /// The sequence number of the first notice that isn't in all snapshots.
+    /// Alerts that were sent.
+    pub alerts_sent: usize,
+    /// Alerts that were not sent, because the first of them couldn't be.
+    pub alerts_failed: usize,
+    /// Why that one couldn't be sent.
+    pub alert_error: Option<Error>,
+    /// The sequence number of the first notice that isn't in all snapshots, or of the first alert that wasn't sent.
     pub failed: Option<String>,
     /// The creation time of the oldest notice.
     pub oldest_created_at: Option<Timestamp>,
@@ -129,7 +135,7 @@ pub struct FoldOutcome {
 }
 
 impl FoldOutcome {
-    /// The response: the first notice that isn't in all snapshots, if any.
+    /// The response: the first notice that isn't in all snapshots, or the first alert that wasn't sent, if any.
     pub fn response(&self) -> Response {
         let mut response = Response::default();
         if let Some(sequence) = &self.failed {

@@ -73,6 +73,7 @@ impl Till {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.interceptor(self.units.clone()).build()),
             s3: self.services.s3_client(&config),
             cloudwatch: self.services.cloudwatch_client(&config),
+            ..Clients::new(&config)
         }
     }
 

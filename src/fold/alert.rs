@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::watch::Watch;
 use crate::decimal::Decimal;
-use crate::ledger::ALERTS;
+use crate::ledger::{ALERTS, GroupKey, WindowKey};
+use crate::pipeline::{Limit, Rule, Snapshot};
 
 /// The `source` of the events.
 pub const ALERT_SOURCE: &str = "usage-aggregator";
@@ -73,6 +75,66 @@ impl AlertState {
             AlertState::Cleared => "cleared",
             AlertState::Corrected => "corrected",
         }
+    }
+}
+
+/// A crossing of a threshold, or the fall after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Crossing<'c> {
+    pub window: WindowKey,
+    pub key: &'c GroupKey,
+    pub rule: &'c Rule,
+    pub watch: &'c Watch,
+    /// From 1: odd numbers are crossings, and the fall after each has the next number.
+    pub event: u64,
+}
+
+impl Crossing<'_> {
+    /// The sort key of its item. Those of one group and rule sort in the order in which they happened.
+    pub(super) fn name(&self) -> String {
+        let Rule { measure, at, limit } = self.rule;
+        let Limit::Number(limit) = limit;
+        let mut hasher = blake3::Hasher::new();
+        for text in [self.key.bytes(), measure.as_bytes(), at.to_string().as_bytes(), limit.to_string().as_bytes()] {
+            hasher.update(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(text);
+        }
+        let hash = hasher.finalize().to_hex();
+        format!("{}#{:016x}#{:06}", hash.get(..32).unwrap_or_default(), self.watch.since, self.event)
+    }
+
+    fn state(&self) -> AlertState {
+        match self.watch.corrected.contains(&self.event) {
+            _ if self.event % 2 == 1 => AlertState::Fired,
+            false => AlertState::Cleared,
+            true => AlertState::Corrected,
+        }
+    }
+}
+
+impl Alert {
+    /// What is reported of a crossing; nothing if the key of its group is damaged.
+    pub(super) fn new(pipeline: &str, snapshot: &Snapshot, partition: &str, crossing: &Crossing<'_>) -> Option<Alert> {
+        let span = crossing.window.span()?;
+        let key = crossing.key.counter_key().ok()?;
+        let Rule { measure, at, limit: Limit::Number(limit) } = crossing.rule;
+        let others = snapshot.group_variables.iter().zip(&key.0).skip(2);
+        Some(Alert {
+            id: format!("{partition}/{}", crossing.name()),
+            pipeline: pipeline.to_owned(),
+            entity: key.entity().to_owned(),
+            resource: key.resource().to_owned(),
+            variables: others.map(|(name, text)| (name.clone(), text.clone())).collect(),
+            measure: measure.clone(),
+            window: span.window.name().to_owned(),
+            window_start: span.start_text(),
+            window_end: span.end_text(),
+            limit: *limit,
+            at: *at,
+            threshold: limit.checked_mul(*at).ok()?,
+            state: crossing.state(),
+            crossing: crossing.event.div_ceil(2),
+        })
     }
 }
 

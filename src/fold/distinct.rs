@@ -1,6 +1,6 @@
 //! What the pages of a minute count: each record once.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use super::totals::Totals;
@@ -83,6 +83,17 @@ impl Minute {
             }
         }
         totals
+    }
+
+    /// How many corrections and voids there are for each group that has any.
+    pub(super) fn corrections(&self) -> BTreeMap<GroupKey, u64> {
+        let mut corrections = BTreeMap::new();
+        for page in self.pages.iter().filter(|page| page.kind != PageKind::Usage) {
+            for key in self.touched(page) {
+                *corrections.entry(key).or_default() += 1;
+            }
+        }
+        corrections
     }
 
     /// The number of records about which two pages of one generation differ: by their definitions, a record has one

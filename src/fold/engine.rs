@@ -6,11 +6,13 @@ use super::state::{Leaves, Listed, State, leaves};
 use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::ledger::{LedgerTable, StateItem};
+use crate::pipeline::Snapshot;
 
 /// A fold of some notices.
 #[derive(Debug)]
 pub(super) struct Fold<'l> {
     pub ledger: &'l LedgerTable,
+    pub snapshot: &'l Snapshot,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     pub max_state_bytes: usize,

@@ -58,7 +58,10 @@ impl Fold<'_> {
             if read.values().all(is_current) {
                 return Ok(FoldedMinute { minute, leaves: read });
             }
-            let totals = minute.totals();
+            let mut totals = minute.totals();
+            if !self.snapshot.alerts.is_empty() {
+                totals.corrections = minute.corrections();
+            }
             match self.write(window, read, &listed, &totals).await? {
                 Written::All(leaves) => return Ok(FoldedMinute { minute, leaves }),
                 Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,

@@ -12,6 +12,7 @@ mod minute;
 mod notice;
 mod parent;
 mod publish;
+mod raise;
 mod rebuild;
 mod records;
 mod show;
@@ -21,6 +22,7 @@ mod tasks;
 mod totals;
 mod trace;
 mod value;
+mod watch;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +80,8 @@ pub struct Folded {
     pub pages: usize,
     /// The snapshots that were written.
     pub snapshots: usize,
+    /// The alerts that were put.
+    pub alerts: usize,
     /// The measures that aren't published because their values aren't known.
     pub overflows: usize,
     /// The records about which two pages of one generation differ.
@@ -104,7 +108,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Folded, Error> {
-        let fold = self.fold_with(Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
         let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
         notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
         let minutes = self.fold_minutes(&fold, &noticed).await?;
@@ -117,9 +121,9 @@ impl Folder {
         Ok(Folded { settled, error, pages, conflicts, ..published.folded })
     }
 
-    fn fold_with(&self, mode: Mode, deadline: Option<Instant>) -> Fold<'_> {
+    fn fold_with<'f>(&'f self, snapshot: &'f Snapshot, mode: Mode, deadline: Option<Instant>) -> Fold<'f> {
         let Folder { ledger, epoch, max_state_bytes, .. } = self;
-        Fold { ledger, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
+        Fold { ledger, snapshot, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
     }
 
     async fn fold_minutes(
@@ -183,13 +187,19 @@ impl Folder {
             .filter_map(|(number, task)| Some((number, task, task.publication(snapshot, windows, now)?)))
             .map(|(number, task, publication)| async move {
                 let published = self.publish(fold, snapshot, task, &publication).await;
-                (number, publication, published)
+                let raised = self.raise_task(snapshot, windows, task, fold.deadline).await;
+                (number, publication, published, raised)
             })
             .collect();
         let mut all = PublishedAll::default();
         let mut publishing = stream::iter(publications).buffered(self.concurrency);
-        while let Some((number, publication, published)) = publishing.next().await {
+        while let Some((number, publication, published, raised)) = publishing.next().await {
             all.folded.overflows += publication.overflows();
+            match raised {
+                Ok(alerts) => all.folded.alerts += alerts,
+                Err(error) if error.kind == ErrorKind::Config => return Err(error),
+                Err(error) => all.failed.push((number, error)),
+            }
             match published {
                 Ok(Published::Written) => all.folded.snapshots += 1,
                 Ok(Published::Same | Published::Later(_)) => {}

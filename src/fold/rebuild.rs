@@ -32,7 +32,7 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
         let folder = self.reading(MIN_BUCKETS);
-        let fold = folder.fold_with(mode, deadline);
+        let fold = folder.fold_with(snapshot, mode, deadline);
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
         let window = WindowKey::minute(minute, folder.ledger.zone);
         if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
@@ -52,7 +52,7 @@ impl Folder {
             done.insert(parent, fold.fold_parent(parent, &known).await?);
         }
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
-        let fold = folder.fold_with(Mode::Usual, deadline);
+        let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
         for window in windows_above(snapshot, minute) {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
             swept.repaired += folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?;
@@ -78,7 +78,7 @@ impl Folder {
         let listed: BTreeSet<PageRef> = states.values().flat_map(|state| state.listed.pages()).copied().collect();
         let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
         let folder = self.reading(MIN_BUCKETS.max(used));
-        let found = folder.fold_with(Mode::Usual, deadline).page_names(minute).await?.into_iter().collect();
+        let found = folder.fold_with(snapshot, Mode::Usual, deadline).page_names(minute).await?.into_iter().collect();
         let gone = listed.difference(&found);
         let mut missing: Vec<String> =
             gone.map(|PageRef { bucket, name }| format!("the page {bucket}/{name:016x} of {window}")).collect();

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::engine::Mode;
+use super::raise::raised;
 use super::state::{Listed, leaves};
 use super::value::Value;
 use super::{Folder, Totals};
@@ -57,6 +58,8 @@ pub struct ShownState {
     pub bytes: usize,
     /// The values of its groups.
     pub groups: Vec<(CounterKey, ShownValues)>,
+    /// The sort keys of the alerts that its groups have raised.
+    pub alerts: Vec<String>,
 }
 
 impl Folder {
@@ -89,7 +92,8 @@ impl Folder {
                 Listed::Leaves(leaves) => leaves.len(),
             };
             let groups = groups(snapshot, &state.totals);
-            shown.states.push(ShownState { part: part.clone(), version: state.version, lists, bytes, groups });
+            let alerts = raised(window, state).map(|crossing| crossing.name()).collect();
+            shown.states.push(ShownState { part: part.clone(), version: state.version, lists, bytes, groups, alerts });
         }
         Ok(shown)
     }

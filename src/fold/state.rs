@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::Mode;
 use super::totals::Totals;
+use super::watch::Watches;
 use crate::error::Error;
 use crate::ledger::{Damaged, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
 use crate::window::Zone;
 
-/// The format that this release writes. It reads this one only.
+/// The format of states without thresholds.
 const FORMAT: u8 = 1;
+/// The format of states in which groups have crossed thresholds, or have corrections that could take a value back.
+const WITH_WATCHES: u8 = 2;
 
 /// A part of a state that holds totals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +23,8 @@ pub(super) struct State {
     pub listed: Listed,
     /// The values of the groups in this part.
     pub totals: Totals,
+    /// Which of the groups have crossed thresholds.
+    pub watches: Watches,
 }
 
 /// What a state stands for.
@@ -50,9 +55,14 @@ impl State {
     /// The content as a frame.
     pub(super) fn frame(&self) -> Vec<u8> {
         let mut writer = Writer::default();
-        writer.byte(FORMAT);
+        let has_watches = !self.watches.is_empty() || !self.totals.corrections.is_empty();
+        writer.byte(if has_watches { WITH_WATCHES } else { FORMAT });
         self.listed.write(&mut writer);
         self.totals.write(&mut writer);
+        if has_watches {
+            self.totals.write_corrections(&mut writer);
+            self.watches.write(&mut writer);
+        }
         writer.into_frame()
     }
 
@@ -80,11 +90,17 @@ impl State {
     pub(super) fn read(version: u64, data: &[u8], zone: Zone) -> Result<State, Damaged> {
         let content = content_of(data)?;
         let mut reader = Reader::new(&content);
-        if reader.byte()? != FORMAT {
+        let format = reader.byte()?;
+        if !matches!(format, FORMAT | WITH_WATCHES) {
             return Err(Damaged("a newer release wrote it: it has an unknown format"));
         }
-        let (listed, totals) = (Listed::read(&mut reader, zone)?, Totals::read(&mut reader)?);
-        if reader.is_at_end() { Ok(State { version, listed, totals }) } else { Err(Damaged("it is too long")) }
+        let (listed, mut totals) = (Listed::read(&mut reader, zone)?, Totals::read(&mut reader)?);
+        let mut watches = Watches::default();
+        if format == WITH_WATCHES {
+            totals.read_corrections(&mut reader)?;
+            watches = Watches::read(&mut reader)?;
+        }
+        if reader.is_at_end() { Ok(State { version, listed, totals, watches }) } else { Err(Damaged("it is too long")) }
     }
 }
 

@@ -62,7 +62,7 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
         let folder = self.reading(MIN_BUCKETS);
-        let fold = folder.fold_with(Mode::Usual, deadline);
+        let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
         let pages: Vec<PageRef> = fold.page_names(minute).await?;
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
@@ -109,6 +109,11 @@ impl Folder {
     ) -> Result<usize, Error> {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
+        for state in leaves.values() {
+            for key in state.watches.keys().filter(|key| is_compared(key)) {
+                self.raise(snapshot, window, state, key, deadline).await?;
+            }
+        }
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
         let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();

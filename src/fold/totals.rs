@@ -12,6 +12,8 @@ pub(super) struct Totals {
     /// The values of each group by the number of the measure. A group has a value for each measure that any page names
     /// for it, even if no counted record feeds it.
     groups: BTreeMap<GroupKey, Vec<Option<Value>>>,
+    /// How many corrections there are for each group that has any, if the pipeline has alerts.
+    pub corrections: BTreeMap<GroupKey, u64>,
 }
 
 impl Totals {
@@ -47,6 +49,14 @@ impl Totals {
                 }
             });
         }
+        for (key, count) in &other.corrections {
+            *self.corrections.entry(key.clone()).or_default() += count;
+        }
+    }
+
+    /// How many corrections there are for a group.
+    pub(super) fn corrections(&self, key: &GroupKey) -> u64 {
+        self.corrections.get(key).copied().unwrap_or(0)
     }
 
     fn named<'t>(&'t self, values: &'t [Option<Value>]) -> impl Iterator<Item = (&'t Measure, &'t Value)> {
@@ -71,9 +81,11 @@ impl Totals {
     /// The groups of a part of a state.
     pub(super) fn part(&self, part: &str) -> Totals {
         let inside = self.groups.iter().filter(|(key, _)| key.is_in_part(part));
+        let corrected = self.corrections.iter().filter(|(key, _)| key.is_in_part(part));
         Totals {
             measures: self.measures.clone(),
             groups: inside.map(|(key, values)| (key.clone(), values.clone())).collect(),
+            corrections: corrected.map(|(key, count)| (key.clone(), *count)).collect(),
         }
     }
 
@@ -99,11 +111,7 @@ impl Totals {
         writer.size(self.groups.len());
         let mut before: &[u8] = &[];
         for (key, values) in &self.groups {
-            let key = key.bytes();
-            let shared = key.iter().zip(before).take_while(|(byte, other)| byte == other).count();
-            writer.size(shared);
-            writer.bytes(key.get(shared..).unwrap_or_default());
-            before = key;
+            write_key(writer, key, &mut before);
             for number in 0..self.measures.len() {
                 match values.get(number).and_then(Option::as_ref) {
                     Some(value) => value.write(writer),
@@ -113,21 +121,54 @@ impl Totals {
         }
     }
 
+    /// Writes how many corrections there are.
+    pub(super) fn write_corrections(&self, writer: &mut Writer) {
+        writer.size(self.corrections.len());
+        let mut before: &[u8] = &[];
+        for (key, count) in &self.corrections {
+            write_key(writer, key, &mut before);
+            writer.uint(*count);
+        }
+    }
+
+    pub(super) fn read_corrections(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
+        let (count, mut before) = (reader.count()?, Vec::new());
+        for _ in 0..count {
+            let key = read_key(reader, &mut before)?;
+            self.corrections.insert(key, reader.uint()?);
+        }
+        Ok(())
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Totals, Damaged> {
         let measures = Measures::read(reader)?;
         let count = reader.count()?;
-        let (mut groups, mut key) = (BTreeMap::new(), Vec::new());
+        let (mut groups, mut before) = (BTreeMap::new(), Vec::new());
         for _ in 0..count {
-            let shared = reader.size()?;
-            key.truncate(shared);
-            key.extend_from_slice(reader.bytes()?);
+            let key = read_key(reader, &mut before)?;
             let values = measures.iter().map(|measure| Value::read(measure.aggregate, reader));
             let values = values.collect::<Result<_, _>>()?;
-            groups.insert(GroupKey::from_bytes(&key), values);
+            groups.insert(key, values);
         }
         if groups.len() < count {
             return Err(Damaged("a group appears twice"));
         }
-        Ok(Totals { measures, groups })
+        Ok(Totals { measures, groups, corrections: BTreeMap::new() })
     }
+}
+
+/// Writes a key without the beginning that it shares with the one before.
+pub(super) fn write_key<'k>(writer: &mut Writer, key: &'k GroupKey, before: &mut &'k [u8]) {
+    let key = key.bytes();
+    let shared = key.iter().zip(*before).take_while(|(byte, other)| byte == other).count();
+    writer.size(shared);
+    writer.bytes(key.get(shared..).unwrap_or_default());
+    *before = key;
+}
+
+/// Reads a key, after the bytes of the one before.
+pub(super) fn read_key(reader: &mut Reader<'_>, before: &mut Vec<u8>) -> Result<GroupKey, Damaged> {
+    before.truncate(reader.size()?);
+    before.extend_from_slice(reader.bytes()?);
+    Ok(GroupKey::from_bytes(before))
 }

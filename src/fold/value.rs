@@ -126,6 +126,15 @@ impl Value {
         }
     }
 
+    /// The number that is compared with limits, or none if no record feeds it. Nothing if the value isn't known or isn't a number.
+    pub(super) fn number(&self) -> Option<Option<Decimal>> {
+        match self.attributes("", &[]).pop()? {
+            (_, Some(Scalar::Number(number))) => Some(Some(number)),
+            (_, Some(Scalar::Text(_))) => None,
+            (_, None) => Some(None),
+        }
+    }
+
     /// Writes the value after a mark that says whether it is known.
     pub(super) fn write(&self, writer: &mut Writer) {
         if self.is_empty() {

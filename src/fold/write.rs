@@ -3,6 +3,7 @@
 use super::engine::Fold;
 use super::state::{Leaves, Listed, State, halves};
 use super::totals::Totals;
+use super::watch::NewVersion;
 use crate::error::Error;
 use crate::ledger::{StateItem, Swap, WindowKey};
 
@@ -33,7 +34,12 @@ impl Fold<'_> {
                 continue;
             }
             let totals = if part.is_empty() { totals.clone() } else { totals.part(&part) };
-            let new = State { version: self.next_version(old.version), listed: listed.clone(), totals };
+            let version = self.next_version(old.version);
+            let (snapshot, window_length) = (self.snapshot, window.span().map(|span| span.window));
+            let changes =
+                NewVersion { snapshot, window: window_length, version, old: &old.totals, new: &totals };
+            let watches = old.watches.next(&changes);
+            let new = State { version, listed: listed.clone(), totals, watches };
             let (new, data) = match new.totals.len() {
                 // A group can't be split, so its largest values are given up before the item is too large.
                 ..=1 => new.within(self.max_state_bytes / 10 * ITEM_TENTHS),
@@ -62,7 +68,8 @@ impl Fold<'_> {
     async fn split(&self, window: WindowKey, part: &str, old: &State) -> Result<Swap, Error> {
         let version = self.next_version(old.version);
         let half = |part: String| {
-            let state = State { version, listed: old.listed.clone(), totals: old.totals.part(&part) };
+            let (totals, watches) = (old.totals.part(&part), old.watches.part(&part));
+            let state = State { version, listed: old.listed.clone(), totals, watches };
             StateItem { window, part, version, data: Some(state.frame()) }
         };
         let [first, second] = halves(part).map(half);

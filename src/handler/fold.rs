@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Handler, Invocation};
 use crate::error::Error;
-use crate::fold::{Folded, Notice};
+use crate::fold::{AlertKey, Folded, Notice};
 use crate::outcome::FoldOutcome;
 use crate::time::{DAY_SECONDS, Timestamp};
 
@@ -68,6 +68,7 @@ impl Handler {
         let oldest = invocation.now.seconds() - (self.config.horizon_days + GRACE_DAYS) * DAY_SECONDS;
         let mut outcome = FoldOutcome { records: event.records.len(), ..FoldOutcome::default() };
         let (mut notices, mut positions, mut too_old) = (Vec::new(), Vec::new(), Vec::new());
+        let mut alerts = Vec::new();
         for (position, record) in event.records.iter().enumerate() {
             let Keys { pk, sk } = &record.dynamodb.keys;
             match Notice::of(&self.pipeline().name, &pk.text, &sk.text).filter(|_| record.event == "INSERT") {
@@ -76,14 +77,24 @@ impl Handler {
                     notices.push(notice);
                     positions.push(position);
                 }
-                None => outcome.ignored += 1,
+                None => match AlertKey::of(&self.pipeline().name, &pk.text, &sk.text) {
+                    Some(alert) if record.event == "INSERT" => alerts.push((position, alert)),
+                    _ => outcome.ignored += 1,
+                },
             }
         }
         (outcome.notices, outcome.too_old) = (notices.len(), too_old.len());
         let folded = self.fold_all(&notices, invocation).await?;
         self.store_too_old(&too_old, invocation).await?;
         let unsettled = positions.get(folded.settled).copied();
-        let first = unsettled.and_then(|position| event.records.get(position));
+        // Those behind a notice that isn't settled are delivered again with it.
+        alerts.retain(|(position, _)| unsettled.is_none_or(|unsettled| *position < unsettled));
+        let (places, alerts): (Vec<usize>, Vec<AlertKey>) = alerts.into_iter().unzip();
+        let sent = self.send_alerts(&alerts, invocation).await;
+        let unsent = places.get(sent.count).copied();
+        (outcome.alerts_sent, outcome.alerts_failed) = (sent.count, alerts.len() - sent.count);
+        outcome.alert_error = sent.error;
+        let first = unsent.or(unsettled).and_then(|position| event.records.get(position));
         outcome.failed = first.map(|record| record.dynamodb.sequence_number.clone());
         let created = |record: &NoticeRecord| record.dynamodb.approximate_creation_date_time;
         outcome.oldest_created_at = event.records.iter().filter_map(created).reduce(f64::min).and_then(time);

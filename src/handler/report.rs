@@ -53,6 +53,8 @@ pub(super) fn fold_metrics(outcome: &FoldOutcome, now: Timestamp, started: Insta
     metrics.count_unless_zero("Overflow", folded.overflows);
     metrics.count_unless_zero("Conflicts", folded.conflicts);
     metrics.count_unless_zero("NoticesTooOld", outcome.too_old);
+    metrics.count_unless_zero("AlertsSent", outcome.alerts_sent);
+    metrics.count_unless_zero("AlertsFailed", outcome.alerts_failed);
     metrics.count_unless_zero("LedgerBehind", folded.error.as_ref().map_or(0, is_ledger_behind));
     metrics
 }
@@ -121,6 +123,9 @@ pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
     if let Some(error) = &folded.error {
         warn!(%error, sequence = outcome.failed, "notice not settled");
     }
+    if let Some(error) = &outcome.alert_error {
+        warn!(%error, sequence = outcome.failed, "alert not sent");
+    }
     info!(
         records = outcome.records,
         notices = outcome.notices,
@@ -130,6 +135,8 @@ pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
         snapshots = folded.snapshots,
         unpublished = folded.unpublished.len(),
         pages = folded.pages,
+        alerts = folded.alerts,
+        alerts_sent = outcome.alerts_sent,
         duration_ms = milliseconds(started),
         "fold done"
     );

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::template::Template;
-use super::{Aggregate, Quantile, TimeToLive};
+use super::{Aggregate, Alert, Quantile, TimeToLive};
 use crate::window::{Window, Zone};
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub time_to_live: Option<TimeToLive>,
     /// The measures that aren't sums, by name.
     pub kinds: BTreeMap<String, MeasureKind>,
+    /// The alerts of all counters.
+    pub alerts: Vec<Alert>,
 }
 
 /// What a measure is, and what is published of it.

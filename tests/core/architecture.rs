@@ -36,6 +36,7 @@ const PACKAGES: [Package; 5] = [
             ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
             ("config", &["pipeline", "window", "usage", "archive", "plan"]),
             ("metrics", &["config", "error"]),
+            ("alerts", &["config", "error", "clients", "fold"]),
             ("quarantine", &["record", "decode", "plan", "archive"]),
             ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "archive"]),
             ("clients", &[]),
@@ -55,6 +56,7 @@ const PACKAGES: [Package; 5] = [
                     "fold",
                     "archive",
                     "metrics",
+                    "alerts",
                     "outcome",
                     "quarantine",
                 ],
@@ -87,7 +89,7 @@ const PACKAGES: [Package; 5] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 48] = [
+const PURE: [&str; 49] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -125,6 +127,7 @@ const PURE: [&str; 48] = [
     "fold/tasks.rs",
     "fold/totals.rs",
     "fold/value.rs",
+    "fold/watch.rs",
     "fold/value/distinct.rs",
     "fold/value/edge.rs",
     "fold/value/extreme.rs",

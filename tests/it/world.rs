@@ -84,6 +84,7 @@ impl World {
             dynamodb: services().dynamodb_client(&sdk),
             s3: services().s3_client(&sdk),
             cloudwatch: services().cloudwatch_client(&sdk),
+            ..Clients::new(&sdk)
         };
         let config = Config::read(|name| self.variables.get(name).cloned()).unwrap();
         Function { handler: Handler::new(config, clients), http }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynoxide::Database;
 use laptop::emulators::in_process::{self, Objects};
 use usage_aggregator::fold::{Folded, Folder, Notice};
-use usage_aggregator::ledger::{PageKind, pages};
+use usage_aggregator::ledger::{PageContent, PageKind, pages};
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
 use crate::gate::{Actor, Gate, Schedule, Work};
-use crate::place::{Counted, MINUTE, Place, groups};
+use crate::place::{Counted, MINUTE, Place, groups, items, minute_of};
 
 /// What an actor does.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ enum Task {
     Fold(Vec<Notice>),
     /// It folds them once, whatever comes of it: a zombie.
     FoldOnce(Vec<Notice>),
+    /// It folds them until they are settled, and then the ledger must have so many alerts.
+    FoldAlerts(Vec<Notice>, usize),
 }
 
 impl Place {
@@ -36,7 +39,7 @@ impl Place {
     }
 }
 
-async fn act(folder: Folder, pipeline: Arc<Pipeline>, task: Task) {
+async fn act(folder: Folder, pipeline: Arc<Pipeline>, database: Database, task: Task) {
     let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
     let fold = |notices: Vec<Notice>| {
         let (folder, pipeline) = (folder.clone(), Arc::clone(&pipeline));
@@ -53,6 +56,11 @@ async fn act(folder: Folder, pipeline: Arc<Pipeline>, task: Task) {
         }
         Task::FoldOnce(notices) => drop(fold(notices).await),
         Task::Fold(notices) => settle(&fold, &notices).await,
+        Task::FoldAlerts(notices, alerts) => {
+            settle(&fold, &notices).await;
+            let there = items(&database, "ledger").iter().filter(|item| item["pk"].as_s().unwrap().starts_with("a#")).count();
+            assert!(there >= alerts, "settled before the alert was put");
+        }
     }
 }
 
@@ -81,7 +89,8 @@ fn enumerate(
             let pipeline = Arc::clone(&place.pipeline);
             let actors = tasks.into_iter().map(|task| {
                 let gate = Gate::new();
-                let work: Work = Box::pin(act(place.gated(&gate), Arc::clone(&pipeline), task));
+                let database = place.database.clone();
+                let work: Work = Box::pin(act(place.gated(&gate), Arc::clone(&pipeline), database, task));
                 Actor::new(gate, work)
             });
             let made = next.run(actors.collect()).await;
@@ -90,6 +99,8 @@ fn enumerate(
                     place.snapshots().get(&((*entity).to_owned(), "hour".to_owned())).copied().unwrap_or_default();
                 assert_eq!((orders, cents), *values, "{name}: {entity} after {made:?}");
             }
+            // Each crossing of the history that the swaps have made has one alert.
+            assert!(place.has_all_alerts().await, "{name}: {:?} after {made:?}", place.alerted());
             made
         });
         count += 1;
@@ -199,4 +210,41 @@ fn folds_with_different_buckets() {
         vec![Task::Fold(first), Task::Fold(second)]
     };
     assert!(enumerate("buckets", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+const TWO_ORDERS: &str = "measure = \"orders\"\nwindow = \"hour\"\nlimit = 2";
+
+#[test]
+fn two_folds_of_a_page_that_crosses_a_threshold() {
+    let prepare = async |place: &mut Place| {
+        place.alert(TWO_ORDERS);
+        let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        vec![Task::FoldAlerts(notices.clone(), 1), Task::FoldAlerts(notices, 1)]
+    };
+    assert!(enumerate("same crossing", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn two_folds_that_cross_a_threshold_together() {
+    let prepare = async |place: &mut Place| {
+        place.alert(TWO_ORDERS);
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        let second = place.append(&[(2, "a", 1, 5)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("crossing together", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn a_zombie_whose_crossing_is_taken_back() {
+    let prepare = async |place: &mut Place| {
+        place.alert(TWO_ORDERS);
+        let crossing = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
+        let [page] = &pages(&groups(&[(2, "a", 0, 5)]), 1)[..] else { panic!("one page") };
+        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+        let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;
+        vec![Task::FoldOnce(crossing.clone()), Task::Fold(vec![void]), Task::Fold(crossing)]
+    };
+    assert!(enumerate("taken back", changes(), prepare, &[("a", (1, 100))]) >= 40);
 }

@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+mod alerts;
 mod cost;
 mod exhaustive;
 mod fold;

@@ -10,8 +10,8 @@ use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Folded, Folder, MAX_STATE_BYTES, Notice, UsageTable};
-use usage_aggregator::ledger::{LedgerTable, Page, PageKind, pages};
+use usage_aggregator::fold::{Alert, Folded, Folder, MAX_STATE_BYTES, Notice, UsageTable};
+use usage_aggregator::ledger::{LedgerTable, Page, PageKind, WindowKey, pages};
 use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
@@ -89,6 +89,57 @@ impl Place {
         Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().windows = windows.to_vec();
     }
 
+    /// Reports what this `[[record.alert]]` says from now on; an empty text reports nothing.
+    pub fn alert(&mut self, alert: &str) {
+        let mut folder = shipped("orders").unwrap();
+        let text = folder.files.get_mut("pipeline.toml").unwrap();
+        if !alert.is_empty() {
+            let measure = "[[record.measure]]\nname = \"orders\"";
+            *text = text.replacen(measure, &format!("[[record.alert]]\n{alert}\n\n{measure}"), 1);
+        }
+        let parsed = Pipeline::parse(&folder).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let alerts = parsed.snapshot.unwrap().alerts;
+        Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().alerts = alerts;
+    }
+
+    /// The alerts in the ledger, in the order of their keys.
+    pub fn alerts(&self) -> Vec<Alert> {
+        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+        let mut alerts: Vec<Alert> = self
+            .items("ledger")
+            .iter()
+            .filter(|item| text(item, "pk").starts_with("a#"))
+            .map(|item| {
+                let alert: Alert = serde_json::from_str(&text(item, "detail")).unwrap();
+                assert_eq!(alert.id, format!("{}/{}", text(item, "pk"), text(item, "sk")));
+                alert
+            })
+            .collect();
+        alerts.sort_by(|a, b| a.id.cmp(&b.id));
+        alerts
+    }
+
+    /// What the alerts say: entity, fraction, crossing, and what happened.
+    pub fn alerted(&self) -> Vec<String> {
+        let said = |alert: &Alert| format!("{} {} {} {}", alert.entity, alert.at, alert.crossing, alert.state.name());
+        self.alerts().iter().map(said).collect()
+    }
+
+    /// Whether the ledger has exactly the alerts that its states have counted.
+    pub async fn has_all_alerts(&self) -> bool {
+        let mut counted = Vec::new();
+        for (_, sort_key) in self.states().into_keys().filter(|(_, sort_key)| sort_key.ends_with('/')) {
+            let window = WindowKey::parse(sort_key.trim_end_matches('/'), self.folder.ledger.zone).unwrap();
+            let shown = self.folder.show(None, window, None).await.unwrap();
+            counted.extend(shown.states.into_iter().flat_map(|state| state.alerts));
+        }
+        counted.sort();
+        let mut there: Vec<String> =
+            self.alerts().iter().map(|alert| alert.id.rsplit_once('/').unwrap().1.to_owned()).collect();
+        there.sort();
+        counted == there
+    }
+
     /// Counts in this time zone from now on.
     pub fn set_zone(&mut self, zone: Zone) {
         self.folder.ledger.zone = zone;
@@ -154,19 +205,7 @@ impl Place {
     }
 
     pub fn items(&self, table: &str) -> Vec<Item> {
-        let item = |item: dynoxide::Item| item.into_iter().map(|(name, value)| (name, attribute(value))).collect();
-        let mut start = None;
-        let mut items = Vec::new();
-        loop {
-            let request =
-                ScanRequest { table_name: table.to_owned(), exclusive_start_key: start, ..ScanRequest::default() };
-            let page = self.database.scan(request).unwrap();
-            items.extend(page.items.unwrap_or_default().into_iter().map(item));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return items;
-            }
-        }
+        items(&self.database, table)
     }
 
     pub fn delete(&self, table: &str, key: &str, sort_key: &str) {
@@ -182,6 +221,22 @@ impl Place {
         states
             .map(|item| ((text(item, "pk"), text(item, "sk")), item["version"].as_n().unwrap().parse().unwrap()))
             .collect()
+    }
+}
+
+pub fn items(database: &Database, table: &str) -> Vec<Item> {
+    let item = |item: dynoxide::Item| item.into_iter().map(|(name, value)| (name, attribute(value))).collect();
+    let mut start = None;
+    let mut items = Vec::new();
+    loop {
+        let request =
+            ScanRequest { table_name: table.to_owned(), exclusive_start_key: start, ..ScanRequest::default() };
+        let page = database.scan(request).unwrap();
+        items.extend(page.items.unwrap_or_default().into_iter().map(item));
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return items;
+        }
     }
 }
 

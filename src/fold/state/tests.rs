@@ -36,7 +36,7 @@ proptest! {
         let minute = |minute: i64| WindowKey::minute(crate::usage::Segment::at(1_795_856_220 + 60 * minute), Zone::UTC);
         let leaves = versions.into_iter().map(|((part, at), version)| (Leaf { window: minute(at), part }, version)).collect();
         for listed in [Listed::Pages(pages), Listed::Leaves(leaves)] {
-            let state = State { version: 7, listed, totals: totals.clone() };
+            let state = State { version: 7, listed, totals: totals.clone(), watches: Watches::default() };
             let read = State::read(7, &state.frame(), Zone::UTC).unwrap();
             prop_assert_eq!(&read.listed, &state.listed);
             let values = |totals: &Totals| -> Vec<_> {
@@ -48,10 +48,12 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-        let mut writer = Writer::default();
-        writer.byte(FORMAT);
-        writer.raw(&bytes);
-        let _ = State::read(1, &writer.into_frame(), Zone::UTC);
+        for format in [FORMAT, WITH_WATCHES] {
+            let mut writer = Writer::default();
+            writer.byte(format);
+            writer.raw(&bytes);
+            let _ = State::read(1, &writer.into_frame(), Zone::UTC);
+        }
         let _ = State::read(1, &bytes, Zone::UTC);
     }
 
@@ -71,7 +73,7 @@ proptest! {
 fn a_group_with_a_sequential_name_takes_a_few_bytes() {
     let groups: Vec<_> =
         (0..5_000).map(|number| (format!("customer-{number:06}"), vec![(0, i64::from(number) % 97)])).collect();
-    let state = State { version: 1, listed: Listed::default(), totals: totals(&groups) };
+    let state = State { version: 1, totals: totals(&groups), ..State::default() };
     let bytes = state.frame().len();
     assert!(bytes < 6 * 5_000, "{bytes}");
 }
@@ -83,7 +85,7 @@ fn a_group_that_is_too_large_gives_up_its_largest_values() {
         i64::from_be_bytes(*hash.as_bytes().first_chunk().unwrap()) >> 6
     };
     let values = (0..200).map(|number| (number, if number < 100 { number.into() } else { digits(number) }));
-    let state = State { version: 3, listed: Listed::default(), totals: totals(&[("a".to_owned(), values.collect())]) };
+    let state = State { version: 3, totals: totals(&[("a".to_owned(), values.collect())]), ..State::default() };
     let (all, bytes) = (state.frame(), state.frame().len());
     assert_eq!(state.clone().within(bytes), (state.clone(), all.clone()));
     let (smaller, data) = state.clone().within(bytes - 200);
@@ -102,7 +104,7 @@ fn a_group_that_is_too_large_gives_up_its_largest_values() {
 #[test]
 fn a_newer_format_is_refused() {
     let mut writer = Writer::default();
-    writer.byte(FORMAT + 1);
+    writer.byte(WITH_WATCHES + 1);
     assert_eq!(
         State::read(1, &writer.into_frame(), Zone::UTC),
         Err(Damaged("a newer release wrote it: it has an unknown format"))

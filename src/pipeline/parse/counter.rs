@@ -7,7 +7,7 @@ use super::super::template::{ParsedText, Template};
 use super::super::{Condition, Counter, Measure, Snapshot};
 use super::contradiction::contradiction;
 use super::kind::Measures;
-use super::{measure, parse_template};
+use super::{alert, measure, parse_template};
 use crate::record::Event;
 
 /// What the counters of a record type can refer to.
@@ -36,7 +36,7 @@ pub(super) fn read_all(record: &Section<'_>, countable: Countable<'_>, measures:
         }
         return read(record, measured, countable, measures).into_iter().collect();
     }
-    for key in ["entity", "resource", "measure"] {
+    for key in ["entity", "resource", "measure", "alert"] {
         if let Some(value) = record.value(key) {
             let message = format!(
                 "{}: `{key}` can't be combined with [[record.counter]]; move it into a [[record.counter]] of its own",
@@ -66,7 +66,9 @@ fn read(
 ) -> Option<Counter> {
     let entity = section.text("entity");
     let resource = section.text("resource");
+    let alerts = section.sections("alert");
     if measured.is_empty() {
+        alerts.iter().for_each(|alert| alert.mistake("needs a measure; add one to the same counter"));
         return None;
     }
     let Some(snapshot) = countable.snapshot else {
@@ -89,6 +91,8 @@ fn read(
     );
     measured.iter().for_each(|section| section.find_misspelled("kind"));
     let partners: Vec<_> = measured.iter().map(|section| measure::along_with(section, &measured)).collect();
+    let names: Vec<(&str, &str)> =
+        measured.iter().filter_map(|section| Some((section.text_of("name")?, section.text_of("kind").unwrap_or_default()))).collect();
     let read = |(section, along_with): (Section<'_>, Option<usize>)| {
         let (document, span, title) = (section.document, section.span.clone(), section.title.clone());
         let measure = measure::read(section, along_with, snapshot, countable.events, measures)?;
@@ -101,7 +105,9 @@ fn read(
         Some(measure)
     };
     let measures = measured.into_iter().zip(partners).filter_map(read).collect();
-    Some(Counter { group: group.into_iter().collect::<Option<_>>()?, measures })
+    let group: Vec<Template> = group.into_iter().collect::<Option<_>>()?;
+    let alerts = alert::read_all(alerts, &alert::Alertable { snapshot, group: &group, measures: &names });
+    Some(Counter { group, measures, alerts })
 }
 
 /// Why no image meets the conditions of a record type and of its measure, if that is certain.

@@ -1,6 +1,7 @@
 //! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
+mod alert;
 mod condition;
 mod contradiction;
 mod counter;
@@ -92,7 +93,12 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     }
     root.finish();
     let (measures, kinds) = measures.into_parts();
-    snapshot.iter_mut().for_each(|snapshot| snapshot.kinds.clone_from(&kinds));
+    let alerts = routes.iter().flat_map(|route| &route.counters).flat_map(|counter| counter.alerts.iter().cloned());
+    let alerts: Vec<super::Alert> = alerts.collect();
+    if let Some(snapshot) = &mut snapshot {
+        snapshot.kinds.clone_from(&kinds);
+        snapshot.alerts = alerts;
+    }
     Some(Pipeline {
         name: name.to_owned(),
         sources,

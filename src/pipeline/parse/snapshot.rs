@@ -58,6 +58,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         fraction,
         time_to_live,
         kinds: BTreeMap::new(),
+        alerts: Vec::new(),
     };
     if let Some([one, other]) = windows_with_same_text(|window| snapshot.window_name(window)) {
         section.mistake(format_args!("{one} and {other} have the same name in `window_names`"));

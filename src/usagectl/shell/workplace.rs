@@ -258,6 +258,9 @@ impl Connections {
             dynamodb: aws_sdk_dynamodb::Client::new(&self.dynamodb),
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&self.cloudwatch),
+            eventbridge: aws_sdk_eventbridge::Client::new(&self.eventbridge),
+            // Nothing embedded stands for SNS.
+            ..Clients::new(&self.eventbridge)
         }
     }
 

@@ -220,6 +220,7 @@ impl Limiter {
                 dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
                 s3: aws_sdk_s3::Client::from_conf(s3),
                 cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+                ..Clients::new(&sdk)
             };
             let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))?;
             let deadline_margin = Duration::from_millis(config.deadline_margin_ms);

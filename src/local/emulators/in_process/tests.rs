@@ -26,6 +26,7 @@ async fn both() -> (Services, [Clients; 2]) {
         dynamodb: services.dynamodb_client(&config),
         s3: services.s3_client(&config),
         cloudwatch: services.cloudwatch_client(&config),
+        ..Clients::new(&config)
     };
     ensure_bucket(&over_http.s3, "archive").await.unwrap();
     let objects = Objects::default();

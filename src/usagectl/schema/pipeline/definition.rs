@@ -115,7 +115,7 @@ fn record(mut table: Map<String, Json>) -> Record {
     if !own.measures.is_empty() {
         counters.push(own);
     }
-    for key in ["entity", "resource", "measure"] {
+    for key in ["entity", "resource", "measure", "alert"] {
         table.remove(key);
     }
     Record { name, selection: table, counters, archive }

@@ -49,6 +49,7 @@ impl Fixture {
             dynamodb: services.dynamodb_client(&sdk),
             s3: services.s3_client(&sdk),
             cloudwatch: services.cloudwatch_client(&sdk),
+            ..Clients::new(&sdk)
         };
         let config = Config::read(|name| match (name, profile) {
             ("PIPELINE", ProfileName::Orders) => Some("orders".to_owned()),

@@ -1,0 +1,106 @@
+//! What alerts say, and what contradicts them.
+
+use crate::decimal::Decimal;
+use crate::pipeline::{Alert, Folder, Mistakes, Pipeline};
+use crate::window::Window;
+
+const PIPELINE: &str = r##"
+[snapshot]
+windows = ["hour", "month"]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window_key}" }
+
+[[record]]
+type = "request"
+match = { tenant = "{tenant}", endpoint = "{endpoint}" }
+entity = "{tenant}"
+resource = "{endpoint}#{tenant}"
+
+[[record.measure]]
+name = "requests"
+kind = "count"
+
+[[record.measure]]
+name = "duration"
+kind = "quantile"
+attribute = "duration"
+
+[[record.measure]]
+name = "fastest"
+kind = "min"
+attribute = "duration"
+
+[[record.measure]]
+name = "{size}_bytes"
+kind = "sum"
+attributes = "{size}_size"
+"##;
+
+fn parsed(alerts: &[&str]) -> Result<Vec<Alert>, Mistakes> {
+    let alerts = alerts.iter().map(|alert| format!("\n[[record.alert]]\n{alert}\n"));
+    let text = PIPELINE.to_owned() + &alerts.collect::<String>();
+    let files = [("pipeline.toml".to_owned(), text)].into();
+    Ok(Pipeline::parse(&Folder { name: "api".to_owned(), files })?.snapshot.unwrap().alerts)
+}
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+#[test]
+fn an_alert_has_a_rule_for_each_fraction_of_its_limit() {
+    let alerts = parsed(&[
+        "measure = \"requests\"\nwindow = \"month\"\nlimit = 1000\nat = [0.8, 1]\nrearm = 0.75",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = 12.5",
+    ])
+    .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let said: Vec<_> =
+        alerts.iter().map(|alert| (alert.window, alert.rule.at, alert.fires_at, alert.rearms_below)).collect();
+    let expected = [
+        (Window::Month, "0.8", "800", "750"),
+        (Window::Month, "1", "1000", "750"),
+        // Below the crossed value, unless `rearm` is set.
+        (Window::Hour, "1", "12.5", "12.5"),
+    ];
+    let expected = expected.map(|(window, at, fires, rearms)| (window, decimal(at), decimal(fires), decimal(rearms)));
+    assert_eq!(said, expected);
+    assert!(alerts.iter().all(|alert| alert.rule.measure == "requests"));
+}
+
+#[test]
+fn an_alert_is_for_the_groups_of_its_counter() {
+    let [alert] = &parsed(&["measure = \"requests\"\nwindow = \"month\"\nlimit = 1"]).unwrap()[..] else { panic!() };
+    let is_for = |texts: &[&str]| alert.is_for(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    assert!(is_for(&["7", "/orders#7"]));
+    for other in [&["7", "requests"][..], &["7", "/orders#8"], &["7"], &["7", "/orders#7", "x"]] {
+        assert!(!is_for(other), "{other:?}");
+    }
+}
+
+#[test]
+fn mistakes_of_alerts_name_the_record_and_the_field() {
+    let mistakes = parsed(&[
+        "measure = \"request\"\nwindow = \"month\"\nlimit = 10",
+        "measure = \"duration\"\nwindow = \"month\"\nlimit = 10",
+        "measure = \"fastest\"\nwindow = \"month\"\nlimit = 10",
+        "measure = \"{size}_bytes\"\nwindow = \"month\"\nlimit = 10",
+        "measure = \"requests\"\nwindow = \"week\"\nlimit = 10",
+        "measure = \"requests\"\nwindow = \"moth\"\nlimit = 0",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = \"10\"\nat = 0.8",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = 10\nat = [0.8, 0.8]",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = 10\nat = [0.8, -1]\nrearm = 0.7",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = 20\nat = [0.8]\nrearm = 0.9",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = 20\nat = [0.8]\nrearms = 0.7",
+        "",
+    ]);
+    insta::assert_snapshot!(mistakes.unwrap_err());
+}
+
+#[test]
+fn an_alert_needs_a_measure_of_its_counter() {
+    let text = PIPELINE.split("[[record.measure]]").next().unwrap().replace("entity = \"{tenant}\"\nresource = \"{endpoint}#{tenant}\"\n", "");
+    let alert = "[[record.alert]]\nmeasure = \"requests\"\nwindow = \"month\"\nlimit = 10\n";
+    let files = [("pipeline.toml".to_owned(), format!("{text}{alert}"))].into();
+    let mistakes = Pipeline::parse(&Folder { name: "api".to_owned(), files }).unwrap_err().to_string();
+    assert!(mistakes.contains("record 1 alert 1: needs a measure"), "{mistakes}");
+}

@@ -1,0 +1,245 @@
+//! Alerts: each crossing of a group has one item, whatever crashes, and a fall takes back what a crossing said.
+
+use laptop::emulators::{Fault, FaultPlan};
+use usage_aggregator::fold::{AlertState, Depth, Mode, Notice};
+use usage_aggregator::ledger::{PageContent, PageKind, pages};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::Window;
+
+use crate::place::{Counted, MINUTE, Place, groups, minute_of};
+
+/// Three orders in an hour, and again after fewer than two.
+const THREE: &str = "measure = \"orders\"\nwindow = \"hour\"\nlimit = 3\nrearm = 0.5";
+
+fn place(alert: &str) -> Place {
+    let mut place = Place::with_windows(&[Window::Hour]);
+    place.alert(alert);
+    place
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_seconds(MINUTE + 600).unwrap()
+}
+
+/// Appends records and folds them.
+async fn count(place: &Place, records: &[Counted<'_>]) -> Vec<Notice> {
+    let notices = place.append(records, 1).await;
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    notices
+}
+
+/// Takes records back and folds that.
+async fn void(place: &Place, records: &[Counted<'_>]) {
+    let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
+    for page in pages(&groups(records), 1) {
+        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+        let notice = place.put(&content.into_page(page.minute, &kind), &kind).await;
+        assert_eq!(place.fold(&[notice]).await.settled, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_says_what_has_crossed_which_limit() {
+    let place = place("measure = \"orders\"\nwindow = \"hour\"\nlimit = 4\nat = [0.75, 1.0]");
+    count(&place, &[(1, "a", 0, 100), (2, "a", 1, 100)]).await;
+    assert_eq!(place.alerts(), []);
+    count(&place, &[(3, "a", 0, 100), (4, "b", 0, 100)]).await;
+    let [alert] = &place.alerts()[..] else { panic!("{:?}", place.alerts()) };
+    let expected = serde_json::json!({
+        "id": alert.id, "pipeline": "orders", "entity": "a", "resource": "orders", "measure": "orders", "window": "hour",
+        "window_start": "2026-11-28T08:00:00Z", "window_end": "2026-11-28T09:00:00Z", "limit": 4, "at": 0.75,
+        "threshold": 3, "state": "fired", "crossing": 1,
+    });
+    assert_eq!(serde_json::to_value(alert).unwrap(), expected);
+    assert!(alert.id.starts_with("a#orders#2026-11-28T08/") && alert.id.ends_with("#0000000000000002#000001"), "{alert:?}");
+    let items = place.items("ledger");
+    let expiry = |key: &str| {
+        let item = items.iter().find(|item| item["pk"].as_s().unwrap().starts_with(key)).unwrap();
+        item["expires_at"].as_n().unwrap().clone()
+    };
+    assert_eq!(expiry("a#orders#2026-11-28T08"), expiry("s#orders#2026-11-28"), "it is kept as long as its state");
+    count(&place, &[(5, "a", 7, 100)]).await;
+    assert_eq!(place.alerted(), ["a 0.75 1 fired", "a 1 1 fired"].map(str::to_owned).to_vec());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_crossing_at_least_once_with_one_id() {
+    let mut id = None;
+    for fault in Fault::ALL {
+        for call in 1..=12 {
+            let place = place(THREE);
+            count(&place, &[(1, "a", 0, 100), (2, "b", 0, 100)]).await;
+            let notices = place.append(&[(3, "a", 1, 100), (4, "a", 1, 100)], 1).await;
+            place.http.set_plan(FaultPlan::at(call, fault));
+            tokio::select! {
+                _ = place.try_fold(&notices) => {}
+                () = place.http.crashed() => {}
+            }
+            place.http.revive();
+            place.http.set_plan(FaultPlan::none());
+            // Delivered again, twice.
+            for _ in 0..2 {
+                assert_eq!(place.fold(&notices).await.settled, 1, "{fault:?} at {call}");
+            }
+            let [alert] = &place.alerts()[..] else { panic!("{fault:?} at {call}: {:?}", place.alerts()) };
+            assert_eq!(*id.get_or_insert_with(|| alert.id.clone()), alert.id, "{fault:?} at {call}");
+            assert!(place.has_all_alerts().await, "{fault:?} at {call}");
+        }
+    }
+}
+
+/// The fold dies between the swap of the hour and the item, and the redelivered notice finds nothing new.
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_finds_nothing_new_puts_what_another_one_could_not() {
+    let place = place(THREE);
+    let notices = place.append(&[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)], 1).await;
+    // The minute and the hour are put, and the third PutItem is that of the alert.
+    place.http.set_plan(FaultPlan::on("PutItem", 3, Fault::CrashBefore));
+    tokio::select! {
+        _ = place.try_fold(&notices) => panic!("it crashes"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+    assert_eq!((place.alerts().len(), place.snapshots().len()), (0, 1), "the snapshot is there, the alert isn't");
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.snapshots, folded.alerts), (1, 0, 1));
+    assert_eq!(place.alerted(), ["a 1 1 fired"].map(str::to_owned).to_vec());
+    assert_eq!(place.fold(&notices).await.alerts, 0, "what is there isn't put again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_is_not_settled_before_its_alert_is_there() {
+    let place = place(THREE);
+    let notices = place.append(&[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)], 1).await;
+    place.http.set_plan(FaultPlan::on("PutItem", 3, Fault::AccessDenied));
+    let error = place.try_fold(&notices).await.unwrap_err();
+    assert!(error.message.contains("put an alert into ledger"), "{error}");
+    place.http.set_plan(FaultPlan::none());
+    assert_eq!((place.fold(&notices).await.settled, place.alerts().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_correction_that_takes_the_value_back_is_reported_and_arms_the_alert_again() {
+    let place = place(THREE);
+    let records = [(1, "a", 0, 100), (2, "a", 0, 100), (3, "a", 0, 100)];
+    count(&place, &records).await;
+    void(&place, &records[..1]).await;
+    assert_eq!(place.alerted(), ["a 1 1 fired"].map(str::to_owned).to_vec(), "2 is not below the value that arms it again");
+    void(&place, &records[1..2]).await;
+    count(&place, &[(4, "a", 1, 100), (5, "a", 1, 100)]).await;
+    let expected = ["a 1 1 fired", "a 1 1 corrected", "a 1 2 fired"];
+    assert_eq!(place.alerted(), expected.map(str::to_owned).to_vec());
+    assert!(place.has_all_alerts().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_falls_by_itself_is_cleared() {
+    let place = place("measure = \"amount\"\nwindow = \"hour\"\nlimit = 100");
+    count(&place, &[(1, "a", 0, 10_000)]).await;
+    count(&place, &[(2, "a", 3, -1)]).await;
+    let notices = place.append(&[(3, "a", 5, 1)], 1).await;
+    place.fold(&notices).await;
+    let expected = ["a 1 1 fired", "a 1 1 cleared", "a 1 2 fired"];
+    assert_eq!(place.alerted(), expected.map(str::to_owned).to_vec());
+    let states: Vec<AlertState> = place.alerts().iter().map(|alert| alert.state).collect();
+    assert_eq!(states, [AlertState::Fired, AlertState::Cleared, AlertState::Fired]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_rises_and_falls_within_one_fold_is_not_seen() {
+    let place = place(THREE);
+    let records = [(1, "a", 0, 100), (2, "a", 0, 100), (3, "a", 0, 100)];
+    let mut notices = place.append(&records, 1).await;
+    let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
+    for page in pages(&groups(&records[..2]), 1) {
+        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+        notices.push(place.put(&content.into_page(page.minute, &kind), &kind).await);
+    }
+    assert_eq!(place.fold(&notices).await.settled, 2);
+    assert_eq!(place.alerts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_state_keeps_what_its_groups_have_crossed() {
+    let mut place = place(THREE);
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        count(&place, &[(1, name, 0, 1), (2, name, 0, 1), (3, name, 0, 1)].map(|(id, name, minute, cents)| {
+            (id + 10 * u64::from(name.as_bytes()[0]), name, minute, cents)
+        })).await;
+    }
+    assert_eq!(place.alerts().len(), 4);
+    place.folder.max_state_bytes = 60;
+    let notices = count(&place, &[(9, "e", 0, 5), (10, "a", 0, 5)]).await;
+    assert!(place.states().into_keys().any(|(_, sort_key)| sort_key.ends_with("/0")), "nothing was split");
+    assert_eq!((place.fold(&notices).await.alerts, place.alerts().len()), (0, 4), "nobody crosses again");
+    count(&place, &[(11, "e", 0, 5), (12, "e", 0, 5)]).await;
+    assert_eq!(place.alerts().len(), 5);
+}
+
+/// While a release with another pipeline.toml still runs.
+#[tokio::test(start_paused = true)]
+async fn a_function_without_the_rule_keeps_and_reports_what_another_one_has_counted() {
+    let mut place = place(THREE);
+    let notices = place.append(&[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)], 1).await;
+    place.http.set_plan(FaultPlan::on("PutItem", 3, Fault::CrashBefore));
+    tokio::select! {
+        _ = place.try_fold(&notices) => panic!("it crashes"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+    place.alert("");
+    assert_eq!(place.fold(&notices).await.alerts, 1);
+    count(&place, &[(4, "a", 0, 1)]).await;
+    place.alert(THREE);
+    count(&place, &[(5, "a", 0, 1)]).await;
+    assert_eq!(place.alerted(), ["a 1 1 fired"].map(str::to_owned).to_vec());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_epoch_reports_again_under_another_id() {
+    let mut place = place(THREE);
+    let notices = count(&place, &[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)]).await;
+    place.folder.epoch = 1;
+    assert_eq!(place.fold(&notices).await.settled, 1);
+    let [first, again] = &place.alerts()[..] else { panic!("{:?}", place.alerts()) };
+    assert!(first.id < again.id && again.id.contains("#0001000000000000#"), "{} {}", first.id, again.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_reports_nothing_new_unless_the_state_was_damaged() {
+    let place = place(THREE);
+    count(&place, &[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)]).await;
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let rebuild = || place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now(), None);
+    rebuild().await.unwrap();
+    assert_eq!(place.alerts().len(), 1);
+    let request = serde_json::json!({
+        "TableName": "ledger",
+        "Key": { "pk": { "S": "s#orders#2026-11-28" }, "sk": { "S": "2026-11-28T08/" } },
+        "UpdateExpression": "SET #data = :data",
+        "ExpressionAttributeNames": { "#data": "data" },
+        "ExpressionAttributeValues": { ":data": { "B": "AAAA" } },
+    });
+    place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+    rebuild().await.unwrap();
+    assert_eq!(place.alerted(), ["a 1 1 fired", "a 1 1 fired"].map(str::to_owned).to_vec());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_puts_the_alert_of_a_lost_notice() {
+    let place = place(THREE);
+    let notices = place.append(&[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)], 1).await;
+    place.http.set_plan(FaultPlan::on("PutItem", 3, Fault::CrashBefore));
+    tokio::select! {
+        _ = place.try_fold(&notices) => panic!("it crashes"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now(), None).await.unwrap();
+    assert_eq!((swept.repaired, place.alerts().len()), (0, 1));
+}
