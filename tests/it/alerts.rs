@@ -72,9 +72,8 @@ async fn in_ledger(fixture: &Fixture) -> BTreeSet<String> {
     let client = services.dynamodb_client(&sdk_config(None));
     let tables = client.list_tables().send().await.unwrap().table_names.unwrap();
     let ledger = tables.iter().find(|table| table.contains("ledger")).unwrap();
-    let text = |item: &std::collections::HashMap<String, AttributeValue>, name: &str| {
-        item[name].as_s().unwrap().clone()
-    };
+    let text =
+        |item: &std::collections::HashMap<String, AttributeValue>, name: &str| item[name].as_s().unwrap().clone();
     let mut items = client.scan().table_name(ledger).into_paginator().items().send();
     let mut ids = BTreeSet::new();
     while let Some(item) = items.next().await {
@@ -101,7 +100,8 @@ fn invoke_shows_the_alerts_that_an_event_causes_and_alerts_lists_them() {
     assert_eq!(standings(&fixture, &["--entity", "8"]), BTreeMap::new());
 
     let at = minute_of(recent());
-    let correction = ["--measure", "amount", "--amount", "-29.95", "--at", &at, "--author", "ann", "--reason", "a test"];
+    let correction =
+        ["--measure", "amount", "--amount", "-29.95", "--at", &at, "--author", "ann", "--reason", "a test"];
     let group = ["correct", "add", "--local", "--entity", "7", "--resource", "orders"];
     let corrected = run(&fixture, &[&group[..], &correction].concat());
     assert_eq!(corrected.code, Some(0), "{corrected:?}");

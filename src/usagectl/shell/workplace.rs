@@ -110,7 +110,8 @@ impl Workplace {
         let folder = Folder::lock(&options.data)?;
         let services = Some(start_services(&folder, ports)?);
         let embedded = || Endpoint::Embedded;
-        let connections = Connections::new(services.as_ref(), [&embedded(), &embedded(), &embedded(), &embedded()]).await;
+        let connections =
+            Connections::new(services.as_ref(), [&embedded(), &embedded(), &embedded(), &embedded()]).await;
         let clients = connections.clients();
         let (dynamodb, s3, cloudwatch) = (embedded(), embedded(), embedded());
         Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })

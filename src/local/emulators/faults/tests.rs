@@ -239,7 +239,10 @@ async fn eventbridge_throttles_by_entry_and_loses_answers() {
     bench.faulty.set_plan(FaultPlan::on("PutEvents", 1, Fault::Throttle));
     let answer = put(&["a", "b", "c"]).await.unwrap();
     let codes: Vec<Option<&str>> = answer.entries().iter().map(|entry| entry.error_code()).collect();
-    assert_eq!((answer.failed_entry_count(), codes), (2, vec![None, Some("ThrottlingException"), Some("ThrottlingException")]));
+    assert_eq!(
+        (answer.failed_entry_count(), codes),
+        (2, vec![None, Some("ThrottlingException"), Some("ThrottlingException")])
+    );
     assert_eq!(bench.faulty.calls().remove(0).0.service, Service::EventBridge);
     bench.faulty.set_plan(FaultPlan::at(1, Fault::Throttle));
     assert_eq!(put(&["d"]).await.unwrap().failed_entry_count(), 1);

@@ -1,5 +1,5 @@
-//! DynamoDB, S3, CloudWatch and EventBridge without sockets: an HTTP client that answers the SDK's requests on the caller's thread and never waits,
-//! so that virtual time doesn't advance.
+//! DynamoDB, S3, CloudWatch and EventBridge without sockets: an HTTP client that answers the SDK's requests on the caller's
+//! thread and never waits, so that virtual time doesn't advance.
 //!
 //! It supports the function's calls. For all other calls, and for real HTTP, there are [`Services`](super::Services); a
 //! test checks that both give the same responses.

@@ -58,8 +58,7 @@ pub(super) async fn standings(
         let value = value(ledger, window, &alert).await?;
         Ok(Standing { alert, value })
     };
-    let mut all: Vec<Standing> =
-        stream::iter(chosen).map(with_value).buffered(CONCURRENT_READS).try_collect().await?;
+    let mut all: Vec<Standing> = stream::iter(chosen).map(with_value).buffered(CONCURRENT_READS).try_collect().await?;
     all.sort_by(|one, other| order(&one.alert).cmp(&order(&other.alert)));
     Ok(all)
 }

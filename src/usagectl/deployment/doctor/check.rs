@@ -2,8 +2,8 @@
 //! docs/operations.md has the same table, and a test compares the two.
 
 use super::checks::{
-    alerts, archive, athena, contents, delivery, destination, filters, function, ledger, load, mapping, money, source, tables,
-    watch,
+    alerts, archive, athena, contents, delivery, destination, filters, function, ledger, load, mapping, money, source,
+    tables, watch,
 };
 use super::facts::Facts;
 use super::finding::{CheckResult, Finding};

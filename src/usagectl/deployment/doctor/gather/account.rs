@@ -5,8 +5,8 @@ use super::super::facts::{
     RecentMetrics, Role, Table, Topic, Unavailable,
 };
 use super::{
-    Probe, alarms, alerts, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source, table,
-    topics,
+    Probe, alarms, alerts, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source,
+    table, topics,
 };
 use crate::shell::options::Options;
 use crate::stack::{Account, FunctionName, Names, Where};
