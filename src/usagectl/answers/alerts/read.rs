@@ -45,13 +45,13 @@ pub(super) async fn standings(
     windows: &[WindowKey],
     wants: impl Fn(&Standing) -> bool,
 ) -> anyhow::Result<Vec<Standing>> {
-    let of_window = async |window: &WindowKey| -> anyhow::Result<Vec<(WindowKey, Alert)>> {
-        let items = ledger.folder.ledger.alerts(*window, None).await.context("read the alerts")?;
+    let of_window = async |window: WindowKey| -> anyhow::Result<Vec<(WindowKey, Alert)>> {
+        let items = ledger.folder.ledger.alerts(window, None).await.context("read the alerts")?;
         let items = items.into_iter().map(|item| (item.name, item.detail));
-        Ok(last(items)?.into_iter().map(|alert| (*window, alert)).collect())
+        Ok(last(items)?.into_iter().map(|alert| (window, alert)).collect())
     };
     let read: Vec<Vec<(WindowKey, Alert)>> =
-        stream::iter(windows).map(of_window).buffered(CONCURRENT_READS).try_collect().await?;
+        stream::iter(windows.iter().copied()).map(of_window).buffered(CONCURRENT_READS).try_collect().await?;
     let chosen = read.into_iter().flatten();
     let chosen = chosen.filter(|(_, alert)| wants(&Standing { alert: alert.clone(), value: None }));
     let with_value = async |(window, alert): (WindowKey, Alert)| -> anyhow::Result<Standing> {

@@ -1,5 +1,6 @@
 //! Alerts as a table, as CSV, and as JSON lines.
 
+use anyhow::Context;
 use comfy_table::{Cell, Color};
 use serde_json::json;
 use usage_aggregator::fold::{Alert, AlertState};
@@ -77,8 +78,8 @@ pub(super) fn csv(all: &[Standing], others: &[&str]) -> anyhow::Result<String> {
         let columns = [measure.clone(), value, limit, share, at, threshold, state, crossings, id.clone()];
         writer.write_record(group(standing, others).iter().chain(&columns))?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8(bytes)?.trim_end().to_owned())
+    let text = String::from_utf8(writer.into_inner().context("write CSV")?)?;
+    Ok(text.trim_end().to_owned())
 }
 
 /// A JSON object per line. Numbers are texts, so that no digit is lost.

@@ -73,7 +73,7 @@ fn matches(rule: &Rule, samples: &[SourceRecord]) -> bool {
 /// An event for each alert of the pipeline that fires.
 fn samples(pipeline: &Pipeline, now: Timestamp) -> Vec<SourceRecord> {
     let alerts = pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.alerts);
-    let sample = |alert: &pipeline::Alert| {
+    let record = |alert: &pipeline::Alert| {
         let detail = serde_json::to_string(&sample(alert, &pipeline.name, now)).ok()?;
         let event = json!({
             "version": "0", "id": "sample", "detail-type": ALERT_DETAIL_TYPE, "source": ALERT_SOURCE,
@@ -83,7 +83,7 @@ fn samples(pipeline: &Pipeline, now: Timestamp) -> Vec<SourceRecord> {
         let sequence = SequenceNumber::parse("1")?;
         Some(SourceRecord { sequence, item: 0, created_at: now, json: event.to_string() })
     };
-    alerts.filter_map(sample).collect()
+    alerts.filter_map(record).collect()
 }
 
 /// An alert that has fired, of an entity that doesn't exist.
