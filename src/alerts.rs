@@ -85,7 +85,8 @@ async fn put_events(client: &aws_sdk_eventbridge::Client, bus: &str, details: &[
         Err(error) => return Sent { count: 0, error: Some(Error::from_sdk(&doing, &error)) },
     };
     // The answers are in the order of the entries.
-    let failed = answer.entries().iter().enumerate().find_map(|(place, entry)| Some((place, entry.error_code()?, entry)));
+    let failed =
+        answer.entries().iter().enumerate().find_map(|(place, entry)| Some((place, entry.error_code()?, entry)));
     match failed {
         None => Sent { count: details.len(), error: None },
         Some((count, code, entry)) => {

@@ -123,9 +123,7 @@ fn kind_of(code: &str) -> ErrorKind {
 fn remedy(code: &str) -> &'static str {
     match code {
         "NoSuchBucket" | "InvalidBucketName" => "create the bucket or fix ARCHIVE_BUCKET",
-        "ResourceNotFoundException" => {
-            "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS"
-        }
+        "ResourceNotFoundException" => "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS",
         "NotFound" => "create the topic or fix ALERT_TOPIC",
         "PermanentRedirect" | "AuthorizationHeaderMalformed" => "the bucket is in another Region; fix AWS_REGION",
         code if code.starts_with("KMS") => "enable the KMS key and allow the function's role to use it",

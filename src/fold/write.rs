@@ -36,8 +36,7 @@ impl Fold<'_> {
             let totals = if part.is_empty() { totals.clone() } else { totals.part(&part) };
             let version = self.next_version(old.version);
             let (snapshot, window_length) = (self.snapshot, window.span().map(|span| span.window));
-            let changes =
-                NewVersion { snapshot, window: window_length, version, old: &old.totals, new: &totals };
+            let changes = NewVersion { snapshot, window: window_length, version, old: &old.totals, new: &totals };
             let watches = old.watches.next(&changes);
             let new = State { version, listed: listed.clone(), totals, watches };
             let (new, data) = match new.totals.len() {

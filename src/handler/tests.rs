@@ -12,16 +12,22 @@ use super::*;
 use crate::plan::tests::panicking_at;
 use crate::record::Code;
 
-/// All services: their status, and the URI and body of each request.
+mod alerts;
+
+/// What the services answer to an operation with this body.
+type Answer = fn(&str, &str) -> String;
+
+/// All services: their status and answers, and the URI and body of each request.
 #[derive(Debug, Clone)]
 struct Services {
     status: u16,
+    answer: Answer,
     requests: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Services {
     fn answering(status: u16) -> Services {
-        Services { status, requests: Arc::default() }
+        Services { status, answer: |_, _| "{}".to_owned(), requests: Arc::default() }
     }
 
     fn client(&self) -> SharedHttpClient {
@@ -33,12 +39,18 @@ impl Services {
 impl HttpConnector for Services {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let answer = (self.answer)(operation.unwrap_or_default(), &body);
         self.requests.lock().unwrap().push((request.uri().to_owned(), body));
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(self.status.try_into().unwrap(), SdkBody::from("{}"))))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(self.status.try_into().unwrap(), SdkBody::from(answer))))
     }
 }
 
 fn handler(services: &Services) -> Handler {
+    handler_with(services, &[])
+}
+
+fn handler_with(services: &Services, more: &[(&'static str, &'static str)]) -> Handler {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
@@ -48,8 +60,9 @@ fn handler(services: &Services) -> Handler {
         ("FAILURE_BUCKET", "failures"),
         ("METRICS_SINK", "none"),
     ];
-    let config =
-        Config::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()));
+    let config = Config::read(|name| {
+        variables.iter().chain(more).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    });
     macro_rules! client {
         ($service:ident) => {
             $service::Client::from_conf(

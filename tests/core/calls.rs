@@ -15,8 +15,5 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("archive/bucket.rs", &["aws_sdk_s3"]),
     ("metrics/cloudwatch.rs", &["aws_sdk_cloudwatch"]),
     ("alerts.rs", &["aws_sdk_eventbridge", "aws_sdk_sns"]),
-    (
-        "clients.rs",
-        &["aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_cloudwatch", "aws_sdk_eventbridge", "aws_sdk_sns"],
-    ),
+    ("clients.rs", &["aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_cloudwatch", "aws_sdk_eventbridge", "aws_sdk_sns"]),
 ];

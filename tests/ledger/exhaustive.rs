@@ -58,7 +58,8 @@ async fn act(folder: Folder, pipeline: Arc<Pipeline>, database: Database, task: 
         Task::Fold(notices) => settle(&fold, &notices).await,
         Task::FoldAlerts(notices, alerts) => {
             settle(&fold, &notices).await;
-            let there = items(&database, "ledger").iter().filter(|item| item["pk"].as_s().unwrap().starts_with("a#")).count();
+            let there =
+                items(&database, "ledger").iter().filter(|item| item["pk"].as_s().unwrap().starts_with("a#")).count();
             assert!(there >= alerts, "settled before the alert was put");
         }
     }

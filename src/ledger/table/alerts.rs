@@ -41,7 +41,8 @@ impl LedgerTable {
     ) -> Result<(), Error> {
         let doing = format!("put an alert into {} (dynamodb:PutItem)", self.name);
         let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
-        let texts = [(KEY, self.alert_partition(window)), (SORT_KEY, alert.name.clone()), (DETAIL, alert.detail.clone())];
+        let texts =
+            [(KEY, self.alert_partition(window)), (SORT_KEY, alert.name.clone()), (DETAIL, alert.detail.clone())];
         let texts = texts.map(|(name, text)| (name, AttributeValue::S(text))).into_iter();
         let item: Item = texts.chain(expires_at).map(|(name, value)| (name.to_owned(), value)).collect();
         retried(deadline, &doing, || async {

@@ -42,7 +42,8 @@ pub(super) fn read_all(sections: Vec<Section<'_>>, alertable: &Alertable<'_>) ->
         for alert in read(section, alertable).unwrap_or_default() {
             if alerts.iter().any(|other| other.window == alert.window && other.rule == alert.rule) {
                 let Rule { measure, at, .. } = &alert.rule;
-                document.mistake(&span, format!("{title}: another alert reports `{measure}` at {at} of the same limit"));
+                document
+                    .mistake(&span, format!("{title}: another alert reports `{measure}` at {at} of the same limit"));
             }
             alerts.push(alert);
         }
@@ -116,7 +117,8 @@ fn check_measure(section: &Section<'_>, measure: &SpannedText<'_>, alertable: &A
 fn window(section: &Section<'_>, snapshot: &Snapshot) -> Option<Window> {
     let counted = || snapshot.windows.iter().map(|window| window.name()).collect::<Vec<_>>().join(", ");
     if section.value("window").is_none() {
-        section.mistake(format_args!("`window` is missing; write one of {}, for example window = \"month\"", counted()));
+        section
+            .mistake(format_args!("`window` is missing; write one of {}, for example window = \"month\"", counted()));
     }
     let window = section.choice("window", &WINDOWS)?;
     if !snapshot.windows.contains(&window) {

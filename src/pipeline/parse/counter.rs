@@ -91,8 +91,10 @@ fn read(
     );
     measured.iter().for_each(|section| section.find_misspelled("kind"));
     let partners: Vec<_> = measured.iter().map(|section| measure::along_with(section, &measured)).collect();
-    let names: Vec<(&str, &str)> =
-        measured.iter().filter_map(|section| Some((section.text_of("name")?, section.text_of("kind").unwrap_or_default()))).collect();
+    let names: Vec<(&str, &str)> = measured
+        .iter()
+        .filter_map(|section| Some((section.text_of("name")?, section.text_of("kind").unwrap_or_default())))
+        .collect();
     let read = |(section, along_with): (Section<'_>, Option<usize>)| {
         let (document, span, title) = (section.document, section.span.clone(), section.title.clone());
         let measure = measure::read(section, along_with, snapshot, countable.events, measures)?;

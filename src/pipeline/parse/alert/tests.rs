@@ -98,7 +98,11 @@ fn mistakes_of_alerts_name_the_record_and_the_field() {
 
 #[test]
 fn an_alert_needs_a_measure_of_its_counter() {
-    let text = PIPELINE.split("[[record.measure]]").next().unwrap().replace("entity = \"{tenant}\"\nresource = \"{endpoint}#{tenant}\"\n", "");
+    let text = PIPELINE
+        .split("[[record.measure]]")
+        .next()
+        .unwrap()
+        .replace("entity = \"{tenant}\"\nresource = \"{endpoint}#{tenant}\"\n", "");
     let alert = "[[record.alert]]\nmeasure = \"requests\"\nwindow = \"month\"\nlimit = 10\n";
     let files = [("pipeline.toml".to_owned(), format!("{text}{alert}"))].into();
     let mistakes = Pipeline::parse(&Folder { name: "api".to_owned(), files }).unwrap_err().to_string();
