@@ -4,6 +4,7 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::{Rule, RuleState};
 use event_source_mapping::{Filters, SourceRecord, StreamKind};
 use serde_json::{Value, json};
+use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{ALERT_DETAIL_TYPE, ALERT_SOURCE, Alert, AlertState};
 use usage_aggregator::pipeline::{self, Pipeline};
 use usage_aggregator::record::SequenceNumber;
@@ -88,7 +89,7 @@ fn samples(pipeline: &Pipeline, now: Timestamp) -> Vec<SourceRecord> {
 
 /// An alert that has fired, of an entity that doesn't exist.
 fn sample(alert: &pipeline::Alert, pipeline: &str, now: Timestamp) -> Alert {
-    let pipeline::Limit::Number(limit) = alert.rule.limit;
+    let limit = Decimal::from(100);
     Alert {
         id: format!("a#{pipeline}#sample"),
         pipeline: pipeline.to_owned(),
@@ -101,7 +102,7 @@ fn sample(alert: &pipeline::Alert, pipeline: &str, now: Timestamp) -> Alert {
         window_end: now.to_string(),
         limit,
         at: alert.rule.at,
-        threshold: alert.fires_at,
+        threshold: limit.checked_mul(alert.rule.at).unwrap_or(limit),
         state: AlertState::Fired,
         crossing: 1,
     }
