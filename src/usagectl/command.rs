@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::answers::{correct, prove, why};
+use crate::answers::{alerts, correct, prove, why};
 #[cfg(feature = "deployment")]
 use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
@@ -51,6 +51,7 @@ enum Command {
     Cost(Box<cost::Cost>),
     Usage(usage::Usage),
     Export(Box<export::Export>),
+    Alerts(Box<alerts::Alerts>),
     Ledger(Box<ledger::Ledger>),
     Correct(Box<correct::Correct>),
     Why(Box<why::Why>),
@@ -66,6 +67,7 @@ Examples:
   usagectl simulate orders                  Write load to a running table
   usagectl reconcile                        Check that everything was counted exactly once
   usagectl why 7 orders 2026-11 --local     Show the records behind a number
+  usagectl alerts --local --firing          List who has reached a limit
   usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
@@ -110,6 +112,7 @@ pub async fn run() -> ExitCode {
         Command::Cost(command) => command.run(&options).await,
         Command::Usage(command) => command.run(&options).await,
         Command::Export(command) => command.run(&options).await,
+        Command::Alerts(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

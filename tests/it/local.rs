@@ -217,6 +217,12 @@ impl Background {
         serde_json::from_str(&self.lines.try_iter().last().unwrap_or(line)).unwrap()
     }
 
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     pub fn stop(mut self) -> Value {
         // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod alarms;
+mod alerts;
 mod alias;
 mod code;
 mod failure_destination;

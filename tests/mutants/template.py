@@ -102,6 +102,12 @@ MUTANTS = [
     ("a shift faster than its alarms", "template.yaml", "[none, Canary10Percent15Minutes,", "[none, Canary10Percent5Minutes,"),
     ("a release that publishes no version", "template.yaml", "      AutoPublishCodeSha256: !Ref Release\n", ""),
     ("an operator who can't invoke the alias", "template.yaml", "              - !Sub '${Function.Arn}:*'\n", ""),
+    ("alerts on any bus", "template.yaml", "event-bus/${AlertBusName}'\n              - Fn::If:", "event-bus/*'\n              - Fn::If:"),
+    ("a function that doesn't know the bus", "template.yaml", "        ALERT_BUS: !Ref AlertBusName\n", ""),
+    ("a rule that matches no alert", "template.yaml", "        detail-type: [Usage alert]\n", "        detail-type: [Alert]\n"),
+    ("a rule without an address", "template.yaml", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: MailsAlerts\n", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: Counts\n"),
+    ("a topic key that EventBridge can't use", "template.yaml", "            Principal: { Service: events.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]", "            Principal: { Service: cloudwatch.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]"),
+    ("the filter leaves out alerts", "template.yaml", ',{"prefix":"a#${Pipeline}#"}', ''),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]

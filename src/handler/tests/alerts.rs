@@ -24,8 +24,9 @@ fn alerts(count: usize) -> Vec<(String, String)> {
 fn item(body: &str) -> String {
     let query: Value = serde_json::from_str(body).unwrap();
     let values = &query["ExpressionAttributeValues"];
-    let name = values[":sk"]["S"].as_str().unwrap_or_default();
-    if name.is_empty() || name == "hash#000001" {
+    let text = |name: &str| values[name]["S"].as_str().unwrap_or_default();
+    let name = text(":sk");
+    if !text(":pk").starts_with("a#") || name == "hash#000001" {
         return r#"{"Items":[]}"#.to_owned();
     }
     let detail = json!({ "id": name }).to_string();

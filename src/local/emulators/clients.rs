@@ -66,6 +66,15 @@ impl Services {
         aws_sdk_cloudwatch::Client::from_conf(config)
     }
 
+    /// A client of the embedded EventBridge.
+    pub fn eventbridge_client(&self, config: &SdkConfig) -> aws_sdk_eventbridge::Client {
+        let config = aws_sdk_eventbridge::config::Builder::from(config)
+            .endpoint_url(self.eventbridge_url())
+            .retry_partition(own_retry_quota())
+            .build();
+        aws_sdk_eventbridge::Client::from_conf(config)
+    }
+
     /// A client of the embedded Kinesis.
     pub fn kinesis_client(&self, config: &SdkConfig) -> aws_sdk_kinesis::Client {
         let config = aws_sdk_kinesis::config::Builder::from(config)

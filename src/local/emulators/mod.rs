@@ -1,4 +1,4 @@
-//! DynamoDB, S3, CloudWatch and Kinesis inside this process, SDK clients for them, and an HTTP client that loses requests
+//! DynamoDB, S3, CloudWatch, Kinesis and EventBridge inside this process, SDK clients for them, and an HTTP client that loses requests
 //! and responses. The function's code runs against them unchanged, over real HTTP.
 //!
 //! The tests beside each service pin the behavior that the project relies on.
@@ -20,6 +20,7 @@ mod cloudwatch;
 mod consumed;
 mod dynamodb;
 mod embedded;
+mod event_bus;
 mod faults;
 mod instant;
 mod lambda_metrics;
@@ -35,6 +36,7 @@ pub use clients::{http_client, retry_config, sdk_config};
 pub use cloudwatch::{DataPoint, Metrics};
 pub use consumed::{ConsumedUnits, Units};
 pub use embedded::EmbeddedStream;
+pub use event_bus::{BusEvent, EventBus};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
 pub use lambda_metrics::{MappingMetrics, MeasuredFunction};
@@ -45,6 +47,8 @@ pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_spec
 const REGION: &str = "us-east-1";
 /// The account that owns everything in the services.
 const ACCOUNT: &str = "000000000000";
+/// The file of the events that EventBridge received, in the data folder.
+pub const ALERTS: &str = "alerts.jsonl";
 
 /// The ports of the services. 0, the default, picks a free port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct Ports {
     pub cloudwatch: u16,
     /// Kinesis.
     pub kinesis: u16,
+    /// EventBridge.
+    pub eventbridge: u16,
 }
 
 /// The embedded services, each on a port of the loopback interface. They stop when this is dropped.
@@ -64,10 +70,12 @@ pub struct Services {
     database: Database,
     metrics: Metrics,
     streams: Streams,
+    events: EventBus,
     dynamodb_url: String,
     s3_url: String,
     cloudwatch_url: String,
     kinesis_url: String,
+    eventbridge_url: String,
     // Fields are dropped in this order: the servers stop before the folder that they write to is deleted.
     _servers: Servers,
     _temporary: Option<TempDir>,
@@ -99,6 +107,7 @@ impl Services {
         let database = dynamodb::open(folder)?;
         let metrics = Metrics::default();
         let streams = Streams::open(&files.join("kinesis"))?;
+        let events = EventBus::open(&files.join(ALERTS))?;
 
         let (listener, dynamodb_url) = servers.listen(ports.dynamodb)?;
         servers.spawn(dynamodb::serve(listener, database.clone()));
@@ -108,16 +117,20 @@ impl Services {
         servers.spawn(cloudwatch::serve(listener, metrics.clone()));
         let (listener, kinesis_url) = servers.listen(ports.kinesis)?;
         servers.spawn(kinesis::serve(listener, streams.clone()));
+        let (listener, eventbridge_url) = servers.listen(ports.eventbridge)?;
+        servers.spawn(event_bus::serve(listener, events.clone()));
 
         let (_servers, _temporary) = (servers, temporary);
         Ok(Services {
             database,
             metrics,
             streams,
+            events,
             dynamodb_url,
             s3_url,
             cloudwatch_url,
             kinesis_url,
+            eventbridge_url,
             _servers,
             _temporary,
         })
@@ -143,6 +156,11 @@ impl Services {
         &self.kinesis_url
     }
 
+    /// The endpoint of EventBridge, which supports PutEvents.
+    pub fn eventbridge_url(&self) -> &str {
+        &self.eventbridge_url
+    }
+
     /// The database behind the DynamoDB endpoint, for reading its streams in this process.
     pub fn database(&self) -> &Database {
         &self.database
@@ -151,6 +169,11 @@ impl Services {
     /// The streams behind the Kinesis endpoint, for reading them in this process.
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// The events that EventBridge received.
+    pub fn events(&self) -> &EventBus {
+        &self.events
     }
 
     /// The metrics that CloudWatch received.

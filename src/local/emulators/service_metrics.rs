@@ -41,7 +41,7 @@ impl HttpConnector for Measured {
         let call = Call::of(&request, 0);
         let table = match call.service {
             Service::DynamoDb => request.body().bytes().and_then(table),
-            Service::S3 | Service::CloudWatch => None,
+            Service::S3 | Service::CloudWatch | Service::EventBridge => None,
         };
         let (measured, response) = (self.clone(), self.inner.call(request));
         HttpConnectorFuture::new(async move {

@@ -1,6 +1,7 @@
 //! Commands that answer for a number: `correct` changes it, with an author and a reason, `why` opens it into the records behind
-//! it, and `prove` shows that snapshots, ledger and archive say the same.
+//! it, `prove` shows that snapshots, ledger and archive say the same, and `alerts` lists who has reached a threshold.
 
+pub mod alerts;
 pub mod correct;
 pub mod prove;
 pub mod why;

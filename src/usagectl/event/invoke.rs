@@ -8,6 +8,7 @@ use clap::Args;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 
+use crate::event::alerts;
 use crate::event::changed_snapshots;
 use crate::event::changes::Changes;
 use crate::event::input::Input;
@@ -117,6 +118,8 @@ async fn invoke_at(
     let keys = counted.map(|((plan, snapshot), _)| changed_snapshots::keys(snapshot, plan)).unwrap_or_default();
     let table = counted.map(|(_, tables)| tables.usage.as_str()).unwrap_or_default();
     let before = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
+    let windows = plan.as_ref().map(|plan| alerts::windows(site.handler.pipeline(), plan)).unwrap_or_default();
+    let known = alerts::read(site.ledger.as_ref(), &windows).await?;
     place.services().iter().for_each(|services| services.metrics().clear());
 
     match site.handler.append(bytes, invocation).await {
@@ -127,6 +130,8 @@ async fn invoke_at(
     let after = changed_snapshots::read(&place.clients.dynamodb, table, &keys).await?;
     report.take_items(&keys, &after);
     report.changes = counted.map(|((_, snapshot), _)| Changes::new(&RowReader::new(snapshot), &keys, &before, &after));
+    let put = alerts::read(site.ledger.as_ref(), &windows).await?;
+    report.alerts = put.into_iter().filter(|(id, _)| !known.contains_key(id)).map(|(_, alert)| alert).collect();
     let points = place.services().map(|services| services.metrics().points()).unwrap_or_default();
     report.metrics = points.into_iter().map(|point| (point.name, point.values.iter().sum())).collect();
     Ok(())

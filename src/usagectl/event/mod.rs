@@ -1,5 +1,6 @@
 //! Commands that work on event files: what the function would do with an event, and what it does.
 
+pub mod alerts;
 pub mod changed_snapshots;
 pub mod changes;
 pub mod explain;

@@ -6,11 +6,13 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value;
 use usage_aggregator::error::{Error, ErrorKind};
+use usage_aggregator::fold::Alert;
 use usage_aggregator::outcome::BatchOutcome;
 use usage_aggregator::record::Rejection;
 
 use crate::event::changed_snapshots::Key;
 use crate::event::changes::Changes;
+use crate::shell::alert_text::alert_text;
 use crate::shell::console::counted;
 use crate::shell::failure;
 use crate::shell::json;
@@ -45,6 +47,9 @@ pub struct Report {
     pub quarantined: Vec<Rejected>,
     /// All snapshots that the event contributes to, as they are afterwards.
     pub snapshots: Vec<Value>,
+    /// Alerts of the pipeline that the event caused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
     /// Archived files.
     pub files: Vec<Stored>,
     /// The function's metrics, summed by name.
@@ -179,6 +184,9 @@ impl Report {
         }
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             line(out, &changes.text());
+        }
+        for alert in &self.alerts {
+            line(out, &labeled("alert", &format!("{}: {}", alert.state.name(), alert_text(alert))));
         }
         if !self.files.is_empty() {
             line(out, &self.files_text());

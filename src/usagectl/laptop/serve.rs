@@ -16,7 +16,7 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
 use crate::shell::workplace::Workplace;
 
-/// Run the embedded DynamoDB, S3, CloudWatch and Kinesis until Ctrl-C
+/// Run the embedded DynamoDB, S3, CloudWatch, Kinesis and EventBridge until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
@@ -32,6 +32,9 @@ pub struct Serve {
     /// Port for Kinesis; 0 picks a free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     kinesis_port: u16,
+    /// Port for EventBridge; 0 picks a free port
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    eventbridge_port: u16,
     /// Write the environment variables to this file as NAME=VALUE lines when everything is ready
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
@@ -53,6 +56,7 @@ impl Serve {
             s3: self.s3_port,
             cloudwatch: self.cloudwatch_port,
             kinesis: self.kinesis_port,
+            eventbridge: self.eventbridge_port,
         };
         let place = Workplace::serve(options, ports).await?;
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
@@ -85,6 +89,7 @@ pub fn environment(services: &Services, variables: &Variables) -> Vec<(String, S
         ("AWS_ENDPOINT_URL_S3", services.s3_url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", services.cloudwatch_url()),
         ("AWS_ENDPOINT_URL_KINESIS", services.kinesis_url()),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", services.eventbridge_url()),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_REGION", "us-east-1"),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use event_source_mapping::StreamKind;
+use laptop::emulators::ALERTS;
 
 /// Marks a folder as created by usagectl.
 const LOCK: &str = "usagectl.lock";
@@ -60,12 +61,14 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes all tables, objects, streams, ledgers and checkpoints.
+    /// Deletes all tables, objects, streams, alerts, ledgers and checkpoints.
     pub fn clear(&self) -> anyhow::Result<()> {
         for end in ["", "-wal", "-shm", "-journal"] {
             let file = self.path.join(format!("{DATABASE}{end}"));
             unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
         }
+        let alerts = self.path.join(ALERTS);
+        unless_missing(fs::remove_file(&alerts)).with_context(|| format!("delete {}", alerts.display()))?;
         for folder in [OBJECTS, STREAMS, LEDGERS, MAPPINGS].map(|name| self.path.join(name)) {
             unless_missing(fs::remove_dir_all(&folder)).with_context(|| format!("delete {}", folder.display()))?;
         }

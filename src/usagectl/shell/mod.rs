@@ -1,5 +1,6 @@
 //! What all commands share: options, services, output, and names on the command line.
 
+pub mod alert_text;
 pub mod console;
 pub mod durations;
 pub mod failure;

@@ -51,6 +51,9 @@ pub struct Options {
     /// Use this CloudWatch instead of the embedded one
     #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_CLOUDWATCH", hide_env_values = true)]
     pub cloudwatch_endpoint: Option<String>,
+    /// Send alerts to this EventBridge instead of the embedded one
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_EVENTBRIDGE", hide_env_values = true)]
+    pub eventbridge_endpoint: Option<String>,
     /// Allow endpoints on other machines, using the AWS credentials of the environment
     #[arg(long, global = true)]
     pub allow_remote: bool,
@@ -101,6 +104,14 @@ impl Options {
     /// See [`Options::dynamodb`].
     pub fn kinesis(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--kinesis-endpoint", self.kinesis_endpoint.as_deref())
+    }
+
+    /// Where EventBridge is.
+    ///
+    /// # Errors
+    /// See [`Options::dynamodb`].
+    pub fn eventbridge(&self) -> Result<Endpoint, UsageError> {
+        self.endpoint("--eventbridge-endpoint", self.eventbridge_endpoint.as_deref())
     }
 
     /// The folder of the ledgers that simulations write.

@@ -43,6 +43,11 @@ pub fn chart(bars: &[Bar], width: usize) -> String {
     bars.iter().zip(&numbers).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A bar for a share of a whole, `room` characters long if the share is 1 or more.
+pub fn share(share: f64, room: usize) -> String {
+    draw(share.clamp(0.0, 1.0), 1.0, room)
+}
+
 fn draw(number: f64, longest: f64, room: usize) -> String {
     if longest == 0.0 {
         return String::new();

@@ -28,6 +28,8 @@ pub struct Running {
     pub cloudwatch: String,
     /// URL of Kinesis.
     pub kinesis: String,
+    /// URL of EventBridge.
+    pub eventbridge: String,
     /// URL of the control endpoint; only `local` has one.
     pub control: Option<String>,
     /// The event source mapping; only `local` has one.
@@ -65,6 +67,7 @@ impl Running {
             s3: services.s3_url().to_owned(),
             cloudwatch: services.cloudwatch_url().to_owned(),
             kinesis: services.kinesis_url().to_owned(),
+            eventbridge: services.eventbridge_url().to_owned(),
             control,
             mapping: None,
             fold: None,
@@ -89,12 +92,13 @@ impl Running {
 /// Uses the services of the process that runs in the data folder, except where an option or variable sets an endpoint.
 pub fn join(options: &mut Options) {
     let Some(running) = Running::read(&options.data) else { return };
-    let Running { dynamodb, s3, cloudwatch, kinesis, control: _, mapping: _, fold: _ } = running;
+    let Running { dynamodb, s3, cloudwatch, kinesis, eventbridge, control: _, mapping: _, fold: _ } = running;
     for (endpoint, url) in [
         (&mut options.dynamodb_endpoint, dynamodb),
         (&mut options.s3_endpoint, s3),
         (&mut options.cloudwatch_endpoint, cloudwatch),
         (&mut options.kinesis_endpoint, kinesis),
+        (&mut options.eventbridge_endpoint, eventbridge),
     ] {
         endpoint.get_or_insert(url);
     }

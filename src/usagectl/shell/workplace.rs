@@ -7,7 +7,8 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use laptop::emulators::{Ports, Services, ensure_bucket, ensure_tables, http_client, sdk_config, table_specs};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
-use usage_aggregator::handler::Handler;
+use usage_aggregator::handler::{Handler, folder};
+use usage_aggregator::ledger::LedgerTable;
 
 use crate::shell::console;
 use crate::shell::folder::Folder;
@@ -56,6 +57,8 @@ pub struct Site {
     pub tables: Option<Tables>,
     /// Its archive, if the pipeline archives.
     pub archive: Option<ArchivePlace>,
+    /// Its ledger, if the pipeline counts.
+    pub ledger: Option<LedgerTable>,
 }
 
 impl Workplace {
@@ -67,6 +70,7 @@ impl Workplace {
     /// Like [`Workplace::open`], on given ports.
     pub async fn open_on(options: &Options, uses: Uses, start: Start, ports: Ports) -> anyhow::Result<Workplace> {
         let (dynamodb, s3, cloudwatch) = (options.dynamodb()?, options.s3()?, options.cloudwatch()?);
+        let eventbridge = options.eventbridge()?;
         let embedded = match uses {
             Uses::Everything => dynamodb == Endpoint::Embedded || s3 == Endpoint::Embedded,
             Uses::Tables => dynamodb == Endpoint::Embedded,
@@ -83,7 +87,7 @@ impl Workplace {
             Some(folder) => Some(start_services(folder, ports)?),
             None => None,
         };
-        let connections = Connections::new(services.as_ref(), [&dynamodb, &s3, &cloudwatch]).await;
+        let connections = Connections::new(services.as_ref(), [&dynamodb, &s3, &cloudwatch, &eventbridge]).await;
         let clients = connections.clients();
         Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: folder })
     }
@@ -106,7 +110,8 @@ impl Workplace {
         let folder = Folder::lock(&options.data)?;
         let services = Some(start_services(&folder, ports)?);
         let embedded = || Endpoint::Embedded;
-        let connections = Connections::new(services.as_ref(), [&embedded(), &embedded(), &embedded()]).await;
+        let connections =
+            Connections::new(services.as_ref(), [&embedded(), &embedded(), &embedded(), &embedded()]).await;
         let clients = connections.clients();
         let (dynamodb, s3, cloudwatch) = (embedded(), embedded(), embedded());
         Ok(Workplace { clients, connections, dynamodb, s3, cloudwatch, services, _folder: Some(folder) })
@@ -129,7 +134,8 @@ impl Workplace {
             ensure_bucket(&self.clients.s3, &place.bucket).await.with_context(hint)?;
         }
         let (tables, archive) = (config.tables.clone(), config.archive.clone());
-        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables, archive })
+        let ledger = folder(&config, &self.clients.dynamodb).map(|folder| folder.ledger);
+        Ok(Site { handler: Handler::new(config, self.clients.clone()), tables, archive, ledger })
     }
 
     /// The metrics sink that works with these services.
@@ -198,10 +204,11 @@ pub struct Connections {
     dynamodb: SdkConfig,
     s3: SdkConfig,
     cloudwatch: SdkConfig,
+    eventbridge: SdkConfig,
 }
 
 impl Connections {
-    async fn new(services: Option<&Services>, endpoints: [&Endpoint; 3]) -> Connections {
+    async fn new(services: Option<&Services>, endpoints: [&Endpoint; 4]) -> Connections {
         let secure = |endpoint: &&Endpoint| match endpoint {
             Endpoint::Embedded => false,
             Endpoint::Loopback(url) => url.starts_with("https"),
@@ -222,11 +229,12 @@ impl Connections {
                 (Endpoint::Loopback(url) | Endpoint::Remote(url), _, _) => local.to_builder().endpoint_url(url).build(),
             }
         };
-        let [dynamodb, s3, cloudwatch] = endpoints;
+        let [dynamodb, s3, cloudwatch, eventbridge] = endpoints;
         Connections {
             dynamodb: config(dynamodb, Services::dynamodb_url),
             s3: config(s3, Services::s3_url),
             cloudwatch: config(cloudwatch, Services::cloudwatch_url),
+            eventbridge: config(eventbridge, Services::eventbridge_url),
             http,
         }
     }
@@ -235,8 +243,13 @@ impl Connections {
     #[must_use]
     pub fn through(&self, http: &SharedHttpClient) -> Connections {
         let through = |config: &SdkConfig| config.to_builder().http_client(http.clone()).build();
-        let (dynamodb, s3, cloudwatch) = (through(&self.dynamodb), through(&self.s3), through(&self.cloudwatch));
-        Connections { http: http.clone(), dynamodb, s3, cloudwatch }
+        Connections {
+            http: http.clone(),
+            dynamodb: through(&self.dynamodb),
+            s3: through(&self.s3),
+            cloudwatch: through(&self.cloudwatch),
+            eventbridge: through(&self.eventbridge),
+        }
     }
 
     /// Clients for the services.
@@ -246,8 +259,9 @@ impl Connections {
             dynamodb: aws_sdk_dynamodb::Client::new(&self.dynamodb),
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&self.cloudwatch),
-            // Only the function sends alerts.
-            ..Clients::new(&self.cloudwatch)
+            eventbridge: aws_sdk_eventbridge::Client::new(&self.eventbridge),
+            // Nothing embedded stands for SNS.
+            ..Clients::new(&self.eventbridge)
         }
     }
 

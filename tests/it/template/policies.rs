@@ -33,12 +33,13 @@ fn sources(folder: &Path, into: &mut String) {
 
 /// The permissions that rooms of `usagectl` name: each call names its own, for the error that reports a refusal.
 fn named_by(rooms: &[&str]) -> BTreeSet<String> {
-    const SERVICES: [&str; 13] = [
+    const SERVICES: [&str; 14] = [
         "athena",
         "cloudformation",
         "cloudtrail",
         "cloudwatch",
         "dynamodb",
+        "events",
         "glue",
         "iam",
         "kinesis",

@@ -23,6 +23,7 @@ pub(super) fn throttled(service: Service) -> InjectedResponse {
         })),
         Service::S3 => s3_error(503, "SlowDown"),
         Service::CloudWatch => cloudwatch_error("Throttling"),
+        Service::EventBridge => events_error("ThrottlingException"),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn denied(service: Service) -> InjectedResponse {
         })),
         Service::S3 => s3_error(403, "AccessDenied"),
         Service::CloudWatch => cloudwatch_error("AccessDenied"),
+        Service::EventBridge => events_error("AccessDeniedException"),
     }
 }
 
@@ -48,6 +50,7 @@ pub(super) fn conflict(call: &Call, request: &HttpRequest) -> InjectedResponse {
         })),
         (Service::S3, _) => s3_error(409, "ConditionalRequestConflict"),
         (Service::CloudWatch, _) => cloudwatch_error("ConflictException"),
+        (Service::EventBridge, _) => events_error("ConcurrentModificationException"),
     }
 }
 
@@ -68,6 +71,15 @@ fn transaction_cancelled(request: &HttpRequest) -> InjectedResponse {
 
 fn dynamodb_error(body: Value) -> InjectedResponse {
     response(400, "application/x-amz-json-1.0", body.to_string().into_bytes())
+}
+
+fn events_error(code: &str) -> InjectedResponse {
+    events(400, &json!({ "__type": code, "message": "injected" }))
+}
+
+/// An answer of EventBridge.
+pub(super) fn events(status: u16, body: &Value) -> InjectedResponse {
+    response(status, "application/x-amz-json-1.1", body.to_string().into_bytes())
 }
 
 fn s3_error(status: u16, code: &str) -> InjectedResponse {

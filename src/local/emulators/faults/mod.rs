@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::watch;
 
 mod answers;
+mod entries;
 mod plan;
 
 pub use plan::{Call, Fault, FaultPlan, Service};
@@ -127,6 +128,7 @@ async fn inject(
             Err(ConnectorError::timeout("injected: the response was lost".into()))
         }
         Fault::Status503 => answers::unavailable(),
+        Fault::Throttle if call.service == Service::EventBridge => entries::throttled(request, inner).await,
         Fault::Throttle => answers::throttled(call.service),
         Fault::TransactionConflict => answers::conflict(call, &request),
         Fault::AccessDenied => answers::denied(call.service),

@@ -16,11 +16,11 @@ pub enum Fault {
     /// The service returns 503 without any effect.
     Status503,
     /// The service throttles: ProvisionedThroughputExceededException in DynamoDB, SlowDown in S3, Throttling in
-    /// CloudWatch.
+    /// CloudWatch. EventBridge takes the first half of the entries, and answers with a FailedEntryCount for the others.
     Throttle,
     /// The call conflicts with a concurrent writer: in DynamoDB a TransactionCanceledException whose first reason is
     /// TransactionConflict, or a TransactionConflictException outside of transactions; ConditionalRequestConflict in S3;
-    /// ConflictException in CloudWatch.
+    /// ConflictException in CloudWatch; ConcurrentModificationException in EventBridge.
     TransactionConflict,
     /// The service refuses the call for lack of a permission: AccessDenied in S3 (403), AccessDeniedException elsewhere.
     AccessDenied,
@@ -56,6 +56,8 @@ pub enum Service {
     S3,
     /// CloudWatch.
     CloudWatch,
+    /// EventBridge.
+    EventBridge,
 }
 
 /// One HTTP request of the SDK. Each retry is another call.
@@ -75,6 +77,7 @@ impl Call {
     pub(in crate::emulators) fn of(request: &HttpRequest, number: usize) -> Call {
         let (path, query) = split_uri(request.uri());
         let (service, operation) = match request.headers().get("x-amz-target") {
+            Some(target) if target.starts_with("AWSEvents.") => (Service::EventBridge, target.rsplit('.').next()),
             Some(target) => (Service::DynamoDb, target.rsplit('.').next()),
             None if path.starts_with("/service/") => (Service::CloudWatch, path.rsplit('/').next()),
             None => (Service::S3, query.split('&').find_map(|pair| pair.strip_prefix("x-id="))),

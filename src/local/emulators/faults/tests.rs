@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::*;
@@ -220,6 +221,38 @@ async fn the_sdk_reads_throttling_of_cloudwatch() {
     let error = bench.services.cloudwatch_client(&config).put_metric_data().namespace("n").send().await.unwrap_err();
     assert_eq!(error.code(), Some("Throttling"));
     assert_eq!(bench.faulty.calls().remove(0).0.service, Service::CloudWatch);
+}
+
+/// The first half of the entries is taken, and the answer says which ones aren't.
+#[tokio::test]
+async fn eventbridge_throttles_by_entry_and_loses_answers() {
+    let bench = Bench::start(RetryConfig::disabled()).await;
+    let config = sdk_config(Some(bench.faulty.client())).into_builder().retry_config(RetryConfig::disabled()).build();
+    let client = bench.services.eventbridge_client(&config);
+    let put = |ids: &'static [&'static str]| {
+        let entry = |id: &&str| {
+            let entry = PutEventsRequestEntry::builder().source("usage").detail_type("alert");
+            entry.detail(format!(r#"{{"id":"{id}"}}"#)).build()
+        };
+        client.put_events().set_entries(Some(ids.iter().map(entry).collect())).send()
+    };
+    bench.faulty.set_plan(FaultPlan::on("PutEvents", 1, Fault::Throttle));
+    let answer = put(&["a", "b", "c"]).await.unwrap();
+    let codes: Vec<Option<&str>> = answer.entries().iter().map(|entry| entry.error_code()).collect();
+    assert_eq!(
+        (answer.failed_entry_count(), codes),
+        (2, vec![None, Some("ThrottlingException"), Some("ThrottlingException")])
+    );
+    assert_eq!(bench.faulty.calls().remove(0).0.service, Service::EventBridge);
+    bench.faulty.set_plan(FaultPlan::at(1, Fault::Throttle));
+    assert_eq!(put(&["d"]).await.unwrap().failed_entry_count(), 1);
+    for fault in [Fault::LoseResponse, Fault::LoseRequest, Fault::Status503, Fault::AccessDenied] {
+        bench.faulty.set_plan(FaultPlan::at(1, fault));
+        assert!(put(&["e"]).await.is_err(), "{fault:?}");
+    }
+    put(&["f"]).await.unwrap();
+    let details: Vec<String> = bench.services.events().events().iter().map(|event| event.detail.to_string()).collect();
+    assert_eq!(details, [r#"{"id":"a"}"#, r#"{"id":"e"}"#, r#"{"id":"f"}"#]);
 }
 
 #[tokio::test]

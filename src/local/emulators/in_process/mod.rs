@@ -1,5 +1,5 @@
-//! DynamoDB and S3 without sockets: an HTTP client that answers the SDK's requests on the caller's thread and never waits,
-//! so that virtual time doesn't advance.
+//! DynamoDB, S3, CloudWatch and EventBridge without sockets: an HTTP client that answers the SDK's requests on the caller's
+//! thread and never waits, so that virtual time doesn't advance.
 //!
 //! It supports the function's calls. For all other calls, and for real HTTP, there are [`Services`](super::Services); a
 //! test checks that both give the same responses.
@@ -23,7 +23,7 @@ mod s3;
 pub use s3::Objects;
 
 use super::faults::{Call, Service};
-use super::{Metrics, sdk_config};
+use super::{EventBus, Metrics, event_bus, sdk_config};
 use usage_aggregator::clients::Clients;
 
 /// The clients need an address, but nothing listens there.
@@ -31,13 +31,17 @@ const ENDPOINT: &str = "http://in-process";
 
 /// An HTTP client whose DynamoDB is `database` and whose S3 is `objects`.
 pub fn client(database: Database, objects: Objects) -> SharedHttpClient {
-    client_with_metrics(database, objects, Metrics::default())
+    InProcess { database, objects, metrics: Metrics::default(), events: EventBus::default() }.client()
 }
 
 /// The same with a CloudWatch, which keeps `metrics`.
 pub fn client_with_metrics(database: Database, objects: Objects, metrics: Metrics) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(InProcess { database, objects, metrics });
-    http_client_fn(move |_, _| connector.clone())
+    InProcess { database, objects, metrics, events: EventBus::default() }.client()
+}
+
+/// The same with an EventBridge, which keeps `events`.
+pub fn client_with_events(database: Database, objects: Objects, events: EventBus) -> SharedHttpClient {
+    InProcess { database, objects, metrics: Metrics::default(), events }.client()
 }
 
 /// The function's clients over `http`. The number of retries is limited as usual, but there is no retry quota, which would
@@ -60,6 +64,7 @@ pub fn clients(http: SharedHttpClient) -> Clients {
         dynamodb: aws_sdk_dynamodb::Client::from_conf(client!(aws_sdk_dynamodb).build()),
         s3: aws_sdk_s3::Client::from_conf(client!(aws_sdk_s3).force_path_style(true).build()),
         cloudwatch: aws_sdk_cloudwatch::Client::from_conf(client!(aws_sdk_cloudwatch).build()),
+        eventbridge: aws_sdk_eventbridge::Client::from_conf(client!(aws_sdk_eventbridge).build()),
         ..Clients::new(&config)
     }
 }
@@ -69,6 +74,7 @@ struct InProcess {
     database: Database,
     objects: Objects,
     metrics: Metrics,
+    events: EventBus,
 }
 
 /// A service's response.
@@ -85,18 +91,27 @@ impl HttpConnector for InProcess {
         HttpConnectorFuture::new(async move {
             match Call::of(&request, 0).service {
                 Service::CloudWatch => service.answer_of_cloudwatch(&request).await,
-                Service::DynamoDb | Service::S3 => service.answer(&request),
+                Service::DynamoDb | Service::S3 | Service::EventBridge => service.answer(&request),
             }
         })
     }
 }
 
 impl InProcess {
+    fn client(self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self);
+        http_client_fn(move |_, _| connector.clone())
+    }
+
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let Some(body) = request.body().bytes() else {
             return Err(ConnectorError::user("the in-process services support bodies in memory only".into()));
         };
         let ServiceResponse { status, content_type, body } = match request.headers().get("x-amz-target") {
+            Some(target) if target.starts_with("AWSEvents.") => {
+                let (status, answer) = self.events.answer(target, body);
+                ServiceResponse { status, content_type: event_bus::PROTOCOL, body: answer.to_string().into_bytes() }
+            }
             Some(target) => dynamodb::answer(&self.database, target, body),
             None => self.objects.answer(request, body),
         };

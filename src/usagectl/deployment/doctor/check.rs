@@ -2,8 +2,8 @@
 //! docs/operations.md has the same table, and a test compares the two.
 
 use super::checks::{
-    archive, athena, contents, delivery, destination, filters, function, ledger, load, mapping, money, source, tables,
-    watch,
+    alerts, archive, athena, contents, delivery, destination, filters, function, ledger, load, mapping, money, source,
+    tables, watch,
 };
 use super::facts::Facts;
 use super::finding::{CheckResult, Finding};
@@ -207,6 +207,10 @@ checks! {
         "the variables and code of both functions, KEEP_DAYS, HORIZON_DAYS"
         "problem: different tables, pipeline, horizon, epoch, or COUNT_FROM; warning: KEEP_DAYS below HORIZON_DAYS, or different code"
         ledger::settings;
+    AlertTarget "alert-target"
+        "ALERT_BUS or ALERT_TOPIC, the rules and targets of the event bus or the subscriptions of the topic, AlertsFailed"
+        "problem: doesn't exist, or nothing there receives alerts; warning: alerts could not be sent"
+        alerts::target;
     TableProtection "table-protection"
         "point-in-time recovery and deletion protection of both tables"
         "warning: either is off"
@@ -257,7 +261,7 @@ checks! {
         watch::log_retention;
     OwnMetrics "own-metrics"
         "number of custom metrics in the function's namespace"
-        "warning: more than the 23 that the stack sends (10 are free)"
+        "warning: more than the 25 that the stack sends (10 are free)"
         money::own_metrics;
     Batches "batches"
         "InvokedEventCount, Invocations"

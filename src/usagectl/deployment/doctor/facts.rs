@@ -1,6 +1,7 @@
 //! What is known of a deployment: plain values, read before any check is evaluated. A fact that couldn't be read is an
 //! [`Unavailable`] with the reason.
 
+mod alerts;
 mod ledger;
 mod local;
 mod monitoring;
@@ -13,6 +14,7 @@ use usage_aggregator::time::Timestamp;
 
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::{FunctionName, Names};
+pub use alerts::{AlertRule, AlertTarget};
 pub use ledger::{LargestState, LedgerContents, StuckMinute};
 pub use local::LocalFacts;
 pub use monitoring::{Alarm, AlarmState, FoldMetrics, LogGroup, RecentMetrics, Topic};
@@ -57,6 +59,8 @@ pub struct Facts {
     pub ledger_table: Fact<Table>,
     /// What it holds.
     pub ledger_contents: Fact<LedgerContents>,
+    /// Where the alerts of the pipeline are sent.
+    pub alert_target: Fact<AlertTarget>,
     /// The bucket of the archive.
     pub archive: Fact<Bucket>,
     /// When the newest file was written.

@@ -80,6 +80,7 @@ fn a_fact_that_cannot_be_read_is_unknown_and_never_ok() {
     facts.usage_table = Err(denied());
     facts.ledger_table = Err(denied());
     facts.ledger_contents = Err(denied());
+    facts.alert_target = Err(denied());
     facts.archive = Err(denied());
     facts.newest_file = Err(denied());
     facts.newest_snapshot = Err(denied());

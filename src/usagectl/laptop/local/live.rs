@@ -57,6 +57,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
         "AWS_ENDPOINT_URL_S3",
         "AWS_ENDPOINT_URL_KINESIS",
         "AWS_ENDPOINT_URL_CLOUDWATCH",
+        "AWS_ENDPOINT_URL_EVENTBRIDGE",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_REGION",
@@ -121,6 +122,8 @@ async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     status.alarms = alarms;
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
+        let events = services.events().events_after(status.alerts.events);
+        status.alerts.add(&events);
     }
     status.clone()
 }
@@ -159,6 +162,7 @@ pub(super) async fn print_result(
         console::print(&ended.to_string())?;
     } else {
         console::print(&status.summary())?;
+        status.alerts.summary(&options.data).map_or(Ok(()), |alerts| console::print(&alerts))?;
         proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
         let left = ending::text(&status.waiting, &unfolded, std::env::args());
         left.map_or(Ok(()), |left| console::print(&left))?;

@@ -131,7 +131,7 @@ impl LoadOptions {
     }
 }
 
-/// Waits, for a limited time, until at least this many records have been read, and until all pages are folded.
+/// Waits, for a limited time, until at least this many records have been read, and until all pages are folded and all alerts sent.
 /// Comparing keeps this thread busy, which would make the mappings appear to lag.
 async fn wait_until_settled(run: &LocalRun, records: u64) {
     let deadline = Instant::now() + NO_PROGRESS_LIMIT;
@@ -141,9 +141,15 @@ async fn wait_until_settled(run: &LocalRun, records: u64) {
         tokio::time::sleep(CHECK_INTERVAL).await;
     }
     let Some(folding) = &run.folding else { return };
-    let polled = folding.meter.counts().polls + 2;
-    let is_folded = || folding.meter.counts().polls >= polled && !folding.waiting().is_some();
-    while !is_folded() && Instant::now() < deadline {
-        tokio::time::sleep(CHECK_INTERVAL).await;
+    // Folding puts alerts into the same stream, so it is read again after all that it had is settled.
+    loop {
+        let before = folding.meter.counts();
+        let is_folded = || folding.meter.counts().polls >= before.polls + 2 && !folding.waiting().is_some();
+        while !is_folded() && Instant::now() < deadline {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+        }
+        if folding.meter.counts().distinct_processed == before.distinct_processed || Instant::now() >= deadline {
+            return;
+        }
     }
 }

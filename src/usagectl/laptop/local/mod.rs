@@ -3,9 +3,10 @@
 //!
 //! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
 //! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
-//! changes, `alarms` evaluates those of the template, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
+//! changes, `alarms` evaluates those of the template, `alerts` counts those of the pipeline, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod alarms;
+mod alerts;
 mod control;
 mod ending;
 mod live;
@@ -121,6 +122,9 @@ struct PortOptions {
     /// Port for CloudWatch
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     cloudwatch_port: u16,
+    /// Port for EventBridge
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    eventbridge_port: u16,
     /// Port for the control endpoint
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     control_port: u16,
@@ -212,8 +216,14 @@ impl Local {
     }
 
     fn ports(&self) -> Ports {
-        let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, .. } = self.ports;
-        Ports { dynamodb: dynamodb_port, s3: s3_port, kinesis: kinesis_port, cloudwatch: cloudwatch_port }
+        let PortOptions { dynamodb_port, s3_port, kinesis_port, cloudwatch_port, eventbridge_port, .. } = self.ports;
+        Ports {
+            dynamodb: dynamodb_port,
+            s3: s3_port,
+            cloudwatch: cloudwatch_port,
+            kinesis: kinesis_port,
+            eventbridge: eventbridge_port,
+        }
     }
 
     fn reach(&self, options: &Options) -> anyhow::Result<Reach> {

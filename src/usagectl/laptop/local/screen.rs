@@ -71,6 +71,9 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     rows.extend(discarded(counts));
     rows.push(deliveries("deliveries", counts));
     rows.extend(status.fold.iter().flat_map(|fold| fold_rows(fold, now)));
+    if !status.alerts.is_none() {
+        rows.push(Row { label: "alerts", text: Text::Lines(status.alerts.lines()) });
+    }
     let effects = [
         metric(status.metric("PagesWritten"), "page"),
         metric(status.metric("SnapshotsUpdated"), "snapshot update"),

@@ -13,6 +13,7 @@ use laptop::emulators::{AlarmStatus, DataPoint};
 use laptop::proof::{InjectedFaults, QuarantinedRecords};
 use serde::Serialize;
 
+use super::alerts::SentAlerts;
 use crate::shell::numbers::{number, whole};
 use crate::shell::table;
 use crate::shell::waiting::Waiting;
@@ -58,6 +59,9 @@ pub(super) struct Status {
     /// The alarms of the template that are firing or have fired, if there is an embedded CloudWatch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<AlarmStatus>,
+    /// The alerts of the pipeline that were sent to the embedded EventBridge.
+    #[serde(skip_serializing_if = "SentAlerts::is_none")]
+    pub alerts: SentAlerts,
     /// Records written by the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,

@@ -1,5 +1,6 @@
 //! The checks: pure functions of the facts, with one file for each part of a deployment.
 
+pub(super) mod alerts;
 pub(super) mod archive;
 pub(super) mod athena;
 pub(super) mod contents;

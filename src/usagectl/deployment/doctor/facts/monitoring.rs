@@ -128,6 +128,8 @@ pub struct FoldMetrics {
     pub ledger_behind: Option<f64>,
     /// Notices that came after the horizon.
     pub too_old: Option<f64>,
+    /// Alerts that could not be sent.
+    pub alerts_failed: Option<f64>,
     /// Notices that the mapping gave up.
     pub discarded: Option<f64>,
 }

@@ -5,8 +5,8 @@ use super::super::facts::{
     RecentMetrics, Role, Table, Topic, Unavailable,
 };
 use super::{
-    Probe, alarms, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source, table,
-    topics,
+    Probe, alarms, alerts, bucket, destination, function, glue, ledger, logs, mapping, metrics, named, role, source,
+    table, topics,
 };
 use crate::shell::options::Options;
 use crate::stack::{Account, FunctionName, Names, Where};
@@ -38,8 +38,9 @@ pub(super) async fn facts(
 
     let (fold, ledger_mapping) = folds(&account, &names, &counts).await;
     let window_seconds = ledger_mapping.as_ref().map_or(DEFAULT_FOLD_WINDOW, |mapping| mapping.window_seconds);
-    let (ledger_contents, source, recursion, tables, archive, failures, monitoring) = futures::join!(
+    let (ledger_contents, alert_target, source, recursion, tables, archive, failures, monitoring) = futures::join!(
         ledger_contents(folder.as_ref(), &names, window_seconds, now),
+        alerts::of(&account, &fold, &pipeline, now),
         source::of(&account, &names),
         function::recursion(&account, &names),
         tables(&account, &names, &counts),
@@ -69,6 +70,7 @@ pub(super) async fn facts(
         usage_table,
         ledger_table,
         ledger_contents,
+        alert_target,
         archive,
         newest_file,
         newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),

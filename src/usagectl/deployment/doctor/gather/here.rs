@@ -66,6 +66,7 @@ pub(super) async fn facts(
         usage_table,
         ledger_table,
         ledger_contents,
+        alert_target: Err(account_only.clone()),
         archive: Err(account_only.clone()),
         newest_file: newest_file.map_err(not_yet),
         newest_snapshot,
@@ -192,6 +193,7 @@ fn folded(status: &Value) -> FoldMetrics {
         conflicts: function("Conflicts"),
         ledger_behind: function("LedgerBehind"),
         too_old: function("NoticesTooOld"),
+        alerts_failed: function("AlertsFailed"),
         discarded: mapping("on_failure_destination_delivered_event_count"),
         ..FoldMetrics::default()
     }

@@ -3,6 +3,7 @@
 
 mod account;
 mod alarms;
+mod alerts;
 mod bucket;
 mod destination;
 mod function;

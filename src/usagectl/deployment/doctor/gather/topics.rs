@@ -20,7 +20,8 @@ pub(super) async fn of(client: &Client, alarms: &Fact<Vec<Alarm>>) -> Fact<Vec<T
     Ok(topics)
 }
 
-async fn topic(client: &Client, arn: &str) -> Fact<Topic> {
+/// Who subscribes to a topic.
+pub(super) async fn topic(client: &Client, arn: &str) -> Fact<Topic> {
     let mut topic = Topic { arn: arn.to_owned(), confirmed: 0, pending: 0 };
     let mut pages = client.list_subscriptions_by_topic().topic_arn(arn).into_paginator().send();
     while let Some(page) = pages.next().await {

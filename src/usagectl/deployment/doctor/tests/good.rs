@@ -186,6 +186,10 @@ pub(crate) fn good() -> Facts {
             stuck: Vec::new(),
             largest: Some(LargestState { window: "2026-09".into(), bytes: 34_000, parts: 1 }),
         }),
+        alert_target: Ok(AlertTarget::Bus {
+            name: "default".into(),
+            rules: vec![AlertRule { name: "usage-AlertRule".into(), is_enabled: true, targets: 1 }],
+        }),
         archive: Ok(Bucket {
             name: "usage-archive".into(),
             policy: Ok(Some(

@@ -25,6 +25,7 @@ pub(super) async fn of(client: &Client, names: &Names) -> Fact<FoldMetrics> {
         "Conflicts",
         "LedgerBehind",
         "NoticesTooOld",
+        "AlertsFailed",
     ]
     .map(own);
     let highest = ["PagesInMinute", "FoldAge"].map(|metric| names.own_figure(metric, Statistic::Maximum));
@@ -33,8 +34,18 @@ pub(super) async fn of(client: &Client, names: &Names) -> Fact<FoldMetrics> {
     let some = [&errors, &age, &discarded].into_iter().flatten();
     let all: Vec<Figure> = sums.iter().chain(&highest).chain(some).cloned().collect();
     let figures = read(client, &all, HOUR, PERIOD).await?;
-    let [unsettled, notices, pages_written, repaired, unpublished, overflow, conflicts, ledger_behind, too_old] =
-        sums.each_ref().map(|figure| figures.sum(figure));
+    let [
+        unsettled,
+        notices,
+        pages_written,
+        repaired,
+        unpublished,
+        overflow,
+        conflicts,
+        ledger_behind,
+        too_old,
+        alerts_failed,
+    ] = sums.each_ref().map(|figure| figures.sum(figure));
     let [pages_in_minute, age_ms] = highest.each_ref().map(|figure| figures.highest(figure));
     Ok(FoldMetrics {
         errors: errors.and_then(|figure| figures.sum(&figure)),
@@ -50,6 +61,7 @@ pub(super) async fn of(client: &Client, names: &Names) -> Fact<FoldMetrics> {
         conflicts,
         ledger_behind,
         too_old,
+        alerts_failed,
         discarded: discarded.and_then(|figure| figures.sum(&figure)),
     })
 }

@@ -1,6 +1,6 @@
 //! The faults of the ledger and the fold.
 
-use super::super::super::facts::{Facts, FoldMetrics, LargestState, Mapping, StuckMinute};
+use super::super::super::facts::{AlertRule, AlertTarget, Facts, FoldMetrics, LargestState, Mapping, StuckMinute};
 use super::super::super::finding::Verdict::{NoData, Problem, Warning};
 use super::{C, Case, numbers};
 
@@ -14,6 +14,13 @@ fn mapping(facts: &mut Facts) -> &mut Mapping {
 
 fn largest(facts: &mut Facts) -> &mut LargestState {
     facts.ledger_contents.as_mut().unwrap().largest.as_mut().unwrap()
+}
+
+fn rules(facts: &mut Facts) -> &mut Vec<AlertRule> {
+    match facts.alert_target.as_mut().unwrap() {
+        AlertTarget::Bus { rules, .. } => rules,
+        AlertTarget::Topic(_) => panic!("a bus"),
+    }
 }
 
 fn variable(facts: &mut Facts, name: &str, value: &str) {
@@ -67,6 +74,13 @@ pub(super) fn cases() -> Vec<Case> {
             variable(f, "KEEP_DAYS", "9");
             f.fold.as_mut().unwrap().variables.insert("KEEP_DAYS".into(), "9".into());
         }),
+        ("no rule takes alerts", C::AlertTarget, Problem, |f| rules(f).clear()),
+        ("the rule is off", C::AlertTarget, Problem, |f| rules(f)[0].is_enabled = false),
+        ("the rule leads nowhere", C::AlertTarget, Problem, |f| rules(f)[0].targets = 0),
+        ("nobody subscribes to alerts", C::AlertTarget, Problem, |f| {
+            f.alert_target = Ok(AlertTarget::Topic(super::super::good::topic(("Alerts", 0))));
+        }),
+        ("alerts aren't sent", C::AlertTarget, Warning, |f| fold(f).alerts_failed = Some(3.0)),
         ("another build", C::FoldSettings, Warning, |f| f.fold.as_mut().unwrap().code_sha256 = "01d".into()),
     ]
 }

@@ -1,0 +1,70 @@
+//! The pipeline's alerts: where they go, what the fold function may do for that, and the example rule.
+
+use serde_json::{Value, json};
+use usage_aggregator::fold::{ALERT_DETAIL_TYPE, ALERT_SOURCE};
+
+use super::code::{actions, conditional};
+use super::{file, members, properties, template};
+
+fn statement(role: &str, sid: &str) -> Vec<(Option<&'static str>, &'static Value)> {
+    conditional(role, "function").into_iter().filter(|(_, statement)| statement["Sid"] == sid).collect()
+}
+
+#[test]
+fn only_the_fold_function_sends_alerts_and_only_to_the_bus_or_topic_that_is_set() {
+    let [(by_topic, topic), (by_bus, bus)] = statement("FoldRole", "SendAlerts")[..] else { panic!("two places") };
+    assert_eq!((by_topic, by_bus), (Some("AlertsByTopic"), Some("AlertsByTopic")));
+    assert_eq!(actions(topic), ["sns:Publish"]);
+    assert_eq!(topic["Resource"], json!({ "Ref": "AlertTopicArn" }));
+    assert_eq!(actions(bus), ["events:PutEvents"]);
+    let arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${AlertBusName}";
+    assert_eq!(bus["Resource"], json!({ "Fn::Sub": arn }));
+    assert!(statement("FunctionRole", "SendAlerts").is_empty());
+    for function in ["Function", "FoldFunction"] {
+        let variables = &properties(function)["Environment"]["Variables"];
+        assert_eq!(variables["ALERT_BUS"], json!({ "Ref": "AlertBusName" }));
+        assert_eq!(variables["ALERT_TOPIC"], json!({ "Ref": "AlertTopicArn" }));
+    }
+}
+
+#[test]
+fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_address() {
+    let rule = properties("AlertRule");
+    let pattern = json!({
+        "source": [ALERT_SOURCE], "detail-type": [ALERT_DETAIL_TYPE], "detail": { "pipeline": [{ "Ref": "Pipeline" }] },
+    });
+    assert_eq!(rule["EventPattern"], pattern);
+    assert_eq!(rule["EventBusName"], json!({ "Ref": "AlertBusName" }));
+    assert_eq!(rule["Targets"][0]["Arn"], json!({ "Ref": "UsageAlertTopic" }));
+    for part in ["AlertRule", "UsageAlertTopic", "UsageAlertTopicPolicy", "UsageAlertMail"] {
+        assert_eq!(template()["Resources"][part]["Condition"], "MailsAlerts", "{part}");
+    }
+    let condition = template()["Conditions"]["MailsAlerts"]["Fn::And"].as_array().unwrap();
+    assert!(condition.contains(&json!({ "Condition": "Counts" })), "{condition:?}");
+    assert!(condition.contains(&json!({ "Fn::Not": [{ "Condition": "AlertsByTopic" }] })), "{condition:?}");
+    let patterns = file("docs/alerts.md");
+    for text in [format!("\"source\": [\"{ALERT_SOURCE}\"]"), format!("\"detail-type\": [\"{ALERT_DETAIL_TYPE}\"]")] {
+        assert!(patterns.contains(&text), "docs/alerts.md: {text}");
+    }
+}
+
+/// With the AWS managed key for SNS, EventBridge couldn't publish, and alerts would be lost without a trace.
+#[test]
+fn eventbridge_may_publish_to_the_encrypted_topic_of_the_example_rule() {
+    let allows = |statement: &Value, action: &str| {
+        statement["Principal"] == json!({ "Service": "events.amazonaws.com" })
+            && members(&statement["Action"]).iter().any(|allowed| **allowed == action)
+            && statement["Condition"] == json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } })
+    };
+    let policy = &properties("UsageAlertTopicPolicy")["PolicyDocument"]["Statement"];
+    assert!(members(policy).into_iter().any(|statement| allows(statement, "sns:Publish")));
+    let policy = &properties("TopicKey")["KeyPolicy"]["Statement"];
+    for action in ["kms:Decrypt", "kms:GenerateDataKey*"] {
+        assert!(members(policy).into_iter().any(|statement| allows(statement, action)), "{action}");
+    }
+    // The key exists without alarms, too.
+    let topics = template()["Conditions"]["HasTopics"].to_string();
+    assert!(topics.contains("MailsAlerts") && topics.contains("WithAlarms"), "{topics}");
+    let key = properties("UsageAlertTopic")["KmsMasterKeyId"].clone();
+    assert_eq!(key, json!({ "Fn::If": ["HasKey", { "Ref": "KmsKeyArn" }, { "Ref": "TopicKey" }] }));
+}
