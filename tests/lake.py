@@ -17,7 +17,7 @@ ATHENA_ALONE = {"late_data"}
 def main(template, folder, pipeline):
     with open(template, encoding="utf-8") as file:
         resources = json.load(file)["Resources"].values()
-    mine = [resource for resource in resources if resource.get("Condition") == f"Is{pipeline.capitalize()}"]
+    mine = [resource for resource in resources if resource.get("Condition") == "Is" + "".join(word.capitalize() for word in pipeline.split("-"))]
     lake = SessionContext()
     for name in sorted(os.listdir(folder)):
         lake.register_avro(name, os.path.join(folder, name), table_partition_cols=[("partition_date", pyarrow.string())])

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::{Node, Outline, Tag, TextSpan};
 use crate::decimal::Decimal;
 use crate::record::{Item, Step, Value};
+use crate::time::{Timestamp, Unit};
 
 /// A value of an outline: its node, the nodes nested in it, and the text.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,15 @@ impl<'t> Entry<'t> {
     /// The text of an N, exactly as it was received.
     pub fn digits(self) -> Option<&'t str> {
         (self.node.tag == Tag::N).then(|| self.slice(self.node.value))
+    }
+
+    /// The instant that an S or N represents: a date, an instant with an offset, or a number of `unit` since 1970.
+    pub fn instant(self, unit: Unit) -> Option<Timestamp> {
+        match self.node.tag {
+            Tag::S => Timestamp::parse(&self.string()?),
+            Tag::N => Timestamp::from_number(self.number()?, unit),
+            _ => None,
+        }
     }
 
     /// The bytes of a B.

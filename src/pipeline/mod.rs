@@ -13,6 +13,7 @@ mod snapshot;
 mod source;
 mod suggestion;
 pub mod template;
+mod weight;
 
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
@@ -28,6 +29,7 @@ pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
 pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
+pub use weight::{DurationUnit, Weight};
 
 /// A validated pipeline.
 #[derive(Debug)]
@@ -147,14 +149,14 @@ pub enum MeasureName {
 /// How the images of a record become an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Anything but a delta: the quantity of the newest image of each record.
+    /// Any other kind: the quantity of the newest image of each record.
     Each {
         /// The events that count.
         events: Vec<Event>,
         /// The index in [`Counter::measures`] of a delta. If set, only records that change that delta count.
         along_with: Option<usize>,
     },
-    /// Delta: the quantity of the new image minus the quantity of the old image.
+    /// Delta and level: the quantity of the new image minus the quantity of the old image.
     Difference {
         /// What happens when an item is deleted.
         removed: Removal,
@@ -163,6 +165,8 @@ pub enum Amount {
         /// What happens when an item loses the attribute.
         cleared: Removal,
     },
+    /// Weighted: the quantity of the old image times the time that it stood.
+    Standing(Weight),
 }
 
 /// What a difference does with the old quantity of an item or attribute that no longer exists.

@@ -1,9 +1,9 @@
 //! Which image of a record is archived, and the date of its partition.
 
-use crate::outline::{Outline, OutlinedRecord, Tag};
+use crate::outline::{Outline, OutlinedRecord};
 use crate::pipeline::{ArchivedImage, PartitionDate};
 use crate::record::{ChangeOf, Code, Fault, ImageOf};
-use crate::time::{Date, Timestamp, Unit};
+use crate::time::{Date, Timestamp};
 
 /// The image that is archived and its name in the stream; `None` if the event has no such image.
 pub(super) fn archived_image<'r>(
@@ -30,17 +30,7 @@ pub(super) fn partition_date(
     let value = item.at_path(path).ok_or_else(|| {
         Fault::new(Code::MissingAttribute, path.as_str(), "is missing, but the partition date is taken from it")
     })?;
-    let instant = match value.tag() {
-        Tag::S => value.string().and_then(|text| Timestamp::parse(&text)),
-        Tag::N => value.number().and_then(|number| Timestamp::from_number(number, unit)),
-        _ => None,
-    };
-    let unit = match unit {
-        Unit::Seconds => "seconds",
-        Unit::Milliseconds => "milliseconds",
-        Unit::Microseconds => "microseconds",
-    };
-    instant.map(Timestamp::date).ok_or_else(|| {
+    value.instant(unit).map(Timestamp::date).ok_or_else(|| {
         let found = value.type_name();
         let expected = format!(
             "expected a date, an instant with an offset, or {unit} since 1970, from 2000 to 2099; found an invalid {found}"

@@ -34,6 +34,8 @@ fn every_sample_event_is_planned_completely() {
         // Three messages in one record, two of which are equal, and a plain message.
         ("kinesis-aggregated", "alleycat", [4, 2, 1, 0, 0]),
         ("demand", "demand", [4, 0, 2, 0, 0]),
+        // Two tenants, their endpoints, and their plans, in several minutes.
+        ("api-usage", "api-usage", [10, 18, 2, 0, 0]),
         // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.
         ("zae-limiter", "zae-limiter", [9, 3, 2, 3, 0]),
     ];

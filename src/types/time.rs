@@ -29,6 +29,17 @@ pub enum Unit {
     Microseconds,
 }
 
+/// In the plural: "milliseconds".
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unit::Seconds => "seconds",
+            Unit::Milliseconds => "milliseconds",
+            Unit::Microseconds => "microseconds",
+        })
+    }
+}
+
 impl Unit {
     fn digits(self) -> u32 {
         match self {

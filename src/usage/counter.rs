@@ -1,10 +1,11 @@
 //! Computes what one record adds to which counters.
 //!
 //! A counter of a record type lists measures. A `count` adds 1 for each record and a `sum` adds the value of an
-//! attribute; like every other kind but `delta`, they look only at the newest image and only at the events that they list.
+//! attribute; like most kinds, they look only at the newest image and only at the events that they list.
 //! A `delta` adds the value in the new image and subtracts the value in the old image, so that its counters of all windows
 //! together equal the total over the items that exist. An inserted item has no old image and a removed item no new one,
-//! and a measure can choose to keep what removed or expired items have added.
+//! and a measure can choose to keep what removed or expired items have added. A `level` is a delta without that choice. A
+//! `weighted` measure adds the value in the old image times the time that it stood.
 //!
 //! Each image is matched against the record types by itself. If an update moves an item from one entity to another, its
 //! old value is therefore subtracted from the first entity and its new value added to the second. If the new image
@@ -19,6 +20,7 @@
 
 mod deltas;
 mod quantities;
+mod standing;
 
 use std::sync::Arc;
 
@@ -116,7 +118,7 @@ impl<'p> Counting<'p> {
             return Ok(Vec::new());
         }
         self.moment = self.needs_moments.then(|| (record.created_at, order(record)));
-        let mut deltas = Deltas::new(self, record.change.event());
+        let mut deltas = Deltas::new(self, record);
         let newest =
             RoutedImage { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
         deltas.add_each(&newest, bindings)?;
@@ -141,7 +143,7 @@ impl<'p> Counting<'p> {
     /// If the old image or an attribute that a measure needs is missing or invalid.
     pub fn reversal(&mut self, record: &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
-        let mut deltas = Deltas::new(self, record.change.event());
+        let mut deltas = Deltas::new(self, record);
         deltas.subtract_old(record, *old, None)?;
         deltas.nonzero()
     }

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use crate::window::{Span, Window, Zone};
 
 mod kinds;
+mod standing;
 
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;
 

@@ -15,6 +15,7 @@ fn every_sample_event_has_its_reviewed_plan() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let pipeline = match name.as_str() {
             "demand" => "demand",
+            "api-usage" => "api-usage",
             "kinesis-plain" | "kinesis-aggregated" => "alleycat",
             "zae-limiter" => "zae-limiter",
             _ => "orders",

@@ -181,6 +181,17 @@ fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
     assert_eq!(end(&Fixture::new(), &buckets)["reconcile"]["counted"]["agreeing_records"], json!(120));
 }
 
+#[test]
+fn requests_and_subscriptions_are_counted_once_despite_faults() {
+    let load = ["--pipeline", "api-usage", "--simulate", "api-usage", "--records", "400", "--rate", "0"];
+    let faults = ["--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
+    let end = end(&Fixture::new(), &[&load[..], &faults].concat());
+    let proof = &end["reconcile"];
+    assert_eq!((&proof["agrees"], &proof["archived"]["agreeing_records"]), (&json!(true), &json!(400)), "{proof:#}");
+    assert!(proof["counted"]["counters"].as_u64() > Some(200), "{proof:#}");
+    assert_eq!(proof["skipped"], json!(["latency_ms (quantile)", "latency_ms_max (max)", "users (distinct)"]));
+}
+
 /// A run in the background that has printed its first line.
 pub struct Background {
     process: Child,

@@ -26,6 +26,7 @@ mod events;
 mod explain;
 mod export;
 mod fixture;
+mod kinds;
 mod ledger;
 mod local;
 mod make_deploy;

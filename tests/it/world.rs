@@ -2,6 +2,7 @@
 //! injection, and access to stored data that doesn't use the code under test.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use apache_avro::types::Value as Avro;
@@ -63,6 +64,13 @@ impl World {
             ("METRICS_SINK", "none".to_owned()),
         ]);
         World { name: name.to_owned(), dynamodb, s3, variables }
+    }
+
+    /// The world of a pipeline in a folder.
+    pub async fn of_folder(name: &str, folder: &Path) -> World {
+        let mut world = World::new(name, "orders").await;
+        world.variables.remove("PIPELINE");
+        world.with("PIPELINE_DIR", folder.to_str().unwrap())
     }
 
     /// The same world with another setting.

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{ConsumedUnits, Units};
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::ledger::{PageKind, pages};
+use usage_aggregator::pipeline::DurationUnit;
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Addition, Aggregate, Cell, CounterKey, Effect, Group, Moment, Order, Scalar};
@@ -144,23 +145,41 @@ async fn bytes_of(groups: &[Group]) -> (f64, f64) {
     (bytes("p#"), bytes("s#orders#2026-11-28T08"))
 }
 
+const LEVEL: &str = "level";
+const WEIGHTED: &str = "weighted";
+
+/// Makes the last amount of a record, a duration of 1 to 8,100, one that this kind has: a few seats more or fewer, or five
+/// seats for so many seconds.
+fn as_kind(name: &str, amounts: &mut [Addition]) {
+    let Some(Addition { cell: Cell::Number(number), .. }) = amounts.last_mut() else { return };
+    let micros = i64::try_from(number.units(6).unwrap()).unwrap();
+    match name {
+        LEVEL => *number = (micros % 21 - 10).into(),
+        WEIGHTED => *number = DurationUnit::Hours.product(5.into(), micros).unwrap(),
+        _ => {}
+    }
+}
+
 /// What a measure of each kind adds to a page and to a state; docs/cost.md has the table.
 #[tokio::test(start_paused = true)]
 async fn a_measure_of_each_kind_takes_few_bytes() {
     let kinds = [
-        (None, 0.0, 0.0),
-        (Some(Aggregate::Sum), 4.0, 5.0),
-        (Some(Aggregate::Max), 4.0, 5.0),
-        (Some(Aggregate::Latest), 14.0, 30.0),
-        (Some(Aggregate::Distinct { exact: 256 }), 8.5, 86.0),
-        (Some(Aggregate::Quantile), 4.0, 30.0),
+        ("count alone", None, 0.0, 0.0),
+        ("sum, delta", Some(Aggregate::Sum), 4.0, 5.0),
+        (LEVEL, Some(Aggregate::Sum), 1.5, 3.0),
+        (WEIGHTED, Some(Aggregate::Sum), 7.0, 8.0),
+        ("max, min", Some(Aggregate::Max), 4.0, 5.0),
+        ("first, latest", Some(Aggregate::Latest), 14.0, 30.0),
+        ("distinct", Some(Aggregate::Distinct { exact: 256 }), 8.5, 86.0),
+        ("quantile", Some(Aggregate::Quantile), 4.0, 30.0),
     ];
     let mut without = (0.0, 0.0);
     println!("| kind | bytes per record in a page | bytes per group in a state |");
-    for (aggregate, most_in_page, most_in_state) in kinds {
-        let (page, state) = bytes_of(&groups_of(aggregate, 100, 10)).await;
+    for (name, aggregate, most_in_page, most_in_state) in kinds {
+        let mut groups = groups_of(aggregate, 100, 10);
+        groups.iter_mut().flat_map(|group| &mut group.effects).for_each(|effect| as_kind(name, &mut effect.amounts));
+        let (page, state) = bytes_of(&groups).await;
         let (page, state) = (page / 1_000.0, state / 100.0);
-        let name = aggregate.map_or("count alone", |aggregate| aggregate.name());
         println!("| {name} | {:.1} | {:.1} |", page - without.0, state - without.1);
         if aggregate.is_none() {
             without = (page, state);

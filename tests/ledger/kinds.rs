@@ -1,11 +1,11 @@
-//! Measures that aren't sums: what the records of the ledger's tests say about them, and what a set of records gives.
+//! Measures of every kind: what the records of the ledger's tests say about them, and what a set of records gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::pipeline::{Aggregate, MeasureKind, Quantile};
+use usage_aggregator::pipeline::{Aggregate, DurationUnit, MeasureKind, Quantile};
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Addition, Cell, Moment, Order, Scalar};
@@ -15,7 +15,11 @@ use crate::place::{Item, MINUTE};
 /// Two values are counted exactly, so that most histories cross the limit.
 const DISTINCT: Aggregate = Aggregate::Distinct { exact: 2 };
 
-const KINDS: [(&str, Aggregate); 6] = [
+/// Counts and other sums are the business of the other measures. A level adds differences, and a weighted measure adds
+/// fractions of hours.
+const KINDS: [(&str, Aggregate); 8] = [
+    ("seats", Aggregate::Sum),
+    ("seat_hours", Aggregate::Sum),
     ("most", Aggregate::Max),
     ("least", Aggregate::Min),
     ("opened", Aggregate::First),
@@ -24,13 +28,13 @@ const KINDS: [(&str, Aggregate); 6] = [
     ("duration", Aggregate::Quantile),
 ];
 
-/// The kinds, as a pipeline has them.
+/// The kinds that aren't sums, as a pipeline has them.
 pub fn kinds() -> BTreeMap<String, MeasureKind> {
     let quantiles = |aggregate| if aggregate == Aggregate::Quantile { Quantile::USUAL.to_vec() } else { Vec::new() };
     let kind = |(name, aggregate): (&str, Aggregate)| {
         (name.to_owned(), MeasureKind { aggregate, quantiles: quantiles(aggregate) })
     };
-    KINDS.into_iter().map(kind).collect()
+    KINDS.into_iter().filter(|(_, aggregate)| *aggregate != Aggregate::Sum).map(kind).collect()
 }
 
 /// What a record says. Many records have equal values, times and orders.
@@ -45,6 +49,13 @@ pub struct Said {
 impl Said {
     fn amount(self) -> i64 {
         i64::try_from(self.number * 37 + self.generation * 101).unwrap() % 50 - 20
+    }
+
+    /// Five values times odd numbers of seconds, in hours.
+    fn seat_hours(self) -> Decimal {
+        DurationUnit::Hours
+            .product(5.into(), 1_000_001 * i64::try_from(self.number + self.generation).unwrap())
+            .unwrap()
     }
 
     fn sequence(self) -> u64 {
@@ -70,6 +81,7 @@ impl Said {
     pub fn additions(self) -> impl Iterator<Item = Addition> {
         KINDS.into_iter().map(move |(name, aggregate)| {
             let cell = match aggregate {
+                Aggregate::Sum if name == "seat_hours" => Cell::Number(self.seat_hours()),
                 Aggregate::Sum | Aggregate::Max | Aggregate::Min | Aggregate::Quantile => {
                     Cell::Number(self.amount().into())
                 }
@@ -90,6 +102,12 @@ pub fn check(item: &Item, records: &[Said]) {
             other => panic!("{name} is {other:?}"),
         })
     };
+    let sum = |add: fn(&Said) -> Decimal| {
+        let sum = records.iter().map(add).fold(Decimal::ZERO, |sum, one| sum.checked_add(one).unwrap());
+        Some(Scalar::Number(sum))
+    };
+    assert_eq!(scalar("seats"), sum(|said| said.amount().into()), "level of {records:?}");
+    assert_eq!(scalar("seat_hours"), sum(|said| said.seat_hours()), "weighted of {records:?}");
     let number = |number: Option<i64>| number.map(|number| Scalar::Number(number.into()));
     let mut amounts: Vec<i64> = records.iter().map(|said| said.amount()).collect();
     amounts.sort_unstable();

@@ -15,6 +15,10 @@ pub(super) enum Kind {
     Count,
     Sum,
     Delta,
+    /// A delta that sees every change, so that the window `total` has the present value.
+    Level,
+    /// A value times the time that it stood.
+    Weighted,
     /// Anything else than a sum of all records: it takes a value from the newest image of each record.
     Of(Aggregate),
 }
@@ -24,10 +28,12 @@ const USUAL_EXACT: u16 = 256;
 /// 10,000 hashes take 80 KB in each state. An item has at most 400 KB.
 const MAX_EXACT: i64 = 10_000;
 
-pub(super) const KINDS: [(&str, Kind); 9] = [
+pub(super) const KINDS: [(&str, Kind); 11] = [
     ("count", Kind::Count),
     ("sum", Kind::Sum),
     ("delta", Kind::Delta),
+    ("level", Kind::Level),
+    ("weighted", Kind::Weighted),
     ("max", Kind::Of(Aggregate::Max)),
     ("min", Kind::Of(Aggregate::Min)),
     ("first", Kind::Of(Aggregate::First)),
@@ -129,8 +135,8 @@ pub(super) fn missing(section: &Section<'_>, kind: Option<Kind>) -> Missing {
             "`missing = \"zero\"` would be a value of its own for `kind = \"{}\"`; write \"ignore\" to leave such records out",
             aggregate.name()
         )),
-        (Some(Kind::Count | Kind::Sum | Kind::Delta), Missing::Ignore) => {
-            section.mistake("`missing = \"ignore\"` can't be used for a count, sum or delta; write \"zero\"");
+        (Some(Kind::Count | Kind::Sum | Kind::Delta | Kind::Level | Kind::Weighted), Missing::Ignore) => {
+            section.mistake("`missing = \"ignore\"` can't be used for a kind that adds amounts; write \"zero\"");
         }
         _ => {}
     }

@@ -5,10 +5,10 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
-use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot};
+use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot, Weight};
 use super::condition::conditions;
 use super::kind::{self, KINDS, Kind, Measures};
-use super::{EVENTS, parse_text, path};
+use super::{EVENTS, parse_text, path, weight};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -36,13 +36,10 @@ pub(super) fn read(
     let name = section.required_text("name", "\"orders\"");
     let name = name
         .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
-    let amount = amount(&section, kind?, events, along_with);
+    let weight = weight::read(&section, kind);
+    let amount = amount(&section, kind?, events, along_with, weight);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
-    // Even one without an attribute: an update may move an item to another entity, or make it meet other conditions.
-    let sees_changes = events.contains(&Event::Insert) && events.contains(&Event::Modify);
-    if kind == Some(Kind::Delta) && !sees_changes {
-        section.mistake("a delta must see every change of its value; add INSERT and MODIFY to the record's `events`");
-    }
+    weight::check(&section, kind, snapshot, events);
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
@@ -55,18 +52,21 @@ pub(super) fn read(
     });
     section.finish();
     let aggregate = measure_kind?.aggregate;
-    Some(Measure { name: name?, aggregate, amount, quantity: quantity?, conditions, scale, factor })
+    Some(Measure { name: name?, aggregate, amount: amount?, quantity: quantity?, conditions, scale, factor })
 }
 
 /// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in
 /// order.
 pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Option<usize> {
     let wanted = section.text("along_with")?;
-    let differs = |other: &Section<'_>| other.span != section.span && other.text_of("kind") == Some("delta");
+    let is_difference = |other: &Section<'_>| matches!(other.text_of("kind"), Some("delta" | "level"));
+    let differs = |other: &Section<'_>| other.span != section.span && is_difference(other);
     let index = sections.iter().position(|other| other.text_of("name") == Some(wanted.text) && differs(other));
     let message = match (section.text_of("kind"), index) {
         (Some("count"), Some(_)) => return index,
-        (Some("count"), None) => format!("names `{}`, but this counter has no delta with that name", wanted.text),
+        (Some("count"), None) => {
+            format!("names `{}`, but this counter has no delta or level with that name", wanted.text)
+        }
         _ => "needs `kind = \"count\"`; leave it out".to_owned(),
     };
     section.document.mistake(&wanted.span, format!("{}: `along_with` {message}", section.title));
@@ -186,12 +186,25 @@ fn captures(section: &Section<'_>, variable: &str) -> bool {
     pattern.is_some_and(|pattern| pattern.variables().any(|name| name == variable))
 }
 
-fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Option<usize>) -> Amount {
+fn amount(
+    section: &Section<'_>,
+    kind: Kind,
+    events: &[Event],
+    along_with: Option<usize>,
+    weight: Option<Weight>,
+) -> Option<Amount> {
     let own_events = section.choices("events", &EVENTS);
     let removals = [("subtract", Removal::Subtract), ("ignore", Removal::Ignore)];
     let removed = section.choice("removed", &removals);
     let expired = section.choice("expired", &removals);
     let cleared = section.choice("cleared", &removals);
+    let reads_old_images = matches!(kind, Kind::Delta | Kind::Level | Kind::Weighted);
+    if reads_old_images && own_events.is_some() {
+        section.mistake(format_args!(
+            "`events` can't be set for `kind = \"{}\"`, which uses the `events` of its record",
+            section.text_of("kind").unwrap_or_default()
+        ));
+    }
     match kind {
         Kind::Count | Kind::Sum | Kind::Of(_) => {
             if removed.or(expired).or(cleared).is_some() {
@@ -203,15 +216,25 @@ fn amount(section: &Section<'_>, kind: Kind, events: &[Event], along_with: Optio
                 section
                     .mistake("`events` lists an event that the record's `events` leaves out, so it would never count");
             }
-            Amount::Each { events: own_events.unwrap_or_else(|| kind.usual_events(events)), along_with }
+            Some(Amount::Each { events: own_events.unwrap_or_else(|| kind.usual_events(events)), along_with })
         }
         Kind::Delta => {
-            if own_events.is_some() {
-                section.mistake("`events` can't be set for a delta, which uses the `events` of its record");
-            }
             let removed = removed.unwrap_or(Removal::Subtract);
             let cleared = cleared.unwrap_or(Removal::Subtract);
-            Amount::Difference { removed, expired: expired.unwrap_or(removed), cleared }
+            Some(Amount::Difference { removed, expired: expired.unwrap_or(removed), cleared })
+        }
+        Kind::Level | Kind::Weighted => {
+            if removed.or(expired).or(cleared).is_some() {
+                section.mistake("`removed`, `expired` and `cleared` need `kind = \"delta\"`; leave them out");
+            }
+            match kind {
+                Kind::Weighted => weight.map(Amount::Standing),
+                _ => Some(Amount::Difference {
+                    removed: Removal::Subtract,
+                    expired: Removal::Subtract,
+                    cleared: Removal::Subtract,
+                }),
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod measure;
 mod path;
 mod route;
 mod snapshot;
+mod weight;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use super::document::{Document, Section, SpannedText};
 use super::template::{self, Template, TemplateError};
 use super::{Folder, Pipeline, Stream, Unmatched};
 use crate::record::Event;
+use crate::time::Unit;
 use crate::window::Window;
 
 /// The file that every pipeline's folder must have.
@@ -37,6 +39,10 @@ const WINDOWS: [(&str, Window); 5] = [
     ("month", Window::Month),
     ("total", Window::Total),
 ];
+
+/// The units of numbers that are times.
+const TIME_UNITS: [(&str, Unit); 3] =
+    [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
 
 impl Pipeline {
     /// Reads and validates the pipeline in `folder`.

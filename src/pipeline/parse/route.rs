@@ -11,7 +11,7 @@ use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, 
 use super::condition::{conditions, scalar};
 use super::counter::{self, Countable};
 use super::kind::Measures;
-use super::{EVENTS, parse_text, path};
+use super::{EVENTS, TIME_UNITS, parse_text, path};
 use crate::archive::RecordSchema;
 use crate::record::Event;
 use crate::time::Unit;
@@ -131,9 +131,7 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
     let image = section.choice("image", &images).unwrap_or(ArchivedImage::Newest);
     let own_events = section.choices("events", &EVENTS).unwrap_or_else(|| events.to_vec());
     let attribute = section.text("partition_date").filter(|path| path.text != "created_at");
-    let units =
-        [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds), ("microseconds", Unit::Microseconds)];
-    let unit = section.choice("partition_date_unit", &units).unwrap_or(Unit::Seconds);
+    let unit = section.choice("partition_date_unit", &TIME_UNITS).unwrap_or(Unit::Seconds);
     let partition_date = match attribute {
         None => PartitionDate::CreatedAt,
         Some(attribute) => PartitionDate::Attribute { path: path::read(&section, "partition_date", &attribute)?, unit },

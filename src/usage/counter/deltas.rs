@@ -8,8 +8,9 @@ use super::super::key::KeyNumber;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
 use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed};
+use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed, Weight};
 use crate::record::{Code, Event, Fault, ImageOf};
+use crate::time::Timestamp;
 
 /// Whether a difference adds or subtracts an image.
 #[derive(Clone, Copy)]
@@ -18,10 +19,21 @@ pub(super) enum Sign {
     Minus { removed: bool, expired: bool },
 }
 
+/// What a record adds of a quantity that one of its images has.
+#[derive(Clone, Copy)]
+enum Share<'p> {
+    Plus,
+    Minus,
+    /// Times the time that it stood.
+    Standing(&'p Weight),
+}
+
 /// The counting of one record.
 pub(super) struct Deltas<'c, 'p> {
     counting: &'c mut Counting<'p>,
     event: Event,
+    /// The time of the record.
+    at: Timestamp,
 }
 
 /// What was found so far for one key and name of a measure, from one counter of a record type.
@@ -37,9 +49,9 @@ pub(super) struct PendingAmount<'p> {
 }
 
 impl<'c, 'p> Deltas<'c, 'p> {
-    pub(super) fn new(counting: &'c mut Counting<'p>, event: Event) -> Self {
+    pub(super) fn new(counting: &'c mut Counting<'p>, record: &OutlinedRecord<'_>) -> Self {
         counting.pending.clear();
-        Deltas { counting, event }
+        Deltas { counting, event: record.change.event(), at: record.created_at }
     }
 
     /// The deltas by key, in the order of first appearance. Sums without zeros.
@@ -69,7 +81,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
     pub(super) fn add_each<'s>(&mut self, routed: &RoutedImage<'p, 's>, bindings: &Bindings<'s>) -> Result<(), Fault> {
         let event = self.event;
         self.add(routed, bindings, |_, measure| match &measure.amount {
-            Amount::Each { events, along_with: None } if events.contains(&event) => Some(false),
+            Amount::Each { events, along_with: None } if events.contains(&event) => Some(Share::Plus),
             _ => None,
         })
     }
@@ -90,13 +102,13 @@ impl<'c, 'p> Deltas<'c, 'p> {
         self.add(routed, bindings, |counter, measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
                 let other = counter.measures.get(*other)?;
-                changed.iter().any(|measure| std::ptr::eq(*measure, other)).then_some(false)
+                changed.iter().any(|measure| std::ptr::eq(*measure, other)).then_some(Share::Plus)
             }
             _ => None,
         })
     }
 
-    /// Adds or subtracts the value of an image for each delta.
+    /// Adds or subtracts the value of an image for each delta, and weighs one that no longer stands.
     pub(super) fn add_difference<'s>(
         &mut self,
         routed: &RoutedImage<'p, 's>,
@@ -104,11 +116,12 @@ impl<'c, 'p> Deltas<'c, 'p> {
         sign: Sign,
     ) -> Result<(), Fault> {
         self.add(routed, bindings, |_, measure| match (&measure.amount, sign) {
-            (Amount::Each { .. }, _) => None,
-            (Amount::Difference { .. }, Sign::Plus) => Some(false),
+            (Amount::Each { .. }, _) | (Amount::Standing(_), Sign::Plus) => None,
+            (Amount::Standing(weight), Sign::Minus { .. }) => Some(Share::Standing(weight)),
+            (Amount::Difference { .. }, Sign::Plus) => Some(Share::Plus),
             (Amount::Difference { removed, expired, .. }, Sign::Minus { removed: gone, expired: by_ttl }) => {
                 let rule = if by_ttl { expired } else { removed };
-                (!gone || *rule == Removal::Subtract).then_some(true)
+                (!gone || *rule == Removal::Subtract).then_some(Share::Minus)
             }
         })
     }
@@ -140,19 +153,19 @@ impl<'c, 'p> Deltas<'c, 'p> {
         }
     }
 
-    /// Adds the quantities of the measures for which `negate` returns `Some`, negated if it is `Some(true)`.
+    /// Adds what `share` says of the quantities of each measure.
     fn add<'s>(
         &mut self,
         routed: &RoutedImage<'p, 's>,
         bindings: &Bindings<'s>,
-        negate: impl Fn(&Counter, &Measure) -> Option<bool>,
+        share: impl Fn(&'p Counter, &'p Measure) -> Option<Share<'p>>,
     ) -> Result<(), Fault> {
         let mut bound = None;
         let mut found = std::mem::take(&mut self.counting.found);
         for (position, counter) in routed.route.counters.iter().enumerate() {
             let mut key = None;
             for measure in &counter.measures {
-                let Some(is_negative) = negate(counter, measure) else { continue };
+                let Some(share) = share(counter, measure) else { continue };
                 found.clear();
                 self.counting.quantities(measure, routed, &mut found)?;
                 for (name, cell) in found.drain(..) {
@@ -160,9 +173,12 @@ impl<'c, 'p> Deltas<'c, 'p> {
                         Some(key) => key,
                         None => *key.insert(self.counting.key_of(counter, routed, bindings, &mut bound)?),
                     };
-                    let cell = match cell {
-                        Cell::Number(quantity) if is_negative => Cell::Number(-quantity),
-                        cell => cell,
+                    let cell = match (cell, share) {
+                        (Cell::Number(quantity), Share::Minus) => Cell::Number(-quantity),
+                        (Cell::Number(quantity), Share::Standing(weight)) => {
+                            Cell::Number(routed.stood(quantity, weight, &name, self.at)?)
+                        }
+                        (cell, _) => cell,
                     };
                     self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
                 }
@@ -228,8 +244,7 @@ fn merge_counters(pending: &mut [PendingAmount<'_>]) -> Result<(), Fault> {
 }
 
 fn needs_old_image(route: &Route) -> bool {
-    let difference = |measure: &Measure| matches!(measure.amount, Amount::Difference { .. });
-    route.measures().any(difference)
+    route.measures().any(|measure| measure.amount.needs_old_image())
 }
 
 fn inexact(image: &str, measure: &str, error: DecimalError) -> Fault {

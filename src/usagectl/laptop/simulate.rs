@@ -31,7 +31,7 @@ pub struct Simulate {
     /// Number of records to write, instead of a duration
     #[arg(long, value_name = "N")]
     records: Option<u64>,
-    /// Number of customers, rate-limited entities or racers [default: 100, 50 or 1000]
+    /// Number of customers, rate-limited entities, racers or tenants [default: 100, 50, 1000 or 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     entities: Option<u32>,
     /// Skew across entities: Zipf exponent, 0 for uniform
@@ -52,7 +52,7 @@ pub struct Simulate {
     /// How long to retry a write while the endpoint is down
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     patience: Duration,
-    /// Table to write to [default: orders or rate-limits]
+    /// Table to write to [default: orders, rate-limits or api-usage]
     #[arg(long, value_name = "NAME", conflicts_with = "stream", value_parser = table_name)]
     table: Option<String>,
     /// Kinesis stream to write to [default: alleycat]
@@ -72,6 +72,8 @@ pub enum Profile {
     Bucket,
     /// Messages of a race, in a Kinesis stream
     Alleycat,
+    /// API requests and subscriptions in one table
+    ApiUsage,
 }
 
 impl From<Profile> for ProfileName {
@@ -80,6 +82,7 @@ impl From<Profile> for ProfileName {
             Profile::Orders => ProfileName::Orders,
             Profile::Bucket => ProfileName::Bucket,
             Profile::Alleycat => ProfileName::Alleycat,
+            Profile::ApiUsage => ProfileName::ApiUsage,
         }
     }
 }
@@ -88,6 +91,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
+  usagectl simulate api-usage --entities 5 API requests and subscriptions of five tenants
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
 
 A run first finishes the writes that an earlier run left unfinished, then continues the ledger.

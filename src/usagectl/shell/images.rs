@@ -53,7 +53,7 @@ fn needed_by_route(route: &Route) -> Images {
     let (mut new, mut old) = (looks && changes(&route.events), looks && removals(&route.events));
     for measure in route.measures() {
         match &measure.amount {
-            Amount::Difference { .. } => (new, old) = (true, true),
+            Amount::Difference { .. } | Amount::Standing(_) => (new, old) = (true, true),
             Amount::Each { events, .. } => {
                 let reads = measure.quantity != Quantity::One || !measure.conditions.is_empty();
                 new |= reads && changes(events);

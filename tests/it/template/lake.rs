@@ -94,9 +94,10 @@ fn usage_from_the_archive_is_what_the_snapshots_say() {
 
 #[test]
 fn every_pipelines_queries_run() {
-    for (pipeline, event) in [("alleycat", "events/kinesis-plain.json"), ("demand", "events/demand.json")] {
+    let events = [("alleycat", "kinesis-plain"), ("api-usage", "api-usage"), ("demand", "demand")];
+    for (pipeline, event) in events {
         let lake = Lake::new();
-        lake.usagectl(&["--pipeline", pipeline, "invoke", event]);
+        lake.usagectl(&["--pipeline", pipeline, "invoke", &format!("events/{event}.json")]);
         let rows = lake.query(pipeline);
         assert_eq!(rows["duplicates"], Vec::<Value>::new(), "{pipeline}");
         assert!(sum(&rows["rows_per_day"], "records") > 0 && !rows["usage_per_entity"].is_empty(), "{pipeline}");

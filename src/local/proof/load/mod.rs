@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod alleycat;
+mod api_usage;
 mod bucket;
 mod change;
 mod journal;
@@ -94,7 +95,7 @@ impl Simulation {
     pub fn new(profile: ProfileName) -> Simulation {
         let entities = profile.entities();
         let (rate_per_second, seconds) = match profile {
-            ProfileName::Orders | ProfileName::Bucket => (100, 10),
+            ProfileName::Orders | ProfileName::Bucket | ProfileName::ApiUsage => (100, 10),
             ProfileName::Alleycat => (entities, 300),
         };
         Simulation {

@@ -4,6 +4,7 @@ use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::alleycat::Alleycat;
+use super::api_usage::ApiUsage;
 use super::bucket::Bucket;
 use super::change::{Change, Write};
 use super::orders::Orders;
@@ -19,12 +20,15 @@ pub enum ProfileName {
     Bucket,
     /// Racers' messages to a Kinesis stream.
     Alleycat,
+    /// The requests and subscriptions of the pipeline `api-usage`.
+    #[serde(rename = "api-usage")]
+    ApiUsage,
 }
 
 /// The entities of a load, and its seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Customers, limited entities or racers.
+    /// Customers, limited entities, racers or tenants.
     pub entities: u32,
     /// Zipf exponent; 0 for uniform.
     pub skew: f64,
@@ -43,11 +47,14 @@ pub enum Profile {
     Bucket(Bucket),
     /// Racers' messages.
     Alleycat(Alleycat),
+    /// Requests and subscriptions.
+    ApiUsage(ApiUsage),
 }
 
 impl ProfileName {
     /// All profiles.
-    pub const ALL: [ProfileName; 3] = [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat];
+    pub const ALL: [ProfileName; 4] =
+        [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat, ProfileName::ApiUsage];
 
     /// The name on the command line and in the ledger.
     pub fn name(self) -> &'static str {
@@ -55,6 +62,7 @@ impl ProfileName {
             ProfileName::Orders => "orders",
             ProfileName::Bucket => "bucket",
             ProfileName::Alleycat => "alleycat",
+            ProfileName::ApiUsage => "api-usage",
         }
     }
 
@@ -64,13 +72,14 @@ impl ProfileName {
             ProfileName::Orders => "orders",
             ProfileName::Bucket => "rate-limits",
             ProfileName::Alleycat => "alleycat",
+            ProfileName::ApiUsage => "api-usage",
         }
     }
 
     /// The specification of the table `name`; `None` for a profile that writes to a Kinesis stream.
     pub fn table(self, name: &str) -> Option<TableSpec<'_>> {
         let (partition_key, sort_key, ttl_attribute) = match self {
-            ProfileName::Orders => ("pk", "sk", None),
+            ProfileName::Orders | ProfileName::ApiUsage => ("pk", "sk", None),
             ProfileName::Bucket => ("PK", "SK", Some("ttl")),
             ProfileName::Alleycat => return None,
         };
@@ -90,6 +99,7 @@ impl ProfileName {
             ProfileName::Bucket => 50,
             // A race has a thousand bikes.
             ProfileName::Alleycat => 1_000,
+            ProfileName::ApiUsage => 20,
         }
     }
 }
@@ -102,6 +112,7 @@ impl Profile {
             ProfileName::Orders => Profile::Orders(Orders::new(shape, random)),
             ProfileName::Bucket => Profile::Bucket(Bucket::new(shape, random)),
             ProfileName::Alleycat => Profile::Alleycat(Alleycat::new(shape, random)),
+            ProfileName::ApiUsage => Profile::ApiUsage(ApiUsage::new(shape, random)),
         }
     }
 
@@ -113,6 +124,7 @@ impl Profile {
             Profile::Orders(orders) => &mut orders.random,
             Profile::Bucket(bucket) => &mut bucket.random,
             Profile::Alleycat(alleycat) => &mut alleycat.random,
+            Profile::ApiUsage(usage) => &mut usage.random,
         };
         *random = Rng::with_seed(seed);
     }
@@ -122,8 +134,8 @@ impl Profile {
         match self {
             Profile::Orders(orders) => orders.resume(write),
             Profile::Bucket(bucket) => bucket.resume(write),
-            // A message has no state.
-            Profile::Alleycat(_) => {}
+            // A message has no state, and each run has new requests and subscriptions.
+            Profile::Alleycat(_) | Profile::ApiUsage(_) => {}
         }
     }
 
@@ -140,6 +152,7 @@ impl Profile {
             Profile::Orders(orders) => orders.next(number),
             Profile::Bucket(bucket) => bucket.next(number),
             Profile::Alleycat(alleycat) => alleycat.next(number),
+            Profile::ApiUsage(usage) => usage.next(number),
         }
     }
 }

@@ -152,6 +152,25 @@ async fn a_ledger_has_the_sums_of_the_items_left_behind() {
 }
 
 #[tokio::test]
+async fn a_ledger_has_the_active_seats_that_are_left_behind_and_their_hours_until_then() {
+    let fixture = Fixture::new(ProfileName::ApiUsage).await;
+    fixture.run(&fast(ProfileName::ApiUsage, 600)).await.unwrap();
+    let (entries, mut found) = (fixture.entries(), Sums::new());
+    let items = fixture.items("api-usage").await;
+    let subscriptions = || items.iter().filter(|item| item["sk"].as_s().unwrap().starts_with("SUBSCRIPTION#"));
+    for item in subscriptions().filter(|item| *item["active"].as_bool().unwrap()) {
+        let (tenant, plan) = (item["pk"].as_s().unwrap(), item["plan"].as_s().unwrap());
+        for entity in [tenant.trim_start_matches("TENANT#"), &format!("plan:{plan}")] {
+            add(&mut found, entity, "seats", item["seats"].as_n().unwrap());
+        }
+    }
+    assert_eq!(sums(&entries, &["seats"]), found);
+    let hours = sums(&entries, &["seat_hours"]);
+    assert!(hours.keys().any(|(entity, _)| entity.starts_with("plan:")), "{hours:?}");
+    assert!(entries.iter().any(|entry| entry.meaning.adds.is_empty()), "something canceled was removed");
+}
+
+#[tokio::test]
 async fn buckets_continue_where_an_earlier_run_stopped() {
     let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {

@@ -53,13 +53,13 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
 
 /// Whether counting a record needs the state before it.
 pub(super) fn has_differences(route: &Route) -> bool {
-    route.measures().any(|measure| matches!(measure.amount, Amount::Difference { .. }))
+    route.measures().any(|measure| measure.amount.needs_old_image())
 }
 
 fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) {
     let tells_expiry = route.measures().any(|measure| match measure.amount {
         Amount::Difference { removed, expired, cleared: _ } => removed != expired,
-        Amount::Each { .. } => false,
+        Amount::Each { .. } | Amount::Standing(_) => false,
     });
     let expired = tells_expiry.then_some("expired");
     for source in ["event_name", "sequence_number", "created_at"].into_iter().chain(expired) {
@@ -79,6 +79,9 @@ fn missing_attributes(
     let mut needed: BTreeSet<&str> = route.matched_attributes().chain(route.bound_attributes()).collect();
     for measure in route.measures() {
         needed.extend(measure.conditions.iter().map(|condition| condition.path.as_str()));
+        if let Amount::Standing(weight) = &measure.amount {
+            needed.insert(&weight.since);
+        }
         match (&measure.quantity, &measure.name) {
             (Quantity::Attribute { path, .. }, MeasureName::Fixed(slot)) => {
                 let name = pipeline.measures.get(*slot).cloned().unwrap_or_default();

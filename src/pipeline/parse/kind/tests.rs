@@ -1,7 +1,10 @@
 //! Measures of every kind, and what contradicts each kind.
 
-use crate::pipeline::{Aggregate, Amount, Folder, MeasureKind, Mistakes, Pipeline, Quantile};
+use crate::pipeline::{
+    Aggregate, Amount, DurationUnit, Folder, MeasureKind, Mistakes, Pipeline, Quantile, Removal, Weight,
+};
 use crate::record::Event;
+use crate::time::Unit;
 
 const ALL: &str = r##"
 [snapshot]
@@ -84,6 +87,76 @@ fn only_writes_count_unless_events_are_listed() {
     assert_eq!(events(&gone), [Event::Remove, Event::Expire]);
 }
 
+const LEVELS: &str = r##"
+[snapshot]
+windows = ["hour", "month", "total"]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window_key}" }
+
+[[record]]
+type = "subscription"
+match = { tenant = "{tenant}" }
+entity = "{tenant}"
+resource = "seats"
+
+[[record.measure]]
+name = "seats"
+kind = "level"
+attribute = "seats"
+where = { active = true }
+
+[[record.measure]]
+name = "seat_hours"
+kind = "weighted"
+attribute = "seats"
+since = "updated_at"
+where = { active = true }
+
+[[record.measure]]
+name = "changes"
+kind = "count"
+along_with = "seats"
+"##;
+
+#[test]
+fn a_level_is_a_delta_that_always_takes_back_and_a_weighted_measure_knows_its_times() {
+    let amounts = |text: &str| -> Vec<Amount> {
+        let mut pipeline = parsed(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert!(pipeline.snapshot.as_ref().unwrap().kinds.is_empty(), "they are sums");
+        pipeline.routes.remove(0).counters.remove(0).measures.into_iter().map(|measure| measure.amount).collect()
+    };
+    let all = Removal::Subtract;
+    let since = |since_unit, unit| Amount::Standing(Weight { since: "updated_at".to_owned(), since_unit, unit });
+    let found = amounts(LEVELS);
+    assert_eq!(found[..1], [Amount::Difference { removed: all, expired: all, cleared: all }]);
+    assert_eq!(found[1..2], [since(Unit::Seconds, DurationUnit::Hours)]);
+    let text = LEVELS.replace("\"updated_at\"", "\"updated_at\"\nsince_unit = \"milliseconds\"\nunit = \"days\"");
+    assert_eq!(amounts(&text)[1..2], [since(Unit::Milliseconds, DurationUnit::Days)]);
+    let items = amounts(&LEVELS.replace("attribute = \"seats\"\n", ""));
+    assert_eq!(items.len(), 3, "without an attribute, items count");
+}
+
+#[test]
+fn a_level_or_weighted_measure_that_would_be_wrong_is_refused() {
+    let cases = [
+        ("\"month\", \"total\"", "\"month\""),
+        ("entity =", "events = [\"INSERT\", \"MODIFY\", \"REMOVE\"]\nentity ="),
+        ("entity =", "events = [\"INSERT\", \"EXPIRE\"]\nentity ="),
+        ("kind = \"level\"", "kind = \"level\"\nremoved = \"ignore\""),
+        ("kind = \"level\"", "kind = \"level\"\nevents = [\"INSERT\"]"),
+        ("kind = \"level\"", "kind = \"level\"\nmissing = \"ignore\""),
+        ("kind = \"level\"", "kind = \"level\"\nsince = \"updated_at\"\nunit = \"hours\""),
+        ("since = \"updated_at\"\n", ""),
+        ("since = \"updated_at\"", "since = \"updated_at[\""),
+        ("since = \"updated_at\"", "since = 5"),
+        ("since = \"updated_at\"", "since = \"updated_at\"\nunit = \"hour\""),
+        ("since = \"updated_at\"", "since = \"updated_at\"\nsince_unit = \"ms\""),
+        ("kind = \"weighted\"", "kind = \"weighted\"\ncleared = \"subtract\"\nevents = [\"REMOVE\"]"),
+        ("along_with = \"seats\"", "along_with = \"seat_hours\""),
+    ];
+    insta::assert_snapshot!(reported(LEVELS, &cases));
+}
+
 #[test]
 fn each_contradiction_says_what_to_write() {
     let cases = [
@@ -114,11 +187,16 @@ fn each_contradiction_says_what_to_write() {
             "\"{resource}#{window_key}\" }\nattributes = { duration_p50 = \"{entity}\" }",
         ),
     ];
+    insta::assert_snapshot!(reported(ALL, &cases));
+}
+
+/// The mistakes of `text` with each replacement.
+fn reported(text: &str, cases: &[(&str, &str)]) -> String {
     let title = |from: &str, to: &str| format!("{from}  =>  {to}").replace('\n', "; ");
-    let reported = cases.map(|(from, to)| {
-        assert!(ALL.contains(from), "{from}");
-        let mistakes = parsed(&ALL.replacen(from, to, 1)).map(|_| ()).unwrap_err();
+    let report = |(from, to): &(&str, &str)| {
+        assert!(text.contains(from), "{from}");
+        let mistakes = parsed(&text.replacen(from, to, 1)).map(|_| ()).unwrap_err();
         format!("{}\n{mistakes}\n", title(from, to))
-    });
-    insta::assert_snapshot!(reported.join("\n"));
+    };
+    cases.iter().map(report).collect::<Vec<_>>().join("\n")
 }

@@ -67,7 +67,7 @@ fn measures(place: &str, old: &Counter, new: &Counter, findings: &mut Vec<Findin
     }
     for (name, measure) in new.measures.iter().filter(|(name, _)| find(old, name).is_none()) {
         let reason = match measure.get("kind").and_then(Json::as_str) {
-            Some("delta") => "it counts changes from now on, not what exists already",
+            Some("delta" | "level") => "it counts changes from now on, not what exists already",
             _ => "it counts from now on; open windows begin with the next record",
         };
         findings.push(Finding::new(&format!("{place}, measure {name}"), "added", Verdict::Safe, reason));
