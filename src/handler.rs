@@ -205,6 +205,7 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
             pipeline: config.pipeline.name.clone(),
             buckets: tables.buckets,
             keep_days: tables.keep_days,
+            late_days: config.pipeline.late_days(),
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,
         },

@@ -40,7 +40,7 @@ impl Signature {
         generation: u64,
     ) -> Result<(Page, PageKind), Damaged> {
         let effect = Effect { record: 0, id: self.record_id(), amounts: vec![Addition::sum(measure, amount)] };
-        let group = Group { key: key.clone(), segment: minute, effects: vec![effect] };
+        let group = Group { key: key.clone(), segment: minute, event_hour: None, effects: vec![effect] };
         let kind = PageKind::Correction(self.author.clone(), self.reason.clone());
         let pages = pages(&[group], generation);
         let [page] = pages.as_slice() else { return Err(Damaged("it doesn't fit into one page")) };

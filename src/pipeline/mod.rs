@@ -2,6 +2,7 @@
 //! result from a valid `pipeline.toml`. `parse` creates them, and `route` matches records against them.
 
 mod aggregate;
+mod closing;
 mod condition;
 mod document;
 mod nearest;
@@ -12,6 +13,7 @@ mod snapshot;
 mod source;
 mod suggestion;
 pub mod template;
+mod window_time;
 
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
@@ -19,6 +21,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
 pub use aggregate::{Aggregate, Quantile};
+pub use closing::{Closing, LateRecords, RESTATED_ATTRIBUTE, adjusted_name};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
@@ -26,6 +29,7 @@ pub use route::{Bindings, Routed};
 pub use shipped::{Folder, shipped, shipped_names};
 pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
+pub use window_time::{Beyond, WindowTime};
 
 /// A validated pipeline.
 #[derive(Debug)]
@@ -80,6 +84,8 @@ pub struct Route {
     conditions: Vec<Condition>,
     /// The kinds of events that are processed.
     pub events: Vec<Event>,
+    /// The attribute that decides in which windows records count; that is their creation otherwise.
+    pub window_time: Option<WindowTime>,
     /// Whose usage is counted, and of what. A record adds to each of them.
     pub counters: Vec<Counter>,
     /// How records are archived, if they are.

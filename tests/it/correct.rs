@@ -170,6 +170,7 @@ fn ledger(services: &Services) -> LedgerTable {
         pipeline: "orders".to_owned(),
         buckets: 1,
         keep_days: 18,
+        late_days: 0,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,
     }

@@ -179,6 +179,7 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
         pipeline: "orders".to_owned(),
         buckets: 1,
         keep_days: 18,
+        late_days: 0,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,
     };

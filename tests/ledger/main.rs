@@ -13,7 +13,9 @@
     unreachable_pub
 )]
 
+mod closing;
 mod cost;
+mod event_time;
 mod exhaustive;
 mod fold;
 mod gate;

@@ -16,9 +16,9 @@ use usage_aggregator::window::{Window, Zone};
 
 use crate::gate::{Actor, Gate, Work};
 use crate::kinds::{self, Said};
-use crate::place::{Counted, MINUTE, Place, groups, minute_of};
+use crate::place::{Counted, MINUTE, Place, late_groups, minute_of};
 
-/// A record as a generation of the pipeline counts it. The generation decides the group, never the minute.
+/// A record as a generation of the pipeline counts it. The generation decides the group and when it counts, never the minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     record: u64,
@@ -41,6 +41,16 @@ impl Version {
         MINUTES[self.record as usize % MINUTES.len()]
     }
 
+    /// When it counts: half of the records count in another hour than that of their minute, some of them in that of another
+    /// record.
+    fn counts_at(self) -> i64 {
+        match (self.record + self.generation) % 4 {
+            0 => self.minute() - 3 * 60,
+            1 => MINUTES[(self.record as usize + 1) % MINUTES.len()],
+            _ => self.minute(),
+        }
+    }
+
     fn entity(self) -> &'static str {
         ENTITIES[(self.record * 5 + self.generation * (1 + self.record % 2)) as usize % ENTITIES.len()]
     }
@@ -55,16 +65,17 @@ impl Version {
 
     /// The snapshots that it is in.
     fn keys(self, Counts { windows, zone }: Counts) -> Vec<Key> {
-        let at = Timestamp::from_seconds(MINUTE + 60 * self.minute()).unwrap();
+        let at = Timestamp::from_seconds(MINUTE + 60 * self.counts_at()).unwrap();
         let start = |window: &Window| window.containing(at, zone).start_text();
         windows.iter().map(|window| (self.entity().to_owned(), window.name().to_owned(), start(window))).collect()
     }
 }
 
 /// The groups of these records, with a measure of every kind.
-fn groups_of(versions: &[Version]) -> Vec<Group> {
-    let records: Vec<Counted<'_>> = versions.iter().map(|version| version.counted()).collect();
-    let mut groups = groups(&records);
+fn groups_of(versions: &[Version], zone: Zone) -> Vec<Group> {
+    let records: Vec<(Counted<'_>, i64)> =
+        versions.iter().map(|version| (version.counted(), version.counts_at())).collect();
+    let mut groups = late_groups(&records, zone);
     for effect in groups.iter_mut().flat_map(|group| &mut group.effects) {
         effect.amounts.extend(versions[effect.record].said().additions());
     }
@@ -139,7 +150,7 @@ impl Worker {
             Job::Append(versions, fold) => {
                 self.log.lock().unwrap().appended.extend(&versions);
                 let mut notices = Vec::new();
-                for page in pages(&groups_of(&versions), versions[0].generation) {
+                for page in pages(&groups_of(&versions, self.folder.ledger.zone), versions[0].generation) {
                     let page_of = |version: &&Version| minute_of(version.minute()) == page.minute;
                     let inside = versions.iter().filter(page_of).copied().collect();
                     let (page, kind) = as_any_kind(page, &mut random);
@@ -155,7 +166,7 @@ impl Worker {
                 }
                 self.log.lock().unwrap().voided.insert(version.record);
                 let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-                for page in pages(&groups_of(&[version]), version.generation) {
+                for page in pages(&groups_of(&[version], self.folder.ledger.zone), version.generation) {
                     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
                     let page = content.into_page(page.minute, &kind);
                     self.log.lock().unwrap().voids.insert(page.name, version);
@@ -322,6 +333,7 @@ async fn history(seed: u64) -> usize {
     let mut place = Place::with_windows(counts.windows);
     place.set_zone(zone);
     place.folder.ledger.keep_days = 60;
+    place.folder.ledger.late_days = 40;
     let place = Arc::new(place);
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();

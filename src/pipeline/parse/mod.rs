@@ -1,6 +1,7 @@
 //! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
+mod closing;
 mod condition;
 mod contradiction;
 mod counter;
@@ -9,6 +10,7 @@ mod measure;
 mod path;
 mod route;
 mod snapshot;
+mod window_time;
 
 use std::collections::BTreeMap;
 
@@ -90,8 +92,11 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
             routes.push(route);
         }
     }
+    let (mut measures, mut kinds) = measures.into_parts();
+    if let Some(snapshot) = &snapshot {
+        closing::add_adjustments(&root, snapshot, &routes, &mut measures, &mut kinds);
+    }
     root.finish();
-    let (measures, kinds) = measures.into_parts();
     snapshot.iter_mut().for_each(|snapshot| snapshot.kinds.clone_from(&kinds));
     Some(Pipeline {
         name: name.to_owned(),

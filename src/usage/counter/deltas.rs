@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::super::cell::Cell;
 use super::super::group::Addition;
 use super::super::key::KeyNumber;
+use super::event_hour::Counts;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
 use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed};
+use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed, adjusted_name};
 use crate::record::{Code, Event, Fault, ImageOf};
 
 /// Whether a difference adds or subtracts an image.
@@ -147,7 +148,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
         bindings: &Bindings<'s>,
         negate: impl Fn(&Counter, &Measure) -> Option<bool>,
     ) -> Result<(), Fault> {
-        let mut bound = None;
+        let (mut bound, mut counts) = (None, None);
         let mut found = std::mem::take(&mut self.counting.found);
         for (position, counter) in routed.route.counters.iter().enumerate() {
             let mut key = None;
@@ -156,14 +157,23 @@ impl<'c, 'p> Deltas<'c, 'p> {
                 found.clear();
                 self.counting.quantities(measure, routed, &mut found)?;
                 for (name, cell) in found.drain(..) {
+                    let counts = match counts {
+                        Some(counts) => counts,
+                        None => *counts.insert(self.counting.counts(routed)?),
+                    };
                     let key = match key {
                         Some(key) => key,
-                        None => *key.insert(self.counting.key_of(counter, routed, bindings, &mut bound)?),
+                        None => *key.insert(self.counting.key_of(counter, (routed, counts), bindings, &mut bound)?),
                     };
                     let cell = match cell {
                         Cell::Number(quantity) if is_negative => Cell::Number(-quantity),
                         cell => cell,
                     };
+                    if counts == Counts::Adjusted {
+                        self.counting.is_adjusted = true;
+                        let (name, cell) = (adjusted_name(&name).into(), Some(cell.clone()));
+                        self.sum(PendingAmount { key, position, measure, name, cell }, routed.name)?;
+                    }
                     self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
                 }
             }

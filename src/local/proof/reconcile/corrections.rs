@@ -31,6 +31,7 @@ impl Corrections {
             pipeline: site.pipeline.name.clone(),
             buckets: tables.buckets,
             keep_days: tables.keep_days,
+            late_days: site.pipeline.late_days(),
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,
         };
@@ -85,9 +86,10 @@ fn each(
     site: &Site<'_>,
     mut take: impl FnMut((Segment, u64), Counter, Decimal) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let at = Timestamp::from_seconds(one.page.minute.start()).context("read the minute of a correction")?;
     let bytes = u32::from(one.content.id_bytes);
     for group in &one.content.groups {
+        let minute = group.key.event_hour().unwrap_or(one.page.minute);
+        let at = Timestamp::from_seconds(minute.start()).context("read the minute of a correction")?;
         let key = serde_json::to_string(&group.key.counter_key().context("read a correction")?.0)?;
         for (row, id) in group.ids.iter().enumerate() {
             let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
