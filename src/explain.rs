@@ -66,12 +66,16 @@ fn counter(pipeline: &Pipeline, group: &Group) -> Value {
     let names = pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.group_variables);
     let key: Map<String, Value> =
         names.zip(&group.key.0).map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-    json!({
+    let mut described = json!({
         "key": key,
         "minute": group.segment.text(),
         "records": group.effects.iter().map(record).collect::<Vec<_>>(),
         "windows": windows(pipeline, group),
-    })
+    });
+    if let (Value::Object(fields), Some(hour)) = (&mut described, group.event_hour) {
+        fields.insert("event_hour".to_owned(), hour.text().into());
+    }
+    described
 }
 
 /// What one record adds: its position in the batch, its id, its amounts, and its values for measures that aren't sums.

@@ -210,6 +210,7 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
             buckets: tables.buckets,
             id_bytes: tables.id_bytes,
             keep_days: tables.keep_days,
+            late_days: config.pipeline.late_days(),
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,
         },

@@ -1,6 +1,7 @@
 //! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
+mod count_from;
 mod drafts;
 mod event;
 mod partition;
@@ -66,6 +67,8 @@ pub struct Tally {
     pub repeated: usize,
     /// Positions in the batch of the records that have an effect.
     pub effective: Vec<usize>,
+    /// Records that count as adjustments, because the windows of their events were closed.
+    pub adjusted: usize,
     /// The creation time of the oldest record.
     pub oldest_created_at: Option<Timestamp>,
 }
@@ -175,17 +178,19 @@ impl<'p> Planner<'p> {
             return Ok(Disposition::Skipped);
         }
         let routed = self.route(record)?;
-        let deltas = match &routed {
+        let mut deltas = match &routed {
             _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
             Some((route, bindings)) => self.counting.deltas(record, route, bindings)?,
             None => self.counting.reversal(record)?,
         };
+        self.leave_out_before_count_from(&mut deltas);
         self.check(record, &deltas)?;
         let archived = match routed {
             Some((route, _)) => self.archive(index, record, route)?,
             None => false,
         };
         let counted = !deltas.is_empty();
+        self.plan.tally.adjusted += usize::from(counted && self.counting.is_adjusted());
         self.count(index, record, deltas);
         Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
@@ -225,7 +230,9 @@ impl<'p> Planner<'p> {
                 self.group_indexes.get(delta.key.index()).is_some_and(|segments| segments.contains_key(&segment));
             let unchecked = self.pipeline.snapshot.as_ref().filter(|_| !checked).zip(self.counting.key(delta.key));
             if let Some((snapshot, key)) = unchecked {
-                check_keys(snapshot, key, record.created_at)?;
+                let hour = self.counting.event_hour(delta.key);
+                let at = hour.and_then(|hour| Timestamp::from_seconds(hour.start())).unwrap_or(record.created_at);
+                check_keys(snapshot, key, at)?;
             }
         }
         Ok(())
@@ -268,7 +275,8 @@ impl<'p> Planner<'p> {
         let index = indexes.map_or(next, |indexes| *indexes.entry(segment).or_insert(next));
         if index == next {
             let key = self.counting.key(number).cloned().unwrap_or_default();
-            self.plan.groups.push(Group { key, segment, effects: Vec::new() });
+            let event_hour = self.counting.event_hour(number);
+            self.plan.groups.push(Group { key, segment, event_hour, effects: Vec::new() });
         }
         index
     }

@@ -1,5 +1,6 @@
 //! The fold: derives the numbers from the ledger's pages. It reads the pages of a minute, takes each record once, sums up
-//! minutes into hours, days, weeks, months and the total, and writes the snapshots.
+//! minutes into hours, days, weeks, months and the total, and writes the snapshots. Where an attribute decides the window, a
+//! piece lies between a minute and an hour other than its own.
 //!
 //! A state changes by compare-and-swap only, and a new version never stands for fewer pages than the old one (Rule R). A
 //! snapshot moves to later versions only. So a fold may run any number of times, at the same time as others, and stop at
@@ -12,6 +13,7 @@ mod limits;
 mod minute;
 mod notice;
 mod parent;
+mod piece;
 mod publish;
 mod raise;
 mod rebuild;
@@ -46,7 +48,7 @@ use parent::{Versions, leaf};
 pub use publish::UsageTable;
 use publish::{Condition, Publication, Published};
 pub use records::{MinuteRecords, PageRecord, Pages, Standing};
-pub use show::{Shown, ShownPage, ShownState, ShownValues};
+pub use show::{Shown, ShownGroup, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 pub use sweep::{Depth, Swept};
 use tasks::{Task, Tasks};
@@ -86,6 +88,8 @@ pub struct Folded {
     pub snapshots: usize,
     /// The alerts that were put.
     pub alerts: usize,
+    /// Those of closed windows whose values changed.
+    pub restated: usize,
     /// The measures that aren't published because their values aren't known.
     pub overflows: usize,
     /// The records about which two pages of one generation differ.
@@ -153,14 +157,18 @@ impl Folder {
         };
         let mut done: BTreeMap<WindowKey, Leaves> = minutes.iter().filter_map(folded).collect();
         let mut windows = Windows::new();
-        for level in Level::needed(&snapshot.windows) {
+        for level in [Level::Piece].into_iter().chain(Level::needed(&snapshot.windows)) {
             let mut known: BTreeMap<WindowKey, Versions> = BTreeMap::new();
-            for (child, leaves) in done.iter().filter(|(child, _)| level.below() == Some(child.level)) {
-                let versions = leaves.iter().filter(|(_, state)| state.version > 0);
-                known
-                    .entry(child.within(level))
-                    .or_default()
-                    .extend(versions.map(|(part, state)| (leaf(*child, part), state.version)));
+            for (child, leaves) in done.iter().filter(|(child, _)| level.is_sum_of(child.level)) {
+                let written = leaves.iter().filter(|(_, state)| state.version > 0);
+                let versions: Versions = written.map(|(part, state)| (leaf(*child, part), state.version)).collect();
+                let parents = match level {
+                    Level::Piece => piece::pieces(*child, leaves),
+                    _ => BTreeSet::from([child.within(level)]),
+                };
+                for parent in parents {
+                    known.entry(parent).or_default().extend(versions.clone());
+                }
             }
             let folds: Vec<_> = known
                 .iter()
@@ -206,6 +214,10 @@ impl Folder {
             }
             match published {
                 Ok(Published::Written) => all.folded.snapshots += 1,
+                Ok(Published::Restated) => {
+                    all.folded.snapshots += 1;
+                    all.folded.restated += 1;
+                }
                 Ok(Published::Same | Published::Later(_)) => {}
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
                 Err(error) if error.kind == ErrorKind::Poison => {

@@ -1,10 +1,10 @@
-//! Folds an hour, a day, a week, a month or the total: sums up the states of the windows below it.
+//! Folds a piece, an hour, a day, a week, a month or the total: sums up the states of the windows below it.
 
 use std::collections::BTreeMap;
 
 use super::engine::{Attempts, Fold, Mode};
-use super::state::{Leaf, Leaves, Listed, State, leaves};
-use super::totals::Totals;
+use super::piece;
+use super::state::{Leaf, Leaves, State, leaves};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{StateItem, WindowKey};
@@ -43,13 +43,11 @@ impl Fold<'_> {
                 attempts.lacks(lacks).await?;
                 continue;
             }
-            let listed = Listed::Leaves(read);
+            let (listed, totals) = piece::sum(window, &children);
             let is_current = |state: &State| self.is_current(state, &listed);
             if own.values().all(is_current) {
                 return Ok(own);
             }
-            let mut totals = Totals::default();
-            children.values().flat_map(BTreeMap::values).for_each(|state| totals.merge(&state.totals));
             match self.write(window, own, &listed, &totals).await? {
                 Written::All(leaves) => return Ok(leaves),
                 Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,

@@ -1,6 +1,8 @@
 //! Writes the value of a group in a window to its snapshot item, provided that the item doesn't have a later version.
 
 mod expression;
+mod restate;
+mod stored;
 
 use std::collections::HashMap;
 
@@ -13,15 +15,16 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::Instant;
 
-use super::LEDGER_BEHIND;
 use super::value::Value;
 use crate::backoff::Backoff;
-use crate::decimal::Decimal;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::Measure;
 use crate::pipeline::{Snapshot, VERSION_ATTRIBUTE};
+use crate::time::Timestamp;
 use crate::usage::SnapshotItem;
 use expression::{Change, Expression, changes};
+pub(super) use stored::Stored;
+use stored::refused;
 
 /// The usage table.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub(super) struct Publication {
     pub item: SnapshotItem,
     pub version: u64,
     pub values: Vec<(Measure, Value)>,
+    /// The time now, if the window is closed: if the values of its snapshot change, that says when.
+    pub restated_at: Option<Timestamp>,
 }
 
 impl Publication {
@@ -56,26 +61,32 @@ pub(super) enum Condition {
     NotLater,
 }
 
-/// How a stored snapshot compares with a publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stored {
-    /// It has this version and these values, or a later version.
-    Current,
-    /// It has these values of an earlier version, as is usual if nothing changed since.
-    Earlier,
-    /// It is missing or has other values.
-    Wrong,
-}
-
 /// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     /// The snapshot was written.
     Written,
+    /// The same, of a closed window, whose values changed.
+    Restated,
     /// It already had this version.
     Same,
     /// It already had a later version.
     Later(u64),
+}
+
+/// What must be true of a snapshot so that an update changes it.
+#[derive(Debug, Clone, Copy)]
+enum Guard<'g> {
+    Version(Condition),
+    /// It still has this stamp, or none.
+    Unchanged(Option<&'g AttributeValue>),
+}
+
+/// The result of an update.
+enum Sent {
+    Written,
+    /// The snapshot, which isn't as it must be.
+    Refused(Option<HashMap<String, AttributeValue>>),
 }
 
 /// What an update makes of the version of a snapshot.
@@ -115,60 +126,36 @@ impl UsageTable {
         condition: Condition,
         deadline: Option<Instant>,
     ) -> Result<Published, Error> {
-        let changes = changes(snapshot, &publication.values);
-        let mut parts: Vec<&[Change]> = changes.chunks(MAX_CHANGES).collect();
-        let last = parts.pop().unwrap_or_default();
-        for part in parts {
-            match self.update(publication, part, Stamp::Partial, condition, deadline).await? {
-                Published::Written => {}
-                refused => return Ok(refused),
-            }
+        if let Some(now) = publication.restated_at {
+            return self.restate(snapshot, publication, condition, now, deadline).await;
         }
-        self.update(publication, last, Stamp::Whole, condition, deadline).await
+        let changes = changes(snapshot, &publication.values);
+        match self.write(publication, &changes, Guard::Version(condition), condition, deadline).await? {
+            Sent::Written => Ok(Published::Written),
+            Sent::Refused(item) => refused(item.as_ref(), publication.version),
+        }
     }
 
-    /// Compares a publication with the stored snapshot.
-    ///
-    /// # Errors
-    /// Transient if the deadline passed, config if someone must fix something first.
-    pub(super) async fn compare(
+    /// Makes these changes, in several updates if they are many. Only the first of them has this guard: nothing that others may
+    /// do then makes the rest wrong.
+    async fn write(
         &self,
-        snapshot: &Snapshot,
         publication: &Publication,
+        changes: &[Change],
+        guard: Guard<'_>,
+        condition: Condition,
         deadline: Option<Instant>,
-    ) -> Result<Stored, Error> {
-        let doing = format!("read a snapshot from {} (dynamodb:GetItem)", self.name);
-        let key = publication.item.key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone())));
-        let key: HashMap<_, _> = key.collect();
-        let mut backoff = Backoff::until(deadline);
-        let found = loop {
-            let call = self.client.get_item().table_name(&self.name).set_key(Some(key.clone())).consistent_read(true);
-            let call = call.customize().config_override(Builder::new().retry_config(RetryConfig::disabled()));
-            let error = match backoff.attempt(call.send()).await {
-                Some(Ok(found)) => break found.item.unwrap_or_default(),
-                Some(Err(error)) => Error::from_sdk(&doing, &error),
-                None => backoff.no_answer(&doing),
-            };
-            if error.kind != ErrorKind::Transient || !backoff.pause().await {
-                return Err(backoff.give_up(error));
+    ) -> Result<Sent, Error> {
+        let mut parts: Vec<&[Change]> = changes.chunks(MAX_CHANGES).collect();
+        let last = parts.pop().unwrap_or_default();
+        let mut guard = guard;
+        for part in parts {
+            match self.update(publication, part, Stamp::Partial, guard, deadline).await? {
+                Sent::Written => guard = Guard::Version(condition),
+                refused @ Sent::Refused(_) => return Ok(refused),
             }
-        };
-        let has = |change: Change| match change {
-            Change::Set(name, value) => found.get(&name).is_some_and(|stored| is_equal(stored, &value)),
-            Change::Remove(name) => !found.contains_key(&name),
-        };
-        let values = || changes(snapshot, &publication.values).into_iter().all(has);
-        Ok(match stored_version(Some(&found)) {
-            Some(stored) if stored > publication.version => Stored::Current,
-            Some(stored) if values() => {
-                if stored == publication.version {
-                    Stored::Current
-                } else {
-                    Stored::Earlier
-                }
-            }
-            Some(_) | None => Stored::Wrong,
-        })
+        }
+        self.update(publication, last, Stamp::Whole, guard, deadline).await
     }
 
     async fn update(
@@ -176,18 +163,18 @@ impl UsageTable {
         publication: &Publication,
         changes: &[Change],
         stamp: Stamp,
-        condition: Condition,
+        guard: Guard<'_>,
         deadline: Option<Instant>,
-    ) -> Result<Published, Error> {
+    ) -> Result<Sent, Error> {
         let doing = format!("write a snapshot into {} (dynamodb:UpdateItem)", self.name);
         let mut backoff = Backoff::until(deadline);
         loop {
-            let call = self.request(publication, changes, stamp, condition).customize();
+            let call = self.request(publication, changes, stamp, guard).customize();
             let call = call.config_override(Builder::new().retry_config(RetryConfig::disabled()));
             let error = match backoff.attempt(call.send()).await {
-                Some(Ok(_)) => return Ok(Published::Written),
+                Some(Ok(_)) => return Ok(Sent::Written),
                 Some(Err(SdkError::ServiceError(error))) if condition_failed(error.err()).is_some() => {
-                    return refused(condition_failed(error.err()).flatten(), publication.version);
+                    return Ok(Sent::Refused(condition_failed(error.err()).flatten().cloned()));
                 }
                 Some(Err(error)) => Error::from_sdk(&doing, &error),
                 None => backoff.no_answer(&doing),
@@ -203,7 +190,7 @@ impl UsageTable {
         publication: &Publication,
         changes: &[Change],
         stamp: Stamp,
-        condition: Condition,
+        guard: Guard<'_>,
     ) -> UpdateItemFluentBuilder {
         let Publication { item, version, .. } = publication;
         let mut update = self.client.update_item().table_name(&self.name);
@@ -219,13 +206,20 @@ impl UsageTable {
         expression.sets.push("#version = :stamp".to_owned());
         expression.names.insert("#version".to_owned(), VERSION_ATTRIBUTE.to_owned());
         expression.values.insert(":stamp".to_owned(), stamp.of(*version));
-        expression.values.insert(":version".to_owned(), Stamp::Whole.of(*version));
+        let (condition, compared) = match guard {
+            Guard::Version(Condition::NotLater) => {
+                ("attribute_not_exists(#version) OR #version <= :version", Some(Stamp::Whole.of(*version)))
+            }
+            Guard::Version(Condition::Earlier) => {
+                ("attribute_not_exists(#version) OR #version < :version", Some(Stamp::Whole.of(*version)))
+            }
+            Guard::Unchanged(Some(stamp)) => ("#version = :version", Some(stamp.clone())),
+            Guard::Unchanged(None) => ("attribute_not_exists(#version)", None),
+        };
+        expression.values.extend(compared.map(|stamp| (":version".to_owned(), stamp)));
         update
             .update_expression(expression.text())
-            .condition_expression(match condition {
-                Condition::NotLater => "attribute_not_exists(#version) OR #version <= :version",
-                Condition::Earlier => "attribute_not_exists(#version) OR #version < :version",
-            })
+            .condition_expression(condition)
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(Some(expression.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -237,40 +231,5 @@ fn condition_failed(error: &UpdateItemError) -> Option<Option<&HashMap<String, A
     match error {
         UpdateItemError::ConditionalCheckFailedException(failed) => Some(failed.item()),
         _ => None,
-    }
-}
-
-/// What the version of the stored item means.
-fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u64) -> Result<Published, Error> {
-    match stored_version(item) {
-        Some(stored) if stored == version => Ok(Published::Same),
-        Some(stored) => Ok(Published::Later(stored)),
-        None if is_partial(item) => {
-            Err(Error::transient("write a snapshot: another fold writes it in several updates".to_owned()))
-        }
-        None => Err(Error::config(format!(
-            "write a snapshot: {LEDGER_BEHIND}, or another writer changed its attribute `{VERSION_ATTRIBUTE}`, which isn't \
-             a version; remove that attribute, and the snapshot is written again"
-        ))),
-    }
-}
-
-/// The version that an item has.
-fn stored_version(item: Option<&HashMap<String, AttributeValue>>) -> Option<u64> {
-    let stored = item?.get(VERSION_ATTRIBUTE)?.as_b().ok()?;
-    <[u8; 8]>::try_from(stored.as_ref()).ok().map(u64::from_be_bytes)
-}
-
-/// Whether an item has some of the values of a version only: see [`Stamp::Partial`].
-fn is_partial(item: Option<&HashMap<String, AttributeValue>>) -> bool {
-    let stored = item.and_then(|item| item.get(VERSION_ATTRIBUTE)?.as_b().ok());
-    stored.is_some_and(|stored| stored.as_ref().len() == 9)
-}
-
-/// Whether two attributes have the same value. DynamoDB may return a number in another notation.
-fn is_equal(stored: &AttributeValue, value: &AttributeValue) -> bool {
-    match (stored, value) {
-        (AttributeValue::N(stored), AttributeValue::N(value)) => Decimal::parse(stored) == Decimal::parse(value),
-        (stored, value) => stored == value,
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::parent::{Versions, children, has, leaf, versions};
+use super::piece::pieces;
 use super::state::{Leaves, leaves};
 use super::sweep::{MIN_BUCKETS, Swept};
 use super::tasks::{states_above, windows_above};
@@ -35,6 +36,7 @@ impl Folder {
         let fold = folder.fold_with(snapshot, mode, deadline);
         let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
         let window = WindowKey::minute(minute, folder.ledger.zone);
+        let before = folder.states_to_replace(window, deadline).await?;
         if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
             let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
             return Err(Error::config(format!("its pages may have expired; {remedy}")));
@@ -43,9 +45,12 @@ impl Folder {
         if leaves.values().all(|state| state.version == 0) {
             return Ok(Swept::default());
         }
+        // What the minute said about other hours is written again, too.
+        let pieces: BTreeSet<WindowKey> =
+            [&before, &leaves].into_iter().flat_map(|leaves| pieces(window, leaves)).collect();
         let mut done = BTreeMap::from([(window, leaves)]);
-        for parent in states_above(snapshot, minute) {
-            let below = done.iter().filter(|(child, _)| parent.level.below() == Some(child.level));
+        for parent in states_above(snapshot, window, &pieces) {
+            let below = done.iter().filter(|(child, _)| parent.is_sum_of(**child));
             let leaves = below.flat_map(|(child, leaves)| leaves.iter().map(move |(part, state)| (child, part, state)));
             let written = leaves.filter(|(.., state)| state.version > 0);
             let known = written.map(|(child, part, state)| (leaf(*child, part), state.version)).collect();
@@ -53,11 +58,18 @@ impl Folder {
         }
         let mut swept = Swept { pages: pages.len(), repaired: 0 };
         let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
-        for window in windows_above(snapshot, minute) {
+        let origins = pieces.into_iter().chain([window]);
+        let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
+        for window in above {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
             swept.repaired += folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?;
         }
         Ok(swept)
+    }
+
+    /// The state of a window. One that is damaged lists nothing, and is written again in any case.
+    async fn states_to_replace(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Leaves, Error> {
+        Ok(leaves(&self.ledger.states(window, deadline).await?, Mode::Rebuild)?.unwrap_or_default())
     }
 
     /// What the states of a minute, and of the windows above it, list although it is gone, for people.
@@ -71,10 +83,7 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Vec<String>, Error> {
         let window = WindowKey::minute(minute, self.ledger.zone);
-        // A state that is damaged lists nothing, and is written again in any case.
-        let own =
-            async |window| Ok(leaves(&self.ledger.states(window, deadline).await?, Mode::Rebuild)?.unwrap_or_default());
-        let states: Leaves = own(window).await?;
+        let states = self.states_to_replace(window, deadline).await?;
         let listed: BTreeSet<PageRef> = states.values().flat_map(|state| state.listed.pages()).copied().collect();
         let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
         let folder = self.reading(MIN_BUCKETS.max(used));
@@ -82,10 +91,10 @@ impl Folder {
         let gone = listed.difference(&found);
         let mut missing: Vec<String> =
             gone.map(|PageRef { bucket, name }| format!("the page {bucket}/{name:016x} of {window}")).collect();
-        for parent in states_above(snapshot, minute) {
+        for parent in states_above(snapshot, window, &pieces(window, &states)) {
             let below = children(self.ledger.children(parent, deadline).await?, Mode::Rebuild)?.unwrap_or_default();
             let read = versions(&below);
-            let states = own(parent).await?;
+            let states = self.states_to_replace(parent, deadline).await?;
             let listed = states.values().flat_map(|state| state.listed.leaves());
             let gone = listed.filter(|(leaf, version)| !has(&read, leaf, *version));
             missing.extend(gone.map(|(leaf, version)| {

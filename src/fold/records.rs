@@ -30,6 +30,8 @@ pub struct PageRecord {
     pub generation: u64,
     /// The group.
     pub key: CounterKey,
+    /// The first minute of the hour that it counts in, if that isn't the hour of its minute.
+    pub event_hour: Option<Segment>,
     /// What it adds to sums, by measure.
     pub amounts: Vec<(String, Decimal)>,
     /// What it says about other measures, by measure.
@@ -79,8 +81,19 @@ pub struct MinuteRecords {
 pub enum Pages<'k> {
     /// All of them.
     All,
-    /// Those that the state of this group stands for, and of them, the records of this group.
-    FoldedOf(&'k CounterKey),
+    /// Those that the state of this group stands for, and of them, the records of this group that count in the hour with this
+    /// first minute, if that isn't the hour of their minute.
+    FoldedOf(&'k CounterKey, Option<Segment>),
+}
+
+impl Pages<'_> {
+    fn group(self) -> Option<GroupKey> {
+        match self {
+            Pages::All => None,
+            Pages::FoldedOf(key, None) => Some(GroupKey::from(key)),
+            Pages::FoldedOf(key, Some(hour)) => Some(GroupKey::from(key).in_hour(hour)),
+        }
+    }
 }
 
 impl Folder {
@@ -94,9 +107,10 @@ impl Folder {
         which: Pages<'_>,
         deadline: Option<Instant>,
     ) -> Result<MinuteRecords, Error> {
-        let listed = match which {
-            Pages::All => None,
-            Pages::FoldedOf(key) => Some(self.listed(minute, &GroupKey::from(key), deadline).await?),
+        let wanted = which.group();
+        let listed = match &wanted {
+            None => None,
+            Some(key) => Some(self.listed(minute, key, deadline).await?),
         };
         let used = listed.iter().flatten().map(|page| page.bucket + 1).max().unwrap_or(0);
         let buckets = self.ledger.buckets.max(MIN_BUCKETS).max(used);
@@ -109,10 +123,6 @@ impl Folder {
         let count = |page: &ReadPage| page.content.groups.iter().map(|group| group.ids.len()).sum();
         let unfolded = unfolded.iter().map(|page| (page.reference, count(page))).collect();
         let minute = Minute::new(folded);
-        let wanted = match which {
-            Pages::All => None,
-            Pages::FoldedOf(key) => Some(GroupKey::from(key)),
-        };
         Ok(MinuteRecords { records: minute.records(wanted.as_ref())?, gone, unfolded })
     }
 
@@ -182,6 +192,7 @@ impl Minute {
                         kind: page.kind.clone(),
                         generation: page.content.generation,
                         key: key.clone(),
+                        event_hour: group.key.event_hour(),
                         amounts,
                         values,
                         standing,

@@ -45,6 +45,17 @@ pub struct ShownPage {
 /// one that didn't fit into an item.
 pub type ShownValues = Vec<(String, Option<String>)>;
 
+/// A group of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownGroup {
+    /// The entity, resource, and other variables.
+    pub key: CounterKey,
+    /// In a minute, the first minute of the hour that it counts in, if that is another hour.
+    pub event_hour: Option<Segment>,
+    /// Its values.
+    pub values: ShownValues,
+}
+
 /// A part of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownState {
@@ -57,7 +68,7 @@ pub struct ShownState {
     /// The size of its content in bytes.
     pub bytes: usize,
     /// The values of its groups.
-    pub groups: Vec<(CounterKey, ShownValues)>,
+    pub groups: Vec<ShownGroup>,
     /// The sort keys of the alerts that its groups have raised.
     pub alerts: Vec<String>,
 }
@@ -121,10 +132,10 @@ pub(super) fn shown(snapshot: Option<&Snapshot>, measure: &Measure, value: &Valu
     attributes.filter_map(|(name, value)| Some((name, Some(value?.to_string())))).collect()
 }
 
-fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<(CounterKey, ShownValues)> {
+fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<ShownGroup> {
     let group = |key: &crate::ledger::GroupKey| {
         let values = totals.group(key)?.flat_map(|(measure, value)| shown(snapshot, measure, value));
-        Some((key.counter_key().ok()?, values.collect()))
+        Some(ShownGroup { key: key.counter_key().ok()?, event_hour: key.event_hour(), values: values.collect() })
     };
     totals.keys().filter_map(group).collect()
 }

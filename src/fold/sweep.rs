@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::engine::{Fold, Mode};
+use super::parent::children;
+use super::piece::{lists as lists_part, origins, pieces as pieces_of};
 use super::publish::{Condition, Published, Stored};
 use super::state::{Leaves, leaves};
 use super::tasks::{Task, states_above, windows_above};
@@ -77,11 +79,9 @@ impl Folder {
             }
         }
         let own = WindowKey::minute(minute, folder.ledger.zone);
-        let groups: BTreeSet<GroupKey> = match depth {
-            Depth::Minute => fold.stored(own).await?.values().flat_map(|state| state.totals.keys()).cloned().collect(),
-            Depth::Differences | Depth::Windows => BTreeSet::new(),
-        };
-        for window in windows_above(snapshot, minute) {
+        let mut origins = fold.origins(own, depth).await?;
+        let groups = origins.remove(&own).unwrap_or_default();
+        for window in windows_above(snapshot, own) {
             let is_whole = depth == Depth::Windows || compared_with(window, own).end() == own.end();
             if is_whole || !groups.is_empty() {
                 // A state outlives what it was summed up from.
@@ -91,6 +91,13 @@ impl Folder {
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
                 swept.repaired += folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?;
+            }
+        }
+        for (piece, groups) in origins {
+            for window in windows_above(snapshot, piece) {
+                let leaves = fold.stored(window).await?;
+                swept.repaired +=
+                    folder.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?;
             }
         }
         Ok(swept)
@@ -126,7 +133,7 @@ impl Folder {
                 }
                 // A snapshot with the right values gets the version, too, so that no slow fold can still replace it.
                 let published = self.usage.publish(snapshot, publication, Condition::NotLater, deadline).await?;
-                Ok(stored == Stored::Wrong && published == Published::Written)
+                Ok(stored == Stored::Wrong && matches!(published, Published::Written | Published::Restated))
             });
             for is_repaired in futures::future::join_all(writes).await {
                 match is_repaired {
@@ -148,6 +155,30 @@ impl Fold<'_> {
         leaves(&items, self.mode)?.ok_or_else(half)
     }
 
+    /// The groups of a minute whose snapshots are compared, by where they are summed up. What the minutes of an hour say about
+    /// other hours is compared at its end.
+    async fn origins(&self, minute: WindowKey, depth: Depth) -> Result<BTreeMap<WindowKey, BTreeSet<GroupKey>>, Error> {
+        let keys = |leaves: &Leaves| -> Vec<GroupKey> {
+            leaves.values().flat_map(|state| state.totals.keys()).cloned().collect()
+        };
+        let mut found = match depth {
+            Depth::Minute => origins(minute, keys(&self.stored(minute).await?)),
+            Depth::Differences | Depth::Windows => origins(minute, []),
+        };
+        let hour = minute.within(Level::Hour);
+        if self.ledger.late_days > 0 && hour.end() == minute.end() {
+            let half = || Error::transient(format!("read the minutes of {hour}: half of a state is missing"));
+            let read = children(self.ledger.children(hour, self.deadline).await?, self.mode)?.ok_or_else(half)?;
+            for (child, leaves) in read.iter().filter(|(child, _)| child.level == Level::Minute) {
+                let of_pieces = origins(*child, keys(leaves)).into_iter().filter(|(origin, _)| origin != child);
+                for (piece, keys) in of_pieces {
+                    found.entry(piece).or_default().extend(keys);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
         let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
         Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
@@ -164,13 +195,14 @@ impl Fold<'_> {
         if below.values().any(|state| listed(state) != pages) {
             return Ok(false);
         }
+        let pieces = pieces_of(window, &below);
         let mut done = BTreeMap::from([(window, below)]);
-        for parent in states_above(snapshot, minute) {
+        for parent in states_above(snapshot, window, &pieces) {
             let Some(own) = self.leaves(&self.ledger.states(parent, self.deadline).await?)? else {
                 return Ok(false);
             };
-            let mut below = done.iter().filter(|(child, _)| parent.level.below() == Some(child.level));
-            if !below.all(|(child, leaves)| lists(&own, *child, leaves)) {
+            let mut below = done.iter().filter(|(child, _)| parent.is_sum_of(**child));
+            if !below.all(|(child, leaves)| lists(parent, &own, *child, leaves)) {
                 return Ok(false);
             }
             done.insert(parent, own);
@@ -185,11 +217,11 @@ fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
 }
 
 /// Whether each leaf of a window lists the versions of its child's leaves, or later ones.
-fn lists(own: &Leaves, child: WindowKey, below: &Leaves) -> bool {
+fn lists(window: WindowKey, own: &Leaves, child: WindowKey, below: &Leaves) -> bool {
     let listed = |state: &super::state::State, part: &str, version: u64| {
         let mut versions = state.listed.leaves().filter(|(leaf, _)| leaf.window == child && leaf.part == part);
         versions.any(|(_, listed)| listed >= version)
     };
-    let nonempty = || below.iter().filter(|(_, state)| state.version > 0);
+    let nonempty = || below.iter().filter(|(_, state)| state.version > 0 && lists_part(window, child, state));
     own.values().all(|state| nonempty().all(|(part, child)| listed(state, part, child.version)))
 }

@@ -1,8 +1,9 @@
 //! Which snapshots a fold must write before it may settle which notices.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::minute::FoldedMinute;
+use super::piece::origins;
 use super::publish::Publication;
 use super::state::Leaves;
 use super::{Notice, Windows};
@@ -43,12 +44,16 @@ impl Tasks {
                 Some(Ok(folded)) => {
                     let pages = folded.minute.pages().iter().filter(|read| read.reference == *page);
                     let touched = pages.map(|page| folded.minute.touched(page)).next().unwrap_or_default();
-                    windows_above(snapshot, *minute).into_iter().try_for_each(|window| {
-                        if let Some(error) = failure(windows, window, *minute) {
+                    let origins = origins(WindowKey::minute(*minute, snapshot.zone), touched);
+                    let mut parents = origins.iter().flat_map(|(origin, keys)| {
+                        windows_above(snapshot, *origin).into_iter().map(move |window| (*origin, window, keys))
+                    });
+                    parents.try_for_each(|(origin, window, keys)| {
+                        if let Some(error) = failure(windows, window, origin) {
                             return Err(error.clone());
                         }
                         let known = known.entry(window).or_default();
-                        for key in touched.iter().filter(|key| known.insert((*key).clone())) {
+                        for key in keys.iter().filter(|key| known.insert((*key).clone())) {
                             tasks.tasks.push(Task { window, key: key.clone() });
                         }
                         Ok(())
@@ -80,25 +85,29 @@ impl Tasks {
     }
 }
 
-/// Why `window` doesn't stand for `minute`: it or a window that it is summed up from wasn't folded. That one needn't have
-/// snapshots.
-fn failure(windows: &Windows, window: WindowKey, minute: Segment) -> Option<&Error> {
-    let minute = WindowKey::minute(minute, window.zone());
-    let errors = window.level.down().filter_map(|level| windows.get(&minute.within(level))?.as_ref().err());
+/// Why `window` doesn't stand for a minute or piece: it or a window that it is summed up from wasn't folded. That one needn't
+/// have snapshots.
+fn failure(windows: &Windows, window: WindowKey, origin: WindowKey) -> Option<&Error> {
+    let summed = window.level.down().map(|level| origin.within(level)).chain([origin]);
     // The lowest failed first.
-    errors.last()
+    summed.filter_map(|summed| windows.get(&summed)?.as_ref().err()).last()
 }
 
-/// The windows above a minute that have states. Each comes after the one that it is summed up from.
-pub(super) fn states_above(snapshot: &Snapshot, minute: Segment) -> impl Iterator<Item = WindowKey> {
-    let minute = WindowKey::minute(minute, snapshot.zone);
-    Level::needed(&snapshot.windows).map(move |level| minute.within(level))
+/// The windows above a minute that have states, and its pieces with the windows above them. Each comes after those that it is
+/// summed up from.
+pub(super) fn states_above(
+    snapshot: &Snapshot,
+    minute: WindowKey,
+    pieces: &BTreeSet<WindowKey>,
+) -> BTreeSet<WindowKey> {
+    let origins = pieces.iter().copied().chain([minute]);
+    let above = origins.flat_map(|origin| Level::needed(&snapshot.windows).map(move |level| origin.within(level)));
+    above.chain(pieces.iter().copied()).collect()
 }
 
-/// The windows of snapshots that a minute is in.
-pub(super) fn windows_above(snapshot: &Snapshot, minute: Segment) -> Vec<WindowKey> {
-    let minute = WindowKey::minute(minute, snapshot.zone);
-    snapshot.windows.iter().map(|window| minute.within(Level::of(*window))).collect()
+/// The windows of snapshots that a minute or piece is summed up by.
+pub(super) fn windows_above(snapshot: &Snapshot, origin: WindowKey) -> Vec<WindowKey> {
+    snapshot.windows.iter().map(|window| origin.within(Level::of(*window))).collect()
 }
 
 impl Task {
@@ -106,11 +115,13 @@ impl Task {
     pub(super) fn publication(&self, snapshot: &Snapshot, windows: &Windows, now: Timestamp) -> Option<Publication> {
         let leaves: &Leaves = windows.get(&self.window)?.as_ref().ok()?;
         let (_, state) = leaves.iter().find(|(part, _)| self.key.is_in_part(part))?;
-        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, self.window.span()?);
+        let span = self.window.span()?;
+        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, span);
         if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
             return None;
         }
         let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), value.clone())).collect();
-        Some(Publication { item, version: state.version, values })
+        let is_closed = snapshot.closes_at(span).is_some_and(|closes_at| closes_at <= now.seconds());
+        Some(Publication { item, version: state.version, values, restated_at: is_closed.then_some(now) })
     }
 }

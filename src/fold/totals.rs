@@ -1,5 +1,6 @@
 //! The values of groups by measure: what a state says.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::value::{NONE, Value};
@@ -39,11 +40,16 @@ impl Totals {
         }
     }
 
-    /// Adds the totals of other records.
-    pub(super) fn merge(&mut self, other: &Totals) {
+    /// Adds the totals of other records, under the keys that their groups have here; those without one are left out.
+    pub(super) fn merge<'k>(
+        &mut self,
+        other: &'k Totals,
+        key_here: impl Fn(&'k GroupKey) -> Option<Cow<'k, GroupKey>>,
+    ) {
         for (key, values) in &other.groups {
+            let Some(key) = key_here(key) else { continue };
             let named: Vec<(&Measure, &Value)> = other.named(values).collect();
-            self.update(key, named.iter().map(|(measure, _)| *measure), |place, value| {
+            self.update(&key, named.iter().map(|(measure, _)| *measure), |place, value| {
                 if let Some((_, more)) = named.get(place) {
                     value.merge(more);
                 }

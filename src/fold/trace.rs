@@ -4,13 +4,14 @@ use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::parent::{children, has, versions};
+use super::piece::lists;
 use super::show::{ShownValues, shown};
 use super::state::{Leaves, leaves};
 use super::{Folder, Totals};
 use crate::error::Error;
-use crate::ledger::{Aggregate, GroupKey, WindowKey};
+use crate::ledger::{Aggregate, GroupKey, Level, WindowKey};
 use crate::pipeline::Snapshot;
-use crate::usage::CounterKey;
+use crate::usage::{CounterKey, Segment};
 
 /// What a state says about a group in one attribute of its snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// The values of a group in an hour, day or month, and in the windows directly below it.
+    /// The values of a group in a window above the minute, and in the windows directly below it.
     ///
     /// # Errors
     /// If the table can't be read, or if a state is damaged.
@@ -78,6 +79,10 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Below, Error> {
         let key = GroupKey::from(key);
+        let below_key = match window.level {
+            Level::Piece => key.in_hour(Segment::at(window.start())),
+            _ => key.clone(),
+        };
         // Children first: what changes in between is newer than the state, and not gone.
         let half = || Error::transient(format!("read the states of {window}: half of one is missing; run it again"));
         let read = children(self.ledger.children(window, deadline).await?, Mode::Usual)?.ok_or_else(half)?;
@@ -85,23 +90,23 @@ impl Folder {
         let found = versions(&read);
         let mut below = Below { own: values_of(snapshot, &own, &key), ..Below::default() };
         let Some((_, state)) = own.iter().find(|(part, _)| key.is_in_part(part)) else { return Ok(below) };
-        let listed: Vec<_> = state.listed.leaves().filter(|(leaf, _)| key.is_in_part(&leaf.part)).collect();
+        let listed: Vec<_> = state.listed.leaves().filter(|(leaf, _)| below_key.is_in_part(&leaf.part)).collect();
         for (leaf, version) in &listed {
             if !has(&found, leaf, *version) && !read.contains_key(&leaf.window) {
                 below.gone.push(leaf.window);
             }
         }
         for (child, leaves) in &read {
-            let Some((part, state)) = leaves.iter().find(|(part, _)| key.is_in_part(part)) else { continue };
+            let Some((part, state)) = leaves.iter().find(|(part, _)| below_key.is_in_part(part)) else { continue };
             let is_summed = listed.iter().any(|(leaf, version)| {
                 leaf.window == *child
                     && (leaf.part.starts_with(part) || part.starts_with(&leaf.part))
                     && *version >= state.version
             });
-            if !is_summed {
+            if !is_summed && lists(window, *child, state) {
                 below.newer.push(*child);
             }
-            if let Some(group) = state.totals.group(&key) {
+            if let Some(group) = state.totals.group(&below_key) {
                 let values = group.flat_map(|(measure, value)| shown(Some(snapshot), measure, value));
                 below.children.push((*child, values.collect()));
             }

@@ -23,6 +23,7 @@ pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: In
     // A batch that makes no progress writes the same pages again and again, of which the ledger's stream says nothing.
     metrics.count("PagesWritten", if outcome.durable > 0 { outcome.pages.len() } else { 0 });
     metrics.count("FilesWritten", outcome.files.iter().filter(|file| file.created).count());
+    metrics.count_unless_zero("LateRecords", outcome.tally.adjusted);
     metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now));
     metrics
 }
@@ -52,6 +53,7 @@ pub(super) fn fold_metrics(outcome: &FoldOutcome, now: Timestamp, started: Insta
     metrics.count_unless_zero("Unpublished", folded.unpublished.len());
     metrics.count_unless_zero("Overflow", folded.overflows);
     metrics.count_unless_zero("Conflicts", folded.conflicts);
+    metrics.count_unless_zero("SnapshotsRestated", folded.restated);
     metrics.count_unless_zero("NoticesTooOld", outcome.too_old);
     metrics.count_unless_zero("AlertsSent", outcome.alerts_sent);
     metrics.count_unless_zero("AlertsFailed", outcome.alerts_failed);
@@ -133,6 +135,7 @@ pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
         ignored = outcome.ignored,
         too_old = outcome.too_old,
         snapshots = folded.snapshots,
+        restated = folded.restated,
         unpublished = folded.unpublished.len(),
         pages = folded.pages,
         alerts = folded.alerts,

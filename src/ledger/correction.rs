@@ -40,7 +40,7 @@ impl Signature {
         generation: u64,
     ) -> Result<(Page, PageKind), Damaged> {
         let effect = Effect { record: 0, id: self.record_id(), amounts: vec![Addition::sum(measure, amount)] };
-        let group = Group { key: key.clone(), segment: minute, effects: vec![effect] };
+        let group = Group { key: key.clone(), segment: minute, event_hour: None, effects: vec![effect] };
         let kind = PageKind::Correction(self.author.clone(), self.reason.clone());
         // The whole id, so that a correction never lowers the number of bytes by which the records of its minute are compared.
         let pages = pages(&[group], generation, 16);

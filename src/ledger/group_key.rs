@@ -3,11 +3,14 @@
 use std::fmt;
 
 use super::wire::Damaged;
-use crate::usage::CounterKey;
+use crate::usage::{CounterKey, Segment};
 
 /// Ends each text. A NUL within a text is followed by [`ESCAPED`], so that no text ends too early.
 const END: [u8; 2] = [0, 0];
 const ESCAPED: u8 = 0xFF;
+/// Begins the key of a group that counts in another hour than that of its minute. Four bytes follow: the hour's first minute
+/// since the epoch. No text begins so.
+const HOUR: [u8; 2] = [0, 1];
 
 /// The key of a group: the texts of a [`CounterKey`] as bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -29,12 +32,38 @@ impl GroupKey {
         self.0.is_empty()
     }
 
+    /// The key of the group in this hour, given by its first minute, for records of a minute of another hour.
+    #[must_use]
+    pub fn in_hour(&self, hour: Segment) -> GroupKey {
+        let minutes = u32::try_from(hour.start() / 60).unwrap_or(u32::MAX);
+        GroupKey([&HOUR[..], &minutes.to_be_bytes(), self.texts()].concat().into())
+    }
+
+    /// The first minute of the hour that the group counts in, if that isn't the hour of its minute.
+    pub fn event_hour(&self) -> Option<Segment> {
+        let minutes: &[u8; 4] = self.0.strip_prefix(&HOUR)?.first_chunk()?;
+        Some(Segment::at(i64::from(u32::from_be_bytes(*minutes)) * 60))
+    }
+
+    /// The key without the hour.
+    #[must_use]
+    pub fn without_hour(&self) -> GroupKey {
+        GroupKey(self.texts().into())
+    }
+
+    fn texts(&self) -> &[u8] {
+        match self.0.strip_prefix(&HOUR) {
+            Some(rest) => rest.get(4..).unwrap_or_default(),
+            None => &self.0,
+        }
+    }
+
     /// The texts of the key.
     ///
     /// # Errors
     /// If the bytes aren't those of a key.
     pub fn counter_key(&self) -> Result<CounterKey, Damaged> {
-        let (mut texts, mut text, mut bytes) = (Vec::new(), Vec::new(), self.0.iter().copied());
+        let (mut texts, mut text, mut bytes) = (Vec::new(), Vec::new(), self.texts().iter().copied());
         while let Some(byte) = bytes.next() {
             match (byte, if byte == 0 { bytes.next() } else { None }) {
                 (0, Some(ESCAPED)) => text.push(0),
@@ -78,7 +107,8 @@ impl From<&CounterKey> for GroupKey {
 
 impl fmt::Debug for GroupKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.counter_key().map(|key| key.0))
+        write!(f, "{:?}", self.counter_key().map(|key| key.0))?;
+        self.event_hour().map_or(Ok(()), |hour| write!(f, " in {}", hour.text()))
     }
 }
 
@@ -105,6 +135,18 @@ mod tests {
             [&["a\0", "b"][..], &["a", "\0b"], &["a\0b"], &["a\0\0b"], &["a", "b"], &["", "ab"], &["ab", ""], &[]];
         let keys = keys.map(|texts| GroupKey::from(&CounterKey(texts.iter().map(|text| (*text).to_owned()).collect())));
         assert_eq!(std::collections::BTreeSet::from(keys).len(), 8);
+    }
+
+    #[test]
+    fn a_key_with_an_hour_reads_back_and_is_another_key() {
+        let key = CounterKey(vec!["c1".to_owned(), "\0orders".to_owned()]);
+        let plain = GroupKey::from(&key);
+        let [one, other] = ["2026-11-28T08:00", "2026-11-28T09:00"].map(|text| Segment::parse(text).unwrap());
+        let (in_one, in_other) = (plain.in_hour(one), plain.in_hour(other));
+        assert_eq!((plain.event_hour(), in_one.event_hour(), in_other.event_hour()), (None, Some(one), Some(other)));
+        assert_eq!((in_one.counter_key(), in_one.without_hour()), (Ok(key), plain.clone()));
+        assert_eq!(in_one.in_hour(other), in_other);
+        assert_eq!(std::collections::BTreeSet::from([plain, in_one, in_other]).len(), 3);
     }
 
     #[test]

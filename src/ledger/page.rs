@@ -11,8 +11,10 @@ use crate::record::RecordId;
 use crate::usage::{Cell, Effect, Group, Segment};
 pub use column::Column;
 
-/// The format that this release writes. It reads this one only.
+/// The format of a page whose groups count in the hour of its minute.
 const FORMAT: u8 = 1;
+/// The format of a page with a group that counts in another hour. Earlier releases must not read it as the first format.
+const FORMAT_WITH_HOURS: u8 = 2;
 /// 300 KB: a larger page is cut. A DynamoDB item has at most 400 KB.
 const MAX_BYTES: usize = 300 * 1024;
 
@@ -84,7 +86,7 @@ pub fn pages(groups: &[Group], generation: u64, id_bytes: u8) -> Vec<Page> {
     groups.iter().for_each(|group| minutes.entry(group.segment).or_default().push(group));
     let mut pages = Vec::new();
     for (minute, mut groups) in minutes {
-        groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        groups.sort_unstable_by(|a, b| (a.event_hour, &a.key).cmp(&(b.event_hour, &b.key)));
         let entries: Vec<Entries<'_>> = groups.into_iter().map(Entries::new).collect();
         add_pages(minute, &entries, generation, id_bytes, &mut pages);
     }
@@ -171,7 +173,10 @@ impl<'g> Entries<'g> {
             Column::new(cells)
         };
         PageGroup {
-            key: GroupKey::from(&self.group.key),
+            key: match self.group.event_hour {
+                Some(hour) => GroupKey::from(&self.group.key).in_hour(hour),
+                None => GroupKey::from(&self.group.key),
+            },
             ids: self.effects.iter().map(|effect| first_bytes(effect.id, id_bytes)).collect(),
             columns: cells.into_iter().map(column).collect(),
         }
@@ -205,7 +210,7 @@ impl PageContent {
             return Err(Damaged("its content doesn't match its name"));
         }
         let mut reader = Reader::new(&content);
-        if reader.byte()? != FORMAT {
+        if !matches!(reader.byte()?, FORMAT | FORMAT_WITH_HOURS) {
             return Err(Damaged("a newer release wrote it: it has an unknown format"));
         }
         let (generation, id_bytes) = (reader.uint()?, reader.byte()?);
@@ -226,7 +231,8 @@ impl PageContent {
 
     fn bytes(&self) -> Writer {
         let mut writer = Writer::default();
-        writer.byte(FORMAT);
+        let has_hours = self.groups.iter().any(|group| group.key.event_hour().is_some());
+        writer.byte(if has_hours { FORMAT_WITH_HOURS } else { FORMAT });
         writer.uint(self.generation);
         writer.byte(self.id_bytes);
         self.measures.write(&mut writer);

@@ -40,6 +40,8 @@ pub struct LedgerTable {
     pub id_bytes: u8,
     /// Days that pages and states are kept, apart from the grace.
     pub keep_days: i64,
+    /// Days by which a record may be later than the window that it counts in.
+    pub late_days: i64,
     /// The windows that the pipeline counts.
     pub windows: Vec<Window>,
     /// The time zone of the windows.

@@ -1,4 +1,5 @@
-//! The windows that have states: minutes, and the hours, days, weeks, months and the total above them.
+//! The windows that have states: minutes, and the hours, days, weeks, months and the total above them. Between a minute and an
+//! hour other than its own lies a piece.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +13,9 @@ use crate::window::{Span, Window, Zone};
 pub enum Level {
     /// A minute, whose state is the sum of its pages.
     Minute,
-    /// An hour, whose state is the sum of its minutes.
+    /// What the minutes of one hour say about another hour, because the pipeline takes windows from an attribute.
+    Piece,
+    /// An hour, whose state is the sum of its minutes, and of the pieces about it.
     Hour,
     /// A day.
     Day,
@@ -25,14 +28,14 @@ pub enum Level {
 }
 
 impl Level {
-    /// Every level. Each comes after the one that it is summed up from.
+    /// Every level but the piece, which few pipelines have. Each comes after the one that it is summed up from.
     pub const ALL: [Level; 6] = [Level::Minute, Level::Hour, Level::Day, Level::Week, Level::Month, Level::Total];
 
-    /// The level whose states this one is the sum of.
+    /// The level whose states this one is the sum of; an hour is also the sum of pieces.
     pub fn below(self) -> Option<Level> {
         match self {
             Level::Minute => None,
-            Level::Hour => Some(Level::Minute),
+            Level::Piece | Level::Hour => Some(Level::Minute),
             Level::Day => Some(Level::Hour),
             Level::Week | Level::Month => Some(Level::Day),
             Level::Total => Some(Level::Month),
@@ -68,6 +71,11 @@ impl Level {
         Window::ALL.into_iter().find(|window| Level::of(*window) == self)
     }
 
+    /// Whether a window of this level is the sum of windows of the level `child`, among others.
+    pub fn is_sum_of(self, child: Level) -> bool {
+        self.below() == Some(child) || (self, child) == (Level::Hour, Level::Piece)
+    }
+
     /// Whether a window of this level may be summed from the states of `child`.
     fn sums(self, child: Level, windows: &[Window]) -> bool {
         // The states of minutes, hours and days are kept for the hour, day and month whether it is counted or not.
@@ -76,7 +84,7 @@ impl Level {
             Level::Total => windows.contains(&Window::Total),
             _ => true,
         };
-        self.below() == Some(child) && may_be_counted
+        self.is_sum_of(child) && may_be_counted
     }
 }
 
@@ -87,6 +95,8 @@ pub struct WindowKey {
     pub level: Level,
     /// The first second of the window, in seconds since the epoch.
     start: i64,
+    /// For a piece, the first second of the hour whose minutes say it.
+    home_hour: Option<i64>,
     /// The time zone of the pipeline. A minute is the same in each; the hour that its state is kept for isn't.
     zone: Zone,
 }
@@ -99,7 +109,27 @@ impl WindowKey {
 
     /// The minute.
     pub fn minute(minute: Segment, zone: Zone) -> WindowKey {
-        WindowKey { level: Level::Minute, start: minute.start(), zone }
+        WindowKey { level: Level::Minute, start: minute.start(), home_hour: None, zone }
+    }
+
+    /// What the hour of a minute says about the hour that contains `hour`.
+    pub fn piece(hour: Segment, minute: WindowKey) -> WindowKey {
+        let start = Window::Hour.at(hour.start(), minute.zone).start;
+        WindowKey { level: Level::Piece, start, home_hour: Some(minute.within(Level::Hour).start), zone: minute.zone }
+    }
+
+    /// Whether this window is the sum of `child`, among others.
+    pub fn is_sum_of(self, child: WindowKey) -> bool {
+        let contains = match self.home_hour {
+            Some(home_hour) => child.within(Level::Hour).start == home_hour,
+            None => child.within(self.level) == self,
+        };
+        self.level.is_sum_of(child.level) && contains
+    }
+
+    /// The hour whose minutes a piece is the sum of.
+    fn home_hour(self) -> Option<WindowKey> {
+        Some(WindowKey { level: Level::Hour, start: self.home_hour?, home_hour: None, ..self })
     }
 
     /// The window of snapshots that this is; a minute is none.
@@ -113,7 +143,7 @@ impl WindowKey {
     pub fn within(self, level: Level) -> WindowKey {
         let WindowKey { start, zone, .. } = self;
         let start = level.window().map_or(start, |window| window.at(start, zone).start);
-        WindowKey { level, start, zone }
+        WindowKey { level, start, home_hour: None, zone }
     }
 
     /// The window of this level that contains the last second of this one.
@@ -130,6 +160,7 @@ impl WindowKey {
     pub fn end(self) -> i64 {
         match self.span() {
             Some(span) => span.end(),
+            None if self.level == Level::Piece => self.within(Level::Hour).end(),
             None => self.start + 60,
         }
     }
@@ -140,8 +171,11 @@ impl WindowKey {
     }
 
     /// The window as texts name it: `2026-11-28T08:57`, a minute in UTC; `2026-11-28T08`, `2026-11-28`, `2026-W48`, `2026-11`,
-    /// `total`.
+    /// `total`. A piece has the hour that it is about and, behind an `@`, the hour whose minutes say it.
     pub fn text(self) -> String {
+        if let Some(home_hour) = self.home_hour() {
+            return format!("{}@{home_hour}", self.within(Level::Hour));
+        }
         self.span().map_or_else(|| Segment::at(self.start).text(), Span::key)
     }
 
@@ -150,16 +184,20 @@ impl WindowKey {
         if let Some(minute) = Segment::parse(text) {
             return Some(WindowKey::minute(minute, zone));
         }
+        if let Some((hour, home_hour)) = text.split_once('@') {
+            let [about, home] = [hour, home_hour].map(|text| Span::with_text(Window::Hour, text, zone, Span::key));
+            return Some(WindowKey { level: Level::Piece, start: about?.start, home_hour: Some(home?.start), zone });
+        }
         let span = |window| Span::with_text(window, text, zone, Span::key);
         let Span { window, start, .. } = Window::ALL.into_iter().find_map(span)?;
-        Some(WindowKey { level: Level::of(window), start, zone })
+        Some(WindowKey { level: Level::of(window), start, home_hour: None, zone })
     }
 
     /// What the partition of this window's state is named by: the window that it is kept in. Months are together, and so are
     /// weeks, which aren't in one month each.
     pub(super) fn home(self) -> String {
         match self.level {
-            Level::Minute => self.within(Level::Hour).text(),
+            Level::Minute | Level::Piece => self.within(Level::Hour).text(),
             Level::Hour => self.within(Level::Day).text(),
             Level::Day => self.within(Level::Month).text(),
             Level::Month => String::new(),
@@ -169,7 +207,7 @@ impl WindowKey {
     }
 
     /// Where the states are that this window is the sum of: what their partitions are named by, and their first and last sort
-    /// keys, if these partitions have others as well.
+    /// keys, if these partitions have many others as well. That of an hour has its minutes and the pieces about it.
     pub(super) fn children(self) -> (BTreeSet<String>, Option<[String; 2]>) {
         let [first, last] = [self.within(Level::Day), self.last(Level::Day)];
         match self.level {
@@ -178,15 +216,16 @@ impl WindowKey {
             Level::Week => {
                 (BTreeSet::from([first.home(), last.home()]), Some([format!("{first}/"), format!("{last}/~")]))
             }
-            _ => (BTreeSet::from([self.text()]), None),
+            _ => (BTreeSet::from([self.home_hour().unwrap_or(self).text()]), None),
         }
     }
 
     /// When the state of this window may expire, in seconds since the epoch: what is summed from it may be summed again until
-    /// then. The total never ends.
+    /// then. The total never ends. `keep_days` includes the days by which an attribute may be late that decides the window.
     pub fn expires_at(self, windows: &[Window], keep_days: i64) -> Option<i64> {
         let above = Level::ALL.into_iter().filter(|level| level.sums(self.level, windows));
-        let needed: Vec<WindowKey> = above.map(|level| self.within(level)).chain([self]).collect();
+        let needed: Vec<WindowKey> =
+            above.map(|level| self.within(level)).chain([self]).chain(self.home_hour()).collect();
         if needed.iter().any(|window| window.level == Level::Total) {
             return None;
         }
@@ -216,58 +255,4 @@ pub(super) fn page_expires_at(minute: Segment, keep_days: i64) -> i64 {
 const _: () = assert!(HOUR_SECONDS == 60 * 60);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_nest_and_read_back() {
-        let at = Timestamp::parse("2026-02-28T23:59:30Z").unwrap();
-        let texts = Level::ALL.map(|level| {
-            let found = WindowKey::containing(level, at, Zone::UTC);
-            assert_eq!(WindowKey::parse(&found.text(), Zone::UTC), Some(found));
-            if let Some(below) = level.below() {
-                let child = WindowKey::containing(below, at, Zone::UTC);
-                assert!(found.start() <= child.start() && child.end() <= found.end());
-                assert_eq!(child.within(level), found);
-            }
-            found.text()
-        });
-        assert_eq!(texts, ["2026-02-28T23:59", "2026-02-28T23", "2026-02-28", "2026-W09", "2026-02", "total"]);
-        for wrong in
-            ["", "2026", "2026-13", "2026-02-30", "2026-02-28T24", "2026-02-28T23:60", "2026-02-28t23:59", "totals"]
-        {
-            assert_eq!(WindowKey::parse(wrong, Zone::UTC), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn levels_are_needed_down_to_the_hour() {
-        let needed = |windows: &[Window]| Level::needed(windows).collect::<Vec<_>>();
-        assert_eq!(needed(&[]), []);
-        assert_eq!(needed(&[Window::Hour]), [Level::Hour]);
-        assert_eq!(needed(&[Window::Month]), [Level::Hour, Level::Day, Level::Month]);
-        assert_eq!(needed(&[Window::Week]), [Level::Hour, Level::Day, Level::Week]);
-        assert_eq!(needed(&[Window::Total, Window::Hour]), [Level::Hour, Level::Day, Level::Month, Level::Total]);
-    }
-
-    #[test]
-    fn a_state_outlives_what_may_be_summed_from_it() {
-        let day = 86_400;
-        let of = |windows: &[Window], text: &str| {
-            WindowKey::parse(text, Zone::UTC).unwrap().expires_at(windows, 18).map(|at| at - 25 * day)
-        };
-        let end = |text: &str| Some(Timestamp::parse(text).unwrap().seconds());
-        let usual = |text: &str| of(&Window::DEFAULT, text);
-        assert_eq!(usual("2026-02-28T23:59"), end("2026-03-01T00:00:00Z"), "the end of its hour");
-        assert_eq!(usual("2026-02-28T22"), end("2026-03-01T00:00:00Z"), "the end of its day");
-        assert_eq!(usual("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
-        assert_eq!(usual("2026-02"), end("2026-03-01T00:00:00Z"), "its own end");
-        let with_week = |text: &str| of(&[Window::Week], text);
-        assert_eq!(with_week("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
-        assert_eq!(with_week("2026-03-30"), end("2026-04-06T00:00:00Z"), "the end of its week");
-        assert_eq!(with_week("2026-W14"), end("2026-04-06T00:00:00Z"), "its own end");
-        let with_total = |text: &str| of(&[Window::Total], text);
-        assert_eq!(with_total("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
-        assert_eq!((with_total("2026-02"), with_total("total")), (None, None), "the total never ends");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod alert;
+mod closing;
 mod condition;
 mod document;
 mod nearest;
@@ -14,6 +15,7 @@ mod source;
 mod suggestion;
 pub mod template;
 mod weight;
+mod window_time;
 
 use crate::archive::RecordSchema;
 use crate::decimal::Decimal;
@@ -22,6 +24,7 @@ use crate::time::Unit;
 use crate::window::Window;
 pub use aggregate::{Aggregate, Quantile};
 pub use alert::{Alert, Limit, LimitItem, Rule};
+pub use closing::{Closing, LateRecords, RESTATED_ATTRIBUTE, adjusted_name};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
@@ -30,6 +33,7 @@ pub use shipped::{Folder, shipped, shipped_names};
 pub use snapshot::{MeasureKind, PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, VERSION_ATTRIBUTE};
 use template::{Pattern, Template};
 pub use weight::{DurationUnit, Weight};
+pub use window_time::{Beyond, WindowTime};
 
 /// A validated pipeline.
 #[derive(Debug)]
@@ -84,6 +88,8 @@ pub struct Route {
     conditions: Vec<Condition>,
     /// The kinds of events that are processed.
     pub events: Vec<Event>,
+    /// The attribute that decides in which windows records count; that is their creation otherwise.
+    pub window_time: Option<WindowTime>,
     /// Whose usage is counted, and of what. A record adds to each of them.
     pub counters: Vec<Counter>,
     /// How records are archived, if they are.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::template::Template;
-use super::{Aggregate, Alert, Quantile, TimeToLive};
+use super::{Aggregate, Alert, Closing, Quantile, TimeToLive};
 use crate::window::{Window, Zone};
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub fraction: Option<Template>,
     /// When snapshot items expire, if they do.
     pub time_to_live: Option<TimeToLive>,
+    /// When windows are closed, if they ever are.
+    pub closing: Option<Closing>,
     /// The measures that aren't sums, by name.
     pub kinds: BTreeMap<String, MeasureKind>,
     /// The alerts of all counters.

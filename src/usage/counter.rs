@@ -14,18 +14,22 @@
 //! A record type may have several counters, each with its own entity, resource and measures, and a record adds to all of
 //! them. If two have the same entity and resource, their amounts add up.
 //!
+//! Where the pipeline takes the window from an attribute, each image counts in the hour that it says: if an update changes the
+//! attribute, a delta is taken back in the old hour and added in the new one.
+//!
 //! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose
 //! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
 //! built once and then referred to by number. All of this is pure, exact and independent of the clock.
 
 mod deltas;
+mod event_hour;
 mod quantities;
 mod standing;
 
 use std::sync::Arc;
 
 use super::cell::{Cell, Order};
-use super::group::Amounts;
+use super::group::{Amounts, Segment};
 use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
 use crate::decimal::Decimal;
 use crate::outline::{Outline, OutlinedRecord, WrittenItems};
@@ -41,8 +45,17 @@ type Image<'r> = ImageOf<Outline<'r>>;
 pub struct UsageDelta {
     /// The entity and resource.
     pub key: CounterKey,
+    /// The first minute of the hour that it counts in, if that isn't the hour of the record.
+    pub event_hour: Option<Segment>,
     /// The amounts of sums by measure, in the order of first appearance, without zeros.
     pub amounts: Vec<(String, Decimal)>,
+}
+
+impl UsageDelta {
+    /// The time that decides in which windows it counts, if the record was created at `created_at`.
+    pub fn at(&self, created_at: Timestamp) -> Timestamp {
+        self.event_hour.and_then(|hour| Timestamp::from_seconds(hour.start())).unwrap_or(created_at)
+    }
 }
 
 /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -93,6 +106,10 @@ pub struct Counting<'p> {
     needs_moments: bool,
     /// The time and the order of the current record.
     moment: Option<(Timestamp, Order)>,
+    /// When the current record was created.
+    created_at: Option<Timestamp>,
+    /// Whether the current record counts as an adjustment.
+    is_adjusted: bool,
 }
 
 impl<'p> Counting<'p> {
@@ -101,7 +118,9 @@ impl<'p> Counting<'p> {
         let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
         let needs_moment = |measure: &Measure| matches!(measure.aggregate, Aggregate::First | Aggregate::Latest);
         let needs_moments = pipeline.routes.iter().flat_map(Route::measures).any(needs_moment);
-        Counting { pipeline, keys, names, pending: Vec::new(), found: Vec::new(), needs_moments, moment: None }
+        let (pending, found) = (Vec::new(), Vec::new());
+        let (moment, created_at, is_adjusted) = (None, None, false);
+        Counting { pipeline, keys, names, pending, found, needs_moments, moment, created_at, is_adjusted }
     }
 
     /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -117,6 +136,7 @@ impl<'p> Counting<'p> {
         if route.counters.is_empty() && !matches!(record.change, ChangeOf::Modify { .. }) {
             return Ok(Vec::new());
         }
+        (self.created_at, self.is_adjusted) = (Some(record.created_at), false);
         self.moment = self.needs_moments.then(|| (record.created_at, order(record)));
         let mut deltas = Deltas::new(self, record);
         let newest =
@@ -143,9 +163,15 @@ impl<'p> Counting<'p> {
     /// If the old image or an attribute that a measure needs is missing or invalid.
     pub fn reversal(&mut self, record: &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault> {
         let ChangeOf::Modify { old, .. } = &record.change else { return Ok(Vec::new()) };
+        (self.created_at, self.is_adjusted) = (Some(record.created_at), false);
         let mut deltas = Deltas::new(self, record);
         deltas.subtract_old(record, *old, None)?;
         deltas.nonzero()
+    }
+
+    /// Whether an image of the last record counts as an adjustment, because the windows of its event were closed.
+    pub fn is_adjusted(&self) -> bool {
+        self.is_adjusted
     }
 
     /// The key with this number.
@@ -153,9 +179,15 @@ impl<'p> Counting<'p> {
         self.keys.key(number)
     }
 
+    /// The first minute of the hour that the key with this number counts in, if that isn't the hour of the record.
+    pub fn event_hour(&self, number: KeyNumber) -> Option<Segment> {
+        self.keys.event_hour(number)
+    }
+
     fn named(&self, deltas: Vec<Delta>) -> Vec<UsageDelta> {
         let named = |delta: Delta| UsageDelta {
             key: self.key(delta.key).cloned().unwrap_or_default(),
+            event_hour: self.event_hour(delta.key),
             amounts: delta
                 .amounts
                 .iter()

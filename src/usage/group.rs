@@ -56,13 +56,21 @@ impl Segment {
 pub struct Group {
     /// The entity and resource.
     pub key: CounterKey,
-    /// The minute.
+    /// The minute of the records, whose page they are in.
     pub segment: Segment,
+    /// The first minute of the hour that they count in, if that isn't the hour of their minute, because the pipeline takes
+    /// windows from an attribute.
+    pub event_hour: Option<Segment>,
     /// What each record adds, in the order of the batch.
     pub effects: Vec<Effect>,
 }
 
 impl Group {
+    /// The minute that decides in which windows the records count.
+    pub fn at(&self) -> Segment {
+        self.event_hour.unwrap_or(self.segment)
+    }
+
     /// The earlier and the later half of the records.
     pub fn halves(&self) -> (Group, Group) {
         let (earlier, later) = self.effects.split_at(self.effects.len() / 2);
@@ -126,7 +134,7 @@ pub fn totals<'g>(
     let mut totals = Totals::new();
     let mut effects = effects.peekable();
     while let Some((group, first)) = effects.next() {
-        let at = Timestamp::from_seconds(group.segment.start()).ok_or((first.record, DecimalError::Range))?;
+        let at = Timestamp::from_seconds(group.at().start()).ok_or((first.record, DecimalError::Range))?;
         // The effects of a group are adjacent and have the same windows.
         let mut sums = Sums::new();
         add(&mut sums, first)?;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::group::Segment;
 use crate::pipeline::template::Template;
 use crate::pipeline::{Bindings, Measure, Pipeline};
 
@@ -23,7 +24,7 @@ impl CounterKey {
     }
 }
 
-/// The number of a key within a batch.
+/// The number of a key, together with the hour that it counts in, within a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyNumber(usize);
 
@@ -38,7 +39,7 @@ impl KeyNumber {
 #[derive(Debug, Default)]
 pub(super) struct CounterKeys {
     numbers: HashMap<Box<[u8]>, usize>,
-    keys: Vec<CounterKey>,
+    keys: Vec<(CounterKey, Option<Segment>)>,
     /// The key that was used last, and its number: consecutive records often have the same key.
     last: Vec<u8>,
     last_number: usize,
@@ -46,9 +47,12 @@ pub(super) struct CounterKeys {
 }
 
 impl CounterKeys {
-    /// The number of the key that results from filling `bindings` into the templates of `group`.
-    pub(super) fn number(&mut self, group: &[Template], bindings: &Bindings<'_>) -> KeyNumber {
+    /// The number of the key that results from filling `bindings` into the templates of `group`, in an hour if that isn't the
+    /// hour of the record.
+    pub(super) fn number(&mut self, group: &[Template], bindings: &Bindings<'_>, hour: Option<Segment>) -> KeyNumber {
         self.buffer.clear();
+        // Read from the end, the texts are still known by their lengths.
+        hour.iter().for_each(|hour| self.buffer.extend_from_slice(&hour.start().to_be_bytes()));
         for template in group {
             let before = self.buffer.len();
             template.parts(|slot| bindings.value(slot), |part| self.buffer.extend_from_slice(part.as_bytes()));
@@ -63,7 +67,7 @@ impl CounterKeys {
             Some(number) => *number,
             None => {
                 let key = group.iter().map(|template| template.render(|slot| bindings.value(slot))).collect();
-                self.keys.push(CounterKey(key));
+                self.keys.push((CounterKey(key), hour));
                 self.numbers.insert(self.buffer.as_slice().into(), self.keys.len() - 1);
                 self.keys.len() - 1
             }
@@ -75,7 +79,12 @@ impl CounterKeys {
 
     /// The key with this number.
     pub(super) fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
-        self.keys.get(number.0)
+        self.keys.get(number.0).map(|(key, _)| key)
+    }
+
+    /// The first minute of the hour that the key with this number counts in, if that isn't the hour of the record.
+    pub(super) fn event_hour(&self, number: KeyNumber) -> Option<Segment> {
+        self.keys.get(number.0).and_then(|(_, hour)| *hour)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, 
 use crate::time::Timestamp;
 use crate::window::{Span, Window, Zone};
 
+mod event_time;
 mod kinds;
 mod standing;
 
@@ -83,10 +84,11 @@ fn counted_of(pipeline: &Pipeline, keys: Item<'_>, change: Change<'_>) -> String
 }
 
 fn shown(deltas: Result<Vec<UsageDelta>, Fault>) -> String {
-    let lines = |UsageDelta { key, amounts }: UsageDelta| {
+    let lines = |UsageDelta { key, event_hour, amounts }: UsageDelta| {
+        let hour = event_hour.map_or_else(String::new, |hour| format!(" in {}", hour.text()));
         amounts
             .into_iter()
-            .map(move |(measure, amount)| format!("{}/{} {measure} {amount}", key.entity(), key.resource()))
+            .map(move |(measure, amount)| format!("{}/{} {measure} {amount}{hour}", key.entity(), key.resource()))
     };
     match deltas {
         Ok(deltas) => deltas.into_iter().flat_map(lines).collect::<Vec<_>>().join(", "),
@@ -493,6 +495,7 @@ fn totals_are_exact_in_every_window_and_name_the_record_that_overflows() {
     let group = |effects| Group {
         key: CounterKey(vec!["7".to_owned(), "orders".to_owned()]),
         segment: Segment::containing(Timestamp::parse("2026-11-30T23:59:59Z").unwrap()),
+        event_hour: None,
         effects,
     };
     let summed = |effects| {

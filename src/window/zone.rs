@@ -82,6 +82,13 @@ impl Zone {
         date.to_zoned(self.time_zone()).map_or(0, |zoned| zoned.timestamp().as_second())
     }
 
+    /// The first second of the day with this text, `2026-11-28`.
+    pub fn day(self, text: &str) -> Option<i64> {
+        // A date has exactly ten characters; anything longer is something else.
+        let date = (text.len() == 10).then(|| text.parse::<Date>().ok())??;
+        Some(self.start_of(date))
+    }
+
     /// The first second of an hour and the first one after it. An hour of local time in which the offset changes is several
     /// windows, one for each offset.
     pub(super) fn hour(self, second: i64) -> (i64, i64) {

@@ -171,6 +171,7 @@ fn ledger(services: &Services) -> LedgerTable {
         buckets: 1,
         id_bytes: 8,
         keep_days: 18,
+        late_days: 0,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,
     }

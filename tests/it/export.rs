@@ -180,6 +180,7 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
         buckets: 1,
         id_bytes: 8,
         keep_days: 18,
+        late_days: 0,
         windows: Window::DEFAULT.to_vec(),
         zone: Zone::UTC,
     };

@@ -124,6 +124,7 @@ fn groups_of(aggregate: Option<Aggregate>, groups: i64, records: usize) -> Vec<G
     let group = |entity: i64| Group {
         key: CounterKey(vec![format!("customer-{entity:06}"), "requests".to_owned()]),
         segment: minute_of(0),
+        event_hour: None,
         effects: (0..records).map(&mut effect).collect(),
     };
     (0..groups).map(group).collect()

@@ -155,6 +155,52 @@ fn two_generations_of_a_record() {
     assert!(enumerate("generations", changes(), prepare, &[("a", (0, 0)), ("b", (1, 200))]) >= 40);
 }
 
+/// 06:10 of the same day, in minutes after the first one.
+const EARLIER: i64 = -167;
+
+#[test]
+fn two_folds_of_minutes_that_say_something_about_another_hour() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append_late(&[((1, "a", 0, 100), EARLIER)], 1).await;
+        let second = place.append_late(&[((2, "a", 1, 5), EARLIER), ((3, "b", 1, 7), 1)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("one piece", changes(), prepare, &[("a", (2, 105)), ("b", (1, 7))]) >= 40);
+}
+
+#[test]
+fn two_folds_of_hours_that_say_something_about_another_hour() {
+    let prepare = async |place: &mut Place| {
+        // 08:57 and 09:05.
+        let first = place.append_late(&[((1, "a", 0, 100), EARLIER)], 1).await;
+        let second = place.append_late(&[((2, "a", 8, 5), EARLIER)], 1).await;
+        vec![Task::FoldOnce(first.clone()), Task::Fold(second), Task::Fold(first)]
+    };
+    assert!(enumerate("two pieces", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
+#[test]
+fn two_generations_that_count_a_record_in_different_hours() {
+    let prepare = async |place: &mut Place| {
+        let old = place.append_late(&[((1, "a", 0, 100), EARLIER)], 1).await;
+        let new = place.append_late(&[((1, "b", 0, 100), EARLIER - 60)], 2).await;
+        vec![Task::Fold(old), Task::Fold(new)]
+    };
+    assert!(enumerate("generations with pieces", changes(), prepare, &[("a", (0, 0)), ("b", (1, 100))]) >= 40);
+}
+
+#[test]
+fn two_folds_of_a_closed_hour() {
+    let prepare = async |place: &mut Place| {
+        // It ends at 09:00, and the folds are at 09:07.
+        place.close_after(300);
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        let second = place.append(&[(2, "a", 1, 5)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second)]
+    };
+    assert!(enumerate("closed hour", changes(), prepare, &[("a", (2, 105))]) >= 40);
+}
+
 #[test]
 fn a_fold_and_a_writer() {
     let prepare = async |place: &mut Place| {

@@ -14,7 +14,9 @@
 )]
 
 mod alerts;
+mod closing;
 mod cost;
+mod event_time;
 mod exhaustive;
 mod fold;
 mod gate;

@@ -12,7 +12,7 @@ use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Alert, Folded, Folder, Limits, MAX_STATE_BYTES, Notice, UsageTable};
 use usage_aggregator::ledger::{LedgerTable, Page, PageKind, WindowKey, pages};
-use usage_aggregator::pipeline::{Pipeline, shipped};
+use usage_aggregator::pipeline::{Closing, LateRecords, Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Addition, CounterKey, Effect, Group, Segment};
@@ -68,6 +68,7 @@ impl Place {
                 buckets: 1,
                 id_bytes: 8,
                 keep_days: 18,
+                late_days: 0,
                 windows: windows.to_vec(),
                 zone: Zone::UTC,
             },
@@ -142,6 +143,12 @@ impl Place {
         counted == there
     }
 
+    /// Closes windows so many seconds after their end.
+    pub fn close_after(&mut self, grace_seconds: i64) {
+        let closing = Closing { grace_seconds, late: LateRecords::Restate, window: None };
+        Arc::get_mut(&mut self.pipeline).unwrap().snapshot.as_mut().unwrap().closing = Some(closing);
+    }
+
     /// Counts in this time zone from now on.
     pub fn set_zone(&mut self, zone: Zone) {
         self.folder.ledger.zone = zone;
@@ -157,12 +164,22 @@ impl Place {
         notices
     }
 
+    /// Puts the pages of these records, which count at other times, in minutes after [`MINUTE`], as one batch.
+    pub async fn append_late(&self, records: &[(Counted<'_>, i64)], generation: u64) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for page in pages(&late_groups(records, self.folder.ledger.zone), generation, self.folder.ledger.id_bytes) {
+            notices.push(self.put(&page, &PageKind::Usage).await);
+        }
+        notices
+    }
+
     /// Puts a page with one record of "a" that has these measures.
     pub async fn append_measures(&self, number: u64, minute: i64, measures: &[(&str, i64)]) -> Vec<Notice> {
         let amounts = measures.iter().map(|(name, amount)| Addition::sum(*name, Decimal::from(*amount))).collect();
         let group = Group {
             key: CounterKey(vec!["a".to_owned(), "orders".to_owned()]),
             segment: minute_of(minute),
+            event_hour: None,
             effects: vec![Effect { record: 0, id: id(number), amounts }],
         };
         let mut notices = Vec::new();
@@ -258,18 +275,27 @@ pub fn id(number: u64) -> RecordId {
 
 /// The groups of these records, as a plan has them.
 pub fn groups(records: &[Counted<'_>]) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, i64), Vec<Effect>> = BTreeMap::new();
-    for (position, (number, entity, minute, cents)) in records.iter().enumerate() {
+    let records: Vec<_> = records.iter().map(|record| (*record, record.2)).collect();
+    late_groups(&records, Zone::UTC)
+}
+
+/// The same for records that count at other times, in minutes after [`MINUTE`].
+pub fn late_groups(records: &[(Counted<'_>, i64)], zone: Zone) -> Vec<Group> {
+    let mut groups: BTreeMap<(String, i64, Option<Segment>), Vec<Effect>> = BTreeMap::new();
+    for (position, ((number, entity, minute, cents), counts_at)) in records.iter().enumerate() {
+        let [hour, home] = [counts_at, minute].map(|at| Window::Hour.at(minute_of(*at).start(), zone).start);
+        let event_hour = (hour != home).then(|| Segment::at(hour));
         let amounts = vec![
             Addition::sum("orders", Decimal::from(1)),
             Addition::sum("amount", Decimal::from_parts((*cents).into(), -2).unwrap()),
         ];
         let effect = Effect { record: position, id: id(*number), amounts };
-        groups.entry(((*entity).to_owned(), *minute)).or_default().push(effect);
+        groups.entry(((*entity).to_owned(), *minute, event_hour)).or_default().push(effect);
     }
-    let group = |((entity, minute), effects): ((String, i64), Vec<Effect>)| Group {
+    let group = |((entity, minute, event_hour), effects): ((String, i64, Option<Segment>), Vec<Effect>)| Group {
         key: CounterKey(vec![entity, "orders".to_owned()]),
         segment: minute_of(minute),
+        event_hour,
         effects,
     };
     groups.into_iter().map(group).collect()

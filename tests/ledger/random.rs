@@ -16,10 +16,10 @@ use usage_aggregator::window::{Window, Zone};
 
 use crate::gate::{Actor, Gate, Work};
 use crate::kinds::{self, Said};
-use crate::place::{Counted, MINUTE, Place, groups, minute_of};
+use crate::place::{Counted, MINUTE, Place, late_groups, minute_of};
 use crate::tally::{Fault, Tally};
 
-/// A record as a generation of the pipeline counts it. The generation decides the group, never the minute.
+/// A record as a generation of the pipeline counts it. The generation decides the group and when it counts, never the minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     record: u64,
@@ -42,9 +42,19 @@ impl Version {
         MINUTES[self.record as usize % MINUTES.len()]
     }
 
-    /// Whether it is in the day that has 25 hours in Berlin.
+    /// Whether it counts in the day that has 25 hours in Berlin.
     fn is_at_clock_change(self) -> bool {
-        MINUTES[..2].contains(&self.minute())
+        MINUTES[..2].contains(&self.counts_at())
+    }
+
+    /// When it counts: half of the records count in another hour than that of their minute, some of them in that of another
+    /// record.
+    fn counts_at(self) -> i64 {
+        match (self.record + self.generation) % 4 {
+            0 => self.minute() - 3 * 60,
+            1 => MINUTES[(self.record as usize + 1) % MINUTES.len()],
+            _ => self.minute(),
+        }
     }
 
     fn entity(self) -> &'static str {
@@ -61,16 +71,17 @@ impl Version {
 
     /// The snapshots that it is in.
     fn keys(self, Counts { windows, zone }: Counts) -> Vec<Key> {
-        let at = Timestamp::from_seconds(MINUTE + 60 * self.minute()).unwrap();
+        let at = Timestamp::from_seconds(MINUTE + 60 * self.counts_at()).unwrap();
         let start = |window: &Window| window.containing(at, zone).start_text();
         windows.iter().map(|window| (self.entity().to_owned(), window.name().to_owned(), start(window))).collect()
     }
 }
 
 /// The groups of these records, with a measure of every kind.
-fn groups_of(versions: &[Version]) -> Vec<Group> {
-    let records: Vec<Counted<'_>> = versions.iter().map(|version| version.counted()).collect();
-    let mut groups = groups(&records);
+fn groups_of(versions: &[Version], zone: Zone) -> Vec<Group> {
+    let records: Vec<(Counted<'_>, i64)> =
+        versions.iter().map(|version| (version.counted(), version.counts_at())).collect();
+    let mut groups = late_groups(&records, zone);
     for effect in groups.iter_mut().flat_map(|group| &mut group.effects) {
         effect.amounts.extend(versions[effect.record].said().additions());
     }
@@ -151,7 +162,8 @@ impl Worker {
             Job::Append(versions, fold) => {
                 self.log.lock().unwrap().appended.extend(&versions);
                 let mut notices = Vec::new();
-                for page in pages(&groups_of(&versions), versions[0].generation, [8, 8, 8, 9, 16][random.usize(0..5)]) {
+                let groups = groups_of(&versions, self.folder.ledger.zone);
+                for page in pages(&groups, versions[0].generation, [8, 8, 8, 9, 16][random.usize(0..5)]) {
                     let page_of = |version: &&Version| minute_of(version.minute()) == page.minute;
                     let inside = versions.iter().filter(page_of).copied().collect();
                     let (page, kind) = as_any_kind(page, &mut random);
@@ -174,7 +186,7 @@ impl Worker {
                 }
                 self.log.lock().unwrap().voided.insert(version.record);
                 let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-                for page in pages(&groups_of(&[version]), version.generation, 8) {
+                for page in pages(&groups_of(&[version], self.folder.ledger.zone), version.generation, 8) {
                     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
                     let page = content.into_page(page.minute, &kind);
                     self.log.lock().unwrap().voids.insert(page.name, version);
@@ -339,6 +351,7 @@ impl Log {
             (Fault::Corrected, put.iter().any(|version| is_corrected(version))),
             (Fault::Voided, self.voids.values().any(is_in)),
             (Fault::Redefined, put.iter().any(|version| self.put.iter().any(|later| other(version, later)))),
+            (Fault::Late, put.iter().any(|version| version.counts_at() != version.minute())),
             (Fault::ClocksChanged, counts.zone != Zone::UTC && put.iter().any(|version| version.is_at_clock_change())),
         ];
         let happened = happened.into_iter().filter(|(_, happened)| *happened).map(|(fault, _)| fault);
@@ -364,6 +377,7 @@ async fn history(seed: u64, tally: &mut Tally) {
     let mut place = Place::with_windows(counts.windows);
     place.set_zone(zone);
     place.folder.ledger.keep_days = 60;
+    place.folder.ledger.late_days = 40;
     let place = Arc::new(place);
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();

@@ -20,6 +20,8 @@ pub enum Fault {
     Voided,
     /// Several definitions of the pipeline counted a record.
     Redefined,
+    /// A record counts in another hour than that of its creation.
+    Late,
     /// The state is in several parts.
     Split,
     /// Its window has an hour more than usual.
@@ -27,7 +29,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [(Fault, &'static str); 9] = [
+    pub const ALL: [(Fault, &'static str); 10] = [
         (Fault::Redelivered, "redelivered"),
         (Fault::OutOfOrder, "out of order"),
         (Fault::AtTheSameTime, "two at a time"),
@@ -35,6 +37,7 @@ impl Fault {
         (Fault::Corrected, "correction"),
         (Fault::Voided, "void"),
         (Fault::Redefined, "new definition"),
+        (Fault::Late, "event time"),
         (Fault::Split, "split state"),
         (Fault::ClocksChanged, "clock change"),
     ];

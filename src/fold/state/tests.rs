@@ -64,7 +64,7 @@ proptest! {
         let [first, second] = halves("").map(|part| whole.part(&part));
         prop_assert_eq!(first.len() + second.len(), whole.len());
         let mut merged = first;
-        merged.merge(&second);
+        merged.merge(&second, |key| Some(std::borrow::Cow::Borrowed(key)));
         prop_assert!(merged.keys().eq(whole.keys()));
     }
 }

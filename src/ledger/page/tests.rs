@@ -22,7 +22,12 @@ fn effect(record: usize, number: u64, amounts: &[(&str, Decimal)]) -> Effect {
 }
 
 fn group(entity: &str, at: i64, effects: Vec<Effect>) -> Group {
-    Group { key: CounterKey(vec![entity.to_owned(), "orders".to_owned()]), segment: minute(at), effects }
+    Group {
+        key: CounterKey(vec![entity.to_owned(), "orders".to_owned()]),
+        segment: minute(at),
+        event_hour: None,
+        effects,
+    }
 }
 
 fn one() -> Decimal {
@@ -94,13 +99,26 @@ fn a_large_page_is_cut_by_ids() {
 }
 
 #[test]
+fn a_group_that_counts_in_another_hour_needs_another_format_and_reads_back() {
+    let hour = Segment::parse("2026-11-28T06:00").unwrap();
+    let plain = group("a", 0, vec![effect(0, 0, &[("orders", one())])]);
+    let late = Group { event_hour: Some(hour), ..group("a", 0, vec![effect(1, 1, &[("orders", one())])]) };
+    let [page] = pages(&[late, plain.clone()], 1).try_into().unwrap();
+    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+    let hours: Vec<_> = content.groups.iter().map(|group| group.key.event_hour()).collect();
+    assert_eq!((hours, page.minute), (vec![None, Some(hour)], plain.segment));
+    let format = |page: &Page| content_of(&page.data).unwrap()[0];
+    assert_eq!((format(&page), format(&pages(&[plain], 1)[0])), (2, 1));
+}
+
+#[test]
 fn what_a_newer_release_wrote_is_refused_and_so_is_damage() {
     let page = &pages(&[group("a", 0, vec![effect(0, 0, &[("orders", one())])])], 1, 8)[0];
     let read = |data: &[u8], name: u64| PageContent::read(data, &PageKind::Usage, name).map(|_| ());
     assert_eq!(read(&page.data, page.name), Ok(()));
     assert_eq!(read(&page.data, page.name + 1), Err(Damaged("its content doesn't match its name")));
     let mut newer = content_of(&page.data).unwrap();
-    newer[0] = 2;
+    newer[0] = 3;
     let mut writer = Writer::default();
     writer.raw(&newer);
     let name = name_of(&newer, &PageKind::Usage);

@@ -41,7 +41,7 @@ impl LedgerTable {
     pub async fn kept_children(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<StateItem>, Error> {
         let items = self.child_items(window, deadline).await?;
         let is_short = |(state, stored): &&(StateItem, Option<i64>)| {
-            let needed = state.window.expires_at(&self.windows, self.keep_days);
+            let needed = self.expires_at(state.window);
             stored.is_some_and(|stored| needed.is_none_or(|needed| stored < needed))
         };
         for (state, _) in items.iter().filter(is_short) {
@@ -58,6 +58,8 @@ impl LedgerTable {
         for states in partitions {
             items.extend(self.state_items(&self.state_partition(&states), range, deadline).await?);
         }
+        // The partition of an hour has its minutes, and the pieces about it.
+        items.retain(|(state, _)| window.level.is_sum_of(state.window.level));
         Ok(items)
     }
 
@@ -89,6 +91,11 @@ impl LedgerTable {
                 })
             })
             .collect()
+    }
+
+    /// When the state of a window may expire, in seconds since the epoch.
+    pub fn expires_at(&self, window: WindowKey) -> Option<i64> {
+        window.expires_at(&self.windows, self.keep_days + self.late_days)
     }
 
     /// The partition with these states. Those of another time zone are others: their windows don't add up with these.

@@ -84,7 +84,7 @@ impl LedgerTable {
             Some(data) => (DATA, AttributeValue::B(Blob::new(data.clone()))),
             None => (SPLIT, AttributeValue::Bool(true)),
         };
-        let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
+        let expires_at = self.expires_at(*window).map(|at| (EXPIRES_AT, number(at)));
         let rest = [
             (KEY, AttributeValue::S(self.state_partition(&window.home()))),
             (SORT_KEY, AttributeValue::S(format!("{window}/{part}"))),

@@ -2,6 +2,7 @@
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
 mod alert;
+mod closing;
 mod condition;
 mod contradiction;
 mod counter;
@@ -11,6 +12,7 @@ mod path;
 mod route;
 mod snapshot;
 mod weight;
+mod window_time;
 
 use std::collections::BTreeMap;
 
@@ -97,8 +99,11 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
             routes.push(route);
         }
     }
+    let (mut measures, mut kinds) = measures.into_parts();
+    if let Some(snapshot) = &snapshot {
+        closing::add_adjustments(&root, snapshot, &routes, &mut measures, &mut kinds);
+    }
     root.finish();
-    let (measures, kinds) = measures.into_parts();
     let alerts = routes.iter().flat_map(|route| &route.counters).flat_map(|counter| counter.alerts.iter().cloned());
     let alerts: Vec<super::Alert> = alerts.collect();
     if let Some(snapshot) = &mut snapshot {

@@ -11,7 +11,7 @@ use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, 
 use super::condition::{conditions, scalar};
 use super::counter::{self, Countable};
 use super::kind::Measures;
-use super::{EVENTS, TIME_UNITS, parse_text, path};
+use super::{EVENTS, TIME_UNITS, parse_text, path, window_time};
 use crate::archive::RecordSchema;
 use crate::record::Event;
 use crate::time::Unit;
@@ -39,10 +39,12 @@ pub(super) fn read(
         Countable { snapshot, variables: &variables, conditions: &conditions, events: &events },
         measures,
     );
+    let window_time = section.section("window_time").and_then(|section| window_time::read(section, &counters));
     let archive = section.section("archive").and_then(|section| archive(section, files, &events));
     let slots = variables.len();
     section.finish();
-    Some(Route { record_type: record_type?, matchers: matchers?, binds, conditions, events, counters, archive, slots })
+    let (record_type, matchers) = (record_type?, matchers?);
+    Some(Route { record_type, matchers, binds, conditions, events, window_time, counters, archive, slots })
 }
 
 /// Checks the name of a record type, which is also a folder in the archive and a table in Athena.

@@ -6,8 +6,10 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::Template;
-use super::super::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES};
-use super::{WINDOWS, parse_template, parse_text};
+use super::super::{
+    PARTITION_KEY_BYTES, RESTATED_ATTRIBUTE, SORT_KEY_BYTES, Snapshot, TimeToLive, VERSION_ATTRIBUTE, WINDOW_VARIABLES,
+};
+use super::{WINDOWS, closing, parse_template, parse_text};
 use crate::window::{Window, Zone};
 
 /// The longest retention: a thousand years, so that the expiry can't overflow.
@@ -44,6 +46,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         section.mistake("`fraction` and `if_taken` give the same name; choose different ones");
     }
     let time_to_live = section.section("time_to_live").and_then(|section| time_to_live(section, &windows));
+    let closing = section.section("closing").and_then(|section| closing::read(section, &windows));
     let snapshot = Snapshot {
         group_variables,
         partition_key,
@@ -57,6 +60,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         if_taken,
         fraction,
         time_to_live,
+        closing,
         kinds: BTreeMap::new(),
         alerts: Vec::new(),
     };
@@ -109,7 +113,9 @@ impl Snapshot {
     pub fn reserved(&self) -> impl Iterator<Item = &str> {
         let keys = [Some(&self.partition_key), self.sort_key.as_ref()].into_iter().flatten();
         let names = keys.chain(&self.attributes).map(|(name, _)| name.as_str());
-        names.chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str())).chain([VERSION_ATTRIBUTE])
+        names
+            .chain(self.time_to_live.as_ref().map(|ttl| ttl.attribute.as_str()))
+            .chain([VERSION_ATTRIBUTE, RESTATED_ATTRIBUTE])
     }
 
     /// The variables that the key would need to distinguish all counters, but doesn't contain.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::super::cell::Cell;
 use super::super::group::Addition;
 use super::super::key::KeyNumber;
+use super::event_hour::Counts;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
 use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed, Weight};
+use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed, Weight, adjusted_name};
 use crate::record::{Code, Event, Fault, ImageOf};
 use crate::time::Timestamp;
 
@@ -160,7 +161,7 @@ impl<'c, 'p> Deltas<'c, 'p> {
         bindings: &Bindings<'s>,
         share: impl Fn(&'p Counter, &'p Measure) -> Option<Share<'p>>,
     ) -> Result<(), Fault> {
-        let mut bound = None;
+        let (mut bound, mut counts) = (None, None);
         let mut found = std::mem::take(&mut self.counting.found);
         for (position, counter) in routed.route.counters.iter().enumerate() {
             let mut key = None;
@@ -169,9 +170,13 @@ impl<'c, 'p> Deltas<'c, 'p> {
                 found.clear();
                 self.counting.quantities(measure, routed, &mut found)?;
                 for (name, cell) in found.drain(..) {
+                    let counts = match counts {
+                        Some(counts) => counts,
+                        None => *counts.insert(self.counting.counts(routed)?),
+                    };
                     let key = match key {
                         Some(key) => key,
-                        None => *key.insert(self.counting.key_of(counter, routed, bindings, &mut bound)?),
+                        None => *key.insert(self.counting.key_of(counter, (routed, counts), bindings, &mut bound)?),
                     };
                     let cell = match (cell, share) {
                         (Cell::Number(quantity), Share::Minus) => Cell::Number(-quantity),
@@ -180,6 +185,11 @@ impl<'c, 'p> Deltas<'c, 'p> {
                         }
                         (cell, _) => cell,
                     };
+                    if counts == Counts::Adjusted {
+                        self.counting.is_adjusted = true;
+                        let (name, cell) = (adjusted_name(&name).into(), Some(cell.clone()));
+                        self.sum(PendingAmount { key, position, measure, name, cell }, routed.name)?;
+                    }
                     self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::cell::{Cell, MAX_TEXT_BYTES, Moment, Scalar, hash_of};
 use super::super::key::KeyNumber;
+use super::event_hour::Counts;
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Tag};
@@ -100,17 +101,29 @@ impl<'p> Counting<'p> {
         }
     }
 
-    /// The key of `counter` for an image. `bound` keeps the variables that were read from the image for the other counters
+    /// In which windows an image counts.
+    pub(super) fn counts(&self, routed: &RoutedImage<'_, '_>) -> Result<Counts, Fault> {
+        match (&routed.route.window_time, self.created_at, &self.pipeline.snapshot) {
+            (Some(time), Some(created_at), Some(snapshot)) => routed.counts(time, created_at, snapshot),
+            _ => Ok(Counts::AtCreation),
+        }
+    }
+
+    /// The key of `counter` for an image that counts then. `bound` keeps the variables that were read from the image for the other counters
     /// of the record type.
     pub(super) fn key_of<'s>(
         &mut self,
         counter: &Counter,
-        routed: &RoutedImage<'_, 's>,
+        (routed, counts): (&RoutedImage<'_, 's>, Counts),
         bindings: &Bindings<'s>,
         bound: &mut Option<Bindings<'s>>,
     ) -> Result<KeyNumber, Fault> {
+        let hour = match counts {
+            Counts::At(hour) => Some(hour),
+            Counts::AtCreation | Counts::Adjusted => None,
+        };
         if !routed.route.needs_binding() {
-            return Ok(self.keys.number(&counter.group, bindings));
+            return Ok(self.keys.number(&counter.group, bindings, hour));
         }
         let bindings = match bound {
             Some(bound) => bound,
@@ -121,7 +134,7 @@ impl<'p> Counting<'p> {
                 bound.insert(bindings)
             }
         };
-        Ok(self.keys.number(&counter.group, bindings))
+        Ok(self.keys.number(&counter.group, bindings, hour))
     }
 }
 

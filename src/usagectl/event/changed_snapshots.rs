@@ -19,7 +19,7 @@ pub type Key = Vec<(String, String)>;
 pub fn keys(snapshot: &Snapshot, plan: &Plan) -> Vec<Key> {
     let mut counters = BTreeSet::new();
     for group in &plan.groups {
-        if let Some(at) = Timestamp::from_seconds(group.segment.start()) {
+        if let Some(at) = Timestamp::from_seconds(group.at().start()) {
             let spans = snapshot.windows.iter().map(|window| window.containing(at, snapshot.zone));
             counters.extend(spans.map(|span| (&group.key, span)));
         }

@@ -24,12 +24,18 @@ impl Range {
     /// # Errors
     /// If FROM or TO isn't a window, or is the total, which has every minute.
     pub(super) fn minutes(&self, zone: Zone) -> Result<Vec<Segment>, UsageError> {
-        let limited = |text| {
+        let limited = |text: &str| {
             let window = window(text, zone)?;
             let every = "total has every minute; specify months, days, hours or minutes";
-            if window.level == Level::Total { Err(UsageError(every.to_owned())) } else { Ok(window) }
+            match window.level {
+                Level::Total => Err(UsageError(every.to_owned())),
+                Level::Piece => {
+                    Err(UsageError(format!("`{text}` has no minutes of its own; specify one of its hours")))
+                }
+                _ => Ok(window),
+            }
         };
-        let (from, to) = (limited(&self.from)?, limited(self.to.as_ref().unwrap_or(&self.from))?);
+        let (from, to) = (limited(&self.from)?, limited(self.to.as_deref().unwrap_or(&self.from))?);
         let end = Segment::at(to.end());
         let mut minute = Segment::at(from.start());
         let mut minutes = Vec::new();

@@ -3,9 +3,8 @@
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use usage_aggregator::fold::{Shown, ShownPage, ShownState, ShownValues};
-use usage_aggregator::ledger::WindowKey;
-use usage_aggregator::usage::CounterKey;
+use usage_aggregator::fold::{Shown, ShownGroup, ShownPage, ShownState};
+use usage_aggregator::ledger::{Level, WindowKey};
 
 use super::open;
 use super::range::window;
@@ -18,7 +17,8 @@ use crate::stack::Where;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Show {
-    /// Minute (UTC), hour, day, week, month or total: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48, 2026-11 or total
+    /// Minute (UTC), hour, day, week, month or total: 2026-11-28T08:57, 2026-11-28T08, 2026-11-28, 2026-W48, 2026-11 or total; or
+    /// what one hour says about another one, with window_time: 2026-11-28T08@2026-11-28T11
     #[arg(value_name = "WINDOW")]
     window: String,
     /// Only groups whose entity is this
@@ -41,7 +41,7 @@ impl Show {
         let window = window(&self.window, ledger.snapshot.zone)?;
         let mut shown = ledger.folder.show(Some(&ledger.snapshot), window, None).await.context("read the ledger")?;
         if let Some(entity) = &self.entity {
-            shown.states.iter_mut().for_each(|state| state.groups.retain(|(key, _)| key.entity() == entity));
+            shown.states.iter_mut().for_each(|state| state.groups.retain(|group| group.key.entity() == entity));
         }
         let printed = if options.json { json(window, &shown).to_string() } else { listing(window, &shown) };
         console::print(&printed)?;
@@ -86,19 +86,23 @@ fn state_listing(window: WindowKey, state: &ShownState) -> String {
     let title = format!(
         "state {window}{part}: version {}, stands for {}, {groups}, {bytes} bytes",
         version(state.version),
-        counted(state.lists, if window.span().is_some() { "state" } else { "page" }),
+        counted(state.lists, if window.level == Level::Minute { "page" } else { "state" }),
     );
     let mut measures: Vec<&str> =
-        state.groups.iter().flat_map(|(_, values)| values.iter().map(|(name, _)| name.as_str())).collect();
+        state.groups.iter().flat_map(|group| group.values.iter().map(|(name, _)| name.as_str())).collect();
     measures.sort_unstable();
     measures.dedup();
-    let mut table = titled(["group"].into_iter().chain(measures.iter().copied()));
-    for (key, values) in &state.groups {
+    let counts_elsewhere = state.groups.iter().any(|group| group.event_hour.is_some());
+    let hour_title = counts_elsewhere.then_some("counts in (UTC)");
+    let mut table = titled(["group"].into_iter().chain(hour_title).chain(measures.iter().copied()));
+    for ShownGroup { key, event_hour, values } in &state.groups {
         let value = |measure: &&str| {
             let value = values.iter().find(|(name, _)| name == measure).map(|(_, value)| value.as_deref());
             number(value.map_or("", |value| value.unwrap_or("over 38 digits")))
         };
-        table.add_row([text(&plain(&key.0.join(" ")))].into_iter().chain(measures.iter().map(value)));
+        let hour = counts_elsewhere.then(|| text(&event_hour.map(|hour| hour.text()).unwrap_or_default()));
+        let cells = [text(&plain(&key.0.join(" ")))].into_iter().chain(hour);
+        table.add_row(cells.chain(measures.iter().map(value)));
     }
     format!("{title}\n{table}")
 }
@@ -112,10 +116,14 @@ fn json(window: WindowKey, shown: &Shown) -> Value {
         })
     };
     let state = |state: &ShownState| {
-        let group = |(key, values): &(CounterKey, ShownValues)| {
+        let group = |ShownGroup { key, event_hour, values }: &ShownGroup| {
             let values: serde_json::Map<String, Value> =
                 values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            json!({ "key": key.0, "values": values })
+            let mut shown = json!({ "key": key.0, "values": values });
+            if let (Value::Object(fields), Some(hour)) = (&mut shown, event_hour) {
+                fields.insert("event_hour".to_owned(), hour.text().into());
+            }
+            shown
         };
         json!({
             "part": state.part, "version": state.version, "lists": state.lists, "bytes": state.bytes,

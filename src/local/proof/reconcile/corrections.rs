@@ -32,6 +32,7 @@ impl Corrections {
             buckets: tables.buckets,
             id_bytes: tables.id_bytes,
             keep_days: tables.keep_days,
+            late_days: site.pipeline.late_days(),
             windows: snapshot.windows.clone(),
             zone: snapshot.zone,
         };
@@ -86,9 +87,10 @@ fn each(
     site: &Site<'_>,
     mut take: impl FnMut((Segment, u64), Counter, Decimal) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let at = Timestamp::from_seconds(one.page.minute.start()).context("read the minute of a correction")?;
     let bytes = u32::from(one.content.id_bytes);
     for group in &one.content.groups {
+        let minute = group.key.event_hour().unwrap_or(one.page.minute);
+        let at = Timestamp::from_seconds(minute.start()).context("read the minute of a correction")?;
         let key = serde_json::to_string(&group.key.counter_key().context("read a correction")?.0)?;
         for (row, id) in group.ids.iter().enumerate() {
             let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();

@@ -190,7 +190,11 @@ fn gap(
         for delta in deltas_of(site, step, insertion, image)? {
             let group = serde_json::to_string(&delta.key.0)?;
             for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
-                totals.doubt_group(&group, window.name(), &windows::containing(*window, created_at, site.zone()))?;
+                totals.doubt_group(
+                    &group,
+                    window.name(),
+                    &windows::containing(*window, delta.at(created_at), site.zone()),
+                )?;
             }
         }
     }
@@ -209,10 +213,10 @@ fn count(
     for (index, delta) in deltas.iter().enumerate() {
         let group = serde_json::to_string(&delta.key.0)?;
         if index == 0 && counts {
-            totals.count_record(&group, &windows::containing(Window::Hour, created_at, site.zone()))?;
+            totals.count_record(&group, &windows::containing(Window::Hour, delta.at(created_at), site.zone()))?;
         }
         for window in lengths.clone() {
-            let start = windows::containing(*window, created_at, site.zone());
+            let start = windows::containing(*window, delta.at(created_at), site.zone());
             for (measure, amount) in &delta.amounts {
                 let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
                 // A record that was taken back still names its counters, which are 0 without others.

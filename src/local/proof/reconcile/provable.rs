@@ -77,6 +77,7 @@ fn missing_attributes(
     inexact: &mut BTreeMap<String, String>,
 ) {
     let mut needed: BTreeSet<&str> = route.matched_attributes().chain(route.bound_attributes()).collect();
+    needed.extend(route.window_time.as_ref().map(|time| time.path.as_str()));
     for measure in route.measures() {
         needed.extend(measure.conditions.iter().map(|condition| condition.path.as_str()));
         if let Amount::Standing(weight) = &measure.amount {

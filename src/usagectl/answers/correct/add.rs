@@ -6,6 +6,7 @@ use stream_types::Decimal;
 use usage_aggregator::ledger::{PageRef, Signature};
 use usage_aggregator::usage::{CounterKey, Segment};
 
+use super::closed::check_closed;
 use super::limits::{Addition, Groups, check, check_minute};
 use super::put::{Change, Draft, Fold, Shown, check_same, put};
 use super::repeat::CommandLine;
@@ -82,6 +83,9 @@ impl Add {
         if let Some(registered) = &known {
             check_same(registered, &draft)?;
             is_counted = self.is_in_ledger(&ledger, registered.page.name).await?;
+        }
+        if !is_counted {
+            check_closed(&ledger.snapshot, [self.at], now)?;
         }
         let addition = Addition { minute: self.at, key: &key, measure: &self.measure, amount: self.amount };
         let groups = if self.new || is_counted { Groups::New } else { Groups::Known };

@@ -2,6 +2,7 @@
 //! `void` takes back records, and `list` shows what was corrected.
 
 mod add;
+mod closed;
 mod limits;
 mod list;
 mod put;

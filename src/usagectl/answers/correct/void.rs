@@ -10,6 +10,7 @@ use usage_aggregator::ledger::{PageContent, PageKind, Registered, Signature};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
+use super::closed::check_closed;
 use super::limits::check_minute;
 use super::put::{Draft, Fold, Shown, kind_name, put};
 use super::repeat::CommandLine;
@@ -77,7 +78,7 @@ impl Void {
         let table = &ledger.folder.ledger;
         let (draft, is_repeated) = match table.registered_as(&request.signature.id, None).await? {
             Some(registered) => (again(registered, &request)?, true),
-            None => match self.draft(&ledger, &request).await? {
+            None => match self.draft(&ledger, &request, now).await? {
                 Some(draft) => (draft, false),
                 None => {
                     console::print(&nothing(options, &request))?;
@@ -122,7 +123,7 @@ impl Void {
     }
 
     /// The page that takes the records back; `None` if all of them already were.
-    async fn draft(&self, ledger: &Open, request: &Request) -> anyhow::Result<Option<Draft>> {
+    async fn draft(&self, ledger: &Open, request: &Request, now: Timestamp) -> anyhow::Result<Option<Draft>> {
         let Request { ids, minute, signature } = request;
         let found = ledger.folder.records(*minute, Pages::All, None).await.context("read the ledger")?;
         let is_known = |id: &u64| found.records.iter().any(|record| record.id.short() == *id);
@@ -142,6 +143,8 @@ impl Void {
             console::note(&format!("note: skipping {} taken back before", counted(ids.len() - open.len(), "record")));
         }
         let content = ledger.folder.counted_rows(*minute, &open, None).await.context("read the ledger")?;
+        let counted_at = content.groups.iter().map(|group| group.key.event_hour().unwrap_or(*minute));
+        check_closed(&ledger.snapshot, counted_at, now)?;
         let (page, kind) = signature.void(*minute, content);
         if page.data.len() > MAX_PAGE_BYTES {
             return Err(

@@ -55,9 +55,8 @@ pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTree
         windows.extend(of_hour.filter(|of| window.start() <= of.start() && of.end() <= window.end()));
     }
     // A snapshot may live longer than the state that it was written from.
-    let keep_days = ledger.folder.ledger.keep_days;
     let is_kept = |window: &WindowKey| {
-        let expires_at = window.expires_at(&ledger.snapshot.windows, keep_days);
+        let expires_at = ledger.folder.ledger.expires_at(*window);
         expires_at.is_none_or(|expires_at| expires_at - DAY_SECONDS > now.seconds())
     };
     windows.retain(is_kept);
@@ -96,9 +95,9 @@ pub(super) async fn read(
             .show(Some(&ledger.snapshot), *window, None)
             .await
             .with_context(|| format!("read the state of {window}"))?;
-        for (key, values) in shown.states.into_iter().flat_map(|state| state.groups) {
-            for (measure, value) in values {
-                let cell = Cell { window: *window, group: key.0.clone(), measure };
+        for group in shown.states.into_iter().flat_map(|state| state.groups) {
+            for (measure, value) in group.values {
+                let cell = Cell { window: *window, group: group.key.0.clone(), measure };
                 cells.states.insert(cell, value.map_or_else(|| "not known".to_owned(), plain_number));
             }
         }
@@ -115,10 +114,8 @@ pub(super) async fn read(
             }
             continue;
         }
-        let minutes = ledger.folder.ledger.children(hour, None).await.with_context(|| format!("read {hour}"))?;
-        let minutes: BTreeSet<WindowKey> = minutes.into_iter().map(|item| item.window).collect();
-        for minute in minutes {
-            add_minute(ledger, minute, &within, &mut cells, &mut sums).await?;
+        for minute in minutes(ledger, hour).await? {
+            add_minute(ledger, minute, (hour, &within), &mut cells, &mut sums).await?;
         }
     }
     cells.added_up = windows.difference(&incomplete).copied().collect();
@@ -128,11 +125,27 @@ pub(super) async fn read(
     Ok(cells)
 }
 
-/// Adds the records of a minute to the windows that it is in.
+/// The minutes whose records may count in an hour: its own, and those of the hours that say something about it.
+async fn minutes(ledger: &Open, hour: WindowKey) -> anyhow::Result<BTreeSet<WindowKey>> {
+    let table = &ledger.folder.ledger;
+    let reading = || format!("read {hour}");
+    let mut minutes = BTreeSet::new();
+    for child in table.children(hour, None).await.with_context(reading)? {
+        if child.window.level == Level::Piece {
+            let below = table.children(child.window, None).await.with_context(reading)?;
+            minutes.extend(below.into_iter().map(|item| item.window));
+        } else {
+            minutes.insert(child.window);
+        }
+    }
+    Ok(minutes)
+}
+
+/// Adds the records of a minute that count in an hour to the windows that the hour is in.
 async fn add_minute(
     ledger: &Open,
     minute: WindowKey,
-    windows: &[WindowKey],
+    (hour, windows): (WindowKey, &[WindowKey]),
     cells: &mut Cells,
     sums: &mut BTreeMap<Cell, Option<Decimal>>,
 ) -> anyhow::Result<()> {
@@ -141,7 +154,9 @@ async fn add_minute(
     if shown.pages.iter().any(|page| !page.is_folded) {
         cells.unfolded.push(minute);
     }
-    let read = ledger.folder.records(Segment::at(minute.start()), Pages::All, None).await.with_context(reading)?;
+    let mut read = ledger.folder.records(Segment::at(minute.start()), Pages::All, None).await.with_context(reading)?;
+    let of = |record: &PageRecord| record.event_hour.map_or(minute, |hour| WindowKey::piece(hour, minute));
+    read.records.retain(|record| of(record).within(Level::Hour) == hour);
     for record in read.records.iter().filter(|record| record.standing != Standing::Repeated) {
         note(record, &mut cells.records);
         let counts = record.standing == Standing::Counted;

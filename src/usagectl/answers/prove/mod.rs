@@ -98,6 +98,7 @@ impl Prove {
         let window = window(&self.window, ledger.snapshot.zone)?;
         let refused = match window.level {
             Level::Minute => Some("a minute has no snapshots; choose an hour, a day, a week or a month"),
+            Level::Piece => Some("what one hour says about another has no snapshots; choose an hour"),
             Level::Total => Some("the total has every record; choose a month"),
             _ => None,
         };
@@ -167,6 +168,10 @@ async fn compare_archive(
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
     };
+    if let Some(route) = config.pipeline.routes.iter().find(|route| route.window_time.is_some()) {
+        let reason = format!("an attribute decides the windows of `{}`; run `usagectl reconcile`", route.record_type);
+        return Ok(Archive::NotComparable(vec![reason]));
+    }
     if window.level == Level::Week || !window.zone().is_utc() {
         let reason = "only hours, days, and months in UTC are compared with the archive; run `usagectl reconcile`";
         return Ok(Archive::NotComparable(vec![reason.to_owned()]));

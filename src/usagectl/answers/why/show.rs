@@ -62,13 +62,13 @@ impl Answer<'_> {
     /// Sums by day of a month, by hour of a day; nothing for a shorter window.
     fn by_window(&self, measures: &[&str]) -> Option<String> {
         let level = match self.window.level {
-            Level::Minute | Level::Hour => return None,
+            Level::Minute | Level::Piece | Level::Hour => return None,
             Level::Day => Level::Hour,
             _ => Level::Day,
         };
         let mut windows: BTreeMap<WindowKey, Vec<&PageRecord>> = BTreeMap::new();
         for (minute, record) in self.listed() {
-            let at = Timestamp::from_seconds(minute.start())?;
+            let at = Timestamp::from_seconds(record.event_hour.unwrap_or(*minute).start())?;
             windows.entry(WindowKey::containing(level, at, self.window.zone())).or_default().push(record);
         }
         let name = if level == Level::Hour { "hour" } else { "day" };

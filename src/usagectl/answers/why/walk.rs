@@ -49,10 +49,10 @@ pub(super) async fn walk(
     key: &CounterKey,
 ) -> anyhow::Result<Found> {
     let mut found = Found::default();
-    let mut minutes = Vec::new();
+    let mut minutes: Vec<((WindowKey, Option<Segment>), Sums)> = Vec::new();
     if window.level == Level::Minute {
         found.own = folder.values(snapshot, window, key, None).await.context("read the ledger")?;
-        minutes.push((window, sums(&found.own)));
+        minutes.push(((window, None), sums(&found.own)));
     }
     let mut open = if window.level == Level::Minute { Vec::new() } else { vec![(window, Sums::new())] };
     while let Some((parent, _)) = open.pop() {
@@ -64,7 +64,7 @@ pub(super) async fn walk(
                 values.into_iter().filter(|(measure, _)| own.contains_key(measure)).filter_map(known).collect();
             subtract(&mut rest, &values);
             match child.level {
-                Level::Minute => minutes.push((child, values)),
+                Level::Minute => minutes.push(((child, event_hour(parent)), values)),
                 _ => open.push((child, values)),
             }
         }
@@ -97,8 +97,18 @@ pub(super) async fn walk(
 /// A minute's records, what is gone, and whether pages wait to be folded.
 type Minute = (WindowKey, Vec<PageRecord>, Option<Gap>, bool);
 
-async fn minute(folder: &Folder, key: &CounterKey, window: WindowKey, mut rest: Sums) -> anyhow::Result<Minute> {
-    let read = folder.records(Segment::at(window.start()), Pages::FoldedOf(key), None).await;
+/// The hour of a piece, whose minutes belong to another one.
+fn event_hour(parent: WindowKey) -> Option<Segment> {
+    (parent.level == Level::Piece).then(|| Segment::at(parent.start()))
+}
+
+async fn minute(
+    folder: &Folder,
+    key: &CounterKey,
+    (window, hour): (WindowKey, Option<Segment>),
+    mut rest: Sums,
+) -> anyhow::Result<Minute> {
+    let read = folder.records(Segment::at(window.start()), Pages::FoldedOf(key, hour), None).await;
     let read = read.with_context(|| format!("read the pages of {window}"))?;
     for record in read.records.iter().filter(|record| record.standing == Standing::Counted) {
         subtract(&mut rest, &record.amounts.iter().cloned().collect());

@@ -92,9 +92,10 @@ fn rows(
     correction: &Correction,
     (page, counts): (&PageContent, &dyn Fn(u128) -> bool),
 ) -> anyhow::Result<Vec<UsageRow>> {
-    let Some((span, status)) = window(head, selection, minute) else { return Ok(Vec::new()) };
     let mut rows = Vec::new();
     for group in page.groups.iter().filter(|group| !group.key.is_nowhere()) {
+        let minute = group.key.event_hour().unwrap_or(minute);
+        let Some((span, status)) = window(head, selection, minute) else { continue };
         let key = group.key.counter_key().with_context(|| format!("read the correction at {}", correction.at))?;
         let measures = page.measures.iter().zip(&group.columns);
         for (measure, column) in
@@ -110,6 +111,7 @@ fn rows(
                 end: span.end_text(),
                 status,
                 version: None,
+                restated_at: None,
             }));
         }
     }

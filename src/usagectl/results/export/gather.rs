@@ -1,8 +1,12 @@
 //! Reads the rows of an export from the usage table.
 
+use std::time::Duration;
+
 use laptop::proof::rows::{Item, Row};
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::pipeline::VERSION_ATTRIBUTE;
+use usage_aggregator::pipeline::{RESTATED_ATTRIBUTE, VERSION_ATTRIBUTE};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::{Window, Zone};
 
 use super::period::Period;
 use super::row::{Head, Status, UsageRow, second_of};
@@ -20,8 +24,12 @@ pub(super) struct Selection {
     pub measures: Vec<String>,
     /// Only windows that are closed.
     pub only_closed: bool,
-    /// Windows that ended before this second are closed.
-    pub closed_before: i64,
+    /// How long after its end a window is closed.
+    pub grace: Duration,
+    /// The length of the windows with which shorter ones are closed, and their time zone.
+    pub closed_with: Option<(Window, Zone)>,
+    /// The time now.
+    pub now: Timestamp,
 }
 
 impl Selection {
@@ -35,10 +43,10 @@ impl Selection {
 
     /// Whether a window that ends then is closed.
     pub(super) fn status(&self, end: &str) -> Status {
-        match second_of(end) {
-            Some(end) if end <= self.closed_before => Status::Closed,
-            _ => Status::Provisional,
-        }
+        let Some(end) = second_of(end) else { return Status::Provisional };
+        let together = self.closed_with.map_or(end, |(window, zone)| window.at(end - 1, zone).end().max(end));
+        let grace = i64::try_from(self.grace.as_secs()).unwrap_or(i64::MAX);
+        if together.saturating_add(grace) <= self.now.seconds() { Status::Closed } else { Status::Provisional }
     }
 
     /// The rows of a snapshot: one for each measure.
@@ -53,6 +61,7 @@ impl Selection {
         if self.only_closed && status != Status::Closed {
             return Vec::new();
         }
+        let restated_at = item.get(RESTATED_ATTRIBUTE).and_then(|at| at.as_s().ok()).cloned();
         let group: Vec<String> = head.group.iter().map(|name| row.variable(name).to_owned()).collect();
         let wanted = row
             .measures
@@ -68,6 +77,7 @@ impl Selection {
             end: end.to_owned(),
             status,
             version,
+            restated_at: restated_at.clone(),
         };
         wanted.map(row).collect()
     }
@@ -90,8 +100,6 @@ fn version(item: &Item) -> (Option<u64>, bool) {
 mod tests {
     use aws_sdk_dynamodb::primitives::Blob;
     use aws_sdk_dynamodb::types::AttributeValue;
-    use usage_aggregator::time::Timestamp;
-    use usage_aggregator::window::Window;
 
     use super::super::row::tests::head;
     use super::*;
@@ -103,7 +111,9 @@ mod tests {
             resource: None,
             measures: Vec::new(),
             only_closed: false,
-            closed_before: Timestamp::parse(now).unwrap().seconds() - 26 * 3_600,
+            grace: Duration::from_secs(26 * 3_600),
+            closed_with: None,
+            now: Timestamp::parse(now).unwrap(),
         }
     }
 
@@ -144,6 +154,22 @@ mod tests {
         }
         let early = Selection { only_closed: true, ..selection("2026-11-01T00:00:00Z") };
         assert_eq!(early.rows(&head(), &whole, &snapshot()), []);
+    }
+
+    #[test]
+    fn a_window_can_be_closed_together_with_a_longer_one() {
+        let together = |now: &str| Selection { closed_with: Some((Window::Month, Zone::UTC)), ..selection(now) };
+        for (now, status) in [("2026-11-02T01:59:59Z", Status::Provisional), ("2026-11-02T02:00:00Z", Status::Closed)] {
+            assert_eq!(together(now).status("2026-10-03T00:00:00Z"), status, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_row_says_when_its_closed_window_was_restated() {
+        let mut restated = item(&[0; 8]);
+        restated.insert(RESTATED_ATTRIBUTE.to_owned(), AttributeValue::S("2026-11-03T00:00:00Z".to_owned()));
+        let rows = selection("2026-11-04T00:00:00Z").rows(&head(), &restated, &snapshot());
+        assert_eq!(rows[0].restated_at.as_deref(), Some("2026-11-03T00:00:00Z"));
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod target;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use laptop::proof::rows::RowReader;
 use serde_json::json;
@@ -60,9 +59,9 @@ pub struct Export {
     /// Only closed windows, which don't change in the usual course of events
     #[arg(long)]
     closed: bool,
-    /// A window is closed this long after its end
-    #[arg(long, value_name = "DURATION", default_value = "26h", value_parser = duration)]
-    grace: Duration,
+    /// A window is closed this long after its end [default: `closing` of the pipeline, or 26h]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    grace: Option<Duration>,
     /// Also list the corrections that are part of the values, each with author and reason (scans the ledger)
     #[arg(long, conflicts_with = "to")]
     corrections: bool,
@@ -100,26 +99,30 @@ Exit codes:
   1  Something failed, or an event was refused
   2  The command line is invalid";
 
+/// One hour more than the last scheduled sweep of a minute, which runs 25 hours after it.
+const USUAL_GRACE: Duration = Duration::from_secs(26 * 3_600);
+
 impl Export {
     /// Writes or sends the rows.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let period = Period::new(self.window.window(), self.start.clone(), self.end.clone())?;
         let format = self.format(options)?;
         let now = event_source_mapping::now()?;
-        let grace = i64::try_from(self.grace.as_secs()).context("--grace is too long")?;
-        let selection = Selection {
+        let mut selection = Selection {
             period,
             entity: self.entity.clone(),
             resource: self.resource.clone(),
             measures: self.measure.clone(),
             only_closed: self.closed,
-            closed_before: now.seconds().saturating_sub(grace),
+            grace: self.grace.unwrap_or(USUAL_GRACE),
+            closed_with: None,
+            now,
         };
         let sending = self.send.prepare(&self.place, selection.period.window)?;
-        let (head, rows) = self.gather(&selection, options).await?;
+        let (head, rows) = self.gather(&mut selection, options).await?;
         match sending {
             Some(sending) => sending.run(&head, rows, now, options).await,
-            None => self.write(format, &head, rows, options),
+            None => self.write(format, &head, rows, (selection.grace, options)),
         }
     }
 
@@ -134,7 +137,7 @@ impl Export {
     }
 
     /// The rows in their order, and what they share.
-    async fn gather(&self, selection: &Selection, options: &Options) -> anyhow::Result<(Head, Sorted)> {
+    async fn gather(&self, selection: &mut Selection, options: &Options) -> anyhow::Result<(Head, Sorted)> {
         let deployment = self.place.open(options).await?;
         let variables = deployment.variables(options).await;
         let counting = Counting::of(&variables)?;
@@ -143,6 +146,11 @@ impl Export {
         let reader = RowReader::new(&counting.snapshot);
         let group = reader.group_variables().map(str::to_owned).collect();
         let zone = counting.snapshot.zone;
+        if let (Some(closing), None) = (counting.snapshot.closing, self.grace) {
+            selection.grace = Duration::from_secs(closing.grace_seconds.unsigned_abs());
+            selection.closed_with = closing.window.map(|window| (window, zone));
+        }
+        let selection = &*selection;
         let head = Head { pipeline: config.pipeline.name.clone(), window: selection.period.window, zone, group };
         let entity = self.entity.as_deref();
         let partition = entity.and_then(|entity| reader.partition_of(&[("entity", entity)]));
@@ -169,7 +177,13 @@ impl Export {
         Ok((head, sorter.sorted()?))
     }
 
-    fn write(&self, format: Format, head: &Head, rows: Sorted, options: &Options) -> anyhow::Result<Done> {
+    fn write(
+        &self,
+        format: Format,
+        head: &Head,
+        rows: Sorted,
+        (grace, options): (Duration, &Options),
+    ) -> anyhow::Result<Done> {
         let mut output = Output::open(format, head, self.output.as_deref())?;
         let (mut closed, mut provisional, mut corrections) = (0, 0, 0);
         for row in rows {
@@ -195,7 +209,7 @@ impl Export {
         if closed + provisional == 0 {
             console::note("note: no usage found: remove a filter, or list all with `usagectl snapshots`");
         } else if provisional > 0 {
-            let (rows, grace) = (counted(provisional, "row"), span(self.grace));
+            let (rows, grace) = (counted(provisional, "row"), span(grace));
             let verb = if provisional == 1 { "is" } else { "are" };
             console::note(&format!("note: {rows} {verb} provisional: a window is closed {grace} after its end"));
         }

@@ -54,6 +54,8 @@ pub(super) struct UsageRow {
     pub status: Status,
     /// The version of the state that the value is from.
     pub version: Option<u64>,
+    /// When the values of the closed window changed last, if they did, as RFC 3339 text.
+    pub restated_at: Option<String>,
 }
 
 impl UsageRow {
@@ -125,6 +127,7 @@ impl Head {
             ("corrected_at", correction(|correction| &correction.at)),
             ("author", correction(|correction| &correction.author)),
             ("reason", correction(|correction| &correction.reason)),
+            ("restated_at", Cell::Maybe(row.and_then(|row| row.restated_at.as_deref()))),
         ]);
         cells
     }
@@ -153,6 +156,7 @@ pub(super) mod tests {
             end: "2026-11-01T00:00:00Z".to_owned(),
             status: Status::Closed,
             version: Some(7),
+            restated_at: None,
         }
     }
 
@@ -199,7 +203,7 @@ pub(super) mod tests {
         let names: Vec<&str> = head.cells(None).into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names.join(","),
-            "pipeline,window,window_start,window_end,entity,resource,namespace,measure,kind,value,status,version,corrected_at,author,reason"
+            "pipeline,window,window_start,window_end,entity,resource,namespace,measure,kind,value,status,version,corrected_at,author,reason,restated_at"
         );
     }
 }
