@@ -56,7 +56,8 @@ impl Totals {
             });
         }
         for (key, count) in &other.corrections {
-            *self.corrections.entry(key.clone()).or_default() += count;
+            let Some(key) = key_here(key) else { continue };
+            *self.corrections.entry(key.into_owned()).or_default() += count;
         }
     }
 
