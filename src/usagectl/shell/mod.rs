@@ -1,6 +1,7 @@
 //! What all commands share: options, services, output, and names on the command line.
 
 pub mod console;
+pub mod csv_text;
 pub mod durations;
 pub mod failure;
 pub mod folder;
@@ -12,6 +13,7 @@ pub mod options;
 pub mod paragraph;
 pub mod pipeline_choice;
 pub mod plot;
+pub mod quote;
 pub mod resource_names;
 pub mod running;
 pub mod table;
