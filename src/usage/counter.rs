@@ -58,6 +58,21 @@ pub fn deltas(
     Ok(counting.named(deltas))
 }
 
+/// The same, with what it says about measures that aren't sums.
+///
+/// # Errors
+/// As [`deltas`].
+pub fn additions(
+    pipeline: &Pipeline,
+    record: &ChangeRecord<'_>,
+    route: &Route,
+    bindings: &Bindings<'_>,
+) -> Result<Vec<(CounterKey, Amounts)>, Fault> {
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
+    Ok(deltas.into_iter().map(|delta| (counting.key(delta.key).cloned().unwrap_or_default(), delta.amounts)).collect())
+}
+
 /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
 ///
 /// # Errors
