@@ -5,5 +5,6 @@ pub mod correct;
 pub mod prove;
 pub mod why;
 
+mod audit;
 mod author;
 mod group;
