@@ -6,8 +6,8 @@ use super::{float, of};
 
 /// 10: custom metrics in CloudWatch's free tier, per account.
 const FREE: usize = 10;
-/// 23: what append (9) and fold (6) always send, what fold sends if something is wrong (6), and what is counted from the log (2).
-const SENT: usize = 23;
+/// 25: what append (9), fold (6) and proof (2) always send, what fold sends if something is wrong (6), and what is counted from the log (2).
+const SENT: usize = 25;
 /// Dollars per month for each further one (docs/cost.md).
 const PRICE: f64 = 0.30;
 
