@@ -1,10 +1,12 @@
 //! One invocation. What the event is from decides what happens: records of a source are appended to the ledger and to the
-//! archive, notices of the ledger's stream are folded, and the schedule sweeps.
+//! archive, notices of the ledger's stream are folded, and the schedules sweep and prove.
 
 mod alerts;
 mod append;
 mod fold;
+mod prove;
 mod report;
+mod schedule;
 mod sweep;
 mod too_old;
 
@@ -22,7 +24,7 @@ use crate::error::Error;
 use crate::fold::{Folder, Limits, MAX_STATE_BYTES, UsageTable};
 use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
-use crate::outcome::{BatchOutcome, FoldOutcome, Response, SweepOutcome};
+use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, Response, SweepOutcome};
 use crate::pipeline::Pipeline;
 use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event};
 use crate::time::Timestamp;
@@ -64,6 +66,8 @@ pub enum Outcome {
     Folded(FoldOutcome),
     /// It swept a minute.
     Swept(SweepOutcome),
+    /// It proved an hour.
+    Proven(ProofOutcome),
 }
 
 impl Outcome {
@@ -72,7 +76,7 @@ impl Outcome {
         match self {
             Outcome::Appended(outcome) => outcome.response(),
             Outcome::Folded(outcome) => outcome.response(),
-            Outcome::Swept(_) => Response::default(),
+            Outcome::Swept(_) | Outcome::Proven(_) => Response::default(),
         }
     }
 }
@@ -114,15 +118,16 @@ impl Handler {
     /// Handles one event.
     ///
     /// # Errors
-    /// If the event is neither of a source, nor of the ledger, nor of the schedule, or if someone must fix a setting, a permission or a table.
+    /// If the event is neither of a source, nor of the ledger, nor of a schedule, or if someone must fix a setting, a permission or a table.
     /// Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
         match &self.folder {
-            // On the heap, because an invocation needs memory for one of the three, not for all of them.
+            // On the heap, because an invocation needs memory for one of these, not for all of them.
             Some(folder) if fold::is_of_ledger(event, &folder.ledger.name) => {
                 Box::pin(self.fold(event, invocation)).await.map(Outcome::Folded)
             }
             Some(_) if sweep::is_sweep(event) => Box::pin(self.sweep(event, invocation)).await.map(Outcome::Swept),
+            Some(_) if prove::is_proof(event) => Box::pin(self.prove(event, invocation)).await.map(Outcome::Proven),
             _ => Box::pin(self.append(event, invocation)).await.map(Outcome::Appended),
         }
     }
@@ -169,6 +174,19 @@ impl Handler {
         let outcome = self.sweep_minute(event, invocation).await;
         let metrics = report::sweep_metrics(&outcome);
         report::log_sweep(&outcome, started);
+        self.send(&metrics, invocation).await;
+        outcome
+    }
+
+    /// Proves the hour that an event of the schedule names.
+    ///
+    /// # Errors
+    /// As [`Handler::sweep`].
+    pub async fn prove(&self, event: &[u8], invocation: &Invocation) -> Result<ProofOutcome, Error> {
+        let started = Instant::now();
+        let outcome = self.prove_hour(event, invocation).await;
+        let metrics = report::proof_metrics(&outcome);
+        report::log_proof(&outcome, started);
         self.send(&metrics, invocation).await;
         outcome
     }

@@ -5,7 +5,8 @@ pub use aws_lambda_events::event::streams::KinesisEventResponse as Response;
 use crate::archive::{AvroFile, Put};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
-use crate::fold::{Folded, Notice, Swept};
+use crate::fold::{Folded, Notice, Proven, Swept};
+use crate::ledger::WindowKey;
 use crate::plan::{Plan, Tally};
 use crate::record::{Code, Fault, Rejection};
 use crate::time::Timestamp;
@@ -152,6 +153,15 @@ pub struct SweepOutcome {
     pub minute: Segment,
     /// What the sweep did.
     pub swept: Swept,
+}
+
+/// Everything that a proof reports.
+#[derive(Debug, Clone, Default)]
+pub struct ProofOutcome {
+    /// The hours that were proven.
+    pub hours: Vec<WindowKey>,
+    /// What the proof found.
+    pub proven: Proven,
 }
 
 fn not_durable(event: &Event<'_>, record: usize, error: &Error, sink: &str) -> Option<Rejection> {

@@ -69,7 +69,8 @@ impl Fold<'_> {
         }
     }
 
-    async fn pages(
+    /// The pages of a minute in these buckets.
+    pub(super) async fn pages(
         &self,
         minute: Segment,
         buckets: std::ops::Range<u32>,

@@ -56,13 +56,13 @@ impl Folder {
             let known = written.map(|(child, part, state)| (leaf(*child, part), state.version)).collect();
             done.insert(parent, fold.fold_parent(parent, &known).await?);
         }
-        let mut swept = Swept { pages: pages.len(), repaired: 0 };
+        let mut swept = Swept { pages: pages.len(), ..Swept::default() };
         let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
         let origins = pieces.into_iter().chain([window]);
         let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
         for window in above {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.repaired += folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?;
+            swept.add(folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
         }
         Ok(swept)
     }

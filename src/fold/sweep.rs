@@ -17,10 +17,11 @@ use crate::error::{Error, ErrorKind};
 use crate::ledger::{GroupKey, Level, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
-use crate::usage::Segment;
+use crate::usage::{Segment, SnapshotItem};
 
-/// A sweep looks for pages in this many buckets at least, whatever is configured now.
-pub(super) const MIN_BUCKETS: u32 = 16;
+/// Pages are looked for in this many buckets at least, whatever is configured now. A fold doesn't need to: it knows the
+/// buckets of its notices.
+pub const MIN_BUCKETS: u32 = 16;
 
 /// What a sweep did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -29,6 +30,17 @@ pub struct Swept {
     pub pages: usize,
     /// The snapshots that were wrong and have been written. Should be zero.
     pub repaired: usize,
+    /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
+    pub refused: BTreeMap<SnapshotItem, String>,
+}
+
+impl Swept {
+    /// Adds what the sweep of another minute or window did.
+    pub fn add(&mut self, other: Swept) {
+        self.pages += other.pages;
+        self.repaired += other.repaired;
+        self.refused.extend(other.refused);
+    }
 }
 
 /// What a sweep of a minute does.
@@ -66,7 +78,7 @@ impl Folder {
         let folder = self.reading(MIN_BUCKETS);
         let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
         let pages: Vec<PageRef> = fold.page_names(minute).await?;
-        let mut swept = Swept { pages: pages.len(), repaired: 0 };
+        let mut swept = Swept { pages: pages.len(), ..Swept::default() };
         let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
         if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
             // Fails if the state lists pages that are gone.
@@ -74,6 +86,7 @@ impl Folder {
             let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
             let folded = folder.fold(snapshot, &notices, now, deadline).await?;
             swept.repaired += folded.snapshots;
+            swept.refused.extend(folded.unpublished.into_iter().map(|(item, error)| (item, error.message)));
             if let Some(error) = folded.error {
                 return Err(error);
             }
@@ -90,21 +103,19 @@ impl Folder {
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
-                swept.repaired += folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?;
+                swept.add(folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
         for (piece, groups) in origins {
             for window in windows_above(snapshot, piece) {
                 let leaves = fold.stored(window).await?;
-                swept.repaired +=
-                    folder.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?;
+                swept.add(folder.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?);
             }
         }
         Ok(swept)
     }
 
-    /// Compares the snapshots of these groups of a window with its state, and writes those that differ. Returns how many
-    /// those are.
+    /// Compares the snapshots of these groups of a window with its state, and writes those that differ.
     pub(super) async fn compare(
         &self,
         snapshot: &Snapshot,
@@ -113,7 +124,7 @@ impl Folder {
         is_compared: impl Fn(&GroupKey) -> bool,
         now: Timestamp,
         deadline: Option<Instant>,
-    ) -> Result<usize, Error> {
+    ) -> Result<Swept, Error> {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
         for state in leaves.values() {
@@ -124,7 +135,7 @@ impl Folder {
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
         let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();
-        let mut repaired = 0;
+        let mut swept = Swept::default();
         for chunk in publications.chunks(self.concurrency.max(1)) {
             let writes = chunk.iter().map(|publication| async {
                 let stored = self.usage.compare(snapshot, publication, deadline).await?;
@@ -135,21 +146,23 @@ impl Folder {
                 let published = self.usage.publish(snapshot, publication, Condition::NotLater, deadline).await?;
                 Ok(stored == Stored::Wrong && matches!(published, Published::Written | Published::Restated))
             });
-            for is_repaired in futures::future::join_all(writes).await {
+            for (publication, is_repaired) in chunk.iter().zip(futures::future::join_all(writes).await) {
                 match is_repaired {
-                    Ok(is_repaired) => repaired += usize::from(is_repaired),
-                    Err(error) if error.kind == ErrorKind::Poison => {}
+                    Ok(is_repaired) => swept.repaired += usize::from(is_repaired),
+                    Err(error) if error.kind == ErrorKind::Poison => {
+                        swept.refused.insert(publication.item.clone(), error.message);
+                    }
                     Err(error) => return Err(error),
                 }
             }
         }
-        Ok(repaired)
+        Ok(swept)
     }
 }
 
 impl Fold<'_> {
     /// The state of a window as it is stored.
-    async fn stored(&self, window: WindowKey) -> Result<Leaves, Error> {
+    pub(super) async fn stored(&self, window: WindowKey) -> Result<Leaves, Error> {
         let items = self.ledger.states(window, self.deadline).await?;
         let half = || Error::transient(format!("read the state {window}: half of it is missing"));
         leaves(&items, self.mode)?.ok_or_else(half)
@@ -212,7 +225,7 @@ impl Fold<'_> {
 }
 
 /// The window with whose last minute the snapshots of a window are compared: its own, or of the total, each day.
-fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
+pub(super) fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
     if window.level == Level::Total { minute.within(Level::Day) } else { window }
 }
 

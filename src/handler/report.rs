@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use crate::error::Error;
+use crate::fold::{ProofDifference, Proven};
 use crate::metrics::Metrics;
-use crate::outcome::{BatchOutcome, FoldOutcome, SweepOutcome};
+use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, SweepOutcome};
 use crate::record;
 use crate::time::Timestamp;
 
@@ -81,6 +82,16 @@ pub(super) fn sweep_metrics(outcome: &Result<SweepOutcome, Error>) -> Metrics {
     metrics
 }
 
+/// The metrics of a proof. One that failed sends none, so that its absence shows.
+pub(super) fn proof_metrics(outcome: &Result<ProofOutcome, Error>) -> Metrics {
+    let mut metrics = Metrics::default();
+    if let Ok(ProofOutcome { proven, .. }) = outcome {
+        metrics.count("ProofWindows", proven.windows);
+        metrics.count("ProofDifferences", proven.differences.len());
+    }
+    metrics
+}
+
 fn is_ledger_behind(error: &Error) -> usize {
     usize::from(error.message.contains(crate::fold::LEDGER_BEHIND))
 }
@@ -103,6 +114,25 @@ pub(super) fn log_sweep(outcome: &Result<SweepOutcome, Error>, started: Instant)
             info!(minute = minute.text(), pages = swept.pages, duration_ms, "sweep done");
         }
     }
+}
+
+/// How many differences of a proof are logged. The others are only counted.
+const LOGGED_DIFFERENCES: usize = 100;
+
+/// Logs one line for a proof, and one for each of the first differences.
+pub(super) fn log_proof(outcome: &Result<ProofOutcome, Error>, started: Instant) {
+    let duration_ms = milliseconds(started);
+    let ProofOutcome { hours, proven } = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return error!(%error, duration_ms, "failed to prove"),
+    };
+    let Proven { windows, pages, snapshots, differences } = proven;
+    for ProofDifference { window, what, group_hash } in differences.iter().take(LOGGED_DIFFERENCES) {
+        let group_hash = group_hash.map(|hash| format!("{hash:016x}"));
+        warn!(window = window.text(), what = what.text(), group_hash, "proof differs");
+    }
+    let hour = hours.first().map(|hour| hour.text());
+    info!(hour, windows, pages, snapshots, differences = differences.len(), duration_ms, "proof done");
 }
 
 fn age_ms(since: Option<Timestamp>, now: Timestamp) -> f64 {

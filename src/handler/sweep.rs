@@ -1,9 +1,8 @@
 //! Sweep: a schedule names a minute, whose pages, states and snapshots are compared and, if a notice was lost, folded.
 
-use memchr::memmem;
 use serde::Deserialize;
 
-use super::{Handler, Invocation};
+use super::{Handler, Invocation, schedule};
 use crate::error::Error;
 use crate::fold::Depth;
 use crate::outcome::SweepOutcome;
@@ -27,9 +26,7 @@ struct Request {
 
 /// Whether an event is one of the schedule.
 pub(super) fn is_sweep(event: &[u8]) -> bool {
-    // The name of the first field is at the beginning; no event of a source begins with it.
-    const BEGINNING: usize = 64;
-    memmem::find(event.get(..BEGINNING.min(event.len())).unwrap_or_default(), b"\"sweep\"").is_some()
+    schedule::is_named(event, b"\"sweep\"")
 }
 
 impl Handler {
@@ -48,24 +45,5 @@ impl Handler {
         };
         let swept = folder.sweep(snapshot, minute, Depth::Differences, invocation.now, invocation.deadline).await?;
         Ok(SweepOutcome { minute, swept })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_schedules_events_are_sweeps() {
-        assert!(is_sweep(br#"{"sweep": {"at": "2026-11-28T10:00:00Z", "minutes_ago": 90}}"#));
-        assert!(is_sweep(b"{\n  \"sweep\":{}}"));
-        for other in [
-            r#"{"Records":[]}"#,
-            "{}",
-            "",
-            r#"{"Records":[{"dynamodb":{"Keys":{"a much longer name":{"S":"sweep"}},"x":{"sweep":1}}}]}"#,
-        ] {
-            assert!(!is_sweep(other.as_bytes()), "{other}");
-        }
     }
 }

@@ -51,7 +51,18 @@ pub struct UsageDelta {
     pub amounts: Vec<(String, Decimal)>,
 }
 
-impl UsageDelta {
+/// The same, with what it says about measures that aren't sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CounterAdditions {
+    /// The entity and resource.
+    pub key: CounterKey,
+    /// The first minute of the hour that it counts in, if that isn't the hour of the record.
+    pub event_hour: Option<Segment>,
+    /// The amounts by measure, in the order of first appearance, without zeros.
+    pub amounts: Amounts,
+}
+
+impl CounterAdditions {
     /// The time that decides in which windows it counts, if the record was created at `created_at`.
     pub fn at(&self, created_at: Timestamp) -> Timestamp {
         self.event_hour.and_then(|hour| Timestamp::from_seconds(hour.start())).unwrap_or(created_at)
@@ -71,6 +82,26 @@ pub fn deltas(
     let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
     let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
     Ok(counting.named(deltas))
+}
+
+/// The same, with what it says about measures that aren't sums.
+///
+/// # Errors
+/// As [`deltas`].
+pub fn additions(
+    pipeline: &Pipeline,
+    record: &ChangeRecord<'_>,
+    route: &Route,
+    bindings: &Bindings<'_>,
+) -> Result<Vec<CounterAdditions>, Fault> {
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
+    let additions = |delta: Delta| CounterAdditions {
+        key: counting.key(delta.key).cloned().unwrap_or_default(),
+        event_hour: counting.event_hour(delta.key),
+        amounts: delta.amounts,
+    };
+    Ok(deltas.into_iter().map(additions).collect())
 }
 
 /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.

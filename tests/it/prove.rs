@@ -104,9 +104,44 @@ async fn a_snapshot_that_someone_changed_is_found_and_written_again_from_the_led
     let listed =
         json!([{ "window": window, "group": ["7", "orders"], "measure": "amount", "before": "201", "after": "200" }]);
     assert_eq!((&audit["author"], &audit["repaired"]["listed"]), (&json!("ann"), &listed), "{audit:#}");
+    let history = fixture.run(&["prove", "--history", "--local"]).stdout;
+    let expected =
+        [format!("by ann: 1 counter in {window} repaired"), format!("  {window} 7 orders amount: 201 -> 200")];
+    assert!(expected.iter().all(|text| history.contains(text)), "{history}");
     // Nothing is left to repair, so no audit entry is added.
     assert_eq!(fixture.run(&["prove", window, "--local", "--repair", "--author", "ann"]).code, Some(0));
     assert_eq!(fixture.run(&["correct", "list", "--local", "--json"]).stdout.lines().count(), 1);
+}
+
+/// Fills the month's snapshot up to DynamoDB's limit for an item, and takes its amount away.
+async fn fill(fixture: &Fixture) {
+    let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+    let client = services.dynamodb_client(&sdk_config(None));
+    let items = client.scan().table_name("orders-usage").send().await.unwrap().items.unwrap_or_default();
+    let mut item = items.into_iter().find(|item| item["window"].as_s().unwrap() == "month").unwrap();
+    item.remove("amount");
+    let (mut fits, mut exceeds) = (0_usize, 400 * 1024);
+    while exceeds - fits > 1 {
+        let length = fits.midpoint(exceeds);
+        item.insert("filler".to_owned(), AttributeValue::S("x".repeat(length)));
+        match client.put_item().table_name("orders-usage").set_item(Some(item.clone())).send().await {
+            Ok(_) => fits = length,
+            Err(_) => exceeds = length,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_dynamodb_refuses_fails_and_names_the_snapshot() {
+    let fixture = counted();
+    fill(&fixture).await;
+    let window = &day()[..7];
+    let repaired = fixture.run(&["prove", window, "--local", "--repair", "--author", "ann"]);
+    assert_eq!(repaired.code, Some(1), "{repaired:?}");
+    let expected =
+        ["0 snapshots written again from the ledger", "DynamoDB refuses the snapshot pk=", "dynamodb:UpdateItem"];
+    assert!(expected.iter().all(|text| repaired.stdout.contains(text)), "{repaired:?}");
+    assert_eq!(prove(&fixture, window).0, Some(1));
 }
 
 /// The stream lost a change from 10 to 15.

@@ -202,6 +202,21 @@ async fn a_group_that_cannot_be_published_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_names_the_snapshots_that_dynamodb_refuses() {
+    let place = Place::new();
+    let long = "x".repeat(3_000);
+    place.append(&[(1, &long, 0, 1), (2, "b", 0, 1)], 1).await;
+    let (snapshot, now) = (place.pipeline.snapshot.as_ref().unwrap(), Timestamp::from_seconds(MINUTE + 600).unwrap());
+    for _ in 0..2 {
+        let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Minute, now, None).await.unwrap();
+        let keys: Vec<&str> = swept.refused.keys().map(|item| item.key[0].1.as_str()).collect();
+        assert!(keys.len() == 3 && keys.iter().all(|key| key.contains(&long)), "{swept:?}");
+        assert!(swept.refused.values().all(|reason| reason.contains("dynamodb:")), "{swept:?}");
+    }
+    assert_eq!(place.month("b"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_split_keeps_versions_rising_and_fits_from_nothing() {
     let place = Place::with_windows(&[Window::Month]);
     // Random names don't compress, so 9,000 groups are far more than a part holds.

@@ -23,6 +23,7 @@ mod gate;
 mod kinds;
 mod pipeline;
 mod place;
+mod prove;
 mod random;
 mod restore;
 mod rules;

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
-use usage_aggregator::ledger::{Page, PageContent, PageKind, pages};
+use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Group;
 use usage_aggregator::window::{Window, Zone};
@@ -430,6 +430,24 @@ async fn history(seed: u64, tally: &mut Tally) {
         kinds::check(&found[key].item, &said);
         let counted: &[&str] = if versions.is_empty() { &[] } else { &Tally::KINDS };
         tally.add(counted, &log.faults(&notices, key, counts));
+    }
+    // A proof reads each minute of an hour, which takes long here.
+    if seed.is_multiple_of(10) {
+        prove(&place, counts).await;
+    }
+}
+
+/// The proof of every window with records finds no difference.
+async fn prove(place: &Place, counts: Counts) {
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let at = |second| Timestamp::from_seconds(second).unwrap();
+    let levels = [Level::Hour, Level::Day, Level::Week, Level::Month];
+    let within = |minute: &i64| levels.map(|level| WindowKey::containing(level, at(MINUTE + 60 * minute), counts.zone));
+    let last = |window: WindowKey| WindowKey::containing(Level::Hour, at(window.end() - 1), counts.zone);
+    let hours: BTreeSet<WindowKey> = MINUTES.iter().flat_map(within).map(last).collect();
+    for hour in hours {
+        let proven = place.folder.prove(snapshot, hour, now(), Duration::ZERO, None).await.unwrap();
+        assert_eq!(proven.differences, BTreeSet::new(), "{hour}");
     }
 }
 

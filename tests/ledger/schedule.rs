@@ -3,6 +3,7 @@
 use laptop::emulators::in_process;
 use serde_json::{Value, json};
 use usage_aggregator::config::Config;
+use usage_aggregator::fold::Proven;
 use usage_aggregator::handler::{Handler, Invocation, Outcome};
 use usage_aggregator::time::Timestamp;
 
@@ -92,4 +93,16 @@ async fn thirty_hours_without_the_mapping_are_counted_by_the_schedule() {
         found += tick(&handler, late + HOUR * hour).await;
     }
     assert_eq!((found, place.month("a")), (3, (31, 3_100)));
+    // The proof of each hour finds what the sweeps have written, and nothing else.
+    let mut proven = Proven::default();
+    for hour in 1..=48 {
+        let now = START + HOUR * (hour + 26);
+        let event = json!({ "prove": { "at": Timestamp::from_seconds(now).unwrap().to_string(), "hours_ago": 26 } });
+        match handler.handle(event.to_string().as_bytes(), &at(now)).await.unwrap() {
+            Outcome::Proven(outcome) => proven.add(outcome.proven),
+            other => panic!("{other:?}"),
+        }
+    }
+    // 48 hours, and two days that end with one of them.
+    assert_eq!((proven.windows, proven.pages, proven.snapshots, proven.differences.len()), (50, 31, 32, 0));
 }

@@ -6,5 +6,6 @@ pub mod correct;
 pub mod prove;
 pub mod why;
 
+mod audit;
 mod author;
 mod group;

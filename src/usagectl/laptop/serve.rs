@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::quote::quoted;
 use crate::shell::running::Running;
 use crate::shell::workplace::Workplace;
 
@@ -109,17 +110,11 @@ fn text(lines: &[(String, String)], before: &str) -> String {
     let mut text = String::new();
     for (name, value) in lines {
         // A shell needs quotes; an env file is read literally.
-        let quoted = if before.is_empty() { value.clone() } else { quote(value) };
+        let value = if before.is_empty() { value.clone() } else { quoted(value) };
         // Writing to a String can't fail.
-        let _ = writeln!(text, "{before}{name}={quoted}");
+        let _ = writeln!(text, "{before}{name}={value}");
     }
     text
-}
-
-/// Quotes a value for a shell, if it needs quotes.
-pub fn quote(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
 /// Writes NAME=VALUE lines atomically, so that a program waiting for the file never reads half of it.

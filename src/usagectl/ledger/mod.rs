@@ -13,6 +13,7 @@ use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Snapshot;
 
 pub(crate) use range::window;
+pub(crate) use repair::refused_text;
 
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;

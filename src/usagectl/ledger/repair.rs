@@ -10,11 +10,11 @@ use usage_aggregator::error::ErrorKind;
 use usage_aggregator::fold::{Depth, Folder, Mode, Swept};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::usage::Segment;
+use usage_aggregator::usage::{Segment, SnapshotItem};
 
 use super::range::Range;
 use super::{Open, open};
-use crate::shell::console::{self, Done, UsageError, counted};
+use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;
 use crate::stack::Where;
 
@@ -129,8 +129,7 @@ async fn each(
     let bar = console::progress(minutes.len());
     let mut totals = Swept::default();
     let mut add = |swept: Swept| {
-        totals.pages += swept.pages;
-        totals.repaired += swept.repaired;
+        totals.add(swept);
         bar.inc(1);
     };
     // The windows of a minute may lack parts of other minutes that are repaired later, if the ledger was restored.
@@ -146,9 +145,12 @@ async fn each(
         add(repair(minute).await.with_context(|| format!("{doing} {}", minute.text()))?);
     }
     bar.finish_and_clear();
-    let Swept { pages, repaired } = totals;
+    let Swept { pages, repaired, refused } = totals;
+    let listed: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
     console::print(&match options.json {
-        true => json!({ "minutes": minutes.len(), "pages": pages, "repaired": repaired }).to_string(),
+        true => {
+            json!({ "minutes": minutes.len(), "pages": pages, "repaired": repaired, "refused": listed }).to_string()
+        }
         false => format!(
             "{} with {}: {} repaired",
             counted(minutes.len(), "minute"),
@@ -156,5 +158,14 @@ async fn each(
             counted(repaired, "snapshot")
         ),
     })?;
-    Ok(Done::Well)
+    if !options.json {
+        listed.iter().for_each(|refused| console::note(&format!("DynamoDB refuses the snapshot {refused}")));
+    }
+    Ok(if listed.is_empty() { Done::Well } else { Done::WithFailures })
+}
+
+/// The key of a snapshot that DynamoDB refuses, and why.
+pub(crate) fn refused_text(item: &SnapshotItem, reason: &str) -> String {
+    let key: Vec<String> = item.key.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    plain(&format!("{}: {reason}", key.join(" ")))
 }

@@ -23,7 +23,7 @@ pub fn text(pipeline: &str, report: &Report) -> String {
     }
     if !report.skipped.is_empty() {
         let skipped = report.skipped.join(", ");
-        lines.push(format!("measures not compared: {skipped}; only counts, sums and deltas are recounted"));
+        lines.push(format!("measures not compared: {skipped}; the archive doesn't determine them"));
     }
     lines.extend([counters(report), rows(report), poison(report)].into_iter().flatten());
     let shown = u64::try_from(report.differences.len()).unwrap_or(u64::MAX);

@@ -63,6 +63,9 @@ Examples:
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
 
+If counters of a stack differ, `usagectl prove --stack NAME --repair` compares them with the ledger,
+too, and writes snapshots again that differ from it, with an audit entry.
+
 With --stack, the archive is read up to the end of the window, each row once, and the counters of
 the window are derived from it. Choose a window that has ended, and whose last records have arrived.
 An item that is older than the stack has no insertion in the archive: it is named, and the counters

@@ -1,6 +1,6 @@
 //! `usagectl schema check`: reports which schema changes are safe. Reads both versions and prints what `compare` finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 
 pub(super) use self::compare::compare;
-pub(super) use self::finding::{Finding, Verdict};
+pub(super) use self::finding::{Finding, Verdict, report};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
@@ -52,16 +52,7 @@ impl Check {
         if !mistakes.is_empty() {
             return Err(UsageError(mistakes.join("\n")).into());
         }
-        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let mut done = Done::Well;
-        for name in names {
-            for finding in findings(old.get(name), new.get(name)) {
-                if finding.verdict == Verdict::Unsafe {
-                    done = Done::WithFailures;
-                }
-                console::print(&if options.json { json(name, &finding) } else { line(name, &finding) })?;
-            }
-        }
+        let done = report(&old, &new, findings, if options.json { json } else { line })?;
         if !options.json {
             console::note(&format!("compared {}", console::counted(new.len(), "schema")));
         }

@@ -1,7 +1,7 @@
 //! `usagectl pipeline check`: reports what a change of a pipeline does to the counters and files that exist. Reads both versions and
 //! prints what `changes` finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,7 +11,7 @@ use usage_aggregator::pipeline::{Folder, Pipeline};
 
 use self::changes::changes;
 use self::definition::Definition;
-use super::check::{Finding, Verdict};
+use super::check::{Finding, Verdict, report};
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
 
@@ -67,16 +67,7 @@ rise with every change of what is counted. The exit code is 1 if a change is uns
 impl Check {
     fn run(self, options: &Options) -> anyhow::Result<Done> {
         let (old, new) = (pipelines(&self.old)?, pipelines(&self.new)?);
-        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let mut done = Done::Well;
-        for name in names {
-            for finding in findings(old.get(name), new.get(name)) {
-                if finding.verdict == Verdict::Unsafe {
-                    done = Done::WithFailures;
-                }
-                console::print(&if options.json { json(name, &finding) } else { line(name, &finding) })?;
-            }
-        }
+        let done = report(&old, &new, findings, if options.json { json } else { line })?;
         if !options.json {
             console::note(&format!("compared {}", console::counted(new.len(), "pipeline")));
         }

@@ -2,6 +2,7 @@
 
 pub mod alert_text;
 pub mod console;
+pub mod csv_text;
 pub mod durations;
 pub mod failure;
 pub mod folder;
@@ -13,6 +14,7 @@ pub mod options;
 pub mod paragraph;
 pub mod pipeline_choice;
 pub mod plot;
+pub mod quote;
 pub mod resource_names;
 pub mod running;
 pub mod table;

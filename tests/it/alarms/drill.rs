@@ -23,7 +23,7 @@ use laptop::proof::{FaultInjector, Sandbox, Sandboxes, Supervisor};
 use serde_json::json;
 use tokio::sync::watch;
 use usage_aggregator::config::Config;
-use usage_aggregator::handler::Handler;
+use usage_aggregator::handler::{Handler, Invocation};
 
 use super::queue::Queue;
 use crate::fixture::order;
@@ -63,6 +63,7 @@ pub struct Drill {
     fold: FaultInjector,
     pub objects: Objects,
     pub queue: Queue,
+    database: Database,
     /// Every how many records one is rejected; 0 for none.
     poison: Arc<AtomicU64>,
     alarms: Arc<Mutex<Alarms>>,
@@ -114,6 +115,13 @@ impl Site {
         Arc::new(MeasuredFunction::new(Arc::new(sandboxes), side.name, self.metrics.clone(), &side.meter))
     }
 
+    /// The function outside of its sandboxes.
+    fn handler(&self) -> Handler {
+        let variables = variables(self.deployed);
+        let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
+        Handler::new(config, in_process::clients(self.http.clone()))
+    }
+
     /// Runs the mapping of `source` until the drill ends.
     fn run(&self, side: &Side, source: &Arc<MemoryStream>, settings: Settings, destination: Option<Destination>) {
         let (source, function, meter) = (Arc::clone(source), self.function(side), Arc::clone(&side.meter));
@@ -148,7 +156,8 @@ impl Drill {
         let clock = clock();
         let (metrics, objects, queue) = (Metrics::with_clock(clock.clone()), Objects::default(), Queue::default());
         [FAILURES, "archive"].iter().for_each(|bucket| objects.create_bucket(bucket));
-        let services = in_process::client_with_metrics(database(), objects.clone(), metrics.clone());
+        let database = database();
+        let services = in_process::client_with_metrics(database.clone(), objects.clone(), metrics.clone());
         let (stop, stopped) = watch::channel(false);
         let [source, ledger] =
             [ARN, &ledger_stream(LEDGER)].map(|arn| Arc::new(MemoryStream::new(StreamKind::DynamoDb, arn)));
@@ -163,6 +172,10 @@ impl Drill {
         };
         site.run(append, &source, settings_of_append(deployed, site.polling()), Some(destination));
         site.run(fold, &ledger, settings_of_fold(site.polling()), None);
+        if deployed.slow {
+            // Only where it matters: each proof reads every minute of an hour.
+            tokio::spawn(prove(site.handler(), clock.clone()));
+        }
         let poison = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(source, clock.clone(), Arc::clone(&poison), deployed.slow));
         let alarms = Alarms::of_template(&template::file("template.yaml"), &stack(deployed)).unwrap();
@@ -170,7 +183,7 @@ impl Drill {
         let (append, fold) = (append.faults.clone(), fold.faults.clone());
         let watch = Watch { clock: clock.clone(), metrics, objects: objects.clone(), queue: queue.clone(), sides };
         tokio::spawn(watch.run(Arc::clone(&alarms), Arc::clone(&log)));
-        Drill { clock, append, fold, objects, queue, poison, alarms, log, _stop: stop }
+        Drill { clock, append, fold, objects, queue, database, poison, alarms, log, _stop: stop }
     }
 
     /// Lets time pass.
@@ -193,6 +206,18 @@ impl Drill {
     pub fn redrive(&self) {
         self.objects.create_bucket(FAILURES);
         self.queue.delete_all();
+    }
+
+    /// Changes the snapshot of the first hour, as someone with access to the usage table may.
+    pub fn change_a_snapshot(&self) {
+        let mut scan = json!({ "TableName": "usage" });
+        scan["FilterExpression"] = json!("begins_with(sk, :hour)");
+        scan["ExpressionAttributeValues"] = json!({ ":hour": { "S": "USAGE#orders#hour#" } });
+        let found = self.database.scan(serde_json::from_value(scan).unwrap()).unwrap().items.unwrap();
+        let mut item = serde_json::to_value(found.into_iter().next().unwrap()).unwrap();
+        item["amount"] = json!({ "N": "1000000" });
+        let put = json!({ "TableName": "usage", "Item": item });
+        self.database.put_item(serde_json::from_value(put).unwrap()).unwrap();
     }
 
     pub fn now(&self) -> Timestamp {
@@ -255,6 +280,17 @@ fn clock() -> Clock {
         let elapsed = i64::try_from(started.elapsed().as_micros()).unwrap();
         Timestamp::from_micros(start.micros() + elapsed).unwrap()
     })
+}
+
+/// Sends the events of the proof's schedule until the drill ends.
+async fn prove(handler: Handler, clock: Clock) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        let now = clock.now();
+        let event = json!({ "prove": { "at": now.to_string(), "hours_ago": 26, "fold_window_seconds": 30 } });
+        let invocation = Invocation { request_id: "proof".to_owned(), now, deadline: None };
+        handler.handle(event.to_string().as_bytes(), &invocation).await.unwrap();
+    }
 }
 
 /// Writes six records in the middle of every minute until the drill ends, or one every half hour.

@@ -63,7 +63,7 @@ const fn of_fold(name: &'static str, how: &'static str, fold: &'static str) -> F
 
 const FAILS: Deployed = Deployed { rejected: "fail", ..DEFAULT };
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     of_append("stall: every invocation is throttled", "`refuse=100`", "refuse=100"),
     of_append("crash loop: every invocation exits", "`exit=100`", "exit=100"),
     of_append("one invocation in ten exits", "`exit=10`", "exit=10"),
@@ -101,6 +101,13 @@ const FAULTS: [Fault; 17] = [
     of_fold("fold: every invocation is throttled", "`refuse=100` of the fold", "refuse=100"),
     of_fold("fold: every invocation exits", "`exit=100` of the fold", "exit=100"),
     of_fold("fold: the mapping of the ledger is disabled", "`disable` of the fold", "disable"),
+    Fault {
+        deployed: Deployed { slow: true, ..DEFAULT },
+        minutes: 28 * 60,
+        after: 26 * 60,
+        begin: Drill::change_a_snapshot,
+        ..of_fold("someone changes a snapshot that no sweep compares any more", "change an item; deployed only", "none")
+    },
 ];
 
 /// What a drill shows.

@@ -241,7 +241,9 @@ fn every_own_metric_that_is_named_exists() {
     }
     assert!(watched().contains("UsageTooOld") && shown().contains("RecordsProcessed"));
     // What must stay 0 has an alarm and a place on the dashboard.
-    for name in ["Unpublished", "SweepRepaired", "Overflow", "Conflicts", "LedgerBehind", "NoticesTooOld"] {
+    for name in
+        ["Unpublished", "SweepRepaired", "ProofDifferences", "Overflow", "Conflicts", "LedgerBehind", "NoticesTooOld"]
+    {
         assert!(own.contains(name) && watched().contains(name) && shown().contains(name), "{name}");
     }
 }

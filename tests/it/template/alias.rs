@@ -38,7 +38,7 @@ fn with_gradual_deployment_the_mappings_and_the_sweeps_invoke_the_alias() {
         assert_eq!(resources[mapping]["Properties"]["FunctionName"], invoked, "{mapping}");
     }
     let fold = shifted("FoldFunctionAliaslive", json!({ "Fn::GetAtt": ["FoldFunction", "Arn"] }));
-    for schedule in ["SweepSchedule", "LateSweepSchedule"] {
+    for schedule in ["SweepSchedule", "LateSweepSchedule", "ProofSchedule"] {
         assert_eq!(resources[schedule]["Properties"]["Target"]["Arn"], fold, "{schedule}");
     }
     let role = &resources["SweepRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0];

@@ -59,7 +59,8 @@ fn the_ledger_mapping_reads_pages_only() {
 #[test]
 fn sweeps_are_events_that_the_function_reads() {
     let mut ago = Vec::new();
-    for (name, schedule) in resources("AWS::Scheduler::Schedule") {
+    for (name, schedule) in resources("AWS::Scheduler::Schedule").into_iter().filter(|(name, _)| name.contains("Sweep"))
+    {
         assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)", "{name}");
         // Scheduler replaces the keyword by a time such as 2026-11-28T10:00:00Z.
         let event = schedule["Target"]["Input"].as_str().unwrap();
@@ -72,11 +73,27 @@ fn sweeps_are_events_that_the_function_reads() {
 }
 
 #[test]
+fn the_proof_is_an_event_that_the_function_reads_after_the_last_sweep() {
+    let schedule = properties("ProofSchedule");
+    assert_eq!(schedule["ScheduleExpression"], "rate(1 hour)");
+    let event = schedule["Target"]["Input"]["Fn::Sub"].as_str().unwrap().replace("${FoldWindowSeconds}", "30");
+    let event: serde_json::Value = serde_json::from_str(&event).unwrap();
+    let prove = &event["prove"];
+    assert_eq!((&prove["at"], &prove["fold_window_seconds"]), (&json!("<aws.scheduler.scheduled-time>"), &json!(30)));
+    // An hour that ended 26 hours ago: its last minute was swept an hour ago.
+    assert_eq!(prove["hours_ago"].as_i64().unwrap() * 60 - 60, 1_500);
+}
+
+#[test]
 fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
     let resources = template()["Resources"].as_object().unwrap();
     let conditions = ["Counts", "ForwardsFoldLogs", "WatchesFold", "WatchesFoldMetrics", "WatchesFoldTraffic"];
     let of_ledger = |name: &str| {
-        name.contains("Ledger") || name.contains("Fold") || name.contains("Sweep") || name.starts_with("Notices")
+        name.contains("Ledger")
+            || name.contains("Fold")
+            || name.contains("Sweep")
+            || name.contains("Proof")
+            || name.starts_with("Notices")
     };
     let found: Vec<&String> = resources.keys().filter(|name| of_ledger(name)).collect();
     assert!(found.len() > 10, "{found:?}");

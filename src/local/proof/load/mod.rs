@@ -1,8 +1,8 @@
 //! Realistic load for tables and streams, and an independent record of it.
 //!
 //! A `profile` generates the changes; a `change` is what is written and what it means; `table` and `stream` write it
-//! through the SDK; the `ledger` records what was started and what is done. `reconcile` checks the function's results
-//! against the ledger.
+//! through the SDK; the `journal` records what was started and what is done. `reconcile` checks the function's results
+//! against the journal.
 
 mod aggregate;
 mod alleycat;
@@ -10,10 +10,10 @@ mod api_usage;
 mod bucket;
 mod change;
 mod journal;
-mod ledger;
 mod orders;
 mod pace;
 mod profile;
+mod progress;
 mod skew;
 mod stream;
 mod table;
@@ -28,12 +28,12 @@ use tokio::time::Instant;
 
 pub use aggregate::aggregated;
 pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write};
-pub use journal::Written;
-pub use ledger::{Begun, Entry, Head, Ledger, Left, Unsure, read_entries, read_head};
+pub use journal::{Begun, Entry, Head, Journal, Left, Unsure, read_entries, read_head};
 pub use profile::{Profile, ProfileName, Shape};
+pub use progress::Written;
 
 use super::FaultInjector;
-use journal::Journal;
+use progress::Progress;
 use stream::{MAX_RECORDS, StreamWriter};
 use table::{Origin, TableWriter};
 
@@ -139,38 +139,38 @@ impl Simulation {
         target.check(self).await?;
         let head = Head::new(self.profile, target.name());
         let mut profile = Profile::new(self.profile, &self.shape);
-        let (ledger, left) = Ledger::open(ledger, &head, |write| profile.resume(write))?;
+        let (journal, left) = Journal::open(ledger, &head, |write| profile.resume(write))?;
         profile.reseed(self.shape.seed, left.next_number);
-        let journal = Journal::new(ledger, watch);
-        self.finish(target, left.unfinished, &journal).await?;
+        let progress = Progress::new(journal, watch);
+        self.finish(target, left.unfinished, &progress).await?;
 
         let lanes: Vec<_> = (0..self.concurrency.max(1)).map(|_| channel(WAITING_CHANGES)).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = lanes.into_iter().unzip();
         let writers =
-            future::try_join_all(receivers.into_iter().map(|changes| self.write_all(target, changes, &journal)));
+            future::try_join_all(receivers.into_iter().map(|changes| self.write_all(target, changes, &progress)));
         let generator = self.generate(profile, left.next_number, senders, stop);
         let generator = async {
             generator.await;
             Ok(())
         };
         future::try_join(writers, generator).await?;
-        Ok(journal.written())
+        Ok(progress.written())
     }
 
     /// Finishes what an earlier run had started.
-    async fn finish(&self, target: &Target, unfinished: Vec<Begun>, journal: &Journal<'_>) -> anyhow::Result<()> {
+    async fn finish(&self, target: &Target, unfinished: Vec<Begun>, progress: &Progress<'_>) -> anyhow::Result<()> {
         for begun in unfinished {
             let unsure = match target {
                 Target::Table { client, name } => {
                     let writer = TableWriter { client, table: name, patience: self.patience };
-                    writer.write(&begun.write, Origin::Begun, journal).await?;
+                    writer.write(&begun.write, Origin::Begun, progress).await?;
                     None
                 }
                 // It is unknown whether the message was sent.
                 Target::Stream { .. } => Some(Unsure::Arrival),
             };
-            journal.count_finished();
-            journal.done(begun.change, begun.meaning, begun.sent_at, unsure)?;
+            progress.count_finished();
+            progress.done(begun.change, begun.meaning, begun.sent_at, unsure)?;
         }
         Ok(())
     }
@@ -219,16 +219,16 @@ impl Simulation {
         &self,
         target: &Target,
         mut changes: Receiver<Change>,
-        journal: &Journal<'_>,
+        progress: &Progress<'_>,
     ) -> anyhow::Result<()> {
         while let Some(change) = changes.recv().await {
             match target {
                 Target::Table { client, name } => {
                     let writer = TableWriter { client, table: name, patience: self.patience };
-                    journal.wait_until_quiet().await?;
-                    let sent_at = journal.begin(&change)?;
-                    writer.write(&change.write, Origin::New, journal).await?;
-                    journal.done(change.number, change.meaning, sent_at, None)?;
+                    progress.wait_until_quiet().await?;
+                    let sent_at = progress.begin(&change)?;
+                    writer.write(&change.write, Origin::New, progress).await?;
+                    progress.done(change.number, change.meaning, sent_at, None)?;
                 }
                 Target::Stream { client, name } => {
                     let mut batch = vec![change];
@@ -239,7 +239,7 @@ impl Simulation {
                     }
                     let (patience, aggregate) = (self.patience, self.aggregate.max(1));
                     let writer = StreamWriter { client, stream: name, aggregate, patience };
-                    writer.write(batch, journal).await?;
+                    writer.write(batch, progress).await?;
                 }
             }
         }

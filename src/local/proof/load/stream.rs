@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::aggregate::aggregated;
 use super::change::{Change, Write};
-use super::journal::Journal;
-use super::ledger::Unsure;
+use super::journal::Unsure;
+use super::progress::Progress;
 use stream_types::Timestamp;
 use usage_aggregator::backoff::Backoff;
 use usage_aggregator::error::Error;
@@ -51,12 +51,12 @@ enum PutResult {
 
 impl StreamWriter<'_> {
     /// Sends the messages until each has arrived, or may have.
-    pub(super) async fn write(&self, changes: Vec<Change>, journal: &Journal<'_>) -> anyhow::Result<()> {
+    pub(super) async fn write(&self, changes: Vec<Change>, progress: &Progress<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
-        journal.wait_until_quiet().await?;
+        progress.wait_until_quiet().await?;
         let mut left: Sent = Vec::with_capacity(changes.len());
         for change in changes {
-            let sent_at = journal.begin(&change)?;
+            let sent_at = progress.begin(&change)?;
             left.push((change, sent_at));
         }
         loop {
@@ -64,21 +64,21 @@ impl StreamWriter<'_> {
             let error = match answer {
                 Some(PutResult::Answered(output)) => {
                     let (arrived, refused) = separated(left, self.aggregate, &output)?;
-                    finish(arrived, None, journal)?;
+                    finish(arrived, None, progress)?;
                     left = refused;
                     Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))
                 }
                 Some(PutResult::NotArrived(error)) => error,
-                Some(PutResult::Open) | None => return finish(left, Some(Unsure::Arrival), journal),
+                Some(PutResult::Open) | None => return finish(left, Some(Unsure::Arrival), progress),
             };
             if left.is_empty() {
                 return Ok(());
             }
-            journal.count_retry();
+            progress.count_retry();
             if !backoff.pause().await {
                 return Err(backoff.give_up(error).into());
             }
-            journal.wait_until_quiet().await?;
+            progress.wait_until_quiet().await?;
         }
     }
 
@@ -148,8 +148,8 @@ fn first_refusal(output: &PutRecordsOutput) -> String {
     refused.unwrap_or("no message was refused").to_owned()
 }
 
-fn finish(changes: Sent, unsure: Option<Unsure>, journal: &Journal<'_>) -> anyhow::Result<()> {
-    changes.into_iter().try_for_each(|(change, sent_at)| journal.done(change.number, change.meaning, sent_at, unsure))
+fn finish(changes: Sent, unsure: Option<Unsure>, progress: &Progress<'_>) -> anyhow::Result<()> {
+    changes.into_iter().try_for_each(|(change, sent_at)| progress.done(change.number, change.meaning, sent_at, unsure))
 }
 
 /// Whether the connection was refused, so that nothing can have been sent.

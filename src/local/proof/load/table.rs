@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, StreamViewType};
 use tokio::time::Instant;
 
 use super::change::{CHANGE_ATTRIBUTE, Write, sdk_item};
-use super::journal::Journal;
+use super::progress::Progress;
 use crate::emulators::TableSpec;
 use usage_aggregator::backoff::Backoff;
 use usage_aggregator::error::{Error, ErrorKind};
@@ -76,11 +76,11 @@ impl TableWriter<'_> {
     }
 
     /// Applies one write.
-    pub(super) async fn write(&self, write: &Write, origin: Origin, journal: &Journal<'_>) -> anyhow::Result<()> {
+    pub(super) async fn write(&self, write: &Write, origin: Origin, progress: &Progress<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::until(Some(Instant::now() + self.patience));
         let mut may_be_done = origin == Origin::Begun;
         loop {
-            journal.wait_until_quiet().await?;
+            progress.wait_until_quiet().await?;
             let error = match backoff.attempt(self.send(write)).await {
                 Some(Ok(())) => return Ok(()),
                 // An earlier attempt was applied, and only its response was lost.
@@ -94,7 +94,7 @@ impl TableWriter<'_> {
                 None => backoff.no_answer(&self.doing()),
             };
             may_be_done = true;
-            journal.count_retry();
+            progress.count_retry();
             if !backoff.pause().await {
                 return Err(backoff.give_up(error).into());
             }

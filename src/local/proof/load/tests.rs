@@ -286,7 +286,7 @@ async fn an_unsuitable_target_is_refused_before_anything_is_written() {
 fn a_ledger_belongs_to_one_simulation_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.jsonl");
-    let open = |head: &Head| Ledger::open(&path, head, |_| {});
+    let open = |head: &Head| Journal::open(&path, head, |_| {});
     let head = Head::new(ProfileName::Orders, "orders");
     let (first, _) = open(&head).unwrap();
     assert!(open(&head).unwrap_err().to_string().contains("another simulation is writing"));

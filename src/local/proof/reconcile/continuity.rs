@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::Site;
 use super::history::Step;
+use super::windows;
 use stream_types::{Decimal, Timestamp};
-use usage_aggregator::usage::UsageDelta;
+use usage_aggregator::usage::{Amounts, CounterKey};
 
 /// How many gaps are listed. The others are only counted.
 const LISTED_GAPS: usize = 20;
@@ -88,18 +89,18 @@ impl<'c> Continuity<'c> {
         site: &Site<'_>,
         step: &Step,
         created_at: Timestamp,
-        deltas: &[UsageDelta],
+        additions: &[CounterAdditions],
     ) -> anyhow::Result<()> {
         let Some(counted) = self.counted else { return Ok(()) };
-        if site.period.is_some_and(|period| !period.contains(&created_at.to_string())) {
+        if site.period.is_some_and(|period| !period.contains(&windows::local(created_at, site.zone()))) {
             return Ok(());
         }
         let Some(id) = first_bytes(&step.id) else { return Ok(()) };
         let mut derived: BTreeMap<(Vec<String>, String), Decimal> = BTreeMap::new();
-        for delta in deltas {
-            for (measure, amount) in &delta.amounts {
-                let sum = derived.entry((delta.key.0.clone(), measure.clone())).or_default();
-                *sum = sum.checked_add(*amount)?;
+        for CounterAdditions { key, amounts, .. } in additions {
+            for (measure, amount) in amounts.iter().filter_map(|one| Some((&one.measure, one.amount()?))) {
+                let sum = derived.entry((key.0.clone(), measure.to_string())).or_default();
+                *sum = sum.checked_add(amount)?;
             }
         }
         let nothing = BTreeMap::new();

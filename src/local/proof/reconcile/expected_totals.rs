@@ -36,6 +36,9 @@ PRAGMA synchronous = OFF;
 CREATE TABLE counters (
     grp TEXT, window TEXT, start TEXT, measure TEXT, expected TEXT, found TEXT, unsure INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
+CREATE TABLE recounts (
+    grp TEXT, window TEXT, start TEXT, measure TEXT, value BLOB NOT NULL,
+    PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
 CREATE TABLE doubted (grp TEXT, window TEXT, start TEXT, PRIMARY KEY (grp, window, start)) WITHOUT ROWID;
 CREATE TABLE counted_records (grp TEXT, hour TEXT, records INTEGER NOT NULL, PRIMARY KEY (grp, hour)) WITHOUT ROWID;
 CREATE TABLE archived (
@@ -71,6 +74,21 @@ impl ExpectedTotals {
         if self.pending.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
+    /// Expects a text, or none, in the attribute of a group in a window that starts here.
+    pub(super) fn expect_text(
+        &self,
+        [group, window, start]: [&str; 3],
+        attribute: &str,
+        text: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO counters (grp, window, start, measure, expected) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET expected = excluded.expected",
+        )?;
+        statement.execute(params![group, window, start, attribute, text.map(normalized)])?;
+        Ok(())
+    }
+
     /// Excludes a counter from the comparison.
     pub(super) fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
@@ -91,11 +109,13 @@ impl ExpectedTotals {
 
     /// Forgets what isn't in the period, and excludes the counters of groups that are in doubt.
     pub(super) fn keep_only(&self, period: &Period) -> anyhow::Result<()> {
-        for sql in [
-            "DELETE FROM counters WHERE substr(start, 1, length(?1)) <> ?1",
-            "DELETE FROM counted_records WHERE substr(hour, 1, length(?1)) <> ?1",
-        ] {
-            self.connection.execute(sql, [period.prefix()])?;
+        let prefixes = serde_json::to_string(&period.prefixes().collect::<Vec<_>>())?;
+        for (table, time) in [("counters", "start"), ("counted_records", "hour")] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE NOT EXISTS (
+                     SELECT 1 FROM json_each(?1) AS prefix WHERE substr({time}, 1, length(prefix.value)) = prefix.value)"
+            );
+            self.connection.execute(&sql, [&prefixes])?;
         }
         let doubted = "UPDATE counters SET unsure = 1 WHERE (grp, window, start) IN (SELECT * FROM doubted)";
         self.connection.execute(doubted, [])?;
@@ -206,4 +226,9 @@ impl ExpectedTotals {
         self.connection.prepare_cached(sql)?.execute([item])?;
         Ok(())
     }
+}
+
+/// A number as it is usually written, because a number can be written in several ways; any other text as it is.
+pub(super) fn normalized(text: &str) -> String {
+    Decimal::parse(text).map_or_else(|_| text.to_owned(), |number| number.to_string())
 }

@@ -1,6 +1,7 @@
 //! Expected totals from the archive itself: each item's history from its rows, and the deltas of each step.
 //!
-//! The deltas are computed by the pipeline, so this proves the sums and that no record counts twice, but not the rules.
+//! The deltas are computed by the pipeline, so this proves the sums and that no record counts twice, but not the rules. Measures
+//! that aren't sums are passed to `recounts`.
 
 mod steps;
 
@@ -16,6 +17,7 @@ use super::corrections::Corrections;
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::image::image;
 use super::provable::has_differences;
+use super::recounts::Recounts;
 use super::windows;
 use super::{Site, Unprovable};
 pub(super) use steps::Step;
@@ -23,7 +25,7 @@ use steps::{Broken, page};
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
-use usage_aggregator::usage::{UsageDelta, deltas};
+use usage_aggregator::usage::{Amounts, CounterKey, additions};
 use usage_aggregator::window::Window;
 
 /// Stores a row of the archive until all rows are there.
@@ -74,15 +76,23 @@ pub(super) struct Histories<'h> {
 /// are checked; those are excluded.
 pub(super) fn expect(
     Histories { site, columns, corrections, without }: &Histories<'_>,
-    continuity: &mut Continuity<'_>,
-    totals: &mut ExpectedTotals,
+    sinks: &mut Sinks<'_, '_>,
 ) -> anyhow::Result<Vec<String>> {
-    let broken = replay(site, columns, corrections, continuity, totals)?;
+    let broken = replay(site, columns, corrections, sinks)?;
     if !broken.is_empty() && site.period.is_none() {
         return Err(Unprovable(broken).into());
     }
-    totals.forget(without)?;
+    sinks.totals.forget(without)?;
     Ok(broken)
+}
+
+/// What histories are replayed into.
+pub(super) struct Sinks<'t, 'c> {
+    pub totals: &'t mut ExpectedTotals,
+    pub continuity: &'t mut Continuity<'c>,
+    pub recounts: &'t mut Recounts,
+    /// Whether sums are expected; otherwise, only the other measures are.
+    pub has_sums: bool,
 }
 
 /// Replays every history into the expected counters. Returns the reasons why some can't be replayed.
@@ -90,8 +100,7 @@ fn replay(
     site: &Site<'_>,
     columns: &BTreeMap<&str, Columns>,
     corrections: &Corrections,
-    continuity: &mut Continuity<'_>,
-    totals: &mut ExpectedTotals,
+    sinks: &mut Sinks<'_, '_>,
 ) -> anyhow::Result<Vec<String>> {
     let replay = Replay { site, columns, corrections };
     let mut broken = Broken::default();
@@ -99,18 +108,17 @@ fn replay(
     let mut after: Option<Step> = None;
     let mut before: Option<(String, Item<'static>)> = None;
     loop {
-        let steps = page(totals, after.as_ref())?;
+        let steps = page(sinks.totals, after.as_ref())?;
         if steps.is_empty() {
             break;
         }
         for step in &steps {
             let old = before.take().filter(|(item, _)| *item == step.item).map(|(_, image)| image);
-            before =
-                one(&replay, step, old, (totals, continuity), &mut broken)?.map(|image| (step.item.clone(), image));
+            before = one(&replay, step, old, sinks, &mut broken)?.map(|image| (step.item.clone(), image));
         }
         after = steps.into_iter().next_back();
     }
-    totals.settle()?;
+    sinks.totals.settle()?;
     Ok(broken.reasons())
 }
 
@@ -127,11 +135,11 @@ fn one(
     replay: &Replay<'_>,
     step: &Step,
     old: Option<Item<'static>>,
-    (totals, continuity): (&mut ExpectedTotals, &mut Continuity<'_>),
+    sinks: &mut Sinks<'_, '_>,
     broken: &mut Broken,
 ) -> anyhow::Result<Option<Item<'static>>> {
     let Replay { site, columns, corrections } = *replay;
-    continuity.see(&step.id);
+    sinks.continuity.see(&step.id);
     let Some(columns) = columns.get(step.record_type.as_str()) else { return Ok(None) };
     let row: Map<String, Value> = serde_json::from_str(&step.image).context("read a row")?;
     let new = image(&row, columns);
@@ -147,15 +155,15 @@ fn one(
         ("REMOVE", Some(old)) if old == new => Change::Remove { old: carried(&new), by },
         ("REMOVE", _) if !needs_old => Change::Remove { old: carried(&new), by },
         ("INSERT", Some(_)) => {
-            gap(site, step, &new, "a second insertion", totals, broken)?;
+            gap(site, step, &new, "a second insertion", sinks.totals, broken)?;
             return Ok(Some(new));
         }
         (_, None) => {
-            gap(site, step, &new, "no insertion before it", totals, broken)?;
+            gap(site, step, &new, "no insertion before it", sinks.totals, broken)?;
             return Ok((step.event != "REMOVE").then_some(new));
         }
         (_, Some(_)) => {
-            gap(site, step, &new, "the removed item isn't the item that was inserted", totals, broken)?;
+            gap(site, step, &new, "the removed item isn't the item that was inserted", sinks.totals, broken)?;
             return Ok(None);
         }
     };
@@ -163,10 +171,10 @@ fn one(
     let doing = || format!("count {} {}", step.record_type, step.item);
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
     if site.tables.and_then(|tables| tables.count_from).is_none_or(|first| created_at >= first) {
-        let deltas = deltas_of(site, step, change, &new).with_context(doing)?;
-        continuity.compare(site, step, created_at, &deltas)?;
+        let additions = additions_of(site, step, change, &new).with_context(doing)?;
+        sinks.continuity.compare(site, step, created_at, &additions)?;
         let counts = !corrections.is_void(created_at, &step.id);
-        count(site, created_at, &deltas, counts, totals).with_context(doing)?;
+        count(site, step, created_at, (&additions, counts), sinks).with_context(doing)?;
     }
     Ok((!removed).then_some(new))
 }
@@ -187,13 +195,13 @@ fn gap(
             return Ok(());
         }
         let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-        for delta in deltas_of(site, step, insertion, image)? {
-            let group = serde_json::to_string(&delta.key.0)?;
+        for addition in additions_of(site, step, insertion, image)? {
+            let group = serde_json::to_string(&addition.key.0)?;
             for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
                 totals.doubt_group(
                     &group,
                     window.name(),
-                    &windows::containing(*window, delta.at(created_at), site.zone()),
+                    &windows::containing(*window, addition.at(created_at), site.zone()),
                 )?;
             }
         }
@@ -204,24 +212,30 @@ fn gap(
 
 fn count(
     site: &Site<'_>,
+    step: &Step,
     created_at: Timestamp,
-    deltas: &[UsageDelta],
-    counts: bool,
-    totals: &mut ExpectedTotals,
+    (additions, counts): (&[CounterAdditions], bool),
+    sinks: &mut Sinks<'_, '_>,
 ) -> anyhow::Result<()> {
     let lengths = site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows);
-    for (index, delta) in deltas.iter().enumerate() {
-        let group = serde_json::to_string(&delta.key.0)?;
-        if index == 0 && counts {
-            totals.count_record(&group, &windows::containing(Window::Hour, delta.at(created_at), site.zone()))?;
+    for (index, counter) in additions.iter().enumerate() {
+        let (group, at) = (serde_json::to_string(&counter.key.0)?, counter.at(created_at));
+        if index == 0 && counts && sinks.has_sums {
+            sinks.totals.count_record(&group, &windows::containing(Window::Hour, at, site.zone()))?;
         }
         for window in lengths.clone() {
-            let start = windows::containing(*window, delta.at(created_at), site.zone());
-            for (measure, amount) in &delta.amounts {
-                let (group, start, measure) = (group.clone(), start.clone(), measure.clone());
-                // A record that was taken back still names its counters, which are 0 without others.
-                let amount = if counts { *amount } else { Decimal::ZERO };
-                totals.expect(Counter { group, window: window.name(), start, measure }, amount)?;
+            let start = windows::containing(*window, at, site.zone());
+            for addition in &*counter.amounts {
+                let (group, start, measure) = (group.clone(), start.clone(), addition.measure.to_string());
+                let counter = Counter { group, window: window.name(), start, measure };
+                match addition.amount() {
+                    // A record that was taken back still names its counters, which are 0 without others.
+                    Some(amount) if sinks.has_sums => {
+                        sinks.totals.expect(counter, if counts { amount } else { Decimal::ZERO })?;
+                    }
+                    Some(_) => {}
+                    None => sinks.recounts.say(sinks.totals, counter, addition, &step.sequence, counts)?,
+                }
             }
         }
     }
@@ -229,12 +243,12 @@ fn count(
 }
 
 /// What the pipeline counts for a step.
-fn deltas_of(
+fn additions_of(
     site: &Site<'_>,
     step: &Step,
     change: Change<'static>,
     image: &Item<'static>,
-) -> anyhow::Result<Vec<UsageDelta>> {
+) -> anyhow::Result<Vec<CounterAdditions>> {
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
     let record = ChangeRecord {
         // Rows are already distinct, and counting doesn't use it.
@@ -253,7 +267,7 @@ fn deltas_of(
     if !route.events.contains(&record.change.event()) {
         return Ok(Vec::new());
     }
-    Ok(deltas(site.pipeline, &record, route, &bindings)?)
+    Ok(additions(site.pipeline, &record, route, &bindings)?)
 }
 
 /// When the record of a row was written.

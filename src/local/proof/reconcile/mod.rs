@@ -2,7 +2,7 @@
 //!
 //! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
 //! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
-//! there; `corrections` adds what people corrected; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
+//! there; `corrections` adds what people corrected, and `recounts` recounts what isn't a sum; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
 mod columns;
@@ -13,6 +13,7 @@ mod failures;
 mod history;
 mod image;
 mod provable;
+mod recounts;
 mod report;
 mod snapshots;
 mod truth;
@@ -31,6 +32,8 @@ use columns::Columns;
 use continuity::Continuity;
 use corrections::Corrections;
 use expected_totals::ExpectedTotals;
+use history::{Histories, Sinks};
+use recounts::Recounts;
 use truth::Ledgers;
 use windows::History;
 
@@ -126,44 +129,41 @@ async fn compare(
     let mut totals = ExpectedTotals::new()?;
     let mut report = Report::default();
     let mut without = BTreeSet::new();
-    let believed = match truth {
-        Truth::Ledgers(paths) => {
-            let ledgers = truth::read(paths, site, &columns, &mut totals)?;
-            report.unsure_records = ledgers.unsure_records;
-            report.poison_records = ledgers.poison_records;
-            Believed::Ledgers(ledgers)
-        }
-        Truth::Archive => {
-            let gaps = provable::gaps(site.pipeline, &columns);
-            if !gaps.fatal.is_empty() {
-                return Err(Unprovable(gaps.fatal).into());
-            }
-            report.unprovable = gaps.measures.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
-            without.extend(gaps.measures.into_keys());
-            Believed::Archive
-        }
-    };
-    // Recounting needs the records of a group together, and only sums can be added up one by one.
-    for (name, kind) in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.kinds) {
-        report.skipped.push(format!("{name} ({})", kind.aggregate.name()));
-        without.extend(kind.attributes(name));
+    let gaps = provable::gaps(site.pipeline, &columns);
+    let mut recounts = Recounts::new(site, &gaps);
+    let believed = believe(truth, site, &columns, &mut totals, &mut report, gaps, &mut without)?;
+    let kinds = || site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.kinds);
+    for (name, _) in kinds().filter(|(name, _)| !recounts.has(name)) {
+        skip(name, site, &mut report, &mut without);
     }
     let mut archived = None;
     if let Some(place) = site.archive {
-        archived = Some(read_archive(site, place, &columns, &believed, &mut totals, watch).await?);
+        let keeps = matches!(believed, Believed::Archive) || !recounts.is_empty();
+        let reading = Reading { columns: &columns, believed: &believed, keeps };
+        archived = Some(read_archive(site, place, &reading, &mut totals, watch).await?);
     }
     let corrections = Corrections::read(site).await?;
-    let scope = history::Histories { site, columns: &columns, corrections: &corrections, without: &without };
+    let scope = Histories { site, columns: &columns, corrections: &corrections, without: &without };
     corrections.expect_added(site, &mut totals)?;
-    match &believed {
+    let has_sums = matches!(believed, Believed::Archive);
+    let mut sinks = Sinks { totals: &mut totals, continuity: &mut continuity, recounts: &mut recounts, has_sums };
+    let unrecounted = match &believed {
         Believed::Archive => {
-            let broken = history::expect(&scope, &mut continuity, &mut totals)?;
-            report.unprovable.extend(broken);
+            report.unprovable.extend(history::expect(&scope, &mut sinks)?);
+            false
         }
-        Believed::Ledgers(_) => corrections.expect_taken_back(site, &mut totals)?,
+        Believed::Ledgers(_) if sinks.recounts.is_empty() => false,
+        Believed::Ledgers(_) => is_unprovable(history::expect(&scope, &mut sinks))?,
+    };
+    if !has_sums {
+        corrections.expect_taken_back(site, &mut totals)?;
     }
-    if let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) {
-        snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
+    if let Some(snapshot) = &site.pipeline.snapshot {
+        let left = if unrecounted { recounts.names() } else { recounts.finish(snapshot, &totals)? };
+        left.iter().for_each(|name| skip(name, site, &mut report, &mut without));
+        if let Some(tables) = site.tables {
+            snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
+        }
     }
     if let Some(period) = site.period {
         totals.keep_only(period)?;
@@ -180,6 +180,50 @@ async fn compare(
         report.compare_poison(&totals)?;
     }
     Ok((report, continuity.finish()))
+}
+
+/// Reads the ledgers, or finds out what the archive doesn't determine.
+fn believe(
+    truth: &Truth,
+    site: &Site<'_>,
+    columns: &BTreeMap<&str, Columns>,
+    totals: &mut ExpectedTotals,
+    report: &mut Report,
+    gaps: provable::Gaps,
+    without: &mut BTreeSet<String>,
+) -> anyhow::Result<Believed> {
+    match truth {
+        Truth::Ledgers(paths) => {
+            let ledgers = truth::read(paths, site, columns, totals)?;
+            report.unsure_records = ledgers.unsure_records;
+            report.poison_records = ledgers.poison_records;
+            Ok(Believed::Ledgers(ledgers))
+        }
+        Truth::Archive if !gaps.fatal.is_empty() => Err(Unprovable(gaps.fatal).into()),
+        Truth::Archive => {
+            report.unprovable = gaps.measures.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+            without.extend(gaps.measures.into_keys());
+            Ok(Believed::Archive)
+        }
+    }
+}
+
+/// Names a measure that isn't compared.
+fn skip(name: &str, site: &Site<'_>, report: &mut Report, without: &mut BTreeSet<String>) {
+    let kind = site.pipeline.snapshot.as_ref().and_then(|snapshot| snapshot.kinds.get(name));
+    if let Some(kind) = kind {
+        report.skipped.push(format!("{name} ({})", kind.aggregate.name()));
+        without.extend(kind.attributes(name));
+    }
+}
+
+/// Whether the archive turned out not to determine anything.
+fn is_unprovable(expected: anyhow::Result<Vec<String>>) -> anyhow::Result<bool> {
+    match expected {
+        Ok(_) => Ok(false),
+        Err(error) if error.is::<Unprovable>() => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks again until everything agrees, or for as long as `patience`, because the mapping may still be running.
@@ -230,6 +274,14 @@ async fn find_poison(
     Ok(true)
 }
 
+/// How the archive is read.
+struct Reading<'r> {
+    columns: &'r BTreeMap<&'r str, Columns>,
+    believed: &'r Believed,
+    /// Whether the rows are kept for their histories.
+    keeps: bool,
+}
+
 enum Believed {
     Ledgers(Ledgers),
     Archive,
@@ -239,8 +291,7 @@ enum Believed {
 async fn read_archive(
     site: &Site<'_>,
     place: &ArchivePlace,
-    columns: &BTreeMap<&str, Columns>,
-    believed: &Believed,
+    Reading { columns, believed, keeps }: &Reading<'_>,
     totals: &mut ExpectedTotals,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<(u64, u64)> {
@@ -275,6 +326,8 @@ async fn read_archive(
         }
         if matches!(believed, Believed::Archive) {
             totals.expect_row(record_type, &item, u64::from(is_checked), 0)?;
+        }
+        if *keeps {
             history::keep(record_type, &row, columns, site, totals)?;
         }
         Ok(())

@@ -34,7 +34,7 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     /// What the truth doesn't determine. Everything else was checked.
     pub unprovable: Vec<String>,
-    /// Measures that aren't compared, because only counts, sums and deltas are recounted.
+    /// Measures that aren't sums and aren't compared: the archive doesn't determine them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
 }

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 
 use super::Site;
-use super::expected_totals::{Counter, ExpectedTotals};
+use super::expected_totals::{Counter, ExpectedTotals, normalized};
 use super::windows;
 use crate::proof::rows::{Row, RowReader};
-use stream_types::Decimal;
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
@@ -57,9 +56,7 @@ fn enter(
             start: start.clone(),
             measure: measure.clone(),
         };
-        // Normalized, because a number can be written in several ways.
-        let number = Decimal::parse(number).map_or_else(|_| number.clone(), |number| number.to_string());
-        totals.find(&counter, &number)?;
+        totals.find(&counter, &normalized(number))?;
     }
     Ok(())
 }

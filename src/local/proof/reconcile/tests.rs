@@ -97,7 +97,44 @@ async fn the_same_number_written_differently_is_not_a_difference() {
 }
 
 #[tokio::test]
-async fn measures_that_arent_sums_are_named_and_not_compared() {
+async fn measures_that_arent_sums_are_recounted_from_the_archive() {
+    let fixture = Fixture::with_kinds().await;
+    fixture.simulate(150, 4).await;
+    fixture.deliver().await;
+    fixture.deliver_in_batches_of(7).await;
+    for truth in [fixture.ledgers(), Truth::Archive] {
+        let report = fixture.reconcile(&truth).await.unwrap();
+        assert!(report.agrees() && report.skipped.is_empty(), "{truth:?}: {report:#?}");
+    }
+    let counters = fixture.reconcile(&Truth::Archive).await.unwrap().counted.unwrap().counters;
+    let item = snapshots(&fixture).await.into_iter().find(|item| item["window"].as_s().unwrap() == "day").unwrap();
+    let attributes = ["largest", "smallest", "first_status", "status", "totals", "total_p50", "total_p95", "total_p99"];
+    for attribute in attributes {
+        let mut wrong = item.clone();
+        let value = match &wrong[attribute] {
+            AttributeValue::N(number) => AttributeValue::N(format!("{number}1")),
+            _ => AttributeValue::S("LOST".to_owned()),
+        };
+        wrong.insert(attribute.to_owned(), value);
+        put(&fixture, wrong.clone()).await;
+        let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
+        let named =
+            |difference: &Difference| matches!(difference, Difference::Counter { measure, .. } if measure == attribute);
+        assert!(report.difference_count == 1 && named(&report.differences[0]), "{attribute}: {report:#?}");
+        wrong.remove(attribute);
+        put(&fixture, wrong).await;
+        assert_eq!(fixture.reconcile(&Truth::Archive).await.unwrap().difference_count, 1, "{attribute}");
+        put(&fixture, item.clone()).await;
+    }
+    // A row that is missing is missing in all of them.
+    let first = fixture.first_file("order").await;
+    fixture.clients.s3.delete_object().bucket("archive").key(first).send().await.unwrap();
+    let report = fixture.reconcile(&fixture.ledgers()).await.unwrap();
+    assert!(report.skipped.len() == 6 && counters > 100, "{report:#?}");
+}
+
+#[tokio::test]
+async fn without_an_archive_measures_that_arent_sums_are_named_and_not_compared() {
     let fixture = delivered(40, 0).await;
     let mut item = snapshots(&fixture).await.swap_remove(0);
     item.insert("status".to_owned(), AttributeValue::S("PAID".to_owned()));
@@ -107,7 +144,7 @@ async fn measures_that_arent_sums_are_named_and_not_compared() {
     let kind = |aggregate, quantiles: &[Quantile]| MeasureKind { aggregate, quantiles: quantiles.to_vec() };
     let kinds = [("amount", kind(Aggregate::Quantile, &Quantile::USUAL)), ("status", kind(Aggregate::Latest, &[]))];
     pipeline.snapshot.as_mut().unwrap().kinds = kinds.map(|(name, kind)| (name.to_owned(), kind)).into();
-    let site = Site { pipeline: &pipeline, ..fixture.site() };
+    let site = Site { pipeline: &pipeline, archive: None, ..fixture.site() };
     let report = reconcile(&site, &fixture.ledgers(), None, &|| {}).await.unwrap();
     assert!(report.agrees(), "{:#?}", report.differences);
     assert_eq!(report.skipped, ["amount (quantile)", "status (latest)"]);

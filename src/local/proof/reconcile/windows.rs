@@ -1,6 +1,7 @@
 //! The windows of a time, as prefixes of its text, without using the code that is being checked; and the one window whose
 //! counters are checked, if not all are.
 
+use jiff::ToSpan;
 use stream_types::Timestamp;
 use usage_aggregator::window::{Window, Zone};
 
@@ -12,24 +13,40 @@ const WEEK: usize = "2026-W47".len();
 const SECOND: usize = "2026-11-21T03:04:05".len();
 const ZONED_HOUR: usize = "2026-11-21T03+01:00".len();
 
-/// The only month, day, or hour whose counters are checked.
+/// The only month, week, day, or hour whose counters are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Period(String);
+pub struct Period {
+    /// Its short name.
+    name: String,
+    /// The days of a week.
+    days: Vec<String>,
+}
 
 impl Period {
-    /// The month `2026-11`, the day `2026-11-21`, or the hour `2026-11-21T03`.
+    /// The month `2026-11`, the week `2026-W47`, the day `2026-11-21`, or the hour `2026-11-21T03` or, of a time zone,
+    /// `2026-11-21T03+01:00`.
     pub fn new(start: impl Into<String>) -> Period {
-        Period(start.into())
+        let name = start.into();
+        let first = jiff::civil::Date::strptime("%G-W%V-%u", format!("{name}-1"));
+        let days = first.map(|first| first.series(1.day()).take(7).map(|day| day.to_string()).collect());
+        Period { name, days: days.unwrap_or_default() }
     }
 
-    /// How its windows start.
-    pub fn prefix(&self) -> &str {
-        &self.0
+    /// Its short name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Whether a time, or a window by its short name, lies in it.
+    /// What the short names of its windows begin with, and those of the times in it.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.days.iter().map(String::as_str))
+    }
+
+    /// Whether a time as RFC 3339 text, or a window by its short name, lies in it.
     pub(super) fn contains(&self, time: &str) -> bool {
-        time.starts_with(&self.0)
+        let is_instant = time.as_bytes().get(HOUR) == Some(&b':');
+        let short = if is_instant { short(Window::Hour, time) } else { time.to_owned() };
+        self.prefixes().any(|prefix| short.starts_with(prefix))
     }
 
     /// Whether the rows of a date, which is one in UTC, may be of this period, or with their `history`, before it.
@@ -42,9 +59,13 @@ impl Period {
     }
 
     fn has_date(&self, date: &str, history: History) -> bool {
-        let own = self.0.get(..DAY).unwrap_or(&self.0);
-        let date = date.get(..own.len()).unwrap_or(date);
-        date == own || (history == History::Needed && date < own)
+        let mut days = self.days.iter().map(String::as_str);
+        let (first, last) = match (days.next(), days.next_back()) {
+            (Some(first), Some(last)) => (first, last),
+            _ => (begin(&self.name, DAY), begin(&self.name, DAY)),
+        };
+        let date = begin(date, first.len());
+        date <= last && (history == History::Needed || date >= first)
     }
 }
 
@@ -77,20 +98,20 @@ pub(super) fn containing(window: Window, at: Timestamp, zone: Zone) -> String {
 /// The short name of a window, from the text of any time in it.
 pub(super) fn short(window: Window, instant: &str) -> String {
     match window {
-        Window::Hour if instant.ends_with('Z') => first(instant, HOUR).to_owned(),
+        Window::Hour if instant.ends_with('Z') => begin(instant, HOUR).to_owned(),
         // The hour that is repeated when the clocks go back differs in the offset.
-        Window::Hour => first(instant, HOUR).to_owned() + instant.get(SECOND..).unwrap_or_default(),
-        Window::Day => first(instant, DAY).to_owned(),
+        Window::Hour => begin(instant, HOUR).to_owned() + instant.get(SECOND..).unwrap_or_default(),
+        Window::Day => begin(instant, DAY).to_owned(),
         Window::Week => {
-            let date = first(instant, DAY).parse::<jiff::civil::Date>();
+            let date = begin(instant, DAY).parse::<jiff::civil::Date>();
             date.map_or_else(|_| instant.to_owned(), |date| date.strftime("%G-W%V").to_string())
         }
-        Window::Month => first(instant, MONTH).to_owned(),
+        Window::Month => begin(instant, MONTH).to_owned(),
         Window::Total => window.name().to_owned(),
     }
 }
 
-fn first(text: &str, length: usize) -> &str {
+fn begin(text: &str, length: usize) -> &str {
     text.get(..length).unwrap_or(text)
 }
 
@@ -98,7 +119,7 @@ fn first(text: &str, length: usize) -> &str {
 pub(super) fn start(short: &str, zone: Zone) -> String {
     let date = match short.len() {
         HOUR => return format!("{short}:00:00Z"),
-        ZONED_HOUR => return format!("{}:00:00{}", first(short, HOUR), short.get(HOUR..).unwrap_or_default()),
+        ZONED_HOUR => return format!("{}:00:00{}", begin(short, HOUR), short.get(HOUR..).unwrap_or_default()),
         DAY => short.parse::<jiff::civil::Date>(),
         MONTH => format!("{short}-01").parse(),
         WEEK => jiff::civil::Date::strptime("%G-W%V-%u", format!("{short}-1")),
@@ -127,6 +148,27 @@ mod tests {
             assert_eq!(needs(History::NotNeeded), [false, true, false], "{period}");
         }
         assert!(Period::new("2026-11-21").contains("2026-11-21T03") && !Period::new("2026-11-21").contains("2026-11"));
+        let week = |date| {
+            [History::Needed, History::NotNeeded].map(|history| Period::new("2026-W48").needs(date, history, Zone::UTC))
+        };
+        let found = ["2026-11-22", "2026-11-23", "2026-11-29", "2026-11-30"].map(week);
+        assert_eq!(found, [[true, false], [true, true], [true, true], [false, false]]);
+        let week = Period::new("2026-W48");
+        for (time, expected) in [
+            ("2026-W48", true),
+            ("2026-11-23T00:00:00Z", true),
+            ("2026-11-29T23:59:59+01:00", true),
+            ("2026-11-29", true),
+            ("2026-11-29T23+01:00", true),
+            ("2026-11-30", false),
+            ("2026-11", false),
+            ("2026-W49", false),
+            ("total", false),
+        ] {
+            assert_eq!(week.contains(time), expected, "{time}");
+        }
+        let hour = Period::new("2026-10-25T02+01:00");
+        assert!(hour.contains("2026-10-25T02:17:00+01:00") && !hour.contains("2026-10-25T02:17:00+02:00"));
         let berlin = Zone::named("Europe/Berlin").unwrap();
         let dates = ["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"];
         let needed = dates.map(|date| Period::new("2026-11-21").needs(date, History::NotNeeded, berlin));

@@ -6,12 +6,14 @@ use anyhow::Context;
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
+use usage_aggregator::fold::MIN_BUCKETS;
 use usage_aggregator::ledger::{LedgerTable, PageKind, Registered, is_expiring};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
 use super::put::kind_name;
 use super::void::rows;
+use crate::answers::audit;
 use crate::ledger::open;
 use crate::results::sums::date;
 use crate::shell::console::{self, Done};
@@ -41,8 +43,6 @@ Examples:
   usagectl correct list --stack usage-aggregator
   usagectl correct list --local --entity 7 --from 2026-11-01 --json";
 
-/// Pages are looked for in this many buckets at least, whatever is configured now.
-pub(super) const MIN_BUCKETS: u32 = 16;
 /// Minutes that are read at once.
 const CONCURRENT_READS: usize = 8;
 
@@ -99,15 +99,8 @@ impl List {
                 listed.add_row(cells);
             }
         }
-        let audits = table.audits(None).await.context("read the audit entries")?;
-        for audit in audits.iter().filter(|_| self.entity.is_none()) {
-            let what: Value = serde_json::from_str(&audit.text).unwrap_or_else(|_| json!(audit.text));
-            match options.json {
-                true => lines.push(
-                    json!({ "kind": "repair", "at": audit.id, "author": audit.author, "repaired": what }).to_string(),
-                ),
-                false => lines.push(format!("repair {} by {}: {what}", audit.id, console::plain(&audit.author))),
-            }
+        if self.entity.is_none() {
+            lines.extend(audit::entries(table, options.json).await?);
         }
         if !options.json {
             let title = if listed.row_count() == 0 { "no corrections found".to_owned() } else { listed.to_string() };

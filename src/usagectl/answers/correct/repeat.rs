@@ -1,6 +1,7 @@
 //! The command that repeats a correction, for the log: after the ledger was restored, later corrections must be made again.
 
 use crate::shell::options::Options;
+use crate::shell::quote::quoted;
 use crate::stack::Where;
 
 /// The words of a command, quoted for a shell.
@@ -52,14 +53,6 @@ impl CommandLine {
     }
 }
 
-fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=@+,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +69,5 @@ mod tests {
         let line = CommandLine::new("usagectl correct add").with("--amount", "-1.5").with("--reason", "it's $HOME");
         let expected = r"usagectl correct add --amount=-1.5 --reason='it'\''s $HOME' --pipeline=orders --stack usage";
         assert_eq!(line.at(&place, &options).text(), expected);
-        assert_eq!(quoted(""), "''");
     }
 }

@@ -13,6 +13,7 @@ use usage_aggregator::ledger::{Aggregate, Level, WindowKey};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 
+use crate::answers::audit;
 use crate::ledger::{Open, open, window};
 use crate::results::snapshot_items::Counting;
 use crate::shell::console::{self, Done, UsageError};
@@ -25,14 +26,17 @@ use cells::{Cell, Cells};
 #[command(after_help = EXAMPLES)]
 pub struct Prove {
     /// Month, week, day or hour in the pipeline's time zone: 2026-11, 2026-W48, 2026-11-28 or 2026-11-28T08
-    #[arg(value_name = "WINDOW")]
-    window: String,
+    #[arg(value_name = "WINDOW", required_unless_present = "history")]
+    window: Option<String>,
     /// Write snapshots that differ from the ledger again, and leave an audit entry
     #[arg(long)]
     repair: bool,
     /// Who repairs [default: the caller's identity in the account; with --local, $USER]
     #[arg(long, value_name = "NAME", requires = "repair")]
     author: Option<String>,
+    /// List what earlier repairs wrote, who ran them, and what was there before
+    #[arg(long, conflicts_with_all = ["window", "repair"])]
+    history: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -42,6 +46,7 @@ Examples:
   usagectl prove 2026-11-28 --stack usage-aggregator
   usagectl prove 2026-11-28T08 --local --json
   usagectl prove 2026-11-28 --stack usage-aggregator --repair
+  usagectl prove --history --stack usage-aggregator
 
 Compares, for every counter of the window and of the windows in it: the snapshot with the state of the
 ledger, the state with the sum of the records in its pages, and both with the archive. Compares each
@@ -55,7 +60,7 @@ usage table and dynamodb:PutItem on the ledger.
 
 Exit codes:
   0  Everything agrees, or was repaired
-  1  Something differs, or something failed
+  1  Something differs or couldn't be repaired, or something failed
   2  The command line is invalid";
 
 /// A counter that differs.
@@ -95,7 +100,8 @@ impl Prove {
     /// Prints the proof.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options).await?;
-        let window = window(&self.window, ledger.snapshot.zone)?;
+        let Some(given) = &self.window else { return history(&ledger, options).await };
+        let window = window(given, ledger.snapshot.zone)?;
         let refused = match window.level {
             Level::Minute => Some("a minute has no snapshots; choose an hour, a day, a week or a month"),
             Level::Piece => Some("what one hour says about another has no snapshots; choose an hour"),
@@ -119,6 +125,18 @@ impl Prove {
         }
         Ok(if proof.agrees() { Done::Well } else { Done::WithFailures })
     }
+}
+
+/// Prints the audit entries.
+async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
+    let mut entries = audit::entries(&ledger.folder.ledger, options.json).await?;
+    if entries.is_empty() && !options.json {
+        entries.push("no repairs found".to_owned());
+    }
+    if !entries.is_empty() {
+        console::print(&entries.join("\n"))?;
+    }
+    Ok(Done::Well)
 }
 
 async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
@@ -171,10 +189,6 @@ async fn compare_archive(
     if let Some(route) = config.pipeline.routes.iter().find(|route| route.window_time.is_some()) {
         let reason = format!("an attribute decides the windows of `{}`; run `usagectl reconcile`", route.record_type);
         return Ok(Archive::NotComparable(vec![reason]));
-    }
-    if window.level == Level::Week || !window.zone().is_utc() {
-        let reason = "only hours, days, and months in UTC are compared with the archive; run `usagectl reconcile`";
-        return Ok(Archive::NotComparable(vec![reason.to_owned()]));
     }
     let (clients, period) = (deployment.clients(), Period::new(window.text()));
     let site = Site {

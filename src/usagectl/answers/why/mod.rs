@@ -113,7 +113,7 @@ impl Why {
         let answer = Answer { key: &key, window, shown, has_snapshot, found };
         console::print(&match (options.json, self.csv) {
             (true, _) => answer.json(),
-            (false, true) => answer.csv(),
+            (false, true) => answer.csv()?,
             (false, false) => answer.text(self.limit),
         })?;
         if self.sql || (!self.csv && !options.json && !answer.found.gaps.is_empty()) {

@@ -12,6 +12,7 @@ use usage_aggregator::usage::Segment;
 use super::walk::{Gap, counted};
 use super::{Answer, Verdict};
 use crate::shell::console::{counted as number_of, plain};
+use crate::shell::csv_text::csv_text;
 use crate::shell::table::{number, text, titled};
 
 /// How many windows that are gone are named. The others are only counted.
@@ -135,26 +136,21 @@ impl Answer<'_> {
     }
 
     /// A header, and a line for each record.
-    pub(super) fn csv(&self) -> String {
+    pub(super) fn csv(&self) -> anyhow::Result<String> {
         let measures = self.measures();
         let head = ["minute", "record_id", "kind", "standing", "author", "reason"].into_iter();
-        let mut lines = vec![head.chain(measures.iter().copied()).map(cell).collect::<Vec<_>>().join(",")];
-        for (minute, record) in self.listed() {
+        let titles: Vec<&str> = head.chain(measures.iter().copied()).collect();
+        let line = |(minute, record): &(Segment, PageRecord)| {
             let [_, author, reason] = signed(record);
             let (minute, id) = (minute.text(), format!("{:016x}", record.id.short()));
             let amount = |measure: &&str| {
                 record.texts().find(|(name, _)| name == measure).map(|(_, text)| text).unwrap_or_default()
             };
-            let start = [&*minute, &*id, kind(record), standing(record), author, reason].map(cell);
-            lines.push(start.into_iter().chain(measures.iter().map(amount)).collect::<Vec<_>>().join(","));
-        }
-        lines.join("\n")
+            let start = [&*minute, &*id, kind(record), standing(record), author, reason].map(str::to_owned);
+            start.into_iter().chain(measures.iter().map(amount)).collect()
+        };
+        csv_text(&titles, self.listed().map(line))
     }
-}
-
-/// A cell of CSV: RFC 4180.
-fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 fn kind(record: &PageRecord) -> &'static str {
@@ -214,8 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_quoted_if_it_must_be() {
-        assert_eq!(["a", "a,b", "say \"a\"", "a\nb"].map(cell), ["a", "\"a,b\"", "\"say \"\"a\"\"\"", "\"a\nb\""]);
+    fn the_first_names_are_shown() {
         let names: Vec<String> = ["a", "b", "c", "d", "e", "f", "g"].map(str::to_owned).to_vec();
         assert_eq!(shortened(&names), "a, b, c, d, e and 2 more");
         assert_eq!(shortened(&names[..2]), "a, b");

@@ -1,7 +1,7 @@
 //! What a run that is stopped leaves behind: the records that still wait, what they wait for, and the command with which the
 //! run continues.
 
-use crate::laptop::serve::quote;
+use crate::shell::quote::quoted;
 use crate::shell::waiting::{self, Waiting};
 
 /// Options that start over, write load or inject faults, some of which need the load. A run that continues has none of them.
@@ -50,7 +50,7 @@ fn continuation(arguments: impl IntoIterator<Item = String>) -> String {
                 arguments.next();
             }
         } else if !SWITCHES.contains(&name) {
-            command.push(quote(&argument));
+            command.push(quoted(&argument));
         }
     }
     command.join(" ")

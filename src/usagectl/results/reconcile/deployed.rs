@@ -20,7 +20,7 @@ impl Reconcile {
         let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
         let now = event_source_mapping::now()?;
         let period = Period::new(self.at.clone().unwrap_or_else(|| day_before(now)));
-        let at = period.prefix();
+        let at = period.name();
         if now.to_string().starts_with(at) {
             note(&format!("note: {at} hasn't ended: records that are still on their way are reported as differences"));
         }
@@ -39,6 +39,11 @@ impl Reconcile {
         } else {
             differences::text(&format!("{name} {at}"), &report)
         })?;
+        if !report.agrees() && !options.json {
+            note(&format!(
+                "next: `usagectl prove {at} --stack {stack}` compares with the ledger, too, and --repair writes what follows from it"
+            ));
+        }
         let done = if report.agrees() { Done::Well } else { Done::WithFailures };
         conclude(done, &report.unprovable)
     }

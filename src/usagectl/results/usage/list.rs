@@ -6,11 +6,11 @@ use clap::Args;
 use laptop::proof::rows::Row;
 use serde_json::json;
 
-use super::csv_text::csv_text;
 use super::top::nothing;
 use super::{fits, read};
 use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
+use crate::shell::csv_text::csv_text;
 use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;

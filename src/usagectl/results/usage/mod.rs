@@ -1,7 +1,6 @@
 //! `usagectl usage`: queries on the snapshots. `top` ranks the entities of a window, `list` sums all entities over time, `show`
 //! breaks one entity's day down by hour.
 
-mod csv_text;
 mod list;
 mod show;
 mod top;

@@ -5,11 +5,11 @@ use laptop::proof::rows::Row;
 use serde_json::json;
 use usage_aggregator::window::Window;
 
-use super::csv_text::csv_text;
 use super::top::nothing;
 use super::{fits, keep_at, read, start_length};
 use crate::results::sums::{self, date};
 use crate::shell::console::{self, Done};
+use crate::shell::csv_text::csv_text;
 use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;

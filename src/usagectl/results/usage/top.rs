@@ -6,10 +6,10 @@ use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::pipeline::Aggregate;
 
-use super::csv_text::csv_text;
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done, UsageError};
+use crate::shell::csv_text::csv_text;
 use crate::shell::numbers::percent;
 use crate::shell::options::Options;
 use crate::shell::plot::{self, Bar};

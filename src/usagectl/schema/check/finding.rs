@@ -1,4 +1,8 @@
-//! The differences between two schemas.
+//! The differences between two schemas, or two pipelines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::shell::console::{self, Done};
 
 /// Whether a change is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,4 +46,27 @@ impl Finding {
     ) -> Finding {
         Finding { path: path.to_owned(), change: change.into(), verdict, reason: reason.into() }
     }
+}
+
+/// Prints what differs between the old and the new version of each name. An unsafe change makes the command fail.
+///
+/// # Errors
+/// If the output can't be written.
+pub(in crate::schema) fn report<T>(
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+    findings: impl Fn(Option<&T>, Option<&T>) -> Vec<Finding>,
+    text: impl Fn(&str, &Finding) -> String,
+) -> anyhow::Result<Done> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut done = Done::Well;
+    for name in names {
+        for finding in findings(old.get(name), new.get(name)) {
+            if finding.verdict == Verdict::Unsafe {
+                done = Done::WithFailures;
+            }
+            console::print(&text(name, &finding))?;
+        }
+    }
+    Ok(done)
 }

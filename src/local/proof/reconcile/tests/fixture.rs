@@ -21,6 +21,35 @@ use usage_aggregator::pipeline::{Folder, shipped};
 
 pub(super) const FAILURES: &str = "failures";
 const BATCH: usize = 25;
+/// Two different values are counted exactly, so that most customers have an estimate.
+const KINDS: &str = r#"
+[[record.measure]]
+name = "largest"
+kind = "max"
+attribute = "total"
+[[record.measure]]
+name = "smallest"
+kind = "min"
+attribute = "total"
+[[record.measure]]
+name = "first_status"
+kind = "first"
+attribute = "status"
+[[record.measure]]
+name = "status"
+kind = "latest"
+attribute = "status"
+[[record.measure]]
+name = "totals"
+kind = "distinct"
+attribute = "total"
+exact = 2
+[[record.measure]]
+name = "total"
+kind = "quantile"
+attribute = "total"
+
+"#;
 
 pub(super) struct Fixture {
     pub clients: Clients,
@@ -43,6 +72,31 @@ fn limiter() -> PathBuf {
 
 impl Fixture {
     pub(super) async fn new(profile: ProfileName) -> Fixture {
+        let folder = match profile {
+            ProfileName::Bucket => limiter(),
+            _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/orders"),
+        };
+        Fixture::with(profile, &folder).await
+    }
+
+    /// Orders, with a measure of every kind that isn't a sum.
+    pub(super) async fn with_kinds() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in shipped("orders").unwrap().files {
+            let text = text.replacen("[record.archive]", &[KINDS, "[record.archive]"].concat(), 1);
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let path = folder.path().join("orders");
+        std::fs::create_dir(&path).unwrap();
+        for file in
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).filter(|file| file.path() != path)
+        {
+            std::fs::rename(file.path(), path.join(file.file_name())).unwrap();
+        }
+        Fixture::with(ProfileName::Orders, &path).await
+    }
+
+    async fn with(profile: ProfileName, pipeline: &Path) -> Fixture {
         let services = Services::start(None).unwrap();
         let sdk = sdk_config(None);
         let clients = Clients {
@@ -51,15 +105,14 @@ impl Fixture {
             cloudwatch: services.cloudwatch_client(&sdk),
             ..Clients::new(&sdk)
         };
-        let config = Config::read(|name| match (name, profile) {
-            ("PIPELINE", ProfileName::Orders) => Some("orders".to_owned()),
-            ("PIPELINE_DIR", ProfileName::Bucket) => Some(limiter().to_str().unwrap().to_owned()),
-            ("USAGE_TABLE", _) => Some("usage".to_owned()),
-            ("LEDGER_TABLE", _) => Some("ledger".to_owned()),
+        let config = Config::read(|name| match name {
+            "PIPELINE_DIR" => Some(pipeline.to_str().unwrap().to_owned()),
+            "USAGE_TABLE" => Some("usage".to_owned()),
+            "LEDGER_TABLE" => Some("ledger".to_owned()),
             // Nothing delivers the ledger's stream.
-            ("FRESHNESS", _) => Some("now".to_owned()),
-            ("ARCHIVE_BUCKET", _) => Some("archive".to_owned()),
-            ("METRICS_SINK", _) => Some("none".to_owned()),
+            "FRESHNESS" => Some("now".to_owned()),
+            "ARCHIVE_BUCKET" => Some("archive".to_owned()),
+            "METRICS_SINK" => Some("none".to_owned()),
             _ => None,
         });
         let config = config.unwrap();

@@ -1,0 +1,63 @@
+//! Audit entries: what `usagectl prove --repair` wrote, on whose behalf, and what it was before.
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use usage_aggregator::ledger::{Audit, LedgerTable};
+
+use crate::shell::console::{counted, plain};
+
+/// The audit entries of the pipeline, oldest first, each as a text of several lines or as a JSON line.
+pub(super) async fn entries(ledger: &LedgerTable, as_json: bool) -> anyhow::Result<Vec<String>> {
+    let audits = ledger.audits(None).await.context("read the audit entries")?;
+    Ok(audits.iter().map(|audit| if as_json { json_line(audit) } else { text(audit) }).collect())
+}
+
+fn json_line(audit: &Audit) -> String {
+    json!({ "kind": "repair", "at": audit.id, "author": audit.author, "repaired": content(audit) }).to_string()
+}
+
+fn content(audit: &Audit) -> Value {
+    serde_json::from_str(&audit.text).unwrap_or_else(|_| json!(audit.text))
+}
+
+/// A line with the author, and one for each counter.
+fn text(audit: &Audit) -> String {
+    let content = content(audit);
+    let listed = content["listed"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let what = counted(listed.len(), "counter");
+    let window = content["window"].as_str().unwrap_or_default();
+    let title = format!("{} by {}: {what} in {window} repaired", audit.id, audit.author);
+    let value = |of: &Value| of.as_str().unwrap_or("none").to_owned();
+    let line = |counter: &Value| {
+        let group: Vec<String> = counter["group"].as_array().into_iter().flatten().map(value).collect();
+        let [window, measure, before, after] =
+            ["window", "measure", "before", "after"].map(|name| value(&counter[name]));
+        format!("  {window} {} {measure}: {before} -> {after}", group.join(" "))
+    };
+    let lines = [title].into_iter().chain(listed.iter().map(line));
+    lines.map(|line| plain(&line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_who_changed_which_counter_from_what_to_what() {
+        let counter = json!({
+            "window": "2026-11", "group": ["7", "orders"], "measure": "amount", "before": "201", "after": "200",
+        });
+        let missing = json!({
+            "window": "2026-11-28", "group": ["7", "orders"], "measure": "amount", "before": null, "after": "7",
+        });
+        let audit = Audit {
+            id: "2026-11-28T09:12:07Z 1a2b3c4d".to_owned(),
+            author: "ann".to_owned(),
+            text: json!({ "window": "2026-11", "listed": [counter, missing] }).to_string(),
+        };
+        let expected = "2026-11-28T09:12:07Z 1a2b3c4d by ann: 2 counters in 2026-11 repaired
+  2026-11 7 orders amount: 201 -> 200
+  2026-11-28 7 orders amount: none -> 7";
+        assert_eq!(text(&audit), expected);
+    }
+}
