@@ -9,7 +9,7 @@ use super::Site;
 use super::history::Step;
 use super::windows;
 use stream_types::{Decimal, Timestamp};
-use usage_aggregator::usage::{Amounts, CounterKey};
+use usage_aggregator::usage::CounterAdditions;
 
 /// How many gaps are listed. The others are only counted.
 const LISTED_GAPS: usize = 20;

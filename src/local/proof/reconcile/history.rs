@@ -25,7 +25,7 @@ use steps::{Broken, page};
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, Remover, SequenceNumber};
-use usage_aggregator::usage::{Amounts, CounterKey, additions};
+use usage_aggregator::usage::{CounterAdditions, additions};
 use usage_aggregator::window::Window;
 
 /// Stores a row of the archive until all rows are there.
