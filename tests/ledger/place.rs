@@ -96,6 +96,7 @@ impl Place {
     pub fn alert(&mut self, alert: &str) {
         let mut folder = shipped("orders").unwrap();
         let text = folder.files.get_mut("pipeline.toml").unwrap();
+        *text = text.replace(r#"["hour", "day", "month"]"#, r#"["hour", "day", "week", "month", "total"]"#);
         if !alert.is_empty() {
             let measure = "[[record.measure]]\nname = \"orders\"";
             *text = text.replacen(measure, &format!("[[record.alert]]\n{alert}\n\n{measure}"), 1);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
+use usage_aggregator::fold::{AlertState, Depth, Folder, MAX_STATE_BYTES, Notice};
 use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Group;
@@ -378,6 +378,8 @@ async fn history(seed: u64, tally: &mut Tally) {
     place.set_zone(zone);
     place.folder.ledger.keep_days = 60;
     place.folder.ledger.late_days = 40;
+    let watched = counts.windows[random.usize(0..counts.windows.len())];
+    place.alert(&format!("measure = \"orders\"\nwindow = \"{}\"\nlimit = 4\nat = [0.5, 1]", watched.name()));
     let place = Arc::new(place);
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();
@@ -391,7 +393,7 @@ async fn history(seed: u64, tally: &mut Tally) {
             let mut folder = place.gated(&gate);
             folder.ledger.buckets = [1, 1, 3][random.usize(0..3)];
             // A group with all its measures must still fit into twice as much.
-            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 200][random.usize(0..3)];
+            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 300][random.usize(0..3)];
             let worker = Worker { folder, place: Arc::clone(&place), log: Arc::clone(&log) };
             let work: Work = Box::pin(worker.work(job, random.fork()));
             actors.push(Actor::new(gate, work));
@@ -431,6 +433,7 @@ async fn history(seed: u64, tally: &mut Tally) {
         let counted: &[&str] = if versions.is_empty() { &[] } else { &Tally::KINDS };
         tally.add(counted, &log.faults(&notices, key, counts));
     }
+    check_alerts(&place, &expected, watched).await;
     // A proof reads each minute of an hour, which takes long here.
     if seed.is_multiple_of(10) {
         prove(&place, counts).await;
@@ -448,6 +451,34 @@ async fn prove(place: &Place, counts: Counts) {
     for hour in hours {
         let proven = place.folder.prove(snapshot, hour, now(), Duration::ZERO, None).await.unwrap();
         assert_eq!(proven.differences, BTreeSet::new(), "{hour}");
+    }
+    }
+}
+
+/// The ledger has each alert that a state has counted, and the last one of each group and threshold says whether its value is
+/// above.
+async fn check_alerts(place: &Place, expected: &BTreeMap<Key, Vec<Version>>, watched: Window) {
+    assert!(place.has_all_alerts().await, "{:?}", place.alerted());
+    let mut last = BTreeMap::new();
+    for alert in place.alerts() {
+        let key = (alert.entity, alert.window, alert.window_start);
+        last.insert((key, alert.threshold.to_string()), alert.state == AlertState::Fired);
+}
+
+/// The ledger has each alert that a state has counted, and the last one of each group and threshold says whether its value is
+/// above.
+async fn check_alerts(place: &Place, expected: &BTreeMap<Key, Vec<Version>>, watched: Window) {
+    assert!(place.has_all_alerts().await, "{:?}", place.alerted());
+    let mut last = BTreeMap::new();
+    for alert in place.alerts() {
+        let key = (alert.entity, alert.window, alert.window_start);
+        last.insert((key, alert.threshold.to_string()), alert.state == AlertState::Fired);
+    }
+    for (key, versions) in expected.iter().filter(|(key, _)| key.1 == watched.name()) {
+        for threshold in [2, 4] {
+            let is_above = last.get(&(key.clone(), threshold.to_string())).copied().unwrap_or(false);
+            assert_eq!(is_above, versions.len() >= threshold, "{key:?} at {threshold}: {:?}", place.alerts());
+        }
     }
 }
 
