@@ -19,7 +19,7 @@ use crate::clients::Clients;
 use crate::config::Config;
 use crate::decode::Event;
 use crate::error::Error;
-use crate::fold::{Folder, MAX_STATE_BYTES, UsageTable};
+use crate::fold::{Folder, Limits, MAX_STATE_BYTES, UsageTable};
 use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
 use crate::outcome::{BatchOutcome, FoldOutcome, Response, SweepOutcome};
@@ -213,6 +213,7 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
             zone: snapshot.zone,
         },
         usage: UsageTable { client: client.clone(), name: tables.usage.clone() },
+        limits: Limits::default(),
         epoch: tables.epoch,
         max_state_bytes: MAX_STATE_BYTES,
         concurrency: config.concurrency.max(1),

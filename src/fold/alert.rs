@@ -93,9 +93,12 @@ impl Crossing<'_> {
     /// The sort key of its item. Those of one group and rule sort in the order in which they happened.
     pub(super) fn name(&self) -> String {
         let Rule { measure, at, limit } = self.rule;
-        let Limit::Number(limit) = limit;
+        let limit = match limit {
+            Limit::Number(limit) => limit.to_string(),
+            Limit::Item(text) => text.clone(),
+        };
         let mut hasher = blake3::Hasher::new();
-        for text in [self.key.bytes(), measure.as_bytes(), at.to_string().as_bytes(), limit.to_string().as_bytes()] {
+        for text in [self.key.bytes(), measure.as_bytes(), at.to_string().as_bytes(), limit.as_bytes()] {
             hasher.update(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
             hasher.update(text);
         }
@@ -117,7 +120,8 @@ impl Alert {
     pub(super) fn new(pipeline: &str, snapshot: &Snapshot, partition: &str, crossing: &Crossing<'_>) -> Option<Alert> {
         let span = crossing.window.span()?;
         let key = crossing.key.counter_key().ok()?;
-        let Rule { measure, at, limit: Limit::Number(limit) } = crossing.rule;
+        let Rule { measure, at, .. } = crossing.rule;
+        let limit = crossing.watch.limit(crossing.rule, crossing.event)?;
         let others = snapshot.group_variables.iter().zip(&key.0).skip(2);
         Some(Alert {
             id: format!("{partition}/{}", crossing.name()),
@@ -129,7 +133,7 @@ impl Alert {
             window: span.window.name().to_owned(),
             window_start: span.start_text(),
             window_end: span.end_text(),
-            limit: *limit,
+            limit,
             at: *at,
             threshold: limit.checked_mul(*at).ok()?,
             state: crossing.state(),

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::limits::Limits;
 use super::state::{Leaves, Listed, State, leaves};
 use crate::backoff::Backoff;
 use crate::error::Error;
@@ -13,6 +14,7 @@ use crate::pipeline::Snapshot;
 pub(super) struct Fold<'l> {
     pub ledger: &'l LedgerTable,
     pub snapshot: &'l Snapshot,
+    pub limits: &'l Limits,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     pub max_state_bytes: usize,

@@ -8,6 +8,7 @@
 mod alert;
 mod distinct;
 mod engine;
+mod limits;
 mod minute;
 mod notice;
 mod parent;
@@ -38,6 +39,7 @@ use crate::usage::Segment;
 pub use alert::{ALERT_DETAIL_TYPE, ALERT_SOURCE, Alert, AlertKey, AlertState};
 use engine::Fold;
 pub use engine::Mode;
+pub use limits::Limits;
 use minute::FoldedMinute;
 pub use notice::Notice;
 use parent::{Versions, leaf};
@@ -58,6 +60,8 @@ pub struct Folder {
     pub ledger: LedgerTable,
     /// The usage table.
     pub usage: UsageTable,
+    /// The limits of alerts that were read from items.
+    pub limits: Limits,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     /// A part of a state with more bytes is split.
@@ -122,8 +126,8 @@ impl Folder {
     }
 
     fn fold_with<'f>(&'f self, snapshot: &'f Snapshot, mode: Mode, deadline: Option<Instant>) -> Fold<'f> {
-        let Folder { ledger, epoch, max_state_bytes, .. } = self;
-        Fold { ledger, snapshot, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
+        let Folder { ledger, limits, epoch, max_state_bytes, .. } = self;
+        Fold { ledger, snapshot, limits, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
     }
 
     async fn fold_minutes(

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::LimitsOf;
 use super::totals::{Totals, read_key, write_key};
 use crate::decimal::Decimal;
 use crate::ledger::{Aggregate, Damaged, GroupKey, Measure, Reader, Writer};
@@ -19,11 +20,29 @@ pub(super) struct Watch {
     pub events: u64,
     /// The numbers of the events at which a correction took the value back.
     pub corrected: Vec<u64>,
+    /// If each group has a limit of its own: the numbers of the events since which it was another one, and that limit.
+    pub limits: Vec<(u64, Decimal)>,
 }
 
 impl Watch {
     fn is_above(&self) -> bool {
         self.events % 2 == 1
+    }
+
+    fn read(rule: &Rule, reader: &mut Reader<'_>) -> Result<Watch, Damaged> {
+        let (since, events, count) = (reader.uint()?, reader.uint()?, reader.count()?);
+        let corrected = (0..count).map(|_| reader.uint()).collect::<Result<_, _>>()?;
+        let count = if matches!(rule.limit, Limit::Item(_)) { reader.count()? } else { 0 };
+        let limits = (0..count).map(|_| Ok((reader.uint()?, reader.decimal()?))).collect::<Result<_, _>>()?;
+        Ok(Watch { since, events, corrected, limits })
+    }
+
+    /// The limit that applied at an event.
+    pub(super) fn limit(&self, rule: &Rule, event: u64) -> Option<Decimal> {
+        match rule.limit {
+            Limit::Number(limit) => Some(limit),
+            Limit::Item(_) => self.limits.iter().rev().find(|(since, _)| *since <= event).map(|(_, limit)| *limit),
+        }
     }
 }
 
@@ -39,6 +58,25 @@ pub(super) struct NewVersion<'v> {
     pub version: u64,
     pub old: &'v Totals,
     pub new: &'v Totals,
+}
+
+impl NewVersion<'_> {
+    /// The alerts of this window.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.snapshot.alerts.iter().filter(|alert| Some(alert.window) == self.window)
+    }
+
+    /// Whether it changes a value to one that is known.
+    pub(super) fn changes(&self, alert: &Alert, key: &GroupKey) -> bool {
+        let now = self.value(self.new, alert, key);
+        // A value that isn't known has neither crossed nor fallen back.
+        now.is_some() && self.value(self.old, alert, key) != now
+    }
+
+    fn value(&self, totals: &Totals, alert: &Alert, key: &GroupKey) -> Option<Option<Decimal>> {
+        let measure = &alert.rule.measure;
+        totals.number(key, measure, self.snapshot.aggregate(measure))
+    }
 }
 
 impl Watches {
@@ -69,38 +107,42 @@ impl Watches {
 
     /// What the next version knows. Only groups whose value it changes can cross, because only they are certain to be among
     /// the groups that the fold reports. Rules that the pipeline doesn't have are kept as they are.
-    pub(super) fn next(&self, version: &NewVersion<'_>) -> Watches {
+    pub(super) fn next(&self, version: &NewVersion<'_>, limits: &LimitsOf) -> Watches {
         let mut next = self.clone();
-        for alert in version.snapshot.alerts.iter().filter(|alert| Some(alert.window) == version.window) {
-            for key in version.new.keys() {
-                next.update(alert, key, version);
+        for alert in version.alerts() {
+            for key in version.new.keys().filter(|key| version.changes(alert, key)) {
+                let limit = match alert.rule.limit {
+                    Limit::Number(limit) => Some(limit),
+                    Limit::Item(_) => limits.get(&(alert.rule.clone(), key.clone())).copied(),
+                };
+                // Without a limit, nothing crosses, and what is above stays there.
+                if let Some(limit) = limit {
+                    next.update(alert, key, version, limit);
+                }
             }
         }
         next
     }
 
-    fn update(&mut self, alert: &Alert, key: &GroupKey, version: &NewVersion<'_>) {
-        let aggregate = version.snapshot.aggregate(&alert.rule.measure);
-        let number = |totals: &Totals| totals.number(key, &alert.rule.measure, aggregate);
-        // A value that isn't known has neither crossed nor fallen back.
-        let Some(now) = number(version.new) else { return };
-        if number(version.old) == Some(now) {
+    fn update(&mut self, alert: &Alert, key: &GroupKey, version: &NewVersion<'_>, limit: Decimal) {
+        let now = version.value(version.new, alert, key).flatten();
+        let is_above = self.0.get(key).and_then(|rules| rules.get(&alert.rule)).is_some_and(Watch::is_above);
+        let crosses = match is_above {
+            true => limit.checked_mul(alert.rearm).is_ok_and(|least| now.is_none_or(|now| now < least)),
+            false => limit.checked_mul(alert.rule.at).is_ok_and(|least| now.is_some_and(|now| now >= least)),
+        };
+        if !crosses || !is_above && !is_for(alert, key) {
             return;
         }
-        let is_above = self.0.get(key).and_then(|rules| rules.get(&alert.rule)).is_some_and(Watch::is_above);
-        let is_corrected = version.old.corrections(key) != version.new.corrections(key);
-        let crosses = match is_above {
-            true => now.is_none_or(|now| now < alert.rearms_below),
-            false => now.is_some_and(|now| now >= alert.fires_at) && is_for(alert, key),
-        };
-        if crosses {
-            let rules = self.0.entry(key.clone()).or_default();
-            let first = || Watch { since: version.version, ..Watch::default() };
-            let watch = rules.entry(alert.rule.clone()).or_insert_with(first);
-            watch.events += 1;
-            if is_above && is_corrected {
-                watch.corrected.push(watch.events);
-            }
+        let rules = self.0.entry(key.clone()).or_default();
+        let first = || Watch { since: version.version, ..Watch::default() };
+        let watch = rules.entry(alert.rule.clone()).or_insert_with(first);
+        watch.events += 1;
+        if is_above && version.old.corrections(key) != version.new.corrections(key) {
+            watch.corrected.push(watch.events);
+        }
+        if alert.item.is_some() && watch.limits.last().is_none_or(|(_, last)| *last != limit) {
+            watch.limits.push((watch.events, limit));
         }
     }
 
@@ -112,21 +154,35 @@ impl Watches {
         for Rule { measure, at, limit } in &rules {
             writer.bytes(measure.as_bytes());
             writer.decimal(*at);
-            let Limit::Number(limit) = limit;
-            writer.byte(NUMBER);
-            writer.decimal(*limit);
+            match limit {
+                Limit::Number(limit) => {
+                    writer.byte(NUMBER);
+                    writer.decimal(*limit);
+                }
+                Limit::Item(text) => {
+                    writer.byte(ITEM);
+                    writer.bytes(text.as_bytes());
+                }
+            }
         }
         writer.size(self.0.len());
         let mut before: &[u8] = &[];
         for (key, watched) in &self.0 {
             write_key(writer, key, &mut before);
             writer.size(watched.len());
-            for (rule, Watch { since, events, corrected }) in watched {
+            for (rule, Watch { since, events, corrected, limits }) in watched {
                 writer.size(rules.binary_search(&rule).unwrap_or(0));
                 writer.uint(*since);
                 writer.uint(*events);
                 writer.size(corrected.len());
                 corrected.iter().for_each(|number| writer.uint(*number));
+                if matches!(rule.limit, Limit::Item(_)) {
+                    writer.size(limits.len());
+                    for (since, limit) in limits {
+                        writer.uint(*since);
+                        writer.decimal(*limit);
+                    }
+                }
             }
         }
     }
@@ -137,6 +193,7 @@ impl Watches {
             let (measure, at) = (reader.text()?.to_owned(), reader.decimal()?);
             match reader.byte()? {
                 NUMBER => Ok(Rule { measure, at, limit: Limit::Number(reader.decimal()?) }),
+                ITEM => Ok(Rule { measure, at, limit: Limit::Item(reader.text()?.to_owned()) }),
                 _ => Err(Damaged("a newer release wrote it: it has an unknown limit")),
             }
         };
@@ -148,9 +205,7 @@ impl Watches {
             let mut watched = BTreeMap::new();
             for _ in 0..reader.count()? {
                 let rule = rules.get(reader.size()?).ok_or(Damaged("a threshold has no rule"))?;
-                let (since, events, count) = (reader.uint()?, reader.uint()?, reader.count()?);
-                let corrected = (0..count).map(|_| reader.uint()).collect::<Result<_, _>>()?;
-                watched.insert(rule.clone(), Watch { since, events, corrected });
+                watched.insert(rule.clone(), Watch::read(rule, reader)?);
             }
             watches.insert(group, watched);
         }
@@ -160,6 +215,8 @@ impl Watches {
 
 /// The mark of a limit that is a number.
 const NUMBER: u8 = 1;
+/// The mark of a limit that is in an item.
+const ITEM: u8 = 2;
 
 fn is_for(alert: &Alert, key: &GroupKey) -> bool {
     key.counter_key().is_ok_and(|key| alert.is_for(&key.0))

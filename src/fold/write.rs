@@ -37,7 +37,7 @@ impl Fold<'_> {
             let version = self.next_version(old.version);
             let (snapshot, window_length) = (self.snapshot, window.span().map(|span| span.window));
             let changes = NewVersion { snapshot, window: window_length, version, old: &old.totals, new: &totals };
-            let watches = old.watches.next(&changes);
+            let watches = old.watches.next(&changes, &self.limits(&changes).await?);
             let new = State { version, listed: listed.clone(), totals, watches };
             let (new, data) = match new.totals.len() {
                 // A group can't be split, so its largest values are given up before the item is too large.

@@ -22,14 +22,20 @@ pub struct Rule {
 pub enum Limit {
     /// The same number for all groups.
     Number(Decimal),
+    /// An attribute of an item, which each group has its own of: the table, the attribute and the key as the pipeline has
+    /// them.
+    Item(String),
 }
 
-impl Limit {
-    /// A fraction of the limit, if it has at most 38 digits.
-    pub fn times(&self, fraction: Decimal) -> Option<Decimal> {
-        let Limit::Number(limit) = self;
-        limit.checked_mul(fraction).ok()
-    }
+/// The item that has the limit of a group.
+#[derive(Debug, Clone)]
+pub struct LimitItem {
+    /// The name or ARN of the table.
+    pub table: String,
+    /// The names and templates of the key.
+    pub key: Vec<(String, Template)>,
+    /// The attribute with the limit.
+    pub attribute: String,
 }
 
 /// An alert of a pipeline, for one of its `at`.
@@ -39,10 +45,10 @@ pub struct Alert {
     pub rule: Rule,
     /// The window whose value is compared.
     pub window: Window,
-    /// The value from which on it fires.
-    pub fires_at: Decimal,
-    /// The value below which it is armed again.
-    pub rearms_below: Decimal,
+    /// The fraction of the limit below which it is armed again.
+    pub rearm: Decimal,
+    /// Where the limit is, unless it is a number.
+    pub item: Option<LimitItem>,
     /// The templates of the counter that has the alert: groups of other counters are left alone.
     pub group: Vec<Template>,
 }
@@ -51,6 +57,14 @@ impl Alert {
     /// Whether the counter of this alert could have counted a group with these texts.
     pub fn is_for(&self, texts: &[String]) -> bool {
         texts.len() == self.group.len() && self.variables(texts).is_some()
+    }
+
+    /// The key of the item that has the limit of a group with these texts.
+    pub fn limit_key(&self, texts: &[String]) -> Option<Vec<(String, String)>> {
+        let variables = self.variables(texts)?;
+        let value = |slot: usize| variables.get(&slot).map_or("", String::as_str);
+        let key = self.item.as_ref()?.key.iter();
+        Some(key.map(|(name, template)| (name.clone(), template.render(value))).collect())
     }
 
     /// The variables of the counter's templates, from which they render these texts.

@@ -20,7 +20,7 @@ use crate::record::Event;
 use crate::time::Unit;
 use crate::window::Window;
 pub use aggregate::{Aggregate, Quantile};
-pub use alert::{Alert, Limit, Rule};
+pub use alert::{Alert, Limit, LimitItem, Rule};
 pub use condition::Condition;
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};

@@ -8,6 +8,7 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("ledger/table/register.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/states.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/swap.rs", &["aws_sdk_dynamodb"]),
+    ("fold/limits.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish/expression.rs", &["aws_sdk_dynamodb"]),
     // Hands the client to the tables.

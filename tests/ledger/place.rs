@@ -10,7 +10,7 @@ use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Alert, Folded, Folder, MAX_STATE_BYTES, Notice, UsageTable};
+use usage_aggregator::fold::{Alert, Folded, Folder, Limits, MAX_STATE_BYTES, Notice, UsageTable};
 use usage_aggregator::ledger::{LedgerTable, Page, PageKind, WindowKey, pages};
 use usage_aggregator::pipeline::{Pipeline, shipped};
 use usage_aggregator::record::RecordId;
@@ -71,6 +71,7 @@ impl Place {
                 zone: Zone::UTC,
             },
             usage: UsageTable { client, name: "usage".to_owned() },
+            limits: Limits::default(),
             epoch: 0,
             max_state_bytes: MAX_STATE_BYTES,
             concurrency: 8,
@@ -93,6 +94,7 @@ impl Place {
     pub fn alert(&mut self, alert: &str) {
         let mut folder = shipped("orders").unwrap();
         let text = folder.files.get_mut("pipeline.toml").unwrap();
+        *text = text.replace(r#"["hour", "day", "month"]"#, r#"["hour", "day", "week", "month", "total"]"#);
         if !alert.is_empty() {
             let measure = "[[record.measure]]\nname = \"orders\"";
             *text = text.replacen(measure, &format!("[[record.alert]]\n{alert}\n\n{measure}"), 1);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::fold::{Depth, Folder, MAX_STATE_BYTES, Notice};
+use usage_aggregator::fold::{AlertState, Depth, Folder, MAX_STATE_BYTES, Notice};
 use usage_aggregator::ledger::{Page, PageContent, PageKind, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Group;
@@ -322,6 +322,8 @@ async fn history(seed: u64) -> usize {
     let mut place = Place::with_windows(counts.windows);
     place.set_zone(zone);
     place.folder.ledger.keep_days = 60;
+    let watched = counts.windows[random.usize(0..counts.windows.len())];
+    place.alert(&format!("measure = \"orders\"\nwindow = \"{}\"\nlimit = 4\nat = [0.5, 1]", watched.name()));
     let place = Arc::new(place);
     let log = Arc::new(Mutex::new(Log::default()));
     let mut jobs: Vec<Job> = (0..random.usize(2..9)).map(|_| random_job(&mut random)).collect();
@@ -335,7 +337,7 @@ async fn history(seed: u64) -> usize {
             let mut folder = place.gated(&gate);
             folder.ledger.buckets = [1, 1, 3][random.usize(0..3)];
             // A group with all its measures must still fit into twice as much.
-            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 200][random.usize(0..3)];
+            folder.max_state_bytes = [MAX_STATE_BYTES, MAX_STATE_BYTES, 300][random.usize(0..3)];
             let worker = Worker { folder, place: Arc::clone(&place), log: Arc::clone(&log) };
             let work: Work = Box::pin(worker.work(job, random.fork()));
             actors.push(Actor::new(gate, work));
@@ -367,7 +369,25 @@ async fn history(seed: u64) -> usize {
         let said: Vec<Said> = versions.iter().map(|version| version.said()).collect();
         kinds::check(&found[key].item, &said);
     }
+    check_alerts(&place, &expected, watched).await;
     place.items("ledger").iter().filter(|item| item.contains_key("split")).count()
+}
+
+/// The ledger has each alert that a state has counted, and the last one of each group and threshold says whether its value is
+/// above.
+async fn check_alerts(place: &Place, expected: &BTreeMap<Key, Vec<Version>>, watched: Window) {
+    assert!(place.has_all_alerts().await, "{:?}", place.alerted());
+    let mut last = BTreeMap::new();
+    for alert in place.alerts() {
+        let key = (alert.entity, alert.window, alert.window_start);
+        last.insert((key, alert.threshold.to_string()), alert.state == AlertState::Fired);
+    }
+    for (key, versions) in expected.iter().filter(|(key, _)| key.1 == watched.name()) {
+        for threshold in [2, 4] {
+            let is_above = last.get(&(key.clone(), threshold.to_string())).copied().unwrap_or(false);
+            assert_eq!(is_above, versions.len() >= threshold, "{key:?} at {threshold}: {:?}", place.alerts());
+        }
+    }
 }
 
 /// 60 histories with fixed seeds. HISTORIES runs others, starting with SEED.

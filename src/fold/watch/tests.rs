@@ -55,12 +55,16 @@ fn totals(resource: &str, requests: i64, slowest: Option<&str>) -> Totals {
     totals
 }
 
+fn next(watches: &Watches, version: &NewVersion<'_>) -> Watches {
+    watches.next(version, &LimitsOf::new())
+}
+
 /// What versions 1, 2, ... of a month with these totals know.
 fn watches(versions: &[Totals]) -> Watches {
     let (snapshot, mut watches, mut old) = (snapshot(), Watches::default(), Totals::default());
     for (version, new) in (1..).zip(versions) {
         watches =
-            watches.next(&NewVersion { snapshot: &snapshot, window: Some(Window::Month), version, old: &old, new });
+            next(&watches, &NewVersion { snapshot: &snapshot, window: Some(Window::Month), version, old: &old, new });
         old = new.clone();
     }
     watches
@@ -105,7 +109,7 @@ fn groups_of_other_counters_and_other_windows_are_left_alone() {
     let (snapshot, old, new) = (snapshot(), Totals::default(), totals("requests", 120, None));
     for window in [None, Some(Window::Hour)] {
         let version = NewVersion { snapshot: &snapshot, window, version: 1, old: &old, new: &new };
-        assert!(Watches::default().next(&version).is_empty(), "{window:?}");
+        assert!(next(&Watches::default(), &version).is_empty(), "{window:?}");
     }
 }
 
@@ -116,7 +120,7 @@ fn a_rule_that_the_pipeline_does_not_have_is_kept() {
     snapshot.alerts.clear();
     let (old, new) = (totals("requests", 120, None), totals("requests", 10, None));
     let version = NewVersion { snapshot: &snapshot, window: Some(Window::Month), version: 9, old: &old, new: &new };
-    assert_eq!(before.next(&version), before);
+    assert_eq!(next(&before, &version), before);
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn only_a_change_of_the_value_crosses() {
     let (old, new) = (totals("requests", 120, None), totals("requests", 120, Some("1")));
     snapshot.alerts = alerts;
     let version = NewVersion { snapshot: &snapshot, window: Some(Window::Month), version: 2, old: &old, new: &new };
-    assert!(Watches::default().next(&version).is_empty(), "an alert that is new waits for the next record");
+    assert!(next(&Watches::default(), &version).is_empty(), "an alert that is new waits for the next record");
 }
 
 #[test]
@@ -158,7 +162,9 @@ fn watches_and_corrections_read_back_and_the_halves_have_each_once() {
     let rules = watches.0[&key("requests")].clone();
     for (resource, events) in [("a", 4), ("b", 1), ("c", 300)] {
         let mut rules = rules.clone();
-        rules.values_mut().for_each(|watch| *watch = Watch { since: 5 << 48, events, corrected: vec![2, 4] });
+        rules
+            .values_mut()
+            .for_each(|watch| *watch = Watch { since: 5 << 48, events, corrected: vec![2, 4], limits: vec![] });
         watches.0.insert(key(resource), rules);
     }
     let state = State { version: 3, totals, watches, ..State::default() };

@@ -6,8 +6,8 @@ use toml::de::DeValue;
 use super::super::document::{Section, SpannedText};
 use super::super::suggestion::closest;
 use super::super::template::Template;
-use super::super::{Alert, Limit, Rule, Snapshot};
-use super::{WINDOWS, kind};
+use super::super::{Alert, Limit, LimitItem, Rule, Snapshot};
+use super::{WINDOWS, kind, parse_template};
 use crate::decimal::Decimal;
 use crate::window::Window;
 
@@ -17,6 +17,8 @@ pub(super) struct Alertable<'c> {
     pub snapshot: &'c Snapshot,
     /// The templates of the counter.
     pub group: &'c [Template],
+    /// The variables that the record type captures or binds.
+    pub variables: &'c [String],
     /// The names and kinds of the counter's measures.
     pub measures: &'c [(&'c str, &'c str)],
 }
@@ -55,7 +57,7 @@ fn read(section: Section<'_>, alertable: &Alertable<'_>) -> Option<Vec<Alert>> {
     let measure = section.required_text("measure", "\"requests\"");
     let measure = measure.and_then(|measure| check_measure(&section, &measure, alertable));
     let window = window(&section, alertable.snapshot);
-    let limit = limit(&section);
+    let limit = limit(&section, alertable);
     let at = fractions(&section).unwrap_or_else(|| vec![Decimal::from(1)]);
     let rearm = section.value("rearm").and_then(|value| {
         let rearm = positive(&section, "rearm", value)?;
@@ -68,17 +70,18 @@ fn read(section: Section<'_>, alertable: &Alertable<'_>) -> Option<Vec<Alert>> {
     let title = section.title.clone();
     let (document, span) = (section.document, section.span.clone());
     section.finish();
-    let (measure, window, limit) = (measure?, window?, limit?);
+    let (measure, window, (limit, item)) = (measure?, window?, limit?);
     let alert = |at: Decimal| {
-        let known = limit.times(at).zip(limit.times(rearm.unwrap_or(at)));
-        if known.is_none() {
+        let rearm = rearm.unwrap_or(at);
+        if let Limit::Number(limit) = limit
+            && [at, rearm].into_iter().any(|fraction| limit.checked_mul(fraction).is_err())
+        {
             document.mistake(&span, format!("{title}: `limit` times `at` has more than 38 digits"));
         }
-        let (fires_at, rearms_below) = known?;
         let rule = Rule { measure: measure.clone(), at, limit: limit.clone() };
-        Some(Alert { rule, window, fires_at, rearms_below, group: alertable.group.to_vec() })
+        Alert { rule, window, rearm, item: item.clone(), group: alertable.group.to_vec() }
     };
-    Some(at.into_iter().filter_map(alert).collect())
+    Some(at.into_iter().map(alert).collect())
 }
 
 /// Checks that the counter has the measure, and that it is of a kind whose values can be compared with a limit.
@@ -134,12 +137,54 @@ fn window(section: &Section<'_>, snapshot: &Snapshot) -> Option<Window> {
     Some(window)
 }
 
-fn limit(section: &Section<'_>) -> Option<Limit> {
+/// Reads a limit: a number, or where it is: `{ table = "quotas", key = { pk = "{tenant}" }, attribute = "requests" }`.
+fn limit(section: &Section<'_>, alertable: &Alertable<'_>) -> Option<(Limit, Option<LimitItem>)> {
     let Some(value) = section.value("limit") else {
         section.mistake("`limit` is missing; write limit = 1000");
         return None;
     };
-    positive(section, "limit", value).map(Limit::Number)
+    if !matches!(value.get_ref(), DeValue::Table(_)) {
+        return Some((Limit::Number(positive(section, "limit", value)?), None));
+    }
+    let section = section.section("limit")?;
+    let table = section.required_text("table", "\"quotas\"");
+    let attribute = section.required_text("attribute", "\"requests\"");
+    let key = section.section("key");
+    if section.value("key").is_none() {
+        section.mistake("`key` is missing; write key = { pk = \"TENANT#{tenant}\" }");
+    }
+    let key = key.and_then(|section| limit_key(&section, alertable));
+    section.finish();
+    let (table, attribute, (key, texts)) = (table?.text, attribute?.text, key?);
+    let item = LimitItem { table: table.to_owned(), key, attribute: attribute.to_owned() };
+    Some((Limit::Item(format!("{table}: {attribute} of {}", texts.join(", "))), Some(item)))
+}
+
+/// The names and templates of a key, and its texts.
+type Key = (Vec<(String, Template)>, Vec<String>);
+
+/// Reads the key of the item that has a limit. It can use the variables of the counter's entity and resource, because only these
+/// are the same for all records of a group.
+fn limit_key(section: &Section<'_>, alertable: &Alertable<'_>) -> Option<Key> {
+    let slots: Vec<usize> = alertable.group.iter().flat_map(Template::slots).collect();
+    let names = || alertable.variables.iter().enumerate().filter(|(slot, _)| slots.contains(slot));
+    let known = |name: &str| names().find(|(_, known)| *known == name).map(|(slot, _)| slot);
+    let list = names().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let hint = format!("; the variables of the counter's entity and resource are {list}");
+    let (mut key, mut texts) = (Vec::new(), Vec::new());
+    for (name, value) in section.entries() {
+        let DeValue::String(text) = value.get_ref() else {
+            section.wrong::<()>(name, value, "a string, for example \"TENANT#{tenant}\"", value.get_ref());
+            continue;
+        };
+        let text = SpannedText { text, span: value.span() };
+        key.extend(parse_template(section, name, &text, &known, &hint).map(|template| (name.to_owned(), template)));
+        texts.push(format!("{name} = {}", text.text));
+    }
+    if !matches!(texts.len(), 1 | 2) {
+        section.mistake("must have one or two attributes, as the table's key has");
+    }
+    Some((key, texts))
 }
 
 /// The fractions of the limit that are reported.

@@ -108,7 +108,8 @@ fn read(
     };
     let measures = measured.into_iter().zip(partners).filter_map(read).collect();
     let group: Vec<Template> = group.into_iter().collect::<Option<_>>()?;
-    let alerts = alert::read_all(alerts, &alert::Alertable { snapshot, group: &group, measures: &names });
+    let variables = countable.variables;
+    let alerts = alert::read_all(alerts, &alert::Alertable { snapshot, group: &group, variables, measures: &names });
     Some(Counter { group, measures, alerts })
 }
 

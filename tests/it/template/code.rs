@@ -20,7 +20,7 @@ enum Deployed {
 use Deployed::{Append, Fold, Send};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 14] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 15] = [
     // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
@@ -31,6 +31,8 @@ const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 14] = [
     ("ledger/table/swap.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
     // A transaction needs what its actions do, and this one only puts.
     ("ledger/table/swap.rs", "transact_write_items", Some("dynamodb:PutItem"), &[Fold]),
+    // Limits of alerts, and snapshots.
+    ("fold/limits.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
     ("archive/bucket.rs", "head_bucket", None, &[]),

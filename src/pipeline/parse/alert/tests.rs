@@ -1,7 +1,7 @@
 //! What alerts say, and what contradicts them.
 
 use crate::decimal::Decimal;
-use crate::pipeline::{Alert, Folder, Mistakes, Pipeline};
+use crate::pipeline::{Alert, Folder, Limit, Mistakes, Pipeline};
 use crate::window::Window;
 
 const PIPELINE: &str = r##"
@@ -12,7 +12,7 @@ sort_key = { name = "sk", value = "{resource}#{window_key}" }
 
 [[record]]
 type = "request"
-match = { tenant = "{tenant}", endpoint = "{endpoint}" }
+match = { tenant = "{tenant}", endpoint = "{endpoint}", region = "{region}" }
 entity = "{tenant}"
 resource = "{endpoint}#{tenant}"
 
@@ -55,14 +55,15 @@ fn an_alert_has_a_rule_for_each_fraction_of_its_limit() {
     ])
     .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let said: Vec<_> =
-        alerts.iter().map(|alert| (alert.window, alert.rule.at, alert.fires_at, alert.rearms_below)).collect();
+        alerts.iter().map(|alert| (alert.window, alert.rule.at, alert.rearm, alert.rule.limit.clone())).collect();
     let expected = [
-        (Window::Month, "0.8", "800", "750"),
-        (Window::Month, "1", "1000", "750"),
+        (Window::Month, "0.8", "0.75", "1000"),
+        (Window::Month, "1", "0.75", "1000"),
         // Below the crossed value, unless `rearm` is set.
-        (Window::Hour, "1", "12.5", "12.5"),
+        (Window::Hour, "1", "1", "12.5"),
     ];
-    let expected = expected.map(|(window, at, fires, rearms)| (window, decimal(at), decimal(fires), decimal(rearms)));
+    let expected =
+        expected.map(|(window, at, rearm, limit)| (window, decimal(at), decimal(rearm), Limit::Number(decimal(limit))));
     assert_eq!(said, expected);
     assert!(alerts.iter().all(|alert| alert.rule.measure == "requests"));
 }
@@ -75,6 +76,19 @@ fn an_alert_is_for_the_groups_of_its_counter() {
     for other in [&["7", "requests"][..], &["7", "/orders#8"], &["7"], &["7", "/orders#7", "x"]] {
         assert!(!is_for(other), "{other:?}");
     }
+}
+
+#[test]
+fn a_limit_can_be_in_an_item_of_each_group() {
+    let limit = "{ table = \"quotas\", key = { pk = \"TENANT#{tenant}\", sk = \"LIMITS\" }, attribute = \"requests\" }";
+    let alerts = parsed(&[&format!("measure = \"requests\"\nwindow = \"month\"\nlimit = {limit}")]);
+    let [alert] = &alerts.unwrap_or_else(|mistakes| panic!("{mistakes}"))[..] else { panic!("one alert") };
+    let key = alert.limit_key(&["7".to_owned(), "/orders#7".to_owned()]).unwrap();
+    let expected = [("pk", "TENANT#7"), ("sk", "LIMITS")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(key, expected);
+    assert_eq!(alert.limit_key(&["7".to_owned(), "requests".to_owned()]), None);
+    let text = "quotas: requests of pk = TENANT#{tenant}, sk = LIMITS";
+    assert_eq!(alert.rule.limit, Limit::Item(text.to_owned()));
 }
 
 #[test]
@@ -91,6 +105,8 @@ fn mistakes_of_alerts_name_the_record_and_the_field() {
         "measure = \"requests\"\nwindow = \"hour\"\nlimit = 10\nat = [0.8, -1]\nrearm = 0.7",
         "measure = \"requests\"\nwindow = \"hour\"\nlimit = 20\nat = [0.8]\nrearm = 0.9",
         "measure = \"requests\"\nwindow = \"hour\"\nlimit = 20\nat = [0.8]\nrearms = 0.7",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = { table = \"quotas\", key = { pk = \"{region}\", sk = 1 }, atribute = \"x\" }",
+        "measure = \"requests\"\nwindow = \"hour\"\nlimit = { key = {}, attribute = \"x\" }",
         "",
     ]);
     insta::assert_snapshot!(mistakes.unwrap_err());
