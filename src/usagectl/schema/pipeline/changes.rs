@@ -113,6 +113,10 @@ fn snapshot(old: &Definition, new: &Definition, findings: &mut Vec<Finding>) {
                 Verdict::Safe,
                 "it applies to snapshots that are written from now on; others keep their expiry",
             )),
+            "closing" => findings.push(finding(
+                Verdict::Safe,
+                "it applies from now on; what closed windows and adjustments already have stays",
+            )),
             "fraction" | "if_taken" => findings.push(finding(
                 Verdict::Unsafe,
                 "counters of snapshots that exist change their attribute or format with their next change, and the old \

@@ -82,7 +82,13 @@ impl Definition {
             counters.sort_by_key(Json::to_string);
             json!([record.selection, counters])
         });
-        json!({ "records": records.collect::<Vec<_>>(), "variables": self.group_variables() })
+        json!({ "records": records.collect::<Vec<_>>(), "variables": self.group_variables(), "adjusts": self.adjustments() })
+    }
+
+    /// When records count as adjustments in other windows than their own, if they do.
+    fn adjustments(&self) -> Option<&Json> {
+        let closing = self.snapshot.as_ref()?.get("closing")?;
+        Some(closing).filter(|closing| closing.get("late").is_some_and(|late| late == "adjust"))
     }
 
     /// The variables of the snapshot's templates by which counters are kept apart.

@@ -118,6 +118,8 @@ fn the_generation_must_rise_exactly_if_what_is_counted_changes() {
         ("kind = \"count\"", "kind = \"count\"\nwhere = { status = \"PAID\" }", true),
         ("entity = \"{customer}\"", "entity = \"{order}\"", true),
         ("type = \"order\"\n", "type = \"order\"\nevents = [\"INSERT\", \"MODIFY\"]\n", true),
+        ("type = \"order\"\n", "type = \"order\"\nwindow_time = { attribute = \"ts\", beyond = \"reject\" }\n", true),
+        ("[\"hour\", \"day\"]", "[\"hour\", \"day\"]\nclosing = { grace = \"2h\" }", false),
         ("scale = 2", "scale = 3", false),
         ("type = \"order\"", "type = \"sale\"", false),
         ("hour_days = 90", "hour_days = 30", false),
