@@ -247,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_reports_zero_and_one_that_failed_reports_nothing() {
+        let proven = Proven { windows: 2, ..Proven::default() };
+        let metrics = proof_metrics(&Ok(ProofOutcome { proven, ..ProofOutcome::default() }));
+        assert_eq!((value(&metrics, "ProofWindows"), value(&metrics, "ProofDifferences")), (Some(2.0), Some(0.0)));
+        assert!(proof_metrics(&Err(Error::transient("no time"))).data().is_empty());
+    }
+
+    #[test]
     fn pages_that_a_stuck_batch_writes_again_are_not_counted() {
         let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
         let page = Notice { minute: crate::usage::Segment::containing(now), page: PageRef { bucket: 0, name: 1 } };

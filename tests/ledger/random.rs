@@ -452,17 +452,6 @@ async fn prove(place: &Place, counts: Counts) {
         let proven = place.folder.prove(snapshot, hour, now(), Duration::ZERO, None).await.unwrap();
         assert_eq!(proven.differences, BTreeSet::new(), "{hour}");
     }
-    }
-}
-
-/// The ledger has each alert that a state has counted, and the last one of each group and threshold says whether its value is
-/// above.
-async fn check_alerts(place: &Place, expected: &BTreeMap<Key, Vec<Version>>, watched: Window) {
-    assert!(place.has_all_alerts().await, "{:?}", place.alerted());
-    let mut last = BTreeMap::new();
-    for alert in place.alerts() {
-        let key = (alert.entity, alert.window, alert.window_start);
-        last.insert((key, alert.threshold.to_string()), alert.state == AlertState::Fired);
 }
 
 /// The ledger has each alert that a state has counted, and the last one of each group and threshold says whether its value is
