@@ -80,8 +80,8 @@ impl Columns {
             builder.mistakes.push(NO_RECORD_ID.to_owned());
         }
         let columns = builder.fields("", record).unwrap_or_default();
-        for column in columns.iter().filter(|column| [UNIT, EFFECTIVE].contains(&column.name.to_lowercase().as_str())) {
-            let name = &column.name;
+        let names = record.fields.iter().map(|field| &field.name);
+        for name in names.filter(|name| [UNIT, EFFECTIVE].contains(&name.to_lowercase().as_str())) {
             builder.mistakes.push(format!(
                 "{name}: closed files have their own column with this name; rename the field, with \"attribute\": \"{name}\""
             ));

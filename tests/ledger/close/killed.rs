@@ -28,6 +28,7 @@ async fn a_job_that_dies_at_any_call_loses_and_doubles_nothing() {
             place.http.set_plan(FaultPlan::at(number, fault));
             place.close_or_die().await;
             let died = place.http.calls().iter().any(|(_, fault)| *fault != Fault::None);
+            place.http.set_plan(FaultPlan::none());
             place.close().await.unwrap();
             place.pass(HOUR);
             assert_eq!(place.query().into_iter().collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 1)], "{fault:?} {number}");
