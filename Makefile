@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-close exhaust cost-table rejections mutants bench \
     bench-stages measure usagectl build build-Function build-FoldFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -49,6 +49,8 @@ run: ## run the demo: table, stream, mapping, and function, with faults; ends wi
 	@echo; echo "--- The usage of one customer, and one order row from the archive:"
 	@$(USAGECTL) --data .usage/demo snapshots --entity 76 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
+	@echo; echo "--- The archive's Avro files become one Parquet file per type and hour, with each record once:"
+	@$(USAGECTL) --data .usage/demo compact --local --now
 	@echo; echo "--- Next: make events, make invoke, usagectl --help (see README.md). To describe your own table, see docs/pipelines.md."
 
 events: ## run the sample events through the function's handler, one of them twice
@@ -104,6 +106,9 @@ soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repe
 
 soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random -- --nocapture
+
+kill-close: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
+	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger close:: -- --nocapture
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
