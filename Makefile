@@ -33,6 +33,8 @@ ANSWERS := .samconfig-$(STACK).toml
 PARAMETERS ?=
 # Tags of the stack and of everything in it: TAGS='team=data cost-center=4711'. CloudFormation removes those that aren't given again.
 TAGS ?=
+# SCHEMAS=unchecked deploys an unsafe change of a schema or pipeline, which you have reviewed.
+SCHEMAS ?= checked
 # DATA=delete also deletes the tables and buckets.
 DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
@@ -150,7 +152,8 @@ arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under
 build-Function build-FoldFunction: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
-deploy: .venv/made .venv-lint/made ## build and deploy the stack STACK; prompts for the parameters the first time
+# A deployed function can't read the archive, so an incompatible schema is refused here.
+deploy: $(if $(filter unchecked,$(SCHEMAS)),,schemas) .venv/made .venv-lint/made ## check the schemas, build, and deploy the stack STACK; prompts for the parameters the first time
 	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
 	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \

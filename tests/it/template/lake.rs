@@ -32,7 +32,7 @@ impl Lake {
     fn query(&self, pipeline: &str) -> BTreeMap<String, Vec<Value>> {
         let described = self.0.path().join("template.json");
         std::fs::write(&described, template().to_string()).unwrap();
-        let files = self.0.path().join("data/s3/archive/data-pipeline/avro");
+        let files = self.0.path().join("data/s3/archive/data-pipeline");
         let output = Command::new(python())
             .arg("tests/lake.py")
             .args([described.as_path(), files.as_path(), Path::new(pipeline)])
