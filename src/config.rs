@@ -4,7 +4,7 @@ mod reader;
 
 use std::fmt;
 
-use crate::archive::Codec;
+use crate::archive::{Codec, UnitLength};
 use crate::pipeline::Pipeline;
 use crate::plan::{OnRejection, PlanContext, Recent};
 use crate::time::{DAY_SECONDS, Timestamp};
@@ -22,7 +22,7 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads.
-pub const VARIABLES: [Variable; 20] = [
+pub const VARIABLES: [Variable; 21] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
@@ -39,6 +39,11 @@ pub const VARIABLES: [Variable; 20] = [
     variable("ARCHIVE_BUCKET", "", "bucket for Avro files; required if the pipeline archives"),
     variable("ARCHIVE_PREFIX", "", "prefix of object keys, instead of the pipeline's prefix"),
     variable("ARCHIVE_CODEC", "zstandard", "compression of Avro files: null, deflate, snappy or zstandard"),
+    variable(
+        "ARCHIVE_UNIT",
+        "hour",
+        "creation time whose rows are closed into one Parquet file: hour, ten-minutes or minute",
+    ),
     variable(
         "REJECTED_RECORDS",
         "fail",
@@ -100,7 +105,8 @@ impl Config {
             }
             None => OnRejection::End,
         };
-        PlanContext { horizon, count_from, usage_table, ledger_table, on_rejection }
+        let unit_length = self.archive.as_ref().map(|archive| archive.unit_length).unwrap_or_default();
+        PlanContext { horizon, count_from, usage_table, ledger_table, unit_length, on_rejection }
     }
 }
 
@@ -141,6 +147,8 @@ pub struct ArchivePlace {
     pub prefix: String,
     /// The compression of the files.
     pub codec: Codec,
+    /// How much creation time a unit of closing covers.
+    pub unit_length: UnitLength,
 }
 
 /// How rejected records are stored.
@@ -190,6 +198,22 @@ impl Config {
     #[expect(clippy::disallowed_methods, reason = "the environment is read once, when the function starts")]
     pub fn from_env() -> Result<Config, ConfigMistakes> {
         Config::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables that say where a pipeline archives, for a program that only reads the archive.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn read_archive(value: impl Fn(&str) -> Option<String>) -> Result<(Pipeline, ArchivePlace), ConfigMistakes> {
+        let mut reader = EnvReader { value: &value, mistakes: Vec::new() };
+        let Some(pipeline) = reader.pipeline() else { return Err(ConfigMistakes(reader.mistakes)) };
+        if pipeline.schemas().next().is_none() {
+            return Err(ConfigMistakes(vec![format!("the pipeline {} doesn't archive anything", pipeline.name)]));
+        }
+        match (reader.archive(&pipeline), reader.mistakes) {
+            (Some(place), mistakes) if mistakes.is_empty() => Ok((pipeline, place)),
+            (_, mistakes) => Err(ConfigMistakes(mistakes)),
+        }
     }
 
     /// Reads the variables through `value`. An empty value counts as not set.

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
-use crate::archive::{self, FileDraft};
+use crate::archive::{self, CloseUnit, FileDraft, Partition, UnitLength};
 use crate::decode::Decoded;
 use crate::outline::OutlinedRecord;
 use crate::pipeline::{Pipeline, Route};
 use crate::record::{Code, Event, Fault, IdHasher, ImageOf, RecordId, Rejection};
-use crate::time::{Date, Timestamp};
+use crate::time::Timestamp;
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 use drafts::Drafts;
 pub use event::{OnRejection, plan_event, plan_event_without};
@@ -37,8 +37,8 @@ pub struct Plan {
     pub quarantined: Vec<Quarantined>,
     /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,
-    /// What is archived, by record type and date.
-    pub files: BTreeMap<(String, Date), FileDraft>,
+    /// What is archived, by record type and partition.
+    pub files: BTreeMap<(String, Partition), FileDraft>,
     /// The records by kind and effect.
     pub tally: Tally,
 }
@@ -82,6 +82,8 @@ pub struct PlanContext {
     pub usage_table: Option<String>,
     /// The table of the ledger, whose changes are never counted.
     pub ledger_table: Option<String>,
+    /// How much creation time a unit of closing covers.
+    pub unit_length: UnitLength,
     /// Whether a rejected record ends the plan.
     pub on_rejection: OnRejection,
 }
@@ -240,7 +242,8 @@ impl<'p> Planner<'p> {
         };
         let within = |fault: Fault| fault.within(name);
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
-        let Some(draft) = self.drafts.of(&route.record_type, date) else { return Ok(false) };
+        let unit = CloseUnit::containing(record.created_at, self.context.unit_length);
+        let Some(draft) = self.drafts.of(&route.record_type, Partition { date, unit }) else { return Ok(false) };
         let pushed = draft.push(index, |out| archive::encode_outline(&archive.schema, record, item, out));
         pushed.map(|()| true).map_err(within)
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::bucket::Object;
 use super::codec::Codec;
 use super::schema::RecordSchema;
+use super::unit::Partition;
 use super::wire;
 use crate::error::Error;
 use crate::record::Fault;
@@ -15,11 +16,11 @@ use crate::time::Date;
 /// specification suggests.
 const BLOCK_SIZE_BYTES: usize = 64_000;
 
-/// The rows of a future file: one record type and one partition date, in the order of the batch.
+/// The rows of a future file: one record type, partition date and unit of closing, in the order of the batch.
 #[derive(Debug, Clone)]
 pub struct FileDraft {
     record_type: String,
-    date: Date,
+    partition: Partition,
     buffer: Vec<u8>,
     rows: Vec<Row>,
 }
@@ -65,8 +66,8 @@ impl AvroFile {
 
 impl FileDraft {
     /// Starts a file without rows.
-    pub fn new(record_type: impl Into<String>, date: Date) -> Self {
-        FileDraft { record_type: record_type.into(), date, buffer: Vec::new(), rows: Vec::new() }
+    pub fn new(record_type: impl Into<String>, partition: Partition) -> Self {
+        FileDraft { record_type: record_type.into(), partition, buffer: Vec::new(), rows: Vec::new() }
     }
 
     /// Adds the row that `write` appends for the record at position `record_index` of the batch. Rows must be added in
@@ -113,21 +114,22 @@ impl FileDraft {
         }
         let body = container(schema, codec, &self.buffer, rows)?;
         Ok(Some(AvroFile {
-            key: key(prefix, &self.record_type, self.date, &body),
+            key: key(prefix, &self.record_type, self.partition, &body),
             body: body.into(),
             records: rows.iter().map(|row| row.record_index).collect(),
             record_type: self.record_type.clone(),
-            date: self.date,
+            date: self.partition.date,
         }))
     }
 }
 
-/// `prefix/avro/type/partition_date=YYYY-MM-DD/hash.avro`. The only data from records is the date, which was parsed.
-fn key(prefix: &str, record_type: &str, date: Date, body: &[u8]) -> String {
+/// `prefix/avro/type/partition_date=YYYY-MM-DD/YYYY-MM-DDTHH-hash.avro`. The only data from records are the date and the
+/// unit of closing, which were parsed.
+fn key(prefix: &str, record_type: &str, Partition { date, unit }: Partition, body: &[u8]) -> String {
     let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
     let hash = blake3::hash(body).to_hex();
     let hash = hash.get(..32).unwrap_or_default();
-    format!("{prefix}{slash}avro/{record_type}/partition_date={date}/{hash}.avro")
+    format!("{prefix}{slash}avro/{record_type}/partition_date={date}/{unit}-{hash}.avro")
 }
 
 /// Builds an Avro object container file: a header, then blocks, each followed by the sync marker.

@@ -3,7 +3,7 @@
 //! record goes into which file.
 //!
 //! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which build it), [`mod@encode`] (with
-//! `scalar`, `temporal`, `json` and `wire`), [`codec`], [`file`](mod@file), [`bucket`].
+//! `scalar`, `temporal`, `json` and `wire`), [`codec`], [`unit`], [`file`](mod@file), [`bucket`].
 
 pub mod bucket;
 pub mod codec;
@@ -17,6 +17,7 @@ mod mismatch;
 mod scalar;
 pub mod schema;
 mod temporal;
+pub mod unit;
 mod wire;
 
 #[cfg(test)]
@@ -27,3 +28,4 @@ pub use codec::Codec;
 pub use encode::{encode, encode_outline};
 pub use file::{AvroFile, FileDraft};
 pub use schema::RecordSchema;
+pub use unit::{CloseUnit, Partition, UnitLength};

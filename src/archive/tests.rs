@@ -4,10 +4,10 @@ use apache_avro::Reader;
 use apache_avro::types::Value as Avro;
 use serde_json::{Value as Json, json};
 
-use super::{AvroFile, Codec, FileDraft, RecordSchema, encode};
+use super::{AvroFile, CloseUnit, Codec, FileDraft, Partition, RecordSchema, UnitLength, encode};
 use crate::decimal::Decimal;
 use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, Remover, SequenceNumber, Value};
-use crate::time::{Date, Timestamp};
+use crate::time::Timestamp;
 
 mod encoding;
 mod faults;
@@ -68,13 +68,14 @@ fn record() -> ChangeRecord<'static> {
     }
 }
 
-fn date() -> Date {
-    record().created_at.date()
+fn partition() -> Partition {
+    let created_at = record().created_at;
+    Partition { date: created_at.date(), unit: CloseUnit::containing(created_at, UnitLength::Hour) }
 }
 
 /// A file with one row for each of `images`.
 fn file(schema: &RecordSchema, codec: Codec, images: &[Item<'_>]) -> Result<AvroFile, Fault> {
-    let mut draft = FileDraft::new("order", date());
+    let mut draft = FileDraft::new("order", partition());
     for (index, image) in images.iter().enumerate() {
         draft.push(index, |out| encode(schema, &record(), image, out))?;
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ArchivePlace, Freshness, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
-use crate::archive::Codec;
+use crate::archive::{Codec, UnitLength};
 use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -153,7 +153,11 @@ impl EnvReader<'_> {
         if codec.is_none() {
             self.mistakes.push("ARCHIVE_CODEC must be null, deflate, snappy or zstandard".to_owned());
         }
-        Some(ArchivePlace { bucket: bucket?, prefix, codec: codec? })
+        let unit_length = UnitLength::parse(&self.get("ARCHIVE_UNIT").unwrap_or_default());
+        if unit_length.is_none() {
+            self.mistakes.push("ARCHIVE_UNIT must be hour, ten-minutes or minute".to_owned());
+        }
+        Some(ArchivePlace { bucket: bucket?, prefix, codec: codec?, unit_length: unit_length? })
     }
 
     pub(super) fn quarantine(&mut self) -> Option<Quarantine> {

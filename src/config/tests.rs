@@ -39,6 +39,7 @@ fn all_mistakes_are_reported_at_once() {
         ("LEDGER_TABLE", "same"),
         ("ARCHIVE_PREFIX", "../elsewhere"),
         ("ARCHIVE_CODEC", "lzma"),
+        ("ARCHIVE_UNIT", "day"),
         ("METRICS_SINK", "graphite"),
         ("METRICS_NAMESPACE", "AWS/Lambda"),
         ("HORIZON_DAYS", "0"),

@@ -10,7 +10,7 @@ use crate::deployment::{cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
-use crate::results::{cat, export, reconcile, snapshots, usage};
+use crate::results::{cat, compact, export, reconcile, snapshots, usage};
 use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
 use crate::shell::failure;
@@ -32,6 +32,7 @@ enum Command {
     Invoke(invoke::Invoke),
     Explain(explain::Explain),
     Cat(cat::Cat),
+    Compact(Box<compact::Compact>),
     Snapshots(snapshots::Snapshots),
     Local(Box<local::Local>),
     Faults(faults::Faults),
@@ -87,6 +88,7 @@ pub async fn run() -> ExitCode {
         Command::Invoke(command) => command.run(&options).await,
         Command::Explain(command) => command.run(&options),
         Command::Cat(command) => command.run(&options).await,
+        Command::Compact(command) => command.run(&options).await,
         Command::Snapshots(command) => command.run(&options).await,
         Command::Ledger(command) => command.run(&options).await,
         Command::Correct(command) => command.run(&options).await,

@@ -1,4 +1,4 @@
-//! The protocol of ledger and fold, on the in-process DynamoDB.
+//! The protocols of ledger, fold and closing, on the in-process DynamoDB and S3.
 #![allow(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+mod close;
 mod cost;
 mod exhaustive;
 mod fold;

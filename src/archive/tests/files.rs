@@ -56,20 +56,20 @@ fn the_header_follows_the_specification() {
 fn the_bytes_of_a_file_stay_the_same_across_versions() {
     let keys = Codec::ALL.map(|codec| file(&text_schema(), codec, &texts(&["a", "b"])).unwrap().key);
     insta::assert_snapshot!(keys.join("\n"), @"
-    prefix/avro/order/partition_date=2026-09-17/9877f2f2ae7cf25dcf1859b79128e7fe.avro
-    prefix/avro/order/partition_date=2026-09-17/a1049b3197839cc6fdff2d0966d01139.avro
-    prefix/avro/order/partition_date=2026-09-17/02f7362841e04c1e2ad17dd8178c4088.avro
-    prefix/avro/order/partition_date=2026-09-17/5f7f6b4ef227ec67d3e072fbd2b6d815.avro
+    prefix/avro/order/partition_date=2026-09-17/2026-09-17T13-9877f2f2ae7cf25dcf1859b79128e7fe.avro
+    prefix/avro/order/partition_date=2026-09-17/2026-09-17T13-a1049b3197839cc6fdff2d0966d01139.avro
+    prefix/avro/order/partition_date=2026-09-17/2026-09-17T13-02f7362841e04c1e2ad17dd8178c4088.avro
+    prefix/avro/order/partition_date=2026-09-17/2026-09-17T13-5f7f6b4ef227ec67d3e072fbd2b6d815.avro
     ");
 }
 
 #[test]
-fn keys_contain_no_data_except_the_date() {
+fn keys_contain_no_data_except_the_date_and_the_unit() {
     let long = "x".repeat(2_048);
     for hostile in ["..", "/", "../../etc", "partition_date=1999-01-01", "\n", "\0", "%2e%2e", "\u{202e}", &long] {
         let key = file(&text_schema(), Codec::Null, &texts(&[hostile])).unwrap().key;
         let hash = key
-            .strip_prefix("prefix/avro/order/partition_date=2026-09-17/")
+            .strip_prefix("prefix/avro/order/partition_date=2026-09-17/2026-09-17T13-")
             .and_then(|rest| rest.strip_suffix(".avro"));
         let hash = hash.unwrap_or_else(|| panic!("{key}"));
         assert!(hash.len() == 32 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{key}");
@@ -93,7 +93,7 @@ fn different_content_has_a_different_name() {
 
 #[test]
 fn a_prefix_may_be_empty_or_end_in_a_slash() {
-    let mut draft = FileDraft::new("order", date());
+    let mut draft = FileDraft::new("order", partition());
     draft.push(0, |_| Ok(())).unwrap();
     for (prefix, start) in [("", "avro/order/"), ("a/b", "a/b/avro/order/"), ("a/", "a/avro/order/")] {
         let file = draft.seal(&text_schema(), Codec::Null, prefix, 1).unwrap().unwrap();
@@ -104,7 +104,7 @@ fn a_prefix_may_be_empty_or_end_in_a_slash() {
 #[test]
 fn a_row_that_fails_leaves_no_trace() {
     let schema = text_schema();
-    let mut draft = FileDraft::new("order", date());
+    let mut draft = FileDraft::new("order", partition());
     let push = |draft: &mut FileDraft, index, value| {
         draft.push(index, |out| encode(&schema, &record(), &item([("f", value)]), out))
     };
@@ -118,7 +118,7 @@ fn a_row_that_fails_leaves_no_trace() {
 
 #[test]
 fn an_empty_draft_makes_no_file() {
-    let mut draft = FileDraft::new("order", date());
+    let mut draft = FileDraft::new("order", partition());
     assert_eq!(draft.seal(&text_schema(), Codec::Null, "", usize::MAX).unwrap(), None);
     draft.push(5, |_| Ok(())).unwrap();
     assert_eq!(draft.seal(&text_schema(), Codec::Null, "", 5).unwrap(), None);
@@ -133,7 +133,7 @@ proptest! {
         before in 0usize..50,
     ) {
         let schema = text_schema();
-        let (mut whole, mut prefix) = (FileDraft::new("order", date()), FileDraft::new("order", date()));
+        let (mut whole, mut prefix) = (FileDraft::new("order", partition()), FileDraft::new("order", partition()));
         let mut index = 0;
         for (text, step) in &rows {
             index += step;

@@ -1,4 +1,4 @@
-//! `usagectl cat`: prints the rows of Avro files, from disk or from the archive.
+//! `usagectl cat`: prints the rows of Avro files and of the Parquet files of closed hours, from disk or from the archive.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use crate::shell::options::Options;
 use crate::shell::workplace::{Uses, Workplace};
 use laptop::proof::avro;
 
-/// Print the rows of Avro files as JSON, one object per line
+/// Print the rows of archived files, Avro or Parquet, as JSON, one object per line
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Cat {
     /// Files, s3://bucket/key, or keys in the archive bucket; a key that ends in / selects everything under it
-    #[arg(required = true, value_name = "FILE.avro|KEY")]
+    #[arg(required = true, value_name = "FILE|KEY")]
     sources: Vec<String>,
     /// Print schemas instead of rows
     #[arg(long)]
@@ -34,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl cat data-pipeline/avro/order/partition_date=2026-11-20/
   usagectl cat --limit 3 s3://archive/data-pipeline/avro/
+  usagectl cat data-pipeline/parquet/order/partition_date=2026-11-20/
   usagectl cat --schema rows.avro
 
 Decimals print as exact strings, dates and times as ISO 8601, bytes as base64.";
@@ -87,12 +88,13 @@ impl Cat {
             (AvroInput::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
                 let keys = list(client, bucket, key).await?;
                 if keys.is_empty() {
+                    note_closed(client, bucket, key).await?;
                     bail!("find objects under s3://{bucket}/{key}");
                 }
                 for key in keys {
                     self.print_file(&fetch(client, bucket, &key).await?)?;
                 }
-                Ok(())
+                note_closed(client, bucket, key).await
             }
             (AvroInput::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
             (AvroInput::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
@@ -107,6 +109,16 @@ impl Cat {
         }
         avro::read_rows(file, self.limit.unwrap_or(usize::MAX), |row| console::print(&row.to_string())).map(drop)
     }
+}
+
+/// Says where the rows of closed hours are, whose Avro files are deleted after a day.
+async fn note_closed(client: &Client, bucket: &str, key: &str) -> anyhow::Result<()> {
+    let Some((prefix, rest)) = key.split_once("/avro/") else { return Ok(()) };
+    let closed = format!("{prefix}/parquet/{rest}");
+    if !list(client, bucket, &closed).await?.is_empty() {
+        console::note(&format!("note: the rows of closed hours are in s3://{bucket}/{closed}, each once"));
+    }
+    Ok(())
 }
 
 async fn list(client: &Client, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>> {

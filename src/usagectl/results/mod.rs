@@ -1,6 +1,7 @@
 //! Commands that read what was counted and archived, and check that it is right.
 
 pub mod cat;
+pub mod compact;
 pub mod differences;
 pub mod export;
 pub mod reconcile;

@@ -119,6 +119,7 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
             "KEEP_DAYS",
             "QUARANTINE_LIMIT_PERCENT",
             "ARCHIVE_CODEC",
+            "ARCHIVE_UNIT",
             "METRICS_SINK",
             "HORIZON_DAYS",
             "DEADLINE_MARGIN_MS",

@@ -1,4 +1,4 @@
-//! The rows of the archive, file by file.
+//! The rows of the archive, file by file: Avro files, and the Parquet files of closed hours, whose Avro files may be gone.
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
@@ -21,17 +21,32 @@ pub(super) async fn read(
     mut each: impl FnMut(&str, Value) -> anyhow::Result<()>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<u64> {
-    let prefix = format!("{}/avro/", place.prefix);
-    let bucket = place.bucket.as_str();
     let mut files = 0;
-    let mut pages = client.list_objects_v2().bucket(bucket).prefix(&prefix).into_paginator().send();
+    // Avro first: rows that move in between are seen in both, and counted once.
+    for kind in ["avro", "parquet"] {
+        files += read_folder(client, &place.bucket, &format!("{}/{kind}/", place.prefix), &is_needed, &mut each, watch)
+            .await?;
+    }
+    Ok(files)
+}
+
+async fn read_folder(
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    is_needed: &impl Fn(&str) -> bool,
+    each: &mut impl FnMut(&str, Value) -> anyhow::Result<()>,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<u64> {
+    let mut files = 0;
+    let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
         let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
-        let keys = keys.filter(|key| date(key).is_none_or(&is_needed));
+        let keys = keys.filter(|key| date(key).is_none_or(is_needed));
         let mut bodies = stream::iter(keys.map(|key| fetch(client, bucket, key))).buffered(FETCHED_FILES);
         while let Some((key, body)) = bodies.try_next().await? {
-            let record_type = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            let record_type = key.strip_prefix(prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
             let read = avro::read_rows(&body, usize::MAX, |row| each(record_type, row));
             read.with_context(|| format!("read s3://{bucket}/{key}"))?;
             files += 1;
