@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
-    bench-stages measure usagectl build build-Function build-FoldFunction arm64 deploy destroy logs clean
+    bench-stages measure usagectl build build-Function build-FoldFunction build-CloseFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -23,7 +23,7 @@ ARCH ?= $(HOST_ARCH)
 CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which includes the library for arm64. It exists only after `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
-LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --package usage-aggregator --bin usage-aggregator --skip-target-check
+LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --skip-target-check
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
 STACK ?= usage-aggregator
 # The answers from the first deployment of STACK. sam keeps the parameters of a deployed stack, but not those of a first deployment
@@ -143,7 +143,7 @@ usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the 
 	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
 build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
-	$(LAMBDA_BUILD) $(if $(CROSS),--$(subst _,-,$(ARCH)))
+	$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
 arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under qemu; needs apt, but not root
 	tests/arm64.sh
@@ -151,6 +151,11 @@ arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under
 # Called by `sam build`, once for each function. Both run the same binary.
 build-Function build-FoldFunction: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
+
+# The function that closes past hours has a binary of its own, with a Parquet library.
+build-CloseFunction: .venv/made
+	$(LAMBDA_BUILD) --package usage-close --bin usage-close $(if $(CROSS),--$(subst _,-,$(ARCH)))
+	cp target/lambda/usage-close/bootstrap "$(ARTIFACTS_DIR)/"
 
 # A deployed function can't read the archive, so an incompatible schema is refused here.
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,schemas) .venv/made .venv-lint/made ## check the schemas, build, and deploy the stack STACK; prompts for the parameters the first time
