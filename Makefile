@@ -2,8 +2,8 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill exhaust cost-table rejections mutants bench \
-    bench-stages measure usagectl build build-Function build-FoldFunction build-CloseFunction arm64 deploy destroy logs clean
+.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-close exhaust cost-table rejections mutants bench \
+    bench-stages lake-bench measure usagectl build build-Function build-FoldFunction build-CloseFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -51,6 +51,8 @@ run: ## run the demo: table, stream, mapping, and function, with faults; ends wi
 	@echo; echo "--- The usage of one customer, and one order row from the archive:"
 	@$(USAGECTL) --data .usage/demo snapshots --entity 76 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
+	@echo; echo "--- The archive's Avro files become one Parquet file per type and hour, with each record once:"
+	@$(USAGECTL) --data .usage/demo compact --local --now
 	@echo; echo "--- Next: make events, make invoke, usagectl --help (see README.md). To describe your own table, see docs/pipelines.md."
 
 events: ## run the sample events through the function's handler, one of them twice
@@ -107,6 +109,9 @@ soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repe
 soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random -- --nocapture
 
+kill-close: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
+	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger close:: -- --nocapture
+
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
@@ -133,6 +138,10 @@ bench: .venv-bench/made benches/rivals/node_modules/made ## compare the job with
 
 bench-stages: ## benchmark the stages of the job with criterion, and compare with the last run
 	cargo bench --profile soak --bench stages
+
+lake-bench: .venv/made ## time queries of a day of 1,000,000 orders in 10,000 files before and after compaction, with DataFusion
+	cargo build --quiet --package usagectl --no-default-features
+	.venv/bin/python benches/lake.py $(USAGECTL)
 
 measure: .venv-bench/made benches/rivals/node_modules/made ## build for release; measure size, crates, and cold starts compared with Node and Python
 	tests/measure.sh

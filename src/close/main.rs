@@ -1,6 +1,9 @@
 //! The Lambda function that closes units. Its schedule sends `{}`; it then starts one invocation for each unit that is due, except
 //! the last, which it closes itself. An event may name the record type, and also the date and the unit.
 
+// The futures of the SDK's calls are nested deeply.
+#![recursion_limit = "256"]
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

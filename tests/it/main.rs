@@ -16,6 +16,7 @@ mod blocked_shard;
 mod calls;
 mod cli;
 mod clients;
+mod close;
 mod connections;
 mod correct;
 mod day_two;

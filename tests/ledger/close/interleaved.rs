@@ -12,14 +12,14 @@ fn changes() -> usize {
 }
 
 /// Runs every schedule of two jobs with at most so many changes from one to the other.
-fn enumerate(prepare: impl Fn(&Place), check: impl Fn(&Place, &Schedule)) -> usize {
+fn enumerate(prepare: impl AsyncFn(&Place), check: impl Fn(&Place, &Schedule)) -> usize {
     let mut schedule = Some(Schedule::default());
     let mut count = 0;
     while let Some(next) = schedule {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let made = runtime.block_on(async {
             let place = Place::new();
-            prepare(&place);
+            prepare(&place).await;
             let actors = (0..2).map(|_| {
                 let gate = Gate::new();
                 let http = in_process::client(Database::memory().unwrap(), place.objects.clone());
@@ -43,7 +43,7 @@ fn enumerate(prepare: impl Fn(&Place), check: impl Fn(&Place, &Schedule)) -> usi
 
 #[test]
 fn two_jobs_publish_once() {
-    let prepare = |place: &Place| {
+    let prepare = async |place: &Place| {
         place.put_raw(&[1, 2, 3]);
         place.set_time(END + HOUR);
     };
@@ -57,12 +57,10 @@ fn two_jobs_publish_once() {
 
 #[test]
 fn two_jobs_add_late_rows_once() {
-    let prepare = |place: &Place| {
-        let body = super::place::raw_file(&place.schema, &[1, 2]);
-        drop(body);
+    let prepare = async |place: &Place| {
         place.put_raw(&[1, 2]);
         place.set_time(END + HOUR);
-        futures::executor::block_on(place.close()).unwrap();
+        place.close().await.unwrap();
         place.put_raw(&[2, 3]);
         place.set_time(END + 5 * HOUR);
     };
