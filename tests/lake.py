@@ -6,8 +6,8 @@ ARCHIVE_FOLDER contains avro/ and, if something was closed, parquet/. SECONDS is
 default, all closed rows have taken effect. Prints a JSON object that maps each query name to its rows; with DATE, one that maps each
 view to its rows of that date, and to the plan of that query.
 
-Stand-ins for what only Athena has: the raw tables have a column "$path", regexp_extract is a Python function, the time is a number,
-and empty lists and maps are left out where a field has one as its default.
+Stand-ins for what only Athena has: the raw tables have a column "$path", and numbers where Athena has no type for a time; regexp_extract
+is a Python function, the time is a number, and empty lists and maps are left out where a field has one as its default.
 """
 
 import json
@@ -60,7 +60,8 @@ def register(lake, folder, name):
         for file in sorted(files):
             date, path, table = day.split("partition_date=")[1], os.path.join(day, file), f"{name}/{len(raw)}"
             lake.register_avro(table, path)
-            raw.append(f"SELECT *, '{date}' AS partition_date, '{path}' AS \"$path\" FROM \"{table}\"")
+            columns = ", ".join(as_in_athena(field) for field in lake.table(table).schema())
+            raw.append(f"SELECT {columns}, '{date}' AS partition_date, '{path}' AS \"$path\" FROM \"{table}\"")
             dates.append(date)
     if raw:
         lake.sql(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(raw)}')
@@ -74,6 +75,12 @@ def register(lake, folder, name):
     if not raw:
         lake.sql(f'CREATE VIEW "{name}" AS SELECT *, \'\' AS "$path" FROM "{name}_closed" WHERE false')
     return dates
+
+
+def as_in_athena(field):
+    """A column of a raw file: times of day and microseconds are numbers in Athena."""
+    number = {"time32[ms]": "Int32", "time64[us]": "Int64", "timestamp[us, tz=+00:00]": "Int64"}.get(str(field.type))
+    return f"arrow_cast(\"{field.name}\", '{number}') AS \"{field.name}\"" if number else f'"{field.name}"'
 
 
 def portable(sql, now):

@@ -168,7 +168,9 @@ impl Closer {
         self.delete_old(key, &found, None).await?;
         Ok(match self.is_ready(key, &found.new_files()) {
             false => Due::Nothing,
-            true if found.parquet.is_empty() && (self.clock)() > key.unit.end_seconds() + OVERDUE_SECONDS => Due::Overdue,
+            true if found.parquet.is_empty() && (self.clock)() > key.unit.end_seconds() + OVERDUE_SECONDS => {
+                Due::Overdue
+            }
             true => Due::Files,
         })
     }

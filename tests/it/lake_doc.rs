@@ -48,17 +48,22 @@ fn each_snippet_reads_each_change_once_from_closed_and_from_raw_rows() {
     invoke(&fixture, "zstandard", &events.join("mixed.json"));
 
     let keys: Vec<PathBuf> = raw_orders(&fixture);
-    let printed = fixture.run(&[&["cat"][..], &keys.iter().map(|key| key.to_str().unwrap()).collect::<Vec<_>>()].concat());
+    let printed =
+        fixture.run(&[&["cat"][..], &keys.iter().map(|key| key.to_str().unwrap()).collect::<Vec<_>>()].concat());
     let ids = printed.stdout.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["record_id"].to_string());
     let (all, distinct): (Vec<String>, BTreeSet<String>) = (ids.clone().collect(), ids.collect());
     assert!(all.len() >= distinct.len() + 100 && distinct.len() > 1_000, "{} {}", all.len(), distinct.len());
 
-    std::os::unix::fs::symlink(fixture.0.path().join(".usage/s3/archive/data-pipeline"), fixture.0.path().join("lake")).unwrap();
+    std::os::unix::fs::symlink(fixture.0.path().join(".usage/s3/archive/data-pipeline"), fixture.0.path().join("lake"))
+        .unwrap();
     let script = crate::repository().join("tests/lake_doc.py");
     let output = run_python(fixture.0.path(), &[script.to_str().unwrap(), document().to_str().unwrap()]);
     let expected = json!([format!("{}\n", distinct.len())]);
     let engines = ["DataFusion", "DuckDB", "PyArrow", "pandas", "polars"];
-    assert_eq!(output, Value::Object(engines.map(|engine| (engine.to_owned(), expected.clone())).into_iter().collect()));
+    assert_eq!(
+        output,
+        Value::Object(engines.map(|engine| (engine.to_owned(), expected.clone())).into_iter().collect())
+    );
 }
 
 #[test]

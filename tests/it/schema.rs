@@ -98,10 +98,15 @@ fn a_file_of_a_pipeline_that_cannot_be_read_is_named_and_one_in_utf_16_is_read()
     let made = usagectl(&["schema", "glue", "--pipeline-dir", dir]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     std::fs::write(path("job.avsc"), [0x1f, 0x8b, 0x08]).unwrap();
-    for command in [&["schema", "glue", "--pipeline-dir", dir][..], &["explain", "--pipeline-dir", dir, "events/insert.json"]] {
+    for command in
+        [&["schema", "glue", "--pipeline-dir", dir][..], &["explain", "--pipeline-dir", dir, "events/insert.json"]]
+    {
         let refused = usagectl(command);
         let said = text(&refused.stderr);
-        assert!(!refused.status.success() && said.contains("job.avsc: it is not a text file; save it as UTF-8"), "{said}");
+        assert!(
+            !refused.status.success() && said.contains("job.avsc: it is not a text file; save it as UTF-8"),
+            "{said}"
+        );
     }
 }
 

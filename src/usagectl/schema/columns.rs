@@ -42,7 +42,10 @@ pub(super) fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
     for field in &record.fields {
         let name = field.name.to_lowercase();
         if RESERVED.contains(&name.as_str()) {
-            reader.mistake(&field.name, "is the name of a column that every table has; rename the field and keep the attribute");
+            reader.mistake(
+                &field.name,
+                "is the name of a column that every table has; rename the field and keep the attribute",
+            );
         } else if columns.iter().any(|column| column.name == name) {
             reader.mistake(&field.name, "Athena ignores case and already has a column with this name; rename it");
         }

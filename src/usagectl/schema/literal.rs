@@ -105,7 +105,11 @@ mod tests {
             (json!("bytes"), json!("\u{0}ÿ"), Some("X'00ff'")),
             (decimal.clone(), json!("\u{4}Ò"), Some("DECIMAL '12.34'")),
             (decimal, json!("ÿ"), Some("DECIMAL '-0.01'")),
-            (json!({ "type": "int", "logicalType": "date" }), json!(20_000), Some("date_add('day', 20000, DATE '1970-01-01')")),
+            (
+                json!({ "type": "int", "logicalType": "date" }),
+                json!(20_000),
+                Some("date_add('day', 20000, DATE '1970-01-01')"),
+            ),
             (json!({ "type": "array", "items": "string" }), json!([]), Some("ARRAY[]")),
             (json!({ "type": "array", "items": ["null", "int"] }), json!([null]), Some("ARRAY[NULL]")),
             (json!({ "type": "map", "values": "long" }), json!({ "a": 1 }), Some("MAP(ARRAY['a'], ARRAY[1])")),

@@ -90,7 +90,8 @@ fn analysts_may_read_and_run_queries_and_nothing_else() {
     assert!(!named.is_empty());
     // Compaction writes and deletes files, which analysts leave to the schedule.
     let compacts = ["s3:PutObject", "s3:DeleteObject"];
-    let missing = named.iter().filter(|action| !allowed.contains(action.as_str()) && !compacts.contains(&action.as_str()));
+    let missing =
+        named.iter().filter(|action| !allowed.contains(action.as_str()) && !compacts.contains(&action.as_str()));
     assert!(missing.clone().next().is_none(), "{:?}", missing.collect::<Vec<_>>());
     let reads = ["Get", "List", "Describe", "Query", "Scan", "BatchGet"];
     for statement in statements("AnalystPolicy") {

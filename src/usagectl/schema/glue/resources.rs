@@ -20,7 +20,10 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
             folder: "avro",
             formats: "org.apache.hadoop.hive.ql.io.avro.AvroContainer",
             serde: "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
-            parameters: format!("\n            Parameters:\n              avro.schema.literal: {}", quoted(schema.json())),
+            parameters: format!(
+                "\n            Parameters:\n              avro.schema.literal: {}",
+                quoted(schema.json())
+            ),
             columns: hive_columns(&record_type.columns),
         },
     )
@@ -29,7 +32,9 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
 /// The table of a record type's closed rows.
 pub(super) fn closed_table(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
     let table = record_type.closed();
-    let own = format!("            - {{ Name: {UNIT}, Type: string }}\n            - {{ Name: {EFFECTIVE}, Type: bigint }}\n");
+    let own = format!(
+        "            - {{ Name: {UNIT}, Type: string }}\n            - {{ Name: {EFFECTIVE}, Type: bigint }}\n"
+    );
     external(
         pipeline,
         record_type,

@@ -9,9 +9,9 @@ use super::super::check::Check as C;
 use super::super::facts::*;
 use super::super::finding::Verdict;
 use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
-use usage_aggregator::time::Timestamp;
 use super::good::{BUCKET_ARN, STREAM, ago, role, topic, variables};
 use crate::stack::BlockedShard;
+use usage_aggregator::time::Timestamp;
 
 /// A fault, the check that finds it, and its verdict.
 pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
