@@ -30,10 +30,11 @@ def main(template, folder, pipeline, now=FAR_FUTURE, date=None):
     # Plans name all files of a scan, and empty scans are removed.
     lake = SessionContext(SessionConfig().set("datafusion.explain.show_sizes", "false"))
     lake.register_udf(regexp_extract)
-    dates = [register(lake, folder, name) for name in sorted(os.listdir(os.path.join(folder, "avro")))]
+    names = sorted(os.listdir(os.path.join(folder, "avro")))
+    dates = [register(lake, folder, name) for name in names]
     views = []
     for view in of(mine, "AWS::Glue::Table"):
-        if view["TableInput"]["TableType"] == "VIRTUAL_VIEW":
+        if view["TableInput"]["TableType"] == "VIRTUAL_VIEW" and view["TableInput"]["Name"].removesuffix("_once") in names:
             text = view["TableInput"]["ViewOriginalText"]["Fn::Join"][1][1]["Fn::Base64"]["Fn::Sub"]
             views.append(view["TableInput"]["Name"])
             lake.sql(f'CREATE VIEW "{views[-1]}" AS {portable(json.loads(text)["originalSql"], now)}')

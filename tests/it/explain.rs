@@ -203,6 +203,7 @@ attribute = "amount"
     fixture.write("event.json", &event(&[meter(1, &"9".repeat(38)), meter(2, "0.5")]));
     let run = |command: &str| fixture.json(&[command, "--pipeline-dir", "meters", "event.json"]);
     let (explained, invoked) = (run("explain"), run("invoke"));
-    assert_eq!((&explained["rejected"], &explained["counters"][0]["windows"]), (&Value::Null, &Value::Null));
-    assert_eq!(invoked, Value::Null);
+    assert_eq!(explained["rejected"], Value::Null);
+    assert!(explained["counters"][0]["windows"]["error"].is_string(), "{explained}");
+    assert_eq!((&invoked["error"], &invoked["durable"], &invoked["rejected"]), (&Value::Null, &json!(2), &json!([])));
 }

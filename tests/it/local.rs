@@ -320,7 +320,9 @@ fn a_start_on_an_archive_that_the_schemas_cannot_be_read_with_is_refused_with_th
     let load = ["--simulate", "orders", "--records", "5", "--rate", "0"];
     let refused = fixture.run(&[&["local", "--pipeline-dir", "orders"], &load[..]].concat());
     assert_eq!((refused.code, &*refused.stdout), (Some(1), ""), "{refused:?}");
-    insta::assert_snapshot!("local_incompatible_archive", refused.stderr);
+    for part in ["  order total: ", "add a new field", "start over with --fresh"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
     let fresh = fixture.run(&[&["local", "--fresh", "--pipeline-dir", "orders"], &load[..]].concat());
     assert_eq!(fresh.code, Some(0), "{fresh:?}");
 }
