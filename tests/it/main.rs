@@ -28,6 +28,7 @@ mod explain;
 mod export;
 mod fixture;
 mod kinds;
+mod lake_doc;
 mod ledger;
 mod local;
 mod make_deploy;

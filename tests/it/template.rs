@@ -6,6 +6,7 @@ mod accounts;
 mod alarms;
 mod alerts;
 mod alias;
+mod close;
 mod code;
 mod failure_destination;
 mod faults;
