@@ -1,6 +1,7 @@
 //! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
+pub mod backfill;
 mod drafts;
 mod event;
 mod partition;
@@ -20,6 +21,7 @@ use crate::pipeline::{Pipeline, Route};
 use crate::record::{Code, Event, Fault, IdHasher, ImageOf, RecordId, Rejection};
 use crate::time::{Date, Timestamp};
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
+use backfill::Backfill;
 use drafts::Drafts;
 pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
@@ -175,15 +177,20 @@ impl<'p> Planner<'p> {
             return Ok(Disposition::Skipped);
         }
         let routed = self.route(record)?;
-        let deltas = match &routed {
+        let backfill = Backfill::of(record);
+        let deltas = match (&routed, backfill) {
             _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
-            Some((route, bindings)) => self.counting.deltas(record, route, bindings)?,
-            None => self.counting.reversal(record)?,
+            (_, Some(Backfill { counts: false, .. })) => Vec::new(),
+            (Some((route, bindings)), Some(_)) => self.counting.baseline(record, route, bindings)?,
+            (Some((route, bindings)), None) => self.counting.deltas(record, route, bindings)?,
+            (None, _) => self.counting.reversal(record)?,
         };
         self.check(record, &deltas)?;
         let archived = match routed {
-            Some((route, _)) => self.archive(index, record, route)?,
-            None => false,
+            Some((route, _)) if backfill.is_none_or(|backfill| backfill.archives) => {
+                self.archive(index, record, route)?
+            }
+            _ => false,
         };
         let counted = !deltas.is_empty();
         self.count(index, record, deltas);

@@ -11,6 +11,7 @@
 )]
 
 mod alarms;
+mod backfill;
 mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;

@@ -8,7 +8,7 @@ use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot};
 use super::condition::conditions;
 use super::kind::{self, KINDS, Kind, Measures};
-use super::{EVENTS, parse_text, path};
+use super::{EVENTS, baseline, parse_text, path};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -43,6 +43,7 @@ pub(super) fn read(
     if kind == Some(Kind::Delta) && !sees_changes {
         section.mistake("a delta must see every change of its value; add INSERT and MODIFY to the record's `events`");
     }
+    let baseline = baseline::read(&section, snapshot);
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
@@ -55,7 +56,7 @@ pub(super) fn read(
     });
     section.finish();
     let aggregate = measure_kind?.aggregate;
-    Some(Measure { name: name?, aggregate, amount, quantity: quantity?, conditions, scale, factor })
+    Some(Measure { name: name?, aggregate, amount, quantity: quantity?, conditions, scale, factor, baseline })
 }
 
 /// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in

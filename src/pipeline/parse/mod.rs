@@ -1,6 +1,7 @@
 //! Parses `pipeline.toml` into a [`Pipeline`]. Everything is checked here, once, at startup: unknown keys, unknown
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
+mod baseline;
 mod condition;
 mod contradiction;
 mod counter;

@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod assume;
+pub mod backfill;
 pub mod cost;
 pub mod doctor;
 pub mod redrive;
