@@ -178,13 +178,7 @@ impl<'p> Planner<'p> {
         }
         let routed = self.route(record)?;
         let backfill = Backfill::of(record);
-        let deltas = match (&routed, backfill) {
-            _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
-            (_, Some(Backfill { counts: false, .. })) => Vec::new(),
-            (Some((route, bindings)), Some(_)) => self.counting.baseline(record, route, bindings)?,
-            (Some((route, bindings)), None) => self.counting.deltas(record, route, bindings)?,
-            (None, _) => self.counting.reversal(record)?,
-        };
+        let deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.check(record, &deltas)?;
         let archived = match routed {
             Some((route, _)) if backfill.is_none_or(|backfill| backfill.archives) => {

@@ -1,4 +1,4 @@
-//! Commands for a deployed stack: diagnosis, redrive, tuning, cost.
+//! Commands for a deployed stack: diagnosis, redrive, backfill, tuning, cost.
 
 pub mod arrivals;
 pub mod assume;

@@ -35,7 +35,7 @@ impl Coverage {
         if cut > now {
             return Err(format!("COUNT_FROM is {cut}, which is in the future; run the command again after it"));
         }
-        if from.seconds() < attached_at.seconds() + margin {
+        if from.micros() < attached_at.micros() + margin * 1_000_000 {
             return Err(format!(
                 "the export shows the table at {from}, and the stream was attached at {attached_at}, so changes in between would be lost: export the table again, or add an incremental export that ends at least {margin} s after the stream was attached"
             ));
@@ -95,7 +95,7 @@ mod tests {
     fn an_export_from_before_the_stream_is_refused() {
         let check = |coverage: Coverage| coverage.check(at("12:00:00"));
         assert_eq!(check(coverage(None, "10:00:00")), Ok(()));
-        let lost = check(coverage(None, "08:57:59")).unwrap_err();
+        let lost = check(coverage(None, "08:58:00")).unwrap_err();
         assert!(lost.contains("changes in between would be lost"), "{lost}");
         assert!(check(coverage(Some("13:00:00"), "10:00:00")).unwrap_err().contains("is in the future"));
         // A scan reads later than the stream was attached, by any clock.

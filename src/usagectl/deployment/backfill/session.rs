@@ -8,6 +8,7 @@ use anyhow::bail;
 use event_source_mapping::now;
 use event_source_mapping::sources::RemoteStream;
 use futures::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
 use stream_types::Timestamp;
 use usage_aggregator::fold::Depth;
 use usage_aggregator::handler::folder as ledger_folder;
@@ -62,7 +63,7 @@ impl Session<'_> {
             return Ok((created_at, Replaced::read(&path, &self.table.key, self.purpose())?));
         }
         let shown = self.picture().await?;
-        let items = self.exports.as_ref().map_or_else(|| self.folder.progress().scanned_items, Exports::items);
+        let items = self.items();
         if items > MAXIMUM_ITEMS && self.opens()? {
             let remedy =
                 "write only rows with --archive-only, and enter the opening values with `usagectl correct add`";
@@ -83,14 +84,19 @@ impl Session<'_> {
         Ok((created_at, replaced))
     }
 
+    /// How many items the picture has.
+    fn items(&self) -> u64 {
+        self.exports.as_ref().map_or_else(|| self.folder.progress().scanned_items, Exports::items)
+    }
+
     fn purpose(&self) -> Purpose {
         if self.command.archive_only { Purpose::Archived } else { Purpose::Whole }
     }
 
     /// Checks the exports, or scans the table. Returns from when to when the picture shows the items.
     async fn picture(&self) -> anyhow::Result<(Timestamp, Timestamp)> {
-        let bar = console::spinner(if self.exports.is_some() { "items checked" } else { "items scanned" });
         if let Some(exports) = &self.exports {
+            let bar = self.progress("checked");
             exports.check(self.command.parallel(), &bar).await?;
             bar.finish_and_clear();
             return Ok((exports.shown_at(), exports.shown_at()));
@@ -99,6 +105,7 @@ impl Session<'_> {
         if let Some(scanned) = self.folder.progress().scanned.and_then(scanned) {
             return Ok(scanned);
         }
+        let bar = console::spinner("items scanned");
         let client = self.deployment.clients().dynamodb;
         let segments = u32::try_from(self.command.parallel()).unwrap_or(1);
         let scan = Scan { client, table: &self.table.name, segments, pace: &self.pace, bar: &bar };
@@ -155,11 +162,12 @@ impl Session<'_> {
         let functions = match self.command.dry_run {
             true => None,
             false => {
+                let functions = self.functions().await?;
                 self.claim(created_at).await?;
-                Some(Arc::new(self.functions().await?))
+                Some(Arc::new(functions))
             }
         };
-        let bar = console::spinner("items");
+        let bar = self.progress(if self.command.dry_run { "planned" } else { "written" });
         let sender = Sender {
             maker: Maker::new(&self.table.arn, created_at),
             replaced,
@@ -195,6 +203,12 @@ impl Session<'_> {
         };
         sources.push(Source::Changes);
         sources
+    }
+
+    fn progress(&self, done: &'static str) -> ProgressBar {
+        let bar = console::progress(usize::try_from(self.items()).unwrap_or(usize::MAX));
+        bar.set_message(format!("items {done}"));
+        bar
     }
 
     /// Whether items open measures.
