@@ -1,6 +1,7 @@
 //! Turns records into a [`Plan`]: a value that describes everything a batch will do before anything is done. A plan can
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
+pub mod backfill;
 mod count_from;
 mod drafts;
 mod event;
@@ -21,6 +22,7 @@ use crate::pipeline::{Pipeline, Route};
 use crate::record::{Code, Event, Fault, IdHasher, ImageOf, RecordId, Rejection};
 use crate::time::Timestamp;
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
+use backfill::Backfill;
 use drafts::Drafts;
 pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
@@ -177,16 +179,15 @@ impl<'p> Planner<'p> {
             return Ok(Disposition::Repeated);
         }
         let routed = self.route(record)?;
-        let mut deltas = match &routed {
-            _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),
-            Some((route, bindings)) => self.counting.deltas(record, route, bindings)?,
-            None => self.counting.reversal(record)?,
-        };
+        let backfill = Backfill::of(record);
+        let mut deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.leave_out_before_count_from(&mut deltas);
         self.check(record, &deltas)?;
         let archived = match routed {
-            Some((route, _)) => self.archive(index, record, route)?,
-            None => false,
+            Some((route, _)) if backfill.is_none_or(|backfill| backfill.archives) => {
+                self.archive(index, record, route)?
+            }
+            _ => false,
         };
         let counted = !deltas.is_empty();
         self.plan.tally.adjusted += usize::from(counted && self.counting.is_adjusted());

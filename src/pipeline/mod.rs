@@ -141,6 +141,8 @@ pub struct Measure {
     pub scale: Option<u32>,
     /// What each value is multiplied by.
     pub factor: Option<Decimal>,
+    /// Whether a backfill counts the items that existed before the stream was attached.
+    pub baseline: bool,
 }
 
 /// The name of a measure's attribute in snapshot items.

@@ -1,6 +1,7 @@
 //! Tests of planning, from the bytes of an event to the plan.
 
 mod aggregated;
+mod backfill;
 
 use super::*;
 use crate::pipeline::{Unmatched, shipped};

@@ -205,6 +205,25 @@ impl<'p> Counting<'p> {
         self.is_adjusted
     }
 
+    /// What `record`, an item that existed before the stream was attached, adds to measures with a baseline; zeros are left out.
+    ///
+    /// # Errors
+    /// If an attribute that such a measure needs is missing or invalid.
+    pub fn baseline(
+        &mut self,
+        record: &OutlinedRecord<'_>,
+        route: &'p Route,
+        bindings: &Bindings<'_>,
+    ) -> Result<Vec<Delta>, Fault> {
+        (self.created_at, self.is_adjusted) = (Some(record.created_at), false);
+        self.moment = self.needs_moments.then(|| (record.created_at, order(record)));
+        let mut deltas = Deltas::new(self, record);
+        let newest =
+            RoutedImage { route, image: *record.newest_image(), name: newest_name(&record.change), next: None };
+        deltas.add_baseline(&newest, bindings)?;
+        deltas.nonzero()
+    }
+
     /// The key with this number.
     pub fn key(&self, number: KeyNumber) -> Option<&CounterKey> {
         self.keys.key(number)

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::answers::{alerts, correct, prove, why};
 #[cfg(feature = "deployment")]
-use crate::deployment::{cost, doctor, redrive, tune};
+use crate::deployment::{backfill, cost, doctor, redrive, tune};
 use crate::event::{explain, invoke};
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
@@ -43,6 +43,8 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     #[cfg(feature = "deployment")]
     Redrive(Box<redrive::Redrive>),
+    #[cfg(feature = "deployment")]
+    Backfill(Box<backfill::Backfill>),
     Bench(bench::Bench),
     #[cfg(feature = "deployment")]
     Doctor(Box<doctor::Doctor>),
@@ -105,6 +107,8 @@ pub async fn run() -> ExitCode {
         Command::Reconcile(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
         Command::Redrive(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Backfill(command) => command.run(&options).await,
         Command::Bench(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
         Command::Doctor(command) => command.run(&options).await,

@@ -12,6 +12,7 @@
 
 mod alarms;
 mod alerts;
+mod backfill;
 mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;

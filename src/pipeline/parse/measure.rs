@@ -8,7 +8,7 @@ use super::super::template::{self, Pattern, Template};
 use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot, Weight};
 use super::condition::conditions;
 use super::kind::{self, KINDS, Kind, Measures};
-use super::{EVENTS, parse_text, path, weight};
+use super::{EVENTS, baseline, parse_text, path, weight};
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -40,6 +40,7 @@ pub(super) fn read(
     let amount = amount(&section, kind?, events, along_with, weight);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     weight::check(&section, kind, snapshot, events);
+    let baseline = baseline::read(&section, snapshot);
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
     let scale = section.integer("scale").and_then(|(scale, span)| {
         let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
@@ -52,7 +53,7 @@ pub(super) fn read(
     });
     section.finish();
     let aggregate = measure_kind?.aggregate;
-    Some(Measure { name: name?, aggregate, amount: amount?, quantity: quantity?, conditions, scale, factor })
+    Some(Measure { name: name?, aggregate, amount: amount?, quantity: quantity?, conditions, scale, factor, baseline })
 }
 
 /// The index of the measure that `along_with` of a count names. `sections` are the measures of the record type, in

@@ -2,6 +2,7 @@
 //! variables, invalid schemas. All mistakes are reported together, each with its line and what to write instead.
 
 mod alert;
+mod baseline;
 mod closing;
 mod condition;
 mod contradiction;

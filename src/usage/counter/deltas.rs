@@ -127,6 +127,15 @@ impl<'c, 'p> Deltas<'c, 'p> {
         })
     }
 
+    /// Adds the value of an image for each measure with a baseline, and for no other.
+    pub(super) fn add_baseline<'s>(
+        &mut self,
+        routed: &RoutedImage<'p, 's>,
+        bindings: &Bindings<'s>,
+    ) -> Result<(), Fault> {
+        self.add(routed, bindings, |_, measure| measure.baseline.then_some(Share::Plus))
+    }
+
     /// Subtracts the value of the old image, by the route that the old image takes. If the keys alone decide the route,
     /// that is the route of the newest image.
     pub(super) fn subtract_old(

@@ -1,7 +1,8 @@
-//! Commands for a deployed stack: diagnosis, redrive, tuning, cost.
+//! Commands for a deployed stack: diagnosis, redrive, backfill, tuning, cost.
 
 pub mod arrivals;
 pub mod assume;
+pub mod backfill;
 pub mod cost;
 pub mod doctor;
 pub mod redrive;

@@ -5,7 +5,7 @@ mod aggregated;
 mod crash;
 mod deployed;
 mod endpoints;
-mod lambda;
+pub mod lambda;
 mod local;
 pub mod moto;
 mod notices;

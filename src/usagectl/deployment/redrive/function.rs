@@ -15,7 +15,7 @@ use crate::stack::FunctionName;
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The functions to invoke. The handler in this process chooses by the event, as both deployed functions do.
-pub(super) enum Functions {
+pub(crate) enum Functions {
     Deployed {
         client: aws_sdk_lambda::Client,
         append: String,
@@ -30,12 +30,12 @@ pub(super) enum Functions {
 
 impl Functions {
     /// The pipeline's handler in this process.
-    pub(super) fn in_process(handler: Handler) -> anyhow::Result<Functions> {
+    pub(crate) fn in_process(handler: Handler) -> anyhow::Result<Functions> {
         Ok(Functions::InProcess { handler: Box::new(handler), clock: Clock::system()? })
     }
 
     /// The name of one in reports.
-    pub(super) fn name(&self, target: Target) -> String {
+    pub(crate) fn name(&self, target: Target) -> String {
         match self {
             Functions::Deployed { append, fold, .. } => {
                 let name = deployed_name(append, fold.as_deref(), target);
@@ -46,7 +46,7 @@ impl Functions {
     }
 
     /// Invokes one and waits for the response.
-    pub(super) async fn invoke(&self, target: Target, event: &[u8]) -> InvocationResult {
+    pub(crate) async fn invoke(&self, target: Target, event: &[u8]) -> InvocationResult {
         match self {
             Functions::Deployed { client, append, fold } => match deployed_name(append, fold.as_deref(), target) {
                 Some(name) => invoke_deployed(client, name, event).await,

@@ -26,7 +26,7 @@ pub(crate) struct Replayed {
 
 /// Invokes the functions for one document after the other.
 pub(crate) struct Replayer {
-    pub(crate) functions: Functions,
+    pub(crate) functions: Arc<Functions>,
     /// Continue even if the function keeps failing as a whole.
     keep_going: bool,
     /// Function errors in a row.
@@ -34,8 +34,8 @@ pub(crate) struct Replayer {
 }
 
 impl Replayer {
-    pub(crate) fn new(functions: Functions, keep_going: bool) -> Replayer {
-        Replayer { functions, keep_going, function_errors: 0 }
+    pub(crate) fn new(functions: impl Into<Arc<Functions>>, keep_going: bool) -> Replayer {
+        Replayer { functions: functions.into(), keep_going, function_errors: 0 }
     }
 
     /// Delivers `records` to one of the functions, in batches of at most `maximum_batch`.

@@ -1,0 +1,109 @@
+//! What a backfill keeps in the data folder: the items it scanned, what the stream said, and which files are finished. A
+//! command that is killed continues with them, so that it makes the same batches.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use anyhow::Context;
+use event_source_mapping::write_atomically;
+use serde::{Deserialize, Serialize};
+use stream_types::Timestamp;
+
+const FOLDER: &str = "backfill";
+const PROGRESS: &str = "progress.json";
+const CHANGES: &str = "changes.json.gz";
+
+/// The progress of a backfill.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// What is backfilled, for people.
+    made_of: Vec<String>,
+    /// When the scan began and ended, in microseconds since the epoch.
+    pub(super) scanned: Option<(i64, i64)>,
+    /// How many items the scan found.
+    #[serde(default)]
+    pub(super) scanned_items: u64,
+    /// The files of the scan.
+    pub(super) scan_files: Vec<PathBuf>,
+    /// The time of the records, in seconds since the epoch, once the stream has been read.
+    pub(super) created_at: Option<i64>,
+    /// The files of which every item is written.
+    pub(super) finished: BTreeSet<String>,
+}
+
+/// The folder of one backfill.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    progress: Mutex<Progress>,
+}
+
+impl Folder {
+    /// The folder of the backfill that is made of these parts, such as a table, an export and a pipeline.
+    ///
+    /// # Errors
+    /// If it can't be created or read.
+    pub(super) fn open(data: &Path, table: &str, made_of: Vec<String>) -> anyhow::Result<Folder> {
+        let hash = blake3::hash(made_of.join("\n").as_bytes()).to_hex();
+        let path = data.join(FOLDER).join(format!("{table}-{}", hash.get(..12).unwrap_or_default()));
+        std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        let file = path.join(PROGRESS);
+        let progress = match std::fs::read_to_string(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Progress { made_of, ..Progress::default() },
+            text => {
+                let text = text.with_context(|| format!("read {}", file.display()))?;
+                let start_over = || format!("read {}: delete its folder to start over", file.display());
+                serde_json::from_str(&text).with_context(start_over)?
+            }
+        };
+        Ok(Folder { path, progress: Mutex::new(progress) })
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file with what the stream said.
+    pub(super) fn changes(&self) -> PathBuf {
+        self.path.join(CHANGES)
+    }
+
+    /// The progress so far.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the progress and saves it.
+    ///
+    /// # Errors
+    /// If it can't be saved.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) -> anyhow::Result<()> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut progress);
+        write_atomically(&self.path.join(PROGRESS), &serde_json::to_string_pretty(&*progress)?)
+    }
+
+    /// The time of the records, if it is known.
+    pub(super) fn created_at(&self) -> Option<Timestamp> {
+        self.progress().created_at.and_then(Timestamp::from_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_found_again_and_another_export_has_its_own() {
+        let data = tempfile::tempdir().unwrap();
+        let open = |export: &str| Folder::open(data.path(), "orders", vec![export.to_owned()]).unwrap();
+        let folder = open("one");
+        folder.update(|progress| progress.finished.extend(["file".to_owned()])).unwrap();
+        assert!(open("one").progress().finished.contains("file"));
+        assert!(open("two").progress().finished.is_empty());
+        assert_eq!(open("one").path(), folder.path());
+    }
+}

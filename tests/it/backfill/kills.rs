@@ -1,0 +1,79 @@
+//! A backfill that is killed at any request, and the next one.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::Request;
+
+use super::export::{full, picture};
+use super::table::Table;
+use super::{agrees, report};
+use crate::redrive::lambda::{Lost, proxy};
+use crate::world::services;
+
+/// How many requests are still answered.
+static ANSWERED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+fn is_last(_: &Request) -> bool {
+    ANSWERED.fetch_sub(1, Ordering::SeqCst) == 1
+}
+
+/// 12, or BACKFILL_KILLS.
+fn kills() -> usize {
+    std::env::var("BACKFILL_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12)
+}
+
+/// Runs the command until it has sent this many requests, and kills it (-9). Returns whether it ended before.
+async fn run_until(table: &Table, export: &str, requests: usize, lost: Lost) -> bool {
+    let (dynamodb, mut stops) = proxy(services().dynamodb_url(), is_last, lost).await;
+    let (s3, mut other_stops) = proxy(services().s3_url(), is_last, lost).await;
+    ANSWERED.store(requests, Ordering::SeqCst);
+    let mut command = table.command(&[export, "--parallel", "2"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb).env("AWS_ENDPOINT_URL_S3", s3);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let ends = async {
+        while process.try_wait().unwrap().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let ended = tokio::select! {
+        _ = stops.recv() => false,
+        _ = other_stops.recv() => false,
+        () = ends => true,
+    };
+    ANSWERED.store(usize::MAX, Ordering::SeqCst);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_killed_at_any_request_counts_and_archives_nothing_twice() {
+    let mut table = Table::new("bf-kills", 40).await;
+    table.attach_stream().await;
+    table.change(20, 50).await;
+    let export = full(&table, "01-full", &picture(&table).await);
+    let export = export.to_str().unwrap();
+    let (mut killed, mut most) = (0, 8);
+    while killed < kills() {
+        table.change(2, 50).await;
+        let lost = if table.random.bool() { Lost::Request } else { Lost::Response };
+        let requests = table.random.usize(1..=most);
+        if run_until(&table, export, requests, lost).await {
+            // It is done: start over, without what it remembers.
+            std::fs::remove_dir_all(table.fixture.0.path().join(".usage")).unwrap();
+        } else {
+            killed += 1;
+            most = (most + 2).min(40);
+        }
+    }
+    let run = table.backfill(&[export, "--json"]).await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(report(&run)["rejected"].as_array().unwrap().is_empty());
+    agrees(&mut table).await;
+    let rows = table.world.rows().await;
+    let backfilled = rows.iter().filter(|row| crate::world::text(row, "event_id") == "backfill");
+    let distinct: std::collections::BTreeSet<String> =
+        backfilled.map(|row| crate::world::text(row, "record_id")).collect();
+    assert_eq!(distinct.len(), 40, "each item that existed is archived");
+}

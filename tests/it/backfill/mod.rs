@@ -1,0 +1,247 @@
+//! `usagectl backfill`: what existed and what changed add up to what the table has, whatever is written meanwhile and wherever
+//! the command is killed.
+
+mod export;
+mod kills;
+mod table;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::fixture::Run;
+use crate::redrive::lambda::{Code, FUNCTION, Lambda};
+use crate::world::{page_keys, services, text};
+use export::{full, incremental, picture, put_manifests, time_of};
+use table::Table;
+
+fn report(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+}
+
+/// Delivers what the stream has, and compares the counters with the table.
+async fn agrees(table: &mut Table) {
+    let records = table.deliver().await;
+    let (counted, changes) = table.counted().await;
+    assert_eq!(counted, table.present().await);
+    assert_eq!(changes, u64::try_from(records).unwrap(), "only changes are counted as changes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_and_changes_add_up_to_the_table_when_an_export_is_written_to() {
+    let mut table = Table::new("bf-export", 60).await;
+    table.attach_stream().await;
+    table.change(40, 70).await;
+    table.deliver().await;
+    let export = full(&table, "01-full", &picture(&table).await);
+    table.change(40, 80).await;
+    let export = export.to_str().unwrap();
+
+    let before = (table.world.items("ledger").await.len(), table.world.objects().await.len());
+    let dry = report(&table.backfill(&[export, "--dry-run", "--json"]).await);
+    assert_eq!((&dry["durable"], &dry["rejected"]), (&json!(0), &json!([])), "{dry}");
+    assert!(dry["estimated_dollars"].as_f64().unwrap() > 0.0, "{dry}");
+    assert_eq!(dry["rows"]["item"], json!(60), "every item that existed, and no other: {dry}");
+    assert_eq!(dry["opening"]["items"], json!("60"), "{dry}");
+    let after = (table.world.items("ledger").await.len(), table.world.objects().await.len());
+    assert_eq!(after, before, "a dry run writes nothing");
+
+    table.change(10, 80).await;
+    let done = report(&table.backfill(&[export, "--json"]).await);
+    assert_eq!((&done["durable"], &done["items"]), (&json!(60), &json!(60)), "{done}");
+    agrees(&mut table).await;
+
+    // An archive row for each item that existed, and one for each change.
+    let rows = table.world.rows().await;
+    let mut by_event = BTreeMap::new();
+    let distinct: BTreeMap<String, String> =
+        rows.iter().map(|row| (text(row, "record_id"), text(row, "event_id"))).collect();
+    distinct.values().for_each(|event| *by_event.entry(event == "backfill").or_insert(0) += 1);
+    assert_eq!(by_event[&true], 60);
+    assert_eq!(by_event[&false], table.records().await.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incremental_export_continues_a_full_one_from_before_the_stream() {
+    let mut table = Table::new("bf-incr", 50).await;
+    let before = picture(&table).await;
+    let first = full(&table, "01-full", &before);
+    let from = time_of(&first);
+    // Not in the stream.
+    table.change(30, 60).await;
+    let first = first.to_str().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    table.attach_stream().await;
+    let refused = table.backfill(&[first]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("changes in between would be lost"), "{refused:?}");
+
+    table.change(20, 60).await;
+    let second = incremental(&table, "02-incr", &before, &picture(&table).await, &from);
+    table.change(20, 60).await;
+    let run = table.backfill(&[second.to_str().unwrap(), first]).await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    agrees(&mut table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_and_changes_add_up_to_the_table_when_a_scan_is_written_to() {
+    let mut table = Table::new("bf-scan", 80).await;
+    table.attach_stream().await;
+    let mut command = table.command(&["--scan", "--rate", "400", "--json"]);
+    let scan = tokio::task::spawn_blocking(move || command.output().unwrap());
+    while !scan.is_finished() {
+        table.change(5, 100).await;
+    }
+    let run = Run::from(scan.await.unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(report(&run)["opening"]["items"], json!("80"), "{run:?}");
+    agrees(&mut table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeating_a_backfill_makes_the_same_pages_and_files() {
+    let mut table = Table::new("bf-twice", 40).await;
+    table.attach_stream().await;
+    let export = full(&table, "01-full", &picture(&table).await);
+    let export = export.to_str().unwrap();
+    assert_eq!(table.backfill(&[export]).await.code, Some(0));
+    let (pages, files) = (page_keys(&table.world.items("ledger").await), table.world.objects().await);
+    assert_eq!((pages.len(), files.len()), (3, 3), "a batch for each data file");
+    let again = report(&table.backfill(&[export, "--json"]).await);
+    assert_eq!((&again["finished_before"], &again["items"]), (&json!(4), &json!(0)), "{again}");
+    // Also without the data folder, on another machine.
+    let elsewhere = table.backfill(&[export, "--data", "elsewhere", "--json"]).await;
+    assert_eq!(report(&elsewhere)["durable"], json!(40), "{elsewhere:?}");
+    assert_eq!(page_keys(&table.world.items("ledger").await), pages);
+    assert_eq!(table.world.objects().await, files);
+    agrees(&mut table).await;
+
+    // A stream that is attached anew has another cut, at which the same items would count again.
+    let update = table.world.dynamodb.update_table().table_name(&table.name);
+    let off = aws_sdk_dynamodb::types::StreamSpecification::builder().stream_enabled(false).build().unwrap();
+    update.stream_specification(off).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    table.attach_stream().await;
+    let later = full(&table, "02-full", &picture(&table).await);
+    let refused = table.backfill(&[later.to_str().unwrap()]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("was backfilled with another cut"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_incomplete_export_is_refused_and_nothing_is_written() {
+    let table = Table::new("bf-damaged", 12).await;
+    table.attach_stream().await;
+    let folder = full(&table, "01-full", &picture(&table).await);
+    let refused = async |expected: &str| {
+        let run = table.backfill(&[folder.to_str().unwrap()]).await;
+        assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{run:?}");
+        assert!(run.stderr.contains(expected), "expected {expected}: {run:?}");
+    };
+    let file = folder.join("data/part1.json.gz");
+    let content = std::fs::read(&file).unwrap();
+    let mut damaged = content.clone();
+    damaged[20] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    refused("the data file AWSDynamoDB/01-full/data/part1.json.gz is damaged").await;
+    std::fs::remove_file(&file).unwrap();
+    refused("the data file AWSDynamoDB/01-full/data/part1.json.gz is missing").await;
+    std::fs::write(&file, content).unwrap();
+
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (files, summary) = (read("manifest-files.json"), read("manifest-summary.json"));
+    std::fs::write(folder.join("manifest-files.json"), files.replace("part1", "part2")).unwrap();
+    refused("manifest-files.json is damaged").await;
+    put_manifests(&folder, &files.replacen("\"itemCount\":4", "\"itemCount\":3", 1), &summary);
+    refused("lists files with 11 items, and manifest-summary.json counts 12").await;
+    let fewer = summary.replace("\"itemCount\":12", "\"itemCount\":11");
+    put_manifests(&folder, &files.replacen("\"itemCount\":4", "\"itemCount\":3", 1), &fewer);
+    refused("part0.json.gz has 4 items, and the manifest counts 3").await;
+    put_manifests(&folder, &files, &summary.replace("DYNAMODB_JSON", "ION"));
+    refused("is of an export in ION, which can't be read").await;
+    std::fs::remove_file(folder.join("manifest-summary.md5")).unwrap();
+    refused("manifest-summary.md5 doesn't exist, so this is not a complete export").await;
+    assert_eq!((table.world.items("ledger").await.len(), table.world.objects().await.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_items_are_listed_and_sent_again() {
+    let mut table = Table::new("bf-rejected", 9).await;
+    table.put(3, "many").await;
+    table.attach_stream().await;
+    let export = full(&table, "01-full", &picture(&table).await);
+    let run = table.backfill(&[export.to_str().unwrap(), "--json"]).await;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let rejected = report(&run)["rejected"].clone();
+    assert_eq!(rejected[0]["item"], json!(r#"{"pk":{"S":"OWNER#3"},"sk":{"S":"ITEM#3"}}"#), "{rejected}");
+    assert_eq!(rejected[0]["reason"], json!("invalid_value: NewImage.units expected N, found S"));
+    assert_eq!((rejected.as_array().unwrap().len(), &report(&run)["durable"]), (1, &json!(8)));
+    let text = table.backfill(&[export.to_str().unwrap()]).await;
+    assert!(text.stdout.contains("rejected: {\"pk\":{\"S\":\"OWNER#3\"}"), "{text:?}");
+    assert!(text.stdout.contains("3 files finished by an earlier run"), "{text:?}");
+
+    // The pipeline is fixed: an item whose units aren't a number counts 0.
+    let file = table.pipeline().join("pipeline.toml");
+    let fixed = std::fs::read_to_string(&file).unwrap().replace(
+        "match = { pk = \"OWNER#{owner}\", sk = \"ITEM#{item}\" }\n",
+        "match = { pk = \"OWNER#{owner}\", sk = \"ITEM#{item}\" }\nwhere = { units = { not = [\"many\"] } }\n",
+    );
+    std::fs::write(&file, fixed).unwrap();
+    let run = table.backfill(&[export.to_str().unwrap(), "--json"]).await;
+    assert_eq!((run.code, &report(&run)["skipped"]), (Some(0), &json!(1)), "{run:?}");
+    agrees(&mut table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_function_is_invoked_with_batches() {
+    let table = Table::new("bf-stack", 30).await;
+    let export = full(&table, "01-full", &picture(&table).await);
+    let now = Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str());
+    let lambda = Lambda::new(Code::Handler(Box::new(table.world.function())), now, &[]);
+    let url = lambda.serve().await;
+    let source = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{}", table.name);
+    let (usage, ledger) = (table.world.variable("USAGE_TABLE"), table.world.variable("LEDGER_TABLE"));
+    let names = [
+        "backfill",
+        export.to_str().unwrap(),
+        "--json",
+        "--pipeline-dir",
+        "stock",
+        "--table",
+        &table.name,
+        "--function",
+        FUNCTION,
+        "--source-arn",
+        &source,
+        "--usage-table",
+        &usage,
+        "--ledger-table",
+        &ledger,
+        "--archive-bucket",
+        &table.world.bucket(),
+    ]
+    .map(str::to_owned);
+    let run = async |more: &[&str]| -> Run {
+        let arguments: Vec<&str> = names.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let mut command = table.fixture.command(&arguments);
+        command.envs([
+            ("AWS_ENDPOINT_URL_LAMBDA", &*url),
+            ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
+            ("AWS_ENDPOINT_URL_S3", services().s3_url()),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
+    };
+    // The function reads a Kinesis stream, which doesn't say what was counted.
+    let refused = run(&[]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("has no DynamoDB stream that the function reads"), "{refused:?}");
+    let rows = run(&["--archive-only"]).await;
+    assert_eq!((rows.code, &report(&rows)["durable"]), (Some(0), &json!(30)), "{rows:?}");
+    assert_eq!(*lambda.invocations.lock().unwrap(), [10; 3]);
+    assert_eq!(table.world.rows().await.len(), 30);
+    assert_eq!(table.world.items("ledger").await.len(), 0, "nothing is counted");
+}
