@@ -419,7 +419,7 @@ async fn history(seed: u64, tally: &mut Tally) {
     }
     let notices = notices(&place);
     while place.fold(&notices).await.settled < notices.len() {}
-    let mut log = log.lock().unwrap();
+    let mut log = std::mem::take(&mut *log.lock().unwrap());
     let is_split = place.items("ledger").iter().any(|item| item.contains_key("split"));
     log.happened.extend(Some(Fault::Split).filter(|_| is_split));
     let (found, expected) = (snapshots(&place), log.expected(&notices, counts));
