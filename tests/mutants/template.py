@@ -112,6 +112,7 @@ MUTANTS = [
     ("an operator who can't invoke the alias", "template.yaml", "              - !Sub '${Function.Arn}:*'\n", ""),
     ("alerts on any bus", "template.yaml", "event-bus/${AlertBusName}'\n              - Fn::If:", "event-bus/*'\n              - Fn::If:"),
     ("a function that doesn't know the bus", "template.yaml", "        ALERT_BUS: !Ref AlertBusName\n", ""),
+    ("limits that can't be read", "template.yaml", "                  - ReadsLimits\n", "                  - ReadsLimitsAtOnce\n"),
     ("a rule that matches no alert", "template.yaml", "        detail-type: [Usage alert]\n", "        detail-type: [Alert]\n"),
     ("a rule without an address", "template.yaml", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: MailsAlerts\n", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: Counts\n"),
     ("a topic key that EventBridge can't use", "template.yaml", "            Principal: { Service: events.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]", "            Principal: { Service: cloudwatch.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]"),

@@ -30,7 +30,7 @@ pub fn alert_of(source: &str, detail: &str) -> Option<Alert> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use stream_types::Decimal;
 

@@ -28,6 +28,18 @@ fn only_the_fold_function_sends_alerts_and_only_to_the_bus_or_topic_that_is_set(
 }
 
 #[test]
+fn limits_are_read_from_the_table_that_is_set_by_whoever_folds() {
+    let arn = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${LimitTableName}";
+    for (role, condition) in [("FoldRole", "ReadsLimits"), ("FunctionRole", "ReadsLimitsAtOnce")] {
+        let [(found, read)] = statement(role, "ReadLimits")[..] else { panic!("{role}") };
+        assert_eq!((found, actions(read)), (Some(condition), vec!["dynamodb:GetItem"]), "{role}");
+        assert_eq!(read["Resource"], json!({ "Fn::Sub": arn }), "{role}");
+    }
+    let at_once = template()["Conditions"]["ReadsLimitsAtOnce"]["Fn::And"].as_array().unwrap();
+    assert!(at_once.contains(&json!({ "Condition": "FoldsAtOnce" })), "{at_once:?}");
+}
+
+#[test]
 fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_address() {
     let rule = properties("AlertRule");
     let pattern = json!({
