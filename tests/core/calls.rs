@@ -11,6 +11,8 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("fold/limits.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish/expression.rs", &["aws_sdk_dynamodb"]),
+    ("fold/publish/restate.rs", &["aws_sdk_dynamodb"]),
+    ("fold/publish/stored.rs", &["aws_sdk_dynamodb"]),
     // Hands the client to the tables.
     ("handler.rs", &["aws_sdk_dynamodb"]),
     ("archive/bucket.rs", &["aws_sdk_s3"]),
