@@ -29,6 +29,7 @@ mod kinds;
 mod ledger;
 mod local;
 mod make_deploy;
+mod measures;
 mod model;
 mod mutants;
 mod prefix;
