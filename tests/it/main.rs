@@ -33,6 +33,7 @@ mod lake_doc;
 mod ledger;
 mod local;
 mod make_deploy;
+mod measures;
 mod model;
 mod mutants;
 mod prefix;

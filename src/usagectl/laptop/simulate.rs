@@ -91,7 +91,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
-  usagectl simulate api-usage --entities 5 API requests and subscriptions of five tenants
+  usagectl simulate api-usage              20 tenants send requests and change subscriptions
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
 
 A run first finishes the writes that an earlier run left unfinished, then continues the ledger.
