@@ -42,7 +42,8 @@ fn snapshots_ledger_and_archive_agree_with_corrections() {
         fixture.run(&[&["correct", "void", "--record", record, "--at", &at], &signed[..]].concat()).code,
         Some(0)
     );
-    for window in [&at[..7], &at[..10], &at[..13]] {
+    let week = at[..10].parse::<jiff::civil::Date>().unwrap().strftime("%G-W%V").to_string();
+    for window in [&at[..7], &week, &at[..10], &at[..13]] {
         let (code, proof) = prove(&fixture, window);
         assert_eq!((code, &proof["agrees"]), (Some(0), &json!(true)), "{proof:#}");
         assert_eq!(proof["archive"]["continuity"]["records"], json!(3), "{proof:#}");

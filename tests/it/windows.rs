@@ -44,6 +44,12 @@ fn all_windows_of_a_time_zone_agree_with_the_archive() {
     assert_eq!(starts, expected);
     let report: Value = serde_json::from_str(&run(&["reconcile", "--archive", "--json"])).unwrap();
     assert_eq!((&report["agrees"], &report["counted"]["counters"]), (&json!(true), &json!(15)), "{report}");
+    // Three measures of the window, and of those in it.
+    for (window, counters) in [("2026-09-17T15+02:00", 3), ("2026-09-17", 6), ("2026-W38", 9), ("2026-09", 9)] {
+        let proof: Value = serde_json::from_str(&run(&["prove", window, "--local", "--json"])).unwrap();
+        let found = &proof["archive"]["report"]["counted"]["counters"];
+        assert_eq!((&proof["agrees"], found), (&json!(true), &json!(counters)), "{window}: {proof:#}");
+    }
     for window in ["2026-09-17T15+02:00", "2026-09-17", "2026-W38", "2026-09", "total"] {
         let shown = run(&["ledger", "show", window, "--local"]);
         assert!(shown.starts_with(&format!("state {window}: version 1, stands for 1 state, 1 group")), "{shown}");
