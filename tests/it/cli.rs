@@ -12,9 +12,19 @@ use crate::fixture::{Fixture, KilledOnDrop, Run, two_orders};
 #[test]
 fn every_command_has_help() {
     let fixture = Fixture::new();
-    for command in
-        ["invoke", "explain", "cat", "snapshots", "local", "faults", "serve", "simulate", "reconcile", "bench"]
-    {
+    for command in [
+        "invoke",
+        "explain",
+        "cat",
+        "compact",
+        "snapshots",
+        "local",
+        "faults",
+        "serve",
+        "simulate",
+        "reconcile",
+        "bench",
+    ] {
         let run = fixture.run(&[command, "--help"]);
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
         insta::assert_snapshot!(format!("help_{command}"), run.stdout);
