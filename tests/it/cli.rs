@@ -16,6 +16,7 @@ fn every_command_has_help() {
         "invoke",
         "explain",
         "cat",
+        "compact",
         "snapshots",
         "local",
         "faults",
