@@ -173,9 +173,6 @@ impl<'p> Planner<'p> {
         if !self.seen.insert(record.id) {
             return Ok(Disposition::Repeated);
         }
-        if self.is_ignored(record) {
-            return Ok(Disposition::Skipped);
-        }
         let routed = self.route(record)?;
         let deltas = match &routed {
             _ if self.context.count_from.is_some_and(|first| record.created_at < first) => Vec::new(),

@@ -58,6 +58,19 @@ impl Pipeline {
         Routed::Nowhere
     }
 
+    /// Whether an item with these keys and this image, which the stream may have left out, may take a route of which `holds` is
+    /// true.
+    pub fn may_take(&self, keys: Outline<'_>, image: ImageOf<Outline<'_>>, holds: impl Fn(&Route) -> bool) -> bool {
+        for route in &self.routes {
+            match route.matches(keys, image) {
+                Matched::Yes(_) => return holds(route),
+                Matched::Unknown if holds(route) => return true,
+                Matched::Unknown | Matched::No => {}
+            }
+        }
+        false
+    }
+
     /// Given that an item with these keys took `route`, whether it always does, whatever its image.
     pub fn keys_decide(&self, keys: Outline<'_>, route: &Route) -> bool {
         let needs_only_keys = |route: &Route| {

@@ -6,19 +6,19 @@ use crate::pipeline::{Bindings, Route, Routed, Unmatched};
 use crate::record::{Code, Fault};
 
 impl<'p> Planner<'p> {
-    /// Whether no record type processes this kind of event, so that the record has no effect whatever its images are.
-    pub(super) fn is_ignored(&self, record: &OutlinedRecord<'_>) -> bool {
-        let event = record.change.event();
-        self.pipeline.unmatched == Unmatched::Skip
-            && self.pipeline.routes.iter().all(|route| !route.events.contains(&event))
-    }
-
-    /// The route of the newest image, if that route processes this kind of event.
+    /// The route of the newest image, if that route processes this kind of event. If the stream leaves out the image, there is
+    /// none if no record type that the item may be processes this kind of event.
     pub(super) fn route<'r>(&self, record: &OutlinedRecord<'r>) -> Result<Option<(&'p Route, Bindings<'r>)>, Fault> {
-        match self.pipeline.route_outline(record.keys, *record.newest_image()) {
-            Routed::To(route, bindings) if route.events.contains(&record.change.event()) => Ok(Some((route, bindings))),
+        let (image, event) = (*record.newest_image(), record.change.event());
+        let processes = |route: &Route| route.events.contains(&event);
+        let skips_unmatched = self.pipeline.unmatched == Unmatched::Skip;
+        match self.pipeline.route_outline(record.keys, image) {
+            Routed::To(route, bindings) if processes(route) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
-            Routed::Nowhere if self.pipeline.unmatched == Unmatched::Skip => Ok(None),
+            Routed::Nowhere if skips_unmatched => Ok(None),
+            Routed::NeedsImage(_) if skips_unmatched && !self.pipeline.may_take(record.keys, image, processes) => {
+                Ok(None)
+            }
             Routed::Nowhere => Err(Fault::new(Code::Unmatched, "Keys", "match no record type of the pipeline")),
             Routed::NeedsImage(route) => {
                 let needs = format!(

@@ -64,6 +64,34 @@ fn regression_an_event_that_no_record_type_processes_is_skipped_without_its_imag
 }
 
 #[test]
+fn a_record_without_its_image_is_skipped_if_no_record_type_that_it_may_be_processes_its_event() {
+    let text = r#"
+[[record]]
+type = "job"
+match = { id = "JOB#{job}", state = "done" }
+events = ["INSERT", "MODIFY"]
+[[record]]
+type = "log"
+match = { id = "LOG#{log}" }
+[[record]]
+type = "lost"
+match = { id = "LOST#{lost}", state = "found" }
+"#;
+    let files = std::iter::once(("pipeline.toml".to_owned(), text.to_owned())).collect();
+    let pipeline = Pipeline::parse(&crate::pipeline::Folder { name: "jobs".to_owned(), files }).unwrap();
+    let planned = |id: &str| {
+        let keys = format!(r#""Keys":{{"id":{{"S":"{id}"}}}}"#);
+        let removal = record(1, "REMOVE", &keys).replace("NEW_AND_OLD_IMAGES", "NEW_IMAGE");
+        planned_of(format!(r#"{{"Records":[{removal}]}}"#).as_bytes(), &pipeline, &PlanContext::default())
+    };
+    // It may be a job, whose removals are ignored, but neither of the others; and one that may be `lost` decides by its image.
+    let plan = planned("JOB#1");
+    assert_eq!((counts(&plan), &plan.rejected), ([1, 0, 0, 1, 0], &None));
+    let rejected = planned("LOST#1").rejected.unwrap().to_string();
+    assert!(rejected.contains("image_not_carried: StreamViewType: leaves out the image"), "{rejected}");
+}
+
+#[test]
 fn the_poison_event_is_planned_up_to_its_third_record() {
     let bytes = sample("poison");
     let plan = planned_of(&bytes, &pipeline("orders"), &PlanContext::default());

@@ -131,7 +131,13 @@ impl<'c, 'p> Deltas<'c, 'p> {
         };
         match routed {
             Routed::Nowhere => Ok(()),
-            Routed::NeedsImage(_) => Err(not_carried("OldImage")),
+            Routed::NeedsImage(_) => {
+                let subtracts = |route: &Route| route.events.contains(&self.event) && needs_old_image(route);
+                match pipeline.may_take(record.keys, old, subtracts) {
+                    true => Err(not_carried("OldImage")),
+                    false => Ok(()),
+                }
+            }
             Routed::To(route, _) if !route.events.contains(&self.event) => Ok(()),
             Routed::To(route, bindings) => {
                 let routed = RoutedImage { route, image: old, name: "OldImage", next: Some(*record.newest_image()) };
