@@ -87,6 +87,30 @@ fn all_mistakes_of_a_schema_are_reported_with_its_file() {
 }
 
 #[test]
+fn a_file_of_a_pipeline_that_cannot_be_read_is_named_and_one_in_utf_16_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, dir) = (|name: &str| folder.path().join(name), folder.path().to_str().unwrap());
+    let pipeline = "[[record]]\ntype = \"job\"\nmatch = { id = \"{id}\" }\n[record.archive]\nschema = \"job.avsc\"\n";
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain(pipeline.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    std::fs::write(path("pipeline.toml"), utf16).unwrap();
+    let schema = r#"{"type":"record","name":"Job","fields":[{"name":"id","type":"string","source":"record_id"}]}"#;
+    std::fs::write(path("job.avsc"), schema).unwrap();
+    let made = usagectl(&["schema", "glue", "--pipeline-dir", dir]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    std::fs::write(path("job.avsc"), [0x1f, 0x8b, 0x08]).unwrap();
+    for command in
+        [&["schema", "glue", "--pipeline-dir", dir][..], &["explain", "--pipeline-dir", dir, "events/insert.json"]]
+    {
+        let refused = usagectl(command);
+        let said = text(&refused.stderr);
+        assert!(
+            !refused.status.success() && said.contains("job.avsc: it is not a text file; save it as UTF-8"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn an_unsafe_change_fails_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.avsc"), folder.path().join("new.avsc"));
