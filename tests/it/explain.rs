@@ -170,3 +170,40 @@ fn the_condition_that_a_record_does_not_meet_is_named() {
     let text = fixture.run(&["explain", "--pipeline-dir", requests, &event]).stdout;
     assert!(text.contains("`where` of its measure large needs body to be of size greater than 3"), "{text}");
 }
+
+/// `explain` used to show no windows and nothing else, and `invoke` to reject the batch.
+#[test]
+fn regression_explain_and_invoke_agree_on_a_sum_with_too_many_digits() {
+    let fixture = Fixture::new();
+    let pipeline = r##"
+[snapshot]
+windows = ["day"]
+partition_key = { name = "pk", value = "TENANT#{entity}" }
+sort_key = { name = "sk", value = "USAGE#{window}#{window_start}" }
+[[record]]
+type = "meter"
+match = { pk = "TENANT#{tenant}", sk = "METER#{meter}" }
+entity = "{tenant}"
+resource = "meter"
+[[record.measure]]
+name = "amount"
+kind = "delta"
+attribute = "amount"
+"##;
+    std::fs::create_dir(fixture.0.path().join("meters")).unwrap();
+    std::fs::write(fixture.0.path().join("meters/pipeline.toml"), pipeline).unwrap();
+    let meter = |number: u32, amount: &str| {
+        let mut record = order(number, json!({ "N": "1" }));
+        let keys = json!({ "pk": { "S": "TENANT#acme" }, "sk": { "S": format!("METER#{number}") } });
+        record["dynamodb"]["NewImage"] = keys.clone();
+        record["dynamodb"]["NewImage"]["amount"] = json!({ "N": amount });
+        record["dynamodb"]["Keys"] = keys;
+        record
+    };
+    fixture.write("event.json", &event(&[meter(1, &"9".repeat(38)), meter(2, "0.5")]));
+    let run = |command: &str| fixture.json(&[command, "--pipeline-dir", "meters", "event.json"]);
+    let (explained, invoked) = (run("explain"), run("invoke"));
+    assert_eq!(explained["rejected"], Value::Null);
+    assert!(explained["counters"][0]["windows"]["error"].is_string(), "{explained}");
+    assert_eq!((&invoked["error"], &invoked["durable"], &invoked["rejected"]), (&Value::Null, &json!(2), &json!([])));
+}
