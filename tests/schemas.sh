@@ -2,6 +2,10 @@
 # Checks the schemas and pipelines in schemas/ against those in the latest release tag or, before the first release, in the latest commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if ! git rev-parse --git-dir >/dev/null 2>&1; then
+    echo "schemas/ is not checked: this is not a Git checkout, so there is no last release to compare with"
+    exit
+fi
 released=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || echo HEAD)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

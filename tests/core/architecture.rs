@@ -78,7 +78,7 @@ const PACKAGES: [Package; 6] = [
             ("ledger", &["shell", "stack"]),
             ("answers", &["shell", "stack", "ledger", "results"]),
             ("deployment", &["shell", "stack", "failure_document"]),
-            ("laptop", &["shell", "stack", "event", "results"]),
+            ("laptop", &["shell", "stack", "event", "results", "schema"]),
             ("command", &["shell", "schema", "event", "results", "ledger", "answers", "deployment", "laptop"]),
         ],
     },

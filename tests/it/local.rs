@@ -302,3 +302,27 @@ fn all_invalid_settings_are_reported_before_anything_starts() {
     assert!(fixture.run(&elsewhere).stderr.contains("is not this machine"));
     assert!(!fixture.0.path().join(".usage").exists());
 }
+
+/// The function itself can't read its archive, so the local run and `make deploy` check.
+#[test]
+fn a_start_on_an_archive_that_the_schemas_cannot_be_read_with_is_refused_with_the_remedy() {
+    let fixture = Fixture::new();
+    let (orders, event) = (fixture.0.path().join("orders"), crate::repository().join("events/insert.json"));
+    std::fs::create_dir(&orders).unwrap();
+    for file in std::fs::read_dir(crate::repository().join("schemas/orders")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), orders.join(file.file_name())).unwrap();
+    }
+    let invoked = fixture.run(&["invoke", "--pipeline-dir", "orders", event.to_str().unwrap()]);
+    assert_eq!(invoked.code, Some(0), "{invoked:?}");
+    let schema = std::fs::read_to_string(orders.join("order.avsc")).unwrap();
+    std::fs::write(orders.join("order.avsc"), schema.replace(r#""scale": 2"#, r#""scale": 4"#)).unwrap();
+    let load = ["--simulate", "orders", "--records", "5", "--rate", "0"];
+    let refused = fixture.run(&[&["local", "--pipeline-dir", "orders"], &load[..]].concat());
+    assert_eq!((refused.code, &*refused.stdout), (Some(1), ""), "{refused:?}");
+    for part in ["  order total: ", "add a new field", "start over with --fresh"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    let fresh = fixture.run(&[&["local", "--fresh", "--pipeline-dir", "orders"], &load[..]].concat());
+    assert_eq!(fresh.code, Some(0), "{fresh:?}");
+}

@@ -22,11 +22,16 @@ impl Project {
         }
         for name in ["sam", "python"] {
             let path = format!(".venv-lint/bin/{name}");
-            project.write(&path, &format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n"));
-            let program = project.0.path().join(path);
-            std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            project.program(&path, &format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n"));
         }
+        project.program(".venv/bin/cargo", "#!/bin/sh\n");
+        project.program("tests/schemas.sh", "#!/bin/sh\n");
         project
+    }
+
+    fn program(&self, path: &str, text: &str) {
+        self.write(path, text);
+        std::fs::set_permissions(self.0.path().join(path), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -35,10 +40,14 @@ impl Project {
         std::fs::write(path, text).unwrap();
     }
 
+    fn run(&self, arguments: &[&str]) -> Run {
+        Command::new("make").args(arguments).current_dir(self.0.path()).output().unwrap().into()
+    }
+
     /// Runs make, and returns the calls: each program and its arguments.
     fn make(&self, arguments: &[&str]) -> Vec<Vec<String>> {
         let _ = std::fs::remove_file(self.0.path().join("calls"));
-        let run: Run = Command::new("make").args(arguments).current_dir(self.0.path()).output().unwrap().into();
+        let run = self.run(arguments);
         assert_eq!(run.code, Some(0), "{run:?}");
         let calls = std::fs::read_to_string(self.0.path().join("calls")).unwrap();
         calls.split("---\n").skip(1).map(|call| call.lines().map(str::to_owned).collect()).collect()
@@ -92,4 +101,14 @@ fn a_first_deployment_prompts_and_has_no_tags_unless_they_are_given() {
     let calls = Project::new().make(&["deploy"]);
     let options = options(&calls[1]);
     assert!(options.contains_key("--guided") && !options.contains_key("--tags"), "{options:?}");
+}
+
+#[test]
+fn make_deploy_stops_at_an_unsafe_schema_unless_it_is_told_not_to_check() {
+    let project = Project::new();
+    project.program("tests/schemas.sh", "#!/bin/sh\necho 'unsafe  order.avsc total: was removed'\nexit 1\n");
+    let refused = project.run(&["deploy"]);
+    assert!(refused.code == Some(2) && refused.stdout.contains("unsafe  order.avsc"), "{refused:?}");
+    assert!(!project.0.path().join("calls").exists(), "sam was called");
+    assert_eq!(project.make(&["deploy", "SCHEMAS=unchecked"]).len(), 3);
 }

@@ -7,11 +7,15 @@ mod columns;
 mod draft;
 mod glue;
 mod infer;
+mod literal;
 mod pipeline;
 
 use clap::{Args, Subcommand};
 
+use self::check::{Verdict, compare};
 pub use self::pipeline::Pipelines;
+
+use usage_aggregator::archive::RecordSchema;
 
 use crate::shell::console::Done;
 use crate::shell::options::Options;
@@ -28,6 +32,14 @@ enum Command {
     Glue(glue::Glue),
     Check(check::Check),
     Infer(infer::Infer),
+}
+
+/// The changes between two schemas that keep rows of one from being read together with rows of the other, each with the field, the
+/// reason and what to do instead.
+pub fn unsafe_changes(old: &RecordSchema, new: &RecordSchema) -> Vec<String> {
+    let findings = compare(old.parsed(), new.parsed()).into_iter();
+    let is_unsafe = findings.filter(|finding| finding.verdict == Verdict::Unsafe);
+    is_unsafe.map(|finding| format!("{}: {}: {}", finding.path, finding.change, finding.reason)).collect()
 }
 
 impl Schema {

@@ -3,9 +3,10 @@
 //!
 //! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
 //! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
-//! changes, `alarms` evaluates those of the template, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
+//! changes, `archived` refuses schemas that the archive's files can't be read with, `alarms` evaluates those of the template, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod alarms;
+mod archived;
 mod control;
 mod ending;
 mod live;

@@ -12,6 +12,7 @@ use laptop::proof::{FaultInjector, FaultProfile, Rejections};
 use usage_aggregator::time::Timestamp;
 
 use super::alarms::LocalAlarms;
+use super::archived;
 use super::control::Control;
 use super::mapping::{LocalMapping, MappingParts, trim};
 use super::stream::StreamRequest;
@@ -69,6 +70,9 @@ impl LocalRun {
         let settings = local.mapping.settings(kind.stream_kind(), retries)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = place.site(variables.clone()).await?;
+        if let Some(archive) = &site.archive {
+            archived::check(&place.clients.s3, archive, &pipeline).await?;
+        }
         let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
