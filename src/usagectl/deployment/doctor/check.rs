@@ -236,8 +236,8 @@ checks! {
         "problem: a schema differs, or a table is missing"
         athena::schema;
     Projection "projection"
-        "`projection.enabled`, the range of partition_date"
-        "problem: off; warning: the range excludes today"
+        "`projection.enabled`, the range of partition_date, the dates in the archive"
+        "problem: off; warning: the range excludes today, or a date that has files"
         athena::projection;
     AlarmActions "alarm-actions"
         "the stack's alarms"

@@ -9,7 +9,7 @@ mod storage;
 use std::collections::BTreeMap;
 
 use usage_aggregator::pipeline::Pipeline;
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{Date, Timestamp};
 
 pub use super::unavailable::{Fact, Part, Unavailable};
 use crate::stack::{FunctionName, Names};
@@ -61,6 +61,8 @@ pub struct Facts {
     pub archive: Fact<Bucket>,
     /// When the newest file was written.
     pub newest_file: Fact<Timestamp>,
+    /// The first and the last partition date of each record type in it.
+    pub partition_dates: Fact<Vec<(String, Date, Date)>>,
     /// When the window of the newest snapshot began.
     pub newest_snapshot: Fact<Timestamp>,
     /// The tables of Athena.

@@ -82,6 +82,7 @@ fn a_fact_that_cannot_be_read_is_unknown_and_never_ok() {
     facts.ledger_contents = Err(denied());
     facts.archive = Err(denied());
     facts.newest_file = Err(denied());
+    facts.partition_dates = Err(denied());
     facts.newest_snapshot = Err(denied());
     facts.glue = Err(denied());
     facts.log_group = Err(denied());

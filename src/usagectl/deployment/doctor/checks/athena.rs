@@ -71,7 +71,35 @@ pub(crate) fn projection(facts: &Facts) -> CheckResult {
             );
         }
     }
-    ok("partition projection is on and includes today")
+    match outside(facts)? {
+        Some(finding) => finding,
+        None => ok("partition projection is on and includes today"),
+    }
+}
+
+/// A partition date in the archive that the table doesn't project, because it comes from an attribute or from before ArchiveSince.
+fn outside(facts: &Facts) -> Result<Option<CheckResult>, Unavailable> {
+    // Without permission to list the archive, the ranges alone are checked.
+    let Ok(dates) = &facts.partition_dates else { return Ok(None) };
+    for (name, _, table) in tables(facts)? {
+        let range = table.parameters.get(RANGE).map_or("", String::as_str);
+        let Some((from, to)) = bounds(range, facts.now) else { continue };
+        let mut of_table = dates.iter().filter(|(record_type, ..)| record_type == name);
+        let Some((_, first, last)) = of_table.find(|(_, first, last)| first.days() < from || last.days() > to) else {
+            continue;
+        };
+        let (since, until) = range.split_once(',').unwrap_or_default();
+        let earliest = if first.days() < from { first.to_string() } else { since.to_owned() };
+        let latest = if last.days() > to { last.to_string() } else { until.to_owned() };
+        return Ok(Some(warning(
+            format!(
+                "{name} has files of {first} to {last}, but its partitions range from {}: Athena doesn't see all of them",
+                range.replace(',', " to ")
+            ),
+            alter(facts, name, &format!("\"{RANGE}\" = \"{earliest},{latest}\"")),
+        )));
+    }
+    Ok(None)
 }
 
 /// A command that sets a table's property.
@@ -85,11 +113,23 @@ fn alter(facts: &Facts, table: &str, property: &str) -> String {
 
 /// Whether a range like `2026-01-01,NOW+1DAYS` includes the day.
 fn covers(range: &str, now: Timestamp) -> bool {
-    let Some((from, to)) = range.split_once(',') else { return false };
-    let day = |text: &str| Timestamp::parse(text.trim()).map(Timestamp::date);
-    let begun = day(from).is_some_and(|from| from.days() <= now.date().days());
-    let to = to.trim();
-    begun && (to == "NOW" || to.starts_with("NOW+") || day(to).is_some_and(|to| to.days() >= now.date().days()))
+    bounds(range, now).is_some_and(|(from, to)| (from..=to).contains(&now.date().days()))
+}
+
+/// The first and the last day of a range like `2026-01-01,NOW+5YEARS`, in days since 1970.
+fn bounds(range: &str, now: Timestamp) -> Option<(i64, i64)> {
+    let day = |text: &str| match text.trim().strip_prefix("NOW") {
+        None => Timestamp::parse(text.trim()).map(|at| at.date().days()),
+        Some("") => Some(now.date().days()),
+        Some(offset) => {
+            let number = offset.strip_prefix('+')?;
+            let days = |unit: &str| number.strip_suffix(unit).and_then(|number| number.parse::<i64>().ok());
+            let ahead = days("DAYS").or_else(|| days("YEARS").map(|years| years * 365 + years / 4));
+            Some(now.date().days() + ahead?)
+        }
+    };
+    let (from, to) = range.split_once(',')?;
+    Some((day(from)?, day(to)?))
 }
 
 fn earlier(since: &str, now: Timestamp) -> String {

@@ -13,7 +13,7 @@ use crate::stack::{Account, FunctionName, Names, Where};
 use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Pipeline;
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{Date, Timestamp};
 
 /// FoldWindowSeconds of the template, where the mapping can't be read.
 const DEFAULT_FOLD_WINDOW: i64 = 30;
@@ -48,7 +48,7 @@ pub(super) async fn facts(
         monitoring(&account, &names, place.stack.as_deref(), now)
     );
     let horizon_days = function.as_ref().map(horizon_days).map_err(Clone::clone);
-    let ((usage_table, ledger_table), (archive, newest_file, glue)) = (tables, archive);
+    let ((usage_table, ledger_table), (archive, newest_file, partition_dates, glue)) = (tables, archive);
     let ((destination, waiting, role), ((alarms, topics), log_group, own_metrics, measured)) = (failures, monitoring);
     Ok(Facts {
         now,
@@ -71,6 +71,7 @@ pub(super) async fn facts(
         ledger_contents,
         archive,
         newest_file,
+        partition_dates,
         newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue,
         log_group,
@@ -150,7 +151,7 @@ async fn failures(
     (destination, waiting, role)
 }
 
-type Archive = (Fact<Bucket>, Fact<Timestamp>, Fact<Vec<GlueTable>>);
+type Archive = (Fact<Bucket>, Fact<Timestamp>, Fact<Vec<(String, Date, Date)>>, Fact<Vec<GlueTable>>);
 
 async fn archive(
     account: &Account,
@@ -165,6 +166,7 @@ async fn archive(
     futures::join!(
         bucket::of(&s3, archives, &names.archive_bucket),
         bucket::newest_file(&s3, archives, &names.archive_bucket, prefix, &types, now),
+        bucket::partition_dates(&s3, archives, &names.archive_bucket, prefix, &types),
         glue::of(account, archives, &names.database),
     )
 }

@@ -80,6 +80,41 @@ pub(super) async fn newest_file(
     newest.ok_or_else(|| Unavailable::NoData(format!("no file in {bucket}/{prefix} for today or yesterday")))
 }
 
+/// The first and the last partition date of each record type that has files, raw or closed.
+pub(super) async fn partition_dates(
+    client: &Client,
+    archives: &Result<(), Unavailable>,
+    bucket: &Option<String>,
+    prefix: &str,
+    types: &[String],
+) -> Fact<Vec<(String, Date, Date)>> {
+    archives.clone()?;
+    let bucket = named(bucket, "--archive-bucket")?;
+    let mut found = Vec::new();
+    for name in types {
+        let mut dates = Vec::new();
+        for kind in ["avro", "parquet"] {
+            let folder = format!("{prefix}/{kind}/{name}/");
+            let listed = client.list_objects_v2().bucket(bucket).prefix(&folder).delimiter("/");
+            let mut pages = listed.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), page)?;
+                let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+                dates.extend(folders.filter_map(date_of));
+            }
+        }
+        let range = dates.iter().min().zip(dates.iter().max());
+        found.extend(range.map(|(first, last)| (name.clone(), *first, *last)));
+    }
+    Ok(found)
+}
+
+/// The date in a key like `data-pipeline/avro/order/partition_date=2026-11-20/`.
+fn date_of(folder: &str) -> Option<Date> {
+    let (_, date) = folder.trim_end_matches('/').rsplit_once("partition_date=")?;
+    Timestamp::parse(date).map(Timestamp::date)
+}
+
 fn folder(prefix: &str, record_type: &str, day: Date) -> String {
     format!("{prefix}/avro/{record_type}/partition_date={day}/")
 }

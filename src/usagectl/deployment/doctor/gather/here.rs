@@ -68,6 +68,7 @@ pub(super) async fn facts(
         ledger_contents,
         archive: Err(account_only.clone()),
         newest_file: newest_file.map_err(not_yet),
+        partition_dates: Err(account_only.clone()),
         newest_snapshot,
         glue: Err(account_only.clone()),
         log_group: Err(account_only.clone()),

@@ -11,6 +11,7 @@ use super::super::finding::Verdict;
 use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
 use super::good::{BUCKET_ARN, STREAM, ago, role, topic, variables};
 use crate::stack::BlockedShard;
+use usage_aggregator::time::Timestamp;
 
 /// A fault, the check that finds it, and its verdict.
 pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
@@ -268,6 +269,14 @@ fn monitoring_cases() -> Vec<Case> {
                     .parameters
                     .insert("projection.partition_date.range".into(), "2026-01-01,2026-11-25".into()),
             )
+        }),
+        ("a file of a date beyond the partitions", C::Projection, Warning, |f| {
+            let dates = [ago(86_400), Timestamp::parse("2026-12-31T00:00:00Z").unwrap()].map(Timestamp::date);
+            f.partition_dates = Ok(vec![("order".into(), dates[0], dates[1])]);
+        }),
+        ("a file of a date before the partitions", C::Projection, Warning, |f| {
+            let dates = [Timestamp::parse("2025-12-31T00:00:00Z").unwrap(), ago(0)].map(Timestamp::date);
+            f.partition_dates = Ok(vec![("order".into(), dates[0], dates[1])]);
         }),
         ("no alarms", C::AlarmActions, Warning, |f| f.alarms = Ok(Vec::new())),
         ("actions are disabled", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),

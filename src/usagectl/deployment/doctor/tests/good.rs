@@ -196,6 +196,7 @@ pub(crate) fn good() -> Facts {
             encryption: Ok(Some("AES256".into())),
         }),
         newest_file: Ok(ago(60)),
+        partition_dates: Ok(vec![("order".into(), ago(86_400).date(), ago(0).date())]),
         newest_snapshot: Err(Unavailable::NotApplicable("the metrics show it")),
         glue: Ok(glue(&pipeline)),
         log_group: Ok(LogGroup { name: "/aws/lambda/usage".into(), retention_days: Some(30) }),
