@@ -1,5 +1,10 @@
-//! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. All but `late_data`, which
-//! needs the time a file was written, is portable.
+//! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. It is portable, except for `late_data`,
+//! which needs the time a file was written, and for the path of a row's file, which every engine has under another name.
+
+use super::columns::{Column, EFFECTIVE, PARTITION, UNIT};
+
+/// The unit in the path of a raw file. Files from before there were units have none, and stay raw.
+const UNIT_IN_PATH: &str = "/([0-9T-]{13,15})-[^/]*$";
 
 /// Which days a named query reads. Without a limit, it would exceed the workgroup's scan limit as the archive grows.
 const RECENT: &str = "partition_date >= CAST(current_date - INTERVAL '31' DAY AS varchar)";
@@ -14,7 +19,7 @@ pub(super) struct RecordType<'p> {
     /// Whether its partition date comes from an attribute, which can be in the future.
     pub has_own_date: bool,
     /// The table's columns.
-    pub columns: Vec<super::columns::Column>,
+    pub columns: Vec<Column>,
 }
 
 /// A named query in Athena.
@@ -34,15 +39,31 @@ impl RecordType<'_> {
         format!("{}_once", self.name)
     }
 
-    /// The query of that view. All copies of a row are in one partition, because the date is derived from the row. Partitioning
-    /// the window by the date as well lets a filter on the date skip partitions.
+    /// The name of the table of closed rows.
+    pub(super) fn closed(&self) -> String {
+        format!("{}_closed", self.name)
+    }
+
+    /// The query of that view: the closed rows that have taken effect, and of the raw rows those of units that no such row belongs to.
+    ///
+    /// A file of closed rows is put before it takes effect, and a query has one time, so all scans agree on the closed units. All copies of a
+    /// raw row are in one partition, because the date is derived from the row. Partitioning the window and joining by the date as
+    /// well lets a filter on the date skip partitions in every scan.
     pub(super) fn once(&self) -> String {
-        let names: Vec<String> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let (name, closed, id) = (self.name, self.closed(), &self.record_id);
+        let list = |column: &dyn Fn(&Column) -> String| self.columns.iter().map(column).collect::<Vec<_>>().join(", ");
+        let closed_columns = list(&|Column { name, default, .. }| match default {
+            Some(default) => format!("coalesce(\"{name}\", {default}) AS \"{name}\""),
+            None => format!("\"{name}\""),
+        });
+        let raw_columns = list(&|Column { name, .. }| format!("raw.\"{name}\""));
         format!(
-            "SELECT {}, partition_date FROM (SELECT *, row_number() OVER (PARTITION BY partition_date, \"{id}\" ORDER BY \"{id}\") AS copy_number FROM \"{}\") AS copies WHERE copy_number = 1",
-            names.join(", "),
-            self.name,
-            id = self.record_id,
+            "WITH closed AS (SELECT * FROM \"{closed}\" WHERE \"{EFFECTIVE}\" <= to_unixtime(current_timestamp)), \
+             raw AS (SELECT *, regexp_extract(\"$path\", '{UNIT_IN_PATH}', 1) AS \"{UNIT}\", row_number() OVER (PARTITION BY {PARTITION}, \"{id}\" ORDER BY \"{id}\") AS copy_number FROM \"{name}\") \
+             SELECT {closed_columns}, {PARTITION} FROM closed \
+             UNION ALL \
+             SELECT {raw_columns}, raw.{PARTITION} FROM raw LEFT JOIN (SELECT DISTINCT {PARTITION}, \"{UNIT}\" FROM closed) AS units ON units.{PARTITION} = raw.{PARTITION} AND units.\"{UNIT}\" = raw.\"{UNIT}\" \
+             WHERE raw.copy_number = 1 AND units.\"{UNIT}\" IS NULL",
         )
     }
 }

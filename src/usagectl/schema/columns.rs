@@ -7,8 +7,15 @@ use apache_avro::schema::{
     DecimalSchema, InnerDecimalSchema, Name, RecordField, RecordSchema, ResolvedSchema, Schema, UnionSchema,
 };
 
-/// The partition column; no field may have this name.
+use super::literal::default_of;
+
+/// The partition column.
 pub(super) const PARTITION: &str = "partition_date";
+/// The columns of closed rows: the unit that the row belongs to, and the time in seconds since 1970 from which it counts.
+pub(super) const UNIT: &str = "unit";
+pub(super) const EFFECTIVE: &str = "effective";
+/// No field may have one of these names.
+const RESERVED: [&str; 3] = [PARTITION, UNIT, EFFECTIVE];
 
 /// A top-level field as Athena sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub(super) struct Column {
     pub hive: String,
     /// Its type in views.
     pub presto: String,
+    /// What a view shows for a closed row from before the field existed, unless that is null.
+    pub default: Option<String>,
 }
 
 /// The columns for the fields of a record, in order.
@@ -32,11 +41,17 @@ pub(super) fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
     let mut columns: Vec<Column> = Vec::new();
     for field in &record.fields {
         let name = field.name.to_lowercase();
-        if name == PARTITION || columns.iter().any(|column| column.name == name) {
+        if RESERVED.contains(&name.as_str()) {
+            reader.mistake(
+                &field.name,
+                "is the name of a column that every table has; rename the field and keep the attribute",
+            );
+        } else if columns.iter().any(|column| column.name == name) {
             reader.mistake(&field.name, "Athena ignores case and already has a column with this name; rename it");
         }
         if let Some(Types { hive, presto }) = reader.field(&field.name, field) {
-            columns.push(Column { name, hive, presto });
+            let default = default_of(&field.schema, field.default.as_ref(), &presto, reader.names);
+            columns.push(Column { name, hive, presto, default });
         }
     }
     if reader.mistakes.is_empty() { Ok(columns) } else { Err(reader.mistakes) }
@@ -235,6 +250,7 @@ mod tests {
             ] } } },
             { "name": "price", "type": { "type": "fixed", "name": "Money", "size": 8, "logicalType": "decimal", "precision": 10, "scale": 2 } },
             { "name": "partition_date", "type": "string" },
+            { "name": "Unit", "type": "string" },
         ]));
         insta::assert_snapshot!(mistakes.unwrap_err().join("\n"));
     }

@@ -30,12 +30,30 @@ impl Lake {
 
     /// The rows of each named query.
     fn query(&self, pipeline: &str) -> BTreeMap<String, Vec<Value>> {
+        serde_json::from_value(self.run(pipeline, &[])).unwrap()
+    }
+
+    /// The record ids that the view of orders shows of a date at a time, in order, and the plan of that query.
+    fn orders(&self, at: i64, date: &str) -> (Vec<String>, String) {
+        let answer = self.run("orders", &[&at.to_string(), date]);
+        let rows = answer["order_once"]["rows"].as_array().unwrap();
+        let mut ids: Vec<String> = rows.iter().map(|row| row["record_id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        (ids, answer["order_once"]["plan"].as_str().unwrap().to_owned())
+    }
+
+    fn folder(&self, kind: &str) -> std::path::PathBuf {
+        self.0.path().join("data/s3/archive/data-pipeline").join(kind).join("order")
+    }
+
+    fn run(&self, pipeline: &str, more: &[&str]) -> Value {
         let described = self.0.path().join("template.json");
         std::fs::write(&described, template().to_string()).unwrap();
-        let files = self.0.path().join("data/s3/archive/data-pipeline/avro");
+        let files = self.0.path().join("data/s3/archive/data-pipeline");
         let output = Command::new(python())
             .arg("tests/lake.py")
             .args([described.as_path(), files.as_path(), Path::new(pipeline)])
+            .args(more)
             .current_dir(root())
             .output()
             .unwrap();
@@ -125,4 +143,68 @@ fn named_queries_read_the_last_31_days_however_old_the_archive_is() {
     }
     assert!(sum(&recent["rows_per_day"], "records") > 0);
     assert_eq!(lake.query("orders"), recent);
+}
+
+fn now() -> i64 {
+    event_source_mapping::now().unwrap().seconds()
+}
+
+/// A file with an event of these records.
+fn event(lake: &Lake, name: &str, records: &[Value]) -> String {
+    let path = lake.0.path().join(name);
+    std::fs::write(&path, json!({ "Records": records }).to_string()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_row_is_read_once_whether_its_hour_is_open_or_closed() {
+    const DATE: &str = "2026-11-20";
+    let lake = Lake::new();
+    let batch: Value = serde_json::from_str(&super::file("events/batch-1000.json")).unwrap();
+    let all = batch["Records"].as_array().unwrap().iter().cloned().enumerate();
+    let (late, first): (Vec<_>, Vec<_>) = all.partition(|(index, _)| index % 10 == 0);
+    let [late, first] = [late, first].map(|part| part.into_iter().map(|(_, record)| record).collect::<Vec<Value>>());
+    lake.usagectl(&["invoke", &event(&lake, "first.json", &first)]);
+    let open = lake.orders(now(), DATE).0;
+    assert!(open.len() > 100 && open.is_sorted_by(|one, next| one < next), "{}", open.len());
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local"]);
+    // Half an hour later, the Parquet files take effect.
+    let (before, after) = (now() + 60, now() + 7_200);
+    assert_eq!((lake.orders(before, DATE).0, lake.orders(after, DATE).0), (open.clone(), open.clone()));
+    // A redelivery that was cut otherwise repeats rows of closed hours.
+    lake.usagectl(&["invoke", &event(&lake, "again.json", &first[..100])]);
+    assert_eq!((lake.orders(before, DATE).0, lake.orders(after, DATE).0), (open.clone(), open.clone()));
+    // Late rows are seen until the hour's first file takes effect, and again once theirs has.
+    lake.usagectl(&["invoke", &event(&lake, "late.json", &late)]);
+    let both = lake.orders(before, DATE).0;
+    assert!(both.len() > open.len(), "{}", both.len());
+    assert_eq!(lake.orders(after, DATE).0, open);
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local"]);
+    assert_eq!((lake.orders(before, DATE).0, lake.orders(after, DATE).0), (both.clone(), both.clone()));
+    // A day later, the raw files are deleted.
+    std::fs::remove_dir_all(lake.folder("avro")).unwrap();
+    std::fs::create_dir(lake.folder("avro")).unwrap();
+    assert_eq!(lake.orders(after, DATE).0, both);
+}
+
+#[test]
+fn a_filter_on_the_date_prunes_every_scan_of_the_view() {
+    let lake = Lake::new();
+    lake.usagectl(&["invoke", "events/batch-1000.json"]);
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local", "--now"]);
+    // The same files again, as those of a day long ago.
+    for kind in ["avro", "parquet"] {
+        let newest = std::fs::read_dir(lake.folder(kind)).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+        let old = lake.folder(kind).join("partition_date=2025-01-01");
+        std::fs::create_dir(&old).unwrap();
+        for file in std::fs::read_dir(newest).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), old.join(file.file_name())).unwrap();
+        }
+    }
+    let (ids, plan) = lake.orders(now() + 7_200, "2026-11-20");
+    assert!(!ids.is_empty() && !plan.contains("partition_date=2025-01-01"), "{plan}");
+    // Closed rows, raw rows, and the closed units.
+    let scans = |kind: &str| plan.matches(&format!("/{kind}/order/partition_date=2026-11-20")).count();
+    assert!(scans("parquet") >= 2 && scans("avro") >= 1, "{plan}");
 }

@@ -99,13 +99,19 @@ fn partitions_are_projected_where_the_function_puts_files() {
             continue;
         }
         let name = input["Name"].as_str().unwrap();
+        let serde = input["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].as_str().unwrap();
+        let (folder, name) = match name.strip_suffix("_closed") {
+            Some(name) => ("parquet", name),
+            None => ("avro", name),
+        };
+        assert!(serde.to_lowercase().contains(&format!(".{folder}.")), "{id}: {serde}");
         let parameters = &input["Parameters"];
         assert_eq!(parameters["projection.enabled"], "true", "{id}");
         assert_eq!(input["PartitionKeys"], json!([{ "Name": "partition_date", "Type": "string" }]), "{id}");
         let place = parameters["storage.location.template"]["Fn::Sub"][0].as_str().unwrap();
         assert_eq!(
             place,
-            format!("s3://${{ArchiveBucket}}/${{Prefix}}/avro/{name}/partition_date=${{!partition_date}}")
+            format!("s3://${{ArchiveBucket}}/${{Prefix}}/{folder}/{name}/partition_date=${{!partition_date}}")
         );
     }
 }

@@ -7,16 +7,68 @@ use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::pipeline::Pipeline;
 
 use super::super::athena::{NamedQuery, RecordType};
-use super::super::columns::{Column, PARTITION};
+use super::super::columns::{Column, EFFECTIVE, PARTITION, UNIT};
 
-/// The table of a record type, with projected partitions.
+/// The table of a record type's raw rows.
 pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &RecordSchema) -> String {
+    external(
+        pipeline,
+        record_type,
+        &Files {
+            table: record_type.name,
+            id: logical_id(&[&pipeline.name, record_type.name, "table"]),
+            folder: "avro",
+            formats: "org.apache.hadoop.hive.ql.io.avro.AvroContainer",
+            serde: "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
+            parameters: format!(
+                "\n            Parameters:\n              avro.schema.literal: {}",
+                quoted(schema.json())
+            ),
+            columns: hive_columns(&record_type.columns),
+        },
+    )
+}
+
+/// The table of a record type's closed rows.
+pub(super) fn closed_table(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
+    let table = record_type.closed();
+    let own = format!(
+        "            - {{ Name: {UNIT}, Type: string }}\n            - {{ Name: {EFFECTIVE}, Type: bigint }}\n"
+    );
+    external(
+        pipeline,
+        record_type,
+        &Files {
+            table: &table,
+            id: logical_id(&[&pipeline.name, &table]),
+            folder: "parquet",
+            formats: "org.apache.hadoop.hive.ql.io.parquet.MapredParquet",
+            serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+            parameters: String::new(),
+            columns: hive_columns(&record_type.columns) + &own,
+        },
+    )
+}
+
+/// What differs between the tables of raw and closed rows.
+struct Files<'t> {
+    table: &'t str,
+    id: String,
+    folder: &'static str,
+    /// The start of the names of the input and output formats.
+    formats: &'static str,
+    serde: &'static str,
+    parameters: String,
+    columns: String,
+}
+
+/// A table over the files of a folder, with projected partitions.
+fn external(pipeline: &Pipeline, record_type: &RecordType<'_>, files: &Files<'_>) -> String {
     // Changes aren't created in the future, but attributes can hold dates of bookings and expiries.
     let future = if record_type.has_own_date { "5YEARS" } else { "1DAYS" };
-    let (id, condition) = (logical_id(&[&pipeline.name, record_type.name, "table"]), condition(pipeline));
-    let (name, table_name) = (record_type.name, quoted(record_type.name));
-    let (columns, literal) = (hive_columns(&record_type.columns), quoted(schema.json()));
-    let folder = format!("s3://${{ArchiveBucket}}/${{Prefix}}/avro/{name}");
+    let Files { id, formats, serde, parameters, columns, .. } = files;
+    let (condition, table_name) = (condition(pipeline), quoted(files.table));
+    let folder = format!("s3://${{ArchiveBucket}}/${{Prefix}}/{}/{}", files.folder, record_type.name);
     format!(
         "
   {id}:
@@ -44,12 +96,10 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
           Location: !Sub
             - {folder}/
             - {PREFIX}
-          InputFormat: org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat
-          OutputFormat: org.apache.hadoop.hive.ql.io.avro.AvroContainerOutputFormat
+          InputFormat: {formats}InputFormat
+          OutputFormat: {formats}OutputFormat
           SerdeInfo:
-            SerializationLibrary: org.apache.hadoop.hive.serde2.avro.AvroSerDe
-            Parameters:
-              avro.schema.literal: {literal}
+            SerializationLibrary: {serde}{parameters}
           Columns:
 {columns}"
     )
@@ -75,7 +125,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
   {id}:
     Type: AWS::Glue::Table
     Condition: {condition}
-    DependsOn: {table}
+    DependsOn: [{table}, {closed}]
     Properties:
       CatalogId: !Ref AWS::AccountId
       DatabaseName: !Ref Database
@@ -92,6 +142,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
 {hive}            - {{ Name: {PARTITION}, Type: string }}
 ",
         table = logical_id(&[&pipeline.name, record_type.name, "table"]),
+        closed = logical_id(&[&pipeline.name, &record_type.closed()]),
         view_name = quoted(&view),
     )
 }
