@@ -26,6 +26,7 @@ mod events;
 mod explain;
 mod export;
 mod fixture;
+mod lake_doc;
 mod ledger;
 mod local;
 mod make_deploy;
