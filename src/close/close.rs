@@ -23,6 +23,8 @@ const LEAST_LEFT_SECONDS: i64 = 10 * 60;
 const LOOKS: usize = 20;
 /// Objects that are fetched or deleted at once.
 pub(crate) const CONCURRENCY: usize = 16;
+/// A unit is overdue if nothing of it is closed this long after its end, which is an hour after it is closed in any case.
+const OVERDUE_SECONDS: i64 = 4 * 3_600;
 
 /// The time, in seconds since the epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -43,6 +45,17 @@ pub enum Effect {
     Commit,
     /// Nothing: it reports what it would do.
     DryRun,
+}
+
+/// What a unit has to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing, or files to which more may be added.
+    Nothing,
+    /// Raw files.
+    Files,
+    /// Raw files, and although the unit ended hours ago, nothing of it has been closed.
+    Overdue,
 }
 
 /// Closes units of a pipeline's archive.
@@ -150,10 +163,16 @@ impl Closer {
     ///
     /// # Errors
     /// If a call fails.
-    pub async fn tidy(&self, key: &UnitKey) -> Result<bool, Error> {
+    pub async fn tidy(&self, key: &UnitKey) -> Result<Due, Error> {
         let found = self.look(key).await?;
         self.delete_old(key, &found, None).await?;
-        Ok(self.is_ready(key, &found.new_files()))
+        Ok(match self.is_ready(key, &found.new_files()) {
+            false => Due::Nothing,
+            true if found.parquet.is_empty() && (self.clock)() > key.unit.end_seconds() + OVERDUE_SECONDS => {
+                Due::Overdue
+            }
+            true => Due::Files,
+        })
     }
 
     fn is_ready(&self, key: &UnitKey, new: &[&Listed]) -> bool {

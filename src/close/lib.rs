@@ -52,7 +52,7 @@ mod store;
 mod work;
 mod write;
 
-pub use close::{Clock, Closed, Closer, Effect, ParquetFile, RecordType, Timing};
+pub use close::{Clock, Closed, Closer, Due, Effect, ParquetFile, RecordType, Timing};
 pub use columns::{EFFECTIVE, UNIT};
 pub use read::{ClosedFile, is_parquet};
 pub use store::Archive;

@@ -7,7 +7,7 @@ use apache_avro::types::Value as Avro;
 use laptop::emulators::{Fault, FaultPlan};
 use serde_json::json;
 use usage_aggregator::error::ErrorKind;
-use usage_close::{ClosedFile, Closer, Effect, RecordType, Timing, raw_units};
+use usage_close::{ClosedFile, Closer, Due, Effect, RecordType, Timing, raw_units};
 
 use super::place::{END, HOUR, MINUTE, Place, close, key, raw_file, schema};
 
@@ -205,9 +205,16 @@ async fn the_work_is_the_units_that_have_raw_files() {
     assert_eq!(units(all), ["order 2026-11-28 2026-11-28T08: 2", "order 2026-12-24 2026-11-28T0840: 1"]);
     let day = raw_units(&closer.archive, "order", Some("2026-12-24")).await.unwrap();
     assert_eq!(units(day), ["order 2026-12-24 2026-11-28T0840: 1"]);
-    assert!(!closer.tidy(&key()).await.unwrap());
+    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Nothing);
     place.set_time(END);
-    assert!(closer.tidy(&key()).await.unwrap());
+    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Files);
+    // The alarm HourNotClosed. A late file of a closed unit isn't overdue.
+    place.set_time(END + 5 * HOUR);
+    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Overdue);
+    place.close().await.unwrap();
+    place.put_raw(&[3]);
+    place.set_time(END + 6 * HOUR);
+    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Files);
 }
 
 #[test]
