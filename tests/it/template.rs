@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod alarms;
 mod alias;
+mod close;
 mod code;
 mod failure_destination;
 mod faults;

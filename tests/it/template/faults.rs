@@ -139,7 +139,8 @@ fn small_files_stay_in_standard_and_old_ones_expire_by_parameter() {
     assert_eq!(template()["Parameters"]["ArchiveExpireDays"]["Default"], 0);
     assert_eq!(rule("markers")["ExpiredObjectDeleteMarker"], true);
     let all = properties("ArchiveBucket")["LifecycleConfiguration"]["Rules"].to_string();
-    assert!(all.contains(r#""Fn::If":["ExpiresArchive",{"ExpirationInDays""#), "{all}");
+    assert_eq!(all.matches(r#""Fn::If":["ExpiresArchive",{"ExpirationInDays""#).count(), 2, "{all}");
+    assert_eq!(rule("expire-closed")["ExpirationInDays"]["Ref"], "ArchiveExpireDays");
 }
 
 #[test]
