@@ -25,8 +25,6 @@ const OVERDUE_SECONDS: i64 = 4 * 3_600;
 const LOOKS: usize = 20;
 /// Objects that are fetched or deleted at once.
 pub(crate) const CONCURRENCY: usize = 16;
-/// A unit is overdue if nothing of it is closed this long after its end, which is an hour after it is closed in any case.
-const OVERDUE_SECONDS: i64 = 4 * 3_600;
 
 /// The time, in seconds since the epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

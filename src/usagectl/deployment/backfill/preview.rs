@@ -69,7 +69,8 @@ impl Preview {
             }
         }
         totals.counted += counted.len();
-        for page in pages(&plan.groups, self.config.pipeline.generation) {
+        let id_bytes = self.config.tables.as_ref().map_or(8, |tables| tables.id_bytes);
+        for page in pages(&plan.groups, self.config.pipeline.generation, id_bytes) {
             totals.pages += 1;
             // A write unit for each KiB of the item, whose other attributes have about 100 bytes.
             totals.write_units += (page.data.len() + 100).div_ceil(1_024);
