@@ -1,16 +1,91 @@
 //! The rows of the archive, file by file: Avro files, and the Parquet files of closed hours, whose Avro files may be gone.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
+use super::columns::Columns;
+use super::expected_totals::ExpectedTotals;
+use super::windows::{self, History};
+use super::{Believed, Site, history, provable};
 use crate::proof::avro;
 use usage_aggregator::config::ArchivePlace;
+use usage_aggregator::pipeline::{Archive, PartitionDate};
 
 /// Files that are downloaded at once.
 const FETCHED_FILES: usize = 8;
+
+/// How the archive is read.
+pub(super) struct Reading<'r> {
+    pub columns: &'r BTreeMap<&'r str, Columns>,
+    pub believed: &'r Believed,
+    /// Whether the rows are kept for their histories.
+    pub keeps: bool,
+}
+
+/// Records every distinct row. Returns how many rows were repeated, and the number of files.
+pub(super) async fn find_rows(
+    site: &Site<'_>,
+    place: &ArchivePlace,
+    Reading { columns, believed, keeps }: &Reading<'_>,
+    totals: &mut ExpectedTotals,
+    watch: &(dyn Fn() + Sync),
+) -> anyhow::Result<(u64, u64)> {
+    let mut repeated_rows = 0;
+    let nothing = BTreeSet::new();
+    let each = |record_type: &str, row: Value| {
+        // Rows of another pipeline in the same bucket.
+        let Some(columns) = columns.get(record_type) else { return Ok(()) };
+        let id = columns.source("record_id").and_then(|field| row.get(field)).and_then(Value::as_str);
+        let id = id.with_context(|| {
+            format!(
+                "find the record id of a row: the schema of {record_type} needs a field with \"source\": \"record_id\""
+            )
+        })?;
+        let is_checked = match site.period {
+            None => true,
+            Some(period) => {
+                history::created_at(&row, columns).is_some_and(|at| period.contains(&windows::local(at, site.zone())))
+            }
+        };
+        if !totals.is_new_row(record_type, id)? {
+            repeated_rows += u64::from(is_checked);
+            return Ok(());
+        }
+        let names = match believed {
+            Believed::Ledgers(ledgers) => ledgers.key_names.get(record_type).unwrap_or(&nothing),
+            Believed::Archive => &nothing,
+        };
+        let item = columns.item(names, |_, field| row.get(field).map(plain_text));
+        if is_checked {
+            totals.find_row(record_type, &item)?;
+        }
+        if matches!(believed, Believed::Archive) {
+            totals.expect_row(record_type, &item, u64::from(is_checked), 0)?;
+        }
+        if *keeps {
+            history::keep(record_type, &row, columns, site, totals)?;
+        }
+        Ok(())
+    };
+    let history = match site.pipeline.routes.iter().any(provable::has_differences) {
+        true => History::Needed,
+        false => History::NotNeeded,
+    };
+    let is_dated_by_item = |archive: &Archive| archive.partition_date != PartitionDate::CreatedAt;
+    let by_item = site.pipeline.routes.iter().filter_map(|route| route.archive.as_ref()).any(is_dated_by_item);
+    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.needs(date, history, site.zone()));
+    let files = read(&site.clients.s3, place, is_needed, each, watch).await?;
+    Ok((repeated_rows, files))
+}
+
+fn plain_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
 
 /// Passes every row of the archive to `each`, with its record type, of the dates that `is_needed` selects. Returns the number of
 /// files.

@@ -24,8 +24,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use columns::Columns;
@@ -35,11 +33,10 @@ use expected_totals::ExpectedTotals;
 use history::{Histories, Sinks};
 use recounts::Recounts;
 use truth::Ledgers;
-use windows::History;
 
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
-use usage_aggregator::pipeline::{Archive, PartitionDate, Pipeline};
+use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::window::Zone;
 
 pub use archive::bucket_exists;
@@ -139,8 +136,8 @@ async fn compare(
     let mut archived = None;
     if let Some(place) = site.archive {
         let keeps = matches!(believed, Believed::Archive) || !recounts.is_empty();
-        let reading = Reading { columns: &columns, believed: &believed, keeps };
-        archived = Some(read_archive(site, place, &reading, &mut totals, watch).await?);
+        let reading = archive::Reading { columns: &columns, believed: &believed, keeps };
+        archived = Some(archive::find_rows(site, place, &reading, &mut totals, watch).await?);
     }
     let corrections = Corrections::read(site).await?;
     let scope = Histories { site, columns: &columns, corrections: &corrections, without: &without };
@@ -274,77 +271,9 @@ async fn find_poison(
     Ok(true)
 }
 
-/// How the archive is read.
-struct Reading<'r> {
-    columns: &'r BTreeMap<&'r str, Columns>,
-    believed: &'r Believed,
-    /// Whether the rows are kept for their histories.
-    keeps: bool,
-}
-
 enum Believed {
     Ledgers(Ledgers),
     Archive,
-}
-
-/// Records every distinct row. Returns how many rows were repeated, and the number of files.
-async fn read_archive(
-    site: &Site<'_>,
-    place: &ArchivePlace,
-    Reading { columns, believed, keeps }: &Reading<'_>,
-    totals: &mut ExpectedTotals,
-    watch: &(dyn Fn() + Sync),
-) -> anyhow::Result<(u64, u64)> {
-    let mut repeated_rows = 0;
-    let nothing = BTreeSet::new();
-    let each = |record_type: &str, row: Value| {
-        // Rows of another pipeline in the same bucket.
-        let Some(columns) = columns.get(record_type) else { return Ok(()) };
-        let id = columns.source("record_id").and_then(|field| row.get(field)).and_then(Value::as_str);
-        let id = id.with_context(|| {
-            format!(
-                "find the record id of a row: the schema of {record_type} needs a field with \"source\": \"record_id\""
-            )
-        })?;
-        let is_checked = match site.period {
-            None => true,
-            Some(period) => {
-                history::created_at(&row, columns).is_some_and(|at| period.contains(&windows::local(at, site.zone())))
-            }
-        };
-        if !totals.is_new_row(record_type, id)? {
-            repeated_rows += u64::from(is_checked);
-            return Ok(());
-        }
-        let names = match believed {
-            Believed::Ledgers(ledgers) => ledgers.key_names.get(record_type).unwrap_or(&nothing),
-            Believed::Archive => &nothing,
-        };
-        let item = columns.item(names, |_, field| row.get(field).map(plain_text));
-        if is_checked {
-            totals.find_row(record_type, &item)?;
-        }
-        if matches!(believed, Believed::Archive) {
-            totals.expect_row(record_type, &item, u64::from(is_checked), 0)?;
-        }
-        if *keeps {
-            history::keep(record_type, &row, columns, site, totals)?;
-        }
-        Ok(())
-    };
-    let history = match site.pipeline.routes.iter().any(provable::has_differences) {
-        true => History::Needed,
-        false => History::NotNeeded,
-    };
-    let is_dated_by_item = |archive: &Archive| archive.partition_date != PartitionDate::CreatedAt;
-    let by_item = site.pipeline.routes.iter().filter_map(|route| route.archive.as_ref()).any(is_dated_by_item);
-    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.needs(date, history, site.zone()));
-    let files = archive::read(&site.clients.s3, place, is_needed, each, watch).await?;
-    Ok((repeated_rows, files))
-}
-
-fn plain_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
