@@ -9,11 +9,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::fixture::Run;
+use crate::fixture::{Fixture, Run};
 use crate::redrive::lambda::{Code, FUNCTION, Lambda};
 use crate::world::{page_keys, services, text};
 use export::{full, incremental, picture, put_manifests, time_of};
 use table::Table;
+
+#[test]
+fn backfill_has_help() {
+    let run = Fixture::new().run(&["backfill", "--help"]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+    insta::assert_snapshot!("help_backfill", run.stdout);
+}
 
 fn report(run: &Run) -> Value {
     serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))

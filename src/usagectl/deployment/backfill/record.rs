@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use event_source_mapping::SourceRecord;
-use stream_types::{SequenceNumber, Timestamp};
+use event_source_mapping::sources::parse_sequence;
+use stream_types::Timestamp;
 use usage_aggregator::plan::backfill;
 
 use super::item::ItemKey;
@@ -51,7 +52,10 @@ impl Maker {
     }
 
     /// The record of an item.
-    pub(super) fn record(&self, key: &ItemKey, image: &str, purpose: Purpose) -> Arc<SourceRecord> {
+    ///
+    /// # Errors
+    /// Never, because a hash in decimal digits is a sequence number.
+    pub(super) fn record(&self, key: &ItemKey, image: &str, purpose: Purpose) -> anyhow::Result<Arc<SourceRecord>> {
         let id = match purpose {
             Purpose::Whole => backfill::WHOLE,
             Purpose::Counted => backfill::COUNTED,
@@ -63,10 +67,12 @@ impl Maker {
         let json = format!(
             r#"{{"eventID":"{id}","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"{region}","dynamodb":{{"ApproximateCreationDateTime":{seconds},"Keys":{keys},"NewImage":{image},"SequenceNumber":"{sequence}","SizeBytes":{size},"StreamViewType":"NEW_AND_OLD_IMAGES"}},"eventSourceARN":"{table_arn}/stream/{label}"}}"#
         );
-        // Digits only, so it always is one.
-        let sequence = SequenceNumber::parse(sequence);
-        let sequence = sequence.unwrap_or_else(|| unreachable!("a number in decimal digits"));
-        Arc::new(SourceRecord { sequence, item: key.number(), created_at: *created_at, json })
+        Ok(Arc::new(SourceRecord {
+            sequence: parse_sequence(&sequence)?,
+            item: key.number(),
+            created_at: *created_at,
+            json,
+        }))
     }
 }
 
@@ -106,7 +112,7 @@ mod tests {
         let mut ids = Vec::new();
         let images = [r#"{"pk":{"S":"a"},"n":{"N":"1.0"}}"#, r#"{ "n":{"N":"1"}, "pk":{"S":"\u0061"} }"#];
         for (image, purpose) in images.into_iter().zip([Purpose::Whole, Purpose::Counted]) {
-            let record = maker.record(&ItemKey::of(image, &names).unwrap(), image, purpose);
+            let record = maker.record(&ItemKey::of(image, &names).unwrap(), image, purpose).unwrap();
             let event = format!(r#"{{"Records":[{}]}}"#, record.json);
             Event::read_each(event.as_bytes(), |decoded| {
                 let decoded = decoded.unwrap();

@@ -81,7 +81,7 @@ impl Sender<'_> {
             match entry {
                 Some(Entry::Item { key, image, purpose }) => {
                     totals.items += 1;
-                    batch.add(self.maker.record(&key, &image, purpose));
+                    batch.add(self.maker.record(&key, &image, purpose)?);
                 }
                 Some(Entry::Refused { item, reason }) => totals.refuse(item, reason),
                 None => {}
