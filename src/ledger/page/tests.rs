@@ -103,12 +103,12 @@ fn a_group_that_counts_in_another_hour_needs_another_format_and_reads_back() {
     let hour = Segment::parse("2026-11-28T06:00").unwrap();
     let plain = group("a", 0, vec![effect(0, 0, &[("orders", one())])]);
     let late = Group { event_hour: Some(hour), ..group("a", 0, vec![effect(1, 1, &[("orders", one())])]) };
-    let [page] = pages(&[late, plain.clone()], 1).try_into().unwrap();
+    let [page] = pages(&[late, plain.clone()], 1, 8).try_into().unwrap();
     let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
     let hours: Vec<_> = content.groups.iter().map(|group| group.key.event_hour()).collect();
     assert_eq!((hours, page.minute), (vec![None, Some(hour)], plain.segment));
     let format = |page: &Page| content_of(&page.data).unwrap()[0];
-    assert_eq!((format(&page), format(&pages(&[plain], 1)[0])), (2, 1));
+    assert_eq!((format(&page), format(&pages(&[plain], 1, 8)[0])), (2, 1));
 }
 
 #[test]
