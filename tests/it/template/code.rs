@@ -101,8 +101,8 @@ pub(super) fn statements(role: &str, policy: &str) -> Vec<&'static Value> {
 fn allowed(role: &str) -> [BTreeSet<&'static str>; 2] {
     let of = |at_once: bool| {
         let statements = conditional(role, "function").into_iter();
-        let statements =
-            statements.filter(|(condition, _)| condition.is_some_and(|condition| condition.ends_with("AtOnce")) == at_once);
+        let statements = statements
+            .filter(|(condition, _)| condition.is_some_and(|condition| condition.ends_with("AtOnce")) == at_once);
         let actions = statements.flat_map(|(_, statement)| actions(statement));
         actions.filter(|action| !OF_LAMBDA.contains(action)).collect()
     };
