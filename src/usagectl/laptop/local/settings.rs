@@ -73,9 +73,10 @@ impl MappingOptions {
     /// # Errors
     /// If the window is out of range.
     pub(super) fn fold_settings(&self, pipeline: &str) -> Result<Settings, UsageError> {
+        let prefixes = [PAGES, ALERTS].map(|kind| json!({ "prefix": format!("{kind}{pipeline}#") }));
         let filter = json!({
             "eventName": ["INSERT"],
-            "dynamodb": { "Keys": { "pk": { "S": [PAGES, ALERTS].map(|kind| json!({ "prefix": format!("{kind}{pipeline}#") })) } } },
+            "dynamodb": { "Keys": { "pk": { "S": prefixes } } },
         });
         let filters = Filters::parse(&[filter.to_string()]).map_err(|error| UsageError(error.to_string()))?;
         let settings = Settings {
