@@ -134,3 +134,24 @@ fn the_ledger_is_kept_for_the_horizon_at_least() {
     };
     assert_eq!(["", "10", "30"].map(of), [20, 20, 30]);
 }
+
+#[test]
+fn alerts_go_to_the_default_bus_unless_another_bus_or_a_topic_is_set() {
+    let base = [("PIPELINE", "orders"), ("USAGE_TABLE", "u"), ("LEDGER_TABLE", "l"), ("ARCHIVE_BUCKET", "b")];
+    let read = |more: &[(&'static str, &'static str)]| read(&[&base[..], more].concat());
+    let topic = "arn:aws:sns:eu-west-1:123456789012:usage";
+    let cases = [
+        (vec![], AlertDestination::Bus("default".to_owned())),
+        (vec![("ALERT_BUS", "billing")], AlertDestination::Bus("billing".to_owned())),
+        (vec![("ALERT_BUS", "billing"), ("ALERT_TOPIC", topic)], AlertDestination::Topic(topic.to_owned())),
+    ];
+    for (variables, expected) in cases {
+        assert_eq!(read(&variables).unwrap().alerts, expected);
+    }
+    for (topic, mistake) in [
+        ("usage", "ALERT_TOPIC must be the ARN of an SNS topic"),
+        ("arn:aws:sns:eu-west-1:123456789012:usage.fifo", "ALERT_TOPIC must be a standard topic, not a FIFO topic"),
+    ] {
+        assert_eq!(read(&[("ALERT_TOPIC", topic)]).unwrap_err().to_string(), mistake);
+    }
+}

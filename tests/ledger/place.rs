@@ -1,6 +1,6 @@
 //! An in-process ledger and usage table, and what is in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -130,8 +130,9 @@ impl Place {
     /// Whether the ledger has exactly the alerts that its states have counted.
     pub async fn has_all_alerts(&self) -> bool {
         let mut counted = Vec::new();
-        for (_, sort_key) in self.states().into_keys().filter(|(_, sort_key)| sort_key.ends_with('/')) {
-            let window = WindowKey::parse(sort_key.trim_end_matches('/'), self.folder.ledger.zone).unwrap();
+        let window =
+            |(_, sort_key): (String, String)| WindowKey::parse(sort_key.strip_suffix('/')?, self.folder.ledger.zone);
+        for window in self.states().into_keys().filter_map(window).collect::<BTreeSet<_>>() {
             let shown = self.folder.show(None, window, None).await.unwrap();
             counted.extend(shown.states.into_iter().flat_map(|state| state.alerts));
         }

@@ -359,8 +359,8 @@ async fn history(seed: u64) -> usize {
     }
     let notices = notices(&place);
     while place.fold(&notices).await.settled < notices.len() {}
-    let log = log.lock().unwrap();
-    let (found, expected) = (snapshots(&place), log.expected(&notices, counts));
+    let expected = log.lock().unwrap().expected(&notices, counts);
+    let found = snapshots(&place);
     let bits: BTreeMap<&Key, i64> = found.iter().map(|(key, seen)| (key, seen.bits)).collect();
     let sum = |versions: &Vec<Version>| versions.iter().map(|version| version.bit()).sum();
     let expected_bits: BTreeMap<&Key, i64> = expected.iter().map(|(key, versions)| (key, sum(versions))).collect();
