@@ -111,7 +111,7 @@ fn invoke_shows_the_alerts_that_an_event_causes_and_alerts_lists_them() {
     let csv = run(&fixture, &["alerts", "--local", "--csv", "--at", &at[..7]]);
     let titles = "window,start,entity,resource,measure,value,limit,share,at,threshold,state,crossings,id";
     assert_eq!(csv.stdout.lines().next(), Some(titles), "{csv:?}");
-    assert!(csv.stdout.contains(",7,orders,amount,170.05,250,0.6802,0.5,125.0,fired,1,a#orders#"), "{csv:?}");
+    assert!(csv.stdout.contains(",7,orders,amount,170.05,250,0.6802,0.5,125,fired,1,a#orders#"), "{csv:?}");
     let table = run(&fixture, &["alerts", "--local", "--at", &at[..7]]);
     assert!(table.stdout.contains("68.0%") && table.stdout.ends_with("2 alerts, 1 firing\n"), "{table:?}");
 }

@@ -51,7 +51,8 @@ impl VerdictCounts {
         let mut text = format!("{}: {}", counted(asked, "check"), parts.join(", "));
         if left_out > 0 {
             // Writing to a String can't fail.
-            let _ = write!(text, "; {left_out} more don't apply here");
+            let verb = if left_out == 1 { "doesn't" } else { "don't" };
+            let _ = write!(text, "; {left_out} more {verb} apply here");
         }
         text
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use event_source_mapping::{Filters, Settings, StartingPosition, StreamKind};
 use serde_json::json;
-use usage_aggregator::ledger::PAGES;
+use usage_aggregator::ledger::{ALERTS, PAGES};
 use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::instant;
@@ -73,9 +73,10 @@ impl MappingOptions {
     /// # Errors
     /// If the window is out of range.
     pub(super) fn fold_settings(&self, pipeline: &str) -> Result<Settings, UsageError> {
+        let prefixes = [PAGES, ALERTS].map(|kind| json!({ "prefix": format!("{kind}{pipeline}#") }));
         let filter = json!({
             "eventName": ["INSERT"],
-            "dynamodb": { "Keys": { "pk": { "S": [{ "prefix": format!("{PAGES}{pipeline}#") }] } } },
+            "dynamodb": { "Keys": { "pk": { "S": prefixes } } },
         });
         let filters = Filters::parse(&[filter.to_string()]).map_err(|error| UsageError(error.to_string()))?;
         let settings = Settings {
