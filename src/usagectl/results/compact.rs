@@ -23,8 +23,6 @@ const MEMORY_BYTES: usize = 4_000_000_000;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Compact {
-    #[command(flatten)]
-    place: Where,
     /// Compact only this partition date
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     date: Option<String>,
@@ -37,6 +35,8 @@ pub struct Compact {
     /// Close every unit at once, even those that haven't ended, with effect from now on
     #[arg(long, conflicts_with = "stack")]
     now: bool,
+    #[command(flatten)]
+    place: Where,
 }
 
 const EXAMPLES: &str = "\
