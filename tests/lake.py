@@ -74,7 +74,7 @@ def register(lake, folder, name):
         nothing = f"SELECT *, '' AS unit, CAST(0 AS bigint) AS effective FROM \"{name}\" WHERE false"
         lake.sql(f'CREATE VIEW "{name}_closed" AS {nothing}')
     if not raw:
-        lake.sql(f'CREATE VIEW "{name}" AS SELECT *, \'\' AS "$path" FROM "{name}_closed" WHERE false')
+        lake.sql(f'CREATE VIEW "{name}" AS SELECT * EXCLUDE (unit, effective), \'\' AS "$path" FROM "{name}_closed" WHERE false')
     return dates
 
 

@@ -9,12 +9,24 @@ use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::Pipeline;
 
 use crate::schema::unsafe_changes;
+use crate::shell::workplace::Site;
+
+/// The site, if the files in its archive can be read together with those that it would write.
+///
+/// # Errors
+/// As for [`check`].
+pub(super) async fn checked(client: &Client, site: Site) -> anyhow::Result<Site> {
+    if let Some(archive) = &site.archive {
+        check(client, archive, site.handler.pipeline()).await?;
+    }
+    Ok(site)
+}
 
 /// Compares the schema of each record type with that of its newest file.
 ///
 /// # Errors
 /// If they can't be read together, with each change that prevents it and what to do.
-pub(super) async fn check(client: &Client, place: &ArchivePlace, pipeline: &Pipeline) -> anyhow::Result<()> {
+async fn check(client: &Client, place: &ArchivePlace, pipeline: &Pipeline) -> anyhow::Result<()> {
     let mut changes = Vec::new();
     for (record_type, schema) in pipeline.schemas() {
         let folder = folder(&place.prefix, record_type);

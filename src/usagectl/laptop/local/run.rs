@@ -69,10 +69,7 @@ impl LocalRun {
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
         let settings = local.mapping.settings(kind.stream_kind(), retries)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
-        let site = place.site(variables.clone()).await?;
-        if let Some(archive) = &site.archive {
-            archived::check(&place.clients.s3, archive, &pipeline).await?;
-        }
+        let site = archived::checked(&place.clients.s3, place.site(variables.clone()).await?).await?;
         let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
