@@ -75,6 +75,9 @@ quantiles = [0.5, 1]
 /// A subscription, as an image has it: seats, price, user, plan, whether it is active, and the minute of its last update.
 type State<'s> = (u32, &'s str, &'s str, &'s str, bool, i64);
 
+/// A change: its minute, the name of the subscription, and its old and new state.
+type Step<'s> = (i64, &'s str, Option<State<'s>>, Option<State<'s>>);
+
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400;
 const NOW: &str = "2026-03-01T14:00:30Z";
@@ -110,7 +113,7 @@ fn records() -> Vec<Value> {
         }
         image
     };
-    let record = |(number, (minute, name, old, new)): (usize, &(i64, &str, Option<State<'_>>, Option<State<'_>>))| {
+    let record = |(number, (minute, name, old, new)): (usize, &Step<'_>)| {
         let key = json!({ "pk": { "S": "TENANT#acme" }, "sk": { "S": format!("SUBSCRIPTION#{name}") } });
         let event_name = match (old, new) {
             (None, _) => "INSERT",

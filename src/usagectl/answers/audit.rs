@@ -23,15 +23,17 @@ fn content(audit: &Audit) -> Value {
 /// A line with the author, and one for each counter.
 fn text(audit: &Audit) -> String {
     let content = content(audit);
-    let listed = content["listed"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let listed = content.get("listed").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let what = counted(listed.len(), "counter");
-    let window = content["window"].as_str().unwrap_or_default();
+    let window = content.get("window").and_then(Value::as_str).unwrap_or_default();
     let title = format!("{} by {}: {what} in {window} repaired", audit.id, audit.author);
     let value = |of: &Value| of.as_str().unwrap_or("none").to_owned();
+    let named = |counter: &Value, name: &str| counter.get(name).map_or_else(|| "none".to_owned(), value);
     let line = |counter: &Value| {
-        let group: Vec<String> = counter["group"].as_array().into_iter().flatten().map(value).collect();
+        let group: Vec<String> =
+            counter.get("group").and_then(Value::as_array).into_iter().flatten().map(value).collect();
         let [window, measure, before, after] =
-            ["window", "measure", "before", "after"].map(|name| value(&counter[name]));
+            ["window", "measure", "before", "after"].map(|name| named(counter, name));
         format!("  {window} {} {measure}: {before} -> {after}", group.join(" "))
     };
     let lines = [title].into_iter().chain(listed.iter().map(line));

@@ -35,7 +35,7 @@ pub(crate) mod tests {
     use stream_types::Decimal;
 
     /// An alert on the month's amount of an entity.
-    pub fn alert(entity: &str, state: AlertState, crossing: u64) -> Alert {
+    pub(crate) fn alert(entity: &str, state: AlertState, crossing: u64) -> Alert {
         let number = |text: &str| Decimal::parse(text).unwrap();
         Alert {
             id: format!("a#orders#2026-11/{entity}#0000000000000001#{crossing:06}"),

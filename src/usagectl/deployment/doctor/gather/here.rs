@@ -76,14 +76,16 @@ pub(super) async fn facts(
         alarms: Err(account_only.clone()),
         topics: Err(account_only.clone()),
         measured: run.as_ref().map(measured).map_err(Clone::clone),
-        local: run.and_then(|status| {
-            let unreadable =
-                |error| Unavailable::Failed(format!("failed to read what waits in the local run: {error}"));
-            serde_json::from_value(status).map_err(unreadable)
-        }),
+        local: run.and_then(what_waits),
         own_metrics: Err(account_only),
         horizon_days: Ok(horizon_days),
     })
+}
+
+/// What a run reports of records that don't get through.
+fn what_waits(status: Value) -> Fact<LocalFacts> {
+    let unreadable = |error| Unavailable::Failed(format!("failed to read what waits in the local run: {error}"));
+    serde_json::from_value(status).map_err(unreadable)
 }
 
 /// What the ledger holds, while a run folds it.
