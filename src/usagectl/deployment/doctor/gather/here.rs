@@ -9,7 +9,7 @@ use usage_aggregator::pipeline::{Pipeline, Stream};
 use usage_aggregator::time::Timestamp;
 
 use super::super::facts::{
-    Fact, Facts, FoldMetrics, LedgerContents, Part, RecentMetrics, SourceFacts, Table, Unavailable,
+    Fact, Facts, FoldMetrics, LedgerContents, LocalFacts, Part, RecentMetrics, SourceFacts, Table, Unavailable,
 };
 use super::{bucket, destination, ledger, source, table};
 use crate::shell::options::Options;
