@@ -29,14 +29,14 @@ fn every_sample_event_is_planned_completely() {
         // One order at 23:58 and one at 23:59; a canceled one at 00:00; a deleted and a new one at 00:02. Stock is
         // skipped.
         ("mixed", "orders", [11, 5, 5, 1, 0]),
-        ("batch-1000", "orders", [1_000, 351, 1, 0, 0]),
+        ("batch-1000", "orders", [1_000, 351, 2, 0, 0]),
         ("kinesis-wrapped", "orders", [4, 2, 1, 0, 1]),
         ("kinesis-plain", "alleycat", [5, 3, 1, 0, 0]),
         // Three messages in one record, two of which are equal, and a plain message.
         ("kinesis-aggregated", "alleycat", [4, 2, 1, 0, 0]),
         ("demand", "demand", [4, 0, 2, 0, 0]),
         // Two tenants, their endpoints, and their plans, in several minutes.
-        ("api-usage", "api-usage", [10, 18, 2, 0, 0]),
+        ("api-usage", "api-usage", [10, 18, 5, 0, 0]),
         // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.
         ("zae-limiter", "zae-limiter", [9, 3, 2, 3, 0]),
     ];

@@ -179,7 +179,7 @@ fn regression_explain_and_invoke_agree_on_a_sum_with_too_many_digits() {
 [snapshot]
 windows = ["day"]
 partition_key = { name = "pk", value = "TENANT#{entity}" }
-sort_key = { name = "sk", value = "USAGE#{window}#{window_start}" }
+sort_key = { name = "sk", value = "{resource}#{window}#{window_start}" }
 [[record]]
 type = "meter"
 match = { pk = "TENANT#{tenant}", sk = "METER#{meter}" }

@@ -352,8 +352,12 @@ fn variables(deployed: Deployed) -> BTreeMap<&'static str, &'static str> {
 }
 
 fn stack(deployed: Deployed) -> Stack {
-    let parameters =
-        [("MetricsNamespace", NAMESPACE), ("RejectedRecords", deployed.rejected), ("FailureStore", deployed.store)];
+    let parameters = [
+        ("MetricsNamespace", NAMESPACE),
+        ("RejectedRecords", deployed.rejected),
+        ("FailureStore", deployed.store),
+        ("Compaction", "disabled"),
+    ];
     let resources = [
         ("Function", "append"),
         ("FoldFunction", "fold"),

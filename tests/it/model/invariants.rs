@@ -198,7 +198,7 @@ impl Books {
         }
         for (key, body) in objects.iter().filter(|(key, _)| !self.objects.contains_key(*key)) {
             let hash = blake3::hash(body).to_hex();
-            ensure(key.ends_with(&format!("/{}.avro", &hash[..32])), || format!("{key} isn't named by its content"))?;
+            ensure(key.ends_with(&format!("-{}.avro", &hash[..32])), || format!("{key} isn't named by its content"))?;
             for row in world::rows(body) {
                 let sequence = text(&row, "sequence_number");
                 let index = self.sequences.get(sequence.as_str()).copied();

@@ -33,7 +33,7 @@ const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 15] = [
     ("ledger/table/swap.rs", "transact_write_items", Some("dynamodb:PutItem"), &[Fold]),
     // Limits of alerts, and snapshots.
     ("fold/limits.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
-    ("fold/publish.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
+    ("fold/publish/stored.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
     ("archive/bucket.rs", "head_bucket", None, &[]),
     ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append, Fold]),

@@ -92,6 +92,8 @@ fn parameters(run: &LocalRun, local: &Local, config: &Config) -> std::collection
         ("FailureStore", failure_store.to_owned()),
         ("RejectedRecords", rejected.to_owned()),
         ("MetricsNamespace", config.metrics.namespace.clone()),
+        // `usagectl compact` closes hours here, not a function.
+        ("Compaction", "disabled".to_owned()),
     ];
     parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

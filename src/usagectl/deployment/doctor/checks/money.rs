@@ -6,9 +6,9 @@ use super::{float, of};
 
 /// 10: custom metrics in CloudWatch's free tier, per account.
 const FREE: usize = 10;
-/// 27: what append (9), fold (6) and proof (2) always send, what fold sends if something is wrong (6) or alerts are sent (2), and
-/// what is counted from the log (2).
-const SENT: usize = 27;
+/// 30: what append (9), fold (6), and proof (2) always send, what is sent if something is wrong (6), if alerts are sent (2) or
+/// records are late (2), and what is counted from the log (3).
+const SENT: usize = 30;
 /// Dollars per month for each further one (docs/cost.md).
 const PRICE: f64 = 0.30;
 
