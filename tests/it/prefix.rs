@@ -140,8 +140,16 @@ async fn a_busy_minute_counts_each_record_once_however_its_batches_are_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_resource_fails_the_invocation_and_names_the_remedy() {
     let cases = [
-        ("USAGE_TABLE", "no-such-table", "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS"),
-        ("LEDGER_TABLE", "no-such-table", "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS"),
+        (
+            "USAGE_TABLE",
+            "no-such-table",
+            "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS",
+        ),
+        (
+            "LEDGER_TABLE",
+            "no-such-table",
+            "create the table or event bus, or fix USAGE_TABLE, LEDGER_TABLE, and ALERT_BUS",
+        ),
         ("ARCHIVE_BUCKET", "no-such-bucket", "create the bucket or fix ARCHIVE_BUCKET"),
     ];
     for (variable, value, remedy) in cases {
