@@ -49,7 +49,7 @@ pub struct Tally(BTreeMap<(&'static str, Fault), usize>);
 
 impl Tally {
     /// The kinds: the bits of the records are a sum.
-    pub const KINDS: [&str; 7] = ["sum", "max", "min", "first", "latest", "distinct", "quantile"];
+    pub const KINDS: [&str; 9] = ["sum", "level", "weighted", "max", "min", "first", "latest", "distinct", "quantile"];
 
     /// Counts the checked values of a snapshot that suffered these faults.
     pub fn add(&mut self, kinds: &[&'static str], faults: &BTreeSet<Fault>) {
