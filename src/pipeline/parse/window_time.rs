@@ -5,7 +5,7 @@ use super::super::{Amount, Beyond, Counter, Measure, WindowTime};
 use super::path;
 use crate::time::{DAY_SECONDS, HOUR_SECONDS, Unit};
 
-/// A year, so that states don't live for ever.
+/// A year, so that states don't stay forever.
 const MAX_SECONDS: i64 = 366 * DAY_SECONDS;
 const USUAL_LATE_SECONDS: i64 = 7 * DAY_SECONDS;
 const USUAL_EARLY_SECONDS: i64 = 5 * 60;
