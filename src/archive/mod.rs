@@ -3,7 +3,7 @@
 //! record goes into which file.
 //!
 //! In reading order: [`schema`] (with `compile`, `default` and `metadata`, which build it), [`mod@encode`] (with
-//! `scalar`, `temporal`, `json` and `wire`), [`codec`], [`unit`], [`file`](mod@file), [`bucket`].
+//! `scalar`, `temporal`, `json` and `wire`), [`codec`], [`unit`](mod@unit), [`file`](mod@file), [`bucket`].
 
 pub mod bucket;
 pub mod codec;

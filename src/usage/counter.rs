@@ -87,7 +87,7 @@ pub fn deltas(
 /// The same, with what it says about measures that aren't sums.
 ///
 /// # Errors
-/// As [`deltas`].
+/// As [`deltas()`].
 pub fn additions(
     pipeline: &Pipeline,
     record: &ChangeRecord<'_>,
