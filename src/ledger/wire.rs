@@ -225,7 +225,19 @@ impl<'b> Reader<'b> {
 /// # Errors
 /// If it isn't one.
 pub(crate) fn content_of(frame: &[u8]) -> Result<Vec<u8>, Damaged> {
-    zstd::bulk::decompress(frame, MAX_CONTENT_BYTES.min(bound(frame))).map_err(|_| Damaged("it isn't a zstd frame"))
+    thread_local! {
+        /// Reused for the same reason as the compressor.
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    DECOMPRESSOR
+        .with_borrow_mut(|reused| {
+            let decompressor = match reused {
+                Some(decompressor) => decompressor,
+                None => reused.insert(zstd::bulk::Decompressor::new()?),
+            };
+            decompressor.decompress(frame, MAX_CONTENT_BYTES.min(bound(frame)))
+        })
+        .map_err(|_| Damaged("it isn't a zstd frame"))
 }
 
 /// The length that the frame states, so that no more than that is reserved.
