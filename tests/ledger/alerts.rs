@@ -61,6 +61,12 @@ async fn an_alert_says_what_has_crossed_which_limit() {
         item["expires_at"].as_n().unwrap().clone()
     };
     assert_eq!(expiry("a#orders#2026-11-28T08"), expiry("s#orders#2026-11-28"), "it is kept as long as its state");
+    let raised_at = |event: &str| {
+        let items = place.items("ledger");
+        let item = items.iter().find(|item| item["sk"].as_s().unwrap().ends_with(event)).unwrap();
+        item["raised_at"].as_s().unwrap().clone()
+    };
+    assert_eq!(raised_at("#000001"), now().to_string(), "when it was found");
     count(&place, &[(5, "a", 2, 100)]).await;
     let mut alerted = place.alerted();
     alerted.sort();
