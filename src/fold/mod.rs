@@ -203,7 +203,7 @@ impl Folder {
             .filter_map(|(number, task)| Some((number, task, task.publication(snapshot, windows, now)?)))
             .map(|(number, task, publication)| async move {
                 let published = self.publish(fold, snapshot, task, &publication).await;
-                let raised = self.raise_task(snapshot, windows, task, fold.deadline).await;
+                let raised = self.raise_task(snapshot, windows, task, now, fold.deadline).await;
                 (number, publication, published, raised)
             })
             .collect();

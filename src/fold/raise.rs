@@ -9,6 +9,7 @@ use super::{Folder, Windows};
 use crate::error::Error;
 use crate::ledger::{AlertItem, GroupKey, WindowKey};
 use crate::pipeline::Snapshot;
+use crate::time::Timestamp;
 
 impl Folder {
     /// Puts the alerts of the group that a task publishes. Returns how many the ledger didn't have.
@@ -17,12 +18,13 @@ impl Folder {
         snapshot: &Snapshot,
         windows: &Windows,
         task: &Task,
+        now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<usize, Error> {
         let leaves = windows.get(&task.window).and_then(|leaves| leaves.as_ref().ok());
         let state = leaves.and_then(|leaves| leaves.iter().find(|(part, _)| task.key.is_in_part(part)));
         match state {
-            Some((_, state)) => self.raise(snapshot, task.window, state, &task.key, deadline).await,
+            Some((_, state)) => self.raise(snapshot, task.window, state, &task.key, now, deadline).await,
             None => Ok(0),
         }
     }
@@ -37,8 +39,10 @@ impl Folder {
         window: WindowKey,
         state: &State,
         key: &GroupKey,
+        now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<usize, Error> {
+        let raised_at = Timestamp::from_seconds(now.seconds());
         let mut put = 0;
         for (rule, watch) in state.watches.of(key) {
             let crossing = |event| Crossing { window, key, rule, watch, event };
@@ -52,7 +56,7 @@ impl Folder {
                 let crossing = crossing(event);
                 let alert = Alert::new(&self.ledger.pipeline, snapshot, &partition, &crossing);
                 let Some(detail) = alert.and_then(|alert| serde_json::to_string(&alert).ok()) else { continue };
-                let item = AlertItem { name: crossing.name(), detail };
+                let item = AlertItem { name: crossing.name(), detail, raised_at };
                 self.ledger.put_alert(window, &item, deadline).await?;
                 put += 1;
             }

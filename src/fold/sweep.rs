@@ -129,7 +129,7 @@ impl Folder {
         let keys: Vec<_> = keys.cloned().collect();
         for state in leaves.values() {
             for key in state.watches.keys().filter(|key| is_compared(key)) {
-                self.raise(snapshot, window, state, key, deadline).await?;
+                self.raise(snapshot, window, state, key, now, deadline).await?;
             }
         }
         let windows = Windows::from([(window, Ok(leaves))]);

@@ -49,38 +49,44 @@ pub struct Alert {
     pub rearm: Decimal,
     /// Where the limit is, unless it is a number.
     pub item: Option<LimitItem>,
-    /// The templates of the counter that has the alert: groups of other counters are left alone.
+    /// The templates of the counter that has the alert.
     pub group: Vec<Template>,
+    /// The templates of other counters with the same measure, each of which gives a part of the texts that `group` gives: such
+    /// groups are theirs.
+    pub others: Vec<Vec<Template>>,
 }
 
 impl Alert {
-    /// Whether the counter of this alert could have counted a group with these texts.
+    /// Whether a group with these texts belongs to the counter of this alert.
     pub fn is_for(&self, texts: &[String]) -> bool {
-        texts.len() == self.group.len() && self.variables(texts).is_some()
+        variables(&self.group, texts).is_some() && !self.others.iter().any(|other| variables(other, texts).is_some())
     }
 
     /// The key of the item that has the limit of a group with these texts.
     pub fn limit_key(&self, texts: &[String]) -> Option<Vec<(String, String)>> {
-        let variables = self.variables(texts)?;
+        let variables = variables(&self.group, texts)?;
         let value = |slot: usize| variables.get(&slot).map_or("", String::as_str);
         let key = self.item.as_ref()?.key.iter();
         Some(key.map(|(name, template)| (name.clone(), template.render(value))).collect())
     }
+}
 
-    /// The variables of the counter's templates, from which they render these texts.
-    fn variables(&self, texts: &[String]) -> Option<BTreeMap<usize, String>> {
-        let mut variables = BTreeMap::new();
-        for (template, text) in self.group.iter().zip(texts) {
-            for (slot, value) in template.read_back(text)? {
-                let known: &mut String = variables.entry(slot).or_insert_with(|| value.clone());
-                if *known != value {
-                    return None;
-                }
+/// The variables from which these templates render these texts.
+fn variables(group: &[Template], texts: &[String]) -> Option<BTreeMap<usize, String>> {
+    if group.len() != texts.len() {
+        return None;
+    }
+    let mut variables = BTreeMap::new();
+    for (template, text) in group.iter().zip(texts) {
+        for (slot, value) in template.read_back(text)? {
+            let known: &mut String = variables.entry(slot).or_insert_with(|| value.clone());
+            if *known != value {
+                return None;
             }
         }
-        let value = |slot: usize| variables.get(&slot).map_or("", String::as_str);
-        // Reading back can be ambiguous. Only texts that would be rendered in exactly this way are meant.
-        let same = self.group.iter().zip(texts).all(|(template, text)| template.render(value) == *text);
-        same.then_some(variables)
     }
+    let value = |slot: usize| variables.get(&slot).map_or("", String::as_str);
+    // Reading back can be ambiguous. Only texts that would be rendered in exactly this way are meant.
+    let same = group.iter().zip(texts).all(|(template, text)| template.render(value) == *text);
+    same.then_some(variables)
 }

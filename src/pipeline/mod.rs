@@ -120,8 +120,6 @@ pub struct Counter {
     pub group: Vec<Template>,
     /// The numbers that are counted.
     pub measures: Vec<Measure>,
-    /// Which of their values are reported.
-    pub alerts: Vec<Alert>,
 }
 
 /// One kind of number that a record type counts.

@@ -2,6 +2,7 @@
 //! key.
 
 mod pattern;
+mod shape;
 
 use std::borrow::Cow;
 

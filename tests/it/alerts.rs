@@ -109,9 +109,13 @@ fn invoke_shows_the_alerts_that_an_event_causes_and_alerts_lists_them() {
     assert_eq!(standings(&fixture, &["--firing"]), BTreeMap::from([fired("0.5")]));
 
     let csv = run(&fixture, &["alerts", "--local", "--csv", "--at", &at[..7]]);
-    let titles = "window,start,entity,resource,measure,value,limit,share,at,threshold,state,crossings,id";
+    let titles = "window,start,entity,resource,measure,value,limit,share,at,threshold,state,since,crossings,id";
     assert_eq!(csv.stdout.lines().next(), Some(titles), "{csv:?}");
-    assert!(csv.stdout.contains(",7,orders,amount,170.05,250,0.6802,0.5,125,fired,1,a#orders#"), "{csv:?}");
+    assert!(csv.stdout.contains(",7,orders,amount,170.05,250,0.6802,0.5,125,fired,20"), "{csv:?}");
+    let since = |line: &Value| line["since"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let all = lines(&run(&fixture, &["alerts", "--local", "--json", "--at", &at[..7]]));
+    let [half, corrected] = &all[..] else { panic!("{all:?}") };
+    assert!(since(half) > jiff::Timestamp::from_second(recent()).ok() && since(half) <= since(corrected), "{all:?}");
     let table = run(&fixture, &["alerts", "--local", "--at", &at[..7]]);
     assert!(table.stdout.contains("68.0%") && table.stdout.ends_with("2 alerts, 1 firing\n"), "{table:?}");
 }

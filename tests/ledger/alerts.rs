@@ -1,8 +1,11 @@
 //! Alerts: each crossing of a group has one item, whatever crashes, and a fall takes back what a crossing said.
 
+use std::sync::Arc;
+
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::fold::{AlertState, Depth, Mode, Notice};
 use usage_aggregator::ledger::{PageContent, PageKind, pages};
+use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
@@ -61,10 +64,27 @@ async fn an_alert_says_what_has_crossed_which_limit() {
         item["expires_at"].as_n().unwrap().clone()
     };
     assert_eq!(expiry("a#orders#2026-11-28T08"), expiry("s#orders#2026-11-28"), "it is kept as long as its state");
+    let raised_at = |event: &str| {
+        let items = place.items("ledger");
+        let item = items.iter().find(|item| item["sk"].as_s().unwrap().ends_with(event)).unwrap();
+        item["raised_at"].as_s().unwrap().clone()
+    };
+    assert_eq!(raised_at("#000001"), now().to_string(), "when it was found");
     count(&place, &[(5, "a", 2, 100)]).await;
     let mut alerted = place.alerted();
     alerted.sort();
     assert_eq!(alerted, ["a 0.75 1 fired", "a 1 1 fired"].map(str::to_owned).to_vec());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_a_more_specific_counter_is_left_alone() {
+    let mut place = place(THREE);
+    let literal = |text: &str| Template::new(&ParsedText::parse(text).unwrap(), |_| None).unwrap();
+    let snapshot = Arc::get_mut(&mut place.pipeline).unwrap().snapshot.as_mut().unwrap();
+    snapshot.alerts[0].others = vec![vec![literal("b"), literal("orders")]];
+    count(&place, &[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1), (4, "b", 0, 1), (5, "b", 0, 1), (6, "b", 0, 1)])
+        .await;
+    assert_eq!(place.alerted(), ["a 1 1 fired"]);
 }
 
 #[tokio::test(start_paused = true)]

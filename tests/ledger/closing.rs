@@ -85,3 +85,16 @@ async fn a_closed_snapshot_of_many_measures_says_when_with_its_first_update() {
     assert_eq!(fold(&place, &late, CLOSED).await.restated, 1);
     assert_eq!(restated(&place), BTreeMap::from([entity("a", 2, Some("2026-11-28T09:57:00Z"))]));
 }
+
+/// An invoice of the closed hour lacks what is there now, whether the record was late or the fold.
+#[tokio::test(start_paused = true)]
+async fn the_first_value_of_a_closed_window_is_restated() {
+    let place = closing();
+    let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+    assert_eq!(fold(&place, &notices, CLOSED).await.restated, 1);
+    assert_eq!(restated(&place), BTreeMap::from([entity("a", 1, Some("2026-11-28T09:57:00Z"))]));
+    // The window of another record is still open, and its first value is nothing special.
+    let notices = place.append(&[(2, "b", 60, 100)], 1).await;
+    assert_eq!(fold(&place, &notices, CLOSED).await.restated, 0);
+    assert_eq!(restated(&place)["b"], (1, None));
+}

@@ -117,6 +117,9 @@ MUTANTS = [
     ("a rule without an address", "template.yaml", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: MailsAlerts\n", "  AlertRule:\n    Type: AWS::Events::Rule\n    Condition: Counts\n"),
     ("a topic key that EventBridge can't use", "template.yaml", "            Principal: { Service: events.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]", "            Principal: { Service: cloudwatch.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey*]"),
     ("the filter leaves out alerts", "template.yaml", ',{"prefix":"a#${Pipeline}#"}', ''),
+    ("a restatement that nobody hears of", "template.yaml", "            - !If [WatchesFoldMetrics, !Sub 'ALARM(\"${SnapshotsRestated}\")', 'FALSE']\n", ""),
+    ("restated snapshots that aren't on the dashboard", "template.yaml", ', ["${Namespace}", "SnapshotsRestated", "Pipeline", "${Pipeline}"]', ""),
+    ("a limit of restated snapshots that is ignored", "template.yaml", "      Threshold: !Ref RestatedThreshold\n", "      Threshold: 0\n"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]

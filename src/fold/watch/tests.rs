@@ -30,6 +30,11 @@ alert = [
 entity = "{tenant}"
 resource = "endpoint {endpoint}"
 measure = [{ name = "requests", kind = "count" }]
+
+[[record.counter]]
+entity = "endpoint:{endpoint}"
+resource = "requests"
+measure = [{ name = "requests", kind = "count" }]
 "##;
 
 fn snapshot() -> Snapshot {
@@ -111,6 +116,21 @@ fn groups_of_other_counters_and_other_windows_are_left_alone() {
         let version = NewVersion { snapshot: &snapshot, window, version: 1, old: &old, new: &new };
         assert!(next(&Watches::default(), &version).is_empty(), "{window:?}");
     }
+}
+
+#[test]
+fn groups_that_a_more_specific_counter_counts_are_left_alone() {
+    let snapshot = snapshot();
+    let key = |entity: &str| GroupKey::from(&CounterKey(vec![entity.to_owned(), "requests".to_owned()]));
+    let mut new = Totals::default();
+    for key in ["acme", "endpoint:/orders"].map(key) {
+        let requests = [Measure { name: "requests".into(), aggregate: Aggregate::Sum }];
+        new.update(&key, requests.iter(), |_, value| value.insert(&Cell::Number(Decimal::from(120))));
+    }
+    let old = Totals::default();
+    let version = NewVersion { snapshot: &snapshot, window: Some(Window::Month), version: 1, old: &old, new: &new };
+    let watches = next(&Watches::default(), &version);
+    assert_eq!(watches.keys().collect::<Vec<_>>(), [&key("acme")]);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::time::Instant;
 
-use super::attempts::{never_poison, no_retries, retried};
 use super::{ALERTS, EXPIRES_AT, Item, KEY, LedgerTable, SORT_KEY, SortKeys, number};
 use crate::error::Error;
 use crate::ledger::WindowKey;
+use crate::time::Timestamp;
 
 const DETAIL: &str = "detail";
+const RAISED_AT: &str = "raised_at";
 
 /// An alert's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct AlertItem {
     pub name: String,
     /// What is sent, as JSON.
     pub detail: String,
+    /// When a fold found the crossing, to the second. It isn't sent, because whoever sends an alert again sends the same.
+    pub raised_at: Option<Timestamp>,
 }
 
 impl LedgerTable {
@@ -29,7 +32,7 @@ impl LedgerTable {
         }
     }
 
-    /// Puts an alert. Putting the same alert again changes nothing.
+    /// Puts an alert, unless the ledger has it.
     ///
     /// # Errors
     /// Transient if the deadline passed, config if someone must fix something first.
@@ -41,16 +44,12 @@ impl LedgerTable {
     ) -> Result<(), Error> {
         let doing = format!("put an alert into {} (dynamodb:PutItem)", self.name);
         let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
+        let raised_at = alert.raised_at.map(|at| (RAISED_AT, at.to_string()));
         let texts =
             [(KEY, self.alert_partition(window)), (SORT_KEY, alert.name.clone()), (DETAIL, alert.detail.clone())];
-        let texts = texts.map(|(name, text)| (name, AttributeValue::S(text))).into_iter();
+        let texts = texts.into_iter().chain(raised_at).map(|(name, text)| (name, AttributeValue::S(text)));
         let item: Item = texts.chain(expires_at).map(|(name, value)| (name.to_owned(), value)).collect();
-        retried(deadline, &doing, || async {
-            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
-            let sent = put.customize().config_override(no_retries()).send().await;
-            sent.map(|_| ()).map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
-        })
-        .await
+        self.put_new(&doing, item, deadline).await
     }
 
     /// The detail of the alert with these keys; `None` if it has expired.
@@ -74,5 +73,6 @@ impl LedgerTable {
 
 fn alert(item: &Item) -> Option<AlertItem> {
     let text = |name: &str| item.get(name)?.as_s().ok().cloned();
-    Some(AlertItem { name: text(SORT_KEY)?, detail: text(DETAIL)? })
+    let raised_at = text(RAISED_AT).and_then(|text| Timestamp::parse(&text));
+    Some(AlertItem { name: text(SORT_KEY)?, detail: text(DETAIL)?, raised_at })
 }

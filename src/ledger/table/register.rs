@@ -125,7 +125,7 @@ impl LedgerTable {
     }
 
     /// Puts an item, unless its key exists.
-    async fn put_new(&self, doing: &str, item: Item, deadline: Option<Instant>) -> Result<(), Error> {
+    pub(super) async fn put_new(&self, doing: &str, item: Item, deadline: Option<Instant>) -> Result<(), Error> {
         retried(deadline, doing, || async {
             let put = self
                 .client

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use stream_types::Decimal;
 use usage_aggregator::pipeline::template::Template;
-use usage_aggregator::pipeline::{Aggregate, Snapshot, WINDOW_VARIABLES};
+use usage_aggregator::pipeline::{Aggregate, RESTATED_ATTRIBUTE, Snapshot, WINDOW_VARIABLES};
 use usage_aggregator::usage::snapshot_of;
 
 /// An item as the SDK returns it.
@@ -24,6 +24,8 @@ pub struct Row {
     pub measures: BTreeMap<String, String>,
     /// How the measures that aren't sums combine values.
     pub aggregates: Arc<BTreeMap<String, Aggregate>>,
+    /// When the values changed last after the window was closed, if they did.
+    pub restated_at: Option<String>,
 }
 
 impl Row {
@@ -96,7 +98,8 @@ impl<'s> RowReader<'s> {
         };
         let measures = item.iter().filter_map(measure).collect();
         let aggregates = Arc::clone(&self.aggregates);
-        Some(Row { variables: group.chain(window).collect(), measures, aggregates })
+        let restated_at = item.get(RESTATED_ATTRIBUTE).and_then(|at| at.as_s().ok()).cloned();
+        Some(Row { variables: group.chain(window).collect(), measures, aggregates, restated_at })
     }
 
     /// A counter with the fraction that is stored beside it.

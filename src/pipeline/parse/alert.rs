@@ -1,5 +1,7 @@
 //! `[[record.alert]]`: the limit of a measure, and which fractions of it are reported.
 
+mod groups;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -10,6 +12,7 @@ use super::super::{Alert, Limit, LimitItem, Rule, Snapshot};
 use super::{WINDOWS, kind, parse_template};
 use crate::decimal::Decimal;
 use crate::window::Window;
+pub(super) use groups::{CounterGroups, of_own_groups};
 
 /// What the alerts of a counter can refer to.
 pub(super) struct Alertable<'c> {
@@ -79,7 +82,7 @@ fn read(section: Section<'_>, alertable: &Alertable<'_>) -> Option<Vec<Alert>> {
             document.mistake(&span, format!("{title}: `limit` times `at` has more than 38 digits"));
         }
         let rule = Rule { measure: measure.clone(), at, limit: limit.clone() };
-        Alert { rule, window, rearm, item: item.clone(), group: alertable.group.to_vec() }
+        Alert { rule, window, rearm, item: item.clone(), group: alertable.group.to_vec(), others: Vec::new() }
     };
     Some(at.into_iter().map(alert).collect())
 }

@@ -106,11 +106,12 @@ fn read(
         }
         Some(measure)
     };
-    let measures = measured.into_iter().zip(partners).filter_map(read).collect();
+    let own = measured.into_iter().zip(partners).filter_map(read).collect();
     let group: Vec<Template> = group.into_iter().collect::<Option<_>>()?;
     let variables = countable.variables;
     let alerts = alert::read_all(alerts, &alert::Alertable { snapshot, group: &group, variables, measures: &names });
-    Some(Counter { group, measures, alerts })
+    measures.groups.push(alert::CounterGroups::new(section, &group, variables, &names, alerts));
+    Some(Counter { group, measures: own })
 }
 
 /// Why no image meets the conditions of a record type and of its measure, if that is certain.

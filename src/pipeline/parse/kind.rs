@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::super::document::Section;
 use super::super::{Aggregate, MeasureKind, Missing, Quantile, Snapshot};
+use super::alert::CounterGroups;
 use crate::decimal::Decimal;
 use crate::record::Event;
 
@@ -61,6 +62,8 @@ pub(super) struct Measures {
     pub(super) names: Vec<String>,
     /// What each of them is.
     kinds: BTreeMap<String, MeasureKind>,
+    /// The groups of the counters that have them, and their alerts.
+    pub(super) groups: Vec<CounterGroups>,
 }
 
 impl Measures {

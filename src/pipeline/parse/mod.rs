@@ -100,13 +100,12 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
             routes.push(route);
         }
     }
+    let alerts = alert::of_own_groups(root.document, std::mem::take(&mut measures.groups));
     let (mut measures, mut kinds) = measures.into_parts();
     if let Some(snapshot) = &snapshot {
         closing::add_adjustments(&root, snapshot, &routes, &mut measures, &mut kinds);
     }
     root.finish();
-    let alerts = routes.iter().flat_map(|route| &route.counters).flat_map(|counter| counter.alerts.iter().cloned());
-    let alerts: Vec<super::Alert> = alerts.collect();
     if let Some(snapshot) = &mut snapshot {
         snapshot.kinds.clone_from(&kinds);
         snapshot.alerts = alerts;

@@ -110,17 +110,20 @@ fn json_row(row: &Row) -> String {
     if let Some(fields) = line.as_object_mut() {
         fields.insert("measures".to_owned(), json!(row.measures));
     }
-    line.to_string()
+    sums::with_restated_at(line, row.restated_at.as_deref()).to_string()
 }
 
 fn listing(reader: &RowReader<'_>, rows: &[Row]) -> String {
     let measures = sums::measures(rows);
     let variables: Vec<&str> = reader.group_variables().chain(["window"]).collect();
-    let mut table = table::titled(variables.iter().copied().chain(["start"]).chain(measures.iter().copied()));
+    let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
+    let titles = variables.iter().copied().chain(["start"]).chain(measures.iter().copied()).chain(restated);
+    let mut table = table::titled(titles);
     for row in rows {
         let texts = variables.iter().map(|name| table::text(row.variable(name))).chain([table::text(row.start())]);
         let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
-        table.add_row(texts.chain(measures.iter().map(number)));
+        let last = restated.map(|_| table::text(row.restated_at.as_deref().unwrap_or_default()));
+        table.add_row(texts.chain(measures.iter().map(number)).chain(last));
     }
     format!("{table}\n{}", sums::totals(rows, &measures))
 }

@@ -119,6 +119,22 @@ pub fn sum_text<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> S
     }
 }
 
+/// The name of the column that says when a closed window changed.
+pub const RESTATED_AT: &str = "restated_at";
+
+/// When the last of these snapshots changed after its window was closed, if one did.
+pub fn restated_at<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Option<&'r str> {
+    rows.into_iter().filter_map(|row| row.restated_at.as_deref()).max_by_key(|at| Timestamp::parse(at))
+}
+
+/// A JSON object that also says when a closed window changed, if it did.
+pub fn with_restated_at(mut line: serde_json::Value, at: Option<&str>) -> serde_json::Value {
+    if let (Some(fields), Some(at)) = (line.as_object_mut(), at) {
+        fields.insert(RESTATED_AT.to_owned(), at.into());
+    }
+    line
+}
+
 /// The sums by window length, because the usage of an hour is also part of its day.
 pub fn totals(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     let mut lines = vec![format!("total: {}", console::counted(rows.len(), "snapshot"))];
@@ -190,6 +206,14 @@ mod tests {
             assert_eq!([together(aggregate, &["7"]), together(aggregate, &["7", "8"])], ["7", "n/a"]);
         }
         assert_eq!(together(Aggregate::Latest, &["OPEN"]), "OPEN");
+    }
+
+    #[test]
+    fn the_last_change_of_closed_windows_counts() {
+        let restated = |at: &str| Row { restated_at: Some(at.to_owned()), ..row("hour", "", "1") };
+        let rows = [row("hour", "", "1"), restated("2026-11-03T00:00:00.5Z"), restated("2026-11-03T00:00:00Z")];
+        assert_eq!(restated_at(&rows), Some("2026-11-03T00:00:00.5Z"));
+        assert_eq!(restated_at(&rows[..1]), None);
     }
 
     #[test]

@@ -11,6 +11,15 @@ pub struct Order {
     pub cents: i64,
 }
 
+impl Order {
+    /// When it was placed, which most orders say correctly. Some clocks are hours or days off.
+    fn placed(self) -> i64 {
+        const HOUR: i64 = 3_600;
+        let before = [0, 1_200, HOUR, 3 * HOUR, 30 * HOUR, 10 * DAY, -1_800, -2 * DAY];
+        START - before[usize::try_from(self.cents.rem_euclid(8)).unwrap()]
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum What {
     Insert(Order),
@@ -29,6 +38,8 @@ pub struct Change {
     pub customer: String,
     order: String,
     pub what: What,
+    /// Whether orders say when they were placed, and count in the windows of that time.
+    pub by_event_time: bool,
 }
 
 pub struct History {
@@ -40,6 +51,8 @@ pub struct History {
 /// 2026-02-27T22:50:00Z: minutes before the end of an hour, and days before the end of a month.
 const START: i64 = 1_772_232_600;
 const DAY: i64 = 86_400;
+/// By how much an order may have been placed before and after its change. Others count when they change.
+const PLACED: std::ops::RangeInclusive<i64> = -7 * DAY..=3_600;
 
 impl History {
     /// A history with a random number of changes from this range.
@@ -60,7 +73,14 @@ impl History {
             );
             let mut emit = |customer: &str, order: &str, what| {
                 let (customer, order) = (customer.to_owned(), order.to_owned());
-                changes.push(Change { sequence: sequence.clone(), second, customer, order, what });
+                changes.push(Change {
+                    sequence: sequence.clone(),
+                    second,
+                    customer,
+                    order,
+                    what,
+                    by_event_time: false,
+                });
             };
             let order = Order { canceled: false, cents: random.i64(-500..100_000) };
             let customer = format!("c{}", random.usize(0..customers));
@@ -94,6 +114,12 @@ impl History {
         History { changes, now }
     }
 
+    /// The same history of orders that say when they were placed, if `by_event_time`.
+    pub fn timed(mut self, by_event_time: bool) -> History {
+        self.changes.iter_mut().for_each(|change| change.by_event_time = by_event_time);
+        self
+    }
+
     /// Whether a change can't be processed, however often it is delivered, to a function that isn't fixed.
     pub fn is_hopeless(&self, change: &Change) -> bool {
         matches!(change.what, What::Poison(_)) || change.second < self.now - 18 * DAY
@@ -111,6 +137,12 @@ impl Change {
         jiff::Timestamp::from_second(self.second).unwrap()
     }
 
+    /// A second of the windows in which an image of its order counts.
+    pub fn counts_at(&self, order: Order) -> jiff::Timestamp {
+        let is_known = self.by_event_time && PLACED.contains(&(order.placed() - self.second));
+        jiff::Timestamp::from_second(if is_known { order.placed() } else { self.second }).unwrap()
+    }
+
     /// The stream record as Lambda delivers it.
     pub fn record(&self) -> Value {
         let keys = json!({ "pk": { "S": format!("CUSTOMER#{}", self.customer) }, "sk": { "S": format!("ORDER#{}", self.order) } });
@@ -118,7 +150,12 @@ impl Change {
             let cents = order.cents;
             let total = format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
             let status = if order.canceled { "CANCELLED" } else { "OPEN" };
-            json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } })
+            let mut image =
+                json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } });
+            if self.by_event_time {
+                image["placed"] = json!({ "N": order.placed().to_string() });
+            }
+            image
         };
         let poison = |order: &Order| {
             let mut image = image(order);

@@ -12,6 +12,9 @@ use crate::world::{self, PageKey, StoredItem, text};
 /// Above this many records that a snapshot may or may not have, only their number is checked.
 const MAX_UNDECIDED: usize = 12;
 
+/// The grace after which windows are closed where orders say when they were placed.
+pub const GRACE_SECONDS: i64 = 1_800;
+
 /// Everything that is stored at one moment.
 pub struct Stored {
     pub usage: Vec<StoredItem>,
@@ -132,22 +135,23 @@ impl Books {
     /// I1: a snapshot has every record of the pages whose notices have been settled, and none that isn't in a page. Its
     /// version never falls, and what a version says never changes.
     fn check_snapshots(&mut self, usage: &[StoredItem]) -> Result<(), String> {
+        self.check_restated(usage)?;
         let (counters, mut versions) = (reference::stored(usage), reference::versions(usage));
         ensure(counters.len() == usage.len(), || "two snapshots of one counter".to_owned())?;
         let settled: BTreeSet<usize> = self.settled.iter().flat_map(|key| &self.pages[key].1).copied().collect();
-        let (mut must, mut may): (BTreeMap<Key, Vec<usize>>, BTreeMap<Key, Vec<usize>>) = Default::default();
+        let (mut must, mut may): (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) = Default::default();
         for index in &self.appended {
             let records = if settled.contains(index) { &mut must } else { &mut may };
-            reference::keys(&self.history.changes[*index])
+            reference::effects(&self.history.changes[*index])
                 .into_iter()
-                .for_each(|key| records.entry(key).or_default().push(*index));
+                .for_each(|(key, effect)| records.entry(key).or_default().push((*index, effect)));
         }
         let missing = must.keys().find(|key| !counters.contains_key(*key));
         ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;
         for (key, counter) in counters {
             let version = versions.remove(&key).unwrap();
             let (must, may) = (must.remove(&key).unwrap_or_default(), may.remove(&key).unwrap_or_default());
-            ensure(self.is_possible(counter, &must, &may), || {
+            ensure(is_possible(counter, &must, &may), || {
                 format!("{key:?} is {counter:?}, but {must:?} are settled, and {may:?} aren't")
             })?;
             if let Some((earlier, said)) = self.snapshots.get(&key) {
@@ -161,21 +165,19 @@ impl Books {
         Ok(())
     }
 
-    /// Whether a counter is the sum of all changes in `must` and some in `may`.
-    fn is_possible(&self, counter: [i64; 3], must: &[usize], may: &[usize]) -> bool {
-        let effect = |index: &usize| reference::effect(&self.history.changes[*index]);
-        let least = must.iter().map(effect).fold([0; 3], reference::sum);
-        if must.is_empty() && may.is_empty() {
-            return false;
+    /// A snapshot says when it was restated exactly if its window was closed when it was written.
+    fn check_restated(&self, usage: &[StoredItem]) -> Result<(), String> {
+        let now = jiff::Timestamp::from_second(self.history.now).unwrap();
+        let has_grace = self.history.changes.iter().any(|change| change.by_event_time);
+        for item in usage {
+            let end: jiff::Timestamp = item["window_end"].as_s().unwrap().parse().unwrap();
+            let is_closed = has_grace && end.as_second() + GRACE_SECONDS <= self.history.now;
+            let restated_at = item.get("restated_at").map(|at| at.as_s().unwrap().clone());
+            ensure(restated_at == is_closed.then(|| now.to_string()), || {
+                format!("at {now}, the snapshot of a window until {end} was restated at {restated_at:?}")
+            })?;
         }
-        if may.len() > MAX_UNDECIDED {
-            return (must.len()..=must.len() + may.len()).contains(&usize::try_from(counter[2]).unwrap());
-        }
-        let mut sums = BTreeSet::from([least]);
-        for effect in may.iter().map(effect) {
-            sums.extend(sums.clone().into_iter().map(|other| reference::sum(other, effect)));
-        }
-        sums.contains(&counter)
+        Ok(())
     }
 
     /// After everything has been folded, the snapshots equal the sums over the distinct records in pages.
@@ -183,12 +185,17 @@ impl Books {
     /// # Errors
     /// The snapshots that differ.
     pub fn check_exact(&self, stored: &Stored) -> Result<(), String> {
-        let expected = reference::expected(self.appended.iter().map(|index| &self.history.changes[*index]));
+        let expected = self.expected();
         let found = reference::stored(&stored.usage);
         ensure(found == expected, || {
             let difference = difference(&found, &expected);
             format!("the snapshots differ from the sums of the appended records {:?}:\n{difference}", self.appended)
         })
+    }
+
+    /// The counters that the appended changes add up to.
+    pub fn expected(&self) -> Counters {
+        reference::expected(self.appended.iter().map(|index| &self.history.changes[*index]))
     }
 
     /// I4: objects are named by their content and never change. I2: every row belongs to a change that may be archived.
@@ -257,6 +264,25 @@ impl Books {
             | What::Expire(order) => (status == "CANCELLED") == order.canceled,
         }
     }
+}
+
+/// Changes, and what they add to a counter.
+type Effects = Vec<(usize, [i64; 3])>;
+
+/// Whether a counter is the sum of all effects in `must` and some in `may`.
+fn is_possible(counter: [i64; 3], must: &Effects, may: &Effects) -> bool {
+    let least = must.iter().map(|(_, effect)| *effect).fold([0; 3], reference::sum);
+    if must.is_empty() && may.is_empty() {
+        return false;
+    }
+    if may.len() > MAX_UNDECIDED {
+        return (must.len()..=must.len() + may.len()).contains(&usize::try_from(counter[2]).unwrap());
+    }
+    let mut sums = BTreeSet::from([least]);
+    for (_, effect) in may {
+        sums.extend(sums.clone().into_iter().map(|other| reference::sum(other, *effect)));
+    }
+    sums.contains(&counter)
 }
 
 /// Returns `message` as an error unless `holds`.

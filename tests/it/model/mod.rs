@@ -2,6 +2,7 @@
 //! deliver them: repeatedly, in other batches, in parallel, after crashes and lost requests or responses. What is
 //! stored afterwards must equal the result of a few lines of plain arithmetic.
 
+pub mod alerts;
 mod delivery;
 pub mod history;
 pub mod invariants;

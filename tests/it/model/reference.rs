@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Change, What};
+use super::history::{Change, Order, What};
 use crate::world::StoredItem;
 
 /// Orders, cents and changes by customer, window and start of the window.
@@ -14,39 +14,47 @@ pub type Key = (String, String, String);
 /// The counters that `changes` add up to.
 pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
     let mut counters = Counters::new();
-    for change in changes {
-        for key in keys(change) {
-            let counter = counters.entry(key).or_default();
-            *counter = sum(*counter, effect(change));
-        }
+    for (key, effect) in changes.flat_map(effects) {
+        let counter = counters.entry(key).or_default();
+        *counter = sum(*counter, effect);
     }
     counters
 }
 
-/// What a change adds to each of its counters.
-pub fn effect(change: &Change) -> [i64; 3] {
-    let (orders, cents) = match change.what {
-        What::Insert(new) | What::Poison(new) => live(new),
-        What::Modify(old, new) => (live(new).0 - live(old).0, live(new).1 - live(old).1),
-        What::Remove(old) => (-live(old).0, -live(old).1),
+/// What a change adds to which counters.
+pub fn effects(change: &Change) -> Counters {
+    let plus = |order| (order, [live(order).0, live(order).1, 1]);
+    let minus = |order, changes| (order, [-live(order).0, -live(order).1, changes]);
+    let images = match change.what {
+        What::Insert(new) | What::Poison(new) => vec![plus(new)],
+        What::Modify(old, new) => vec![minus(old, 0), plus(new)],
+        What::Remove(old) => vec![minus(old, 1)],
         // Expired orders stay counted.
-        What::Expire(_) => (0, 0),
+        What::Expire(old) => vec![(old, [0, 0, 1])],
     };
-    [orders, cents, 1]
+    let mut effects = Counters::new();
+    for (order, effect) in images {
+        for key in keys(change, order) {
+            let all = effects.entry(key).or_default();
+            *all = sum(*all, effect);
+        }
+    }
+    effects.retain(|_, effect| *effect != [0; 3]);
+    effects
 }
 
-/// The counters that a change is in.
-pub fn keys(change: &Change) -> [Key; 3] {
-    [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")].map(
-        |(window, format)| (change.customer.clone(), window.to_owned(), change.time().strftime(format).to_string()),
-    )
+/// The counters that an image of a change's order is in.
+fn keys(change: &Change, order: Order) -> [Key; 3] {
+    let at = change.counts_at(order);
+    [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")]
+        .map(|(window, format)| (change.customer.clone(), window.to_owned(), at.strftime(format).to_string()))
 }
 
 pub fn sum(one: [i64; 3], other: [i64; 3]) -> [i64; 3] {
     std::array::from_fn(|number| one[number] + other[number])
 }
 
-fn live(order: super::history::Order) -> (i64, i64) {
+fn live(order: Order) -> (i64, i64) {
     if order.canceled { (0, 0) } else { (1, order.cents) }
 }
 

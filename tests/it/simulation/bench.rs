@@ -10,13 +10,14 @@ use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient, http_cl
 use dynoxide::Database;
 use dynoxide::actions::scan::ScanRequest;
 use laptop::emulators::in_process::{self, Objects};
-use laptop::emulators::{FaultPlan, FaultyHttp};
+use laptop::emulators::{EventBus, FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 
 use super::ledger_stream::{LedgerStream, Observed, observed};
-use crate::model::invariants::Stored;
+use crate::model::alerts::RULES;
+use crate::model::invariants::{GRACE_SECONDS, Stored};
 use crate::world::StoredItem;
 
 const USAGE: &str = "usage";
@@ -28,7 +29,7 @@ const FAILURES: &str = "failures";
 /// The services of the current run, and sandboxes that outlive it.
 pub struct Bench {
     services: Arc<Mutex<Services>>,
-    free: Mutex<BTreeMap<Release, Vec<Arc<Sandbox>>>>,
+    free: Mutex<BTreeMap<(Release, bool), Vec<Arc<Sandbox>>>>,
     limit_percent: &'static str,
 }
 
@@ -48,6 +49,7 @@ pub enum Release {
 struct Services {
     database: Database,
     objects: Objects,
+    events: EventBus,
     ledger_stream: Observed,
     http: SharedHttpClient,
 }
@@ -61,7 +63,7 @@ pub struct Sandbox {
 /// A sandbox in use. It is released when this is dropped.
 pub struct Lease {
     pub sandbox: Arc<Sandbox>,
-    release: Release,
+    release: (Release, bool),
     bench: Arc<Bench>,
 }
 
@@ -90,6 +92,12 @@ impl Bench {
 
     /// Takes a free sandbox of this release, or creates one.
     pub fn sandbox(self: &Arc<Bench>, release: Release) -> Lease {
+        self.sandbox_of(release, false)
+    }
+
+    /// The same, for a pipeline in which orders count when they were placed, if `by_event_time`.
+    pub fn sandbox_of(self: &Arc<Bench>, release: Release, by_event_time: bool) -> Lease {
+        let release = (release, by_event_time);
         let free = self.free.lock().unwrap().entry(release).or_default().pop();
         let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox(release)));
         sandbox.http.revive();
@@ -98,14 +106,15 @@ impl Bench {
 
     /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
     /// on how many sandboxes exist.
-    fn new_sandbox(&self, release: Release) -> Sandbox {
+    fn new_sandbox(&self, (release, by_event_time): (Release, bool)) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
         let http = http_client_fn(move |settings, components| {
             services.lock().unwrap().http.http_connector(settings, components)
         });
         let http = FaultyHttp::new(http, FaultPlan::none());
-        let handler = Handler::new(config(release, self.limit_percent), in_process::clients(http.client()));
+        let handler =
+            Handler::new(config(release, by_event_time, self.limit_percent), in_process::clients(http.client()));
         fastrand::seed(before);
         Sandbox { handler, http }
     }
@@ -119,6 +128,12 @@ impl Bench {
             objects: objects.bucket(ARCHIVE),
             documents: objects.bucket(FAILURES),
         }
+    }
+
+    /// The details of the alerts that arrived at the event bus, in order.
+    pub fn sent(&self) -> Vec<String> {
+        let events = self.services.lock().unwrap().events.events();
+        events.iter().map(|event| event.detail.get().to_owned()).collect()
     }
 
     /// Deletes all documents of quarantined records.
@@ -145,9 +160,10 @@ impl Services {
         create(LEDGER, &[("pk", "HASH"), ("sk", "RANGE")]);
         objects.create_bucket(ARCHIVE);
         objects.create_bucket(FAILURES);
-        let ledger_stream = Observed::default();
-        let http = observed(in_process::client(database.clone(), objects.clone()), Arc::clone(&ledger_stream));
-        Services { database, objects, ledger_stream, http }
+        let (events, ledger_stream) = (EventBus::default(), Observed::default());
+        let http = in_process::client_with_events(database.clone(), objects.clone(), events.clone());
+        let http = observed(http, Arc::clone(&ledger_stream));
+        Services { database, objects, events, ledger_stream, http }
     }
 }
 
@@ -165,7 +181,7 @@ fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     page.items.unwrap_or_default().into_iter().map(item).collect()
 }
 
-fn config(release: Release, limit_percent: &'static str) -> Config {
+fn config(release: Release, by_event_time: bool, limit_percent: &'static str) -> Config {
     let mut variables = HashMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
@@ -185,24 +201,40 @@ fn config(release: Release, limit_percent: &'static str) -> Config {
         variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
         variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
     }
-    let folder = (release == Release::Fixed).then(fixed_pipeline);
+    let is_own = release == Release::Fixed || by_event_time;
+    let folder = is_own.then(|| pipeline(release == Release::Fixed, by_event_time));
     let orders = folder.as_ref().map(|folder| folder.path().join("orders"));
     if let Some(orders) = &orders {
         variables.remove("PIPELINE");
-        variables.extend([("PIPELINE_DIR", orders.to_str().unwrap()), ("HORIZON_DAYS", "36500")]);
+        variables.insert("PIPELINE_DIR", orders.to_str().unwrap());
+    }
+    if release == Release::Fixed {
+        variables.insert("HORIZON_DAYS", "36500");
     }
     Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
 }
 
-/// The pipeline `orders`, with a default for the status.
-fn fixed_pipeline() -> tempfile::TempDir {
+/// The pipeline `orders`: if it is fixed, with a default for the status, and by event time, with closed windows and alerts.
+fn pipeline(is_fixed: bool, by_event_time: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let orders = folder.path().join("orders");
     std::fs::create_dir(&orders).unwrap();
-    for (name, text) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
-        let status = r#""name": "status", "type": "string""#;
-        assert!(name != "order.avsc" || text.contains(status));
-        std::fs::write(orders.join(name), text.replace(status, &format!(r#"{status}, "default": "OPEN""#))).unwrap();
+    for (name, mut text) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
+        let mut add = |file: &str, before: &str, more: &str| {
+            if name == file {
+                assert!(text.contains(before), "{file} has no {before}");
+                text = text.replacen(before, &format!("{before}{more}"), 1);
+            }
+        };
+        if is_fixed {
+            add("order.avsc", r#""name": "status", "type": "string""#, r#", "default": "OPEN""#);
+        }
+        if by_event_time {
+            add("pipeline.toml", "[snapshot]\n", &format!("closing = {{ grace = \"{}m\" }}\n", GRACE_SECONDS / 60));
+            let time = r#"{ attribute = "placed", late = "7d", early = "1h", beyond = "creation_time" }"#;
+            add("pipeline.toml", "resource = \"orders\"\n", &format!("window_time = {time}\n{RULES}"));
+        }
+        std::fs::write(orders.join(name), text).unwrap();
     }
     folder
 }

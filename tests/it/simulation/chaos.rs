@@ -16,6 +16,8 @@ pub struct Chaos {
     pub changes: Vec<usize>,
     /// Whether rejected records are quarantined.
     pub quarantines: bool,
+    /// Whether orders count when they were placed, in windows that are closed, with alerts.
+    pub by_event_time: bool,
     /// The source's mapping and the ledger's.
     pub sides: [Side; 2],
     /// The steps, each with the mapping that it affects and the pause after it.
@@ -129,6 +131,7 @@ impl Chaos {
             changes: (0..changes).collect(),
             // From the seed itself, so that it doesn't change the other random numbers.
             quarantines: seed.is_multiple_of(2),
+            by_event_time: (seed / 2).is_multiple_of(8),
             sides: [Side::random(&mut random), Side::random(&mut random)],
             steps: steps(&mut random, changes),
             hazards: HAZARDS.to_vec(),

@@ -8,6 +8,7 @@ use laptop::emulators::{Call, Fault};
 use tokio::time::Instant;
 use usage_aggregator::decode;
 use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::ledger::PAGES;
 use usage_aggregator::outcome::Response;
 use usage_aggregator::time::Timestamp;
 
@@ -15,8 +16,10 @@ use super::bench::{Bench, Release};
 use super::chaos::{Chaos, Hazard, Role};
 use super::ledger_stream::{LedgerStream, Observed};
 use super::trouble::{Trouble, name};
+use crate::model::alerts::alert;
 use crate::model::history::History;
 use crate::model::invariants::Books;
+use crate::world::PageKey;
 
 /// A function, as a mapping or a redrive invokes it. Clones, and both functions of a run, share their state.
 #[derive(Clone)]
@@ -196,7 +199,7 @@ impl Lambda {
     }
 
     async fn run(&self, number: usize, records: &[usize], event: &[u8], trouble: Trouble) -> End {
-        let lease = self.inner.bench.sandbox(self.release(number));
+        let lease = self.inner.bench.sandbox_of(self.release(number), self.inner.chaos.by_event_time);
         let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
         http.set_plan(trouble.plan);
         let deadline = trouble.deadline.map(|time| Instant::now() + time);
@@ -274,13 +277,24 @@ impl Lambda {
             }
         }
         if self.role == Role::Fold {
-            let pages: Vec<_> = self.of_stream(|stream| records.iter().map(|number| stream.page(*number)).collect());
+            let settled: Vec<_> = self.of_stream(|stream| records.iter().map(|number| stream.page(*number)).collect());
+            let (pages, alerts): (Vec<_>, Vec<_>) = settled.into_iter().partition(|(key, _)| key.starts_with(PAGES));
+            if !alerts.is_empty() {
+                self.check_sent(&alerts);
+            }
             let mut books = self.books();
             books.settle(pages);
             if let Err(message) = books.check_counters(&self.inner.bench.stored()) {
                 self.violate(message);
             }
         }
+    }
+
+    /// An alert that was settled was sent.
+    fn check_sent(&self, alerts: &[PageKey]) {
+        let sent: BTreeSet<String> = self.inner.bench.sent().iter().map(|detail| alert(detail).id).collect();
+        let unsent = alerts.iter().find(|(key, name)| !sent.contains(&format!("{key}/{name}")));
+        unsent.into_iter().for_each(|alert| self.violate(format!("settled, but not sent: {alert:?}")));
     }
 
     fn violate(&self, message: String) {

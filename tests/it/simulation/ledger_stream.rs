@@ -1,4 +1,4 @@
-//! The stream of the ledger: a record for each page when it is put for the first time. An HTTP client watches for that.
+//! The stream of the ledger: a record for each page or alert when it is put for the first time. An HTTP client watches for that.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use event_source_mapping::SourceRecord;
 use serde::Deserialize;
-use usage_aggregator::ledger::PAGES;
+use usage_aggregator::ledger::{ALERTS, PAGES};
 use usage_aggregator::record::SequenceNumber;
 
 use super::bench::LEDGER;
@@ -40,7 +40,7 @@ impl LedgerStream {
         self.pages.len()
     }
 
-    /// The page of a record.
+    /// The page or alert of a record.
     pub fn page(&self, number: usize) -> PageKey {
         self.pages[number].clone()
     }
@@ -74,7 +74,7 @@ impl LedgerStream {
     }
 }
 
-/// The same client, which reports new pages to the stream.
+/// The same client, which reports new pages and alerts to the stream.
 pub fn observed(http: SharedHttpClient, stream: Observed) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
         let (inner, stream) = (http.http_connector(settings, components), Arc::clone(&stream));
@@ -89,7 +89,7 @@ struct Observer {
 
 impl HttpConnector for Observer {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (page, stream) = (page_of(&request), Arc::clone(&self.stream));
+        let (page, stream) = (put_of(&request), Arc::clone(&self.stream));
         let call = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             // The services never wait, so nothing can come between the put and its record.
@@ -130,8 +130,13 @@ struct Text {
 
 /// The page that a request puts, if any.
 pub fn page_of(request: &HttpRequest) -> Option<PageKey> {
+    put_of(request).filter(|(key, _)| key.starts_with(PAGES))
+}
+
+/// The page or alert that a request puts, if any.
+fn put_of(request: &HttpRequest) -> Option<PageKey> {
     let target = request.headers().get("x-amz-target")?;
     let body = request.body().bytes().filter(|_| target.ends_with(".PutItem"))?;
     let PutItem { item: Keys { pk, sk } } = serde_json::from_slice(body).ok()?;
-    pk.text.starts_with(PAGES).then_some((pk.text, sk.text))
+    [PAGES, ALERTS].iter().any(|kind| pk.text.starts_with(kind)).then_some((pk.text, sk.text))
 }

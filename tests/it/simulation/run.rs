@@ -11,6 +11,7 @@ use super::chaos::{Chaos, Role, Step};
 use super::feed::{Feed, SOURCE, Shards};
 use super::lambda::{Counts, End, Lambda};
 use super::side::Side;
+use crate::model::alerts;
 use crate::model::history::{History, event};
 use crate::model::invariants::ensure;
 
@@ -40,7 +41,7 @@ pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 pub fn history(chaos: &Chaos) -> History {
     let History { changes, now } = History::random(chaos.seed, CHANGES);
     let remaining = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
-    History { changes: remaining.map(|(_, change)| change).collect(), now }
+    History { changes: remaining.map(|(_, change)| change).collect(), now }.timed(chaos.by_event_time)
 }
 
 struct Run {
@@ -133,7 +134,24 @@ impl Run {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         self.check()?;
-        self.append.lambda.books().check_exact(&self.bench.stored())
+        let stored = self.bench.stored();
+        self.append.lambda.books().check_exact(&stored)?;
+        if !self.chaos.by_event_time {
+            return Ok(());
+        }
+        let sent = alerts::check(&self.append.lambda.books().expected(), &stored.ledger, &self.bench.sent())?;
+        let restated = stored.usage.iter().filter(|item| item.contains_key("restated_at")).count();
+        for (number, kind) in [
+            (sent.fired, "alerts fired"),
+            (sent.cleared, "alerts cleared"),
+            (sent.again, "alerts sent again"),
+            (restated, "restated"),
+        ] {
+            if number > 0 {
+                self.fold.lambda.note(kind, number.to_string());
+            }
+        }
+        Ok(())
     }
 
     /// Redrives discarded batches, oldest or newest first.

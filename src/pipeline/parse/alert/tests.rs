@@ -124,3 +124,65 @@ fn an_alert_needs_a_measure_of_its_counter() {
     let mistakes = Pipeline::parse(&Folder { name: "api".to_owned(), files }).unwrap_err().to_string();
     assert!(mistakes.contains("record 1 alert 1: needs a measure"), "{mistakes}");
 }
+
+/// The alerts of a pipeline whose record type has these counters, each with its entity, its resource, and a measure. The first
+/// has an alert on `requests`.
+fn of_counters(counters: &[[&str; 3]]) -> Result<Vec<Alert>, Mistakes> {
+    let head = PIPELINE.split("entity = ").next().unwrap();
+    let counter = |(number, [entity, resource, measure]): (usize, &[&str; 3])| {
+        let alert = "alert = [{ measure = \"requests\", window = \"month\", limit = 1 }]\n";
+        format!(
+            "\n[[record.counter]]\nentity = \"{entity}\"\nresource = \"{resource}\"\nmeasure = [{{ name = \"{measure}\", kind = \
+             \"count\" }}]\n{}",
+            if number == 0 { alert } else { "" }
+        )
+    };
+    let text = head.to_owned() + &counters.iter().enumerate().map(counter).collect::<String>();
+    let files = [("pipeline.toml".to_owned(), text)].into();
+    Ok(Pipeline::parse(&Folder { name: "api".to_owned(), files })?.snapshot.unwrap().alerts)
+}
+
+#[test]
+fn a_group_belongs_to_the_counter_with_more_literal_text() {
+    let alerts = of_counters(&[
+        ["{tenant}", "{endpoint}", "requests"],
+        ["region:{region}", "{endpoint}", "requests"],
+        ["{tenant}", "total", "requests"],
+        ["{tenant}", "bytes", "bytes"],
+        ["region:{region}", "bytes", "bytes"],
+    ]);
+    let [alert] = &alerts.unwrap_or_else(|mistakes| panic!("{mistakes}"))[..] else { panic!("one alert") };
+    let is_for = |entity: &str, resource: &str| alert.is_for(&[entity.to_owned(), resource.to_owned()]);
+    assert!(is_for("7", "/orders"));
+    for (entity, resource) in [("region:eu", "/orders"), ("7", "total"), ("region:eu", "total")] {
+        assert!(!is_for(entity, resource), "{entity} {resource}");
+    }
+    // The others don't have the measure, so a group that has it is the first one's.
+    assert!(is_for("7", "bytes"));
+    let of_region =
+        of_counters(&[["region:{region}", "total", "requests"], ["{tenant}", "total", "requests"]]).unwrap();
+    let is_for = |entity: &str| of_region[0].is_for(&[entity.to_owned(), "total".to_owned()]);
+    assert_eq!(["region:eu", "7"].map(is_for), [true, false]);
+}
+
+#[test]
+fn counters_that_count_into_the_same_groups_share_an_alert() {
+    let alerts = of_counters(&[["{tenant}", "total", "requests"], ["{tenant}", "total", "requests"]]).unwrap();
+    assert!(alerts[0].is_for(&["7".to_owned(), "total".to_owned()]));
+}
+
+#[test]
+fn an_alert_that_could_be_for_groups_of_another_counter_is_refused() {
+    let refused = [
+        [["{tenant}", "total", "requests"], ["{region}", "total", "requests"]],
+        [["tenant:{tenant}", "{endpoint}", "requests"], ["{tenant}", "in {region}", "requests"]],
+    ];
+    let mistakes = refused.map(|counters| of_counters(&counters).unwrap_err().to_string());
+    insta::assert_snapshot!(mistakes.join("\n"));
+    for allowed in [
+        [["tenant:{tenant}", "total", "requests"], ["region:{region}", "total", "requests"]],
+        [["{tenant}", "total", "requests"], ["{region}", "total", "bytes"]],
+    ] {
+        assert_eq!(of_counters(&allowed).unwrap_or_else(|mistakes| panic!("{mistakes}")).len(), 1);
+    }
+}

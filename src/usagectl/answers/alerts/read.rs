@@ -6,9 +6,9 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use laptop::proof::rows::RowReader;
-use stream_types::Decimal;
+use stream_types::{Decimal, Timestamp};
 use usage_aggregator::fold::{Alert, AlertState};
-use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::ledger::{AlertItem, WindowKey};
 use usage_aggregator::usage::{CounterKey, SnapshotItem};
 
 use crate::ledger::Open;
@@ -21,6 +21,8 @@ const CONCURRENT_READS: usize = 8;
 pub(super) struct Standing {
     /// The last event.
     pub(super) alert: Alert,
+    /// When a fold found it; `None` if an earlier release put it.
+    pub(super) since: Option<Timestamp>,
     /// The value of the measure now; `None` if there is no snapshot, or it lacks the measure.
     pub(super) value: Option<String>,
 }
@@ -45,18 +47,16 @@ pub(super) async fn standings(
     windows: &[WindowKey],
     wants: impl Fn(&Standing) -> bool,
 ) -> anyhow::Result<Vec<Standing>> {
-    let of_window = async |window: WindowKey| -> anyhow::Result<Vec<(WindowKey, Alert)>> {
+    let of_window = async |window: WindowKey| -> anyhow::Result<Vec<(WindowKey, Standing)>> {
         let items = ledger.folder.ledger.alerts(window, None).await.context("read the alerts")?;
-        let items = items.into_iter().map(|item| (item.name, item.detail));
-        Ok(last(items)?.into_iter().map(|alert| (window, alert)).collect())
+        Ok(last(items)?.into_iter().map(|standing| (window, standing)).collect())
     };
-    let read: Vec<Vec<(WindowKey, Alert)>> =
+    let read: Vec<Vec<(WindowKey, Standing)>> =
         stream::iter(windows.iter().copied()).map(of_window).buffered(CONCURRENT_READS).try_collect().await?;
-    let chosen = read.into_iter().flatten();
-    let chosen = chosen.filter(|(_, alert)| wants(&Standing { alert: alert.clone(), value: None }));
-    let with_value = async |(window, alert): (WindowKey, Alert)| -> anyhow::Result<Standing> {
-        let value = value(ledger, window, &alert).await?;
-        Ok(Standing { alert, value })
+    let chosen = read.into_iter().flatten().filter(|(_, standing)| wants(standing));
+    let with_value = async |(window, standing): (WindowKey, Standing)| -> anyhow::Result<Standing> {
+        let value = value(ledger, window, &standing.alert).await?;
+        Ok(Standing { value, ..standing })
     };
     let mut all: Vec<Standing> = stream::iter(chosen).map(with_value).buffered(CONCURRENT_READS).try_collect().await?;
     all.sort_by(|one, other| order(&one.alert).cmp(&order(&other.alert)));
@@ -69,14 +69,15 @@ fn order(alert: &Alert) -> (&str, &str, &str, &str, &BTreeMap<String, String>, &
     (window, window_start, entity, resource, variables, measure, *at)
 }
 
-/// The last event of each group and threshold. The events of one have the same beginning in their names, and are in order.
-fn last(items: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Vec<Alert>> {
+/// The last event of each group and threshold, without the value. The events of one have the same beginning in their names, and
+/// are in order.
+fn last(items: impl IntoIterator<Item = AlertItem>) -> anyhow::Result<Vec<Standing>> {
     let mut last = BTreeMap::new();
-    for (name, detail) in items {
+    for AlertItem { name, detail, raised_at } in items {
         let alert: Alert = serde_json::from_str(&detail)
             .with_context(|| format!("read the alert {name}: was it written by a newer release?"))?;
         let of = name.split('#').next().unwrap_or_default().to_owned();
-        last.insert(of, alert);
+        last.insert(of, Standing { alert, since: raised_at, value: None });
     }
     Ok(last.into_values().collect())
 }
@@ -107,7 +108,11 @@ mod tests {
 
     #[test]
     fn only_the_last_event_of_a_group_and_threshold_counts() {
-        let item = |name: &str, alert: Alert| (name.to_owned(), serde_json::to_string(&alert).unwrap());
+        let item = |name: &str, alert: Alert| AlertItem {
+            name: name.to_owned(),
+            detail: serde_json::to_string(&alert).unwrap(),
+            raised_at: Timestamp::from_seconds(1_795_856_220 + i64::try_from(alert.crossing).unwrap()),
+        };
         let fired = alert("7", AlertState::Fired, 1);
         let items = [
             item("0a#0000000000000001#000001", fired.clone()),
@@ -116,15 +121,22 @@ mod tests {
             item("0a#0000000000000009#000003", Alert { crossing: 2, ..fired }),
         ];
         let last = last(items).unwrap();
-        let states: Vec<(&str, AlertState, u64)> =
-            last.iter().map(|alert| (alert.entity.as_str(), alert.state, alert.crossing)).collect();
-        assert_eq!(states, [("7", AlertState::Fired, 2), ("8", AlertState::Fired, 1)]);
-        assert!(super::last([("0a#1#1".to_owned(), "{}".to_owned())]).is_err());
+        let states: Vec<(&str, AlertState, u64, String)> = last
+            .iter()
+            .map(|Standing { alert, since, .. }| {
+                (alert.entity.as_str(), alert.state, alert.crossing, since.unwrap().to_string())
+            })
+            .collect();
+        let at = |second: &str| format!("2026-11-28T08:57:{second}Z");
+        assert_eq!(states, [("7", AlertState::Fired, 2, at("02")), ("8", AlertState::Fired, 1, at("01"))]);
+        let damaged = AlertItem { name: "0a#1#1".to_owned(), detail: "{}".to_owned(), raised_at: None };
+        assert!(super::last([damaged]).is_err());
     }
 
     #[test]
     fn the_share_is_that_of_the_limit_not_of_the_threshold() {
-        let mut standing = Standing { alert: alert("7", AlertState::Fired, 1), value: Some("870".to_owned()) };
+        let mut standing =
+            Standing { alert: alert("7", AlertState::Fired, 1), since: None, value: Some("870".to_owned()) };
         assert_eq!(standing.share(), Some(0.87));
         standing.value = None;
         assert_eq!(standing.share(), None);

@@ -22,6 +22,11 @@ fn group(standing: &Standing, others: &[&str]) -> Vec<String> {
     first.into_iter().chain(others).collect()
 }
 
+/// When a fold found the last event; empty if that isn't known.
+fn since(standing: &Standing) -> String {
+    standing.since.map(|at| at.to_string()).unwrap_or_default()
+}
+
 /// A share as a percentage, rounded down, so that 100% is never shown before it is reached.
 fn percent(share: f64) -> String {
     format!("{:.1}%", (share * 1_000.0 + 1e-9).floor() / 10.0)
@@ -32,7 +37,7 @@ pub(super) fn text(all: &[Standing], others: &[&str]) -> String {
     if all.is_empty() {
         return "no alerts: no entity has reached a threshold, or the pipeline has no [[record.alert]]".to_owned();
     }
-    let titles = ["measure", "value", "limit", "share of the limit", "", "at", "state", "crossings"];
+    let titles = ["measure", "value", "limit", "share of the limit", "", "at", "state", "since", "crossings"];
     let mut listed = table::titled(TITLES.into_iter().chain(others.iter().copied()).chain(titles));
     for standing in all {
         let Alert { measure, limit, at, state, crossing, .. } = &standing.alert;
@@ -47,6 +52,7 @@ pub(super) fn text(all: &[Standing], others: &[&str]) -> String {
             table::number(&share.map(percent).unwrap_or_default()),
             table::number(&percent(at.to_f64())),
             table::text(state.name()).fg(color),
+            table::text(&since(standing)),
             table::number(&crossing.to_string()),
         ];
         listed.add_row(group.iter().map(|text| table::text(text)).chain(columns));
@@ -66,7 +72,7 @@ fn color(state: AlertState, share: Option<f64>) -> Color {
 
 /// CSV with a header, without the last line break.
 pub(super) fn csv(all: &[Standing], others: &[&str]) -> anyhow::Result<String> {
-    let titles = ["measure", "value", "limit", "share", "at", "threshold", "state", "crossings", "id"];
+    let titles = ["measure", "value", "limit", "share", "at", "threshold", "state", "since", "crossings", "id"];
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(TITLES.iter().chain(others).chain(&titles))?;
     for standing in all {
@@ -74,8 +80,8 @@ pub(super) fn csv(all: &[Standing], others: &[&str]) -> anyhow::Result<String> {
         let share = standing.share().map(|share| share.to_string()).unwrap_or_default();
         let (limit, at, threshold) = (limit.to_string(), at.to_string(), threshold.to_string());
         let value = standing.value.clone().unwrap_or_default();
-        let (state, crossings) = (state.name().to_owned(), crossing.to_string());
-        let columns = [measure.clone(), value, limit, share, at, threshold, state, crossings, id.clone()];
+        let (state, since, crossings) = (state.name().to_owned(), since(standing), crossing.to_string());
+        let columns = [measure.clone(), value, limit, share, at, threshold, state, since, crossings, id.clone()];
         writer.write_record(group(standing, others).iter().chain(&columns))?;
     }
     let text = String::from_utf8(writer.into_inner().context("write CSV")?)?;
@@ -91,7 +97,8 @@ pub(super) fn lines(all: &[Standing]) -> String {
             "id": id, "pipeline": pipeline, "entity": entity, "resource": resource, "measure": measure,
             "window": window, "window_start": window_start, "window_end": window_end,
             "value": standing.value, "limit": limit.to_string(), "share": standing.share(),
-            "at": at.to_string(), "threshold": threshold.to_string(), "state": state.name(), "crossings": crossing,
+            "at": at.to_string(), "threshold": threshold.to_string(), "state": state.name(),
+            "since": standing.since.map(|at| at.to_string()), "crossings": crossing,
         });
         if let Some(fields) = line.as_object_mut().filter(|_| !variables.is_empty()) {
             fields.insert("variables".to_owned(), json!(variables));
@@ -109,6 +116,7 @@ mod tests {
     fn all() -> Vec<Standing> {
         let standing = |entity, state, crossing, value: Option<&str>| Standing {
             alert: alert(entity, state, crossing),
+            since: value.and_then(|_| stream_types::Timestamp::from_seconds(1_795_856_220)),
             value: value.map(str::to_owned),
         };
         vec![

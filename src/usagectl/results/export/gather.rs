@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use laptop::proof::rows::{Item, Row};
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::pipeline::{RESTATED_ATTRIBUTE, VERSION_ATTRIBUTE};
+use usage_aggregator::pipeline::VERSION_ATTRIBUTE;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Window, Zone};
 
@@ -61,13 +61,12 @@ impl Selection {
         if self.only_closed && status != Status::Closed {
             return Vec::new();
         }
-        let restated_at = item.get(RESTATED_ATTRIBUTE).and_then(|at| at.as_s().ok()).cloned();
         let group: Vec<String> = head.group.iter().map(|name| row.variable(name).to_owned()).collect();
         let wanted = row
             .measures
             .iter()
             .filter(|(measure, _)| self.wants(row.variable("entity"), row.variable("resource"), measure));
-        let row = |(measure, value): (&String, &String)| UsageRow {
+        let of_measure = |(measure, value): (&String, &String)| UsageRow {
             start: row.start().to_owned(),
             group: group.clone(),
             measure: measure.clone(),
@@ -77,9 +76,9 @@ impl Selection {
             end: end.to_owned(),
             status,
             version,
-            restated_at: restated_at.clone(),
+            restated_at: row.restated_at.clone(),
         };
-        wanted.map(row).collect()
+        wanted.map(of_measure).collect()
     }
 }
 
@@ -166,9 +165,8 @@ mod tests {
 
     #[test]
     fn a_row_says_when_its_closed_window_was_restated() {
-        let mut restated = item(&[0; 8]);
-        restated.insert(RESTATED_ATTRIBUTE.to_owned(), AttributeValue::S("2026-11-03T00:00:00Z".to_owned()));
-        let rows = selection("2026-11-04T00:00:00Z").rows(&head(), &restated, &snapshot());
+        let restated = Row { restated_at: Some("2026-11-03T00:00:00Z".to_owned()), ..snapshot() };
+        let rows = selection("2026-11-04T00:00:00Z").rows(&head(), &item(&[0; 8]), &restated);
         assert_eq!(rows[0].restated_at.as_deref(), Some("2026-11-03T00:00:00Z"));
     }
 

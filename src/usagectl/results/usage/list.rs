@@ -86,30 +86,51 @@ fn entities(rows: &[&Row]) -> usize {
 }
 
 fn listing(rows: &[Row], measures: &BTreeSet<&str>) -> String {
-    let mut table = table::titled(["start", "entities"].into_iter().chain(measures.iter().copied()));
+    let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
+    let titles = ["start", "entities"].into_iter().chain(measures.iter().copied()).chain(restated);
+    let mut table = table::titled(titles);
     for (start, of_start) in sums::grouped(rows, Row::start) {
         let sums = measures.iter().map(|measure| table::number(&sums::sum_text(of_start.iter().copied(), measure)));
         let first = [table::text(start), table::number(&entities(&of_start).to_string())];
-        table.add_row(first.into_iter().chain(sums));
+        let last = restated.map(|_| table::text(sums::restated_at(of_start.iter().copied()).unwrap_or_default()));
+        table.add_row(first.into_iter().chain(sums).chain(last));
     }
     format!("{table}\n{}", sums::totals(rows, measures))
 }
 
 fn csv(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> anyhow::Result<String> {
-    let titles: Vec<&str> = ["window", "start", "entities"].into_iter().chain(measures.iter().copied()).collect();
+    let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
+    let titles = ["window", "start", "entities"].into_iter().chain(measures.iter().copied()).chain(restated);
     let line = |(start, of_start): (&str, Vec<&Row>)| {
         let sums = measures.iter().map(|measure| sums::sum_text(of_start.iter().copied(), measure));
         let first = [window.to_owned(), start.to_owned(), entities(&of_start).to_string()];
-        first.into_iter().chain(sums).collect()
+        let last = restated.map(|_| sums::restated_at(of_start.iter().copied()).unwrap_or_default().to_owned());
+        first.into_iter().chain(sums).chain(last).collect()
     };
-    csv_text(&titles, sums::grouped(rows, Row::start).into_iter().map(line))
+    csv_text(&titles.collect::<Vec<_>>(), sums::grouped(rows, Row::start).into_iter().map(line))
 }
 
 fn lines(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> String {
     let line = |(start, of_start): (&str, Vec<&Row>)| {
         let sum = |measure: &&str| ((*measure).to_owned(), sums::sum_text(of_start.iter().copied(), measure));
         let sums: std::collections::BTreeMap<String, String> = measures.iter().map(sum).collect();
-        json!({ "window": window, "start": start, "entities": entities(&of_start), "measures": sums }).to_string()
+        let line = json!({ "window": window, "start": start, "entities": entities(&of_start), "measures": sums });
+        sums::with_restated_at(line, sums::restated_at(of_start)).to_string()
     };
     sums::grouped(rows, Row::start).into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::usage::tests::restated_and_not;
+
+    #[test]
+    fn a_window_says_when_the_last_of_its_snapshots_was_restated() {
+        let rows = restated_and_not();
+        let measures = sums::measures(&rows);
+        let shown =
+            [listing(&rows, &measures), csv(&rows, &measures, "hour").unwrap(), lines(&rows, &measures, "hour")];
+        insta::assert_snapshot!(shown.join("\n\n"));
+    }
 }

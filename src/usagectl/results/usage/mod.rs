@@ -106,8 +106,28 @@ pub(in crate::results) fn start(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Two hours of two entities. One of them was restated, and some of its usage is an adjustment.
+    pub(super) fn restated_and_not() -> Vec<Row> {
+        let row = |entity: &str, start: &str, measures: &[(&str, &str)], restated_at: Option<&str>| {
+            let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+            let variables = [("entity", entity), ("resource", "orders"), ("window", "hour"), ("window_start", start)];
+            Row {
+                variables: variables.map(owned).into(),
+                measures: measures.iter().copied().map(owned).collect(),
+                restated_at: restated_at.map(str::to_owned),
+                ..Row::default()
+            }
+        };
+        let at = Some("2026-11-22T07:30:00Z");
+        vec![
+            row("7", "2026-11-21T03:00:00Z", &[("amount", "130")], None),
+            row("7", "2026-11-21T04:00:00Z", &[("amount", "12.5"), ("amount_adjusted", "2.5")], at),
+            row("8", "2026-11-21T04:00:00Z", &[("amount", "7")], None),
+        ]
+    }
 
     #[test]
     fn a_window_is_selected_by_its_start() {

@@ -80,29 +80,34 @@ impl Show {
 
 fn line(row: &Row) -> String {
     let (entity, resource) = (row.variable("entity"), row.variable("resource"));
-    json!({ "entity": entity, "resource": resource, "start": row.start(), "measures": row.measures }).to_string()
+    let line = json!({ "entity": entity, "resource": resource, "start": row.start(), "measures": row.measures });
+    sums::with_restated_at(line, row.restated_at.as_deref()).to_string()
 }
 
 fn csv(rows: &[Row]) -> anyhow::Result<String> {
     let measures = sums::measures(rows);
-    let titles: Vec<&str> = ["entity", "resource", "start"].into_iter().chain(measures.iter().copied()).collect();
+    let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
+    let titles = ["entity", "resource", "start"].into_iter().chain(measures.iter().copied()).chain(restated);
     let line = |row: &Row| {
         let numbers = measures.iter().map(|measure| row.measures.get(*measure).map_or("", String::as_str));
         let texts = [row.variable("entity"), row.variable("resource"), row.start()];
-        texts.into_iter().chain(numbers).map(str::to_owned).collect()
+        let last = restated.map(|_| row.restated_at.as_deref().unwrap_or_default());
+        texts.into_iter().chain(numbers).chain(last).map(str::to_owned).collect()
     };
-    csv_text(&titles, rows.iter().map(line))
+    csv_text(&titles.collect::<Vec<_>>(), rows.iter().map(line))
 }
 
 fn listing(rows: &[Row]) -> String {
     let measures = sums::measures(rows);
-    let mut table = table::titled(["start", "resource"].into_iter().chain(measures.iter().copied()));
+    let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
+    let mut table = table::titled(["start", "resource"].into_iter().chain(measures.iter().copied()).chain(restated));
     let mut ordered: Vec<&Row> = rows.iter().collect();
     ordered.sort_by_key(|row| row.start());
     for row in ordered {
         let texts = [table::text(row.start()), table::text(row.variable("resource"))];
         let number = |measure: &&str| table::number(row.measures.get(*measure).map_or("", String::as_str));
-        table.add_row(texts.into_iter().chain(measures.iter().map(number)));
+        let last = restated.map(|_| table::text(row.restated_at.as_deref().unwrap_or_default()));
+        table.add_row(texts.into_iter().chain(measures.iter().map(number)).chain(last));
     }
     table.to_string()
 }
@@ -110,4 +115,17 @@ fn listing(rows: &[Row]) -> String {
 fn sums(rows: &[Row]) -> String {
     let sum = |measure: &str| format!("{measure} {}", sums::sum_text(rows, measure));
     format!("day: {}", sums::measures(rows).into_iter().map(sum).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::usage::tests::restated_and_not;
+
+    #[test]
+    fn an_hour_says_when_it_was_restated() {
+        let rows = restated_and_not();
+        let lines: Vec<String> = rows.iter().map(line).collect();
+        insta::assert_snapshot!([listing(&rows), csv(&rows).unwrap(), lines.join("\n")].join("\n\n"));
+    }
 }

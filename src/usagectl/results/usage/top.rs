@@ -4,7 +4,7 @@ use clap::Args;
 use laptop::proof::rows::Row;
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::pipeline::Aggregate;
+use usage_aggregator::pipeline::{Aggregate, adjusted_name};
 
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::sums::{self, Length};
@@ -71,6 +71,9 @@ impl Top {
     }
 }
 
+/// The name of the column with the adjustments.
+const ADJUSTED: &str = "adjusted";
+
 /// Reports that no snapshot matches, on stderr where stdout is for a program.
 pub(super) fn nothing(options: &Options, csv: bool) -> anyhow::Result<Done> {
     match (options.json, csv) {
@@ -83,8 +86,18 @@ pub(super) fn nothing(options: &Options, csv: bool) -> anyhow::Result<Done> {
 
 /// Entities and their sums, largest first.
 struct Ranking<'r> {
-    sums: Vec<(&'r str, Decimal)>,
+    sums: Vec<Ranked<'r>>,
     total: f64,
+}
+
+/// An entity and its sum.
+struct Ranked<'r> {
+    entity: &'r str,
+    sum: Decimal,
+    /// How much of the sum is due to records that were late for their own windows, if the pipeline counts that.
+    adjusted: Option<Decimal>,
+    /// When a closed window of the entity changed last, if one did.
+    restated_at: Option<&'r str>,
 }
 
 impl<'r> Ranking<'r> {
@@ -99,7 +112,17 @@ impl<'r> Ranking<'r> {
             );
         }
         let entities = sums::grouped(rows, |row| row.variable("entity"));
-        let sum = |(entity, rows): (&'r str, Vec<&Row>)| Some((entity, sums::sum(rows, measure)?));
+        let adjusted_name = adjusted_name(measure);
+        let ranked = |(entity, rows): (&'r str, Vec<&'r Row>)| {
+            let rows = || rows.iter().copied();
+            let is_adjusted = rows().any(|row| row.measures.contains_key(&adjusted_name));
+            Some(Ranked {
+                entity,
+                sum: sums::sum(rows(), measure)?,
+                adjusted: is_adjusted.then(|| sums::sum(rows(), &adjusted_name)).flatten(),
+                restated_at: sums::restated_at(rows()),
+            })
+        };
         let is_single = |rows: &Vec<&Row>| rows.len() == 1;
         if let Some(row) = measured().next()
             && !matches!(row.aggregate(measure), Aggregate::Sum | Aggregate::Max | Aggregate::Min)
@@ -109,22 +132,30 @@ impl<'r> Ranking<'r> {
                 format!("--measure: `{measure}` of several resources can't be combined; choose one with --resource");
             return Err(UsageError(message).into());
         }
-        let mut sums: Vec<(&str, Decimal)> = entities.into_iter().filter_map(sum).collect();
-        sums.sort_by(|(a, one), (b, other)| other.to_f64().total_cmp(&one.to_f64()).then_with(|| a.cmp(b)));
-        let total = sums.iter().map(|(_, sum)| sum.to_f64()).sum();
+        let mut sums: Vec<Ranked<'_>> = entities.into_iter().filter_map(ranked).collect();
+        sums.sort_by(|a, b| b.sum.to_f64().total_cmp(&a.sum.to_f64()).then_with(|| a.entity.cmp(b.entity)));
+        let total = sums.iter().map(|ranked| ranked.sum.to_f64()).sum();
         Ok(Ranking { sums, total })
     }
 
     fn text(&self, limit: usize, title: &str) -> String {
         let shown = || self.sums.iter().take(limit);
-        let width = shown().map(|(entity, _)| entity.chars().count()).max().unwrap_or(0);
-        let bar = |(entity, sum): &(&str, Decimal)| {
+        let width = shown().map(|ranked| ranked.entity.chars().count()).max().unwrap_or(0);
+        let bar = |Ranked { entity, sum, .. }: &Ranked<'_>| {
             let share = percent(sum.to_f64(), self.total);
             Bar { label: format!("{:<width$}  {share:>5}%", console::plain(entity)), number: *sum }
         };
         let bars: Vec<Bar> = shown().map(bar).collect();
         let entities = if self.sums.len() == 1 { "entity" } else { "entities" };
-        format!("{title}\n{}\n{} of {} {entities}", plot::chart(&bars, plot::width()), bars.len(), self.sums.len())
+        let chart = plot::chart(&bars, plot::width());
+        let mut text = format!("{title}\n{chart}\n{} of {} {entities}", bars.len(), self.sums.len());
+        for Ranked { entity, sum: _, adjusted, restated_at } in shown() {
+            let entity = console::plain(entity);
+            let adjusted = adjusted.map(|adjusted| format!("\n{entity}: {adjusted} of it in adjustments"));
+            let restated = restated_at.map(|at| format!("\n{entity}: restated at {at}"));
+            text.extend([adjusted, restated].into_iter().flatten());
+        }
+        text
     }
 
     fn share(&self, sum: Decimal) -> f64 {
@@ -132,19 +163,48 @@ impl<'r> Ranking<'r> {
     }
 
     fn csv(&self, limit: usize, measure: &str, window: &str, at: &str) -> anyhow::Result<String> {
-        let line = |(entity, sum): &(&str, Decimal)| {
-            let share = self.share(*sum).to_string();
-            vec![(*entity).to_owned(), measure.to_owned(), sum.to_string(), share, window.to_owned(), at.to_owned()]
+        let is_adjusted = self.sums.iter().any(|ranked| ranked.adjusted.is_some());
+        let is_restated = self.sums.iter().any(|ranked| ranked.restated_at.is_some());
+        let titles = ["entity", "measure", "sum", "share", "window", "at"].into_iter();
+        let titles = titles.chain(is_adjusted.then_some(ADJUSTED)).chain(is_restated.then_some(sums::RESTATED_AT));
+        let line = |Ranked { entity, sum, adjusted, restated_at }: &Ranked<'_>| {
+            let (sum, share) = (sum.to_string(), self.share(*sum).to_string());
+            let adjusted = is_adjusted.then(|| adjusted.map(|adjusted| adjusted.to_string()).unwrap_or_default());
+            let restated_at = is_restated.then(|| restated_at.unwrap_or_default().to_owned());
+            let first = [*entity, measure, &sum, &share, window, at].map(str::to_owned);
+            first.into_iter().chain(adjusted).chain(restated_at).collect()
         };
-        csv_text(&["entity", "measure", "sum", "share", "window", "at"], self.sums.iter().take(limit).map(line))
+        csv_text(&titles.collect::<Vec<_>>(), self.sums.iter().take(limit).map(line))
     }
 
     fn json(&self, limit: usize, measure: &str, window: &str, at: &str) -> String {
-        let line = |(entity, sum): &(&str, Decimal)| {
+        let line = |Ranked { entity, sum, adjusted, restated_at }: &Ranked<'_>| {
             let share = self.share(*sum);
-            json!({ "entity": entity, "measure": measure, "sum": sum.to_string(), "share": share, "window": window, "at": at })
-                .to_string()
+            let mut line = json!({ "entity": entity, "measure": measure, "sum": sum.to_string(), "share": share, "window": window, "at": at });
+            if let (Some(fields), Some(adjusted)) = (line.as_object_mut(), adjusted) {
+                fields.insert(ADJUSTED.to_owned(), adjusted.to_string().into());
+            }
+            sums::with_restated_at(line, *restated_at).to_string()
         };
         self.sums.iter().take(limit).map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::usage::tests::restated_and_not;
+
+    #[test]
+    fn an_entity_says_when_it_was_restated_and_how_much_is_adjusted() {
+        let rows = restated_and_not();
+        let ranking = Ranking::new(&rows, "amount").unwrap();
+        let at = "2026-11-21";
+        let shown = [
+            ranking.text(10, "amount by entity"),
+            ranking.csv(10, "amount", "hour", at).unwrap(),
+            ranking.json(10, "amount", "hour", at),
+        ];
+        insta::assert_snapshot!(shown.join("\n\n"));
     }
 }
