@@ -274,8 +274,9 @@ impl Run {
         }
         self.bench.delete_documents();
         lambda.books().redriven();
-        self.fold.finish().await?;
+        // A fold may put an alert, so the stream ends when all notices are settled.
         self.wait_for_notices().await?;
+        self.fold.finish().await?;
         let all: BTreeSet<usize> = (0..self.history.changes.len()).collect();
         let books = self.append.lambda.books();
         for (found, what) in [(&books.appended, "appended"), (&books.archived, "archived")] {

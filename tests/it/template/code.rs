@@ -20,14 +20,13 @@ enum Deployed {
 use Deployed::{Append, Fold, Send};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 15] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 14] = [
     // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
     ("ledger/table.rs", "query", Some("dynamodb:Query"), &[Fold]),
-    ("ledger/table/alerts.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
-    // Only usagectl corrects, with the permissions of whoever runs it.
-    ("ledger/table/register.rs", "put_item", Some("dynamodb:PutItem"), &[]),
+    // Alerts. Only usagectl corrects, with the permissions of whoever runs it.
+    ("ledger/table/register.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
     ("ledger/table/swap.rs", "put_item", Some("dynamodb:PutItem"), &[Fold]),
     // A transaction needs what its actions do, and this one only puts.
     ("ledger/table/swap.rs", "transact_write_items", Some("dynamodb:PutItem"), &[Fold]),
