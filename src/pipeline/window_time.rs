@@ -33,4 +33,10 @@ impl Pipeline {
         let late = self.routes.iter().filter_map(|route| Some(route.window_time.as_ref()?.late_seconds));
         late.max().map_or(0, |seconds| (seconds + DAY_SECONDS - 1) / DAY_SECONDS)
     }
+
+    /// The seconds by which a record may be earlier than the windows that it counts in.
+    pub fn early_seconds(&self) -> i64 {
+        let early = self.routes.iter().filter_map(|route| Some(route.window_time.as_ref()?.early_seconds));
+        early.max().unwrap_or(0)
+    }
 }

@@ -153,7 +153,7 @@ fn faults_that_could_not_occur_are_refused() {
     let local = Background::start(&fixture, &[]);
     let run = fixture.run(&["faults", "poison=5"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
-    assert!(run.stderr.contains("`poison` needs a load of orders"), "{run:?}");
+    assert!(run.stderr.contains("`poison` needs a load that can be rejected"), "{run:?}");
     assert_eq!(fixture.run(&["faults"]).stdout, "none\n");
     assert_eq!(fixture.run(&["faults", "all"]).code, Some(0));
     local.stop();
@@ -182,16 +182,16 @@ fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
 }
 
 #[test]
-fn requests_and_subscriptions_are_counted_once_despite_faults() {
+fn requests_count_once_in_the_windows_of_their_own_time_despite_faults() {
     let load = ["--pipeline", "api-usage", "--simulate", "api-usage", "--records", "400", "--rate", "0"];
-    let faults = ["--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
+    let faults = ["--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5,poison=2"];
     let end = end(&Fixture::new(), &[&load[..], &faults].concat());
     let proof = &end["reconcile"];
-    assert_eq!(
-        (&proof["difference_count"], &proof["archived"]["agreeing_records"]),
-        (&json!(0), &json!(400)),
-        "{proof:#}"
-    );
+    let number = |value: &Value| value.as_u64().unwrap();
+    let (archived, rejected) = (number(&proof["archived"]["agreeing_records"]), number(&proof["poison_records"]));
+    assert_eq!((&proof["difference_count"], archived + rejected), (&json!(0), 400), "{proof:#}");
+    assert_eq!(&proof["poison"]["found_records"], &json!(rejected), "requests that are more than 7 days late");
+    assert!(rejected > 0, "{proof:#}");
     assert!(proof["counted"]["counters"].as_u64() > Some(200), "{proof:#}");
     assert_eq!(proof["skipped"], Value::Null, "measures of every kind are recounted");
 }

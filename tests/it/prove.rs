@@ -194,3 +194,99 @@ async fn a_page_that_is_gone_makes_the_state_and_the_archive_differ_from_the_pag
     let gap = &proof["archive"]["continuity"]["gaps"][0];
     assert_eq!((&gap["what"], &gap["archive"]), (&json!("not_counted"), &json!("70")), "{proof:#}");
 }
+
+const CALLS: &str = r##"
+[snapshot]
+partition_key = { name = "pk", value = "USAGE#{entity}" }
+sort_key = { name = "sk", value = "{resource}#{window}#{window_start}" }
+attributes = { entity = "{entity}", resource = "{resource}", window = "{window}", window_start = "{window_start}" }
+
+[[record]]
+type = "call"
+match = { pk = "CUSTOMER#{customer}", sk = "ORDER#{call}" }
+window_time = { attribute = "started_at", beyond = "reject" }
+entity = "{customer}"
+resource = "calls"
+
+[[record.measure]]
+name = "cost"
+kind = "delta"
+attribute = "total"
+
+[record.archive]
+schema = "call.avsc"
+"##;
+
+const CALL: &str = r#"{ "type": "record", "name": "Call", "fields": [
+    { "name": "record_id", "type": "string", "source": "record_id" },
+    { "name": "event_name", "type": "string", "source": "event_name" },
+    { "name": "sequence_number", "type": "string", "source": "sequence_number" },
+    { "name": "created_at", "type": { "type": "long", "logicalType": "timestamp-micros" }, "source": "created_at" },
+    { "name": "expired", "type": "boolean", "source": "expired" },
+    { "name": "pk", "type": "string" }, { "name": "sk", "type": "string" },
+    { "name": "total", "type": "long" }, { "name": "started_at", "type": "long" }
+] }"#;
+
+/// A call of customer 7, created and started at these seconds, that cost this much.
+fn call(number: u32, cost: &str, created_at: i64, started_at: i64) -> Value {
+    let mut record = order_at(number, cost, created_at);
+    record["dynamodb"]["NewImage"]["started_at"] = json!({ "N": started_at.to_string() });
+    record
+}
+
+/// The same call with another cost and start, in the next minute.
+fn changed(call: &Value, sequence: &str, old: [&str; 2], new: [&str; 2]) -> Value {
+    let mut record = call.clone();
+    record["eventName"] = json!("MODIFY");
+    record["dynamodb"]["SequenceNumber"] = json!(sequence);
+    record["dynamodb"]["OldImage"] = record["dynamodb"]["NewImage"].clone();
+    for (image, [cost, started_at]) in [("OldImage", old), ("NewImage", new)] {
+        record["dynamodb"][image]["total"] = json!({ "N": cost });
+        record["dynamodb"][image]["started_at"] = json!({ "N": started_at });
+    }
+    record["dynamodb"]["ApproximateCreationDateTime"] = json!(recent() + 60);
+    record
+}
+
+#[test]
+fn windows_of_event_time_agree_with_the_archive_whenever_their_records_were_created() {
+    let fixture = Fixture::new();
+    let folder = fixture.0.path().join("calls");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in [("pipeline.toml", CALLS), ("call.avsc", CALL)] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let (now, earlier, yesterday) = (recent(), recent() - 3 * 3_600, recent() - 86_400);
+    let calls = [call(1, "10", now, now), call(2, "20", now, earlier), call(3, "30", now, yesterday)];
+    let starts = [now, earlier].map(|second| second.to_string());
+    // It costs 5 more, and 3 hours earlier.
+    let moved = changed(&calls[0], "800000000003126279998", ["10", &starts[0]], ["15", &starts[1]]);
+    let deliver = |records: &[Value]| {
+        fixture.write("event.json", &event(records));
+        let run = fixture.run(&["--pipeline-dir", "calls", "invoke", "event.json"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+    };
+    let prove = |window: &str| {
+        let run = fixture.run(&["--pipeline-dir", "calls", "prove", window, "--local", "--json"]);
+        (run.code, serde_json::from_str::<Value>(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}")))
+    };
+    deliver(&[&calls[..], &[moved]].concat());
+    let hour = |second: i64| minute_of(second)[..13].to_owned();
+    for (second, records) in [(now, 2), (earlier, 2), (yesterday, 1)] {
+        let (code, proof) = prove(&hour(second));
+        let continuity = &proof["archive"]["continuity"];
+        assert_eq!((code, &continuity["records"]), (Some(0), &json!(records)), "{proof:#}");
+        for window in [10, 7].map(|length| minute_of(second)[..length].to_owned()) {
+            let (code, proof) = prove(&window);
+            assert_eq!((code, &proof["archive"]["continuity"]["gap_count"]), (Some(0), &json!(0)), "{proof:#}");
+        }
+    }
+    // The stream lost a change from 20 to 22.
+    let later = changed(&calls[1], "800000000003126279999", ["22", &starts[1]], ["25", &starts[1]]);
+    deliver(&[later]);
+    let (code, proof) = prove(&hour(earlier));
+    let gap = &proof["archive"]["continuity"]["gaps"][0];
+    let found = ["what", "measure", "ledger", "archive"].map(|name| gap[name].as_str().unwrap());
+    assert_eq!((code, found), (Some(1), ["discontinuous", "cost", "3", "5"]), "{proof:#}");
+    assert_eq!([now, yesterday].map(|second| prove(&hour(second)).0), [Some(0); 2], "no other hour lacks it");
+}

@@ -4,6 +4,11 @@ use super::*;
 
 /// The record of each change is created at 2026-11-21T03:05:05Z.
 fn seats(more: &str) -> Pipeline {
+    with_keys("", more)
+}
+
+/// The same, with more keys of the record type.
+fn with_keys(keys: &str, more: &str) -> Pipeline {
     let text = format!(
         r##"
         [snapshot]
@@ -17,6 +22,7 @@ fn seats(more: &str) -> Pipeline {
         bind = {{ plan = "plan" }}
         entity = "{{customer}}"
         resource = "{{plan}}"
+        {keys}
 
         [[record.measure]]
         name = "seats"
@@ -173,4 +179,25 @@ fn the_durations_of_an_item_fit_together() {
     let sum = steps.fold(hours(&at(9_999), ""), |sum, step| sum.checked_add(step).unwrap());
     // 3 seats for 11,105 seconds.
     assert_eq!(sum.to_string(), "9.254166667");
+}
+
+/// Each record is created at 2026-11-21T03:05:05Z.
+#[test]
+fn with_event_time_a_value_counts_in_the_hour_since_which_it_stood() {
+    let pipeline = with_keys(r#"window_time = { attribute = "at", late = "1d", beyond = "creation_time" }"#, "");
+    let [old, new] = ["2026-11-21T00:00:00Z", "2026-11-21T02:30:00Z"].map(|at| active("5", &format!("\"{at}\"")));
+    let (long_ago, now) = (active("5", "\"2026-11-19T00:00:00Z\""), active("5", "\"2026-11-21T03:00:00Z\""));
+    for (old, new, expected) in [
+        ("", &*new, "7/pro seats 5 in 2026-11-21T02:00"),
+        (
+            &*old,
+            &*new,
+            "7/pro seats 5 in 2026-11-21T02:00, 7/pro seats -5 in 2026-11-21T00:00, 7/pro seat_hours 12.5 in 2026-11-21T00:00",
+        ),
+        (&*old, "", "7/pro seats -5 in 2026-11-21T00:00, 7/pro seat_hours 15.423611111 in 2026-11-21T00:00"),
+        // What has stood for longer than `late` counts when it changes.
+        (&*long_ago, &*now, "7/pro seat_hours 255"),
+    ] {
+        assert_eq!(counted(&pipeline, change(old, new)), expected, "{old} {new}");
+    }
 }

@@ -42,7 +42,7 @@ Percentage of service calls:
 Percentage of stream reads:
   iterator   The iterator has expired, or the read is throttled
 Percentage of records:
-  poison     The record can't be processed (needs --simulate orders)
+  poison     The record can't be processed (needs --simulate orders or api-usage)
   repeat     The record arrives again and out of order (needs --stream kinesis-for-dynamodb)
 Interval, for example split=10s:
   split      A shard splits, or two shards merge

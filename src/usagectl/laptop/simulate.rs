@@ -40,7 +40,7 @@ pub struct Simulate {
     /// Seed; the same seed writes the same records
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Percentage of orders that the function must reject, for example 0.1
+    /// Percentage of orders or API requests that the function must reject, for example 0.1
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     poison: f64,
     /// Number of concurrent writes; writes to the same item stay in order
@@ -140,9 +140,9 @@ impl Simulate {
 
     fn simulation(&self) -> Result<Simulation, UsageError> {
         let profile = ProfileName::from(self.profile);
-        if self.poison > 0.0 && profile != ProfileName::Orders {
+        if self.poison > 0.0 && !profile.has_poison() {
             return Err(UsageError(format!(
-                "--poison works with orders only; {} has no records to reject",
+                "--poison works with orders and api-usage only; {} has no records to reject",
                 profile.name()
             )));
         }

@@ -45,6 +45,7 @@ impl Alleycat {
             record_type: RECORD_TYPE.to_owned(),
             key: texts([("racerId", &racer), ("competitionId", COMPETITION)]),
             adds: [("messages", "1"), ("metres", &metres)].map(add).into(),
+            event_time: None,
             poison: false,
             archived: Some(RECORD_TYPE.to_owned()),
         };

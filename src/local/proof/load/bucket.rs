@@ -82,6 +82,7 @@ impl Bucket {
             record_type: "bucket".to_owned(),
             key: texts([("PK", &pk), ("SK", "#STATE")]),
             adds: tokens.iter().filter_map(add).chain([event]).collect(),
+            event_time: None,
             poison: false,
             archived: None,
         };

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
+use stream_types::Timestamp;
+
+use super::instant;
 
 /// The attribute that numbers an item's states, so that a write can name the state it replaces.
 pub const CHANGE_ATTRIBUTE: &str = "change";
@@ -73,6 +76,9 @@ pub struct Meaning {
     pub key: BTreeMap<String, String>,
     /// The amounts that are added to counters. None of them is zero.
     pub adds: Vec<Add>,
+    /// The time that decides in which windows they count; `None` if that is the time of the write.
+    #[serde(with = "instant::optional", skip_serializing_if = "Option::is_none", default)]
+    pub event_time: Option<Timestamp>,
     /// Whether the function must reject the change: it is neither counted nor archived, and ends in the failure
     /// destination.
     pub poison: bool,

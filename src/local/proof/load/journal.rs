@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Meaning, Write};
+use super::instant;
 use super::profile::ProfileName;
 use stream_types::Timestamp;
 
@@ -249,20 +250,4 @@ fn read_lines(path: &Path, mut each: impl FnMut(Line) -> anyhow::Result<()>) -> 
         whole_bytes += u64::try_from(length)?;
     }
     Ok((head, whole_bytes))
-}
-
-/// Timestamps as RFC 3339 text.
-mod instant {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use stream_types::Timestamp;
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(at)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Timestamp::parse(&text).ok_or_else(|| D::Error::custom("expected an RFC 3339 time from 2000 to 2099"))
-    }
 }

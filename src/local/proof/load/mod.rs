@@ -9,6 +9,7 @@ mod alleycat;
 mod api_usage;
 mod bucket;
 mod change;
+mod instant;
 mod journal;
 mod orders;
 mod pace;
@@ -149,10 +150,6 @@ impl Simulation {
         let writers =
             future::try_join_all(receivers.into_iter().map(|changes| self.write_all(target, changes, &progress)));
         let generator = self.generate(profile, left.next_number, senders, stop);
-        let generator = async {
-            generator.await;
-            Ok(())
-        };
         future::try_join(writers, generator).await?;
         Ok(progress.written())
     }
@@ -182,7 +179,7 @@ impl Simulation {
         first: u64,
         lanes: Vec<Sender<Change>>,
         stop: impl Future<Output = ()>,
-    ) {
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut stop = std::pin::pin!(stop);
         let records = self.records();
@@ -192,7 +189,7 @@ impl Simulation {
         };
         for index in 0_u64.. {
             if records.is_some_and(|records| index >= records) || end.is_some_and(|end| Instant::now() >= end) {
-                return;
+                return Ok(());
             }
             let number = first.saturating_add(index);
             let sent = async {
@@ -200,19 +197,20 @@ impl Simulation {
                 if let Some(faults) = &self.faults {
                     profile.set_poison_percent(faults.profile().poison);
                 }
-                let change = profile.next(number);
+                let change = profile.next(number, event_source_mapping::now()?);
                 // A writer that failed accepts none, and reports its own error.
-                match lane(&change, &lanes) {
+                anyhow::Ok(match lane(&change, &lanes) {
                     Some(lane) => lane.send(change).await.is_ok(),
                     None => false,
-                }
+                })
             };
             tokio::select! {
                 biased;
-                () = &mut stop => return,
-                accepted = sent => if !accepted { return },
+                () = &mut stop => return Ok(()),
+                accepted = sent => if !accepted? { return Ok(()) },
             }
         }
+        Ok(())
     }
 
     async fn write_all(

@@ -278,13 +278,15 @@ impl Order {
     fn meaning_of(&self, adds: Vec<Add>) -> Meaning {
         let (pk, sk, record_type) = (self.pk(), self.sk(), "order".to_owned());
         let archived = Some(record_type.clone());
-        Meaning { record_type, key: texts([("pk", &pk), ("sk", &sk)]), adds, poison: false, archived }
+        let key = texts([("pk", &pk), ("sk", &sk)]);
+        Meaning { record_type, key, adds, event_time: None, poison: false, archived }
     }
 }
 
 /// A write of an item that is archived but not counted.
 fn archived_only(number: u64, record_type: &str, [pk, sk]: [&str; 2], write: Write) -> Change {
     let (key, archived) = (texts([("pk", pk), ("sk", sk)]), Some(record_type.to_owned()));
-    let meaning = Meaning { record_type: record_type.to_owned(), key, adds: Vec::new(), poison: false, archived };
+    let (record_type, adds) = (record_type.to_owned(), Vec::new());
+    let meaning = Meaning { record_type, key, adds, event_time: None, poison: false, archived };
     Change { number, write, meaning }
 }

@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
+use stream_types::Timestamp;
 
 use super::alleycat::Alleycat;
 use super::api_usage::ApiUsage;
@@ -34,7 +35,7 @@ pub struct Shape {
     pub skew: f64,
     /// The same seed gives the same changes.
     pub seed: u64,
-    /// Percentage of changes that are orders that the function must reject. Orders only.
+    /// Percentage of changes that the function must reject. Orders and API requests only.
     pub poison_percent: f64,
 }
 
@@ -55,6 +56,11 @@ impl ProfileName {
     /// All profiles.
     pub const ALL: [ProfileName; 4] =
         [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat, ProfileName::ApiUsage];
+
+    /// Whether it has records that can be poison.
+    pub fn has_poison(self) -> bool {
+        matches!(self, ProfileName::Orders | ProfileName::ApiUsage)
+    }
 
     /// The name on the command line and in the ledger.
     pub fn name(self) -> &'static str {
@@ -139,20 +145,22 @@ impl Profile {
         }
     }
 
-    /// Changes how many orders are poison from here on; other loads have none.
+    /// Changes how many orders or API requests are poison from here on; other loads have none.
     pub fn set_poison_percent(&mut self, percent: f64) {
-        if let Profile::Orders(orders) = self {
-            orders.poison_percent = percent;
+        match self {
+            Profile::Orders(orders) => orders.poison_percent = percent,
+            Profile::ApiUsage(usage) => usage.poison_percent = percent,
+            Profile::Bucket(_) | Profile::Alleycat(_) => {}
         }
     }
 
-    /// The next change.
-    pub fn next(&mut self, number: u64) -> Change {
+    /// The next change, if it is made `now`. Only items with a time that decides where they count depend on it.
+    pub fn next(&mut self, number: u64, now: Timestamp) -> Change {
         match self {
             Profile::Orders(orders) => orders.next(number),
             Profile::Bucket(bucket) => bucket.next(number),
             Profile::Alleycat(alleycat) => alleycat.next(number),
-            Profile::ApiUsage(usage) => usage.next(number),
+            Profile::ApiUsage(usage) => usage.next(number, now),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::columns::Columns;
 use super::expected_totals::ExpectedTotals;
-use super::windows::{self, History};
+use super::windows::{self, Drift, History};
 use super::{Believed, Site, history, provable};
 use crate::proof::avro;
 use usage_aggregator::config::ArchivePlace;
@@ -78,7 +78,8 @@ pub(super) async fn find_rows(
     };
     let is_dated_by_item = |archive: &Archive| archive.partition_date != PartitionDate::CreatedAt;
     let by_item = site.pipeline.routes.iter().filter_map(|route| route.archive.as_ref()).any(is_dated_by_item);
-    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.needs(date, history, site.zone()));
+    let drift = (site.zone(), Drift::of(site.pipeline));
+    let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.may_count(date, history, drift));
     let files = read(&site.clients.s3, place, is_needed, each, watch).await?;
     Ok((repeated_rows, files))
 }

@@ -92,12 +92,12 @@ impl<'c> Continuity<'c> {
         additions: &[CounterAdditions],
     ) -> anyhow::Result<()> {
         let Some(counted) = self.counted else { return Ok(()) };
-        if site.period.is_some_and(|period| !period.contains(&windows::local(created_at, site.zone()))) {
-            return Ok(());
-        }
         let Some(id) = first_bytes(&step.id) else { return Ok(()) };
         let mut derived: BTreeMap<(Vec<String>, String), Decimal> = BTreeMap::new();
-        for CounterAdditions { key, amounts, .. } in additions {
+        let counts_in_period = |one: &&CounterAdditions| {
+            site.period.is_none_or(|period| period.contains(&windows::local(one.at(created_at), site.zone())))
+        };
+        for CounterAdditions { key, amounts, .. } in additions.iter().filter(counts_in_period) {
             for (measure, amount) in amounts.iter().filter_map(|one| Some((&one.measure, one.amount()?))) {
                 let sum = derived.entry((key.0.clone(), measure.to_string())).or_default();
                 *sum = sum.checked_add(amount)?;

@@ -107,6 +107,11 @@ impl ExpectedTotals {
         Ok(())
     }
 
+    /// Excludes all counters of a group from the comparison.
+    pub(super) fn doubt_group_everywhere(&mut self, group: &str) -> anyhow::Result<()> {
+        self.doubt_group(group, "", "")
+    }
+
     /// Forgets what isn't in the period, and excludes the counters of groups that are in doubt.
     pub(super) fn keep_only(&self, period: &Period) -> anyhow::Result<()> {
         let prefixes = serde_json::to_string(&period.prefixes().collect::<Vec<_>>())?;
@@ -117,7 +122,8 @@ impl ExpectedTotals {
             );
             self.connection.execute(&sql, [&prefixes])?;
         }
-        let doubted = "UPDATE counters SET unsure = 1 WHERE (grp, window, start) IN (SELECT * FROM doubted)";
+        let doubted = "UPDATE counters SET unsure = 1 WHERE (grp, window, start) IN (SELECT * FROM doubted)
+                           OR (grp, '', '') IN (SELECT * FROM doubted)";
         self.connection.execute(doubted, [])?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The deltas are computed by the pipeline, so this proves the sums and that no record counts twice, but not the rules. Measures
 //! that aren't sums are passed to `recounts`.
 
+mod gap;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use super::provable::has_differences;
 use super::recounts::Recounts;
 use super::windows;
 use super::{Site, Unprovable};
+use gap::gap;
 pub(super) use steps::Step;
 use steps::{Broken, page};
 use stream_types::{Decimal, Timestamp};
@@ -171,43 +173,15 @@ fn one(
     let doing = || format!("count {} {}", step.record_type, step.item);
     let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
     if site.tables.and_then(|tables| tables.count_from).is_none_or(|first| created_at >= first) {
-        let additions = additions_of(site, step, change, &new).with_context(doing)?;
+        let mut additions = additions_of(site, step, change, &new).with_context(doing)?;
+        // The windows before COUNT_FROM belong to another counter.
+        let first = site.tables.and_then(|tables| tables.count_from);
+        additions.retain(|one| first.is_none_or(|first| one.at(created_at) >= first));
         sinks.continuity.compare(site, step, created_at, &additions)?;
         let counts = !corrections.is_void(created_at, &step.id);
         count(site, step, created_at, (&additions, counts), sinks).with_context(doing)?;
     }
     Ok((!removed).then_some(new))
-}
-
-/// Reports a step whose deltas can't be derived. If only one period is checked, a step before it matters no longer, and one in
-/// it puts the counters of its group in doubt.
-fn gap(
-    site: &Site<'_>,
-    step: &Step,
-    image: &Item<'static>,
-    what: &str,
-    totals: &mut ExpectedTotals,
-    broken: &mut Broken,
-) -> anyhow::Result<()> {
-    if let Some(period) = site.period {
-        let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
-        if !period.contains(&windows::local(created_at, site.zone())) {
-            return Ok(());
-        }
-        let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-        for addition in additions_of(site, step, insertion, image)? {
-            let group = serde_json::to_string(&addition.key.0)?;
-            for window in site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.windows) {
-                totals.doubt_group(
-                    &group,
-                    window.name(),
-                    &windows::containing(*window, addition.at(created_at), site.zone()),
-                )?;
-            }
-        }
-    }
-    broken.add(step, what);
-    Ok(())
 }
 
 fn count(

@@ -54,6 +54,27 @@ async fn everything_agrees_after_exact_delivery() {
 }
 
 #[tokio::test]
+async fn late_requests_count_in_the_windows_of_their_own_time_and_those_beyond_the_bound_are_rejected() {
+    let fixture = Fixture::new(ProfileName::ApiUsage).await;
+    fixture.simulate(150, 5).await;
+    fixture.deliver().await;
+    fixture.deliver_in_batches_of(60).await;
+    for truth in [fixture.ledgers(), Truth::Archive] {
+        let report = fixture.reconcile(&truth).await.unwrap();
+        assert!(report.agrees() && report.skipped.is_empty(), "{truth:?}: {report:#?}");
+        let (counted, archived) = (report.counted.unwrap(), report.archived.unwrap());
+        assert_eq!((counted.agreeing_records, counted.unsure_counters), (counted.records, 0), "{truth:?}");
+        if truth != Truth::Archive {
+            assert!(report.poison_records > 0, "{report:?}");
+            assert_eq!(archived.records + report.poison_records, 150);
+        }
+    }
+    let of_hours = snapshots(&fixture).await.into_iter().filter(|item| item["window"].as_s().unwrap() == "hour");
+    let hours: BTreeSet<String> = of_hours.map(|item| item["window_start"].as_s().unwrap().clone()).collect();
+    assert!(hours.len() > 3, "{hours:?}");
+}
+
+#[tokio::test]
 async fn a_redelivery_only_repeats_rows() {
     let fixture = delivered(60, 0).await;
     fixture.deliver_in_batches_of(7).await;

@@ -10,7 +10,7 @@ use super::columns::{Columns, item_text};
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use crate::proof::load::{Add, Entry, Unsure, read_entries};
-use stream_types::Decimal;
+use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
 
@@ -57,13 +57,15 @@ fn enter(
     }
     ledgers.unsure_records += u64::from(entry.unsure.is_some());
     let mut groups = Vec::new();
+    let event_time = entry.meaning.event_time.filter(|_| has_event_time(&entry.meaning.record_type, site));
     if let Some(snapshot) = &site.pipeline.snapshot {
         for (index, add) in entry.meaning.adds.iter().enumerate() {
             let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
             if index == 0 && entry.unsure.is_none() {
-                totals.count_record(&group, &windows::containing(Window::Hour, entry.sent_at, snapshot.zone))?;
+                let at = event_time.unwrap_or(entry.sent_at);
+                totals.count_record(&group, &windows::containing(Window::Hour, at, snapshot.zone))?;
             }
-            count(entry, add, &group, snapshot, totals)?;
+            count((entry, event_time), (add, &group), snapshot, totals)?;
             groups.push(group);
         }
     }
@@ -85,11 +87,15 @@ fn enter(
     Ok(())
 }
 
+/// Whether the pipeline counts a record type in the windows of its own time.
+fn has_event_time(record_type: &str, site: &Site<'_>) -> bool {
+    site.pipeline.routes.iter().any(|route| route.record_type == record_type && route.window_time.is_some())
+}
+
 /// Adds an entry to its counters, or excludes those that it may have added to.
 fn count(
-    entry: &Entry,
-    add: &Add,
-    group: &str,
+    (entry, event_time): (&Entry, Option<Timestamp>),
+    (add, group): (&Add, &str),
     snapshot: &Snapshot,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<()> {
@@ -101,10 +107,10 @@ fn count(
             start: windows::containing(*window, at, snapshot.zone),
             measure: add.measure.clone(),
         };
-        let (sent, done) = (counter(entry.sent_at), counter(entry.done_at));
+        let [sent, done] = [entry.sent_at, entry.done_at].map(|at| counter(event_time.unwrap_or(at)));
         let known = match entry.unsure {
             None => true,
-            // The hour is unknown. The day and month are known, unless they end with it.
+            // The hour is unknown, unless the item names it. The day and month are known, unless they end with the hour.
             Some(Unsure::Hour) => sent == done,
             Some(Unsure::Arrival) => false,
         };

@@ -3,6 +3,8 @@
 
 use jiff::ToSpan;
 use stream_types::Timestamp;
+use usage_aggregator::pipeline::Pipeline;
+use usage_aggregator::time::DAY_SECONDS;
 use usage_aggregator::window::{Window, Zone};
 
 /// The length of the prefix of `2026-11-21T03:04:05Z` that names its hour, day or month.
@@ -58,6 +60,18 @@ impl Period {
         around.into_iter().flatten().any(|date| self.has_date(&date.to_string(), history))
     }
 
+    /// The same, if records may count on other days than that of their creation.
+    pub(super) fn may_count(&self, created: &str, history: History, (zone, drift): (Zone, Drift)) -> bool {
+        let parsed = created.parse::<jiff::civil::Date>().ok().filter(|_| drift != Drift::default());
+        let Some(parsed) = parsed else { return self.needs(created, history, zone) };
+        let first = parsed.saturating_sub(drift.late_days.days()).to_string();
+        let last = parsed.saturating_add(drift.early_days.days()).to_string();
+        let begins_before_the_end = self.needs(&first, History::Needed, zone);
+        let is_after_the_end = !self.needs(&last, History::Needed, zone);
+        begins_before_the_end
+            && (history == History::Needed || is_after_the_end || self.needs(&last, History::NotNeeded, zone))
+    }
+
     fn has_date(&self, date: &str, history: History) -> bool {
         let mut days = self.days.iter().map(String::as_str);
         let (first, last) = match (days.next(), days.next_back()) {
@@ -74,6 +88,20 @@ impl Period {
 pub(super) enum History {
     Needed,
     NotNeeded,
+}
+
+/// By how many days records may count before and after the day of their creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Drift {
+    pub late_days: i64,
+    pub early_days: i64,
+}
+
+impl Drift {
+    pub(super) fn of(pipeline: &Pipeline) -> Drift {
+        let early_days = (pipeline.early_seconds() + DAY_SECONDS - 1) / DAY_SECONDS;
+        Drift { late_days: pipeline.late_days(), early_days }
+    }
 }
 
 /// An instant as RFC 3339 text in the time zone of the windows, which begins with the names of its month, day and hour.
@@ -173,6 +201,22 @@ mod tests {
         let dates = ["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"];
         let needed = dates.map(|date| Period::new("2026-11-21").needs(date, History::NotNeeded, berlin));
         assert_eq!(needed, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_period_needs_the_dates_whose_records_may_count_in_it() {
+        let week_late = Drift { late_days: 7, early_days: 1 };
+        for (date, drift, expected) in [
+            ("2026-11-20", Drift::default(), [true, false]),
+            ("2026-11-22", Drift::default(), [false, false]),
+            ("2026-11-19", week_late, [true, false]),
+            ("2026-11-20", week_late, [true, true]),
+            ("2026-11-28", week_late, [true, true]),
+            ("2026-11-29", week_late, [false, false]),
+        ] {
+            let needs = |history| Period::new("2026-11-21").may_count(date, history, (Zone::UTC, drift));
+            assert_eq!([History::Needed, History::NotNeeded].map(needs), expected, "{date} {drift:?}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) struct Cells {
 pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTreeSet<WindowKey> {
     let levels: Vec<Level> = ledger.snapshot.windows.iter().map(|window| Level::of(*window)).collect();
     let mut windows = BTreeSet::new();
-    for hour in hours(window, now) {
+    for hour in hours(ledger, window, now) {
         let of_hour = levels.iter().map(|level| hour.within(*level));
         // A week may begin before the month.
         windows.extend(of_hour.filter(|of| window.start() <= of.start() && of.end() <= window.end()));
@@ -63,11 +63,12 @@ pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTree
     windows
 }
 
-/// The hours of a window that have begun.
-fn hours(window: WindowKey, now: Timestamp) -> impl Iterator<Item = WindowKey> {
+/// The hours of a window that have begun, and those in which a record may count before they do.
+fn hours(ledger: &Open, window: WindowKey, now: Timestamp) -> impl Iterator<Item = WindowKey> + use<> {
+    let latest = now.seconds() + ledger.config.pipeline.early_seconds();
     let hour = move |start: i64| Some(WindowKey::minute(Segment::at(start), window.zone()).within(Level::Hour));
     let hours = std::iter::successors(hour(window.start()), move |before| hour(before.end()));
-    hours.take_while(move |hour| hour.start() < window.end() && hour.start() <= now.seconds())
+    hours.take_while(move |hour| hour.start() < window.end() && hour.start() <= latest)
 }
 
 /// Whether an hour of which the pages may have expired had any usage. The state of its day outlives its own.
@@ -104,7 +105,7 @@ pub(super) async fn read(
     }
     let mut sums: BTreeMap<Cell, Option<Decimal>> = BTreeMap::new();
     let mut incomplete = BTreeSet::new();
-    for hour in hours(window, now) {
+    for hour in hours(ledger, window, now) {
         let has_hour = |window: &&WindowKey| window.start() <= hour.start() && hour.start() < window.end();
         let within: Vec<WindowKey> = windows.iter().filter(has_hour).copied().collect();
         if is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now) {
@@ -158,7 +159,7 @@ async fn add_minute(
     let of = |record: &PageRecord| record.event_hour.map_or(minute, |hour| WindowKey::piece(hour, minute));
     read.records.retain(|record| of(record).within(Level::Hour) == hour);
     for record in read.records.iter().filter(|record| record.standing != Standing::Repeated) {
-        note(record, &mut cells.records);
+        note(record, &mut cells.records)?;
         let counts = record.standing == Standing::Counted;
         for window in windows {
             for (measure, amount) in &record.amounts {
@@ -183,14 +184,17 @@ async fn add_minute(
 }
 
 /// Notes what was counted for a record of the stream.
-fn note(record: &PageRecord, records: &mut CountedRecords) {
+fn note(record: &PageRecord, records: &mut CountedRecords) -> anyhow::Result<()> {
     if record.kind != PageKind::Usage {
-        return;
+        return Ok(());
     }
     let own = records.0.entry(record.id.short()).or_default();
     for (measure, amount) in &record.amounts {
-        own.insert((record.key.0.clone(), measure.clone()), *amount);
+        // An update whose images count in two hours has an amount in each of them.
+        let sum = own.entry((record.key.0.clone(), measure.clone())).or_default();
+        *sum = sum.checked_add(*amount).with_context(|| format!("add up {measure} of a record"))?;
     }
+    Ok(())
 }
 
 /// Reads the snapshots of these windows.

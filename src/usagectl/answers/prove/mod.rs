@@ -186,10 +186,6 @@ async fn compare_archive(
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
     };
-    if let Some(route) = config.pipeline.routes.iter().find(|route| route.window_time.is_some()) {
-        let reason = format!("an attribute decides the windows of `{}`; run `usagectl reconcile`", route.record_type);
-        return Ok(Archive::NotComparable(vec![reason]));
-    }
     let (clients, period) = (deployment.clients(), Period::new(window.text()));
     let site = Site {
         clients: &clients,

@@ -88,7 +88,7 @@ impl LoadOptions {
 
     /// Whether the load has records that can be poison.
     pub(super) fn has_poison(&self) -> bool {
-        self.simulate.map(ProfileName::from) == Some(ProfileName::Orders)
+        self.simulate.map(ProfileName::from).is_some_and(ProfileName::has_poison)
     }
 
     fn simulation(&self, profile: ProfileName, faults: &FaultInjector) -> Simulation {

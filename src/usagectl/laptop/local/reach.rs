@@ -27,7 +27,7 @@ impl Reach {
             in_calls.iter().chain(&outages).chain([&named.slow, &named.refuse]).any(|percent| *percent > 0.0);
         let of_shards = named.iterator > 0.0 || named.split.is_some();
         if named.poison > 0.0 && !self.poison {
-            return Err("`poison` needs a load of orders: start `usagectl local` with --simulate orders".to_owned());
+            return Err("`poison` needs a load that can be rejected: start `usagectl local` with --simulate orders or api-usage".to_owned());
         }
         if named.repeat > 0.0 && self.stream != StreamChoice::KinesisForDynamodb {
             return Err("`repeat` needs `usagectl local --stream kinesis-for-dynamodb`".to_owned());
@@ -52,7 +52,7 @@ mod tests {
         let check = |reach: Reach, text: &str| reach.check(&text.parse().unwrap());
         assert_eq!(check(orders, "poison=1,split=5s,iterator=2,crash=3,restart=3s,twins"), Ok(()));
         for (reach, text, expected) in [
-            (Reach { poison: false, ..orders }, "crash=2,poison=1", "`poison` needs a load of orders"),
+            (Reach { poison: false, ..orders }, "crash=2,poison=1", "`poison` needs a load that can be rejected"),
             (orders, "repeat=1", "`repeat` needs"),
             (Reach { stream: StreamChoice::Kinesis, ..orders }, "split=5s", "`iterator` and `split` need"),
             (Reach { in_process: false, ..orders }, "exit=1", "faults in invocations and calls need"),

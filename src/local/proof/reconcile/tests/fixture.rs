@@ -72,9 +72,10 @@ fn limiter() -> PathBuf {
 
 impl Fixture {
     pub(super) async fn new(profile: ProfileName) -> Fixture {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
         let folder = match profile {
             ProfileName::Bucket => limiter(),
-            _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/orders"),
+            _ => shipped.join(profile.name()),
         };
         Fixture::with(profile, &folder).await
     }
