@@ -2,6 +2,7 @@
 
 mod expression;
 mod restate;
+mod restore;
 mod stored;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use crate::pipeline::{Snapshot, VERSION_ATTRIBUTE};
 use crate::time::Timestamp;
 use crate::usage::SnapshotItem;
 use expression::{Change, Expression, changes};
+pub use restore::Restored;
 pub(super) use stored::Stored;
 use stored::refused;
 

@@ -2,6 +2,7 @@
 //! whatever the order of the records, so that even estimates must be equal.
 
 use super::value::Value;
+use crate::decimal::Decimal;
 use crate::ledger::{Aggregate, Damaged, Reader, Writer};
 use crate::pipeline::Quantile;
 use crate::usage::Cell;
@@ -14,6 +15,17 @@ impl Recount {
     /// The value without any record.
     pub fn new(aggregate: Aggregate) -> Recount {
         Recount(Value::empty(aggregate))
+    }
+
+    /// A sum.
+    pub fn sum(sum: Decimal) -> Recount {
+        let mut value = Recount::new(Aggregate::Sum);
+        value.insert(&Cell::Number(sum));
+        value
+    }
+
+    pub(super) fn value(&self) -> &Value {
+        &self.0
     }
 
     /// Adds what a record says.
@@ -52,7 +64,6 @@ impl Recount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decimal::Decimal;
 
     #[test]
     fn a_value_that_was_written_in_between_is_the_same() {

@@ -20,7 +20,9 @@ pub use measure::{Measure, Measures};
 pub use moment::{read_moment, write_moment};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
-pub use table::{ALERTS, AlertItem, Audit, LedgerTable, PAGES, PageRef, ReadPage, Registered, STATES, StateItem, Swap};
+pub use table::{
+    ALERTS, AlertItem, Audit, CUT, CUTS, LedgerTable, PAGES, PageRef, ReadPage, Registered, STATES, StateItem, Swap,
+};
 pub use window_key::{Level, WindowKey, is_expiring};
 pub(crate) use wire::content_of;
 pub use wire::{Damaged, Reader, Writer};

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod attempts;
+mod cuts;
 mod register;
 mod states;
 mod swap;
@@ -22,6 +23,7 @@ use crate::usage::Segment;
 use crate::window::{Window, Zone};
 pub use alerts::AlertItem;
 use attempts::{never_poison, no_retries, retried};
+pub use cuts::{CUT, CUTS};
 pub use register::{Audit, Registered};
 pub use swap::Swap;
 

@@ -21,6 +21,7 @@
 //! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
 //! built once and then referred to by number. All of this is pure, exact and independent of the clock.
 
+mod additions;
 mod deltas;
 mod event_hour;
 mod quantities;
@@ -31,88 +32,14 @@ use std::sync::Arc;
 use super::cell::{Cell, Order};
 use super::group::{Amounts, Segment};
 use super::key::{CounterKey, CounterKeys, KeyNumber, MeasureNames};
-use crate::decimal::Decimal;
-use crate::outline::{Outline, OutlinedRecord, WrittenItems};
+use crate::outline::{Outline, OutlinedRecord};
 use crate::pipeline::{Aggregate, Amount, Bindings, Measure, Pipeline, Removal, Route};
-use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Remover};
+use crate::record::{ChangeOf, Code, Fault, ImageOf, Remover};
 use crate::time::Timestamp;
+pub use additions::{CounterAdditions, UsageDelta, additions, deltas, openings, reversal};
 use deltas::{Deltas, PendingAmount, Sign};
 
 type Image<'r> = ImageOf<Outline<'r>>;
-
-/// One record's contribution to the counters of one entity and resource, for tools and tests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageDelta {
-    /// The entity and resource.
-    pub key: CounterKey,
-    /// The first minute of the hour that it counts in, if that isn't the hour of the record.
-    pub event_hour: Option<Segment>,
-    /// The amounts of sums by measure, in the order of first appearance, without zeros.
-    pub amounts: Vec<(String, Decimal)>,
-}
-
-/// The same, with what it says about measures that aren't sums.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CounterAdditions {
-    /// The entity and resource.
-    pub key: CounterKey,
-    /// The first minute of the hour that it counts in, if that isn't the hour of the record.
-    pub event_hour: Option<Segment>,
-    /// The amounts by measure, in the order of first appearance, without zeros.
-    pub amounts: Amounts,
-}
-
-impl CounterAdditions {
-    /// The time that decides in which windows it counts, if the record was created at `created_at`.
-    pub fn at(&self, created_at: Timestamp) -> Timestamp {
-        self.event_hour.and_then(|hour| Timestamp::from_seconds(hour.start())).unwrap_or(created_at)
-    }
-}
-
-/// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
-///
-/// # Errors
-/// If an image or attribute that a measure needs is missing or invalid.
-pub fn deltas(
-    pipeline: &Pipeline,
-    record: &ChangeRecord<'_>,
-    route: &Route,
-    bindings: &Bindings<'_>,
-) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
-    Ok(counting.named(deltas))
-}
-
-/// The same, with what it says about measures that aren't sums.
-///
-/// # Errors
-/// As [`deltas()`].
-pub fn additions(
-    pipeline: &Pipeline,
-    record: &ChangeRecord<'_>,
-    route: &Route,
-    bindings: &Bindings<'_>,
-) -> Result<Vec<CounterAdditions>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
-    let additions = |delta: Delta| CounterAdditions {
-        key: counting.key(delta.key).cloned().unwrap_or_default(),
-        event_hour: counting.event_hour(delta.key),
-        amounts: delta.amounts,
-    };
-    Ok(deltas.into_iter().map(additions).collect())
-}
-
-/// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
-///
-/// # Errors
-/// If the old image or an attribute that a measure needs is missing or invalid.
-pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.reversal(&written.record(record.clone()))?;
-    Ok(counting.named(deltas))
-}
 
 /// One record's contribution to the counters of one key.
 #[derive(Debug)]
@@ -232,19 +159,6 @@ impl<'p> Counting<'p> {
     /// The first minute of the hour that the key with this number counts in, if that isn't the hour of the record.
     pub fn event_hour(&self, number: KeyNumber) -> Option<Segment> {
         self.keys.event_hour(number)
-    }
-
-    fn named(&self, deltas: Vec<Delta>) -> Vec<UsageDelta> {
-        let named = |delta: Delta| UsageDelta {
-            key: self.key(delta.key).cloned().unwrap_or_default(),
-            event_hour: self.event_hour(delta.key),
-            amounts: delta
-                .amounts
-                .iter()
-                .filter_map(|addition| Some((addition.measure.to_string(), addition.amount()?)))
-                .collect(),
-        };
-        deltas.into_iter().map(named).filter(|delta| !delta.amounts.is_empty()).collect()
     }
 }
 

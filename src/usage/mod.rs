@@ -8,7 +8,7 @@ mod snapshot;
 
 pub use crate::pipeline::Aggregate;
 pub use cell::{Cell, MAX_TEXT_BYTES, Moment, Order, Scalar, hash_of};
-pub use counter::{CounterAdditions, Counting, Delta, UsageDelta, additions, deltas, reversal};
+pub use counter::{CounterAdditions, Counting, Delta, UsageDelta, additions, deltas, openings, reversal};
 pub use group::{Addition, Amounts, Effect, Group, Segment, Sums, Totals, totals};
 pub use key::{CounterKey, KeyNumber};
 pub use snapshot::{SnapshotItem, check_keys, snapshot_of};

@@ -16,6 +16,7 @@ mod backfill;
 mod blocked_shard;
 #[path = "../core/calls.rs"]
 mod calls;
+mod cases;
 mod cli;
 mod clients;
 mod close;
@@ -40,6 +41,7 @@ mod prefix;
 mod prove;
 mod quarantine;
 mod readers;
+mod rebuild;
 mod reconcile_stack;
 mod redrive;
 mod restore;

@@ -100,7 +100,7 @@ pub(super) fn refused(item: Option<&HashMap<String, AttributeValue>>, version: u
 }
 
 /// The version that an item has.
-fn stored_version(item: Option<&HashMap<String, AttributeValue>>) -> Option<u64> {
+pub(super) fn stored_version(item: Option<&HashMap<String, AttributeValue>>) -> Option<u64> {
     let stored = item?.get(VERSION_ATTRIBUTE)?.as_b().ok()?;
     <[u8; 8]>::try_from(stored.as_ref()).ok().map(u64::from_be_bytes)
 }

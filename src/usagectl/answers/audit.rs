@@ -1,4 +1,5 @@
-//! Audit entries: what `usagectl prove --repair` wrote, on whose behalf, and what it was before.
+//! Audit entries: what `usagectl prove --repair` and `usagectl ledger rebuild --from-archive` wrote, on whose behalf, and what was
+//! there before.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -26,7 +27,11 @@ fn text(audit: &Audit) -> String {
     let listed = content.get("listed").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let what = counted(listed.len(), "counter");
     let window = content.get("window").and_then(Value::as_str).unwrap_or_default();
-    let title = format!("{} by {}: {what} in {window} repaired", audit.id, audit.author);
+    let done = match content.get("source").and_then(Value::as_str) {
+        Some("archive") => "rebuilt from the archive",
+        _ => "repaired",
+    };
+    let title = format!("{} by {}: {what} in {window} {done}", audit.id, audit.author);
     let value = |of: &Value| of.as_str().unwrap_or("none").to_owned();
     let named = |counter: &Value, name: &str| counter.get(name).map_or_else(|| "none".to_owned(), value);
     let line = |counter: &Value| {

@@ -7,5 +7,4 @@ pub mod prove;
 pub mod why;
 
 mod audit;
-mod author;
 mod group;

@@ -1,6 +1,9 @@
 //! `usagectl ledger`: looks into the ledger, and repairs what was derived from it. `show` describes a window, `sweep` folds
-//! what no notice arrived for, and `rebuild` writes states again.
+//! what no notice arrived for, and `rebuild` writes states again, or snapshots whose states are gone.
 
+mod audit;
+mod from_archive;
+mod identity;
 mod range;
 mod repair;
 mod show;
@@ -12,6 +15,8 @@ use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Snapshot;
 
+pub(crate) use audit::put_audits;
+pub(crate) use identity::author;
 pub(crate) use range::window;
 pub(crate) use repair::refused_text;
 

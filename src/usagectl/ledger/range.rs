@@ -19,6 +19,14 @@ pub(super) struct Range {
 }
 
 impl Range {
+    /// The window FROM, as it is.
+    ///
+    /// # Errors
+    /// If FROM isn't a window.
+    pub(super) fn only(&self, zone: Zone) -> Result<WindowKey, UsageError> {
+        window(&self.from, zone)
+    }
+
     /// The minutes in order, of windows in this time zone.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Segment, SnapshotItem};
 
+use super::from_archive::{self, Request};
 use super::range::Range;
 use super::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
@@ -37,7 +38,8 @@ Examples:
   usagectl ledger sweep 2026-11-28T08:00 2026-11-28T11:30 --stack usage-aggregator
   usagectl ledger sweep 2026-11 --windows --stack usage-aggregator";
 
-/// Write the states of minutes and of the windows above them again, and then their snapshots
+/// Write the states of minutes and of the windows above them again, and then their snapshots; or the snapshots alone of a window
+/// that the ledger no longer has
 #[derive(Debug, Args)]
 #[command(after_help = REBUILD_EXAMPLES)]
 pub(super) struct Rebuild {
@@ -50,6 +52,15 @@ pub(super) struct Rebuild {
     /// Forget without asking
     #[arg(long, requires = "forget")]
     yes: bool,
+    /// Write snapshots of a window whose pages and states have expired, as they follow from the archive
+    #[arg(long, conflicts_with_all = ["forget", "to"])]
+    from_archive: bool,
+    /// With --from-archive: show what would be written, without writing anything
+    #[arg(long, requires = "from_archive")]
+    dry_run: bool,
+    /// With --from-archive: who rebuilds [default: the caller's identity in the account; with --local, $USER]
+    #[arg(long, value_name = "NAME", requires = "from_archive")]
+    author: Option<String>,
     #[command(flatten)]
     place: Where,
 }
@@ -58,7 +69,14 @@ const REBUILD_EXAMPLES: &str = "\
 Examples:
   usagectl ledger rebuild 2026-11-28T08:57 --local
   usagectl ledger rebuild 2026-11-28T08 --stack usage-aggregator
-  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator   # names what is missing, and asks";
+  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator   # names what is missing, and asks
+  usagectl ledger rebuild 2026-08-14 --from-archive --stack usage-aggregator --dry-run
+
+With --from-archive, snapshots of the window and of the windows in it that differ from the archive are
+written, each with the version that it has, and an audit entry says who wrote what. A snapshot is left
+alone and named, with the reason, if the ledger still has what it was made of, if rows of its items are
+missing, or if no other snapshot shows that the archive has all of its rows: one of a larger window, such
+as the month, or all of the smaller ones. The exit code is then 1.";
 
 impl Sweep {
     /// Sweeps the minutes in order.
@@ -75,6 +93,11 @@ impl Rebuild {
     /// Rebuilds the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options).await?;
+        if self.from_archive {
+            let window = self.range.only(ledger.snapshot.zone)?;
+            let request = Request { window, dry_run: self.dry_run, author: self.author.as_deref() };
+            return from_archive::rebuild(&ledger, &request, options).await;
+        }
         let now = event_source_mapping::now()?;
         let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
         if self.forget && !self.may_forget(&ledger, options).await? {

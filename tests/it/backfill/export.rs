@@ -1,6 +1,7 @@
 //! Writes table exports as DynamoDB does.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -41,12 +42,12 @@ fn now() -> String {
 }
 
 /// Writes an export of these lines, in this many files, and returns its folder.
-fn write(table: &Table, id: &str, lines: &[Value], files: usize, times: &Value) -> PathBuf {
+fn write(table: &Table, id: &str, lines: &[impl Display], files: usize, times: &Value) -> PathBuf {
     let folder = table.fixture.0.path().join("AWSDynamoDB").join(id);
     std::fs::create_dir_all(folder.join("data")).unwrap();
     let mut manifest = String::new();
     for file in 0..files {
-        let lines: Vec<&Value> = lines.iter().skip(file).step_by(files).collect();
+        let lines: Vec<_> = lines.iter().skip(file).step_by(files).collect();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         lines.iter().for_each(|line| writeln!(gzip, "{line}").unwrap());
         let content = gzip.finish().unwrap();
@@ -110,6 +111,21 @@ pub fn incremental(table: &Table, id: &str, before: &Picture, after: &Picture, f
         "outputView": "NEW_AND_OLD_IMAGES",
     });
     write(table, id, &lines, 2, &times)
+}
+
+/// A full export of a picture that was taken now, in Amazon Ion.
+pub fn full_in_ion(table: &Table, id: &str, picture: &Picture) -> PathBuf {
+    let value = |value: &Value| match value["N"].as_str() {
+        Some(number) => format!("{number}."),
+        None => value["S"].to_string(),
+    };
+    let line = |item: &Value| {
+        let fields = item.as_object().unwrap().iter().map(|(name, of)| format!("{name}:{}", value(of)));
+        format!("$ion_1_0 {{Item:{{{}}}}}", fields.collect::<Vec<_>>().join(","))
+    };
+    let lines: Vec<String> = picture.values().map(line).collect();
+    let times = json!({ "exportTime": now(), "exportType": "FULL_EXPORT", "outputFormat": "ION" });
+    write(table, id, &lines, 3, &times)
 }
 
 /// The time of a full export.

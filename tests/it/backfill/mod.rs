@@ -3,6 +3,8 @@
 
 mod export;
 mod kills;
+mod proof;
+mod stack;
 mod table;
 
 use std::collections::BTreeMap;
@@ -10,9 +12,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Run};
-use crate::redrive::lambda::{Code, FUNCTION, Lambda};
-use crate::world::{page_keys, services, text};
-use export::{full, incremental, picture, put_manifests, time_of};
+use crate::world::{page_keys, text};
+use export::{full, full_in_ion, incremental, picture, put_manifests, time_of};
 use table::Table;
 
 #[test]
@@ -165,11 +166,26 @@ async fn a_damaged_or_incomplete_export_is_refused_and_nothing_is_written() {
     let fewer = summary.replace("\"itemCount\":12", "\"itemCount\":11");
     put_manifests(&folder, &files.replacen("\"itemCount\":4", "\"itemCount\":3", 1), &fewer);
     refused("part0.json.gz has 4 items, and the manifest counts 3").await;
-    put_manifests(&folder, &files, &summary.replace("DYNAMODB_JSON", "ION"));
-    refused("is of an export in ION, which can't be read").await;
+    put_manifests(&folder, &files, &summary.replace("DYNAMODB_JSON", "CSV"));
+    refused("is of an export in CSV, which can't be read").await;
     std::fs::remove_file(folder.join("manifest-summary.md5")).unwrap();
     refused("manifest-summary.md5 doesn't exist, so this is not a complete export").await;
     assert_eq!((table.world.items("ledger").await.len(), table.world.objects().await.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_in_ion_makes_the_same_records_as_one_in_json() {
+    let mut table = Table::new("bf-ion", 40).await;
+    table.attach_stream().await;
+    let picture = picture(&table).await;
+    let [json, ion] = [full(&table, "01-json", &picture), full_in_ion(&table, "02-ion", &picture)];
+    table.change(20, 50).await;
+    assert_eq!(table.backfill(&[ion.to_str().unwrap()]).await.code, Some(0));
+    let (pages, files) = (page_keys(&table.world.items("ledger").await), table.world.objects().await);
+    assert_eq!(table.backfill(&[json.to_str().unwrap()]).await.code, Some(0));
+    assert_eq!(page_keys(&table.world.items("ledger").await), pages);
+    assert_eq!(table.world.objects().await, files);
+    agrees(&mut table).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,57 +214,4 @@ async fn rejected_items_are_listed_and_sent_again() {
     let run = table.backfill(&[export.to_str().unwrap(), "--json"]).await;
     assert_eq!((run.code, &report(&run)["skipped"]), (Some(0), &json!(1)), "{run:?}");
     agrees(&mut table).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployed_function_is_invoked_with_batches() {
-    let table = Table::new("bf-stack", 30).await;
-    let export = full(&table, "01-full", &picture(&table).await);
-    let now = Box::leak(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into_boxed_str());
-    let lambda = Lambda::new(Code::Handler(Box::new(table.world.function())), now, &[]);
-    let url = lambda.serve().await;
-    let source = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{}", table.name);
-    let (usage, ledger) = (table.world.variable("USAGE_TABLE"), table.world.variable("LEDGER_TABLE"));
-    let names = [
-        "backfill",
-        export.to_str().unwrap(),
-        "--json",
-        "--pipeline-dir",
-        "stock",
-        "--table",
-        &table.name,
-        "--function",
-        FUNCTION,
-        "--source-arn",
-        &source,
-        "--usage-table",
-        &usage,
-        "--ledger-table",
-        &ledger,
-        "--archive-bucket",
-        &table.world.bucket(),
-    ]
-    .map(str::to_owned);
-    let run = async |more: &[&str]| -> Run {
-        let arguments: Vec<&str> = names.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        let mut command = table.fixture.command(&arguments);
-        command.envs([
-            ("AWS_ENDPOINT_URL_LAMBDA", &*url),
-            ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
-            ("AWS_ENDPOINT_URL_S3", services().s3_url()),
-            ("AWS_ACCESS_KEY_ID", "local"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
-            ("AWS_REGION", "us-east-1"),
-        ]);
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
-    };
-    // The function reads a Kinesis stream, which doesn't say what was counted.
-    let refused = run(&[]).await;
-    assert_eq!(refused.code, Some(2), "{refused:?}");
-    assert!(refused.stderr.contains("has no DynamoDB stream that the function reads"), "{refused:?}");
-    let rows = run(&["--archive-only"]).await;
-    assert_eq!((rows.code, &report(&rows)["durable"]), (Some(0), &json!(30)), "{rows:?}");
-    assert_eq!(*lambda.invocations.lock().unwrap(), [10; 3]);
-    assert_eq!(table.world.rows().await.len(), 30);
-    assert_eq!(table.world.items("ledger").await.len(), 0, "nothing is counted");
 }

@@ -49,6 +49,9 @@ const SCHEMA: &str = r#"{"type":"record","name":"Item","fields":[
     {"name":"record_id","type":"string","source":"record_id"},
     {"name":"event_id","type":"string","source":"event_id"},
     {"name":"event_name","type":"string","source":"event_name"},
+    {"name":"sequence_number","type":"string","source":"sequence_number"},
+    {"name":"created_at","type":"string","source":"created_at"},
+    {"name":"pk","type":"string"},
     {"name":"sk","type":"string"},
     {"name":"units","type":"long"}
 ]}"#;
@@ -65,10 +68,15 @@ pub struct Table {
 impl Table {
     /// A table with items, to which no stream is attached.
     pub async fn new(name: &str, items: u32) -> Table {
+        Table::with_windows(name, items, r#"["total"]"#).await
+    }
+
+    /// The same, counted in these windows.
+    pub async fn with_windows(name: &str, items: u32, windows: &str) -> Table {
         let fixture = Fixture::new();
         let pipeline = fixture.0.path().join("stock");
         std::fs::create_dir(&pipeline).unwrap();
-        std::fs::write(pipeline.join("pipeline.toml"), PIPELINE).unwrap();
+        std::fs::write(pipeline.join("pipeline.toml"), PIPELINE.replace(r#"["total"]"#, windows)).unwrap();
         std::fs::write(pipeline.join("item.avsc"), SCHEMA).unwrap();
         let world = World::new(name, "").await.with("PIPELINE_DIR", pipeline.to_str().unwrap());
         let table = format!("{name}-stock");
@@ -186,9 +194,13 @@ impl Table {
 
     /// A command that works on these tables.
     pub fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.other_command(&[&["backfill", "--local", "--table", &self.name], arguments].concat())
+    }
+
+    /// Any other command that works on them.
+    pub fn other_command(&self, arguments: &[&str]) -> std::process::Command {
         let pipeline = self.pipeline.to_str().unwrap();
-        let always = ["--local", "--pipeline-dir", pipeline, "--table", &self.name];
-        let mut command = self.fixture.command(&[&["backfill"], arguments, &always].concat());
+        let mut command = self.fixture.command(&[arguments, &["--pipeline-dir", pipeline]].concat());
         command.envs([
             ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
             ("AWS_ENDPOINT_URL_S3", services().s3_url()),
@@ -202,6 +214,12 @@ impl Table {
     /// Runs the command to its end.
     pub async fn backfill(&self, arguments: &[&str]) -> Run {
         let mut command = self.command(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
+    }
+
+    /// Runs another command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = self.other_command(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
     }
 

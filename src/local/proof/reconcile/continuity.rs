@@ -68,12 +68,18 @@ pub(super) struct Continuity<'c> {
     /// What the ledger counted; `None` if it isn't compared.
     counted: Option<&'c CountedRecords>,
     seen: BTreeSet<u64>,
+    /// Records without a row: those of items that opened measures and were archived before. By what they count.
+    unarchived: BTreeMap<Vec<AmountText>, Vec<RecordGap>>,
     gaps: Gaps,
 }
 
+/// An amount that a record counts: group, measure, and number.
+type AmountText = (Vec<String>, String, String);
+type Amounts = BTreeMap<(Vec<String>, String), Decimal>;
+
 impl<'c> Continuity<'c> {
     pub(super) fn new(counted: Option<&'c CountedRecords>) -> Continuity<'c> {
-        Continuity { counted, seen: BTreeSet::new(), gaps: Gaps::default() }
+        Continuity { counted, seen: BTreeSet::new(), unarchived: BTreeMap::new(), gaps: Gaps::default() }
     }
 
     /// Notes that the archive has a record.
@@ -93,21 +99,15 @@ impl<'c> Continuity<'c> {
     ) -> anyhow::Result<()> {
         let Some(counted) = self.counted else { return Ok(()) };
         let Some(id) = first_bytes(&step.id) else { return Ok(()) };
-        let mut derived: BTreeMap<(Vec<String>, String), Decimal> = BTreeMap::new();
         let counts_in_period = |one: &&CounterAdditions| {
             site.period.is_none_or(|period| period.contains(&windows::local(one.at(created_at), site.zone())))
         };
-        for CounterAdditions { key, amounts, .. } in additions.iter().filter(counts_in_period) {
-            for (measure, amount) in amounts.iter().filter_map(|one| Some((&one.measure, one.amount()?))) {
-                let sum = derived.entry((key.0.clone(), measure.to_string())).or_default();
-                *sum = sum.checked_add(amount)?;
-            }
-        }
+        let derived = sums(additions.iter().filter(counts_in_period))?;
         let nothing = BTreeMap::new();
         let own = counted.0.get(&id);
         let found = own.unwrap_or(&nothing);
         let names: BTreeSet<&(Vec<String>, String)> = derived.keys().chain(found.keys()).collect();
-        let value = |of: &BTreeMap<(Vec<String>, String), Decimal>, name| of.get(name).copied().unwrap_or_default();
+        let value = |of: &Amounts, name| of.get(name).copied().unwrap_or_default();
         let differing = names.into_iter().find(|name| value(found, name) != value(&derived, name));
         if let Some(name) = differing {
             let what = if own.is_some() { GapKind::Discontinuous } else { GapKind::NotCounted };
@@ -125,12 +125,43 @@ impl<'c> Continuity<'c> {
         Ok(())
     }
 
+    /// Expects that the ledger has a record that counts this, and the archive doesn't. Its id isn't known.
+    pub(super) fn expect_unarchived(
+        &mut self,
+        site: &Site<'_>,
+        step: &Step,
+        at: Timestamp,
+        additions: &[CounterAdditions],
+    ) -> anyhow::Result<()> {
+        let is_checked = site.period.is_none_or(|period| period.contains(&windows::local(at, site.zone())));
+        if self.counted.is_none() || !is_checked || additions.is_empty() {
+            return Ok(());
+        }
+        let amounts = texts(&sums(additions)?);
+        let first = amounts.first().cloned().unwrap_or_default();
+        self.unarchived.entry(amounts).or_default().push(RecordGap {
+            record_type: step.record_type.clone(),
+            item: step.item.clone(),
+            sequence_number: step.sequence.clone(),
+            record_id: String::new(),
+            what: GapKind::NotCounted,
+            measure: Some(first.1),
+            ledger: None,
+            archive: Some(first.2),
+        });
+        Ok(())
+    }
+
     /// The result, with the records that only the ledger has.
     pub(super) fn finish(mut self) -> Gaps {
         let Some(counted) = self.counted else { return self.gaps };
         self.gaps.records = u64::try_from(counted.0.len()).unwrap_or(u64::MAX);
         let unseen: Vec<u64> = counted.0.keys().filter(|id| !self.seen.contains(id)).copied().collect();
         for id in unseen {
+            let amounts = counted.0.get(&id).map(texts).unwrap_or_default();
+            if self.unarchived.get_mut(&amounts).and_then(Vec::pop).is_some() {
+                continue;
+            }
             self.add(RecordGap {
                 record_type: String::new(),
                 item: String::new(),
@@ -142,6 +173,7 @@ impl<'c> Continuity<'c> {
                 archive: None,
             });
         }
+        std::mem::take(&mut self.unarchived).into_values().flatten().for_each(|gap| self.add(gap));
         self.gaps
     }
 
@@ -151,6 +183,23 @@ impl<'c> Continuity<'c> {
             self.gaps.gaps.push(gap);
         }
     }
+}
+
+/// What a record counts.
+fn sums<'a>(additions: impl IntoIterator<Item = &'a CounterAdditions>) -> anyhow::Result<Amounts> {
+    let mut sums = Amounts::new();
+    for CounterAdditions { key, amounts, .. } in additions {
+        for (measure, amount) in amounts.iter().filter_map(|one| Some((&one.measure, one.amount()?))) {
+            let sum = sums.entry((key.0.clone(), measure.to_string())).or_default();
+            *sum = sum.checked_add(amount)?;
+        }
+    }
+    Ok(sums)
+}
+
+fn texts(amounts: &Amounts) -> Vec<AmountText> {
+    let amounts = amounts.iter().filter(|(_, amount)| !amount.is_zero());
+    amounts.map(|((group, measure), amount)| (group.clone(), measure.clone(), amount.to_string())).collect()
 }
 
 /// The first 8 bytes of an id in hex digits.

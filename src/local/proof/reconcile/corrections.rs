@@ -22,20 +22,7 @@ pub(super) struct Corrections {
 impl Corrections {
     /// The corrections in the ledger of a pipeline that counts.
     pub(super) async fn read(site: &Site<'_>) -> anyhow::Result<Corrections> {
-        let (Some(tables), Some(snapshot)) = (site.tables, &site.pipeline.snapshot) else {
-            return Ok(Corrections::default());
-        };
-        let ledger = LedgerTable {
-            client: site.clients.dynamodb.clone(),
-            name: tables.ledger.clone(),
-            pipeline: site.pipeline.name.clone(),
-            buckets: tables.buckets,
-            id_bytes: tables.id_bytes,
-            keep_days: tables.keep_days,
-            late_days: site.pipeline.late_days(),
-            windows: snapshot.windows.clone(),
-            zone: snapshot.zone,
-        };
+        let Some(ledger) = ledger(site) else { return Ok(Corrections::default()) };
         let registered = ledger.registered(None).await.context("read the corrections")?;
         let void = registered.iter().filter(|one| matches!(one.kind, PageKind::Void(..))).flat_map(ids).collect();
         Ok(Corrections { registered, void })
@@ -72,6 +59,22 @@ impl Corrections {
         }
         totals.settle()
     }
+}
+
+/// The ledger of a pipeline that counts.
+pub(super) fn ledger(site: &Site<'_>) -> Option<LedgerTable> {
+    let (tables, snapshot) = (site.tables?, site.pipeline.snapshot.as_ref()?);
+    Some(LedgerTable {
+        client: site.clients.dynamodb.clone(),
+        name: tables.ledger.clone(),
+        pipeline: site.pipeline.name.clone(),
+        buckets: tables.buckets,
+        id_bytes: tables.id_bytes,
+        keep_days: tables.keep_days,
+        late_days: site.pipeline.late_days(),
+        windows: snapshot.windows.clone(),
+        zone: snapshot.zone,
+    })
 }
 
 /// The minute and the first 8 bytes of the id of each record of a correction or void.

@@ -8,6 +8,8 @@ mod archive;
 mod columns;
 mod continuity;
 mod corrections;
+mod cuts;
+mod derived;
 mod expected_totals;
 mod failures;
 mod history;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 use columns::Columns;
 use continuity::Continuity;
 use corrections::Corrections;
+use cuts::Cuts;
 use expected_totals::ExpectedTotals;
 use history::{Histories, Sinks};
 use recounts::Recounts;
@@ -41,6 +44,7 @@ use usage_aggregator::window::Zone;
 
 pub use archive::bucket_exists;
 pub use continuity::{CountedRecords, GapKind, Gaps, RecordGap};
+pub use derived::{Derived, DerivedSnapshot, derive};
 pub use failures::Destination;
 pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Report};
 pub use waiting::{Unsettled, Waiting};
@@ -99,7 +103,7 @@ pub async fn reconcile(
     failures: Option<&Destination>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Report> {
-    compare(site, truth, failures, Continuity::new(None), watch).await.map(|(report, _)| report)
+    compare(site, truth, failures, Continuity::new(None), watch).await.map(|compared| compared.report)
 }
 
 /// Checks against the archive, and each record of it against what the ledger counted for it.
@@ -111,7 +115,17 @@ pub async fn prove(
     counted: &CountedRecords,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<(Report, Gaps)> {
-    compare(site, &Truth::Archive, None, Continuity::new(Some(counted)), watch).await
+    let compared = compare(site, &Truth::Archive, None, Continuity::new(Some(counted)), watch).await?;
+    Ok((compared.report, compared.gaps))
+}
+
+/// The result of a comparison, and what it was made of.
+struct Compared {
+    report: Report,
+    gaps: Gaps,
+    totals: ExpectedTotals,
+    /// The items whose histories in the archive are incomplete.
+    broken: Vec<String>,
 }
 
 async fn compare(
@@ -120,13 +134,15 @@ async fn compare(
     failures: Option<&Destination>,
     mut continuity: Continuity<'_>,
     watch: &(dyn Fn() + Sync),
-) -> anyhow::Result<(Report, Gaps)> {
+) -> anyhow::Result<Compared> {
     let columns = site.pipeline.schemas().map(|(name, schema)| Ok((name, Columns::new(schema)?)));
     let columns: BTreeMap<&str, Columns> = columns.collect::<anyhow::Result<_>>()?;
     let mut totals = ExpectedTotals::new()?;
     let mut report = Report::default();
     let mut without = BTreeSet::new();
-    let gaps = provable::gaps(site.pipeline, &columns);
+    let cuts = Cuts::read(site).await?;
+    let mut gaps = provable::gaps(site.pipeline, &columns);
+    cuts.add_gaps(site.pipeline, &columns, &mut gaps);
     let mut recounts = Recounts::new(site, &gaps);
     let believed = believe(truth, site, &columns, &mut totals, &mut report, gaps, &mut without)?;
     let kinds = || site.pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.kinds);
@@ -140,13 +156,15 @@ async fn compare(
         archived = Some(archive::find_rows(site, place, &reading, &mut totals, watch).await?);
     }
     let corrections = Corrections::read(site).await?;
-    let scope = Histories { site, columns: &columns, corrections: &corrections, without: &without };
+    let scope = Histories { site, columns: &columns, corrections: &corrections, cuts: &cuts, without: &without };
     corrections.expect_added(site, &mut totals)?;
     let has_sums = matches!(believed, Believed::Archive);
     let mut sinks = Sinks { totals: &mut totals, continuity: &mut continuity, recounts: &mut recounts, has_sums };
+    let mut broken = Vec::new();
     let unrecounted = match &believed {
         Believed::Archive => {
-            report.unprovable.extend(history::expect(&scope, &mut sinks)?);
+            broken = history::expect(&scope, &mut sinks)?;
+            report.unprovable.extend_from_slice(&broken);
             false
         }
         Believed::Ledgers(_) if sinks.recounts.is_empty() => false,
@@ -176,7 +194,7 @@ async fn compare(
     if poison_is_known {
         report.compare_poison(&totals)?;
     }
-    Ok((report, continuity.finish()))
+    Ok(Compared { report, gaps: continuity.finish(), totals, broken })
 }
 
 /// Reads the ledgers, or finds out what the archive doesn't determine.

@@ -94,6 +94,19 @@ impl Recounts {
         Ok(())
     }
 
+    /// The value of a measure that was recounted.
+    pub(super) fn value(
+        totals: &ExpectedTotals,
+        [group, window, start, measure]: [&str; 4],
+        aggregate: Aggregate,
+    ) -> anyhow::Result<Option<Recount>> {
+        let sql = "SELECT value FROM recounts WHERE grp = ?1 AND window = ?2 AND start = ?3 AND measure = ?4";
+        let mut read = totals.connection().prepare_cached(sql)?;
+        let bytes: Option<Vec<u8>> =
+            read.query_row(params![group, window, start, measure], |row| row.get(0)).optional()?;
+        bytes.map(|bytes| Recount::read(aggregate, &bytes).context("read a value")).transpose()
+    }
+
     /// Expects the attributes that the values have. Returns the measures that can't be recounted after all; nothing is
     /// expected of them.
     pub(super) fn finish(mut self, snapshot: &Snapshot, totals: &ExpectedTotals) -> anyhow::Result<Vec<String>> {

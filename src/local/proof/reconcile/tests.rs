@@ -1,6 +1,7 @@
 //! Agreement and every kind of difference, with the embedded services: a simulation writes, the handler processes the
 //! embedded stream, and then the test manipulates the results.
 
+mod backfilled;
 mod fixture;
 
 use std::collections::HashMap;

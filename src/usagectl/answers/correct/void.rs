@@ -15,7 +15,7 @@ use super::limits::check_minute;
 use super::put::{Draft, Fold, Shown, kind_name, put};
 use super::repeat::CommandLine;
 use super::{Signed, default_id, minute};
-use crate::answers::author::author;
+use crate::ledger::author;
 use crate::ledger::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;

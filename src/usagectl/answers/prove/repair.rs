@@ -6,18 +6,14 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use serde_json::{Value, json};
 use usage_aggregator::fold::{Depth, Swept};
-use usage_aggregator::ledger::{Audit, WindowKey};
+use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
 use super::{Difference, Proof};
-use crate::answers::author::author;
-use crate::ledger::{Open, refused_text};
+use crate::ledger::{Open, author, put_audits, refused_text};
 use crate::shell::console::counted;
 use crate::shell::options::Options;
-
-/// 300 KB: the most that the counters of an audit entry take. An item has at most 400 KB.
-const ENTRY_BYTES: usize = 300 * 1024;
 
 /// What was repaired.
 pub(super) struct Repaired {
@@ -38,15 +34,8 @@ pub(super) async fn repair(
     let author = author(given, ledger).await?;
     let (known, unknown): (Vec<&Difference>, Vec<&Difference>) =
         proof.wrong_snapshots.iter().partition(|difference| difference.state.is_some());
-    let mut audits = Vec::new();
-    for listed in entries(&known) {
-        let text = json!({ "window": proof.window.text(), "listed": listed }).to_string();
-        let hash = blake3::hash(format!("{author}\n{text}").as_bytes()).to_hex();
-        let id = format!("{now} {}", hash.get(..8).unwrap_or_default());
-        let audit = Audit { id: id.clone(), author: author.clone(), text };
-        ledger.folder.ledger.put_audit(&audit, None).await.context("put the audit entry")?;
-        audits.push(id);
-    }
+    let counters = known.iter().map(|difference| of(difference)).collect();
+    let audits = put_audits(ledger, &author, (&proof.window.text(), "ledger"), counters, now).await?;
     let windows: BTreeSet<WindowKey> = known.iter().map(|difference| difference.cell.window).collect();
     let mut swept = Swept::default();
     for window in windows {
@@ -56,25 +45,6 @@ pub(super) async fn repair(
         swept.add(sweep.with_context(|| format!("repair the snapshots of {window}"))?);
     }
     Ok(Repaired { swept, audits, unknown: unknown.len() })
-}
-
-/// The counters, in as many lists as fit into items.
-fn entries(known: &[&Difference]) -> Vec<Vec<Value>> {
-    let (mut entries, mut bytes): (Vec<Vec<Value>>, usize) = (Vec::new(), 0);
-    for counter in known.iter().map(|difference| of(difference)) {
-        let size = counter.to_string().len() + 1;
-        match entries.last_mut().filter(|_| bytes + size <= ENTRY_BYTES) {
-            Some(entry) => {
-                entry.push(counter);
-                bytes += size;
-            }
-            None => {
-                entries.push(vec![counter]);
-                bytes = size;
-            }
-        }
-    }
-    entries
 }
 
 fn of(difference: &Difference) -> Value {
@@ -106,28 +76,5 @@ impl Repaired {
         let mut lines = vec![format!("{} written again from the ledger{rest}{audit}", counted(*repaired, "snapshot"))];
         lines.extend(refused.iter().map(|refused| format!("DynamoDB refuses the snapshot {refused}")));
         lines.join("\n")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::cells::Cell;
-    use super::*;
-    use usage_aggregator::window::Zone;
-
-    #[test]
-    fn every_counter_is_in_an_audit_entry_that_fits_into_an_item() {
-        let window = WindowKey::parse("2026-11", Zone::UTC).unwrap();
-        let difference = |number: usize| Difference {
-            cell: Cell { window, group: vec![format!("{number}-{}", "x".repeat(1_000))], measure: "amount".to_owned() },
-            snapshot: Some("201".to_owned()),
-            state: Some("200".to_owned()),
-            pages: None,
-        };
-        let differences: Vec<Difference> = (0..1_000).map(difference).collect();
-        let entries = entries(&differences.iter().collect::<Vec<_>>());
-        assert_eq!(entries.iter().map(Vec::len).sum::<usize>(), 1_000);
-        assert!(entries.iter().all(|entry| json!(entry).to_string().len() <= ENTRY_BYTES + 2), "{}", entries.len());
-        assert_eq!(entries.len(), 4);
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::cut::AtCut;
+use super::export;
 use super::item::{ItemKey, Line};
 use super::lines::Lines;
 use super::record::{Entry, Purpose};
@@ -48,11 +49,18 @@ impl Replaced {
     ///
     /// # Errors
     /// If the file is damaged, or a line can't be read.
-    pub(super) fn take_lines(&mut self, mut lines: Lines, names: &[String], purpose: Purpose) -> anyhow::Result<()> {
+    pub(super) fn take_lines(
+        &mut self,
+        file: &export::File,
+        mut lines: Lines,
+        names: &[String],
+        purpose: Purpose,
+    ) -> anyhow::Result<()> {
         while let Some(line) = lines.next() {
             let line = line?;
-            let read = Line::read(&line, names);
-            let Line { key, image } = read.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.position()))?;
+            let invalid = |reason: String| anyhow::anyhow!("{} {reason}", lines.position());
+            let json = file.dynamodb_json(&line).map_err(invalid)?;
+            let Line { key, image } = Line::read(&json, names).map_err(invalid)?;
             let image = image.map(|image| Replacement::Image(image.to_owned(), purpose));
             self.0.insert(key, image.unwrap_or(Replacement::Nothing));
         }

@@ -7,12 +7,9 @@ use anyhow::Context;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use stream_types::Timestamp;
+use usage_aggregator::ledger::{CUT, CUTS};
 
 use crate::shell::console::UsageError;
-
-/// The prefix of the keys of cuts.
-const CUTS: &str = "b#";
-const CUT: &str = "cut";
 
 /// Claims a cut for a table, unless the ledger has another.
 ///

@@ -1,5 +1,6 @@
 //! Sends the items of one file after the other through the function, in batches.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -109,12 +110,12 @@ impl Sender<'_> {
         &self,
         source: &Source,
     ) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Entry>> + Send + '_>> {
-        let mut lines = match source {
-            Source::Export(file) => file.lines().await?,
+        let (mut lines, file) = match source {
+            Source::Export(file) => (file.lines().await?, Some(file.clone())),
             Source::Scan(path) => {
                 let shown = path.display().to_string();
                 let content = tokio::fs::read(path).await.with_context(|| format!("read {shown}"))?;
-                Lines::new(&shown, content.into(), None)
+                (Lines::new(&shown, content.into(), None), None)
             }
             Source::Changes => return Ok(Box::new(self.replaced.entries().map(Ok))),
         };
@@ -124,7 +125,12 @@ impl Sender<'_> {
                     Ok(line) => line,
                     Err(error) => return Some(Err(error)),
                 };
-                match Line::read(&line, self.names) {
+                let json = file.as_ref().map_or(Ok(Cow::Borrowed(&*line)), |file| file.dynamodb_json(&line));
+                let json = match json {
+                    Ok(json) => json,
+                    Err(reason) => return Some(Ok(Entry::Refused { item: lines.position(), reason })),
+                };
+                match Line::read(&json, self.names) {
                     Ok(Line { key, .. }) if self.replaced.contains(&key) => {}
                     Ok(Line { image: None, .. }) => {}
                     Ok(Line { key, image: Some(image) }) => {

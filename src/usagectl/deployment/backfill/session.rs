@@ -72,7 +72,7 @@ impl Session<'_> {
         let mut replaced = Replaced::default();
         for export in self.exports.iter().flat_map(Exports::changes) {
             for file in export {
-                replaced.take_lines(file.lines().await?, &self.table.key, self.purpose())?;
+                replaced.take_lines(&file, file.lines().await?, &self.table.key, self.purpose())?;
             }
         }
         let created_at = match self.command.archive_only {

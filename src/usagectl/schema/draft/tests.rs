@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use usage_aggregator::archive::encode;
 use usage_aggregator::decode::{Event, attribute};
-use usage_aggregator::pipeline::{Folder, Pipeline, Routed};
+use usage_aggregator::pipeline::{Folder, Pipeline, Routed, Stream};
 use usage_aggregator::record::{Change, Image};
 
 use super::pattern::Words;
@@ -88,6 +88,36 @@ fn a_specific_pattern_comes_before_a_general_one() {
         [r#"sk = "PROFILE""#, r#"pk = "USER#{pk}", sk = "{sk}""#, r#"pk = "{pk}", sk = "{sk}""#].map(at);
     assert!(both < one && one < none, "{pipeline}");
     assert_eq!(files.len(), 4);
+}
+
+#[test]
+fn the_sources_their_stream_and_a_first_measure_are_filled_in() {
+    for (is_plain_kinesis, stream) in [(false, Stream::DynamoDb), (true, Stream::Kinesis)] {
+        let names = BTreeSet::from(["orders".to_owned(), "returns".to_owned()]);
+        let source = Source { names, is_plain_kinesis, ..Source::default() };
+        let (files, _) = draft(&samples(&[r#"{"pk":{"S":"a"},"n":{"N":"1"}}"#], &["pk"]), &source);
+        let pipeline = Pipeline::parse(&Folder { name: "mine".to_owned(), files }).unwrap();
+        assert_eq!((pipeline.sources, pipeline.stream), (vec!["orders".to_owned(), "returns".to_owned()], stream));
+        assert_eq!(pipeline.routes[0].measures().count(), 1);
+    }
+}
+
+#[test]
+fn decimals_have_room_for_more_digits_than_were_seen() {
+    let scale = |numbers: &[&str]| {
+        let items: Vec<String> =
+            numbers.iter().map(|number| format!(r#"{{"pk":{{"S":"a"}},"n":{{"N":"{number}"}}}}"#)).collect();
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        let (files, _) = draft(&samples(&items, &["pk"]), &Source::default());
+        let schema = files.iter().find(|(name, _)| name.ends_with(".avsc")).unwrap().1;
+        let schema: Json = serde_json::from_str(schema).unwrap();
+        let field = schema["fields"].as_array().unwrap().iter().find(|field| field["name"] == json!("n")).unwrap();
+        field["type"]["scale"].as_u64()
+    };
+    assert_eq!(scale(&["12.5", "3.25"]), Some(4), "twice the digits that were seen");
+    assert_eq!(scale(&["1234567890123456789012345678901234.25"]), Some(3), "half of the room that is left");
+    assert_eq!(scale(&["21000000000000000000000000", "0.000000000001"]), Some(12), "none is left");
+    assert_eq!(scale(&["1", "2"]), None, "a long");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Steps whose deltas can't be derived, because the archive lacks the state before them.
 
-use anyhow::Context;
-
-use super::super::windows::{Drift, History};
-use super::steps::{Broken, Step};
-use super::{ExpectedTotals, Site, additions_of, windows};
-use stream_types::Timestamp;
+use super::Step;
+use super::count::additions_of;
+use super::steps::Broken;
+use crate::proof::reconcile::Site;
+use crate::proof::reconcile::expected_totals::ExpectedTotals;
+use crate::proof::reconcile::windows::{self, Drift, History};
 use usage_aggregator::record::{Change, Image, Item};
 
 /// Reports a step whose deltas can't be derived. If only one period is checked, a step before it matters no longer, and one in
@@ -19,7 +19,7 @@ pub(super) fn gap(
     broken: &mut Broken,
 ) -> anyhow::Result<()> {
     if let Some(period) = site.period {
-        let created_at = Timestamp::from_micros(step.created_at).context("read the row's time")?;
+        let created_at = step.at()?;
         let drift = Drift::of(site.pipeline);
         let may_count = match drift == Drift::default() {
             true => period.contains(&windows::local(created_at, site.zone())),

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use rusqlite::{Row, params};
+use stream_types::Timestamp;
 
 use super::ExpectedTotals;
 
@@ -30,8 +31,8 @@ impl Broken {
     }
 }
 
-/// A row of a history.
-#[derive(Debug)]
+/// A row of a history. That of a backfill has no digits, so that it comes first, and the event ID as its event.
+#[derive(Debug, Clone)]
 pub(in crate::proof::reconcile) struct Step {
     pub item: String,
     pub digits: i64,
@@ -44,6 +45,11 @@ pub(in crate::proof::reconcile) struct Step {
 }
 
 impl Step {
+    /// When its record was created.
+    pub(super) fn at(&self) -> anyhow::Result<Timestamp> {
+        Timestamp::from_micros(self.created_at).context("read the row's time")
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Step> {
         Ok(Step {
             item: row.get(0)?,

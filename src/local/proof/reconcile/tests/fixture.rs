@@ -13,11 +13,13 @@ use tempfile::TempDir;
 
 use crate::emulators::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
 use crate::proof::load::{Amount, ProfileName, Simulation, Target};
-use crate::proof::reconcile::{Destination, Report, Site, Truth, Unsettled, reconcile};
+use crate::proof::reconcile::{CountedRecords, Destination, Report, Site, Truth, Unsettled, reconcile};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Config, Tables};
+use usage_aggregator::fold::{Folder, Limits, MAX_STATE_BYTES, Pages, Standing, UsageTable};
 use usage_aggregator::handler::{Handler, Invocation};
-use usage_aggregator::pipeline::{Folder, shipped};
+use usage_aggregator::pipeline::{Folder as PipelineFolder, shipped};
+use usage_aggregator::usage::Segment;
 
 pub(super) const FAILURES: &str = "failures";
 const BATCH: usize = 25;
@@ -62,8 +64,8 @@ pub(super) struct Fixture {
 }
 
 /// A shipped pipeline, or the one of rate-limiter buckets that these tests have.
-pub(super) fn archive_of(pipeline: &str) -> Folder {
-    shipped(pipeline).unwrap_or_else(|| Folder::read(&limiter()).unwrap())
+pub(super) fn archive_of(pipeline: &str) -> PipelineFolder {
+    shipped(pipeline).unwrap_or_else(|| PipelineFolder::read(&limiter()).unwrap())
 }
 
 fn limiter() -> PathBuf {
@@ -98,6 +100,11 @@ impl Fixture {
     }
 
     async fn with(profile: ProfileName, pipeline: &Path) -> Fixture {
+        Fixture::with_variables(profile, pipeline, &[]).await
+    }
+
+    /// The pipeline in a folder, with other settings.
+    pub(super) async fn with_variables(profile: ProfileName, pipeline: &Path, variables: &[(&str, &str)]) -> Fixture {
         let services = Services::start(None).unwrap();
         let sdk = sdk_config(None);
         let clients = Clients {
@@ -114,7 +121,7 @@ impl Fixture {
             "FRESHNESS" => Some("now".to_owned()),
             "ARCHIVE_BUCKET" => Some("archive".to_owned()),
             "METRICS_SINK" => Some("none".to_owned()),
-            _ => None,
+            name => variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()),
         });
         let config = config.unwrap();
         let source = profile.table(profile.target()).unwrap();
@@ -203,6 +210,32 @@ impl Fixture {
             put.body(body.collect().await.unwrap().into_bytes().into()).send().await.unwrap();
             self.clients.s3.delete_object().bucket(FAILURES).key(key).send().await.unwrap();
         }
+    }
+
+    /// Processes these records at once.
+    pub(super) async fn append(&self, records: &[Value]) {
+        let invocation =
+            Invocation { request_id: "test".to_owned(), now: event_source_mapping::now().unwrap(), deadline: None };
+        let outcome = self.handler.append(&event(records), &invocation).await.unwrap();
+        assert_eq!(outcome.durable, records.len(), "{outcome:?}");
+    }
+
+    /// What the pages of the hour that begins at this second say about each record.
+    pub(super) async fn counted_records(&self, from: i64) -> CountedRecords {
+        let mut counted = CountedRecords::default();
+        let ledger = super::super::corrections::ledger(&self.site()).unwrap();
+        let usage = UsageTable { client: self.clients.dynamodb.clone(), name: "usage".to_owned() };
+        let (limits, epoch, concurrency) = (Limits::default(), 0, 1);
+        let folder = Folder { ledger, usage, limits, epoch, max_state_bytes: MAX_STATE_BYTES, concurrency };
+        for minute in 0..60 {
+            let read = folder.records(Segment::at(from + 60 * minute), Pages::All, None).await.unwrap();
+            for record in read.records.into_iter().filter(|record| record.standing != Standing::Repeated) {
+                let amounts =
+                    record.amounts.into_iter().map(|(measure, amount)| ((record.key.0.clone(), measure), amount));
+                counted.0.entry(record.id.short()).or_default().extend(amounts);
+            }
+        }
+        counted
     }
 
     pub(super) async fn deliver(&self) {

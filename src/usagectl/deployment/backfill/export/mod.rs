@@ -1,7 +1,10 @@
 //! Table exports: opens them, checks them against their manifests, and puts incremental exports after the full one.
 
+mod ion;
 mod manifest;
 mod store;
+
+use std::borrow::Cow;
 
 use anyhow::bail;
 use axum::body::Bytes;
@@ -22,7 +25,15 @@ struct Export {
     store: Store,
     summary: Summary,
     span: Span,
+    format: Format,
     files: Vec<DataFile>,
+}
+
+/// How an export writes items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    DynamoDbJson,
+    Ion,
 }
 
 /// A full export and the incremental exports that continue it.
@@ -36,6 +47,7 @@ pub(super) struct Exports {
 #[derive(Debug, Clone)]
 pub(super) struct File {
     store: Store,
+    format: Format,
     file: DataFile,
 }
 
@@ -47,21 +59,22 @@ impl Export {
         let wrong = |name: &str, reason: String| UsageError(format!("{} {reason}", store.shown(name)));
         let summary = Summary::read(&summary_file).map_err(|reason| wrong("manifest-summary.json", reason))?;
         let span = summary.span().map_err(|reason| wrong("manifest-summary.json", reason))?;
-        let format = summary.output_format.as_deref().unwrap_or("DYNAMODB_JSON");
-        if format != "DYNAMODB_JSON" {
-            let remedy = "export the table again with `--export-format DYNAMODB_JSON`, or use --scan";
-            bail!(wrong(
-                "manifest-summary.json",
-                format!("is of an export in {format}, which can't be read; {remedy}")
-            ));
-        }
+        let format = match summary.output_format.as_deref() {
+            None | Some("DYNAMODB_JSON") => Format::DynamoDbJson,
+            Some("ION") => Format::Ion,
+            Some(other) => {
+                let remedy = "export the table again with `--export-format DYNAMODB_JSON`, or use --scan";
+                let reason = format!("is of an export in {other}, which can't be read; {remedy}");
+                bail!(wrong("manifest-summary.json", reason));
+            }
+        };
         let list = checked(&store, "manifest-files").await?;
         let files = data_files(&list, summary.item_count).map_err(|reason| wrong("manifest-files.json", reason))?;
-        Ok(Export { store, summary, span, files })
+        Ok(Export { store, summary, span, format, files })
     }
 
     fn files(&self) -> impl Iterator<Item = File> {
-        self.files.iter().map(|file| File { store: self.store.clone(), file: file.clone() })
+        self.files.iter().map(|file| File { store: self.store.clone(), format: self.format, file: file.clone() })
     }
 }
 
@@ -170,6 +183,17 @@ impl File {
     /// What the file is called in the export.
     pub(super) fn key(&self) -> &str {
         &self.file.data_file_s3_key
+    }
+
+    /// A line in DynamoDB JSON.
+    ///
+    /// # Errors
+    /// Why it isn't an item in the format of the export.
+    pub(super) fn dynamodb_json<'l>(&self, line: &'l str) -> Result<Cow<'l, str>, String> {
+        match self.format {
+            Format::DynamoDbJson => Ok(Cow::Borrowed(line)),
+            Format::Ion => ion::dynamodb_json(line).map(Cow::Owned),
+        }
     }
 
     /// The lines of the file. The last one is an error if there are more or fewer than the manifest counts.

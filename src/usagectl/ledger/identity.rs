@@ -1,14 +1,14 @@
 //! Who runs a command, for what it leaves in the ledger.
 
-use crate::ledger::Open;
+use super::Open;
 use crate::shell::console::UsageError;
 
 /// The author that was given; else the caller's identity in the account, or the user of this machine.
 ///
 /// # Errors
 /// If none is known.
-pub(super) async fn author(given: Option<&str>, ledger: &Open) -> anyhow::Result<String> {
-    let remedy = "name who corrects with --author";
+pub(crate) async fn author(given: Option<&str>, ledger: &Open) -> anyhow::Result<String> {
+    let remedy = "specify a name with --author";
     if let Some(given) = given {
         return match given.trim() {
             "" => Err(UsageError(format!("--author: is empty; {remedy}")).into()),
