@@ -89,11 +89,22 @@ pub struct Source {
     pub http: SharedHttpClient,
     /// The function's writes that no one has taken from the stream yet.
     stream: Arc<Mutex<Vec<Images>>>,
+    /// A client without a gate.
+    client: Client,
     pub pipeline: Arc<Pipeline>,
 }
 
 impl Source {
     pub fn new(pipeline: &Arc<Pipeline>) -> Source {
+        Source::with(pipeline, false)
+    }
+
+    /// A table of which reads that aren't consistent lack the last write.
+    pub fn lagging(pipeline: &Arc<Pipeline>) -> Source {
+        Source::with(pipeline, true)
+    }
+
+    fn with(pipeline: &Arc<Pipeline>, lags: bool) -> Source {
         let connector = || {
             let database = Database::memory().unwrap();
             let keys = [("pk", "HASH"), ("sk", "RANGE")];
@@ -107,8 +118,9 @@ impl Source {
             in_process::client(database, Objects::default())
         };
         let stream = Arc::default();
-        let http = lagging(connector(), connector(), &stream);
-        Source { http, stream, pipeline: Arc::clone(pipeline) }
+        let http = lagging(connector(), lags.then(connector), &stream);
+        let client = in_process::clients(http.clone()).dynamodb;
+        Source { http, stream, client, pipeline: Arc::clone(pipeline) }
     }
 
     /// The records of the function's writes since the last call.
@@ -116,8 +128,8 @@ impl Source {
         std::mem::take(&mut self.stream.lock().unwrap())
     }
 
-    pub fn client(&self) -> Client {
-        in_process::clients(self.http.clone()).dynamodb
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// A client whose requests pass a gate.
@@ -142,9 +154,9 @@ impl Source {
 
     /// All items by sort key.
     pub async fn items(&self) -> BTreeMap<String, Item> {
-        let found = self.client().scan().table_name("source").consistent_read(true).send().await.unwrap();
-        let items = found.items.unwrap_or_default().into_iter();
-        items.map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
+        let pages = self.client().scan().table_name("source").consistent_read(true).into_paginator();
+        let items: Vec<Item> = pages.items().send().try_collect().await.unwrap();
+        items.into_iter().map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
     }
 
     /// The map of the group.
@@ -286,14 +298,18 @@ impl HttpConnector for Mortal {
 }
 
 /// DynamoDB as two copies of a table: what isn't read consistently is read from the copy that lacks the last write.
-fn lagging(first: SharedHttpClient, behind: SharedHttpClient, stream: &Arc<Mutex<Vec<Images>>>) -> SharedHttpClient {
+fn lagging(
+    first: SharedHttpClient,
+    behind: Option<SharedHttpClient>,
+    stream: &Arc<Mutex<Vec<Images>>>,
+) -> SharedHttpClient {
     let (pending, stream) = (Arc::new(Mutex::new(None)), Arc::clone(stream));
     http_client_fn(move |settings, components| {
         SharedHttpConnector::new(Lagging {
             pending: Arc::clone(&pending),
             stream: Arc::clone(&stream),
             first: first.http_connector(settings, components),
-            behind: behind.http_connector(settings, components),
+            behind: behind.as_ref().map(|behind| behind.http_connector(settings, components)),
         })
     })
 }
@@ -305,7 +321,7 @@ struct Lagging {
     /// The images of each UpdateItem.
     stream: Arc<Mutex<Vec<Images>>>,
     first: SharedHttpConnector,
-    behind: SharedHttpConnector,
+    behind: Option<SharedHttpConnector>,
 }
 
 impl HttpConnector for Lagging {
@@ -314,7 +330,8 @@ impl HttpConnector for Lagging {
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         let reads = target.ends_with(".GetItem") || target.ends_with(".Query") || target.ends_with(".Scan");
         if reads {
-            return if body["ConsistentRead"] == true { self.first.call(request) } else { self.behind.call(request) };
+            let behind = self.behind.as_ref().filter(|_| body["ConsistentRead"] != true);
+            return behind.unwrap_or(&self.first).call(request);
         }
         let (first, behind, pending) = (self.first.clone(), self.behind.clone(), Arc::clone(&self.pending));
         let stream = Arc::clone(&self.stream);
@@ -334,7 +351,7 @@ impl HttpConnector for Lagging {
                     stream.lock().unwrap().push((old, new));
                 }
                 let before = pending.lock().unwrap().replace(copy);
-                if let Some(before) = before {
+                if let (Some(before), Some(behind)) = (before, behind) {
                     behind.call(before).await?;
                 }
             }

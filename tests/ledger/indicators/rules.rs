@@ -37,7 +37,7 @@ impl Function {
         let client = self.source.client();
         let mut changes = Vec::new();
         for op in ops {
-            changes.extend(self.source.make(&client, op).await);
+            changes.extend(self.source.make(client, op).await);
         }
         changes
     }
