@@ -1,0 +1,57 @@
+//! Reads the usage table for the page, a few thousand items per second, so that a large table doesn't slow the run down.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use laptop::proof::rows::{Item, RowReader};
+
+use super::Page;
+use super::ranking::{Ranking, Usage};
+use crate::laptop::local::run::LocalRun;
+
+/// How many items are read at once.
+const PAGE_ITEMS: i32 = 1_000;
+/// How long to pause after each read.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long to pause after the end of the table.
+const PAUSE_AT_END: Duration = Duration::from_secs(2);
+
+/// The usage that was read last.
+pub(super) type Latest = Arc<Mutex<Option<Usage>>>;
+
+/// Reads the table again and again while somebody looks at the page.
+pub(super) async fn watch(run: &LocalRun, page: &Page) -> anyhow::Result<()> {
+    loop {
+        page.until_seen().await;
+        match read(run, page).await {
+            Ok(usage) => *page.usage.lock().unwrap_or_else(PoisonError::into_inner) = usage,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "failed to read the usage table for the page; will retry");
+            }
+        }
+        tokio::time::sleep(PAUSE_AT_END).await;
+    }
+}
+
+/// Reads the table to its end. `None` if the pipeline counts nothing.
+async fn read(run: &LocalRun, page: &Page) -> anyhow::Result<Option<Usage>> {
+    let (Some(tables), Some(snapshot)) = (&run.site.tables, &run.site.handler.pipeline().snapshot) else {
+        return Ok(None);
+    };
+    let (table, client) = (&tables.usage, &run.place.clients.dynamodb);
+    let reader = RowReader::new(snapshot);
+    let mut ranking = Ranking::new(snapshot, run.clock.now());
+    let mut start: Option<Item> = None;
+    loop {
+        let scan = client.scan().table_name(table).limit(PAGE_ITEMS).set_exclusive_start_key(start).send().await;
+        let scan = scan.with_context(|| format!("scan the usage table {table} (dynamodb:Scan)"))?;
+        scan.items().iter().for_each(|item| ranking.add(reader.read(item).as_ref()));
+        start = scan.last_evaluated_key;
+        if start.is_none() {
+            return Ok(Some(ranking.finish()));
+        }
+        tokio::time::sleep(PAUSE).await;
+        page.until_seen().await;
+    }
+}
