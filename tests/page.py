@@ -109,34 +109,39 @@ def chromium():
         browser.close()
 
 
+def visit(browser, run, width=1280, scheme="light", height=900):
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    return Watched(context.new_page(), run.url)
+
+
 @contextlib.contextmanager
-def opened(run, width=1280, scheme="light", height=900):
+def opened(run, **options):
     with chromium() as browser:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        yield Watched(context.new_page(), run.url)
+        yield visit(browser, run, **options)
 
 
 def loads():
     """Without errors or requests to elsewhere, within its width, and with a name for everything that can be used."""
-    with running("--parallelization-factor", "3") as run:
+    with running("--parallelization-factor", "3") as run, chromium() as browser:
         run.usagectl("simulate", "orders", "--records", "60", "--rate", "0")
         for width in [1280, 820, 390]:
             for scheme in ["light", "dark"]:
-                with opened(run, width, scheme) as watched:
-                    page = watched.page
-                    watched.until_text("#usage-window", "The month")
-                    watched.drawn()
-                    assert watched.errors == [], watched.errors
-                    assert watched.hosts == {run.url.split("/")[2]}, watched.hosts
-                    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width} px overflow"
-                    for role in ["button", "switch", "combobox", "link"]:
-                        for control in page.get_by_role(role).all():
-                            assert control.evaluate("e => (e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()"), role
-                    assert page.get_by_role("main").count() == page.locator("h1").count() == 1
-                    assert page.locator(".uplot canvas").count() == 2
-                    if width == 390:
-                        small = "[...document.querySelectorAll('button')].filter(b => b.offsetHeight < 36).length"
-                        assert page.evaluate(small) == 0, "buttons are large enough for fingers"
+                watched = visit(browser, run, width, scheme)
+                page = watched.page
+                watched.until_text("#usage-window", "The month")
+                watched.drawn()
+                assert watched.errors == [], watched.errors
+                assert watched.hosts == {run.url.split("/")[2]}, watched.hosts
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width} px overflow"
+                for role in ["button", "switch", "combobox", "link"]:
+                    for control in page.get_by_role(role).all():
+                        assert control.evaluate("e => (e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()"), role
+                assert page.get_by_role("main").count() == page.locator("h1").count() == 1
+                assert page.locator(".uplot canvas").count() == 2
+                if width == 390:
+                    small = "[...document.querySelectorAll('button')].filter(b => b.offsetHeight < 40).length"
+                    assert page.evaluate(small) == 0, "buttons are large enough for fingers"
+                page.context.close()
 
 
 def figures():
@@ -277,7 +282,7 @@ def screenshots():
 
     retries = ["--maximum-backoff", "2000", "--parallelization-factor", "3", "--simulate", "orders", "--records", "1000000", "--rate", "60", "--entities", "40"]
     with running(*retries) as run:
-        with opened(run, 1280, "light", 1000) as watched:
+        with opened(run, height=1000) as watched:
             page = watched.page
             watched.until("Number(document.querySelector('[data-figure=\"mapping.distinct_processed\"]').textContent.replaceAll(',', '')) > 1500")
             watched.until_text("#usage-window", "The month")
@@ -310,7 +315,7 @@ def screenshots():
             watched.until("document.querySelector('#task-reconcile .result')")
             picture(watched, "live-healed")
             picture(watched, "live-healed-full", full=True)
-        with opened(run, 390, "light", 844) as watched:
+        with opened(run, width=390, height=844) as watched:
             watched.until_text("#usage-window", "The month")
             watched.drawn()
             picture(watched, "live-phone")

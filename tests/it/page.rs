@@ -94,7 +94,8 @@ async fn the_page_loads_nothing_from_elsewhere_and_has_nothing_inline() {
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
     assert!(!html.text.contains(" style=") && !html.text.contains("<style") && !html.text.contains(" onclick="));
     let attributes = |name: &str| {
-        let parts = html.text.split(&format!("{name}=\"")).skip(1);
+        let start = format!("{name}=\"");
+        let parts = html.text.split(&start).skip(1);
         parts.map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let linked = [attributes("src"), attributes("href")].concat();

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::storage::Failures;
 use crate::laptop::local::screen::COMPOSITES;
 use crate::laptop::local::status::Status;
-use crate::shell::console;
 use crate::shell::numbers::whole;
 use crate::shell::waiting;
 
@@ -63,8 +62,8 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
             add(level, format!("The alarm {} is firing: {}", alarm.name, alarm.reason));
         }
     }
-    for (count, what) in failures.iter().flat_map(|failures| failures.named()).filter(|(count, _)| *count > 0) {
-        add(Level::Warning, format!("{} in the failure bucket: redrive", console::counted(count, what)));
+    for text in failures.iter().flat_map(|failures| stored(failures)) {
+        add(Level::Warning, text);
     }
     let late = [(status.waiting.oldest_age_ms, "record"), (fold_age(status), "page")];
     for (age, what) in late.into_iter().filter(|(age, _)| *age > LATE_MS) {
@@ -78,6 +77,31 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
         title: title(status, level, findings.len()),
         reasons: findings.into_iter().map(|(_, text)| text).collect(),
     }
+}
+
+/// What the failure bucket holds, and what to do with it.
+fn stored(failures: &Failures) -> impl Iterator<Item = String> {
+    let Failures { batches, quarantined, notices } = *failures;
+    let counted = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    [
+        (batches, format!("{}: redrive", counted(batches, "failed batch", "failed batches"))),
+        (
+            quarantined,
+            format!(
+                "{}: fix what rejects them, then redrive",
+                counted(quarantined, "quarantined record", "quarantined records")
+            ),
+        ),
+        (
+            notices,
+            format!(
+                "{}: run `usagectl ledger sweep`",
+                counted(notices, "notice was too old to fold", "notices were too old to fold")
+            ),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(count, text)| (count > 0).then_some(text))
 }
 
 fn title(status: &Status, level: Level, findings: usize) -> String {
@@ -143,7 +167,7 @@ mod tests {
         );
         let failures = Failures { batches: 2, ..Failures::default() };
         let failed = assess(&Status::default(), Some(&failures), now());
-        assert_eq!(failed.reasons, ["2 failed batches in the failure bucket: redrive"]);
+        assert_eq!(failed.reasons, ["2 failed batches: redrive"]);
         status.mapping.dropped_event_count = 1;
         assert_eq!(levels(&status), (Level::Problem, 2));
     }

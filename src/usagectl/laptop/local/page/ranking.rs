@@ -167,7 +167,7 @@ impl Ranked {
     }
 }
 
-/// The limit that is the same for all groups of a counter. Those in items of their own are the fold's to read.
+/// The limit that is the same for all groups of a counter. Others are in items of their own.
 fn limit(snapshot: &Snapshot, measure: &str, window: Window, group: &[String]) -> Option<f64> {
     let mut alerts = snapshot.alerts.iter();
     alerts.find_map(|alert| match &alert.rule.limit {
@@ -185,8 +185,6 @@ fn seconds(second: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use usage_aggregator::pipeline::{Pipeline, shipped};
 
     use super::*;
@@ -197,7 +195,7 @@ mod tests {
         Row {
             variables: variables.map(owned).into(),
             measures: measures.iter().copied().map(owned).collect(),
-            aggregates: Arc::default(),
+            ..Row::default()
         }
     }
 

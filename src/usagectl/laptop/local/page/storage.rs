@@ -52,14 +52,6 @@ pub(super) struct Failures {
     pub notices: usize,
 }
 
-impl Failures {
-    /// The counts, and what they are of.
-    pub(super) fn named(&self) -> [(usize, &'static str); 3] {
-        let Failures { batches, quarantined, notices } = *self;
-        [(batches, "failed batch"), (quarantined, "quarantined record"), (notices, "late notice")]
-    }
-}
-
 /// What was listed last.
 pub(super) type Latest = Arc<Mutex<Option<Storage>>>;
 

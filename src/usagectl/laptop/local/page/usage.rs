@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::proof::rows::{Item, RowReader};
+use usage_aggregator::pipeline::Snapshot;
 
 use super::Page;
-use super::ranking::{Ranking, Usage};
+use super::ranking::{MeasureUsage, Ranking, Usage};
 use crate::laptop::local::run::LocalRun;
 
 /// How many items are read at once.
@@ -49,9 +52,30 @@ async fn read(run: &LocalRun, page: &Page) -> anyhow::Result<Option<Usage>> {
         scan.items().iter().for_each(|item| ranking.add(reader.read(item).as_ref()));
         start = scan.last_evaluated_key;
         if start.is_none() {
-            return Ok(Some(ranking.finish()));
+            let mut usage = ranking.finish();
+            read_limits(client, snapshot, &mut usage).await?;
+            return Ok(Some(usage));
         }
         tokio::time::sleep(PAUSE).await;
         page.until_seen().await;
     }
+}
+
+/// Reads the limits that the largest groups have in items of their own.
+async fn read_limits(client: &Client, snapshot: &Snapshot, usage: &mut Usage) -> anyhow::Result<()> {
+    for MeasureUsage { measure, window, top, .. } in &mut usage.measures {
+        let alerts = || snapshot.alerts.iter().filter(|alert| alert.rule.measure == *measure);
+        for of in top.iter_mut().filter(|of| of.limit.is_none()) {
+            let alert = alerts().find(|alert| alert.window.name() == *window && alert.is_for(&of.group));
+            let Some((item, key)) = alert.and_then(|alert| alert.item.as_ref().zip(alert.limit_key(&of.group))) else {
+                continue;
+            };
+            let key = key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
+            let read = client.get_item().table_name(&item.table).set_key(Some(key)).send().await;
+            let read = read.with_context(|| format!("read a limit from {} (dynamodb:GetItem)", item.table))?;
+            let number = read.item.and_then(|found| found.get(&item.attribute)?.as_n().ok()?.parse::<f64>().ok());
+            of.limit = number.filter(|limit| *limit > 0.0);
+        }
+    }
+    Ok(())
 }

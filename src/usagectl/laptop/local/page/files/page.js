@@ -81,7 +81,7 @@ function chart(id, unit, series) {
     stroke: () => color("--muted"),
     grid: { stroke: () => color("--line"), width: 1 },
     ticks: { show: false },
-    font: "12px system-ui, sans-serif",
+    font: "12px Inter, system-ui, sans-serif",
     ...more,
   });
   const clock = (second) => `${Math.floor(second / 60)}:${String(Math.floor(second % 60)).padStart(2, "0")}`;
@@ -223,7 +223,7 @@ function drawBlocked() {
     const next = Date.parse(one.next_attempt) > now ? `next attempt in ${left(one.next_attempt)}` : "an attempt is running";
     const until = one.retried_until ? `given up in about ${left(one.retried_until)}` : "retried without limit";
     return element("div", { className: "stuck" },
-      element("p", {}, one.cause),
+      element("p", {}, one.cause.replace(/^the /, "The ")),
       element("p", {}, `${one.behind} ${one.behind === "1" ? `${what} waits` : `${what}s wait`} behind ${one.record}`),
       element("p", { className: "muted" }, `${attempts}, ${next}, ${until}; since ${one.since.slice(11, 19)} UTC`),
       element("p", { className: "muted record" }, one.shard));
