@@ -7,6 +7,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::proof::rows::{Item, RowReader};
+use tokio::time::Instant;
 use usage_aggregator::pipeline::Snapshot;
 
 use super::Page;
@@ -14,10 +15,10 @@ use super::ranking::{MeasureUsage, Ranking, Usage};
 use crate::laptop::local::run::LocalRun;
 
 /// How many items are read at once.
-const PAGE_ITEMS: i32 = 1_000;
+const PAGE_ITEMS: i32 = 2_000;
 /// How long to pause after each read.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long to pause after the end of the table.
+const PAUSE: Duration = Duration::from_millis(400);
+/// How long to pause after the end of the table, at least. After a large table, the pause is as long as reading it.
 const PAUSE_AT_END: Duration = Duration::from_secs(2);
 
 /// The usage that was read last.
@@ -27,13 +28,14 @@ pub(super) type Latest = Arc<Mutex<Option<Usage>>>;
 pub(super) async fn watch(run: &LocalRun, page: &Page) -> anyhow::Result<()> {
     loop {
         page.until_seen().await;
+        let started = Instant::now();
         match read(run, page).await {
             Ok(usage) => *page.usage.lock().unwrap_or_else(PoisonError::into_inner) = usage,
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "failed to read the usage table for the page; will retry");
             }
         }
-        tokio::time::sleep(PAUSE_AT_END).await;
+        tokio::time::sleep(PAUSE_AT_END.max(started.elapsed())).await;
     }
 }
 
