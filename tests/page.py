@@ -285,7 +285,7 @@ def screenshots():
         watched.page.mouse.move(0, 0)
         watched.page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
-    load = ["--simulate", "orders", "--records", "3000", "--rate", "40", "--entities", "40", "--forever"]
+    load = ["--simulate", "orders", "--records", "2000", "--rate", "40", "--entities", "40", "--forever"]
     load += ["--maximum-backoff", "2000", "--parallelization-factor", "3"]
     with running(*load) as run:
         with opened(run, height=1000) as watched:
@@ -298,7 +298,7 @@ def screenshots():
             picture(watched, "live-calm-dark")
             page.emulate_media(color_scheme="light")
             page.get_by_role("button", name="All").click()
-            watched.until("Number(document.querySelector('[data-figure=\"mapping.retries\"]').textContent.replaceAll(',', '')) > 5")
+            watched.until("Number(document.querySelector('[data-figure=\"mapping.errors\"]').textContent) > 8")
             picture(watched, "live-faults")
             page.get_by_role("button", name="None").click()
             watched.until_text("#faults-note", "Switch one on")
@@ -314,7 +314,7 @@ def screenshots():
             page.emulate_media(color_scheme="light")
             page.get_by_role("switch", name="Function down").click()
             watched.until("document.querySelector('#blocked-card').hidden")
-            watched.until_text("#node-source", "3,000 written")
+            watched.until_text("#node-source", "2,000 written")
             watched.until("document.querySelector('#waiting').textContent === '0'")
             page.get_by_role("button", name="Reconcile").click()
             watched.until("document.querySelector('#task-reconcile .result')")
