@@ -48,12 +48,12 @@ def browser_path():
 
 
 class Run:
-    """A `usagectl local` in a data folder."""
+    """A `usagectl local` whose data is in a folder."""
 
-    def __init__(self, data, *arguments):
-        self.data = data
-        command = [USAGECTL, "--data", data, "local", "--json", *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        command = [USAGECTL, "local", "--json", *arguments]
+        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         started = json.loads(self.process.stdout.readline())["started"]
         self.url, self.environment = started["page"], started["environment"]
         # A full pipe would block the run.
@@ -68,13 +68,14 @@ class Run:
             return json.load(answer)
 
     def usagectl(self, *arguments):
-        return subprocess.run([USAGECTL, "--data", self.data, *arguments], check=True, capture_output=True, text=True).stdout
+        command = [USAGECTL, *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout
 
 
 @contextlib.contextmanager
 def running(*arguments):
     with data_folder() as folder:
-        run = Run(os.path.join(folder, "data"), *arguments)
+        run = Run(folder, *arguments)
         try:
             yield run
         finally:
@@ -219,8 +220,7 @@ def reconnects():
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     with data_folder() as folder:
-        data = os.path.join(folder, "data")
-        first = Run(data, "--control-port", port)
+        first = Run(folder, "--control-port", port)
         with chromium() as browser:
             watched = Watched(browser.new_page(), first.url)
             first.usagectl("simulate", "orders", "--records", "30", "--rate", "0")
@@ -228,7 +228,7 @@ def reconnects():
             first.stop()
             watched.until_text("#connection-text", "Reconnecting")
             watched.until_text("#summary-title", "has ended")
-            second = Run(data, "--control-port", port)
+            second = Run(folder, "--control-port", port)
             watched.until_text("#connection-text", "Live")
             watched.drawn()
             assert watched.page.inner_text("[data-figure='mapping.distinct_processed']") == "0"
@@ -281,8 +281,9 @@ def screenshots():
     folder.mkdir(parents=True, exist_ok=True)
 
     def picture(watched, name):
-        # Not over a chart, which would show the values there.
+        # From the top, and not with the mouse over a chart, which would show the values there.
         watched.page.mouse.move(0, 0)
+        watched.page.evaluate("scrollTo(0, 0)")
         watched.page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
     load = ["--simulate", "orders", "--records", "2000", "--rate", "40", "--entities", "40", "--forever"]

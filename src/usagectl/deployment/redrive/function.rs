@@ -39,6 +39,7 @@ impl Functions {
     }
 
     /// The name of one in reports.
+    #[cfg_attr(not(feature = "deployment"), expect(unused_variables, reason = "the handler chooses by the event"))]
     pub(crate) fn name(&self, target: Target) -> String {
         match self {
             #[cfg(feature = "deployment")]
@@ -51,6 +52,7 @@ impl Functions {
     }
 
     /// Invokes one and waits for the response.
+    #[cfg_attr(not(feature = "deployment"), expect(unused_variables, reason = "the handler chooses by the event"))]
     pub(crate) async fn invoke(&self, target: Target, event: &[u8]) -> InvocationResult {
         match self {
             #[cfg(feature = "deployment")]

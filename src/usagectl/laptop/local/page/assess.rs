@@ -58,7 +58,9 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
     }
     for alarm in &status.alarms {
         if alarm.state == State::Alarm && !COMPOSITES.contains(&alarm.name.as_str()) {
-            let level = if alarm.severity == Severity::Page { Level::Problem } else { Level::Warning };
+            // Alarms look back for minutes. When nothing waits any longer, the run has healed.
+            let is_problem = alarm.severity == Severity::Page && waits(status);
+            let level = if is_problem { Level::Problem } else { Level::Warning };
             add(level, format!("The alarm {} is firing: {}", alarm.name, alarm.reason));
         }
     }
@@ -106,9 +108,7 @@ fn stored(failures: &Failures) -> impl Iterator<Item = String> {
 
 fn title(status: &Status, level: Level, findings: usize) -> String {
     match (level, findings) {
-        (Level::Calm, _) if status.waiting.is_some() || fold_age(status) > 0 => {
-            "Working: everything is on time".to_owned()
-        }
+        (Level::Calm, _) if waits(status) => "Working: everything is on time".to_owned(),
         (Level::Calm, _) => "Calm: nothing waits".to_owned(),
         (Level::Warning, 1) => "Warning: one thing to look at".to_owned(),
         (Level::Warning, _) => format!("Warning: {findings} things to look at"),
@@ -134,6 +134,11 @@ fn records(count: u64) -> String {
         1 => "1 record was".to_owned(),
         count => format!("{} records were", whole(count)),
     }
+}
+
+/// Whether records or pages wait.
+fn waits(status: &Status) -> bool {
+    status.waiting.is_some() || status.fold.as_ref().is_some_and(|fold| fold.waiting.is_some())
 }
 
 fn fold_age(status: &Status) -> u64 {
@@ -186,10 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_that_pages_is_a_problem_and_one_that_fired_earlier_is_neither() {
+    fn an_alarm_that_pages_is_a_problem_until_nothing_waits_and_one_that_fired_earlier_is_none() {
         let firing = alarms().into_iter().filter(|alarm| alarm.state == State::Alarm);
         let firing = firing.filter(|alarm| !COMPOSITES.contains(&alarm.name.as_str())).count();
-        let status = Status { alarms: alarms(), ..Status::default() };
+        let mut status = Status { alarms: alarms(), ..Status::default() };
+        assert_eq!(levels(&status), (Level::Warning, firing), "they look back");
+        status.waiting.records = 1;
         assert_eq!(levels(&status), (Level::Problem, firing));
         let earlier = alarms().into_iter().map(|alarm| laptop::emulators::AlarmStatus { state: State::Ok, ..alarm });
         assert_eq!(levels(&Status { alarms: earlier.collect(), ..Status::default() }), (Level::Calm, 0));

@@ -188,11 +188,11 @@ function drawPath() {
   setText(byId("waiting"), atLeast(waiting.records, waiting.more_unread));
   const written = status.written ? `; ${whole.format(status.written)} written by the load` : "";
   drawNode("source", `${kinds[facts.stream] ?? ""} ${facts.source ?? ""}${written}`);
-  drawNode("mapping", `${plural(status.shards, "shard")}, oldest record ${duration(waiting.oldest_age_ms)}`, stuck(view.blocked), flows);
+  drawNode("mapping", `${plural(status.shards, "shard")}${waiting.oldest_age_ms ? `, oldest record ${duration(waiting.oldest_age_ms)}` : ""}`, stuck(view.blocked), flows);
   drawNode("function", `${plural(mapping.invocations, "invocation")}, ${plural(mapping.errors + mapping.not_invoked, "failure")}`, null, flows);
   const folding = fold?.waiting.records ?? 0;
-  drawNode("ledger", facts.ledger ? `${plural(folding, "page")} waiting to be folded` : "this pipeline counts nothing", null, flows);
-  drawNode("fold", fold ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : "no fold", stuck(view.blocked_folds), folding > 0);
+  drawNode("ledger", facts.ledger ? (folding ? `${plural(folding, "page")} waiting to be folded` : "all pages folded") : "this pipeline counts nothing", null, flows);
+  drawNode("fold", fold?.waiting.oldest_age_ms ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : fold ? "nothing waits" : "no fold", stuck(view.blocked_folds), folding > 0);
   drawNode("snapshots", facts.usage_table ? `table ${facts.usage_table}` : "none", null, folding > 0);
   const { avro, parquet, failures } = storage ?? {};
   const count = (files) => (files ? atLeast(files.files, files.more) : "–");
