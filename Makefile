@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-close exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-close exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction build-CloseFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
@@ -61,8 +61,12 @@ events: ## run the sample events through the function's handler, one of them twi
 	@echo; echo "--- Delivering the batch of 1,000 again, as Lambda may: all records are duplicates, and nothing changes."
 	@$(USAGECTL) --data .usage/events invoke events/batch-1000.json
 
-test: .venv/made tests/node/node_modules/made ## run all tests
+test: .venv/made tests/node/node_modules/made .tools/chromium ## run all tests; as root, installs Debian's Chromium for the browser tests
 	cargo test
+
+screenshots: .venv/made .tools/chromium ## make the pictures of the live page in docs/images from a run with faults
+	cargo build --package usagectl --no-default-features
+	USAGECTL=$(CURDIR)/$(USAGECTL) CHROMIUM=$$(cat .tools/chromium) .venv/bin/python tests/page.py screenshots docs/images
 
 check: fmt clippy test doc deny schemas validate ## run everything that CI checks
 
@@ -196,6 +200,10 @@ clean: ## remove build output and the demo's data
 # Without Node, its SDK isn't tested against the embedded services.
 tests/node/node_modules/made: tests/node/package.json
 	if command -v npm >/dev/null; then cd tests/node && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/made; fi
+
+# Without Chromium, the page isn't tested in a browser; root, as in CI, installs it.
+.tools/chromium: tests/chromium.sh
+	tests/chromium.sh $@
 
 # Without Node, its column in the benchmark stays empty.
 benches/rivals/node_modules/made: benches/rivals/package.json

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::activity::Delivering;
 use crate::failure::{
     Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, later, lowest_failure, retried_until, verdict,
 };
@@ -201,7 +202,10 @@ impl<'s> Lane<'s> {
         let age_ms = u64::try_from(age_micros / 1_000).unwrap_or(0);
         let delivery = if batch.invocations > 0 { Delivery::Retry } else { Delivery::First };
         mapping.meter.count_delivery(batch.records.len(), age_ms, delivery);
+        let delivering = Delivering { records: as_u64(batch.records.len()), retries: batch.invocations };
+        self.shard.meter.set_delivering(self.number, Some(delivering));
         let result = mapping.function.invoke(event.as_bytes(), &batch.request_id).await;
+        self.shard.meter.set_delivering(self.number, None);
         self.last_end = Instant::now();
         let verdict = verdict(&result, batch, &mapping.settings);
         batch.invocations = batch.invocations.saturating_add(u32::from(verdict != Verdict::NotInvoked));

@@ -95,6 +95,7 @@
 // Tests read the clock and the environment, and may be long lists of cases.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
 
+mod activity;
 mod checkpoint;
 mod clock;
 pub mod conformance;
@@ -115,6 +116,7 @@ pub mod sources;
 mod tracker;
 mod uuid;
 
+pub use activity::{Delivering, LaneActivity, ShardActivity};
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clock::{Clock, now};
 pub use destination::{

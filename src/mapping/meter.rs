@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use stream_types::SequenceNumber;
 
+use crate::activity::{Delivering, ShardActivity};
 use crate::progress::{Blocked, FailureCause, Progress, RunProgress, Runs, Settlement};
 use crate::tracker::Tracker;
 
@@ -87,6 +88,11 @@ impl Meter {
     /// What waits, and what blocks it.
     pub fn progress(&self) -> Progress {
         self.lock_runs().progress()
+    }
+
+    /// What each shard that is read is doing.
+    pub fn activity(&self) -> Vec<ShardActivity> {
+        self.lock_runs().activity()
     }
 
     pub(crate) fn add(&self, change: impl FnOnce(&mut Counts)) {
@@ -175,6 +181,14 @@ impl RunMeter {
     /// Reports the batch that blocks a lane, or that none does.
     pub(crate) fn set_blocked(&self, lane: usize, blocked: Option<Blocked>) {
         self.meter.lock_runs().block(self.number, lane, blocked);
+    }
+
+    /// Reports the batch that a lane delivers, or that it delivers none.
+    pub(crate) fn set_delivering(&self, lane: usize, delivering: Option<Delivering>) {
+        self.change(|run| match delivering {
+            Some(delivering) => drop(run.delivering.insert(lane, delivering)),
+            None => drop(run.delivering.remove(&lane)),
+        });
     }
 
     /// Keeps what was reported, because the run was asked to stop and the rest still waits.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use stream_types::{SequenceNumber, Timestamp};
 
+use crate::activity::Delivering;
 use crate::function::RejectionReason;
 
 /// What waits, and what it waits for.
@@ -159,7 +160,9 @@ pub(crate) struct RunProgress {
     pub(crate) unsettled_records: u64,
     pub(crate) oldest_unsettled: Option<Timestamp>,
     pub(crate) more_unread: bool,
-    blocked: BTreeMap<usize, Blocked>,
+    /// What each lane is delivering.
+    pub(crate) delivering: BTreeMap<usize, Delivering>,
+    pub(crate) blocked: BTreeMap<usize, Blocked>,
 }
 
 impl Runs {
@@ -167,6 +170,11 @@ impl Runs {
         self.next += 1;
         self.running.insert(self.next, RunProgress { shard: shard.to_owned(), ..RunProgress::default() });
         self.next
+    }
+
+    /// How many runs read a shard.
+    pub(crate) fn readers(&self, shard: &str) -> usize {
+        self.running.values().filter(|run| run.shard == shard).count()
     }
 
     pub(crate) fn end(&mut self, run: u64) {
@@ -204,9 +212,9 @@ impl Runs {
         self.counted.get(shard)
     }
 
-    /// The progress of all shards. Of several runs of one shard, the one that is furthest ahead counts: what it has settled
-    /// is settled.
-    pub(crate) fn progress(&self) -> Progress {
+    /// The shards that are read. Of several runs of one shard, the one that is furthest ahead counts: what it has settled is
+    /// settled.
+    pub(crate) fn ahead(&self) -> BTreeMap<&str, &RunProgress> {
         let mut ahead: BTreeMap<&str, &RunProgress> = BTreeMap::new();
         for run in self.running.values() {
             // A run without unsettled records has settled all that it read.
@@ -220,6 +228,12 @@ impl Runs {
                 })
                 .or_insert(run);
         }
+        ahead
+    }
+
+    /// The progress of all shards.
+    pub(crate) fn progress(&self) -> Progress {
+        let ahead = self.ahead();
         let waiting = |run: &RunProgress, blocked: &Blocked| Blocked {
             waiting_records: run.unsettled_records.saturating_sub(blocked.records),
             more_unread: run.more_unread,

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::answers::{alerts, correct, prove, why};
+use crate::deployment::redrive;
 #[cfg(feature = "deployment")]
-use crate::deployment::{backfill, cost, doctor, redrive, tune};
+use crate::deployment::{backfill, cost, doctor, tune};
 use crate::event::{explain, invoke};
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
@@ -41,7 +42,6 @@ enum Command {
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Reconcile(reconcile::Reconcile),
-    #[cfg(feature = "deployment")]
     Redrive(Box<redrive::Redrive>),
     #[cfg(feature = "deployment")]
     Backfill(Box<backfill::Backfill>),
@@ -105,7 +105,6 @@ pub async fn run() -> ExitCode {
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
-        #[cfg(feature = "deployment")]
         Command::Redrive(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
         Command::Backfill(command) => command.run(&options).await,

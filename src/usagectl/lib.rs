@@ -1,7 +1,8 @@
 //! The `usagectl` command-line tool, for laptops and for operators.
 //!
 //! [`event`] shows what one event does. [`laptop`] runs everything on this machine. [`results`] reads what was counted and
-//! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds. [`schema`] works on Avro schemas.
+//! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds; without
+//! the feature of that name, it has only what also works on this machine. [`schema`] works on Avro schemas.
 //! [`ledger`] looks into the ledger and repairs what was derived from it. [`answers`] corrects numbers and opens them into their
 //! records. [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
 
@@ -9,7 +10,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
 
 pub mod answers;
-#[cfg(feature = "deployment")]
 pub mod deployment;
 pub mod event;
 pub mod failure_document;

@@ -37,6 +37,7 @@ mod make_deploy;
 mod measures;
 mod model;
 mod mutants;
+mod page;
 mod prefix;
 mod prove;
 mod quarantine;

@@ -12,6 +12,8 @@ use usage_aggregator::record::Rejection;
 
 /// The most reasons that are kept: far more than there are lanes, each of which waits for one record.
 const REASONS: usize = 1_000;
+/// How many of the last quarantined records are kept.
+const LAST_QUARANTINED: usize = 10;
 
 /// The rejected records of a function.
 #[derive(Debug, Default)]
@@ -23,7 +25,8 @@ struct State {
     /// Hashes of the sequence numbers of quarantined records, so that a record that is delivered again counts once: 8 bytes
     /// for each, which is little because a batch with many of them fails as a whole.
     quarantined: HashSet<u64>,
-    last_quarantined: Option<QuarantinedRecord>,
+    /// The last of them, oldest first.
+    last_quarantined: VecDeque<QuarantinedRecord>,
 }
 
 /// The quarantined records of a run.
@@ -61,11 +64,14 @@ impl Rejections {
         }
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         for rejection in &outcome.quarantined {
-            state.quarantined.insert(hasher.hash_one(&rejection.sequence));
-        }
-        if let Some(last) = outcome.quarantined.last() {
-            let sequence_number = last.sequence.as_str().to_owned();
-            state.last_quarantined = Some(QuarantinedRecord { sequence_number, reason: reason(last) });
+            if !state.quarantined.insert(hasher.hash_one(&rejection.sequence)) {
+                continue;
+            }
+            let sequence_number = rejection.sequence.as_str().to_owned();
+            state.last_quarantined.push_back(QuarantinedRecord { sequence_number, reason: reason(rejection) });
+            if state.last_quarantined.len() > LAST_QUARANTINED {
+                state.last_quarantined.pop_front();
+            }
         }
     }
 
@@ -78,7 +84,12 @@ impl Rejections {
     /// The quarantined records so far.
     pub fn quarantined(&self) -> QuarantinedRecords {
         let state = self.lock();
-        QuarantinedRecords { records: state.quarantined.len(), last: state.last_quarantined.clone() }
+        QuarantinedRecords { records: state.quarantined.len(), last: state.last_quarantined.back().cloned() }
+    }
+
+    /// The last records that were quarantined, newest first.
+    pub fn last_quarantined(&self) -> Vec<QuarantinedRecord> {
+        self.lock().last_quarantined.iter().rev().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,6 +135,9 @@ mod tests {
         }
         let seen = rejections.quarantined();
         assert_eq!((seen.records, seen.last.unwrap().sequence_number), (3, "9".to_owned()));
+        let last: Vec<String> =
+            rejections.last_quarantined().into_iter().map(|record| record.sequence_number).collect();
+        assert_eq!(last, ["9", "8", "7"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Summaries of causes, and the progress of several runs.
 
 use super::*;
+use crate::activity::LaneActivity;
 
 fn number(text: &str) -> SequenceNumber<'static> {
     SequenceNumber::parse(text.to_owned()).unwrap()
@@ -108,4 +109,23 @@ fn progress_survives_json() {
     let progress = Progress { blocked: vec![blocked()], oldest_unsettled: Some(at(0)), ..Progress::default() };
     let json = serde_json::to_string(&progress).unwrap();
     assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
+}
+
+#[test]
+fn the_lanes_of_a_shard_show_what_they_deliver_and_whether_a_batch_blocks_them() {
+    let mut runs = Runs::default();
+    let (run, twin) = (runs.begin("a"), runs.begin("a"));
+    let delivering = Delivering { records: 40, retries: 2 };
+    runs.change(run, |run| {
+        run.unsettled_records = 70;
+        drop(run.delivering.insert(1, delivering));
+    });
+    let [shard] = runs.activity().try_into().unwrap();
+    assert_eq!((shard.shard.as_str(), shard.readers), ("a", 2));
+    runs.end(twin);
+    let [shard] = runs.activity().try_into().unwrap();
+    assert_eq!((shard.readers, shard.unsettled_records), (1, 70));
+    assert_eq!(shard.lanes, [LaneActivity { lane: 1, delivering: Some(delivering), is_blocked: false }]);
+    runs.end(run);
+    assert_eq!(runs.activity(), []);
 }

@@ -1,14 +1,20 @@
 //! Commands for a deployed stack: diagnosis, redrive, backfill, tuning, cost.
 
+#[cfg(feature = "deployment")]
 pub mod arrivals;
+#[cfg(feature = "deployment")]
 pub mod assume;
+#[cfg(feature = "deployment")]
 pub mod backfill;
+#[cfg(feature = "deployment")]
 pub mod cost;
+#[cfg(feature = "deployment")]
 pub mod doctor;
 pub mod redrive;
+#[cfg(feature = "deployment")]
 pub mod tune;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "deployment"))]
 mod agreement_tests;
 
 use serde_json::json;

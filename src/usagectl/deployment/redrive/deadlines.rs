@@ -5,8 +5,11 @@ use event_source_mapping::{Clock, StreamKind};
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
 use super::failed_batch::{BatchSummary, Location};
+#[cfg(feature = "deployment")]
 use crate::shell::console;
-use crate::stack::{Deployment, Place};
+use crate::stack::Deployment;
+#[cfg(feature = "deployment")]
+use crate::stack::Place;
 
 /// What the deadlines of documents depend on.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +46,19 @@ impl Deadlines {
     }
 }
 
+/// The retention of a Kinesis stream that nobody has changed.
+const DEFAULT_KINESIS_HOURS: i64 = 24;
+
+/// On this machine, nothing reads the records of a Kinesis stream again that it has trimmed.
+#[cfg(not(feature = "deployment"))]
+async fn kinesis_hours(_: &Deployment) -> i64 {
+    DEFAULT_KINESIS_HOURS
+}
+
 /// The retention of the source, where it is a Kinesis stream whose records must be read again.
+#[cfg(feature = "deployment")]
 async fn kinesis_hours(deployment: &Deployment) -> i64 {
-    const DEFAULT: i64 = 24;
+    const DEFAULT: i64 = DEFAULT_KINESIS_HOURS;
     let (Place::Account(account), Some(arn)) = (&deployment.place, &deployment.names.source_arn) else {
         return DEFAULT;
     };

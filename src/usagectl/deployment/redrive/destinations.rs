@@ -41,6 +41,7 @@ impl Destinations {
         let queue = match queue {
             Some(url) => {
                 let client = match &deployment.place {
+                    #[cfg(feature = "deployment")]
                     Place::Account(account) => account.sqs(),
                     Place::Here(_) => queue_client(url)?,
                 };

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "deployment")]
 use aws_sdk_lambda::error::DisplayErrorContext;
+#[cfg(feature = "deployment")]
 use aws_sdk_lambda::primitives::Blob;
 use event_source_mapping::{Clock, InvocationResult};
 use usage_aggregator::handler::{Handler, Invocation};
 
 use super::ownership::Target;
+#[cfg(feature = "deployment")]
 use crate::stack::FunctionName;
 
 /// The timeout of the handler in this process: that of the fold function, the longer one.
@@ -16,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The functions to invoke. The handler in this process chooses by the event, as both deployed functions do.
 pub(crate) enum Functions {
+    #[cfg(feature = "deployment")]
     Deployed {
         client: aws_sdk_lambda::Client,
         append: String,
@@ -35,8 +39,10 @@ impl Functions {
     }
 
     /// The name of one in reports.
+    #[cfg_attr(not(feature = "deployment"), expect(unused_variables, reason = "the handler chooses by the event"))]
     pub(crate) fn name(&self, target: Target) -> String {
         match self {
+            #[cfg(feature = "deployment")]
             Functions::Deployed { append, fold, .. } => {
                 let name = deployed_name(append, fold.as_deref(), target);
                 format!("the function {}", name.unwrap_or("(--fold-function)"))
@@ -46,8 +52,10 @@ impl Functions {
     }
 
     /// Invokes one and waits for the response.
+    #[cfg_attr(not(feature = "deployment"), expect(unused_variables, reason = "the handler chooses by the event"))]
     pub(crate) async fn invoke(&self, target: Target, event: &[u8]) -> InvocationResult {
         match self {
+            #[cfg(feature = "deployment")]
             Functions::Deployed { client, append, fold } => match deployed_name(append, fold.as_deref(), target) {
                 Some(name) => invoke_deployed(client, name, event).await,
                 None => InvocationResult::NotInvoked("specify --fold-function".to_owned()),
@@ -67,6 +75,7 @@ impl Functions {
     }
 }
 
+#[cfg(feature = "deployment")]
 fn deployed_name<'n>(append: &'n str, fold: Option<&'n str>, target: Target) -> Option<&'n str> {
     match target {
         Target::Append => Some(append),
@@ -74,6 +83,7 @@ fn deployed_name<'n>(append: &'n str, fold: Option<&'n str>, target: Target) -> 
     }
 }
 
+#[cfg(feature = "deployment")]
 async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u8]) -> InvocationResult {
     let FunctionName { unqualified, qualifier, .. } = FunctionName::parse(name);
     let invoked = client.invoke().function_name(unqualified).set_qualifier(qualifier.map(str::to_owned));
@@ -89,6 +99,7 @@ async fn invoke_deployed(client: &aws_sdk_lambda::Client, name: &str, event: &[u
     }
 }
 
+#[cfg(feature = "deployment")]
 /// The message of a function error.
 fn message(kind: &str, body: &[u8]) -> String {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

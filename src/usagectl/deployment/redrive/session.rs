@@ -29,7 +29,9 @@ use crate::failure_document::Position;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
-use crate::stack::{Deployment, Names, Place};
+#[cfg(feature = "deployment")]
+use crate::stack::Names;
+use crate::stack::{Deployment, Place};
 use listing::Candidate;
 
 /// The function's own default of HORIZON_DAYS.
@@ -112,6 +114,7 @@ impl<'s> Session<'s> {
 
     fn function_name(&self) -> String {
         match &self.deployment.place {
+            #[cfg(feature = "deployment")]
             Place::Account(_) => {
                 format!("the function {}", self.ownership.append.function.as_deref().unwrap_or("(--function)"))
             }
@@ -186,6 +189,7 @@ impl<'s> Session<'s> {
 
     async fn functions(&self) -> anyhow::Result<Functions> {
         match &self.deployment.place {
+            #[cfg(feature = "deployment")]
             Place::Account(account) => {
                 let append = Names::need(&self.deployment.names.function, "--function")?.to_owned();
                 let fold = self.deployment.names.fold_function.clone();

@@ -16,7 +16,9 @@ use crate::shell::folder::{MAPPINGS, filters_file};
 use crate::shell::options::Options;
 use crate::shell::running::Running;
 use crate::shell::workplace::{Workplace, kinesis_client};
-use crate::stack::{Account, Deployment, Names, Place, source_name};
+#[cfg(feature = "deployment")]
+use crate::stack::{Account, Names};
+use crate::stack::{Deployment, Place, source_name};
 
 /// Reads the streams of a deployment.
 pub(super) struct StreamReader<'d> {
@@ -24,8 +26,10 @@ pub(super) struct StreamReader<'d> {
     /// The data folder, if the deployment is on this machine.
     options: &'d Options,
     /// The filter of the deployed mapping of the source. A mapping on this machine keeps its filter in a file.
+    #[cfg(feature = "deployment")]
     filters: Filters,
     /// The filter of the deployed mapping of the ledger, if its UUID is known.
+    #[cfg(feature = "deployment")]
     ledger_filters: Option<Filters>,
 }
 
@@ -46,7 +50,14 @@ pub(super) struct LostRecords {
 }
 
 impl<'d> StreamReader<'d> {
+    /// Reads streams of this machine.
+    #[cfg(not(feature = "deployment"))]
+    pub(super) async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
+        Ok(StreamReader { deployment, options })
+    }
+
     /// Reads the filters of the deployed mappings.
+    #[cfg(feature = "deployment")]
     pub(super) async fn open(deployment: &'d Deployment, options: &'d Options) -> anyhow::Result<StreamReader<'d>> {
         let names = &deployment.names;
         let (filters, ledger_filters) = match &deployment.place {
@@ -70,7 +81,9 @@ impl<'d> StreamReader<'d> {
             None => RangeRead { records: Vec::new(), gap: Gap::ShardGone },
         };
         let filters = match (&self.deployment.place, target) {
+            #[cfg(feature = "deployment")]
             (Place::Account(_), Target::Append) => self.filters.clone(),
+            #[cfg(feature = "deployment")]
             (Place::Account(_), Target::Fold) => self
                 .ledger_filters
                 .clone()
@@ -87,10 +100,12 @@ impl<'d> StreamReader<'d> {
     async fn source(&self, document: &FailureDocument) -> anyhow::Result<Option<Arc<dyn Source>>> {
         let arn = document.position.stream_arn.as_str();
         match (&self.deployment.place, document.kind) {
+            #[cfg(feature = "deployment")]
             (Place::Account(_), StreamKind::DynamoDb) => {
                 Ok(Some(Arc::new(RemoteStream::new(self.deployment.streams(), arn))))
             }
             (Place::Here(place), StreamKind::DynamoDb) => self.table_here(place, arn),
+            #[cfg(feature = "deployment")]
             (Place::Account(account), StreamKind::Kinesis) => {
                 Ok(Some(Arc::new(RemoteKinesis::new(account.kinesis(), arn))))
             }
@@ -148,6 +163,7 @@ fn read_filters(file: &Path) -> anyhow::Result<Filters> {
     Ok(Filters::parse(&patterns)?)
 }
 
+#[cfg(feature = "deployment")]
 async fn deployed_filters(account: &Account, uuid: &str) -> anyhow::Result<Filters> {
     let doing = || format!("read the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
     let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await.with_context(doing)?;

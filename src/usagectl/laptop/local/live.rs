@@ -33,7 +33,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     if options.json {
         let variables = variables.into_iter().collect::<std::collections::BTreeMap<_, _>>();
         let started = serde_json::json!({
-            "started": { "source": run.mapping.running.source_arn, "control": control, "environment": variables }
+            "started": { "source": run.mapping.running.source_arn, "control": control, "page": format!("{control}/"), "environment": variables }
         });
         return console::print(&started.to_string());
     }
@@ -48,6 +48,7 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
         ("failed batches", run.destination.clone()),
         ("rejected records", rejected(&run.variables)),
         ("control", format!("{control}/status, /faults, /stop")),
+        ("live page", format!("{control}/")),
     ];
     let rows = rows.map(|(name, value)| cut(&format!("{name:<18}{}", console::plain(&value)), USUAL_WIDTH));
     console::print(&rows.join("\n"))?;

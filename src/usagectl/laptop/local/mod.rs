@@ -2,8 +2,8 @@
 //! until Ctrl-C or until all of a generated load is counted.
 //!
 //! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
-//! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `control` accepts
-//! changes, `archived` refuses schemas that the archive's files can't be read with, `alarms` evaluates those of the template, `alerts` counts those of the pipeline, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
+//! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `page` is the
+//! live page, `control` accepts changes, `archived` refuses schemas that the archive's files can't be read with, `alarms` evaluates those of the template, `alerts` counts those of the pipeline, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod alarms;
 mod alerts;
@@ -13,6 +13,7 @@ mod ending;
 mod live;
 mod load;
 mod mapping;
+mod page;
 mod reach;
 mod rejected;
 mod run;
@@ -42,6 +43,7 @@ use crate::shell::waiting::Waiting;
 use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
+use page::Page;
 use reach::Reach;
 use rejected::RejectionOptions;
 use run::LocalRun;
@@ -163,7 +165,8 @@ impl Local {
         let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
         let reach = self.reach(options)?;
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
-        let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach);
+        let control =
+            Control::new(FaultInjector::new(initial, self.fault_seed), reach, Page::new(options, &self.on_failure)?);
         let run = LocalRun::build(&self, options, &control).await?;
         // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
         run.leave(Waiting::default(), Waiting::default(), options)?;
@@ -212,7 +215,8 @@ impl Local {
             }
         };
         let view = live::watch(&run, options, &control);
-        let (proof, (), ()) = futures::try_join!(work, mappings, view)?;
+        let page = control.page.watch(&run, &control);
+        let (proof, (), (), ()) = futures::try_join!(work, mappings, view, page)?;
         live::print_result(&run, options, &control, proof.as_ref()).await
     }
 

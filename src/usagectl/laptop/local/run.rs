@@ -141,6 +141,12 @@ impl LocalRun {
         Unsettled { source_arn, waiting, unfolded }.leave(&options.data)
     }
 
+    /// The bucket of failed batches and quarantined records, which may not exist yet.
+    pub(super) fn failure_bucket(&self) -> Option<String> {
+        let destination = self.destination.strip_prefix("s3://").map(str::to_owned);
+        destination.or_else(|| self.variables.value("FAILURE_BUCKET"))
+    }
+
     /// Publishes the mappings' metrics to the embedded CloudWatch.
     pub(super) fn publish_metrics(&self) {
         let Some(services) = self.place.services() else { return };
@@ -205,7 +211,7 @@ impl LocalRun {
 
 impl StreamChoice {
     /// Its value on the command line, which also names the checkpoint file.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             StreamChoice::Dynamodb => "dynamodb",
             StreamChoice::Kinesis => "kinesis",

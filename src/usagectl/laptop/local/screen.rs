@@ -15,7 +15,7 @@ const LABEL: usize = 12;
 /// How many causes of failures are listed.
 const CAUSE_LINES: usize = 3;
 /// The composite alarms of the template.
-const COMPOSITES: [&str; 2] = ["Page", "Ticket"];
+pub(super) const COMPOSITES: [&str; 2] = ["Page", "Ticket"];
 /// The most lines that a reason takes.
 const REASON_LINES: usize = 3;
 

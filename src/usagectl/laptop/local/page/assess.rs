@@ -1,0 +1,204 @@
+//! How a run is doing: calm, a warning or a problem, and why.
+
+use event_source_mapping::{Blocked, Timestamp};
+use laptop::emulators::{Severity, State};
+use serde::Serialize;
+
+use super::storage::Failures;
+use crate::laptop::local::screen::COMPOSITES;
+use crate::laptop::local::status::Status;
+use crate::shell::numbers::whole;
+use crate::shell::waiting;
+
+/// A batch that has failed fewer times is on the way to succeed, as under faults that pass.
+const FEW_ATTEMPTS: u32 = 3;
+/// Records or pages that wait for longer are late.
+const LATE_MS: u64 = 60_000;
+
+/// How a run is doing. A higher one is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    Calm,
+    Warning,
+    Problem,
+}
+
+/// How a run is doing, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Assessment {
+    pub level: Level,
+    /// One line.
+    pub title: String,
+    /// What it is about, the worst first.
+    pub reasons: Vec<String>,
+}
+
+/// Assesses the status, and the documents in the failure bucket, at `now`.
+pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestamp) -> Assessment {
+    let mut findings = Vec::new();
+    let mut add = |level: Level, text: String| findings.push((level, text));
+    if let Some(blocked) = status.waiting.first_blocked() {
+        let behind = waiting::behind(blocked);
+        add(
+            level_of(blocked),
+            format!("A shard is blocked: {behind} {} behind it, {}", wait(&behind), until(blocked, now)),
+        );
+    }
+    if let Some(blocked) = status.fold.as_ref().and_then(|fold| fold.waiting.first_blocked()) {
+        let cause = waiting::cause(&blocked.cause);
+        add(level_of(blocked), format!("The fold fails, {}: {cause}", until(blocked, now)));
+    }
+    let dropped = status.mapping.dropped_event_count;
+    if dropped > 0 {
+        add(Level::Problem, format!("{} discarded because the failure destination refused them", records(dropped)));
+    }
+    if status.mapping.trimmed_gaps > 0 {
+        add(Level::Problem, "Records were trimmed from the stream before they were read".to_owned());
+    }
+    for alarm in &status.alarms {
+        if alarm.state == State::Alarm && !COMPOSITES.contains(&alarm.name.as_str()) {
+            // Alarms look back for minutes. When nothing waits any longer, the run has healed.
+            let is_problem = alarm.severity == Severity::Page && waits(status);
+            let level = if is_problem { Level::Problem } else { Level::Warning };
+            add(level, format!("The alarm {} is firing: {}", alarm.name, alarm.reason));
+        }
+    }
+    for text in failures.iter().flat_map(|failures| stored(failures)) {
+        add(Level::Warning, text);
+    }
+    let late = [(status.waiting.oldest_age_ms, "record"), (fold_age(status), "page")];
+    for (age, what) in late.into_iter().filter(|(age, _)| *age > LATE_MS) {
+        let age = crate::shell::durations::span(std::time::Duration::from_millis(age));
+        add(Level::Warning, format!("The oldest {what} has waited for {age}"));
+    }
+    findings.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+    let level = findings.first().map_or(Level::Calm, |(level, _)| *level);
+    Assessment {
+        level,
+        title: title(status, level, findings.len()),
+        reasons: findings.into_iter().map(|(_, text)| text).collect(),
+    }
+}
+
+/// What the failure bucket holds, and what to do with it.
+fn stored(failures: &Failures) -> impl Iterator<Item = String> {
+    let Failures { batches, quarantined, notices } = *failures;
+    let counted = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    [
+        (batches, format!("{}: redrive", counted(batches, "failed batch", "failed batches"))),
+        (
+            quarantined,
+            format!(
+                "{}: fix what rejects them, then redrive",
+                counted(quarantined, "quarantined record", "quarantined records")
+            ),
+        ),
+        (
+            notices,
+            format!(
+                "{}: run `usagectl ledger sweep`",
+                counted(notices, "notice was too old to fold", "notices were too old to fold")
+            ),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(count, text)| (count > 0).then_some(text))
+}
+
+fn title(status: &Status, level: Level, findings: usize) -> String {
+    match (level, findings) {
+        (Level::Calm, _) if waits(status) => "Working: everything is on time".to_owned(),
+        (Level::Calm, _) => "Calm: nothing waits".to_owned(),
+        (Level::Warning, 1) => "Warning: one thing to look at".to_owned(),
+        (Level::Warning, _) => format!("Warning: {findings} things to look at"),
+        (Level::Problem, 1) => "Problem: something is wrong".to_owned(),
+        (Level::Problem, _) => format!("Problem: {findings} things are wrong or need a look"),
+    }
+}
+
+fn level_of(blocked: &Blocked) -> Level {
+    if blocked.failed_attempts < FEW_ATTEMPTS { Level::Warning } else { Level::Problem }
+}
+
+fn until(blocked: &Blocked, now: Timestamp) -> String {
+    waiting::time_left(blocked, now)
+}
+
+fn wait(count: &str) -> &'static str {
+    if count == "1" { "record waits" } else { "records wait" }
+}
+
+fn records(count: u64) -> String {
+    match count {
+        1 => "1 record was".to_owned(),
+        count => format!("{} records were", whole(count)),
+    }
+}
+
+/// Whether records or pages wait.
+fn waits(status: &Status) -> bool {
+    status.waiting.is_some() || status.fold.as_ref().is_some_and(|fold| fold.waiting.is_some())
+}
+
+fn fold_age(status: &Status) -> u64 {
+    status.fold.as_ref().map_or(0, |fold| fold.waiting.oldest_age_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laptop::local::screen::tests::alarms;
+    use crate::laptop::local::status::MappingStatus;
+    use crate::shell::waiting::Waiting;
+    use crate::shell::waiting::tests::{blocked, now};
+
+    fn levels(status: &Status) -> (Level, usize) {
+        let Assessment { level, reasons, .. } = assess(status, None, now());
+        (level, reasons.len())
+    }
+
+    #[test]
+    fn a_run_is_calm_until_something_is_late_or_wrong() {
+        let mut status = Status::default();
+        assert_eq!(assess(&status, None, now()).title, "Calm: nothing waits");
+        status.waiting.records = 5;
+        assert_eq!(assess(&status, None, now()).title, "Working: everything is on time");
+        status.waiting.oldest_age_ms = 61_000;
+        let late = assess(&status, None, now());
+        assert_eq!(
+            (late.level, late.reasons),
+            (Level::Warning, vec!["The oldest record has waited for 61 s".to_owned()])
+        );
+        let failures = Failures { batches: 2, ..Failures::default() };
+        let failed = assess(&Status::default(), Some(&failures), now());
+        assert_eq!(failed.reasons, ["2 failed batches: redrive"]);
+        status.mapping.dropped_event_count = 1;
+        assert_eq!(levels(&status), (Level::Problem, 2));
+    }
+
+    #[test]
+    fn a_batch_that_keeps_failing_is_a_problem_and_a_single_retry_a_warning() {
+        let of = |failed_attempts| Blocked { failed_attempts, ..blocked() };
+        let status =
+            |blocked| Status { waiting: Waiting { blocked: vec![blocked], ..Waiting::default() }, ..Status::default() };
+        assert_eq!(levels(&status(of(1))), (Level::Warning, 1));
+        let stuck = assess(&status(of(5)), None, now());
+        let reason = "A shard is blocked: 3,204 records wait behind it, retried for about 108 s";
+        assert_eq!((stuck.level, stuck.reasons), (Level::Problem, vec![reason.to_owned()]));
+        let fold = MappingStatus { waiting: status(of(5)).waiting, ..MappingStatus::default() };
+        assert_eq!(levels(&Status { fold: Some(fold), ..Status::default() }), (Level::Problem, 1));
+    }
+
+    #[test]
+    fn an_alarm_that_pages_is_a_problem_until_nothing_waits_and_one_that_fired_earlier_is_none() {
+        let firing = alarms().into_iter().filter(|alarm| alarm.state == State::Alarm);
+        let firing = firing.filter(|alarm| !COMPOSITES.contains(&alarm.name.as_str())).count();
+        let mut status = Status { alarms: alarms(), ..Status::default() };
+        assert_eq!(levels(&status), (Level::Warning, firing), "they look back");
+        status.waiting.records = 1;
+        assert_eq!(levels(&status), (Level::Problem, firing));
+        let earlier = alarms().into_iter().map(|alarm| laptop::emulators::AlarmStatus { state: State::Ok, ..alarm });
+        assert_eq!(levels(&Status { alarms: earlier.collect(), ..Status::default() }), (Level::Calm, 0));
+    }
+}

@@ -1,0 +1,332 @@
+"""Checks the live page of `usagectl local` in headless Chromium: `page.py CHECK`, and makes the pictures in docs/images:
+`page.py screenshots FOLDER`. USAGECTL is the program, and CHROMIUM the browser unless it is on the PATH."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+USAGECTL = os.environ["USAGECTL"]
+# Chromium runs as root in CI, where its sandbox can't, and must not look for updates.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# How long something may take to appear. Nothing is measured.
+PATIENCE_SECONDS = 180
+
+
+def data_folder():
+    """A folder for a run's data, in memory if there is room: tests write much, and need none of it later."""
+    memory = "/dev/shm"
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1_000_000_000
+    return tempfile.TemporaryDirectory(dir=memory if has_room else None)
+
+
+def browser_path():
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert found, "Chromium is missing: install Debian's package chromium, or set CHROMIUM"
+    return found
+
+
+class Run:
+    """A `usagectl local` whose data is in a folder."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        command = [USAGECTL, "local", "--json", *arguments]
+        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        started = json.loads(self.process.stdout.readline())["started"]
+        self.url, self.environment = started["page"], started["environment"]
+        # A full pipe would block the run.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path) as answer:
+            return json.load(answer)
+
+    def usagectl(self, *arguments):
+        command = [USAGECTL, *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def running(*arguments):
+    with data_folder() as folder:
+        run = Run(folder, *arguments)
+        try:
+            yield run
+        finally:
+            run.stop()
+
+
+class Watched:
+    """A page whose errors are collected."""
+
+    def __init__(self, page, url):
+        self.page, self.errors, self.hosts = page, [], set()
+        page.set_default_timeout(PATIENCE_SECONDS * 1_000)
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+        page.goto(url)
+        self.drawn()
+
+    def drawn(self):
+        """Waits until another document is drawn."""
+        before = int(self.page.evaluate("document.body.dataset.drawn ?? 0"))
+        self.until(f"Number(document.body.dataset.drawn ?? 0) > {before + 1}")
+
+    def until(self, condition):
+        """Waits for a condition. Playwright's own way to wait evaluates texts in the page, which its policy forbids."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"{condition} is still false: {self.page.inner_text('main')}; {self.errors}"
+            self.page.wait_for_timeout(50)
+
+    def until_text(self, selector, text):
+        self.until(f"document.querySelector({json.dumps(selector)})?.textContent.includes({json.dumps(text)})")
+
+
+@contextlib.contextmanager
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def visit(browser, run, width=1280, scheme="light", height=900):
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    return Watched(context.new_page(), run.url)
+
+
+@contextlib.contextmanager
+def opened(run, **options):
+    with chromium() as browser:
+        yield visit(browser, run, **options)
+
+
+def loads():
+    """Without errors or requests to elsewhere, within its width, and with a name for everything that can be used."""
+    with running("--parallelization-factor", "3") as run, chromium() as browser:
+        run.usagectl("simulate", "orders", "--records", "60", "--rate", "0")
+        for width in [1280, 820, 390]:
+            for scheme in ["light", "dark"]:
+                watched = visit(browser, run, width, scheme)
+                page = watched.page
+                watched.until_text("#usage-window", "The month")
+                watched.drawn()
+                assert watched.errors == [], watched.errors
+                assert watched.hosts == {run.url.split("/")[2]}, watched.hosts
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width} px overflow"
+                for role in ["button", "switch", "combobox", "link"]:
+                    for control in page.get_by_role(role).all():
+                        assert control.evaluate("e => (e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()"), role
+                assert page.get_by_role("main").count() == page.locator("h1").count() == 1
+                assert page.locator(".uplot canvas").count() == 2
+                if width == 390:
+                    small = "[...document.querySelectorAll('button')].filter(b => b.offsetHeight < 40).length"
+                    assert page.evaluate(small) == 0, "buttons are large enough for fingers"
+                page.context.close()
+
+
+def figures():
+    """The figures of the page are those of /status."""
+    with running("--fold-window", "0") as run, opened(run) as watched:
+        run.usagectl("simulate", "orders", "--records", "80", "--rate", "0")
+        run.usagectl("reconcile", "--wait", "60s")
+        watched.drawn()
+        shown = "Object.fromEntries([...document.querySelectorAll('[data-figure]')].map(e => [e.dataset.figure, e.textContent]))"
+        # Polls go on, but nothing else happens any more.
+        status, figures = run.get("status"), watched.page.evaluate(shown)
+        assert len(figures) > 12, figures
+        for path, text in figures.items():
+            value = status
+            for name in path.split("."):
+                value = value.get(name, {})
+            assert int(text.replace(",", "")) == (value or 0), (path, text, value)
+        assert figures["mapping.distinct_processed"] == "80", figures
+        assert watched.errors == [], watched.errors
+
+
+def faults():
+    """A switch injects its fault, which the figures show; it works with the keyboard, and a fault that can't occur is refused."""
+    with running("--maximum-backoff", "200") as run, opened(run) as watched:
+        page = watched.page
+        crash = page.get_by_role("switch", name="Crashes")
+        assert crash.get_attribute("aria-checked") == "false"
+        crash.click()
+        watched.until("document.querySelector('[data-fault=crash]').ariaChecked === 'true'")
+        assert run.get("status")["faults"] in ["none", "crash=10"]
+        watched.until_text("#faults-note", "1 fault on")
+        injected = "/[0-9]×/.test(document.querySelector('[data-fault=crash] .count').textContent)"
+        while not page.evaluate(injected):
+            run.usagectl("simulate", "orders", "--records", "20", "--rate", "0")
+        crash.focus()
+        page.keyboard.press("Space")
+        watched.until("document.querySelector('[data-fault=crash]').ariaChecked === 'false'")
+        watched.drawn()
+        assert run.get("status")["faults"] == "none"
+        repeat = page.locator("[data-fault=repeat]")
+        assert repeat.get_attribute("aria-disabled") == "true" and "kinesis-for-dynamodb" in repeat.inner_text()
+        assert watched.errors == [], watched.errors
+
+
+def redrive():
+    """Batches that were given up are redriven by a button, and another one proves that everything is counted."""
+    with running("--retry-attempts", "1", "--maximum-backoff", "200", "--faults", "exit=100") as run, opened(run) as watched:
+        page = watched.page
+        run.usagectl("simulate", "orders", "--records", "20", "--rate", "0")
+        watched.until_text("#node-failures", "failed batch")
+        watched.until("document.querySelector('#summary').dataset.level !== 'calm'")
+        page.get_by_role("button", name="None").click()
+        watched.until_text("#faults-note", "Switch one on")
+        watched.until("document.querySelector('#blocked-card').hidden")
+        page.get_by_role("button", name="Redrive").click()
+        watched.until_text("#task-redrive", "Done: nothing is left")
+        watched.until_text("#node-failures", "empty")
+        page.get_by_role("button", name="Reconcile").click()
+        watched.until_text("#task-reconcile", "Proved: every record")
+        watched.until_text("#task-reconcile pre", "20 of 20")
+        assert watched.errors == [], watched.errors
+
+
+def reconnects():
+    """After a restart on the same port, an open page shows the new run, and its buttons work."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with data_folder() as folder:
+        first = Run(folder, "--control-port", port)
+        with chromium() as browser:
+            watched = Watched(browser.new_page(), first.url)
+            first.usagectl("simulate", "orders", "--records", "30", "--rate", "0")
+            watched.until_text("[data-figure='mapping.distinct_processed']", "30")
+            first.stop()
+            watched.until_text("#connection-text", "Reconnecting")
+            watched.until_text("#summary-title", "has ended")
+            second = Run(folder, "--control-port", port)
+            watched.until_text("#connection-text", "Live")
+            watched.drawn()
+            assert watched.page.inner_text("[data-figure='mapping.distinct_processed']") == "0"
+            watched.page.get_by_role("switch", name="Twin mappings").click()
+            watched.until_text("#faults-note", "1 fault on")
+            watched.drawn()
+            assert second.get("status")["faults"] == "twins"
+            second.stop()
+
+
+def entities():
+    """With 80,000 entities, an event stays as small and the page as short as with ten."""
+    import boto3
+    from botocore.config import Config
+
+    with running() as run:
+        config = Config(retries={"max_attempts": 1}, max_pool_connections=8)
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
+        client = boto3.client("dynamodb", endpoint_url=run.environment["AWS_ENDPOINT_URL_DYNAMODB"], config=config, **keys)
+        month = run.get("page/view")["at"][:7] + "-01T00:00:00Z"
+
+        def put(first):
+            number = lambda value: {"N": str(value)}
+            item = lambda entity: {
+                "pk": {"S": f"CUSTOMER#{entity}"},
+                "sk": {"S": f"USAGE#orders#month#{month}"},
+                "amount": number(entity * 7919 % 80_000),
+                "orders": number(1),
+            }
+            requests = [{"PutRequest": {"Item": item(entity)}} for entity in range(first, first + 25)]
+            client.batch_write_item(RequestItems={run.environment["USAGE_TABLE"]: requests})
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(0, 80_000, 25)))
+        with opened(run) as watched:
+            watched.until_text("#usage-window", "80,000 groups")
+            watched.drawn()
+            assert watched.page.locator("#usage-rows tr").count() == 8
+            assert watched.page.inner_text("#usage-rows tr:first-child td.number") == "79,999"
+            assert watched.page.evaluate("document.querySelectorAll('*').length") < 1_200
+            assert watched.errors == [], watched.errors
+        with urllib.request.urlopen(run.url + "page/view") as answer:
+            size = len(answer.read())
+        assert size < 16_000, size
+
+
+def screenshots():
+    """The pictures of the documents."""
+    folder = Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def picture(watched, name):
+        # From the top, and not with the mouse over a chart, which would show the values there.
+        watched.page.mouse.move(0, 0)
+        watched.page.evaluate("scrollTo(0, 0)")
+        watched.page.screenshot(path=folder / f"{name}.png", animations="disabled")
+
+    load = ["--simulate", "orders", "--records", "2000", "--rate", "40", "--entities", "40", "--forever"]
+    load += ["--maximum-backoff", "2000", "--parallelization-factor", "3"]
+    with running(*load) as run:
+        with opened(run, height=1000) as watched:
+            page = watched.page
+            watched.until("Number(document.querySelector('[data-figure=\"mapping.distinct_processed\"]').textContent.replaceAll(',', '')) > 600")
+            watched.until_text("#usage-window", "The month")
+            picture(watched, "live-calm")
+            page.emulate_media(color_scheme="dark")
+            watched.drawn()
+            picture(watched, "live-calm-dark")
+            page.emulate_media(color_scheme="light")
+            page.get_by_role("button", name="All").click()
+            watched.until("Number(document.querySelector('[data-figure=\"mapping.errors\"]').textContent) > 8")
+            picture(watched, "live-faults")
+            page.get_by_role("button", name="None").click()
+            watched.until_text("#faults-note", "Switch one on")
+            page.get_by_role("switch", name="Function down").click()
+            watched.until_text("#blocked", "attempts failed")
+            watched.until("document.querySelector('#summary').dataset.level === 'problem'")
+            for _ in range(6):
+                watched.drawn()
+            picture(watched, "live-blocked")
+            page.emulate_media(color_scheme="dark")
+            watched.drawn()
+            picture(watched, "live-blocked-dark")
+            page.emulate_media(color_scheme="light")
+            page.get_by_role("switch", name="Function down").click()
+            watched.until("document.querySelector('#blocked-card').hidden")
+            watched.until_text("#node-source", "2,000 written")
+            watched.until("document.querySelector('#waiting').textContent === '0'")
+            page.get_by_role("button", name="Reconcile").click()
+            watched.until("document.querySelector('#task-reconcile .result')")
+            picture(watched, "live-healed")
+        with opened(run, width=390, height=844) as watched:
+            watched.until_text("#usage-window", "The month")
+            watched.drawn()
+            picture(watched, "live-phone")
+
+
+CHECKS = [loads, figures, faults, redrive, reconnects, entities, screenshots]
+
+if __name__ == "__main__":
+    {check.__name__: check for check in CHECKS}[sys.argv[1]]()
