@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -61,6 +61,28 @@ impl Backoff {
 
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Attempts an operation until it succeeds, can't succeed, or the deadline passes. `doing` reads after "failed to".
+///
+/// # Errors
+/// The error of the last attempt.
+pub async fn retried<T, F: Future<Output = Result<T, Error>>>(
+    deadline: Option<Instant>,
+    doing: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Error> {
+    let mut backoff = Backoff::until(deadline);
+    loop {
+        let error = match backoff.attempt(attempt()).await {
+            Some(Ok(done)) => return Ok(done),
+            Some(Err(error)) => error,
+            None => backoff.no_answer(doing),
+        };
+        if error.kind != ErrorKind::Transient || !backoff.pause().await {
+            return Err(backoff.give_up(error));
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::archive::Codec;
 use crate::decimal::Decimal;
 use crate::error::Error;
+use crate::indicator::Cause;
 use crate::pipeline::Pipeline;
-use crate::plan::{Plan, Tally};
+use crate::plan::{Plan, Tally, Target};
 use crate::record::Rejection;
 use crate::usage::{Addition, Aggregate, Cell, Effect, Group, totals};
 
@@ -38,7 +39,7 @@ impl Plan {
         }
         let quarantined: Vec<Value> =
             self.quarantined.iter().map(|quarantined| rejected(&quarantined.rejection)).collect();
-        Ok(json!({
+        let mut described = json!({
             "pipeline": pipeline.name,
             "records": self.records,
             "tally": tally(&self.tally),
@@ -46,8 +47,41 @@ impl Plan {
             "files": files,
             "rejected": self.rejected.as_ref().map(rejected),
             "quarantined": quarantined,
-        }))
+        });
+        if let (Value::Object(fields), false) = (&mut described, pipeline.indicators.is_empty()) {
+            let targets = self.targets.iter().filter_map(|target| described_target(pipeline, target));
+            fields.insert("targets".to_owned(), targets.collect());
+            fields.insert("source_table".to_owned(), self.source_table.clone().into());
+        }
+        Ok(described)
     }
+}
+
+/// A target that will be recomputed: what is read for it, and which records ask for it.
+fn described_target(pipeline: &Pipeline, target: &Target) -> Option<Value> {
+    let indicator = pipeline.indicators.get(target.indicator)?;
+    let key: Map<String, Value> = target.key.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    let text = |name: &str| target.key.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str());
+    let variables = indicator.target_variables(text)?;
+    let (partition, prefix) = indicator.query_key(&variables.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut query: Map<String, Value> = [(indicator.query.partition.0.clone(), partition.into())].into_iter().collect();
+    if let Some(((name, _), prefix)) = indicator.query.sort.as_ref().zip(prefix) {
+        query.insert(name.clone(), json!({ "prefix": prefix }));
+    }
+    let because = |cause: Cause| match cause {
+        Cause::Item => "item",
+        Cause::Target => "target",
+    };
+    let records = target.records.iter();
+    let records: Vec<Value> =
+        records.map(|(record, cause)| json!({ "record": record, "because": because(*cause) })).collect();
+    Some(json!({
+        "indicator": indicator.name,
+        "key": key,
+        "query": query,
+        "index": indicator.query.index,
+        "records": records,
+    }))
 }
 
 fn tally(tally: &Tally) -> Value {

@@ -42,6 +42,8 @@ pub struct Handler {
     failures: Option<Bucket>,
     alerts: AlertSink,
     metrics: MetricsSink,
+    /// The client for the source table, if the pipeline has indicators.
+    source: Option<aws_sdk_dynamodb::Client>,
     /// The only state that outlives an invocation. What is written depends on it only if most records are rejected.
     recent: Mutex<Recent>,
 }
@@ -91,7 +93,8 @@ impl Handler {
         let failures = config.failure_bucket.as_ref().map(bucket);
         let alerts = AlertSink::new(&config.alerts, &clients);
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
-        Handler { config, folder, archive, failures, alerts, metrics, recent: Mutex::default() }
+        let source = (!config.pipeline.indicators.is_empty()).then(|| clients.dynamodb.clone());
+        Handler { config, folder, archive, failures, alerts, metrics, source, recent: Mutex::default() }
     }
 
     /// The pipeline that records go through.

@@ -17,6 +17,7 @@ pub mod window;
 // From the event to the plan:
 pub mod decode;
 pub mod explain;
+pub mod indicator;
 pub mod pipeline;
 pub mod plan;
 

@@ -6,6 +6,7 @@ use crate::archive::{AvroFile, Put};
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::fold::{Folded, Notice, Proven, Swept};
+use crate::indicator::Recomputed;
 use crate::ledger::WindowKey;
 use crate::plan::{Plan, Tally};
 use crate::record::{Code, Fault, Rejection};
@@ -31,6 +32,8 @@ pub struct BatchOutcome {
     pub pages: Vec<Notice>,
     /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
+    /// The targets of indicators that were recomputed.
+    pub recomputed: Recomputed,
     /// The records of the plan by kind and effect.
     pub tally: Tally,
     /// The sequence number of the first record in the event.
@@ -66,9 +69,35 @@ pub struct Stored {
     pub pages: Vec<Notice>,
     /// The files that are in the archive now.
     pub files: Vec<StoredFile>,
-    /// The position of the first record of each page, file or document that could not be put, with what it is and the
-    /// error.
-    pub failed: Vec<(usize, &'static str, Error)>,
+    /// The targets of indicators that were recomputed.
+    pub recomputed: Recomputed,
+    /// What could not be stored.
+    pub failed: Vec<Failed>,
+}
+
+/// A page, file, document, or target that could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The position of its first record.
+    pub record: usize,
+    /// Why it could not be stored.
+    pub fault: Fault,
+}
+
+impl Failed {
+    /// The failure of a sink.
+    pub fn new(record: usize, sink: &str, error: &Error) -> Failed {
+        let code = match error.kind {
+            ErrorKind::Poison => Code::Refused,
+            ErrorKind::Transient | ErrorKind::Config => Code::NotDurable,
+        };
+        Failed::with_code(record, sink, code, error)
+    }
+
+    /// The failure of a sink that has a code of its own.
+    pub fn with_code(record: usize, sink: &str, code: Code, error: &Error) -> Failed {
+        Failed { record, fault: Fault::new(code, sink, format!("failed to {error}")) }
+    }
 }
 
 impl Stored {
@@ -81,9 +110,9 @@ impl Stored {
 impl BatchOutcome {
     /// Combines what was planned and what was stored.
     pub fn new(event: &Event<'_>, plan: Plan, stored: Stored) -> BatchOutcome {
-        let first = stored.failed.into_iter().min_by_key(|(record, ..)| *record);
-        let durable = first.as_ref().map_or(plan.records, |(record, ..)| *record);
-        let first_not_durable = first.and_then(|(record, sink, error)| not_durable(event, record, &error, sink));
+        let first = stored.failed.into_iter().min_by_key(|failed| failed.record);
+        let durable = first.as_ref().map_or(plan.records, |failed| failed.record);
+        let first_not_durable = first.and_then(|failed| not_durable(event, failed));
         let quarantined = plan.quarantined.into_iter().filter(|quarantined| quarantined.record < durable);
         BatchOutcome {
             records: event.records().len(),
@@ -94,6 +123,7 @@ impl BatchOutcome {
             quarantined: quarantined.map(|quarantined| quarantined.rejection).collect(),
             pages: stored.pages,
             files: stored.files,
+            recomputed: stored.recomputed,
             tally: plan.tally,
             first_sequence_number: event.records().first().map(|raw| raw.sequence.to_string()),
             last_sequence_number: event.records().last().map(|raw| raw.sequence.to_string()),
@@ -164,14 +194,10 @@ pub struct ProofOutcome {
     pub proven: Proven,
 }
 
-fn not_durable(event: &Event<'_>, record: usize, error: &Error, sink: &str) -> Option<Rejection> {
-    let code = match error.kind {
-        ErrorKind::Poison => Code::Refused,
-        ErrorKind::Transient | ErrorKind::Config => Code::NotDurable,
-    };
+fn not_durable(event: &Event<'_>, Failed { record, fault }: Failed) -> Option<Rejection> {
     let raw = event.records().get(record)?;
     let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
-    Some(Rejection { sequence, user_record, fault: Fault::new(code, sink, format!("failed to {error}")) })
+    Some(Rejection { sequence, user_record, fault })
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod partition;
 mod recent;
 mod route;
 mod size;
+mod tally;
+mod targets;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -17,9 +19,10 @@ use std::ops::ControlFlow;
 
 use crate::archive::{self, CloseUnit, FileDraft, Partition, UnitLength};
 use crate::decode::Decoded;
+use crate::indicator::changes_only_indicators;
 use crate::outline::OutlinedRecord;
 use crate::pipeline::{Pipeline, Route};
-use crate::record::{Code, Event, Fault, IdHasher, ImageOf, RecordId, Rejection};
+use crate::record::{Code, Fault, IdHasher, ImageOf, RecordId, Rejection};
 use crate::time::Timestamp;
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 use backfill::Backfill;
@@ -28,6 +31,10 @@ pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
 pub use recent::Recent;
 use size::check_size;
+use tally::Disposition;
+pub use tally::Tally;
+pub use targets::Target;
+use targets::Targets;
 
 /// Everything that a batch will do.
 #[derive(Debug, Default)]
@@ -42,6 +49,10 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// What is archived, by record type and partition.
     pub files: BTreeMap<(String, Partition), FileDraft>,
+    /// The targets of indicators that are recomputed, in the order in which they are first asked for.
+    pub targets: Vec<Target>,
+    /// The table that has these targets, if the pipeline has indicators.
+    pub source_table: Option<String>,
     /// The records by kind and effect.
     pub tally: Tally,
 }
@@ -53,26 +64,6 @@ pub struct Quarantined {
     pub record: usize,
     /// Why it can't be processed.
     pub rejection: Rejection,
-}
-
-/// The records of a plan, by kind and effect.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Records by kind of event, including those that are skipped.
-    pub events: BTreeMap<Event, usize>,
-    /// Records that match no record type, whose kind of event their record type ignores, or whose items this function
-    /// wrote.
-    pub skipped: usize,
-    /// Skipped records of items that this function wrote itself.
-    pub self_written: usize,
-    /// Records that repeat an earlier record of the same batch.
-    pub repeated: usize,
-    /// Positions in the batch of the records that have an effect.
-    pub effective: Vec<usize>,
-    /// Records that count as adjustments, because the windows of their events were closed.
-    pub adjusted: usize,
-    /// The creation time of the oldest record.
-    pub oldest_created_at: Option<Timestamp>,
 }
 
 /// What a plan depends on besides the records and the pipeline.
@@ -104,6 +95,7 @@ pub struct Planner<'p> {
     /// The index of each group in the plan, by the number of its key and its segment.
     group_indexes: Vec<BTreeMap<Segment, usize>>,
     drafts: Drafts<'p>,
+    targets: Targets,
 }
 
 impl<'p> Planner<'p> {
@@ -118,6 +110,7 @@ impl<'p> Planner<'p> {
             counting,
             group_indexes: Vec::new(),
             drafts: Drafts::default(),
+            targets: Targets::default(),
         }
     }
 
@@ -147,26 +140,14 @@ impl<'p> Planner<'p> {
 
     /// Returns the plan of all records so far.
     pub fn planned(self) -> Plan {
-        Plan { files: self.drafts.files(), ..self.plan }
+        Plan { files: self.drafts.files(), targets: self.targets.into_list(), ..self.plan }
     }
 
     fn plan(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<(), Fault> {
         #[cfg(test)]
         tests::panic_if_asked(record);
         let disposition = self.effects(index, record)?;
-        let tally = &mut self.plan.tally;
-        *tally.events.entry(record.change.event()).or_default() += 1;
-        tally.oldest_created_at =
-            Some(tally.oldest_created_at.map_or(record.created_at, |oldest| oldest.min(record.created_at)));
-        match disposition {
-            Disposition::Repeated => tally.repeated += 1,
-            Disposition::Skipped => tally.skipped += 1,
-            Disposition::SelfWritten => {
-                tally.skipped += 1;
-                tally.self_written += 1;
-            }
-            Disposition::Effective => tally.effective.push(index),
-        }
+        self.plan.tally.add(index, record, disposition);
         Ok(())
     }
 
@@ -178,8 +159,14 @@ impl<'p> Planner<'p> {
         if !self.seen.insert(record.id) {
             return Ok(Disposition::Repeated);
         }
-        let routed = self.route(record)?;
         let backfill = Backfill::of(record);
+        // The records of a backfill are of no change.
+        let can_ask = !self.pipeline.indicators.is_empty() && backfill.is_none();
+        let asks = can_ask && self.ask(index, record)?;
+        if can_ask && changes_only_indicators(self.pipeline, record) {
+            return Ok(if asks { Disposition::Effective } else { Disposition::IndicatorWrite });
+        }
+        let routed = self.route(record)?;
         let mut deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.leave_out_before_count_from(&mut deltas);
         self.check(record, &deltas)?;
@@ -192,7 +179,7 @@ impl<'p> Planner<'p> {
         let counted = !deltas.is_empty();
         self.plan.tally.adjusted += usize::from(counted && self.counting.is_adjusted());
         self.count(index, record, deltas);
-        Ok(if counted || archived { Disposition::Effective } else { Disposition::Skipped })
+        Ok(if asks || counted || archived { Disposition::Effective } else { Disposition::Skipped })
     }
 
     /// Whether the item is one of the ledger or a snapshot, that is, one that this function may have written itself. Such records
@@ -281,15 +268,6 @@ impl<'p> Planner<'p> {
         }
         index
     }
-}
-
-/// What becomes of a record.
-enum Disposition {
-    Effective,
-    Skipped,
-    /// Skipped because this function wrote the item itself.
-    SelfWritten,
-    Repeated,
 }
 
 #[cfg(test)]

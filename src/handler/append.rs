@@ -1,5 +1,5 @@
 //! Append: pages of what a batch counts, files of what it archives, and documents of what it rejects, all in one round
-//! trip. It reads nothing and sets no condition.
+//! trip. It reads nothing and sets no condition. Beside it, the targets of indicators are recomputed.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,10 @@ use crate::config::Freshness;
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::fold::Notice;
+use crate::indicator::{Failure, Recomputed, Recomputer, SourceTable};
 use crate::ledger::{PageKind, pages};
-use crate::outcome::{BatchOutcome, Stored};
-use crate::plan::Plan;
+use crate::outcome::{BatchOutcome, Failed, Stored};
+use crate::plan::{Plan, Target};
 use crate::quarantine::{self, Document};
 
 impl Handler {
@@ -37,11 +38,17 @@ impl Handler {
         let files = self.seal(plan)?;
         let documents = self.documents(batch, plan);
         let mut stored = Stored::default();
-        let (pages, puts, documents) = tokio::join!(
+        let (pages, puts, documents, recomputed) = tokio::join!(
             self.put_pages(plan, invocation),
             self.put_files(&files, invocation),
-            self.put_documents(&documents, invocation)
+            self.put_documents(&documents, invocation),
+            self.recompute(plan, invocation)
         );
+        stored.recomputed = recomputed.recomputed;
+        stored.failed = recomputed.failed;
+        if let Some(error) = recomputed.error {
+            return Err(error);
+        }
         for (page, put) in pages {
             keep(&mut stored, page, "ledger", put, |stored, notice| stored.pages.push(notice))?;
         }
@@ -68,6 +75,31 @@ impl Handler {
             })
             .collect();
         stream::iter(puts).buffered(folder.concurrency).collect().await
+    }
+
+    /// Recomputes the targets of a plan. One that can't be written fails the first record that asked for it.
+    async fn recompute(&self, plan: &Plan, invocation: &Invocation) -> RecomputedTargets {
+        let mut done = RecomputedTargets::default();
+        let (Some(client), Some(name)) = (&self.source, &plan.source_table) else { return done };
+        let table = SourceTable { client, name, deadline: invocation.deadline };
+        let concurrency = self.config.concurrency.max(1);
+        let recomputer = Recomputer { pipeline: self.pipeline(), table, concurrency };
+        // The record that ends a plan is delivered again.
+        let record = |target: &Target| target.records.iter().map(|(record, _)| *record).find(|at| *at < plan.records);
+        let asked: Vec<(usize, &Target)> =
+            plan.targets.iter().filter_map(|target| Some((record(target)?, target))).collect();
+        let targets: Vec<_> = asked.iter().map(|(_, target)| (target.indicator, &target.key)).collect();
+        for ((record, _), (written, recomputed)) in asked.iter().zip(recomputer.all(&targets).await) {
+            done.recomputed.add(recomputed);
+            match written {
+                Ok(_) => {}
+                Err(failure) if failure.error.kind == ErrorKind::Config => done.error = Some(failure.error),
+                Err(Failure { code, error }) => {
+                    done.failed.push(Failed::with_code(*record, "indicator", code, &error));
+                }
+            }
+        }
+        done
     }
 
     async fn put_files(&self, files: &[AvroFile], invocation: &Invocation) -> Vec<Result<crate::archive::Put, Error>> {
@@ -124,6 +156,15 @@ impl Handler {
     }
 }
 
+/// What became of the targets of a plan.
+#[derive(Debug, Default)]
+struct RecomputedTargets {
+    recomputed: Recomputed,
+    failed: Vec<Failed>,
+    /// What someone must fix first.
+    error: Option<Error>,
+}
+
 /// Keeps the result of a put: as stored, or as failed at the position of its first record.
 fn keep<T>(
     stored: &mut Stored,
@@ -135,7 +176,7 @@ fn keep<T>(
     match put {
         Ok(put) => keep(stored, put),
         Err(error) if error.kind == ErrorKind::Config => return Err(error),
-        Err(error) => stored.failed.push((record, sink, error)),
+        Err(error) => stored.failed.push(Failed::new(record, sink, &error)),
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::error::Error;
 use crate::fold::{ProofDifference, Proven};
+use crate::indicator::Recomputed;
 use crate::metrics::Metrics;
 use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, SweepOutcome};
 use crate::record;
@@ -25,6 +26,10 @@ pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: In
     metrics.count("PagesWritten", if outcome.durable > 0 { outcome.pages.len() } else { 0 });
     metrics.count("FilesWritten", outcome.files.iter().filter(|file| file.created).count());
     metrics.count_unless_zero("LateRecords", outcome.tally.adjusted);
+    metrics.count_unless_zero("IndicatorsWritten", outcome.recomputed.changed);
+    metrics.count_unless_zero("IndicatorsEqual", outcome.recomputed.equal);
+    metrics.count_unless_zero("IndicatorTargetsMissing", outcome.recomputed.missing);
+    metrics.count_unless_zero("IndicatorConflicts", outcome.recomputed.conflicts);
     metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now));
     metrics
 }
@@ -201,6 +206,7 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
         debug!(key = %file.key, rows = file.rows, bytes = file.bytes, created = file.created, "file stored");
     }
     let events = |event: record::Event| outcome.tally.events.get(&event).copied().unwrap_or(0);
+    let recomputed = Some(outcome.recomputed).filter(|recomputed| *recomputed != Recomputed::default());
     let created = || outcome.files.iter().filter(|file| file.created);
     info!(
         records = outcome.records,
@@ -215,6 +221,9 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
         pages = outcome.pages.len(),
         files = created().count(),
         bytes = created().map(|file| file.bytes).sum::<usize>(),
+        indicators = recomputed.map(|recomputed| recomputed.changed + recomputed.equal),
+        indicator_targets_missing = recomputed.map(|recomputed| recomputed.missing),
+        indicator_conflicts = recomputed.map(|recomputed| recomputed.conflicts),
         duration_ms = milliseconds(started),
         oldest_age_ms = age_ms(outcome.tally.oldest_created_at, now),
         first_sequence_number = outcome.first_sequence_number,

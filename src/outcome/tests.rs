@@ -28,8 +28,8 @@ fn a_batch_without_failures_names_no_record() {
 #[test]
 fn the_first_failure_of_all_sinks_ends_what_is_durable() {
     let failed = vec![
-        (2, "ledger", Error::transient("put a page".to_owned())),
-        (1, "archive", Error::transient("put a file".to_owned())),
+        Failed::new(2, "ledger", &Error::transient("put a page".to_owned())),
+        Failed::new(1, "archive", &Error::transient("put a file".to_owned())),
     ];
     let outcome = outcome(Stored { failed, ..Stored::default() });
     assert_eq!((outcome.durable, named(&outcome).as_deref()), (1, Some("20")));

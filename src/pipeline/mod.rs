@@ -6,6 +6,7 @@ mod alert;
 mod closing;
 mod condition;
 mod document;
+mod indicator;
 mod nearest;
 mod parse;
 mod route;
@@ -26,6 +27,8 @@ pub use aggregate::{Aggregate, Quantile};
 pub use alert::{Alert, Limit, LimitItem, Rule};
 pub use closing::{Closing, LateRecords, RESTATED_ATTRIBUTE, adjusted_name};
 pub use condition::Condition;
+pub use indicator::{INDICATOR_PREVIOUS, INDICATOR_VERSION, Indicator, IndicatorKind, IndicatorQuery, IndicatorRecord};
+pub use indicator::{IndicatorValue, MissingTarget};
 pub use nearest::Mismatch;
 pub use parse::{Mistakes, check_prefix};
 pub use route::{Bindings, Routed};
@@ -54,6 +57,8 @@ pub struct Pipeline {
     pub archive_prefix: String,
     /// The record types in the order of the file. The first match wins.
     pub routes: Vec<Route>,
+    /// The aggregates that are kept on items of the source table.
+    pub indicators: Vec<Indicator>,
     /// The names of the measures that don't contain a capture, for [`MeasureName::Fixed`].
     pub measures: Vec<String>,
 }
@@ -94,8 +99,8 @@ pub struct Route {
     pub counters: Vec<Counter>,
     /// How records are archived, if they are.
     pub archive: Option<Archive>,
-    /// The number of variables that `matchers` and `binds` fill.
-    slots: usize,
+    /// The variables that `matchers` and `binds` fill, by slot.
+    variables: Vec<String>,
 }
 
 /// An attribute and what it must match.
@@ -266,18 +271,6 @@ pub enum PartitionDate {
         /// The unit of a number.
         unit: Unit,
     },
-}
-
-impl Snapshot {
-    /// The value of `{window}`.
-    pub fn window_name(&self, window: Window) -> &str {
-        self.window_names.get(&window).map_or(window.name(), String::as_str)
-    }
-
-    /// What is appended to the sort key.
-    pub fn suffix(&self, window: Window) -> &str {
-        self.suffixes.get(&window).map_or("", String::as_str)
-    }
 }
 
 impl Pipeline {

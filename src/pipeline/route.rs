@@ -90,7 +90,7 @@ enum Matched<'r> {
 
 impl Route {
     fn matches<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Matched<'r> {
-        let mut slots = vec![Cow::Borrowed(""); self.slots];
+        let mut slots = vec![Cow::Borrowed(""); self.variables.len()];
         let mut unknown = false;
         for matcher in &self.matchers {
             let value = keys.attribute(&matcher.attribute).or_else(|| image.item()?.at_path(&matcher.attribute));
@@ -114,7 +114,7 @@ impl Route {
     /// If an attribute is missing, empty, or neither a string nor a number.
     pub fn bind(&self, bindings: &mut Bindings<'_>, item: &Item<'_>) -> Result<(), Fault> {
         let written = WrittenItems::of(item);
-        let mut bound = Bindings(vec![Cow::Borrowed(""); self.slots]);
+        let mut bound = Bindings(vec![Cow::Borrowed(""); self.variables.len()]);
         self.bind_outline(&mut bound, written.outline())?;
         for (_, slot) in &self.binds {
             if let Some(value) = bindings.0.get_mut(*slot) {
@@ -144,6 +144,15 @@ impl Route {
             }
         }
         Ok(())
+    }
+
+    /// Fills the slots of the attributes that an item has; the others stay empty.
+    pub fn bind_present<'r>(&self, bindings: &mut Bindings<'r>, item: Outline<'r>) {
+        for (path, slot) in &self.binds {
+            if let (Some(text), Some(binding)) = (item.value_at(path).and_then(text_of), bindings.0.get_mut(*slot)) {
+                *binding = text;
+            }
+        }
     }
 
     /// Whether this certainly matches every item that `other` matches: it requires nothing that the other doesn't.

@@ -69,6 +69,16 @@ impl MeasureKind {
 }
 
 impl Snapshot {
+    /// The value of `{window}`.
+    pub fn window_name(&self, window: Window) -> &str {
+        self.window_names.get(&window).map_or(window.name(), String::as_str)
+    }
+
+    /// What is appended to the sort key.
+    pub fn suffix(&self, window: Window) -> &str {
+        self.suffixes.get(&window).map_or("", String::as_str)
+    }
+
     /// How a measure combines the values of records.
     pub fn aggregate(&self, measure: &str) -> Aggregate {
         self.kinds.get(measure).map_or(Aggregate::Sum, |kind| kind.aggregate)

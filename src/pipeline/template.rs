@@ -142,6 +142,15 @@ impl Template {
         Ok(Template { pieces, escaped })
     }
 
+    /// Resolves the variables of `text` for keys that others write: values are inserted as they are, so that different values
+    /// may give the same text.
+    ///
+    /// # Errors
+    /// As for [`Template::new`].
+    pub fn verbatim(text: &ParsedText, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
+        Template::new(text, slot).map(|template| Template { escaped: String::new(), ..template })
+    }
+
     /// The slots of the variables, in order.
     pub fn slots(&self) -> impl Iterator<Item = usize> {
         self.pieces.iter().filter_map(|piece| match piece {
@@ -197,12 +206,47 @@ impl Template {
                     let mark = literal.find(|c: char| c.is_ascii_punctuation())?;
                     let found = rest.find(literal.get(mark..)?.chars().next()?)?;
                     let (value, after) = rest.split_at_checked(found.checked_sub(mark)?)?;
-                    values.push((*slot, unescape(value)?));
+                    let value = if self.escaped.is_empty() { value.to_owned() } else { unescape(value)? };
+                    values.push((*slot, value));
                     rest = after;
                 }
             }
         }
         rest.is_empty().then_some(values)
+    }
+
+    /// Whether a text of this template may also be one of `other`, as far as their literals show.
+    pub fn may_equal(&self, other: &Template) -> bool {
+        match (self.fixed(), other.fixed()) {
+            (Some(text), Some(of_other)) => text == of_other,
+            (Some(text), None) => other.read_back(text).is_some(),
+            (None, Some(text)) => self.read_back(text).is_some(),
+            (None, None) => {
+                let ((start, end), (other_start, other_end)) = (self.ends(), other.ends());
+                (start.starts_with(other_start) || other_start.starts_with(start))
+                    && (end.ends_with(other_end) || other_end.ends_with(end))
+            }
+        }
+    }
+
+    /// Whether a text of this template may start with one of `prefix`, as far as their literals show.
+    pub fn may_start_with(&self, prefix: &Template) -> bool {
+        let (start, of_prefix) = (self.ends().0, prefix.ends().0);
+        start.starts_with(of_prefix) || self.fixed().is_none() && of_prefix.starts_with(start)
+    }
+
+    /// What every text starts and ends with.
+    pub fn ends(&self) -> (&str, &str) {
+        (literal(self.pieces.first()), literal(self.pieces.last()))
+    }
+
+    /// The only text of a template without variables.
+    fn fixed(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
     }
 
     fn last_variable(&self) -> Option<usize> {

@@ -93,6 +93,8 @@ pub enum Code {
     Refused,
     /// The effect of this record could not be made durable before the deadline.
     NotDurable,
+    /// The query of an indicator finds more items than `max_items`.
+    TooManyItems,
     /// So many records of the batch are rejected that the whole batch is.
     TooManyRejected,
     /// The function panicked while planning this record, which is a bug in the function.
@@ -119,6 +121,7 @@ impl Code {
             Code::TooOld => "too_old",
             Code::Refused => "refused",
             Code::NotDurable => "not_durable",
+            Code::TooManyItems => "too_many_items",
             Code::TooManyRejected => "too_many_rejected",
             Code::Panicked => "panicked",
         }

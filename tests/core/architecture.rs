@@ -32,13 +32,15 @@ const PACKAGES: [Package; 6] = [
             ("ledger", &["record", "window", "error", "backoff", "connect", "usage"]),
             ("fold", &["record", "window", "error", "backoff", "pipeline", "usage", "ledger"]),
             ("archive", &["record", "outline", "error", "backoff", "connect"]),
-            ("plan", &["record", "outline", "decode", "error", "pipeline", "usage", "archive"]),
-            ("explain", &["record", "error", "plan", "pipeline", "usage", "archive"]),
+            // What a record asks for is planned; the recomputation is part of an invocation.
+            ("indicator", &["record", "outline", "error", "backoff", "pipeline"]),
+            ("plan", &["record", "outline", "decode", "error", "pipeline", "indicator", "usage", "archive"]),
+            ("explain", &["record", "error", "plan", "pipeline", "indicator", "usage", "archive"]),
             ("config", &["pipeline", "window", "usage", "archive", "plan"]),
             ("metrics", &["config", "error"]),
             ("alerts", &["config", "error", "clients", "fold"]),
             ("quarantine", &["record", "decode", "plan", "archive"]),
-            ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "archive"]),
+            ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "indicator", "archive"]),
             ("clients", &[]),
             ("logs", &[]),
             (
@@ -54,6 +56,7 @@ const PACKAGES: [Package; 6] = [
                     "usage",
                     "ledger",
                     "fold",
+                    "indicator",
                     "archive",
                     "metrics",
                     "alerts",
@@ -94,7 +97,7 @@ const PACKAGES: [Package; 6] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 52] = [
+const PURE: [&str; 58] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -110,6 +113,12 @@ const PURE: [&str; 52] = [
     "plan/partition.rs",
     "plan/recent.rs",
     "plan/route.rs",
+    "plan/tally.rs",
+    "plan/targets.rs",
+    "indicator/ask.rs",
+    "indicator/contribution.rs",
+    "indicator/item.rs",
+    "indicator/values.rs",
     "quarantine.rs",
     "usage/counter.rs",
     "usage/counter/deltas.rs",

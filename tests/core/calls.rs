@@ -13,6 +13,8 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("fold/publish/expression.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish/restate.rs", &["aws_sdk_dynamodb"]),
     ("fold/publish/stored.rs", &["aws_sdk_dynamodb"]),
+    ("indicator/attribute.rs", &["aws_sdk_dynamodb"]),
+    ("indicator/table.rs", &["aws_sdk_dynamodb"]),
     // Hands the client to the tables.
     ("handler.rs", &["aws_sdk_dynamodb"]),
     ("archive/bucket.rs", &["aws_sdk_s3"]),

@@ -136,7 +136,7 @@ fn additional_variable(section: &Section<'_>, name: &str, variables: &[String]) 
 }
 
 /// What to write instead of the first unknown variable of `text`, for the end of a message.
-fn available(variables: &[String], text: &str) -> String {
+pub(super) fn available(variables: &[String], text: &str) -> String {
     let list = if variables.is_empty() { "none".to_owned() } else { variables.join(", ") };
     let parsed = ParsedText::parse(text).ok();
     let mut names = parsed.iter().flat_map(ParsedText::variables);

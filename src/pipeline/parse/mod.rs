@@ -7,6 +7,7 @@ mod closing;
 mod condition;
 mod contradiction;
 mod counter;
+mod indicator;
 mod kind;
 mod measure;
 mod path;
@@ -86,6 +87,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     if sections.is_empty() {
         root.document.mistake(&root.span, "no [[record]] found; a pipeline needs at least one record type");
     }
+    let declared: Vec<&str> = sections.iter().filter_map(|section| section.text_of("type")).collect();
     let mut routes: Vec<super::Route> = Vec::new();
     for section in sections {
         let span = section.span.clone();
@@ -104,6 +106,8 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     if let Some(snapshot) = &snapshot {
         closing::add_adjustments(&root, snapshot, &routes, &mut measures, &mut kinds);
     }
+    let types = indicator::RecordTypes { routes: &routes, declared: &declared };
+    let indicators = indicator::read_all(&root, &types, stream);
     root.finish();
     let alerts = routes.iter().flat_map(|route| &route.counters).flat_map(|counter| counter.alerts.iter().cloned());
     let alerts: Vec<super::Alert> = alerts.collect();
@@ -120,6 +124,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         snapshot,
         archive_prefix: archive_prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
         routes,
+        indicators,
         measures,
     })
 }

@@ -41,10 +41,9 @@ pub(super) fn read(
     );
     let window_time = section.section("window_time").and_then(|section| window_time::read(section, &counters));
     let archive = section.section("archive").and_then(|section| archive(section, files, &events));
-    let slots = variables.len();
     section.finish();
     let (record_type, matchers) = (record_type?, matchers?);
-    Some(Route { record_type, matchers, binds, conditions, events, window_time, counters, archive, slots })
+    Some(Route { record_type, matchers, binds, conditions, events, window_time, counters, archive, variables })
 }
 
 /// Checks the name of a record type, which is also a folder in the archive and a table in Athena.

@@ -84,3 +84,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_verbatim_template_inserts_values_as_they_are() {
+    let slot = |name: &str| Some(usize::from(name == "b"));
+    let template = Template::verbatim(&ParsedText::parse("X#{a}#{b}").unwrap(), slot).unwrap();
+    assert_eq!(template.render(|slot| ["a%41/b", "c#d"][slot]), "X#a%41/b#c#d");
+    let expected = vec![(0, "a%41/b".to_owned()), (1, "c#d".to_owned())];
+    assert_eq!(template.read_back("X#a%41/b#c#d"), Some(expected));
+}

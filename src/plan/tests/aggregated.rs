@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::*;
 use crate::decode::tests::aggregate::aggregated;
-use crate::outcome::{BatchOutcome, Stored};
+use crate::outcome::{BatchOutcome, Failed, Stored};
 
 const GOOD: &str = r#"{"racerId":3,"competitionId":1,"distance":4.25,"speed":4.25,"status":"RIDING"}"#;
 const BAD: &str = r#"{"racerId":3,"competitionId":1,"distance":"far","speed":4.25,"status":"RIDING"}"#;
@@ -66,7 +66,7 @@ fn a_page_that_cannot_be_put_names_the_record_of_its_first_message() {
     let records = [kinesis(1, GOOD), kinesis(2, aggregated(&[GOOD, GOOD]))].join(",");
     let event = format!(r#"{{"Records":[{records}]}}"#);
     let (batch, plan) = plan_event(event.as_bytes(), &pipeline("alleycat"), &PlanContext::default()).unwrap();
-    let failed_put = (2, "ledger", crate::error::Error::transient("put a page".to_owned()));
+    let failed_put = Failed::new(2, "ledger", &crate::error::Error::transient("put a page".to_owned()));
     let outcome = BatchOutcome::new(&batch, plan, Stored { failed: vec![failed_put], ..Stored::default() });
     assert_eq!((outcome.durable, failed(&outcome)), (2, vec!["2".to_owned()]));
 }

@@ -138,6 +138,9 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
     for file in list(plan, "files") {
         writeln!(out, "file      {}: {} rows, {} bytes", show(file, "key"), show(file, "rows"), show(file, "bytes"))?;
     }
+    for target in list(plan, "targets") {
+        write_target(out, target)?;
+    }
     let rejected = at(plan, "rejected");
     if !rejected.is_null() {
         let [code, field, reason] = ["code", "field", "reason"].map(|name| show(rejected, name));
@@ -221,6 +224,23 @@ fn write_counter(out: &mut String, counter: &Value) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// A target of an indicator, and which records ask for it.
+fn write_target(out: &mut String, target: &Value) -> std::fmt::Result {
+    let asked =
+        |because: &str| list(target, "records").iter().filter(|record| at(record, "because") == because).count();
+    let because = match (asked("item"), asked("target")) {
+        (items, 0) => format!("{} of its items", changes(items)),
+        (0, own) => format!("{} of the target itself", changes(own)),
+        (items, own) => format!("{} of its items and {} of the target itself", changes(items), changes(own)),
+    };
+    let (name, key) = (show(target, "indicator"), pairs(at(target, "key"), show));
+    writeln!(out, "{}", labeled("indicator", &format!("{name} of {key}, because of {because}")))
+}
+
+fn changes(count: usize) -> String {
+    format!("{count} change{}", if count == 1 { "" } else { "s" })
 }
 
 /// `amount +129.9, orders -1`

@@ -76,9 +76,11 @@ pub(super) fn skipped(event: &Event<'_>, plan: &Plan, pipeline: &Pipeline, conte
         let (1, [alone]) = (plan.tally.skipped, event.records()) else { continue };
         let mut scratch = Vec::new();
         let Ok(record) = alone.decode(&mut scratch) else { continue };
-        let reason = match plan.tally.self_written {
-            0 => reason(&record, pipeline),
-            _ => Reason { reason: "the function wrote this item itself".to_owned(), nearest: None },
+        let because = |reason: &str| Reason { reason: reason.to_owned(), nearest: None };
+        let reason = match (plan.tally.self_written, plan.tally.indicator_writes) {
+            (0, 0) => reason(&record, pipeline),
+            (0, _) => because("only an indicator has changed"),
+            _ => because("the function wrote this item itself"),
         };
         let (sequence_number, user_record) = (raw.sequence.to_string(), raw.user_record());
         skipped.push(Skipped { record: index, sequence_number, user_record, reason });

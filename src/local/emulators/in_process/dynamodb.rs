@@ -27,6 +27,7 @@ fn perform(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>,
         "CreateTable" => run(body, |request| database.create_table(request)),
         "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
         "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
+        "DeleteItem" => run(body, |request| database.delete_item(request)),
         "DeleteTable" => run(body, |request| database.delete_table(request)),
         "Scan" => run(body, |request| database.scan(request)),
         _ => Err(DynoxideError::UnsupportedCapability(format!(

@@ -1,0 +1,167 @@
+//! Which targets a record asks for. Records of items ask if what the item gives its target changes; records of targets ask
+//! if someone else has changed their map. The function's own writes ask for nothing, so that they end by themselves.
+
+use std::borrow::Cow;
+
+use super::contribution::{Contribution, ItemRoute, TargetKey, of_routed};
+use super::item::{is_own_write, same};
+use crate::outline::{Entry, Outline, OutlinedRecord};
+use crate::pipeline::{Indicator, Pipeline, Route};
+use crate::record::{ChangeOf, Code, Event, Fault, ImageOf};
+
+/// A target that a record asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The index in [`Pipeline::indicators`].
+    pub indicator: usize,
+    /// The key of the target.
+    pub target: TargetKey,
+    /// Why it is asked for.
+    pub cause: Cause,
+}
+
+/// Why a target is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The record is of the target itself, which is new or whose map someone else has changed.
+    Target,
+    /// The record is of an item, which now gives something else than before.
+    Item,
+}
+
+/// The images of a record, as far as there are any.
+#[derive(Debug, Clone, Copy)]
+struct Images<'r> {
+    old: Option<Outline<'r>>,
+    new: Option<Outline<'r>>,
+}
+
+/// The targets that a record asks for.
+///
+/// # Errors
+/// If the record has no keys or lacks an image that an indicator needs, or if it doesn't name one target.
+pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Asked>, Fault> {
+    if pipeline.indicators.is_empty() {
+        return Ok(Vec::new());
+    }
+    if record.keys.is_empty() {
+        let message = "are missing: a message of a plain Kinesis stream has no table, which the pipeline's indicators need; remove \
+                       [[indicator]] or read the changes of a table";
+        return Err(Fault::new(Code::MissingAttribute, "Keys", message));
+    }
+    let texts = key_texts(record);
+    let Some(images) = images(record) else {
+        if !may_matter(pipeline, record, &texts) {
+            return Ok(Vec::new());
+        }
+        let message = "leaves out an image that an indicator needs; set the view type to NEW_AND_OLD_IMAGES";
+        return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", message));
+    };
+    let routed = |item| Some((ItemRoute::of(pipeline, record.keys, item)?, item));
+    let [old, new] = [images.old, images.new].map(|image| image.and_then(routed));
+    let mut asked = Vec::new();
+    for (number, indicator) in pipeline.indicators.iter().enumerate() {
+        if let Some(target) = as_target(indicator, record, images, &texts) {
+            asked.push(Asked { indicator: number, target, cause: Cause::Target });
+        }
+        let give = |of: &Option<(ItemRoute<'_>, Outline<'_>)>| match of {
+            Some((route, item)) => of_routed(indicator, route, *item),
+            None => Ok(None),
+        };
+        let (before, after) = (give(&old)?, give(&new)?);
+        if before == after {
+            continue;
+        }
+        for Contribution { target, .. } in before.into_iter().chain(after) {
+            let ask = Asked { indicator: number, target, cause: Cause::Item };
+            if !asked.contains(&ask) {
+                asked.push(ask);
+            }
+        }
+    }
+    Ok(asked)
+}
+
+/// Whether a record's images differ, but only in the maps of indicators whose target the item is.
+pub fn changes_only_indicators(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> bool {
+    if pipeline.indicators.is_empty() || record.change.event() != Event::Modify {
+        return false;
+    }
+    let Some(Images { old: Some(old), new: Some(new) }) = images(record) else { return false };
+    let texts = key_texts(record);
+    let owners: Vec<&Indicator> =
+        pipeline.indicators.iter().filter(|indicator| variables(indicator, &texts).is_some()).collect();
+    let is_owned = |name: &str| owners.iter().any(|owner| owner.attribute == name);
+    let differs = |name: &str| !is_same(old.attribute(name), new.attribute(name));
+    let names = || old.attributes().chain(new.attributes()).map(|(name, _)| name);
+    !owners.is_empty()
+        && owners.iter().any(|owner| differs(&owner.attribute))
+        && names().filter(|name| !is_owned(name)).all(|name| !differs(name))
+}
+
+/// The key of a target that asks for its own recomputation.
+fn as_target(
+    indicator: &Indicator,
+    record: &OutlinedRecord<'_>,
+    images: Images<'_>,
+    texts: &[(&str, Cow<'_, str>)],
+) -> Option<TargetKey> {
+    let variables = variables(indicator, texts)?;
+    let asks = match record.change {
+        ChangeOf::Insert { .. } => true,
+        ChangeOf::Remove { .. } => false,
+        ChangeOf::Modify { .. } => {
+            let [old, new] = [images.old, images.new]
+                .map(|image| image.and_then(|item| item.attribute(&indicator.attribute)).map(Entry::value));
+            let is_changed = match (&old, &new) {
+                (Some(old), Some(new)) => !same(old, new),
+                (old, new) => old.is_some() != new.is_some(),
+            };
+            is_changed && !is_own_write(old.as_ref(), new.as_ref())
+        }
+    };
+    let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
+    asks.then(|| indicator.target_key(&variables)).flatten()
+}
+
+/// The variables that name the item as a target.
+fn variables(indicator: &Indicator, texts: &[(&str, Cow<'_, str>)]) -> Option<Vec<String>> {
+    let text = |name: &str| texts.iter().find(|(known, _)| *known == name).map(|(_, text)| &**text);
+    (texts.len() == indicator.target.len()).then(|| indicator.target_variables(text)).flatten()
+}
+
+/// The names and texts of a record's key. Attributes that aren't strings have no text.
+fn key_texts<'r>(record: &OutlinedRecord<'r>) -> Vec<(&'r str, Cow<'r, str>)> {
+    record.keys.attributes().filter_map(|(name, value)| Some((name, value.string()?))).collect()
+}
+
+/// Both images of a record, or `None` if the stream leaves out one of them.
+fn images<'r>(record: &OutlinedRecord<'r>) -> Option<Images<'r>> {
+    let carried = |image: &ImageOf<Outline<'r>>| image.item().copied();
+    Some(match &record.change {
+        ChangeOf::Insert { new } => Images { old: None, new: Some(carried(new)?) },
+        ChangeOf::Modify { old, new } => Images { old: Some(carried(old)?), new: Some(carried(new)?) },
+        ChangeOf::Remove { old, .. } => Images { old: Some(carried(old)?), new: None },
+    })
+}
+
+/// Whether a record without its images may be of a target or of an item that counts.
+fn may_matter(pipeline: &Pipeline, record: &OutlinedRecord<'_>, texts: &[(&str, Cow<'_, str>)]) -> bool {
+    let counts = |route: &Route| {
+        let routes = pipeline.indicators.iter().flat_map(|indicator| &indicator.records);
+        routes.filter_map(|record| pipeline.routes.get(record.route)).any(|known| std::ptr::eq(known, route))
+    };
+    pipeline.may_take(record.keys, ImageOf::NotCarried, counts)
+        || pipeline.indicators.iter().any(|indicator| variables(indicator, texts).is_some())
+}
+
+fn is_same(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => same(&old.value(), &new.value()),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

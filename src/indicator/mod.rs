@@ -1,0 +1,21 @@
+//! Indicators: which targets the records of a batch ask for, what the items of a target give, and the write of the result.
+//!
+//! An indicator is never changed by adding and subtracting. Whenever an item changes in a way that matters, its target is
+//! recomputed from the table, as it is then. `contribution` is the center: what one item gives its target. `ask` compares
+//! the contributions of a record's two images, and `values` puts those of all items together. `table` reads and writes, and
+//! `recompute` has the protocol that lets no older result replace a newer one.
+
+mod ask;
+mod attribute;
+mod contribution;
+mod item;
+mod recompute;
+mod table;
+mod values;
+
+pub use ask::{Asked, Cause, asked, changes_only_indicators};
+pub use contribution::{Contribution, Input, Scalar, TargetKey, contribution};
+pub use item::same;
+pub use recompute::{Failure, Recomputed, Recomputer, Written};
+pub use table::{SourceTable, StoredTarget};
+pub use values::Values;
