@@ -26,7 +26,8 @@ impl Budget {
     /// This percentage of what a table can read and write per second: what is provisioned, the maximum of an on-demand table, or
     /// else its warm throughput. Tables of the embedded DynamoDB have none of them, and no limit.
     pub(super) fn share(table: &TableDescription, percent: u8) -> Budget {
-        let positive = |units: Option<i64>| units.and_then(|units| u64::try_from(units).ok()).filter(|units| *units > 0);
+        let positive =
+            |units: Option<i64>| units.and_then(|units| u64::try_from(units).ok()).filter(|units| *units > 0);
         let (provisioned, on_demand) = (table.provisioned_throughput(), table.on_demand_throughput());
         let warm = table.warm_throughput();
         let reads = positive(provisioned.and_then(|throughput| throughput.read_capacity_units))
@@ -54,8 +55,9 @@ impl Budget {
 
     async fn take(&self, limit: &Limit, units: f64) {
         let Some(per_second) = limit.per_second else { return };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand units at most")]
-        let thousandths = (units * 1_000.0).max(0.0) as u64;
+        // As many milliseconds as units are thousandths.
+        let thousandths = Duration::try_from_secs_f64(units).unwrap_or_default().as_millis();
+        let thousandths = u64::try_from(thousandths).unwrap_or(u64::MAX);
         let before = limit.taken.fetch_add(thousandths, Ordering::Relaxed);
         tokio::time::sleep_until(self.start + Duration::from_millis(before / per_second)).await;
     }
@@ -63,7 +65,9 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::{OnDemandThroughput, ProvisionedThroughputDescription, TableWarmThroughputDescription};
+    use aws_sdk_dynamodb::types::{
+        OnDemandThroughput, ProvisionedThroughputDescription, TableWarmThroughputDescription,
+    };
 
     use super::*;
 

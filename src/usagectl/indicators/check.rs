@@ -90,9 +90,8 @@ fn report(table: &Table, targets: usize, wrong: &[Examined], options: &Options) 
             _ => None,
         })
     };
-    let failures = || {
-        wrong.iter().filter_map(|((index, key), state)| Some((named(*index)?, key, state.as_ref().err()?)))
-    };
+    let failures =
+        || wrong.iter().filter_map(|((index, key), state)| Some((named(*index)?, key, state.as_ref().err()?)));
     let (differing, failed) = (drifts().count(), failures().count());
     let equal = targets.saturating_sub(differing + failed);
     if options.json {

@@ -40,7 +40,8 @@ impl Drift {
         let extra = stored.iter().flat_map(|stored| &stored.0).map(|(name, _)| &**name);
         let extra = extra.filter(|name| is_value(name) && self.recomputed.attribute(name).is_none());
         let names = self.recomputed.0.iter().map(|(name, _)| &**name).chain(extra);
-        let values = names.map(|name| (name, stored.and_then(|map| map.attribute(name)), self.recomputed.attribute(name)));
+        let values =
+            names.map(|name| (name, stored.and_then(|map| map.attribute(name)), self.recomputed.attribute(name)));
         values
             .filter(|(_, stored, recomputed)| {
                 all || match (stored, recomputed) {

@@ -2,11 +2,12 @@
 //! give, and shows one target.
 //!
 //! `open` finds the table and its pipeline, `scan` all targets, and `examine` compares one. `budget` keeps to a share of the table's
-//! capacity, and `folder` lets a rebuild that was stopped continue. The values are computed by the function's own code.
+//! capacity, `folder` lets a rebuild that was stopped continue, and `filter` makes the filter of the mapping. The values are computed by the function's own code.
 
 mod budget;
 mod check;
 mod examine;
+mod filter;
 mod folder;
 mod open;
 mod rebuild;
@@ -19,7 +20,7 @@ use clap::{Args, Subcommand};
 use crate::shell::console::Done;
 use crate::shell::options::Options;
 
-/// Rebuild, check or show the indicators that the pipeline keeps on items of the source table
+/// Rebuild, check, or show the indicators that the pipeline keeps on items of the source table
 #[derive(Debug, Args)]
 pub struct Indicators {
     #[command(subcommand)]
@@ -31,6 +32,7 @@ enum Action {
     Check(Box<check::Check>),
     Rebuild(Box<rebuild::Rebuild>),
     Show(Box<show::Show>),
+    Filter(filter::Filter),
 }
 
 impl Indicators {
@@ -43,6 +45,7 @@ impl Indicators {
             Action::Check(check) => check.run(options).await,
             Action::Rebuild(rebuild) => rebuild.run(options).await,
             Action::Show(show) => show.run(options).await,
+            Action::Filter(filter) => filter.run(options),
         }
     }
 }

@@ -118,7 +118,9 @@ impl Table {
         let Some(indicator) = self.pipeline.indicators.get(index) else { return 0 };
         let others = self.pipeline.indicators.iter().enumerate();
         let read = others.filter(|(other_index, other)| {
-            *other_index != index && indicator.path_into(&other.attribute).is_some() && indicator.may_find_target_of(other)
+            *other_index != index
+                && indicator.path_into(&other.attribute).is_some()
+                && indicator.may_find_target_of(other)
         });
         read.map(|(other, _)| self.depth(other) + 1).max().unwrap_or(0)
     }

@@ -151,10 +151,11 @@ struct Preview {
 }
 
 fn preview(table: &Table, targets: &[(TargetName, Size)], options: &Options) -> anyhow::Result<Done> {
-    let mut previews: BTreeMap<usize, Preview> = table.indicators().map(|(index, _)| (index, Preview::default())).collect();
+    let mut previews: BTreeMap<usize, Preview> =
+        table.indicators().map(|(index, _)| (index, Preview::default())).collect();
     for ((index, _), size) in targets {
         let preview = previews.entry(*index).or_default();
-        let most = table.pipeline.indicators.get(*index).map_or(u64::MAX, |indicator| indicator.max_items as u64);
+        let most = table.pipeline.indicators.get(*index).map_or(u64::MAX, |indicator| u64::try_from(indicator.max_items).unwrap_or(u64::MAX));
         preview.targets += 1;
         preview.items += size.items;
         preview.largest_items = preview.largest_items.max(size.items);
@@ -162,7 +163,8 @@ fn preview(table: &Table, targets: &[(TargetName, Size)], options: &Options) -> 
         preview.read_units += size.read_units();
         preview.write_units += 1;
     }
-    let named = previews.iter().filter_map(|(index, preview)| Some((&table.pipeline.indicators.get(*index)?.name, preview)));
+    let named =
+        previews.iter().filter_map(|(index, preview)| Some((&table.pipeline.indicators.get(*index)?.name, preview)));
     if options.json {
         for (name, preview) in named {
             let mut line = json!({ "table": table.name, "dry_run": true, "indicator": name });
@@ -180,7 +182,9 @@ fn preview(table: &Table, targets: &[(TargetName, Size)], options: &Options) -> 
         let numbers = [targets, items, largest_items, too_large, read_units, write_units];
         listing.add_row(std::iter::once(table::text(name)).chain(numbers.map(|number| table::number(&whole(number)))));
     }
-    console::print(&format!("{listing}\nNothing was written. Write units are for targets that differ, 1 per KB of the target."))?;
+    console::print(&format!(
+        "{listing}\nNothing was written. Write units are for targets that differ, 1 per KB of the target."
+    ))?;
     Ok(Done::Well)
 }
 
@@ -195,7 +199,8 @@ fn report(table: &Table, totals: &Totals, options: &Options) -> anyhow::Result<D
     } else {
         let mut parts = vec![format!("{written} written"), format!("{equal} as recomputed before")];
         let others = [(missing, "deleted meanwhile"), (failed, "failed"), (done_before, "done by an earlier run")];
-        parts.extend(others.into_iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")));
+        parts
+            .extend(others.into_iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")));
         console::print(&format!("{}: {}: {}", table.name, counted(*targets, "target"), parts.join(", ")))?;
     }
     Ok(if totals.failed == 0 { Done::Well } else { Done::WithFailures })

@@ -40,9 +40,11 @@ fn value_json(value: Option<&Value<'_>>) -> Json {
     match value {
         None => Json::Null,
         Some(Value::Bool(truth)) => json!(truth),
-        Some(Value::M(Item(entries))) => {
-            entries.iter().map(|(name, entry)| (name.to_string(), value_json(Some(entry)))).collect::<Map<_, _>>().into()
-        }
+        Some(Value::M(Item(entries))) => entries
+            .iter()
+            .map(|(name, entry)| (name.to_string(), value_json(Some(entry))))
+            .collect::<Map<_, _>>()
+            .into(),
         other => json!(self::value(other)),
     }
 }

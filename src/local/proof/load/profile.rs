@@ -58,13 +58,8 @@ pub enum Profile {
 
 impl ProfileName {
     /// All profiles.
-    pub const ALL: [ProfileName; 5] = [
-        ProfileName::Orders,
-        ProfileName::Bucket,
-        ProfileName::Alleycat,
-        ProfileName::ApiUsage,
-        ProfileName::Findings,
-    ];
+    pub const ALL: [ProfileName; 5] =
+        [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat, ProfileName::ApiUsage, ProfileName::Findings];
 
     /// The name on the command line and in the ledger.
     pub fn name(self) -> &'static str {

@@ -78,7 +78,7 @@ async fn read(client: &Client, table: &str) -> anyhow::Result<Vec<SdkItem>> {
 
 /// The values that the targets have, without the function's bookkeeping.
 fn stored(indicator: &Indicator, items: &[SdkItem]) -> BTreeMap<Key, Values> {
-    let target = |item: &SdkItem| {
+    let target = |item: &SdkItem| -> Option<(Key, Values)> {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
         let variables = indicator.target_variables(text)?;
         let key = indicator.target_key(&variables.iter().map(String::as_str).collect::<Vec<_>>())?;

@@ -71,11 +71,11 @@ pub(super) fn values(indicator: &Indicator, items: &[WrittenItems]) -> Values {
 
 /// One value; `None` if no item has what it needs.
 fn value_of(value: &IndicatorValue, items: &[WrittenItems]) -> Option<Json> {
-    let meeting: Vec<&WrittenItems> = items
-        .iter()
-        .filter(|item| value.conditions.iter().all(|condition| condition.holds(item.outline())))
-        .collect();
-    let all = |path: &str| -> Vec<Plain> { meeting.iter().filter_map(|item| plain(item.outline().value_at(path)?)).collect() };
+    let meeting: Vec<&WrittenItems> =
+        items.iter().filter(|item| value.conditions.iter().all(|condition| condition.holds(item.outline()))).collect();
+    let all = |path: &str| -> Vec<Plain> {
+        meeting.iter().filter_map(|item| plain(item.outline().value_at(path)?)).collect()
+    };
     let numbers = |path: &str| -> Vec<Decimal> {
         let number = |plain| if let Plain::Number(number) = plain { Some(number) } else { None };
         all(path).into_iter().filter_map(number).collect()
@@ -161,7 +161,9 @@ fn read_value(value: &AttributeValue) -> anyhow::Result<Value<'static>> {
         AttributeValue::Null(_) => Value::Null,
         AttributeValue::B(bytes) => Value::B(bytes.as_ref().to_vec()),
         AttributeValue::Ss(texts) => Value::Ss(texts.iter().cloned().map(Cow::Owned).collect()),
-        AttributeValue::Ns(texts) => Value::Ns(texts.iter().map(|text| Decimal::parse(text)).collect::<Result<_, _>>()?),
+        AttributeValue::Ns(texts) => {
+            Value::Ns(texts.iter().map(|text| Decimal::parse(text)).collect::<Result<_, _>>()?)
+        }
         AttributeValue::Bs(all) => Value::Bs(all.iter().map(|bytes| bytes.as_ref().to_vec()).collect()),
         _ => anyhow::bail!("read a value of a type that this version doesn't know"),
     })
