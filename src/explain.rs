@@ -80,6 +80,8 @@ fn described_target(pipeline: &Pipeline, target: &Target) -> Option<Value> {
         "key": key,
         "query": query,
         "index": indicator.query.index,
+        // The target and one unit of its items; each 4 KB of them is another.
+        "minimum_read_units": if indicator.query.index.is_some() { 1.5 } else { 2.0 },
         "records": records,
     }))
 }

@@ -27,7 +27,7 @@ pub(super) fn from_attribute(value: AttributeValue) -> Value<'static> {
 }
 
 /// An item that the SDK has read.
-pub(super) fn from_item(item: HashMap<String, AttributeValue>) -> Item<'static> {
+pub fn from_item(item: HashMap<String, AttributeValue>) -> Item<'static> {
     Item(item.into_iter().map(|(name, value)| (Cow::Owned(name), from_attribute(value))).collect())
 }
 

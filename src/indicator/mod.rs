@@ -14,6 +14,7 @@ mod table;
 mod values;
 
 pub use ask::{Asked, Cause, asked, changes_only_indicators};
+pub use attribute::from_item;
 pub use contribution::{Contribution, Input, Scalar, TargetKey, contribution};
 pub use item::same;
 pub use recompute::{Failure, Recomputed, Recomputer, Written};

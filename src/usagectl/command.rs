@@ -9,6 +9,7 @@ use crate::deployment::redrive;
 #[cfg(feature = "deployment")]
 use crate::deployment::{backfill, cost, doctor, tune};
 use crate::event::{explain, invoke};
+use crate::indicators;
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
 use crate::results::{cat, compact, export, reconcile, snapshots, usage};
@@ -55,6 +56,7 @@ enum Command {
     Usage(usage::Usage),
     Export(Box<export::Export>),
     Alerts(Box<alerts::Alerts>),
+    Indicators(Box<indicators::Indicators>),
     Ledger(Box<ledger::Ledger>),
     Correct(Box<correct::Correct>),
     Why(Box<why::Why>),
@@ -71,6 +73,7 @@ Examples:
   usagectl reconcile                        Check that everything was counted exactly once
   usagectl why 7 orders 2026-11 --local     Show the records behind a number
   usagectl alerts --local --firing          List who has reached a limit
+  usagectl indicators check --local         Compare indicators with the items of the table
   usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
@@ -118,6 +121,7 @@ pub async fn run() -> ExitCode {
         Command::Usage(command) => command.run(&options).await,
         Command::Export(command) => command.run(&options).await,
         Command::Alerts(command) => command.run(&options).await,
+        Command::Indicators(command) => command.run(&options).await,
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -3,7 +3,8 @@
 //! [`event`] shows what one event does. [`laptop`] runs everything on this machine. [`results`] reads what was counted and
 //! archived. [`deployment`] diagnoses and operates a deployed stack, which [`stack`] finds; without
 //! the feature of that name, it has only what also works on this machine. [`schema`] works on Avro schemas.
-//! [`ledger`] looks into the ledger and repairs what was derived from it. [`answers`] corrects numbers and opens them into their
+//! [`indicators`] rebuilds and checks what the function keeps on items. [`ledger`] looks into the ledger and repairs what was
+//! derived from it. [`answers`] corrects numbers and opens them into their
 //! records. [`failure_document`] parses what a failure destination holds. [`shell`] holds what they share.
 
 // Tests read the clock and the environment, and may be long lists of cases.
@@ -13,6 +14,7 @@ pub mod answers;
 pub mod deployment;
 pub mod event;
 pub mod failure_document;
+pub mod indicators;
 pub mod laptop;
 pub mod ledger;
 pub mod results;

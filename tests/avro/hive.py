@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 root = Path(__file__).parent.parent.parent
 usagectl = root / "target/debug/usagectl"
-EVENTS = {"mixed": "orders", "demand": "demand", "api-usage": "api-usage", "kinesis-plain": "alleycat", "zae-limiter": "zae-limiter"}
+EVENTS = {"mixed": "orders", "demand": "demand", "api-usage": "api-usage", "findings": "findings", "kinesis-plain": "alleycat", "zae-limiter": "zae-limiter"}
 
 
 class Loader(yaml.SafeLoader):

@@ -80,11 +80,15 @@ const PACKAGES: [Package; 6] = [
             ("event", &["shell", "failure_document"]),
             ("schema", &["shell", "event"]),
             ("results", &["shell", "stack"]),
+            ("indicators", &["shell", "stack"]),
             ("ledger", &["shell", "stack"]),
             ("answers", &["shell", "stack", "ledger", "results"]),
             ("deployment", &["shell", "stack", "failure_document"]),
             ("laptop", &["shell", "stack", "event", "results", "schema"]),
-            ("command", &["shell", "schema", "event", "results", "ledger", "answers", "deployment", "laptop"]),
+            (
+                "command",
+                &["shell", "schema", "event", "results", "indicators", "ledger", "answers", "deployment", "laptop"],
+            ),
         ],
     },
 ];

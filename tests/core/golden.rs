@@ -16,6 +16,7 @@ fn every_sample_event_has_its_reviewed_plan() {
         let pipeline = match name.as_str() {
             "demand" => "demand",
             "api-usage" => "api-usage",
+            "findings" => "findings",
             "kinesis-plain" | "kinesis-aggregated" => "alleycat",
             "zae-limiter" => "zae-limiter",
             _ => "orders",

@@ -29,6 +29,7 @@ mod events;
 mod explain;
 mod export;
 mod fixture;
+mod indicators;
 mod kinds;
 mod lake_doc;
 mod ledger;

@@ -47,7 +47,13 @@ fn without_since(text: &str) -> String {
 /// `UPDATE_DOCUMENTS=1` writes what the commands print into the document.
 #[test]
 fn the_walk_prints_what_the_document_says() {
-    let path = crate::repository().join("docs/measures.md");
+    check_document("docs/measures.md", 7, |_| false);
+}
+
+/// Runs the commands of a document that are followed by their output, and those without output that `is_run` names, in order. Of the
+/// others, only that they exist is checked. `UPDATE_DOCUMENTS=1` writes what the commands print into the document.
+pub fn check_document(name: &str, least: usize, is_run: fn(&str) -> bool) {
+    let path = crate::repository().join(name);
     let document = std::fs::read_to_string(&path).unwrap();
     let fixture = Fixture::new();
     for name in ["events", "schemas"] {
@@ -56,10 +62,11 @@ fn the_walk_prints_what_the_document_says() {
     let mut updated = document.clone();
     let mut compared = 0;
     for Block { commands, output } in blocks(&document) {
-        if let Some(expected) = output {
-            let output = run(fixture.0.path(), commands);
-            let found = String::from_utf8(output.stdout).unwrap();
-            assert!(output.status.success(), "{commands}{}", String::from_utf8_lossy(&output.stderr));
+        if output.is_some() || is_run(commands) {
+            let printed = run(fixture.0.path(), commands);
+            let found = String::from_utf8(printed.stdout).unwrap();
+            assert!(printed.status.success(), "{commands}{}", String::from_utf8_lossy(&printed.stderr));
+            let Some(expected) = output else { continue };
             if std::env::var_os("UPDATE_DOCUMENTS").is_some() && without_since(&found) != without_since(expected) {
                 let shown = |text: &str| format!("{commands}```\n\n```text\n{text}```");
                 updated = updated.replacen(&shown(expected), &shown(&found), 1);
@@ -74,7 +81,7 @@ fn the_walk_prints_what_the_document_says() {
             assert!(help.status.success(), "{command}: {}", String::from_utf8_lossy(&help.stderr));
         }
     }
-    assert!(compared >= 7, "only {compared} commands were compared");
+    assert!(compared >= least, "only {compared} commands were compared");
     if updated != document {
         std::fs::write(path, updated).unwrap();
     }

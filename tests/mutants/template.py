@@ -77,7 +77,7 @@ MUTANTS = [
     ("a table changed without its schema", "template.yaml", '{\"name\":\"unit_price\"', '{\"name\":\"price\"'),
     ("a column changed without its schema", "template.yaml", "- { Name: 'racer_id', Type: 'bigint' }", "- { Name: 'racer_id', Type: 'int' }"),
     ("partitions in the wrong location", "template.yaml", "/avro/demand/partition_date=", "/avro/demand/date="),
-    ("a pipeline that can't be selected", "template.yaml", "AllowedValues: [alleycat, api-usage, demand, orders, zae-limiter]", "AllowedValues: [alleycat, api-usage, demand, orders]"),
+    ("a pipeline that can't be selected", "template.yaml", "AllowedValues: [alleycat, api-usage, demand, findings, orders, zae-limiter]", "AllowedValues: [alleycat, api-usage, demand, findings, orders]"),
     ("a key that differs from the pipeline", "template.yaml", "PartitionKey: PK, SortKey: SK", "PartitionKey: pk, SortKey: sk"),
     ("a wrong expiry for the ledger table", "template.yaml", "AttributeName: expires_at, Enabled: true", "AttributeName: ttl, Enabled: true"),
     ("the mapping starts at the latest record", "template.yaml", "StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST"),

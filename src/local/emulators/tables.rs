@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 
 use usage_aggregator::config::Config;
+use usage_aggregator::pipeline::Pipeline;
 
 /// The attributes of the ledger's items.
 const LEDGER_KEY: &str = "pk";
@@ -39,9 +40,11 @@ pub enum StreamView {
     Images,
 }
 
-/// The tables that the function needs: snapshots and the ledger, or none if its pipeline doesn't count.
+/// The tables that the function needs: snapshots and the ledger, if its pipeline counts, and the source tables, if it has
+/// indicators.
 pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
-    let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return Vec::new() };
+    let sources = source_specs(&config.pipeline);
+    let (Some(tables), Some(snapshot)) = (&config.tables, &config.pipeline.snapshot) else { return sources };
     let usage = TableSpec {
         name: &tables.usage,
         partition_key: &snapshot.partition_key.0,
@@ -56,7 +59,22 @@ pub fn table_specs(config: &Config) -> Vec<TableSpec<'_>> {
         ttl_attribute: Some(LEDGER_EXPIRY),
         stream: Some(StreamView::Keys),
     };
-    vec![usage, ledger]
+    [usage, ledger].into_iter().chain(sources).collect()
+}
+
+/// The tables that have the items and the targets of indicators.
+fn source_specs(pipeline: &Pipeline) -> Vec<TableSpec<'_>> {
+    // The query of an index has other keys.
+    let indicator = pipeline.indicators.iter().find(|indicator| indicator.query.index.is_none());
+    let Some(indicator) = indicator else { return Vec::new() };
+    let partition_key = indicator.query.partition.0.as_str();
+    let sort_key = indicator.target.iter().map(|(name, _)| name.as_str()).find(|name| *name != partition_key);
+    let stream = Some(StreamView::Images);
+    pipeline
+        .sources
+        .iter()
+        .map(|name| TableSpec { name, partition_key, sort_key, ttl_attribute: None, stream })
+        .collect()
 }
 
 /// Creates those of `tables` that don't exist. Existing tables are left as they are.

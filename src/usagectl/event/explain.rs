@@ -236,7 +236,8 @@ fn write_target(out: &mut String, target: &Value) -> std::fmt::Result {
         (items, own) => format!("{} of its items and {} of the target itself", changes(items), changes(own)),
     };
     let (name, key) = (show(target, "indicator"), pairs(at(target, "key"), show));
-    writeln!(out, "{}", labeled("indicator", &format!("{name} of {key}, because of {because}")))
+    let units = at(target, "minimum_read_units").as_f64().unwrap_or_default();
+    writeln!(out, "indicator {name} of {key}, because of {because}; at least {units} read units")
 }
 
 fn changes(count: usize) -> String {

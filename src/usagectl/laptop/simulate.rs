@@ -31,7 +31,7 @@ pub struct Simulate {
     /// Number of records to write, instead of a duration
     #[arg(long, value_name = "N")]
     records: Option<u64>,
-    /// Number of customers, rate-limited entities, racers or tenants [default: 100, 50, 1000 or 20]
+    /// Number of customers, rate-limited entities, racers, tenants or groups [default: 100, 50, 1000, 20 or 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     entities: Option<u32>,
     /// Skew across entities: Zipf exponent, 0 for uniform
@@ -52,7 +52,7 @@ pub struct Simulate {
     /// How long to retry a write while the endpoint is down
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     patience: Duration,
-    /// Table to write to [default: orders, rate-limits or api-usage]
+    /// Table to write to [default: orders, rate-limits, api-usage or findings]
     #[arg(long, value_name = "NAME", conflicts_with = "stream", value_parser = table_name)]
     table: Option<String>,
     /// Kinesis stream to write to [default: alleycat]
@@ -74,6 +74,8 @@ pub enum Profile {
     Alleycat,
     /// API requests and subscriptions in one table
     ApiUsage,
+    /// Groups, findings and vulnerabilities in one table, with indicators
+    Findings,
 }
 
 impl From<Profile> for ProfileName {
@@ -83,6 +85,7 @@ impl From<Profile> for ProfileName {
             Profile::Bucket => ProfileName::Bucket,
             Profile::Alleycat => ProfileName::Alleycat,
             Profile::ApiUsage => ProfileName::ApiUsage,
+            Profile::Findings => ProfileName::Findings,
         }
     }
 }
@@ -92,6 +95,7 @@ Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
   usagectl simulate api-usage              20 tenants send requests and change subscriptions
+  usagectl simulate findings               Vulnerabilities of 20 groups are reported, rated, fixed and removed
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
 
 A run first finishes the writes that an earlier run left unfinished, then continues the ledger.

@@ -25,7 +25,13 @@ pub fn text(pipeline: &str, report: &Report) -> String {
         let skipped = report.skipped.join(", ");
         lines.push(format!("measures not compared: {skipped}; the archive doesn't determine them"));
     }
-    lines.extend([counters(report), rows(report), poison(report)].into_iter().flatten());
+    if let Some(indicators) = report.indicators {
+        lines.push(format!(
+            "indicators: {} of {} targets as recomputed",
+            indicators.agreeing_targets, indicators.targets
+        ));
+    }
+    lines.extend([counters(report), rows(report), poison(report), indicators(report)].into_iter().flatten());
     let shown = u64::try_from(report.differences.len()).unwrap_or(u64::MAX);
     if report.difference_count > shown {
         let more = report.difference_count - shown;
@@ -134,6 +140,18 @@ fn poison(report: &Report) -> Option<String> {
         if let Difference::Poison { item, expected, .. } = of {
             let what = if *expected > 0 { "missing" } else { "unexpected: it is not poison" };
             listing.add_row([table::text(item), table::text(what)]);
+        }
+    }
+    (!listing.is_empty()).then(|| listing.to_string())
+}
+
+fn indicators(report: &Report) -> Option<String> {
+    let mut listing = table::titled(["indicator", "target", "value", "recomputed", "found"]);
+    for of in &report.differences {
+        if let Difference::Indicator { indicator, target, value, expected, found } = of {
+            let values = [expected, found].map(|value| value.as_deref().unwrap_or("none"));
+            let texts = [indicator.as_str(), target, value].into_iter().chain(values);
+            listing.add_row(texts.map(table::text));
         }
     }
     (!listing.is_empty()).then(|| listing.to_string())

@@ -22,7 +22,7 @@ enum Deployed {
 use Deployed::{Append, Fold, Keep, Send};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 19] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 17] = [
     // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),

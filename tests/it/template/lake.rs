@@ -112,7 +112,8 @@ fn usage_from_the_archive_is_what_the_snapshots_say() {
 
 #[test]
 fn every_pipelines_queries_run() {
-    let events = [("alleycat", "kinesis-plain"), ("api-usage", "api-usage"), ("demand", "demand")];
+    let events =
+        [("alleycat", "kinesis-plain"), ("api-usage", "api-usage"), ("demand", "demand"), ("findings", "findings")];
     for (pipeline, event) in events {
         let lake = Lake::new();
         lake.usagectl(&["--pipeline", pipeline, "invoke", &format!("events/{event}.json")]);

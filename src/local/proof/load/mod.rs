@@ -9,6 +9,7 @@ mod alleycat;
 mod api_usage;
 mod bucket;
 mod change;
+mod findings;
 mod instant;
 mod journal;
 mod orders;
@@ -96,7 +97,7 @@ impl Simulation {
     pub fn new(profile: ProfileName) -> Simulation {
         let entities = profile.entities();
         let (rate_per_second, seconds) = match profile {
-            ProfileName::Orders | ProfileName::Bucket | ProfileName::ApiUsage => (100, 10),
+            ProfileName::Orders | ProfileName::Bucket | ProfileName::ApiUsage | ProfileName::Findings => (100, 10),
             ProfileName::Alleycat => (entities, 300),
         };
         Simulation {

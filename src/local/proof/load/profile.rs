@@ -8,6 +8,7 @@ use super::alleycat::Alleycat;
 use super::api_usage::ApiUsage;
 use super::bucket::Bucket;
 use super::change::{Change, Write};
+use super::findings::Findings;
 use super::orders::Orders;
 use crate::emulators::{StreamView, TableSpec};
 
@@ -24,12 +25,14 @@ pub enum ProfileName {
     /// The requests and subscriptions of the pipeline `api-usage`.
     #[serde(rename = "api-usage")]
     ApiUsage,
+    /// The groups, findings and vulnerabilities of the pipeline `findings`.
+    Findings,
 }
 
 /// The entities of a load, and its seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Customers, limited entities, racers or tenants.
+    /// Customers, limited entities, racers, tenants or groups.
     pub entities: u32,
     /// Zipf exponent; 0 for uniform.
     pub skew: f64,
@@ -50,12 +53,14 @@ pub enum Profile {
     Alleycat(Alleycat),
     /// Requests and subscriptions.
     ApiUsage(ApiUsage),
+    /// Groups, findings and vulnerabilities.
+    Findings(Findings),
 }
 
 impl ProfileName {
     /// All profiles.
-    pub const ALL: [ProfileName; 4] =
-        [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat, ProfileName::ApiUsage];
+    pub const ALL: [ProfileName; 5] =
+        [ProfileName::Orders, ProfileName::Bucket, ProfileName::Alleycat, ProfileName::ApiUsage, ProfileName::Findings];
 
     /// Whether it has records that can be poison.
     pub fn has_poison(self) -> bool {
@@ -69,6 +74,7 @@ impl ProfileName {
             ProfileName::Bucket => "bucket",
             ProfileName::Alleycat => "alleycat",
             ProfileName::ApiUsage => "api-usage",
+            ProfileName::Findings => "findings",
         }
     }
 
@@ -79,13 +85,14 @@ impl ProfileName {
             ProfileName::Bucket => "rate-limits",
             ProfileName::Alleycat => "alleycat",
             ProfileName::ApiUsage => "api-usage",
+            ProfileName::Findings => "findings",
         }
     }
 
     /// The specification of the table `name`; `None` for a profile that writes to a Kinesis stream.
     pub fn table(self, name: &str) -> Option<TableSpec<'_>> {
         let (partition_key, sort_key, ttl_attribute) = match self {
-            ProfileName::Orders | ProfileName::ApiUsage => ("pk", "sk", None),
+            ProfileName::Orders | ProfileName::ApiUsage | ProfileName::Findings => ("pk", "sk", None),
             ProfileName::Bucket => ("PK", "SK", Some("ttl")),
             ProfileName::Alleycat => return None,
         };
@@ -105,7 +112,7 @@ impl ProfileName {
             ProfileName::Bucket => 50,
             // A race has a thousand bikes.
             ProfileName::Alleycat => 1_000,
-            ProfileName::ApiUsage => 20,
+            ProfileName::ApiUsage | ProfileName::Findings => 20,
         }
     }
 }
@@ -119,6 +126,7 @@ impl Profile {
             ProfileName::Bucket => Profile::Bucket(Bucket::new(shape, random)),
             ProfileName::Alleycat => Profile::Alleycat(Alleycat::new(shape, random)),
             ProfileName::ApiUsage => Profile::ApiUsage(ApiUsage::new(shape, random)),
+            ProfileName::Findings => Profile::Findings(Findings::new(shape, random)),
         }
     }
 
@@ -131,6 +139,7 @@ impl Profile {
             Profile::Bucket(bucket) => &mut bucket.random,
             Profile::Alleycat(alleycat) => &mut alleycat.random,
             Profile::ApiUsage(usage) => &mut usage.random,
+            Profile::Findings(findings) => &mut findings.random,
         };
         *random = Rng::with_seed(seed);
     }
@@ -140,6 +149,7 @@ impl Profile {
         match self {
             Profile::Orders(orders) => orders.resume(write),
             Profile::Bucket(bucket) => bucket.resume(write),
+            Profile::Findings(findings) => findings.resume(write),
             // A message has no state, and each run has new requests and subscriptions.
             Profile::Alleycat(_) | Profile::ApiUsage(_) => {}
         }
@@ -161,6 +171,7 @@ impl Profile {
             Profile::Bucket(bucket) => bucket.next(number),
             Profile::Alleycat(alleycat) => alleycat.next(number),
             Profile::ApiUsage(usage) => usage.next(number, now),
+            Profile::Findings(findings) => findings.next(number),
         }
     }
 }

@@ -172,6 +172,24 @@ async fn a_ledger_has_the_active_seats_that_are_left_behind_and_their_hours_unti
 }
 
 #[tokio::test]
+async fn a_ledger_has_the_open_vulnerabilities_that_are_left_behind() {
+    let fixture = Fixture::new(ProfileName::Findings).await;
+    for _ in 0..2 {
+        fixture.run(&fast(ProfileName::Findings, 300)).await.unwrap();
+    }
+    let (mut found, items) = (Sums::new(), fixture.items("findings").await);
+    for item in items.iter().filter(|item| item.get("state").is_some_and(|state| state.as_s().unwrap() == "OPEN")) {
+        add(&mut found, item["group"].as_s().unwrap(), "open", "1");
+    }
+    assert_eq!(sums(&fixture.entries(), &["open"]), found);
+    let entries = fixture.entries();
+    let findings = entries.iter().filter(|entry| entry.meaning.record_type == "finding");
+    let written: std::collections::BTreeSet<_> = findings.map(|entry| &entry.meaning.key).collect();
+    let left = items.iter().filter(|item| item.contains_key("title")).count();
+    assert!(left < written.len(), "some findings are deleted, and not all of them created again");
+}
+
+#[tokio::test]
 async fn buckets_continue_where_an_earlier_run_stopped() {
     let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {

@@ -2,7 +2,7 @@
 //!
 //! Everything passes through a temporary SQLite file (`expected_totals`), record by record and page by page, so that its
 //! size doesn't matter. Expected totals come from `truth` or `history`; `snapshots`, `archive` and `failures` read what is
-//! there; `corrections` adds what people corrected, and `recounts` recounts what isn't a sum; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
+//! there; `corrections` adds what people corrected, and `recounts` recounts what isn't a sum; `indicators` recomputes those of the table; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
 mod columns;
@@ -14,6 +14,7 @@ mod expected_totals;
 mod failures;
 mod history;
 mod image;
+mod indicators;
 mod provable;
 mod recounts;
 mod report;
@@ -46,6 +47,7 @@ pub use archive::bucket_exists;
 pub use continuity::{CountedRecords, GapKind, Gaps, RecordGap};
 pub use derived::{Derived, DerivedSnapshot, derive};
 pub use failures::Destination;
+pub use indicators::Indicators;
 pub use report::{Archived, Counted, Difference, LISTED_DIFFERENCES, Poison, Report};
 pub use waiting::{Unsettled, Waiting};
 pub use windows::Period;
@@ -193,6 +195,12 @@ async fn compare(
     }
     if poison_is_known {
         report.compare_poison(&totals)?;
+    }
+    // The archive doesn't say which table it is of.
+    if let (Believed::Ledgers(ledgers), false) = (&believed, site.pipeline.indicators.is_empty()) {
+        for table in &ledgers.targets {
+            indicators::compare(&site.clients.dynamodb, table, site.pipeline, &mut report).await?;
+        }
     }
     Ok(Compared { report, gaps: continuity.finish(), totals, broken })
 }

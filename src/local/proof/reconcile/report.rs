@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use super::expected_totals::ExpectedTotals;
+use super::indicators::Indicators;
 use super::waiting::{LACKING_COUNTER, MISSING_POISON, MISSING_ROW, Waiting};
 use super::windows;
 use stream_types::Decimal;
@@ -22,6 +23,9 @@ pub struct Report {
     pub archived: Option<Archived>,
     /// Rejected records, if a failure destination was checked.
     pub poison: Option<Poison>,
+    /// Targets of indicators, if the pipeline has indicators and its table was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indicators: Option<Indicators>,
     /// Records that had to be rejected, according to the truth.
     pub poison_records: u64,
     /// Records with an unknown hour or arrival.
@@ -109,6 +113,19 @@ pub enum Difference {
         expected: u64,
         /// The number of rows found.
         found: u64,
+    },
+    /// A value of an indicator isn't what the items of the table give.
+    Indicator {
+        /// The name of the indicator.
+        indicator: String,
+        /// The key of the target.
+        target: String,
+        /// The name of the value.
+        value: String,
+        /// What the items give, in DynamoDB's notation; `None` if they give nothing.
+        expected: Option<String>,
+        /// What the target has; `None` if it has nothing.
+        found: Option<String>,
     },
     /// A rejected record is missing from quarantine and failure destination, or is unexpected there.
     Poison {

@@ -2,6 +2,7 @@
 //! measured one.
 
 use super::fixed::Fixed;
+use super::indicators::IndicatorLoad;
 use super::model::{Architecture, Load, entities_of, groups_of};
 use crate::deployment::arrivals::Arrivals;
 use crate::deployment::assume::{Assumptions, MONTH_SECONDS};
@@ -117,6 +118,11 @@ pub(in crate::deployment) fn replace(
         row_bytes: given.bytes("row")?.unwrap_or(load.row_bytes),
         deltas: given.number("deltas")?.unwrap_or(load.deltas),
         puts_metrics,
+        indicators: IndicatorLoad {
+            targets: given.number("targets")?.unwrap_or(load.indicators.targets),
+            items: given.number("items")?.unwrap_or(load.indicators.items),
+            item_bytes: given.bytes("item")?.unwrap_or(load.indicators.item_bytes),
+        },
     };
     if load.rate * MONTH_SECONDS > 1e15 {
         return Err(UsageError("--assume: the rate of records is impossibly high".to_owned()));

@@ -1,10 +1,11 @@
 //! `usagectl cost`: estimates cost per million records and per month, from a deployment's metrics or from assumptions.
-//! `model` is the cost model, `ledger` the capacity that append and fold use, `prices` the price list, `measured` reads
+//! `model` is the cost model, `ledger` the capacity that append and fold use, `indicators` that of indicators, `prices` the price list, `measured` reads
 //! CloudWatch, `assumed` predicts a load, and `bill` formats the estimate.
 
 pub(super) mod assumed;
 mod bill;
 pub mod fixed;
+pub mod indicators;
 pub mod ledger;
 pub(super) mod measured;
 pub mod model;
@@ -67,11 +68,14 @@ Assumptions and their defaults:
   log=2000          bytes logged per invocation
   row=62            bytes per record in the archive
   deltas=1          counters per record, for the comparison
+  targets=0         targets of indicators that a batch recomputes
+  items=10          items that the query of a target finds
+  item=500          bytes per item
   metrics=emf       or cloudwatch (PutMetricData), or none";
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "records", "batch", "window", "shards", "entities", "groups", "windows", "fold", "files", "duration", "memory",
-    "arch", "log", "row", "deltas", "metrics",
+    "arch", "log", "row", "deltas", "metrics", "targets", "items", "item",
 ];
 
 const HOUR_SECONDS: i32 = 3_600;

@@ -1,5 +1,6 @@
 //! The cost model of docs/cost.md and docs/performance.md: what batches and folds use, and what that costs. Pure.
 
+use super::indicators::IndicatorLoad;
 use super::ledger::Counted;
 use super::prices::{PriceItem, Prices};
 use crate::deployment::assume::MONTH_SECONDS;
@@ -50,6 +51,8 @@ pub struct Load {
     pub deltas: f64,
     /// Whether metrics are sent with PutMetricData.
     pub puts_metrics: bool,
+    /// The indicators.
+    pub indicators: IndicatorLoad,
 }
 
 /// A processor architecture, which has a price per GB-second.
@@ -129,6 +132,7 @@ impl Load {
             row_bytes: 62.0,
             deltas: 1.0,
             puts_metrics: false,
+            indicators: IndicatorLoad::NONE,
         }
     }
 
@@ -194,6 +198,11 @@ impl Load {
         ];
         if self.puts_metrics {
             lines.push(line("PutMetricData calls", PriceItem::MetricCall, batches + folds, None));
+        }
+        if self.indicators.targets > 0.0 {
+            let (reads, writes) = (self.indicators.read_units(), self.indicators.write_units());
+            lines.push(line("indicator read units", PriceItem::ReadUnit, batches * reads, None));
+            lines.push(line("indicator write units", PriceItem::WriteUnit, batches * writes, None));
         }
         lines
     }

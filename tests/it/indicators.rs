@@ -1,0 +1,78 @@
+//! Indicators as a person meets them: docs/indicators.md, and `usagectl indicators` on what a run has left behind.
+
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+use crate::measures::check_document;
+
+#[test]
+fn the_walk_to_the_first_indicator_prints_what_the_document_says() {
+    let is_run = |commands: &str| !commands.contains("cargo ") && !commands.contains("--stack");
+    check_document("docs/indicators.md", 7, is_run);
+}
+
+/// The lines of a command with `--json`.
+fn lines(fixture: &Fixture, arguments: &[&str]) -> Vec<Value> {
+    let run = fixture.run(&[&["indicators"], arguments, &["--local", "--json"]].concat());
+    run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_table_without_them() {
+    let fixture = Fixture::new();
+    let load = ["local", "--json", "--pipeline", "findings", "--simulate", "findings", "--records", "300", "--rate", "0"];
+    let faults = ["--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
+    let run = fixture.run(&[&load[..], &faults].concat());
+    let end: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    let proof = &end["reconcile"];
+    let indicators = &proof["indicators"];
+    assert_eq!((run.code, &proof["difference_count"]), (Some(0), &json!(0)), "{end:#} {}", run.stderr);
+    assert!(indicators["targets"].as_u64() > Some(10), "{proof:#}");
+    assert_eq!(indicators["targets"], indicators["agreeing_targets"]);
+
+    let findings = ["--pipeline", "findings"];
+    let check = lines(&fixture, &[&["check"], &findings[..]].concat());
+    assert_eq!(check, [json!({ "table": "findings", "targets": indicators["targets"], "as_recomputed": indicators["targets"], "differing": 0, "failed": 0 })]);
+
+    // Another attribute, which no item has: as after adding an indicator.
+    let mine = fixture.0.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    for file in std::fs::read_dir(crate::repository().join("schemas/findings")).unwrap() {
+        let file = file.unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("sk = \"FINDING#{finding}\" }\nquery", "sk = \"FINDING#{finding}\" }\nattribute = \"summary\"\nquery");
+        std::fs::write(mine.join(file.file_name()), text.replace("indicators.", "summary.")).unwrap();
+    }
+    let mine = ["--pipeline-dir", "mine"];
+    let drift = lines(&fixture, &[&["check"], &mine[..]].concat());
+    let differing = drift.last().unwrap()["differing"].as_u64().unwrap();
+    assert!(differing > 0 && drift.len() as u64 == differing + 1, "{drift:?}");
+    let preview = lines(&fixture, &[&["rebuild", "--dry-run"], &mine[..]].concat());
+    let targets: u64 = preview.iter().map(|line| line["targets"].as_u64().unwrap()).sum();
+    assert_eq!((preview.len(), json!(targets)), (2, indicators["targets"].clone()));
+    let rebuilt = lines(&fixture, &[&["rebuild"], &mine[..]].concat());
+    assert_eq!(rebuilt[0]["written"], differing, "groups are rebuilt after findings, which they read: {rebuilt:?}");
+    let check = lines(&fixture, &[&["check"], &mine[..]].concat());
+    assert_eq!((check.len(), &check[0]["differing"]), (1, &json!(0)), "{check:?}");
+    let again = lines(&fixture, &[&["rebuild"], &mine[..]].concat());
+    assert_eq!((&again[0]["written"], &again[0]["equal"]), (&json!(0), &indicators["targets"]));
+}
+
+#[test]
+fn what_is_not_a_target_or_an_indicator_is_refused_with_what_there_is() {
+    let fixture = Fixture::new();
+    fixture.run(&["local", "--pipeline", "findings", "--simulate", "findings", "--records", "20", "--rate", "0"]);
+    let refused = |arguments: &[&str]| {
+        let run = fixture.run(&[&["indicators"], arguments, &["--local"]].concat());
+        assert_eq!(run.code, Some(2), "{run:?}");
+        run.stderr
+    };
+    let errors = [
+        refused(&["check", "--pipeline", "demand"]),
+        refused(&["check", "--pipeline", "findings", "--indicator", "groups"]),
+        refused(&["show", "GROUP#1", "--pipeline", "findings"]),
+        refused(&["show", "GROUP#1", "MEMBER#1", "--pipeline", "findings"]),
+        refused(&["show", "GROUP#none", "GROUP", "--pipeline", "findings"]),
+    ];
+    insta::assert_snapshot!(errors.join(""));
+}
