@@ -44,7 +44,6 @@ fn without_since(text: &str) -> String {
     text.lines().map(cells).collect::<Vec<_>>().join("\n")
 }
 
-/// `UPDATE_DOCUMENTS=1` writes what the commands print into the document.
 #[test]
 fn the_walk_prints_what_the_document_says() {
     check_document("docs/measures.md", 7, |_| false);
