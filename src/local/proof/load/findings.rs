@@ -222,7 +222,7 @@ fn key([pk, sk]: [String; 2]) -> LoadItem {
 /// What a change means that counts nothing.
 fn uncounted(record_type: &str, [pk, sk]: &[String; 2]) -> Meaning {
     let (key, archived) = (texts([("pk", pk), ("sk", sk)]), Some(record_type.to_owned()));
-    Meaning { record_type: record_type.to_owned(), key, adds: Vec::new(), poison: false, archived }
+    Meaning { record_type: record_type.to_owned(), key, adds: Vec::new(), poison: false, archived, event_time: None }
 }
 
 impl Finding {

@@ -160,7 +160,7 @@ impl Profile {
         match self {
             Profile::Orders(orders) => orders.poison_percent = percent,
             Profile::ApiUsage(usage) => usage.poison_percent = percent,
-            Profile::Bucket(_) | Profile::Alleycat(_) => {}
+            Profile::Bucket(_) | Profile::Alleycat(_) | Profile::Findings(_) => {}
         }
     }
 
