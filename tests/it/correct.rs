@@ -140,7 +140,7 @@ fn what_could_not_be_exact_is_refused_with_what_to_do() {
     assert_eq!(fixture.run(&misspelled).code, Some(0));
     let unsigned: Vec<&str> =
         add("amount", "1", &at).into_iter().filter(|word| !["--author", "ann"].contains(word)).collect();
-    refused(&fixture, &unsigned, "USER isn't set; name who corrects with --author");
+    refused(&fixture, &unsigned, "USER isn't set; specify a name with --author");
     let mut by_user = fixture.command(&unsigned);
     let run: Run = by_user.env("USER", "carl").output().unwrap().into();
     assert!(run.code == Some(0) && run.stdout.contains("by carl: it was a test"), "{run:?}");

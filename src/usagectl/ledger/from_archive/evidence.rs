@@ -89,8 +89,12 @@ mod tests {
     fn shown(window: &str, snapshots: &[(&str, u32, Option<u32>)]) -> Evidence {
         let snapshots: Vec<_> =
             snapshots.iter().map(|(name, derived, stored)| snapshot(name, *derived, *stored)).collect();
-        let found = |snapshot| Found { window: key(&snapshot.window), snapshot, is_wanted: !snapshot.agrees() };
-        evidence(key(window), &snapshots.iter().map(found).collect::<Vec<_>>())
+        let found = snapshots.iter().map(|snapshot| Found {
+            window: key(&snapshot.window),
+            snapshot,
+            is_wanted: !snapshot.agrees(),
+        });
+        evidence(key(window), &found.collect::<Vec<_>>())
     }
 
     #[test]

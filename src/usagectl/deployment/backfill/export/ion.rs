@@ -256,7 +256,7 @@ mod tests {
         let line = r#"$ion_1_0 {Record:{Keys:{pk:"a"},Metadata:{WriteTimestampMicros:1680109764000000.},OldImage:{pk:"a"},NewImage:{pk:"a",n:2.}}}"#;
         let read = read(line).unwrap();
         assert_eq!((&read["Keys"], &read["NewImage"]["n"]), (&json!({ "pk": { "S": "a" } }), &json!({ "N": "2" })));
-        let bare = super::dynamodb_json(r#"{Keys:{pk:"a"}}"#).unwrap();
+        let bare = dynamodb_json(r#"{Keys:{pk:"a"}}"#).unwrap();
         assert_eq!(bare, r#"{"Keys":{"pk":{"S":"a"}}}"#);
     }
 
