@@ -119,12 +119,16 @@ struct Case {
     lags: bool,
     /// The maximum number of changes of actor.
     changes: usize,
+    /// Whether the group is deleted and not put again.
+    deletes: bool,
 }
 
 impl Case {
     fn of(ops: &[usize], changes: usize) -> Case {
         let name = ops.iter().map(|op| OPS[*op]).collect::<Vec<_>>().join(", ");
-        Case { name, writes: Thrice, creates: false, lags: false, changes }
+        let has = |op| ops.contains(&op);
+        let deletes = has(DELETE_THE_GROUP) && !has(DROP_THE_MAP) && !has(PUT_AN_OLD_MAP_BACK);
+        Case { name, writes: Thrice, creates: false, lags: false, changes, deletes }
     }
 
     /// Runs every schedule of these tasks. Returns how many there are.
@@ -143,6 +147,9 @@ impl Case {
                 let made = next.run(actors).await;
                 let (stored, expected) = source.compared().await;
                 assert_eq!(stored, expected, "{} after {made:?}", self.name);
+                // A deleted group isn't revived.
+                let is_gone = !source.items().await.contains_key("GROUP");
+                assert!(is_gone || !self.deletes || self.creates, "{} after {made:?}", self.name);
                 made
             });
             count += 1;
