@@ -18,7 +18,7 @@ mod blocked_shard;
 mod calls;
 mod cli;
 mod clients;
-mod close;
+mod compact;
 mod connections;
 mod correct;
 mod day_two;
