@@ -2,8 +2,8 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-close exhaust cost-table rejections mutants bench \
-    bench-stages lake-bench measure usagectl build build-Function build-FoldFunction build-CloseFunction arm64 deploy destroy logs clean
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact exhaust cost-table rejections mutants bench \
+    bench-stages lake-bench measure usagectl build build-Function build-FoldFunction build-CompactFunction arm64 deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -113,8 +113,8 @@ soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repe
 soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random -- --nocapture
 
-kill-close: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
-	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger close:: -- --nocapture
+kill-compact: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
+	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger compact:: -- --nocapture
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
@@ -165,10 +165,10 @@ arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under
 build-Function build-FoldFunction: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
-# The function that closes past hours has a binary of its own, with a Parquet library.
-build-CloseFunction: .venv/made
-	$(LAMBDA_BUILD) --package usage-close --bin usage-close $(if $(CROSS),--$(subst _,-,$(ARCH)))
-	cp target/lambda/usage-close/bootstrap "$(ARTIFACTS_DIR)/"
+# The function that compacts the archive has a binary of its own, with a Parquet library.
+build-CompactFunction: .venv/made
+	$(LAMBDA_BUILD) --package usage-compact --bin usage-compact $(if $(CROSS),--$(subst _,-,$(ARCH)))
+	cp target/lambda/usage-compact/bootstrap "$(ARTIFACTS_DIR)/"
 
 # A deployed function can't read the archive, so an incompatible schema is refused here.
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,schemas) .venv/made .venv-lint/made ## check the schemas, build, and deploy the stack STACK; prompts for the parameters the first time

@@ -1,9 +1,9 @@
-"""Measures queries of one day of orders before and after closing, with DataFusion.
+"""Measures queries of one day of orders before and after compaction, with DataFusion.
 
 usage: lake.py USAGECTL [ROWS [FILES]]; by default 1,000,000 rows in 10,000 raw files
 
-It writes the raw files as the function names them, queries them by the view's rule for raw rows, closes them with `usagectl compact`, and
-queries the closed rows. Answers must be equal. A GET is counted for each file that an engine on S3 must open at least once.
+It writes the raw files as the function names them, queries them by the view's rule for raw rows, compacts them with `usagectl compact`, and
+queries the compacted rows. Answers must be equal. A GET is counted for each file that an engine on S3 must open at least once.
 """
 
 import concurrent.futures
@@ -97,7 +97,7 @@ def main(usagectl, rows="1000000", files="10000"):
     with open("schemas/orders/order.avsc", encoding="utf-8") as file:
         schema = fastavro.parse_schema(json.load(file))
     with tempfile.TemporaryDirectory() as data:
-        raw, closed = (os.path.join(data, PREFIX, kind, "order") for kind in ["avro", "parquet"])
+        raw, compacted = (os.path.join(data, PREFIX, kind, "order") for kind in ["avro", "parquet"])
         day = os.path.join(raw, f"partition_date={DAY}")
         os.makedirs(day)
         # Marks the folder as one of usagectl's.
@@ -114,18 +114,18 @@ def main(usagectl, rows="1000000", files="10000"):
         begun = time.perf_counter()
         command = [usagectl, "--data", data, "--pipeline", "orders", "compact", "--local", "--now"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        closing = time.perf_counter() - begun
+        compaction = time.perf_counter() - begun
         lake = SessionContext()
-        lake.register_parquet("orders", closed, table_partition_cols=partition)
+        lake.register_parquet("orders", compacted, table_partition_cols=partition)
         after = measured(lake)
-        parquet = files_in(closed)
+        parquet = files_in(compacted)
         for name in QUERIES:
             assert before[name][1] == after[name][1], f"{name}: the answers differ"
-        closed_bytes = sum(os.path.getsize(file) for file in parquet)
-        print(f"{rows:,} rows, closed in {closing:.0f} s\n")
-        print("| | raw Avro | closed Parquet |\n|---|---|---|")
+        compacted_bytes = sum(os.path.getsize(file) for file in parquet)
+        print(f"{rows:,} rows, compacted in {compaction:.0f} s\n")
+        print("| | raw Avro | compacted Parquet |\n|---|---|---|")
         print(f"| files, and so GETs per query at least | {files:,} | {len(parquet)} |")
-        print(f"| size | {raw_bytes / 1e6:.1f} MB | {closed_bytes / 1e6:.1f} MB |")
+        print(f"| size | {raw_bytes / 1e6:.1f} MB | {compacted_bytes / 1e6:.1f} MB |")
         print(f"| cost of the GETs of 1,000 queries | ${files * 1000 * 4e-7:.2f} | ${len(parquet) * 1000 * 4e-7:.4f} |")
         for name in QUERIES:
             print(f"| {name} | {before[name][0]:.2f} s | {after[name][0]:.3f} s |")

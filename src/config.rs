@@ -43,7 +43,7 @@ pub const VARIABLES: [Variable; 24] = [
     variable(
         "ARCHIVE_UNIT",
         "hour",
-        "creation time whose rows are closed into one Parquet file: hour, ten-minutes or minute",
+        "creation time whose rows are compacted into one Parquet file: hour, ten-minutes or minute",
     ),
     variable(
         "REJECTED_RECORDS",
@@ -154,7 +154,7 @@ pub struct ArchivePlace {
     pub prefix: String,
     /// The compression of the files.
     pub codec: Codec,
-    /// How much creation time a unit of closing covers.
+    /// How much creation time a unit covers.
     pub unit_length: UnitLength,
 }
 

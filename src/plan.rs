@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
-use crate::archive::{self, CloseUnit, FileDraft, Partition, UnitLength};
+use crate::archive::{self, ArchiveUnit, FileDraft, Partition, UnitLength};
 use crate::decode::Decoded;
 use crate::indicator::changes_only_indicators;
 use crate::outline::OutlinedRecord;
@@ -78,7 +78,7 @@ pub struct PlanContext {
     pub usage_table: Option<String>,
     /// The table of the ledger, whose changes are never counted.
     pub ledger_table: Option<String>,
-    /// How much creation time a unit of closing covers.
+    /// How much creation time a unit covers.
     pub unit_length: UnitLength,
     /// Whether a rejected record ends the plan.
     pub on_rejection: OnRejection,
@@ -237,7 +237,7 @@ impl<'p> Planner<'p> {
         };
         let within = |fault: Fault| fault.within(name);
         let date = partition_date(record, item, &archive.partition_date).map_err(within)?;
-        let unit = CloseUnit::containing(record.created_at, self.context.unit_length);
+        let unit = ArchiveUnit::containing(record.created_at, self.context.unit_length);
         let Some(draft) = self.drafts.of(&route.record_type, Partition { date, unit }) else { return Ok(false) };
         let pushed = draft.push(index, |out| archive::encode_outline(&archive.schema, record, item, out));
         pushed.map(|()| true).map_err(within)

@@ -1,15 +1,18 @@
-"""Runs the views and named queries of the transformed template on DataFusion against files that the function wrote and closed.
+"""Runs the views and named queries of the transformed template on DataFusion against files that the function wrote and compacted.
 
-usage: lake.py template.json ARCHIVE_FOLDER PIPELINE [SECONDS [DATE]]
+usage: lake.py template.json ARCHIVE_FOLDER PIPELINE [types | SECONDS [DATE]]
 
-ARCHIVE_FOLDER contains avro/ and, if something was closed, parquet/. SECONDS is the time of the query in seconds since 1970; by
-default, all closed rows have taken effect. Prints a JSON object that maps each query name to its rows; with DATE, one that maps each
-view to its rows of that date, and to the plan of that query.
+ARCHIVE_FOLDER contains avro/ and, if something was compacted, parquet/. SECONDS is the time of the query in seconds since 1970; by
+default, all compacted rows have taken effect. Prints a JSON object that maps each query name to its rows; with DATE, one that maps each
+view to its rows of that date, and to the plan of that query. With `types`, it maps each table to its columns and their types, as Hive
+names them.
 
-Stand-ins for what only Athena has: the raw tables have a column "$path", and numbers where Athena has no type for a time; regexp_extract
-is a Python function, the time is a number, and empty lists and maps are left out where a field has one as its default.
+Stand-ins for what only Athena has: the tables have columns "$path" and "$file_modified_time", and the raw ones numbers where Athena has no
+type for a time; regexp_extract is a Python function, the time is a number, and empty lists and maps are left out where a field has one as
+its default.
 """
 
+import datetime
 import json
 import os
 import re
@@ -18,8 +21,6 @@ import sys
 import pyarrow
 from datafusion import SessionConfig, SessionContext, udf
 
-# Queries that need Athena's hidden columns, which hold the time a file was written.
-ATHENA_ALONE = {"late_data"}
 FAR_FUTURE = 1 << 40
 
 
@@ -32,6 +33,9 @@ def main(template, folder, pipeline, now=FAR_FUTURE, date=None):
     lake.register_udf(regexp_extract)
     names = sorted(os.listdir(os.path.join(folder, "avro")))
     dates = [register(lake, folder, name) for name in names]
+    if now == "types":
+        print(json.dumps({table: columns_of(lake, table) for name in names for table in (name, f"{name}_compacted")}))
+        return
     views = []
     for view in of(mine, "AWS::Glue::Table"):
         if view["TableInput"]["TableType"] == "VIRTUAL_VIEW" and view["TableInput"]["Name"].removesuffix("_once") in names:
@@ -46,7 +50,7 @@ def main(template, folder, pipeline, now=FAR_FUTURE, date=None):
         today = f"DATE '{max(max(of_type) for of_type in dates)}'"
         queries = {query["Name"]: query["QueryString"] for query in of(mine, "AWS::Athena::NamedQuery")}
         queries = {name: sql.replace("current_date", today) for name, sql in queries.items()}
-        answer = {name: lake.sql(sql).to_pylist() for name, sql in queries.items() if name not in ATHENA_ALONE}
+        answer = {name: lake.sql(sql).to_pylist() for name, sql in queries.items()}
     print(json.dumps(answer, default=str, sort_keys=True))
 
 
@@ -55,31 +59,65 @@ def of(resources, of_type):
 
 
 def register(lake, folder, name):
-    """Registers the raw and the closed rows of a record type, and returns its dates."""
-    raw, dates = [], []
-    for day, _, files in sorted(os.walk(os.path.join(folder, "avro", name))):
-        for file in sorted(files):
-            date, path, table = day.split("partition_date=")[1], os.path.join(day, file), f"{name}/{len(raw)}"
-            lake.register_avro(table, path)
-            columns = ", ".join(as_in_athena(field) for field in lake.table(table).schema())
-            raw.append(f"SELECT {columns}, '{date}' AS partition_date, '{path}' AS \"$path\" FROM \"{table}\"")
-            dates.append(date)
-    if raw:
-        lake.sql(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(raw)}')
-    closed = os.path.join(folder, "parquet", name)
-    if os.path.isdir(closed):
-        lake.register_parquet(f"{name}_closed", closed, table_partition_cols=[("partition_date", pyarrow.string())])
-        dates += [date.removeprefix("partition_date=") for date in os.listdir(closed)]
-    else:
+    """Registers the raw and the compacted rows of a record type, and returns its dates."""
+    raw = files_of(os.path.join(folder, "avro", name))
+    compacted = files_of(os.path.join(folder, "parquet", name))
+    for table, files, read in [(name, raw, lake.register_avro), (f"{name}_compacted", compacted, lake.register_parquet)]:
+        parts = []
+        for number, (date, path) in enumerate(files):
+            read(f"{table}/{number}", path)
+            written = datetime.datetime.fromtimestamp(os.stat(path).st_mtime, datetime.timezone.utc).isoformat(sep=" ")[:19]
+            columns = [as_in_athena(field) for field in lake.table(f"{table}/{number}").schema()]
+            columns += [f"'{date}' AS partition_date", f"'{path}' AS \"$path\"", f"CAST('{written}' AS timestamp) AS \"$file_modified_time\""]
+            parts.append(f"SELECT {', '.join(columns)} FROM \"{table}/{number}\"")
+        if parts:
+            lake.sql(f'CREATE VIEW "{table}" AS {" UNION ALL ".join(parts)}')
+    if not compacted:
         nothing = f"SELECT *, '' AS unit, CAST(0 AS bigint) AS effective FROM \"{name}\" WHERE false"
-        lake.sql(f'CREATE VIEW "{name}_closed" AS {nothing}')
+        lake.sql(f'CREATE VIEW "{name}_compacted" AS {nothing}')
     if not raw:
-        lake.sql(f'CREATE VIEW "{name}" AS SELECT * EXCLUDE (unit, effective), \'\' AS "$path" FROM "{name}_closed" WHERE false')
-    return dates
+        lake.sql(f'CREATE VIEW "{name}" AS SELECT * EXCLUDE (unit, effective) FROM "{name}_compacted" WHERE false')
+    return [date for date, _ in raw + compacted]
+
+
+def files_of(folder):
+    """The files below a folder, with their dates."""
+    found = [os.path.join(day, file) for day, _, files in os.walk(folder) for file in files]
+    return [(path.split("partition_date=")[1].split("/")[0], path) for path in sorted(found)]
+
+
+def columns_of(lake, table):
+    added = {"partition_date", "$path", "$file_modified_time"}
+    return [[field.name, hive(field.type)] for field in lake.table(table).schema() if field.name not in added]
+
+
+def hive(of):
+    """The name in Hive of an Arrow type."""
+    types = pyarrow.types
+    if types.is_dictionary(of):
+        return hive(of.value_type)
+    if types.is_list(of):
+        return f"array<{hive(of.value_type)}>"
+    if types.is_map(of):
+        return f"map<{hive(of.key_type)},{hive(of.item_type)}>"
+    if types.is_struct(of):
+        return f"struct<{','.join(f'{of.field(index).name}:{hive(of.field(index).type)}' for index in range(of.num_fields))}>"
+    if types.is_fixed_size_binary(of):
+        return "binary"
+    if types.is_decimal(of):
+        return f"decimal({of.precision},{of.scale})"
+    names = {"bool": "boolean", "int32": "int", "int64": "bigint", "double": "double", "float": "float", "date32[day]": "date"}
+    names |= {"string": "string", "string_view": "string", "binary": "binary", "binary_view": "binary", "timestamp[ms, tz=UTC]": "timestamp"}
+    return names.get(str(of).replace("+00:00", "UTC"), str(of))
 
 
 def as_in_athena(field):
-    """A column of a raw file: times of day and microseconds are numbers in Athena."""
+    """A column of a raw file: in Athena, times of day and microseconds are numbers, and a uuid is the text that it is in the file."""
+    if str(field.type) == "fixed_size_binary[16]":
+        dash = " || '-' || "
+        digits = f"encode(arrow_cast(\"{field.name}\", 'Binary'), 'hex')"
+        parts = [f"substr({digits}, {start}, {length})" for start, length in [(1, 8), (9, 4), (13, 4), (17, 4), (21, 12)]]
+        return f"{dash.join(parts)} AS \"{field.name}\""
     number = {"time32[ms]": "Int32", "time64[us]": "Int64", "timestamp[us, tz=+00:00]": "Int64"}.get(str(field.type))
     return f"arrow_cast(\"{field.name}\", '{number}') AS \"{field.name}\"" if number else f'"{field.name}"'
 

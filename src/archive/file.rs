@@ -16,7 +16,7 @@ use crate::time::Date;
 /// specification suggests.
 const BLOCK_SIZE_BYTES: usize = 64_000;
 
-/// The rows of a future file: one record type, partition date and unit of closing, in the order of the batch.
+/// The rows of a future file: one record type, partition date and unit, in the order of the batch.
 #[derive(Debug, Clone)]
 pub struct FileDraft {
     record_type: String,
@@ -124,7 +124,7 @@ impl FileDraft {
 }
 
 /// `prefix/avro/type/partition_date=YYYY-MM-DD/YYYY-MM-DDTHH-hash.avro`. The only data from records are the date and the
-/// unit of closing, which were parsed.
+/// unit, which were parsed.
 fn key(prefix: &str, record_type: &str, Partition { date, unit }: Partition, body: &[u8]) -> String {
     let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
     let hash = blake3::hash(body).to_hex();

@@ -28,4 +28,4 @@ pub use codec::Codec;
 pub use encode::{encode, encode_outline};
 pub use file::{AvroFile, FileDraft};
 pub use schema::RecordSchema;
-pub use unit::{CloseUnit, Partition, UnitLength};
+pub use unit::{ArchiveUnit, Partition, UnitLength};

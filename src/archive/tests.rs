@@ -4,7 +4,7 @@ use apache_avro::Reader;
 use apache_avro::types::Value as Avro;
 use serde_json::{Value as Json, json};
 
-use super::{AvroFile, CloseUnit, Codec, FileDraft, Partition, RecordSchema, UnitLength, encode};
+use super::{ArchiveUnit, AvroFile, Codec, FileDraft, Partition, RecordSchema, UnitLength, encode};
 use crate::decimal::Decimal;
 use crate::record::{Change, ChangeRecord, Fault, Image, Item, Origin, RecordId, Remover, SequenceNumber, Value};
 use crate::time::Timestamp;
@@ -70,7 +70,7 @@ fn record() -> ChangeRecord<'static> {
 
 fn partition() -> Partition {
     let created_at = record().created_at;
-    Partition { date: created_at.date(), unit: CloseUnit::containing(created_at, UnitLength::Hour) }
+    Partition { date: created_at.date(), unit: ArchiveUnit::containing(created_at, UnitLength::Hour) }
 }
 
 /// A file with one row for each of `images`.

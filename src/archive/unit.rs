@@ -1,5 +1,5 @@
-//! Units of closing. The rows of one record type, partition date and unit of creation time share the start of their files'
-//! names, and are later closed together: they become one Parquet file, each record once.
+//! Units of the archive. The rows of one record type, partition date and unit of creation time share the start of their files'
+//! names, and are later compacted together: they become one Parquet file, each record once.
 
 use std::fmt;
 
@@ -39,28 +39,28 @@ impl UnitLength {
 
 /// A unit of creation time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CloseUnit {
+pub struct ArchiveUnit {
     /// In seconds since the epoch.
     start: i64,
     length: UnitLength,
 }
 
-impl CloseUnit {
+impl ArchiveUnit {
     /// The unit in which a record was created.
-    pub fn containing(created_at: Timestamp, length: UnitLength) -> CloseUnit {
+    pub fn containing(created_at: Timestamp, length: UnitLength) -> ArchiveUnit {
         let seconds = created_at.seconds();
-        CloseUnit { start: seconds - seconds.rem_euclid(length.seconds()), length }
+        ArchiveUnit { start: seconds - seconds.rem_euclid(length.seconds()), length }
     }
 
     /// The unit with this text. Ten minutes and their first minute have the same text, and the longer one is returned.
-    pub fn parse(text: &str) -> Option<CloseUnit> {
+    pub fn parse(text: &str) -> Option<ArchiveUnit> {
         let (date, time) = text.split_once('T')?;
         let (instant, length) = match (time.get(..2)?, time.get(2..)?) {
             (hour, "") => (format!("{date}T{hour}:00:00Z"), UnitLength::Hour),
             (hour, minute) if minute.ends_with('0') => (format!("{date}T{hour}:{minute}:00Z"), UnitLength::TenMinutes),
             (hour, minute) => (format!("{date}T{hour}:{minute}:00Z"), UnitLength::Minute),
         };
-        let unit = CloseUnit::containing(Timestamp::parse(&instant)?, length);
+        let unit = ArchiveUnit::containing(Timestamp::parse(&instant)?, length);
         (unit.to_string() == text).then_some(unit)
     }
 
@@ -71,7 +71,7 @@ impl CloseUnit {
 }
 
 /// `2026-11-28T08` or `2026-11-28T0840`. There is no colon, because Hadoop can't read paths with one.
-impl fmt::Display for CloseUnit {
+impl fmt::Display for ArchiveUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = jiff::Timestamp::from_second(self.start).unwrap_or_default();
         let civil = jiff::tz::Offset::UTC.to_datetime(instant);
@@ -86,7 +86,7 @@ pub struct Partition {
     /// The date.
     pub date: Date,
     /// The unit.
-    pub unit: CloseUnit,
+    pub unit: ArchiveUnit,
 }
 
 #[cfg(test)]
@@ -101,8 +101,8 @@ mod tests {
             ("ten-minutes", "2026-11-28T0840", "2026-11-28T08:50:00Z"),
             ("minute", "2026-11-28T0847", "2026-11-28T08:48:00Z"),
         ] {
-            let unit = CloseUnit::containing(at, UnitLength::parse(name).unwrap());
-            assert_eq!((unit.to_string(), CloseUnit::parse(text)), (text.to_owned(), Some(unit)));
+            let unit = ArchiveUnit::containing(at, UnitLength::parse(name).unwrap());
+            assert_eq!((unit.to_string(), ArchiveUnit::parse(text)), (text.to_owned(), Some(unit)));
             assert_eq!(Timestamp::from_seconds(unit.end_seconds()).unwrap().to_string(), end);
         }
         assert_eq!(UnitLength::parse("day"), None);
@@ -124,7 +124,7 @@ mod tests {
             "9877f2f2ae7cf25dcf1859b79128e7fe",
             "2026-11-28T08é",
         ] {
-            assert_eq!(CloseUnit::parse(text), None, "{text}");
+            assert_eq!(ArchiveUnit::parse(text), None, "{text}");
         }
     }
 }

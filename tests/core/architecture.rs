@@ -69,7 +69,7 @@ const PACKAGES: [Package; 6] = [
     },
     Package { folder: "src/types", rooms: &[] },
     Package { folder: "src/mapping", rooms: &[] },
-    Package { folder: "src/close", rooms: &[] },
+    Package { folder: "src/compact", rooms: &[] },
     Package { folder: "src/local", rooms: &[("emulators", &[]), ("proof", &["emulators"])] },
     Package {
         folder: "src/usagectl",
@@ -244,7 +244,7 @@ fn rooms_import_only_what_the_architecture_allows() {
 /// event-source-mapping must not depend on the function, nor the function on the laptop.
 #[test]
 fn packages_depend_only_on_packages_below_them() {
-    let ours = ["stream-types", "event-source-mapping", "laptop", "usage-aggregator", "usage-close", "usagectl"];
+    let ours = ["stream-types", "event-source-mapping", "laptop", "usage-aggregator", "usage-compact", "usagectl"];
     let depends_on = |manifest: &str| {
         let text = std::fs::read_to_string(root().join(manifest)).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_suffix(".workspace = true")).map(str::to_owned);
@@ -254,11 +254,11 @@ fn packages_depend_only_on_packages_below_them() {
         ("src/types/Cargo.toml", &[]),
         ("Cargo.toml", &["stream-types"]),
         ("src/mapping/Cargo.toml", &["stream-types"]),
-        ("src/close/Cargo.toml", &["usage-aggregator"]),
-        ("src/local/Cargo.toml", &["event-source-mapping", "stream-types", "usage-aggregator", "usage-close"]),
+        ("src/compact/Cargo.toml", &["usage-aggregator"]),
+        ("src/local/Cargo.toml", &["event-source-mapping", "stream-types", "usage-aggregator", "usage-compact"]),
         (
             "src/usagectl/Cargo.toml",
-            &["event-source-mapping", "laptop", "stream-types", "usage-aggregator", "usage-close"],
+            &["event-source-mapping", "laptop", "stream-types", "usage-aggregator", "usage-compact"],
         ),
     ];
     for (manifest, expected) in cases {

@@ -36,12 +36,12 @@ fn run_python(folder: &Path, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn each_snippet_reads_each_change_once_from_closed_and_from_raw_rows() {
+fn each_snippet_reads_each_change_once_from_compacted_and_from_raw_rows() {
     let (fixture, events) = (Fixture::new(), crate::repository().join("events"));
     invoke(&fixture, "zstandard", &events.join("batch-1000.json"));
     let compacted = fixture.run(&["--pipeline", "orders", "compact", "--local", "--now"]);
     assert_eq!(compacted.code, Some(0), "{compacted:?}");
-    // A redelivery that was cut otherwise repeats closed rows, and another event has rows that aren't closed.
+    // A redelivery that was cut otherwise repeats compacted rows, and another event has rows that aren't compacted.
     let event: Value = serde_json::from_slice(&std::fs::read(events.join("batch-1000.json")).unwrap()).unwrap();
     fixture.write("part.json", &json!({ "Records": event["Records"].as_array().unwrap()[..100] }));
     invoke(&fixture, "zstandard", &fixture.0.path().join("part.json"));

@@ -19,7 +19,7 @@ mod calls;
 mod cases;
 mod cli;
 mod clients;
-mod close;
+mod compact;
 mod connections;
 mod correct;
 mod day_two;

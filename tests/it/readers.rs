@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use usage_aggregator::archive::{self, CloseUnit, FileDraft, Partition, RecordSchema, UnitLength};
+use usage_aggregator::archive::{self, ArchiveUnit, FileDraft, Partition, RecordSchema, UnitLength};
 use usage_aggregator::decode::attribute;
 use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, SequenceNumber};
 use usage_aggregator::time::Timestamp;
@@ -167,7 +167,7 @@ fn fastavro_reads_random_values_of_every_type() {
         change: Change::Insert { new: Image::NotCarried },
     };
     let mut random = fastrand::Rng::with_seed(7);
-    let unit = CloseUnit::containing(record.created_at, UnitLength::Hour);
+    let unit = ArchiveUnit::containing(record.created_at, UnitLength::Hour);
     let partition = Partition { date: record.created_at.date(), unit };
     let mut draft = FileDraft::new("row", partition);
     let mut expected = Vec::new();

@@ -14,8 +14,8 @@
 )]
 
 mod alerts;
-mod close;
 mod closing;
+mod compact;
 mod cost;
 mod event_time;
 mod exhaustive;

@@ -25,6 +25,7 @@ pub const MINUTE: i64 = 1_795_856_220;
 
 pub struct Place {
     pub database: Database,
+    pub objects: Objects,
     pub http: FaultyHttp,
     pub folder: Folder,
     pub pipeline: Arc<Pipeline>,
@@ -58,7 +59,7 @@ impl Place {
         }
         let objects = Objects::default();
         objects.create_bucket("archive");
-        let http = FaultyHttp::new(in_process::client(database.clone(), objects), FaultPlan::none());
+        let http = FaultyHttp::new(in_process::client(database.clone(), objects.clone()), FaultPlan::none());
         let client = in_process::clients(http.client()).dynamodb;
         let folder = Folder {
             ledger: LedgerTable {
@@ -83,7 +84,7 @@ impl Place {
         snapshot.windows = windows.to_vec();
         snapshot.kinds = kinds();
         let pipeline = Arc::new(pipeline);
-        Place { database, http, folder, pipeline }
+        Place { database, objects, http, folder, pipeline }
     }
 
     /// Counts these windows from now on.

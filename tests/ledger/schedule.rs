@@ -13,7 +13,7 @@ const HOUR: i64 = 3_600;
 /// 2026-11-28T08:00:00Z.
 const START: i64 = 1_795_852_800;
 
-fn handler(place: &Place) -> Handler {
+pub fn handler(place: &Place) -> Handler {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
@@ -25,13 +25,13 @@ fn handler(place: &Place) -> Handler {
     Handler::new(Config::read(value).unwrap(), in_process::clients(place.http.client()))
 }
 
-fn at(second: i64) -> Invocation {
+pub fn at(second: i64) -> Invocation {
     let now = Timestamp::from_seconds(second).unwrap();
     Invocation { request_id: "test".to_owned(), now, deadline: None }
 }
 
 /// An event with one new order of 100 cents.
-fn order(number: i64, second: i64) -> Vec<u8> {
+pub fn order(number: i64, second: i64) -> Vec<u8> {
     let image = json!({
         "pk": {"S": "CUSTOMER#a"}, "sk": {"S": format!("ORDER#{number}")}, "status": {"S": "NEW"}, "currency": {"S": "EUR"},
         "total": {"N": "1"}, "ordered_at": {"S": "2026-11-28T08:00:00Z"}, "ship_on": {"S": "2026-12-01"},

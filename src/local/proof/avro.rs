@@ -1,5 +1,5 @@
 //! Avro files as JSON rows that a person can read: exact decimals, ISO dates, RFC 3339 instants, base64 bytes. The Parquet
-//! files of closed hours are read as the same rows. The file may be hostile, so whatever would exhaust the memory or the stack is refused.
+//! files of compacted hours are read as the same rows. The file may be hostile, so whatever would exhaust the memory or the stack is refused.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use stream_types::time::DAY_SECONDS;
-use usage_close::{ClosedFile, is_parquet};
+use usage_compact::{CompactedFile, is_parquet};
 
 /// A thousand times the block size of this project's files.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;
@@ -29,7 +29,7 @@ type Names<'s> = HashMap<Name, &'s Schema>;
 /// When `file` isn't an Avro object container file, is damaged, or has a schema that is too large.
 pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
     if is_parquet(file) {
-        return read_closed(file, limit, row);
+        return read_compacted(file, limit, row);
     }
     let reader = open(file)?;
     let schema = reader.writer_schema().clone();
@@ -45,14 +45,18 @@ pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow
     Ok(count)
 }
 
-fn read_closed(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
-    let closed = open_closed(file)?;
-    let schema = closed.schema();
+fn read_compacted(
+    file: &[u8],
+    limit: usize,
+    mut row: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
+    let compacted = open_compacted(file)?;
+    let schema = compacted.schema();
     let resolved = ResolvedSchema::new(schema).context("resolve the schema's names")?;
     let names = resolved.get_names();
     check(schema, names, &mut Vec::new(), &mut 0)?;
     let mut count = 0;
-    for value in closed.rows().map_err(anyhow::Error::msg)?.take(limit) {
+    for value in compacted.rows().map_err(anyhow::Error::msg)?.take(limit) {
         let value = value.map_err(anyhow::Error::msg).with_context(|| format!("read row {} of the file", count + 1))?;
         row(json(&value, schema, names))?;
         count += 1;
@@ -66,14 +70,16 @@ fn read_closed(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::
 /// When `file` isn't an Avro object container file.
 pub fn read_schema(file: &[u8]) -> anyhow::Result<Value> {
     let schema = match is_parquet(file) {
-        true => serde_json::to_value(open_closed(file)?.schema()),
+        true => serde_json::to_value(open_compacted(file)?.schema()),
         false => serde_json::to_value(open(file)?.writer_schema()),
     };
     schema.context("print the schema")
 }
 
-fn open_closed(file: &[u8]) -> anyhow::Result<ClosedFile> {
-    ClosedFile::open(Bytes::copy_from_slice(file)).map_err(anyhow::Error::msg).context("read the Parquet file's footer")
+fn open_compacted(file: &[u8]) -> anyhow::Result<CompactedFile> {
+    CompactedFile::open(Bytes::copy_from_slice(file))
+        .map_err(anyhow::Error::msg)
+        .context("read the Parquet file's footer")
 }
 
 fn open(file: &[u8]) -> anyhow::Result<Reader<'static, &[u8]>> {

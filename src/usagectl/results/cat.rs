@@ -1,4 +1,4 @@
-//! `usagectl cat`: prints the rows of Avro files and of the Parquet files of closed hours, from disk or from the archive.
+//! `usagectl cat`: prints the rows of Avro files and of the Parquet files of compacted hours, from disk or from the archive.
 
 use std::path::Path;
 
@@ -88,13 +88,13 @@ impl Cat {
             (AvroInput::Object { bucket, key }, Some(client)) if key.ends_with('/') => {
                 let keys = list(client, bucket, key).await?;
                 if keys.is_empty() {
-                    note_closed(client, bucket, key).await?;
+                    note_compacted(client, bucket, key).await?;
                     bail!("find objects under s3://{bucket}/{key}");
                 }
                 for key in keys {
                     self.print_file(&fetch(client, bucket, &key).await?)?;
                 }
-                note_closed(client, bucket, key).await
+                note_compacted(client, bucket, key).await
             }
             (AvroInput::Object { bucket, key }, Some(client)) => self.print_file(&fetch(client, bucket, key).await?),
             (AvroInput::File(path), _) => self.print_file(&std::fs::read(path).context("read the file")?),
@@ -111,12 +111,12 @@ impl Cat {
     }
 }
 
-/// Says where the rows of closed hours are, whose Avro files are deleted after a day.
-async fn note_closed(client: &Client, bucket: &str, key: &str) -> anyhow::Result<()> {
+/// Says where the rows of compacted hours are, whose Avro files are deleted after a day.
+async fn note_compacted(client: &Client, bucket: &str, key: &str) -> anyhow::Result<()> {
     let Some((prefix, rest)) = key.split_once("/avro/") else { return Ok(()) };
     let closed = format!("{prefix}/parquet/{rest}");
     if !list(client, bucket, &closed).await?.is_empty() {
-        console::note(&format!("note: the rows of closed hours are in s3://{bucket}/{closed}, each once"));
+        console::note(&format!("note: the rows of compacted hours are in s3://{bucket}/{closed}, each once"));
     }
     Ok(())
 }

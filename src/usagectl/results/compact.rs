@@ -1,4 +1,4 @@
-//! `usagectl compact`: closes units of the archive as the function usage-close does, and shows what that saves.
+//! `usagectl compact`: compacts units of the archive as the function usage-compact does, and shows what that saves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::json;
 use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::END_SECOND;
-use usage_close::{Archive, Closed, Closer, Effect, RawUnit, RecordType, Timing, raw_units};
+use usage_compact::{Archive, Compacted, Compactor, Effect, RawUnit, RecordType, Timing, raw_units};
 
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::numbers::whole;
@@ -19,7 +19,7 @@ use crate::stack::Where;
 /// The memory for the rows of one unit.
 const MEMORY_BYTES: usize = 4_000_000_000;
 
-/// Turn the Avro files of closed hours into Parquet files, each record once
+/// Compact the Avro files of past hours into Parquet files, each record once
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Compact {
@@ -32,7 +32,7 @@ pub struct Compact {
     /// Read everything and show the result, but write and delete nothing
     #[arg(long)]
     dry_run: bool,
-    /// Close every unit at once, even those that haven't ended, with effect from now on
+    /// Compact every unit at once, even those that haven't ended, with effect from now on
     #[arg(long, conflicts_with = "stack")]
     now: bool,
     #[command(flatten)]
@@ -45,30 +45,30 @@ Examples:
   usagectl compact --stack usage-aggregator --dry-run
   usagectl compact --stack usage-aggregator --type order --date 2026-11-28
 
-The deployed function usage-close does the same every 15 minutes, so this command is needed only to
-see what it would do, to close units sooner, or where that function isn't deployed. Any number of
-them can run at the same time, and each can be stopped at any time.
+The deployed function usage-compact does the same every 15 minutes, so this command is needed only
+to see what it would do, to compact units sooner, or where that function isn't deployed. Any number
+of them can run at the same time, and each can be stopped at any time.
 
-A unit, usually an hour, is closed when it has ended and no file of it has arrived for 10 minutes, or
-3 hours after its end. Its Parquet file takes effect half an hour later, and its Avro files are
-deleted a day after that. Rows that arrive later become one more Parquet file.
+A unit, usually an hour, is compacted when it has ended and no file of it has arrived for 10
+minutes, or 3 hours after its end. Its Parquet file takes effect half an hour later, and its Avro
+files are deleted a day after that. Rows that arrive later become one more Parquet file.
 
 Needs s3:ListBucket, s3:GetObject, s3:PutObject, and s3:DeleteObject on the archive; with --stack,
 also cloudformation:DescribeStacks and lambda:GetFunctionConfiguration.";
 
 impl Compact {
-    /// Closes the units that are due, and prints a table.
+    /// Compacts the units that are due, and prints a table.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let deployment = self.place.open(options).await?;
         let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
         let Some(place) = &config.archive else {
             return Err(UsageError(format!("pipeline {} archives nothing", config.pipeline.name)).into());
         };
-        let closer = self.closer(deployment.clients().s3, place)?;
+        let compactor = self.compactor(deployment.clients().s3, place)?;
         let types = self.record_types(&config.pipeline)?;
         let mut work: Vec<(&str, &RecordType<'_>, RawUnit)> = Vec::new();
         for (name, record_type) in &types {
-            let units = raw_units(&closer.archive, name, self.date.as_deref()).await?;
+            let units = raw_units(&compactor.archive, name, self.date.as_deref()).await?;
             work.extend(units.into_iter().map(|unit| (*name, record_type, unit)));
         }
         let files: u64 = work.iter().map(|(.., unit)| unit.files).sum();
@@ -76,9 +76,9 @@ impl Compact {
         let mut totals: BTreeMap<&str, Totals> = types.iter().map(|(name, _)| (*name, Totals::default())).collect();
         for (name, record_type, unit) in work {
             progress.set_message(unit.key.to_string());
-            let closed = closer.close(record_type, &unit.key, &|| progress.inc(1)).await?;
+            let compacted = compactor.compact(record_type, &unit.key, &|| progress.inc(1)).await?;
             if let Some(totals) = totals.get_mut(name) {
-                totals.add(&closed);
+                totals.add(&compacted);
             }
         }
         progress.finish_and_clear();
@@ -86,11 +86,11 @@ impl Compact {
         Ok(Done::Well)
     }
 
-    fn closer(&self, client: aws_sdk_s3::Client, place: &ArchivePlace) -> anyhow::Result<Closer> {
+    fn compactor(&self, client: aws_sdk_s3::Client, place: &ArchivePlace) -> anyhow::Result<Compactor> {
         // A clock that fails later gives files that never take effect.
         event_source_mapping::now()?;
         let clock = || event_source_mapping::now().map_or(END_SECOND, |now| now.seconds());
-        Ok(Closer {
+        Ok(Compactor {
             archive: Archive { client, bucket: place.bucket.clone(), prefix: place.prefix.clone() },
             clock: Arc::new(clock),
             timing: if self.now { Timing::Now } else { Timing::Settled },
@@ -174,8 +174,8 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, closed: &Closed) {
-        for file in &closed.files {
+    fn add(&mut self, compacted: &Compacted) {
+        for file in &compacted.files {
             self.raw_files += file.raw_files;
             self.raw_bytes += file.raw_bytes;
             self.raw_rows += file.raw_rows;
@@ -183,8 +183,8 @@ impl Totals {
             self.files += 1;
             self.bytes += file.bytes;
         }
-        self.deleted += u64::try_from(closed.deleted.len()).unwrap_or(u64::MAX);
-        self.waiting += closed.waiting;
+        self.deleted += u64::try_from(compacted.deleted.len()).unwrap_or(u64::MAX);
+        self.waiting += compacted.waiting;
     }
 
     fn json(&self, name: &str) -> String {

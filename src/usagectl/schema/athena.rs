@@ -1,5 +1,5 @@
-//! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. It is portable, except for `late_data`,
-//! which needs the time a file was written, and for the path of a row's file, which every engine has under another name.
+//! The SQL for Athena: the view that reads each record once, and the named queries of a pipeline. It is portable, except for the
+//! path of a row's file and the time when that was written, which every engine has under another name.
 
 use super::columns::{Column, EFFECTIVE, PARTITION, UNIT};
 
@@ -39,30 +39,30 @@ impl RecordType<'_> {
         format!("{}_once", self.name)
     }
 
-    /// The name of the table of closed rows.
-    pub(super) fn closed(&self) -> String {
-        format!("{}_closed", self.name)
+    /// The name of the table of compacted rows.
+    pub(super) fn compacted(&self) -> String {
+        format!("{}_compacted", self.name)
     }
 
-    /// The query of that view: the closed rows that have taken effect, and of the raw rows those of units that no such row belongs to.
+    /// The query of that view: the compacted rows that have taken effect, and of the raw rows those of units that no such row belongs to.
     ///
-    /// A file of closed rows is put before it takes effect, and a query has one time, so all scans agree on the closed units. All copies of a
+    /// A file of compacted rows is put before it takes effect, and a query has one time, so all scans agree on the compacted units. All copies of a
     /// raw row are in one partition, because the date is derived from the row. Partitioning the window and joining by the date as
     /// well lets a filter on the date skip partitions in every scan.
     pub(super) fn once(&self) -> String {
-        let (name, closed, id) = (self.name, self.closed(), &self.record_id);
+        let (name, compacted, id) = (self.name, self.compacted(), &self.record_id);
         let list = |column: &dyn Fn(&Column) -> String| self.columns.iter().map(column).collect::<Vec<_>>().join(", ");
-        let closed_columns = list(&|Column { name, default, .. }| match default {
+        let compacted_columns = list(&|Column { name, default, .. }| match default {
             Some(default) => format!("coalesce(\"{name}\", {default}) AS \"{name}\""),
             None => format!("\"{name}\""),
         });
         let raw_columns = list(&|Column { name, .. }| format!("raw.\"{name}\""));
         format!(
-            "WITH closed AS (SELECT * FROM \"{closed}\" WHERE \"{EFFECTIVE}\" <= to_unixtime(current_timestamp)), \
+            "WITH compacted AS (SELECT * FROM \"{compacted}\" WHERE \"{EFFECTIVE}\" <= to_unixtime(current_timestamp)), \
              raw AS (SELECT *, regexp_extract(\"$path\", '{UNIT_IN_PATH}', 1) AS \"{UNIT}\", row_number() OVER (PARTITION BY {PARTITION}, \"{id}\" ORDER BY \"{id}\") AS copy_number FROM \"{name}\") \
-             SELECT {closed_columns}, {PARTITION} FROM closed \
+             SELECT {compacted_columns}, {PARTITION} FROM compacted \
              UNION ALL \
-             SELECT {raw_columns}, raw.{PARTITION} FROM raw LEFT JOIN (SELECT DISTINCT {PARTITION}, \"{UNIT}\" FROM closed) AS units ON units.{PARTITION} = raw.{PARTITION} AND units.\"{UNIT}\" = raw.\"{UNIT}\" \
+             SELECT {raw_columns}, raw.{PARTITION} FROM raw LEFT JOIN (SELECT DISTINCT {PARTITION}, \"{UNIT}\" FROM compacted) AS units ON units.{PARTITION} = raw.{PARTITION} AND units.\"{UNIT}\" = raw.\"{UNIT}\" \
              WHERE raw.copy_number = 1 AND units.\"{UNIT}\" IS NULL",
         )
     }
@@ -90,27 +90,13 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
         },
         NamedQuery {
             name: "duplicates",
-            description: "Days with duplicate rows, which redeliveries can cause",
-            sql: of_all(
-                &|RecordType { name, record_id, .. }| {
-                    format!(
-                        "SELECT '{name}' AS record_type, partition_date, count(*) AS row_count, count(*) - count(DISTINCT \"{record_id}\") AS duplicates FROM \"{name}\" WHERE {RECENT} GROUP BY partition_date HAVING count(*) > count(DISTINCT \"{record_id}\")"
-                    )
-                },
-                "partition_date, record_type",
-            ),
+            description: "Days with duplicate rows. Redeliveries cause some in raw files, which are deleted a day after compaction. Compacted files have none.",
+            sql: of_all(&duplicates, "partition_date, record_type, files"),
         },
         NamedQuery {
             name: "late_data",
-            description: "Files written more than an hour after the end of their day",
-            sql: of_all(
-                &|RecordType { name, .. }| {
-                    format!(
-                        "SELECT '{name}' AS record_type, partition_date, \"$path\" AS file, max(\"$file_modified_time\") AS written_at, count(*) AS row_count FROM \"{name}\" WHERE {RECENT} GROUP BY partition_date, \"$path\" HAVING max(\"$file_modified_time\") > CAST(partition_date AS timestamp) + INTERVAL '25' HOUR"
-                    )
-                },
-                "written_at",
-            ),
+            description: "Files with late rows. The raw ones were written more than an hour after the end of their day. The compacted ones were added later or took effect more than four hours after it.",
+            sql: of_all(&late_rows, "written_at"),
         },
     ];
     queries.extend(usage.map(|sql| NamedQuery {
@@ -119,4 +105,31 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
         sql: sql.trim_end().to_owned(),
     }));
     queries
+}
+
+/// Days on which a kind of file has rows more than once.
+fn duplicates(record_type: &RecordType<'_>) -> String {
+    let (name, id) = (record_type.name, &record_type.record_id);
+    let kinds = [("raw", name.to_owned()), ("compacted", record_type.compacted())];
+    let of_kind = |(files, table): (&str, String)| {
+        format!(
+            "SELECT '{name}' AS record_type, '{files}' AS files, partition_date, count(*) AS row_count, count(*) - count(DISTINCT \"{id}\") AS duplicates FROM \"{table}\" WHERE {RECENT} GROUP BY partition_date HAVING count(*) > count(DISTINCT \"{id}\")"
+        )
+    };
+    kinds.map(of_kind).join("\nUNION ALL\n")
+}
+
+/// Files with rows that arrived late. A unit is compacted at most three hours after its end, and takes effect half an hour later.
+fn late_rows(record_type: &RecordType<'_>) -> String {
+    let name = record_type.name;
+    let end_and = |hours: u32| format!("CAST(partition_date AS timestamp) + INTERVAL '{}' HOUR", 24 + hours);
+    let raw = format!("max(\"$file_modified_time\") > {}", end_and(1));
+    let compacted = format!("\"$path\" NOT LIKE '%-000.parquet' OR max(\"{EFFECTIVE}\") > to_unixtime({})", end_and(4));
+    let kinds = [("raw", name.to_owned(), raw), ("compacted", record_type.compacted(), compacted)];
+    let of_kind = |(files, table, is_late): (&str, String, String)| {
+        format!(
+            "SELECT '{name}' AS record_type, '{files}' AS files, partition_date, \"$path\" AS file, max(\"$file_modified_time\") AS written_at, count(*) AS row_count FROM \"{table}\" WHERE {RECENT} GROUP BY partition_date, \"$path\" HAVING {is_late}"
+        )
+    };
+    kinds.map(of_kind).join("\nUNION ALL\n")
 }

@@ -11,7 +11,7 @@ use super::literal::default_of;
 
 /// The partition column.
 pub(super) const PARTITION: &str = "partition_date";
-/// The columns of closed rows: the unit that the row belongs to, and the time in seconds since 1970 from which it counts.
+/// The columns of compacted rows: the unit that the row belongs to, and the time in seconds since 1970 from which it counts.
 pub(super) const UNIT: &str = "unit";
 pub(super) const EFFECTIVE: &str = "effective";
 /// No field may have one of these names.
@@ -26,7 +26,7 @@ pub(super) struct Column {
     pub hive: String,
     /// Its type in views.
     pub presto: String,
-    /// What a view shows for a closed row from before the field existed, unless that is null.
+    /// What a view shows for a compacted row from before the field existed, unless that is null.
     pub default: Option<String>,
 }
 

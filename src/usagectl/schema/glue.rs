@@ -9,7 +9,7 @@ use clap::Args;
 use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::pipeline::{Archive, Folder, PartitionDate, Pipeline, shipped, shipped_names};
 
-use self::resources::{closed_table, logical_id, named_query, table, view};
+use self::resources::{compacted_table, logical_id, named_query, table, view};
 use super::athena::{RecordType, queries};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError};
@@ -100,7 +100,7 @@ fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
     {
         let record_type = record_type(&pipeline.name, name, archive)?;
         text.push_str(&table(&pipeline, &record_type, &archive.schema));
-        text.push_str(&closed_table(&pipeline, &record_type));
+        text.push_str(&compacted_table(&pipeline, &record_type));
         text.push_str(&view(&pipeline, &record_type));
         types.push(record_type);
     }
@@ -116,9 +116,9 @@ fn check_names(pipeline: &Pipeline) -> Result<(), UsageError> {
     let names: Vec<&str> = pipeline.schemas().map(|(name, _)| name).collect();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     for name in names {
-        let (closed, view) = (format!("{name}_closed"), format!("{name}_once"));
-        let ids = [logical_id(&[name, "table"]), logical_id(&[&closed]), logical_id(&[&view])];
-        for own in [name.to_owned(), closed, view].into_iter().chain(ids) {
+        let (compacted, view) = (format!("{name}_compacted"), format!("{name}_once"));
+        let ids = [logical_id(&[name, "table"]), logical_id(&[&compacted]), logical_id(&[&view])];
+        for own in [name.to_owned(), compacted, view].into_iter().chain(ids) {
             if let Some(other) = taken.insert(own.clone(), name) {
                 let pipeline = &pipeline.name;
                 return Err(UsageError(format!(

@@ -1,4 +1,4 @@
-//! The default of a field as an expression of Athena's SQL. A row that was closed before its field existed shows null, for which
+//! The default of a field as an expression of Athena's SQL. A row that was compacted before its field existed shows null, for which
 //! the view takes the default, as Avro readers do for raw rows.
 
 use std::collections::HashMap;

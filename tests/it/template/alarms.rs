@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use laptop::emulators::{Alarms, Stack};
 use serde_json::Value;
 use usage_aggregator::record::Code;
 
@@ -128,7 +129,7 @@ fn every_alarm_tells_somebody_and_belongs_to_one_composite() {
         assert_eq!(alarm["AlarmActions"][0]["Ref"], "AlarmTopic", "{name}");
         // Silence means that nothing happens, except where silence is what the alarm is for, and for an age.
         let missing = match name {
-            "NoTraffic" | "FoldNoTraffic" => "breaching",
+            "NoTraffic" | "FoldNoTraffic" | "CompactionStops" => "breaching",
             name if super::faults::AGES.contains(&name) => "ignore",
             _ => "notBreaching",
         };
@@ -141,6 +142,33 @@ fn every_alarm_tells_somebody_and_belongs_to_one_composite() {
     for name in ["Page", "Ticket"] {
         assert_eq!(properties(name)["AlarmActions"][0]["Ref"], format!("{name}Topic"));
     }
+}
+
+#[test]
+fn readme_and_bill_have_the_number_of_alarms() {
+    let readme = file("README.md");
+    assert!(
+        readme.contains(&format!(" {} alarms with", alarms().len())),
+        "README.md: there are {} alarms",
+        alarms().len()
+    );
+    // CloudWatch charges for each metric that an alarm of the default deployment reads.
+    let names = template()["Resources"].as_object().unwrap().keys().cloned();
+    let mut resources: BTreeMap<String, String> = names.map(|name| (name.clone(), name)).collect();
+    resources.insert("FailureQueue.QueueName".to_owned(), "q".to_owned());
+    let stack = Stack { parameters: BTreeMap::new(), resources, counts: true };
+    let default = Alarms::of_template(&file("template.yaml"), &stack).unwrap();
+    let of_alarm = |alarm: &Value| match alarm["Metrics"].as_array() {
+        Some(metrics) => metrics.iter().filter(|metric| metric.get("MetricStat").is_some()).count(),
+        None => 1,
+    };
+    let metrics: usize =
+        default.statuses().filter_map(|status| alarms().get(status.name.as_str()).copied()).map(of_alarm).sum();
+    let row = format!("| alarms: {metrics} metrics monitored, 2 composites |");
+    assert!(
+        file("docs/cost.md").contains(&row),
+        "docs/cost.md has not {row}, which tests compare with `usagectl cost`"
+    );
 }
 
 /// The metrics that the function or the filters of its log make.

@@ -140,7 +140,7 @@ fn small_files_stay_in_standard_and_old_ones_expire_by_parameter() {
     assert_eq!(rule("markers")["ExpiredObjectDeleteMarker"], true);
     let all = properties("ArchiveBucket")["LifecycleConfiguration"]["Rules"].to_string();
     assert_eq!(all.matches(r#""Fn::If":["ExpiresArchive",{"ExpirationInDays""#).count(), 2, "{all}");
-    assert_eq!(rule("expire-closed")["ExpirationInDays"]["Ref"], "ArchiveExpireDays");
+    assert_eq!(rule("expire-compacted")["ExpirationInDays"]["Ref"], "ArchiveExpireDays");
 }
 
 #[test]

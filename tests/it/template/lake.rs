@@ -84,6 +84,52 @@ fn a_record_that_lies_in_two_files_is_read_once() {
 }
 
 #[test]
+fn duplicates_and_late_rows_are_found_in_raw_and_in_compacted_files() {
+    let lake = Lake::new();
+    let batch: Value = serde_json::from_str(&super::file("events/batch-1000.json")).unwrap();
+    let records = batch["Records"].as_array().unwrap();
+    lake.usagectl(&["invoke", &event(&lake, "first.json", &records[..900])]);
+    lake.usagectl(&["invoke", &event(&lake, "again.json", &records[800..900])]);
+    // The rows of one kind of file.
+    let found = |query: &str, files: &str, name: &str| {
+        let rows = lake.query("orders").remove(query).unwrap();
+        sum(&rows.into_iter().filter(|row| row["files"] == files).collect::<Vec<_>>(), name)
+    };
+    // All of them are from days that have ended long ago.
+    let late = |files: &str| found("late_data", files, "row_count");
+    let copies = |files: &str| found("duplicates", files, "duplicates");
+    assert_eq!((copies("raw"), copies("compacted"), late("raw"), late("compacted")), (100, 0, 1_000, 0));
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local"]);
+    assert_eq!((copies("raw"), copies("compacted"), late("raw"), late("compacted")), (100, 0, 1_000, 900));
+    // Rows that arrive after their hours were compacted.
+    lake.usagectl(&["invoke", &event(&lake, "late.json", &records[900..])]);
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local"]);
+    assert_eq!((copies("raw"), copies("compacted"), late("compacted")), (100, 0, 1_000));
+    // A day later, the raw files are deleted.
+    std::fs::remove_dir_all(lake.folder("avro")).unwrap();
+    std::fs::create_dir(lake.folder("avro")).unwrap();
+    assert_eq!((copies("raw"), copies("compacted"), late("raw"), late("compacted")), (0, 0, 0, 1_000));
+}
+
+#[test]
+fn rows_in_time_are_not_late_and_rows_of_a_compacted_hour_are() {
+    let lake = Lake::new();
+    let batch: Value = serde_json::from_str(&super::file("events/batch-1000.json")).unwrap();
+    let mut records = batch["Records"].as_array().unwrap().clone();
+    let created = now();
+    records.iter_mut().for_each(|record| record["dynamodb"]["ApproximateCreationDateTime"] = json!(created));
+    lake.usagectl(&["invoke", &event(&lake, "first.json", &records[..900])]);
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local", "--now"]);
+    assert_eq!(lake.query("orders")["late_data"], Vec::<Value>::new());
+    lake.usagectl(&["invoke", &event(&lake, "late.json", &records[900..])]);
+    lake.usagectl(&["--pipeline", "orders", "compact", "--local", "--now"]);
+    let late = lake.query("orders").remove("late_data").unwrap();
+    let listed: Vec<_> = late.iter().map(|row| (row["files"].as_str().unwrap(), row["row_count"].as_i64())).collect();
+    assert_eq!(listed, [("compacted", Some(100))]);
+    assert!(late[0]["file"].as_str().unwrap().ends_with("-001.parquet"), "{late:?}");
+}
+
+#[test]
 fn usage_from_the_archive_is_what_the_snapshots_say() {
     let lake = Lake::new();
     lake.usagectl(&["invoke", "events/mixed.json", "events/batch-1000.json"]);
@@ -110,17 +156,68 @@ fn usage_from_the_archive_is_what_the_snapshots_say() {
     assert_eq!(archived, counted);
 }
 
+/// The shipped pipelines that archive, each with a sample event.
+fn shipped() -> Vec<(String, String)> {
+    let folders = std::fs::read_dir(root().join("schemas")).unwrap().map(|entry| entry.unwrap().path());
+    let mut shipped: Vec<_> = folders
+        .filter(|folder| folder.join("pipeline.toml").exists())
+        .map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned())
+        .map(|pipeline| {
+            let event = match pipeline.as_str() {
+                "orders" => "mixed",
+                "alleycat" => "kinesis-plain",
+                other => other,
+            };
+            (pipeline.clone(), format!("events/{event}.json"))
+        })
+        .collect();
+    shipped.sort();
+    assert!(shipped.len() >= 5, "{shipped:?}");
+    shipped
+}
+
 #[test]
 fn every_pipelines_queries_run() {
-    let events =
-        [("alleycat", "kinesis-plain"), ("api-usage", "api-usage"), ("demand", "demand"), ("findings", "findings")];
-    for (pipeline, event) in events {
+    for (pipeline, event) in shipped() {
         let lake = Lake::new();
-        lake.usagectl(&["--pipeline", pipeline, "invoke", &format!("events/{event}.json")]);
-        let rows = lake.query(pipeline);
+        lake.usagectl(&["--pipeline", &pipeline, "invoke", &event]);
+        let rows = lake.query(&pipeline);
         assert_eq!(rows["duplicates"], Vec::<Value>::new(), "{pipeline}");
-        assert!(sum(&rows["rows_per_day"], "records") > 0 && !rows["usage_per_entity"].is_empty(), "{pipeline}");
+        assert!(sum(&rows["rows_per_day"], "records") > 0, "{pipeline}");
+        let has_usage = root().join("schemas").join(&pipeline).join("usage.sql").exists();
+        assert_eq!(rows.get("usage_per_entity").is_some_and(|rows| !rows.is_empty()), has_usage, "{pipeline}");
     }
+}
+
+/// Columns and their types.
+type Columns = Vec<(String, String)>;
+
+#[test]
+fn datafusion_reads_every_pipelines_files_with_the_declared_types() {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let tables = super::resources("AWS::Glue::Table").into_iter().map(|(_, table)| &table["TableInput"]);
+    let tables = tables.filter(|table| table["TableType"] == "EXTERNAL_TABLE");
+    let mut declared: BTreeMap<String, Columns> = tables
+        .map(|table| {
+            let columns = table["StorageDescriptor"]["Columns"].as_array().unwrap();
+            (
+                text(&table["Name"]),
+                columns.iter().map(|column| (text(&column["Name"]), text(&column["Type"]))).collect(),
+            )
+        })
+        .collect();
+    for (pipeline, event) in shipped() {
+        let lake = Lake::new();
+        lake.usagectl(&["--pipeline", &pipeline, "invoke", &event]);
+        lake.usagectl(&["--pipeline", &pipeline, "compact", "--local", "--now"]);
+        let found: BTreeMap<String, Columns> = serde_json::from_value(lake.run(&pipeline, &["types"])).unwrap();
+        for (table, columns) in found {
+            let columns: Columns = columns.into_iter().map(|(name, kind)| (name.to_lowercase(), kind)).collect();
+            assert_eq!(Some(columns), declared.remove(&table), "{table}");
+        }
+    }
+    // The events have rows of every type that is shipped.
+    assert_eq!(declared.keys().collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
@@ -159,7 +256,7 @@ fn event(lake: &Lake, name: &str, records: &[Value]) -> String {
 }
 
 #[test]
-fn each_row_is_read_once_whether_its_hour_is_open_or_closed() {
+fn each_row_is_read_once_whether_its_hour_is_open_or_compacted() {
     const DATE: &str = "2026-11-20";
     let lake = Lake::new();
     let batch: Value = serde_json::from_str(&super::file("events/batch-1000.json")).unwrap();
@@ -173,7 +270,7 @@ fn each_row_is_read_once_whether_its_hour_is_open_or_closed() {
     // Half an hour later, the Parquet files take effect.
     let (before, after) = (now() + 60, now() + 7_200);
     assert_eq!((lake.orders(before, DATE).0, lake.orders(after, DATE).0), (open.clone(), open.clone()));
-    // A redelivery that was cut otherwise repeats rows of closed hours.
+    // A redelivery that was cut otherwise repeats rows of compacted hours.
     lake.usagectl(&["invoke", &event(&lake, "again.json", &first[..100])]);
     assert_eq!((lake.orders(before, DATE).0, lake.orders(after, DATE).0), (open.clone(), open.clone()));
     // Late rows are seen until the hour's first file takes effect, and again once theirs has.
@@ -206,7 +303,7 @@ fn a_filter_on_the_date_prunes_every_scan_of_the_view() {
     }
     let (ids, plan) = lake.orders(now() + 7_200, "2026-11-20");
     assert!(!ids.is_empty() && !plan.contains("partition_date=2025-01-01"), "{plan}");
-    // Closed rows, raw rows, and the closed units.
+    // Compacted rows, raw rows, and the compacted units.
     let scans = |kind: &str| plan.matches(&format!("/{kind}/order/partition_date=2026-11-20")).count();
     assert!(scans("parquet") >= 2 && scans("avro") >= 1, "{plan}");
 }

@@ -101,7 +101,7 @@ fn partitions_are_projected_where_the_function_puts_files() {
         }
         let name = input["Name"].as_str().unwrap();
         let serde = input["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].as_str().unwrap();
-        let (folder, name) = match name.strip_suffix("_closed") {
+        let (folder, name) = match name.strip_suffix("_compacted") {
             Some(name) => ("parquet", name),
             None => ("avro", name),
         };

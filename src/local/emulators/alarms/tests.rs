@@ -174,7 +174,7 @@ fn every_alarm_of_the_template_is_understood() {
     let names = [
         "Function",
         "FoldFunction",
-        "CloseFunction",
+        "CompactFunction",
         "EventSourceMapping",
         "LedgerMapping",
         "FailureBucket",

@@ -1,4 +1,4 @@
-//! The rows of the archive, file by file: Avro files, and the Parquet files of closed hours, whose Avro files may be gone.
+//! The rows of the archive, file by file: Avro files, and the Parquet files of compacted hours, whose Avro files may be gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

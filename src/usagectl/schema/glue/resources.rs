@@ -29,9 +29,9 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
     )
 }
 
-/// The table of a record type's closed rows.
-pub(super) fn closed_table(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
-    let table = record_type.closed();
+/// The table of a record type's compacted rows.
+pub(super) fn compacted_table(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
+    let table = record_type.compacted();
     let own = format!(
         "            - {{ Name: {UNIT}, Type: string }}\n            - {{ Name: {EFFECTIVE}, Type: bigint }}\n"
     );
@@ -50,7 +50,7 @@ pub(super) fn closed_table(pipeline: &Pipeline, record_type: &RecordType<'_>) ->
     )
 }
 
-/// What differs between the tables of raw and closed rows.
+/// What differs between the tables of raw and compacted rows.
 struct Files<'t> {
     table: &'t str,
     id: String,
@@ -125,7 +125,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
   {id}:
     Type: AWS::Glue::Table
     Condition: {condition}
-    DependsOn: [{table}, {closed}]
+    DependsOn: [{table}, {compacted}]
     Properties:
       CatalogId: !Ref AWS::AccountId
       DatabaseName: !Ref Database
@@ -142,7 +142,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
 {hive}            - {{ Name: {PARTITION}, Type: string }}
 ",
         table = logical_id(&[&pipeline.name, record_type.name, "table"]),
-        closed = logical_id(&[&pipeline.name, &record_type.closed()]),
+        compacted = logical_id(&[&pipeline.name, &record_type.compacted()]),
         view_name = quoted(&view),
     )
 }

@@ -47,7 +47,9 @@ fn names_that_yaml_would_misread_are_quoted() {
 #[test]
 fn tables_and_views_of_the_same_name_are_refused() {
     let avsc = r#"{"type":"record","name":"P","fields":[{"name":"id","type":"string","source":"record_id"}]}"#;
-    for (first, second) in [("payment", "payment_once"), ("payment", "payment_closed"), ("order_line", "order__line")] {
+    for (first, second) in
+        [("payment", "payment_once"), ("payment", "payment_compacted"), ("order_line", "order__line")]
+    {
         let record = |name: &str| {
             format!(
                 "[[record]]\ntype = \"{name}\"\nmatch = {{ kind = \"{name}\" }}\n[record.archive]\nschema = \"p.avsc\"\n"
@@ -66,7 +68,7 @@ fn partition_dates_from_an_attribute_can_be_in_the_future() {
     let mut folder = folder(avsc);
     assert!(pipeline_resources(&folder).unwrap().contains("${ArchiveSince},NOW+1DAYS"));
     folder.files.get_mut("pipeline.toml").unwrap().push_str("partition_date = \"stay\"\n");
-    // The tables of raw and of closed rows.
+    // The tables of raw and of compacted rows.
     assert_eq!(pipeline_resources(&folder).unwrap().matches("${ArchiveSince},NOW+5YEARS").count(), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Closing: the raw Avro files of a past hour, in which a redelivered record may be more than once, become one Parquet file that
+//! Compaction: the raw Avro files of a past hour, in which a redelivered record may be more than once, become one Parquet file that
 //! has each record once. A package of its own, so that the function that reads the stream needs no Parquet library.
 //!
 //! # Objects
@@ -38,13 +38,17 @@
 //! line), `usage.effective`, and `parquet.avro.schema`.
 //!
 //! # Protocol
-//! See "Why each row is in the lake once" in docs/semantics.md. [`Closer::close`] closes one unit, [`raw_units`] lists
+//! See "Why each row is in the lake once" in docs/semantics.md. [`Compactor::compact`] compacts one unit, [`raw_units`] lists
 //! those that have raw files.
 
-mod close;
 mod columns;
+mod compactor;
+#[cfg(feature = "function")]
+mod event;
 mod footer;
 mod found;
+#[cfg(feature = "function")]
+mod function;
 mod read;
 mod rows;
 mod shred;
@@ -52,8 +56,10 @@ mod store;
 mod work;
 mod write;
 
-pub use close::{Clock, Closed, Closer, Due, Effect, ParquetFile, RecordType, Timing};
 pub use columns::{EFFECTIVE, UNIT};
-pub use read::{ClosedFile, is_parquet};
+pub use compactor::{Clock, Compacted, Compactor, Due, Effect, ParquetFile, RecordType, Timing};
+#[cfg(feature = "function")]
+pub use function::{Answer, Function};
+pub use read::{CompactedFile, is_parquet};
 pub use store::Archive;
 pub use work::{RawUnit, UnitKey, raw_units};

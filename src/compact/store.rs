@@ -1,4 +1,4 @@
-//! The S3 calls of closing. All but one may be repeated by the SDK; the put of a Parquet file is sent once, because a request
+//! The S3 calls of compaction. All but one may be repeated by the SDK; the put of a Parquet file is sent once, because a request
 //! that lands long after it was sent could otherwise still be repeated.
 
 use std::ops::Range;

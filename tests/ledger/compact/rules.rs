@@ -1,4 +1,4 @@
-//! The rules of closing, one by one.
+//! The rules of compaction, one by one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,9 +7,9 @@ use apache_avro::types::Value as Avro;
 use laptop::emulators::{Fault, FaultPlan};
 use serde_json::json;
 use usage_aggregator::error::ErrorKind;
-use usage_close::{ClosedFile, Closer, Due, Effect, RecordType, Timing, raw_units};
+use usage_compact::{CompactedFile, Compactor, Due, Effect, RecordType, Timing, raw_units};
 
-use super::place::{END, HOUR, MINUTE, Place, close, key, raw_file, schema};
+use super::place::{END, HOUR, MINUTE, Place, compact, key, raw_file, schema};
 
 /// Every record once.
 fn once(records: impl IntoIterator<Item = u64>) -> std::collections::BTreeMap<u64, usize> {
@@ -22,11 +22,11 @@ async fn each_row_is_in_one_half() {
     place.put_raw(&[1, 2, 3]);
     // A redelivery in another cut.
     place.put_raw(&[3, 4]);
-    assert_eq!(place.close().await.unwrap().waiting, 2);
+    assert_eq!(place.compact().await.unwrap().waiting, 2);
     assert_eq!((place.parquet_keys().len(), place.query()), (0, once(1..=4)));
     place.set_time(END);
-    let closed = place.close().await.unwrap();
-    assert_eq!((closed.files[0].rows, closed.files[0].raw_rows, closed.files[0].raw_files), (4, 5, 2));
+    let compacted = place.compact().await.unwrap();
+    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_rows, compacted.files[0].raw_files), (4, 5, 2));
     assert_eq!(place.parquet_keys(), ["p/parquet/order/partition_date=2026-11-28/2026-11-28T08-000.parquet"]);
     // Until the file takes effect, queries read the raw files, and from then on the file.
     for minutes in [0, 29, 30, 31, 24 * 60] {
@@ -34,10 +34,10 @@ async fn each_row_is_in_one_half() {
         assert_eq!(place.query(), once(1..=4), "after {minutes} minutes");
     }
     // Nothing is left to do until the raw files are deleted, a day after the file took effect.
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     assert_eq!((place.raw_keys().len(), place.parquet_keys().len()), (2, 1));
     place.set_time(END + 30 * MINUTE + 24 * HOUR);
-    assert_eq!(place.close().await.unwrap().deleted.len(), 2);
+    assert_eq!(place.compact().await.unwrap().deleted.len(), 2);
     assert_eq!((place.raw_keys().len(), place.query()), (0, once(1..=4)));
 }
 
@@ -46,13 +46,13 @@ async fn late_rows_make_another_file() {
     let place = Place::new();
     place.put_raw(&[1, 2]);
     place.set_time(END + 20 * MINUTE);
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     // One row is late, the other is a redelivery.
     place.set_time(END + 5 * HOUR);
     place.put_raw(&[2, 3]);
-    let closed = place.close().await.unwrap();
-    assert_eq!((closed.files[0].rows, closed.files[0].raw_rows), (1, 2));
-    assert!(closed.files[0].key.ends_with("/2026-11-28T08-001.parquet"));
+    let compacted = place.compact().await.unwrap();
+    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_rows), (1, 2));
+    assert!(compacted.files[0].key.ends_with("/2026-11-28T08-001.parquet"));
     // The late row is seen when its own file takes effect.
     assert_eq!(place.query(), once(1..=2));
     place.pass(30 * MINUTE);
@@ -64,28 +64,28 @@ async fn a_late_file_without_new_rows_makes_no_file_and_is_deleted() {
     let place = Place::new();
     place.put_raw(&[1, 2]);
     place.set_time(END + HOUR);
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     place.set_time(END + 25 * HOUR + 30 * MINUTE);
     let late = place.put_raw(&[2]);
-    let closed = place.close().await.unwrap();
-    assert_eq!((closed.files.len(), closed.deleted.contains(&late)), (0, true));
+    let compacted = place.compact().await.unwrap();
+    assert_eq!((compacted.files.len(), compacted.deleted.contains(&late)), (0, true));
     assert_eq!((place.raw_keys().len(), place.parquet_keys().len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_unclosed_is_deleted() {
+async fn nothing_uncompacted_is_deleted() {
     let place = Place::new();
     let named = place.put_raw(&[1, 2]);
     place.set_time(END + HOUR);
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     // A day later there are three more: one with a new row, one without, and one that has no unit in its name.
     place.set_time(END + 26 * HOUR);
     let new = place.put_raw(&[2, 3]);
     let known = place.put_raw(&[1]);
     let other = "p/avro/order/partition_date=2026-11-28/9877f2f2ae7cf25dcf1859b79128e7fe.avro";
     place.put(other, raw_file(&place.schema, &[4]));
-    let closed = place.close().await.unwrap();
-    assert_eq!((closed.files[0].rows, closed.files[0].raw_files, &closed.deleted), (1, 2, &vec![named]));
+    let compacted = place.compact().await.unwrap();
+    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_files, &compacted.deleted), (1, 2, &vec![named]));
     let mut left = vec![new, known];
     left.sort();
     assert_eq!(place.raw_keys(), left);
@@ -93,9 +93,9 @@ async fn nothing_unclosed_is_deleted() {
     // Deleting fails in between: the next job deletes the rest.
     place.pass(25 * HOUR);
     place.http.set_plan(FaultPlan::on("DeleteObject", 1, Fault::AccessDenied));
-    assert_eq!(place.close().await.unwrap_err().kind, ErrorKind::Config);
+    assert_eq!(place.compact().await.unwrap_err().kind, ErrorKind::Config);
     assert!(!place.raw_keys().is_empty());
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     assert_eq!((place.raw_keys().len(), place.query()), (0, once(1..=3)));
 }
 
@@ -110,10 +110,10 @@ async fn a_file_is_not_put_when_it_would_take_effect_soon() {
         let call = calls.fetch_add(1, Ordering::SeqCst);
         start + if call < 3 { call * 21 * MINUTE } else { HOUR }
     });
-    let closer = Closer { clock: slow, ..place.closer() };
-    close(&closer, &place.schema).await.unwrap();
-    let closed = place.closed();
-    assert_eq!(closed.values().map(|file| file.at).collect::<Vec<_>>(), [start + HOUR + 30 * MINUTE]);
+    let compactor = Compactor { clock: slow, ..place.compactor() };
+    compact(&compactor, &place.schema).await.unwrap();
+    let compacted = place.compacted();
+    assert_eq!(compacted.values().map(|file| file.at).collect::<Vec<_>>(), [start + HOUR + 30 * MINUTE]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +123,7 @@ async fn a_lost_answer_makes_one_file() {
         place.put_raw(&[1, 2]);
         place.set_time(END + HOUR);
         place.http.set_plan(FaultPlan::on("PutObject", 1, fault));
-        place.close().await.unwrap();
+        place.compact().await.unwrap();
         let puts = place.http.calls().iter().filter(|(call, _)| call.operation == "PutObject").count();
         assert_eq!(
             (place.parquet_keys().len(), puts),
@@ -140,12 +140,12 @@ async fn a_unit_that_does_not_fit_into_memory_is_refused_with_the_remedy() {
     let place = Place::new();
     place.put_raw(&(0..100).collect::<Vec<_>>());
     place.set_time(END + HOUR);
-    let closer = Closer { memory_bytes: 10_000, ..place.closer() };
-    let error = close(&closer, &place.schema).await.unwrap_err();
+    let compactor = Compactor { memory_bytes: 10_000, ..place.compactor() };
+    let error = compact(&compactor, &place.schema).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert_eq!(
         error.message,
-        "close order 2026-11-28 2026-11-28T08: its rows take more than 0 MB; raise the function's memory until this unit is closed, and set ARCHIVE_UNIT to a shorter unit for those to come"
+        "compact order 2026-11-28 2026-11-28T08: its rows take more than 0 MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
     );
     assert_eq!(place.parquet_keys(), [""; 0]);
 }
@@ -156,23 +156,23 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
     place.put_raw(&[1, 2]);
     place.put_raw(&[2]);
     place.set_time(END + HOUR);
-    let dry = Closer { effect: Effect::DryRun, ..place.closer() };
-    let closed = close(&dry, &place.schema).await.unwrap();
-    assert_eq!((closed.files[0].rows, closed.files[0].raw_rows, place.parquet_keys().len()), (2, 3, 0));
-    let really = place.close().await.unwrap();
-    assert_eq!(really.files[0].rows, closed.files[0].rows);
+    let dry = Compactor { effect: Effect::DryRun, ..place.compactor() };
+    let compacted = compact(&dry, &place.schema).await.unwrap();
+    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_rows, place.parquet_keys().len()), (2, 3, 0));
+    let really = place.compact().await.unwrap();
+    assert_eq!(really.files[0].rows, compacted.files[0].rows);
     place.pass(25 * HOUR);
-    assert_eq!(close(&dry, &place.schema).await.unwrap().deleted.len(), 2);
+    assert_eq!(compact(&dry, &place.schema).await.unwrap().deleted.len(), 2);
     assert_eq!(place.raw_keys().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn now_closes_open_units_with_immediate_effect() {
+async fn now_compacts_open_units_with_immediate_effect() {
     let place = Place::new();
     place.put_raw(&[1, 2]);
-    let closer = Closer { timing: Timing::Now, ..place.closer() };
-    close(&closer, &place.schema).await.unwrap();
-    assert_eq!(place.closed().values().map(|file| file.at).collect::<Vec<_>>(), [place.now()]);
+    let compactor = Compactor { timing: Timing::Now, ..place.compactor() };
+    compact(&compactor, &place.schema).await.unwrap();
+    assert_eq!(place.compacted().values().map(|file| file.at).collect::<Vec<_>>(), [place.now()]);
     assert_eq!(place.query(), once(1..=2));
 }
 
@@ -182,9 +182,9 @@ async fn the_current_schema_reads_older_rows() {
     place.put_raw(&[1]);
     place.schema = Arc::new(schema(json!([{ "name": "country", "type": "string", "default": "DE" }])));
     place.set_time(END + HOUR);
-    place.close().await.unwrap();
+    place.compact().await.unwrap();
     let body = place.objects.bucket("archive").into_iter().find(|(key, _)| key.contains("/parquet/")).unwrap().1;
-    let file = ClosedFile::open(bytes::Bytes::copy_from_slice(&body)).unwrap();
+    let file = CompactedFile::open(bytes::Bytes::copy_from_slice(&body)).unwrap();
     let row = file.rows().unwrap().next().unwrap().unwrap();
     let Avro::Record(fields) = row else { panic!("{row:?}") };
     assert_eq!(fields[2], ("country".to_owned(), Avro::String("DE".to_owned())));
@@ -197,28 +197,28 @@ async fn the_work_is_the_units_that_have_raw_files() {
     place.put_raw(&[2]);
     place.put("p/avro/order/partition_date=2026-12-24/2026-11-28T0840-00.avro", Vec::new());
     place.put("p/avro/order_line/partition_date=2026-11-28/2026-11-28T08-00.avro", Vec::new());
-    let closer = place.closer();
-    let units = |units: Vec<usage_close::RawUnit>| {
+    let compactor = place.compactor();
+    let units = |units: Vec<usage_compact::RawUnit>| {
         units.into_iter().map(|unit| format!("{}: {}", unit.key, unit.files)).collect::<Vec<_>>()
     };
-    let all = raw_units(&closer.archive, "order", None).await.unwrap();
+    let all = raw_units(&compactor.archive, "order", None).await.unwrap();
     assert_eq!(units(all), ["order 2026-11-28 2026-11-28T08: 2", "order 2026-12-24 2026-11-28T0840: 1"]);
-    let day = raw_units(&closer.archive, "order", Some("2026-12-24")).await.unwrap();
+    let day = raw_units(&compactor.archive, "order", Some("2026-12-24")).await.unwrap();
     assert_eq!(units(day), ["order 2026-12-24 2026-11-28T0840: 1"]);
-    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Nothing);
+    assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Nothing);
     place.set_time(END);
-    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Files);
-    // The alarm HourNotClosed. A late file of a closed unit isn't overdue.
+    assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Files);
+    // The alarm HourNotCompacted. A late file of a compacted unit isn't overdue.
     place.set_time(END + 5 * HOUR);
-    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Overdue);
-    place.close().await.unwrap();
+    assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Overdue);
+    place.compact().await.unwrap();
     place.put_raw(&[3]);
     place.set_time(END + 6 * HOUR);
-    assert_eq!(closer.tidy(&key()).await.unwrap(), Due::Files);
+    assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Files);
 }
 
 #[test]
-fn types_that_cannot_be_closed_are_refused_with_a_remedy() {
+fn types_that_cannot_be_compacted_are_refused_with_a_remedy() {
     let text = json!({ "type": "record", "name": "Order", "fields": [
         { "name": "unit", "type": "string" },
         { "name": "empty", "type": { "type": "record", "name": "Empty", "fields": [] } },

@@ -1,5 +1,5 @@
 //! Jobs that die: at every request, and at random in random histories with queries that read while files change, as in
-//! ledger-model/close.py of the design.
+//! ledger-model/compact.py of the design.
 
 use std::collections::BTreeSet;
 
@@ -20,21 +20,21 @@ async fn a_job_that_dies_at_any_call_loses_and_doubles_nothing() {
             let place = Place::new();
             place.put_raw(&[1, 2]);
             place.set_time(END + HOUR);
-            place.close().await.unwrap();
+            place.compact().await.unwrap();
             place.set_time(END + 25 * HOUR + 31 * MINUTE);
             place.put_raw(&[2, 3]);
             place.put_raw(&[1]);
-            // It closes the late row, deletes the old file, and would go on.
+            // It compacts the late row, deletes the old file, and would go on.
             place.http.set_plan(FaultPlan::at(number, fault));
-            place.close_or_die().await;
+            place.compact_or_die().await;
             let died = place.http.calls().iter().any(|(_, fault)| *fault != Fault::None);
             place.http.set_plan(FaultPlan::none());
-            place.close().await.unwrap();
+            place.compact().await.unwrap();
             place.pass(HOUR);
             assert_eq!(place.query().into_iter().collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 1)], "{fault:?} {number}");
             assert_eq!(place.parquet_keys().len(), 2, "{fault:?} {number}");
             place.pass(25 * HOUR);
-            place.close().await.unwrap();
+            place.compact().await.unwrap();
             assert_eq!((place.raw_keys().len(), place.query().len()), (0, 3), "{fault:?} {number}");
             if !died {
                 assert!(number > 8, "only {number} calls");
@@ -87,7 +87,7 @@ async fn history(seed: u64) -> Result<(), String> {
     place.http.set_plan(FaultPlan::none());
     for _ in 0..3 {
         pass(&place, 26 * 60).await;
-        place.close().await.map_err(|error| format!("seed {seed}: {error}"))?;
+        place.compact().await.map_err(|error| format!("seed {seed}: {error}"))?;
     }
     let seen: Vec<(u64, usize)> = place.query().into_iter().collect();
     let expected: Vec<(u64, usize)> = durable.into_iter().map(|row| (row, 1)).collect();
@@ -132,17 +132,17 @@ async fn run(place: &Place, random: &mut Rng) {
         }
     };
     place.http.set_plan(plan);
-    place.close_or_die().await;
+    place.compact_or_die().await;
     place.http.set_plan(FaultPlan::none());
 }
 
-/// No row twice. A row that was durable before the query is seen unless its unit was closed and its own file not yet in effect.
+/// No row twice. A row that was durable before the query is seen unless its unit was compacted and its own file not yet in effect.
 fn judge(place: &Place, query: &Query, durable: &BTreeSet<u64>) -> Result<(), String> {
     if let Some((row, count)) = query.seen.iter().find(|(_, count)| **count > 1) {
         return Err(format!("row {row} was seen {count} times"));
     }
     let effective: Vec<u64> =
-        place.closed().into_values().filter(|file| file.at <= query.start).flat_map(|file| file.rows).collect();
+        place.compacted().into_values().filter(|file| file.at <= query.start).flat_map(|file| file.rows).collect();
     let must: Vec<u64> = if effective.is_empty() { durable.iter().copied().collect() } else { effective };
     match must.iter().find(|row| !query.seen.contains_key(row)) {
         Some(row) => Err(format!("row {row} was not seen")),

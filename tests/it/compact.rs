@@ -1,4 +1,4 @@
-//! Closed rows beside raw ones, read with independent libraries: fastavro for the raw files, pyarrow for the Parquet files. And
+//! Compacted rows beside raw ones, read with independent libraries: fastavro for the raw files, pyarrow for the Parquet files. And
 //! what `usagectl` shows of an archive whose raw files are gone.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use apache_avro::{Decimal, Writer};
 use serde_json::{Value, json};
 use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::time::Timestamp;
-use usage_close::{Archive, Closer, Effect, RecordType, Timing, raw_units};
+use usage_compact::{Archive, Compactor, Effect, RecordType, Timing, raw_units};
 
 use crate::readers::python;
 use crate::world::{World, at};
@@ -47,10 +47,10 @@ for path in sys.argv[1:]:
         print(json.dumps({'raw': path.endswith('.avro'), 'row': row}, sort_keys=True))
 "#;
 
-/// A job that closes everything at once.
-fn closer(world: &World) -> Closer {
+/// A job that compacts everything at once.
+fn compactor(world: &World) -> Compactor {
     let now = Timestamp::parse("2026-11-28T12:00:00Z").unwrap().seconds();
-    Closer {
+    Compactor {
         archive: Archive { client: world.s3.clone(), bucket: world.bucket(), prefix: world.name.clone() },
         clock: Arc::new(move || now),
         timing: Timing::Now,
@@ -59,14 +59,14 @@ fn closer(world: &World) -> Closer {
     }
 }
 
-async fn close(closer: &Closer, name: &str, schema: &RecordSchema) {
+async fn compact(compactor: &Compactor, name: &str, schema: &RecordSchema) {
     let record_type = RecordType::new(schema).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
-    for unit in raw_units(&closer.archive, name, None).await.unwrap() {
-        closer.close(&record_type, &unit.key, &|| {}).await.unwrap();
+    for unit in raw_units(&compactor.archive, name, None).await.unwrap() {
+        compactor.compact(&record_type, &unit.key, &|| {}).await.unwrap();
     }
 }
 
-/// The rows of all files of a type, raw ones by record id, and closed ones by record id without the columns of closing.
+/// The rows of all files of a type, raw ones by record id, and compacted ones by record id without the columns of compaction.
 async fn rows(world: &World, name: &str) -> [BTreeMap<String, Value>; 2] {
     let folder = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
@@ -98,7 +98,7 @@ async fn rows(world: &World, name: &str) -> [BTreeMap<String, Value>; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn raw_and_closed_rows_are_equal_in_every_column() {
+async fn raw_and_compacted_rows_are_equal_in_every_column() {
     let events: [(&str, &[&str]); 4] = [
         ("orders", &["mixed.json", "insert.json", "modify.json", "batch-1000.json"]),
         ("demand", &["demand.json"]),
@@ -106,7 +106,7 @@ async fn raw_and_closed_rows_are_equal_in_every_column() {
         ("zae-limiter", &["zae-limiter.json"]),
     ];
     for (pipeline, events) in events {
-        let world = World::new(&format!("closed-{pipeline}"), pipeline).await;
+        let world = World::new(&format!("compacted-{pipeline}"), pipeline).await;
         let function = world.function();
         for event in events {
             let event = std::fs::read(crate::repository().join("events").join(event)).unwrap();
@@ -114,10 +114,10 @@ async fn raw_and_closed_rows_are_equal_in_every_column() {
         }
         let parsed = function.handler.pipeline();
         for (name, schema) in parsed.schemas() {
-            close(&closer(&world), name, schema).await;
-            let [raw, closed] = rows(&world, name).await;
+            compact(&compactor(&world), name, schema).await;
+            let [raw, compacted] = rows(&world, name).await;
             assert!(!raw.is_empty(), "{name}");
-            assert_eq!(raw, closed, "{name}");
+            assert_eq!(raw, compacted, "{name}");
         }
     }
 }
@@ -230,8 +230,8 @@ fn random_value(name: &str, random: &mut fastrand::Rng) -> Avro {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn raw_and_closed_rows_are_equal_in_every_type() {
-    let (world, schema) = (World::new("closed-types", "orders").await, every_type());
+async fn raw_and_compacted_rows_are_equal_in_every_type() {
+    let (world, schema) = (World::new("compacted-types", "orders").await, every_type());
     let apache_avro::Schema::Record(record) = schema.parsed() else { panic!() };
     let mut random = fastrand::Rng::with_seed(7);
     let mut writer = Writer::new(schema.parsed(), Vec::new()).unwrap();
@@ -239,15 +239,15 @@ async fn raw_and_closed_rows_are_equal_in_every_type() {
         let fields = record.fields.iter().map(|field| (field.name.clone(), random_value(&field.name, &mut random)));
         writer.append_value(Avro::Record(fields.collect())).unwrap();
     }
-    let key = "closed-types/avro/row/partition_date=2026-11-28/2026-11-28T08-00.avro";
+    let key = "compacted-types/avro/row/partition_date=2026-11-28/2026-11-28T08-00.avro";
     let body = writer.into_inner().unwrap();
     let raw_rows = laptop_rows(&body);
     world.s3.put_object().bucket(world.bucket()).key(key).body(body.into()).send().await.unwrap();
-    close(&closer(&world), "row", &schema).await;
-    let [raw, closed] = rows(&world, "row").await;
-    assert_eq!((raw.len(), closed.len()), (300, 300));
+    compact(&compactor(&world), "row", &schema).await;
+    let [raw, compacted] = rows(&world, "row").await;
+    assert_eq!((raw.len(), compacted.len()), (300, 300));
     for (id, row) in &raw {
-        assert_eq!(row, &closed[id]);
+        assert_eq!(row, &compacted[id]);
     }
     // What usagectl shows.
     let objects = world.objects().await;
@@ -280,7 +280,7 @@ fn usagectl(data: &Path, arguments: &[&str]) -> (bool, String, String) {
 }
 
 #[test]
-fn cat_and_reconcile_read_closed_rows_when_the_raw_files_are_gone() {
+fn cat_and_reconcile_read_compacted_rows_when_the_raw_files_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (done, _, errors) = usagectl(&data, &["--pipeline", "orders", "invoke", "events/insert.json"]);
@@ -299,11 +299,11 @@ fn cat_and_reconcile_read_closed_rows_when_the_raw_files_are_gone() {
     assert!(done, "{errors}");
     assert!(table.contains("\"type\":\"order\""), "{table}");
     let (_, raw, note) = usagectl(&data, &["cat", "data-pipeline/avro/order/"]);
-    assert!(note.contains("the rows of closed hours are in s3://archive/data-pipeline/parquet/order/"), "{note}");
+    assert!(note.contains("the rows of compacted hours are in s3://archive/data-pipeline/parquet/order/"), "{note}");
     std::fs::remove_dir_all(data.join("s3/archive/data-pipeline/avro")).unwrap();
-    let (done, closed, errors) = usagectl(&data, &["cat", "data-pipeline/parquet/order/"]);
+    let (done, compacted, errors) = usagectl(&data, &["cat", "data-pipeline/parquet/order/"]);
     assert!(done, "{errors}");
     let distinct = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!((distinct(&raw), closed.lines().count()), (distinct(&closed), distinct(&closed).len()));
+    assert_eq!((distinct(&raw), compacted.lines().count()), (distinct(&compacted), distinct(&compacted).len()));
     assert_eq!(before, reconciled());
 }

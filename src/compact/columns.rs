@@ -66,7 +66,7 @@ impl Columns {
     /// The columns for `schema`.
     ///
     /// # Errors
-    /// With one line for each field that can't be closed.
+    /// With one line for each field that can't be compacted.
     pub(crate) fn of(schema: &RecordSchema) -> Result<Columns, Vec<String>> {
         let json: serde_json::Value = serde_json::from_str(schema.json()).unwrap_or_default();
         let fields = json.get("fields").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -83,7 +83,7 @@ impl Columns {
         let names = record.fields.iter().map(|field| &field.name);
         for name in names.filter(|name| [UNIT, EFFECTIVE].contains(&name.to_lowercase().as_str())) {
             builder.mistakes.push(format!(
-                "{name}: closed files have their own column with this name; rename the field, with \"attribute\": \"{name}\""
+                "{name}: compacted files have their own column with this name; rename the field, with \"attribute\": \"{name}\""
             ));
         }
         if !builder.mistakes.is_empty() {
@@ -109,7 +109,8 @@ impl Columns {
     }
 }
 
-const NO_RECORD_ID: &str = "no field has \"source\": \"record_id\", by which closing keeps each record once; add one";
+const NO_RECORD_ID: &str =
+    "no field has \"source\": \"record_id\", by which compaction keeps each record once; add one";
 
 impl Column {
     /// How many of Parquet's columns it has.

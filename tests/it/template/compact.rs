@@ -1,4 +1,4 @@
-//! The function that closes past hours: what it may do, when it runs, and what the alarm on it counts.
+//! The function that compacts past hours: what it may do, when it runs, and what the alarm on it counts.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const CALLS: [(&str, &str, &str); 5] = [
     ("store.rs", "get_object", "s3:GetObject"),
     ("store.rs", "put_object", "s3:PutObject"),
     ("store.rs", "delete_object", "s3:DeleteObject"),
-    ("main.rs", "invoke", "lambda:InvokeFunction"),
+    ("function.rs", "invoke", "lambda:InvokeFunction"),
 ];
 
 /// Permissions that the Lambda service uses in the function's name.
@@ -27,13 +27,13 @@ const OF_LAMBDA: [&str; 6] = [
 ];
 
 fn of_role() -> Vec<&'static Value> {
-    statements("CloseRole", "function")
+    statements("CompactRole", "function")
 }
 
 #[test]
-fn the_close_role_may_close_and_nothing_else() {
+fn the_compact_role_may_compact_and_nothing_else() {
     for (name, call, _) in CALLS {
-        assert!(file(&format!("src/close/{name}")).contains(&format!(".{call}()")), "{name} doesn't call {call}");
+        assert!(file(&format!("src/compact/{name}")).contains(&format!(".{call}()")), "{name} doesn't call {call}");
     }
     let needed: BTreeSet<&str> = CALLS.iter().map(|(_, _, action)| *action).collect();
     let allowed = of_role().into_iter().flat_map(actions).filter(|action| !OF_LAMBDA.contains(action));
@@ -41,62 +41,82 @@ fn the_close_role_may_close_and_nothing_else() {
 }
 
 #[test]
-fn closing_deletes_raw_files_only_and_writes_parquet_files_only() {
+fn compaction_deletes_raw_files_only_and_writes_parquet_files_only() {
     let places = |action: &str| -> Vec<String> {
         let statements = of_role().into_iter().filter(|statement| actions(statement).contains(&action));
         statements.map(|statement| text(&statement["Resource"]["Fn::Sub"][0])).collect()
     };
-    let (raw, closed) = ("${ArchiveBucket.Arn}/${Prefix}/avro/*", "${ArchiveBucket.Arn}/${Prefix}/parquet/*");
+    let (raw, compacted) = ("${ArchiveBucket.Arn}/${Prefix}/avro/*", "${ArchiveBucket.Arn}/${Prefix}/parquet/*");
     assert_eq!(places("s3:DeleteObject"), [raw]);
-    assert_eq!(places("s3:PutObject"), [closed]);
-    assert_eq!(places("s3:GetObject"), [raw, closed]);
+    assert_eq!(places("s3:PutObject"), [compacted]);
+    assert_eq!(places("s3:GetObject"), [raw, compacted]);
     let listed = of_role().into_iter().find(|statement| actions(statement) == ["s3:ListBucket"]).unwrap();
     let prefixes = listed["Condition"]["StringLike"]["s3:prefix"].as_array().unwrap();
     let prefixes: Vec<String> = prefixes.iter().map(|prefix| text(&prefix["Fn::Sub"][0])).collect();
     assert_eq!(prefixes, ["${Prefix}/avro/*", "${Prefix}/parquet/*"]);
     // It starts itself, and nothing else.
     let starts = of_role().into_iter().find(|statement| actions(statement) == ["lambda:InvokeFunction"]).unwrap();
-    let name = text(&properties("CloseFunction")["FunctionName"]["Fn::Sub"]);
+    let name = text(&properties("CompactFunction")["FunctionName"]["Fn::Sub"]);
     assert!(text(&starts["Resource"]["Fn::Sub"]).ends_with(&format!(":function:{name}")), "{starts}");
 }
 
 #[test]
-fn closing_is_scheduled_with_the_event_that_means_all_units() {
-    let schedule = properties("CloseSchedule");
+fn compaction_is_scheduled_with_the_event_that_means_all_units() {
+    let schedule = properties("CompactSchedule");
     assert_eq!(schedule["ScheduleExpression"], "rate(15 minutes)");
     assert_eq!(schedule["Target"]["Input"], "{}");
-    assert_eq!(schedule["Target"]["Arn"], json!({ "Fn::GetAtt": ["CloseFunction", "Arn"] }));
-    assert!(file("src/close/main.rs").contains("deny_unknown_fields"));
+    assert_eq!(schedule["Target"]["Arn"], json!({ "Fn::GetAtt": ["CompactFunction", "Arn"] }));
 }
 
 #[test]
 fn without_compaction_there_is_nothing_of_it() {
-    let off = ["Closes", "ForwardsCloseLogs", "WatchesClosing"];
+    let off = ["Compacts", "ForwardsCompactLogs", "WatchesCompaction"];
     let mut found = 0;
     for (name, resource) in template()["Resources"].as_object().unwrap() {
-        if (name.starts_with("Close") || name.contains("NotClosed") || name == "OverdueCount") && !name.contains("_") {
+        if (name.starts_with("Compact")
+            || name.contains("NotCompacted")
+            || name == "CompactionStops"
+            || name == "OverdueCount")
+            && !name.contains("_")
+        {
             let condition = resource["Condition"].as_str().unwrap_or_default();
             assert!(off.contains(&condition), "{name}: {condition}");
             found += 1;
         }
     }
-    assert!(found > 7, "{found}");
+    assert!(found > 8, "{found}");
 }
 
 #[test]
 fn the_alarm_on_waiting_hours_counts_what_the_function_logs() {
     let (_, filter) = resources("AWS::Logs::MetricFilter").into_iter().find(|(id, _)| *id == "OverdueCount").unwrap();
     assert_eq!(filter["FilterPattern"], "{ $.message = \"unit overdue\" }");
-    assert!(file("src/close/main.rs").contains("\"unit overdue\""));
-    assert_eq!(filter["LogGroupName"], json!({ "Ref": "CloseLogs" }));
-    assert_eq!(properties("HourNotClosed")["MetricName"], filter["MetricTransformations"][0]["MetricName"]);
+    assert!(file("src/compact/function.rs").contains("\"unit overdue\""));
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "CompactLogs" }));
+    assert_eq!(properties("HourNotCompacted")["MetricName"], filter["MetricTransformations"][0]["MetricName"]);
+}
+
+#[test]
+fn a_schedule_that_stops_is_noticed() {
+    let alarm = properties("CompactionStops");
+    assert_eq!((&alarm["Namespace"], &alarm["MetricName"]), (&json!("AWS/Lambda"), &json!("Invocations")));
+    assert_eq!(alarm["Dimensions"], json!([{ "Name": "FunctionName", "Value": { "Ref": "CompactFunction" } }]));
+    // Without any invocation there is no data, which is what it reports.
+    assert_eq!(
+        (&alarm["ComparisonOperator"], text(&alarm["Threshold"])),
+        (&json!("LessThanThreshold"), "1".to_owned())
+    );
+    assert_eq!(alarm["TreatMissingData"], "breaching");
+    // In each of its periods, the schedule runs several times.
+    assert_eq!(properties("CompactSchedule")["ScheduleExpression"], "rate(15 minutes)");
+    assert_eq!(text(&alarm["Period"]), "1800");
 }
 
 #[test]
 fn each_serverless_function_has_a_target_that_builds_it() {
     let makefile = file("Makefile");
-    for function in ["Function", "FoldFunction", "CloseFunction"] {
+    for function in ["Function", "FoldFunction", "CompactFunction"] {
         assert!(makefile.contains(&format!("build-{function}")), "{function}");
     }
-    assert!(makefile.contains("--package usage-close --bin usage-close"));
+    assert!(makefile.contains("--package usage-compact --bin usage-compact"));
 }

@@ -1,4 +1,4 @@
-//! One unit of an archive in memory: its raw files, the jobs that close it, and what a query of the view sees.
+//! One unit of an archive in memory: its raw files, the jobs that compact it, and what a query of the view sees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use dynoxide::Database;
 use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
-use usage_aggregator::archive::{CloseUnit, RecordSchema};
+use usage_aggregator::archive::{ArchiveUnit, RecordSchema};
 use usage_aggregator::error::Error;
-use usage_close::{Archive, Closed, ClosedFile, Closer, Effect, RecordType, Timing, UnitKey};
+use usage_compact::{Archive, Compacted, CompactedFile, Compactor, Effect, RecordType, Timing, UnitKey};
 
 /// The end of the unit: 2026-11-28T09:00:00Z.
 pub const END: i64 = 1_795_856_400;
@@ -59,14 +59,14 @@ impl Place {
         self.set_time(self.now() + seconds);
     }
 
-    pub fn closer(&self) -> Closer {
-        self.closer_over(self.http.client())
+    pub fn compactor(&self) -> Compactor {
+        self.compactor_over(self.http.client())
     }
 
     /// A job whose requests go through `http`.
-    pub fn closer_over(&self, http: SharedHttpClient) -> Closer {
+    pub fn compactor_over(&self, http: SharedHttpClient) -> Compactor {
         let clock = Arc::clone(&self.clock);
-        Closer {
+        Compactor {
             archive: Archive {
                 client: in_process::clients(http).s3,
                 bucket: BUCKET.to_owned(),
@@ -79,17 +79,17 @@ impl Place {
         }
     }
 
-    pub async fn close(&self) -> Result<Closed, Error> {
-        close(&self.closer(), &self.schema).await
+    pub async fn compact(&self) -> Result<Compacted, Error> {
+        compact(&self.compactor(), &self.schema).await
     }
 
     /// A job that dies where a fault says so.
-    pub async fn close_or_die(&self) {
-        let closer = self.closer();
+    pub async fn compact_or_die(&self) {
+        let compactor = self.compactor();
         tokio::select! {
             biased;
             // It may fail, as any job.
-            closed = close(&closer, &self.schema) => drop(closed),
+            compacted = compact(&compactor, &self.schema) => drop(compacted),
             () = self.http.crashed() => self.http.revive(),
         }
     }
@@ -97,9 +97,24 @@ impl Place {
     /// Puts a raw file with these records, as the function does. Returns its key.
     pub fn put_raw(&self, records: &[u64]) -> String {
         let body = raw_file(&self.schema, records);
-        let key = format!("{RAW}{}.avro", &blake3::hash(&body).to_hex()[..32]);
+        let key = raw_key(&body);
         self.put(&key, body);
         key
+    }
+
+    /// The same put as a request through `http`.
+    pub fn put_raw_over(
+        &self,
+        http: SharedHttpClient,
+        records: &[u64],
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let body = raw_file(&self.schema, records);
+        let key = raw_key(&body);
+        let put = in_process::clients(http).s3.put_object().bucket(BUCKET).key(key).if_none_match("*");
+        async move {
+            let sent = put.body(body.into()).send().await;
+            sent.map(drop).map_err(|error| Error::from_sdk("put a raw file", &error))
+        }
     }
 
     pub fn put(&self, key: &str, body: Vec<u8>) {
@@ -126,7 +141,7 @@ impl Place {
     }
 
     /// The Parquet files.
-    pub fn closed(&self) -> BTreeMap<String, Effective> {
+    pub fn compacted(&self) -> BTreeMap<String, Effective> {
         let objects = self.objects.bucket(BUCKET).into_iter();
         objects.filter(|(key, _)| key.starts_with(PARQUET)).map(|(key, body)| (key, effective(&body))).collect()
     }
@@ -139,28 +154,28 @@ impl Place {
     }
 }
 
-/// A query of the view, which reads the Parquet files, which units are closed, and the raw files at different moments.
+/// A query of the view, which reads the Parquet files, which units are compacted, and the raw files at different moments.
 pub struct Query {
     pub start: i64,
     steps: usize,
-    is_closed: bool,
+    is_compacted: bool,
     pub seen: BTreeMap<u64, usize>,
 }
 
 impl Query {
     pub fn new(place: &Place) -> Query {
-        Query { start: place.now(), steps: 0, is_closed: false, seen: BTreeMap::new() }
+        Query { start: place.now(), steps: 0, is_compacted: false, seen: BTreeMap::new() }
     }
 
     /// Reads the next part. Returns whether there is more.
     pub fn step(&mut self, place: &Place) -> bool {
         let start = self.start;
-        let closed = || place.closed().into_values().filter(move |file| file.at <= start);
+        let compacted = || place.compacted().into_values().filter(move |file| file.at <= start);
         let mut see = |rows: Vec<u64>| rows.into_iter().for_each(|row| *self.seen.entry(row).or_default() += 1);
         match self.steps {
-            0 => closed().for_each(|file| see(file.rows)),
-            1 => self.is_closed = closed().next().is_some(),
-            _ if self.is_closed => {}
+            0 => compacted().for_each(|file| see(file.rows)),
+            1 => self.is_compacted = compacted().next().is_some(),
+            _ if self.is_compacted => {}
             _ => see(place.raw_rows().into_iter().collect()),
         }
         self.steps += 1;
@@ -168,12 +183,12 @@ impl Query {
     }
 }
 
-pub async fn close(closer: &Closer, schema: &RecordSchema) -> Result<Closed, Error> {
-    closer.close(&RecordType::new(schema).unwrap(), &key(), &|| {}).await
+pub async fn compact(compactor: &Compactor, schema: &RecordSchema) -> Result<Compacted, Error> {
+    compactor.compact(&RecordType::new(schema).unwrap(), &key(), &|| {}).await
 }
 
 pub fn key() -> UnitKey {
-    let unit = CloseUnit::parse("2026-11-28T08").unwrap();
+    let unit = ArchiveUnit::parse("2026-11-28T08").unwrap();
     UnitKey { record_type: "order".to_owned(), date: "2026-11-28".to_owned(), unit }
 }
 
@@ -199,6 +214,10 @@ pub fn raw_file(schema: &RecordSchema, records: &[u64]) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+fn raw_key(body: &[u8]) -> String {
+    format!("{RAW}{}.avro", &blake3::hash(body).to_hex()[..32])
+}
+
 /// The number of a row's record.
 pub fn number(row: &Avro) -> u64 {
     let Avro::Record(fields) = row else { panic!("{row:?}") };
@@ -209,7 +228,7 @@ pub fn number(row: &Avro) -> u64 {
 }
 
 fn effective(body: &Arc<[u8]>) -> Effective {
-    let file = ClosedFile::open(bytes::Bytes::copy_from_slice(body)).unwrap();
+    let file = CompactedFile::open(bytes::Bytes::copy_from_slice(body)).unwrap();
     let rows = file.rows().unwrap().map(|row| number(&row.unwrap())).collect();
     Effective { at: file.effective(), rows }
 }

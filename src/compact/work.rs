@@ -1,18 +1,18 @@
-//! What there is to close: the units that have raw files.
+//! What there is to compact: the units that have raw files.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use usage_aggregator::archive::CloseUnit;
+use usage_aggregator::archive::ArchiveUnit;
 use usage_aggregator::error::Error;
 
 use crate::store::{Archive, Listed};
 
 /// What a raw file's key has in front of its date.
 const DATE: &str = "partition_date=";
-/// A unit is closed once its newest raw file is this old.
+/// A unit is compacted once its newest raw file is this old.
 const QUIET_SECONDS: i64 = 10 * 60;
-/// A unit whose raw files keep coming is closed this long after its end.
+/// A unit whose raw files keep coming is compacted this long after its end.
 const PATIENCE_SECONDS: i64 = 3 * 3_600;
 
 /// A unit of one record type and partition date.
@@ -23,7 +23,7 @@ pub struct UnitKey {
     /// The partition date, such as `2026-11-28`.
     pub date: String,
     /// The unit.
-    pub unit: CloseUnit,
+    pub unit: ArchiveUnit,
 }
 
 impl UnitKey {
@@ -78,12 +78,12 @@ pub async fn raw_units(archive: &Archive, record_type: &str, date: Option<&str>)
 fn unit_of(record_type: &str, name: &str) -> Option<UnitKey> {
     let (date, file) = name.strip_prefix(DATE)?.split_once('/')?;
     let (unit, _) = file.strip_suffix(".avro")?.rsplit_once('-')?;
-    let unit = CloseUnit::parse(unit)?;
+    let unit = ArchiveUnit::parse(unit)?;
     Some(UnitKey { record_type: record_type.to_owned(), date: date.to_owned(), unit })
 }
 
-/// Whether a unit with new raw files is closed at `now`: after its end, when nothing has arrived for a while.
-pub(crate) fn is_settled(unit: CloseUnit, newest: i64, now: i64) -> bool {
+/// Whether a unit with new raw files is compacted at `now`: after its end, when nothing has arrived for a while.
+pub(crate) fn is_settled(unit: ArchiveUnit, newest: i64, now: i64) -> bool {
     let end = unit.end_seconds();
     now >= end && (newest <= now - QUIET_SECONDS || now >= end + PATIENCE_SECONDS)
 }
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_closed_when_nothing_has_arrived_for_ten_minutes_or_three_hours_after_its_end() {
-        let unit = CloseUnit::parse("2026-11-28T08").unwrap();
+    fn a_unit_is_compacted_when_nothing_has_arrived_for_ten_minutes_or_three_hours_after_its_end() {
+        let unit = ArchiveUnit::parse("2026-11-28T08").unwrap();
         let at = |text: &str| Timestamp::parse(&format!("2026-11-28T{text}:00Z")).unwrap().seconds();
         for (newest, now, expected) in [
             ("08:10", "08:59", false),

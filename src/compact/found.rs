@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use usage_aggregator::error::Error;
 use usage_aggregator::time::DAY_SECONDS;
 
-use crate::close::{CONCURRENCY, Closer, Effect};
+use crate::compactor::{CONCURRENCY, Compactor, Effect};
 use crate::footer::{Footer, footer_bytes};
 use crate::rows::Id;
 use crate::store::Listed;
@@ -44,7 +44,7 @@ impl Found {
     }
 }
 
-impl Closer {
+impl Compactor {
     /// Raw files first: one that a job deletes in between has its rows in the Parquet files that are listed then.
     pub(crate) async fn look(&self, key: &UnitKey) -> Result<Found, Error> {
         let raw = self.archive.list(&self.archive.key(&key.raw())).await?;

@@ -1,4 +1,4 @@
-//! Closes one unit. Any number of jobs may do so at the same time, and each may die anywhere: a Parquet file is put only if its
+//! Compacts one unit. Any number of jobs may do so at the same time, and each may die anywhere: a Parquet file is put only if its
 //! number is free, and a raw file is deleted only when all of its rows have been seen in Parquet files for a day.
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ use crate::write::{FileFacts, parquet_file};
 const EFFECTIVE_AFTER_SECONDS: i64 = 30 * 60;
 /// A file that would be put later than this before it counts is not put.
 const LEAST_LEFT_SECONDS: i64 = 10 * 60;
-/// A unit is overdue if nothing of it is closed this long after its end, which is an hour after it is closed in any case.
+/// A unit is overdue if nothing of it is compacted this long after its end, which is an hour after it is compacted in any case.
 const OVERDUE_SECONDS: i64 = 4 * 3_600;
 /// How often a job looks at a unit before it leaves it to the next one.
 const LOOKS: usize = 20;
@@ -29,7 +29,7 @@ pub(crate) const CONCURRENCY: usize = 16;
 /// The time, in seconds since the epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// When units are closed and from when on their files count.
+/// When units are compacted and from when on their files count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timing {
     /// When nothing arrives any more; the file counts half an hour later, so that no query sees a row twice.
@@ -38,7 +38,7 @@ pub enum Timing {
     Now,
 }
 
-/// What closing changes.
+/// What compaction changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// It puts Parquet files and deletes raw files.
@@ -47,25 +47,25 @@ pub enum Effect {
     DryRun,
 }
 
-/// What a unit has to close.
+/// What a unit has to compact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Nothing, or files to which more may be added.
     Nothing,
     /// Raw files.
     Files,
-    /// Raw files, and although the unit ended hours ago, nothing of it has been closed.
+    /// Raw files, and although the unit ended hours ago, nothing of it has been compacted.
     Overdue,
 }
 
-/// Closes units of a pipeline's archive.
+/// Compacts units of a pipeline's archive.
 #[derive(Clone)]
-pub struct Closer {
+pub struct Compactor {
     /// The archive.
     pub archive: Archive,
     /// The clock.
     pub clock: Clock,
-    /// When units are closed.
+    /// When units are compacted.
     pub timing: Timing,
     /// Whether anything is changed.
     pub effect: Effect,
@@ -73,7 +73,7 @@ pub struct Closer {
     pub memory_bytes: usize,
 }
 
-/// A record type whose rows can be closed.
+/// A record type whose rows can be compacted.
 #[derive(Debug)]
 pub struct RecordType<'s> {
     schema: &'s RecordSchema,
@@ -81,18 +81,18 @@ pub struct RecordType<'s> {
 }
 
 impl RecordType<'_> {
-    /// Prepares to close rows of this schema.
+    /// Prepares to compact rows of this schema.
     ///
     /// # Errors
-    /// With one line for each field that can't be closed, and what to do instead.
+    /// With one line for each field that can't be compacted, and what to do instead.
     pub fn new(schema: &RecordSchema) -> Result<RecordType<'_>, Vec<String>> {
         Columns::of(schema).map(|columns| RecordType { schema, columns })
     }
 }
 
-/// What closing a unit has done, or in a dry run what it would do.
+/// What compacting a unit has done, or in a dry run what it would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Closed {
+pub struct Compacted {
     /// The Parquet files that were put.
     pub files: Vec<ParquetFile>,
     /// The keys of the raw files that were deleted.
@@ -125,41 +125,46 @@ struct Merged {
     ids: Vec<(Listed, Vec<Id>)>,
 }
 
-impl Closer {
-    /// Closes a unit, and deletes the raw files that are due. `watch` is called after each raw file that was read.
+impl Compactor {
+    /// Compacts a unit, and deletes the raw files that are due. `watch` is called after each raw file that was read.
     ///
     /// # Errors
     /// If a call fails, a file can't be read with the current schema, or the rows don't fit into memory. Whatever has been done
     /// is consistent, and the next call continues.
-    pub async fn close(&self, of: &RecordType<'_>, key: &UnitKey, watch: &(dyn Fn() + Sync)) -> Result<Closed, Error> {
-        let mut closed = Closed::default();
+    pub async fn compact(
+        &self,
+        of: &RecordType<'_>,
+        key: &UnitKey,
+        watch: &(dyn Fn() + Sync),
+    ) -> Result<Compacted, Error> {
+        let mut compacted = Compacted::default();
         let mut last_error = None;
         for _ in 0..LOOKS {
             let found = self.look(key).await?;
             let new = found.new_files();
             if !self.is_ready(key, &new) {
-                closed.waiting = u64::try_from(new.len()).unwrap_or(u64::MAX);
-                closed.deleted = self.delete_old(key, &found, None).await?;
-                return Ok(closed);
+                compacted.waiting = u64::try_from(new.len()).unwrap_or(u64::MAX);
+                compacted.deleted = self.delete_old(key, &found, None).await?;
+                return Ok(compacted);
             }
             let merged = self.merge(of, key, &found, &new, watch).await?;
             if merged.rows.len() == 0 {
-                closed.deleted = self.delete_old(key, &found, Some(&merged.ids)).await?;
-                return Ok(closed);
+                compacted.deleted = self.delete_old(key, &found, Some(&merged.ids)).await?;
+                return Ok(compacted);
             }
             match self.publish(of, key, &found, merged).await? {
-                Published::File(file) => closed.files.push(file),
+                Published::File(file) => compacted.files.push(file),
                 Published::LookAgain(error) => last_error = error.or(last_error),
             }
             if self.effect == Effect::DryRun {
-                return Ok(closed);
+                return Ok(compacted);
             }
         }
-        let why = last_error.map_or_else(|| "other jobs close it at the same time".to_owned(), |error| error.message);
-        Err(Error::transient(format!("close {key}: gave up after {LOOKS} attempts, the next run continues: {why}")))
+        let why = last_error.map_or_else(|| "other jobs compact it at the same time".to_owned(), |error| error.message);
+        Err(Error::transient(format!("compact {key}: gave up after {LOOKS} attempts, the next run continues: {why}")))
     }
 
-    /// Deletes the raw files of a unit that are due, and returns whether it has new ones to close.
+    /// Deletes the raw files of a unit that are due, and returns whether it has new ones to compact.
     ///
     /// # Errors
     /// If a call fails.
@@ -208,7 +213,7 @@ impl Closer {
             if merged.rows.memory_bytes() > self.memory_bytes {
                 let megabytes = self.memory_bytes / 1_000_000;
                 return Err(Error::config(format!(
-                    "close {key}: its rows take more than {megabytes} MB; raise the function's memory until this unit is closed, and set ARCHIVE_UNIT to a shorter unit for those to come"
+                    "compact {key}: its rows take more than {megabytes} MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
                 )));
             }
             watch();
@@ -235,7 +240,7 @@ impl Closer {
         let raw_files: Vec<String> = merged.ids.iter().map(|(raw, _)| raw.name.clone()).collect();
         let facts = FileFacts { unit: &key.unit.to_string(), effective, raw_files: &raw_files };
         let body = parquet_file(of.schema, &of.columns, &facts, &merged.rows);
-        let body = body.map_err(|why| Error::poison(format!("close {key}: write its Parquet file: {why}")))?;
+        let body = body.map_err(|why| Error::poison(format!("compact {key}: write its Parquet file: {why}")))?;
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         let file = ParquetFile {
             key: path.clone(),

@@ -16,28 +16,28 @@ pub fn is_parquet(file: &[u8]) -> bool {
     file.starts_with(b"PAR1")
 }
 
-/// The rows of a closed unit.
-pub struct ClosedFile {
+/// The rows of a compacted unit.
+pub struct CompactedFile {
     reader: SerializedFileReader<Bytes>,
     schema: Schema,
     effective: i64,
 }
 
-impl ClosedFile {
+impl CompactedFile {
     /// Reads the footer of `file`.
     ///
     /// # Errors
-    /// If it isn't a Parquet file, or was not written by usage-close.
-    pub fn open(file: Bytes) -> Result<ClosedFile, String> {
+    /// If it isn't a Parquet file, or was not written by usage-compact.
+    pub fn open(file: Bytes) -> Result<CompactedFile, String> {
         let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
         let entries = reader.metadata().file_metadata().key_value_metadata();
         let value = |key: &str| entries?.iter().find(|entry| entry.key == key)?.value.clone();
         let (Some(schema), Some(effective)) = (value(AVRO_SCHEMA), value(EFFECTIVE_KEY)) else {
-            return Err("the Parquet file was not written by usage-close".to_owned());
+            return Err("the Parquet file was not written by usage-compact".to_owned());
         };
         let schema = Schema::parse_str(&schema).map_err(|error| error.to_string())?;
         let effective = effective.parse().map_err(|_| format!("{EFFECTIVE_KEY} is {effective:?}"))?;
-        Ok(ClosedFile { reader, schema, effective })
+        Ok(CompactedFile { reader, schema, effective })
     }
 
     /// The schema of the rows.

@@ -55,7 +55,7 @@ impl Footer {
         };
         let written = (value(RAW_FILES), value(EFFECTIVE_KEY), value(AVRO_SCHEMA));
         let (Some(raw_files), Some(effective), Some(schema)) = written else {
-            return Err("it was not written by usage-close".to_owned());
+            return Err("it was not written by usage-compact".to_owned());
         };
         let effective = effective.parse().map_err(|_| format!("{EFFECTIVE_KEY} is {effective:?}"))?;
         let name = record_id_field(&schema).ok_or("its schema has no record id")?;

@@ -1,0 +1,137 @@
+//! What an invocation is asked to do: everything, some units, or one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use usage_aggregator::archive::ArchiveUnit;
+use usage_aggregator::error::Error;
+use usage_aggregator::time::Timestamp;
+
+use crate::work::UnitKey;
+
+/// How an event must look.
+const EXPECTED: &str = "send {} for all units that are due, or an object with `type`, `date`, or both for some of them, and with \
+                        `type`, `date`, and `unit` for one, as in {\"type\": \"order\", \"date\": \"2026-11-28\", \"unit\": \"2026-11-28T08\"}";
+
+/// How many characters of an event an error shows.
+const SHOWN: usize = 200;
+
+/// The payload of an invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload {
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    record_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+}
+
+/// What to compact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The units that are due: all of them, those of a record type, or those of a partition date.
+    Due { record_type: Option<String>, date: Option<String> },
+    /// One unit.
+    One(UnitKey),
+}
+
+impl Event {
+    /// Reads an event for a pipeline with these record types.
+    pub(crate) fn read(event: &Value, types: &[&str]) -> Result<Event, Error> {
+        Event::parse(event, types).map_err(|why| {
+            let start: String = event.to_string().chars().take(SHOWN).collect();
+            Error::config(format!("read the event {start}: {why}"))
+        })
+    }
+
+    fn parse(event: &Value, types: &[&str]) -> Result<Event, String> {
+        // A list would be read as the fields in their order.
+        if !event.is_object() {
+            return Err(EXPECTED.to_owned());
+        }
+        let payload = Payload::deserialize(event).map_err(|error| format!("{error}; {EXPECTED}"))?;
+        let Payload { record_type, date, unit } = payload;
+        if let Some(unknown) = record_type.as_deref().filter(|name| !types.contains(name)) {
+            return Err(format!("the pipeline doesn't archive `{unknown}`; expected one of {}", types.join(", ")));
+        }
+        if let Some(wrong) = date.as_deref().filter(|date| Timestamp::parse(&format!("{date}T00:00:00Z")).is_none()) {
+            return Err(format!("`{wrong}` is not a valid date; expected one such as 2026-11-28"));
+        }
+        let Some(unit) = unit else { return Ok(Event::Due { record_type, date }) };
+        let (Some(record_type), Some(date)) = (record_type, date) else {
+            return Err(format!("`unit` needs `type` and `date`; {EXPECTED}"));
+        };
+        let unit = ArchiveUnit::parse(&unit).ok_or_else(|| {
+            format!("`{unit}` is not a valid unit; expected one such as 2026-11-28T08 or 2026-11-28T0840")
+        })?;
+        Ok(Event::One(UnitKey { record_type, date, unit }))
+    }
+
+    /// The event that compacts this unit alone.
+    pub(crate) fn of_unit(key: &UnitKey) -> Result<Vec<u8>, serde_json::Error> {
+        let UnitKey { record_type, date, unit } = key.clone();
+        let payload = Payload { record_type: Some(record_type), date: Some(date), unit: Some(unit.to_string()) };
+        serde_json::to_vec(&payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(event: &Value) -> Result<Event, Error> {
+        Event::read(event, &["order", "customer"])
+    }
+
+    #[test]
+    fn the_event_of_a_unit_reads_back() {
+        let unit = ArchiveUnit::parse("2026-11-28T0840").unwrap();
+        let key = UnitKey { record_type: "order".to_owned(), date: "2026-12-01".to_owned(), unit };
+        let event = serde_json::from_slice(&Event::of_unit(&key).unwrap()).unwrap();
+        assert_eq!(read(&event).unwrap(), Event::One(key));
+    }
+
+    #[test]
+    fn an_event_selects_all_units_or_those_of_a_type_or_date() {
+        let due = |record_type: Option<&str>, date: Option<&str>| Event::Due {
+            record_type: record_type.map(str::to_owned),
+            date: date.map(str::to_owned),
+        };
+        for (event, expected) in [
+            (json!({}), due(None, None)),
+            (json!({ "type": "order" }), due(Some("order"), None)),
+            (json!({ "date": "2026-11-28" }), due(None, Some("2026-11-28"))),
+            (json!({ "type": "customer", "date": "2026-11-28" }), due(Some("customer"), Some("2026-11-28"))),
+        ] {
+            assert_eq!(read(&event).unwrap(), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_not_understood_is_refused_with_what_was_expected() {
+        let looks = "send {} for all units that are due";
+        for (event, expected) in [
+            (json!({ "tpye": "order" }), "unknown field `tpye`, expected one of `type`, `date`, `unit`; send {}"),
+            (json!({ "type": 7 }), "invalid type: integer `7`, expected a string; send {}"),
+            (json!(["order"]), looks),
+            (json!(null), looks),
+            (json!({ "Records": [] }), "unknown field `Records`"),
+            (json!({ "type": "invoice" }), "the pipeline doesn't archive `invoice`; expected one of order, customer"),
+            (json!({ "date": "28.11.2026" }), "`28.11.2026` is not a valid date; expected one such as 2026-11-28"),
+            (json!({ "date": "2026-11" }), "`2026-11` is not a valid date"),
+            (json!({ "unit": "2026-11-28T08" }), "`unit` needs `type` and `date`; send {}"),
+            (json!({ "type": "order", "unit": "2026-11-28T08" }), "`unit` needs `type` and `date`"),
+            (
+                json!({ "type": "order", "date": "2026-11-28", "unit": "2026-11-28T08:40" }),
+                "`2026-11-28T08:40` is not a valid unit; expected one such as 2026-11-28T08 or 2026-11-28T0840",
+            ),
+        ] {
+            let error = read(&event).unwrap_err().message;
+            let start = format!("read the event {event}: {expected}");
+            assert!(error.starts_with(&start), "{error}");
+        }
+    }
+}

@@ -1,6 +1,0 @@
-//! Closing units on an S3 in memory: what queries see at any time, whatever jobs run beside each other and wherever they die.
-
-mod interleaved;
-mod killed;
-mod place;
-mod rules;
