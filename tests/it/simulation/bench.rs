@@ -29,7 +29,7 @@ const FAILURES: &str = "failures";
 /// The services of the current run, and sandboxes that outlive it.
 pub struct Bench {
     services: Arc<Mutex<Services>>,
-    free: Mutex<BTreeMap<(Release, bool), Vec<Arc<Sandbox>>>>,
+    free: Mutex<BTreeMap<Deployed, Vec<Arc<Sandbox>>>>,
     limit_percent: &'static str,
 }
 
@@ -43,6 +43,9 @@ pub enum Release {
     /// Every change can be processed: an order may lack a status, and no record is too old.
     Fixed,
 }
+
+/// A release, and whether orders count when they were placed.
+type Deployed = (Release, bool);
 
 /// The services of one run.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ pub struct Sandbox {
 /// A sandbox in use. It is released when this is dropped.
 pub struct Lease {
     pub sandbox: Arc<Sandbox>,
-    release: (Release, bool),
+    release: Deployed,
     bench: Arc<Bench>,
 }
 
@@ -106,7 +109,7 @@ impl Bench {
 
     /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
     /// on how many sandboxes exist.
-    fn new_sandbox(&self, (release, by_event_time): (Release, bool)) -> Sandbox {
+    fn new_sandbox(&self, (release, by_event_time): Deployed) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
         let http = http_client_fn(move |settings, components| {
