@@ -118,7 +118,7 @@ fn the_lanes_of_a_shard_show_what_they_deliver_and_whether_a_batch_blocks_them()
     let delivering = Delivering { records: 40, retries: 2 };
     runs.change(run, |run| {
         run.unsettled_records = 70;
-        drop(run.delivering.insert(1, delivering));
+        run.delivering.insert(1, delivering);
     });
     let [shard] = runs.activity().try_into().unwrap();
     assert_eq!((shard.shard.as_str(), shard.readers), ("a", 2));
