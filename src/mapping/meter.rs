@@ -185,9 +185,9 @@ impl RunMeter {
 
     /// Reports the batch that a lane delivers, or that it delivers none.
     pub(crate) fn set_delivering(&self, lane: usize, delivering: Option<Delivering>) {
-        self.change(|run| match delivering {
-            Some(delivering) => drop(run.delivering.insert(lane, delivering)),
-            None => drop(run.delivering.remove(&lane)),
+        self.change(|run| {
+            run.delivering.remove(&lane);
+            run.delivering.extend(delivering.map(|delivering| (lane, delivering)));
         });
     }
 

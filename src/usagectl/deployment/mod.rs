@@ -14,7 +14,8 @@ pub mod redrive;
 #[cfg(feature = "deployment")]
 pub mod tune;
 
-#[cfg(all(test, feature = "deployment"))]
+#[cfg(test)]
+#[cfg(feature = "deployment")]
 mod agreement_tests;
 
 use serde_json::json;
