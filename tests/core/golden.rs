@@ -44,3 +44,15 @@ fn a_record_adds_to_every_counter_whose_conditions_it_meets() {
     let (_, plan) = plan_event(&bytes, &pipeline, &PlanContext::default()).unwrap();
     insta::assert_json_snapshot!("requests", plan.describe(&pipeline, "", Codec::Null).unwrap());
 }
+
+/// A finding that is opened, renamed, and closed; two writes of the function, the second of which changes no value; a map that someone
+/// puts back; and a change of another attribute.
+#[test]
+fn a_plan_has_the_targets_of_indicators_and_why_each_is_computed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/indicators");
+    let pipeline = Pipeline::parse(&Folder::read(&folder).unwrap()).unwrap();
+    let bytes = std::fs::read(folder.join("event.json")).unwrap();
+    let (_, plan) = plan_event(&bytes, &pipeline, &PlanContext::default()).unwrap();
+    assert_eq!(plan.tally.indicator_writes, 1);
+    insta::assert_json_snapshot!("indicators", plan.describe(&pipeline, "", Codec::Null).unwrap());
+}

@@ -21,6 +21,7 @@ mod event_time;
 mod exhaustive;
 mod fold;
 mod gate;
+mod indicators;
 mod kinds;
 mod pipeline;
 mod place;

@@ -31,7 +31,7 @@ failure() {
 caught_by() {
     builds --package laptop --test ledger || { echo "does not compile: see $log"; return 1; }
     catches --package laptop --test ledger -- rules:: fold:: pipeline:: windows:: alerts:: prove:: close:: && { echo "caught by the ledger's tests: $(failure)"; return; }
-    catches --package laptop --test ledger -- exhaustive:: random:: && { echo "caught by the schedules and histories: $(failure)"; return; }
+    catches --package laptop --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
     builds --test it || { echo "does not compile: see $log"; return 1; }
     catches --test it -- simulation::simulated && { echo "caught by the simulation: $(failure)"; return; }
     catches --test it -- quarantine:: blocked_shard:: && { echo "caught: $(failure)"; return; }

@@ -67,7 +67,7 @@ fn keys_are_used_through_the_services_that_need_them_only() {
             assert!(through(statement).contains(".${AWS::Region}.${AWS::URLSuffix}"), "{role}: {statement}");
         }
     }
-    assert_eq!(keys, 4);
+    assert_eq!(keys, 5);
 }
 
 /// The key policy in docs/operations.md.

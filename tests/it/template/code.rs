@@ -5,22 +5,24 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use usage_aggregator::config::VARIABLES;
 
-use super::{file, members, properties, text};
+use super::{file, members, properties, template, text};
 use crate::calls::MAY_CALL;
 
 /// The two deployments of the function's binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deployed {
     Append,
+    /// The append function of a pipeline that has indicators.
+    Keep,
     Fold,
     /// The fold function when the ledger's stream delivers alerts. With FRESHNESS=now, the append function folds, but doesn't
     /// send.
     Send,
 }
-use Deployed::{Append, Fold, Send};
+use Deployed::{Append, Fold, Keep, Send};
 
 /// What each call of an SDK client needs, and who makes it.
-const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 15] = [
+const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 18] = [
     // Only open a connection, by requests that need no permission.
     ("ledger/table.rs", "get_item", None, &[]),
     ("ledger/table.rs", "put_item", Some("dynamodb:PutItem"), &[Append]),
@@ -35,6 +37,10 @@ const CALLS: [(&str, &str, Option<&str>, &[Deployed]); 15] = [
     ("fold/limits.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish/stored.rs", "get_item", Some("dynamodb:GetItem"), &[Fold]),
     ("fold/publish.rs", "update_item", Some("dynamodb:UpdateItem"), &[Fold]),
+    // Targets and items of the source table.
+    ("indicator/table.rs", "get_item", Some("dynamodb:GetItem"), &[Keep]),
+    ("indicator/table.rs", "query", Some("dynamodb:Query"), &[Keep]),
+    ("indicator/table.rs", "update_item", Some("dynamodb:UpdateItem"), &[Keep]),
     ("archive/bucket.rs", "head_bucket", None, &[]),
     ("archive/bucket.rs", "put_object", Some("s3:PutObject"), &[Append, Fold]),
     ("alerts.rs", "put_events", Some("events:PutEvents"), &[Send]),
@@ -102,12 +108,16 @@ fn allowed(role: &str) -> [BTreeSet<&'static str>; 2] {
     let of = |at_once: bool| {
         let statements = conditional(role, "function").into_iter();
         let statements = statements
+            .filter(|(condition, _)| condition.is_none_or(|condition| !condition.starts_with(KEEPS_INDICATORS)))
             .filter(|(condition, _)| condition.is_some_and(|condition| condition.ends_with("AtOnce")) == at_once);
         let actions = statements.flat_map(|(_, statement)| actions(statement));
         actions.filter(|action| !OF_LAMBDA.contains(action)).collect()
     };
     [of(false), of(true)]
 }
+
+/// What the conditions of permissions for indicators start with.
+const KEEPS_INDICATORS: &str = "KeepsIndicators";
 
 /// The actions of a statement.
 pub(super) fn actions(statement: &'static Value) -> Vec<&'static str> {
@@ -155,6 +165,29 @@ fn the_append_role_may_append_and_nothing_else() {
     let both: BTreeSet<&str> = by_itself.union(&at_once).copied().collect();
     assert_eq!(both, actions_of(Append).union(&actions_of(Fold)).copied().collect());
     assert!(at_once.iter().all(|action| action.starts_with("dynamodb:")), "{at_once:?}");
+}
+
+#[test]
+fn the_append_role_reads_and_writes_the_source_only_for_indicators() {
+    let all = conditional("FunctionRole", "function").into_iter();
+    let keeps: Vec<_> = all.filter(|(condition, _)| *condition == Some(KEEPS_INDICATORS)).collect();
+    let [(_, statement)] = keeps[..] else { panic!("{keeps:?}") };
+    assert_eq!(actions(statement).into_iter().collect::<BTreeSet<_>>(), actions_of(Keep));
+    let is_kept =
+        json!({ "Fn::Equals": [{ "Fn::FindInMap": ["Pipelines", { "Ref": "Pipeline" }, "Indicators"] }, "true"] });
+    assert_eq!(template()["Conditions"][KEEPS_INDICATORS]["Fn::And"][0], is_kept);
+    let [table, indexes] = members(&statement["Resource"])[..] else { panic!("{statement}") };
+    assert_eq!(table["Fn::If"][0], "MakesSource");
+    assert_eq!(table["Fn::If"][1], json!({ "Fn::GetAtt": ["SourceTable", "Arn"] }));
+    assert_eq!(
+        table["Fn::If"][2]["Fn::If"][2],
+        json!({ "Fn::Select": [0, { "Fn::Split": ["/stream/", { "Ref": "SourceArn" }] }] })
+    );
+    assert_eq!(indexes["Fn::Sub"], json!(["${Table}/index/*", { "Table": table }]));
+    // The fold function never evaluates indicators.
+    assert!(
+        conditional("FoldRole", "function").iter().all(|(_, statement)| !statement.to_string().contains("SourceTable"))
+    );
 }
 
 #[test]

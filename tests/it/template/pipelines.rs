@@ -26,6 +26,7 @@ fn facts(pipeline: &Pipeline) -> Value {
     let usage = specs.iter().find(|spec| spec.name == "USAGE_TABLE");
     json!({
         "Counts": usage.is_some().to_string(),
+        "Indicators": (!pipeline.indicators.is_empty()).to_string(),
         "ArchivePrefix": pipeline.archive_prefix,
         "PartitionKey": usage.map_or("-", |spec| spec.partition_key),
         "SortKey": usage.map_or("-", |spec| spec.sort_key.unwrap()),
