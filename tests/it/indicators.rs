@@ -8,7 +8,7 @@ use crate::measures::check_document;
 #[test]
 fn the_walk_to_the_first_indicator_prints_what_the_document_says() {
     let is_run = |commands: &str| !commands.contains("cargo ") && !commands.contains("--stack");
-    check_document("docs/indicators.md", 7, is_run);
+    check_document("docs/indicators.md", 3, is_run);
 }
 
 /// The lines of a command with `--json`.
@@ -20,7 +20,8 @@ fn lines(fixture: &Fixture, arguments: &[&str]) -> Vec<Value> {
 #[test]
 fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_table_without_them() {
     let fixture = Fixture::new();
-    let load = ["local", "--json", "--pipeline", "findings", "--simulate", "findings", "--records", "300", "--rate", "0"];
+    let load =
+        ["local", "--json", "--pipeline", "findings", "--simulate", "findings", "--records", "300", "--rate", "0"];
     let faults = ["--polling-interval", "100", "--faults", "redeliver=20,crash=10,lose=5"];
     let run = fixture.run(&[&load[..], &faults].concat());
     let end: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
@@ -32,7 +33,12 @@ fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_
 
     let findings = ["--pipeline", "findings"];
     let check = lines(&fixture, &[&["check"], &findings[..]].concat());
-    assert_eq!(check, [json!({ "table": "findings", "targets": indicators["targets"], "as_recomputed": indicators["targets"], "differing": 0, "failed": 0 })]);
+    assert_eq!(
+        check,
+        [
+            json!({ "table": "findings", "targets": indicators["targets"], "as_recomputed": indicators["targets"], "differing": 0, "failed": 0 })
+        ]
+    );
 
     // Another attribute, which no item has: as after adding an indicator.
     let mine = fixture.0.path().join("mine");
@@ -40,7 +46,10 @@ fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_
     for file in std::fs::read_dir(crate::repository().join("schemas/findings")).unwrap() {
         let file = file.unwrap();
         let text = std::fs::read_to_string(file.path()).unwrap();
-        let text = text.replace("sk = \"FINDING#{finding}\" }\nquery", "sk = \"FINDING#{finding}\" }\nattribute = \"summary\"\nquery");
+        let text = text.replace(
+            "sk = \"FINDING#{finding}\" }\nquery",
+            "sk = \"FINDING#{finding}\" }\nattribute = \"summary\"\nquery",
+        );
         std::fs::write(mine.join(file.file_name()), text.replace("indicators.", "summary.")).unwrap();
     }
     let mine = ["--pipeline-dir", "mine"];

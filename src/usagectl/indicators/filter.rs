@@ -33,7 +33,8 @@ impl Filter {
     /// Runs the command.
     pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
         let config = Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
-        let patterns: Vec<String> = patterns(&config.pipeline).map_err(UsageError)?.iter().map(Value::to_string).collect();
+        let patterns: Vec<String> =
+            patterns(&config.pipeline).map_err(UsageError)?.iter().map(Value::to_string).collect();
         Filters::parse(&patterns)?;
         if patterns.len() > MOST_FILTERS {
             note(&format!(
@@ -66,7 +67,10 @@ fn patterns(pipeline: &Pipeline) -> Result<Vec<Value>, String> {
             key.extend(rule(start, end).map(|rule| (name.to_owned(), rule)));
         }
         if key.is_empty() {
-            return Err(format!("the record type {} is recognized by no text in the key, so every record is needed", route.record_type));
+            return Err(format!(
+                "the record type {} is recognized by no text in the key, so every record is needed",
+                route.record_type
+            ));
         }
         keys.push(key);
     }

@@ -58,6 +58,8 @@ pub(super) struct Table {
     pub(super) description: TableDescription,
     /// The indexes in [`Pipeline::indicators`] that are wanted.
     wanted: Vec<usize>,
+    /// Runs the embedded services, if the table is on this machine.
+    _deployment: Deployment,
 }
 
 impl Selection {
@@ -75,7 +77,7 @@ impl Selection {
         let doing = || format!("describe the table {name} (dynamodb:DescribeTable)");
         let described = client.describe_table().table_name(&name).send().await;
         let description = described.with_context(doing)?.table.with_context(doing)?;
-        Ok(Table { name, pipeline, client, description, wanted })
+        Ok(Table { name, pipeline, client, description, wanted, _deployment: deployment })
     }
 
     fn table_name(&self, deployment: &Deployment, pipeline: &Pipeline) -> Result<String, UsageError> {

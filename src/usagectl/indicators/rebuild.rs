@@ -155,7 +155,11 @@ fn preview(table: &Table, targets: &[(TargetName, Size)], options: &Options) -> 
         table.indicators().map(|(index, _)| (index, Preview::default())).collect();
     for ((index, _), size) in targets {
         let preview = previews.entry(*index).or_default();
-        let most = table.pipeline.indicators.get(*index).map_or(u64::MAX, |indicator| u64::try_from(indicator.max_items).unwrap_or(u64::MAX));
+        let most = table
+            .pipeline
+            .indicators
+            .get(*index)
+            .map_or(u64::MAX, |indicator| u64::try_from(indicator.max_items).unwrap_or(u64::MAX));
         preview.targets += 1;
         preview.items += size.items;
         preview.largest_items = preview.largest_items.max(size.items);
