@@ -7,7 +7,7 @@ installed() { command -v "${CHROMIUM:-chromium}" || command -v chromium-browser 
 if [ -z "$(installed)" ] && [ "$(id -u)" = 0 ]; then
     echo "installing Debian's package chromium for the browser tests" >&2
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-inter >/dev/null
+    apt-get -o Acquire::Retries=3 update -qq && apt-get -o Acquire::Retries=3 install -qq --no-install-recommends chromium fonts-inter >/dev/null
     [ -n "$(installed)" ] || { echo "tests/chromium.sh: the package chromium has no program chromium" >&2; exit 1; }
 fi
 [ -n "$(installed)" ] || echo "note: the browser tests of the live page are skipped: install Chromium, or set CHROMIUM to its path, and delete $1" >&2

@@ -9,9 +9,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::columns::Columns;
+use super::compare::Believed;
 use super::expected_totals::ExpectedTotals;
 use super::windows::{self, Drift, History};
-use super::{Believed, Site, history, provable};
+use super::{Site, history, provable};
 use crate::proof::avro;
 use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::{Archive, PartitionDate};

@@ -4,11 +4,12 @@
 mod backfilled;
 mod fixture;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 
+use super::columns::Columns;
 use super::*;
 use crate::proof::load::ProfileName;
 use fixture::{FAILURES, Fixture, archive_of};

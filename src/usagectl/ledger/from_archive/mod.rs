@@ -5,6 +5,7 @@ mod evidence;
 mod report;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Context;
 use laptop::proof::reconcile::{Derived, DerivedSnapshot, Period, Site, Unprovable, derive};
@@ -112,11 +113,14 @@ async fn choose<'d>(
         let is_within = window.start() <= own.start() && own.end() <= window.end();
         let mut is_wanted = is_within && !snapshot.agrees();
         if is_wanted {
-            if !held.contains_key(&own) {
-                let holds = ledger.folder.holds(own, now, None).await;
-                held.insert(own, holds.with_context(|| format!("look for {own} in the ledger"))?);
-            }
-            let reason = obstacle(snapshot, own, held.get(&own) == Some(&true), &derived.broken);
+            let is_held = match held.entry(own) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    let holds = ledger.folder.holds(own, now, None).await;
+                    *new.insert(holds.with_context(|| format!("look for {own} in the ledger"))?)
+                }
+            };
+            let reason = obstacle(snapshot, own, is_held, &derived.broken);
             is_wanted = reason.is_none();
             left.extend(reason.map(|reason| (snapshot, reason)));
         }
