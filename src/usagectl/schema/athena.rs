@@ -96,7 +96,7 @@ pub(super) fn queries(types: &[RecordType<'_>], usage: Option<&str>) -> Vec<Name
         NamedQuery {
             name: "late_data",
             description: "Files with late rows. The raw ones were written more than an hour after the end of their day. The compacted ones were added later or took effect more than four hours after it.",
-            sql: of_all(&late_rows, "written_at"),
+            sql: of_all(&late_rows, "written_at, file"),
         },
     ];
     queries.extend(usage.map(|sql| NamedQuery {

@@ -22,9 +22,11 @@ use laptop::emulators::{
 use laptop::proof::{FaultInjector, Sandbox, Sandboxes, Supervisor};
 use serde_json::json;
 use tokio::sync::watch;
+use tracing::subscriber::DefaultGuard;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
 
+use super::compaction::{self, Compaction, OverdueCount};
 use super::queue::Queue;
 use crate::fixture::order;
 use crate::simulation::ledger_stream::page_of;
@@ -51,10 +53,12 @@ pub struct Deployed {
     pub store: &'static str,
     /// Polls and writes once per minute, for drills of days.
     pub slow: bool,
+    /// `Compaction=enabled`.
+    pub compacts: bool,
 }
 
 /// Everything quarantined and stored in S3, as by default.
-pub const DEFAULT: Deployed = Deployed { rejected: "quarantine", store: "S3", slow: false };
+pub const DEFAULT: Deployed = Deployed { rejected: "quarantine", store: "S3", slow: false, compacts: false };
 
 /// A deployment that runs until this is dropped with its runtime.
 pub struct Drill {
@@ -68,7 +72,9 @@ pub struct Drill {
     poison: Arc<AtomicU64>,
     alarms: Arc<Mutex<Alarms>>,
     log: Arc<Mutex<Vec<Transition>>>,
+    pub compaction: compaction::Faults,
     _stop: watch::Sender<bool>,
+    _overdue: DefaultGuard,
 }
 
 /// One of the two functions, with its mapping.
@@ -120,6 +126,13 @@ impl Site {
         let variables = variables(self.deployed);
         let config = Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
         Handler::new(config, in_process::clients(self.http.clone()))
+    }
+
+    /// The function that compacts the archive.
+    fn compaction(&self, faults: compaction::Faults) -> Compaction {
+        let variables = variables(self.deployed);
+        let value = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+        Compaction::new(value, &self.http, self.clock.clone(), self.metrics.clone(), faults)
     }
 
     /// Runs the mapping of `source` until the drill ends.
@@ -176,14 +189,32 @@ impl Drill {
             // Only where it matters: each proof reads every minute of an hour.
             tokio::spawn(prove(site.handler(), clock.clone()));
         }
+        let faults = compaction::Faults::default();
+        if deployed.compacts {
+            tokio::spawn(site.compaction(faults.clone()).run());
+        }
         let poison = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(source, clock.clone(), Arc::clone(&poison), deployed.slow));
         let alarms = Alarms::of_template(&template::file("template.yaml"), &stack(deployed)).unwrap();
         let (alarms, log) = (Arc::new(Mutex::new(alarms)), Arc::default());
         let (append, fold) = (append.faults.clone(), fold.faults.clone());
+        let overdue = OverdueCount::start(metrics.clone(), NAMESPACE);
         let watch = Watch { clock: clock.clone(), metrics, objects: objects.clone(), queue: queue.clone(), sides };
         tokio::spawn(watch.run(Arc::clone(&alarms), Arc::clone(&log)));
-        Drill { clock, append, fold, objects, queue, database, poison, alarms, log, _stop: stop }
+        Drill {
+            clock,
+            append,
+            fold,
+            objects,
+            queue,
+            database,
+            poison,
+            alarms,
+            log,
+            compaction: faults,
+            _stop: stop,
+            _overdue: overdue,
+        }
     }
 
     /// Lets time pass.
@@ -256,6 +287,7 @@ struct Watch {
 impl Watch {
     async fn run(self, alarms: Arc<Mutex<Alarms>>, log: Arc<Mutex<Vec<Transition>>>) {
         for minute in 0_u64.. {
+            self.objects.set_time(self.clock.now().seconds());
             if minute.is_multiple_of(24 * 60) {
                 let dimensions = [("BucketName", FAILURES), ("StorageType", "AllStorageTypes")];
                 let objects = self.objects.bucket(FAILURES).len() as f64;
@@ -356,11 +388,12 @@ fn stack(deployed: Deployed) -> Stack {
         ("MetricsNamespace", NAMESPACE),
         ("RejectedRecords", deployed.rejected),
         ("FailureStore", deployed.store),
-        ("Compaction", "disabled"),
+        ("Compaction", if deployed.compacts { "enabled" } else { "disabled" }),
     ];
     let resources = [
         ("Function", "append"),
         ("FoldFunction", "fold"),
+        ("CompactFunction", compaction::NAME),
         ("EventSourceMapping", "mapping"),
         ("LedgerMapping", "ledger-mapping"),
         ("UsageTable", "usage"),

@@ -1,10 +1,12 @@
 //! The alarms of template.yaml, proven by drills: each fault happens to the real code in virtual time, and the table in
 //! docs/operations.md says exactly which alarms fire, how soon, and when they clear.
 
+mod compaction;
 mod drill;
 mod queue;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use drill::{DEFAULT, Deployed, Drill};
 use laptop::emulators::{State, Transition};
@@ -63,7 +65,13 @@ const fn of_fold(name: &'static str, how: &'static str, fold: &'static str) -> F
 
 const FAILS: Deployed = Deployed { rejected: "fail", ..DEFAULT };
 
-const FAULTS: [Fault; 18] = [
+/// A fault of the function that compacts the archive. Records come every half hour.
+const fn of_compaction(name: &'static str, how: &'static str) -> Fault {
+    let deployed = Deployed { slow: true, compacts: true, ..DEFAULT };
+    Fault { name, how, deployed, minutes: 8 * 60, after: 4 * 60, ..NONE }
+}
+
+const FAULTS: [Fault; 20] = [
     of_append("stall: every invocation is throttled", "`refuse=100`", "refuse=100"),
     of_append("crash loop: every invocation exits", "`exit=100`", "exit=100"),
     of_append("one invocation in ten exits", "`exit=10`", "exit=10"),
@@ -107,6 +115,19 @@ const FAULTS: [Fault; 18] = [
         after: 26 * 60,
         begin: Drill::change_a_snapshot,
         ..of_fold("someone changes a snapshot that no sweep compares any more", "change an item; deployed only", "none")
+    },
+    Fault {
+        begin: |drill| drill.compaction.is_denied.store(true, Ordering::Relaxed),
+        end: |drill| drill.compaction.is_denied.store(false, Ordering::Relaxed),
+        ..of_compaction(
+            "the compaction function may not put Parquet files",
+            "deny `s3:PutObject` below `parquet/`; deployed only",
+        )
+    },
+    Fault {
+        begin: |drill| drill.compaction.is_disabled.store(true, Ordering::Relaxed),
+        end: |drill| drill.compaction.is_disabled.store(false, Ordering::Relaxed),
+        ..of_compaction("the schedule of the compaction function is disabled", "disable CompactSchedule; deployed only")
     },
 ];
 

@@ -34,7 +34,7 @@ fn regression_no_function_has_the_name_that_a_zae_limiter_client_overwrites() {
         // Of a stack that is itself named <table>-aggregator, too.
         let of_limiter = if name["Fn::If"][0] == "IsZaeLimiter" { &name["Fn::If"][1] } else { name };
         let text = of_limiter["Fn::Sub"].as_str().unwrap_or_else(|| panic!("{id}: {name}"));
-        assert!(["-append", "-fold", "-close"].iter().any(|end| text.ends_with(end)), "{id}: {text}");
+        assert!(["-append", "-fold", "-compact"].iter().any(|end| text.ends_with(end)), "{id}: {text}");
     }
     let group: &Value = &properties("FunctionLogs")["LogGroupName"]["Fn::Sub"];
     assert_eq!(group[1]["Name"], properties("Function")["FunctionName"]);
