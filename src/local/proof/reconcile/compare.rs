@@ -77,28 +77,41 @@ pub(super) async fn compare(
     if !has_sums {
         corrections.expect_taken_back(site, &mut totals)?;
     }
-    if let Some(snapshot) = &site.pipeline.snapshot {
-        let left = if unrecounted { recounts.names() } else { recounts.finish(snapshot, &totals)? };
-        left.iter().for_each(|name| skip(name, site, &mut report, &mut without));
-        if let Some(tables) = site.tables {
-            snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
-        }
+    let left = match &site.pipeline.snapshot {
+        Some(snapshot) if !unrecounted => recounts.finish(snapshot, &totals)?,
+        _ => recounts.names(),
+    };
+    left.iter().for_each(|name| skip(name, site, &mut report, &mut without));
+    if let (Some(snapshot), Some(tables)) = (&site.pipeline.snapshot, site.tables) {
+        snapshots::read(site, &tables.usage, snapshot, &without, &mut totals, watch).await?;
     }
     if let Some(period) = site.period {
         totals.keep_only(period)?;
     }
-    if find_poison(site, failures, &believed, &mut totals).await? {
-        report.compare_poison(&totals)?;
-    }
+    let poison_is_known = find_poison(site, failures, &believed, &mut totals).await?;
     report.waiting = waiting::find(&totals, site)?;
-    if let Some((repeated_rows, files)) = archived {
-        report.compare_rows(&totals, repeated_rows, files)?;
-    }
-    if site.tables.is_some() && site.pipeline.snapshot.is_some() {
-        report.compare_counters(&totals, site.zone())?;
-    }
+    list_differences(site, &totals, (archived, poison_is_known), &mut report)?;
     compare_indicators(site, &believed, &mut report).await?;
     Ok(Compared { report, gaps: continuity.finish(), totals, broken })
+}
+
+/// Lists what differs. Poison and rows are compared if they were read.
+fn list_differences(
+    site: &Site<'_>,
+    totals: &ExpectedTotals,
+    (archived, poison_is_known): (Option<(u64, u64)>, bool),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if let Some((repeated_rows, files)) = archived {
+        report.compare_rows(totals, repeated_rows, files)?;
+    }
+    if site.tables.is_some() && site.pipeline.snapshot.is_some() {
+        report.compare_counters(totals, site.zone())?;
+    }
+    if poison_is_known {
+        report.compare_poison(totals)?;
+    }
+    Ok(())
 }
 
 /// Compares indicators with the items of the tables that the load wrote to. The archive doesn't say which table it is of.
