@@ -37,8 +37,8 @@ fn every_sample_event_is_planned_completely() {
         ("demand", "demand", [4, 0, 2, 0, 0]),
         // Two tenants, their endpoints, and their plans, in several minutes.
         ("api-usage", "api-usage", [10, 18, 5, 0, 0]),
-        // Two groups in four minutes. What the function wrote itself is skipped.
-        ("findings", "findings", [10, 5, 3, 1, 0]),
+        // Two groups in four minutes. What the function wrote on a finding asks for its group.
+        ("findings", "findings", [10, 5, 3, 0, 0]),
         // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.
         ("zae-limiter", "zae-limiter", [9, 3, 2, 3, 0]),
     ];

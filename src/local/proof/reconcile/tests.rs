@@ -364,7 +364,7 @@ async fn if_more_records_are_missing_than_wait_all_are_listed() {
 async fn a_wrong_counter_is_listed_although_records_of_other_entities_wait() {
     let fixture = Fixture::new(ProfileName::Orders).await;
     fixture.simulate(60, 0).await;
-    let left = fixture.deliver_first(58).await;
+    let left = fixture.deliver_until_last_order().await;
     let waiting = fixture.reconcile_while(Unsettled::Exactly(left)).await;
     assert!(waiting.difference_count == 0 && waiting.waiting.is_some(), "{waiting:#?}");
     let items = snapshots(&fixture).await;

@@ -200,6 +200,12 @@ impl Fixture {
         u64::try_from(records.len() - size).unwrap()
     }
 
+    /// Delivers the records before the last one of an order, which is counted; returns how many are left.
+    pub(super) async fn deliver_until_last_order(&self) -> u64 {
+        let is_order = |record: &Value| record["dynamodb"]["Keys"]["sk"]["S"].as_str().unwrap().starts_with("ORDER#");
+        self.deliver_first(self.records().iter().rposition(is_order).unwrap()).await
+    }
+
     /// Moves all documents of the failure destination to where the function quarantines records.
     pub(super) async fn quarantine_what_was_given_up(&self) {
         let listed = self.clients.s3.list_objects_v2().bucket(FAILURES).prefix("aws/lambda/").send().await.unwrap();
