@@ -141,10 +141,15 @@ impl Books {
         let settled: BTreeSet<usize> = self.settled.iter().flat_map(|key| &self.pages[key].1).copied().collect();
         let (mut must, mut may): (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) = Default::default();
         for index in &self.appended {
-            let records = if settled.contains(index) { &mut must } else { &mut may };
-            reference::effects(&self.history.changes[*index])
-                .into_iter()
-                .for_each(|(key, effect)| records.entry(key).or_default().push((*index, effect)));
+            let (change, is_settled) = (&self.history.changes[*index], settled.contains(index));
+            let (records, parts) = if is_settled {
+                (&mut must, vec![reference::effects(change)])
+            } else {
+                (&mut may, reference::parts(change))
+            };
+            for (key, effect) in parts.into_iter().flatten() {
+                records.entry(key).or_default().push((*index, effect));
+            }
         }
         let missing = must.keys().find(|key| !counters.contains_key(*key));
         ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;

@@ -23,6 +23,18 @@ pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
 
 /// What a change adds to which counters.
 pub fn effects(change: &Change) -> Counters {
+    let mut effects = Counters::new();
+    for (key, effect) in parts(change).into_iter().flatten() {
+        let all = effects.entry(key).or_default();
+        *all = sum(*all, effect);
+    }
+    effects.retain(|_, effect| *effect != [0; 3]);
+    effects
+}
+
+/// The effects of a change by the hour in which they count. A fold writes one hour after the other, so until the change is settled,
+/// a day or month may have one part and not the other.
+pub fn parts(change: &Change) -> Vec<Counters> {
     let plus = |order| (order, [live(order).0, live(order).1, 1]);
     let minus = |order, changes| (order, [-live(order).0, -live(order).1, changes]);
     let images = match change.what {
@@ -32,15 +44,19 @@ pub fn effects(change: &Change) -> Counters {
         // Expired orders stay counted.
         What::Expire(old) => vec![(old, [0, 0, 1])],
     };
-    let mut effects = Counters::new();
+    let mut parts: BTreeMap<Key, Counters> = BTreeMap::new();
     for (order, effect) in images {
-        for key in keys(change, order) {
-            let all = effects.entry(key).or_default();
+        let [hour, day, month] = keys(change, order);
+        let part = parts.entry(hour.clone()).or_default();
+        for key in [hour, day, month] {
+            let all = part.entry(key).or_default();
             *all = sum(*all, effect);
         }
     }
-    effects.retain(|_, effect| *effect != [0; 3]);
-    effects
+    for part in parts.values_mut() {
+        part.retain(|_, effect| *effect != [0; 3]);
+    }
+    parts.into_values().collect()
 }
 
 /// The counters that an image of a change's order is in.

@@ -175,7 +175,7 @@ fn the_append_role_reads_and_writes_the_source_only_for_indicators() {
     let is_kept =
         json!({ "Fn::Equals": [{ "Fn::FindInMap": ["Pipelines", { "Ref": "Pipeline" }, "Indicators"] }, "true"] });
     assert_eq!(template()["Conditions"][KEEPS_INDICATORS]["Fn::And"][0], is_kept);
-    let [table, indexes] = members(&statement["Resource"])[..] else { panic!("{statement}") };
+    let [table, indexes] = &statement["Resource"].as_array().unwrap()[..] else { panic!("{statement}") };
     assert_eq!(table["Fn::If"][0], "MakesSource");
     assert_eq!(table["Fn::If"][1], json!({ "Fn::GetAtt": ["SourceTable", "Arn"] }));
     assert_eq!(
