@@ -29,14 +29,14 @@ failure() {
 
 # Which tests catch the mutant in the tree. The fastest come first.
 caught_by() {
-    builds --package laptop --test ledger || { echo "does not compile: see $log"; return 1; }
-    catches --package laptop --test ledger -- rules:: fold:: pipeline:: windows:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
-    catches --package laptop --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
-    builds --package usage-aggregator --lib || { echo "does not compile: see $log"; return 1; }
-    catches --package usage-aggregator --lib -- usage:: && { echo "caught by the tests of counting: $(failure)"; return; }
-    builds --test it || { echo "does not compile: see $log"; return 1; }
-    catches --test it -- simulation::simulated && { echo "caught by the simulation: $(failure)"; return; }
-    catches --test it -- quarantine:: blocked_shard:: && { echo "caught: $(failure)"; return; }
+    builds --workspace --test ledger || { echo "does not compile: see $log"; return 1; }
+    catches --workspace --test ledger -- rules:: fold:: pipeline:: windows:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
+    catches --workspace --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
+    builds --workspace --lib || { echo "does not compile: see $log"; return 1; }
+    catches --workspace --lib -- usage:: && { echo "caught by the tests of counting: $(failure)"; return; }
+    builds --workspace --test it || { echo "does not compile: see $log"; return 1; }
+    catches --workspace --test it -- simulation::simulated && { echo "caught by the simulation: $(failure)"; return; }
+    catches --workspace --test it -- quarantine:: blocked_shard:: && { echo "caught: $(failure)"; return; }
     echo "SURVIVED"
     return 1
 }
