@@ -26,7 +26,7 @@ const NOTICES: &str = "notices/";
 pub(super) struct Storage {
     /// The files that the function writes.
     pub avro: Files,
-    /// The files of closed hours.
+    /// The files of compacted hours.
     pub parquet: Files,
     /// What is in the failure bucket, if there is one.
     pub failures: Option<Failures>,
