@@ -119,8 +119,8 @@ kill-compact: ## kill compaction in KILLS=1000 random histories, and run every o
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
-exhaust: ## run every schedule of two and three folds with CHANGES=3 changes of actor; make test runs those with 2
-	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger exhaustive -- --nocapture
+exhaust: ## run every schedule of two and three folds or recomputations with CHANGES=3 changes of actor; make test runs those with 2
+	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive indicators::schedules --nocapture
 
 cost-table: ## print the write units of append and fold beside those of the usual way to count
 	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
