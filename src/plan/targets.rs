@@ -45,8 +45,8 @@ impl Targets {
 }
 
 impl Planner<'_> {
-    /// Notes the targets that a record asks for, and returns whether there are any. They are recomputed even if the record is quarantined afterwards: the item has
-    /// changed all the same.
+    /// Notes the targets that a record asks for, and returns whether there are any. They are recomputed even if the record is
+    /// quarantined afterwards, because its item has changed all the same.
     pub(super) fn ask(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<bool, Fault> {
         let asked = asked(self.pipeline, record)?;
         let asks = !asked.is_empty();
