@@ -36,6 +36,8 @@ mod make_deploy;
 mod measures;
 mod model;
 mod mutants;
+mod own;
+mod package;
 mod prefix;
 mod prove;
 mod quarantine;

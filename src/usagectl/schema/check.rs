@@ -12,7 +12,7 @@ use usage_aggregator::archive::RecordSchema;
 pub(super) use self::compare::compare;
 pub(super) use self::finding::{Finding, Verdict, report};
 use super::columns::columns;
-use crate::shell::console::{self, Done, UsageError, plain};
+use crate::shell::console::{self, Color, Done, UsageError, plain};
 use crate::shell::options::Options;
 use crate::shell::text_file::text_of;
 
@@ -125,7 +125,8 @@ fn line(name: &str, finding: &Finding) -> String {
     let Finding { path, change, verdict, reason } = finding;
     let place: Vec<&str> = [name, path.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let place = if place.is_empty() { "the schema".to_owned() } else { place.join(" ") };
-    plain(&format!("{:<7} {place}: {change}: {reason}", verdict.name()))
+    let text = plain(&format!("{:<7} {place}: {change}: {reason}", verdict.name()));
+    Color::Red.at_start(&text, Verdict::Unsafe.name(), &std::io::stdout())
 }
 
 fn json(name: &str, finding: &Finding) -> String {

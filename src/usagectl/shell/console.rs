@@ -43,10 +43,48 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Prints a message that is not part of the result to stderr.
+/// Prints a message that is not part of the result to stderr, with `error:` and `warning:` in color on a terminal.
 pub fn note(text: &str) {
+    let stderr = io::stderr();
+    let text = Color::Yellow.at_start(&Color::Red.at_start(text, "error:", &stderr), "warning:", &stderr);
     // If stderr is closed, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A color for what needs attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// A problem.
+    Red,
+    /// A warning.
+    Yellow,
+}
+
+impl Color {
+    /// `text` with `word` in this color if it starts with it.
+    pub fn at_start(self, text: &str, word: &str, stream: &impl IsTerminal) -> String {
+        text.strip_prefix(word).map_or_else(|| text.to_owned(), |rest| self.paint(word, stream) + rest)
+    }
+
+    /// `text` in this color if `stream` is a terminal that shows colors and NO_COLOR isn't set.
+    pub fn paint(self, text: &str, stream: &impl IsTerminal) -> String {
+        self.painted(text, stream.is_terminal() && has_colors())
+    }
+
+    fn painted(self, text: &str, is_shown: bool) -> String {
+        match (self, is_shown) {
+            (_, false) => text.to_owned(),
+            (Color::Red, true) => format!("\u{1b}[31m{text}\u{1b}[0m"),
+            (Color::Yellow, true) => format!("\u{1b}[33m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+/// Whether the environment allows colors: see https://no-color.org.
+#[expect(clippy::disallowed_methods, reason = "what every terminal program reads")]
+fn has_colors() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Asks on stderr, and reads the answer from stdin: yes, or anything else for no.
@@ -100,5 +138,20 @@ pub fn counted(number: usize, what: &str) -> String {
 pub fn log_to_stderr(options: &Options) {
     if options.verbose {
         usage_aggregator::logs::start_with(tracing::Level::DEBUG, io::stderr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_gets_colors() {
+        assert_eq!(Color::Red.painted("unsafe", true), "\u{1b}[31munsafe\u{1b}[0m");
+        assert_eq!(Color::Yellow.painted("warning:", false), "warning:");
+        // A file is not a terminal.
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(Color::Red.paint("unsafe", &file), "unsafe");
+        assert_eq!(Color::Red.at_start("error: x", "error:", &file), "error: x");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::diagnosis::Diagnosis;
 use super::finding::{Finding, Verdict};
 use super::symptom::Symptom;
-use crate::shell::console::{counted, plain};
+use crate::shell::console::{Color, counted, plain};
 use crate::shell::paragraph::paragraph;
 
 /// The number of findings for each verdict.
@@ -90,7 +90,12 @@ pub(super) fn diagnosis_text(symptom: Symptom, diagnosis: &Diagnosis) -> String 
 fn line(finding: &Finding, fork: Option<&str>) -> String {
     let Finding { check, verdict, meaning, command } = finding;
     let indent = format!("{:8} {:NAME$} ", "", "");
-    let mut text = paragraph(&format!("{:<8} {:<NAME$} {meaning}", verdict.name(), check.name()), &indent);
+    let text = paragraph(&format!("{:<8} {:<NAME$} {meaning}", verdict.name(), check.name()), &indent);
+    let mut text = match verdict {
+        Verdict::Problem => Color::Red.at_start(&text, verdict.name(), &std::io::stdout()),
+        Verdict::Warning => Color::Yellow.at_start(&text, verdict.name(), &std::io::stdout()),
+        Verdict::Ok | Verdict::NoData | Verdict::Unknown => text,
+    };
     if let Some(fork) = fork {
         text.push_str(&format!("\n{}", paragraph(&format!("{indent}→ {fork}"), &format!("{indent}  "))));
     }

@@ -11,7 +11,7 @@ use crate::shell::numbers::{number, whole};
 use crate::shell::waiting;
 
 /// The width of the labels.
-const LABEL: usize = 12;
+pub(super) const LABEL: usize = 12;
 /// How many causes of failures are listed.
 const CAUSE_LINES: usize = 3;
 /// The composite alarms of the template.
@@ -43,6 +43,11 @@ impl Row {
 
     fn words(label: &'static str, words: String) -> Row {
         Row { label, text: Text::Words(words) }
+    }
+
+    /// Whether the row shows what someone must look at.
+    pub(super) fn is_problem(&self) -> bool {
+        ["BLOCKED", "FOLD FAILS", "alarms", "discarded"].contains(&self.label)
     }
 
     /// The row in lines of at most `width` characters.
