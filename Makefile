@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact exhaust cost-table rejections mutants bench \
-    bench-stages lake-bench measure usagectl build build-Function build-FoldFunction build-CompactFunction arm64 deploy destroy logs clean
+    bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
+    build-CompactFunction build-compact arm64 package checked-pipeline deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -33,6 +34,10 @@ ANSWERS := .samconfig-$(STACK).toml
 PARAMETERS ?=
 # Tags of the stack and of everything in it: TAGS='team=data cost-center=4711'. CloudFormation removes those that aren't given again.
 TAGS ?=
+# The folder of your own pipeline, to package or deploy it instead of the shipped ones: PIPELINE_DIR=path/to/mine.
+PIPELINE_DIR ?=
+# The folder that `make package` writes.
+PACKAGE ?= build/$(STACK)
 # SCHEMAS=unchecked deploys an unsafe change of a schema or pipeline, which you have reviewed.
 SCHEMAS ?= checked
 # DATA=delete also deletes the tables and buckets.
@@ -43,6 +48,7 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 run: ## run the demo: table, stream, mapping, and function, with faults; ends with a proof (FOREVER=1 keeps it running)
+	@test -x $(USAGECTL) || echo "--- Building usagectl and the embedded services: about 3 minutes on two cores. cargo shows how many of 350 crates are done."
 	cargo build --package usagectl --no-default-features
 	@echo; echo "--- Writing orders to a table and delivering its stream to the function the way Lambda does."
 	@echo "--- After four seconds, faults are injected: crashes, lost responses, restarts, splits, poison records."; echo
@@ -53,7 +59,8 @@ run: ## run the demo: table, stream, mapping, and function, with faults; ends wi
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
 	@echo; echo "--- The archive's Avro files become one Parquet file per type and hour, with each record once:"
 	@$(USAGECTL) --data .usage/demo compact --local --now
-	@echo; echo "--- Next: make events, make invoke, usagectl --help (see README.md). To describe your own table, see docs/pipelines.md."
+	@echo; echo "--- Next, what one event does:  $(USAGECTL) explain events/modify.json"
+	@echo "--- Then your own table:         $(USAGECTL) init"
 
 events: ## run the sample events through the function's handler, one of them twice
 	cargo build --package usagectl --no-default-features
@@ -98,7 +105,8 @@ glue: ## generate the Athena tables, views, and queries in template.yaml from th
 	cargo build --quiet --package usagectl
 	$(USAGECTL) schema glue --into template.yaml
 
-validate: .venv-lint/made ## check template.yaml with cfn-lint, sam, and checkov; needs no network and no account
+validate: .venv-lint/made ## check template.yaml, and one with a pipeline of your own, with cfn-lint, sam, and checkov; needs no network and no account
+	cargo build --quiet --package usagectl
 	tests/validate.sh
 
 invoke: .venv/made ## invoke the function on an event through cargo-lambda (E=events/modify.json)
@@ -155,6 +163,9 @@ usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the 
 	@cargo build --profile soak --package usagectl --bin usagectl
 	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
+build-compact: .venv/made ## build the function that compacts the archive for deployment (ARCH=arm64 or x86_64)
+	$(LAMBDA_BUILD) --package usage-compact --bin usage-compact $(if $(CROSS),--$(subst _,-,$(ARCH)))
+
 build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
 	$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
@@ -166,16 +177,28 @@ build-Function build-FoldFunction: build
 	cp target/lambda/usage-aggregator/bootstrap "$(ARTIFACTS_DIR)/"
 
 # The function that compacts the archive has a binary of its own, with a Parquet library.
-build-CompactFunction: .venv/made
-	$(LAMBDA_BUILD) --package usage-compact --bin usage-compact $(if $(CROSS),--$(subst _,-,$(ARCH)))
+build-CompactFunction: build-compact
 	cp target/lambda/usage-compact/bootstrap "$(ARTIFACTS_DIR)/"
 
-# A deployed function can't read the archive, so an incompatible schema is refused here.
-deploy: $(if $(filter unchecked,$(SCHEMAS)),,schemas) .venv/made .venv-lint/made ## check the schemas, build, and deploy the stack STACK; prompts for the parameters the first time
-	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
-	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
-	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
-	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
+package: build build-compact ## put the functions and the pipeline in PIPELINE_DIR into the folder PACKAGE, ready to deploy
+	cargo build --quiet --package usagectl
+	$(USAGECTL) package $(if $(PIPELINE_DIR),--pipeline-dir '$(PIPELINE_DIR)') --out '$(PACKAGE)'
+
+checked-pipeline: ## check the pipeline in PIPELINE_DIR against the one that the stack STACK runs
+	cargo build --quiet --package usagectl
+	$(USAGECTL) pipeline check --stack $(STACK) '$(PIPELINE_DIR)'
+
+# A deployed function can't read the archive, so an incompatible schema is refused here. Shipped pipelines are compared with the last
+# release, and your own pipeline with the one that the stack runs. Only shipped pipelines are compiled into the function, so a change to
+# your own compiles nothing.
+SAM_DEPLOY = .venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
+    --resolve-s3 $(if $(PIPELINE_DIR),--template-file '$(PACKAGE)/template.yaml') --parameter-overrides Architecture=$(ARCH) \
+    $(if $(PIPELINE_DIR),Pipeline=$(notdir $(realpath $(PIPELINE_DIR)))) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
+    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
+
+deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters the first time (PIPELINE_DIR=path/to/mine)
+	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH))
+	$(SAM_DEPLOY)
 	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 
 destroy: .venv-lint/made ## delete the stack STACK; keeps tables and buckets unless DATA=delete
@@ -185,7 +208,7 @@ logs: .venv-lint/made ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove build output and the demo's data
-	rm -rf target .venv .venv-avro .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
+	rm -rf target build .venv .venv-avro .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
 
 # The file `made` marks a finished environment. If creating one was interrupted, it is created again.
 .venv/made: tests/requirements.txt

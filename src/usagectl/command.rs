@@ -1,8 +1,9 @@
-//! The command line of `usagectl`: parses it, dispatches to the file of the command, and turns the outcome into an exit code.
+//! The command line of `usagectl`: parses it, dispatches to the file of the command, and turns the outcome into an exit code. `groups`
+//! orders the commands in the help by task, and `generated` writes shell completions and man pages.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::answers::{alerts, correct, prove, why};
 use crate::deployment::redrive;
@@ -17,7 +18,10 @@ use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
 use crate::shell::failure;
 use crate::shell::options::Options;
-use crate::shell::running;
+use crate::shell::{remembered, running};
+
+mod generated;
+mod groups;
 
 /// Run the usage aggregator on a laptop, inspect its results, and operate a deployed stack
 #[derive(Debug, Parser)]
@@ -31,36 +35,40 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Invoke(invoke::Invoke),
+    Init(schema::Init),
     Explain(explain::Explain),
-    Cat(cat::Cat),
-    Compact(Box<compact::Compact>),
-    Snapshots(snapshots::Snapshots),
+    Invoke(invoke::Invoke),
     Local(Box<local::Local>),
+    Simulate(simulate::Simulate),
     Faults(faults::Faults),
+    Serve(serve::Serve),
+    Bench(bench::Bench),
     Schema(schema::Schema),
     Pipeline(schema::Pipelines),
-    Serve(serve::Serve),
-    Simulate(simulate::Simulate),
+    Package(schema::Package),
+    Snapshots(snapshots::Snapshots),
+    Usage(usage::Usage),
+    Alerts(Box<alerts::Alerts>),
+    Why(Box<why::Why>),
+    Cat(cat::Cat),
+    Export(Box<export::Export>),
+    Compact(Box<compact::Compact>),
+    Indicators(Box<indicators::Indicators>),
     Reconcile(reconcile::Reconcile),
+    Prove(Box<prove::Prove>),
+    Correct(Box<correct::Correct>),
+    Ledger(Box<ledger::Ledger>),
+    #[cfg(feature = "deployment")]
+    Doctor(Box<doctor::Doctor>),
     Redrive(Box<redrive::Redrive>),
     #[cfg(feature = "deployment")]
     Backfill(Box<backfill::Backfill>),
-    Bench(bench::Bench),
-    #[cfg(feature = "deployment")]
-    Doctor(Box<doctor::Doctor>),
     #[cfg(feature = "deployment")]
     Tune(Box<tune::Tune>),
     #[cfg(feature = "deployment")]
     Cost(Box<cost::Cost>),
-    Usage(usage::Usage),
-    Export(Box<export::Export>),
-    Alerts(Box<alerts::Alerts>),
-    Indicators(Box<indicators::Indicators>),
-    Ledger(Box<ledger::Ledger>),
-    Correct(Box<correct::Correct>),
-    Why(Box<why::Why>),
-    Prove(Box<prove::Prove>),
+    Completions(generated::Completions),
+    Man(generated::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -68,6 +76,8 @@ Examples:
   usagectl explain events/insert.json       Show what the function would do with an event
   usagectl invoke events/insert.json        Run the function, with all data in .usage/
   usagectl snapshots --plot amount          Plot what was counted
+  usagectl init --table NAME                Draft a pipeline for your own table
+  usagectl local --pipeline-dir DIR         Run it; later commands with this data folder remember it
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
   usagectl reconcile                        Check that everything was counted exactly once
@@ -85,8 +95,10 @@ Exit codes:
 
 /// Runs the command on the command line and returns its exit code.
 pub async fn run() -> ExitCode {
-    let Cli { command, mut options } = Cli::parse();
+    let line = Cli::from_arg_matches(&groups::command().get_matches());
+    let Cli { command, mut options } = line.unwrap_or_else(|error| error.exit());
     console::log_to_stderr(&options);
+    options.remembered = remembered::recall(&options);
     // `local` and `serve` start their own services; other commands use those of a running one.
     if !matches!(command, Command::Local(_) | Command::Serve(_)) {
         running::join(&mut options);
@@ -103,8 +115,10 @@ pub async fn run() -> ExitCode {
         Command::Prove(command) => command.run(&options).await,
         Command::Local(command) => command.run(&options).await,
         Command::Faults(command) => command.run(&options).await,
+        Command::Init(command) => command.run(&options).await,
         Command::Schema(command) => command.run(&options),
-        Command::Pipeline(command) => command.run(&options),
+        Command::Pipeline(command) => command.run(&options).await,
+        Command::Package(command) => command.run(&options),
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
@@ -122,6 +136,8 @@ pub async fn run() -> ExitCode {
         Command::Export(command) => command.run(&options).await,
         Command::Alerts(command) => command.run(&options).await,
         Command::Indicators(command) => command.run(&options).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(&options),
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

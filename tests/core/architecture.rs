@@ -78,7 +78,7 @@ const PACKAGES: [Package; 6] = [
             ("stack", &["shell"]),
             ("failure_document", &[]),
             ("event", &["shell", "failure_document"]),
-            ("schema", &["shell", "event"]),
+            ("schema", &["shell", "stack", "event"]),
             ("results", &["shell", "stack"]),
             ("indicators", &["shell", "stack"]),
             ("ledger", &["shell", "stack"]),

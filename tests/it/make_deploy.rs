@@ -1,4 +1,5 @@
-//! `make deploy` as far as it can go without an account: what it asks of sam, by a program of that name that notes its arguments.
+//! `make deploy` as far as it can go without an account: what it asks of sam and usagectl, by programs of these names that note their
+//! arguments.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +27,7 @@ impl Project {
         }
         project.program(".venv/bin/cargo", "#!/bin/sh\n");
         project.program("tests/schemas.sh", "#!/bin/sh\n");
+        project.program("target/debug/usagectl", "#!/bin/sh\nprintf '%s\\n' --- usagectl \"$@\" >>calls\n");
         project
     }
 
@@ -111,4 +113,31 @@ fn make_deploy_stops_at_an_unsafe_schema_unless_it_is_told_not_to_check() {
     assert!(refused.code == Some(2) && refused.stdout.contains("unsafe  order.avsc"), "{refused:?}");
     assert!(!project.0.path().join("calls").exists(), "sam was called");
     assert_eq!(project.make(&["deploy", "SCHEMAS=unchecked"]).len(), 3);
+}
+
+#[test]
+fn a_pipeline_of_ones_own_is_checked_packaged_and_deployed_without_an_edit_of_the_template() {
+    let project = Project::new();
+    project.write("mine/pipeline.toml", "");
+    let calls = project.make(&["deploy", "STACK=lake", "PIPELINE_DIR=mine"]);
+    let [check, package, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(check[..], ["usagectl", "pipeline", "check", "--stack", "lake", "mine"]);
+    assert_eq!(package[..], ["usagectl", "package", "--pipeline-dir", "mine", "--out", "build/lake"]);
+    let options = options(deploy);
+    assert_eq!(options["--template-file"], ["build/lake/template.yaml"]);
+    assert!(options["--parameter-overrides"].contains(&"Pipeline=mine"), "{options:?}");
+    assert_eq!(subscribers[0], "python");
+}
+
+#[test]
+fn an_unsafe_change_of_the_own_pipeline_stops_the_deployment_unless_it_is_told_not_to_check() {
+    let project = Project::new();
+    project.write("mine/pipeline.toml", "");
+    let refuse = "#!/bin/sh\nprintf '%s\\n' --- usagectl \"$@\" >>calls\nif [ $1 = pipeline ]; then echo 'unsafe  mine: day was removed'; exit 1; fi\n";
+    project.program("target/debug/usagectl", refuse);
+    let refused = project.run(&["deploy", "PIPELINE_DIR=mine"]);
+    assert!(refused.code == Some(2) && refused.stdout.contains("unsafe  mine"), "{refused:?}");
+    let calls = std::fs::read_to_string(project.0.path().join("calls")).unwrap();
+    assert!(!calls.contains("sam") && !calls.contains("package"), "{calls}");
+    assert_eq!(project.make(&["deploy", "PIPELINE_DIR=mine", "SCHEMAS=unchecked"]).len(), 3);
 }

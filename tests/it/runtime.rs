@@ -82,14 +82,19 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts the function with these variables, which may override the endpoints of the embedded services.
     pub async fn start(variables: &[(&str, &str)]) -> Sandbox {
+        // FUNCTION may name another build of the binary, for measurements.
+        let binary = std::env::var("FUNCTION").unwrap_or_else(|_| function_binary());
+        Sandbox::start_binary(&binary, variables).await
+    }
+
+    /// Starts this build of the function.
+    pub async fn start_binary(binary: &str, variables: &[(&str, &str)]) -> Sandbox {
         let (sender, received) = mpsc::unbounded_channel();
         let (events, queue) = mpsc::unbounded_channel();
         let api =
             serve(Api { received: sender, events: Arc::new(Mutex::new(queue)), deadline: Duration::from_secs(900) })
                 .await;
         let started = Instant::now();
-        // FUNCTION may name another build of the binary, for measurements.
-        let binary = std::env::var("FUNCTION").unwrap_or_else(|_| function_binary());
         let mut process = tokio::process::Command::new(binary)
             .env_clear()
             .envs([
@@ -308,7 +313,7 @@ async fn the_first_poll_comes_even_if_no_service_can_be_reached() {
 }
 
 /// The path of the function's binary, which `cargo test` builds next to usagectl.
-fn function_binary() -> String {
+pub fn function_binary() -> String {
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_usagectl")).with_file_name("usage-aggregator");
     assert!(binary.exists(), "build the function first: cargo build --package usage-aggregator");
     binary.into_os_string().into_string().unwrap()

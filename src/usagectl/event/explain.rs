@@ -47,6 +47,11 @@ differs, or by the condition of a measure that it doesn't meet.
 The exit code is 1 if the function would reject a record or fail.";
 
 impl Explain {
+    /// The plan for one event.
+    pub fn of(event: &Path) -> Explain {
+        Explain { events: vec![event.to_owned()], now: None }
+    }
+
     /// Prints the plan for each event.
     pub fn run(self, options: &Options) -> anyhow::Result<Done> {
         let mut done = Done::Well;

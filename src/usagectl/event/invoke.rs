@@ -15,7 +15,8 @@ use crate::event::input::Input;
 use crate::event::report::Report;
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::options::Options;
-use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::pipeline_choice::{Sample, Variables, is_chosen};
+use crate::shell::remembered::remember;
 use crate::shell::workplace::{Site, Start, Uses, Workplace};
 use laptop::proof::rows::RowReader;
 
@@ -50,10 +51,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl Invoke {
     /// Runs the function on each event and prints a report.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let options = &options.forgetting(self.fresh);
         // Checked before anything is opened or cleared: an invalid pipeline or variable fails every event.
-        Variables::new(options, &Sample::default()).with_metrics_sink("none").config()?;
+        let variables = Variables::new(options, &Sample::default());
+        variables.clone().with_metrics_sink("none").config()?;
         let start = if self.fresh { Start::Fresh } else { Start::Continue };
         let place = Workplace::open(options, Uses::Everything, start).await?;
+        // Events can be of several pipelines, so only one that was chosen for all of them is remembered.
+        if place.services().is_some() && is_chosen(options) {
+            remember(&options.data, &variables, None)?;
+        }
         let progress = console::progress(self.events.len());
         let mut reports = Vec::new();
         for path in &self.events {

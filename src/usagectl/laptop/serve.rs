@@ -14,6 +14,7 @@ use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::quote::quoted;
+use crate::shell::remembered::remember;
 use crate::shell::running::Running;
 use crate::shell::workplace::Workplace;
 
@@ -64,6 +65,7 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
         let variables = Variables::new(options, &Sample::default());
         place.site(variables.clone()).await?;
+        remember(&options.data, &variables, None)?;
         if let Some(services) = place.services() {
             Running::new(services, None).write(&options.data)?;
         }

@@ -1,27 +1,32 @@
 //! `usagectl schema glue`: generates the Athena tables, views and named queries in template.yaml from the schemas of pipelines.
-//! `make glue` writes them there, and a test checks that they are up to date.
+//! `make glue` writes them there, and a test checks that they are up to date. `merge` keeps the resources of other pipelines.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::pipeline::{Archive, Folder, PartitionDate, Pipeline, shipped, shipped_names};
 
-use self::resources::{compacted_table, logical_id, named_query, table, view};
+use self::merge::merged;
+use self::resources::{compacted_table, named_query, table, view};
+pub(super) use self::resources::{condition, logical_id};
 use super::athena::{RecordType, queries};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 
+mod merge;
 mod resources;
 
 /// Generate the Glue tables, views and named queries of template.yaml
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Glue {
-    /// Write into this template, between the markers `# glue: begin` and `# glue: end`, instead of printing
+    /// Write into this template, between the markers `# glue: begin` and `# glue: end`, instead of printing. Resources of
+    /// other pipelines there stay as they are
     #[arg(long, value_name = "TEMPLATE")]
     into: Option<PathBuf>,
 }
@@ -30,7 +35,10 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl schema glue                        All shipped pipelines
   usagectl schema glue --pipeline orders
-  usagectl schema glue --into template.yaml   The same as `make glue`";
+  usagectl schema glue --into template.yaml   The same as `make glue`
+
+To deploy a pipeline of your own, use `make deploy PIPELINE_DIR=...` or `usagectl package` instead: they
+generate these resources into a copy of the template.";
 
 const BEGIN: &str = "# glue: begin";
 const END: &str = "# glue: end";
@@ -40,13 +48,20 @@ const USAGE_QUERY: &str = "usage.sql";
 impl Glue {
     /// Prints the resources, or writes them into the template.
     pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let mut text = String::new();
+        let mut generated = Vec::new();
         for folder in folders(options)? {
-            text.push_str(&pipeline_resources(&folder)?);
+            generated.push((condition(&folder.name), pipeline_resources(&folder)?));
         }
         match &self.into {
-            None => console::print(text.trim_end())?,
-            Some(path) => write_into(path, &text)?,
+            None if options.json => {
+                let resources: BTreeMap<&String, &String> = generated.iter().map(|(id, text)| (id, text)).collect();
+                console::print(&json!({ "resources_by_condition": resources }).to_string())?;
+            }
+            None => {
+                let text: String = generated.iter().map(|(_, text)| text.as_str()).collect();
+                console::print(text.trim_end())?;
+            }
+            Some(path) => write_into(path, &generated)?,
         }
         Ok(Done::Well)
     }
@@ -66,31 +81,32 @@ fn folders(options: &Options) -> anyhow::Result<Vec<Folder>> {
     names.into_iter().map(folder).collect()
 }
 
-fn write_into(path: &Path, resources: &str) -> anyhow::Result<()> {
+fn write_into(path: &Path, generated: &[(String, String)]) -> anyhow::Result<()> {
     let shown = path.display();
     let old = std::fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
-    let new = replaced(&old, resources).with_context(|| format!("write into {shown}"))?;
+    let new =
+        replaced(&old, |resources| merged(resources, generated)).with_context(|| format!("write into {shown}"))?;
     if new != old {
         std::fs::write(path, new).with_context(|| format!("write {shown}"))?;
     }
     Ok(())
 }
 
-/// Replaces what is between the markers in `template` with `resources`.
-fn replaced(template: &str, resources: &str) -> anyhow::Result<String> {
+/// Replaces the resources between the markers in `template` with what `new` makes of them.
+pub(super) fn replaced(template: &str, new: impl Fn(&str) -> String) -> anyhow::Result<String> {
     let parts = template.split_once(BEGIN).and_then(|(before, rest)| {
         let (marker, rest) = rest.split_once('\n')?;
-        let (_, after) = rest.split_once(END)?;
-        Some((before, marker, after))
+        let (resources, after) = rest.split_once(END)?;
+        Some((before, marker, resources, after))
     });
-    let Some((before, marker, after)) = parts else {
+    let Some((before, marker, resources, after)) = parts else {
         bail!("the lines `{BEGIN}` and `{END}` are missing: add them where the tables belong");
     };
-    Ok(format!("{before}{BEGIN}{marker}\n{}\n\n  {END}{after}", resources.trim_end()))
+    Ok(format!("{before}{BEGIN}{marker}\n{}\n\n  {END}{after}", new(resources).trim_end()))
 }
 
 /// The resources of one pipeline, each under the pipeline's condition.
-fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
+pub(super) fn pipeline_resources(folder: &Folder) -> anyhow::Result<String> {
     let pipeline = Pipeline::parse(folder).map_err(|mistakes| UsageError(mistakes.to_string()))?;
     let mut types = Vec::new();
     let mut text = String::new();

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 use usage_aggregator::pipeline::{Folder, Pipeline};
 
-use self::read::read;
+pub(super) use self::read::read;
 use super::draft::draft;
 use crate::event::read_event;
 use crate::shell::console::{self, Done, UsageError};
@@ -45,7 +46,7 @@ them. Review it, then add what to count (docs/pipelines.md).";
 
 impl Infer {
     /// Drafts the files, and prints or writes them.
-    pub(super) fn run(self, _: &Options) -> anyhow::Result<Done> {
+    pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
         let bytes = read_event(&self.records)?;
         let name = self.out.as_deref().and_then(Path::file_name).map_or("draft".into(), |name| name.to_string_lossy());
         let mut scratch = Vec::new();
@@ -62,7 +63,17 @@ impl Infer {
             ))
         })?;
         match &self.out {
-            Some(path) => write(path, &folder)?,
+            Some(path) => {
+                write(path, &folder)?;
+                let names: Vec<&String> = folder.files.keys().collect();
+                console::print(&match options.json {
+                    true => json!({ "out": path, "files": names }).to_string(),
+                    false => {
+                        format!("{}: {}", path.display(), folder.files.keys().cloned().collect::<Vec<_>>().join(", "))
+                    }
+                })?;
+            }
+            None if options.json => console::print(&json!({ "files": folder.files }).to_string())?,
             None => {
                 for (name, text) in &folder.files {
                     console::print(&format!("--- {name}\n{}", text.trim_end()))?;
@@ -73,12 +84,13 @@ impl Infer {
     }
 }
 
-fn write(path: &Path, folder: &Folder) -> anyhow::Result<()> {
+/// Creates a folder with the files of a draft.
+pub(super) fn write(path: &Path, folder: &Folder) -> anyhow::Result<()> {
     let shown = path.display();
     // Never writes into an existing folder.
     std::fs::create_dir(path).with_context(|| format!("create the folder {shown}, which must not exist yet"))?;
     for (name, text) in &folder.files {
         std::fs::write(path.join(name), text).with_context(|| format!("write {shown}/{name}"))?;
     }
-    console::print(&format!("{shown}: {}", folder.files.keys().cloned().collect::<Vec<_>>().join(", ")))
+    Ok(())
 }

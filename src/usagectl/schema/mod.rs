@@ -1,5 +1,6 @@
 //! `usagectl schema`: works on the Avro schemas of pipelines. `glue` generates Athena tables, `check` finds unsafe changes, and
-//! `infer` drafts a pipeline from records. `usagectl pipeline check` finds unsafe changes of pipelines.
+//! `infer` drafts a pipeline from records. `usagectl init` asks for records, and shows what the draft does with them. `usagectl pipeline
+//! check` finds unsafe changes of pipelines, and `usagectl package` puts a pipeline and the function into a folder that can be deployed.
 
 mod athena;
 mod check;
@@ -7,12 +8,16 @@ mod columns;
 mod draft;
 mod glue;
 mod infer;
+mod init;
 mod literal;
+mod package;
 mod pipeline;
 
 use clap::{Args, Subcommand};
 
 use self::check::{Verdict, compare};
+pub use self::init::Init;
+pub use self::package::Package;
 pub use self::pipeline::Pipelines;
 
 use usage_aggregator::archive::RecordSchema;

@@ -1,5 +1,5 @@
 //! `usagectl pipeline check`: reports what a change of a pipeline does to the counters and files that exist. Reads both versions and
-//! prints what `changes` finds.
+//! prints what `changes` finds. `deployed` reads the version that a stack runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use crate::shell::options::Options;
 mod changes;
 mod counters;
 mod definition;
+#[cfg(feature = "deployment")]
+mod deployed;
 
 /// Check what a change of a pipeline does to the counters and files that exist
 #[derive(Debug, Args)]
@@ -36,9 +38,9 @@ impl Pipelines {
     ///
     /// # Errors
     /// If a pipeline can't be read or is invalid.
-    pub fn run(self, options: &Options) -> anyhow::Result<Done> {
+    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         match self.command {
-            Command::Check(command) => command.run(options),
+            Command::Check(command) => command.run(options).await,
         }
     }
 }
@@ -47,26 +49,37 @@ impl Pipelines {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 struct Check {
-    /// The pipeline in use: its folder, or a folder of pipelines
-    #[arg(value_name = "OLD")]
+    /// The pipeline in use: its folder, or a folder of pipelines. With --stack, leave it out
+    #[arg(value_name = "OLD", required = true)]
     old: PathBuf,
     /// The new pipeline, or folder of pipelines
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    #[cfg_attr(feature = "deployment", arg(value_name = "NEW", required_unless_present = "stack"))]
+    #[cfg_attr(not(feature = "deployment"), arg(value_name = "NEW", required = true))]
+    new: Option<PathBuf>,
+    /// Compare with the pipeline that this CloudFormation stack runs, with the AWS credentials and region of the environment
+    #[cfg(feature = "deployment")]
+    #[arg(long, value_name = "NAME", conflicts_with = "new")]
+    stack: Option<String>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   usagectl pipeline check old/orders schemas/orders
   usagectl pipeline check /tmp/release/schemas schemas
+  usagectl pipeline check --stack NAME path/to/mine
 
 A change is safe if the counters and snapshots that exist keep their meaning and are still updated,
 and if old and new files can be read together (as `usagectl schema check` reports). `generation` must
 rise with every change of what is counted. The exit code is 1 if a change is unsafe.";
 
 impl Check {
-    fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let (old, new) = (pipelines(&self.old)?, pipelines(&self.new)?);
+    async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        #[cfg(feature = "deployment")]
+        if let Some(stack) = &self.stack {
+            return deployed::check(stack, &self.old, options).await;
+        }
+        let new = self.new.as_deref().unwrap_or(&self.old);
+        let (old, new) = (pipelines(&self.old)?, pipelines(new)?);
         let done = report(&old, &new, findings, if options.json { json } else { line })?;
         if !options.json {
             console::note(&format!("compared {}", console::counted(new.len(), "pipeline")));
@@ -97,8 +110,13 @@ fn pipelines(path: &Path) -> anyhow::Result<BTreeMap<String, Definition>> {
 
 fn read(path: &Path) -> anyhow::Result<Definition> {
     let folder = Folder::read(path).with_context(|| format!("read the pipeline in {}", path.display()))?;
+    definition(folder, &path.display().to_string())
+}
+
+/// The definition of the pipeline in `folder`, which `shown` names in errors.
+fn definition(folder: Folder, shown: &str) -> anyhow::Result<Definition> {
     // All mistakes of an invalid pipeline are reported with their lines.
-    Pipeline::parse(&folder).map_err(|mistakes| UsageError(format!("{}: {mistakes}", path.display())))?;
+    Pipeline::parse(&folder).map_err(|mistakes| UsageError(format!("{shown}: {mistakes}")))?;
     Ok(Definition::of(folder))
 }
 

@@ -43,10 +43,60 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Prints a message that is not part of the result to stderr.
+/// Prints findings. On a terminal, the verdicts at the start of a line that need attention are in color.
+///
+/// # Errors
+/// As for [`print`].
+pub fn print_findings(text: &str) -> anyhow::Result<()> {
+    let has_colors = has_colors(&io::stdout());
+    let lines = text.split('\n').map(|line| match has_colors {
+        true => highlighted(line, &[("problem", Color::Red), ("unsafe", Color::Red), ("warning", Color::Yellow)]),
+        false => line.to_owned(),
+    });
+    print(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Prints a message that is not part of the result to stderr. On a terminal, `error:` and `warning:` are in color.
 pub fn note(text: &str) {
+    let text = match has_colors(&io::stderr()) {
+        true => highlighted(text, &[("error:", Color::Red), ("warning:", Color::Yellow)]),
+        false => text.to_owned(),
+    };
     // If stderr is closed, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A color for what needs attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// A problem.
+    Red,
+    /// A warning.
+    Yellow,
+}
+
+impl Color {
+    /// `text` in this color.
+    pub fn paint(self, text: &str) -> String {
+        let code = match self {
+            Color::Red => 31,
+            Color::Yellow => 33,
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// `line` with the word that it starts with in color, if it is one of `words`.
+fn highlighted(line: &str, words: &[(&str, Color)]) -> String {
+    let found = words.iter().find_map(|(word, color)| Some(color.paint(word) + line.strip_prefix(word)?));
+    found.unwrap_or_else(|| line.to_owned())
+}
+
+/// Whether `stream` is a terminal that shows colors, and NO_COLOR isn't set: see <https://no-color.org>.
+#[expect(clippy::disallowed_methods, reason = "what every terminal program reads")]
+pub fn has_colors(stream: &impl IsTerminal) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Asks on stderr, and reads the answer from stdin: yes, or anything else for no.
@@ -100,5 +150,23 @@ pub fn counted(number: usize, what: &str) -> String {
 pub fn log_to_stderr(options: &Options) {
     if options.verbose {
         usage_aggregator::logs::start_with(tracing::Level::DEBUG, io::stderr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_needs_attention_is_in_color() {
+        let words = [("problem", Color::Red), ("warning", Color::Yellow)];
+        assert_eq!(highlighted("problem  alarms", &words), "\u{1b}[31mproblem\u{1b}[0m  alarms");
+        assert_eq!(highlighted("warning  age", &words), "\u{1b}[33mwarning\u{1b}[0m  age");
+        assert_eq!(highlighted("OK       no problem", &words), "OK       no problem");
+    }
+
+    #[test]
+    fn a_file_gets_no_colors() {
+        assert!(!has_colors(&tempfile::tempfile().unwrap()));
     }
 }

@@ -19,6 +19,8 @@ const STREAMS: &str = "kinesis";
 pub const LEDGERS: &str = "simulated";
 /// The mapping's checkpoints, filter and shards.
 pub const MAPPINGS: &str = "mapping";
+/// The pipeline that the folder was last used with.
+pub const PIPELINE: &str = "pipeline.json";
 
 /// The locked folder. The lock is released when this is dropped or the process ends.
 #[derive(Debug)]
@@ -61,14 +63,15 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes all tables, objects, streams, alerts, ledgers and checkpoints.
+    /// Deletes all tables, objects, streams, alerts, ledgers and checkpoints, and forgets the pipeline.
     pub fn clear(&self) -> anyhow::Result<()> {
         for end in ["", "-wal", "-shm", "-journal"] {
             let file = self.path.join(format!("{DATABASE}{end}"));
             unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
         }
-        let alerts = self.path.join(ALERTS);
-        unless_missing(fs::remove_file(&alerts)).with_context(|| format!("delete {}", alerts.display()))?;
+        for file in [ALERTS, PIPELINE].map(|name| self.path.join(name)) {
+            unless_missing(fs::remove_file(&file)).with_context(|| format!("delete {}", file.display()))?;
+        }
         for folder in [OBJECTS, STREAMS, LEDGERS, MAPPINGS].map(|name| self.path.join(name)) {
             unless_missing(fs::remove_dir_all(&folder)).with_context(|| format!("delete {}", folder.display()))?;
         }

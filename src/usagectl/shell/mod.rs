@@ -15,6 +15,7 @@ pub mod paragraph;
 pub mod pipeline_choice;
 pub mod plot;
 pub mod quote;
+pub mod remembered;
 pub mod resource_names;
 pub mod running;
 pub mod table;

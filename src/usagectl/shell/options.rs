@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::shell::console::UsageError;
 use crate::shell::folder::LEDGERS;
+use crate::shell::remembered::Remembered;
 
 /// The options that every command accepts.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +61,9 @@ pub struct Options {
     /// Print the function's logs to stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// The pipeline that the data folder was last used with.
+    #[arg(skip)]
+    pub remembered: Option<Remembered>,
 }
 
 /// Where a service is.
@@ -74,6 +78,14 @@ pub enum Endpoint {
 }
 
 impl Options {
+    /// These options without a remembered pipeline if the data folder is about to be cleared.
+    #[must_use]
+    pub fn forgetting(&self, is_fresh: bool) -> Options {
+        let mut options = self.clone();
+        options.remembered = options.remembered.filter(|_| !is_fresh);
+        options
+    }
+
     /// Where DynamoDB is.
     ///
     /// # Errors

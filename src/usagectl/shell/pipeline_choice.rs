@@ -11,6 +11,7 @@ use usage_aggregator::time::Timestamp;
 
 use crate::shell::console::{self, UsageError};
 use crate::shell::options::Options;
+use crate::shell::remembered::Choice;
 use crate::shell::resource_names;
 
 /// The pipeline if nothing selects one.
@@ -76,7 +77,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Chooses the pipeline by option, then by variable, then by the event's sources.
+    /// Chooses the pipeline by option, then by variable, then by the event's sources, then by the data folder.
     pub fn new(options: &Options, sample: &Sample) -> Variables {
         let mut variables = BTreeMap::new();
         match (&options.pipeline, &options.pipeline_dir) {
@@ -86,7 +87,8 @@ impl Variables {
                 let set = ["PIPELINE", "PIPELINE_DIR"].into_iter().filter_map(|name| Some((name, environment(name)?)));
                 variables.extend(set);
                 if variables.is_empty() {
-                    variables.insert("PIPELINE", by_source(sample));
+                    let (name, value) = remembered(options, sample).unwrap_or_else(|| ("PIPELINE", by_source(sample)));
+                    variables.insert(name, value);
                 }
             }
         }
@@ -130,9 +132,7 @@ impl Variables {
     /// If no pipeline is selected and no shipped one reads the source.
     pub fn of_source(options: &Options, source: &str) -> Result<Variables, UsageError> {
         let sources = vec![source.to_owned()];
-        let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
-        let is_chosen = options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable;
-        if !is_chosen && shipped_for(&sources).is_none() {
+        if !is_chosen(options) && options.remembered.is_none() && shipped_for(&sources).is_none() {
             let remedy = "choose one with --pipeline or --pipeline-dir";
             return Err(UsageError(format!("no shipped pipeline reads {source}: {remedy}")));
         }
@@ -176,7 +176,16 @@ impl Variables {
             "PIPELINE" | "PIPELINE_DIR" => self.set.get(name).cloned(),
             name => self.value(name),
         });
-        let config = read.map_err(|mistakes| UsageError(mistakes.to_string()))?;
+        let config = read.map_err(|mistakes| {
+            let is_shipped = self.set.get("PIPELINE").is_some_and(|name| shipped(name).is_some());
+            let remedy = match &self.deployed {
+                Some(_) if !is_shipped => {
+                    "\nif the function runs your own pipeline, add --pipeline-dir with its folder"
+                }
+                _ => "",
+            };
+            UsageError(format!("{mistakes}{remedy}"))
+        })?;
         if let Some(Tables { usage, ledger, .. }) = &config.tables {
             for (variable, name) in [("USAGE_TABLE", usage), ("LEDGER_TABLE", ledger)] {
                 resource_names::table_name(name).map_err(|mistake| UsageError(format!("{variable}: {mistake}")))?;
@@ -197,6 +206,25 @@ impl Variables {
 #[expect(clippy::disallowed_methods, reason = "the variables of the function that an operator may set")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether an option or a variable chooses the pipeline.
+pub fn is_chosen(options: &Options) -> bool {
+    let by_variable = ["PIPELINE", "PIPELINE_DIR"].into_iter().any(|name| environment(name).is_some());
+    options.pipeline.is_some() || options.pipeline_dir.is_some() || by_variable
+}
+
+/// The variable that chooses the pipeline that the data folder was last used with, unless another one reads the sample.
+fn remembered(options: &Options, sample: &Sample) -> Option<(&'static str, String)> {
+    let remembered = options.remembered.as_ref()?;
+    let reads = sample.sources.iter().any(|source| remembered.sources.contains(source));
+    if !reads && shipped_for(&sample.sources).is_some() {
+        return None;
+    }
+    Some(match &remembered.pipeline {
+        Choice::Shipped(name) => ("PIPELINE", name.clone()),
+        Choice::Folder(folder) => ("PIPELINE_DIR", folder.to_string_lossy().into_owned()),
+    })
 }
 
 fn shipped_for(sources: &[String]) -> Option<&'static str> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use usage_aggregator::clients::Clients;
 
 use super::FunctionName;
@@ -59,6 +60,25 @@ impl Account {
     pub async fn parameters(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let parameters = self.stack(stack).await?.parameters.unwrap_or_default();
         Ok(parameters.into_iter().filter_map(|given| Some((given.parameter_key?, given.parameter_value?))).collect())
+    }
+
+    /// The template that a stack was deployed with, as it was before transforms. `None` if the stack doesn't exist.
+    ///
+    /// # Errors
+    /// When the template can't be read.
+    pub async fn template(&self, stack: &str) -> anyhow::Result<Option<String>> {
+        let client = aws_sdk_cloudformation::Client::new(&self.config);
+        let stage = aws_sdk_cloudformation::types::TemplateStage::Original;
+        let got = client.get_template().stack_name(stack).template_stage(stage).send().await;
+        match got.map_err(|error| error.into_service_error()) {
+            Ok(got) => Ok(got.template_body),
+            // CloudFormation has no error code for a stack that doesn't exist.
+            Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
+            Err(error) => {
+                let context = format!("read the template of the stack {stack} (cloudformation:GetTemplate)");
+                Err(error).context(format!("{context}; are the credentials and the region right?"))
+            }
+        }
     }
 
     async fn stack(&self, stack: &str) -> anyhow::Result<aws_sdk_cloudformation::types::Stack> {

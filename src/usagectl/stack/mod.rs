@@ -1,10 +1,14 @@
 //! The deployment that a command works on: a deployed stack, or the embedded services of this machine. `names` has the names
-//! of its parts, `function_name` takes a function's apart, `account` the clients, `metrics` its metrics, `figures` reads them from CloudWatch, and `blocked` recognizes
-//! a blocked shard by them.
+//! of its parts, `function_name` takes a function's apart, `account` the clients, `metrics` its metrics, `figures` reads them from
+//! CloudWatch, and `blocked` recognizes a blocked shard by them. `carried` and `deployed_pipeline` are about the pipeline
+//! in a stack's template.
 
 #[cfg(feature = "deployment")]
 mod account;
 mod blocked;
+mod carried;
+#[cfg(feature = "deployment")]
+mod deployed_pipeline;
 mod figures;
 mod function_name;
 mod metrics;
@@ -28,6 +32,9 @@ use crate::shell::workplace::{Uses, Workplace};
 #[cfg(feature = "deployment")]
 pub use account::Account;
 pub use blocked::{BlockedShard, Point, blocked, failing_now};
+pub use carried::{CARRIED, PACKAGED_PIPELINE, encoded};
+#[cfg(feature = "deployment")]
+pub use deployed_pipeline::carried;
 pub use figures::{Figure, Figures, Statistic};
 pub use function_name::FunctionName;
 pub use names::{Names, source_name};
@@ -79,21 +86,26 @@ impl Where {
             let remedy = "use --stack NAME, or --local for the embedded services of this machine";
             return Err(UsageError(format!("no deployment specified: {remedy}")).into());
         }
-        self.open_account().await
+        self.open_account(options).await
     }
 
     #[cfg(feature = "deployment")]
-    async fn open_account(&self) -> anyhow::Result<Deployment> {
+    async fn open_account(&self, options: &Options) -> anyhow::Result<Deployment> {
         let account = Account::open().await;
-        let outputs = match &self.stack {
-            Some(stack) => Names::of_outputs(&account.outputs(stack).await?),
-            None => Names::default(),
-        };
-        Ok(Deployment { names: self.names.clone().or(outputs), place: Place::Account(account) })
+        let mut known = Names::default();
+        if let Some(stack) = &self.stack {
+            let outputs = account.outputs(stack).await?;
+            known = Names::of_outputs(&outputs);
+            let is_chosen = options.pipeline.is_some() || options.pipeline_dir.is_some();
+            if outputs.contains_key(PACKAGED_PIPELINE) && !is_chosen {
+                known.pipeline_dir = Some(deployed_pipeline::unpacked(&account, stack, &options.data).await?);
+            }
+        }
+        Ok(Deployment { names: self.names.clone().or(known), place: Place::Account(account) })
     }
 
     #[cfg(not(feature = "deployment"))]
-    async fn open_account(&self) -> anyhow::Result<Deployment> {
+    async fn open_account(&self, _: &Options) -> anyhow::Result<Deployment> {
         let remedy = "build the complete tool with `cargo build --package usagectl`";
         Err(UsageError(format!("this usagectl was built without the deployment commands: {remedy}")).into())
     }

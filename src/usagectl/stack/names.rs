@@ -1,6 +1,7 @@
 //! The names of a deployment's parts: the outputs of its stack, which options override.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -60,6 +61,9 @@ pub struct Names {
     /// The stack's pipeline. Its option is `--pipeline` of all commands.
     #[arg(skip)]
     pub pipeline: Option<String>,
+    /// The folder of the stack's pipeline, if its template carries one. Its option is `--pipeline-dir` of all commands.
+    #[arg(skip)]
+    pub pipeline_dir: Option<PathBuf>,
 }
 
 impl Names {
@@ -88,6 +92,7 @@ impl Names {
             metrics_namespace: output("MetricsNamespaceName"),
             database: output("DatabaseName"),
             pipeline: output("PipelineName"),
+            pipeline_dir: None,
         }
     }
 
@@ -111,6 +116,7 @@ impl Names {
             metrics_namespace: self.metrics_namespace.or(others.metrics_namespace),
             database: self.database.or(others.database),
             pipeline: self.pipeline.or(others.pipeline),
+            pipeline_dir: self.pipeline_dir.or(others.pipeline_dir),
         }
     }
 
@@ -126,11 +132,13 @@ impl Names {
     /// The variables of a function with the variables `configured`: its pipeline is the one that the options choose, or the
     /// stack's, or its own; its tables and bucket are those of these names.
     pub fn variables(&self, options: &Options, configured: BTreeMap<String, String>) -> Variables {
-        let pipeline = match &options.pipeline_dir {
-            Some(_) => None,
-            None => options.pipeline.clone().or_else(|| self.pipeline.clone()),
+        let (pipeline, pipeline_dir) = match (&options.pipeline, &options.pipeline_dir) {
+            (None, None) if self.pipeline_dir.is_some() => (None, self.pipeline_dir.clone()),
+            (None, None) => (self.pipeline.clone(), None),
+            (pipeline, folder) => (pipeline.clone(), folder.clone()),
         };
-        Variables::of_deployed(&Options { pipeline, ..options.clone() }, configured).with(self.storage_variables())
+        let options = Options { pipeline, pipeline_dir, ..options.clone() };
+        Variables::of_deployed(&options, configured).with(self.storage_variables())
     }
 
     /// The variables that name the function's tables and bucket, as far as their names are known.

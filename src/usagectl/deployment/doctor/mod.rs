@@ -98,7 +98,7 @@ impl Doctor {
             None => all(&facts, options),
             Some(symptom) => {
                 let diagnosis = diagnosis::diagnose(symptom, &facts);
-                console::print(&if options.json {
+                console::print_findings(&if options.json {
                     show::diagnosis_json(symptom, &diagnosis)
                 } else {
                     show::diagnosis_text(symptom, &diagnosis)
@@ -112,7 +112,7 @@ impl Doctor {
 fn all(facts: &Facts, options: &Options) -> anyhow::Result<Done> {
     let findings: Vec<Finding> = Check::ALL.iter().filter_map(|check| check.find(facts)).collect();
     let tally = VerdictCounts::new(&findings, Check::ALL.len() - findings.len());
-    console::print(&if options.json { show::json_lines(&findings, tally) } else { show::text(&findings, tally) })?;
+    console::print_findings(&if options.json { show::json_lines(&findings, tally) } else { show::text(&findings, tally) })?;
     Ok(done(&findings))
 }
 

@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use event_source_mapping::Timestamp;
-use indicatif::{ProgressBar, ProgressStyle};
 use laptop::proof::reconcile::Report;
 use tokio::time::Instant;
 use usage_aggregator::quarantine;
@@ -13,6 +12,7 @@ use usage_aggregator::quarantine;
 use super::StreamChoice;
 use super::control::Control;
 use super::ending;
+use super::panel::Panel;
 use super::run::LocalRun;
 use super::screen::{self, Row};
 use super::status::{MappingStatus, Status};
@@ -50,7 +50,8 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
         ("control", format!("{control}/status, /faults, /stop")),
         ("live page", format!("{control}/")),
     ];
-    let rows = rows.map(|(name, value)| cut(&format!("{name:<18}{}", console::plain(&value)), USUAL_WIDTH));
+    let width = terminal_width();
+    let rows = rows.map(|(name, value)| start_row(name, &console::plain(&value), width));
     console::print(&rows.join("\n"))?;
     let exports = [
         "AWS_ENDPOINT_URL_DYNAMODB",
@@ -66,6 +67,12 @@ pub(super) fn print_start(run: &LocalRun, options: &Options, control: &str) -> a
     ];
     let lines = exports.iter().filter_map(|name| Some(format!("export {name}={}", value_of(name)?)));
     console::print(&format!("For the AWS CLI or any SDK:\n  {}\n", lines.collect::<Vec<_>>().join("\n  ")))
+}
+
+/// A row of the start: on a narrow terminal, the value is on a line of its own, because an address that is cut is of no use.
+fn start_row(name: &str, value: &str, width: usize) -> String {
+    let row = format!("{name:<18}{value}");
+    if row.chars().count() <= width { row } else { format!("{name}\n  {}", cut(value, USUAL_WIDTH.max(width) - 2)) }
 }
 
 fn described(kind: StreamChoice, name: &str) -> String {
@@ -88,7 +95,7 @@ fn rejected(variables: &Variables) -> String {
 pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<()> {
     let mut stop = control.stop.subscribe();
     let started = Instant::now();
-    let panel = (!options.json && io::stderr().is_terminal()).then(Panel::new);
+    let mut panel = (!options.json && io::stderr().is_terminal()).then(Panel::new);
     let interval = if panel.is_some() { TERMINAL_INTERVAL } else { LINE_INTERVAL };
     let mut printed = Printed::default();
     loop {
@@ -97,7 +104,7 @@ pub(super) async fn watch(run: &LocalRun, options: &Options, control: &Control) 
             () = tokio::time::sleep(interval) => {}
         }
         let (status, now) = (update(run, control, started).await, run.clock.now());
-        let changed = match &panel {
+        let changed = match &mut panel {
             Some(panel) => {
                 panel.draw(&status, now);
                 None
@@ -209,22 +216,6 @@ impl Printed {
     }
 }
 
-/// Lines on stderr that are redrawn in place.
-struct Panel(ProgressBar);
-
-impl Panel {
-    fn new() -> Panel {
-        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        Panel(ProgressBar::new_spinner().with_style(style))
-    }
-
-    fn draw(&self, status: &Status, now: Timestamp) {
-        let width = terminal_width();
-        let lines: Vec<String> = screen::rows(status, now).iter().flat_map(|row| row.lines(width)).collect();
-        self.0.set_message(lines.join("\n"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +240,16 @@ mod tests {
         status.waiting.blocked[0].failed_attempts += 1;
         let again = printed.text(&status, now()).unwrap();
         assert_eq!(again, "     2 s   attempts  6 of 11, next in 3.2 s");
+    }
+
+    #[test]
+    fn the_start_fits_narrow_terminals_without_losing_an_address() {
+        let url = "http://127.0.0.1:41234";
+        assert_eq!(start_row("DynamoDB", url, 80), format!("DynamoDB          {url}"));
+        assert_eq!(start_row("DynamoDB", url, 40), format!("DynamoDB          {url}"));
+        let place = "quarantined in s3://failures/quarantine/";
+        let narrow = start_row("rejected records", place, 40);
+        assert_eq!(narrow, format!("rejected records\n  {place}"));
     }
 
     #[test]

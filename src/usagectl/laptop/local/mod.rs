@@ -14,6 +14,7 @@ mod live;
 mod load;
 mod mapping;
 mod page;
+mod panel;
 mod reach;
 mod rejected;
 mod run;
@@ -22,6 +23,7 @@ mod settings;
 mod status;
 mod stream;
 mod target;
+mod trend;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use crate::laptop::serve;
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
+use crate::shell::remembered::remember;
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
 use crate::shell::waiting::Waiting;
@@ -160,6 +163,7 @@ is counted, and reports whether the counts are exact; --forever keeps it running
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let options = &options.forgetting(self.fresh);
         let quiet = Duration::from_secs(self.faults_after);
         let profile = self.faults.profile.clone();
         let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
@@ -170,6 +174,7 @@ impl Local {
         let run = LocalRun::build(&self, options, &control).await?;
         // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
         run.leave(Waiting::default(), Waiting::default(), options)?;
+        remember(&options.data, &run.variables, Some(&run.source_name))?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = run.place.services() {
             let mut running = Running::new(services, Some(url.clone()));

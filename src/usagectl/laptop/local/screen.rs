@@ -11,7 +11,7 @@ use crate::shell::numbers::{number, whole};
 use crate::shell::waiting;
 
 /// The width of the labels.
-const LABEL: usize = 12;
+pub(super) const LABEL: usize = 12;
 /// How many causes of failures are listed.
 const CAUSE_LINES: usize = 3;
 /// The composite alarms of the template.
@@ -23,6 +23,8 @@ const REASON_LINES: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub label: &'static str,
+    /// Whether it shows what someone must look at.
+    pub is_problem: bool,
     text: Text,
 }
 
@@ -38,11 +40,19 @@ enum Text {
 
 impl Row {
     fn figures(label: &'static str, figures: Vec<String>) -> Row {
-        Row { label, text: Text::Figures(figures) }
+        Row { label, is_problem: false, text: Text::Figures(figures) }
+    }
+
+    fn listed(label: &'static str, lines: Vec<String>) -> Row {
+        Row { label, is_problem: false, text: Text::Lines(lines) }
     }
 
     fn words(label: &'static str, words: String) -> Row {
-        Row { label, text: Text::Words(words) }
+        Row { label, is_problem: false, text: Text::Words(words) }
+    }
+
+    fn as_problem(self) -> Row {
+        Row { is_problem: true, ..self }
     }
 
     /// The row in lines of at most `width` characters.
@@ -72,7 +82,7 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     rows.push(deliveries("deliveries", counts));
     rows.extend(status.fold.iter().flat_map(|fold| fold_rows(fold, now)));
     if !status.alerts.is_none() {
-        rows.push(Row { label: "alerts", text: Text::Lines(status.alerts.lines()) });
+        rows.push(Row::listed("alerts", status.alerts.lines()));
     }
     let effects = [
         metric(status.metric("PagesWritten"), "page"),
@@ -104,13 +114,14 @@ fn alarms(fired: &[AlarmStatus]) -> Option<Row> {
     let firing = fired.iter().filter(|alarm| alarm.state == State::Alarm && !COMPOSITES.contains(&alarm.name.as_str()));
     let line =
         |alarm: &AlarmStatus| format!("{} {}: {}", alarm.severity.name().to_uppercase(), alarm.name, alarm.reason);
-    let mut lines: Vec<String> = firing.map(line).collect();
+    let lines: Vec<String> = firing.map(line).collect();
     if lines.is_empty() {
         let alarms = fired.iter().filter(|alarm| !COMPOSITES.contains(&alarm.name.as_str())).count();
         let alarms = u64::try_from(alarms).unwrap_or(u64::MAX);
-        lines.push(format!("none is firing; {} earlier", nouns(&whole(alarms), "alarm")));
+        let earlier = format!("none is firing; {} earlier", nouns(&whole(alarms), "alarm"));
+        return Some(Row::listed("alarms", vec![earlier]));
     }
-    Some(Row { label: "alarms", text: Text::Lines(lines) })
+    Some(Row::listed("alarms", lines).as_problem())
 }
 
 fn processed(status: &Status) -> Row {
@@ -146,7 +157,7 @@ fn fold_rows(fold: &MappingStatus, now: Timestamp) -> Vec<Row> {
     let mut rows = vec![Row::figures("folded", figures)];
     if let Some(blocked) = waiting.first_blocked() {
         let (attempts, cause) = (waiting::attempts(blocked, now), waiting::cause(&blocked.cause));
-        rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")));
+        rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")).as_problem());
     }
     rows.push(failures("fold errors", counts));
     rows.push(deliveries("folds", counts));
@@ -162,7 +173,7 @@ fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
     figures.push(waiting::time_left(blocked, now));
     figures.extend(lanes.checked_sub(1).filter(|more| *more > 0).map(|more| format!("{more} more blocked")));
     vec![
-        Row::figures("BLOCKED", figures),
+        Row::figures("BLOCKED", figures).as_problem(),
         Row::words("  reason", waiting::cause(&blocked.cause)),
         Row::words("  by", waiting::record(blocked)),
         Row::words("  shard", blocked.shard.clone()),
@@ -190,7 +201,7 @@ fn failures(label: &'static str, counts: &Counts) -> Row {
     if let Some(rest) = causes.get(CAUSE_LINES..).filter(|rest| !rest.is_empty()) {
         lines.push(format!("{} of other causes", whole(rest.iter().map(|(_, count)| count).sum())));
     }
-    Row { label, text: Text::Lines(lines) }
+    Row::listed(label, lines)
 }
 
 fn discarded(counts: &Counts) -> Option<Row> {
@@ -199,7 +210,7 @@ fn discarded(counts: &Counts) -> Option<Row> {
         count(counts.dropped_event_count, "record").map(|records| format!("{records} DROPPED")),
         sent.map(|records| format!("{records} sent to the failure destination")),
     ];
-    Some(Row::figures("discarded", figures.into_iter().flatten().collect()))
+    Some(Row::figures("discarded", figures.into_iter().flatten().collect()).as_problem())
 }
 
 fn deliveries(label: &'static str, counts: &Counts) -> Row {

@@ -65,7 +65,7 @@ pub(in crate::schema) fn report<T>(
             if finding.verdict == Verdict::Unsafe {
                 done = Done::WithFailures;
             }
-            console::print(&text(name, &finding))?;
+            console::print_findings(&text(name, &finding))?;
         }
     }
     Ok(done)

@@ -67,7 +67,7 @@ fn external(pipeline: &Pipeline, record_type: &RecordType<'_>, files: &Files<'_>
     // Changes aren't created in the future, but attributes can hold dates of bookings and expiries.
     let future = if record_type.has_own_date { "5YEARS" } else { "1DAYS" };
     let Files { id, formats, serde, parameters, columns, .. } = files;
-    let (condition, table_name) = (condition(pipeline), quoted(files.table));
+    let (condition, table_name) = (condition(&pipeline.name), quoted(files.table));
     let folder = format!("s3://${{ArchiveBucket}}/${{Prefix}}/{}/{}", files.folder, record_type.name);
     format!(
         "
@@ -112,7 +112,7 @@ const PREFIX: &str =
 /// The view that reads each record once. Athena stores a view's definition as base64 in a comment.
 pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
     let view = record_type.view();
-    let (id, condition) = (logical_id(&[&pipeline.name, &view]), condition(pipeline));
+    let (id, condition) = (logical_id(&[&pipeline.name, &view]), condition(&pipeline.name));
     let mut columns: Vec<_> =
         record_type.columns.iter().map(|column| json!({ "name": column.name, "type": column.presto })).collect();
     columns.push(json!({ "name": PARTITION, "type": "varchar" }));
@@ -149,7 +149,7 @@ pub(super) fn view(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String 
 
 /// A named query in the workgroup.
 pub(super) fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
-    let (id, condition) = (logical_id(&[&pipeline.name, query.name]), condition(pipeline));
+    let (id, condition) = (logical_id(&[&pipeline.name, query.name]), condition(&pipeline.name));
     let NamedQuery { name, description, .. } = query;
     let mut sql = String::new();
     for line in query.sql.lines() {
@@ -180,13 +180,14 @@ fn hive_columns(columns: &[Column]) -> String {
 }
 
 /// `orders` and `order_line_table` become `OrdersOrderLineTable`.
-pub(super) fn logical_id(parts: &[&str]) -> String {
+pub(in crate::schema) fn logical_id(parts: &[&str]) -> String {
     let words = parts.iter().flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
     words.map(capitalized).collect()
 }
 
-fn condition(pipeline: &Pipeline) -> String {
-    format!("Is{}", logical_id(&[&pipeline.name]))
+/// The condition of the resources of the pipeline `name`.
+pub(in crate::schema) fn condition(name: &str) -> String {
+    format!("Is{}", logical_id(&[name]))
 }
 
 fn capitalized(word: &str) -> String {

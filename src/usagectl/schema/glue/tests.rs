@@ -75,8 +75,8 @@ fn partition_dates_from_an_attribute_can_be_in_the_future() {
 #[test]
 fn only_text_between_the_markers_is_replaced() {
     let template = "a:\n  # glue: begin (made)\n  old\n  # glue: end\nb:\n";
-    let new = replaced(template, "\n  new: 1\n").unwrap();
+    let new = replaced(template, |_| "\n  new: 1\n".to_owned()).unwrap();
     assert_eq!(new, "a:\n  # glue: begin (made)\n\n  new: 1\n\n  # glue: end\nb:\n");
-    assert_eq!(replaced(&new, "\n  new: 1\n").unwrap(), new);
-    assert!(replaced("a:\n", "x").unwrap_err().to_string().contains("# glue: begin"));
+    assert_eq!(replaced(&new, str::to_owned).unwrap(), new);
+    assert!(replaced("a:\n", str::to_owned).unwrap_err().to_string().contains("# glue: begin"));
 }

@@ -13,7 +13,7 @@ const ACCEPTED: &str = "use a Lambda event, the output of `aws dynamodb scan`, `
                         export (DynamoDB JSON)";
 
 /// What a file contains.
-pub(super) struct Input<'a> {
+pub(in crate::schema) struct Input<'a> {
     /// Its items.
     pub samples: Vec<Sample<'a>>,
     /// Where they came from.
@@ -43,7 +43,11 @@ struct Document<'a> {
 ///
 /// # Errors
 /// If there are none, or if their key is unknown.
-pub(super) fn read<'a>(bytes: &'a [u8], scratch: &'a mut Vec<Vec<u8>>, keys: &[String]) -> Result<Input<'a>, String> {
+pub(in crate::schema) fn read<'a>(
+    bytes: &'a [u8],
+    scratch: &'a mut Vec<Vec<u8>>,
+    keys: &[String],
+) -> Result<Input<'a>, String> {
     let mut documents = Vec::new();
     for document in serde_json::Deserializer::from_slice(bytes).into_iter::<Document<'a>>() {
         match document {

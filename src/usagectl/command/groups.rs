@@ -1,0 +1,84 @@
+//! The commands in the help, grouped by task. clap has headings for options only.
+
+use std::fmt::Write;
+
+use clap::CommandFactory;
+
+use super::Cli;
+use crate::shell::paragraph::paragraph;
+
+/// The commands of each task, in the order in which someone meets them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Try it", &["explain", "invoke", "local", "simulate", "faults"]),
+    ("Describe and deploy your own table", &["init", "schema", "pipeline", "package"]),
+    ("Read the results", &["snapshots", "usage", "alerts", "why", "cat", "export", "compact"]),
+    (
+        "Check and operate",
+        &["indicators", "reconcile", "prove", "correct", "ledger", "doctor", "redrive", "backfill", "tune", "cost"],
+    ),
+    ("Develop", &["serve", "bench", "completions", "man"]),
+];
+/// The column at which descriptions start.
+const INDENT: usize = 15;
+
+/// The command line as clap derives it.
+pub(super) fn plain() -> clap::Command {
+    Cli::command()
+}
+
+/// The command line, whose help lists the commands by task. clap lists those that aren't hidden: `help`.
+pub(super) fn command() -> clap::Command {
+    let command = plain();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n{{all-args}}{{after-help}}",
+        listed(&command)
+    );
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let hidden = |command: clap::Command, name: &String| command.mut_subcommand(name, |command| command.hide(true));
+    names.iter().fold(command, hidden).subcommand_help_heading("More").help_template(template)
+}
+
+fn listed(command: &clap::Command) -> String {
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "\n{title}:");
+        for name in names {
+            let about = match command.find_subcommand(name) {
+                Some(found) => found.get_about().map(ToString::to_string).unwrap_or_default(),
+                // Left out of a build without the deployment commands.
+                None => continue,
+            };
+            let line = format!("  {name:<width$}{about}", width = INDENT - 2);
+            let _ = writeln!(text, "{}", paragraph(&line, &" ".repeat(INDENT)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_belongs_to_one_task() {
+        let mut known: Vec<String> = plain().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        // Without the deployment commands, the list names more than there is.
+        listed.retain(|name| known.iter().any(|known| known == name));
+        known.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn the_list_of_commands_fits_80_columns() {
+        let text = listed(&plain());
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}
