@@ -51,6 +51,7 @@ MUTANTS = [
     ("a call that the role doesn't allow", "src/ledger/table/swap.rs", "transact_write_items()", "delete_item()"),
     ("indicators without their permission", "template.yaml", "                    Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]\n                    Resource:\n", "                    Action: [dynamodb:GetItem, dynamodb:Query]\n                    Resource:\n"),
     ("every pipeline may write its source", "template.yaml", "    - !Equals [!FindInMap [Pipelines, !Ref Pipeline, Indicators], 'true']\n", "    - !Equals [!FindInMap [Pipelines, !Ref Pipeline, Counts], 'true']\n"),
+    ("an output described as another one", "template.yaml", "    Description: Name of the fold function\n", "    Description: Name of the function\n"),
     ("a call for indicators that the role doesn't allow", "src/indicator/table.rs", ".update_item()", ".put_item()"),
     ("an unused permission", "template.yaml", "Action: s3:PutObject\n                Resource: !Sub\n", "Action: [s3:PutObject, s3:GetObject]\n                Resource: !Sub\n"),
     ("a missing permission", "template.yaml", "                    Action: dynamodb:PutItem\n", "                    Action: dynamodb:GetItem\n"),

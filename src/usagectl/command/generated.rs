@@ -13,7 +13,7 @@ use crate::shell::options::Options;
 
 const NAME: &str = "usagectl";
 
-/// Print the completions of a shell
+/// Print shell completions
 #[derive(Debug, Args)]
 #[command(after_help = SHELLS)]
 pub(super) struct Completions {
@@ -37,7 +37,7 @@ impl Completions {
     }
 }
 
-/// Write man pages, one for each command
+/// Write man pages
 #[derive(Debug, Args)]
 #[command(after_help = PAGES)]
 pub(super) struct Man {

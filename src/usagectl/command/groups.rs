@@ -26,7 +26,7 @@ pub(super) fn plain() -> clap::Command {
     Cli::command()
 }
 
-/// The command line, whose help lists the commands by task. clap lists those that aren't hidden: `help`.
+/// The command line, whose help lists the commands by task. Hidden from clap, which would list them a second time.
 pub(super) fn command() -> clap::Command {
     let command = plain();
     let template = format!(
@@ -35,7 +35,8 @@ pub(super) fn command() -> clap::Command {
     );
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let hidden = |command: clap::Command, name: &String| command.mut_subcommand(name, |command| command.hide(true));
-    names.iter().fold(command, hidden).subcommand_help_heading("More").help_template(template)
+    // clap leaves out <COMMAND> if all commands are hidden.
+    names.iter().fold(command, hidden).override_usage("usagectl [OPTIONS] <COMMAND>").help_template(template)
 }
 
 fn listed(command: &clap::Command) -> String {

@@ -17,7 +17,7 @@ use crate::shell::options::Options;
 mod folder;
 mod template;
 
-/// Put the function and a pipeline of your own into a folder that can be deployed
+/// Package the function with your own pipeline, ready to deploy
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Package {

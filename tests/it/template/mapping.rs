@@ -215,6 +215,13 @@ fn names_are_the_stacks_own() {
 }
 
 #[test]
+fn regression_every_output_has_its_own_description() {
+    let outputs = template()["Outputs"].as_object().unwrap();
+    let descriptions: BTreeSet<&str> = outputs.values().map(|output| output["Description"].as_str().unwrap()).collect();
+    assert_eq!(descriptions.len(), outputs.len(), "{descriptions:?}");
+}
+
+#[test]
 fn every_parameter_is_explained_and_in_one_group() {
     let parameters = template()["Parameters"].as_object().unwrap();
     let groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].as_array().unwrap();

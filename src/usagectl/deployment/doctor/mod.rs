@@ -112,7 +112,11 @@ impl Doctor {
 fn all(facts: &Facts, options: &Options) -> anyhow::Result<Done> {
     let findings: Vec<Finding> = Check::ALL.iter().filter_map(|check| check.find(facts)).collect();
     let tally = VerdictCounts::new(&findings, Check::ALL.len() - findings.len());
-    console::print_findings(&if options.json { show::json_lines(&findings, tally) } else { show::text(&findings, tally) })?;
+    console::print_findings(&if options.json {
+        show::json_lines(&findings, tally)
+    } else {
+        show::text(&findings, tally)
+    })?;
     Ok(done(&findings))
 }
 
