@@ -104,7 +104,7 @@ impl Init {
             return Ok(done);
         }
         console::note(&format!(
-            "\ndrafted {} from {}; {file} contains some of them, so commit it only if they aren't confidential",
+            "\ndrafted {} from {}; commit {file} only if the items that it contains aren't confidential",
             out.display(),
             counted(sample.count, "item")
         ));

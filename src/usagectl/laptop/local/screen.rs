@@ -51,7 +51,7 @@ impl Row {
         Row { label, is_problem: false, text: Text::Words(words) }
     }
 
-    fn as_problem(self) -> Row {
+    fn problem(self) -> Row {
         Row { is_problem: true, ..self }
     }
 
@@ -121,7 +121,7 @@ fn alarms(fired: &[AlarmStatus]) -> Option<Row> {
         let earlier = format!("none is firing; {} earlier", nouns(&whole(alarms), "alarm"));
         return Some(Row::listed("alarms", vec![earlier]));
     }
-    Some(Row::listed("alarms", lines).as_problem())
+    Some(Row::listed("alarms", lines).problem())
 }
 
 fn processed(status: &Status) -> Row {
@@ -157,7 +157,7 @@ fn fold_rows(fold: &MappingStatus, now: Timestamp) -> Vec<Row> {
     let mut rows = vec![Row::figures("folded", figures)];
     if let Some(blocked) = waiting.first_blocked() {
         let (attempts, cause) = (waiting::attempts(blocked, now), waiting::cause(&blocked.cause));
-        rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")).as_problem());
+        rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")).problem());
     }
     rows.push(failures("fold errors", counts));
     rows.push(deliveries("folds", counts));
@@ -173,7 +173,7 @@ fn blocked_rows(blocked: &Blocked, lanes: usize, now: Timestamp) -> Vec<Row> {
     figures.push(waiting::time_left(blocked, now));
     figures.extend(lanes.checked_sub(1).filter(|more| *more > 0).map(|more| format!("{more} more blocked")));
     vec![
-        Row::figures("BLOCKED", figures).as_problem(),
+        Row::figures("BLOCKED", figures).problem(),
         Row::words("  reason", waiting::cause(&blocked.cause)),
         Row::words("  by", waiting::record(blocked)),
         Row::words("  shard", blocked.shard.clone()),
@@ -210,7 +210,7 @@ fn discarded(counts: &Counts) -> Option<Row> {
         count(counts.dropped_event_count, "record").map(|records| format!("{records} DROPPED")),
         sent.map(|records| format!("{records} sent to the failure destination")),
     ];
-    Some(Row::figures("discarded", figures.into_iter().flatten().collect()).as_problem())
+    Some(Row::figures("discarded", figures.into_iter().flatten().collect()).problem())
 }
 
 fn deliveries(label: &'static str, counts: &Counts) -> Row {
