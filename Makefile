@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
-    build-CompactFunction build-compact arm64 package checked-pipeline deploy destroy logs clean
+    build-CompactFunction build-compact arm64 package checked-pipeline release deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
 # Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
@@ -17,6 +17,7 @@ HISTORIES ?= 10000
 DURATION ?= 120
 CHANGES ?= 3
 CARGO_DENY := 0.20.2
+CARGO_CYCLONEDX := 0.5.9
 # The architecture to build and deploy, arm64 or x86_64. Building for an architecture other than this machine's requires Rust's
 # standard library for it; see docs/operations.md.
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
@@ -180,6 +181,9 @@ build-Function build-FoldFunction: build
 build-CompactFunction: build-compact
 	cp target/lambda/usage-compact/bootstrap "$(ARTIFACTS_DIR)/"
 
+release: .venv/made .tools/bin/cargo-cyclonedx ## write a release to build/release: functions for both architectures, usagectl, SBOMs, and checksums
+	.deploy/release.sh
+
 package: build build-compact ## put the functions and the pipeline in PIPELINE_DIR into the folder PACKAGE, ready to deploy
 	cargo build --quiet --package usagectl
 	$(USAGECTL) package $(if $(PIPELINE_DIR),--pipeline-dir '$(PIPELINE_DIR)') --out '$(PACKAGE)'
@@ -234,3 +238,6 @@ benches/rivals/node_modules/made: benches/rivals/package.json
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
+
+.tools/bin/cargo-cyclonedx:
+	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX) --debug --root .tools --target-dir target/tools

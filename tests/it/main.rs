@@ -49,6 +49,7 @@ mod readers;
 mod rebuild;
 mod reconcile_stack;
 mod redrive;
+mod release;
 mod restore;
 mod runtime;
 mod schema;

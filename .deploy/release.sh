@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Writes a release to build/release: for each architecture, a package of the functions, which deploys without Rust; usagectl for this machine
+# with man pages and completions; an SBOM of each program; and the checksums of all of these.
+# usage: release.sh [ARCHITECTURE...]; the default is both architectures
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+tag=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null || true)
+if [ -n "$tag" ] && [ "$tag" != "v$version" ]; then
+    echo "release.sh: the tag is $tag, but Cargo.toml has version $version: change one of them" >&2
+    exit 1
+fi
+# cargo-cyclonedx writes next to each Cargo.toml, and would overwrite these.
+boms=$(find . -name '*.cdx.json' -not -path './target/*' -not -path './build/*')
+if [ -n "$boms" ]; then
+    echo "release.sh: delete or move these files first: $boms" >&2
+    exit 1
+fi
+out=$PWD/build/release
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+rm -rf "$out"
+mkdir -p "$out"
+
+# The same files always make the same archive.
+archive() { # NAME
+    tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$work" -cf - "$1" | gzip -n >"$out/$1.tar.gz"
+}
+
+[ $# -gt 0 ] || set -- arm64 x86_64
+usagectl=${USAGECTL:-$(make --no-print-directory --silent usagectl)}
+for architecture; do
+    make --no-print-directory build build-compact ARCH="$architecture"
+    name=usage-aggregator-$version-$architecture
+    "$usagectl" package --out "$work/$name"
+    cp LICENSE README.md "$work/$name"
+    archive "$name"
+done
+
+name=usagectl-$version-$(uname -m)-linux
+mkdir -p "$work/$name/completions"
+cp "$usagectl" LICENSE "$work/$name"
+"$usagectl" man --out "$work/$name/man"
+for shell in bash fish zsh; do "$usagectl" completions "$shell" >"$work/$name/completions/usagectl.$shell"; done
+archive "$name"
+
+.tools/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --quiet
+for program in usage-aggregator src/compact/usage-compact src/usagectl/usagectl; do
+    mv "$program.cdx.json" "$out/$(basename "$program")-$version.cdx.json"
+done
+find . -name '*.cdx.json' -not -path './target/*' -not -path './build/*' -delete
+
+(cd "$out" && sha256sum -- *.tar.gz *.json | tee SHA256SUMS)

@@ -1,0 +1,107 @@
+//! `.deploy/release.sh` with programs in place of make and cargo-cyclonedx: what a release contains, and that it deploys without Rust.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::fixture::{Fixture, Run};
+use crate::repository;
+
+/// Writes the header of a program for the architecture in `ARCH=…` in place of a built function.
+const MAKE: &str = r#"#!/bin/sh
+case "$*" in *arm64*) machine='\267' ;; *) machine='\076' ;; esac
+for program in usage-aggregator usage-compact; do
+    mkdir -p target/lambda/$program
+    printf "\\177ELF\\002\\001\\001\\000\\000\\000\\000\\000\\000\\000\\000\\000\\003\\000$machine\\000" >target/lambda/$program/bootstrap
+done
+"#;
+const CYCLONEDX: &str = r#"#!/bin/sh
+for bom in usage-aggregator src/compact/usage-compact src/usagectl/usagectl src/local/laptop; do
+    mkdir -p "$(dirname $bom)"
+    echo '{}' >$bom.cdx.json
+done
+"#;
+
+struct Project(Fixture);
+
+impl Project {
+    fn new() -> Project {
+        let project = Project(Fixture::new());
+        for name in [".deploy/release.sh", "Cargo.toml", "LICENSE", "README.md", "template.yaml"] {
+            project.write(name, &std::fs::read_to_string(repository().join(name)).unwrap());
+        }
+        project.write("make/make", MAKE);
+        project.write(".tools/bin/cargo-cyclonedx", CYCLONEDX);
+        project.git(&["init", "--quiet"]);
+        project.git(&["add", "Cargo.toml"]);
+        project.git(&["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "--message", "A"]);
+        project
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        assert!(Command::new("git").args(arguments).current_dir(self.0.0.path()).status().unwrap().success());
+    }
+
+    fn release(&self) -> Run {
+        let path = format!("{}:{}", self.0.0.path().join("make").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(self.0.0.path().join(".deploy/release.sh"));
+        command.env("PATH", path).env("USAGECTL", env!("CARGO_BIN_EXE_usagectl")).output().unwrap().into()
+    }
+
+    fn sums(&self) -> String {
+        std::fs::read_to_string(self.0.0.path().join("build/release/SHA256SUMS")).unwrap()
+    }
+}
+
+#[test]
+fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() {
+    let project = Project::new();
+    let run = project.release();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let version = env!("CARGO_PKG_VERSION");
+    let names: Vec<String> = project.sums().lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
+    let expected = [
+        format!("usage-aggregator-{version}-arm64.tar.gz"),
+        format!("usage-aggregator-{version}-x86_64.tar.gz"),
+        format!("usagectl-{version}-{}-linux.tar.gz", std::env::consts::ARCH),
+        format!("usage-aggregator-{version}.cdx.json"),
+        format!("usage-compact-{version}.cdx.json"),
+        format!("usagectl-{version}.cdx.json"),
+    ];
+    assert_eq!(names, expected, "{run:?}");
+    let left = Command::new("git").args(["status", "--short", "src"]).current_dir(project.0.0.path()).output().unwrap();
+    assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
+
+    // The same commit makes the same archives.
+    let sums = project.sums();
+    assert_eq!(project.release().code, Some(0));
+    assert_eq!(project.sums(), sums);
+}
+
+#[test]
+fn an_unpacked_release_takes_a_pipeline_of_your_own() {
+    let project = Project::new();
+    assert_eq!(project.release().code, Some(0));
+    let folder = project.0.0.path();
+    let name = format!("usage-aggregator-{}-arm64", env!("CARGO_PKG_VERSION"));
+    let archive = format!("build/release/{name}.tar.gz");
+    assert!(Command::new("tar").args(["-xzf", &archive]).current_dir(folder).status().unwrap().success());
+    let schemas = repository().join("schemas/orders");
+    assert!(Command::new("cp").arg("-r").arg(schemas).arg(folder.join("mine")).status().unwrap().success());
+    let run = project.0.run(&["package", "--from", &name, "--pipeline-dir", "mine", "--out", "package"]);
+    assert!(run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"), "{run:?}");
+}
+
+#[test]
+fn a_tag_of_another_version_is_refused() {
+    let project = Project::new();
+    project.git(&["tag", "v99.0.0"]);
+    let run = project.release();
+    assert!(run.code == Some(1) && run.stderr.contains("the tag is v99.0.0"), "{run:?}");
+}
