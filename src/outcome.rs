@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fold::{Folded, Notice, Proven, Swept};
 use crate::indicator::Recomputed;
 use crate::ledger::WindowKey;
-use crate::plan::{Plan, Tally};
+use crate::plan::{Plan, Quarantined, Tally};
 use crate::record::{Code, Fault, Rejection};
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -26,7 +26,8 @@ pub struct BatchOutcome {
     pub skipped: usize,
     /// The records that could not be processed or made durable. The response names the first of them.
     pub rejected: Vec<Rejection>,
-    /// The rejected records that are in the failure bucket. They are durable.
+    /// The rejected records that are in the failure bucket. They are durable. A record whose target couldn't be computed is
+    /// among them although it counts.
     pub quarantined: Vec<Rejection>,
     /// The pages that are in the ledger now.
     pub pages: Vec<Notice>,
@@ -71,6 +72,8 @@ pub struct Stored {
     pub files: Vec<StoredFile>,
     /// The targets of indicators that were recomputed.
     pub recomputed: Recomputed,
+    /// The records that are quarantined because their targets can't be computed.
+    pub quarantined: Vec<Quarantined>,
     /// What could not be stored.
     pub failed: Vec<Failed>,
 }
@@ -98,6 +101,13 @@ impl Failed {
     pub fn with_code(record: usize, sink: &str, code: Code, error: &Error) -> Failed {
         Failed { record, fault: Fault::new(code, sink, format!("failed to {error}")) }
     }
+
+    /// The rejection of the first record.
+    pub fn rejection(self, event: &Event<'_>) -> Option<Rejection> {
+        let raw = event.records().get(self.record)?;
+        let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
+        Some(Rejection { sequence, user_record, fault: self.fault })
+    }
 }
 
 impl Stored {
@@ -112,8 +122,9 @@ impl BatchOutcome {
     pub fn new(event: &Event<'_>, plan: Plan, stored: Stored) -> BatchOutcome {
         let first = stored.failed.into_iter().min_by_key(|failed| failed.record);
         let durable = first.as_ref().map_or(plan.records, |failed| failed.record);
-        let first_not_durable = first.and_then(|failed| not_durable(event, failed));
-        let quarantined = plan.quarantined.into_iter().filter(|quarantined| quarantined.record < durable);
+        let first_not_durable = first.and_then(|failed| failed.rejection(event));
+        let quarantined = plan.quarantined.into_iter().chain(stored.quarantined);
+        let quarantined = quarantined.filter(|quarantined| quarantined.record < durable);
         BatchOutcome {
             records: event.records().len(),
             durable,
@@ -192,12 +203,6 @@ pub struct ProofOutcome {
     pub hours: Vec<WindowKey>,
     /// What the proof found.
     pub proven: Proven,
-}
-
-fn not_durable(event: &Event<'_>, Failed { record, fault }: Failed) -> Option<Rejection> {
-    let raw = event.records().get(record)?;
-    let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
-    Some(Rejection { sequence, user_record, fault })
 }
 
 #[cfg(test)]

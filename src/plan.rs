@@ -41,9 +41,10 @@ use targets::Targets;
 pub struct Plan {
     /// The number of records that this plan covers: all records of the batch, or those before the rejected one.
     pub records: usize,
-    /// The first record that can't be processed. Neither this record nor any after it has an effect.
+    /// The first record that can't be processed. Neither this record nor any after it has an effect, except that the targets
+    /// which it asks for are recomputed.
     pub rejected: Option<Rejection>,
-    /// Rejected records that don't end the plan, in the order of the batch. They have no effect.
+    /// Rejected records that don't end the plan, in the order of the batch. They have no effect either.
     pub quarantined: Vec<Quarantined>,
     /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,

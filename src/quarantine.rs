@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::archive::Object;
 use crate::decode::{Event, RawRecord};
-use crate::plan::{Plan, Quarantined};
+use crate::plan::Quarantined;
 use crate::time::Timestamp;
 
 /// The prefix of the documents' keys.
@@ -34,12 +34,16 @@ impl Document {
     }
 }
 
-/// Returns the documents of a plan's quarantined records. `function` is the name of the function. An aggregated Kinesis
+/// Returns the documents of quarantined records. `function` is the name of the function. An aggregated Kinesis
 /// record has one document, with the reason of its first user record that is rejected: a replay of the whole counts those
 /// that were counted before once, by their ids.
-pub fn documents(event: &Event<'_>, plan: &Plan, pipeline: &str, function: &str) -> Vec<Document> {
-    let mut quarantined: Vec<(&RawRecord<'_>, &Quarantined)> = plan
-        .quarantined
+pub fn documents(
+    event: &Event<'_>,
+    quarantined: &[Quarantined],
+    pipeline: &str,
+    function: &str,
+) -> Vec<Document> {
+    let mut quarantined: Vec<(&RawRecord<'_>, &Quarantined)> = quarantined
         .iter()
         .filter_map(|quarantined| Some((event.records().get(quarantined.record)?, quarantined)))
         .collect();

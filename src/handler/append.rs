@@ -1,5 +1,6 @@
 //! Append: pages of what a batch counts, files of what it archives, and documents of what it rejects, all in one round
-//! trip. It reads nothing and sets no condition. Beside it, the targets of indicators are recomputed.
+//! trip. It reads nothing and sets no condition. Beside it, the targets of indicators are recomputed. A target that no retry
+//! can compute must not block the records behind it, so the record that asked for it is quarantined as well.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::fold::Notice;
 use crate::indicator::{Failure, Recomputed, Recomputer, SourceTable};
 use crate::ledger::{PageKind, pages};
 use crate::outcome::{BatchOutcome, Failed, Stored};
-use crate::plan::{Plan, Target};
+use crate::plan::{Plan, Quarantined};
 use crate::quarantine::{self, Document};
 
 impl Handler {
@@ -26,6 +27,7 @@ impl Handler {
         let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
         let outcome = BatchOutcome::new(&batch, plan, stored);
         {
+            // What a plan rejects counts nothing, so that its share is limited. A record whose target was refused counts.
             let mut recent = self.recent();
             (0..outcome.durable).for_each(|record| recent.add(quarantined.contains(&record)));
         }
@@ -36,7 +38,7 @@ impl Handler {
     /// Stores everything that a plan has, at once.
     async fn store(&self, batch: &Event<'_>, plan: &Plan, invocation: &Invocation) -> Result<Stored, Error> {
         let files = self.seal(plan)?;
-        let documents = self.documents(batch, plan);
+        let documents = self.documents(batch, &plan.quarantined);
         let mut stored = Stored::default();
         let (pages, puts, documents, recomputed) = tokio::join!(
             self.put_pages(plan, invocation),
@@ -58,7 +60,37 @@ impl Handler {
         for (record, put) in documents {
             keep(&mut stored, record, "quarantine", put, |_, _| {})?;
         }
+        self.quarantine_refused(batch, plan, recomputed.refused, invocation, &mut stored).await?;
         Ok(stored)
+    }
+
+    /// Quarantines the records whose targets can't be computed. They count all the same. If rejected records aren't
+    /// quarantined, they fail.
+    async fn quarantine_refused(
+        &self,
+        batch: &Event<'_>,
+        plan: &Plan,
+        refused: Vec<Failed>,
+        invocation: &Invocation,
+        stored: &mut Stored,
+    ) -> Result<(), Error> {
+        if self.config.quarantine.is_none() || batch.fails_on_rejection() {
+            stored.failed.extend(refused);
+            return Ok(());
+        }
+        let quarantined = |failed: Failed| {
+            let record = failed.record;
+            failed.rejection(batch).map(|rejection| Quarantined { record, rejection })
+        };
+        stored.quarantined = refused.into_iter().filter_map(quarantined).collect();
+        // A record has one document, and those of the plan have theirs.
+        let mut known: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
+        let new: Vec<Quarantined> =
+            stored.quarantined.iter().filter(|quarantined| known.insert(quarantined.record)).cloned().collect();
+        for (record, put) in self.put_documents(&self.documents(batch, &new), invocation).await {
+            keep(stored, record, "quarantine", put, |_, _| {})?;
+        }
+        Ok(())
     }
 
     /// Puts the pages of a plan. Each result has the position of the page's first record.
@@ -77,26 +109,25 @@ impl Handler {
         stream::iter(puts).buffered(folder.concurrency).collect().await
     }
 
-    /// Recomputes the targets of a plan. One that can't be written fails the first record that asked for it.
+    /// Recomputes the targets of a plan. One that can't be written fails the first record that asked for it, or gets it
+    /// quarantined.
     async fn recompute(&self, plan: &Plan, invocation: &Invocation) -> RecomputedTargets {
         let mut done = RecomputedTargets::default();
         let (Some(client), Some(name)) = (&self.source, &plan.source_table) else { return done };
         let table = SourceTable { client, name, deadline: invocation.deadline };
         let concurrency = self.config.concurrency.max(1);
         let recomputer = Recomputer { pipeline: self.pipeline(), table, concurrency };
-        // The record that ends a plan is delivered again.
-        let record = |target: &Target| target.records.iter().map(|(record, _)| *record).find(|at| *at < plan.records);
-        let asked: Vec<(usize, &Target)> =
-            plan.targets.iter().filter_map(|target| Some((record(target)?, target))).collect();
-        let targets: Vec<_> = asked.iter().map(|(_, target)| (target.indicator, &target.key)).collect();
-        for ((record, _), (written, recomputed)) in asked.iter().zip(recomputer.all(&targets).await) {
+        // The record that ends a plan asks, too: its item has changed, and if it is discarded, no other record asks.
+        let targets: Vec<_> = plan.targets.iter().map(|target| (target.indicator, &target.key)).collect();
+        for (target, (written, recomputed)) in plan.targets.iter().zip(recomputer.all(&targets).await) {
             done.recomputed.add(recomputed);
-            match written {
-                Ok(_) => {}
-                Err(failure) if failure.error.kind == ErrorKind::Config => done.error = Some(failure.error),
-                Err(Failure { code, error }) => {
-                    done.failed.push(Failed::with_code(*record, "indicator", code, &error));
-                }
+            let Err(Failure { code, error }) = written else { continue };
+            let record = target.records.first().map_or(0, |(record, _)| *record);
+            let failed = Failed::with_code(record, "indicator", code, &error);
+            match error.kind {
+                ErrorKind::Config => done.error = Some(error),
+                ErrorKind::Poison => done.refused.push(failed),
+                ErrorKind::Transient => done.failed.push(failed),
             }
         }
         done
@@ -120,10 +151,10 @@ impl Handler {
     }
 
     /// The documents of the records that are quarantined.
-    fn documents(&self, batch: &Event<'_>, plan: &Plan) -> Vec<Document> {
+    fn documents(&self, batch: &Event<'_>, quarantined: &[Quarantined]) -> Vec<Document> {
         let quarantine = self.config.quarantine.as_ref();
         quarantine.map_or_else(Vec::new, |quarantine| {
-            quarantine::documents(batch, plan, &self.pipeline().name, &quarantine.function)
+            quarantine::documents(batch, quarantined, &self.pipeline().name, &quarantine.function)
         })
     }
 
@@ -160,7 +191,10 @@ impl Handler {
 #[derive(Debug, Default)]
 struct RecomputedTargets {
     recomputed: Recomputed,
+    /// The targets that weren't done, at the first record that asked for each.
     failed: Vec<Failed>,
+    /// The same, for those that no retry can compute.
+    refused: Vec<Failed>,
     /// What someone must fix first.
     error: Option<Error>,
 }

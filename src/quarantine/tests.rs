@@ -13,7 +13,7 @@ fn documents_of(event: &[u8], pipeline: &str) -> Vec<Document> {
         ..PlanContext::default()
     };
     let (event, plan) = plan_event(event, &pipeline, &context).unwrap();
-    documents(&event, &plan, &pipeline.name, "usage-aggregator")
+    documents(&event, &plan.quarantined, &pipeline.name, "usage-aggregator")
 }
 
 fn poison() -> Vec<u8> {

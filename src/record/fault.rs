@@ -40,7 +40,7 @@ impl Fault {
     }
 }
 
-/// A record that can't be decoded, routed, encoded or made durable. It is quarantined, or
+/// A record that can't be decoded, routed, encoded or made durable, or whose target can't be computed. It is quarantined, or
 /// the response to Lambda acknowledges only the records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {sequence}{}: {fault}", within(*.user_record))]

@@ -155,7 +155,7 @@ fn simulated_load_is_recorded_and_reconciled() {
         fixture.command(arguments).envs(variables).output().unwrap().into()
     };
     let simulate = ["simulate", "orders", "--records", "20", "--rate", "0", "--poison", "5", "--json"];
-    let missing = run(&simulate);
+    let missing = run(&[&simulate[..], &["--table", "elsewhere"]].concat());
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stderr.contains("create it with the keys pk and sk"), "{missing:?}");
 

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
+use crate::local::Background;
 use crate::measures::check_document;
+use crate::redrive::redrive;
 
 #[test]
 fn the_walk_to_the_first_indicator_prints_what_the_document_says() {
@@ -15,6 +17,15 @@ fn the_walk_to_the_first_indicator_prints_what_the_document_says() {
 fn lines(fixture: &Fixture, arguments: &[&str]) -> Vec<Value> {
     let run = fixture.run(&[&["indicators"], arguments, &["--local", "--json"]].concat());
     run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Writes a shipped pipeline into this folder, with another text of its files.
+fn changed(fixture: &Fixture, pipeline: &str, folder: &str, change: impl Fn(&str) -> String) {
+    let folder = fixture.0.path().join(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in usage_aggregator::pipeline::shipped(pipeline).unwrap().files {
+        std::fs::write(folder.join(name), change(&text)).unwrap();
+    }
 }
 
 #[test]
@@ -41,17 +52,13 @@ fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_
     );
 
     // Another attribute, which no item has: as after adding an indicator.
-    let mine = fixture.0.path().join("mine");
-    std::fs::create_dir(&mine).unwrap();
-    for file in std::fs::read_dir(crate::repository().join("schemas/findings")).unwrap() {
-        let file = file.unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
+    changed(&fixture, "findings", "mine", |text| {
         let text = text.replace(
             "sk = \"FINDING#{finding}\" }\nquery",
             "sk = \"FINDING#{finding}\" }\nattribute = \"summary\"\nquery",
         );
-        std::fs::write(mine.join(file.file_name()), text.replace("indicators.", "summary.")).unwrap();
-    }
+        text.replace("indicators.", "summary.")
+    });
     let mine = ["--pipeline-dir", "mine"];
     let drift = lines(&fixture, &[&["check"], &mine[..]].concat());
     let differing = drift.last().unwrap()["differing"].as_u64().unwrap();
@@ -90,4 +97,47 @@ fn what_is_not_a_target_or_an_indicator_is_refused_with_what_there_is() {
         refused(&["show", "GROUP#none", "GROUP", "--pipeline", "findings"]),
     ];
     insta::assert_snapshot!(errors.join(""));
+}
+
+#[test]
+fn a_target_with_too_many_items_blocks_nothing_and_has_its_values_once_the_limit_is_raised() {
+    let fixture = Fixture::new();
+    let limited = |most: &str| {
+        let limit = format!("sk = {{ prefix = \"ORDER#\" }} }}\nmax_items = {most}\n");
+        changed(&fixture, "orders", "orders", |text| text.replace("sk = { prefix = \"ORDER#\" } }\n", &limit));
+    };
+    limited("12");
+    let orders = ["--pipeline-dir", "orders"];
+    let settings = ["--polling-interval", "100", "--retry-attempts", "3"];
+    let mut local = Background::start(&fixture, &[&orders[..], &settings].concat());
+    let load = ["simulate", "orders", "--records", "200", "--rate", "0", "--entities", "5"];
+    assert_eq!(fixture.run(&load).code, Some(0));
+    // Every record counts, and none is discarded, although the values of some customers are old.
+    let proof = loop {
+        local.latest();
+        let proof = fixture.json(&[&["reconcile"], &orders[..]].concat());
+        if proof["waiting"].is_null() && proof["counted"]["records"] == proof["counted"]["agreeing_records"] {
+            break proof;
+        }
+    };
+    assert!(proof["indicators"]["agreeing_targets"].as_u64() < proof["indicators"]["targets"].as_u64(), "{proof:#}");
+    let end = local.stop();
+    assert_eq!(end["ended"]["mapping"]["on_failure_destination_delivered_event_count"], json!(0), "{end:#}");
+
+    let listed = redrive(&fixture, &[&["--dry-run"], &orders[..]].concat());
+    let waiting = listed.all("waiting");
+    let codes: Vec<&Value> = waiting.iter().map(|document| &document["rejection"]["code"]).collect();
+    assert!(!codes.is_empty() && codes.iter().all(|code| **code == "too_many_items"), "{codes:?}");
+    let kept = redrive(&fixture, &orders);
+    assert_eq!((kept.sum("deleted"), kept.sum("kept")), (0, codes.len() as u64), "{}", kept.summary());
+
+    limited("10000");
+    let rebuilt = lines(&fixture, &[&["rebuild"], &orders[..]].concat());
+    assert_eq!(rebuilt[0]["failed"], json!(0), "{rebuilt:?}");
+    let check = lines(&fixture, &[&["check"], &orders[..]].concat());
+    assert_eq!((check.len(), &check[0]["differing"], &check[0]["failed"]), (1, &json!(0), &json!(0)), "{check:?}");
+    let done = redrive(&fixture, &orders);
+    assert_eq!((done.code, done.sum("deleted")), (Some(0), codes.len() as u64), "{}", done.summary());
+    let proof = fixture.json(&[&["reconcile"], &orders[..]].concat());
+    assert_eq!(proof["difference_count"], json!(0), "{proof:#}");
 }

@@ -50,6 +50,8 @@ impl World {
         let tables = [
             TableSpec { name: &usage, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
             TableSpec { name: &ledger, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
+            // The source of all worlds, without items: the indicator of `orders` looks for its targets here.
+            TableSpec { name: "orders", partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None },
         ];
         emulators::ensure_tables(&dynamodb, &tables).await.unwrap();
         let bucket = format!("{name}-archive");

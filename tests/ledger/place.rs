@@ -45,7 +45,7 @@ impl Place {
     /// A place whose snapshots have these windows.
     pub fn with_windows(windows: &[Window]) -> Place {
         let database = Database::memory().unwrap();
-        for table in ["usage", "ledger"] {
+        for table in ["usage", "ledger", "orders"] {
             let keys = [("pk", "HASH"), ("sk", "RANGE")];
             let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
             let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });

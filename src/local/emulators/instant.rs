@@ -1,5 +1,5 @@
-//! An HTTP client without a network: every write of an append succeeds immediately. It is for timing the function itself,
-//! including the SDK's work on requests and responses.
+//! An HTTP client without a network: every write of an append succeeds immediately, and every target of an indicator exists and has
+//! no items. It is for timing the function itself, including the SDK's work on requests and responses.
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_runtime_api::client::http::{
@@ -14,7 +14,7 @@ use super::faults::{Call, Service};
 use super::sdk_config;
 use usage_aggregator::clients::Clients;
 
-/// Clients whose calls are answered immediately: every page is put, every object is new.
+/// Clients whose calls are answered immediately: every page is put, every object is new, every target is written.
 pub fn instant_clients() -> Clients {
     Clients::new(&sdk_config(Some(SharedHttpClient::new(InstantHttp))))
 }
@@ -36,7 +36,9 @@ impl HttpConnector for InstantHttp {
 
 fn answer(call: &Call) -> Result<HttpResponse, ConnectorError> {
     let body = match (call.service, call.operation.as_str()) {
-        (Service::DynamoDb, "PutItem") => "{}",
+        (Service::DynamoDb, "PutItem" | "UpdateItem") => "{}",
+        (Service::DynamoDb, "GetItem") => r#"{"Item":{}}"#,
+        (Service::DynamoDb, "Query") => r#"{"Items":[],"Count":0}"#,
         (Service::S3, "PutObject") => "",
         (service, operation) => {
             let message =

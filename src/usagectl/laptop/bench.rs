@@ -39,7 +39,8 @@ Examples:
   usagectl bench --codec null --json events/batch-1000.json | jq .us_per_record
 
 Stages are in microseconds per record: `read` the envelope, `plan` (decode, route, count, encode),
-`seal` the files, and `commit`, which is the rest: the SDK's work on requests and responses.
+`seal` the files, and `commit`, which is the rest: the SDK's work on requests and responses. If the
+pipeline has indicators, that includes three requests for each target, none of which has items.
 Neither network nor disk is used. Build with optimization:
   cargo run --profile soak -- bench events/batch-1000.json";
 

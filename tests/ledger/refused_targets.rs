@@ -1,0 +1,231 @@
+//! Targets that no retry can compute: their records count and are quarantined, and the records behind them go on. Through the
+//! handler, with the pipeline `orders`.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use laptop::emulators::{Fault, FaultPlan, in_process};
+use serde_json::{Value, json};
+use usage_aggregator::config::Config;
+use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::outcome::BatchOutcome;
+use usage_aggregator::time::Timestamp;
+
+use crate::place::{MINUTE, Place};
+
+/// What happens to rejected records.
+const QUARANTINE: &str = "quarantine";
+const FAIL: &str = "fail";
+
+struct Shop {
+    place: Place,
+    client: Client,
+}
+
+impl Shop {
+    /// A table with the profiles of the customers "a" and "b".
+    async fn new() -> Shop {
+        let place = Place::new();
+        place.objects.create_bucket("failures");
+        let client = in_process::clients(place.http.client()).dynamodb;
+        let shop = Shop { place, client };
+        for customer in ["a", "b"] {
+            shop.put(&json!({ "pk": key(customer), "sk": { "S": "PROFILE" } })).await;
+        }
+        shop
+    }
+
+    async fn put(&self, image: &Value) {
+        let item = image.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+        self.client.put_item().table_name("orders").set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// Puts new orders, and returns the records of that.
+    async fn order(&self, orders: &[(&str, usize, &str)]) -> Vec<Value> {
+        let mut records = Vec::new();
+        for (customer, number, total) in orders {
+            let image = image(customer, *number, total);
+            self.put(&image).await;
+            records.push(record(*number, &image));
+        }
+        records
+    }
+
+    /// A function that finds up to this many orders of a customer.
+    fn function(&self, rejected: &str, max_items: usize) -> Handler {
+        let variable = |name: &str| match name {
+            "PIPELINE" => Some("orders"),
+            "USAGE_TABLE" => Some("usage"),
+            "LEDGER_TABLE" => Some("ledger"),
+            "FRESHNESS" => Some("now"),
+            "ARCHIVE_BUCKET" => Some("archive"),
+            "FAILURE_BUCKET" => Some("failures"),
+            "REJECTED_RECORDS" => Some(rejected),
+            "METRICS_SINK" => Some("none"),
+            _ => None,
+        };
+        let mut config = Config::read(|name| variable(name).map(str::to_owned)).unwrap();
+        config.pipeline.indicators[0].max_items = max_items;
+        Handler::new(config, in_process::clients(self.place.http.client()))
+    }
+
+    /// What the profile of a customer shows.
+    async fn shown(&self, customer: &str) -> Option<(String, String)> {
+        let get = self.client.get_item().table_name("orders").key("pk", attribute(&key(customer)));
+        let profile = get.key("sk", AttributeValue::S("PROFILE".to_owned())).send().await.unwrap().item.unwrap();
+        let map = profile.get("indicators")?.as_m().unwrap();
+        let number = |name: &str| map[name].as_n().unwrap().clone();
+        Some((number("open_orders"), number("open_amount")))
+    }
+
+    /// The documents of quarantined records.
+    fn documents(&self) -> Vec<Value> {
+        let documents = self.place.objects.bucket("failures").into_iter();
+        documents.map(|(_, body)| serde_json::from_slice(&body).unwrap()).collect()
+    }
+}
+
+fn key(customer: &str) -> Value {
+    json!({ "S": format!("CUSTOMER#{customer}") })
+}
+
+fn image(customer: &str, number: usize, total: &str) -> Value {
+    json!({
+        "pk": key(customer), "sk": { "S": format!("ORDER#{number}") }, "status": { "S": "NEW" }, "total": { "N": total },
+    })
+}
+
+fn record(number: usize, image: &Value) -> Value {
+    json!({
+        "eventID": number.to_string(), "eventName": "INSERT", "eventSource": "aws:dynamodb",
+        "eventSourceARN": "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": MINUTE, "SequenceNumber": (100 + number).to_string(),
+            "Keys": { "pk": image["pk"], "sk": image["sk"] }, "NewImage": image, "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    })
+}
+
+fn attribute(value: &Value) -> AttributeValue {
+    match value.as_object().and_then(|value| value.iter().next()).unwrap() {
+        (tag, Value::String(text)) if tag == "N" => AttributeValue::N(text.clone()),
+        (_, text) => AttributeValue::S(text.as_str().unwrap().to_owned()),
+    }
+}
+
+async fn deliver(function: &Handler, event: &Value) -> BatchOutcome {
+    let deadline = Some(tokio::time::Instant::now() + Duration::from_secs(20));
+    let now = Timestamp::from_seconds(MINUTE + 10).unwrap();
+    let invocation = Invocation { request_id: "test".to_owned(), now, deadline };
+    function.append(event.to_string().as_bytes(), &invocation).await.unwrap()
+}
+
+/// The sequence number that the response names.
+fn named(outcome: &BatchOutcome) -> Option<String> {
+    outcome.response().batch_item_failures.first()?.item_identifier.clone()
+}
+
+fn codes(outcome: &BatchOutcome) -> Vec<(&str, &str)> {
+    let code = |rejection: &'_ usage_aggregator::record::Rejection| rejection.fault.code.name();
+    outcome.quarantined.iter().map(|rejection| (rejection.sequence.as_str(), code(rejection))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_with_too_many_items_is_quarantined_and_the_records_behind_it_go_on() {
+    let shop = Shop::new().await;
+    let records = shop.order(&[("a", 1, "5"), ("a", 2, "2.5"), ("a", 3, "1"), ("b", 4, "9.99")]).await;
+    let event = json!({ "Records": records });
+    let outcome = deliver(&shop.function(QUARANTINE, 2), &event).await;
+    assert_eq!((named(&outcome), outcome.durable), (None, 4));
+    assert_eq!(codes(&outcome), [("101", "too_many_items")], "one document per target and batch");
+    assert_eq!((shop.place.month("a"), shop.place.month("b")), ((3, 850), (1, 999)), "its records count all the same");
+    assert_eq!((shop.shown("a").await, shop.shown("b").await), (None, Some(("1".to_owned(), "9.99".to_owned()))));
+
+    let documents = shop.documents();
+    let reason = &documents[0]["rejection"];
+    assert_eq!((documents.len(), &reason["code"], &reason["field"]), (1, &json!("too_many_items"), &json!("indicator")));
+    let advice = "failed to compute the indicator \"customer\": its query finds more than max_items = 2 items; raise it";
+    assert!(reason["reason"].as_str().unwrap().starts_with(advice), "{reason}");
+    let payload: Value = serde_json::from_str(documents[0]["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(payload["Records"][0], records[0]);
+
+    // Delivered again, nothing is different.
+    deliver(&shop.function(QUARANTINE, 2), &event).await;
+    assert_eq!((shop.documents(), shop.place.month("a")), (documents, (3, 850)));
+
+    // What redrive does, before and after the limit is raised.
+    let replay = json!({ "rejectedRecords": "fail", "Records": payload["Records"] });
+    let outcome = deliver(&shop.function(QUARANTINE, 2), &replay).await;
+    assert_eq!((named(&outcome).as_deref(), outcome.durable), (Some("101"), 0), "its document stays");
+    let outcome = deliver(&shop.function(QUARANTINE, 3), &replay).await;
+    assert_eq!((named(&outcome), outcome.durable), (None, 1));
+    assert_eq!(shop.shown("a").await, Some(("3".to_owned(), "8.5".to_owned())));
+    assert_eq!(shop.place.month("a"), (3, 850), "nothing is counted twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sum_of_more_than_38_digits_and_a_target_that_is_full_are_quarantined() {
+    let shop = Shop::new().await;
+    // Orders of before the stream.
+    shop.order(&[("a", 1, &format!("1{}", "0".repeat(37)))]).await;
+    let name = json!({ "S": "x".repeat(409_560) });
+    shop.put(&json!({ "pk": key("b"), "sk": { "S": "PROFILE" }, "name": name })).await;
+    let records = shop.order(&[("a", 2, "0.01"), ("b", 3, "1")]).await;
+    let outcome = deliver(&shop.function(QUARANTINE, 9), &json!({ "Records": records })).await;
+    assert_eq!(codes(&outcome), [("102", "invalid_number"), ("103", "refused")]);
+    assert_eq!((named(&outcome), outcome.durable, shop.documents().len()), (None, 2, 2));
+    assert_eq!((shop.place.month("a"), shop.place.month("b")), ((1, 1), (1, 100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_quarantine_the_record_fails() {
+    let shop = Shop::new().await;
+    let records = shop.order(&[("b", 1, "1"), ("a", 2, "5"), ("a", 3, "2.5")]).await;
+    let outcome = deliver(&shop.function(FAIL, 1), &json!({ "Records": records })).await;
+    assert_eq!((named(&outcome).as_deref(), outcome.durable), (Some("102"), 1));
+    assert_eq!((outcome.rejected[0].fault.code.name(), shop.documents().len()), ("too_many_items", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_whose_document_is_lost_is_delivered_again() {
+    let shop = Shop::new().await;
+    let event = json!({ "Records": shop.order(&[("b", 1, "1"), ("a", 2, "5"), ("a", 3, "2.5")]).await });
+    let function = shop.function(QUARANTINE, 1);
+    let is_document = |path: &str| path.contains("/quarantine/");
+    shop.place.http.set_plan(FaultPlan::new(move |call| match is_document(&call.path) {
+        true => Fault::LoseRequest,
+        false => Fault::None,
+    }));
+    let outcome = deliver(&function, &event).await;
+    assert_eq!((named(&outcome).as_deref(), outcome.durable, codes(&outcome)), (Some("102"), 1, Vec::new()));
+    shop.place.http.set_plan(FaultPlan::none());
+    let outcome = deliver(&function, &event).await;
+    assert_eq!((named(&outcome), codes(&outcome)), (None, vec![("102", "too_many_items")]));
+    assert_eq!(shop.documents().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_rejected_itself_has_one_document_and_its_target_is_computed() {
+    for rejected in [QUARANTINE, FAIL] {
+        let shop = Shop::new().await;
+        // It counts as an open order without an amount.
+        let mut odd = image("a", 2, "5");
+        odd["total"] = json!({ "S": "free" });
+        shop.put(&odd).await;
+        let records = [shop.order(&[("a", 1, "5")]).await, vec![record(2, &odd)]].concat();
+        let event = json!({ "Records": [records[1]] });
+        let outcome = deliver(&shop.function(rejected, 9), &event).await;
+        assert_eq!(outcome.recomputed.changed, 1, "{outcome:?}");
+        assert_eq!(shop.shown("a").await, Some(("2".to_owned(), "5".to_owned())), "{rejected}");
+        let outcome = deliver(&shop.function(rejected, 1), &event).await;
+        let documents = shop.documents();
+        match rejected {
+            QUARANTINE => {
+                assert_eq!(codes(&outcome), [("102", "invalid_value"), ("102", "too_many_items")]);
+                assert_eq!((documents.len(), &documents[0]["rejection"]["code"]), (1, &json!("invalid_value")));
+            }
+            _ => assert_eq!((named(&outcome).as_deref(), documents.len()), (Some("102"), 0)),
+        }
+    }
+}
