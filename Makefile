@@ -90,7 +90,7 @@ schemas: ## check that the schemas can still read what the last release wrote
 avro-table: .venv-avro/made ## write the table of what Java's Avro library can read, which a test compares with ours (600 MB)
 	.venv-avro/bin/python tests/avro/table.py
 
-hive: .venv-avro/made ## read archived files through the Glue tables with Hive's AvroSerDe, as Athena does
+hive: .venv-avro/made ## read every pipeline's Avro and Parquet files through the Glue tables with Hive's readers (600 MB)
 	cargo build --quiet --package usagectl
 	.venv-avro/bin/python tests/avro/hive.py
 
