@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact kill-backfill exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
     build-CompactFunction build-compact arm64 package checked-pipeline release deploy destroy logs clean
 
@@ -98,7 +98,7 @@ schemas: ## check that the schemas can still read what the last release wrote
 avro-table: .venv-avro/made ## write the table of what Java's Avro library can read, which a test compares with ours (600 MB)
 	.venv-avro/bin/python tests/avro/table.py
 
-hive: .venv-avro/made ## read archived files through the Glue tables with Hive's AvroSerDe, as Athena does
+hive: .venv-avro/made ## read every pipeline's Avro and Parquet files through the Glue tables with Hive's readers (600 MB)
 	cargo build --quiet --package usagectl
 	.venv-avro/bin/python tests/avro/hive.py
 
@@ -124,6 +124,10 @@ soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SE
 
 kill-compact: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
 	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger compact:: -- --nocapture
+
+kill-backfill: ## kill a backfill at KILLS=1000 of its requests while the table is written, and compare counters and archive with the table
+	cargo build --bin usagectl
+	BACKFILL_KILLS=$${KILLS:-1000} cargo test --test it backfill::kills -- --nocapture
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture

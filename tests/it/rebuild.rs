@@ -55,17 +55,7 @@ attribute = "units"
 schema = "item.avsc"
 "##;
 
-const SCHEMA: &str = r#"{"type":"record","name":"Item","fields":[
-    {"name":"record_id","type":"string","source":"record_id"},
-    {"name":"event_id","type":"string","source":"event_id"},
-    {"name":"event_name","type":"string","source":"event_name"},
-    {"name":"sequence_number","type":"string","source":"sequence_number"},
-    {"name":"created_at","type":"string","source":"created_at"},
-    {"name":"pk","type":"string"},
-    {"name":"sk","type":"string"},
-    {"name":"units","type":{"type":"bytes","logicalType":"decimal","precision":20,"scale":2}},
-    {"name":"color","type":"string"}
-]}"#;
+const SCHEMA: &str = include_str!("../stock/item.avsc");
 
 /// A world whose records are from long ago.
 struct Old {

@@ -79,8 +79,8 @@ fn pages_of_one_generation_that_differ_about_a_record_are_a_conflict() {
 
 #[test]
 fn a_group_without_texts_counts_nowhere_and_hides_the_record() {
-    let mut recount = page(1, 2, 8, &[("a", &[(1, 1)])]);
-    recount.content.groups[0].key = GroupKey::default();
-    let minute = Minute::new(vec![page(2, 1, 8, &[("a", &[(1, 5), (2, 7)])]), recount]);
+    let mut newer = page(1, 2, 8, &[("a", &[(1, 1)])]);
+    newer.content.groups[0].key = GroupKey::default();
+    let minute = Minute::new(vec![page(2, 1, 8, &[("a", &[(1, 5), (2, 7)])]), newer]);
     assert_eq!(sum(&minute, "a"), Some(7));
 }

@@ -2,18 +2,19 @@
 //! the command is killed.
 
 mod export;
+mod formats;
 mod kills;
 mod proof;
 mod stack;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Run};
 use crate::world::{page_keys, text};
-use export::{full, full_in_ion, incremental, picture, put_manifests, time_of};
+use export::{full, picture, put_manifests};
 use table::Table;
 
 #[test]
@@ -70,29 +71,6 @@ async fn items_and_changes_add_up_to_the_table_when_an_export_is_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incremental_export_continues_a_full_one_from_before_the_stream() {
-    let mut table = Table::new("bf-incr", 50).await;
-    let before = picture(&table).await;
-    let first = full(&table, "01-full", &before);
-    let from = time_of(&first);
-    // Not in the stream.
-    table.change(30, 60).await;
-    let first = first.to_str().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    table.attach_stream().await;
-    let refused = table.backfill(&[first]).await;
-    assert_eq!(refused.code, Some(2), "{refused:?}");
-    assert!(refused.stderr.contains("changes in between would be lost"), "{refused:?}");
-
-    table.change(20, 60).await;
-    let second = incremental(&table, "02-incr", &before, &picture(&table).await, &from);
-    table.change(20, 60).await;
-    let run = table.backfill(&[second.to_str().unwrap(), first]).await;
-    assert_eq!(run.code, Some(0), "{run:?}");
-    agrees(&mut table).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn items_and_changes_add_up_to_the_table_when_a_scan_is_written_to() {
     let mut table = Table::new("bf-scan", 80).await;
     table.attach_stream().await;
@@ -105,6 +83,40 @@ async fn items_and_changes_add_up_to_the_table_when_a_scan_is_written_to() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(report(&run)["opening"]["items"], json!("80"), "{run:?}");
     agrees(&mut table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_come_and_go_around_the_export_count_as_the_table_has_them() {
+    let table = &mut Table::new("bf-come-and-go", 16).await;
+    // No stream tells of these.
+    table.delete(0).await;
+    table.expire(1).await;
+    table.expire(30).await;
+    table.attach_stream().await;
+    let come_and_go = async |table: &Table, first: u32| {
+        // Of the items that existed, one is deleted, one expires, and one is deleted and comes back; three are new, and stay, go, or expire.
+        table.delete(first).await;
+        table.expire(first + 1).await;
+        table.delete(first + 2).await;
+        table.put(first + 2, "44").await;
+        table.put(first + 20, "5").await;
+        table.put(first + 21, "6").await;
+        table.delete(first + 21).await;
+        table.expire(first + 22).await;
+    };
+    come_and_go(table, 2).await;
+    let export = full(table, "01-full", &picture(table).await);
+    come_and_go(table, 6).await;
+    let run = table.backfill(&[export.to_str().unwrap(), "--json"]).await;
+    assert_eq!((run.code, &report(&run)["rows"]["item"]), (Some(0), &json!(14)), "{run:?}");
+    come_and_go(table, 10).await;
+    agrees(table).await;
+    let rows = table.backfilled_rows().await;
+    assert_eq!(rows.len(), 14, "one record of each item");
+    let existed: BTreeSet<String> = rows.into_values().collect();
+    assert_eq!(existed, (2..16).map(|item| format!("ITEM#{item}")).collect());
+    let expired = table.records().await.iter().filter(|record| record.json.contains("userIdentity")).count();
+    assert_eq!(expired, 6, "two of each round");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,45 +159,30 @@ async fn a_damaged_or_incomplete_export_is_refused_and_nothing_is_written() {
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{run:?}");
         assert!(run.stderr.contains(expected), "expected {expected}: {run:?}");
     };
-    let file = folder.join("data/part1.json.gz");
+    let file = folder.join("data/01-full1.json.gz");
     let content = std::fs::read(&file).unwrap();
     let mut damaged = content.clone();
     damaged[20] ^= 1;
     std::fs::write(&file, damaged).unwrap();
-    refused("the data file AWSDynamoDB/01-full/data/part1.json.gz is damaged").await;
+    refused("the data file AWSDynamoDB/01-full/data/01-full1.json.gz is damaged").await;
     std::fs::remove_file(&file).unwrap();
-    refused("the data file AWSDynamoDB/01-full/data/part1.json.gz is missing").await;
+    refused("the data file AWSDynamoDB/01-full/data/01-full1.json.gz is missing").await;
     std::fs::write(&file, content).unwrap();
 
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let (files, summary) = (read("manifest-files.json"), read("manifest-summary.json"));
-    std::fs::write(folder.join("manifest-files.json"), files.replace("part1", "part2")).unwrap();
+    std::fs::write(folder.join("manifest-files.json"), files.replace("full1", "full2")).unwrap();
     refused("manifest-files.json is damaged").await;
     put_manifests(&folder, &files.replacen("\"itemCount\":4", "\"itemCount\":3", 1), &summary);
     refused("lists files with 11 items, and manifest-summary.json counts 12").await;
     let fewer = summary.replace("\"itemCount\":12", "\"itemCount\":11");
     put_manifests(&folder, &files.replacen("\"itemCount\":4", "\"itemCount\":3", 1), &fewer);
-    refused("part0.json.gz has 4 items, and the manifest counts 3").await;
+    refused("01-full0.json.gz has 4 items, and the manifest counts 3").await;
     put_manifests(&folder, &files, &summary.replace("DYNAMODB_JSON", "CSV"));
     refused("is of an export in CSV, which can't be read").await;
     std::fs::remove_file(folder.join("manifest-summary.md5")).unwrap();
     refused("manifest-summary.md5 doesn't exist, so this is not a complete export").await;
     assert_eq!((table.world.items("ledger").await.len(), table.world.objects().await.len()), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_in_ion_makes_the_same_records_as_one_in_json() {
-    let mut table = Table::new("bf-ion", 40).await;
-    table.attach_stream().await;
-    let picture = picture(&table).await;
-    let [json, ion] = [full(&table, "01-json", &picture), full_in_ion(&table, "02-ion", &picture)];
-    table.change(20, 50).await;
-    assert_eq!(table.backfill(&[ion.to_str().unwrap()]).await.code, Some(0));
-    let (pages, files) = (page_keys(&table.world.items("ledger").await), table.world.objects().await);
-    assert_eq!(table.backfill(&[json.to_str().unwrap()]).await.code, Some(0));
-    assert_eq!(page_keys(&table.world.items("ledger").await), pages);
-    assert_eq!(table.world.objects().await, files);
-    agrees(&mut table).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

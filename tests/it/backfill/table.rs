@@ -12,7 +12,7 @@ use stream_types::Decimal;
 use usage_aggregator::handler::Invocation;
 
 use crate::fixture::{Fixture, Run};
-use crate::world::{StoredItem, World, at, services};
+use crate::world::{StoredItem, World, at, services, text};
 
 const PIPELINE: &str = r##"
 [snapshot]
@@ -45,16 +45,7 @@ kind = "count"
 schema = "item.avsc"
 "##;
 
-const SCHEMA: &str = r#"{"type":"record","name":"Item","fields":[
-    {"name":"record_id","type":"string","source":"record_id"},
-    {"name":"event_id","type":"string","source":"event_id"},
-    {"name":"event_name","type":"string","source":"event_name"},
-    {"name":"sequence_number","type":"string","source":"sequence_number"},
-    {"name":"created_at","type":"string","source":"created_at"},
-    {"name":"pk","type":"string"},
-    {"name":"sk","type":"string"},
-    {"name":"units","type":"long"}
-]}"#;
+const SCHEMA: &str = include_str!("../../stock/item.avsc");
 
 /// The table, the function, and a folder to run commands in.
 pub struct Table {
@@ -80,8 +71,13 @@ impl Table {
         std::fs::write(pipeline.join("item.avsc"), SCHEMA).unwrap();
         let world = World::new(name, "").await.with("PIPELINE_DIR", pipeline.to_str().unwrap());
         let table = format!("{name}-stock");
-        let spec =
-            TableSpec { name: &table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None };
+        let spec = TableSpec {
+            name: &table,
+            partition_key: "pk",
+            sort_key: Some("sk"),
+            ttl_attribute: Some("gone_at"),
+            stream: None,
+        };
         ensure_tables(&world.dynamodb, &[spec]).await.unwrap();
         let mut table = Table { world, fixture, name: table, random: fastrand::Rng::with_seed(19), pipeline };
         for item in 0..items {
@@ -93,12 +89,24 @@ impl Table {
 
     /// Puts an item. Each owner has every fifth one.
     pub async fn put(&self, item: u32, units: &str) {
+        self.put_with(item, units, None).await;
+    }
+
+    /// Puts an item with another attribute.
+    pub async fn put_with(&self, item: u32, units: &str, other: Option<(&str, AttributeValue)>) {
         let text = |text: String| AttributeValue::S(text);
         let units =
             units.parse::<u32>().map_or_else(|_| text(units.to_owned()), |units| AttributeValue::N(units.to_string()));
         let put = self.world.dynamodb.put_item().table_name(&self.name).item("units", units);
         let put = put.item("pk", text(format!("OWNER#{}", item % 5))).item("sk", text(format!("ITEM#{item}")));
+        let put = other.into_iter().fold(put, |put, (name, value)| put.item(name, value));
         put.send().await.unwrap();
+    }
+
+    /// Puts an item that expires at once, and has time to live delete it.
+    pub async fn expire(&self, item: u32) {
+        self.put_with(item, "3", Some(("gone_at", AttributeValue::N("1000000000".to_owned())))).await;
+        services().database().sweep_ttl().unwrap();
     }
 
     pub async fn delete(&self, item: u32) {
@@ -108,14 +116,14 @@ impl Table {
         delete.send().await.unwrap();
     }
 
-    /// Puts and deletes items at random.
+    /// Puts items, deletes them, and lets them expire, at random.
     pub async fn change(&mut self, changes: u32, items: u32) {
         for _ in 0..changes {
             let (item, units) = (self.random.u32(0..items), self.random.u32(0..100));
-            if self.random.u32(0..4) == 0 {
-                self.delete(item).await;
-            } else {
-                self.put(item, &units.to_string()).await;
+            match self.random.u32(0..8) {
+                0 | 1 => self.delete(item).await,
+                2 => self.expire(item).await,
+                _ => self.put(item, &units.to_string()).await,
             }
         }
     }
@@ -143,6 +151,13 @@ impl Table {
             position = page.next;
             records.extend(page.records);
         }
+    }
+
+    /// The items that were archived because they existed, by the ids of their records.
+    pub async fn backfilled_rows(&self) -> BTreeMap<String, String> {
+        let rows = self.world.rows().await;
+        let backfilled = rows.iter().filter(|row| text(row, "event_id") == "backfill");
+        backfilled.map(|row| (text(row, "record_id"), text(row, "sk"))).collect()
     }
 
     /// The function reads the stream, in batches of any size, some of them twice.

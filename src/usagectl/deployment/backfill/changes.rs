@@ -58,12 +58,20 @@ impl Replaced {
     ) -> anyhow::Result<()> {
         while let Some(line) = lines.next() {
             let line = line?;
-            let invalid = |reason: String| anyhow::anyhow!("{} {reason}", lines.position());
-            let json = file.dynamodb_json(&line).map_err(invalid)?;
-            let Line { key, image } = Line::read(&json, names).map_err(invalid)?;
-            let image = image.map(|image| Replacement::Image(image.to_owned(), purpose));
-            self.0.insert(key, image.unwrap_or(Replacement::Nothing));
+            let taken = file.dynamodb_json(&line).and_then(|json| self.take_line(&json, names, purpose));
+            taken.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.position()))?;
         }
+        Ok(())
+    }
+
+    /// Takes a line of an incremental export in DynamoDB JSON.
+    ///
+    /// # Errors
+    /// What the line lacks.
+    pub(super) fn take_line(&mut self, line: &str, names: &[String], purpose: Purpose) -> Result<(), String> {
+        let Line { key, image } = Line::read(line, names)?;
+        let image = image.map(|image| Replacement::Image(image.to_owned(), purpose));
+        self.0.insert(key, image.unwrap_or(Replacement::Nothing));
         Ok(())
     }
 

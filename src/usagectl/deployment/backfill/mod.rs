@@ -9,6 +9,8 @@ mod changes;
 mod claim;
 mod coverage;
 mod cut;
+#[cfg(test)]
+mod exactness;
 mod export;
 mod folder;
 mod item;

@@ -45,16 +45,7 @@ kind = "count"
 schema = "item.avsc"
 "##;
 
-const SCHEMA: &str = r#"{"type":"record","name":"Item","fields":[
-    {"name":"record_id","type":"string","source":"record_id"},
-    {"name":"event_id","type":"string","source":"event_id"},
-    {"name":"event_name","type":"string","source":"event_name"},
-    {"name":"sequence_number","type":"string","source":"sequence_number"},
-    {"name":"created_at","type":"string","source":"created_at"},
-    {"name":"pk","type":"string"},
-    {"name":"sk","type":"string"},
-    {"name":"units","type":"long"}
-]}"#;
+const SCHEMA: &str = include_str!("../../../../../tests/stock/item.avsc");
 
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/stock";
 

@@ -3,12 +3,19 @@
 //! An export has the text form of Ion: a version marker, and a struct. A number is a decimal, a set a list with an annotation, and
 //! binary a blob. Texts are in double quotes, and names are symbols, with or without quotes.
 
+mod text;
+
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
+use stream_types::Decimal;
 
 /// The values in a value: deeper than DynamoDB allows (32).
 const MAXIMUM_DEPTH: usize = 64;
+/// Begins and ends each part of a long text.
+const LONG: &str = "'''";
 
 /// The line in DynamoDB JSON.
 ///
@@ -18,8 +25,8 @@ pub(super) fn dynamodb_json(line: &str) -> Result<String, String> {
     let mut reader = Reader { text: line, at: 0 };
     while reader.takes("$ion_1_0") {}
     let fields = reader.fields(&mut |reader, name| match name {
-        "Record" => reader.fields(&mut |reader, name| reader.part(name)).map(Value::Object),
-        name => reader.part(name),
+        "Record" => reader.fields(&mut |reader, _| reader.part()).map(Value::Object),
+        _ => reader.part(),
     })?;
     reader.skip();
     if reader.at < line.len() {
@@ -39,7 +46,7 @@ struct Reader<'l> {
 
 impl<'l> Reader<'l> {
     /// A part of a line: an item, or what an incremental export says about one.
-    fn part(&mut self, _: &str) -> Result<Value, String> {
+    fn part(&mut self) -> Result<Value, String> {
         self.fields(&mut |reader, _| reader.value(0)).map(Value::Object)
     }
 
@@ -48,16 +55,18 @@ impl<'l> Reader<'l> {
         if depth > MAXIMUM_DEPTH {
             return Err("is not an item in Ion: its values are nested too deeply".to_owned());
         }
-        for (annotation, kind) in [("$dynamodb_SS::", "SS"), ("$dynamodb_NS::", "NS"), ("$dynamodb_BS::", "BS")] {
+        for (annotation, kind, of) in
+            [("$dynamodb_SS", "SS", "S"), ("$dynamodb_NS", "NS", "N"), ("$dynamodb_BS", "BS", "B")]
+        {
             if self.takes(annotation) {
-                let member = |one: Value| one.as_object().and_then(|one| one.values().next().cloned());
-                let members: Vec<Value> = self.list(depth)?.into_iter().filter_map(member).collect();
-                return Ok(json!({ kind: members }));
+                self.expect("::")?;
+                return self.set(kind, of, depth);
             }
         }
         self.skip();
         match self.rest().as_bytes() {
-            [b'"', ..] => Ok(json!({ "S": self.quoted('"')? })),
+            [b'"', ..] => Ok(json!({ "S": self.quoted("\"")? })),
+            [b'\'', b'\'', b'\'', ..] => Ok(json!({ "S": self.long_text()? })),
             [b'{', b'{', ..] => Ok(json!({ "B": self.blob()? })),
             [b'{', ..] => {
                 let fields = self.fields(&mut |reader, _| reader.value(depth + 1))?;
@@ -66,9 +75,10 @@ impl<'l> Reader<'l> {
             [b'[', ..] => Ok(json!({ "L": self.list(depth)? })),
             [b'-' | b'0'..=b'9', ..] => Ok(json!({ "N": self.number()? })),
             _ => match self.word() {
-                "null" | "null.null" => Ok(json!({ "NULL": true })),
                 "true" => Ok(json!({ "BOOL": true })),
                 "false" => Ok(json!({ "BOOL": false })),
+                // Ion has a null of each type, such as `null.string`.
+                word if word == "null" || word.starts_with("null.") => Ok(json!({ "NULL": true })),
                 _ => Err(self.wrong("a value")),
             },
         }
@@ -101,6 +111,15 @@ impl<'l> Reader<'l> {
         Ok(members)
     }
 
+    /// The members of a set, all of which have one type.
+    fn set(&mut self, kind: &str, of: &str, depth: usize) -> Result<Value, String> {
+        let mut members = Vec::new();
+        for member in self.list(depth)? {
+            members.push(member.get(of).cloned().ok_or_else(|| self.wrong(&format!("members of type {of}")))?);
+        }
+        Ok(json!({ kind: members }))
+    }
+
     /// A comma, unless the list or struct ends.
     fn end_of_member(&mut self, end: char) -> Result<(), String> {
         self.skip();
@@ -110,7 +129,8 @@ impl<'l> Reader<'l> {
     fn name(&mut self) -> Result<Cow<'l, str>, String> {
         self.skip();
         match self.rest().chars().next() {
-            Some(quote @ ('"' | '\'')) => self.quoted(quote).map(Cow::Owned),
+            Some('"') => self.quoted("\"").map(Cow::Owned),
+            Some('\'') => self.quoted("'").map(Cow::Owned),
             _ => match self.word() {
                 "" => Err(self.wrong("a name")),
                 word => Ok(Cow::Borrowed(word)),
@@ -126,19 +146,15 @@ impl<'l> Reader<'l> {
         word
     }
 
-    /// A number of DynamoDB: Ion's `1.5d-3` is `1.5E-3`, and `7.` is `7`.
+    /// A number as DynamoDB spells it, so that it's the same text as in the stream: Ion's `7.` is `7`, and `6d2` is `600`.
     fn number(&mut self) -> Result<String, String> {
         let rest = self.rest();
         let is_part = |one: char| one.is_ascii_digit() || matches!(one, '-' | '+' | '.' | 'd' | 'D' | 'e' | 'E');
         let number = rest.get(..rest.find(|one| !is_part(one)).unwrap_or(rest.len())).unwrap_or_default();
-        let text = number.replace(['d', 'D', 'e'], "E");
-        let (mantissa, exponent) =
-            text.split_once('E').map_or((&*text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
-        let mantissa = mantissa.trim_end_matches('.');
-        let plain = exponent.map_or_else(|| mantissa.to_owned(), |exponent| format!("{mantissa}E{exponent}"));
-        stream_types::Decimal::parse(&plain).map_err(|_| self.wrong("a number of DynamoDB"))?;
+        let decimal = Decimal::parse(&number.replace(['d', 'D'], "E"));
+        let decimal = decimal.map_err(|_| self.wrong("a number of DynamoDB"))?;
         self.at += number.len();
-        Ok(plain)
+        Ok(text::plain(decimal))
     }
 
     /// The Base64 text of a blob.
@@ -146,46 +162,28 @@ impl<'l> Reader<'l> {
         self.expect("{{")?;
         let rest = self.rest();
         let end = rest.find("}}").ok_or_else(|| self.wrong("a blob"))?;
+        let encoded: String = rest.get(..end).unwrap_or_default().split_ascii_whitespace().collect();
+        BASE64_STANDARD.decode(&encoded).map_err(|_| self.wrong("a blob in Base64"))?;
         self.at += end + 2;
-        Ok(rest.get(..end).unwrap_or_default().split_ascii_whitespace().collect())
+        Ok(encoded)
     }
 
-    fn quoted(&mut self, quote: char) -> Result<String, String> {
+    /// A text in several parts, each of them between three quotation marks.
+    fn long_text(&mut self) -> Result<String, String> {
         let mut text = String::new();
-        let mut rest = self.rest().char_indices().skip(1);
-        while let Some((at, one)) = rest.next() {
-            match one {
-                one if one == quote => {
-                    self.at += at + 1;
-                    return Ok(text);
-                }
-                '\\' => {
-                    let (_, escaped) = rest.next().ok_or_else(|| self.wrong("a complete text"))?;
-                    let digits = match escaped {
-                        'x' => 2,
-                        'u' => 4,
-                        'U' => 8,
-                        escaped => {
-                            text.push(plain_escape(escaped).ok_or_else(|| self.wrong("an escape of Ion"))?);
-                            continue;
-                        }
-                    };
-                    let digits: String = rest.by_ref().take(digits).map(|(_, digit)| digit).collect();
-                    let mut code = u32::from_str_radix(&digits, 16).map_err(|_| self.wrong("an escape of Ion"))?;
-                    // A character outside the basic plane may be two surrogates.
-                    if (0xD800..0xDC00).contains(&code) {
-                        let low: String = rest.by_ref().take(6).map(|(_, digit)| digit).collect();
-                        let low = low.strip_prefix("\\u").and_then(|digits| u32::from_str_radix(digits, 16).ok());
-                        let low = low.filter(|low| (0xDC00..0xE000).contains(low));
-                        let low = low.ok_or_else(|| self.wrong("an escape of Ion"))?;
-                        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                    }
-                    text.push(char::from_u32(code).ok_or_else(|| self.wrong("an escape of Ion"))?);
-                }
-                one => text.push(one),
-            }
+        while self.rest().starts_with(LONG) {
+            text.push_str(&self.quoted(LONG)?);
+            self.skip();
         }
-        Err(self.wrong("a complete text"))
+        Ok(text)
+    }
+
+    /// A text between two of these quotation marks.
+    fn quoted(&mut self, mark: &str) -> Result<String, String> {
+        let inner = self.rest().get(mark.len()..).unwrap_or_default();
+        let (text, length) = text::unquoted(inner, mark).map_err(|expected| self.wrong(expected))?;
+        self.at += mark.len() + length;
+        Ok(text)
     }
 
     fn expect(&mut self, expected: &str) -> Result<(), String> {
@@ -214,21 +212,6 @@ impl<'l> Reader<'l> {
     }
 }
 
-fn plain_escape(escaped: char) -> Option<char> {
-    Some(match escaped {
-        '0' => '\0',
-        'a' => '\u{7}',
-        'b' => '\u{8}',
-        't' => '\t',
-        'n' => '\n',
-        'f' => '\u{c}',
-        'r' => '\r',
-        'v' => '\u{b}',
-        '?' | '\\' | '\'' | '"' | '/' => escaped,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,12 +224,22 @@ mod tests {
     fn every_type_of_an_item_is_translated() {
         let line = r#"$ion_1_0 {Item:{Id:101.,'Item name':"a \"b\"\n\u00e9\x41\uD83D\uDE00",Price:-12.50,Big:1.5d-3,Digits:12345678901234567890123456789012345678.,Open:true,None:null,Raw:{{Zm9v}},Map:{a:{b:[1.,"x",null,{{}}]}},Tags:$dynamodb_SS::["a","b"],Sizes:$dynamodb_NS::[1.,2.5],Blobs:$dynamodb_BS::[{{AA==}}],Empty:[]}}"#;
         let expected = json!({ "Item": {
-            "Id": { "N": "101" }, "Item name": { "S": "a \"b\"\né\u{41}😀" }, "Price": { "N": "-12.50" },
-            "Big": { "N": "1.5E-3" }, "Digits": { "N": "12345678901234567890123456789012345678" },
+            "Id": { "N": "101" }, "Item name": { "S": "a \"b\"\né\u{41}😀" }, "Price": { "N": "-12.5" },
+            "Big": { "N": "0.0015" }, "Digits": { "N": "12345678901234567890123456789012345678" },
             "Open": { "BOOL": true }, "None": { "NULL": true }, "Raw": { "B": "Zm9v" },
             "Map": { "M": { "a": { "M": { "b": { "L": [{ "N": "1" }, { "S": "x" }, { "NULL": true }, { "B": "" }] } } } } },
             "Tags": { "SS": ["a", "b"] }, "Sizes": { "NS": ["1", "2.5"] }, "Blobs": { "BS": ["AA=="] },
             "Empty": { "L": [] },
+        } });
+        assert_eq!(read(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn spellings_that_no_export_needs_are_read_too() {
+        let line = r#" $ion_1_0 { "Item" : { a : '''b'c''' '''\nd''' , b : null.string , c : 0d5, d : -0., e : 7.d2, f : {{ Zm9v }} , } }"#;
+        let expected = json!({ "Item": {
+            "a": { "S": "b'c\nd" }, "b": { "NULL": true }, "c": { "N": "0" }, "d": { "N": "0" }, "e": { "N": "700" },
+            "f": { "B": "Zm9v" },
         } });
         assert_eq!(read(line).unwrap(), expected);
     }
@@ -270,10 +263,17 @@ mod tests {
             (r#"{Item:{a:"\q"}}"#, "expected an escape of Ion at character 10"),
             ("{Item:{a:symbol}}", "expected a value at character 16"),
             ("{Item:{}} {}", "expected the end of the line at character 11"),
+            (r#"{Item:{a:{{"clob"}}}}"#, "expected a blob in Base64 at character 12"),
+            ("{Item:{a:$dynamodb_SS::[1.]}}", "expected members of type S at character 28"),
+            ("{Item:{a:$dynamodb_S::[1.]}}", "expected a value at character 21"),
+            ("{Item:{a:1d126}}", "expected a number of DynamoDB at character 10"),
+            ("{Item:{a:'''b''}}", "expected a complete text at character 10"),
         ] {
             assert_eq!(read(line).unwrap_err(), format!("is not an item in Ion: {expected}"), "{line}");
         }
         let deep = format!("{{Item:{{a:{}{}}}}}", "[".repeat(80), "]".repeat(80));
         assert!(read(&deep).unwrap_err().contains("nested too deeply"));
+        let sets = format!("{{Item:{{a:{}{}}}}}", "$dynamodb_SS::[".repeat(80), "]".repeat(80));
+        assert!(read(&sets).unwrap_err().contains("nested too deeply"));
     }
 }
