@@ -4,7 +4,7 @@ use super::super::group::{Amounts, Segment};
 use super::super::key::CounterKey;
 use super::{Counting, Delta};
 use crate::decimal::Decimal;
-use crate::outline::WrittenItems;
+use crate::outline::{OutlinedRecord, WrittenItems};
 use crate::pipeline::{Bindings, Pipeline, Route};
 use crate::record::{ChangeRecord, Fault};
 use crate::time::Timestamp;
@@ -42,45 +42,39 @@ impl CounterAdditions {
 ///
 /// # Errors
 /// If an image or attribute that a measure needs is missing or invalid.
-pub fn deltas(
-    pipeline: &Pipeline,
+pub fn deltas<'p>(
+    pipeline: &'p Pipeline,
     record: &ChangeRecord<'_>,
-    route: &Route,
+    route: &'p Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
-    Ok(usage_deltas(&counting, deltas))
+    additions(pipeline, record, route, bindings).map(sums)
 }
 
 /// The same, with what it says about measures that aren't sums.
 ///
 /// # Errors
 /// As [`deltas()`].
-pub fn additions(
-    pipeline: &Pipeline,
+pub fn additions<'p>(
+    pipeline: &'p Pipeline,
     record: &ChangeRecord<'_>,
-    route: &Route,
+    route: &'p Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<CounterAdditions>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.deltas(&written.record(record.clone()), route, bindings)?;
-    Ok(named(&counting, deltas))
+    counted(pipeline, record, |counting, record| counting.deltas(record, route, bindings))
 }
 
 /// What `record`, an item that existed before the stream was attached, adds to measures with a baseline; zeros are left out.
 ///
 /// # Errors
 /// If an attribute that such a measure needs is missing or invalid.
-pub fn openings(
-    pipeline: &Pipeline,
+pub fn openings<'p>(
+    pipeline: &'p Pipeline,
     record: &ChangeRecord<'_>,
-    route: &Route,
+    route: &'p Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<CounterAdditions>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.baseline(&written.record(record.clone()), route, bindings)?;
-    Ok(named(&counting, deltas))
+    counted(pipeline, record, |counting, record| counting.baseline(record, route, bindings))
 }
 
 /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
@@ -88,24 +82,30 @@ pub fn openings(
 /// # Errors
 /// If the old image or an attribute that a measure needs is missing or invalid.
 pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
-    let deltas = counting.reversal(&written.record(record.clone()))?;
-    Ok(usage_deltas(&counting, deltas))
+    counted(pipeline, record, |counting, record| counting.reversal(record)).map(sums)
 }
 
-fn named(counting: &Counting<'_>, deltas: Vec<Delta>) -> Vec<CounterAdditions> {
-    let additions = |delta: Delta| CounterAdditions {
+/// Counts one record, and names what it adds.
+fn counted<'p>(
+    pipeline: &'p Pipeline,
+    record: &ChangeRecord<'_>,
+    count: impl FnOnce(&mut Counting<'p>, &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault>,
+) -> Result<Vec<CounterAdditions>, Fault> {
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let deltas = count(&mut counting, &written.record(record.clone()))?;
+    let named = |delta: Delta| CounterAdditions {
         key: counting.key(delta.key).cloned().unwrap_or_default(),
         event_hour: counting.event_hour(delta.key),
         amounts: delta.amounts,
     };
-    deltas.into_iter().map(additions).collect()
+    Ok(deltas.into_iter().map(named).collect())
 }
 
-fn usage_deltas(counting: &Counting<'_>, deltas: Vec<Delta>) -> Vec<UsageDelta> {
+/// Only what is added to sums.
+fn sums(additions: Vec<CounterAdditions>) -> Vec<UsageDelta> {
     let sums = |amounts: Amounts| {
         amounts.iter().filter_map(|addition| Some((addition.measure.to_string(), addition.amount()?))).collect()
     };
     let delta = |CounterAdditions { key, event_hour, amounts }| UsageDelta { key, event_hour, amounts: sums(amounts) };
-    named(counting, deltas).into_iter().map(delta).filter(|delta| !delta.amounts.is_empty()).collect()
+    additions.into_iter().map(delta).filter(|delta| !delta.amounts.is_empty()).collect()
 }
