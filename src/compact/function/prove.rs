@@ -101,7 +101,8 @@ impl Function {
         };
         log(hours, &proof);
         let mut metrics = Metrics::default();
-        metrics.count("ArchiveHoursProven", proof.hours);
+        // Lambda sends the event again after a failure, and its hours must not be counted twice.
+        metrics.count("ArchiveHoursProven", if proof.failed.is_empty() { proof.hours } else { 0 });
         metrics.count("ArchiveDifferences", proof.difference_count);
         metrics.count("ArchiveUnlinked", proof.unlinked);
         let at = Timestamp::from_seconds(now).ok_or_else(|| Error::config("read the clock"))?;

@@ -32,15 +32,17 @@ pub(super) struct Heads {
     by_item: HashMap<[u8; 16], Head>,
     bytes: usize,
     limit: usize,
+    /// Whether a row didn't fit.
+    is_full: bool,
 }
 
 impl Heads {
     pub(super) fn new(limit: usize) -> Heads {
-        Heads { by_item: HashMap::new(), bytes: 0, limit }
+        Heads { by_item: HashMap::new(), bytes: 0, limit, is_full: false }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= self.limit
+        self.is_full
     }
 
     pub(super) fn get(&self, step: &Step) -> Option<&Head> {
@@ -60,6 +62,7 @@ impl Heads {
         if self.bytes + head.bytes() > self.limit {
             // What is known of the item is no longer true.
             self.by_item.remove(&key);
+            self.is_full = true;
             return;
         }
         self.bytes += head.bytes();
@@ -117,9 +120,9 @@ mod tests {
         let first = step("a", "1", "INSERT");
         let mut heads = Heads::new(OVERHEAD_BYTES + 1 + first.image.len());
         heads.put_if_later(&first);
-        assert!(heads.get(&first).is_some() && heads.is_full());
+        assert!(heads.get(&first).is_some() && !heads.is_full());
         heads.put_if_later(&step("b", "2", "INSERT"));
-        assert!(heads.get(&step("b", "3", "MODIFY")).is_none());
+        assert!(heads.is_full() && heads.get(&step("b", "3", "MODIFY")).is_none());
         let larger = Step { image: "x".repeat(99), ..step("a", "3", "MODIFY") };
         heads.put_if_later(&larger);
         assert!(heads.get(&first).is_none() && heads.bytes == 0);
