@@ -73,9 +73,10 @@ Examples:
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
 
-If counters of a stack differ, --repair writes snapshots again that differ from the ledger, leaves an
-audit entry with each value before and after (`usagectl prove --history` lists them), and compares
-again. What differs then is a difference of ledger and archive, which `usagectl prove` explains.
+If counters of a stack differ, --repair writes snapshots again that differ from the ledger, leaves
+an audit entry with each value before and after (`usagectl prove --history` lists them), and
+compares again. What differs then is a difference of ledger and archive, which `usagectl prove`
+explains.
 
 With --stack, the archive is read up to the end of the window, each row once, and the counters of
 the window are derived from it. Choose a window that has ended, and whose last records have arrived.

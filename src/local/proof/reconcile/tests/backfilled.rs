@@ -186,8 +186,10 @@ async fn items_that_changed_before_counting_began_open_levels_without_another_ro
 
 #[tokio::test]
 async fn only_items_of_the_table_that_was_backfilled_open_levels() {
-    let fields = r#"{"name":"stream_arn","type":"string","source":"stream_arn"},{"name":"event_id""#;
-    let (_folder, path) = pipeline(&SCHEMA.replace(r#"{"name":"event_id""#, fields));
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let stream = json!({ "name": "stream_arn", "type": "string", "source": "stream_arn" });
+    schema["fields"].as_array_mut().unwrap().push(stream);
+    let (_folder, path) = pipeline(&schema.to_string());
     let from = text_of(midnight());
     let fixture = Fixture::with_variables(ProfileName::Orders, &path, &[("COUNT_FROM", &from[..16])]).await;
     claim(&fixture, &from).await;
