@@ -24,7 +24,10 @@ pub fn start() {
 /// Starts logging to `writer` at `level`.
 pub fn start_with(level: Level, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     // The SDKs and the HTTP stack log the requests that they sign: at levels below warning, that would print items.
-    let targets = Targets::new().with_default(Level::WARN).with_target("usage_aggregator", level);
+    let targets = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("usage_aggregator", level)
+        .with_target("usage_compact", level);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines)

@@ -1,13 +1,17 @@
 //! The handler of the Lambda function. Its schedule sends `{}`; it then starts one invocation for each unit that is due, except the
 //! first, which it compacts itself. What fails is reported at the end, so that one bad unit doesn't hold up the others; the next run of
-//! the schedule tries again.
+//! the schedule tries again. Another schedule sends `{"prove": …}` once a day.
+
+mod prove;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 use tracing::{error, warn};
+use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{Config, ConfigMistakes};
 use usage_aggregator::error::Error;
 use usage_aggregator::pipeline::Pipeline;
@@ -16,6 +20,7 @@ use crate::compactor::{Clock, Compacted, Compactor, Due, Effect, RecordType, Tim
 use crate::event::Event;
 use crate::store::Archive;
 use crate::work::{RawUnit, UnitKey, raw_units};
+use prove::Ledger;
 
 /// Units that are looked at at once.
 const CONCURRENCY: usize = 16;
@@ -33,8 +38,14 @@ pub struct Answer {
     pub bytes: u64,
     /// The raw files that it deleted.
     pub deleted: usize,
-    /// The invocations that it started, one for each further unit.
+    /// The invocations that it started, one for each further unit or part of a day.
     pub started: usize,
+    /// The hours that it proved.
+    pub hours: usize,
+    /// The records for which ledger and archive differ.
+    pub differences: usize,
+    /// The records whose amounts weren't compared, because the row before them wasn't found.
+    pub unlinked: usize,
 }
 
 impl Answer {
@@ -53,6 +64,8 @@ pub struct Function {
     lambda: aws_sdk_lambda::Client,
     /// Its own name, by which it starts more invocations. Without one, it compacts all units itself.
     name: Option<String>,
+    /// What is compared with the archive, if the pipeline counts.
+    ledger: Option<Ledger>,
 }
 
 impl Function {
@@ -62,7 +75,7 @@ impl Function {
     /// All mistakes at once: of the settings, and of record types that can't be written to Parquet.
     pub fn new(
         value: impl Fn(&str) -> Option<String>,
-        s3: aws_sdk_s3::Client,
+        clients: Clients,
         lambda: aws_sdk_lambda::Client,
         clock: Clock,
     ) -> Result<Function, ConfigMistakes> {
@@ -75,33 +88,36 @@ impl Function {
         if !mistakes.is_empty() {
             return Err(ConfigMistakes(mistakes));
         }
+        let ledger = Ledger::read(&value, &clients)?;
         let megabytes = value("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok());
         let compactor = Compactor {
-            archive: Archive { client: s3, bucket: place.bucket, prefix: place.prefix },
+            archive: Archive { client: clients.s3, bucket: place.bucket, prefix: place.prefix },
             clock,
             timing: Timing::Settled,
             effect: Effect::Commit,
             // The other half holds what is read and written.
             memory_bytes: megabytes.unwrap_or(MEGABYTES) * 1_000_000 / 2,
         };
-        Ok(Function { pipeline, compactor, lambda, name: value("AWS_LAMBDA_FUNCTION_NAME") })
+        Ok(Function { pipeline, compactor, lambda, name: value("AWS_LAMBDA_FUNCTION_NAME"), ledger })
     }
 
-    /// Compacts what the event asks for.
+    /// Compacts or proves what the event asks for. Only a proof ends by the deadline.
     ///
     /// # Errors
     /// If the event isn't understood, or anything failed. Everything else has been done then.
-    pub async fn handle(&self, event: &Value) -> Result<Answer, Error> {
+    pub async fn handle(&self, event: &Value, deadline: Option<Instant>) -> Result<Answer, Error> {
         let types: Vec<&str> = self.pipeline.schemas().map(|(name, _)| name).collect();
         let mut failed = Vec::new();
         let mut due = match Event::read(event, &types)? {
             Event::One(key) => vec![key],
+            Event::ProveDay(day) => return self.prove_day(day, deadline).await,
+            Event::Prove(hours) => return self.prove_hours(hours, deadline).await,
             Event::Due { record_type, date } => self.due(record_type.as_deref(), date.as_deref(), &mut failed).await?,
         };
         let mut answer = Answer::default();
         if let (Some(name), true) = (&self.name, due.len() > 1) {
             for key in due.drain(1..) {
-                match self.start(name, &key).await {
+                match self.start_unit(name, &key).await {
                     Ok(()) => answer.started += 1,
                     Err(error) => failed.push(error),
                 }
@@ -155,19 +171,26 @@ impl Function {
     }
 
     /// Starts an invocation that compacts one unit.
-    async fn start(&self, function: &str, key: &UnitKey) -> Result<(), Error> {
-        let doing = format!("start the compaction of {key} (lambda:InvokeFunction on {function})");
-        let event = Event::of_unit(key).map_err(|error| Error::poison(format!("{doing}: {error}")))?;
+    async fn start_unit(&self, function: &str, key: &UnitKey) -> Result<(), Error> {
+        self.start(function, &format!("the compaction of {key}"), Event::of_unit(key)).await
+    }
+
+    /// Starts an invocation with this event.
+    async fn start(&self, function: &str, what: &str, event: serde_json::Result<Vec<u8>>) -> Result<(), Error> {
+        let doing = format!("start {what} (lambda:InvokeFunction on {function})");
+        let event = event.map_err(|error| Error::poison(format!("{doing}: {error}")))?;
         let call = self.lambda.invoke().function_name(function).invocation_type(InvocationType::Event);
         let sent = call.payload(Blob::new(event)).send().await;
         sent.map(drop).map_err(|error| Error::from_sdk(&doing, &error))
     }
 }
 
-/// Logs each failure, and returns the first one, with how many there are.
+/// Returns the first failure. If there are several, logs each, and says how many there are; the caller logs what is returned.
 fn all_well(failed: Vec<Error>) -> Result<(), Error> {
-    failed.iter().for_each(|error| error!(%error, "failed to compact"));
     let count = failed.len();
+    if count > 1 {
+        failed.iter().for_each(|error| error!(%error, "failed"));
+    }
     match failed.into_iter().next() {
         None => Ok(()),
         Some(first) if count == 1 => Err(first),

@@ -40,6 +40,10 @@
 //! # Protocol
 //! See "Why each row is in the lake once" in docs/semantics.md. [`Compactor::compact`] compacts one unit, [`raw_units`] lists
 //! those that have raw files.
+//!
+//! # Reading
+//! [`readable`] reads rows of both kinds of files as JSON, [`steps`] what they say about the histories of items, and `prove` compares
+//! them with the ledger once a day.
 
 mod columns;
 mod compactor;
@@ -49,9 +53,13 @@ mod footer;
 mod found;
 #[cfg(feature = "function")]
 mod function;
+#[cfg(feature = "function")]
+mod prove;
 mod read;
+pub mod readable;
 mod rows;
 mod shred;
+pub mod steps;
 mod store;
 mod work;
 mod write;
@@ -60,6 +68,8 @@ pub use columns::{EFFECTIVE, UNIT};
 pub use compactor::{Clock, Compacted, Compactor, Due, Effect, ParquetFile, RecordType, Timing};
 #[cfg(feature = "function")]
 pub use function::{Answer, Function};
+#[cfg(feature = "function")]
+pub use prove::{ArchiveDifference, ArchiveWrong};
 pub use read::{CompactedFile, is_parquet};
 pub use store::Archive;
 pub use work::{RawUnit, UnitKey, raw_units};

@@ -69,6 +69,20 @@ impl Archive {
         Ok(listed)
     }
 
+    /// The folders right below this one, such as `partition_date=2026-11-28/`.
+    pub(crate) async fn folders(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let doing = format!("list s3://{}/{folder} (s3:ListBucket)", self.bucket);
+        let call = self.client.list_objects_v2().bucket(&self.bucket).prefix(folder).delimiter("/");
+        let mut pages = call.into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Error::from_sdk(&doing, &error))?;
+            let found = page.common_prefixes.unwrap_or_default().into_iter().filter_map(|common| common.prefix);
+            folders.extend(found.filter_map(|prefix| prefix.strip_prefix(folder).map(str::to_owned)));
+        }
+        Ok(folders)
+    }
+
     /// A part of an object.
     pub(crate) async fn get(&self, key: &str, part: Range<u64>) -> Result<Bytes, Error> {
         let doing = format!("get s3://{}/{key} (s3:GetObject)", self.bucket);

@@ -81,6 +81,8 @@ pub struct MinuteRecords {
 pub enum Pages<'k> {
     /// All of them.
     All,
+    /// Those in the buckets that are configured, and in those that the state knows. Only a sweep looks for pages in others.
+    InUse,
     /// Those that the state of this group stands for, and of them, the records of this group that count in the hour with this
     /// first minute, if that isn't the hour of their minute.
     FoldedOf(&'k CounterKey, Option<Segment>),
@@ -89,7 +91,7 @@ pub enum Pages<'k> {
 impl Pages<'_> {
     fn group(self) -> Option<GroupKey> {
         match self {
-            Pages::All => None,
+            Pages::All | Pages::InUse => None,
             Pages::FoldedOf(key, None) => Some(GroupKey::from(key)),
             Pages::FoldedOf(key, Some(hour)) => Some(GroupKey::from(key).in_hour(hour)),
         }
@@ -112,8 +114,11 @@ impl Folder {
             None => None,
             Some(key) => Some(self.listed(minute, key, deadline).await?),
         };
-        let used = listed.iter().flatten().map(|page| page.bucket + 1).max().unwrap_or(0);
-        let buckets = self.ledger.buckets.max(MIN_BUCKETS).max(used);
+        let used = match which {
+            Pages::InUse => self.used_buckets(minute, deadline).await?,
+            _ => listed.iter().flatten().map(|page| page.bucket + 1).max().unwrap_or(0).max(MIN_BUCKETS),
+        };
+        let buckets = self.ledger.buckets.max(used);
         let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
         let pages: Vec<ReadPage> = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
         let found: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
@@ -141,6 +146,13 @@ impl Folder {
         let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
         let pages = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
         Ok(Minute::new(pages).rows(ids))
+    }
+
+    /// How many buckets a minute has, as far as its state knows.
+    async fn used_buckets(&self, minute: Segment, deadline: Option<Instant>) -> Result<u32, Error> {
+        let items = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
+        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
+        Ok(read.values().flat_map(|state| state.listed.pages()).map(|page| page.bucket + 1).max().unwrap_or(0))
     }
 
     /// The pages that the part of a minute's state with this group stands for.

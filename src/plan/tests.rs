@@ -35,8 +35,8 @@ fn every_sample_event_is_planned_completely() {
         // Three messages in one record, two of which are equal, and a plain message.
         ("kinesis-aggregated", "alleycat", [4, 2, 1, 0, 0]),
         ("demand", "demand", [4, 0, 2, 0, 0]),
-        // Two tenants, their endpoints, and their plans, in several minutes.
-        ("api-usage", "api-usage", [10, 18, 5, 0, 0]),
+        // Two tenants, their endpoints, and their plans, in several minutes; one request was made in the hour before.
+        ("api-usage", "api-usage", [10, 20, 5, 0, 0]),
         // Two groups in four minutes. What the function wrote on a finding asks for its group.
         ("findings", "findings", [10, 5, 3, 0, 0]),
         // A refill, an expired bucket and a snapshot are skipped; the others belong to three counters and two days.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
-use crate::answers::{alerts, correct, prove, why};
+use crate::answers::{alerts, correct, prove, reconcile, why};
 use crate::deployment::redrive;
 #[cfg(feature = "deployment")]
 use crate::deployment::{backfill, cost, doctor, tune};
@@ -13,7 +13,7 @@ use crate::event::{explain, invoke};
 use crate::indicators;
 use crate::laptop::{bench, faults, local, serve, simulate};
 use crate::ledger;
-use crate::results::{cat, compact, export, reconcile, snapshots, usage};
+use crate::results::{cat, compact, export, snapshots, usage};
 use crate::schema;
 use crate::shell::console::{self, Closed, Done, UsageError};
 use crate::shell::failure;

@@ -258,7 +258,7 @@ async fn raw_and_compacted_rows_are_equal_in_every_type() {
 /// The rows as `usagectl cat` prints them, by record id.
 fn laptop_rows(body: &[u8]) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
-    laptop::proof::avro::read_rows(body, usize::MAX, |row| {
+    usage_compact::readable::read_rows(body, usize::MAX, |row| {
         rows.insert(row["record_id"].as_str().unwrap().to_owned(), row);
         Ok(())
     })

@@ -5,6 +5,7 @@ use aws_sdk_cloudformation::types::StackStatus;
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::sdk_config;
 use serde_json::{Value, json};
+use usage_aggregator::time::Timestamp;
 
 use crate::fixture::{Fixture, Run};
 use crate::prefix::event;
@@ -80,6 +81,21 @@ impl Deployed {
         let outcome = self.world.function().handler.append(&event(records), &at(NOW)).await.unwrap();
         assert_eq!(outcome.durable, records.len());
         self.world.fold_all(&at(NOW)).await;
+    }
+
+    /// Appends and folds the three days that end today, whose states haven't expired. Returns yesterday.
+    async fn count_recently(&self) -> String {
+        let now = event_source_mapping::now().unwrap();
+        let first = now.seconds().unsigned_abs() / 86_400 * 86_400 - 2 * 86_400;
+        let mut records = three_days();
+        for record in &mut records {
+            let time = &mut record["dynamodb"]["ApproximateCreationDateTime"];
+            *time = json!(time.as_u64().unwrap() - FIRST_DAY + first);
+        }
+        let outcome = self.world.function().handler.append(&event(&records), &at(&now.to_string())).await.unwrap();
+        assert_eq!(outcome.durable, records.len());
+        self.world.fold_all(&at(&now.to_string())).await;
+        Timestamp::from_seconds(now.seconds() - 86_400).unwrap().date().to_string()
     }
 
     /// Adds 1 to the amount of a customer's day.
@@ -188,12 +204,61 @@ async fn a_change_of_an_item_that_is_older_than_the_archive_leaves_only_its_own_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repair_writes_what_follows_from_the_ledger_with_an_audit_entry_and_compares_again() {
+    let deployed = Deployed::new("rs-repair").await;
+    let day = deployed.count_recently().await;
+    let day = day.as_str();
+    deployed.falsify(0, day).await;
+    let repair = ["--at", day, "--repair", "--author", "ann"];
+    let dry = deployed.reconcile(&[&repair[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry.code, Some(1), "{dry:?}");
+    let would = format!("  {day} 0 orders amount: 6 -> 5\n1 counter would be written from the ledger");
+    assert!(dry.stdout.contains(&would), "{dry:?}");
+    let history = async || deployed.run(&["prove", "--history", "--stack", "counted"]).await.stdout;
+    assert_eq!(history().await, "no repairs found\n");
+    assert_eq!(deployed.report(day).await.0, Some(1), "nothing was written");
+
+    let repaired = deployed.reconcile(&repair).await;
+    assert_eq!(repaired.code, Some(0), "{repaired:?}");
+    assert!(repaired.stdout.contains("1 snapshot written again from the ledger; audit entry "), "{repaired:?}");
+    let exact = format!("orders {day}: 3 of 3 records counted once, 3 of 3 archived\n");
+    assert!(repaired.stdout.ends_with(&exact), "{repaired:?}");
+    let history = history().await;
+    let expected = format!("by ann: 1 counter in {day} repaired\n  {day} 0 orders amount: 6 -> 5\n");
+    assert!(history.ends_with(&expected), "{history}");
+    assert_eq!(deployed.report(day).await.0, Some(0));
+    // Nothing is left to repair, and nothing is written.
+    let again = deployed.reconcile(&repair).await;
+    assert!(again.code == Some(0) && !again.stdout.contains("written again"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_repair_cannot_explain_by_the_ledger_stays_a_difference() {
+    let deployed = Deployed::new("rs-lost").await;
+    deployed.count(&three_days()).await;
+    for key in deployed.world.objects().await.into_keys() {
+        deployed.world.s3.delete_object().bucket(deployed.world.bucket()).key(key).send().await.unwrap();
+    }
+    let repaired = deployed.reconcile(&["--at", "2026-03-02", "--repair", "--author", "ann"]).await;
+    assert_eq!(repaired.code, Some(1), "{repaired:?}");
+    assert!(repaired.stdout.contains("0 snapshots written again from the ledger"), "{repaired:?}");
+    let next = "next: `usagectl prove 2026-03-02 --stack counted` explains what differs in ledger and archive";
+    assert!(repaired.stderr.contains(next), "{repaired:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_does_not_exist_and_a_window_that_is_not_one_are_refused() {
     let deployed = Deployed::new("rs-wrong").await;
     let missing = deployed.reconcile(&["--at", "2026-03-02T25"]).await;
     assert_eq!(missing.code, Some(2), "{missing:?}");
     let fixture = Fixture::new();
-    for wrong in [&["--at", "2026-03-02"][..], &["--stack", "s", "--archive"], &["--stack", "s", "--ledger", "l"]] {
+    for wrong in [
+        &["--at", "2026-03-02"][..],
+        &["--stack", "s", "--archive"],
+        &["--stack", "s", "--ledger", "l"],
+        &["--repair"],
+        &["--stack", "s", "--dry-run"],
+    ] {
         let run = fixture.run(&[&["reconcile"], wrong].concat());
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");
     }

@@ -7,7 +7,6 @@ mod rejections;
 mod sandboxes;
 mod supervisor;
 
-pub mod avro;
 pub mod load;
 pub mod reconcile;
 pub mod rows;

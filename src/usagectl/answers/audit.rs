@@ -32,17 +32,17 @@ fn text(audit: &Audit) -> String {
         _ => "repaired",
     };
     let title = format!("{} by {}: {what} in {window} {done}", audit.id, audit.author);
-    let value = |of: &Value| of.as_str().unwrap_or("none").to_owned();
-    let named = |counter: &Value, name: &str| counter.get(name).map_or_else(|| "none".to_owned(), value);
-    let line = |counter: &Value| {
-        let group: Vec<String> =
-            counter.get("group").and_then(Value::as_array).into_iter().flatten().map(value).collect();
-        let [window, measure, before, after] =
-            ["window", "measure", "before", "after"].map(|name| named(counter, name));
-        format!("  {window} {} {measure}: {before} -> {after}", group.join(" "))
-    };
-    let lines = [title].into_iter().chain(listed.iter().map(line));
+    let lines = [title].into_iter().chain(listed.iter().map(change_line));
     lines.map(|line| plain(&line)).collect::<Vec<_>>().join("\n")
+}
+
+/// The line of a counter that changes.
+pub(super) fn change_line(counter: &Value) -> String {
+    let value = |of: &Value| of.as_str().unwrap_or("none").to_owned();
+    let named = |name: &str| counter.get(name).map_or_else(|| "none".to_owned(), value);
+    let group: Vec<String> = counter.get("group").and_then(Value::as_array).into_iter().flatten().map(value).collect();
+    let [window, measure, before, after] = ["window", "measure", "before", "after"].map(named);
+    format!("  {window} {} {measure}: {before} -> {after}", group.join(" "))
 }
 
 #[cfg(test)]

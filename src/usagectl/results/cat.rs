@@ -10,7 +10,7 @@ use crate::shell::console::{self, Done};
 use crate::shell::failure;
 use crate::shell::options::Options;
 use crate::shell::workplace::{Uses, Workplace};
-use laptop::proof::avro;
+use usage_compact::readable as avro;
 
 /// Print the rows of archived files, Avro or Parquet, as JSON, one object per line
 #[derive(Debug, Args)]

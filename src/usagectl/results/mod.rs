@@ -4,7 +4,6 @@ pub mod cat;
 pub mod compact;
 pub mod differences;
 pub mod export;
-pub mod reconcile;
 pub mod snapshot_items;
 pub mod snapshots;
 pub mod sums;

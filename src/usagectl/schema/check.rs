@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use laptop::proof::avro;
 use serde_json::json;
 use usage_aggregator::archive::RecordSchema;
+use usage_compact::readable as avro;
 
 pub(super) use self::compare::compare;
 pub(super) use self::finding::{Finding, Verdict, report};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use event_source_mapping::Clock;
 use laptop::emulators::{Fault, FaultPlan, FaultyHttp, Metrics, in_process, sdk_config};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -18,6 +18,8 @@ use usage_compact::Function;
 pub const NAME: &str = "close";
 /// `CompactSchedule`.
 const SCHEDULE: Duration = Duration::from_secs(15 * 60);
+/// `ArchiveProofSchedule`.
+const PROOF_SCHEDULE: Duration = Duration::from_secs(24 * 3_600);
 /// What Lambda waits before it invokes an asynchronous event again that failed.
 const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 
@@ -33,6 +35,7 @@ pub struct Faults {
 /// The deployed function.
 pub struct Compaction {
     function: Function,
+    clock: Clock,
     metrics: Metrics,
     faults: Faults,
 }
@@ -50,34 +53,43 @@ impl Compaction {
             "PutObject" if is_denied.load(Ordering::Relaxed) => Fault::AccessDenied,
             _ => Fault::None,
         });
-        let s3 = in_process::clients(FaultyHttp::new(http.clone(), plan).client()).s3;
+        let clients = in_process::clients(FaultyHttp::new(http.clone(), plan).client());
         // Without its name, it compacts all units itself.
         let lambda = aws_sdk_lambda::Client::new(&sdk_config(None));
-        let function = Function::new(variables, s3, lambda, Arc::new(move || clock.now().seconds()));
-        Compaction { function: function.unwrap_or_else(|mistakes| panic!("{mistakes}")), metrics, faults }
+        let now = clock.clone();
+        let function = Function::new(variables, clients, lambda, Arc::new(move || now.now().seconds()));
+        Compaction { function: function.unwrap_or_else(|mistakes| panic!("{mistakes}")), clock, metrics, faults }
     }
 
-    /// Sends the schedule's events until the drill ends.
+    /// Sends the schedules' events until the drill ends.
     pub async fn run(self) {
         let mut schedule = tokio::time::interval(SCHEDULE);
+        let mut proof = tokio::time::interval(PROOF_SCHEDULE);
         loop {
-            schedule.tick().await;
+            tokio::select! {
+                _ = schedule.tick() => {}
+                _ = proof.tick() => {
+                    let at = self.clock.now().to_string();
+                    self.invoke(json!({ "prove": { "at": at, "hours_ago": 26 } })).await;
+                    continue;
+                }
+            }
             if self.faults.is_disabled.load(Ordering::Relaxed) {
                 continue;
             }
-            let mut has_failed = self.invoke().await;
+            let mut has_failed = self.invoke(json!({})).await;
             for wait in RETRIES {
                 if has_failed {
                     tokio::time::sleep(wait).await;
-                    has_failed = self.invoke().await;
+                    has_failed = self.invoke(json!({})).await;
                 }
             }
         }
     }
 
     /// Returns whether the invocation failed.
-    async fn invoke(&self) -> bool {
-        let has_failed = self.function.handle(&json!({})).await.is_err();
+    async fn invoke(&self, event: Value) -> bool {
+        let has_failed = self.function.handle(&event, None).await.is_err();
         let publish = |metric, value| self.metrics.publish("AWS/Lambda", metric, ("FunctionName", NAME), value);
         publish("Invocations", 1.0);
         publish("Errors", if has_failed { 1.0 } else { 0.0 });

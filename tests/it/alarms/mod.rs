@@ -71,7 +71,7 @@ const fn of_compaction(name: &'static str, how: &'static str) -> Fault {
     Fault { name, how, deployed, minutes: 8 * 60, after: 4 * 60, ..NONE }
 }
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     of_append("stall: every invocation is throttled", "`refuse=100`", "refuse=100"),
     of_append("crash loop: every invocation exits", "`exit=100`", "exit=100"),
     of_append("one invocation in ten exits", "`exit=10`", "exit=10"),
@@ -123,6 +123,12 @@ const FAULTS: [Fault; 20] = [
             "the compaction function may not put Parquet files",
             "deny `s3:PutObject` below `parquet/`; deployed only",
         )
+    },
+    Fault {
+        minutes: 50 * 60,
+        after: 26 * 60,
+        begin: |drill| drill.objects.create_bucket("archive"),
+        ..of_compaction("someone deletes files of the archive", "delete all files; deployed only")
     },
     Fault {
         begin: |drill| drill.compaction.is_disabled.store(true, Ordering::Relaxed),

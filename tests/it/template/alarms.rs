@@ -129,7 +129,7 @@ fn every_alarm_tells_somebody_and_belongs_to_one_composite() {
         assert_eq!(alarm["AlarmActions"][0]["Ref"], "AlarmTopic", "{name}");
         // Silence means that nothing happens, except where silence is what the alarm is for, and for an age.
         let missing = match name {
-            "NoTraffic" | "FoldNoTraffic" | "CompactionStops" => "breaching",
+            "NoTraffic" | "FoldNoTraffic" | "CompactionStops" | "ArchiveProofStops" => "breaching",
             name if super::faults::AGES.contains(&name) => "ignore",
             _ => "notBreaching",
         };
@@ -173,7 +173,7 @@ fn readme_and_bill_have_the_number_of_alarms() {
 
 /// The metrics that the function or the filters of its log make.
 fn own_metrics() -> BTreeSet<String> {
-    let report = file("src/handler/report.rs");
+    let report = file("src/handler/report.rs") + &file("src/compact/function/prove.rs");
     let calls = ["metrics.count(\"", "metrics.count_unless_zero(\"", "metrics.milliseconds(\""].into_iter();
     let name = |rest: &str| rest.split('"').next().unwrap().to_owned();
     let of_function = calls.flat_map(|call| report.split(call).skip(1).map(name).collect::<Vec<_>>());
@@ -269,9 +269,16 @@ fn every_own_metric_that_is_named_exists() {
     }
     assert!(watched().contains("UsageTooOld") && shown().contains("RecordsProcessed"));
     // What must stay 0 has an alarm and a place on the dashboard.
-    for name in
-        ["Unpublished", "SweepRepaired", "ProofDifferences", "Overflow", "Conflicts", "LedgerBehind", "NoticesTooOld"]
-    {
+    for name in [
+        "Unpublished",
+        "SweepRepaired",
+        "ProofDifferences",
+        "ArchiveDifferences",
+        "Overflow",
+        "Conflicts",
+        "LedgerBehind",
+        "NoticesTooOld",
+    ] {
         assert!(own.contains(name) && watched().contains(name) && shown().contains(name), "{name}");
     }
 }

@@ -35,7 +35,9 @@ fn the_compact_role_may_compact_and_nothing_else() {
     for (name, call, _) in CALLS {
         assert!(file(&format!("src/compact/{name}")).contains(&format!(".{call}()")), "{name} doesn't call {call}");
     }
-    let needed: BTreeSet<&str> = CALLS.iter().map(|(_, _, action)| *action).collect();
+    // The proof reads the ledger and sends metrics by the other function's code.
+    let shared = ["dynamodb:Query", "cloudwatch:PutMetricData"];
+    let needed: BTreeSet<&str> = CALLS.iter().map(|(_, _, action)| *action).chain(shared).collect();
     let allowed = of_role().into_iter().flat_map(actions).filter(|action| !OF_LAMBDA.contains(action));
     assert_eq!(allowed.collect::<BTreeSet<_>>(), needed);
 }
@@ -69,13 +71,34 @@ fn compaction_is_scheduled_with_the_event_that_means_all_units() {
 }
 
 #[test]
+fn the_archive_is_proven_once_a_day_with_an_event_that_the_function_reads() {
+    let schedule = properties("ArchiveProofSchedule");
+    assert_eq!(schedule["ScheduleExpression"], "rate(1 day)");
+    let event = schedule["Target"]["Input"].as_str().unwrap();
+    assert_eq!(event, r#"{"prove":{"at":"<aws.scheduler.scheduled-time>","hours_ago":26}}"#);
+    assert!(file("src/compact/event.rs").contains("hours_ago: Option<u32>"));
+    assert_eq!(schedule["Target"]["Arn"], json!({ "Fn::GetAtt": ["CompactFunction", "Arn"] }));
+    // After the last record of the day has left the stream, as the proof of the fold.
+    assert!(properties("ProofSchedule")["Target"]["Input"]["Fn::Sub"].as_str().unwrap().contains("\"hours_ago\":26,"));
+    // A day has as many hours as the alarm expects.
+    let alarm = properties("ArchiveProofStops");
+    assert_eq!((text(&alarm["Threshold"]), text(&alarm["Period"])), ("24".to_owned(), "86400".to_owned()));
+    let reads = of_role().into_iter().find(|statement| actions(statement) == ["dynamodb:Query"]).unwrap();
+    assert_eq!(reads["Resource"], json!({ "Fn::GetAtt": ["LedgerTable", "Arn"] }));
+    let variables = &properties("CompactFunction")["Environment"]["Variables"];
+    assert_eq!(variables["LEDGER_TABLE"], json!({ "Fn::If": ["Counts", { "Ref": "LedgerTable" }, ""] }));
+}
+
+#[test]
 fn without_compaction_there_is_nothing_of_it() {
-    let off = ["Compacts", "ForwardsCompactLogs", "WatchesCompaction"];
+    let off = ["Compacts", "ForwardsCompactLogs", "WatchesCompaction", "ProvesArchive", "WatchesArchiveProof"];
     let mut found = 0;
     for (name, resource) in template()["Resources"].as_object().unwrap() {
         if (name.starts_with("Compact")
             || name.contains("NotCompacted")
             || name == "CompactionStops"
+            || name.starts_with("ArchiveProof")
+            || name == "ArchiveDiffers"
             || name == "OverdueCount")
             && !name.contains("_")
         {

@@ -87,7 +87,16 @@ fn the_proof_is_an_event_that_the_function_reads_after_the_last_sweep() {
 #[test]
 fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
     let resources = template()["Resources"].as_object().unwrap();
-    let conditions = ["Counts", "ForwardsFoldLogs", "WatchesFold", "WatchesFoldMetrics", "WatchesFoldTraffic"];
+    let conditions = [
+        "Counts",
+        "ForwardsFoldLogs",
+        "WatchesFold",
+        "WatchesFoldMetrics",
+        "WatchesFoldTraffic",
+        // Each of them includes Counts.
+        "ProvesArchive",
+        "WatchesArchiveProof",
+    ];
     let of_ledger = |name: &str| {
         name.contains("Ledger")
             || name.contains("Fold")

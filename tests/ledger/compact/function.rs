@@ -89,8 +89,8 @@ impl Deployed {
         ];
         let value =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let s3 = in_process::clients(place.http.client()).s3;
-        let function = Function::new(value, s3, client, Arc::new(move || now.load(Ordering::SeqCst)));
+        let clients = in_process::clients(place.http.client());
+        let function = Function::new(value, clients, client, Arc::new(move || now.load(Ordering::SeqCst)));
         let function = function.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         Deployed { place, lambda, function, clock }
     }
@@ -104,7 +104,7 @@ impl Deployed {
     async fn deliver(&self, events: &[Value]) {
         for event in events {
             let before = self.units("parquet");
-            let answer = self.function.handle(event).await.unwrap();
+            let answer = self.function.handle(event, None).await.unwrap();
             assert_eq!((answer.files, answer.started), (1, 0), "{event}");
             let new: Vec<Unit> = self.units("parquet").difference(&before).cloned().collect();
             assert_eq!(new, [unit_of(event)]);
@@ -143,7 +143,7 @@ async fn the_schedule_makes_one_invocation_per_type_date_and_unit_and_each_compa
     let units = deployed.units("avro");
     let types: BTreeSet<&str> = units.iter().map(|[record_type, ..]| record_type.as_str()).collect();
     assert_eq!((types.len(), units.len() > 32), (3, true), "{units:?}");
-    let answer = deployed.function.handle(&json!({})).await.unwrap();
+    let answer = deployed.function.handle(&json!({}), None).await.unwrap();
     // The first unit is compacted by the invocation itself.
     let own = deployed.units("parquet");
     assert_eq!((own.len(), answer.files, answer.started), (1, 1, units.len() - 1));
@@ -153,9 +153,9 @@ async fn the_schedule_makes_one_invocation_per_type_date_and_unit_and_each_compa
     deployed.deliver(&events).await;
     assert_eq!(deployed.units("parquet"), units);
     // There is nothing left to do, and a day later the raw files go, without another invocation.
-    assert_eq!(deployed.function.handle(&json!({})).await.unwrap(), usage_compact::Answer::default());
+    assert_eq!(deployed.function.handle(&json!({}), None).await.unwrap(), usage_compact::Answer::default());
     deployed.clock.fetch_add(25 * HOUR, Ordering::SeqCst);
-    deployed.function.handle(&json!({})).await.unwrap();
+    deployed.function.handle(&json!({}), None).await.unwrap();
     assert_eq!((deployed.units("avro").len(), deployed.started().len()), (0, 0));
 }
 
@@ -168,7 +168,7 @@ async fn an_event_with_a_type_or_a_date_starts_its_units_only() {
     ] {
         let deployed = Deployed::new().await;
         let expected: BTreeSet<Unit> = deployed.units("avro").into_iter().filter(selects).collect();
-        deployed.function.handle(&event).await.unwrap();
+        deployed.function.handle(&event, None).await.unwrap();
         let done = deployed.started().iter().map(unit_of).chain(deployed.units("parquet")).collect::<BTreeSet<Unit>>();
         assert_eq!((done, expected.is_empty()), (expected, false), "{event}");
     }
@@ -180,7 +180,7 @@ async fn a_start_that_lambda_refuses_is_reported_and_the_next_run_makes_up_for_i
     let units = deployed.units("avro");
     let refused = ["order", "2026-11-28", "2026-11-28T11"].map(str::to_owned);
     *deployed.lambda.throttled.lock().unwrap() = Some(refused.clone());
-    let error = deployed.function.handle(&json!({})).await.unwrap_err();
+    let error = deployed.function.handle(&json!({}), None).await.unwrap_err();
     let expected = "start the compaction of order 2026-11-28 2026-11-28T11 (lambda:InvokeFunction on stack-compact): ";
     assert!(error.message.starts_with(expected) && error.message.contains("TooManyRequests"), "{error}");
     assert_eq!(error.kind, ErrorKind::Transient);
@@ -189,7 +189,7 @@ async fn a_start_that_lambda_refuses_is_reported_and_the_next_run_makes_up_for_i
     assert_eq!((events.len(), deployed.units("parquet").len()), (units.len() - 2, 1));
     deployed.deliver(&events).await;
     // It is the only one that is left, so the next run compacts it itself.
-    let next = deployed.function.handle(&json!({})).await.unwrap();
+    let next = deployed.function.handle(&json!({}), None).await.unwrap();
     assert_eq!((next.files, next.started), (1, 0));
     assert_eq!(deployed.units("parquet"), units);
 }
@@ -197,18 +197,18 @@ async fn a_start_that_lambda_refuses_is_reported_and_the_next_run_makes_up_for_i
 #[tokio::test]
 async fn an_invocation_that_fails_is_reported_and_the_next_run_starts_it_again() {
     let deployed = Deployed::new().await;
-    deployed.function.handle(&json!({})).await.unwrap();
+    deployed.function.handle(&json!({}), None).await.unwrap();
     let mut events = deployed.started();
     let failing = events.remove(3);
     deployed.place.http.set_plan(FaultPlan::on("PutObject", 1, Fault::AccessDenied));
-    let error = deployed.function.handle(&failing).await.unwrap_err();
+    let error = deployed.function.handle(&failing, None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     let [record_type, date, unit] = unit_of(&failing);
     let file = format!("data-pipeline/parquet/{record_type}/partition_date={date}/{unit}-000.parquet");
     assert!(error.message.contains(&format!("{file} (s3:PutObject)")), "{error}");
     deployed.place.http.set_plan(FaultPlan::none());
     deployed.deliver(&events[1..]).await;
-    let next = deployed.function.handle(&json!({})).await.unwrap();
+    let next = deployed.function.handle(&json!({}), None).await.unwrap();
     let again = deployed.started();
     assert_eq!((next.files, next.started, again.len()), (1, 1, 1));
     deployed.deliver(&again).await;
@@ -221,7 +221,7 @@ async fn a_unit_that_cannot_be_read_is_reported_and_holds_up_no_other() {
     let units = deployed.units("avro");
     let damaged = "data-pipeline/parquet/order/partition_date=2026-11-28/2026-11-28T11-000.parquet";
     deployed.place.objects.put_object(BUCKET, damaged, b"no Parquet file");
-    let error = deployed.function.handle(&json!({})).await.unwrap_err();
+    let error = deployed.function.handle(&json!({}), None).await.unwrap_err();
     assert_eq!(error.message, format!("read s3://{BUCKET}/{damaged}: it is not a Parquet file"));
     let events = deployed.started();
     assert_eq!(events.len(), units.len() - 2);
@@ -233,7 +233,7 @@ async fn a_unit_that_cannot_be_read_is_reported_and_holds_up_no_other() {
 async fn an_event_that_is_not_understood_changes_nothing() {
     let deployed = Deployed::new().await;
     for event in [json!({ "unit": "2026-11-28T11" }), json!({ "type": "invoice" }), json!({ "Records": [] })] {
-        let error = deployed.function.handle(&event).await.unwrap_err();
+        let error = deployed.function.handle(&event, None).await.unwrap_err();
         assert!(error.message.starts_with(&format!("read the event {event}: ")), "{error}");
     }
     assert_eq!((deployed.started().len(), deployed.units("parquet").len()), (0, 0));

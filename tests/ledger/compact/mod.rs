@@ -4,4 +4,5 @@ mod function;
 mod interleaved;
 mod killed;
 mod place;
+mod proof;
 mod rules;

@@ -8,21 +8,21 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::columns::Columns;
 use super::compare::Believed;
 use super::expected_totals::ExpectedTotals;
 use super::windows::{self, Drift, History};
 use super::{Site, history, provable};
-use crate::proof::avro;
 use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::{Archive, PartitionDate};
+use usage_compact::readable;
+use usage_compact::steps::{RowFields, created_at};
 
 /// Files that are downloaded at once.
 const FETCHED_FILES: usize = 8;
 
 /// How the archive is read.
 pub(super) struct Reading<'r> {
-    pub columns: &'r BTreeMap<&'r str, Columns>,
+    pub columns: &'r BTreeMap<&'r str, RowFields>,
     pub believed: &'r Believed,
     /// Whether the rows are kept for their histories.
     pub keeps: bool,
@@ -50,7 +50,7 @@ pub(super) async fn find_rows(
         let is_checked = match site.period {
             None => true,
             Some(period) => {
-                history::created_at(&row, columns).is_some_and(|at| period.contains(&windows::local(at, site.zone())))
+                created_at(&row, columns).is_some_and(|at| period.contains(&windows::local(at, site.zone())))
             }
         };
         if !totals.is_new_row(record_type, id)? {
@@ -124,7 +124,7 @@ async fn read_folder(
         let mut bodies = stream::iter(keys.map(|key| fetch(client, bucket, key))).buffered(FETCHED_FILES);
         while let Some((key, body)) = bodies.try_next().await? {
             let record_type = key.strip_prefix(prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-            let read = avro::read_rows(&body, usize::MAX, |row| each(record_type, row));
+            let read = readable::read_rows(&body, usize::MAX, |row| each(record_type, row));
             read.with_context(|| format!("read s3://{bucket}/{key}"))?;
             files += 1;
             watch();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::columns::Columns;
 use super::continuity::{Continuity, Gaps};
 use super::corrections::Corrections;
 use super::cuts::Cuts;
@@ -14,6 +13,7 @@ use super::report::Report;
 use super::truth::{self, Ledgers};
 use super::{Site, Truth, Unprovable, archive, indicators, provable, snapshots, waiting};
 use usage_aggregator::pipeline::Pipeline;
+use usage_compact::steps::RowFields;
 
 /// The result of a comparison, and what it was made of.
 pub(super) struct Compared {
@@ -124,15 +124,15 @@ async fn compare_indicators(site: &Site<'_>, believed: &Believed, report: &mut R
     Ok(())
 }
 
-fn columns_of(pipeline: &Pipeline) -> anyhow::Result<BTreeMap<&str, Columns>> {
-    pipeline.schemas().map(|(name, schema)| Ok((name, Columns::new(schema)?))).collect()
+fn columns_of(pipeline: &Pipeline) -> anyhow::Result<BTreeMap<&str, RowFields>> {
+    pipeline.schemas().map(|(name, schema)| Ok((name, RowFields::new(schema)?))).collect()
 }
 
 /// Reads the ledgers, or finds out what the archive doesn't determine.
 fn believe(
     truth: &Truth,
     site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
+    columns: &BTreeMap<&str, RowFields>,
     totals: &mut ExpectedTotals,
     report: &mut Report,
     gaps: provable::Gaps,

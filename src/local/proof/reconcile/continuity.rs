@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Site;
-use super::history::Step;
 use super::windows;
-use stream_types::{Decimal, Timestamp};
+use stream_types::Timestamp;
 use usage_aggregator::usage::CounterAdditions;
+use usage_compact::steps::{Amounts, Step, first_bytes, sums};
 
 /// How many gaps are listed. The others are only counted.
 const LISTED_GAPS: usize = 20;
 
 /// What the ledger counted for the records of a period: amounts by the first 8 bytes of a record's id, its group and measure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CountedRecords(pub BTreeMap<u64, BTreeMap<(Vec<String>, String), Decimal>>);
+pub struct CountedRecords(pub BTreeMap<u64, Amounts>);
 
 /// Where ledger and archive differ about a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,7 +75,6 @@ pub(super) struct Continuity<'c> {
 
 /// An amount that a record counts: group, measure, and number.
 type AmountText = (Vec<String>, String, String);
-type Amounts = BTreeMap<(Vec<String>, String), Decimal>;
 
 impl<'c> Continuity<'c> {
     pub(super) fn new(counted: Option<&'c CountedRecords>) -> Continuity<'c> {
@@ -185,24 +184,7 @@ impl<'c> Continuity<'c> {
     }
 }
 
-/// What a record counts.
-fn sums<'a>(additions: impl IntoIterator<Item = &'a CounterAdditions>) -> anyhow::Result<Amounts> {
-    let mut sums = Amounts::new();
-    for CounterAdditions { key, amounts, .. } in additions {
-        for (measure, amount) in amounts.iter().filter_map(|one| Some((&one.measure, one.amount()?))) {
-            let sum = sums.entry((key.0.clone(), measure.to_string())).or_default();
-            *sum = sum.checked_add(amount)?;
-        }
-    }
-    Ok(sums)
-}
-
 fn texts(amounts: &Amounts) -> Vec<AmountText> {
     let amounts = amounts.iter().filter(|(_, amount)| !amount.is_zero());
     amounts.map(|((group, measure), amount)| (group.clone(), measure.clone(), amount.to_string())).collect()
-}
-
-/// The first 8 bytes of an id in hex digits.
-fn first_bytes(record_id: &str) -> Option<u64> {
-    record_id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
 }

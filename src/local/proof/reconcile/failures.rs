@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::archive::fetch;
-use super::columns::item_text;
 use super::expected_totals::ExpectedTotals;
 use usage_aggregator::quarantine;
+use usage_compact::steps::item_text;
 
 /// Where the mapping's documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,11 +11,9 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context;
 use rusqlite::params;
 use serde_json::Value;
 
-use super::columns::Columns;
 use super::continuity::Continuity;
 use super::corrections::Corrections;
 use super::cuts::Cuts;
@@ -23,15 +21,13 @@ use super::expected_totals::ExpectedTotals;
 use super::recounts::Recounts;
 use super::{Site, Unprovable};
 use replay::replay;
-pub(super) use steps::Step;
-use stream_types::Timestamp;
-use usage_aggregator::plan::backfill;
+use usage_compact::steps::{RowFields, Step};
 
 /// Stores a row of the archive until all rows are there.
 pub(super) fn keep(
     record_type: &str,
     row: &Value,
-    columns: &Columns,
+    columns: &RowFields,
     site: &Site<'_>,
     totals: &ExpectedTotals,
 ) -> anyhow::Result<()> {
@@ -39,34 +35,18 @@ pub(super) fn keep(
     if route.counters.is_empty() {
         return Ok(());
     }
-    let text = |source: &str| columns.source(source).and_then(|field| row.get(field)).and_then(Value::as_str);
-    let (sequence, event) = (text("sequence_number"), text("event_name"));
-    let sequence = sequence.context("find the row's sequence number")?.trim_start_matches('0');
-    let created_at = created_at(row, columns).context("find the row's time")?;
-    // Only backfilled rows have an event ID that begins like this; DynamoDB's are hexadecimal digits.
-    let backfilled = text("event_id").filter(|id| [backfill::WHOLE, backfill::ARCHIVED].contains(id));
-    let matched: BTreeMap<&str, &Value> =
-        route.matched_attributes().filter_map(|name| Some((name, row.get(columns.attribute(name)?.0)?))).collect();
+    let step = Step::of(route, row, columns)?;
     let mut statement =
         totals.connection().prepare_cached("INSERT OR IGNORE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    let id = text("record_id").unwrap_or_default();
-    statement.execute(params![
-        serde_json::to_string(&matched)?,
-        if backfilled.is_some() { 0 } else { sequence.len() },
-        sequence,
-        id,
-        record_type,
-        backfilled.or(event).context("find the row's event")?,
-        created_at.micros(),
-        row.to_string()
-    ])?;
+    let Step { item, digits, sequence, id, record_type, event, created_at, image } = step;
+    statement.execute(params![item, digits, sequence, id, record_type, event, created_at, image])?;
     Ok(())
 }
 
 /// What histories are replayed for.
 pub(super) struct Histories<'h> {
     pub site: &'h Site<'h>,
-    pub columns: &'h BTreeMap<&'h str, Columns>,
+    pub columns: &'h BTreeMap<&'h str, RowFields>,
     pub corrections: &'h Corrections,
     /// Where the stream's counting begins, if items that existed before opened measures.
     pub cuts: &'h Cuts,
@@ -92,17 +72,4 @@ pub(super) struct Sinks<'t, 'c> {
     pub recounts: &'t mut Recounts,
     /// Whether sums are expected; otherwise, only the other measures are.
     pub has_sums: bool,
-}
-
-/// When the record of a row was written.
-pub(super) fn created_at(row: &Value, columns: &Columns) -> Option<Timestamp> {
-    columns.source("created_at").and_then(|field| row.get(field)).and_then(instant)
-}
-
-/// The time of a row: RFC 3339 text, or a number of microseconds.
-fn instant(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => Timestamp::parse(text),
-        value => Timestamp::from_micros(value.as_i64()?),
-    }
 }

@@ -5,7 +5,6 @@
 //! there; `corrections` adds what people corrected, and `recounts` recounts what isn't a sum; `indicators` recomputes those of the table; `report` compares. While a mapping runs, `waiting` tells records that wait from records that are lost.
 
 mod archive;
-mod columns;
 mod compare;
 mod continuity;
 mod corrections;
@@ -14,9 +13,7 @@ mod derived;
 mod expected_totals;
 mod failures;
 mod history;
-mod image;
 mod indicators;
-mod provable;
 mod recounts;
 mod report;
 mod snapshots;
@@ -36,6 +33,7 @@ use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::window::Zone;
+use usage_compact::steps::provable;
 
 pub use archive::bucket_exists;
 pub use continuity::{CountedRecords, GapKind, Gaps, RecordGap};

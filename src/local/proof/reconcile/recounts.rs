@@ -9,10 +9,10 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Site;
 use super::expected_totals::{Counter, ExpectedTotals};
-use super::provable::Gaps;
 use usage_aggregator::fold::Recount;
 use usage_aggregator::pipeline::{Aggregate, Snapshot};
 use usage_aggregator::usage::Addition;
+use usage_compact::steps::provable::Gaps;
 
 /// Values that are kept in memory before they are added to the file. The largest have a few kilobytes.
 const PENDING_VALUES: usize = 5_000;

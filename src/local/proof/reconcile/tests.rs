@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 
-use super::columns::Columns;
 use super::*;
 use crate::proof::load::ProfileName;
 use fixture::{FAILURES, Fixture, archive_of};
 use usage_aggregator::pipeline::{Aggregate, MeasureKind, Quantile, shipped};
+use usage_compact::steps::RowFields;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -327,7 +327,7 @@ async fn an_archive_without_the_start_of_a_history_proves_nothing() {
 fn what_a_pipeline_does_not_archive_exactly_is_named() {
     let gaps = |name: &str| {
         let pipeline = Pipeline::parse(&archive_of(name)).unwrap();
-        let columns = pipeline.schemas().map(|(name, schema)| (name, Columns::new(schema).unwrap())).collect();
+        let columns = pipeline.schemas().map(|(name, schema)| (name, RowFields::new(schema).unwrap())).collect();
         let gaps = provable::gaps(&pipeline, &columns);
         (gaps.fatal, gaps.measures)
     };

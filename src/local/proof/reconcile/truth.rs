@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Site;
-use super::columns::{Columns, item_text};
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use crate::proof::load::{Add, Entry, Unsure, read_entries};
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::window::Window;
+use usage_compact::steps::{RowFields, item_text};
 
 /// What ledgers contain besides sums.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Ledgers {
 pub(super) fn read(
     paths: &[PathBuf],
     site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
+    columns: &BTreeMap<&str, RowFields>,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<Ledgers> {
     let mut ledgers = Ledgers::default();
@@ -47,7 +47,7 @@ pub(super) fn read(
 fn enter(
     entry: &Entry,
     site: &Site<'_>,
-    columns: &BTreeMap<&str, Columns>,
+    columns: &BTreeMap<&str, RowFields>,
     totals: &mut ExpectedTotals,
     ledgers: &mut Ledgers,
 ) -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::stack::{Deployment, Where};
 use cells::{Cell, Cells};
+pub(super) use repair::Repair;
 
 /// Prove that snapshots, ledger and archive say the same, and that the stream lost no change
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ pub struct Prove {
     /// Who repairs [default: the caller's identity in the account; with --local, $USER]
     #[arg(long, value_name = "NAME", requires = "repair")]
     author: Option<String>,
+    /// With --repair: show what would be written, without writing anything
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
     /// List what earlier repairs wrote, who ran them, and what was there before
     #[arg(long, conflicts_with_all = ["window", "repair"])]
     history: bool,
@@ -45,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl prove 2026-11-28 --stack usage-aggregator
   usagectl prove 2026-11-28T08 --local --json
+  usagectl prove 2026-11-28 --stack usage-aggregator --repair --dry-run
   usagectl prove 2026-11-28 --stack usage-aggregator --repair
   usagectl prove --history --stack usage-aggregator
 
@@ -115,7 +120,8 @@ impl Prove {
         let proof = prove(&ledger, options, window, now).await?;
         console::print(&if options.json { proof.json()? } else { proof.text() })?;
         if self.repair && !proof.wrong_snapshots.is_empty() {
-            let repaired = repair::repair(&ledger, &proof, self.author.as_deref(), now).await?;
+            let request = Repair { author: self.author.as_deref(), dry_run: self.dry_run };
+            let repaired = repair::repair(&ledger, window, &proof.wrong_snapshots, &request, now).await?;
             console::print(&repaired.text(options))?;
             return Ok(if repaired.is_complete() && proof.agrees_otherwise() {
                 Done::Well
@@ -140,6 +146,32 @@ async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
 }
 
 async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
+    let cells = read(ledger, options, window, now).await?;
+    let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
+    let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
+    Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
+}
+
+/// Writes the snapshots of a window again that differ from the ledger, and prints what was written. Returns whether all were.
+///
+/// # Errors
+/// If something can't be read or written.
+pub(super) async fn repair_window(
+    ledger: &Open,
+    options: &Options,
+    window: WindowKey,
+    request: &Repair<'_>,
+) -> anyhow::Result<bool> {
+    let now = event_source_mapping::now()?;
+    let cells = read(ledger, options, window, now).await?;
+    let (wrong, _) = differences(&ledger.snapshot, &cells);
+    let repaired = repair::repair(ledger, window, &wrong, request, now).await?;
+    console::print(&repaired.text(options))?;
+    Ok(repaired.is_complete())
+}
+
+/// Reads what snapshots, states and pages say about a window.
+async fn read(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Cells> {
     let windows = cells::windows(ledger, window, now);
     let counting = Counting::of(&ledger.deployment.variables(options).await)?;
     let client = ledger.deployment.clients().dynamodb;
@@ -147,9 +179,7 @@ async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timesta
     let snapshots = cells::read_snapshots(&counting, &client, &windows).await?;
     let mut cells = cells::read(ledger, window, &windows, now).await?;
     cells.snapshots = snapshots;
-    let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
-    let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
-    Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
+    Ok(cells)
 }
 
 /// The counters whose snapshots aren't what the states say, and those whose states aren't what the pages add up to.

@@ -10,13 +10,25 @@ use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
-use super::{Difference, Proof};
+use super::Difference;
+use crate::answers::audit::change_line;
 use crate::ledger::{Open, author, put_audits, refused_text};
-use crate::shell::console::counted;
+use crate::shell::console::{counted, plain};
 use crate::shell::options::Options;
 
-/// What was repaired.
+/// How to repair.
+pub(in crate::answers) struct Repair<'r> {
+    /// Who repairs, if that was given.
+    pub(in crate::answers) author: Option<&'r str>,
+    /// Whether nothing is written.
+    pub(in crate::answers) dry_run: bool,
+}
+
+/// What was repaired, or would be.
 pub(super) struct Repaired {
+    /// The counters of the snapshots.
+    counters: Vec<Value>,
+    dry_run: bool,
     swept: Swept,
     /// The audit entries.
     audits: Vec<String>,
@@ -24,27 +36,33 @@ pub(super) struct Repaired {
     unknown: usize,
 }
 
-/// Writes the snapshots again that differ from the ledger.
+/// Writes the snapshots of a window again that differ from the ledger.
 pub(super) async fn repair(
     ledger: &Open,
-    proof: &Proof,
-    given: Option<&str>,
+    window: WindowKey,
+    wrong: &[Difference],
+    request: &Repair<'_>,
     now: Timestamp,
 ) -> anyhow::Result<Repaired> {
-    let author = author(given, ledger).await?;
     let (known, unknown): (Vec<&Difference>, Vec<&Difference>) =
-        proof.wrong_snapshots.iter().partition(|difference| difference.state.is_some());
-    let counters = known.iter().map(|difference| of(difference)).collect();
-    let audits = put_audits(ledger, &author, (&proof.window.text(), "ledger"), counters, now).await?;
+        wrong.iter().partition(|difference| difference.state.is_some());
+    let counters: Vec<Value> = known.iter().map(|difference| of(difference)).collect();
+    let (dry_run, unknown) = (request.dry_run, unknown.len());
+    let mut repaired =
+        Repaired { counters: counters.clone(), dry_run, swept: Swept::default(), audits: Vec::new(), unknown };
+    if dry_run || known.is_empty() {
+        return Ok(repaired);
+    }
+    let author = author(request.author, ledger).await?;
+    repaired.audits = put_audits(ledger, &author, (&window.text(), "ledger"), counters, now).await?;
     let windows: BTreeSet<WindowKey> = known.iter().map(|difference| difference.cell.window).collect();
-    let mut swept = Swept::default();
     for window in windows {
         // A sweep of the last minute of a window compares all its snapshots with its state.
         let last = Segment::at(window.end() - 1);
         let sweep = ledger.folder.sweep(&ledger.snapshot, last, Depth::Differences, now, None).await;
-        swept.add(sweep.with_context(|| format!("repair the snapshots of {window}"))?);
+        repaired.swept.add(sweep.with_context(|| format!("repair the snapshots of {window}"))?);
     }
-    Ok(Repaired { swept, audits, unknown: unknown.len() })
+    Ok(repaired)
 }
 
 fn of(difference: &Difference) -> Value {
@@ -55,20 +73,28 @@ fn of(difference: &Difference) -> Value {
 impl Repaired {
     /// Whether every snapshot that differs was written again.
     pub(super) fn is_complete(&self) -> bool {
-        self.unknown == 0 && self.swept.refused.is_empty()
+        !self.dry_run && self.unknown == 0 && self.swept.refused.is_empty()
     }
 
     pub(super) fn text(&self, options: &Options) -> String {
-        let Repaired { swept: Swept { repaired, refused, .. }, audits, unknown } = self;
+        let Repaired { counters, dry_run, swept: Swept { repaired, refused, .. }, audits, unknown } = self;
         let refused: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
         if options.json {
-            return json!({ "repaired": repaired, "audits": audits, "not_in_ledger": unknown, "refused": refused })
-                .to_string();
+            return json!({
+                "dry_run": dry_run, "counters": counters, "repaired": repaired, "audits": audits, "not_in_ledger": unknown,
+                "refused": refused,
+            })
+            .to_string();
         }
         let rest = match unknown {
             0 => String::new(),
             unknown => format!("; {} stay, because the ledger doesn't have them", counted(*unknown, "counter")),
         };
+        if *dry_run {
+            let lines = counters.iter().map(|counter| plain(&change_line(counter)));
+            let end = format!("{} would be written from the ledger{rest}", counted(counters.len(), "counter"));
+            return lines.chain([end]).collect::<Vec<_>>().join("\n");
+        }
         let audit = match audits.as_slice() {
             [] => String::new(),
             audits => format!("; audit entry {}", audits.join(", ")),

@@ -29,9 +29,9 @@ impl Fixed {
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
         let lines = [
-            line("alarm metrics", of(self.alarms, 51.0), PriceItem::Alarm),
+            line("alarm metrics", of(self.alarms, 53.0), PriceItem::Alarm),
             line("composite alarms", of(self.alarms, 2.0), PriceItem::CompositeAlarm),
-            line("custom metrics", of(self.own_metrics, 17.0), PriceItem::Metric),
+            line("custom metrics", of(self.own_metrics, 20.0), PriceItem::Metric),
             line("event source mapping metrics", 12.0, PriceItem::Metric),
             line("S3 request metrics", of(self.request_metrics, 16.0), PriceItem::Metric),
             line("dashboard", 1.0, PriceItem::Dashboard),
@@ -51,6 +51,6 @@ mod tests {
         let prices = Prices::read(None).unwrap();
         let none = Fixed { alarms: false, own_metrics: false, request_metrics: false, own_key: true };
         assert!((total(&none.lines(&prices)) - (12.0 * 0.3 + 3.0)).abs() < 1e-9);
-        assert!((total(&Fixed::default().lines(&prices)) - 23.60).abs() < 1e-9);
+        assert!((total(&Fixed::default().lines(&prices)) - 24.70).abs() < 1e-9);
     }
 }

@@ -3,10 +3,10 @@
 
 use anyhow::{Context, bail};
 use aws_sdk_s3::Client;
-use laptop::proof::avro;
 use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::Pipeline;
+use usage_compact::readable as avro;
 
 use crate::schema::unsafe_changes;
 use crate::shell::workplace::Site;

@@ -4,8 +4,7 @@
 mod evidence;
 mod report;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use laptop::proof::reconcile::{Derived, DerivedSnapshot, Period, Site, Unprovable, derive};
@@ -39,7 +38,8 @@ pub(super) async fn rebuild(ledger: &Open, request: &Request<'_>, options: &Opti
     }
     let now = event_source_mapping::now()?;
     let derived = derived(ledger, options, period(&ledger.snapshot, window)).await?;
-    let (wanted, mut left) = choose(ledger, &derived, window, now).await?;
+    let held = held(ledger, &derived, window, now).await?;
+    let (wanted, mut left) = choose(&derived, window, &held);
     let mut rebuilt = Rebuilt { window, dry_run, snapshots: Vec::new(), left: Vec::new(), audits: Vec::new() };
     if !dry_run && !wanted.is_empty() {
         let author = author(request.author, ledger).await?;
@@ -99,28 +99,40 @@ async fn derived(ledger: &Open, options: &Options, period: WindowKey) -> anyhow:
     }
 }
 
-/// The snapshots to write, and those to leave alone, with the reason.
-async fn choose<'d>(
+/// Those of the windows in this one whose snapshots differ, and of which the ledger still has something.
+async fn held(
     ledger: &Open,
-    derived: &'d Derived,
+    derived: &Derived,
     window: WindowKey,
     now: Timestamp,
-) -> anyhow::Result<(Vec<&'d DerivedSnapshot>, Vec<(&'d DerivedSnapshot, String)>)> {
-    let (mut wanted, mut left, mut held) = (Vec::new(), Vec::new(), BTreeMap::new());
+) -> anyhow::Result<BTreeSet<WindowKey>> {
+    let differing = derived.snapshots.iter().filter(|snapshot| !snapshot.agrees());
+    let windows = differing.filter_map(|snapshot| WindowKey::parse(&snapshot.window, window.zone()));
+    let mut held = BTreeSet::new();
+    for own in windows.filter(|own| is_within(*own, window)).collect::<BTreeSet<_>>() {
+        if ledger.folder.holds(own, now, None).await.with_context(|| format!("look for {own} in the ledger"))? {
+            held.insert(own);
+        }
+    }
+    Ok(held)
+}
+
+fn is_within(own: WindowKey, window: WindowKey) -> bool {
+    window.start() <= own.start() && own.end() <= window.end()
+}
+
+/// The snapshots to write, and those to leave alone, with the reason.
+type Choice<'d> = (Vec<&'d DerivedSnapshot>, Vec<(&'d DerivedSnapshot, String)>);
+
+/// Chooses the snapshots to write. The ledger has something of the windows in `held`.
+fn choose<'d>(derived: &'d Derived, window: WindowKey, held: &BTreeSet<WindowKey>) -> Choice<'d> {
+    let (mut wanted, mut left) = (Vec::new(), Vec::new());
     let mut families: BTreeMap<&[String], Vec<Found<'_>>> = BTreeMap::new();
     for snapshot in &derived.snapshots {
         let Some(own) = WindowKey::parse(&snapshot.window, window.zone()) else { continue };
-        let is_within = window.start() <= own.start() && own.end() <= window.end();
-        let mut is_wanted = is_within && !snapshot.agrees();
+        let mut is_wanted = is_within(own, window) && !snapshot.agrees();
         if is_wanted {
-            let is_held = match held.entry(own) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(new) => {
-                    let holds = ledger.folder.holds(own, now, None).await;
-                    *new.insert(holds.with_context(|| format!("look for {own} in the ledger"))?)
-                }
-            };
-            let reason = obstacle(snapshot, own, is_held, &derived.broken);
+            let reason = obstacle(snapshot, own, held.contains(&own), &derived.broken);
             is_wanted = reason.is_none();
             left.extend(reason.map(|reason| (snapshot, reason)));
         }
@@ -134,7 +146,7 @@ async fn choose<'d>(
             }
         }
     }
-    Ok((wanted, left))
+    (wanted, left)
 }
 
 /// Why a snapshot can't be rebuilt, whatever the others show.

@@ -1,15 +1,10 @@
 //! Counts a step of a history by the rules of the pipeline.
 
-use anyhow::Context;
-
 use super::{Sinks, Step};
 use crate::proof::reconcile::expected_totals::Counter;
 use crate::proof::reconcile::{Site, windows};
 use stream_types::{Decimal, Timestamp};
-use usage_aggregator::pipeline::Routed;
-use usage_aggregator::plan::backfill;
-use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, SequenceNumber};
-use usage_aggregator::usage::{CounterAdditions, additions, openings};
+use usage_aggregator::usage::CounterAdditions;
 use usage_aggregator::window::Window;
 
 /// Adds what a step counts to the expected counters.
@@ -43,34 +38,4 @@ pub(super) fn count(
         }
     }
     Ok(())
-}
-
-/// What the pipeline counts for a step; only measures with a baseline for one of a backfill.
-pub(super) fn additions_of(
-    site: &Site<'_>,
-    step: &Step,
-    change: Change<'static>,
-    image: &Item<'static>,
-) -> anyhow::Result<Vec<CounterAdditions>> {
-    let record = ChangeRecord {
-        // Rows are already distinct, and counting doesn't use it.
-        id: RecordId([0; 16]),
-        sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
-        event_id: "".into(),
-        user_record: None,
-        created_at: step.at()?,
-        source: Origin { stream_arn: "".into(), name: "".into() },
-        // Everything that a match uses is in the image too.
-        keys: Item::default(),
-        change,
-    };
-    let image = Image::Carried(image.clone());
-    let Routed::To(route, bindings) = site.pipeline.route(&record.keys, &image) else { return Ok(Vec::new()) };
-    if !route.events.contains(&record.change.event()) {
-        return Ok(Vec::new());
-    }
-    Ok(match step.event.as_str() {
-        backfill::WHOLE | backfill::COUNTED => openings(site.pipeline, &record, route, &bindings)?,
-        _ => additions(site.pipeline, &record, route, &bindings)?,
-    })
 }

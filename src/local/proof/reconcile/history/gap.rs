@@ -1,7 +1,6 @@
 //! Steps whose deltas can't be derived, because the archive lacks the state before them.
 
 use super::Step;
-use super::count::additions_of;
 use super::steps::Broken;
 use crate::proof::reconcile::Site;
 use crate::proof::reconcile::expected_totals::ExpectedTotals;
@@ -29,7 +28,7 @@ pub(super) fn gap(
             return Ok(());
         }
         let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-        let additions = match additions_of(site, step, insertion, image) {
+        let additions = match step.additions(site.pipeline, insertion, image) {
             // The time of a removed item may be too long ago. If the removal had counted anything, it would have been rejected, and
             // would not be in the archive.
             Err(_) if step.event == "REMOVE" => Vec::new(),

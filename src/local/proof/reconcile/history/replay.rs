@@ -3,15 +3,15 @@
 use anyhow::Context;
 use serde_json::{Map, Value};
 
-use super::count::{additions_of, count};
+use super::count::count;
 use super::gap::gap;
 use super::steps::{Broken, page};
 use super::{Histories, Sinks, Step};
-use crate::proof::reconcile::image::image;
-use crate::proof::reconcile::provable::has_differences;
 use stream_types::Timestamp;
 use usage_aggregator::plan::backfill;
 use usage_aggregator::record::{Change, Image, Item, Remover};
+use usage_compact::steps::provable::has_differences;
+use usage_compact::steps::{Unlinked, image};
 
 /// An item as its last step left it.
 struct Left {
@@ -62,7 +62,7 @@ fn open(histories: &Histories<'_>, left: Option<&mut Left>, sinks: &mut Sinks<'_
     let (Some((step, image)), Some(cut)) = (opens, histories.cuts.count_from()) else { return Ok(()) };
     let opening = Step { event: backfill::COUNTED.to_owned(), created_at: cut.micros(), ..step };
     let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-    let additions = additions_of(histories.site, &opening, insertion, &image)?;
+    let additions = opening.additions(histories.site.pipeline, insertion, &image)?;
     sinks.continuity.expect_unarchived(histories.site, &opening, cut, &additions)?;
     count(histories.site, &opening, cut, (&additions, true), sinks)
 }
@@ -86,51 +86,28 @@ fn one(
     }
     let removed = step.event == "REMOVE";
     if !is_counted(histories, created_at) {
-        let opens = histories.cuts.count_from().map(|_| step.clone());
+        let stream = columns.source("stream_arn").and_then(|field| row.get(field)).and_then(Value::as_str);
+        let opens = histories.cuts.opens(stream).then(|| step.clone());
         return Ok((!removed).then(|| Left { opens, ..left(new) }));
     }
     // What an export shows may have changed before the time that it is of.
     let old = before.filter(|left| left.shown_at.is_none_or(|at| at <= step.created_at)).map(|left| left.image);
     let expired = columns.source("expired").and_then(|field| row.get(field)) == Some(&Value::Bool(true));
     let by = if expired { Remover::TimeToLive } else { Remover::Caller };
-    let change = match change(step, old, &new, by, site.pipeline.routes.iter().any(has_differences)) {
+    let change = match step.change(old, &new, by, site.pipeline.routes.iter().any(has_differences)) {
         Ok(change) => change,
         Err(what) => {
-            gap(site, step, &new, what, sinks.totals, broken)?;
-            let is_left = !removed || what == SECOND_INSERTION;
+            gap(site, step, &new, what.text(), sinks.totals, broken)?;
+            let is_left = !removed || what == Unlinked::SecondInsertion;
             return Ok(is_left.then(|| left(new)));
         }
     };
     let doing = || format!("count {} {}", step.record_type, step.item);
-    let mut additions = additions_of(site, step, change, &new).with_context(doing)?;
+    let mut additions = step.additions(site.pipeline, change, &new).with_context(doing)?;
     // The windows before COUNT_FROM belong to another counter.
     additions.retain(|one| is_counted(histories, one.at(created_at)));
     sinks.continuity.compare(site, step, created_at, &additions)?;
     let counts = !histories.corrections.is_void(created_at, &step.id);
     count(site, step, created_at, (&additions, counts), sinks).with_context(doing)?;
     Ok((!removed).then(|| left(new)))
-}
-
-const SECOND_INSERTION: &str = "a second insertion";
-
-/// The change that a step is, or why the old image isn't known.
-fn change(
-    step: &Step,
-    old: Option<Item<'static>>,
-    new: &Item<'static>,
-    by: Remover,
-    needs_old: bool,
-) -> Result<Change<'static>, &'static str> {
-    let carried = |item: &Item<'static>| Image::Carried(item.clone());
-    match (step.event.as_str(), old) {
-        (backfill::WHOLE, _) | ("INSERT", None) => Ok(Change::Insert { new: carried(new) }),
-        ("INSERT", Some(_)) if !needs_old => Ok(Change::Insert { new: carried(new) }),
-        ("MODIFY", Some(old)) => Ok(Change::Modify { old: Image::Carried(old), new: carried(new) }),
-        ("MODIFY", None) if !needs_old => Ok(Change::Modify { old: Image::NotCarried, new: carried(new) }),
-        ("REMOVE", Some(old)) if old == *new => Ok(Change::Remove { old: carried(&old), by }),
-        ("REMOVE", _) if !needs_old => Ok(Change::Remove { old: carried(new), by }),
-        ("INSERT", Some(_)) => Err(SECOND_INSERTION),
-        (_, None) => Err("no insertion before it"),
-        (_, Some(_)) => Err("the removed item isn't the item that was inserted"),
-    }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use rusqlite::{Row, params};
-use stream_types::Timestamp;
+use usage_compact::steps::Step;
 
 use super::ExpectedTotals;
 
@@ -31,37 +31,17 @@ impl Broken {
     }
 }
 
-/// A row of a history. That of a backfill has no digits, so that it comes first, and the event ID as its event.
-#[derive(Debug, Clone)]
-pub(in crate::proof::reconcile) struct Step {
-    pub item: String,
-    pub digits: i64,
-    pub sequence: String,
-    pub id: String,
-    pub record_type: String,
-    pub event: String,
-    pub created_at: i64,
-    pub image: String,
-}
-
-impl Step {
-    /// When its record was created.
-    pub(super) fn at(&self) -> anyhow::Result<Timestamp> {
-        Timestamp::from_micros(self.created_at).context("read the row's time")
-    }
-
-    fn read(row: &Row<'_>) -> rusqlite::Result<Step> {
-        Ok(Step {
-            item: row.get(0)?,
-            digits: row.get(1)?,
-            sequence: row.get(2)?,
-            id: row.get(3)?,
-            record_type: row.get(4)?,
-            event: row.get(5)?,
-            created_at: row.get(6)?,
-            image: row.get(7)?,
-        })
-    }
+fn read(row: &Row<'_>) -> rusqlite::Result<Step> {
+    Ok(Step {
+        item: row.get(0)?,
+        digits: row.get(1)?,
+        sequence: row.get(2)?,
+        id: row.get(3)?,
+        record_type: row.get(4)?,
+        event: row.get(5)?,
+        created_at: row.get(6)?,
+        image: row.get(7)?,
+    })
 }
 
 /// The next rows by item and sequence number.
@@ -71,6 +51,6 @@ pub(super) fn page(totals: &ExpectedTotals, after: Option<&Step>) -> anyhow::Res
          ORDER BY item, digits, sequence, id LIMIT 1000",
     )?;
     let start = after.map_or(("", 0, "", ""), |step| (&step.item, step.digits, &step.sequence, &step.id));
-    let steps = statement.query_map(params![start.0, start.1, start.2, start.3], Step::read)?;
+    let steps = statement.query_map(params![start.0, start.1, start.2, start.3], read)?;
     steps.collect::<Result<_, _>>().context("read the histories")
 }

@@ -176,6 +176,29 @@ async fn items_that_changed_before_counting_began_open_levels_without_another_ro
 }
 
 #[tokio::test]
+async fn only_items_of_the_table_that_was_backfilled_open_levels() {
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let stream = json!({ "name": "stream_arn", "type": "string", "source": "stream_arn" });
+    schema["fields"].as_array_mut().unwrap().push(stream);
+    let (_folder, path) = pipeline(&schema.to_string());
+    let from = text_of(midnight());
+    let fixture = Fixture::with_variables(ProfileName::Orders, &path, &[("COUNT_FROM", &from[..16])]).await;
+    claim(&fixture, &from).await;
+    let of_other = |mut record: Value| {
+        record["eventSourceARN"] = json!(format!("{TABLE}-2/stream/2026-01-01T00:00:00.000"));
+        record
+    };
+    // Before the cut, both tables have an item with the same key.
+    fixture.append(&[change(1, "a", -9, Some(9), Some(10)), of_other(change(2, "a", -8, Some(1), Some(70)))]).await;
+    fixture.append(&[existing("backfill-counted", "a", 0, 10)]).await;
+    fixture.append(&[change(3, "a", 6, Some(10), Some(12)), of_other(change(4, "a", 7, Some(70), Some(71)))]).await;
+    let (report, gaps) = compare(&fixture).await;
+    assert!(report.agrees() && report.unprovable.is_empty(), "{report:#?}");
+    assert_eq!((gaps.gap_count, gaps.records), (0, 3), "{gaps:#?}");
+    assert_eq!(total(&fixture).await["units"], "13", "10 + 2 + 1");
+}
+
+#[tokio::test]
 async fn rows_of_an_export_are_old_images_of_the_changes_after_it() {
     let (_folder, fixture) = fixture(false).await;
     let [a, b] = ["a", "b"].map(|item| existing("backfill-archived", item, 60, 10));

@@ -2,6 +2,7 @@
 //! the archive. With `--stack`, see `deployed`.
 
 mod deployed;
+mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use anyhow::Context;
 use clap::Args;
 use laptop::proof::load::read_head;
 use laptop::proof::reconcile::{self, Destination, Report, Site, Truth, Unprovable};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 use usage_aggregator::config::Config;
 
@@ -19,12 +19,12 @@ use crate::results::differences;
 use crate::results::usage::start;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
-use crate::shell::failure;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::unsettled::{Origin, Unsettled};
-use crate::shell::waiting::{self, Waiting};
+use crate::shell::waiting::Waiting;
 use crate::shell::workplace::{Uses, Workplace};
+use lines::{error_line, line};
 
 /// Check snapshots, archive and failure destination against what was written
 #[derive(Debug, Args)]
@@ -45,6 +45,15 @@ pub struct Reconcile {
     /// With --stack: the month, day, or hour to check, for example 2026-11-21 [default: yesterday]
     #[arg(long, value_name = "START", value_parser = start, requires = "stack")]
     at: Option<String>,
+    /// With --stack: if counters differ, write snapshots again that differ from the ledger, leave an audit entry, and compare again
+    #[arg(long, requires = "stack")]
+    repair: bool,
+    /// With --repair: who repairs [default: the caller's identity in the account]
+    #[arg(long, value_name = "NAME", requires = "repair")]
+    author: Option<String>,
+    /// With --repair: show what would be written, without writing anything
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
     /// Keep comparing for up to this long until everything agrees
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     wait: Duration,
@@ -59,19 +68,23 @@ Examples:
   usagectl reconcile --ledger load.jsonl --failures s3://failures/
   usagectl reconcile --archive --pipeline orders --json
   usagectl reconcile --stack usage-aggregator --at 2026-11-21
+  usagectl reconcile --stack usage-aggregator --at 2026-11-21 --repair --dry-run
 
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
 
-If counters of a stack differ, `usagectl prove --stack NAME --repair` compares them with the ledger,
-too, and writes snapshots again that differ from it, with an audit entry.
+If counters of a stack differ, --repair writes snapshots again that differ from the ledger, leaves
+an audit entry with each value before and after (`usagectl prove --history` lists them), and
+compares again. What differs then is a difference of ledger and archive, which `usagectl prove`
+explains.
 
 With --stack, the archive is read up to the end of the window, each row once, and the counters of
 the window are derived from it. Choose a window that has ended, and whose last records have arrived.
 An item that is older than the stack has no insertion in the archive: it is named, and the counters
 of its group aren't checked. Needs cloudformation:DescribeStacks, lambda:GetFunctionConfiguration,
 dynamodb:Scan on the usage table, dynamodb:Query on the ledger (for corrections), and
-s3:ListBucket and s3:GetObject on the archive.
+s3:ListBucket and s3:GetObject on the archive; --repair also needs dynamodb:UpdateItem on the usage
+table and dynamodb:PutItem on the ledger.
 
 Exit codes:
   0  Every record was counted once and archived
@@ -257,32 +270,6 @@ fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     paths.sort_unstable();
     Ok(paths)
-}
-
-/// One line of `--json`.
-fn line(pipeline: &str, truth: &Truth, report: &Report, unsettled: Option<&Unsettled>) -> anyhow::Result<String> {
-    let mut line = json!({ "pipeline": pipeline, "truth": truth_json(truth), "agrees": report.agrees() });
-    if let (Some(line), Value::Object(report)) = (line.as_object_mut(), serde_json::to_value(report)?) {
-        line.extend(report);
-    }
-    let blocked = unsettled.iter().flat_map(|unsettled| &unsettled.waiting.blocked).map(waiting::json);
-    if let Some(waiting) = line.get_mut("waiting").and_then(Value::as_object_mut) {
-        waiting.insert("behind".to_owned(), blocked.collect());
-    }
-    Ok(line.to_string())
-}
-
-/// The line of a comparison that failed.
-fn error_line(pipeline: &str, truth: &Truth, error: &anyhow::Error) -> String {
-    let error = json!({ "message": failure::describe(error) });
-    json!({ "pipeline": pipeline, "truth": truth_json(truth), "agrees": null, "error": error }).to_string()
-}
-
-fn truth_json(truth: &Truth) -> Value {
-    match truth {
-        Truth::Ledgers(paths) => json!(paths),
-        Truth::Archive => json!("archive"),
-    }
 }
 
 fn destination(text: &str) -> Result<Destination, String> {

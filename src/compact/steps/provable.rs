@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::columns::Columns;
+use super::fields::RowFields;
 use usage_aggregator::pipeline::{Amount, ArchivedImage, MeasureName, Pipeline, Quantity, Route};
 
 /// What an archive doesn't determine.
 #[derive(Debug, Default)]
-pub(super) struct Gaps {
+pub struct Gaps {
     /// Why nothing can be determined.
     pub fatal: Vec<String>,
     /// Measures that can't be determined exactly, and why.
@@ -26,7 +26,7 @@ enum Fidelity {
 }
 
 /// Finds out why the archive of `pipeline` doesn't prove its snapshots.
-pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Gaps {
+pub fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, RowFields>) -> Gaps {
     let mut gaps = Gaps::default();
     for route in pipeline.routes.iter().filter(|route| !route.counters.is_empty()) {
         let mut reasons = Vec::new();
@@ -52,11 +52,11 @@ pub(super) fn gaps(pipeline: &Pipeline, columns: &BTreeMap<&str, Columns>) -> Ga
 }
 
 /// Whether counting a record needs the state before it.
-pub(super) fn has_differences(route: &Route) -> bool {
+pub fn has_differences(route: &Route) -> bool {
     route.measures().any(|measure| measure.amount.needs_old_image())
 }
 
-fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) {
+fn missing_sources(route: &Route, columns: &RowFields, reasons: &mut Vec<String>) {
     let tells_expiry = route.measures().any(|measure| match measure.amount {
         Amount::Difference { removed, expired, cleared: _ } => removed != expired,
         Amount::Each { .. } | Amount::Standing(_) => false,
@@ -72,7 +72,7 @@ fn missing_sources(route: &Route, columns: &Columns, reasons: &mut Vec<String>) 
 fn missing_attributes(
     pipeline: &Pipeline,
     route: &Route,
-    columns: &Columns,
+    columns: &RowFields,
     reasons: &mut Vec<String>,
     inexact: &mut BTreeMap<String, String>,
 ) {
@@ -133,7 +133,7 @@ fn fidelity(field_type: &Value) -> Fidelity {
 }
 
 /// The other type of a field that may be null; any other type unchanged.
-pub(super) fn optional(field_type: &Value) -> &Value {
+pub fn optional(field_type: &Value) -> &Value {
     let Value::Array(branches) = field_type else { return field_type };
     let mut others = branches.iter().filter(|branch| *branch != "null");
     match (others.next(), others.next()) {

@@ -9,7 +9,7 @@ use usage_aggregator::archive::RecordSchema;
 
 /// The fields of one record type.
 #[derive(Debug, Default)]
-pub(super) struct Columns {
+pub struct RowFields {
     /// The field of each `source`, such as `record_id`.
     sources: BTreeMap<String, String>,
     /// The field of each attribute, and its type.
@@ -17,7 +17,7 @@ pub(super) struct Columns {
 }
 
 #[derive(Debug, Deserialize)]
-struct RecordColumns {
+struct RecordFields {
     fields: Vec<Field>,
 }
 
@@ -30,14 +30,14 @@ struct Field {
     attribute: Option<String>,
 }
 
-impl Columns {
+impl RowFields {
     /// The fields of `schema`.
     ///
     /// # Errors
     /// When the schema isn't a record, which validation rules out.
-    pub(super) fn new(schema: &RecordSchema) -> anyhow::Result<Columns> {
-        let record: RecordColumns = serde_json::from_str(schema.json())?;
-        let mut columns = Columns::default();
+    pub fn new(schema: &RecordSchema) -> anyhow::Result<RowFields> {
+        let record: RecordFields = serde_json::from_str(schema.json())?;
+        let mut columns = RowFields::default();
         for field in record.fields {
             match (field.source, field.attribute) {
                 (Some(source), _) => drop(columns.sources.insert(source, field.name)),
@@ -51,24 +51,24 @@ impl Columns {
     }
 
     /// The field that is filled from `source` rather than from an attribute.
-    pub(super) fn source(&self, source: &str) -> Option<&str> {
+    pub fn source(&self, source: &str) -> Option<&str> {
         self.sources.get(source).map(String::as_str)
     }
 
     /// The field that holds `attribute`, or the map that its path leads through, with its type. Lists aren't read back.
-    pub(super) fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
+    pub fn attribute(&self, attribute: &str) -> Option<(&str, &Value)> {
         let head = || attribute.split('.').next().filter(|_| !attribute.contains('[')).unwrap_or(attribute);
         let (field, field_type) = self.attributes.get(attribute).or_else(|| self.attributes.get(head()))?;
         Some((field, field_type))
     }
 
     /// Every attribute that has its own field, with that field.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|(attribute, (field, _))| (attribute.as_str(), field.as_str()))
     }
 
     /// The part of an item's key that a row contains, in a fixed order. An item's rows are counted by it.
-    pub(super) fn item(&self, names: &BTreeSet<String>, text_of: impl Fn(&str, &str) -> Option<String>) -> String {
+    pub fn item(&self, names: &BTreeSet<String>, text_of: impl Fn(&str, &str) -> Option<String>) -> String {
         let known = names.iter().filter_map(|name| Some((name, self.attributes.get(name)?)));
         let texts: BTreeMap<&String, String> =
             known.filter_map(|(name, (field, _))| Some((name, text_of(name, field)?))).collect();
@@ -77,6 +77,6 @@ impl Columns {
 }
 
 /// An item's key as text.
-pub(super) fn item_text<K: Ord + std::fmt::Display, V: std::fmt::Display>(key: &BTreeMap<K, V>) -> String {
+pub fn item_text<K: Ord + std::fmt::Display, V: std::fmt::Display>(key: &BTreeMap<K, V>) -> String {
     key.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }

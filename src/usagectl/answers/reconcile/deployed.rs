@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use usage_aggregator::config::Config;
 use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 
-use super::{Reconcile, conclude, error_line, line, unprovable_is_usage};
+use super::lines::{error_line, line};
+use super::{Reconcile, conclude, unprovable_is_usage};
+use crate::answers::prove::{Repair, repair_window};
+use crate::ledger;
 use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError, note};
 use crate::shell::options::Options;
@@ -24,8 +27,41 @@ impl Reconcile {
         if now.to_string().starts_with(at) {
             note(&format!("note: {at} hasn't ended: records that are still on their way are reported as differences"));
         }
-        let name = &config.pipeline.name;
-        let report = match self.compare_deployed(&deployment, &config, &period).await {
+        let mut report = self.compare_and_print(&deployment, &config, &period, options).await?;
+        if !report.agrees() && self.repair {
+            let ledger = ledger::open(&place, options).await?;
+            let window = ledger::window(at, ledger.snapshot.zone)?;
+            let request = Repair { author: self.author.as_deref(), dry_run: self.dry_run };
+            let is_complete = repair_window(&ledger, options, window, &request).await?;
+            if self.dry_run {
+                return Ok(Done::WithFailures);
+            }
+            report = self.compare_and_print(&deployment, &config, &period, options).await?;
+            if !is_complete {
+                return Ok(Done::WithFailures);
+            }
+        }
+        if !report.agrees() && !options.json {
+            let what = match self.repair {
+                true => "explains what differs in ledger and archive",
+                false => "compares with the ledger, too; add --repair here to write what follows from it",
+            };
+            note(&format!("next: `usagectl prove {at} --stack {stack}` {what}"));
+        }
+        let done = if report.agrees() { Done::Well } else { Done::WithFailures };
+        conclude(done, &report.unprovable)
+    }
+
+    /// Compares, and prints the report, or with `--json` the error.
+    async fn compare_and_print(
+        &self,
+        deployment: &Deployment,
+        config: &Config,
+        period: &Period,
+        options: &Options,
+    ) -> anyhow::Result<Report> {
+        let (name, at) = (&config.pipeline.name, period.name());
+        let report = match self.compare_deployed(deployment, config, period).await {
             Ok(report) => report,
             Err(error) => {
                 if options.json {
@@ -39,13 +75,7 @@ impl Reconcile {
         } else {
             differences::text(&format!("{name} {at}"), &report)
         })?;
-        if !report.agrees() && !options.json {
-            note(&format!(
-                "next: `usagectl prove {at} --stack {stack}` compares with the ledger, too, and --repair writes what follows from it"
-            ));
-        }
-        let done = if report.agrees() { Done::Well } else { Done::WithFailures };
-        conclude(done, &report.unprovable)
+        Ok(report)
     }
 
     async fn compare_deployed(

@@ -12,7 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use stream_types::time::DAY_SECONDS;
-use usage_compact::{CompactedFile, is_parquet};
+
+use crate::read::{CompactedFile, is_parquet};
 
 /// A thousand times the block size of this project's files.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
-use super::columns::Columns;
+use super::fields::RowFields;
 use super::provable::optional;
 use stream_types::Decimal;
 use usage_aggregator::record::{Item, Value};
 
 /// The attributes that `row` has fields for.
-pub(super) fn image(row: &Map<String, Json>, columns: &Columns) -> Item<'static> {
+pub fn image(row: &Map<String, Json>, fields: &RowFields) -> Item<'static> {
     let attribute = |(attribute, field): (&str, &str)| {
-        let (_, field_type) = columns.attribute(attribute)?;
+        let (_, field_type) = fields.attribute(attribute)?;
         Some((Cow::Owned(attribute.to_owned()), value(row.get(field)?, field_type)?))
     };
-    Item(columns.attributes().filter_map(attribute).collect())
+    Item(fields.attributes().filter_map(attribute).collect())
 }
 
 /// The attribute's value; `None` if the attribute was absent or its type is lost.

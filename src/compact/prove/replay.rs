@@ -1,0 +1,116 @@
+//! Compares the rows of an hour with what the ledger counted, item by item.
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+use usage_aggregator::error::Error;
+use usage_aggregator::plan::backfill;
+use usage_aggregator::record::{Change, Image, Item, Remover};
+
+use super::counted::{Counted, of_additions};
+use super::heads::Heads;
+use super::{ArchiveDifference, ArchiveWrong, Proof, Prover};
+use crate::steps::{Step, Unlinked, first_bytes, image};
+
+/// An item before a step.
+enum Before {
+    /// No row of it is known.
+    Unknown,
+    /// It was removed.
+    Gone,
+    Was(Item<'static>),
+}
+
+/// Compares these steps, which are in order, and remembers the last one of each item.
+pub(super) fn replay(
+    prover: &Prover<'_>,
+    hour: &str,
+    steps: Vec<Step>,
+    heads: &mut Heads,
+    counted: &mut Counted,
+    proof: &mut Proof,
+) -> Result<(), Error> {
+    for step in steps {
+        let wrong = compare(prover, &step, heads, counted, proof).map_err(|error| {
+            Error::poison(format!("count {} at {} from its row: {error:#}", step.record_type, step.sequence))
+        })?;
+        proof.records += 1;
+        if let Some(what) = wrong {
+            proof.add(ArchiveDifference {
+                hour: hour.to_owned(),
+                record_type: step.record_type.clone(),
+                sequence: step.sequence.clone(),
+                record_id: step.id.clone(),
+                what,
+            });
+        }
+        if !is_backfilled(&step) {
+            heads.put_if_later(&step);
+        }
+    }
+    Ok(())
+}
+
+fn is_backfilled(step: &Step) -> bool {
+    [backfill::WHOLE, backfill::ARCHIVED].contains(&step.event.as_str())
+}
+
+/// What is wrong with a step, if anything is.
+fn compare(
+    prover: &Prover<'_>,
+    step: &Step,
+    heads: &Heads,
+    counted: &mut Counted,
+    proof: &mut Proof,
+) -> anyhow::Result<Option<ArchiveWrong>> {
+    let found = first_bytes(&step.id).and_then(|id| counted.take(id));
+    let is_early = prover.count_from.is_some_and(|first| step.created_at < first.micros());
+    if is_early || is_backfilled(step) {
+        return Ok(None);
+    }
+    if found.is_some_and(|mark| mark.is_of_other) {
+        proof.other_generation += 1;
+        return Ok(None);
+    }
+    let Some(fields) = prover.fields.get(step.record_type.as_str()) else { return Ok(None) };
+    let row: Map<String, Value> = serde_json::from_str(&step.image).context("read the row")?;
+    let new = image(&row, fields);
+    let before = match heads.get(step).filter(|head| head.is_before(step)) {
+        None => Before::Unknown,
+        Some(head) => match &head.image {
+            None => Before::Gone,
+            Some(text) => Before::Was(image(&serde_json::from_str(text).context("read the row before it")?, fields)),
+        },
+    };
+    let expired = fields.source("expired").and_then(|field| row.get(field)) == Some(&Value::Bool(true));
+    let by = if expired { Remover::TimeToLive } else { Remover::Caller };
+    let old = if let Before::Was(item) = &before { Some(item.clone()) } else { None };
+    let change = match (step.change(old, &new, by, prover.needs_old), before) {
+        (Ok(change), _) => change,
+        (Err(Unlinked::NoInsertion), Before::Unknown) => {
+            proof.unlinked += 1;
+            return Ok(None);
+        }
+        // What follows from the row before it.
+        (Err(Unlinked::OtherItem), Before::Was(item)) => Change::Remove { old: Image::Carried(item), by },
+        (Err(Unlinked::SecondInsertion), _) if !counts_removals(prover, step) => {
+            Change::Insert { new: Image::Carried(new.clone()) }
+        }
+        (Err(_), _) => return Ok(Some(ArchiveWrong::ChangeMissing)),
+    };
+    let mut additions = step.additions(prover.pipeline, change, &new)?;
+    let created_at = step.at()?;
+    // The windows before COUNT_FROM belong to another counter.
+    additions.retain(|one| prover.count_from.is_none_or(|first| one.at(created_at) >= first));
+    let expected = of_additions(prover, &additions);
+    Ok(match found {
+        Some(mark) if mark.sum != expected => Some(ArchiveWrong::Discontinuous),
+        None if expected != 0 => Some(ArchiveWrong::NotCounted),
+        _ => None,
+    })
+}
+
+/// Whether each removal of the step's record type has a row.
+fn counts_removals(prover: &Prover<'_>, step: &Step) -> bool {
+    let route = prover.pipeline.routes.iter().find(|route| route.record_type == step.record_type);
+    route.is_some_and(|route| route.events.contains(&usage_aggregator::record::Event::Remove))
+}
