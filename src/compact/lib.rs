@@ -49,6 +49,8 @@ mod footer;
 mod found;
 #[cfg(feature = "function")]
 mod function;
+#[doc(hidden)]
+pub mod fuzzing;
 mod read;
 mod rows;
 mod shred;
