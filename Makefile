@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive soak soak-ledger soak-http kill kill-compact kill-backfill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-ledger soak-http kill kill-compact kill-backfill exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
     build-CompactFunction build-compact arm64 package checked-pipeline release deploy destroy logs clean
 
@@ -16,6 +16,8 @@ DEMO := $(filter-out events/poison.json,$(wildcard events/*.json))
 HISTORIES ?= 10000
 DURATION ?= 120
 CHANGES ?= 3
+TARGET ?= all
+SECONDS ?= 60
 CARGO_DENY := 0.20.2
 CARGO_CYCLONEDX := 0.5.9
 # The architecture to build and deploy, arm64 or x86_64. Building for an architecture other than this machine's requires Rust's
@@ -140,6 +142,10 @@ cost-table: ## print the write units of append and fold beside those of the usua
 
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time
 	REJECTIONS=$(DURATION) cargo test --profile soak --test it blocked_shard::quarantined -- --nocapture
+
+fuzz: ## fuzz TARGET=all in turn, or one of them, for SECONDS=60 each; print executions and findings
+	@cargo --config tests/fuzz/config.toml build --workspace --bin fuzz --features fuzz/libfuzzer
+	@target/fuzz/debug/fuzz $(TARGET) $(SECONDS)
 
 kill: ## kill append, fold, and the whole local run KILLS=10 times each while another process writes, then check the counts
 	cargo build --package usagectl --no-default-features

@@ -49,6 +49,7 @@ impl Footer {
             tail.len().checked_sub(footer_bytes(tail)?).and_then(|start| tail.get(start..tail.len() - END_BYTES));
         let metadata = ParquetMetaDataReader::decode_metadata(footer.ok_or("its footer is cut off")?);
         let metadata = metadata.map_err(|error| error.to_string())?;
+        check_ranges(&metadata)?;
         let value = |key: &str| {
             let entries = metadata.file_metadata().key_value_metadata()?;
             entries.iter().find(|entry| entry.key == key)?.value.clone()
@@ -101,6 +102,17 @@ impl Footer {
     }
 }
 
+/// Checks where the columns are, since the library panics at negative offsets.
+pub(crate) fn check_ranges(metadata: &ParquetMetaData) -> Result<(), String> {
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let is_range = |start: i64, length: i64| start >= 0 && length >= 0 && start.checked_add(length).is_some();
+    let is_valid = columns.all(|column| {
+        let starts = [Some(column.data_page_offset()), column.dictionary_page_offset()];
+        starts.into_iter().flatten().all(|start| is_range(start, column.compressed_size()))
+    });
+    if is_valid { Ok(()) } else { Err("its footer has a column at a negative offset".to_owned()) }
+}
+
 /// The name of the field with the record id.
 fn record_id_field(schema: &str) -> Option<String> {
     let schema: serde_json::Value = serde_json::from_str(schema).ok()?;
@@ -141,5 +153,18 @@ impl ChunkReader for Parts {
             return Err(ParquetError::General(format!("{length} bytes from {start} on weren't fetched")));
         }
         Ok(part.slice(..length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_column_at_a_negative_offset_is_an_error() {
+        let file = include_bytes!("../../tests/fuzz/corpus/parquet_ids/negative-offset");
+        assert_eq!(Footer::read(file).unwrap_err(), "its footer has a column at a negative offset");
+        let opened = crate::CompactedFile::open(Bytes::from_static(file)).map(drop);
+        assert_eq!(opened, Err("its footer has a column at a negative offset".to_owned()));
     }
 }

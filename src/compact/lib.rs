@@ -53,6 +53,8 @@ mod footer;
 mod found;
 #[cfg(feature = "function")]
 mod function;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "function")]
 mod prove;
 mod read;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
+use apache_avro::util::max_allocation_bytes;
 use apache_avro::writer::datum::GenericDatumWriter;
 use apache_avro::{Reader, Schema};
 
@@ -15,6 +16,9 @@ pub(crate) type Id = [u8; 16];
 
 /// What a row takes besides its bytes: its entry here and in the set of ids.
 const ROW_OVERHEAD_BYTES: usize = 100;
+
+/// What a length in a damaged file can make the library reserve; it would be 512 MiB. Blocks have 64 KiB, and an item 400 KB.
+const MAX_ALLOCATION_BYTES: usize = 64 << 20;
 
 /// The rows so far.
 #[derive(Debug, Default)]
@@ -55,6 +59,7 @@ impl Rows {
         columns: &Columns,
         is_known: impl Fn(&Id) -> bool,
     ) -> Result<Vec<Id>, String> {
+        max_allocation_bytes(MAX_ALLOCATION_BYTES);
         let reader = Reader::builder(file).reader_schema(schema).build().map_err(|error| error.to_string())?;
         let writer = GenericDatumWriter::builder(schema).validate(false).build().map_err(|error| error.to_string())?;
         let mut ids = Vec::new();

@@ -55,6 +55,8 @@ pub use records::{MinuteRecords, PageRecord, Pages, Standing};
 pub use recount::Recount;
 pub use show::{Shown, ShownGroup, ShownPage, ShownState, ShownValues};
 use state::Leaves;
+#[doc(hidden)]
+pub use state::rewritten_state;
 pub use sweep::{Depth, MIN_BUCKETS, Swept};
 use tasks::{Task, Tasks};
 use totals::Totals;

@@ -205,6 +205,15 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
     Ok(Some(leaves))
 }
 
+/// Reads the content of a state and writes it again, for the fuzzer, which can't name a state.
+///
+/// # Errors
+/// If the data is damaged.
+#[doc(hidden)]
+pub fn rewritten_state(data: &[u8]) -> Result<Vec<u8>, Damaged> {
+    State::read(1, data, Zone::UTC).map(|state| state.frame())
+}
+
 /// The parts into which a part is split.
 pub(super) fn halves(part: &str) -> [String; 2] {
     ["0", "1"].map(|digit| format!("{part}{digit}"))

@@ -97,7 +97,7 @@ impl Decimal {
     /// # Errors
     /// If DynamoDB couldn't store the number exactly.
     pub fn from_parts(mantissa: i128, exponent: i32) -> Result<Decimal, DecimalError> {
-        normalized(mantissa, exponent)
+        signed(mantissa.unsigned_abs(), exponent, mantissa < 0)
     }
 
     /// The number of digits after the decimal point.
@@ -122,12 +122,15 @@ impl Decimal {
             return Ok(self);
         }
         let exponent = self.exponent.min(other.exponent);
-        let mantissa = self
-            .mantissa_at(exponent)
-            .zip(other.mantissa_at(exponent))
-            .and_then(|(a, b)| a.checked_add(b))
-            .ok_or(DecimalError::Precision)?;
-        normalized(mantissa, i32::from(exponent))
+        // Unsigned, because 2E38 exceeds an i128: a summand may have that much, and then the sum has less, or ends in zeros.
+        let [a, b] = [self, other].map(|number| number.magnitude_at(exponent));
+        let (a, b) = a.zip(b).ok_or(DecimalError::Precision)?;
+        let is_negative = if a < b { other.is_negative() } else { self.is_negative() };
+        let magnitude = match self.is_negative() == other.is_negative() {
+            true => a.checked_add(b).ok_or(DecimalError::Precision)?,
+            false => a.abs_diff(b),
+        };
+        signed(magnitude, i32::from(exponent), is_negative)
     }
 
     /// The exact difference.
@@ -143,8 +146,10 @@ impl Decimal {
     /// # Errors
     /// If the product needs more than 38 digits.
     pub fn checked_mul(self, other: Decimal) -> Result<Decimal, DecimalError> {
-        let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or(DecimalError::Precision)?;
-        normalized(mantissa, i32::from(self.exponent) + i32::from(other.exponent))
+        let (magnitude, tens) =
+            product(self.mantissa.unsigned_abs(), other.mantissa.unsigned_abs()).ok_or(DecimalError::Precision)?;
+        let exponent = i32::from(self.exponent) + i32::from(other.exponent) + tens;
+        signed(magnitude, exponent, self.is_negative() != other.is_negative())
     }
 
     /// Splits the number into the nearest whole number (rounding halves up) and the remainder, which is at least -1/2
@@ -161,7 +166,8 @@ impl Decimal {
         let whole = (self.mantissa + unit / 2).div_euclid(unit);
         let left = self.mantissa - whole * unit;
         // Both results have fewer digits than the number itself, or are ±1 or ±1/2, so there can be no error.
-        (normalized(whole, 0).unwrap_or_default(), normalized(left, i32::from(self.exponent)).unwrap_or_default())
+        let exponent = i32::from(self.exponent);
+        (Decimal::from_parts(whole, 0).unwrap_or_default(), Decimal::from_parts(left, exponent).unwrap_or_default())
     }
 
     /// The mantissa of this number as a multiple of 10^`exponent`, if it is one and the mantissa fits.
@@ -170,6 +176,19 @@ impl Decimal {
             0 => Some(self.mantissa),
             shift => self.mantissa.checked_mul(power_of_ten(shift)?),
         }
+    }
+
+    /// The absolute value of the mantissa of this number as a multiple of 10^`exponent`, in the same cases.
+    fn magnitude_at(self, exponent: i16) -> Option<u128> {
+        let magnitude = self.mantissa.unsigned_abs();
+        match u32::try_from(i32::from(self.exponent) - i32::from(exponent)).ok()? {
+            0 => Some(magnitude),
+            shift => magnitude.checked_mul(power_of_ten(shift)?.unsigned_abs()),
+        }
+    }
+
+    fn is_negative(self) -> bool {
+        self.mantissa < 0
     }
 }
 
@@ -249,29 +268,50 @@ pub fn power_of_ten(exponent: u32) -> Option<i128> {
     POWERS.get(usize::try_from(exponent).ok()?).copied()
 }
 
+/// The product of two numbers without trailing zeros, without some of its tens, and how many those are.
+fn product(mut a: u128, mut b: u128) -> Option<(u128, i32)> {
+    let mut tens = 0;
+    loop {
+        if let Some(product) = a.checked_mul(b) {
+            return Some((product, tens));
+        }
+        // A ten is a five of one factor and a two of the other.
+        (a, b) = match (a % 5, b % 2, a % 2, b % 5) {
+            (0, 0, _, _) => (a / 5, b / 2),
+            (_, _, 0, 0) => (a / 2, b / 5),
+            _ => return None,
+        };
+        tens += 1;
+    }
+}
+
+/// `magnitude` × 10^`exponent`, or its negative.
+fn signed(magnitude: u128, exponent: i32, is_negative: bool) -> Result<Decimal, DecimalError> {
+    let number = normalized(magnitude, exponent)?;
+    Ok(if is_negative { -number } else { number })
+}
+
 /// Strips trailing zeros and checks that DynamoDB could store the number.
-fn normalized(mut mantissa: i128, mut exponent: i32) -> Result<Decimal, DecimalError> {
+fn normalized(mut magnitude: u128, mut exponent: i32) -> Result<Decimal, DecimalError> {
     /// Exponents at which 19 digits more or less are still in range.
     const SAFE_EXPONENTS: std::ops::RangeInclusive<i16> = -100..=100;
     // 64-bit division is many times faster than 128-bit division.
-    if let (Ok(value), Ok(exponent)) = (i64::try_from(mantissa), i16::try_from(exponent))
+    if let (Ok(value), Ok(exponent)) = (i64::try_from(magnitude), i16::try_from(exponent))
         && SAFE_EXPONENTS.contains(&exponent)
     {
         return Ok(short(value, exponent));
     }
-    if mantissa == 0 {
+    if magnitude == 0 {
         return Ok(Decimal::ZERO);
     }
-    while mantissa % 10 == 0 {
-        mantissa /= 10;
-        exponent += 1;
+    while magnitude.is_multiple_of(10) {
+        magnitude /= 10;
+        exponent = exponent.saturating_add(1);
     }
-    if mantissa.abs() > MAX_MANTISSA {
-        return Err(DecimalError::Precision);
-    }
-    let digits = i32::try_from(mantissa.unsigned_abs().ilog10()).map_err(|_| DecimalError::Range)?;
-    let magnitude = exponent + digits;
-    if !(MIN_EXPONENT..=MAX_EXPONENT).contains(&magnitude) || exponent < MIN_EXPONENT - 38 {
+    let mantissa = i128::try_from(magnitude).ok().filter(|mantissa| *mantissa <= MAX_MANTISSA);
+    let mantissa = mantissa.ok_or(DecimalError::Precision)?;
+    let digits = i32::try_from(magnitude.ilog10()).map_err(|_| DecimalError::Range)?;
+    if !(MIN_EXPONENT..=MAX_EXPONENT).contains(&exponent.saturating_add(digits)) {
         return Err(DecimalError::Range);
     }
     let exponent = i16::try_from(exponent).map_err(|_| DecimalError::Range)?;

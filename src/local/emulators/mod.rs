@@ -28,6 +28,8 @@ mod s3;
 mod service_metrics;
 mod tables;
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod in_process;
 pub mod kinesis;
 

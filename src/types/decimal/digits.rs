@@ -1,6 +1,6 @@
 //! Parses the digits and the exponent of a number.
 
-use super::{Decimal, DecimalError, MAX_MANTISSA, normalized, power_of_ten};
+use super::{Decimal, DecimalError, MAX_MANTISSA, power_of_ten};
 
 /// The digits of a short plain number without its point, and the number of digits behind the point. Most numbers are
 /// short.
@@ -71,5 +71,5 @@ pub(super) fn parse_digits(negative: bool, text: &[u8], exponent: i32) -> Result
         return Err(DecimalError::Syntax);
     }
     let exponent = exponent.saturating_add(i32::try_from(zeros).map_err(|_| DecimalError::Range)?);
-    normalized(if negative { -mantissa } else { mantissa }, exponent)
+    Decimal::from_parts(if negative { -mantissa } else { mantissa }, exponent)
 }

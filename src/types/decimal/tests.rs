@@ -83,10 +83,37 @@ fn products_are_exact_and_whole_numbers_are_the_nearest() {
     }
 }
 
+#[test]
+fn regression_sums_and_products_beyond_128_bits_are_exact_or_refused() {
+    let number = |text: &str| Decimal::parse(text).unwrap();
+    let sum = |a: &str, b: &str| number(a).checked_add(number(b)).map(|sum| sum.to_string());
+    // -2^127, which has 39 digits, has no absolute value in an i128.
+    let half = "-70141183460469231731687303715884105729";
+    assert_eq!(sum(&format!("-{}", "9".repeat(38)), half), Err(DecimalError::Precision));
+    assert_eq!(
+        sum(&"9".repeat(38), "80000000000000000000000000000000000001").as_deref(),
+        Ok("180000000000000000000000000000000000000")
+    );
+    assert_eq!(
+        sum("1.75E38", "-80000000000000000000000000000000000001").as_deref(),
+        Ok("94999999999999999999999999999999999999")
+    );
+    let product =
+        Decimal::from_parts(5_i128.pow(54), 0).unwrap().checked_mul(Decimal::from_parts(2_i128.pow(54), 0).unwrap());
+    assert_eq!(product, Ok(number("1E54")));
+}
+
+#[test]
+fn regression_parts_that_no_number_has_are_refused() {
+    assert_eq!(Decimal::from_parts(i128::MIN, 0), Err(DecimalError::Precision));
+    assert_eq!(Decimal::from_parts(10, i32::MAX), Err(DecimalError::Range));
+    assert_eq!(Decimal::from_parts(i128::MAX, i32::MIN), Err(DecimalError::Precision));
+}
+
 proptest! {
     #[test]
     fn whole_number_and_remainder_add_up_to_the_number(mantissa: i64, exponent in -40i32..5) {
-        let number = normalized(i128::from(mantissa), exponent).unwrap();
+        let number = Decimal::from_parts(i128::from(mantissa), exponent).unwrap();
         let (whole, left) = number.nearest_whole();
         prop_assert_eq!(whole.scale(), 0);
         prop_assert_eq!(whole.checked_add(left), Ok(number));
@@ -95,13 +122,13 @@ proptest! {
 
     #[test]
     fn text_survives_a_round_trip(mantissa in -MAX_MANTISSA..=MAX_MANTISSA, exponent in -90i32..80) {
-        let number = normalized(mantissa, exponent).unwrap();
+        let number = Decimal::from_parts(mantissa, exponent).unwrap();
         prop_assert_eq!(Decimal::parse(&number.to_string()), Ok(number));
     }
 
     #[test]
     fn sums_agree_with_integers(a: i64, b: i64, scale in 0u32..9) {
-        let number = |units: i64| normalized(i128::from(units), -i32::try_from(scale).unwrap()).unwrap();
+        let number = |units: i64| Decimal::from_parts(i128::from(units), -i32::try_from(scale).unwrap()).unwrap();
         let sum = number(a).checked_add(number(b)).unwrap();
         prop_assert_eq!(sum.units(scale), Some(i128::from(a) + i128::from(b)));
     }

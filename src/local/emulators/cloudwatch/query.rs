@@ -9,6 +9,9 @@ const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 /// The id of every response. No log has more about it.
 const REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// A deeper path isn't that of a parameter; the deepest has seven names: `MetricDataQueries.member.1.MetricStat.Metric.…`.
+const MAXIMUM_DEPTH: usize = 16;
+
 /// Reads a form: the operation that its `Action` names, and its parameters. Every value is a string.
 pub(super) fn read(form: &str) -> (String, Value) {
     let mut operation = String::new();
@@ -18,6 +21,7 @@ pub(super) fn read(form: &str) -> (String, Value) {
         match decoded(name).as_str() {
             "Action" => operation = decoded(value),
             "Version" => {}
+            path if path.split('.').count() > MAXIMUM_DEPTH => {}
             path => root.insert(path.split('.'), decoded(value)),
         }
     }
@@ -127,6 +131,12 @@ mod tests {
         assert_eq!(operation, "PutMetricData");
         let data = json!([{ "MetricName": "aé", "Values": ["2"] }, { "Value": "1" }, { "Value": "100%" }]);
         assert_eq!(body, json!({ "Namespace": "My Usage/A", "MetricData": data }));
+    }
+
+    #[test]
+    fn regression_deep_paths_do_not_exhaust_the_stack() {
+        let form = format!("Action=ListMetrics&{}=1&Namespace=A", "a.".repeat(1_000_000));
+        assert_eq!(read(&form), ("ListMetrics".to_owned(), json!({ "Namespace": "A" })));
     }
 
     #[test]

@@ -162,7 +162,11 @@ impl EventBus {
         let detail = required("Detail", entry.detail)?;
         let malformed = || Failure { code: "MalformedDetail", message: "Detail is malformed.".to_owned() };
         let is_object = serde_json::from_str::<Value>(&detail).is_ok_and(|detail| detail.is_object());
-        let detail = RawValue::from_string(detail).ok().filter(|_| is_object).ok_or_else(malformed)?;
+        // A line of the file is an event, and a line break within JSON is white space.
+        let detail = RawValue::from_string(detail.replace(['\n', '\r'], " "))
+            .ok()
+            .filter(|_| is_object)
+            .ok_or_else(malformed)?;
         #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a time in seconds")]
         let seconds = entry.time.map(|time| time as i64);
         let now = event_source_mapping::now().map_err(|error| internal(error.to_string()))?;

@@ -57,3 +57,12 @@ fn a_request_that_eventbridge_refuses_is_refused() {
     assert_eq!(put(&bus, &[large]).0, 400);
     assert!(bus.events().is_empty());
 }
+
+#[test]
+fn regression_a_detail_with_line_breaks_is_one_line_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.jsonl");
+    let bus = EventBus::open(&file).unwrap();
+    bus.put("usage", "Usage alert", "{\r\n  \"id\": \"a\"\n}").unwrap();
+    assert_eq!(lines(&file).iter().map(|event| &event["detail"]).collect::<Vec<_>>(), [&json!({ "id": "a" })]);
+}

@@ -52,6 +52,12 @@ async fn answer(State(streams): State<Streams>, headers: HeaderMap, body: Bytes)
     (status, [(header::CONTENT_TYPE, PROTOCOL)], body.map(|body| body.to_string()).unwrap_or_default())
 }
 
+/// The status of the response to an operation, for the fuzzer.
+pub(crate) fn answer_status(streams: &Streams, operation: &str, body: &[u8]) -> StatusCode {
+    let answer = now().and_then(|now| operations::run(streams, operation, body, now));
+    answer.map_or(StatusCode::BAD_REQUEST, |_| StatusCode::OK)
+}
+
 fn operate(streams: &Streams, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let protocol = text(header::CONTENT_TYPE.as_str());

@@ -17,7 +17,7 @@ pub use replicator::{Copied, Disturbance, Replicator};
 pub use source::KinesisSource;
 pub use streams::{Placed, ShardDescription, StreamDescription, StreamError, Streams, stream_arn};
 
-pub(super) use endpoint::serve;
+pub(super) use endpoint::{answer_status, serve};
 
 use super::{ACCOUNT, REGION};
 

@@ -17,6 +17,8 @@ mod stream;
 pub use stream::ShardDescription;
 use stream::Stream;
 
+/// 500: the quota of shards in most Regions. Each is a file that stays open.
+const MAXIMUM_SHARDS: u32 = 500;
 /// 128: the longest name in Kinesis' API model.
 const MAXIMUM_NAME_LENGTH: usize = 128;
 /// 256: the longest partition key in Kinesis' API model.
@@ -102,6 +104,10 @@ impl Streams {
     /// When the stream exists, or Kinesis would refuse its name.
     pub fn create_stream(&self, name: &str, shard_count: NonZeroU32, now: Timestamp) -> Result<(), StreamError> {
         check_name(name)?;
+        if shard_count.get() > MAXIMUM_SHARDS {
+            let mistake = format!("{shard_count} shards are too many; use up to {MAXIMUM_SHARDS}");
+            return Err(StreamError::Invalid(mistake));
+        }
         let mut streams = self.lock();
         if streams.contains_key(name) {
             return Err(StreamError::InUse(name.to_owned()));

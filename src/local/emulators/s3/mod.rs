@@ -23,6 +23,7 @@ mod limits;
 mod signed;
 
 use signed::Refusal;
+pub(super) use signed::chunked_bytes;
 
 /// Opens the store in `folder`, and creates the folder if necessary.
 pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {

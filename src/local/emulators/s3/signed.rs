@@ -86,6 +86,11 @@ impl Chunked {
     }
 }
 
+/// The size of a body in aws-chunked encoding, if it is one, for the fuzzer.
+pub(crate) fn chunked_bytes(body: &[u8]) -> Option<usize> {
+    Chunked::read(body).map(|chunked| chunked.body.len())
+}
+
 /// Removes the next line from `text`.
 fn line<'t>(text: &mut &'t [u8]) -> Option<&'t [u8]> {
     let end = text.windows(2).position(|bytes| bytes == b"\r\n")?;

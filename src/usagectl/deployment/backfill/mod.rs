@@ -37,6 +37,8 @@ use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::stack::Where;
 use export::Exports;
+#[doc(hidden)]
+pub use export::fuzzing;
 use folder::Folder;
 use pace::Pace;
 use report::Totals;

@@ -168,3 +168,12 @@ fn a_damaged_description_is_not_overwritten() {
     assert!(streams.names().is_empty());
     streams.create_stream("clicks", shards(1), time(0)).unwrap();
 }
+
+#[test]
+fn regression_a_stream_with_billions_of_shards_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let streams = Streams::open(folder.path()).unwrap();
+    let refused = streams.create_stream("clicks", NonZeroU32::MAX, time(0)).unwrap_err();
+    assert_eq!(refused.to_string(), "4294967295 shards are too many; use up to 500");
+    assert!(streams.names().is_empty());
+}

@@ -78,8 +78,9 @@ pub(super) fn data_files(bytes: &[u8], items: u64) -> Result<Vec<DataFile>, Stri
     let files = serde_json::Deserializer::from_slice(bytes).into_iter::<DataFile>();
     let files: Vec<DataFile> =
         files.collect::<Result<_, _>>().map_err(|error| format!("is not a list of data files: {error}"))?;
-    let listed: u64 = files.iter().map(|file| file.item_count).sum();
-    if listed != items {
+    // Beyond 64 bits, the sum is none that a summary could state.
+    let listed = files.iter().map(|file| u128::from(file.item_count)).sum::<u128>();
+    if listed != u128::from(items) {
         return Err(format!("lists files with {listed} items, and manifest-summary.json counts {items}"));
     }
     Ok(files)
@@ -126,6 +127,13 @@ mod tests {
         let missing = data_files(line.as_bytes(), 6).unwrap_err();
         assert_eq!(missing, "lists files with 3 items, and manifest-summary.json counts 6");
         assert!(data_files(b"{\"itemCount\":", 6).is_err());
+    }
+
+    #[test]
+    fn regression_counts_that_overflow_64_bits_are_refused() {
+        let line = r#"{"itemCount":18446744073709551615,"md5Checksum":"","dataFileS3Key":""}"#;
+        let found = data_files(format!("{line}{line}").as_bytes(), u64::MAX - 1).unwrap_err();
+        assert!(found.starts_with("lists files with 36893488147419103230 items"), "{found}");
     }
 
     #[test]
