@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-ledger soak-http kill kill-compact kill-backfill exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-ledger soak-http kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
     build-CompactFunction build-compact arm64 package checked-pipeline release deploy destroy logs clean
 
@@ -48,7 +48,7 @@ DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 run: ## run the demo: table, stream, mapping, and function, with faults; ends with a proof (FOREVER=1 keeps it running)
 	@test -x $(USAGECTL) || echo "--- Building usagectl and the embedded services: about 3 minutes on two cores. cargo shows how many of 350 crates are done."
@@ -122,7 +122,10 @@ soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repe
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::simulated -- --nocapture
 
 soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
-	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random -- --nocapture
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random::random_histories_of_the_ledger -- --nocapture
+
+soak-indicators: ## run HISTORIES=10000 random histories of racing recomputations of indicators; set SEED to repeat a run
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger indicators::random -- --nocapture
 
 kill-compact: ## kill compaction in KILLS=1000 random histories, and run every order of the requests of two jobs
 	KILLS=$${KILLS:-1000} CHANGES=20 cargo test --profile soak --package laptop --test ledger compact:: -- --nocapture
@@ -134,10 +137,10 @@ kill-backfill: ## kill a backfill at KILLS=1000 of its requests while the table 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
-exhaust: ## run every schedule of two and three folds or recomputations with CHANGES=3 changes of actor; make test runs those with 2
+exhaust: ## run every schedule of two and three folds with CHANGES=3 changes of actor, and all of two and three recomputations
 	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive indicators::schedules --nocapture
 
-cost-table: ## print the write units of append and fold beside those of the usual way to count
+cost-table: ## print the units of append, fold, and indicators beside those of the usual ways
 	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
 
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
@@ -57,6 +58,8 @@ impl Intercept for ConsumedUnits {
         let (input, total) = (context.input_mut(), Some(ReturnConsumedCapacity::Total));
         if let Some(input) = input.downcast_mut::<PutItemInput>() {
             input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<GetItemInput>() {
+            input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<QueryInput>() {
             input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
@@ -74,6 +77,8 @@ impl Intercept for ConsumedUnits {
         let Ok(output) = context.output_or_error() else { return Ok(()) };
         if let Some(output) = output.downcast_ref::<PutItemOutput>() {
             self.add(output.consumed_capacity(), |units| &mut units.write)
+        } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
+            self.add(output.consumed_capacity(), |units| &mut units.read)
         } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
             self.add(output.consumed_capacity(), |units| &mut units.read)
         } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {

@@ -120,6 +120,14 @@ impl History {
         self
     }
 
+    /// The same history with room for other records between its sequence numbers, if `has_others`.
+    pub fn spaced(mut self, has_others: bool) -> History {
+        if has_others {
+            self.changes.iter_mut().for_each(|change| change.sequence.push_str("000"));
+        }
+        self
+    }
+
     /// Whether a change can't be processed, however often it is delivered, to a function that isn't fixed.
     pub fn is_hopeless(&self, change: &Change) -> bool {
         matches!(change.what, What::Poison(_)) || change.second < self.now - 18 * DAY
@@ -130,6 +138,11 @@ impl Change {
     /// A number that all changes of an order share.
     pub fn item(&self) -> u64 {
         self.order.bytes().fold(0, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
+    }
+
+    /// The name of its order.
+    pub fn order(&self) -> &str {
+        &self.order
     }
 
     /// When it took place.

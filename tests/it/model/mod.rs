@@ -5,6 +5,7 @@
 pub mod alerts;
 mod delivery;
 pub mod history;
+pub mod indicators;
 pub mod invariants;
 mod reference;
 

@@ -16,7 +16,9 @@ use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 
 use super::ledger_stream::{LedgerStream, Observed, observed};
+use super::table::{SourceTable, Watched, watched};
 use crate::model::alerts::RULES;
+use crate::model::indicators::Missing;
 use crate::model::invariants::{GRACE_SECONDS, Stored};
 use crate::world::StoredItem;
 
@@ -44,8 +46,17 @@ pub enum Release {
     Fixed,
 }
 
-/// A release, and whether orders count when they were placed.
-type Deployed = (Release, bool);
+/// What the pipeline `orders` has in addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    Plain,
+    /// Orders count when they were placed, in windows that are closed, with alerts.
+    ByEventTime,
+    Indicator(Missing),
+}
+
+/// A release and a pipeline.
+type Deployed = (Release, Variant);
 
 /// The services of one run.
 #[derive(Clone)]
@@ -54,6 +65,7 @@ struct Services {
     objects: Objects,
     events: EventBus,
     ledger_stream: Observed,
+    table: Watched,
     http: SharedHttpClient,
 }
 
@@ -93,14 +105,22 @@ impl Bench {
         observed
     }
 
-    /// Takes a free sandbox of this release, or creates one.
-    pub fn sandbox(self: &Arc<Bench>, release: Release) -> Lease {
-        self.sandbox_of(release, false)
+    /// Creates the source table.
+    pub fn start_table(&self, table: impl FnOnce(Database) -> SourceTable) -> Watched {
+        let Services { database, table: watched, .. } = self.services.lock().unwrap().clone();
+        create(&database, "orders");
+        *watched.lock().unwrap() = Some(table(database));
+        watched
     }
 
-    /// The same, for a pipeline in which orders count when they were placed, if `by_event_time`.
-    pub fn sandbox_of(self: &Arc<Bench>, release: Release, by_event_time: bool) -> Lease {
-        let release = (release, by_event_time);
+    /// Takes a free sandbox of this release, or creates one.
+    pub fn sandbox(self: &Arc<Bench>, release: Release) -> Lease {
+        self.sandbox_of(release, Variant::Plain)
+    }
+
+    /// The same, for another pipeline.
+    pub fn sandbox_of(self: &Arc<Bench>, release: Release, variant: Variant) -> Lease {
+        let release = (release, variant);
         let free = self.free.lock().unwrap().entry(release).or_default().pop();
         let sandbox = free.unwrap_or_else(|| Arc::new(self.new_sandbox(release)));
         sandbox.http.revive();
@@ -109,15 +129,14 @@ impl Bench {
 
     /// Creating clients uses the thread's random number generator. Its state is restored, because a run must not depend
     /// on how many sandboxes exist.
-    fn new_sandbox(&self, (release, by_event_time): Deployed) -> Sandbox {
+    fn new_sandbox(&self, (release, variant): Deployed) -> Sandbox {
         let before = fastrand::get_seed();
         let services = Arc::clone(&self.services);
         let http = http_client_fn(move |settings, components| {
             services.lock().unwrap().http.http_connector(settings, components)
         });
         let http = FaultyHttp::new(http, FaultPlan::none());
-        let handler =
-            Handler::new(config(release, by_event_time, self.limit_percent), in_process::clients(http.client()));
+        let handler = Handler::new(config(release, variant, self.limit_percent), in_process::clients(http.client()));
         fastrand::seed(before);
         Sandbox { handler, http }
     }
@@ -148,26 +167,26 @@ impl Bench {
 impl Services {
     fn new() -> Services {
         let (database, objects) = (Database::memory().unwrap(), Objects::default());
-        let create = |table: &str, keys: &[(&str, &str)]| {
-            let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
-            let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });
-            let request = json!({
-                "TableName": table,
-                "BillingMode": "PAY_PER_REQUEST",
-                "AttributeDefinitions": keys.iter().map(attribute).collect::<Vec<_>>(),
-                "KeySchema": keys.iter().map(key).collect::<Vec<_>>(),
-            });
-            database.create_table(serde_json::from_value(request).unwrap()).unwrap();
-        };
-        create(USAGE, &[("pk", "HASH"), ("sk", "RANGE")]);
-        create(LEDGER, &[("pk", "HASH"), ("sk", "RANGE")]);
+        create(&database, USAGE);
+        create(&database, LEDGER);
         objects.create_bucket(ARCHIVE);
         objects.create_bucket(FAILURES);
-        let (events, ledger_stream) = (EventBus::default(), Observed::default());
+        let (events, ledger_stream, table) = (EventBus::default(), Observed::default(), Watched::default());
         let http = in_process::client_with_events(database.clone(), objects.clone(), events.clone());
-        let http = observed(http, Arc::clone(&ledger_stream));
-        Services { database, objects, events, ledger_stream, http }
+        let http = watched(observed(http, Arc::clone(&ledger_stream)), Arc::clone(&table));
+        Services { database, objects, events, ledger_stream, table, http }
     }
+}
+
+fn create(database: &Database, table: &str) {
+    let keys = [("pk", "HASH"), ("sk", "RANGE")];
+    let request = json!({
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": keys.map(|(name, _)| json!({ "AttributeName": name, "AttributeType": "S" })),
+        "KeySchema": keys.map(|(name, kind)| json!({ "AttributeName": name, "KeyType": kind })),
+    });
+    database.create_table(serde_json::from_value(request).unwrap()).unwrap();
 }
 
 impl Drop for Lease {
@@ -184,9 +203,8 @@ fn items(database: &Database, table: &str) -> Vec<StoredItem> {
     page.items.unwrap_or_default().into_iter().map(item).collect()
 }
 
-fn config(release: Release, by_event_time: bool, limit_percent: &'static str) -> Config {
+fn config(release: Release, variant: Variant, limit_percent: &'static str) -> Config {
     let mut variables = HashMap::from([
-        ("PIPELINE", "orders"),
         ("USAGE_TABLE", USAGE),
         ("LEDGER_TABLE", LEDGER),
         ("ARCHIVE_BUCKET", ARCHIVE),
@@ -204,25 +222,22 @@ fn config(release: Release, by_event_time: bool, limit_percent: &'static str) ->
         variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
         variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
     }
-    let is_own = release == Release::Fixed || by_event_time;
-    let folder = is_own.then(|| pipeline(release == Release::Fixed, by_event_time));
-    let orders = folder.as_ref().map(|folder| folder.path().join("orders"));
-    if let Some(orders) = &orders {
-        variables.remove("PIPELINE");
-        variables.insert("PIPELINE_DIR", orders.to_str().unwrap());
-    }
+    let folder = pipeline(release == Release::Fixed, variant);
+    let orders = folder.path().join("orders");
+    variables.insert("PIPELINE_DIR", orders.to_str().unwrap());
     if release == Release::Fixed {
         variables.insert("HORIZON_DAYS", "36500");
     }
     Config::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
 }
 
-/// The pipeline `orders`: if it is fixed, with a default for the status, and by event time, with closed windows and alerts.
-fn pipeline(is_fixed: bool, by_event_time: bool) -> tempfile::TempDir {
+/// The pipeline `orders`, with a default for the status if it is fixed. The only indicator is that of the variant.
+fn pipeline(is_fixed: bool, variant: Variant) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let orders = folder.path().join("orders");
     std::fs::create_dir(&orders).unwrap();
-    for (name, mut text) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
+    for (name, text) in usage_aggregator::pipeline::shipped("orders").unwrap().files {
+        let mut text = without_indicators(&text);
         let mut add = |file: &str, before: &str, more: &str| {
             if name == file {
                 assert!(text.contains(before), "{file} has no {before}");
@@ -232,14 +247,33 @@ fn pipeline(is_fixed: bool, by_event_time: bool) -> tempfile::TempDir {
         if is_fixed {
             add("order.avsc", r#""name": "status", "type": "string""#, r#", "default": "OPEN""#);
         }
-        if by_event_time {
+        if variant == Variant::ByEventTime {
             add("pipeline.toml", "[snapshot]\n", &format!("closing = {{ grace = \"{}m\" }}\n", GRACE_SECONDS / 60));
             let time = r#"{ attribute = "placed", late = "7d", early = "1h", beyond = "creation_time" }"#;
             add("pipeline.toml", "resource = \"orders\"\n", &format!("window_time = {time}\n{RULES}"));
         }
+        if let (Variant::Indicator(missing), "pipeline.toml") = (variant, name.as_str()) {
+            text.push_str(&missing.rules());
+        }
         std::fs::write(orders.join(name), text).unwrap();
     }
     folder
+}
+
+/// The file without the sections of its indicators.
+fn without_indicators(file: &str) -> String {
+    let mut is_indicator = false;
+    let mut rest = String::new();
+    for line in file.lines() {
+        if line.starts_with('[') {
+            is_indicator = line.starts_with("[[indicator");
+        }
+        if !is_indicator {
+            rest.push_str(line);
+            rest.push('\n');
+        }
+    }
+    rest
 }
 
 fn attribute(value: dynoxide::AttributeValue) -> AttributeValue {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use event_source_mapping::Settings;
 use laptop::emulators::Fault;
 
+use super::table::Touch;
 use crate::model::history::History;
+use crate::model::indicators::Missing;
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -18,6 +20,10 @@ pub struct Chaos {
     pub quarantines: bool,
     /// Whether orders count when they were placed, in windows that are closed, with alerts.
     pub by_event_time: bool,
+    /// What the function does about missing targets, if the pipeline has an indicator.
+    pub indicator: Option<Missing>,
+    /// What an application does to the targets.
+    pub touches: Vec<Touch>,
     /// The source's mapping and the ledger's.
     pub sides: [Side; 2],
     /// The steps, each with the mapping that it affects and the pause after it.
@@ -126,12 +132,17 @@ impl Chaos {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5DEE_CE66);
         let late = Duration::from_millis(random.u64(1..4_000));
         let changes = history.changes.len();
+        let missing = if (seed / 16).is_multiple_of(2) { Missing::Skipped } else { Missing::Created };
+        let indicator = (seed / 2 % 8 == 4).then_some(missing);
         Chaos {
             seed,
             changes: (0..changes).collect(),
             // From the seed itself, so that it doesn't change the other random numbers.
             quarantines: seed.is_multiple_of(2),
             by_event_time: (seed / 2).is_multiple_of(8),
+            indicator,
+            touches: indicator
+                .map_or_else(Vec::new, |_| Touch::random(&mut fastrand::Rng::with_seed(seed ^ 0x7AB1_E000))),
             sides: [Side::random(&mut random), Side::random(&mut random)],
             steps: steps(&mut random, changes),
             hazards: HAZARDS.to_vec(),
@@ -159,6 +170,7 @@ impl Chaos {
             });
         }
         (0..self.steps.len()).for_each(|index| with(&|chaos| _ = chaos.steps.remove(index)));
+        (0..self.touches.len()).for_each(|index| with(&|chaos| _ = chaos.touches.remove(index)));
         (0..self.hazards.len()).for_each(|index| with(&|chaos| _ = chaos.hazards.remove(index)));
         (0..self.faults.len()).for_each(|index| with(&|chaos| _ = chaos.faults.remove(index)));
         for (number, side) in self.sides.iter().enumerate() {

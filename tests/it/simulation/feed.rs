@@ -42,6 +42,14 @@ impl Shards {
         self.stream.push(shard, record);
     }
 
+    /// Closes all open shards and opens their successors, as DynamoDB does every few hours.
+    pub fn rotate(&mut self) {
+        for (shard, classes) in std::mem::take(&mut self.open) {
+            self.stream.close(&shard);
+            self.open(classes, &[&shard]);
+        }
+    }
+
     /// Splits a shard into two. Returns whether there was one to split.
     pub fn split(&mut self, random: &mut fastrand::Rng) -> bool {
         let wide: Vec<usize> =
@@ -90,9 +98,10 @@ impl Feed {
         Feed(changes.into_iter())
     }
 
-    /// Writes the next `changes` changes, or all that are left.
-    pub fn write(&mut self, shards: &Shards, changes: usize) {
+    /// Writes the records of the next `changes` changes, or of all that are left, each after it has taken place.
+    pub fn write(&mut self, shards: &Shards, changes: usize, take_place: impl Fn(&Change)) {
         for change in self.0.by_ref().take(changes) {
+            take_place(&change);
             shards.push(SourceRecord {
                 sequence: SequenceNumber::parse(change.sequence.clone()).unwrap(),
                 item: change.item(),

@@ -7,14 +7,17 @@ use event_source_mapping::{Function, InvocationResult};
 use laptop::emulators::{Call, Fault};
 use tokio::time::Instant;
 use usage_aggregator::decode;
-use usage_aggregator::handler::{Handler, Invocation};
+use usage_aggregator::handler::{Handler, Invocation, Outcome};
+use usage_aggregator::indicator::Recomputed;
 use usage_aggregator::ledger::PAGES;
-use usage_aggregator::outcome::Response;
+use usage_aggregator::outcome::{BatchOutcome, Response};
 use usage_aggregator::time::Timestamp;
 
-use super::bench::{Bench, Release};
+use super::bench::{Bench, Release, Variant};
 use super::chaos::{Chaos, Hazard, Role};
+use super::feed::Shards;
 use super::ledger_stream::{LedgerStream, Observed};
+use super::table::{SourceTable, Watched};
 use super::trouble::{Trouble, name};
 use crate::model::alerts::alert;
 use crate::model::history::History;
@@ -34,6 +37,7 @@ struct Inner {
     watch: Watch,
     sequences: HashMap<String, usize>,
     ledger_stream: Observed,
+    table: Watched,
     books: Mutex<Books>,
     state: Mutex<State>,
 }
@@ -88,11 +92,15 @@ pub enum End {
 
 impl Lambda {
     /// The function that appends.
-    pub fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &Arc<History>) -> Lambda {
+    pub fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &Arc<History>, source: &Arc<Mutex<Shards>>) -> Lambda {
         let sequences = history.changes.iter().enumerate().map(|(index, change)| (change.sequence.clone(), index));
         let watch = Watch::started_at(Timestamp::from_seconds(history.now).unwrap());
         let ledger_stream = bench.start_stream(LedgerStream::new(watch, chaos.side(Role::Fold).shards));
+        let table = |missing| {
+            bench.start_table(|database| SourceTable::new(database, source, watch, &history.changes, missing))
+        };
         let inner = Inner {
+            table: chaos.indicator.map(table).unwrap_or_default(),
             bench: Arc::clone(bench),
             chaos: chaos.clone(),
             watch,
@@ -120,6 +128,11 @@ impl Lambda {
     /// Reads the stream of the ledger.
     pub fn of_stream<T>(&self, read: impl FnOnce(&LedgerStream) -> T) -> T {
         read(self.inner.ledger_stream.lock().unwrap().as_ref().expect("the run has a stream"))
+    }
+
+    /// The source table, if the pipeline has an indicator.
+    pub fn of_table<T>(&self, read: impl FnOnce(&mut SourceTable) -> T) -> Option<T> {
+        self.inner.table.lock().unwrap().as_mut().map(read)
     }
 
     pub fn watch(&self) -> Watch {
@@ -151,9 +164,15 @@ impl Lambda {
     /// Adds a line to the trace and increments a count.
     pub fn note(&self, count: &'static str, line: String) {
         let time = self.inner.watch.started.elapsed().as_secs_f64();
+        self.count(count, 1);
         let mut state = self.state();
-        *state.counts.entry((self.role, count)).or_default() += 1;
         state.trace.push(format!("{time:9.3} {:?} {line}", self.role));
+    }
+
+    fn count(&self, kind: &'static str, number: usize) {
+        if number > 0 {
+            *self.state().counts.entry((self.role, kind)).or_default() += number;
+        }
     }
 
     /// Invokes the function once with `event`.
@@ -199,7 +218,12 @@ impl Lambda {
     }
 
     async fn run(&self, number: usize, records: &[usize], event: &[u8], trouble: Trouble) -> End {
-        let lease = self.inner.bench.sandbox_of(self.release(number), self.inner.chaos.by_event_time);
+        let variant = match (self.inner.chaos.indicator, self.inner.chaos.by_event_time) {
+            (Some(missing), _) => Variant::Indicator(missing),
+            (None, true) => Variant::ByEventTime,
+            (None, false) => Variant::Plain,
+        };
+        let lease = self.inner.bench.sandbox_of(self.release(number), variant);
         let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
         http.set_plan(trouble.plan);
         let deadline = trouble.deadline.map(|time| Instant::now() + time);
@@ -235,13 +259,28 @@ impl Lambda {
 
     async fn handle(&self, handler: &Handler, event: &[u8], invocation: &Invocation) -> Result<Response, String> {
         match handler.handle(event, invocation).await {
-            Ok(outcome) => Ok(outcome.response()),
+            Ok(outcome) => {
+                if let Outcome::Appended(outcome) = &outcome {
+                    self.count_targets(outcome);
+                }
+                Ok(outcome.response())
+            }
             Err(error) => {
                 // Whatever happens, nobody has to fix a setting.
                 self.violate(format!("{:?} failed: {error}", self.role));
                 Err(error.to_string())
             }
         }
+    }
+
+    fn count_targets(&self, BatchOutcome { recomputed, tally, .. }: &BatchOutcome) {
+        let Recomputed { changed, equal, missing, conflicts } = *recomputed;
+        self.count("targets recomputed", changed + equal + missing);
+        self.count("targets written", changed);
+        self.count("targets unchanged", equal);
+        self.count("targets missing", missing);
+        self.count("target conflicts", conflicts);
+        self.count("own writes", tally.indicator_writes);
     }
 
     /// Counts the faults of `calls` and describes them.
@@ -276,6 +315,11 @@ impl Lambda {
                 }
             }
         }
+        if self.role == Role::Append
+            && let Err(message) = self.check_targets()
+        {
+            self.violate(message);
+        }
         if self.role == Role::Fold {
             let settled: Vec<_> = self.of_stream(|stream| records.iter().map(|number| stream.page(*number)).collect());
             let (pages, alerts): (Vec<_>, Vec<_>) = settled.into_iter().partition(|(key, _)| key.starts_with(PAGES));
@@ -288,6 +332,15 @@ impl Lambda {
                 self.violate(message);
             }
         }
+    }
+
+    /// Each target is as the acknowledged records require.
+    fn check_targets(&self) -> Result<(), String> {
+        if self.inner.chaos.indicator.is_none() {
+            return Ok(());
+        }
+        let acknowledged = self.state().acknowledged.clone();
+        self.of_table(|table| table.check_targets(&acknowledged)).unwrap_or(Ok(()))
     }
 
     /// An alert that was settled was sent.
@@ -309,7 +362,10 @@ impl Lambda {
     /// The number of the change or notice with this sequence number.
     pub fn number(&self, sequence: &str) -> usize {
         match self.role {
-            Role::Append => self.inner.sequences[sequence],
+            Role::Append => match self.inner.sequences.get(sequence) {
+                Some(number) => *number,
+                None => self.of_table(|table| table.number(sequence)).expect("a record of the table"),
+            },
             Role::Fold => self.of_stream(|stream| stream.number(sequence)),
         }
     }

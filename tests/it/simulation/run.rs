@@ -6,13 +6,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::json;
+use tokio::task::JoinHandle;
+
 use super::bench::Bench;
 use super::chaos::{Chaos, Role, Step};
 use super::feed::{Feed, SOURCE, Shards};
 use super::lambda::{Counts, End, Lambda};
 use super::side::Side;
+use super::table::{SourceTable, Touch};
 use crate::model::alerts;
-use crate::model::history::{History, event};
+use crate::model::history::{Change, History, event};
 use crate::model::invariants::ensure;
 
 /// The number of changes of one history: few, so that there can be many histories.
@@ -21,6 +25,9 @@ pub const CHANGES: std::ops::Range<usize> = 2..10;
 const AFTERMATH: Duration = Duration::from_secs(120);
 /// How often a redrive delivers the same batch before it leaves it for the next redrive.
 const REDRIVE_ATTEMPTS: usize = 3;
+/// How often everything may be delivered until the function writes nothing more: the last changes, the function's own writes, and
+/// what was redriven meanwhile.
+const SILENT_ROUNDS: usize = 5;
 
 /// The result of a run.
 pub struct Report {
@@ -41,7 +48,9 @@ pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 pub fn history(chaos: &Chaos) -> History {
     let History { changes, now } = History::random(chaos.seed, CHANGES);
     let remaining = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
-    History { changes: remaining.map(|(_, change)| change).collect(), now }.timed(chaos.by_event_time)
+    History { changes: remaining.map(|(_, change)| change).collect(), now }
+        .timed(chaos.by_event_time)
+        .spaced(chaos.indicator.is_some())
 }
 
 struct Run {
@@ -51,6 +60,8 @@ struct Run {
     feed: Feed,
     append: Side,
     fold: Side,
+    /// The application, which touches the targets of an indicator.
+    application: Option<JoinHandle<()>>,
     /// Hopeless changes that remain in the failure destination.
     left_out: BTreeSet<usize>,
     random: fastrand::Rng,
@@ -58,8 +69,8 @@ struct Run {
 
 impl Run {
     fn new(bench: &Arc<Bench>, chaos: &Chaos, history: &Arc<History>) -> Run {
-        let lambda = Lambda::new(bench, chaos, history);
         let source = Arc::new(Mutex::new(Shards::new(SOURCE, chaos.side(Role::Append).shards)));
+        let lambda = Lambda::new(bench, chaos, history, &source);
         let ledger = lambda.of_stream(|stream| Arc::clone(&stream.shards));
         Run {
             bench: Arc::clone(bench),
@@ -68,6 +79,7 @@ impl Run {
             feed: Feed::new(history.changes.clone()),
             append: Side::start(lambda.clone(), Role::Append, chaos, source),
             fold: Side::start(lambda.with(Role::Fold), Role::Fold, chaos, ledger),
+            application: (!chaos.touches.is_empty()).then(|| tokio::spawn(touch(lambda, chaos.touches.clone()))),
             left_out: BTreeSet::new(),
             random: fastrand::Rng::with_seed(chaos.seed),
         }
@@ -104,21 +116,48 @@ impl Run {
     }
 
     fn write(&mut self, changes: usize) {
-        self.feed.write(&self.append.shards.lock().unwrap(), changes);
+        let lambda = &self.append.lambda;
+        let take_place = |change: &Change| {
+            let number = lambda.number(&change.sequence);
+            lambda.of_table(|table| table.change(number, change));
+        };
+        self.feed.write(&self.append.shards.lock().unwrap(), changes, take_place);
     }
 
     /// Delivers everything without hazards and faults, redrives discarded batches, and waits for late requests and zombies.
     async fn settle(&mut self) -> Result<(), String> {
         self.write(usize::MAX);
+        if let Some(application) = self.application.take() {
+            application.await.map_err(|error| format!("the application failed: {error}"))?;
+        }
         self.append.lambda.calm_down();
         self.append.lambda.note("calms", "hazards and faults stop".to_owned());
         self.append.calm_down().await?;
         self.fold.calm_down().await?;
-        self.append.finish().await?;
-        self.redrive(Role::Append).await?;
-        tokio::time::sleep(AFTERMATH).await;
+        if self.chaos.indicator.is_some() {
+            tokio::time::sleep(AFTERMATH).await;
+            self.fall_silent().await?;
+        } else {
+            self.append.finish().await?;
+            self.redrive(Role::Append).await?;
+            tokio::time::sleep(AFTERMATH).await;
+        }
         self.check()?;
         self.wait_for_notices().await
+    }
+
+    /// Delivers everything, and what the function writes to the source table thereupon, until it writes nothing more.
+    async fn fall_silent(&mut self) -> Result<(), String> {
+        let records = |lambda: &Lambda| lambda.of_table(|table| table.len()).unwrap_or_default();
+        for _ in 0..SILENT_ROUNDS {
+            let before = records(&self.append.lambda);
+            self.append.catch_up().await?;
+            self.redrive(Role::Append).await?;
+            if records(&self.append.lambda) == before {
+                return Ok(());
+            }
+        }
+        Err("the function's own writes make it write again and again".to_owned())
     }
 
     /// Waits until every notice is settled, and checks that the snapshots are exact then.
@@ -207,8 +246,7 @@ impl Run {
                 if batch.is_empty() {
                     return Ok(batch);
                 }
-                let changes = batch.iter().map(|index| &self.history.changes[*index]);
-                match self.append.lambda.deliver(&event(changes)).await {
+                match self.append.lambda.deliver(&self.event(&batch)).await {
                     End::Answer(None) => return Ok(Vec::new()),
                     End::Answer(Some(failed)) => batch.drain(..failed),
                     End::Error(_) | End::NotInvoked => break,
@@ -225,8 +263,17 @@ impl Run {
         Ok(batch)
     }
 
+    /// The event with these records of the source.
+    fn event(&self, records: &[usize]) -> Vec<u8> {
+        let record = |number: &usize| match self.history.changes.get(*number) {
+            Some(change) => change.record(),
+            None => self.append.lambda.of_table(|table| table.record(*number)).expect("a record of the table"),
+        };
+        serde_json::to_vec(&json!({ "Records": records.iter().map(record).collect::<Vec<_>>() })).unwrap()
+    }
+
     fn is_hopeless(&self, index: usize) -> bool {
-        self.history.is_hopeless(&self.history.changes[index])
+        self.history.changes.get(index).is_some_and(|change| self.history.is_hopeless(change))
     }
 
     fn check(&mut self) -> Result<(), String> {
@@ -235,7 +282,11 @@ impl Run {
             (state.acknowledged.clone(), state.violation.clone())
         };
         violation.map_or(Ok(()), Err)?;
-        self.append.lambda.books().check(&self.bench.stored(), &acknowledged)
+        let stored = self.bench.stored();
+        let check_table = |table: &mut SourceTable| table.check(&stored.objects, &acknowledged);
+        self.append.lambda.of_table(check_table).unwrap_or(Ok(()))?;
+        let of_history = acknowledged.into_iter().filter(|record| *record < self.history.changes.len()).collect();
+        self.append.lambda.books().check(&stored, &of_history)
     }
 
     /// Every change that can be processed is counted and archived, and every other change is in exactly one place: in a
@@ -246,10 +297,11 @@ impl Run {
         let all: BTreeSet<usize> = (0..self.history.changes.len()).collect();
         let (hopeless, hopeful): (BTreeSet<usize>, BTreeSet<usize>) =
             all.iter().partition(|index| self.is_hopeless(**index));
-        let (quarantined, failed, acknowledged) = match self.chaos.quarantines {
+        let (quarantined, failed, mut acknowledged) = match self.chaos.quarantines {
             true => (hopeless, BTreeSet::new(), all),
             false => (BTreeSet::new(), hopeless, hopeful.clone()),
         };
+        acknowledged.extend(self.history.changes.len()..self.append.lambda.of_table(|table| table.len()).unwrap_or(0));
         let books = self.append.lambda.books();
         for (found, expected, what) in [
             (&self.append.lambda.state().acknowledged, &acknowledged, "acknowledged"),
@@ -274,6 +326,14 @@ impl Run {
         }
         self.bench.delete_documents();
         lambda.books().redriven();
+        if self.chaos.indicator.is_some() {
+            // All records are acknowledged now, so each indicator must be exact.
+            self.fall_silent().await?;
+            self.append.finish().await?;
+            let all = (0..self.append.lambda.of_table(|table| table.len()).unwrap_or(0)).collect();
+            let acknowledged = self.append.lambda.state().acknowledged.clone();
+            ensure(acknowledged == all, || format!("acknowledged in the end: {acknowledged:?}, expected {all:?}"))?;
+        }
         // A fold may put an alert, so the stream ends when all notices are settled.
         self.wait_for_notices().await?;
         self.fold.finish().await?;
@@ -283,5 +343,15 @@ impl Run {
             ensure(*found == all, || format!("{what} after the fix: {found:?}, expected {all:?}"))?;
         }
         Ok(())
+    }
+}
+
+/// What the application does.
+async fn touch(lambda: Lambda, touches: Vec<Touch>) {
+    for touch in touches {
+        tokio::time::sleep(touch.after).await;
+        if lambda.of_table(|table| table.touch(touch)) == Some(true) {
+            lambda.note("targets touched", format!("{touch:?}"));
+        }
     }
 }

@@ -107,8 +107,25 @@ impl Side {
     /// Waits until the mapping has delivered everything in a stream that has ended, and stops it.
     pub async fn finish(&mut self) -> Result<(), String> {
         self.shards.lock().unwrap().end();
-        let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
         let shards = self.shards.lock().unwrap().all.clone();
+        self.deliver_all(&shards).await?;
+        shut_down(self.mapping.take()).await
+    }
+
+    /// Waits until the mapping has delivered everything that has been written so far to a stream that goes on.
+    pub async fn catch_up(&mut self) -> Result<(), String> {
+        let closed = {
+            let mut shards = self.shards.lock().unwrap();
+            let closed = shards.all.clone();
+            shards.rotate();
+            closed
+        };
+        self.deliver_all(&closed).await
+    }
+
+    /// Waits until the mapping has delivered everything in these shards, which are closed.
+    async fn deliver_all(&self, shards: &[String]) -> Result<(), String> {
+        let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
         let is_finished = |checkpoints: &Mutex<Checkpoints>| {
             let checkpoints = checkpoints.lock().unwrap();
             shards.iter().all(|shard| checkpoints.is_finished(shard))
@@ -119,7 +136,7 @@ impl Side {
             ensure(is_running, || "the mapping stopped unexpectedly".to_owned())?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        shut_down(self.mapping.take()).await
+        Ok(())
     }
 
     /// The batches in the failure destination, and those that an earlier redrive left.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -18,7 +18,7 @@ use usage_aggregator::indicator::{Recomputed, Recomputer, SourceTable, TargetKey
 use usage_aggregator::pipeline::{Folder, Pipeline};
 use usage_aggregator::plan::{Plan, PlanContext, plan_event};
 
-use crate::gate::Gate;
+use crate::gate::{Access, Gate};
 
 pub type Item = HashMap<String, AttributeValue>;
 /// An item before and after a change.
@@ -91,6 +91,8 @@ pub struct Source {
     stream: Arc<Mutex<Vec<Images>>>,
     /// A client without a gate.
     client: Client,
+    /// The table itself, which can be read without a request.
+    database: Database,
     pub pipeline: Arc<Pipeline>,
 }
 
@@ -105,7 +107,7 @@ impl Source {
     }
 
     fn with(pipeline: &Arc<Pipeline>, lags: bool) -> Source {
-        let connector = || {
+        let table = || {
             let database = Database::memory().unwrap();
             let keys = [("pk", "HASH"), ("sk", "RANGE")];
             let request = json!({
@@ -115,12 +117,13 @@ impl Source {
                 "KeySchema": keys.map(|(name, kind)| json!({ "AttributeName": name, "KeyType": kind })),
             });
             database.create_table(serde_json::from_value(request).unwrap()).unwrap();
-            in_process::client(database, Objects::default())
+            database
         };
-        let stream = Arc::default();
-        let http = lagging(connector(), lags.then(connector), &stream);
-        let client = in_process::clients(http.clone()).dynamodb;
-        Source { http, stream, client, pipeline: Arc::clone(pipeline) }
+        let (database, stream) = (table(), Arc::default());
+        let connector = |database: Database| in_process::client(database, Objects::default());
+        let http = lagging(connector(database.clone()), lags.then(|| connector(table())), &stream);
+        let client = client_over(http.clone());
+        Source { http, stream, client, database, pipeline: Arc::clone(pipeline) }
     }
 
     /// The records of the function's writes since the last call.
@@ -134,7 +137,7 @@ impl Source {
 
     /// A client whose requests pass a gate.
     pub fn gated(&self, gate: &Gate) -> Client {
-        in_process::clients(gate.client(&self.http)).dynamodb
+        client_over(gate.client(&self.http))
     }
 
     /// A client that passes a gate and dies after this many requests.
@@ -149,7 +152,7 @@ impl Source {
                 SharedHttpConnector::new(Mortal { left: Arc::clone(&left), death: Arc::clone(&death), inner })
             })
         };
-        (in_process::clients(client).dynamodb, death)
+        (client_over(client), death)
     }
 
     /// All items by sort key.
@@ -160,8 +163,11 @@ impl Source {
     }
 
     /// The map of the group.
-    pub async fn map(&self) -> Option<AttributeValue> {
-        self.items().await.get("GROUP")?.get("indicators").cloned()
+    pub fn map(&self) -> Option<AttributeValue> {
+        let key = json!({ "pk": { "S": "GROUP#7" }, "sk": { "S": "GROUP" } });
+        let request = serde_json::from_value(json!({ "TableName": "source", "Key": key })).unwrap();
+        let map = self.database.get_item(request).unwrap().item?.remove("indicators")?;
+        Some(read_value(&serde_json::to_value(map).unwrap()))
     }
 
     /// What the group has and what a plain model gives; nothing if there is no group.
@@ -233,6 +239,28 @@ impl Source {
             }
         }
     }
+}
+
+/// A client that sends its requests to `http`. Copies of one configuration: to make it takes longer than a short history.
+fn client_over(http: SharedHttpClient) -> Client {
+    static FIRST: OnceLock<Client> = OnceLock::new();
+    let first = FIRST.get_or_init(|| {
+        // Making it draws random numbers, and what a history draws must not depend on whether it is the first one.
+        let before = fastrand::get_seed();
+        let client = in_process::clients(http.clone()).dynamodb;
+        fastrand::seed(before);
+        client
+    });
+    Client::from_conf(first.config().to_builder().http_client(http).build())
+}
+
+/// What a request accesses: the group, or its findings, which a recomputation doesn't write.
+pub fn access(request: &HttpRequest) -> Option<Access> {
+    let operation = request.headers().get("x-amz-target")?.rsplit('.').next()?;
+    let body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+    let sort_key = [&body["Key"], &body["Item"]].into_iter().find_map(|key| key["sk"]["S"].as_str());
+    let of = if sort_key == Some("GROUP") { "the group" } else { "the findings" };
+    Some(Access { of, writes: !matches!(operation, "GetItem" | "Query") })
 }
 
 /// An event with a record for each of these changes, from sequence number 100.

@@ -1,11 +1,12 @@
 //! Every order of the requests of two and three actors: changes by an application, each followed by the recomputation that its
-//! record asks for, and zombies, which recompute and die after any request.
+//! record asks for, and zombies, which recompute and die after any request. Where all orders are enumerated, requests that
+//! commute aren't exchanged: a query reads the findings, and neither the group's map nor its version.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::plan::Plan;
 
-use super::place::{Op, Source, finding, group, pipeline};
+use super::place::{Op, Source, access, finding, group, pipeline};
 use crate::gate::{Actor, Gate, Schedule, Work};
 
 /// What an actor does.
@@ -33,8 +34,7 @@ fn asking(source: &Source) -> Plan {
     source.plan(None, Some(&finding(9, "open", 1)))
 }
 
-fn actor(source: &Source, task: Task) -> Actor {
-    let gate = Gate::new();
+fn actor(source: &Source, task: Task, gate: Gate) -> Actor {
     let own = source.clone();
     let work: Work = match task {
         Task::Change(op) => {
@@ -83,7 +83,7 @@ async fn prepared(source: &Source, writes: Writes) -> Option<AttributeValue> {
     };
     let mut before = None;
     for op in order {
-        before = source.map().await;
+        before = source.map();
         change(source, client, op).await;
     }
     before
@@ -131,6 +131,12 @@ impl Case {
         Case { name, writes: Thrice, creates: false, lags: false, changes, deletes }
     }
 
+    /// A gate. It may know what requests access only if all schedules are enumerated, because the one that is run in place of
+    /// others may have more changes of actor, and if a read sees the last write, because otherwise it depends on each write.
+    fn gate(&self) -> Gate {
+        if self.changes == ALL && !self.lags { Gate::knowing(access) } else { Gate::new() }
+    }
+
     /// Runs every schedule of these tasks. Returns how many there are.
     fn enumerate(&self, tasks: impl Fn(&[Op; 7]) -> Vec<Task>) -> usize {
         let pipeline = pipeline(self.creates);
@@ -143,8 +149,11 @@ impl Case {
                 fastrand::seed(1);
                 let source = if self.lags { Source::lagging(&pipeline) } else { Source::new(&pipeline) };
                 let ops = ops(prepared(&source, self.writes).await);
-                let actors = tasks(&ops).into_iter().map(|task| actor(&source, task)).collect();
+                let actors = tasks(&ops).into_iter().map(|task| actor(&source, task, self.gate())).collect();
                 let made = next.run(actors).await;
+                if made.is_redundant {
+                    return made;
+                }
                 let (stored, expected) = source.compared().await;
                 assert_eq!(stored, expected, "{} after {made:?}", self.name);
                 // A deleted group isn't revived.
@@ -152,29 +161,29 @@ impl Case {
                 assert!(is_gone || !self.deletes || self.creates, "{} after {made:?}", self.name);
                 made
             });
-            count += 1;
+            count += usize::from(!made.is_redundant);
             schedule = made.next(self.changes);
         }
         count
     }
 }
 
-/// How many changes of actor `make test` enumerates; `make exhaust` sets CHANGES to more.
-fn changes() -> usize {
-    std::env::var("CHANGES").map_or(2, |text| text.parse().expect("a whole number"))
-}
-
-/// Whether this is `make exhaust`, which runs all schedules of two actors, and all pairs and triples of changes.
+/// Whether this is `make exhaust`, which runs all schedules, of all pairs and triples of changes. `make test` runs those with a few
+/// changes of actor.
 fn is_exhaustive() -> bool {
-    changes() > 2
+    std::env::var("CHANGES").is_ok_and(|text| text.parse::<usize>().expect("a whole number") > 2)
 }
 
 const ALL: usize = usize::MAX;
 
+/// The maximum number of changes of actor, unless all schedules are run.
+fn at_most(changes: usize) -> usize {
+    if is_exhaustive() { ALL } else { changes }
+}
+
 #[test]
 fn two_changes_in_every_order() {
     let mut count = 0;
-    let limit = if is_exhaustive() { ALL } else { 2 };
     for creates in [false, true] {
         for first in 0..OPS.len() {
             for second in first + usize::from(!is_exhaustive())..OPS.len() {
@@ -182,7 +191,7 @@ fn two_changes_in_every_order() {
                 if creates && !is_exhaustive() && second != DELETE_THE_GROUP {
                     continue;
                 }
-                let case = Case { creates, ..Case::of(&[first, second], limit) };
+                let case = Case { creates, ..Case::of(&[first, second], at_most(2)) };
                 count += case.enumerate(|ops| [first, second].map(|op| Task::Change(ops[op].clone())).to_vec());
             }
         }
@@ -196,22 +205,21 @@ fn a_change_and_a_zombie_that_dies_after_any_request() {
     let mut count = 0;
     for op in 0..OPS.len() {
         for requests in 0..=REQUESTS {
-            let case = Case::of(&[op], if is_exhaustive() { ALL } else { 2 });
+            let case = Case::of(&[op], at_most(2));
             count += case.enumerate(|ops| vec![Task::Zombie(requests), Task::Change(ops[op].clone())]);
         }
     }
     println!("a change and a zombie: {count} schedules");
-    assert!(count >= 100, "{count}");
+    assert!(count >= 80, "{count}");
 }
 
 #[test]
 fn three_changes() {
     let mut count = 0;
-    let limit = if is_exhaustive() { changes() } else { 1 };
     for first in 0..OPS.len() {
         for second in first + usize::from(!is_exhaustive())..OPS.len() {
             for third in second + usize::from(!is_exhaustive())..OPS.len() {
-                let case = Case::of(&[first, second, third], limit);
+                let case = Case::of(&[first, second, third], at_most(1));
                 count += case.enumerate(|ops| [first, second, third].map(|op| Task::Change(ops[op].clone())).to_vec());
             }
         }
@@ -236,7 +244,7 @@ fn a_value_that_returns_is_not_replaced_by_the_one_in_between() {
 fn a_version_never_returns() {
     let mut count = 0;
     for (writes, last) in [(Once, DROP_THE_MAP), (Thrice, PUT_AN_OLD_MAP_BACK)] {
-        let case = Case { writes, ..Case::of(&[CLOSE, REOPEN, last], changes()) };
+        let case = Case { writes, ..Case::of(&[CLOSE, REOPEN, last], at_most(2)) };
         count += case.enumerate(|ops| {
             let there_and_back = vec![ops[REOPEN].clone(), ops[last].clone()];
             vec![Task::Change(ops[CLOSE].clone()), Task::Changes(there_and_back)]
@@ -249,7 +257,7 @@ fn a_version_never_returns() {
 /// A group that is deleted and put again while another recomputation still has the version of the old one.
 #[test]
 fn a_new_target_is_not_taken_for_the_old_one() {
-    let case = Case::of(&[REMOVE, DELETE_THE_GROUP, PUT_AN_OLD_MAP_BACK, ADD], changes());
+    let case = Case::of(&[REMOVE, DELETE_THE_GROUP, PUT_AN_OLD_MAP_BACK, ADD], at_most(2));
     let count = case.enumerate(|ops| {
         let again = [DELETE_THE_GROUP, PUT_AN_OLD_MAP_BACK, ADD].map(|op| ops[op].clone()).to_vec();
         vec![Task::Change(ops[REMOVE].clone()), Task::Changes(again)]
