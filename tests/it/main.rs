@@ -52,6 +52,7 @@ mod schema;
 mod simulation;
 mod subscribers;
 mod template;
+mod watch;
 mod why;
 mod windows;
 mod world;
