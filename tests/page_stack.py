@@ -154,6 +154,13 @@ def put_metrics(client, data):
             client.put_metric_data(Namespace=namespace, MetricData=[datum(*point) for point in points[first : first + 500]])
 
 
+def put_archive_size(client, bucket):
+    """What S3 reports once a day."""
+    for metric, storage, value in [("BucketSizeBytes", "StandardStorage", 3.4e9), ("NumberOfObjects", "AllStorageTypes", 12_345)]:
+        dimensions = [{"Name": "BucketName", "Value": bucket}, {"Name": "StorageType", "Value": storage}]
+        client.put_metric_data(Namespace="AWS/S3", MetricData=[{"MetricName": metric, "Dimensions": dimensions, "Value": value}])
+
+
 def make_stack(url, names):
     """Two functions with a mapping each, and the stack whose outputs name everything. Returns the UUIDs of the mappings."""
     client = lambda service: boto3.client(service, endpoint_url=url, **KEYS)
@@ -238,7 +245,9 @@ def emulated(usagectl, folder):
             "ArchiveBucketName": embedded["ARCHIVE_BUCKET"], "ArchiveKeyPrefix": "data-pipeline", "FailureBucketName": "shop-failures",
         }
         data, totals = metrics(*make_stack(url, {"variables": variables, "outputs": outputs}))
-        put_metrics(client("cloudwatch", embedded["AWS_ENDPOINT_URL_CLOUDWATCH"]), data)
+        cloudwatch = client("cloudwatch", embedded["AWS_ENDPOINT_URL_CLOUDWATCH"])
+        put_metrics(cloudwatch, data)
+        put_archive_size(cloudwatch, embedded["ARCHIVE_BUCKET"])
         put_usage(client("dynamodb", embedded["AWS_ENDPOINT_URL_DYNAMODB"]), embedded["USAGE_TABLE"])
         put_failures(client("s3", embedded["AWS_ENDPOINT_URL_S3"]), "shop-failures")
         handler = type("Front", (CloudWatch,), {"url": embedded["AWS_ENDPOINT_URL_CLOUDWATCH"], "alarms": alarms()})

@@ -142,6 +142,7 @@ async fn a_stack_that_lacks_an_output_is_refused_with_its_name() {
         "error: the stack counted has no output FunctionName, EventSourceMappingId, MetricsNamespaceName: choose";
     assert!(run.stderr.starts_with(expected), "{run:?}");
     let fixture = Fixture::new();
+    insta::assert_snapshot!("help_watch", fixture.run(&["watch", "--help"]).stdout);
     for wrong in [&[][..], &["--stack", "s", "--span", "1d"], &["--stack", "s", "--local"]] {
         let run = fixture.run(&[&["watch"], wrong].concat());
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{wrong:?}: {run:?}");

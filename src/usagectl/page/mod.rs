@@ -95,9 +95,13 @@ impl Page {
     pub(crate) async fn update<S: Source>(&self, source: &S) -> anyhow::Result<()> {
         // Set once, because a page has one source.
         let _ = self.constants.set(source.constants());
-        let document = source.read(self).await?;
-        self.latest.send_replace(Arc::from(document));
+        self.publish(source.read(self).await?);
         Ok(())
+    }
+
+    /// Shows a document.
+    pub(crate) fn publish(&self, document: String) {
+        self.latest.send_replace(Arc::from(document));
     }
 
     /// Keeps a page that has been updated up to date, until reading the figures fails.

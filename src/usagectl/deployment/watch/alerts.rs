@@ -63,7 +63,7 @@ mod tests {
         let item = |name: &str, entity: &str, state, second| AlertItem {
             name: name.to_owned(),
             detail: serde_json::to_string(&alert(entity, state, 1)).unwrap(),
-            raised_at: Timestamp::from_seconds(second),
+            raised_at: Timestamp::from_seconds(1_795_856_220 + second),
         };
         let items = vec![
             item("0a#0000000000000001#000001", "7", AlertState::Fired, 10),

@@ -1,6 +1,6 @@
 //! `usagectl watch --stack`: the live page of a deployment, read-only, on this machine.
 //!
-//! `source` reads a stack. `metrics` lists what it asks CloudWatch for, and `seen` interprets it. `alarms`, `mappings`, `failures`,
+//! `source` reads a stack, and `usage` its usage table. `metrics` lists what it asks CloudWatch for, and `seen` interprets it. `alarms`, `mappings`, `failures`,
 //! `alerts`, and `sizes` read the rest. `calls` counts what all of this costs, `view` is the document of the page, and `texts` are its
 //! sentences.
 
@@ -14,6 +14,7 @@ mod seen;
 mod sizes;
 mod source;
 mod texts;
+mod usage;
 mod view;
 
 use std::ffi::OsString;
@@ -103,7 +104,7 @@ impl Watch {
             _ = interrupt.recv() => Ok(Done::Well),
             _ = terminate.recv() => Ok(Done::Well),
             ended = page.keep_current(&source) => match ended? {},
-            () = source.keep_usage(&page) => Ok(Done::Well),
+            ended = source.keep_usage(&page) => match ended? {},
         }
     }
 

@@ -1,5 +1,5 @@
-//! The figures of a stack: reads CloudWatch, Lambda, the failure bucket and the ledger once per minute, and the usage table a little at
-//! a time, while somebody looks at the page. Nothing is written.
+//! The figures of a stack: reads CloudWatch, Lambda, the failure bucket and the ledger once per minute while somebody looks at the page.
+//! Nothing is written. `usage` reads the usage table.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,28 +14,23 @@ use usage_aggregator::pipeline::Snapshot;
 
 use super::alarms;
 use super::alerts;
-use super::calls::{Calls, USAGE_UNITS};
+use super::calls::Calls;
 use super::failures::FailureBucket;
 use super::mappings;
 use super::metrics::Metrics;
 use super::seen::{PERIOD_SECONDS, seen};
 use super::sizes::Sizes;
 use super::texts;
+use super::usage::is_too_large;
 use super::view::{self, CallsView, Parts, Spent, View};
 use crate::deployment::cost::prices::{PriceItem, Prices};
 use crate::page::buckets::Storage;
-use crate::page::usage::{Pace, UsageTable};
-use crate::page::{Page, Source, Usage};
+use crate::page::{Page, Source};
 use crate::shell::console::UsageError;
 use crate::shell::failure;
 use crate::shell::numbers::dollars;
 use crate::shell::options::Options;
 use crate::stack::{Account, Figures, Names, Where};
-
-/// How often the usage table is read at most. A table that takes longer is read again as soon as it has been read.
-const USAGE_INTERVAL: Duration = Duration::from_secs(60);
-/// The longest time that reading the usage table once may take. A larger table isn't read.
-const LONGEST_PASS_MINUTES: u32 = 15;
 
 /// A stack, and what is known of it.
 pub(super) struct StackSource {
@@ -44,19 +39,19 @@ pub(super) struct StackSource {
     pub prices: Prices,
     pub sizes: Sizes,
     pub calls: Calls,
+    pub clients: Clients,
+    pub config: Config,
+    pub snapshot: Option<Snapshot>,
+    pub spent: Mutex<Spent>,
+    /// Why the usage isn't known, if it isn't.
+    pub usage_error: Mutex<Option<String>>,
     names: Names,
     account: Account,
-    clients: Clients,
-    config: Config,
     folder: Option<Folder>,
-    snapshot: Option<Snapshot>,
     metrics: Metrics,
     failure_bucket: Option<FailureBucket>,
     /// What was read last.
     parts: Mutex<Option<Parts>>,
-    spent: Mutex<Spent>,
-    /// Why the usage isn't known, if it isn't.
-    usage_error: Mutex<Option<String>>,
 }
 
 impl StackSource {
@@ -99,55 +94,10 @@ impl StackSource {
         })
     }
 
-    /// Reads the usage table again and again while somebody looks at the page. If it is too large, it isn't read.
-    pub(super) async fn keep_usage(&self, page: &Page) {
-        loop {
-            page.until_seen().await;
-            match self.read_usage(Some(page)).await {
-                Ok(usage) => page.set_usage(usage),
-                Err(error) => self.set_usage_error(&error),
-            }
-            tokio::time::sleep(USAGE_INTERVAL).await;
-        }
-    }
-
-    /// Reads the usage table once, without pauses. It isn't larger than what is read in fifteen minutes otherwise.
-    pub(super) async fn read_usage_now(&self, page: &Page) {
-        match self.read_usage(None).await {
-            Ok(usage) => page.set_usage(usage),
-            Err(error) => self.set_usage_error(&error),
-        }
-    }
-
     /// Whether everything could be read.
     pub(super) fn is_complete(&self) -> bool {
-        lock(&self.parts).as_ref().is_some_and(|parts| parts.missing.is_empty())
-    }
-
-    async fn read_usage(&self, page: Option<&Page>) -> anyhow::Result<Option<Usage>> {
-        let (Some(tables), Some(snapshot)) = (&self.config.tables, &self.snapshot) else { return Ok(None) };
-        if is_too_large(&self.sizes) {
-            return Ok(None);
-        }
-        let pace = Pace::Units { per_minute: f64::from(USAGE_UNITS) };
-        let table = UsageTable { client: &self.clients.dynamodb, name: &tables.usage, snapshot, pace };
-        let mut pass = table.pass(event_source_mapping::now()?);
-        let mut counted = 0.0;
-        while let Some(pause) = pass.read_page().await? {
-            lock(&self.spent).units += pass.units - counted;
-            counted = pass.units;
-            if let Some(page) = page {
-                tokio::time::sleep(pause).await;
-                page.until_seen().await;
-            }
-        }
-        let usage = pass.finish().await?;
-        *lock(&self.usage_error) = None;
-        Ok(Some(usage))
-    }
-
-    fn set_usage_error(&self, error: &anyhow::Error) {
-        *lock(&self.usage_error) = Some(failure::describe(error));
+        let all = lock(&self.parts).as_ref().is_some_and(|parts| parts.missing.is_empty());
+        all && lock(&self.usage_error).is_none()
     }
 
     /// Reads all parts. Those that can't be read are named, but without metrics there is nothing to show.
@@ -181,11 +131,10 @@ impl StackSource {
         if alarms.as_ref().is_some_and(|alarms| alarms.total == 0) {
             missing.push(format!("the stack {} has no alarms: its parameter Alarms is false", self.stack));
         }
-        missing.extend(lock(&self.usage_error).clone());
         let mut spent = lock(&self.spent);
         spent.reads += 1;
         spent.documents += stored.as_ref().map_or(0, |stored| u64::from(stored.reads));
-        Ok(Parts { seen, alarms, mappings, stored, firing, missing })
+        Ok(Parts { read_at: now.to_string(), seen, alarms, mappings, stored, firing, missing })
     }
 
     /// What has been read since the start, and what that cost.
@@ -233,11 +182,22 @@ impl Source for StackSource {
             (Err(error), None) => return Err(error),
             (Err(error), Some(before)) => Parts { missing: vec![failure::describe(&error)], ..before },
         };
-        *lock(&self.parts) = Some(parts.clone());
         page.history().replace(parts.seen.samples.iter().copied());
+        *lock(&self.parts) = Some(parts);
+        self.document(page)
+    }
+}
+
+impl StackSource {
+    /// The document of what was read last.
+    pub(super) fn document(&self, page: &Page) -> anyhow::Result<String> {
+        let mut parts = lock(&self.parts).clone().unwrap_or_default();
+        parts.missing.extend(lock(&self.usage_error).clone());
         let shown = texts::shown(self.span);
         let view = View {
-            at: event_source_mapping::now()?.to_string(),
+            stack: self.stack.clone(),
+            at: parts.read_at.clone(),
+            span_seconds: self.span.as_secs(),
             summary: view::assess(&parts, &shown),
             blocked: view::blocked(&parts),
             figures: parts.seen.figures,
@@ -266,11 +226,6 @@ impl Source for StackSource {
     }
 }
 
-/// Whether reading the usage table would take too long.
-fn is_too_large(sizes: &Sizes) -> bool {
-    sizes.usage_units().is_some_and(|units| units > f64::from(LONGEST_PASS_MINUTES * USAGE_UNITS))
-}
-
 /// What was read, or else the reason why not, which is added to `missing`.
 fn known<T>(read: anyhow::Result<T>, missing: &mut Vec<String>) -> Option<T> {
     read.map_err(|error| missing.push(failure::describe(&error))).ok()
@@ -294,6 +249,7 @@ fn needed(stack: &str, names: &Names) -> Result<(), UsageError> {
     )))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a mutex holds.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

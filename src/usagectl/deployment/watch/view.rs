@@ -29,6 +29,8 @@ const MILLISECONDS: f64 = 1_000.0;
 /// What was read of a stack, as far as it could be.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parts {
+    /// When, in UTC.
+    pub read_at: String,
     pub seen: Seen,
     pub alarms: Option<Alarms>,
     pub mappings: Option<Mappings>,
@@ -41,8 +43,11 @@ pub(super) struct Parts {
 /// Everything that the page shows at one moment.
 #[derive(Debug, Serialize)]
 pub(super) struct View {
-    /// When, in UTC.
+    pub stack: String,
+    /// When the figures were read, in UTC.
     pub at: String,
+    /// The time that sums and charts are about.
+    pub span_seconds: u64,
     pub summary: Assessment,
     pub figures: BTreeMap<&'static str, f64>,
     pub mappings: Option<Mappings>,

@@ -45,7 +45,7 @@ function setChildren(target, key, make) {
 
 /// What isn't known is a dash, and never 0.
 const known = (value, unit = whole.format) => (value === undefined || value === null ? "–" : unit(value));
-const timeOfDay = (second) => new Date(second * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+const timeOfDay = (second) => new Date(second * 1000).toISOString().slice(11, 16);
 const at = (object, path) => path.split(".").reduce((value, name) => value?.[name], object);
 const plural = (count, what) => `${whole.format(count)} ${what}${count === 1 ? "" : "s"}`;
 
@@ -134,8 +134,9 @@ function drawLegend({ plot, series, unit, values, when, clock }) {
   const index = plot.cursor.idx;
   const isPointed = index !== null && index !== undefined && plot.cursor.left >= 0;
   series.forEach((one, number) => setText(values[number], known(isPointed ? history[one.column][index] : latest(one.column), unit)));
-  const end = isStack() && history.seconds.length > 0 ? `at ${clock(history.seconds.at(-1))}` : "now";
-  setText(when, isPointed ? `at ${clock(history.seconds[index])}` : end);
+  const pointed = (second) => `at ${clock(second)}${isStack() ? " UTC" : ""}`;
+  const end = isStack() && history.seconds.length > 0 ? pointed(history.seconds.at(-1)) : "now";
+  setText(when, isPointed ? pointed(history.seconds[index]) : end);
 }
 
 /// The latest value that is known: of ages, some minutes have none.
@@ -200,7 +201,7 @@ function drawStackPath() {
     if (!mapping) return "state unknown";
     return [mapping.state.toLowerCase(), mapping.last_result].filter(Boolean).join(", last result: ");
   };
-  const level = (mapping, blocks) => (blocks ? "problem" : mapping && mapping.state !== "Enabled" ? "warning" : null);
+  const level = (mapping, blocks) => (blocks || mapping?.state.startsWith("Disabl") ? "problem" : mapping && mapping.state !== "Enabled" ? "warning" : null);
   const blocks = (what) => view.blocked.some(([line]) => line.includes(`shard of the ${what}`));
   setText(byId("waiting"), age("iterator_age_ms"));
   drawNode("source", facts.source ?? "", null);
