@@ -74,8 +74,8 @@ events: ## run the sample events through the function's handler, one of them twi
 test: .venv/made tests/node/node_modules/made .tools/chromium ## run all tests; as root, installs Debian's Chromium for the browser tests
 	cargo test
 
-screenshots: .venv/made .tools/chromium ## make the pictures of the live page in docs/images from a run with faults
-	cargo build --package usagectl --no-default-features
+screenshots: .venv/made .tools/chromium ## make the pictures of the live page in docs/images: of a run with faults, and of a stack
+	cargo build --package usagectl
 	USAGECTL=$(CURDIR)/$(USAGECTL) CHROMIUM=$$(cat .tools/chromium) .venv/bin/python tests/page.py screenshots docs/images
 
 check: fmt clippy test doc deny schemas validate ## run everything that CI checks

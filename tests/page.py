@@ -1,5 +1,5 @@
-"""Checks the live page of `usagectl local` in headless Chromium: `page.py CHECK`, and makes the pictures in docs/images:
-`page.py screenshots FOLDER`. USAGECTL is the program, and CHROMIUM the browser unless it is on the PATH."""
+"""Checks the live pages of `usagectl local` and `usagectl watch` in headless Chromium: `page.py CHECK`, and makes the pictures in
+docs/images: `page.py screenshots FOLDER`. USAGECTL is the program, and CHROMIUM the browser unless it is on the PATH."""
 
 import contextlib
 import json
@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
+
+from page_stack import emulated
 
 USAGECTL = os.environ["USAGECTL"]
 # Chromium runs as root in CI, where its sandbox can't, and must not look for updates.
@@ -85,14 +87,15 @@ def running(*arguments):
 class Watched:
     """A page whose errors are collected."""
 
-    def __init__(self, page, url):
+    def __init__(self, page, url, documents=2):
+        """Waits until so many documents are drawn: one per second of a run, one per minute of a stack."""
         self.page, self.errors, self.hosts = page, [], set()
         page.set_default_timeout(PATIENCE_SECONDS * 1_000)
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
         page.goto(url)
-        self.drawn()
+        self.until(f"Number(document.body.dataset.drawn ?? 0) >= {documents}")
 
     def drawn(self):
         """Waits until another document is drawn."""
@@ -129,28 +132,39 @@ def opened(run, **options):
         yield visit(browser, run, **options)
 
 
+def check_layout(browser, url, ready):
+    """Opens a page at three widths, light and dark: no errors or requests to elsewhere, within its width, and with a name for
+    everything that can be used."""
+    for width in [1280, 820, 390]:
+        for scheme in ["light", "dark"]:
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            watched = Watched(context.new_page(), url, documents=1)
+            page = watched.page
+            ready(watched)
+            assert watched.errors == [], watched.errors
+            assert watched.hosts == {url.split("/")[2]}, watched.hosts
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width} px overflow"
+            for role in ["button", "switch", "combobox", "link"]:
+                for control in page.get_by_role(role).all():
+                    assert control.evaluate("e => (e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()"), role
+            assert page.get_by_role("main").count() == page.locator("h1").count() == 1
+            assert page.locator(".uplot canvas").count() == 2
+            if width == 390:
+                small = "[...document.querySelectorAll('button')].filter(b => b.checkVisibility() && b.offsetHeight < 40).length"
+                assert page.evaluate(small) == 0, "buttons are large enough for fingers"
+            context.close()
+
+
 def loads():
     """Without errors or requests to elsewhere, within its width, and with a name for everything that can be used."""
     with running("--parallelization-factor", "3") as run, chromium() as browser:
         run.usagectl("simulate", "orders", "--records", "60", "--rate", "0")
-        for width in [1280, 820, 390]:
-            for scheme in ["light", "dark"]:
-                watched = visit(browser, run, width, scheme)
-                page = watched.page
-                watched.until_text("#usage-window", "The month")
-                watched.drawn()
-                assert watched.errors == [], watched.errors
-                assert watched.hosts == {run.url.split("/")[2]}, watched.hosts
-                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width} px overflow"
-                for role in ["button", "switch", "combobox", "link"]:
-                    for control in page.get_by_role(role).all():
-                        assert control.evaluate("e => (e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()"), role
-                assert page.get_by_role("main").count() == page.locator("h1").count() == 1
-                assert page.locator(".uplot canvas").count() == 2
-                if width == 390:
-                    small = "[...document.querySelectorAll('button')].filter(b => b.offsetHeight < 40).length"
-                    assert page.evaluate(small) == 0, "buttons are large enough for fingers"
-                page.context.close()
+
+        def ready(watched):
+            watched.until_text("#usage-window", "The month")
+            watched.drawn()
+
+        check_layout(browser, run.url, ready)
 
 
 def figures():
@@ -275,17 +289,92 @@ def entities():
         assert size < 16_000, size
 
 
-def screenshots():
-    """The pictures of the documents."""
+class Watch:
+    """A `usagectl watch`, until it is stopped."""
+
+    def __init__(self, environment, *arguments):
+        command = [USAGECTL, "watch", "--stack", "shop", *arguments]
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith("live page of shop: "), line
+        self.url = line.split(": ")[1].strip()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait() == 0
+
+
+@contextlib.contextmanager
+def watching(environment, *arguments):
+    watch = Watch(environment, *arguments)
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
+def stack():
+    """The page of a stack begins with the last hours, shows nothing as 0 that isn't known, and offers nothing that changes it."""
+    with data_folder() as folder, emulated(USAGECTL, folder) as shop, watching(shop.environment) as watch, chromium() as browser:
+
+        def ready(watched):
+            watched.until_text("#node-mapping", "enabled")
+
+        check_layout(browser, watch.url, ready)
+        watched = Watched(browser.new_page(), watch.url, documents=1)
+        page = watched.page
+        assert "usagectl watch · stack shop" in page.inner_text("#origin")
+        number = lambda selector: int(page.inner_text(selector).replace(",", ""))
+        for name, total in shop.totals.items():
+            assert number(f"[data-stack={name}]") == total, (name, total)
+        # The usage is shown once the table has been read, which starts when somebody looks.
+        watched.until_text("#usage-window", "The month")
+        assert page.inner_text("#usage-rows tr:first-child th") == "acme"
+        legend = page.inner_text("#rate-chart + ul")
+        assert "–" not in legend and "now" not in legend, legend
+        assert page.evaluate("document.querySelectorAll('.uplot canvas').length") == 2
+        assert page.get_by_role("switch").count() == 0 and page.get_by_role("button", name="All").count() == 0
+        assert page.get_by_role("button", name="Redrive").count() == 0
+        assert page.get_by_role("button", name="Compact now").count() == 0
+        assert "NewImage.total is not a number" in page.inner_text("#rejected-rows")
+        assert "ErrorRate" in page.inner_text("#alarms") and "ErrorRate" in page.inner_text("#summary-reasons")
+        assert "12,345 files, 3.4 GB. That costs about $0.0" in page.inner_text("#proof-cost")
+        assert "calls per minute" in page.inner_text("#calls-cost") and "Lanes, splits" in page.inner_text("#left-out")
+        page.get_by_role("button", name="Reconcile").click()
+        watched.until("document.querySelector('#task-reconcile .result, #task-reconcile [role=status]')")
+        watched.until_text("#task-reconcile .command", "usagectl reconcile --stack shop")
+        assert watched.errors == [], watched.errors
+        with watching(shop.environment, "--allow-redrive") as allowed:
+            other = Watched(browser.new_page(), allowed.url, documents=1)
+            assert other.page.get_by_role("button", name="Redrive").is_visible()
+
+
+def picture(watched, name):
+    """Takes a picture from the top, and not with the mouse over a chart, which would show the values there."""
     folder = Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    watched.page.mouse.move(0, 0)
+    watched.page.evaluate("scrollTo(0, 0)")
+    watched.page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
-    def picture(watched, name):
-        # From the top, and not with the mouse over a chart, which would show the values there.
-        watched.page.mouse.move(0, 0)
-        watched.page.evaluate("scrollTo(0, 0)")
-        watched.page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
+def stack_screenshots():
+    """The pictures of a stack."""
+    with data_folder() as data, emulated(USAGECTL, data) as shop, watching(shop.environment, "--span", "2h") as watch, chromium() as browser:
+        for name, width, height, scheme in [
+            ("live-stack", 1280, 1000, "light"),
+            ("live-stack-dark", 1280, 1000, "dark"),
+            ("live-stack-phone", 390, 844, "light"),
+        ]:
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            watched = Watched(context.new_page(), watch.url, documents=1)
+            watched.until_text("#usage-window", "The month")
+            picture(watched, name)
+            context.close()
+
+
+def screenshots():
+    """The pictures of the documents."""
     load = ["--simulate", "orders", "--records", "2000", "--rate", "40", "--entities", "40", "--forever"]
     load += ["--maximum-backoff", "2000", "--parallelization-factor", "3"]
     with running(*load) as run:
@@ -324,9 +413,10 @@ def screenshots():
             watched.until_text("#usage-window", "The month")
             watched.drawn()
             picture(watched, "live-phone")
+    stack_screenshots()
 
 
-CHECKS = [loads, figures, faults, redrive, reconnects, entities, screenshots]
+CHECKS = [loads, figures, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
 
 if __name__ == "__main__":
     {check.__name__: check for check in CHECKS}[sys.argv[1]]()

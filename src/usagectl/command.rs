@@ -8,7 +8,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use crate::answers::{alerts, correct, prove, reconcile, why};
 use crate::deployment::redrive;
 #[cfg(feature = "deployment")]
-use crate::deployment::{backfill, cost, doctor, tune};
+use crate::deployment::{backfill, cost, doctor, tune, watch};
 use crate::event::{explain, invoke};
 use crate::indicators;
 use crate::laptop::{bench, faults, local, serve, simulate};
@@ -64,6 +64,8 @@ enum Command {
     #[cfg(feature = "deployment")]
     Backfill(Box<backfill::Backfill>),
     #[cfg(feature = "deployment")]
+    Watch(watch::Watch),
+    #[cfg(feature = "deployment")]
     Tune(Box<tune::Tune>),
     #[cfg(feature = "deployment")]
     Cost(Box<cost::Cost>),
@@ -87,6 +89,7 @@ Examples:
   usagectl correct list --local             List corrections, with authors and reasons
   usagectl redrive --local                  Replay failed batches
   usagectl doctor --stack NAME              Diagnose a deployment
+  usagectl watch --stack NAME               Serve the live page of a deployment
 
 Exit codes:
   0  Success
@@ -128,6 +131,8 @@ pub async fn run() -> ExitCode {
         Command::Bench(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
         Command::Doctor(command) => command.run(&options).await,
+        #[cfg(feature = "deployment")]
+        Command::Watch(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
         Command::Tune(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]

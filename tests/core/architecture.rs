@@ -77,14 +77,16 @@ const PACKAGES: [Package; 6] = [
             ("shell", &[]),
             ("stack", &["shell"]),
             ("failure_document", &[]),
+            // The live page. What it shows comes from rooms above it.
+            ("page", &["shell"]),
             ("event", &["shell", "failure_document"]),
             ("schema", &["shell", "stack", "event"]),
             ("results", &["shell", "stack"]),
             ("indicators", &["shell", "stack"]),
             ("ledger", &["shell", "stack"]),
             ("answers", &["shell", "stack", "ledger", "results"]),
-            ("deployment", &["shell", "stack", "failure_document"]),
-            ("laptop", &["shell", "stack", "event", "results", "schema"]),
+            ("deployment", &["shell", "stack", "failure_document", "page"]),
+            ("laptop", &["shell", "stack", "page", "event", "results", "schema"]),
             (
                 "command",
                 &["shell", "schema", "event", "results", "indicators", "ledger", "answers", "deployment", "laptop"],

@@ -56,6 +56,7 @@ mod schema;
 mod simulation;
 mod subscribers;
 mod template;
+mod watch;
 mod whole_result;
 mod why;
 mod windows;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
@@ -15,20 +15,25 @@ use crate::fixture::Fixture;
 use crate::local::Background;
 use crate::readers::venv;
 
-type Http = Client<HttpConnector, Full<axum::body::Bytes>>;
+type Http = HttpClient<HttpConnector, Full<axum::body::Bytes>>;
+
+/// A client of the port of a page.
+pub struct Client {
+    url: String,
+    http: Http,
+}
 
 /// A run, and a client of its control port.
 struct Page {
-    url: String,
-    http: Http,
+    client: Client,
     local: Background,
     fixture: Fixture,
 }
 
-struct Answer {
-    status: StatusCode,
+pub struct Answer {
+    pub status: StatusCode,
     headers: axum::http::HeaderMap,
-    text: String,
+    pub text: String,
 }
 
 impl Answer {
@@ -41,11 +46,26 @@ impl Page {
     fn open(arguments: &[&str]) -> Page {
         let fixture = Fixture::new();
         let local = Background::start(&fixture, arguments);
-        let url = local.started["page"].as_str().unwrap().trim_end_matches('/').to_owned();
-        Page { url, http: Client::builder(TokioExecutor::new()).build_http(), local, fixture }
+        let client = Client::new(local.started["page"].as_str().unwrap().trim_end_matches('/'));
+        Page { client, local, fixture }
+    }
+}
+
+/// What a client of the page can do.
+impl std::ops::Deref for Page {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Client {
+    pub fn new(url: &str) -> Client {
+        Client { url: url.to_owned(), http: HttpClient::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -57,12 +77,12 @@ impl Page {
         Answer { status: parts.status, headers: parts.headers, text }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], "").await
     }
 
     /// The first events of these names, as `(name, data)`.
-    async fn events(&self, count: usize) -> Vec<(String, Value)> {
+    pub async fn events(&self, count: usize) -> Vec<(String, Value)> {
         let request = Request::builder().uri(format!("{}/page/events", self.url)).body(Full::default()).unwrap();
         let mut body = self.http.request(request).await.unwrap().into_body();
         let (mut text, mut events) = (String::new(), Vec::new());
@@ -257,6 +277,11 @@ fn a_browser_redrives_failed_batches_and_shows_the_proof() {
 #[test]
 fn a_browser_reconnects_after_a_restart() {
     check("reconnects");
+}
+
+#[test]
+fn a_browser_shows_a_stack_with_its_last_hours_and_nothing_to_break() {
+    check("stack");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::time::Instant;
 
+use super::attempts::never_poison;
 use super::{ALERTS, EXPIRES_AT, Item, KEY, LedgerTable, SORT_KEY, SortKeys, number};
 use crate::error::Error;
 use crate::ledger::WindowKey;
@@ -68,6 +69,23 @@ impl LedgerTable {
     pub async fn alerts(&self, window: WindowKey, deadline: Option<Instant>) -> Result<Vec<AlertItem>, Error> {
         let items = self.query(&self.alert_partition(window), SortKeys::All, deadline).await?;
         Ok(items.iter().filter_map(alert).collect())
+    }
+}
+
+impl LedgerTable {
+    /// The first alerts of a window by their names, at most `limit`, and whether there are more. Unlike [`LedgerTable::alerts`], it
+    /// costs little however many there are. It may miss those of the last second.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn first_alerts(&self, window: WindowKey, limit: i32) -> Result<(Vec<AlertItem>, bool), Error> {
+        let key = self.alert_partition(window);
+        let doing = format!("read {key} of {} (dynamodb:Query)", self.name);
+        let query = self.client.query().table_name(&self.name).limit(limit).key_condition_expression("#pk = :pk");
+        let query = query.expression_attribute_names("#pk", KEY);
+        let read = query.expression_attribute_values(":pk", AttributeValue::S(key)).send().await;
+        let read = read.map_err(|error| never_poison(Error::from_sdk(&doing, &error)))?;
+        Ok((read.items().iter().filter_map(alert).collect(), read.last_evaluated_key.is_some()))
     }
 }
 

@@ -14,7 +14,19 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Read the results", &["snapshots", "usage", "alerts", "why", "cat", "export", "compact"]),
     (
         "Check and operate",
-        &["indicators", "reconcile", "prove", "correct", "ledger", "doctor", "redrive", "backfill", "tune", "cost"],
+        &[
+            "watch",
+            "indicators",
+            "reconcile",
+            "prove",
+            "correct",
+            "ledger",
+            "doctor",
+            "redrive",
+            "backfill",
+            "tune",
+            "cost",
+        ],
     ),
     ("Develop", &["serve", "bench", "completions", "man"]),
 ];

@@ -1,4 +1,4 @@
-//! Commands for a deployed stack: diagnosis, redrive, backfill, tuning, cost.
+//! Commands for a deployed stack: diagnosis, live page, redrive, backfill, tuning, cost.
 
 #[cfg(feature = "deployment")]
 pub mod arrivals;
@@ -13,6 +13,8 @@ pub mod doctor;
 pub mod redrive;
 #[cfg(feature = "deployment")]
 pub mod tune;
+#[cfg(feature = "deployment")]
+pub mod watch;
 
 #[cfg(test)]
 #[cfg(feature = "deployment")]

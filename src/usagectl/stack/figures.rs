@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy};
 
 use super::{FunctionName, Point};
 
@@ -109,16 +109,21 @@ impl Figures {
                 .send();
             while let Some(page) = pages.next().await {
                 let page = page.context("read metrics from CloudWatch (cloudwatch:GetMetricData)")?;
-                for result in page.metric_data_results.unwrap_or_default() {
-                    let index = result.id.as_deref().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
-                    let Some(figure) = index.and_then(|index| some.get(index)) else { continue };
-                    let times = result.timestamps().iter().map(DateTime::secs);
-                    read.times.entry(figure.clone()).or_default().extend(times);
-                    read.values.entry(figure.clone()).or_default().extend(result.values.unwrap_or_default());
-                }
+                read.add(some, page.metric_data_results.unwrap_or_default());
             }
         }
         Ok(read)
+    }
+
+    /// Adds a page of an answer. Its ids are those of a request for `figures`, in order.
+    pub fn add(&mut self, figures: &[Figure], results: Vec<MetricDataResult>) {
+        for result in results {
+            let index = result.id.as_deref().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
+            let Some(figure) = index.and_then(|index| figures.get(index)) else { continue };
+            let times = result.timestamps().iter().map(DateTime::secs);
+            self.times.entry(figure.clone()).or_default().extend(times);
+            self.values.entry(figure.clone()).or_default().extend(result.values.unwrap_or_default());
+        }
     }
 
     /// The values of the periods that have data.

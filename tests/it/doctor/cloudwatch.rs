@@ -2,6 +2,7 @@
 //! ListMetrics and GetMetricData, with responses from a table.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -26,6 +27,8 @@ pub struct Answers {
     pub numbers: BTreeMap<&'static str, f64>,
     /// Operations that are denied.
     pub denied: Vec<&'static str>,
+    /// The requests: the operation, and how many metrics it asked for.
+    pub asked: Arc<Mutex<Vec<(String, usize)>>>,
 }
 
 impl Answers {
@@ -69,10 +72,13 @@ impl Answers {
 }
 
 async fn answer(State(answers): State<Answers>, Path(operation): Path<String>, body: Bytes) -> impl IntoResponse {
+    let request: Value = ciborium::from_reader(body.as_ref()).unwrap();
+    let metrics = field(&request, "MetricDataQueries").and_then(Value::as_array).map_or(0, Vec::len);
+    answers.asked.lock().unwrap().push((operation.clone(), metrics));
     let (status, answer) = if answers.denied.contains(&operation.as_str()) {
         (StatusCode::FORBIDDEN, map([("__type", text("com.amazonaws.cloudwatch#AccessDeniedException"))]))
     } else {
-        (StatusCode::OK, answers.answer(&operation, &ciborium::from_reader(body.as_ref()).unwrap()))
+        (StatusCode::OK, answers.answer(&operation, &request))
     };
     let mut bytes = Vec::new();
     ciborium::into_writer(&answer, &mut bytes).unwrap();

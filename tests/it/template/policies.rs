@@ -66,7 +66,7 @@ fn named_by(rooms: &[&str]) -> BTreeSet<String> {
 #[test]
 fn operators_may_do_what_the_tools_and_the_runbooks_do() {
     let allowed = allowed("OperatorPolicy");
-    let named = named_by(&["deployment", "stack", "ledger", "event"]);
+    let named = named_by(&["deployment", "page", "stack", "ledger", "event"]);
     assert!(named.len() > 25, "{named:?}");
     let missing: Vec<&String> = named.iter().filter(|action| !allowed.contains(action.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");

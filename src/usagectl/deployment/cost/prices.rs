@@ -28,8 +28,10 @@ pub enum PriceItem {
     TableGbMonth,
     /// A GB of point-in-time recovery for a month.
     RecoveryGbMonth,
-    /// A PUT request to S3.
+    /// A PUT or LIST request to S3.
     Put,
+    /// A GET request to S3.
+    Get,
     /// A GB in S3 for a month.
     ArchiveGbMonth,
     /// A GB in a cold storage class for a month.
@@ -44,15 +46,17 @@ pub enum PriceItem {
     CompositeAlarm,
     /// A dashboard for a month.
     Dashboard,
-    /// A PutMetricData request.
+    /// A PutMetricData or DescribeAlarms request.
     MetricCall,
+    /// A metric that GetMetricData is asked for.
+    MetricRead,
     /// A KMS key for a month.
     Key,
 }
 
 impl PriceItem {
     /// All items.
-    pub const ALL: [PriceItem; 17] = [
+    pub const ALL: [PriceItem; 19] = [
         PriceItem::LambdaRequest,
         PriceItem::GbSecondArm,
         PriceItem::GbSecondX86,
@@ -61,6 +65,7 @@ impl PriceItem {
         PriceItem::TableGbMonth,
         PriceItem::RecoveryGbMonth,
         PriceItem::Put,
+        PriceItem::Get,
         PriceItem::ArchiveGbMonth,
         PriceItem::ColdGbMonth,
         PriceItem::LogGb,
@@ -69,6 +74,7 @@ impl PriceItem {
         PriceItem::CompositeAlarm,
         PriceItem::Dashboard,
         PriceItem::MetricCall,
+        PriceItem::MetricRead,
         PriceItem::Key,
     ];
 
@@ -83,6 +89,7 @@ impl PriceItem {
             PriceItem::TableGbMonth => "table_gb_month",
             PriceItem::RecoveryGbMonth => "recovery_gb_month",
             PriceItem::Put => "put",
+            PriceItem::Get => "get",
             PriceItem::ArchiveGbMonth => "archive_gb_month",
             PriceItem::ColdGbMonth => "cold_gb_month",
             PriceItem::LogGb => "log_gb",
@@ -91,6 +98,7 @@ impl PriceItem {
             PriceItem::CompositeAlarm => "composite_alarm",
             PriceItem::Dashboard => "dashboard",
             PriceItem::MetricCall => "metric_call",
+            PriceItem::MetricRead => "metric_read",
             PriceItem::Key => "key",
         }
     }

@@ -6,7 +6,7 @@
 //! `stream_reader`, `function` and `replay` read, write and invoke. `session` is one run, `report` prints it, and `explain`
 //! explains why a record fails again.
 
-mod bucket;
+pub(in crate::deployment) mod bucket;
 pub mod deadlines;
 pub mod delivery;
 mod destinations;

@@ -1,22 +1,19 @@
 //! The control endpoint of a local run, on the loopback interface: shows the status and the live page, changes
 //! faults, and stops the run.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use laptop::proof::{FaultInjector, RequestedFaults};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::page::{self, Guard, Page};
+use super::page::routes;
 use super::reach::Reach;
 use super::status::Status;
+use crate::page::{self, Page};
 
 /// What can be seen and changed during a run.
 #[derive(Debug, Clone)]
@@ -41,24 +38,15 @@ impl Control {
 
     /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
     pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
-        let address = listener.local_addr()?;
-        let guard = Guard::new(address.port(), self.page.token.clone());
         let routes = Router::new()
             .route("/status", get(status))
             .route("/faults", get(faults))
             .route("/faults", put(set_faults))
             .route("/stop", post(stop))
-            .merge(page::routes())
-            .layer(from_fn_with_state(guard, page::guarded))
-            .with_state(self.clone());
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "the control endpoint stopped");
-            }
-        });
-        Ok(format!("http://{address}"))
+            .merge(routes())
+            .with_state(self.clone())
+            .merge(page::routes(self.page.clone()));
+        page::serve(routes, port, &self.page.token).await
     }
 }
 

@@ -46,7 +46,6 @@ use crate::shell::waiting::Waiting;
 use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
-use page::Page;
 use reach::Reach;
 use rejected::RejectionOptions;
 use run::LocalRun;
@@ -170,7 +169,7 @@ impl Local {
         let reach = self.reach(options)?;
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
         let control =
-            Control::new(FaultInjector::new(initial, self.fault_seed), reach, Page::new(options, &self.on_failure)?);
+            Control::new(FaultInjector::new(initial, self.fault_seed), reach, page::open(options, &self.on_failure)?);
         let run = LocalRun::build(&self, options, &control).await?;
         // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
         run.leave(Waiting::default(), Waiting::default(), options)?;
@@ -220,7 +219,7 @@ impl Local {
             }
         };
         let view = live::watch(&run, options, &control);
-        let page = control.page.watch(&run, &control);
+        let page = page::watch(&run, &control);
         let (proof, (), (), ()) = futures::try_join!(work, mappings, view, page)?;
         live::print_result(&run, options, &control, proof.as_ref()).await
     }

@@ -2,11 +2,11 @@
 
 use event_source_mapping::{Blocked, Timestamp};
 use laptop::emulators::{Severity, State};
-use serde::Serialize;
 
-use super::storage::Failures;
 use crate::laptop::local::screen::COMPOSITES;
 use crate::laptop::local::status::Status;
+use crate::page::buckets::Failures;
+use crate::page::summary::{Assessment, Findings, Level};
 use crate::shell::numbers::whole;
 use crate::shell::waiting;
 
@@ -15,29 +15,10 @@ const FEW_ATTEMPTS: u32 = 3;
 /// Records or pages that wait for longer are late.
 const LATE_MS: u64 = 60_000;
 
-/// How a run is doing. A higher one is worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Level {
-    Calm,
-    Warning,
-    Problem,
-}
-
-/// How a run is doing, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Assessment {
-    pub level: Level,
-    /// One line.
-    pub title: String,
-    /// What it is about, the worst first.
-    pub reasons: Vec<String>,
-}
-
 /// Assesses the status, and the documents in the failure bucket, at `now`.
 pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestamp) -> Assessment {
-    let mut findings = Vec::new();
-    let mut add = |level: Level, text: String| findings.push((level, text));
+    let mut findings = Findings::default();
+    let mut add = |level: Level, text: String| findings.add(level, text);
     if let Some(blocked) = status.waiting.first_blocked() {
         let behind = waiting::behind(blocked);
         add(
@@ -64,57 +45,15 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
             add(level, format!("The alarm {} is firing: {}", alarm.name, alarm.reason));
         }
     }
-    for text in failures.iter().flat_map(|failures| stored(failures)) {
-        add(Level::Warning, text);
+    if let Some(failures) = failures {
+        findings.add_stored(failures);
     }
     let late = [(status.waiting.oldest_age_ms, "record"), (fold_age(status), "page")];
     for (age, what) in late.into_iter().filter(|(age, _)| *age > LATE_MS) {
         let age = crate::shell::durations::span(std::time::Duration::from_millis(age));
-        add(Level::Warning, format!("The oldest {what} has waited for {age}"));
+        findings.add(Level::Warning, format!("The oldest {what} has waited for {age}"));
     }
-    findings.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
-    let level = findings.first().map_or(Level::Calm, |(level, _)| *level);
-    Assessment {
-        level,
-        title: title(status, level, findings.len()),
-        reasons: findings.into_iter().map(|(_, text)| text).collect(),
-    }
-}
-
-/// What the failure bucket holds, and what to do with it.
-fn stored(failures: &Failures) -> impl Iterator<Item = String> {
-    let Failures { batches, quarantined, notices } = *failures;
-    let counted = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    [
-        (batches, format!("{}: redrive", counted(batches, "failed batch", "failed batches"))),
-        (
-            quarantined,
-            format!(
-                "{}: fix what rejects them, then redrive",
-                counted(quarantined, "quarantined record", "quarantined records")
-            ),
-        ),
-        (
-            notices,
-            format!(
-                "{}: run `usagectl ledger sweep`",
-                counted(notices, "notice was too old to fold", "notices were too old to fold")
-            ),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(count, text)| (count > 0).then_some(text))
-}
-
-fn title(status: &Status, level: Level, findings: usize) -> String {
-    match (level, findings) {
-        (Level::Calm, _) if waits(status) => "Working: everything is on time".to_owned(),
-        (Level::Calm, _) => "Calm: nothing waits".to_owned(),
-        (Level::Warning, 1) => "Warning: one thing to look at".to_owned(),
-        (Level::Warning, _) => format!("Warning: {findings} things to look at"),
-        (Level::Problem, 1) => "Problem: something is wrong".to_owned(),
-        (Level::Problem, _) => format!("Problem: {findings} things are wrong or need a look"),
-    }
+    findings.finish(if waits(status) { "Working: everything is on time" } else { "Calm: nothing waits" })
 }
 
 fn level_of(blocked: &Blocked) -> Level {

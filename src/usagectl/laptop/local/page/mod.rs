@@ -1,127 +1,187 @@
-//! The live page of a local run, on its control port.
+//! The live page of a local run, on its control port, with a switch for every fault.
 //!
-//! `view` builds the document from which the page is drawn, once per second; `assess` says how the run is doing, `history` keeps
-//! the course, `usage` reads the usage table and `ranking` keeps its largest groups, `storage` lists the buckets, and `tasks`
-//! runs other commands. `switches` are the faults, `routes` serves all of it, and `guard` keeps other pages away.
+//! `view` builds the document from which the page is drawn, once per second, `assess` says how the run is doing, and `course` adds to
+//! the history. `switches` are the faults, and `routes` switches them.
 
 mod assess;
-mod guard;
-mod history;
-mod ranking;
+mod course;
 mod routes;
-mod storage;
 mod switches;
-mod tasks;
-mod usage;
 mod view;
 
-use std::fmt::Write;
-use std::fs::File;
-use std::io::Read;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::sync::{Notify, watch};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::control::Control;
 use super::run::LocalRun;
+use crate::page::buckets::{BATCHES, Failures, Folder, NOTICES, QUARANTINE, Storage};
+use crate::page::tasks::Tasks;
+use crate::page::usage::{Pace, UsageTable};
+use crate::page::{Page, Source, Usage};
 use crate::shell::options::Options;
-use history::History;
-use tasks::Tasks;
-use view::Facts;
+use course::Course;
 
-pub(super) use guard::{Guard, guarded};
 pub(super) use routes::routes;
 
-/// How often the document is built.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often the buckets are listed.
+const LISTING_INTERVAL: Duration = Duration::from_secs(2);
+/// The most pages of 1,000 objects that are listed in one folder.
+const LISTED_PAGES: usize = 10;
+/// How fast the usage table is read: 5,000 items per second.
+const PACE: Pace = Pace::Items { page: 2_000, pause: Duration::from_millis(400) };
+/// How long to pause after the end of the table, at least. After a large table, the pause is as long as reading it.
+const PAUSE_AT_END: Duration = Duration::from_secs(2);
 
-/// What the page shows and starts.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// The token that requests of the page carry.
-    pub token: String,
-    /// A name of this run, which a page that reconnects compares.
-    id: String,
-    facts: OnceLock<Facts>,
-    tasks: Tasks,
-    history: Mutex<History>,
-    usage: usage::Latest,
-    storage: storage::Latest,
-    /// The latest document, as JSON.
-    latest: watch::Sender<Arc<str>>,
-    /// Notified when somebody opens the page.
-    seen: Notify,
+/// The page of a run with these options and this failure destination.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub(super) fn open(options: &Options, on_failure: &str) -> anyhow::Result<Arc<Page>> {
+    let bucket = on_failure.strip_prefix("s3://").map(|bucket| ["--failure-bucket", bucket]);
+    let redrive: Vec<&str> = ["redrive", "--local"].into_iter().chain(bucket.into_iter().flatten()).collect();
+    let commands: [(&'static str, &[&str]); 3] = [
+        ("reconcile", &["reconcile", "--wait", "30s"]),
+        ("redrive", &redrive),
+        ("compact", &["compact", "--local", "--now"]),
+    ];
+    let globals = global_arguments(options);
+    let with_globals = |own: &[&str]| globals.iter().cloned().chain(own.iter().map(OsString::from)).collect();
+    Page::new(Tasks::new(commands.map(|(name, own)| (name, with_globals(own)))))
 }
 
-impl Page {
-    /// A page of a run with these options and this failure destination.
-    ///
-    /// # Errors
-    /// If the system has no random numbers.
-    pub(super) fn new(options: &Options, on_failure: &str) -> anyhow::Result<Arc<Page>> {
-        Ok(Arc::new(Page {
-            token: random()?,
-            id: random()?,
-            facts: OnceLock::new(),
-            tasks: Tasks::new(options, on_failure),
-            history: Mutex::default(),
-            usage: usage::Latest::default(),
-            storage: storage::Latest::default(),
-            latest: watch::Sender::new(Arc::from("{}")),
-            seen: Notify::new(),
-        }))
+/// Keeps the page up to date until `control` stops the run.
+pub(super) async fn watch(run: &LocalRun, control: &Control) -> anyhow::Result<()> {
+    let (page, mut stop) = (&control.page, control.stop.subscribe());
+    let source = RunSource { run, control, course: Mutex::default(), storage: Mutex::default() };
+    page.update(&source).await?;
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => page.update(&source).await,
+        ended = page.keep_current(&source) => match ended? {},
+        () = source.list_buckets(page) => Ok(()),
+        () = source.read_usage(page) => Ok(()),
+    }
+}
+
+/// The figures of a run.
+struct RunSource<'r> {
+    run: &'r LocalRun,
+    control: &'r Control,
+    course: Mutex<Course>,
+    storage: Mutex<Option<Storage>>,
+}
+
+impl Source for RunSource<'_> {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    const IS_ON_DEMAND: bool = false;
+
+    fn constants(&self) -> Value {
+        json!({ "facts": view::Facts::of(self.run), "switches": switches::offered(&self.control.reach) })
     }
 
-    /// Waits until somebody looks at the page.
-    async fn until_seen(&self) {
+    async fn read(&self, page: &Page) -> anyhow::Result<String> {
+        let status = self.control.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sample = self.course.lock().unwrap_or_else(PoisonError::into_inner).add(&status);
+        if let Some(sample) = sample {
+            page.history().push(sample);
+        }
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        view::document(self.run, page, &status, storage).await
+    }
+}
+
+impl RunSource<'_> {
+    /// Lists the buckets again and again while somebody looks at the page.
+    async fn list_buckets(&self, page: &Page) {
         loop {
-            // Before the check, so that nobody who comes between the two is missed.
-            let seen = self.seen.notified();
-            if self.latest.receiver_count() > 0 {
-                return;
+            page.until_seen().await;
+            match self.list().await {
+                Ok(storage) => *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(storage),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "failed to list the buckets for the page; will retry");
+                }
             }
-            seen.await;
+            tokio::time::sleep(LISTING_INTERVAL).await;
         }
     }
 
-    /// Keeps the page up to date until `control` stops the run.
-    pub(super) async fn watch(&self, run: &LocalRun, control: &Control) -> anyhow::Result<()> {
-        // Set once, because there is one run.
-        let _ = self.facts.set(Facts::of(run));
-        let mut stop = control.stop.subscribe();
-        let documents = async {
-            loop {
-                self.update(run, control).await?;
-                tokio::time::sleep(INTERVAL).await;
+    async fn list(&self) -> anyhow::Result<Storage> {
+        let client = &self.run.place.clients.s3;
+        let files = async |bucket: &str, prefix: &str| Folder { client, bucket, prefix }.files(LISTED_PAGES).await;
+        let mut storage = Storage::default();
+        if let Some(place) = &self.run.site.archive {
+            let folder =
+                |kind: &str| [place.prefix.trim_end_matches('/'), kind].join("/").trim_start_matches('/').to_owned();
+            storage.avro = Some(files(&place.bucket, &folder("avro/")).await?);
+            storage.parquet = Some(files(&place.bucket, &folder("parquet/")).await?);
+        }
+        if let Some(bucket) = self.run.failure_bucket() {
+            let batches = files(&bucket, BATCHES).await?;
+            let quarantined = files(&bucket, QUARANTINE).await?;
+            let notices = files(&bucket, NOTICES).await?;
+            storage.failures = Some(Failures {
+                batches: batches.files,
+                quarantined: quarantined.files,
+                notices: notices.files,
+                more: batches.more || quarantined.more || notices.more,
+            });
+        }
+        Ok(storage)
+    }
+
+    /// Reads the usage table again and again while somebody looks at the page.
+    async fn read_usage(&self, page: &Page) {
+        loop {
+            page.until_seen().await;
+            let started = Instant::now();
+            match self.usage(page).await {
+                Ok(usage) => page.set_usage(usage),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "failed to read the usage table; will retry");
+                }
             }
+            tokio::time::sleep(PAUSE_AT_END.max(started.elapsed())).await;
+        }
+    }
+
+    /// Reads the table to its end. `None` if the pipeline counts nothing.
+    async fn usage(&self, page: &Page) -> anyhow::Result<Option<Usage>> {
+        let site = &self.run.site;
+        let (Some(tables), Some(snapshot)) = (&site.tables, &site.handler.pipeline().snapshot) else {
+            return Ok(None);
         };
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => self.update(run, control).await,
-            ended = documents => ended,
-            ended = usage::watch(run, self) => ended,
-            ended = storage::watch(run, self) => ended,
+        let client = &self.run.place.clients.dynamodb;
+        let table = UsageTable { client, name: &tables.usage, snapshot, pace: PACE };
+        let mut pass = table.pass(self.run.clock.now());
+        while let Some(pause) = pass.read_page().await? {
+            tokio::time::sleep(pause).await;
+            page.until_seen().await;
         }
-    }
-
-    async fn update(&self, run: &LocalRun, control: &Control) -> anyhow::Result<()> {
-        let status = control.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let sample = self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&status);
-        let document = view::document(run, self, &status, sample, run.clock.now()).await?;
-        self.latest.send_replace(Arc::from(document));
-        Ok(())
+        pass.finish().await.map(Some)
     }
 }
 
-/// 128 random bits from the system, which nobody can guess.
-fn random() -> anyhow::Result<String> {
-    let mut bytes = [0; 16];
-    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    read.context("read random numbers from /dev/urandom")?;
-    let mut text = String::new();
-    for byte in bytes {
-        write!(text, "{byte:02x}")?;
+/// The options with which another command works on the same data.
+fn global_arguments(options: &Options) -> Vec<OsString> {
+    let path = |name: &str, path: &Path| [OsString::from(name), path.as_os_str().to_owned()];
+    let text = |name: &str, text: &String| [OsString::from(name), OsString::from(text)];
+    let mut arguments: Vec<OsString> = path("--data", &options.data).into();
+    arguments.extend(options.pipeline.iter().flat_map(|name| text("--pipeline", name)));
+    arguments.extend(options.pipeline_dir.iter().flat_map(|folder| path("--pipeline-dir", folder)));
+    let endpoints = [
+        ("--dynamodb-endpoint", &options.dynamodb_endpoint),
+        ("--s3-endpoint", &options.s3_endpoint),
+        ("--kinesis-endpoint", &options.kinesis_endpoint),
+        ("--cloudwatch-endpoint", &options.cloudwatch_endpoint),
+        ("--eventbridge-endpoint", &options.eventbridge_endpoint),
+    ];
+    arguments.extend(endpoints.into_iter().flat_map(|(name, url)| url.iter().flat_map(move |url| text(name, url))));
+    if options.allow_remote {
+        arguments.push("--allow-remote".into());
     }
-    Ok(text)
+    arguments
 }

@@ -1,20 +1,18 @@
 //! The document from which the page is drawn: the status as `/status` reports it, and what is too detailed for a terminal.
 
-use std::sync::PoisonError;
-
-use event_source_mapping::{Blocked, FailureCause, ShardActivity, Timestamp};
+use event_source_mapping::{Blocked, FailureCause, ShardActivity};
 use laptop::proof::QuarantinedRecord;
 use serde::{Deserialize, Serialize};
 
-use super::Page;
-use super::assess::{self, Assessment};
-use super::history::Sample;
-use super::ranking::Usage;
-use super::storage::Storage;
-use super::tasks::Task;
+use super::assess;
 use crate::laptop::local::mapping::LocalMapping;
 use crate::laptop::local::run::LocalRun;
 use crate::laptop::local::status::Status;
+use crate::page::buckets::Storage;
+use crate::page::history::Sample;
+use crate::page::summary::Assessment;
+use crate::page::tasks::Task;
+use crate::page::{Page, Usage};
 use crate::shell::alert_text::alert_text;
 use crate::shell::waiting;
 
@@ -155,15 +153,14 @@ impl Shards {
     }
 }
 
-/// The document at `now`, as JSON.
+/// The document of this moment, as JSON.
 pub(super) async fn document(
     run: &LocalRun,
     page: &Page,
     status: &Status,
-    sample: Sample,
-    now: Timestamp,
+    storage: Option<Storage>,
 ) -> anyhow::Result<String> {
-    let storage = page.storage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let now = run.clock.now();
     let failures = storage.as_ref().and_then(|storage| storage.failures.as_ref());
     let blocked = |blocked: &[Blocked]| blocked.iter().take(LISTED).map(BlockedText::of).collect::<Vec<_>>();
     let view = View {
@@ -179,9 +176,9 @@ pub(super) async fn document(
         blocked_folds: status.fold.as_ref().map(|fold| blocked(&fold.waiting.blocked)).unwrap_or_default(),
         rejections: run.rejections.as_ref().map(|rejections| rejections.last_quarantined()).unwrap_or_default(),
         alerts: status.alerts.last.iter().rev().map(alert_text).collect(),
-        usage: page.usage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        usage: page.usage(),
         tasks: page.tasks.all(),
-        sample,
+        sample: page.history().latest().unwrap_or_default(),
         storage,
     };
     Ok(serde_json::to_string(&view)?)

@@ -1,5 +1,5 @@
-//! The buttons of the page that start another command: reconcile, redrive, and compact. Each runs as a user would run it, in a
-//! process of its own, and its output is the proof.
+//! The buttons of the page that start another command, for example reconcile. Each runs as a user would run it, in a process of its
+//! own, and its output is the proof.
 
 use std::ffi::OsString;
 use std::process::Stdio;
@@ -10,24 +10,14 @@ use serde::Serialize;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::shell::options::Options;
 use crate::shell::quote::quoted;
 
 /// The most output that is kept.
 const OUTPUT_CHARACTERS: usize = 20_000;
 
-const REDRIVE: &str = "redrive";
-
-/// The commands, each with its name.
-const COMMANDS: [(&str, &[&str]); 3] = [
-    ("reconcile", &["reconcile", "--wait", "30s"]),
-    (REDRIVE, &["redrive", "--local"]),
-    ("compact", &["compact", "--local", "--now"]),
-];
-
 /// How a command that was started is doing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(super) struct Task {
+pub(crate) struct Task {
     /// Its name.
     pub name: &'static str,
     /// The command line.
@@ -44,7 +34,7 @@ pub(super) struct Task {
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// The exit code; `None` if it was killed or could not be started.
     pub code: Option<i32>,
     pub seconds: f64,
@@ -57,30 +47,36 @@ pub(super) struct Ended {
 
 /// The commands that the page can start.
 #[derive(Debug, Clone)]
-pub(super) struct Tasks(Arc<Mutex<Vec<Task>>>);
+pub(crate) struct Tasks {
+    tasks: Arc<Mutex<Vec<Task>>>,
+    /// Commands that can't be started, with the reason.
+    refused: Vec<(&'static str, String)>,
+}
 
 impl Tasks {
-    /// Commands with these global options, for a run with this failure destination.
-    pub(super) fn new(options: &Options, on_failure: &str) -> Tasks {
-        let bucket = on_failure.strip_prefix("s3://").map(|bucket| ["--failure-bucket", bucket]);
-        let task = |(name, own): (&'static str, &[&str])| {
-            let mut arguments = global_arguments(options);
-            arguments.extend(own.iter().map(OsString::from));
-            arguments.extend(bucket.iter().filter(|_| name == REDRIVE).flatten().map(OsString::from));
+    /// Commands by name, with the arguments of `usagectl`.
+    pub(crate) fn new(commands: impl IntoIterator<Item = (&'static str, Vec<OsString>)>) -> Tasks {
+        let task = |(name, arguments): (&'static str, Vec<OsString>)| {
             let shown = arguments.iter().map(|argument| quoted(&argument.to_string_lossy()));
             let command = ["usagectl".to_owned()].into_iter().chain(shown).collect::<Vec<_>>().join(" ");
             Task { name, command, arguments, ..Task::default() }
         };
-        Tasks(Arc::new(Mutex::new(COMMANDS.into_iter().map(task).collect())))
+        Tasks { tasks: Arc::new(Mutex::new(commands.into_iter().map(task).collect())), refused: Vec::new() }
+    }
+
+    /// The same, and a command that can't be started for this reason.
+    pub(crate) fn refusing(mut self, name: &'static str, reason: &str) -> Tasks {
+        self.refused.push((name, reason.to_owned()));
+        self
     }
 
     /// How all of them are doing.
-    pub(super) fn all(&self) -> Vec<Task> {
+    pub(crate) fn all(&self) -> Vec<Task> {
         self.lock().clone()
     }
 
     /// One of them, with its output.
-    pub(super) fn one(&self, name: &str) -> Option<Task> {
+    pub(crate) fn one(&self, name: &str) -> Option<Task> {
         self.lock().iter().find(|task| task.name == name).cloned()
     }
 
@@ -88,10 +84,12 @@ impl Tasks {
     ///
     /// # Errors
     /// If there is no such command, or if it is running.
-    pub(super) fn start(&self, name: &str) -> Result<(), Refused> {
+    pub(crate) fn start(&self, name: &str) -> Result<(), Refused> {
         let arguments = {
             let mut tasks = self.lock();
-            let task = tasks.iter_mut().find(|task| task.name == name).ok_or(Refused::Unknown)?;
+            let Some(task) = tasks.iter_mut().find(|task| task.name == name) else {
+                return Err(self.unknown(name, &tasks));
+            };
             if task.is_running {
                 return Err(Refused::Running);
             }
@@ -116,8 +114,15 @@ impl Tasks {
         Ok(())
     }
 
+    fn unknown(&self, name: &str, tasks: &[Task]) -> Refused {
+        match self.refused.iter().find(|(refused, _)| *refused == name) {
+            Some((_, reason)) => Refused::NotAllowed(reason.clone()),
+            None => Refused::Unknown { expected: tasks.iter().map(|task| task.name).collect::<Vec<_>>().join(", ") },
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Task>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,29 +139,27 @@ async fn run(arguments: Vec<OsString>) -> anyhow::Result<(Option<i32>, String)> 
 }
 
 /// Why a command isn't started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
-    Unknown,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Unknown {
+        /// The names of those that can be started.
+        expected: String,
+    },
+    NotAllowed(String),
     Running,
 }
 
-/// The options with which another command works on the same data.
-fn global_arguments(options: &Options) -> Vec<OsString> {
-    let path = |name: &str, path: &std::path::Path| [OsString::from(name), path.as_os_str().to_owned()];
-    let text = |name: &str, text: &String| [OsString::from(name), OsString::from(text)];
-    let mut arguments: Vec<OsString> = path("--data", &options.data).into();
-    arguments.extend(options.pipeline.iter().flat_map(|name| text("--pipeline", name)));
-    arguments.extend(options.pipeline_dir.iter().flat_map(|folder| path("--pipeline-dir", folder)));
-    let endpoints = [
-        ("--dynamodb-endpoint", &options.dynamodb_endpoint),
-        ("--s3-endpoint", &options.s3_endpoint),
-        ("--kinesis-endpoint", &options.kinesis_endpoint),
-        ("--cloudwatch-endpoint", &options.cloudwatch_endpoint),
-        ("--eventbridge-endpoint", &options.eventbridge_endpoint),
-    ];
-    arguments.extend(endpoints.into_iter().flat_map(|(name, url)| url.iter().flat_map(move |url| text(name, url))));
-    if options.allow_remote {
-        arguments.push("--allow-remote".into());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_not_offered_is_refused_with_the_reason() {
+        let tasks = Tasks::new([("reconcile", vec!["reconcile".into(), "--stack".into(), "my stack".into()])]);
+        let tasks = tasks.refusing("redrive", "start with --allow-redrive");
+        assert_eq!(tasks.all()[0].command, "usagectl reconcile --stack 'my stack'");
+        assert_eq!(tasks.start("redrive"), Err(Refused::NotAllowed("start with --allow-redrive".to_owned())));
+        assert_eq!(tasks.start("delete"), Err(Refused::Unknown { expected: "reconcile".to_owned() }));
+        assert!(tasks.all().iter().all(|task| task.runs == 0));
     }
-    arguments
 }

@@ -1,5 +1,5 @@
-// Draws the document of a run, which arrives once per second. Texts are set as text, never as HTML, because records are
-// written by others.
+// Draws the document of a run, which arrives once per second, or of a stack, once per minute. Texts are set as text, never as HTML,
+// because records are written by others.
 /* global uPlot */
 
 const byId = (id) => document.getElementById(id);
@@ -11,6 +11,7 @@ const exact = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 let token = "";
 let run = "";
 let facts = {};
+const isStack = () => facts.kind === "stack";
 let switches = [];
 let view = null;
 let faultsSet = null;
@@ -42,6 +43,9 @@ function setChildren(target, key, make) {
   target.replaceChildren(...make());
 }
 
+/// What isn't known is a dash, and never 0.
+const known = (value, unit = whole.format) => (value === undefined || value === null ? "–" : unit(value));
+const timeOfDay = (second) => new Date(second * 1000).toISOString().slice(11, 16);
 const at = (object, path) => path.split(".").reduce((value, name) => value?.[name], object);
 const plural = (count, what) => `${whole.format(count)} ${what}${count === 1 ? "" : "s"}`;
 
@@ -74,6 +78,8 @@ const atLeast = (count, more) => whole.format(count) + (more ? "+" : "");
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const charts = [];
 const HISTORY = 600;
+/// Seconds between the times on an axis.
+const TIMES = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 function chart(id, unit, series) {
   const target = byId(id);
@@ -84,7 +90,7 @@ function chart(id, unit, series) {
     font: "12px Inter, system-ui, sans-serif",
     ...more,
   });
-  const clock = (second) => `${Math.floor(second / 60)}:${String(Math.floor(second % 60)).padStart(2, "0")}`;
+  const clock = (second) => isStack() ? timeOfDay(second) : `${Math.floor(second / 60)}:${String(Math.floor(second % 60)).padStart(2, "0")}`;
   const options = {
     width: target.clientWidth || 320,
     height: 180,
@@ -94,7 +100,7 @@ function chart(id, unit, series) {
     legend: { show: false },
     hooks: { setCursor: [() => made && drawLegend(made)] },
     axes: [
-      axis({ values: (_, splits) => splits.map(clock), space: 60, size: 26 }),
+      axis({ values: (_, splits) => splits.map(clock), space: 60, size: 26, incrs: TIMES }),
       axis({ values: (_, splits) => splits.map((value) => unit(value)), size: 62, space: 34 }),
     ],
     series: [
@@ -106,6 +112,7 @@ function chart(id, unit, series) {
         width: 1.75,
         dash,
         points: { show: false },
+        spanGaps: true,
       })),
     ],
   };
@@ -126,9 +133,14 @@ function chart(id, unit, series) {
 function drawLegend({ plot, series, unit, values, when, clock }) {
   const index = plot.cursor.idx;
   const isPointed = index !== null && index !== undefined && plot.cursor.left >= 0;
-  series.forEach((one, number) => setText(values[number], unit((isPointed ? history[one.column][index] : history[one.column].at(-1)) ?? 0)));
-  setText(when, isPointed ? `at ${clock(history.seconds[index])}` : "now");
+  series.forEach((one, number) => setText(values[number], known(isPointed ? history[one.column][index] : latest(one.column), unit)));
+  const pointed = (second) => `at ${clock(second)}${isStack() ? " UTC" : ""}`;
+  const end = isStack() && history.seconds.length > 0 ? pointed(history.seconds.at(-1)) : "now";
+  setText(when, isPointed ? pointed(history.seconds[index]) : end);
 }
+
+/// The latest value that is known: of ages, some minutes have none.
+const latest = (column) => history[column].findLast((value) => value !== null);
 
 const history = { seconds: [], processed: [], delivered: [], failed: [], iterator_age_ms: [], fold_age_ms: [] };
 
@@ -136,10 +148,10 @@ function drawCharts() {
   for (const made of charts) {
     const { plot, target, series, unit } = made;
     plot.setData([history.seconds, ...series.map((one) => history[one.column])]);
-    const last = (one) => `${one.label} ${unit(history[one.column].at(-1) ?? 0)}`;
+    const last = (one) => `${one.label} ${known(latest(one.column), unit)}`;
     const label = `${target.dataset.title}: ${series.map(last).join(", ")}`;
     drawLegend(made);
-    if (history.seconds.length % 10 === 1) target.setAttribute("aria-label", label);
+    if (isStack() || history.seconds.length % 10 === 1) target.setAttribute("aria-label", label);
   }
 }
 
@@ -164,7 +176,7 @@ function drawSummary({ level, title, reasons }) {
   byId("summary").dataset.level = level;
   setText(byId("summary-title"), title);
   setChildren(byId("summary-reasons"), reasons, () => reasons.map((reason) => element("li", {}, reason)));
-  document.title = `${{ calm: "", warning: "▲ ", problem: "✕ " }[level] ?? ""}${facts.pipeline ?? "usagectl"} · usagectl local`;
+  document.title = `${{ calm: "", warning: "▲ ", problem: "✕ " }[level] ?? ""}${facts.pipeline ?? "usagectl"} · usagectl ${isStack() ? "watch" : "local"}`;
 }
 
 function drawNode(name, detail, level, flows) {
@@ -179,6 +191,43 @@ const stuck = (blocked) => {
   if (blocked.length === 0) return null;
   return blocked.some((one) => one.failed_attempts >= 3) ? "problem" : "warning";
 };
+
+/// The path of a stack: sums over the time that is shown.
+function drawStackPath() {
+  const { figures, mappings, storage } = view;
+  const flows = history.processed.slice(-3).some((value) => value > 0);
+  const age = (name) => known(figures[name], duration);
+  const state = (mapping) => {
+    if (!mapping) return "state unknown";
+    return [mapping.state.toLowerCase(), mapping.last_result].filter(Boolean).join(", last result: ");
+  };
+  const level = (mapping, blocks) => (blocks || mapping?.state.startsWith("Disabl") ? "problem" : mapping && mapping.state !== "Enabled" ? "warning" : null);
+  const blocks = (what) => view.blocked.some(([line]) => line.includes(`shard of the ${what}`));
+  setText(byId("waiting"), age("iterator_age_ms"));
+  drawNode("source", facts.source ?? "", null);
+  drawNode("mapping", state(mappings?.source), level(mappings?.source, blocks("source")), flows);
+  drawNode("function", `${known(figures.invocations)} invocations, ${known(figures.errors)} failed`, null, flows);
+  drawNode("ledger", facts.ledger ? `table ${facts.ledger}` : "this pipeline counts nothing", null, flows);
+  const folds = facts.ledger ? `${state(mappings?.ledger)}; oldest page ${age("fold_age_ms")}` : "no fold";
+  drawNode("fold", folds, level(mappings?.ledger, blocks("ledger")), flows && figures.notices > 0);
+  drawNode("snapshots", facts.usage_table ? `table ${facts.usage_table}` : "none", null, flows && figures.snapshots > 0);
+  setText(byId("avro-files"), known(figures.files));
+  drawNode("avro", facts.archive ? `bucket ${facts.archive}` : "this pipeline archives nothing", null, flows && figures.files > 0);
+  drawFailures(storage?.failures, figures.queued);
+}
+
+function drawFailures(failures, queued) {
+  const batches = queued ?? failures?.batches ?? 0;
+  const documents = failures ? batches + failures.quarantined + failures.notices : queued;
+  const more = failures?.more ? "+" : "";
+  setText(byId("failed-documents"), known(documents, (count) => whole.format(count) + more));
+  const parts = failures
+    ? [[batches, "failed batch", "failed batches"], [failures.quarantined, "quarantined", "quarantined"], [failures.notices, "late notice", "late notices"]]
+    : [[batches, "failed batch", "failed batches"]];
+  const named = parts.filter(([number]) => number > 0).map(([number, one, many]) => `${whole.format(number)} ${number === 1 ? one : many}`);
+  const empty = documents === undefined ? "not known" : "empty";
+  drawNode("failures", named.join(", ") || empty, documents > 0 ? "warning" : null);
+}
 
 function drawPath() {
   const { status, storage, sample } = view;
@@ -202,13 +251,17 @@ function drawPath() {
   setText(byId("parquet-size"), parquet ? `${count(parquet)}, ${bytes(parquet.bytes)}` : "–");
   drawNode("avro", avro ? bytes(avro.bytes) : "", null, flows);
   drawNode("parquet", parquet ? bytes(parquet.bytes) : "");
-  const documents = failures ? failures.batches + failures.quarantined + failures.notices : 0;
-  setText(byId("failed-documents"), failures ? whole.format(documents) : "–");
-  const parts = failures
-    ? [[failures.batches, "failed batch", "failed batches"], [failures.quarantined, "quarantined", "quarantined"], [failures.notices, "late notice", "late notices"]]
-    : [];
-  const named = parts.filter(([number]) => number > 0).map(([number, one, many]) => `${whole.format(number)} ${number === 1 ? one : many}`);
-  drawNode("failures", named.join(", ") || "empty", documents > 0 ? "warning" : null);
+  drawFailures(failures);
+}
+
+/// What blocks a stack, in lines: CloudWatch doesn't say more.
+function drawStackBlocked() {
+  const card = byId("blocked-card");
+  card.hidden = view.blocked.length === 0;
+  card.dataset.level = "problem";
+  const describe = ([first, ...others]) => element("div", { className: "stuck" },
+    element("p", {}, first), ...others.map((line) => element("p", { className: "muted" }, line)));
+  setChildren(byId("blocked"), view.blocked, () => view.blocked.map(describe));
 }
 
 function drawBlocked() {
@@ -265,6 +318,26 @@ function drawCauses() {
   ]);
 }
 
+function drawRejectedRows(rows, note) {
+  setText(byId("rejected-note"), note);
+  byId("rejected-table").hidden = rows.length === 0;
+  setChildren(byId("rejected-rows"), rows, () => rows.map(([record, why]) =>
+    element("tr", {}, element("td", { className: "record", title: record }, `…${record.slice(-12)}`), element("td", {}, why))));
+}
+
+/// The last quarantined records of a stack: their documents in the failure bucket.
+function drawStackRejections() {
+  const rows = view.rejections.map(({ sequence_number, code, field, reason }) => [sequence_number, `${code}: ${field} ${reason}`]);
+  const quarantined = view.storage?.failures?.quarantined;
+  const canRedrive = view.tasks.some(({ name }) => name === "redrive");
+  const how = canRedrive ? "" : " To redrive from this page, start usagectl watch with --allow-redrive.";
+  const which = rows.length < quarantined ? ` The last ${rows.length} of them:` : "";
+  const note = quarantined === undefined
+    ? "Not known: the failure bucket can’t be read, or the stack has none."
+    : quarantined > 0 ? `${plural(quarantined, "record")} in quarantine. Fix what rejects them, then redrive.${how}${which}` : `No record is in quarantine.${how}`;
+  drawRejectedRows(rows, note);
+}
+
 function drawRejections() {
   const quarantined = view.status.quarantined?.records ?? 0;
   const last = view.status.waiting.last_rejected;
@@ -276,10 +349,7 @@ function drawRejections() {
   const note = quarantined > 0
     ? `${plural(quarantined, "record")} quarantined in this run. Fix what rejects them, then redrive.`
     : rows.length > 0 ? "The last record that the function rejected." : "None. Failed batches and quarantined records appear here with their reason.";
-  setText(byId("rejected-note"), note);
-  byId("rejected-table").hidden = rows.length === 0;
-  setChildren(byId("rejected-rows"), rows, () => rows.map(([record, why]) =>
-    element("tr", {}, element("td", { className: "record", title: record }, `…${record.slice(-12)}`), element("td", {}, why))));
+  drawRejectedRows(rows, note);
 }
 
 function drawUsage() {
@@ -291,7 +361,8 @@ function drawUsage() {
   const shown = measures.find((one) => one.measure === select.value) ?? measures[0];
   byId("usage-table").hidden = !shown;
   if (!shown) {
-    setText(byId("usage-window"), facts.usage_table ? "No usage in this window yet." : "This pipeline counts nothing.");
+    const waits = isStack() && !usage && facts.usage_table ? "The usage table is being read." : "No usage in this window yet.";
+    setText(byId("usage-window"), facts.usage_note ?? (facts.usage_table ? waits : "This pipeline counts nothing."));
     return;
   }
   const total = shown.total === undefined ? "" : `, ${exact.format(shown.total)} in all`;
@@ -321,19 +392,27 @@ function drawUsage() {
   setChildren(byId("usage-rows"), shown.top, () => shown.top.map(row));
 }
 
+function noAlarm() {
+  if (!isStack()) return "No alarm of the template is firing.";
+  if (view.alarm_count === null) return "Not known: the alarms can’t be read.";
+  return view.alarm_count === 0 ? "The stack has no alarms." : `None of ${plural(view.alarm_count, "alarm")} is firing.`;
+}
+
 function drawAlarms() {
   const composites = ["Page", "Ticket"];
-  const alarms = (view.status.alarms ?? []).filter(({ name }) => !composites.includes(name));
+  const alarms = ((isStack() ? view.alarms : view.status.alarms) ?? []).filter(({ name }) => !composites.includes(name));
   const item = ({ name, state, severity, reason }) => {
     const level = state === "ALARM" ? (severity === "page" ? "problem" : "warning") : "calm";
     const word = state === "ALARM" ? (severity === "page" ? "pages" : "ticket") : "fired earlier";
     return element("li", { "data-level": level }, element("span", { className: "mark", "aria-hidden": "true" }),
       element("span", {}, element("strong", {}, name), ` ${word}: ${reason}`));
   };
-  const calm = () => [element("li", { "data-level": "calm" }, element("span", { className: "mark", "aria-hidden": "true" }), "No alarm of the template is firing.")];
-  setChildren(byId("alarms"), alarms, () => (alarms.length ? alarms.map(item) : calm()));
+  const calm = () => [element("li", { "data-level": "calm" }, element("span", { className: "mark", "aria-hidden": "true" }), noAlarm())];
+  setChildren(byId("alarms"), [alarms, noAlarm()], () => (alarms.length ? alarms.map(item) : calm()));
   const alert = (text) => element("li", { "data-level": "warning" }, element("span", { className: "mark", "aria-hidden": "true" }), text);
-  setChildren(byId("alerts"), view.alerts, () => view.alerts.map(alert));
+  const more = view.more_alerts ? [`More are firing: usagectl alerts --stack ${facts.stack} --firing lists all.`] : [];
+  const alerts = [...view.alerts, ...more];
+  setChildren(byId("alerts"), alerts, () => alerts.map(alert));
 }
 
 // ---- Faults -------------------------------------------------------------------------------------------------------------
@@ -404,6 +483,7 @@ const RESULTS = {
 };
 
 function drawTasks() {
+  for (const button of all("[data-task]")) button.hidden = !view.tasks.some(({ name }) => name === button.dataset.task);
   for (const task of view.tasks) {
     const button = document.querySelector(`[data-task="${task.name}"]`);
     button.setAttribute("aria-disabled", String(task.is_running));
@@ -454,7 +534,22 @@ async function startTask(button) {
 
 // ---- The stream ---------------------------------------------------------------------------------------------------------
 
-function draw() {
+function drawStack() {
+  for (const target of all("[data-stack]")) setText(target, known(view.figures[target.dataset.stack]));
+  setText(byId("uptime"), `read at ${view.at.slice(11, 19)} UTC`);
+  setText(byId("fold-age"), known(view.figures.fold_age_ms, duration));
+  setText(byId("fold-iterator-age"), known(view.figures.fold_iterator_age_ms, duration));
+  setText(byId("calls-so-far"), view.calls.so_far);
+  drawSummary(view.summary);
+  drawStackPath();
+  drawStackBlocked();
+  drawStackRejections();
+  drawUsage();
+  drawAlarms();
+  drawTasks();
+}
+
+function drawRun() {
   for (const target of all("[data-figure]")) setText(target, whole.format(at(view.status, target.dataset.figure) ?? 0));
   setText(byId("uptime"), duration(view.status.seconds * 1000));
   setText(byId("fold-age"), view.status.fold?.waiting.oldest_age_ms ? duration(view.status.fold.waiting.oldest_age_ms) : "none");
@@ -476,17 +571,23 @@ function onHello(message) {
   if (run && run !== hello.run) shownRuns = {};
   ({ run, token } = hello);
   facts = hello.facts ?? {};
-  switches = hello.switches;
+  switches = hello.switches ?? [];
   Object.assign(history, hello.history);
-  setText(byId("pipeline"), facts.pipeline ?? "usagectl local");
-  setText(byId("origin"), `usagectl local · ${facts.source ?? ""}`);
-  drawSwitches();
+  document.body.dataset.source = isStack() ? "stack" : "local";
+  setText(byId("pipeline"), facts.pipeline ?? "usagectl");
+  setText(byId("origin"), isStack() ? `usagectl watch · stack ${facts.stack}` : `usagectl local · ${facts.source ?? ""}`);
+  if (!isStack()) return drawSwitches();
+  setText(byId("path-note"), `Sums of the last ${duration(facts.span_seconds * 1000).replace(" 0 min", "").replace(" 0 s", "")}, from CloudWatch, which is a few minutes behind. A record that is delivered again counts again.`);
+  setText(byId("calls-cost"), facts.cost);
+  setText(byId("proof-cost"), facts.proof_cost);
+  setChildren(byId("left-out"), facts.left_out, () => facts.left_out.map((text) => element("li", {}, text)));
 }
 
 function onView(message) {
   view = JSON.parse(message.data);
   lastEvent = Date.now();
   const { sample } = view;
+  if (view.history) Object.assign(history, view.history);
   if (sample && sample.seconds > (history.seconds.at(-1) ?? -1)) {
     for (const column of Object.keys(history)) {
       history[column].push(sample[column]);
@@ -494,7 +595,8 @@ function onView(message) {
     }
   }
   connected(true);
-  draw();
+  if (isStack()) drawStack();
+  else drawRun();
   drawCharts();
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
@@ -505,7 +607,7 @@ function connected(is) {
   setText(byId("connection-text"), is ? "Live" : "Reconnecting");
   if (is) return;
   byId("summary").dataset.level = "offline";
-  setText(byId("summary-title"), "The run has ended or doesn't answer");
+  setText(byId("summary-title"), isStack() ? "usagectl watch has ended or doesn’t answer" : "The run has ended or doesn't answer");
   const reasons = ["The figures below are the last that arrived.", "Start it again on the same port, and this page continues by itself."];
   setChildren(byId("summary-reasons"), reasons, () => reasons.map((reason) => element("li", {}, reason)));
 }
@@ -531,7 +633,8 @@ document.addEventListener("click", (event) => {
 });
 byId("measure").addEventListener("change", () => view && drawUsage());
 // A connection can end without an error, for example while the machine sleeps.
-setInterval(() => lastEvent && Date.now() - lastEvent > 15000 && connect(), 5000);
+const patience = () => Math.max(15000, (facts.interval_seconds ?? 1) * 3000);
+setInterval(() => lastEvent && Date.now() - lastEvent > patience() && connect(), 5000);
 
 startCharts();
 connect();

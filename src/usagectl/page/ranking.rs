@@ -11,15 +11,15 @@ use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Span, Window};
 
 /// How many groups are listed by measure.
-const TOP: usize = 8;
+pub(crate) const TOP: usize = 8;
 /// How many measures are ranked; those with a limit come first.
-const MEASURES: usize = 6;
+pub(crate) const MEASURES: usize = 6;
 /// The share of a window that must have passed before its end is projected.
 const PROJECTED_FROM: f64 = 0.001;
 
 /// The usage of the current windows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// When the table was read to its end, in UTC.
     pub read_at: String,
     /// How many items it had.
@@ -32,7 +32,7 @@ pub(super) struct Usage {
 
 /// The largest groups by a measure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct MeasureUsage {
+pub(crate) struct MeasureUsage {
     pub measure: String,
     /// The length of the window.
     pub window: &'static str,
@@ -51,7 +51,7 @@ pub(super) struct MeasureUsage {
 
 /// What one group has used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct GroupUsage {
+pub(crate) struct GroupUsage {
     /// The texts of the group: the entity, the resource, then any others.
     pub group: Vec<String>,
     /// The exact value.
@@ -67,7 +67,7 @@ pub(super) struct GroupUsage {
 }
 
 /// Collects the largest groups of the windows that contain one instant.
-pub(super) struct Ranking<'s> {
+pub(crate) struct Ranking<'s> {
     snapshot: &'s Snapshot,
     now: Timestamp,
     items: u64,
@@ -85,12 +85,12 @@ struct Ranked {
 
 impl<'s> Ranking<'s> {
     /// Without a row so far.
-    pub(super) fn new(snapshot: &'s Snapshot, now: Timestamp) -> Ranking<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot, now: Timestamp) -> Ranking<'s> {
         Ranking { snapshot, now, items: 0, measures: BTreeMap::new() }
     }
 
     /// Adds an item, which is a snapshot if it has a row.
-    pub(super) fn add(&mut self, row: Option<&Row>) {
+    pub(crate) fn add(&mut self, row: Option<&Row>) {
         self.items += 1;
         let Some(row) = row else { return };
         for (measure, text) in &row.measures {
@@ -127,7 +127,7 @@ impl<'s> Ranking<'s> {
     }
 
     /// The result, with limits and projections.
-    pub(super) fn finish(self) -> Usage {
+    pub(crate) fn finish(self) -> Usage {
         let (snapshot, now) = (self.snapshot, self.now);
         let more_measures = self.measures.len().saturating_sub(MEASURES);
         let measures = self.measures.into_iter().take(MEASURES);

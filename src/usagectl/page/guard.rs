@@ -1,4 +1,4 @@
-//! Keeps other pages away from the control port. A page of any site can make the browser send requests to this machine, so
+//! Keeps other pages away from the port of the page. A page of any site can make the browser send requests to this machine, so
 //! every request must be addressed to this machine by its own name (against DNS rebinding), must not come from another
 //! page, and must carry the token of this run if it changes anything through the page.
 
@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// The header in which the page sends the token.
-pub(super) const TOKEN: HeaderName = HeaderName::from_static("x-usagectl-token");
+const TOKEN: HeaderName = HeaderName::from_static("x-usagectl-token");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a browser may do with the answers. Nothing is loaded from elsewhere, and nothing is inline.
@@ -27,14 +27,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// Who may send requests.
 #[derive(Debug, Clone)]
-pub(in crate::laptop::local) struct Guard {
+pub(super) struct Guard {
     port: u16,
     token: String,
 }
 
 impl Guard {
     /// A guard of this port, with the token that requests of the page carry.
-    pub(in crate::laptop::local) fn new(port: u16, token: String) -> Guard {
+    pub(super) fn new(port: u16, token: String) -> Guard {
         Guard { port, token }
     }
 
@@ -68,7 +68,7 @@ impl Guard {
 }
 
 /// Answers a request if `guard` accepts it, and sets the headers that restrict what a browser does with the answer.
-pub(in crate::laptop::local) async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(super) async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let refused = guard.check(request.method(), request.uri().path(), request.headers());
     let mut response = match refused {
         Ok(()) => next.run(request).await,
