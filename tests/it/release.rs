@@ -65,7 +65,8 @@ fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() 
     let run = project.release();
     assert_eq!(run.code, Some(0), "{run:?}");
     let version = env!("CARGO_PKG_VERSION");
-    let names: Vec<String> = project.sums().lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
+    let names: Vec<String> =
+        project.sums().lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
     let expected = [
         format!("usage-aggregator-{version}-arm64.tar.gz"),
         format!("usage-aggregator-{version}-x86_64.tar.gz"),
@@ -95,7 +96,10 @@ fn an_unpacked_release_takes_a_pipeline_of_your_own() {
     let schemas = repository().join("schemas/orders");
     assert!(Command::new("cp").arg("-r").arg(schemas).arg(folder.join("mine")).status().unwrap().success());
     let run = project.0.run(&["package", "--from", &name, "--pipeline-dir", "mine", "--out", "package"]);
-    assert!(run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"), "{run:?}");
+    assert!(
+        run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use anyhow::Context;
 
 use super::{Sinks, Step};
+use crate::proof::counted_record::counted_record;
 use crate::proof::reconcile::expected_totals::Counter;
 use crate::proof::reconcile::{Site, windows};
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Routed;
 use usage_aggregator::plan::backfill;
-use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, RecordId, SequenceNumber};
+use usage_aggregator::record::{Change, Image, Item, SequenceNumber};
 use usage_aggregator::usage::{CounterAdditions, additions, openings};
 use usage_aggregator::window::Window;
 
@@ -52,18 +53,8 @@ pub(super) fn additions_of(
     change: Change<'static>,
     image: &Item<'static>,
 ) -> anyhow::Result<Vec<CounterAdditions>> {
-    let record = ChangeRecord {
-        // Rows are already distinct, and counting doesn't use it.
-        id: RecordId([0; 16]),
-        sequence: SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?,
-        event_id: "".into(),
-        user_record: None,
-        created_at: step.at()?,
-        source: Origin { stream_arn: "".into(), name: "".into() },
-        // Everything that a match uses is in the image too.
-        keys: Item::default(),
-        change,
-    };
+    let sequence = SequenceNumber::parse(step.sequence.clone()).context("read the row's sequence number")?;
+    let record = counted_record(change, sequence, step.at()?);
     let image = Image::Carried(image.clone());
     let Routed::To(route, bindings) = site.pipeline.route(&record.keys, &image) else { return Ok(Vec::new()) };
     if !route.events.contains(&record.change.event()) {
