@@ -1,4 +1,4 @@
-//! A table of one's own on a laptop: `usagectl init` drafts its pipeline, the data folder remembers it, and `usagectl pipeline check
+//! Your own table on a laptop: `usagectl init` drafts its pipeline, the data folder remembers it, and `usagectl pipeline check
 //! --stack` compares it with a deployed one.
 
 use std::collections::HashMap;

@@ -71,9 +71,7 @@ fn origin(answer: &str) -> Result<Origin, UsageError> {
     if path.is_file() {
         return Ok(Origin::File(path.to_owned()));
     }
-    checked(answer)
-        .map(Origin::Table)
-        .map_err(|error| UsageError(format!("{error}; and there is no file of this name")))
+    checked(answer).map(Origin::Table).map_err(|error| UsageError(format!("{error}, and no file has this name")))
 }
 
 fn checked(name: &str) -> Result<String, UsageError> {

@@ -106,7 +106,7 @@ impl Variety {
     }
 }
 
-/// `text` with `number` in place of the digits at its end. A time becomes one that is later by so many seconds.
+/// `text` with `number` in place of the digits at its end. A time moves that many seconds ahead.
 fn numbered(text: &str, number: u64) -> String {
     if let Some(later) = later(text, i64::try_from(number).unwrap_or_default()) {
         return later;
