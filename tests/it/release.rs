@@ -17,7 +17,7 @@ done
 const CYCLONEDX: &str = r#"#!/bin/sh
 for bom in usage-aggregator src/compact/usage-compact src/usagectl/usagectl src/local/laptop; do
     mkdir -p "$(dirname $bom)"
-    echo '{}' >$bom.cdx.json
+    echo "{\"bom-ref\": \"path+file://$PWD#$bom\"}" >$bom.cdx.json
 done
 "#;
 
@@ -76,6 +76,10 @@ fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() 
         format!("usagectl-{version}.cdx.json"),
     ];
     assert_eq!(names, expected, "{run:?}");
+    let bom = format!("build/release/usagectl-{version}.cdx.json");
+    let bom = std::fs::read_to_string(project.0.0.path().join(bom)).unwrap();
+    assert_eq!(bom, "{\"bom-ref\": \"path+file:///usage-aggregator#src/usagectl/usagectl\"}\n");
+
     let left = Command::new("git").args(["status", "--short", "src"]).current_dir(project.0.0.path()).output().unwrap();
     assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
 

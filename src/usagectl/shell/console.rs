@@ -47,7 +47,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Prints findings. On a terminal, the verdicts at the start of a line that need attention are in color.
 ///
 /// # Errors
-/// As for [`print`].
+/// As for [`print()`].
 pub fn print_findings(text: &str) -> anyhow::Result<()> {
     let has_colors = has_colors(&io::stdout());
     let lines = text.split('\n').map(|line| match has_colors {
