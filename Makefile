@@ -48,7 +48,7 @@ DATA ?= keep
 export SAM_CLI_TELEMETRY := 0
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 run: ## run the demo: table, stream, mapping, and function, with faults; ends with a proof (FOREVER=1 keeps it running)
 	@test -x $(USAGECTL) || echo "--- Building usagectl and the embedded services: about 3 minutes on two cores. cargo shows how many of 350 crates are done."

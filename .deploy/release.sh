@@ -46,7 +46,8 @@ archive "$name"
 
 .tools/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --quiet
 for program in usage-aggregator src/compact/usage-compact src/usagectl/usagectl; do
-    mv "$program.cdx.json" "$out/$(basename "$program")-$version.cdx.json"
+    # The paths of this machine mean nothing elsewhere.
+    sed "s|$PWD|/usage-aggregator|g" "$program.cdx.json" >"$out/$(basename "$program")-$version.cdx.json"
 done
 find . -name '*.cdx.json' -not -path './target/*' -not -path './build/*' -delete
 

@@ -21,7 +21,7 @@ done
 mkdir -p "$work/release/function" "$work/release/compact"
 cp template.yaml "$work/release"
 for function in function compact; do cp /bin/true "$work/release/$function/bootstrap"; done
-for pipeline in orders alleycat demand; do
+for pipeline in orders findings alleycat demand; do
     cp -r "schemas/$pipeline" "$work/mine-$pipeline"
     target/debug/usagectl package --from "$work/release" --pipeline-dir "$work/mine-$pipeline" --out "$work/package"
     cfn-lint "$work/package/template.yaml"

@@ -141,7 +141,7 @@ pub async fn run() -> ExitCode {
         Command::Export(command) => command.run(&options).await,
         Command::Alerts(command) => command.run(&options).await,
         Command::Indicators(command) => command.run(&options).await,
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(&options),
         Command::Man(command) => command.run(&options),
     };
     match done {

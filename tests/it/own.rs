@@ -1,4 +1,4 @@
-//! A table of one's own on a laptop: `usagectl init` drafts its pipeline, the data folder remembers it, and `usagectl pipeline check
+//! Your own table on a laptop: `usagectl init` drafts its pipeline, the data folder remembers it, and `usagectl pipeline check
 //! --stack` compares it with a deployed one.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::{CloudFormation, Stack};
 use crate::fixture::{Fixture, Run};
+use crate::measures::check_document;
 use crate::template::root;
 use crate::world::services;
 
@@ -44,6 +45,11 @@ fn init_drafts_a_pipeline_explains_a_sample_and_its_last_command_counts_it() {
     assert_eq!(counted.code, Some(0), "{counted:?}");
     let snapshots = fixture.run(&["snapshots", "--json"]);
     assert!(snapshots.stdout.contains("\"changes\""), "the folder has forgotten its pipeline: {snapshots:?}");
+}
+
+#[test]
+fn the_walk_prints_what_the_document_says() {
+    check_document("docs/own-table.md", 6, |commands| commands.starts_with("cat >visits.json"));
 }
 
 #[test]
@@ -193,6 +199,69 @@ async fn a_stack_of_a_shipped_pipeline_can_become_one_of_its_copy() {
     assert!(copy.code == Some(0) && copy.stderr.contains("the shipped pipeline orders"), "{copy:?}");
     let renamed = check(&cloudformation, &fixture, "lake", "mine").await;
     assert!(renamed.code == Some(1) && renamed.stdout.contains("orders became mine"), "{renamed:?}");
+}
+
+#[test]
+fn the_load_of_your_own_table_is_counted_once_despite_faults() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.run(&["init", &event("batch-1000.json"), "--out", "mine", "--source", "mine"]).code, Some(0));
+    let load = ["local", "--pipeline-dir", "mine", "--simulate", "own", "--records", "200", "--rate", "0"];
+    let run = fixture.run(&[&load[..], &["--faults", "crash=5,lose=5,redeliver=20", "--json"]].concat());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let end: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    let proof = &end["reconcile"];
+    assert_eq!(proof["counted"]["agreeing_records"], proof["counted"]["records"], "{end:#}");
+    assert_eq!(proof["archived"]["agreeing_records"], json!(200), "{end:#}");
+    // The folder remembers the pipeline, and the load is checked against its record.
+    let reconciled = fixture.run(&["reconcile"]);
+    assert!(reconciled.code == Some(0) && reconciled.stdout.contains("200 of 200 archived"), "{reconciled:?}");
+}
+
+#[test]
+fn load_that_cannot_be_made_is_refused_with_what_to_do() {
+    let fixture = Fixture::new();
+    copy_of_orders(&fixture, "mine");
+    let refused = |arguments: &[&str], words: &str| {
+        let run = fixture.run(&[&["simulate"], arguments].concat());
+        assert!(run.code == Some(2) && run.stderr.contains(words), "{words}: {run:?}");
+    };
+    refused(&[], "choose your own pipeline with --pipeline-dir");
+    refused(&["orders", "--sample", "x.json"], "--sample works with own only");
+    refused(&["--pipeline-dir", "mine"], "start `usagectl local` or `usagectl serve` first");
+    let without = ["local", "--pipeline-dir", "mine", "--simulate", "own"];
+    let run = fixture.run(&without);
+    assert!(run.code == Some(2) && run.stderr.contains("name an event of the table with --sample"), "{run:?}");
+}
+
+#[test]
+fn everything_on_stdout_is_json_if_that_is_asked_for() {
+    let fixture = Fixture::new();
+    copy_of_orders(&fixture, "mine");
+    let (insert, findings) = (event("insert.json"), ["indicators", "filter", "--pipeline", "findings"]);
+    let commands: [&[&str]; 15] = [
+        &["init", &insert, "--out", "drafted"],
+        &["explain", &insert],
+        &["invoke", "--pipeline-dir", "mine", &insert],
+        &["snapshots"],
+        &["usage", "top", "--local"],
+        &["usage", "list", "--local"],
+        &["cat", "data-pipeline/avro/order/"],
+        &["reconcile"],
+        &["compact", "--local", "--now"],
+        &["schema", "infer", &insert],
+        &["schema", "glue", "--pipeline", "orders"],
+        &["pipeline", "check", "mine", "drafted"],
+        &findings,
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for command in commands {
+        let run = fixture.run(&[command, &["--json"]].concat());
+        assert!(run.code != Some(2), "{command:?}: {run:?}");
+        for line in run.stdout.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{command:?}: {line}");
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `usagectl package`: a pipeline of one's own in a folder that can be deployed, as far as that goes without an account. The packaged
+//! `usagectl package`: your own pipeline in a folder that can be deployed, as far as that goes without an account. The packaged
 //! program runs under the Runtime API with the variables of the packaged template.
 
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ done
 const CYCLONEDX: &str = r#"#!/bin/sh
 for bom in usage-aggregator src/compact/usage-compact src/usagectl/usagectl src/local/laptop; do
     mkdir -p "$(dirname $bom)"
-    echo '{}' >$bom.cdx.json
+    echo "{\"bom-ref\": \"path+file://$PWD#$bom\"}" >$bom.cdx.json
 done
 "#;
 
@@ -65,7 +65,8 @@ fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() 
     let run = project.release();
     assert_eq!(run.code, Some(0), "{run:?}");
     let version = env!("CARGO_PKG_VERSION");
-    let names: Vec<String> = project.sums().lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
+    let names: Vec<String> =
+        project.sums().lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
     let expected = [
         format!("usage-aggregator-{version}-arm64.tar.gz"),
         format!("usage-aggregator-{version}-x86_64.tar.gz"),
@@ -75,6 +76,10 @@ fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() 
         format!("usagectl-{version}.cdx.json"),
     ];
     assert_eq!(names, expected, "{run:?}");
+    let bom = format!("build/release/usagectl-{version}.cdx.json");
+    let bom = std::fs::read_to_string(project.0.0.path().join(bom)).unwrap();
+    assert_eq!(bom, "{\"bom-ref\": \"path+file:///usage-aggregator#src/usagectl/usagectl\"}\n");
+
     let left = Command::new("git").args(["status", "--short", "src"]).current_dir(project.0.0.path()).output().unwrap();
     assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
 
@@ -95,7 +100,10 @@ fn an_unpacked_release_takes_a_pipeline_of_your_own() {
     let schemas = repository().join("schemas/orders");
     assert!(Command::new("cp").arg("-r").arg(schemas).arg(folder.join("mine")).status().unwrap().success());
     let run = project.0.run(&["package", "--from", &name, "--pipeline-dir", "mine", "--out", "package"]);
-    assert!(run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"), "{run:?}");
+    assert!(
+        run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The proof that every record was counted once: load with a ledger of it, injected faults, and the comparison of what
 //! was written with what was counted and archived.
 
+mod counted_record;
 mod fault_injector;
 mod fault_profile;
 mod rejections;

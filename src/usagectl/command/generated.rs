@@ -29,10 +29,14 @@ Examples:
 
 impl Completions {
     /// Prints the completions.
-    pub(super) fn run(self) -> anyhow::Result<Done> {
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut groups::plain(), NAME, &mut text);
-        console::print(String::from_utf8(text).context("generate the completions")?.trim_end())?;
+    pub(super) fn run(self, options: &Options) -> anyhow::Result<Done> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut groups::plain(), NAME, &mut script);
+        let script = String::from_utf8(script).context("generate the completions")?;
+        console::print(&match options.json {
+            true => json!({ "shell": self.shell.to_string(), "script": script }).to_string(),
+            false => script.trim_end().to_owned(),
+        })?;
         Ok(Done::Well)
     }
 }

@@ -43,7 +43,8 @@ impl Filter {
             ));
         }
         let filters: Vec<Value> = patterns.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
-        console::print(&serde_json::to_string_pretty(&json!({ "Filters": filters }))?)?;
+        let filters = json!({ "Filters": filters });
+        console::print(&if options.json { filters.to_string() } else { serde_json::to_string_pretty(&filters)? })?;
         Ok(Done::Well)
     }
 }

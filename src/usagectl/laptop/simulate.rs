@@ -1,27 +1,38 @@
-//! `usagectl simulate`: writes realistic load to a running table or stream, and records it in a ledger for `reconcile`.
+//! `usagectl simulate`: writes realistic load to a running table or stream, and records it in a ledger for `reconcile`. `own` is the load of
+//! your own table, and `profile` has the names of loads.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
-use laptop::proof::load::{Amount, ProfileName, Shape, Simulation, Target, Written};
+use laptop::proof::load::{Amount, Load, ProfileName, Shape, Simulation, Target, Written};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::own::own_table;
 use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::durations::duration;
 use crate::shell::options::{Endpoint, Options};
+use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::workplace::{Start, Uses, Workplace, kinesis_client};
+
+pub mod own;
+mod profile;
+
+pub use self::profile::Profile;
 
 /// Write realistic load to a running table or stream, and record it for `reconcile`
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Simulate {
-    /// Kind of load
-    profile: Profile,
+    /// Kind of load [default: own, if --pipeline-dir or the data folder chooses your own pipeline]
+    profile: Option<Profile>,
+    /// Event with sample items of your table, for the load `own` [default: sample.json in the pipeline's folder]
+    #[arg(long, value_name = "EVENT.json")]
+    sample: Option<PathBuf>,
     /// Records per second; 0 for no limit [default: 100, or one per racer]
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<u32>,
@@ -31,7 +42,8 @@ pub struct Simulate {
     /// Number of records to write, instead of a duration
     #[arg(long, value_name = "N")]
     records: Option<u64>,
-    /// Number of customers, rate-limited entities, racers, tenants or groups [default: 100, 50, 1000, 20 or 20]
+    /// Number of customers, rate-limited entities, racers, tenants, groups or other entities [default: 100, 50, 1000, 20,
+    /// 20 or 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     entities: Option<u32>,
     /// Skew across entities: Zipf exponent, 0 for uniform
@@ -52,7 +64,7 @@ pub struct Simulate {
     /// How long to retry a write while the endpoint is down
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     patience: Duration,
-    /// Table to write to [default: orders, rate-limits, api-usage or findings]
+    /// Table to write to [default: orders, rate-limits, api-usage, findings, or the first source of your pipeline]
     #[arg(long, value_name = "NAME", conflicts_with = "stream", value_parser = table_name)]
     table: Option<String>,
     /// Kinesis stream to write to [default: alleycat]
@@ -63,33 +75,6 @@ pub struct Simulate {
     ledger: Option<PathBuf>,
 }
 
-/// A load profile on the command line.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Profile {
-    /// Customers, orders and order lines in one table
-    Orders,
-    /// Rate-limiter buckets in zae-limiter's format
-    Bucket,
-    /// Messages of a race, in a Kinesis stream
-    Alleycat,
-    /// API requests and subscriptions in one table
-    ApiUsage,
-    /// Groups, findings and vulnerabilities in one table, with indicators
-    Findings,
-}
-
-impl From<Profile> for ProfileName {
-    fn from(profile: Profile) -> ProfileName {
-        match profile {
-            Profile::Orders => ProfileName::Orders,
-            Profile::Bucket => ProfileName::Bucket,
-            Profile::Alleycat => ProfileName::Alleycat,
-            Profile::ApiUsage => ProfileName::ApiUsage,
-            Profile::Findings => ProfileName::Findings,
-        }
-    }
-}
-
 const EXAMPLES: &str = "\
 Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
@@ -97,6 +82,7 @@ Examples:
   usagectl simulate api-usage              20 tenants send requests and change subscriptions
   usagectl simulate findings               Vulnerabilities of 20 groups are reported, rated, fixed and removed
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
+  usagectl simulate --pipeline-dir mine    Write items like those in mine/sample.json
 
 A run first finishes the writes that an earlier run left unfinished, then continues the ledger.
 Ctrl-C stops after the writes in progress; a second Ctrl-C stops immediately.";
@@ -104,9 +90,9 @@ Ctrl-C stops after the writes in progress; a second Ctrl-C stops immediately.";
 impl Simulate {
     /// Writes the load and reports how much was written.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let simulation = self.simulation()?;
-        let target = self.target(simulation.profile, options).await?;
-        let name = simulation.profile.name();
+        let simulation = self.simulation(self.load(options).await?)?;
+        let target = self.target(&simulation.load, options).await?;
+        let name = simulation.load.name();
         let ledger = self.ledger.unwrap_or_else(|| options.ledgers().join(format!("{name}.jsonl")));
         let progress = bar(&simulation);
         let started = Instant::now();
@@ -142,24 +128,42 @@ impl Simulate {
         Ok(Done::Well)
     }
 
-    fn simulation(&self) -> Result<Simulation, UsageError> {
-        let profile = ProfileName::from(self.profile);
-        if self.poison > 0.0 && !profile.has_poison() {
+    /// The load that is requested, or that of the own pipeline.
+    async fn load(&self, options: &Options) -> anyhow::Result<Load> {
+        let variables = Variables::new(options, &Sample::default());
+        match self.profile.map(Profile::shipped) {
+            Some(Some(profile)) if self.sample.is_none() => Ok(Load::Shipped(profile)),
+            Some(Some(profile)) => {
+                Err(UsageError(format!("--sample works with own only; {} needs none", profile.name())).into())
+            }
+            None if !own::is_own(&variables) => {
+                let names = ProfileName::ALL.map(ProfileName::name).join(", ");
+                let remedy = "or choose your own pipeline with --pipeline-dir";
+                Err(UsageError(format!("no load specified: expected one of {names}, {remedy}")).into())
+            }
+            Some(None) | None => {
+                let client = table_client(options).await?;
+                let table = own_table(&variables, self.sample.as_deref(), &client, self.table.as_deref()).await?;
+                Ok(Load::Own(table))
+            }
+        }
+    }
+
+    fn simulation(&self, load: Load) -> Result<Simulation, UsageError> {
+        let name = load.name();
+        if self.poison > 0.0 && !load.has_poison() {
             return Err(UsageError(format!(
-                "--poison works with orders and api-usage only; {} has no records to reject",
-                profile.name()
+                "--poison works with orders and api-usage only; {name} has no records to reject"
             )));
         }
-        if self.aggregate > 1 && profile != ProfileName::Alleycat {
-            return Err(UsageError(format!(
-                "--aggregate works with alleycat only; {} writes to a table",
-                profile.name()
-            )));
+        let is_race = matches!(load, Load::Shipped(ProfileName::Alleycat));
+        if self.aggregate > 1 && !is_race {
+            return Err(UsageError(format!("--aggregate works with alleycat only; {name} writes to a table")));
         }
-        let usual = Simulation::new(profile);
+        let usual = Simulation::new(load);
         let entities = self.entities.unwrap_or(usual.shape.entities);
         // Each racer sends one message per second.
-        let usual_rate = if profile == ProfileName::Alleycat { entities } else { usual.rate_per_second };
+        let usual_rate = if is_race { entities } else { usual.rate_per_second };
         let amount = match (self.records, self.duration) {
             (Some(records), _) => Amount::Records(records),
             (None, Some(duration)) => Amount::Duration(duration),
@@ -176,24 +180,18 @@ impl Simulate {
         })
     }
 
-    async fn target(&self, profile: ProfileName, options: &Options) -> anyhow::Result<Target> {
-        let usual = profile.target();
-        match (profile.table(usual), &self.table, &self.stream) {
+    async fn target(&self, load: &Load, options: &Options) -> anyhow::Result<Target> {
+        let usual = load.target();
+        match (load.table(usual), &self.table, &self.stream) {
             (Some(_), _, Some(_)) => {
-                Err(UsageError(format!("--stream: {} writes to a table; use --table", profile.name())).into())
+                Err(UsageError(format!("--stream: {} writes to a table; use --table", load.name())).into())
             }
             (None, Some(_), _) => {
                 Err(UsageError("--table: alleycat writes to a Kinesis stream; use --stream".to_owned()).into())
             }
             (Some(_), table, None) => {
-                if options.dynamodb()? == Endpoint::Embedded {
-                    let why = "no DynamoDB is running";
-                    let remedy = "start `usagectl local` or `usagectl serve` first, or set --dynamodb-endpoint URL";
-                    return Err(UsageError(format!("{why}: {remedy}")).into());
-                }
-                let place = Workplace::open(options, Uses::Tables, Start::Continue).await?;
                 let name = table.clone().unwrap_or_else(|| usual.to_owned());
-                Ok(Target::Table { client: place.clients.dynamodb.clone(), name })
+                Ok(Target::Table { client: table_client(options).await?, name })
             }
             (None, None, stream) => {
                 let name = stream.clone().unwrap_or_else(|| usual.to_owned());
@@ -201,6 +199,17 @@ impl Simulate {
             }
         }
     }
+}
+
+/// A client of the DynamoDB that is running.
+async fn table_client(options: &Options) -> anyhow::Result<aws_sdk_dynamodb::Client> {
+    if options.dynamodb()? == Endpoint::Embedded {
+        let why = "no DynamoDB is running";
+        let remedy = "start `usagectl local` or `usagectl serve` first, or set --dynamodb-endpoint URL";
+        return Err(UsageError(format!("{why}: {remedy}")).into());
+    }
+    let place = Workplace::open(options, Uses::Tables, Start::Continue).await?;
+    Ok(place.clients.dynamodb.clone())
 }
 
 fn bar(simulation: &Simulation) -> ProgressBar {

@@ -104,12 +104,12 @@ impl Init {
             return Ok(done);
         }
         console::note(&format!(
-            "\ndrafted {} from {}; commit {file} only if the items that it contains aren't confidential",
+            "drafted {} from {}; commit {file} only if the items that it contains aren't confidential",
             out.display(),
             counted(sample.count, "item")
         ));
         console::print(&format!(
-            "\nReview {}/pipeline.toml, and count the sample:\n  {next}\nRun it with a table and its stream:\n  usagectl local --pipeline-dir {folder}\nDeploy it:\n  make deploy PIPELINE_DIR={folder}",
+            "\nReview {}/pipeline.toml, and count the sample:\n  {next}\nRun it with a table, its stream, and load like the sample:\n  usagectl local --fresh --pipeline-dir {folder} --simulate own\nDeploy it:\n  make deploy PIPELINE_DIR={folder}",
             out.display()
         ))?;
         Ok(done)

@@ -1,5 +1,6 @@
 //! Terminal output: results on stdout, notes on stderr, progress on a terminal only, and the outcomes that become exit codes.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Prints findings. On a terminal, the verdicts at the start of a line that need attention are in color.
 ///
 /// # Errors
-/// As for [`print`].
+/// As for [`print()`].
 pub fn print_findings(text: &str) -> anyhow::Result<()> {
     let has_colors = has_colors(&io::stdout());
     let lines = text.split('\n').map(|line| match has_colors {
@@ -95,8 +96,12 @@ fn highlighted(line: &str, words: &[(&str, Color)]) -> String {
 /// Whether `stream` is a terminal that shows colors, and NO_COLOR isn't set: see <https://no-color.org>.
 #[expect(clippy::disallowed_methods, reason = "what every terminal program reads")]
 pub fn has_colors(stream: &impl IsTerminal) -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+    stream.is_terminal() && allows_colors(|name| std::env::var_os(name))
+}
+
+fn allows_colors(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && variable("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Asks on stderr, and reads the answer from stdin: yes, or anything else for no.
@@ -166,7 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gets_no_colors() {
+    fn a_file_gets_no_colors_and_neither_does_a_terminal_with_no_color() {
         assert!(!has_colors(&tempfile::tempfile().unwrap()));
+        let allows = |set: &[(&str, &str)]| {
+            allows_colors(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        assert!(allows(&[]) && allows(&[("TERM", "xterm"), ("NO_COLOR", "")]));
+        assert!(!allows(&[("NO_COLOR", "1")]) && !allows(&[("TERM", "dumb")]));
     }
 }

@@ -1,10 +1,14 @@
 //! What a simulation writes and what it means: a change, and the sums that follow from it by plain arithmetic.
 //!
-//! Nothing here uses the function's own rules, so that the function's results can be checked against a ledger of changes.
+//! Nothing here uses the function's own rules, so that the function's results can be checked against a ledger of changes. Only the load
+//! of a table of your own has to (see `own`).
 
 use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use stream_types::Timestamp;
 
@@ -23,6 +27,24 @@ pub enum Attribute {
     /// A boolean.
     #[serde(rename = "BOOL")]
     Bool(bool),
+    /// Null.
+    #[serde(rename = "NULL")]
+    Null(bool),
+    /// Bytes, in base64.
+    B(String),
+    /// A map.
+    M(LoadItem),
+    /// A list.
+    L(Vec<Attribute>),
+    /// A set of strings.
+    #[serde(rename = "SS")]
+    StringSet(Vec<String>),
+    /// A set of numbers.
+    #[serde(rename = "NS")]
+    NumberSet(Vec<String>),
+    /// A set of bytes, in base64.
+    #[serde(rename = "BS")]
+    BinarySet(Vec<String>),
 }
 
 /// An item's attributes by name.
@@ -112,7 +134,7 @@ impl Attribute {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Attribute::S(text) | Attribute::N(text) => Some(text),
-            Attribute::Bool(_) => None,
+            _ => None,
         }
     }
 }
@@ -123,8 +145,20 @@ impl From<&Attribute> for AttributeValue {
             Attribute::S(text) => AttributeValue::S(text.clone()),
             Attribute::N(number) => AttributeValue::N(number.clone()),
             Attribute::Bool(truth) => AttributeValue::Bool(*truth),
+            Attribute::Null(null) => AttributeValue::Null(*null),
+            Attribute::B(text) => AttributeValue::B(bytes(text)),
+            Attribute::M(map) => AttributeValue::M(sdk_item(map)),
+            Attribute::L(list) => AttributeValue::L(list.iter().map(Into::into).collect()),
+            Attribute::StringSet(texts) => AttributeValue::Ss(texts.clone()),
+            Attribute::NumberSet(numbers) => AttributeValue::Ns(numbers.clone()),
+            Attribute::BinarySet(texts) => AttributeValue::Bs(texts.iter().map(|text| bytes(text)).collect()),
         }
     }
+}
+
+/// The bytes of a text in base64, or the text itself if it isn't base64.
+fn bytes(text: &str) -> Blob {
+    Blob::new(STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec()))
 }
 
 /// The item in the SDK's types.

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Meaning, Write};
 use super::instant;
-use super::profile::ProfileName;
 use stream_types::Timestamp;
 
 /// The format of the lines. Another version of this tool may use another number.
@@ -23,8 +22,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     format: u32,
-    /// The simulation's profile.
-    pub profile: ProfileName,
+    /// The name of the load.
+    pub profile: String,
     /// The table or stream that it writes to.
     pub target: String,
 }
@@ -97,9 +96,9 @@ enum Line {
 }
 
 impl Head {
-    /// The head of a journal for `profile` on a table or stream.
-    pub fn new(profile: ProfileName, target: &str) -> Head {
-        Head { format: FORMAT, profile, target: target.to_owned() }
+    /// The head of a journal for the load `profile` on a table or stream.
+    pub fn new(profile: &str, target: &str) -> Head {
+        Head { format: FORMAT, profile: profile.to_owned(), target: target.to_owned() }
     }
 }
 
@@ -145,9 +144,9 @@ impl Journal {
             Some(found) if found == *head => {}
             Some(found) => bail!(
                 "{shown} is the ledger of {} on {}: choose another file with --ledger for {} on {}",
-                found.profile.name(),
+                found.profile,
                 found.target,
-                head.profile.name(),
+                head.profile,
                 head.target
             ),
         }

@@ -13,6 +13,7 @@ mod findings;
 mod instant;
 mod journal;
 mod orders;
+mod own;
 mod pace;
 mod profile;
 mod progress;
@@ -31,7 +32,8 @@ use tokio::time::Instant;
 pub use aggregate::aggregated;
 pub use change::{Add, Attribute, CHANGE_ATTRIBUTE, Change, LoadItem, Meaning, Write};
 pub use journal::{Begun, Entry, Head, Journal, Left, Unsure, read_entries, read_head};
-pub use profile::{Profile, ProfileName, Shape};
+pub use own::OwnTable;
+pub use profile::{Load, Profile, ProfileName, Shape};
 pub use progress::Written;
 
 use super::FaultInjector;
@@ -41,12 +43,14 @@ use table::{Origin, TableWriter};
 
 /// Changes that may wait for a writer, so that the profile isn't far ahead.
 const WAITING_CHANGES: usize = 64;
+/// The default number of entities in the load of your own table.
+const OWN_ENTITIES: u32 = 100;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct Simulation {
     /// The kind of load.
-    pub profile: ProfileName,
+    pub load: Load,
     /// Its entities and seed.
     pub shape: Shape,
     /// Changes per second; 0 for no limit.
@@ -92,16 +96,19 @@ pub enum Target {
 }
 
 impl Simulation {
-    /// The profile's default load: 100 changes per second for ten seconds, or a race of a thousand bikes that each send
+    /// The default amount of a load: 100 changes per second for ten seconds, or a race of a thousand bikes that each send
     /// one message per second for five minutes.
-    pub fn new(profile: ProfileName) -> Simulation {
-        let entities = profile.entities();
-        let (rate_per_second, seconds) = match profile {
-            ProfileName::Orders | ProfileName::Bucket | ProfileName::ApiUsage | ProfileName::Findings => (100, 10),
-            ProfileName::Alleycat => (entities, 300),
+    pub fn new(load: Load) -> Simulation {
+        let entities = match &load {
+            Load::Shipped(profile) => profile.entities(),
+            Load::Own(_) => OWN_ENTITIES,
+        };
+        let (rate_per_second, seconds) = match load {
+            Load::Shipped(ProfileName::Alleycat) => (entities, 300),
+            Load::Shipped(_) | Load::Own(_) => (100, 10),
         };
         Simulation {
-            profile,
+            load,
             shape: Shape { entities, skew: 0.0, seed: 1, poison_percent: 0.0 },
             rate_per_second,
             amount: Amount::Duration(Duration::from_secs(seconds)),
@@ -139,8 +146,8 @@ impl Simulation {
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<Written> {
         target.check(self).await?;
-        let head = Head::new(self.profile, target.name());
-        let mut profile = Profile::new(self.profile, &self.shape);
+        let head = Head::new(self.load.name(), target.name());
+        let mut profile = Profile::new(&self.load, &self.shape);
         let (journal, left) = Journal::open(ledger, &head, |write| profile.resume(write))?;
         profile.reseed(self.shape.seed, left.next_number);
         let progress = Progress::new(journal, watch);
@@ -198,7 +205,7 @@ impl Simulation {
                 if let Some(faults) = &self.faults {
                     profile.set_poison_percent(faults.profile().poison);
                 }
-                let change = profile.next(number, event_source_mapping::now()?);
+                let change = profile.next(number, event_source_mapping::now()?)?;
                 // A writer that failed accepts none, and reports its own error.
                 anyhow::Ok(match lane(&change, &lanes) {
                     Some(lane) => lane.send(change).await.is_ok(),
@@ -255,7 +262,7 @@ impl Target {
     }
 
     async fn check(&self, simulation: &Simulation) -> anyhow::Result<()> {
-        match (self, simulation.profile.table(self.name())) {
+        match (self, simulation.load.table(self.name())) {
             (Target::Table { client, name }, Some(spec)) => {
                 TableWriter { client, table: name, patience: simulation.patience }.check(&spec).await
             }

@@ -1,4 +1,7 @@
-//! The kinds of load. Each has a file with the same functions: `new`, `resume` from what an earlier run wrote, `next`.
+//! The kinds of load. Each has a file with the same functions: `new`, `resume` from what an earlier run wrote, `next`. `Load` is a shipped
+//! one, or that of your own table.
+
+use std::sync::Arc;
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
@@ -10,6 +13,7 @@ use super::bucket::Bucket;
 use super::change::{Change, Write};
 use super::findings::Findings;
 use super::orders::Orders;
+use super::own::{Own, OwnTable};
 use crate::emulators::{StreamView, TableSpec};
 
 /// A kind of load.
@@ -27,6 +31,15 @@ pub enum ProfileName {
     ApiUsage,
     /// The groups, findings and vulnerabilities of the pipeline `findings`.
     Findings,
+}
+
+/// What to write.
+#[derive(Debug, Clone)]
+pub enum Load {
+    /// The load of a shipped pipeline.
+    Shipped(ProfileName),
+    /// Items of your own table.
+    Own(Arc<OwnTable>),
 }
 
 /// The entities of a load, and its seed.
@@ -55,6 +68,8 @@ pub enum Profile {
     ApiUsage(ApiUsage),
     /// Groups, findings and vulnerabilities.
     Findings(Findings),
+    /// Items of your own table.
+    Own(Own),
 }
 
 impl ProfileName {
@@ -117,16 +132,57 @@ impl ProfileName {
     }
 }
 
+impl Load {
+    /// The name on the command line and in the ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Load::Shipped(profile) => profile.name(),
+            Load::Own(_) => "own",
+        }
+    }
+
+    /// Whether it has records that can be poison.
+    pub fn has_poison(&self) -> bool {
+        matches!(self, Load::Shipped(profile) if profile.has_poison())
+    }
+
+    /// The table or stream that it writes to by default.
+    pub fn target(&self) -> &str {
+        match self {
+            Load::Shipped(profile) => profile.target(),
+            Load::Own(table) => table.name(),
+        }
+    }
+
+    /// The specification of the table `name`; `None` for a load that is written to a Kinesis stream.
+    pub fn table<'n>(&'n self, name: &'n str) -> Option<TableSpec<'n>> {
+        match self {
+            Load::Shipped(profile) => profile.table(name),
+            Load::Own(table) => {
+                let mut keys = table.keys().iter().map(String::as_str);
+                Some(TableSpec {
+                    name,
+                    partition_key: keys.next()?,
+                    sort_key: keys.next(),
+                    ttl_attribute: None,
+                    stream: Some(StreamView::Images),
+                })
+            }
+        }
+    }
+}
+
 impl Profile {
     /// A load before its first change.
-    pub fn new(name: ProfileName, shape: &Shape) -> Profile {
+    pub fn new(load: &Load, shape: &Shape) -> Profile {
         let random = Rng::with_seed(shape.seed);
-        match name {
-            ProfileName::Orders => Profile::Orders(Orders::new(shape, random)),
-            ProfileName::Bucket => Profile::Bucket(Bucket::new(shape, random)),
-            ProfileName::Alleycat => Profile::Alleycat(Alleycat::new(shape, random)),
-            ProfileName::ApiUsage => Profile::ApiUsage(ApiUsage::new(shape, random)),
-            ProfileName::Findings => Profile::Findings(Findings::new(shape, random)),
+        match load {
+            Load::Shipped(ProfileName::Orders) => Profile::Orders(Orders::new(shape, random)),
+            Load::Shipped(ProfileName::Bucket) => Profile::Bucket(Bucket::new(shape, random)),
+            Load::Shipped(ProfileName::Alleycat) => Profile::Alleycat(Alleycat::new(shape, random)),
+            Load::Shipped(ProfileName::ApiUsage) => Profile::ApiUsage(ApiUsage::new(shape, random)),
+            Load::Shipped(ProfileName::Findings) => Profile::Findings(Findings::new(shape, random)),
+            Load::Own(table) => Profile::Own(Own::new(table.clone(), shape, random)),
         }
     }
 
@@ -140,6 +196,7 @@ impl Profile {
             Profile::Alleycat(alleycat) => &mut alleycat.random,
             Profile::ApiUsage(usage) => &mut usage.random,
             Profile::Findings(findings) => &mut findings.random,
+            Profile::Own(own) => &mut own.random,
         };
         *random = Rng::with_seed(seed);
     }
@@ -150,6 +207,7 @@ impl Profile {
             Profile::Orders(orders) => orders.resume(write),
             Profile::Bucket(bucket) => bucket.resume(write),
             Profile::Findings(findings) => findings.resume(write),
+            Profile::Own(own) => own.resume(write),
             // A message has no state, and each run has new requests and subscriptions.
             Profile::Alleycat(_) | Profile::ApiUsage(_) => {}
         }
@@ -160,18 +218,22 @@ impl Profile {
         match self {
             Profile::Orders(orders) => orders.poison_percent = percent,
             Profile::ApiUsage(usage) => usage.poison_percent = percent,
-            Profile::Bucket(_) | Profile::Alleycat(_) | Profile::Findings(_) => {}
+            Profile::Bucket(_) | Profile::Alleycat(_) | Profile::Findings(_) | Profile::Own(_) => {}
         }
     }
 
     /// The next change, if it is made `now`. Only items with a time that decides where they count depend on it.
-    pub fn next(&mut self, number: u64, now: Timestamp) -> Change {
-        match self {
+    ///
+    /// # Errors
+    /// If no change of your own table is found that the pipeline accepts.
+    pub fn next(&mut self, number: u64, now: Timestamp) -> anyhow::Result<Change> {
+        Ok(match self {
             Profile::Orders(orders) => orders.next(number),
             Profile::Bucket(bucket) => bucket.next(number),
             Profile::Alleycat(alleycat) => alleycat.next(number),
             Profile::ApiUsage(usage) => usage.next(number, now),
             Profile::Findings(findings) => findings.next(number),
-        }
+            Profile::Own(own) => own.next(number)?,
+        })
     }
 }

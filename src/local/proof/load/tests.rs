@@ -36,13 +36,13 @@ impl Fixture {
         self.folder.path().join("simulated/ledger.jsonl")
     }
 
-    fn target(&self, profile: ProfileName) -> Target {
+    fn target(&self, table: &str) -> Target {
         let client = self.services.dynamodb_client(&sdk_config(Some(self.http.client())));
-        Target::Table { client, name: profile.target().to_owned() }
+        Target::Table { client, name: table.to_owned() }
     }
 
     async fn run(&self, simulation: &Simulation) -> anyhow::Result<Written> {
-        simulation.run(&self.target(simulation.profile), &self.ledger(), &|_| {}, pending()).await
+        simulation.run(&self.target(simulation.load.target()), &self.ledger(), &|_| {}, pending()).await
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -70,7 +70,7 @@ fn now() -> Timestamp {
 }
 
 fn fast(profile: ProfileName, records: u64) -> Simulation {
-    let mut simulation = Simulation::new(profile);
+    let mut simulation = Simulation::new(Load::Shipped(profile));
     simulation.shape.entities = 5;
     Simulation { rate_per_second: 0, amount: Amount::Records(records), ..simulation }
 }
@@ -114,8 +114,8 @@ fn a_seed_gives_the_same_changes_again() {
         let shape =
             Shape { entities: 3, skew: 1.0, seed: 7, poison_percent: if name.has_poison() { 20.0 } else { 0.0 } };
         let changes = |seed| {
-            let mut profile = Profile::new(name, &Shape { seed, ..shape });
-            (1..=6).map(|number| profile.next(number, now())).collect::<Vec<_>>()
+            let mut profile = Profile::new(&Load::Shipped(name), &Shape { seed, ..shape });
+            (1..=6).map(|number| profile.next(number, now()).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(changes(7), changes(7));
         assert_ne!(changes(7), changes(8));
@@ -130,9 +130,11 @@ fn a_seed_gives_the_same_changes_again() {
 #[test]
 fn racers_take_turns_unless_some_are_faster() {
     let racers = |skew| {
-        let mut profile =
-            Profile::new(ProfileName::Alleycat, &Shape { entities: 4, skew, seed: 1, poison_percent: 0.0 });
-        (1..=12).map(|number| profile.next(number, now()).meaning.key["racerId"].clone()).collect::<Vec<_>>()
+        let mut profile = Profile::new(
+            &Load::Shipped(ProfileName::Alleycat),
+            &Shape { entities: 4, skew, seed: 1, poison_percent: 0.0 },
+        );
+        (1..=12).map(|number| profile.next(number, now()).unwrap().meaning.key["racerId"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(racers(0.0), ["1", "2", "3", "4"].repeat(3));
     assert_ne!(racers(2.0), racers(0.0));
@@ -230,7 +232,7 @@ async fn an_interrupted_run_is_finished_by_the_next() {
             enough.notify_one()
         }
     };
-    let (target, ledger) = (fixture.target(ProfileName::Orders), fixture.ledger());
+    let (target, ledger) = (fixture.target("orders"), fixture.ledger());
     tokio::select! {
         biased;
         () = enough.notified() => {}
@@ -274,7 +276,7 @@ async fn a_stopped_run_finishes_what_it_started() {
         }
     };
     let simulation = fast(ProfileName::Orders, 100_000);
-    let target = fixture.target(ProfileName::Orders);
+    let target = fixture.target("orders");
     let written = simulation.run(&target, &fixture.ledger(), &watch, enough.notified()).await.unwrap();
     assert!((10..100_000).contains(&written.records), "{written:?}");
     assert_eq!(fixture.entries().len(), usize::try_from(written.records).unwrap());
@@ -306,13 +308,13 @@ fn a_ledger_belongs_to_one_simulation_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.jsonl");
     let open = |head: &Head| Journal::open(&path, head, |_| {});
-    let head = Head::new(ProfileName::Orders, "orders");
+    let head = Head::new("orders", "orders");
     let (first, _) = open(&head).unwrap();
     assert!(open(&head).unwrap_err().to_string().contains("another simulation is writing"));
     assert!(read_entries(&path, |_| Ok(())).unwrap_err().to_string().contains("still writing"));
     drop(first);
     assert_eq!(read_entries(&path, |_| Ok(())).unwrap(), head);
-    let other = open(&Head::new(ProfileName::Orders, "others")).unwrap_err();
+    let other = open(&Head::new("orders", "others")).unwrap_err();
     assert!(other.to_string().contains("is the ledger of orders on orders"), "{other}");
 
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
@@ -334,7 +336,7 @@ async fn orders_are_poison_while_the_fault_profile_says_so() {
             faults.set("none".parse().unwrap())
         }
     };
-    let target = fixture.target(ProfileName::Orders);
+    let target = fixture.target("orders");
     let written = simulation.run(&target, &fixture.ledger(), &watch, pending()).await.unwrap();
     assert!((100..300).contains(&written.poison), "{written:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use laptop::emulators::sdk_config;
 use laptop::proof::FaultInjector;
-use laptop::proof::load::{Amount, ProfileName, Simulation, Target, Written};
+use laptop::proof::load::{Amount, Load, ProfileName, Simulation, Target, Written};
 use laptop::proof::reconcile::{self, Destination, Report, Truth};
 use serde_json::json;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::StreamChoice;
 use super::control::Control;
 use super::run::LocalRun;
 use crate::laptop::simulate::Profile;
+use crate::laptop::simulate::own::own_table;
 use crate::results::differences;
 use crate::shell::console;
 use crate::shell::durations::duration;
@@ -34,6 +35,9 @@ pub(super) struct LoadOptions {
     /// Write this load, then check that every record was counted exactly once
     #[arg(long, value_name = "PROFILE", value_enum)]
     simulate: Option<Profile>,
+    /// Event with sample items of your table, for the load `own` [default: sample.json in the pipeline's folder]
+    #[arg(long, value_name = "EVENT.json", requires = "simulate")]
+    sample: Option<PathBuf>,
     /// Number of records to write
     #[arg(long, value_name = "N", requires = "simulate", conflicts_with = "duration")]
     records: Option<u64>,
@@ -60,8 +64,10 @@ pub(super) struct LoadOptions {
 impl LoadOptions {
     /// Writes the load and returns the comparison with its ledger. Without load, this never returns.
     pub(super) async fn run(&self, run: &LocalRun, options: &Options, control: &Control) -> anyhow::Result<Report> {
-        let Some(profile) = self.simulate.map(ProfileName::from) else { return std::future::pending().await };
-        let simulation = self.simulation(profile, &control.faults);
+        let Some(profile) = self.simulate else { return std::future::pending().await };
+        let load = self.load(profile, run).await?;
+        let ledger = options.ledgers().join(format!("{}.jsonl", load.name()));
+        let simulation = self.simulation(load, &control.faults);
         let clients = &run.place.clients;
         let name = run.source_name.clone();
         let target = match (run.kind, run.place.services()) {
@@ -70,7 +76,6 @@ impl LoadOptions {
             }
             _ => Target::Table { client: clients.dynamodb.clone(), name },
         };
-        let ledger = options.ledgers().join(format!("{}.jsonl", profile.name()));
         let watch = |written: &Written| {
             control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
         };
@@ -88,11 +93,19 @@ impl LoadOptions {
 
     /// Whether the load has records that can be poison.
     pub(super) fn has_poison(&self) -> bool {
-        self.simulate.map(ProfileName::from).is_some_and(ProfileName::has_poison)
+        self.simulate.and_then(Profile::shipped).is_some_and(ProfileName::has_poison)
     }
 
-    fn simulation(&self, profile: ProfileName, faults: &FaultInjector) -> Simulation {
-        let mut simulation = Simulation::new(profile);
+    async fn load(&self, profile: Profile, run: &LocalRun) -> anyhow::Result<Load> {
+        if let Some(profile) = profile.shipped() {
+            return Ok(Load::Shipped(profile));
+        }
+        let (client, name) = (&run.place.clients.dynamodb, Some(run.source_name.as_str()));
+        Ok(Load::Own(own_table(&run.variables, self.sample.as_deref(), client, name).await?))
+    }
+
+    fn simulation(&self, load: Load, faults: &FaultInjector) -> Simulation {
+        let mut simulation = Simulation::new(load);
         simulation.rate_per_second = self.rate.unwrap_or(simulation.rate_per_second);
         simulation.shape.entities = self.entities.unwrap_or(simulation.shape.entities);
         simulation.shape.seed = self.seed.unwrap_or(simulation.shape.seed);

@@ -235,7 +235,8 @@ fn metric(value: f64, what: &str) -> Option<String> {
     (value > 0.0).then(|| nouns(&number(value), what))
 }
 
-fn nouns(number: &str, what: &str) -> String {
+/// A number with its noun: `1 record`, `2 records`.
+pub(super) fn nouns(number: &str, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         ("1", _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),

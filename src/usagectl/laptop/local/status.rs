@@ -126,9 +126,10 @@ impl Status {
         status
     }
 
-    /// The totals of a run as tables.
+    /// The totals of a run: one line, and tables of everything that occurred.
     pub(super) fn summary(&self) -> String {
-        let mut tables = mapping_tables("event source mapping", "failed invocations", &self.mapping);
+        let mut tables = vec![self.headline()];
+        tables.extend(mapping_tables("event source mapping", "failed invocations", &self.mapping));
         let fold = self.fold.iter();
         tables.extend(fold.flat_map(|fold| mapping_tables("mapping of the ledger", "failed folds", &fold.mapping)));
         tables.extend(self.function_table());
@@ -139,6 +140,22 @@ impl Status {
 }
 
 impl Status {
+    fn headline(&self) -> String {
+        let records = super::screen::nouns(&whole(self.mapping.distinct_processed), "record");
+        let mut text = format!("ran for {:.0} s: {records} processed", self.seconds);
+        let quarantined = self.quarantined.as_ref().map_or(0, |quarantined| quarantined.records);
+        for (count, what) in [
+            (self.waiting.records, "waiting"),
+            (self.mapping.distinct_discarded, "discarded"),
+            (u64::try_from(quarantined).unwrap_or(u64::MAX), "quarantined"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {} {what}", whole(count)));
+            }
+        }
+        text
+    }
+
     /// The function's own metrics.
     fn function_table(&self) -> Option<String> {
         let maximum = |(name, value): (&String, &f64)| match name.as_str() {
@@ -148,7 +165,7 @@ impl Status {
         let sums = self.function.iter().map(|(name, value)| (name.clone(), *value));
         let rows: BTreeMap<String, f64> = sums.chain(self.function_maximum.iter().map(maximum)).collect();
         let mut function = table::titled(["function, by delivery", ""]);
-        for (name, value) in &rows {
+        for (name, value) in rows.iter().filter(|(_, value)| **value != 0.0) {
             function.add_row([table::text(name), table::number(&number(*value))]);
         }
         (!rows.is_empty()).then(|| function.to_string())
@@ -204,7 +221,8 @@ fn mapping_tables(title: &str, failures_title: &str, counts: &Counts) -> Vec<Str
         ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
     ];
     let mut mapping = table::titled([title, ""]);
-    for (name, value) in rows {
+    let occurred = rows.into_iter().enumerate().filter(|(index, (_, value))| *index == 0 || *value > 0);
+    for (_, (name, value)) in occurred {
         mapping.add_row([table::text(name), table::number(&whole(value))]);
     }
     let mut tables = vec![mapping.to_string()];
@@ -251,6 +269,14 @@ mod tests {
         status.add(vec![point("NoticesFolded", "Count", &[5.0]), point("FoldAge", "Milliseconds", &[30.0])]);
         assert_eq!(status.function, BTreeMap::from([("NoticesFolded".to_owned(), 12.0)]));
         assert_eq!(status.function_maximum, BTreeMap::from([("FoldAge".to_owned(), 900.0)]));
+    }
+
+    #[test]
+    fn the_summary_begins_with_one_line_and_leaves_out_what_did_not_occur() {
+        let mapping = Counts { distinct_processed: 1_250, invocations: 9, ..Counts::default() };
+        let waiting = Waiting { records: 3, ..Waiting::default() };
+        let status = Status { seconds: 12.4, mapping, waiting, ..Status::default() };
+        insta::assert_snapshot!(status.summary());
     }
 
     #[test]

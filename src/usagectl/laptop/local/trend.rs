@@ -15,7 +15,7 @@ pub(super) struct Trend {
 }
 
 impl Trend {
-    /// Adds the records that had been processed after these seconds. Looks closer than a second apart are ignored.
+    /// Adds the number of records that had been processed after these seconds. Calls less than a second apart are ignored.
     pub(super) fn add(&mut self, seconds: f64, processed: u64) {
         let Some((before, records)) = self.last else {
             self.last = Some((seconds, processed));

@@ -45,7 +45,9 @@ pub(super) fn answers(records: Option<&Path>, table: Option<&str>, out: Option<&
     let origin = match (records, table) {
         (Some(path), _) => Origin::File(path.to_owned()),
         (None, Some(name)) => Origin::Table(checked(name)?),
-        (None, None) if can_ask => origin(&ask("Table, or file with an event or with the output of a scan:")?)?,
+        (None, None) if can_ask => {
+            origin(&ask("Name of a table, or path of a file with an event or the output of a scan:")?)?
+        }
         (None, None) => {
             let remedy = "add the path of a file with an event or a scan, or --table NAME";
             return Err(UsageError(format!("no items to draft a pipeline from: {remedy}")).into());
@@ -69,9 +71,7 @@ fn origin(answer: &str) -> Result<Origin, UsageError> {
     if path.is_file() {
         return Ok(Origin::File(path.to_owned()));
     }
-    checked(answer)
-        .map(Origin::Table)
-        .map_err(|error| UsageError(format!("{error}; and there is no file of this name")))
+    checked(answer).map(Origin::Table).map_err(|error| UsageError(format!("{error}, and no file has this name")))
 }
 
 fn checked(name: &str) -> Result<String, UsageError> {

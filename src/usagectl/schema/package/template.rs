@@ -1,4 +1,4 @@
-//! The template of a package: the committed one with the code in the package's folders and, for a pipeline of one's own, with that
+//! The template of a package: the committed one with the code in the package's folders and, for your own pipeline, with that
 //! pipeline in place of the shipped ones. Works on lines, so that everything else stays as it is written.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ const LIMITER: &str = "zae-limiter";
 const FUNCTIONS: [(&str, &str); 3] =
     [("Function", "function"), ("FoldFunction", "function"), ("CompactFunction", "compact")];
 
-/// A pipeline of one's own.
+/// Your own pipeline.
 pub(super) struct Own<'p> {
     /// Its files.
     pub folder: &'p Folder,

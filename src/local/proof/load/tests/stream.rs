@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::emulators::{http_client, sdk_config};
-use crate::proof::load::{Amount, Entry, ProfileName, Simulation, Target, Unsure, Written, read_entries};
+use crate::proof::load::{Amount, Entry, Load, ProfileName, Simulation, Target, Unsure, Written, read_entries};
 use stream_types::Decimal;
 
 /// How a request ends. The last answer is repeated.
@@ -89,7 +89,7 @@ async fn run_for(patience: Duration, url: &str, ledger: &Path, records: u64) -> 
         rate_per_second: 0,
         amount: Amount::Records(records),
         patience,
-        ..Simulation::new(ProfileName::Alleycat)
+        ..Simulation::new(Load::Shipped(ProfileName::Alleycat))
     };
     let config = sdk_config(Some(http_client())).into_builder().endpoint_url(url).build();
     let target = Target::Stream { client: aws_sdk_kinesis::Client::new(&config), name: "alleycat".to_owned() };

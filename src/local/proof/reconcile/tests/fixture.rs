@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::emulators::{Services, ensure_bucket, ensure_tables, sdk_config, table_specs};
-use crate::proof::load::{Amount, ProfileName, Simulation, Target};
+use crate::proof::load::{Amount, Load, ProfileName, Simulation, Target};
 use crate::proof::reconcile::{CountedRecords, Destination, Report, Site, Truth, Unsettled, reconcile};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Config, Tables};
@@ -170,7 +170,7 @@ impl Fixture {
     }
 
     pub(super) async fn simulate(&self, records: u64, poison_percent: u8) {
-        let mut simulation = Simulation::new(self.profile);
+        let mut simulation = Simulation::new(Load::Shipped(self.profile));
         simulation.shape.entities = 5;
         simulation.shape.poison_percent = f64::from(poison_percent);
         let simulation = Simulation { rate_per_second: 0, amount: Amount::Records(records), ..simulation };

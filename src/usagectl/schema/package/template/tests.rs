@@ -1,4 +1,4 @@
-//! The committed template with a pipeline of one's own, and names that are refused.
+//! The committed template with your own pipeline, and names that are refused.
 
 use super::*;
 use usage_aggregator::pipeline::shipped;
