@@ -55,11 +55,13 @@ run: ## run the demo: table, stream, mapping, and function, with faults; ends wi
 	cargo build --package usagectl --no-default-features
 	@echo; echo "--- Writing orders to a table and delivering its stream to the function the way Lambda does."
 	@echo "--- After four seconds, faults are injected: crashes, lost responses, restarts, splits, poison records."; echo
-	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --records 3000 --rate 400 --retry-attempts 3 \
+	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --entities 20 --records 3000 --rate 400 --retry-attempts 3 \
 	    --maximum-backoff 200 --faults all,poison=0.5 --faults-after 4 $(if $(FOREVER),--forever)
 	@echo; echo "--- The usage of one customer, and one order row from the archive:"
-	@$(USAGECTL) --data .usage/demo snapshots --entity 76 --plot amount
+	@$(USAGECTL) --data .usage/demo snapshots --entity 7 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
+	@echo; echo "--- What the function keeps on the profile of a customer, and what the orders in the table give:"
+	@$(USAGECTL) --data .usage/demo indicators show 'CUSTOMER#7' PROFILE --local
 	@echo; echo "--- The archive's Avro files become one Parquet file per type and hour, with each record once:"
 	@$(USAGECTL) --data .usage/demo compact --local --now
 	@echo; echo "--- Next, what one event does:  $(USAGECTL) explain events/modify.json"

@@ -37,12 +37,7 @@ impl Document {
 /// Returns the documents of quarantined records. `function` is the name of the function. An aggregated Kinesis
 /// record has one document, with the reason of its first user record that is rejected: a replay of the whole counts those
 /// that were counted before once, by their ids.
-pub fn documents(
-    event: &Event<'_>,
-    quarantined: &[Quarantined],
-    pipeline: &str,
-    function: &str,
-) -> Vec<Document> {
+pub fn documents(event: &Event<'_>, quarantined: &[Quarantined], pipeline: &str, function: &str) -> Vec<Document> {
     let mut quarantined: Vec<(&RawRecord<'_>, &Quarantined)> = quarantined
         .iter()
         .filter_map(|quarantined| Some((event.records().get(quarantined.record)?, quarantined)))

@@ -169,8 +169,9 @@ def loads():
 
 def figures():
     """The figures of the page are those of /status."""
-    with running("--fold-window", "0") as run, opened(run) as watched:
-        run.usagectl("simulate", "orders", "--records", "80", "--rate", "0")
+    # The writes of indicators would be further records.
+    with running("--fold-window", "0", "--pipeline", "api-usage") as run, opened(run) as watched:
+        run.usagectl("simulate", "api-usage", "--records", "80", "--rate", "0")
         run.usagectl("reconcile", "--wait", "60s")
         watched.drawn()
         shown = "Object.fromEntries([...document.querySelectorAll('[data-figure]')].map(e => [e.dataset.figure, e.textContent]))"
@@ -234,15 +235,17 @@ def reconnects():
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     with data_folder() as folder:
-        first = Run(folder, "--control-port", port)
+        # The writes of indicators would be further records.
+        options = ["--control-port", port, "--pipeline", "api-usage"]
+        first = Run(folder, *options)
         with chromium() as browser:
             watched = Watched(browser.new_page(), first.url)
-            first.usagectl("simulate", "orders", "--records", "30", "--rate", "0")
+            first.usagectl("simulate", "api-usage", "--records", "30", "--rate", "0")
             watched.until_text("[data-figure='mapping.distinct_processed']", "30")
             first.stop()
             watched.until_text("#connection-text", "Reconnecting")
             watched.until_text("#summary-title", "has ended")
-            second = Run(folder, "--control-port", port)
+            second = Run(folder, *options)
             watched.until_text("#connection-text", "Live")
             watched.drawn()
             assert watched.page.inner_text("[data-figure='mapping.distinct_processed']") == "0"

@@ -48,6 +48,20 @@ impl Fixture {
         serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
     }
 
+    /// Writes the shipped pipeline `orders` into a folder of that name, with these changes of its files.
+    pub fn write_orders(&self, change: impl Fn(&str) -> String) {
+        self.write_pipeline("orders", "orders", change);
+    }
+
+    /// Writes a shipped pipeline into this folder, with these changes of its files.
+    pub fn write_pipeline(&self, pipeline: &str, folder: &str, change: impl Fn(&str) -> String) {
+        let folder = self.0.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in usage_aggregator::pipeline::shipped(pipeline).unwrap().files {
+            std::fs::write(folder.join(name), change(&text)).unwrap();
+        }
+    }
+
     /// Writes a JSON file.
     pub fn write(&self, name: &str, content: &Value) {
         std::fs::write(self.0.path().join(name), content.to_string()).unwrap();

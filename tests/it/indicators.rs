@@ -19,15 +19,6 @@ fn lines(fixture: &Fixture, arguments: &[&str]) -> Vec<Value> {
     run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Writes a shipped pipeline into this folder, with another text of its files.
-fn changed(fixture: &Fixture, pipeline: &str, folder: &str, change: impl Fn(&str) -> String) {
-    let folder = fixture.0.path().join(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    for (name, text) in usage_aggregator::pipeline::shipped(pipeline).unwrap().files {
-        std::fs::write(folder.join(name), change(&text)).unwrap();
-    }
-}
-
 #[test]
 fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_table_without_them() {
     let fixture = Fixture::new();
@@ -52,7 +43,7 @@ fn a_run_under_faults_leaves_exact_indicators_and_a_rebuild_restores_those_of_a_
     );
 
     // Another attribute, which no item has: as after adding an indicator.
-    changed(&fixture, "findings", "mine", |text| {
+    fixture.write_pipeline("findings", "mine", |text| {
         let text = text.replace(
             "sk = \"FINDING#{finding}\" }\nquery",
             "sk = \"FINDING#{finding}\" }\nattribute = \"summary\"\nquery",
@@ -104,7 +95,7 @@ fn a_target_with_too_many_items_blocks_nothing_and_has_its_values_once_the_limit
     let fixture = Fixture::new();
     let limited = |most: &str| {
         let limit = format!("sk = {{ prefix = \"ORDER#\" }} }}\nmax_items = {most}\n");
-        changed(&fixture, "orders", "orders", |text| text.replace("sk = { prefix = \"ORDER#\" } }\n", &limit));
+        fixture.write_orders(|text| text.replace("sk = { prefix = \"ORDER#\" } }\n", &limit));
     };
     limited("12");
     let orders = ["--pipeline-dir", "orders"];

@@ -144,8 +144,12 @@ async fn a_target_with_too_many_items_is_quarantined_and_the_records_behind_it_g
 
     let documents = shop.documents();
     let reason = &documents[0]["rejection"];
-    assert_eq!((documents.len(), &reason["code"], &reason["field"]), (1, &json!("too_many_items"), &json!("indicator")));
-    let advice = "failed to compute the indicator \"customer\": its query finds more than max_items = 2 items; raise it";
+    assert_eq!(
+        (documents.len(), &reason["code"], &reason["field"]),
+        (1, &json!("too_many_items"), &json!("indicator"))
+    );
+    let advice =
+        "failed to compute the indicator \"customer\": its query finds more than max_items = 2 items; raise it";
     assert!(reason["reason"].as_str().unwrap().starts_with(advice), "{reason}");
     let payload: Value = serde_json::from_str(documents[0]["payload"].as_str().unwrap()).unwrap();
     assert_eq!(payload["Records"][0], records[0]);

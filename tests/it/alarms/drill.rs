@@ -343,6 +343,8 @@ async fn write(source: Arc<MemoryStream>, clock: Clock, poison: Arc<AtomicU64>, 
 fn record(number: u32, total: serde_json::Value, now: Timestamp) -> SourceRecord {
     let mut record = order(number, total);
     record["dynamodb"]["ApproximateCreationDateTime"] = json!(now.seconds());
+    // The drills have no source table, and an order that isn't open asks for no indicator.
+    record["dynamodb"]["NewImage"]["status"] = json!({ "S": "SHIPPED" });
     let sequence = record["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
     let sequence = SequenceNumber::parse(sequence).unwrap();
     SourceRecord { sequence, item: 1, created_at: now, json: record.to_string() }

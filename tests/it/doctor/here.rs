@@ -45,6 +45,11 @@ fn assert_shown(name: &str, text: &str) {
         (r"\b(\d+ (s|min|h) ?)+ (old|ago)", "[age]"),
         (r"age in this run is [\d.]+ s, [\d.]+%", "age in this run is [age]"),
         (r"of \d+ invocations", "of [n] invocations"),
+        // The writes of indicators, one per batch, are records as well.
+        (
+            r"4\d records were polled in this run, 0 filtered out, 4\d delivered",
+            "[n] records were polled in this run, 0 filtered out, [n] delivered",
+        ),
         (r"pages written in this run: \d+; notices folded: \d+", "pages written in this run: [n]; notices folded: [n]"),
         (r"the oldest notice in this run was [^;]*? when", "the oldest notice in this run was [age] when"),
         (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),

@@ -127,7 +127,8 @@ pub(in crate::deployment) fn replace(
     if load.rate * MONTH_SECONDS > 1e15 {
         return Err(UsageError("--assume: the rate of records is impossibly high".to_owned()));
     }
-    Ok((load, Fixed { own_metrics, ..fixed }))
+    let indicator_metrics = load.indicators.targets > 0.0;
+    Ok((load, Fixed { own_metrics, indicator_metrics, ..fixed }))
 }
 
 #[cfg(test)]

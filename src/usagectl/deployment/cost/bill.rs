@@ -75,8 +75,15 @@ impl Bill {
     fn basis(&self) -> String {
         let Load { rate, batch, groups, windows, memory_gb, seconds, fold_seconds, .. } = &self.load;
         let folded = if *windows > 0.0 { format!(", fold window {}", duration(*fold_seconds)) } else { String::new() };
+        let recomputed = match self.load.indicators {
+            indicators if indicators.targets > 0.0 => {
+                let (targets, items) = (indicators.per_batch(*batch), indicators.items);
+                format!(", {} targets of indicators with {} items each", number(targets.round()), number(items))
+            }
+            _ => String::new(),
+        };
         let load = format!(
-            "{} records/s, batches of {} records with {} counters in {} windows{folded}; {:.0} ms at {:.0} MB",
+            "{} records/s, batches of {} records with {} counters in {} windows{folded}{recomputed}; {:.0} ms at {:.0} MB",
             number(*rate),
             number(*batch),
             number(*groups),
@@ -172,6 +179,7 @@ impl Bill {
             "load": {
                 "records_per_second": rate, "batch": batch, "groups": groups, "windows": windows, "files": files,
                 "seconds": seconds, "memory_gb": memory_gb, "fold_seconds": fold_seconds,
+                "targets_per_batch": self.load.indicators.per_batch(*batch),
             },
             "million_records": { "lines": lines(&self.per_million), "dollars": total(&self.per_million) },
             "month": {

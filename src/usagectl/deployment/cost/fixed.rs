@@ -10,6 +10,8 @@ pub struct Fixed {
     pub alarms: bool,
     /// The custom metrics of the function.
     pub own_metrics: bool,
+    /// Whether they include those of indicators.
+    pub indicator_metrics: bool,
     /// The request metrics of the archive bucket.
     pub request_metrics: bool,
     /// Whether the topics use your own key instead of the stack's.
@@ -18,7 +20,7 @@ pub struct Fixed {
 
 impl Default for Fixed {
     fn default() -> Fixed {
-        Fixed { alarms: true, own_metrics: true, request_metrics: true, own_key: false }
+        Fixed { alarms: true, own_metrics: true, indicator_metrics: false, request_metrics: true, own_key: false }
     }
 }
 
@@ -28,10 +30,11 @@ impl Fixed {
         let of = |switch: bool, number: f64| if switch { number } else { 0.0 };
         let line =
             |what, quantity: f64, item| Line { what, quantity, dollars: quantity * prices.of(item), measured: false };
+        let indicator_metrics = of(self.indicator_metrics, 4.0);
         let lines = [
             line("alarm metrics", of(self.alarms, 53.0), PriceItem::Alarm),
             line("composite alarms", of(self.alarms, 2.0), PriceItem::CompositeAlarm),
-            line("custom metrics", of(self.own_metrics, 20.0), PriceItem::Metric),
+            line("custom metrics", of(self.own_metrics, 20.0 + indicator_metrics), PriceItem::Metric),
             line("event source mapping metrics", 12.0, PriceItem::Metric),
             line("S3 request metrics", of(self.request_metrics, 16.0), PriceItem::Metric),
             line("dashboard", 1.0, PriceItem::Dashboard),
@@ -49,8 +52,12 @@ mod tests {
     #[test]
     fn parts_that_are_off_cost_nothing() {
         let prices = Prices::read(None).unwrap();
-        let none = Fixed { alarms: false, own_metrics: false, request_metrics: false, own_key: true };
+        let none =
+            Fixed { alarms: false, own_metrics: false, indicator_metrics: true, request_metrics: false, own_key: true };
         assert!((total(&none.lines(&prices)) - (12.0 * 0.3 + 3.0)).abs() < 1e-9);
-        assert!((total(&Fixed::default().lines(&prices)) - 24.70).abs() < 1e-9);
+        let whole = Fixed::default();
+        assert!((total(&whole.lines(&prices)) - 24.70).abs() < 1e-9);
+        let with_indicators = Fixed { indicator_metrics: true, ..whole };
+        assert!((total(&with_indicators.lines(&prices)) - 25.90).abs() < 1e-9, "as the example deployment has");
     }
 }

@@ -8,6 +8,9 @@ use super::fixed::Fixed;
 use super::model::{Architecture, FOLD_MEMORY_GB, Load, MeasuredTotals, entities_of, groups_of};
 use crate::stack::{Deployment, Figure, Figures, Place, Statistic};
 
+/// The metrics that count recomputed targets of indicators.
+pub(in crate::deployment) const TARGET_METRICS: [&str; 2] = ["IndicatorsWritten", "IndicatorsEqual"];
+
 /// Metrics of the function and of AWS, summed over a period.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::deployment) struct Measured {
@@ -15,6 +18,8 @@ pub(in crate::deployment) struct Measured {
     pub invocations: f64,
     pub snapshots: Option<f64>,
     pub files: Option<f64>,
+    /// Targets of indicators that were recomputed.
+    pub targets: Option<f64>,
     pub duration_ms: f64,
     /// The total length of the periods that had records.
     pub busy_seconds: f64,
@@ -44,6 +49,7 @@ impl Measured {
         let of_function = |metric| names.function_figure(metric, Statistic::Sum);
         let (counted, invoked) = (own("RecordsProcessed"), names.mapping_figure("InvokedEventCount"));
         let (snapshots, files) = (own("SnapshotsUpdated"), own("FilesWritten"));
+        let targets = TARGET_METRICS.map(own);
         let (invocations, duration, logs) = (of_function("Invocations"), of_function("Duration"), names.log_figure());
         // If a table is also the source, most of its units are used by others.
         let of_tables = |metric| if names.counts_in_source() { Vec::new() } else { names.table_figures(metric) };
@@ -56,7 +62,8 @@ impl Measured {
         let [folds, fold_duration] = ["Invocations", "Duration"].map(of_fold);
         let fold_logs = names.fold_log_figure();
         let fold = [&folds, &fold_duration, &fold_logs].into_iter().flatten();
-        let all: Vec<Figure> = one.into_iter().chain(fold).chain(&writes).chain(&reads).cloned().collect();
+        let tables = writes.iter().chain(&reads);
+        let all: Vec<Figure> = one.into_iter().chain(fold).chain(tables).chain(&targets).cloned().collect();
         let figures = Figures::read(&deployment.cloudwatch(), &all, span, period_seconds).await?;
         let sum = |figure: &Figure| figures.sum(figure);
         let some = |figures: &[Figure]| figures.iter().filter_map(sum).reduce(|all, one| all + one);
@@ -77,6 +84,7 @@ impl Measured {
             invocations: times,
             snapshots: sum(&snapshots),
             files: sum(&files),
+            targets: some(&targets),
             duration_ms: sum(&duration).unwrap_or_default(),
             busy_seconds: f64::from(u32::try_from(periods).unwrap_or(u32::MAX)) * f64::from(period_seconds),
             write_units: some(&writes),
@@ -94,6 +102,10 @@ impl Measured {
     pub(in crate::deployment) fn load(&self, defaults: &Load, memory_gb: f64, seconds_of_rate: f64) -> Load {
         let per_batch = |number: Option<f64>| number.map(|number| number / self.invocations);
         let batch = self.records / self.invocations;
+        let indicators = match per_batch(self.targets) {
+            Some(targets) if targets > 0.0 => defaults.indicators.of_batches(batch, targets),
+            _ => defaults.indicators,
+        };
         let counted = self.snapshots.filter(|_| defaults.windows > 0.0);
         let counted = counted.map(|snapshots| self.groups(snapshots / defaults.windows, defaults.fold_seconds));
         Load {
@@ -104,6 +116,7 @@ impl Measured {
             seconds: self.duration_ms / 1_000.0 / self.invocations,
             memory_gb,
             log_bytes: per_batch(self.log_bytes).unwrap_or(defaults.log_bytes),
+            indicators,
             ..defaults.clone()
         }
     }
@@ -167,7 +180,9 @@ impl Settings {
             fold_memory_gb,
             architecture: if found.arm64 { Architecture::Arm64 } else { Architecture::X86 },
             puts_metrics: sink == Some("cloudwatch"),
+            // `replace` knows whether there are indicators.
             fixed: Fixed {
+                indicator_metrics: false,
                 alarms: !is("Alarms", "false"),
                 own_metrics: sink != Some("none"),
                 request_metrics: !is("S3RequestMetrics", "false"),

@@ -68,7 +68,7 @@ Assumptions and their defaults:
   log=2000          bytes logged per invocation
   row=62            bytes per record in the archive
   deltas=1          counters per record, for the comparison
-  targets=0         targets of indicators that a batch recomputes
+  targets=0         targets of indicators whose items change; a batch recomputes each at most once
   items=10          items that the query of a target finds
   item=500          bytes per item
   metrics=emf       or cloudwatch (PutMetricData), or none";
@@ -147,7 +147,7 @@ impl Cost {
     /// The settings and shards that limit how many records arrive for a batch; the template's where they can't be read.
     async fn mapping(&self, deployment: &Deployment, options: &Options) -> (tune::settings::Settings, f64) {
         let settings = tune::gather::settings(deployment, options).await.unwrap_or(tune::settings::DEFAULTS);
-        let shards = tune::gather::shards(deployment).await.ok().flatten().unwrap_or(1.0);
+        let shards = tune::shards::shards(deployment).await.ok().flatten().unwrap_or(1.0);
         (settings, shards)
     }
 }

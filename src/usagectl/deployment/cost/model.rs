@@ -200,7 +200,7 @@ impl Load {
             lines.push(line("PutMetricData calls", PriceItem::MetricCall, batches + folds, None));
         }
         if self.indicators.targets > 0.0 {
-            let (reads, writes) = (self.indicators.read_units(), self.indicators.write_units());
+            let (reads, writes) = (self.indicators.read_units(self.batch), self.indicators.write_units(self.batch));
             lines.push(line("indicator read units", PriceItem::ReadUnit, batches * reads, None));
             lines.push(line("indicator write units", PriceItem::WriteUnit, batches * writes, None));
         }

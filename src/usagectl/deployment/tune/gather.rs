@@ -7,7 +7,7 @@ use usage_aggregator::config::Freshness;
 
 use super::model::{Failures, Load, Observed};
 use super::settings::{DEFAULTS, Settings};
-use crate::deployment::cost::measured::Measured;
+use crate::deployment::cost::measured::{Measured, TARGET_METRICS};
 use crate::deployment::cost::model as cost;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
@@ -123,6 +123,8 @@ struct Metrics {
     discarded: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
+    /// Targets of indicators that were recomputed.
+    targets: [Figure; 2],
     /// Bytes and records read from the source.
     source: Option<[Figure; 2]>,
 }
@@ -148,6 +150,7 @@ impl Metrics {
             discarded: names.mapping_figure("OnFailureDestinationDeliveredEventCount"),
             concurrency: of("ConcurrentExecutions", Statistic::Maximum),
             table_throttles: names.table_figures("WriteThrottleEvents"),
+            targets: TARGET_METRICS.map(own),
             source: names.source_figures(),
         }
     }
@@ -170,6 +173,7 @@ impl Metrics {
         one.into_iter()
             .chain(&self.failed)
             .chain(&self.table_throttles)
+            .chain(&self.targets)
             .chain(self.source.iter().flatten())
             .cloned()
             .collect()
@@ -234,6 +238,10 @@ fn load_of(read: &Read<'_>, load: &Load, now: i64) -> Option<Load> {
         rate: figures.highest(counted)? / f64::from(period),
         entities: observed.entities(),
         files: sum(&metrics.files).map_or(load.files, |files| files / invocations),
+        indicators: match metrics.targets.iter().filter_map(|figure| sum(figure)).sum::<f64>() {
+            targets if targets > 0.0 => load.indicators.of_batches(batch, targets / invocations),
+            _ => load.indicators,
+        },
         observed: Some(observed),
         ..load.clone()
     })
@@ -255,42 +263,11 @@ fn failures(figures: &Figures, metrics: &Metrics, now: i64) -> Failures {
     }
 }
 
-/// The number of open shards, or `None` if the stream isn't in an account.
-///
-/// # Errors
-/// When the stream can't be read.
-pub(in crate::deployment) async fn shards(deployment: &Deployment) -> anyhow::Result<Option<f64>> {
-    let (Some(account), Some(arn)) = (deployment.account(), &deployment.names.source_arn) else { return Ok(None) };
-    if arn.contains(":kinesis:") {
-        // Its name, because the ARN may be that of a consumer.
-        let name = deployment.names.source_name().map(str::to_owned);
-        let asked = account.kinesis().describe_stream_summary().set_stream_name(name).send().await;
-        let asked = asked.with_context(|| format!("read the shards of {arn} (kinesis:DescribeStreamSummary)"))?;
-        return Ok(asked.stream_description_summary().map(|summary| summary.open_shard_count().into()));
-    }
-    let (mut open, mut after) = (0, None);
-    loop {
-        let asked =
-            deployment.streams().describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send().await;
-        let asked = asked.with_context(|| format!("read the shards of {arn} (dynamodb:DescribeStream)"))?;
-        let Some(stream) = asked.stream_description() else { break };
-        let is_open = |shard: &&aws_sdk_dynamodbstreams::types::Shard| {
-            shard.sequence_number_range().is_none_or(|range| range.ending_sequence_number().is_none())
-        };
-        open += stream.shards().iter().filter(is_open).count();
-        after = stream.last_evaluated_shard_id().map(str::to_owned);
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok((open > 0).then(|| float(open)))
-}
-
 fn seconds(seconds: u64) -> anyhow::Result<f64> {
     Ok(float(usize::try_from(seconds)?))
 }
 
 /// Settings and shards are far below u32::MAX.
-fn float(number: usize) -> f64 {
+pub(super) fn float(number: usize) -> f64 {
     u32::try_from(number).unwrap_or(u32::MAX).into()
 }

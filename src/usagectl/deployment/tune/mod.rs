@@ -10,6 +10,7 @@ mod report;
 pub mod row;
 pub mod rules;
 pub mod settings;
+pub(super) mod shards;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::deployment::assume::Assumptions;
+use crate::deployment::cost::indicators::IndicatorLoad;
 use crate::deployment::cost::prices::Prices;
 use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
@@ -60,10 +62,26 @@ Assumptions and their defaults, where nothing was measured:
   windows=3         windows per counter
   files=1           archive files per batch: record types times dates
   source=dynamodb   or kinesis, which is polled once per second
+  targets=0         targets of indicators whose items change; a batch recomputes each at most once
+  items=10          items that the query of a target finds
+  item=500          bytes per item
 
 This command changes nothing; it prints the `make deploy` command that applies the changes.";
 
-const NAMES: [&str; 9] = ["rate", "entities", "size", "shards", "latency", "freshness", "windows", "files", "source"];
+const NAMES: [&str; 12] = [
+    "rate",
+    "entities",
+    "size",
+    "shards",
+    "latency",
+    "freshness",
+    "windows",
+    "files",
+    "source",
+    "targets",
+    "items",
+    "item",
+];
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long the embedded CloudWatch keeps metrics.
@@ -101,6 +119,11 @@ impl Tune {
             windows: given.number("windows")?.unwrap_or(load.windows),
             files: given.number("files")?.unwrap_or(load.files),
             poll_seconds: kinesis.transpose()?.unwrap_or(load.poll_seconds),
+            indicators: IndicatorLoad {
+                targets: given.number("targets")?.unwrap_or(load.indicators.targets),
+                items: given.number("items")?.unwrap_or(load.indicators.items),
+                item_bytes: given.bytes("item")?.unwrap_or(load.indicators.item_bytes),
+            },
             observed: load.observed,
         };
         let plan = plan::plan(&load, &settings, &Prices::read(None)?);
@@ -120,7 +143,7 @@ impl Tune {
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {
             load.poll_seconds = 1.0;
         }
-        load.shards = gather::shards(&deployment).await?.unwrap_or(load.shards);
+        load.shards = shards::shards(&deployment).await?.unwrap_or(load.shards);
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { DAY });
         Ok((gather::load(&deployment, span, load, &settings).await?, settings, here))
     }

@@ -3,6 +3,7 @@
 
 use super::settings::Settings;
 use crate::deployment::arrivals::{Arrivals, Batching};
+use crate::deployment::cost::indicators::IndicatorLoad;
 use crate::deployment::cost::model::{self as cost, entities_of, groups_of};
 use crate::deployment::cost::prices::Prices;
 use crate::stack::BlockedShard;
@@ -15,7 +16,7 @@ const SECONDS_PER_KB: f64 = 2.4e-6;
 const CORE_MEGABYTES: f64 = 1_769.0;
 /// Writing pages and files, all at once. An assumption, where nothing was measured.
 const PUT_SECONDS: f64 = 0.03;
-/// What one request of a fold takes. An assumption, where nothing was measured.
+/// What one request of a fold or of a recomputation takes. An assumption, where nothing was measured.
 const REQUEST_SECONDS: f64 = 0.005;
 /// 8: a fold reads and writes minute, hour, day and month, one after the other.
 const FOLD_ROUNDS: f64 = 8.0;
@@ -23,10 +24,14 @@ const FOLD_ROUNDS: f64 = 8.0;
 const STREAM_SECONDS: f64 = 1.0;
 /// 2: a batch is in one or two minutes, each of which has a page.
 const PAGES: f64 = 2.0;
+/// A target is read, its items are read, and it is written, one after the other.
+const TARGET_REQUESTS: f64 = 3.0;
 /// 6 MB: Lambda's payload limit.
 pub const EVENT_BYTES: f64 = 6e6;
 /// 1,000: the write units per second that DynamoDB allows for one partition.
 pub const PARTITION_UNITS: f64 = 1_000.0;
+/// 3,000: the read units per second that DynamoDB allows for one partition.
+pub const PARTITION_READ_UNITS: f64 = 3_000.0;
 
 /// A load.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +54,8 @@ pub struct Load {
     pub goal: Option<f64>,
     /// The longest time from a change to its snapshots that is acceptable.
     pub freshness: Option<f64>,
+    /// The indicators.
+    pub indicators: IndicatorLoad,
     /// What was measured, if anything.
     pub observed: Option<Observed>,
 }
@@ -130,6 +137,12 @@ pub struct Outcome {
     pub dollars: f64,
     /// Write units per second of the pages, which one partition takes for each bucket.
     pub page_units: f64,
+    /// Targets of indicators that a batch recomputes.
+    pub targets: f64,
+    /// Read units of indicators per million records.
+    pub indicator_read_units: f64,
+    /// Read units per second of one target and its items, which one partition takes.
+    pub target_units: f64,
 }
 
 impl Load {
@@ -145,6 +158,7 @@ impl Load {
             poll_seconds: 0.25,
             goal: None,
             freshness: None,
+            indicators: IndicatorLoad::NONE,
             observed: None,
         }
     }
@@ -179,7 +193,10 @@ impl Load {
     /// The duration of an invocation.
     pub fn seconds(&self, batch: f64, settings: &Settings, now: &Settings) -> f64 {
         let rounds = (self.writes() / settings.commits).ceil();
-        self.working_seconds(batch, settings.memory_megabytes) + rounds * self.put_seconds(now)
+        // Targets are recomputed while pages and files are written.
+        let recomputations = (self.indicators.per_batch(batch) / settings.commits).ceil();
+        let waiting = (rounds * self.put_seconds(now)).max(recomputations * TARGET_REQUESTS * REQUEST_SECONDS);
+        self.working_seconds(batch, settings.memory_megabytes) + waiting
     }
 
     /// The duration of one round of writes: as measured with the current settings `now`, or else assumed.
@@ -195,6 +212,13 @@ impl Load {
         let touched = if settings.folds_at_once { bill.groups } else { bill.counted().touched() };
         let snapshots = touched * self.windows;
         (FOLD_ROUNDS + snapshots / settings.commits) * REQUEST_SECONDS
+    }
+
+    /// Read units per second of one target, which batches of this size ask for as often as for the others.
+    fn target_units(&self, batch: f64) -> f64 {
+        let IndicatorLoad { targets, .. } = self.indicators;
+        let asking = if targets > 0.0 { self.indicators.per_batch(batch) / targets } else { 0.0 };
+        self.rate / batch * asking.min(1.0) * self.indicators.target_read_units()
     }
 
     /// The most records that an event can hold.
@@ -216,10 +240,11 @@ impl Load {
         let seconds = self.seconds(batch, settings, now);
         let groups = self.groups(batch);
         let memory_gb = settings.memory_megabytes.map_or(0.25, |megabytes| megabytes / 1_024.0);
-        let (rate, files) = (self.rate, self.files);
+        let (rate, files, indicators) = (self.rate, self.files, self.indicators);
         let assumed = cost::Load::assumed(self.windows);
         let window = settings.fold_window_seconds.unwrap_or(assumed.fold_seconds);
-        let bill = cost::Load { rate, batch, groups, files, seconds, memory_gb, fold_seconds: window, ..assumed };
+        let bill =
+            cost::Load { rate, batch, groups, files, seconds, memory_gb, fold_seconds: window, indicators, ..assumed };
         let latency = self.poll_seconds + settings.window_seconds + 2.0 * seconds;
         let fold_seconds = self.fold_seconds(&bill, settings);
         let until_published =
@@ -236,6 +261,9 @@ impl Load {
             write_units: bill.write_units(),
             dollars: cost::total(&bill.per_million(prices, None)),
             page_units: bill.counted().page_units_per_second(),
+            targets: indicators.per_batch(batch),
+            indicator_read_units: indicators.read_units(batch) * cost::MILLION / batch,
+            target_units: self.target_units(batch),
         }
     }
 }
@@ -248,44 +276,4 @@ impl Observed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::settings::DEFAULTS;
-    use super::super::tests::load;
-    use super::*;
-
-    #[test]
-    fn longer_windows_make_larger_batches_that_cost_less() {
-        let prices = Prices::read(None).unwrap();
-        let load = Load { entities: 50.0, ..load(500.0) };
-        let of = |window_seconds| load.outcome(&Settings { window_seconds, ..DEFAULTS }, &DEFAULTS, &prices);
-        let (short, long) = (of(0.0), of(5.0));
-        assert!(short.batch < 200.0 && long.batch == 1_000.0, "{short:?} {long:?}");
-        assert!(
-            long.dollars < short.dollars / 1.5
-                && long.write_units < short.write_units
-                && long.latency > short.latency + 4.0
-        );
-        assert!(short.page_units > long.page_units);
-    }
-
-    #[test]
-    fn measurements_replace_the_constants() {
-        // 14 files and 2 pages are two rounds of 8.
-        let observed = Observed { batch: 1_000.0, groups: 390.0, seconds: 1.0, ..Observed::default() };
-        let slow = Load { files: 14.0, entities: observed.entities(), observed: Some(observed), ..load(1_000.0) };
-        let seconds = slow.seconds(1_000.0, &DEFAULTS, &DEFAULTS);
-        assert!((seconds - 1.0).abs() < 0.05, "{seconds}");
-        // Twice the concurrency takes half as long, except for CPU time.
-        let faster = slow.seconds(1_000.0, &Settings { commits: 16.0, ..DEFAULTS }, &DEFAULTS);
-        assert!((0.5..0.6).contains(&faster), "{faster}");
-    }
-
-    #[test]
-    fn memory_adds_cpu_up_to_one_core() {
-        let load = load(100.0);
-        let at = |megabytes| load.working_seconds(10_000.0, Some(megabytes));
-        assert!((at(256.0) / at(512.0) - 2.0).abs() < 1e-9);
-        assert_eq!(at(1_769.0), at(10_240.0));
-        assert_eq!(load.working_seconds(10_000.0, None), at(1_769.0));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Decides what to change: the rules are applied one after the other, each to the settings that the ones before it have
 //! changed. Pure.
 
-use super::model::{Failures, Load, Outcome, PARTITION_UNITS};
+use super::model::{Failures, Load, Outcome, PARTITION_READ_UNITS, PARTITION_UNITS};
 use super::row::Row;
 use super::rules::{HEADROOM, Rules};
 use super::settings::{Parameter, Settings};
@@ -113,6 +113,7 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
     if load.goal.is_some_and(|goal| after.latency > goal) {
         notes.push(format!("the latency goal can't be met: a record still takes up to {}", seconds(after.latency)));
     }
+    notes.extend(indicator_notes(load, after));
     notes.extend(fold_notes(load, settings, after));
     if let Some(observed) = load.observed {
         notes.extend(failure_note(&observed.failures));
@@ -124,6 +125,26 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
             "entities rarely repeat within a batch, so larger batches save little; fewer windows would save more"
                 .to_owned(),
         );
+    }
+    notes
+}
+
+/// Problems of indicators.
+fn indicator_notes(load: &Load, after: &Outcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    if after.target_units > PARTITION_READ_UNITS {
+        notes.push(format!(
+            "a target and its {} items need {} read units/s, but a partition takes {}: narrow the query, or count usage instead, which reads no items",
+            number(load.indicators.items),
+            number(after.target_units),
+            number(PARTITION_READ_UNITS)
+        ));
+    }
+    if load.indicators.targets > 0.0 && after.batch > 10.0 && after.targets > after.batch * 0.8 {
+        notes.push(format!(
+            "targets of indicators rarely repeat within a batch, so larger batches save few recomputations; each reads {} read units, which fewer or smaller items would reduce",
+            number(load.indicators.target_read_units())
+        ));
     }
     notes
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::model::{Failures, Load, Outcome};
 use super::plan::{Plan, Proposal};
 use super::settings::{Parameter, Settings};
+use crate::deployment::cost::indicators::IndicatorLoad;
 use crate::shell::numbers::{dollars, number, seconds};
 use crate::shell::paragraph::paragraph;
 use crate::shell::table;
@@ -36,8 +37,15 @@ impl Report<'_> {
         let published = freshness.map(|goal| format!(", published within {}", seconds(goal))).unwrap_or_default();
         // Not every record counts for an entity, so the number is the one that would explain the measured counters.
         let of = if self.load.observed.is_some() { "counters as from " } else { "" };
+        let indicators = match self.load.indicators {
+            IndicatorLoad { targets, items, .. } if targets > 0.0 => {
+                let items = counted(items, ["item", "items"]);
+                format!(", {of}{} of {items}", counted(targets.round(), ["target", "targets"]))
+            }
+            _ => String::new(),
+        };
         let load = format!(
-            "{} records/s of {} bytes, {of}{}, {}, {}{within}{published}: {}",
+            "{} records/s of {} bytes, {of}{}, {}, {}{indicators}{within}{published}: {}",
             number(*rate),
             number(*record_bytes),
             counted(entities.round(), ["entity", "entities"]),
@@ -94,6 +102,11 @@ impl Report<'_> {
         row("write units per million records", &|outcome| number(outcome.write_units));
         row("cost per million records", &|outcome| dollars(outcome.dollars));
         row("write units/s of the ledger's pages", &|outcome| number(outcome.page_units));
+        if self.load.indicators.targets > 0.0 {
+            row("targets per batch", &|outcome| number(outcome.targets.round()));
+            row("read units of indicators per million", &|outcome| number(outcome.indicator_read_units));
+            row("read units/s of one target", &|outcome| number(outcome.target_units));
+        }
         rows.to_string()
     }
 
@@ -143,6 +156,8 @@ impl Report<'_> {
                 "fold_seconds": outcome.fold_seconds, "freshness_seconds": outcome.freshness,
                 "records_per_second": outcome.capacity, "write_units_per_million": outcome.write_units,
                 "dollars_per_million": outcome.dollars, "page_units_per_second": outcome.page_units,
+                "targets": outcome.targets, "indicator_read_units_per_million": outcome.indicator_read_units,
+                "target_read_units_per_second": outcome.target_units,
             })
         };
         let proposal = |proposal: &Proposal| {
@@ -172,6 +187,8 @@ impl Report<'_> {
             "load": {
                 "records_per_second": rate, "entities": entities, "windows": windows, "record_bytes": record_bytes,
                 "shards": shards, "latency_seconds": goal, "freshness_seconds": freshness, "row": self.plan.row.name,
+                "targets": self.load.indicators.targets, "items_per_target": self.load.indicators.items,
+                "item_bytes": self.load.indicators.item_bytes,
             },
             "seen": observed,
             "now": settings(self.now),

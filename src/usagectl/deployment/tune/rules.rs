@@ -1,6 +1,6 @@
 //! Recommends settings for a load, with reasons: a row of the table by load, refined by the cost of batches. Pure.
 
-use super::model::{EVENT_BYTES, Load, Outcome, PARTITION_UNITS};
+use super::model::{EVENT_BYTES, Load, Outcome, PARTITION_READ_UNITS, PARTITION_UNITS};
 use super::row::{REAL_TIME, Row, row};
 use super::settings::{Parameter, Settings};
 use crate::deployment::assume::MONTH_SECONDS;
@@ -112,13 +112,22 @@ impl<'l> Rules<'l> {
         while value + 1.0 <= high.min(goal) && pays(&units(value), &units(value + 1.0)) {
             value += 1.0;
         }
-        // Larger batches write fewer pages.
-        while units(value).page_units > PARTITION_UNITS && value + 1.0 <= goal.min(300.0) {
+        // Larger batches write fewer pages, and read each target less often.
+        let is_too_often =
+            |outcome: &Outcome| outcome.page_units > PARTITION_UNITS || outcome.target_units > PARTITION_READ_UNITS;
+        let is_larger = |value: f64| units(value + 1.0).batch > units(value).batch;
+        while is_too_often(&units(value)) && is_larger(value) && value + 1.0 <= goal.min(300.0) {
             value += 1.0;
         }
         let upper = if wanted.is_some() { value.max(goal.min(high)) } else { value.max(5.0) };
         let reason = match wanted {
             Some((goal, _)) if value < self.now.window_seconds => latency(goal),
+            _ if value > high && units(high).target_units > PARTITION_READ_UNITS => {
+                let (needed, most) = (number(units(high).target_units), number(PARTITION_READ_UNITS));
+                format!(
+                    "a target and its items would need {needed} read units/s, and one partition takes {most}; each batch reads them once"
+                )
+            }
             _ if value > high => {
                 let units = number(PARTITION_UNITS);
                 format!(
@@ -126,12 +135,14 @@ impl<'l> Rules<'l> {
                 )
             }
             _ if value < self.now.window_seconds => "a longer batching window adds latency and saves little".to_owned(),
-            _ => {
-                format!(
-                    "a page costs per batch and minute; a batching window collects more records for it ({})",
-                    self.row.name
-                )
-            }
+            _ if self.load.indicators.targets > 0.0 => format!(
+                "a page costs per batch and minute, and a target per batch; a batching window collects more records for both ({})",
+                self.row.name
+            ),
+            _ => format!(
+                "a page costs per batch and minute; a batching window collects more records for it ({})",
+                self.row.name
+            ),
         };
         Advice { value, fine: (value, upper), reason }
     }

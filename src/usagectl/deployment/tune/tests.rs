@@ -4,6 +4,7 @@ use super::model::{Failures, Load, Observed, PARTITION_UNITS};
 use super::plan::{Plan, plan};
 use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
 use super::settings::{DEFAULTS, Parameter, Settings};
+use crate::deployment::cost::indicators::IndicatorLoad;
 use crate::deployment::cost::prices::Prices;
 use crate::stack::BlockedShard;
 
@@ -18,6 +19,7 @@ pub(crate) fn load(rate: f64) -> Load {
         poll_seconds: 0.25,
         goal: None,
         freshness: None,
+        indicators: IndicatorLoad::NONE,
         observed: None,
     }
 }
@@ -231,4 +233,40 @@ fn the_notes_name_what_no_fold_window_can_change() {
     assert!(said.contains("the freshness goal can't be met") && said.contains("longer than its window"), "{said}");
     let archive = Settings { fold_window_seconds: None, ..DEFAULTS };
     assert_eq!(planned(&load(50.0), &archive).settings.fold_window_seconds, None, "a pipeline that only archives");
+}
+
+#[test]
+fn indicators_lengthen_the_batching_window_as_far_as_it_saves_recomputations() {
+    let many_entities = Load { entities: 50_000.0, ..load(500.0) };
+    let of = |targets, items| {
+        let indicators = IndicatorLoad { targets, items, item_bytes: 500.0 };
+        Load { indicators, ..many_entities.clone() }
+    };
+    assert_eq!(changes(&many_entities, &DEFAULTS), []);
+    // Ten hot targets are recomputed with each batch.
+    let hot = planned(&of(10.0, 5_000.0), &DEFAULTS);
+    assert!(hot.settings.window_seconds > DEFAULTS.window_seconds, "{hot:#?}");
+    assert!(hot.after.indicator_read_units < hot.before.indicator_read_units / 2.0, "{hot:#?}");
+    let reason = &hot.proposals.iter().find(|one| one.parameter == Parameter::BatchWindowSeconds).unwrap().reason;
+    assert!(reason.contains("and a target per batch"), "{reason}");
+    // Targets that hardly ever repeat cost the same in any window.
+    let cold = planned(&of(1e6, 10.0), &DEFAULTS);
+    assert!(cold.notes.iter().any(|note| note.starts_with("targets of indicators rarely repeat")), "{cold:#?}");
+    assert_eq!(cold.settings.window_seconds, DEFAULTS.window_seconds, "{cold:#?}");
+}
+
+#[test]
+fn a_target_that_one_partition_cannot_serve_is_reported() {
+    let indicators = |items| IndicatorLoad { targets: 1.0, items, item_bytes: 500.0 };
+    let large = planned(&Load { indicators: indicators(10_000.0), goal: Some(0.8), ..load(500.0) }, &DEFAULTS);
+    assert!(
+        large.notes.iter().any(|note| note.contains("but a partition takes 3,000: narrow the query")),
+        "{large:#?}"
+    );
+    // Without a goal, a longer window is enough.
+    let patient = planned(&Load { indicators: indicators(20_000.0), ..load(500.0) }, &DEFAULTS);
+    assert!(patient.before.target_units > 3_000.0 && patient.after.target_units <= 3_000.0, "{patient:#?}");
+    // Batches of the largest size are as rare as they can be.
+    let hopeless = planned(&Load { indicators: indicators(50_000.0), ..load(500.0) }, &DEFAULTS);
+    assert!(hopeless.settings.window_seconds <= 5.0 && !hopeless.notes.is_empty(), "{hopeless:#?}");
 }
