@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 use backfill::Backfill;
 use drafts::Drafts;
+use event::MAX_QUARANTINED;
 pub use event::{OnRejection, plan_event, plan_event_without};
 use partition::{archived_image, partition_date};
 pub use recent::Recent;
@@ -130,7 +131,11 @@ impl<'p> Planner<'p> {
             Err(rejection) if self.context.on_rejection != OnRejection::End => {
                 self.plan.quarantined.push(Quarantined { record: self.plan.records, rejection });
                 self.plan.records += 1;
-                ControlFlow::Continue(())
+                // The whole batch is rejected then, whatever comes.
+                match self.plan.quarantined.len() > MAX_QUARANTINED {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
             }
             Err(rejection) => {
                 self.plan.rejected = Some(rejection);

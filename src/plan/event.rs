@@ -81,6 +81,10 @@ pub fn plan_event_without<'e>(
     }
 }
 
+/// 10,000: the largest batch of an event source mapping. An aggregated Kinesis record of 1 MiB may have 175,000 messages; if that many
+/// are rejected, neither the function's memory nor a document for each of them is worth it, so the whole batch is.
+pub(super) const MAX_QUARANTINED: usize = 10_000;
+
 /// Replaces a plan that quarantines too large a share of its batch by one that does nothing: a broken release must not
 /// move the whole stream into the failure bucket. A batch of fewer than 20 records is judged together with the records
 /// before it.
@@ -89,6 +93,10 @@ fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Pla
     let (earlier, earlier_rejected) = recent.last(MIN_RECORDS.saturating_sub(plan.records));
     let (records, rejected) = (earlier + plan.records, earlier_rejected + plan.quarantined.len());
     match plan.quarantined.first() {
+        Some(first) if plan.quarantined.len() > MAX_QUARANTINED => {
+            let message = format!("more than {MAX_QUARANTINED} of them are rejected; the first is {}", first.rejection);
+            nothing(batch, Code::TooManyRejected, message)
+        }
         Some(first) if records >= MIN_RECORDS && rejected * 100 > records * limit_percent => {
             let message = format!(
                 "{rejected} of {records} are rejected, more than QUARANTINE_LIMIT_PERCENT={limit_percent} allows; check \

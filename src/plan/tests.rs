@@ -441,6 +441,22 @@ fn a_batch_of_twenty_is_rejected_as_a_whole_if_more_than_half_is_bad() {
     assert_eq!(planned_by(&pipeline("orders"), &records(0, 20), &context).quarantined.len(), 20);
 }
 
+/// An aggregated Kinesis record may have so many messages that the function ran out of memory.
+#[test]
+fn a_batch_with_more_than_ten_thousand_bad_records_is_rejected_as_a_whole() {
+    let context = PlanContext {
+        on_rejection: OnRejection::Quarantine { limit_percent: 100, recent: Recent::default() },
+        ..PlanContext::default()
+    };
+    let bad: Vec<String> = (0..10_001).map(|sequence| order(sequence + 1, "bad", r#""total":{"N":"1"}"#)).collect();
+    let orders = pipeline("orders");
+    assert_eq!(planned_by(&orders, &bad[1..], &context).quarantined.len(), 10_000);
+    let plan = planned_by(&orders, &bad, &context);
+    assert_eq!((counts(&plan), plan.quarantined.len()), ([0; 5], 0));
+    let rejection = plan.rejected.unwrap().to_string();
+    assert!(rejection.contains("more than 10000 of them are rejected; the first is "), "{rejection}");
+}
+
 /// Lambda splits a batch that fails, so a part of it is judged together with the records before it.
 #[test]
 fn a_small_batch_is_judged_together_with_the_records_before_it() {

@@ -13,3 +13,4 @@
 mod architecture;
 mod calls;
 mod golden;
+mod hostile;
