@@ -8,6 +8,8 @@ pub mod provable;
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::{Pipeline, Route, Routed};
@@ -61,7 +63,7 @@ impl Step {
             item: table.map_or_else(|| key.clone(), |table| format!("{key} of {table}")),
             digits: if backfilled.is_some() { 0 } else { i64::try_from(sequence.len())? },
             sequence: sequence.to_owned(),
-            id: text("record_id").unwrap_or_default().to_owned(),
+            id: text("record_id").map(hex).unwrap_or_default(),
             record_type: route.record_type.clone(),
             event: backfilled.or(event).context("find the row's event")?.to_owned(),
             created_at: created_at.micros(),
@@ -194,7 +196,28 @@ fn instant(value: &Value) -> Option<Timestamp> {
     }
 }
 
+/// The hex digits of an id, which a row may have as bytes: 24 characters of base64.
+fn hex(id: &str) -> String {
+    let bytes = (id.len() == 24).then(|| BASE64_STANDARD.decode(id).ok()).flatten();
+    let number = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(u128::from_be_bytes);
+    number.map_or_else(|| id.to_owned(), |number| format!("{number:032x}"))
+}
+
 /// The first 8 bytes of an id in hex digits, which name a record in the ledger.
 pub fn first_bytes(record_id: &str) -> Option<u64> {
     record_id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_hex_digits_whether_the_row_has_it_as_text_or_as_bytes() {
+        let text = "0382dbc43a052f7a0000000000000001";
+        let bytes = u128::from_str_radix(text, 16).unwrap().to_be_bytes();
+        assert_eq!([hex(text), hex(&BASE64_STANDARD.encode(bytes))], [text, text]);
+        assert_eq!(first_bytes(&hex(text)), Some(0x0382_dbc4_3a05_2f7a));
+        assert_eq!(hex("not an id"), "not an id");
+    }
 }

@@ -256,7 +256,7 @@ fn packages_depend_only_on_packages_below_them() {
         ("src/types/Cargo.toml", &[]),
         ("Cargo.toml", &["stream-types"]),
         ("src/mapping/Cargo.toml", &["stream-types"]),
-        ("src/compact/Cargo.toml", &["usage-aggregator"]),
+        ("src/compact/Cargo.toml", &["stream-types", "usage-aggregator"]),
         ("src/local/Cargo.toml", &["event-source-mapping", "stream-types", "usage-aggregator", "usage-compact"]),
         (
             "src/usagectl/Cargo.toml",

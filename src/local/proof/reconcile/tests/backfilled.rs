@@ -189,9 +189,15 @@ async fn only_items_of_the_table_that_was_backfilled_open_levels() {
         record
     };
     // Before the cut, both tables have an item with the same key.
-    fixture.append(&[change(1, "a", -9, Some(9), Some(10)), of_other(change(2, "a", -8, Some(1), Some(70)))]).await;
-    fixture.append(&[existing("backfill-counted", "a", 0, 10)]).await;
-    fixture.append(&[change(3, "a", 6, Some(10), Some(12)), of_other(change(4, "a", 7, Some(70), Some(71)))]).await;
+    for record in [
+        change(1, "a", -9, Some(9), Some(10)),
+        of_other(change(2, "a", -8, Some(1), Some(70))),
+        existing("backfill-counted", "a", 0, 10),
+        change(3, "a", 6, Some(10), Some(12)),
+        of_other(change(4, "a", 7, Some(70), Some(71))),
+    ] {
+        fixture.append(&[record]).await;
+    }
     let (report, gaps) = compare(&fixture).await;
     assert!(report.agrees() && report.unprovable.is_empty(), "{report:#?}");
     assert_eq!((gaps.gap_count, gaps.records), (0, 3), "{gaps:#?}");
