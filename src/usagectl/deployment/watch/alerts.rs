@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn an_alert_that_has_cleared_is_not_firing_and_the_newest_comes_first() {
-        let item = |name: &str, entity: &str, state, second| AlertItem {
+        let item = |name: &str, entity: &str, state, second: i64| AlertItem {
             name: name.to_owned(),
             detail: serde_json::to_string(&alert(entity, state, 1)).unwrap(),
             raised_at: Timestamp::from_seconds(1_795_856_220 + second),

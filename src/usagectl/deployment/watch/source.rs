@@ -161,6 +161,7 @@ impl Source for StackSource {
             "stack": self.stack,
             "pipeline": self.config.pipeline.name,
             "source": self.names.source_name(),
+            "stream": if self.names.source_arn.as_ref().is_some_and(|arn| arn.contains(":kinesis:")) { "kinesis" } else { "dynamodb" },
             "usage_table": usage_table,
             "ledger": ledger_table,
             "archive": archive_bucket,

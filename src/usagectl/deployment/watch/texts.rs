@@ -54,12 +54,14 @@ pub(super) fn left_out(stack: &str) -> [String; 4] {
 }
 
 fn bytes(size: f64) -> String {
-    let units = ["B", "KB", "MB", "GB", "TB"];
-    let steps =
-        units.iter().enumerate().map(|(power, unit)| (size / 1_000_f64.powi(i32::try_from(power).unwrap_or(0)), unit));
-    let (value, unit) =
-        steps.clone().find(|(value, _)| *value < 1_000.0).or_else(|| steps.clone().last()).unwrap_or((size, &"B"));
-    format!("{} {unit}", number(value))
+    let mut value = size;
+    for unit in ["B", "KB", "MB", "GB"] {
+        if value < 1_000.0 {
+            return format!("{} {unit}", number(value));
+        }
+        value /= 1_000.0;
+    }
+    format!("{} TB", number(value))
 }
 
 #[cfg(test)]

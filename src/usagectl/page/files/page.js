@@ -71,6 +71,8 @@ function shardName(id) {
   const name = id.replace(/^shardId-/, "").replace(/(^|-)0+(?=[0-9a-z])/g, "$1");
   return name.length > 12 ? `…${name.slice(-8)}` : name;
 }
+/// A text with code in backticks, as nodes.
+const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
 const atLeast = (count, more) => whole.format(count) + (more ? "+" : "");
 
 // ---- Charts -------------------------------------------------------------------------------------------------------------
@@ -192,6 +194,8 @@ const stuck = (blocked) => {
   return blocked.some((one) => one.failed_attempts >= 3) ? "problem" : "warning";
 };
 
+const kinds = { dynamodb: "table", kinesis: "Kinesis stream", "kinesis-for-dynamodb": "table, through Kinesis," };
+
 /// The path of a stack: sums over the time that is shown.
 function drawStackPath() {
   const { figures, mappings, storage } = view;
@@ -204,7 +208,7 @@ function drawStackPath() {
   const level = (mapping, blocks) => (blocks || mapping?.state.startsWith("Disabl") ? "problem" : mapping && mapping.state !== "Enabled" ? "warning" : null);
   const blocks = (what) => view.blocked.some(([line]) => line.includes(`shard of the ${what}`));
   setText(byId("waiting"), age("iterator_age_ms"));
-  drawNode("source", facts.source ?? "", null);
+  drawNode("source", `${kinds[facts.stream] ?? ""} ${facts.source ?? ""}`, null);
   drawNode("mapping", state(mappings?.source), level(mappings?.source, blocks("source")), flows);
   drawNode("function", `${known(figures.invocations)} invocations, ${known(figures.errors)} failed`, null, flows);
   drawNode("ledger", facts.ledger ? `table ${facts.ledger}` : "this pipeline counts nothing", null, flows);
@@ -233,7 +237,6 @@ function drawPath() {
   const { status, storage, sample } = view;
   const { mapping, waiting, fold } = status;
   const flows = sample.processed > 0;
-  const kinds = { dynamodb: "table", kinesis: "Kinesis stream", "kinesis-for-dynamodb": "table, through Kinesis," };
   setText(byId("waiting"), atLeast(waiting.records, waiting.more_unread));
   const written = status.written ? `; ${whole.format(status.written)} written by the load` : "";
   drawNode("source", `${kinds[facts.stream] ?? ""} ${facts.source ?? ""}${written}`);
@@ -362,12 +365,14 @@ function drawUsage() {
   byId("usage-table").hidden = !shown;
   if (!shown) {
     const waits = isStack() && !usage && facts.usage_table ? "The usage table is being read." : "No usage in this window yet.";
-    setText(byId("usage-window"), facts.usage_note ?? (facts.usage_table ? waits : "This pipeline counts nothing."));
+    const note = facts.usage_note ?? (facts.usage_table ? waits : "This pipeline counts nothing.");
+    setChildren(byId("usage-window"), note, () => withCode(note));
     return;
   }
   const total = shown.total === undefined ? "" : `, ${exact.format(shown.total)} in all`;
   const passed = shown.window === "total" ? "" : `; ${short.format(shown.elapsed * 100)}% of the ${shown.window} has passed`;
   const window = shown.window === "total" ? "All time" : `The ${shown.window} from ${shown.start.slice(0, 16).replace("T", " ").replace(" 00:00", "")}`;
+  delete byId("usage-window").dataset.key;
   setText(byId("usage-window"), `${window}: ${plural(shown.groups, "group")}${total}${passed}. Read at ${usage.read_at.slice(11, 19)} UTC.`);
   const number = (text) => exact.format(Number(text));
   const largest = Math.max(...shown.top.map((one) => Math.abs(Number(one.value))), 1e-9);
@@ -580,7 +585,7 @@ function onHello(message) {
   setText(byId("path-note"), `Sums of the last ${duration(facts.span_seconds * 1000).replace(" 0 min", "").replace(" 0 s", "")}, from CloudWatch, which is a few minutes behind. A record that is delivered again counts again.`);
   setText(byId("calls-cost"), facts.cost);
   setText(byId("proof-cost"), facts.proof_cost);
-  setChildren(byId("left-out"), facts.left_out, () => facts.left_out.map((text) => element("li", {}, text)));
+  setChildren(byId("left-out"), facts.left_out, () => facts.left_out.map((text) => element("li", {}, ...withCode(text))));
 }
 
 function onView(message) {
