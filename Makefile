@@ -24,6 +24,8 @@ CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which includes the library for arm64. It exists only after `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
 LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --skip-target-check
+# OTEL=1 builds the function with OpenTelemetry. Its backtraces then have the names of functions, which takes their symbols.
+OTEL ?=
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
 STACK ?= usage-aggregator
 # The answers from the first deployment of STACK. sam keeps the parameters of a deployed stack, but not those of a first deployment
@@ -155,8 +157,8 @@ usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the 
 	@cargo build --profile soak --package usagectl --bin usagectl
 	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
-build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
-	$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(CROSS),--$(subst _,-,$(ARCH)))
+build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64; OTEL=1 adds OpenTelemetry)
+	$(if $(OTEL),CARGO_PROFILE_RELEASE_STRIP=debuginfo )$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(OTEL),--features otel) $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
 arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under qemu; needs apt, but not root
 	tests/arm64.sh
@@ -172,7 +174,7 @@ build-CompactFunction: .venv/made
 
 # A deployed function can't read the archive, so an incompatible schema is refused here.
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,schemas) .venv/made .venv-lint/made ## check the schemas, build, and deploy the stack STACK; prompts for the parameters the first time
-	ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
+	ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)
 	.venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
 	    --resolve-s3 --parameter-overrides Architecture=$(ARCH) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
 	    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })

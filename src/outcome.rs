@@ -197,7 +197,7 @@ pub struct ProofOutcome {
 fn not_durable(event: &Event<'_>, Failed { record, fault }: Failed) -> Option<Rejection> {
     let raw = event.records().get(record)?;
     let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
-    Some(Rejection { sequence, user_record, fault })
+    Some(Rejection { sequence, user_record, route: None, fault })
 }
 
 #[cfg(test)]

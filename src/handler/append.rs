@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
-use tracing::warn;
+use tracing::{Instrument, info_span, warn};
 
-use super::{Handler, Invocation};
+use super::{Handler, Invocation, spans};
 use crate::archive::{AvroFile, Object};
 use crate::config::Freshness;
 use crate::decode::Event;
@@ -20,8 +20,13 @@ use crate::quarantine::{self, Document};
 
 impl Handler {
     pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
-        let (batch, plan) = self.plan(event, invocation.now)?;
-        let stored = self.store(&batch, &plan, invocation).await?;
+        // A record is decoded and planned before the next one is read.
+        let planning = info_span!(target: "telemetry", "decode and plan");
+        let (batch, plan) = planning.in_scope(|| self.plan(event, invocation.now))?;
+        drop(planning);
+        spans::record_batch(&batch, &plan);
+        let storing = info_span!(target: "telemetry", "store");
+        let stored = self.store(&batch, &plan, invocation).instrument(storing).await?;
         let written = stored.pages.clone();
         let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
         let outcome = BatchOutcome::new(&batch, plan, stored);
@@ -89,7 +94,9 @@ impl Handler {
         let asked: Vec<(usize, &Target)> =
             plan.targets.iter().filter_map(|target| Some((record(target)?, target))).collect();
         let targets: Vec<_> = asked.iter().map(|(_, target)| (target.indicator, &target.key)).collect();
-        for ((record, _), (written, recomputed)) in asked.iter().zip(recomputer.all(&targets).await) {
+        let recomputing = info_span!(target: "telemetry", "recompute");
+        let written = recomputer.all(&targets).instrument(recomputing).await;
+        for ((record, _), (written, recomputed)) in asked.iter().zip(written) {
             done.recomputed.add(recomputed);
             match written {
                 Ok(_) => {}

@@ -51,6 +51,7 @@ mod runtime;
 mod schema;
 mod simulation;
 mod subscribers;
+mod telemetry;
 mod template;
 mod why;
 mod windows;

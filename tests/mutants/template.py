@@ -126,6 +126,8 @@ MUTANTS = [
     ("a compaction whose schedule may stop", "template.yaml", "      Threshold: 1\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: breaching\n", "      Threshold: 1\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: notBreaching\n"),
     ("a stopped compaction that opens no ticket", "template.yaml", "            - !If [WatchesCompaction, !Sub 'ALARM(\"${CompactionStops}\")', 'FALSE']\n", ""),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
+    ("a plain secret in the environment", "template.yaml", "          OTEL_EXPORTER_OTLP_HEADERS: !If [HasOtlpHeaders, !Sub '{{resolve:secretsmanager:${OtlpHeadersSecretArn}:SecretString}}', '']", "          OTEL_EXPORTER_OTLP_HEADERS: !Ref OtlpHeadersSecretArn"),
+    ("alarms on metrics that go elsewhere", "template.yaml", ", !Not [!Equals [!Ref MetricsSink, otlp]]]", "]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
 
